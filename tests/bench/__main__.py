@@ -1,0 +1,57 @@
+"""Command line of the benchmark: `python -m tests.bench [full|quick|references|soak|scale]`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tests.bench.compare import Options, run
+from tests.bench.servers import BenchError
+
+
+def main() -> int:
+    """Exit status 1 for a wrong answer (with --strict also for a missed ratio), 2 where it cannot run."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    modes = parser.add_subparsers(dest="mode")
+    for mode, meaning in (
+        ("full", "every case (the default)"),
+        ("quick", "2 runs of 2 s at 64 connections"),
+        ("references", "the references alone: what this machine can do"),
+    ):
+        _add_comparison(modes.add_parser(mode, help=meaning), quick=mode != "full")
+    _add_comparison(parser, quick=False)
+    options = parser.parse_args()
+    try:
+        return _compare(options)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+
+
+def _add_comparison(parser: argparse.ArgumentParser, *, quick: bool) -> None:
+    parser.add_argument("--runs", type=int, default=2 if quick else 5)
+    parser.add_argument("--seconds", type=float, default=2 if quick else 5)
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="CASE", help="only this case; may repeat"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="default: .bench/result.json")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with 1 where a ratio misses what it must be"
+    )
+
+
+def _compare(given: argparse.Namespace) -> int:
+    options = Options(
+        runs=given.runs,
+        seconds=given.seconds,
+        warm_seconds=min(2, given.seconds),
+        widths=given.mode in (None, "full"),
+        service=given.mode != "references",
+        only=tuple(given.only),
+    )
+    results = run(options, given.json)
+    missed = [bar for bar in results.bars() if bar["verdict"] == "MISSED"]
+    return 1 if results.wrong or (given.strict and missed) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

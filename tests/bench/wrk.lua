@@ -1,0 +1,101 @@
+--[[ One wrk script for every case: makes the requests of one spec and checks every answer.
+arguments  key=value after wrk's own, as tests/bench/load.py writes them:
+  method, auth, type, body   of the request; @TOKEN@ and @NAME@ in auth or body are replaced anew for each request
+  tokens                     file with one token a line: @TOKEN@ takes the next, and when none is left the run stops
+  again                      with tokens: 1 starts over at the first token instead of stopping
+  prefix                     @NAME@ is prefix, then a number that counts up
+  status, length             what each answer must have; length is also compared with the body's own length
+  header, value              a header, its name in lower case, and what it must be
+  contains                   a piece the body must have
+  save                       file that gets the "token" member of each answer, one a line
+prints     one line `BENCH {json}`: requests, good, duration in us, latencies in us, socket errors, the first wrong answer
+]]
+local threads = {}
+local option = {}
+local tokens, next_token, count = {}, 0, 0
+local saved
+good, bad, sample = 0, 0, ""
+
+function setup(thread)
+  threads[#threads + 1] = thread
+end
+
+local function fill(text)
+  if text:find("@TOKEN@", 1, true) then
+    next_token = next_token + 1
+    if next_token > #tokens then
+      next_token = 1
+      if option.again ~= "1" then wrk.thread:stop() end
+    end
+    text = text:gsub("@TOKEN@", tokens[next_token])
+  end
+  if text:find("@NAME@", 1, true) then
+    count = count + 1
+    text = text:gsub("@NAME@", option.prefix .. count)
+  end
+  return text
+end
+
+function init(arguments)
+  for _, argument in ipairs(arguments) do
+    local key, value = argument:match("^(%w+)=(.*)$")
+    option[key] = value
+  end
+  wrk.method = option.method or "GET"
+  wrk.headers["Authorization"] = option.auth
+  wrk.headers["Content-Type"] = option.type
+  wrk.body = option.body
+  if option.tokens then
+    for line in io.lines(option.tokens) do tokens[#tokens + 1] = line end
+  end
+  if option.save then saved = io.open(option.save, "w") end
+  option.status = tonumber(option.status)
+  option.capitals = option.header and ("-" .. option.header):gsub("%-(%l)", function(c) return "-" .. c:upper() end):sub(2)
+  if ((option.auth or "") .. (option.body or "")):find("@%u+@") then
+    local whole = wrk.format()
+    local head, body = whole:match("^(.-\r\n\r\n)(.*)$")
+    head = head:gsub("Content%-Length: %d+\r\n", "")
+    request = function()
+      local filled = fill(body)
+      local length = #filled > 0 and ("\r\nContent-Length: " .. #filled .. "\r\n\r\n") or "\r\n\r\n"
+      return fill(head):sub(1, -5) .. length .. filled
+    end
+  end
+end
+
+local function right(status, headers, body)
+  local length = headers["content-length"] or headers["Content-Length"]
+  if status ~= option.status or tonumber(length) ~= #body then return false end
+  if option.length and length ~= option.length then return false end
+  if option.header and (headers[option.header] or headers[option.capitals]) ~= option.value then return false end
+  return not option.contains or body:find(option.contains, 1, true) ~= nil
+end
+
+function response(status, headers, body)
+  local token = saved and body:match('"token":%s*"([%w_]+)"')
+  if not right(status, headers, body) or (saved and not token) then
+    bad = bad + 1
+    if bad == 1 then sample = status .. " " .. body:sub(1, 300) end
+    return
+  end
+  good = good + 1
+  if saved then saved:write(token, "\n") end
+end
+
+local function quoted(text)
+  return '"' .. text:gsub('[%c\\"]', function(c) return ("\\u%04x"):format(c:byte()) end) .. '"'
+end
+
+function done(summary, latency)
+  local all_good, all_bad, first = 0, 0, ""
+  for _, thread in ipairs(threads) do
+    all_good = all_good + thread:get("good")
+    all_bad = all_bad + thread:get("bad")
+    if first == "" then first = thread:get("sample") end
+  end
+  local errors = summary.errors
+  local lost = errors.connect + errors.read + errors.write + errors.timeout
+  print(("BENCH {\"requests\":%d,\"good\":%d,\"bad\":%d,\"lost\":%d,\"us\":%d,\"p50\":%d,\"p99\":%d,\"sample\":%s}")
+    :format(summary.requests, all_good, all_bad, lost, summary.duration,
+      latency:percentile(50), latency:percentile(99), quoted(first)))
+end
