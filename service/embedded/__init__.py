@@ -1,0 +1,165 @@
+"""The managed Redis of a machine without one: start it or share it, wait for it, end it.
+
+`premises` has what a server needs beforehand, `child` the process. No client library and no event loop
+here: `serve` waits for this before it imports anything heavy.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from service.embedded.child import Child
+from service.embedded.premises import (
+    EmbeddedError,
+    find_server,
+    private_folder,
+    refuse_older_server,
+    server_key,
+    socket_path_of,
+)
+
+__all__ = ["EmbeddedError", "EmbeddedRedis", "start"]
+
+READY_SECONDS = 10.0
+LOCK_NAME = "redis.lock"
+
+
+class EmbeddedRedis:
+    """The running server of a data directory: ours to end (`owner`), or shared with its owner.
+
+    url: unix://<percent-encoded socket path>; secret_key: 64 hex digits.
+    """
+
+    def __init__(
+        self, socket_path: str, secret_key: str, *, closed: threading.Event, child: Child | None
+    ) -> None:
+        self.url = f"unix://{quote(socket_path)}"
+        self.secret_key = secret_key
+        self.owner = child is not None
+        self._closed = closed
+        self._child = child
+
+    def close(self) -> None:
+        """End the server if it is ours, with everything written flushed; a shared one runs on."""
+        self._closed.set()
+        if self._child is not None:
+            self._child.end()
+
+
+def start(data_dir: Path, *, redis_bin: str | None = None, say: Callable[[str], None]) -> EmbeddedRedis:
+    """Start the server of `data_dir`, or share the one that another process runs there.
+
+    The server holds the directory's lock as long as it lives, so of several racing starts exactly one
+    owns it. `say` gets one line now, and one from another thread should the server end before close().
+    Blocks until the server answers. Raises EmbeddedError.
+    """
+    folder = private_folder(data_dir)
+    lock = _open_lock(folder)
+    closed = threading.Event()
+    try:
+        if not _take(lock) and _answers(lambda: _note(lock)[1], gone=lambda: _take(lock)):
+            return _share(folder, _note(lock), closed=closed, say=say)
+        if not _take(lock):
+            raise EmbeddedError(
+                f"the Redis in {folder} does not answer: end process {_note(lock)[0]}, "
+                "or name another TOKENS_DATA_DIR"
+            )
+        return _own(folder, lock, redis_bin=redis_bin, closed=closed, say=say)
+    finally:
+        os.close(lock)
+
+
+def _own(
+    folder: Path, lock: int, *, redis_bin: str | None, closed: threading.Event, say: Callable[[str], None]
+) -> EmbeddedRedis:
+    server = find_server(redis_bin)
+    refuse_older_server(server, folder)
+    secret_key = server_key(folder)
+    socket_path = socket_path_of(folder)
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode() + os.fsencode(socket_path), 0)
+    child = Child(server.path, socket_path, folder=folder, lock=lock, closed=closed, say=say)
+    try:
+        if not _answers(lambda: socket_path, gone=child.ended.is_set):
+            raise EmbeddedError(f"{server.name} did not start in {folder}: {child.last_words()}")
+    except BaseException:  # Ctrl-C too: an unfinished start leaves nothing running
+        closed.set()
+        child.end()
+        raise
+    say(f"{server.name} runs in {folder}")
+    return EmbeddedRedis(socket_path, secret_key, closed=closed, child=child)
+
+
+def _share(
+    folder: Path, note: tuple[str, str], *, closed: threading.Event, say: Callable[[str], None]
+) -> EmbeddedRedis:
+    owner, socket_path = note
+
+    def tell() -> None:
+        with (folder / LOCK_NAME).open("rb") as watched:
+            fcntl.flock(watched, fcntl.LOCK_SH)  # granted when the server is gone
+        if not closed.is_set():
+            say(f"the Redis of process {owner} has ended: restart this service, which then starts its own")
+
+    say(f"sharing the Redis in {folder}, which ends with process {owner}")
+    threading.Thread(target=tell, name="shared-redis", daemon=True).start()
+    return EmbeddedRedis(socket_path, server_key(folder), closed=closed, child=None)
+
+
+def _open_lock(folder: Path) -> int:
+    try:
+        return os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise EmbeddedError(
+            f"cannot write in the data directory {folder}: {error.strerror}; name another TOKENS_DATA_DIR"
+        ) from error
+
+
+def _take(lock: int) -> bool:
+    """Take the lock if nobody has it; True too when it is ours already."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _note(lock: int) -> tuple[str, str]:
+    """The owner's process id and socket path, as it wrote them into the lock file; empty before."""
+    owner, _, path = os.pread(lock, 8192, 0).partition(b"\n")
+    return owner.decode("ascii", "replace"), os.fsdecode(path)
+
+
+def _answers(socket_path: Callable[[], str], *, gone: Callable[[], bool]) -> bool:
+    """True once the server answers PING; False when it is gone, or silent for READY_SECONDS.
+
+    A server that says LOADING is given as long as its data needs.
+    """
+    deadline = time.monotonic() + READY_SECONDS
+    while not gone() and time.monotonic() < deadline:
+        reply = _ping(socket_path())
+        if reply.startswith(b"+PONG"):
+            return True
+        if reply.startswith(b"-LOADING"):
+            deadline = time.monotonic() + READY_SECONDS
+        time.sleep(0.005)
+    return False
+
+
+def _ping(socket_path: str) -> bytes:
+    """The first bytes of the answer to PING; empty when there is none within a second."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(socket_path)
+            probe.sendall(b"PING\r\n")
+            return probe.recv(64)
+        except OSError:
+            return b""

@@ -1,0 +1,113 @@
+"""The server process: its options, its log, its end with ours."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from service.embedded.premises import EmbeddedError
+
+END_SECONDS = 10.0
+LOG_BYTES = 1 << 20
+LAST_LINES = 4
+
+# Redis and Valkey often refuse each other's AOF with an RDB preamble; without it each reads the other's.
+# --save takes an empty argument: no snapshots beside the AOF.
+OPTIONS = (
+    "--port 0 --unixsocketperm 700 --daemonize no --appendonly yes --appendfsync everysec "
+    "--aof-use-rdb-preamble no --maxmemory-policy noeviction --save"
+)
+
+# prctl(PR_SET_PDEATHSIG, SIGTERM) and then the server in its own place, unless the parent died meanwhile.
+# A program of its own, for Python between fork and exec can deadlock in a process with threads.
+LAUNCHER = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); "
+    "os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[2:])"
+)
+
+
+class Child:
+    """A server, forked by a thread that lives exactly as long as the server does.
+
+    PR_SET_PDEATHSIG is about the *thread* that forked: the caller's own may end at any time.
+    `ended` is set when the server is gone. Raises EmbeddedError when no process can be made.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        socket_path: str,
+        *,
+        folder: Path,
+        lock: int,
+        closed: threading.Event,
+        say: Callable[[str], None],
+    ) -> None:
+        self.ended = threading.Event()
+        self._closed = closed
+        self._say = say
+        self._log = folder / "redis.log"
+        self._log_start = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._failure: OSError | None = None
+        self._forked = threading.Event()
+        command = [program, *OPTIONS.split(), "", "--unixsocket", socket_path]
+        threading.Thread(target=self._keep, args=(command, lock), name="embedded-redis", daemon=True).start()
+        self._forked.wait()
+        if self._failure is not None:
+            raise EmbeddedError(f"{program} cannot be started in {folder}: {self._failure}")
+
+    def end(self) -> None:
+        """SIGTERM, upon which the server flushes its AOF; SIGKILL when that takes too long."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        if not self.ended.wait(END_SECONDS):
+            self._process.kill()
+            self.ended.wait()
+
+    def last_words(self) -> str:
+        """The last lines the server wrote, in one, and where to read the rest."""
+        with self._log.open("rb") as log:
+            log.seek(self._log_start)
+            lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
+        said = " | ".join([line for line in lines if line][-LAST_LINES:])
+        return f"{said or 'it wrote nothing'} (see {self._log})"
+
+    def _keep(self, command: list[str], lock: int) -> None:
+        try:
+            self._process = self._spawn(command, lock)
+        except OSError as error:
+            self._failure = error
+            return
+        finally:
+            self._forked.set()
+        status = self._process.wait()
+        self.ended.set()
+        if not self._closed.is_set():
+            self._say(f"Redis has ended with status {status}, restart the service: {self.last_words()}")
+
+    def _spawn(self, command: list[str], lock: int) -> subprocess.Popen[bytes]:
+        if sys.platform == "linux":
+            command = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *command]
+        with self._log.open("ab") as log:
+            if log.tell() > LOG_BYTES:
+                log.truncate(0)
+            self._log_start = os.fstat(log.fileno()).st_size
+            return subprocess.Popen(  # noqa: S603 - a program that find_server has looked at
+                command,
+                cwd=self._log.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(lock,),
+                # The settings' secrets are none of its business.
+                env={name: value for name, value in os.environ.items() if not name.startswith("TOKENS_")},
+                # Ctrl-C in a terminal reaches the service alone, which drains before it ends the server.
+                start_new_session=True,
+                umask=0o077,
+            )

