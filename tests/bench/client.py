@@ -4,6 +4,7 @@ import http.client
 import json
 import secrets
 import zlib
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +21,10 @@ class Answer:
 
 
 class Client:
-    """Calls over one connection, signed in as the bench's administrator."""
+    """Calls over a connection each, signed in as the bench's administrator."""
 
     def __init__(self, server: Server) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        self.port = server.port
         self.session = ""
         account = {"username": "admin", "password": PASSWORD}
         self.session = str(self.must("POST", "/api/token", account)["token"])
@@ -34,9 +35,10 @@ class Client:
         data = None
         if body is not None:
             data, headers["Content-Type"] = json.dumps(body), "application/json"
-        self.connection.request(method, path, data, headers)
-        response = self.connection.getresponse()
-        raw = response.read()
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            connection.request(method, path, data, headers)
+            response = connection.getresponse()
+            raw = response.read()
         answered = {name.lower(): value for name, value in response.getheaders()}
         decoded = json.loads(raw) if "json" in answered.get("content-type", "") else None
         return Answer(response.status, answered, decoded)

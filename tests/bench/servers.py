@@ -78,11 +78,12 @@ def running(
     env: dict[str, str] | None = None,
 ) -> Iterator[Server]:
     """Start the command on the given cores and wait until its port accepts; end it and its children after."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TOKENS_")}
     with log.open("wb") as output:
         child = subprocess.Popen(
             machine.pinned(command, cores),
             cwd=ROOT,
-            env=os.environ | (env or {}),
+            env=environment | (env or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -146,6 +147,7 @@ def service(folder: Path, redis_port: int, *, workers: int = 1) -> Iterator[Serv
         "TOKENS_ACCOUNTS_FILE": str(accounts),
         "TOKENS_PORT": str(port),
         "TOKENS_WORKERS": str(workers),
+        "TOKENS_ACCESS_LOG": "off",
         "TOKENS_NAMESPACE": f"bench{workers}",
     }
     log = folder / f"service{workers}.log"

@@ -58,11 +58,13 @@ class Visitor:
         self.changes = [self.create, self.revoke, self.consume, self.list]
 
     async def visit(self, until: float) -> None:
-        while time.monotonic() < until:
-            if random.random() < VALIDATE_SHARE:
-                await self.validate()
-            else:
-                await random.choice(self.changes)()
+        """Ask and ask again; a connection that breaks is a wrong answer too, and ends the visit."""
+        try:
+            while time.monotonic() < until:
+                chosen = self.validate if random.random() < VALIDATE_SHARE else random.choice(self.changes)
+                await chosen()
+        except (OSError, EOFError, ValueError, KeyError) as error:
+            self.ledger.wrong.append(f"no well-formed answer: {error!r}")
 
     async def validate(self) -> None:
         """Mostly a living token; a tenth each an ended and an unknown one."""
