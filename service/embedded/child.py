@@ -95,6 +95,7 @@ class Child:
         if sys.platform == "linux":
             command = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *command]
         with self._log.open("ab") as log:
+            os.fchmod(log.fileno(), 0o600)
             if log.tell() > LOG_BYTES:
                 log.truncate(0)
             self._log_start = os.fstat(log.fileno()).st_size
