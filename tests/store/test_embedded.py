@@ -1,121 +1,40 @@
-"""The managed Redis child, with the real server of the wheel."""
+"""The life of the managed Redis, with the real server of the wheel: start, share, end."""
 
 from __future__ import annotations
 
 import fcntl
-import importlib.util
-import json
 import os
-import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
 import service.embedded as embedded
-from service.embedded import EmbeddedError, EmbeddedRedis, premises
-
-DEADLINE = 20.0
-OWNER = """
-import json, sys
-from pathlib import Path
-from service.embedded import start
-def say(line):
-    print(json.dumps({"said": line}), flush=True)
-server = start(Path(sys.argv[1]), say=say)
-print(json.dumps({"url": server.url, "key": server.secret_key, "owner": server.owner}), flush=True)
-sys.stdin.read()
-server.close()
-"""
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {DEADLINE} s for {what}"
-        threading.Event().wait(0.01)
+from service.embedded import EmbeddedRedis
+from tests.store.embedded_runs import (
+    DEADLINE,
+    Process,
+    client,
+    fake_server,
+    fresh_folder,
+    lock_is_free,
+    processes,
+    refusal,
+    running,
+    wait_for,
+)
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A data directory with a short path, not yet made."""
-    root = Path(tempfile.mkdtemp(prefix="tk"))
-    yield root / "data"
-    shutil.rmtree(root)
-
-
-@contextmanager
-def running(folder: Path, **options: str) -> Iterator[EmbeddedRedis]:
-    server = embedded.start(folder, say=lambda line: None, **options)
-    try:
-        yield server
-    finally:
-        server.close()
-
-
-@contextmanager
-def client(url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(url, socket_timeout=5) as connection:
-        yield connection
-
-
-class Process:
-    """A process of its own that starts (or shares) the server and waits for its standard input to end."""
-
-    def __init__(self, folder: Path) -> None:
-        # Unbuffered: what was read but not yet asked for would be hidden from select.
-        self.popen = subprocess.Popen(
-            [sys.executable, "-c", OWNER, str(folder)],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-
-    def line(self) -> dict[str, object]:
-        assert self.popen.stdout is not None
-        ready, _, _ = select.select([self.popen.stdout], [], [], DEADLINE)
-        assert ready, "the process said nothing"
-        return json.loads(self.popen.stdout.readline())
-
-    def started(self) -> dict[str, object]:
-        assert "said" in self.line()
-        return self.line()
-
-    def end(self) -> None:
-        if self.popen.stdin and not self.popen.stdin.closed:
-            self.popen.stdin.close()
-        self.popen.wait(DEADLINE)
-        assert self.popen.stdout is not None
-        self.popen.stdout.close()
-
-
-@contextmanager
-def processes(folder: Path, count: int) -> Iterator[list[Process]]:
-    started = [Process(folder) for _ in range(count)]
-    try:
-        yield started
-    finally:
-        for process in started:
-            process.end()
-
-
-def lock_is_free(folder: Path) -> bool:
-    with (folder / "redis.lock").open("rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
+    with fresh_folder() as path:
+        yield path
 
 
 def test_data_and_key_are_there_again_at_the_next_start(folder: Path) -> None:
@@ -224,20 +143,6 @@ def test_only_a_private_socket_with_durable_settings_is_opened(folder: Path) -> 
         assert {name: connection.config_get(name)[name] for name in wanted} == wanted
 
 
-def test_every_file_is_for_the_owner_alone(folder: Path) -> None:
-    with running(folder) as server, client(server.url) as connection:
-        connection.set("name", "value")
-        (folder / "server.key").chmod(0o644)
-    with running(folder) as again:
-        assert again.secret_key == server.secret_key
-        assert folder.stat().st_mode & 0o777 == 0o700
-        open_to_others = [
-            path for path in folder.rglob("*") if path.is_file() and path.stat().st_mode & 0o077
-        ]
-        assert open_to_others == []
-    assert (folder / "server.key").stat().st_mode & 0o777 == 0o600
-
-
 def test_server_does_not_inherit_the_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a stand-in that writes down what it got: the real one overwrites its environment."""
     monkeypatch.setenv("TOKENS_SECRET_KEY", "canary" * 8)
@@ -249,103 +154,6 @@ def test_server_does_not_inherit_the_settings(folder: Path, monkeypatch: pytest.
     refusal(folder, redis_bin=str(program))
     assert "UNRELATED=inherited" in inherited.read_text()
     assert "canary" not in inherited.read_text()
-
-
-@pytest.mark.parametrize("name", ["with space", "50%25?#@", "ünï"])
-def test_odd_characters_in_the_path_reach_the_client(folder: Path, name: str) -> None:
-    with running(folder / name) as server, client(server.url) as connection:
-        assert connection.ping()
-
-
-def test_a_path_too_long_for_a_socket_gets_one_in_a_private_runtime_directory(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    long = folder / ("x" * 120)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder.parent))
-    with running(long) as server, running(long) as sharer, client(sharer.url) as connection:
-        assert connection.ping()
-        path = Path(server.url.removeprefix("unix://"))
-        assert path.parent.parent == folder.parent
-        assert path.parent.stat().st_mode & 0o777 == 0o700
-
-
-def test_a_runtime_directory_that_others_may_write_in_is_not_used(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    squatted = folder.parent / f"token-service-{os.geteuid()}"
-    squatted.mkdir()
-    squatted.chmod(0o777)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder.parent))
-    monkeypatch.setattr(tempfile, "tempdir", str(folder.parent))
-    with pytest.raises(EmbeddedError, match="shorter TOKENS_DATA_DIR"):
-        embedded.start(folder / ("x" * 120), say=lambda line: None)
-
-
-@pytest.mark.parametrize("mode", [0o777, 0o770, 0o722])
-def test_a_data_directory_that_others_may_write_in_is_refused(folder: Path, mode: int) -> None:
-    folder.mkdir()
-    folder.chmod(mode)
-    assert "others may write" in refusal(folder)
-
-
-def test_a_data_directory_that_cannot_be_made_is_refused(folder: Path) -> None:
-    folder.write_text("a file")
-    assert "TOKENS_DATA_DIR" in refusal(folder)
-
-
-def test_without_any_server_one_line_says_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setenv("PATH", "")
-    assert "TOKENS_REDIS_URL" in refusal(folder)
-
-
-@pytest.mark.parametrize(
-    "said", ["Redis server v=6.0.16 sha=0", "Valkey server v=5.9.9 sha=0", "KeyDB server v=6.3.4", "v=7.0.0"]
-)
-def test_a_server_too_old_or_foreign_is_refused(folder: Path, said: str) -> None:
-    program = fake_server(folder.parent / "redis-server", said)
-    assert "6.2" in refusal(folder, redis_bin=str(program))
-
-
-def test_a_server_too_old_on_path_is_named_in_the_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    fake_server(folder.parent / "redis-server", "Redis server v=5.0.7 sha=0")
-    monkeypatch.setenv("PATH", str(folder.parent))
-    assert "Redis 5.0.7" in refusal(folder)
-
-
-def test_a_named_server_is_used_and_no_other(folder: Path) -> None:
-    assert "no-such-program" in refusal(folder, redis_bin="no-such-program")
-    wheel = premises._candidates()[0]
-    with running(folder, redis_bin=wheel) as server:
-        assert server.owner
-
-
-def test_a_server_before_7_does_not_silently_start_empty(folder: Path) -> None:
-    with running(folder):
-        pass
-    program = fake_server(folder.parent / "redis-server", "Redis server v=6.2.14 sha=0")
-    assert "written by 7.0" in refusal(folder, redis_bin=str(program))
-
-
-def test_a_lost_server_key_is_not_replaced_beside_data(folder: Path) -> None:
-    with running(folder):
-        pass
-    (folder / "server.key").unlink()
-    assert "restore it" in refusal(folder)
-
-
-def test_a_damaged_server_key_is_refused(folder: Path) -> None:
-    folder.mkdir(mode=0o700)
-    (folder / "server.key").write_text("short\n")
-    assert "64 hex" in refusal(folder)
-
-
-def test_a_server_that_cannot_start_is_quoted(folder: Path) -> None:
-    with running(folder):
-        pass
-    (folder / "appendonlydir" / "appendonly.aof.manifest").write_text("nonsense\n")
-    assert "manifest" in refusal(folder)
 
 
 def test_a_holder_of_the_lock_that_does_not_answer_is_named(
@@ -397,19 +205,3 @@ def answer(listener: socket.socket, answers: list[bytes]) -> None:
         with connection:
             connection.recv(64)
             connection.sendall(answers.pop(0))
-
-
-def refusal(folder: Path, **options: str) -> str:
-    """The one line with which a start is refused; nothing is left running."""
-    with pytest.raises(EmbeddedError) as refused:
-        embedded.start(folder, say=lambda line: None, **options)
-    line = str(refused.value)
-    assert "\n" not in line
-    return line
-
-
-def fake_server(path: Path, said: str, deed: str = "exit 1") -> Path:
-    """A program that answers --version with `said` and otherwise does `deed`."""
-    path.write_text(f"#!/bin/sh\ncase $1 in --version) echo '{said}' ;; *) {deed} ;; esac\n")
-    path.chmod(0o755)
-    return path
