@@ -1,0 +1,81 @@
+# Everything a person or CI does here. Needs make and a Python of 3.11 or later; the rest it installs into .venv.
+# Paths are relative, for a checkout may lie under a path with spaces; tools run as modules, for it may be moved.
+
+PYTHON ?= python3
+ENGINE ?= docker
+JOBS ?= 2
+ARGS ?=
+
+# Debian packages (each named as its program) that a target needs beside Python.
+APT_PACKAGES = chromium
+bench soak: APT_PACKAGES = wrk
+
+VENV_PYTHON := .venv/bin/python
+PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt
+PYTEST := $(VENV_PYTHON) -m pytest --quiet --numprocesses $(JOBS)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test check format coverage bench soak screenshots image system-packages clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/run.stamp ## start the service, with a Redis of its own (ARGS="--port 9000", TOKENS_* settings)
+	@exec $(VENV_PYTHON) -m service serve $(ARGS)
+
+test: .venv/dev.stamp system-packages ## run every test (ARGS="tests/store -k race")
+	@$(PYTEST) $(ARGS)
+
+check: .venv/dev.stamp ## lint, format, types and the quick tests, in under a minute
+	@$(VENV_PYTHON) -m ruff check --quiet .
+	@$(VENV_PYTHON) -m ruff format --quiet --check .
+	@$(VENV_PYTHON) -m mypy
+	@$(PYTEST) -m "not slow" $(ARGS)
+
+format: .venv/dev.stamp ## format the code and mend what the linter can
+	@$(VENV_PYTHON) -m ruff format .
+	@$(VENV_PYTHON) -m ruff check --fix .
+
+coverage: .venv/dev.stamp system-packages ## run every test and show the lines and branches that none reached
+	@$(PYTEST) --cov --cov-report=term-missing $(ARGS)
+
+bench: .venv/dev.stamp system-packages ## measure speed beside references, as a table and JSON (ARGS=quick)
+	@$(VENV_PYTHON) -m tests.bench $(ARGS)
+
+soak: .venv/dev.stamp system-packages ## run a mixed load for ten minutes: no wrong answer, flat memory
+	@$(VENV_PYTHON) -m tests.bench soak $(ARGS)
+
+screenshots: .venv/dev.stamp system-packages ## take pictures of the dashboard into deploy/screenshots
+	@$(VENV_PYTHON) -m tests.dashboard.screenshots $(ARGS)
+
+image: ## build the container image token-service:latest (ENGINE=podman)
+	$(ENGINE) build --tag token-service:latest .
+
+system-packages: # what a target needs of APT_PACKAGES: installed when root on Debian, else named
+	@missing=$$(PATH="$$PATH:/usr/sbin"; for name in $(APT_PACKAGES); do command -v $$name >/dev/null || echo $$name; done); \
+	test -z "$$missing" || { \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } || \
+			{ echo "missing programs: install" $$missing "(Debian: apt-get install" $$missing")" >&2; exit 1; }; \
+		echo "installing" $$missing; export DEBIAN_FRONTEND=noninteractive; \
+		apt-get -qq update && apt-get -qq install --no-install-recommends $$missing >/dev/null; }
+
+clean: ## remove what the other targets made
+	rm -rf .venv .bench .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
+	find service tests -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/run.stamp: pyproject.toml deploy/constraints.txt | $(VENV_PYTHON)
+	@echo "installing the service into .venv"
+	@$(PIP_INSTALL) --editable ".[embedded]"
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml deploy/constraints.txt | $(VENV_PYTHON)
+	@echo "installing the service and its test tools into .venv"
+	@$(PIP_INSTALL) --editable ".[dev]"
+	@touch $@
+
+$(VENV_PYTHON):
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+		{ echo "$(PYTHON) is not Python 3.11 or later: name one with make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv --clear .venv || \
+		{ rm -rf .venv; echo "no virtual environment: install venv for $(PYTHON) (Debian: python3-venv)" >&2; exit 1; }
