@@ -1,0 +1,62 @@
+"""Health: what the checks found, and the gauges that are read from Redis for a scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from service import __version__
+from service.errors import StoreUnavailable
+from service.metrics import EXPIRY_WINDOWS, Metrics
+from service.store.census import Census
+from service.store.guardian import Guardian
+
+
+class Check(msgspec.Struct, omit_defaults=True):
+    """One check: ok or failed, and why."""
+
+    name: str
+    status: str
+    detail: str = ""
+
+
+class Readiness(msgspec.Struct):
+    """Whether traffic may come, check by check."""
+
+    status: str
+    version: str
+    checks: list[Check]
+
+
+class Health:
+    """Looks at Redis for probes and scrapes."""
+
+    def __init__(self, guardian: Guardian, census: Census, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._guardian = guardian
+        self._census = census
+        self._metrics = metrics
+        self._clock = clock
+        self.draining = False
+
+    def live(self) -> dict[str, str]:
+        """The process."""
+        return {"status": "alive", "version": __version__}
+
+    async def ready(self) -> Readiness:
+        """Ready when nothing has failed and no stop is under way."""
+        checks = [Check("draining", "failed", "the service is stopping")] if self.draining else []
+        for name, fault in (await self._guardian.checks()).items():
+            checks.append(Check(name, "failed" if fault else "ok", fault))
+        failed = any(check.status == "failed" for check in checks)
+        return Readiness("not_ready" if failed else "ready", __version__, checks)
+
+    async def measure(self) -> None:
+        """Read the gauges; while Redis is away they are left out and `tokens_redis_up` is 0."""
+        state, now = self._metrics.state, int(self._clock())
+        try:
+            state.statistics = await self._census.take(now)
+            state.expiring = await self._census.expiring(now, EXPIRY_WINDOWS)
+            state.up = self._guardian.usable
+        except StoreUnavailable:
+            state.statistics, state.up = None, False

@@ -1,0 +1,182 @@
+"""Dialect 5: OAuth 2.0 introspection (RFC 7662), revocation (RFC 7009), metadata (RFC 8414), Kubernetes reviews."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from service.api.clients import Clients, InvalidClient
+from service.api.failures import REALM
+from service.api.guard import anonymous
+from service.api.http import Call, Json, Operation
+from service.errors import InvalidRequest
+from service.metrics import Metrics
+from service.model import Kind, Origin, Verdict
+from service.tokens.authority import Authority
+from service.tokens.managed import ManagedTokens
+from service.tokens.secret import parse
+from service.tokens.sessions import Sessions
+
+_CLIENT_AUTHENTICATION = ["client_secret_basic", "client_secret_post"]
+_REVIEW_VERSIONS = ("authentication.k8s.io/v1", "authentication.k8s.io/v1beta1")
+
+
+class Introspection(msgspec.Struct, omit_defaults=True):
+    """RFC 7662 section 2.2; anything unusable is `{"active": false}` and nothing more."""
+
+    active: bool
+    scope: str = ""
+    client_id: str = ""
+    username: str = ""
+    sub: str = ""
+    jti: str = ""
+    token_type: str = ""
+    iat: int = 0
+    exp: int = 0
+
+
+class AuthorizationServer(msgspec.Struct):
+    """RFC 8414, with paths relative to wherever this service is reached."""
+
+    issuer: str
+    introspection_endpoint: str
+    introspection_endpoint_auth_methods_supported: list[str]
+    revocation_endpoint: str
+    revocation_endpoint_auth_methods_supported: list[str]
+    response_types_supported: list[str] = []
+
+
+class ReviewSpec(msgspec.Struct):
+    """What is reviewed."""
+
+    token: str = ""
+    audiences: list[str] = []
+
+
+class TokenReview(msgspec.Struct):
+    """A review as the API server asks for it."""
+
+    spec: ReviewSpec
+    apiVersion: str = _REVIEW_VERSIONS[0]  # noqa: N815 - Kubernetes' own name
+    kind: str = "TokenReview"
+
+
+class OAuthApi:
+    """Introspects and revokes for third parties."""
+
+    def __init__(
+        self, authority: Authority, sessions: Sessions, managed: ManagedTokens, clients: Clients, metrics: Metrics
+    ) -> None:
+        self._authority = authority
+        self._sessions = sessions
+        self._managed = managed
+        self._clients = clients
+        self._metrics = metrics
+
+    def operations(self) -> list[Operation]:
+        """The routes of this dialect."""
+        form = {"token": "the token", "token_type_hint": "ignored: the token carries its kind",
+                "client_id": "account name, or id of a managed token", "client_secret": "its password or secret"}  # fmt: skip
+        clients = ("basic", "bearer")
+        return [
+            Operation(method="POST", path="/oauth2/introspect", handler=self.introspect, tag="oauth", form=form,
+                      summary="Introspect a token (RFC 7662)", answers={200: Introspection, 401: None},
+                      security=clients),
+            Operation(method="POST", path="/oauth2/revoke", handler=self.revoke, tag="oauth", form=form,
+                      summary="Revoke a token (RFC 7009)", answers={200: None, 401: None}, security=clients,
+                      description="Without client authentication the token itself is proof enough."),
+            Operation(method="GET", path="/.well-known/oauth-authorization-server", handler=self.metadata, tag="oauth",
+                      summary="Authorization server metadata (RFC 8414)", answers={200: AuthorizationServer}),
+            Operation(method="POST", path="/k8s/tokenreview", handler=self.review, tag="oauth", body=TokenReview,
+                      summary="Kubernetes TokenReview", answers={200: dict[str, Any]}, security=clients),
+        ]  # fmt: skip
+
+    async def introspect(self, call: Call) -> Response:
+        """RFC 7662 section 2.2: 200 and {"active": false} for any unusable token, whatever the defect."""
+        form = await call.form()
+        try:
+            await self._clients.introspector(call, form)
+        except InvalidClient:
+            return _invalid_client()
+        if "token" not in form:
+            return Json({"error": "invalid_request", "error_description": "token is missing"}, 400)
+        verdict = await self._authority.look(form["token"].encode(), tuple(Kind))
+        return Json(_claims(verdict))
+
+    async def revoke(self, call: Call) -> Response:
+        """RFC 7009 section 2.2: 200 whether the token existed or not."""
+        form = await call.form()
+        origin = anonymous(call, "oauth")
+        if call.header(b"authorization") or form.get("client_id"):
+            try:
+                origin = msgspec.structs.replace(origin, actor=await self._clients.revoker(call, form))
+            except InvalidClient:
+                return _invalid_client()
+        if "token" not in form:
+            return Json({"error": "invalid_request", "error_description": "token is missing"}, 400)
+        await self._revoke(form["token"].encode(), origin)
+        return Json(b"")
+
+    async def _revoke(self, secret: bytes, origin: Origin) -> None:
+        kind = parse(secret)
+        if kind is Kind.SESSION:
+            if await self._sessions.end(secret, origin):
+                self._metrics.revoked.labels(kind.value).inc()
+        elif kind is Kind.MANAGED:
+            verdict = await self._authority.look(secret, (Kind.MANAGED,))
+            if verdict.credential is not None:
+                token_id = verdict.credential.token_id
+                if origin.actor == "anonymous":
+                    origin = msgspec.structs.replace(origin, actor=f"token:{token_id}")
+                await self._managed.revoke(token_id, origin)
+                self._metrics.revoked.labels(kind.value).inc()
+
+    async def metadata(self, call: Call) -> Response:
+        """Where introspection and revocation are."""
+        scheme = call.scope["scheme"]
+        base = f"{scheme}://{call.text_header(b'host')}"
+        methods = _CLIENT_AUTHENTICATION
+        return Json(
+            AuthorizationServer(base, f"{base}/oauth2/introspect", methods, f"{base}/oauth2/revoke", [*methods, "none"])
+        )
+
+    async def review(self, call: Call) -> Response:
+        """A bad token is 200 with `authenticated: false`."""
+        await self._clients.introspector(call)
+        review = await call.json(TokenReview)
+        if review.apiVersion not in _REVIEW_VERSIONS:
+            raise InvalidRequest("apiVersion must be authentication.k8s.io/v1 or v1beta1.")
+        verdict = await self._authority.look(review.spec.token.encode(), (Kind.SESSION, Kind.MANAGED))
+        credential = verdict.credential
+        status: dict[str, Any] = {"authenticated": False}
+        if verdict.active and credential is not None:
+            user = {"username": credential.subject, "uid": credential.token_id,
+                    "extra": {"scopes": list(credential.scopes)}}  # fmt: skip
+            status = {"authenticated": True, "user": user}
+            if review.spec.audiences:
+                status["audiences"] = review.spec.audiences
+        return Json({"apiVersion": review.apiVersion, "kind": "TokenReview", "status": status})
+
+
+def _claims(verdict: Verdict) -> Introspection:
+    credential = verdict.credential
+    if not verdict.active or credential is None:
+        return Introspection(False)
+    return Introspection(
+        True,
+        scope=" ".join(credential.scopes),
+        client_id=credential.client or credential.subject,
+        username=credential.subject,
+        sub=credential.subject,
+        jti=credential.token_id,
+        token_type="Bearer",  # noqa: S106 - RFC 6750's word, no secret
+        iat=credential.issued_at,
+        exp=credential.expires_at,
+    )
+
+
+def _invalid_client() -> Response:
+    challenge = b'Basic realm="tokens", ' + REALM
+    return Json({"error": "invalid_client"}, 401, ((b"www-authenticate", challenge),))

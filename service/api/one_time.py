@@ -1,0 +1,162 @@
+"""Dialect 1: one-time tokens, and the drop-in for the PHP generator."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from service.api.guard import BEARER, Guard
+from service.api.http import Call, Json, Operation
+from service.api.times import rfc3339
+from service.errors import Forbidden, InvalidRequest, NotFound, StoreUnavailable, Unauthorized
+from service.metrics import Metrics
+from service.model import Kind
+from service.tokens.one_time import OneTimeTokens
+
+SCOPE = "one-time:issue"
+_PRINTABLE = re.compile(r"[!-~]{1,64}")
+_PHP_PATH = re.compile(r"/api-v[0-9]+/fastertokengenerator\.php")
+_DATA_BYTES = 4096
+Subject = Annotated[str, Meta(pattern=r"^[!-~]{1,128}$", description="whom the token speaks for")]
+
+
+class IssueOneTime(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """What a one-time token is issued with; all of it is optional."""
+
+    ttl_seconds: Annotated[int, Meta(ge=1, le=3600)] | None = None
+    subject: Subject | None = None
+    data: dict[str, Any] | None = None
+
+
+class IssuedOneTime(msgspec.Struct, rename="camel"):
+    """A one-time token, shown this once."""
+
+    token: str
+    kind: str
+    expires_at: str
+    expires_in: int
+
+
+class PhpToken(msgspec.Struct):
+    """The answer of the PHP generator; `expiry_time` is UTC."""
+
+    status: str
+    token: str
+    expiry_time: str
+
+
+class PhpError(msgspec.Struct):
+    """The generator's answer when it failed."""
+
+    status: str
+    message: str
+
+
+class Consume(msgspec.Struct, forbid_unknown_fields=True):
+    """The token to spend."""
+
+    token: str
+
+
+class Consumed(msgspec.Struct, rename="camel", omit_defaults=True):
+    """`valid` exactly once; then false, alone."""
+
+    valid: bool
+    subject: str | None | msgspec.UnsetType = msgspec.UNSET
+    data: msgspec.Raw | None | msgspec.UnsetType = msgspec.UNSET
+    expires_at: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class OneTimeApi:
+    """Issues and consumes one-time tokens over HTTP. GET and HEAD never consume."""
+
+    def __init__(self, tokens: OneTimeTokens, guard: Guard, metrics: Metrics, *, open_to_all: bool) -> None:
+        self._tokens = tokens
+        self._guard = guard
+        self._metrics = metrics
+        self._open_to_all = open_to_all
+
+    def operations(self) -> list[Operation]:
+        """The routes of this dialect."""
+        return [
+            Operation(
+                method="GET", path="/api-v{version:int}/fastertokengenerator.php", handler=self.generate, tag="one-time",
+                summary="Generate a one-time token (PHP-compatible)", answers={200: PhpToken, 429: None, 500: PhpError},
+                description="The drop-in for the PHP generator: no body, no parameters, UTC times.",
+            ),
+            Operation(
+                method="POST", path="/api/one-time-tokens", handler=self.issue, tag="one-time", body=IssueOneTime,
+                summary="Issue a one-time token", answers={201: IssuedOneTime, 403: None, 429: None}, security=BEARER,
+                description="Anyone may where TOKENS_ONE_TIME_ISSUE is open; subject and data need a known caller.",
+            ),
+            Operation(
+                method="POST", path="/api/one-time-tokens/consume", handler=self.consume, tag="one-time", body=Consume,
+                summary="Spend a one-time token", answers={200: Consumed}, header_names=("Idempotency-Key",),
+                description="Valid exactly once. With an Idempotency-Key a retry within 30 s gets the first answer.",
+            ),
+        ]  # fmt: skip
+
+    async def generate(self, call: Call) -> Response:
+        """The PHP generator's answer, its 500 body included."""
+        if not _PHP_PATH.fullmatch(call.path):
+            raise NotFound("There is nothing at this path.")
+        anonymous = await self._admit(call)
+        if call.method == "HEAD":
+            return Json(b"")
+        try:
+            issued = await self._tokens.issue(address=call.address, anonymous=anonymous)
+        except StoreUnavailable:
+            return Json(PhpError("error", "Error generating token"), 500)
+        self._metrics.issued.labels(Kind.ONE_TIME.value).inc()
+        expiry = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(issued.expires_at))
+        return Json(PhpToken("success", issued.secret, expiry))
+
+    async def issue(self, call: Call) -> Response:
+        """Issue for new clients; an anonymous issuer may give neither subject nor data."""
+        body = await call.body()
+        wanted = IssueOneTime() if not body.strip() else call.decode(body, IssueOneTime)
+        anonymous = await self._admit(call)
+        if anonymous and (wanted.subject is not None or wanted.data is not None):
+            raise Forbidden("Only a known caller may give subject or data: send a token as Authorization: Bearer.")
+        data = msgspec.json.encode(wanted.data).decode() if wanted.data is not None else ""
+        if len(data) > _DATA_BYTES:
+            raise InvalidRequest(
+                f"data is larger than {_DATA_BYTES} bytes.", fields=(("data", f"larger than {_DATA_BYTES} bytes"),)
+            )
+        issued = await self._tokens.issue(
+            address=call.address, anonymous=anonymous, ttl_seconds=wanted.ttl_seconds or 0,
+            subject=wanted.subject or "", data=data,
+        )  # fmt: skip
+        self._metrics.issued.labels(Kind.ONE_TIME.value).inc()
+        expires_in = wanted.ttl_seconds or self._tokens.ttl_seconds
+        return Json(IssuedOneTime(issued.secret, Kind.ONE_TIME.value, rfc3339(issued.expires_at), expires_in), 201)
+
+    async def _admit(self, call: Call) -> bool:
+        """Is the issuer anonymous? Raises where only known ones may issue, or a credential is not good."""
+        try:
+            await self._guard.issuer(call, SCOPE)
+        except Unauthorized as unknown:
+            if self._open_to_all and not unknown.presented:
+                return True
+            raise
+        return False
+
+    async def consume(self, call: Call) -> Response:
+        """Exactly one caller gets `valid`; the same Idempotency-Key gets the same answer for 30 s."""
+        key = call.text_header(b"idempotency-key")
+        if key and not _PRINTABLE.fullmatch(key):
+            raise InvalidRequest("Idempotency-Key must be 1 to 64 printable characters.", code="invalid_request")
+        wanted = await call.json(Consume)
+        verdict = await self._tokens.consume(wanted.token.encode(), request=key)
+        self._metrics.consumed.labels(verdict.outcome.value).inc()
+        credential = verdict.credential
+        if not verdict.active or credential is None:
+            return Json(Consumed(False))
+        call.token_id = credential.token_id
+        data = msgspec.Raw(credential.data.encode()) if credential.data else None
+        return Json(Consumed(True, credential.subject or None, data, rfc3339(credential.expires_at)))

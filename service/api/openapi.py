@@ -1,0 +1,139 @@
+"""The OpenAPI 3.1 document, made from the operations and the very types that decode and encode."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from service import __version__
+from service.api.failures import TITLES, Problem
+from service.api.http import Operation
+
+_REF = "#/components/schemas/{name}"
+_PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
+_TAGS = {
+    "one-time": "Tokens of five minutes, spent by one use.",
+    "sessions": "Tokens of a day for a username and password.",
+    "managed": "Named tokens for administrators.",
+    "gateway": "The question gateways ask on every request.",
+    "oauth": "RFC 7662, RFC 7009, RFC 8414 and Kubernetes token reviews.",
+    "operation": "Health, readiness, metrics and this document.",
+}
+_SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "a session token, a managed token or a JWT"},
+    "basic": {"type": "http", "scheme": "basic", "description": "an account, or id and secret of a managed token"},
+}
+# Every operation may answer these besides its own.
+_ALWAYS = (400, 503)
+
+
+def document(operations: Iterable[Operation]) -> dict[str, Any]:
+    """The whole document as JSON-ready data."""
+    operations = [operation for operation in operations if not operation.hidden]
+    schemas, components = msgspec.json.schema_components(_types(operations), ref_template=_REF)
+    by_type = dict(zip(map(str, _types(operations)), schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        path = _PARAMETER.sub(r"{\1}", operation.path)
+        for method in ("get", "post") if operation.method == "*" else (operation.method.lower(),):
+            paths.setdefault(path, {})[method] = _describe(operation, method, by_type)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Token service",
+            "version": __version__,
+            "summary": "Issues, validates, consumes, rotates and revokes API tokens.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": _SECURITY},
+    }
+
+
+def _types(operations: list[Operation]) -> list[Any]:
+    types: dict[str, Any] = {str(Problem): Problem}
+    for operation in operations:
+        answers = [kind for kind in operation.answers.values() if kind is not None]
+        for kind in [operation.body, *answers, *_query_types(operation).values()]:
+            if kind is not None:
+                types.setdefault(str(kind), kind)
+    return list(types.values())
+
+
+def _query_types(operation: Operation) -> dict[str, Any]:
+    """Query parameter to type: from a mapping, or from the fields of the struct that reads the query."""
+    if operation.query is None:
+        return {}
+    if isinstance(operation.query, Mapping):
+        return dict(operation.query)
+    return {field.encode_name: field.type for field in msgspec.structs.fields(operation.query)}
+
+
+def _describe(operation: Operation, method: str, by_type: Mapping[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "operationId": _operation_id(operation, method),
+        "responses": _responses(operation, by_type),
+    }
+    if operation.description:
+        described["description"] = operation.description
+    if parameters := _parameters(operation, by_type):
+        described["parameters"] = parameters
+    if operation.body is not None:
+        required = operation.body.__name__ != "IssueOneTime"
+        described["requestBody"] = _content("application/json", by_type[str(operation.body)], required)
+    elif operation.form is not None:
+        described["requestBody"] = _content("application/x-www-form-urlencoded", _form(operation.form), True)
+    if operation.security:
+        described["security"] = [{name: []} for name in operation.security]
+    return described
+
+
+def _operation_id(operation: Operation, method: str) -> str:
+    words = re.findall(r"[A-Za-z0-9]+", _PARAMETER.sub(r"by \1", operation.path))
+    return method + "".join(word[:1].upper() + word[1:] for word in words)
+
+
+def _content(media_type: str, schema: Any, required: bool) -> dict[str, Any]:
+    return {"required": required, "content": {media_type: {"schema": schema}}}
+
+
+def _form(fields: Mapping[str, str]) -> dict[str, Any]:
+    properties = {name: {"type": "string", "description": text} for name, text in fields.items()}
+    return {"type": "object", "properties": properties, "required": ["token"]}
+
+
+def _parameters(operation: Operation, by_type: Mapping[str, Any]) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PARAMETER.findall(operation.path)
+    ]
+    for name, kind in _query_types(operation).items():
+        parameters.append({"name": name, "in": "query", "required": False, "schema": by_type[str(kind)]})
+    for name in operation.header_names:
+        parameters.append({"name": name, "in": "header", "required": False, "schema": {"type": "string"}})
+    return parameters
+
+
+def _responses(operation: Operation, by_type: Mapping[str, Any]) -> dict[str, Any]:
+    statuses = dict(operation.answers)
+    for status in (*_ALWAYS, *((401, 403) if operation.security else ())):
+        statuses.setdefault(status, None)
+    return {str(status): _response(operation, status, statuses[status], by_type) for status in sorted(statuses)}
+
+
+def _response(operation: Operation, status: int, kind: Any, by_type: Mapping[str, Any]) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": TITLES.get(status, {200: "OK", 201: "Created"}.get(status, "OK"))}
+    if kind is not None:
+        media_type = operation.media_types.get(status, "application/json")
+        response["content"] = {media_type: {"schema": by_type[str(kind)]}}
+    elif status >= 400:
+        response["content"] = {"application/problem+json": {"schema": by_type[str(Problem)]}}
+    elif operation.answer_headers:
+        response["headers"] = {name: {"schema": {"type": "string"}} for name in operation.answer_headers}
+    return response

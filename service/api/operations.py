@@ -1,0 +1,68 @@
+"""Dialect 6: operation. Health, readiness, metrics and the OpenAPI document."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.responses import Response
+
+from service.api.failures import raw
+from service.api.health import Health, Readiness
+from service.api.http import Call, Json, Operation
+from service.metrics import Metrics
+
+
+class Live(msgspec.Struct):
+    """The process answers."""
+
+    status: str
+    version: str
+
+
+class OperationsApi:
+    """What probes and operators ask."""
+
+    def __init__(self, health: Health, metrics: Metrics, *, with_metrics: bool) -> None:
+        self._health = health
+        self._metrics = metrics
+        self._with_metrics = with_metrics
+        self.openapi = b""
+
+    def operations(self) -> list[Operation]:
+        """The routes of this dialect; metrics only where they have no port of their own."""
+        ready = {200: Readiness, 503: Readiness}
+        routes = [
+            Operation(method="GET", path="/livez", handler=self.live, tag="operation", summary="Is the process alive?",
+                      answers={200: Live}),
+            Operation(method="GET", path="/readyz", handler=self.ready, tag="operation", answers=ready,
+                      summary="May traffic come?", description="Redis reached, role, version, eviction, scripts."),
+            Operation(method="GET", path="/healthz", handler=self.ready, tag="operation", answers=ready,
+                      summary="The same as /readyz"),
+            Operation(method="GET", path="/openapi.json", handler=self.document, tag="operation",
+                      summary="This document", answers={200: dict[str, object]}),
+        ]  # fmt: skip
+        if self._with_metrics:
+            routes.append(
+                Operation(method="GET", path="/metrics", handler=self.metrics, tag="operation", answers={200: str},
+                          summary="Prometheus metrics", media_types={200: "text/plain"},
+                          description="OpenMetrics where the Accept header asks for it.")
+            )  # fmt: skip
+        return routes
+
+    async def live(self, call: Call) -> Response:
+        """200 while the loop turns, whatever Redis does."""
+        return Json(self._health.live())
+
+    async def ready(self, call: Call) -> Response:
+        """200, or 503 with the failing check named."""
+        readiness = await self._health.ready()
+        return Json(readiness, 200 if readiness.status == "ready" else 503)
+
+    async def document(self, call: Call) -> Response:
+        """The OpenAPI document, made once at the start."""
+        return Json(self.openapi)
+
+    async def metrics(self, call: Call) -> Response:
+        """The exposition; what Redis holds is counted now."""
+        await self._health.measure()
+        body, media_type = self._metrics.render(call.text_header(b"accept"))
+        return raw(200, body, media_type.encode())

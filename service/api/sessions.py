@@ -1,0 +1,123 @@
+"""Dialect 2: session tokens for a username and password."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from service.api.guard import anonymous
+from service.api.http import NO_STORE, Call, Json, Operation
+from service.errors import InvalidRequest, RateLimited
+from service.metrics import Metrics
+from service.model import Kind
+from service.tokens.sessions import InvalidCredentials, Sessions
+
+# The old documentation prints the body of DELETE with a comma after its only member.
+_TRAILING_COMMA = re.compile(rb",\s*}\s*$")
+
+
+class SignIn(msgspec.Struct, forbid_unknown_fields=True):
+    """A name and its password."""
+
+    username: Annotated[str, Meta(max_length=256)]
+    password: Annotated[str, Meta(max_length=1024)]
+
+
+class SessionToken(msgspec.Struct):
+    """A session token, shown this once; `expiry_time` in epoch seconds."""
+
+    token: str
+    expiry_time: int
+
+
+class SessionState(msgspec.Struct):
+    """Whether a session token is valid, and until when in epoch seconds."""
+
+    valid: bool
+    expiry_time: int | None
+
+
+class EndSession(msgspec.Struct):
+    """The session token to end."""
+
+    token: str
+
+
+class SessionApi:
+    """Creates, checks and deletes session tokens."""
+
+    def __init__(self, sessions: Sessions, metrics: Metrics) -> None:
+        self._sessions = sessions
+        self._metrics = metrics
+
+    def operations(self) -> list[Operation]:
+        """The routes of this dialect."""
+        return [
+            Operation(
+                method="POST", path="/api/token", handler=self.create, tag="sessions", body=SignIn,
+                summary="Create a session token", answers={200: SessionToken, 401: str, 429: None},
+                media_types={401: "text/plain"},
+                description="401 is the text `invalid credentials`, the same for unknown names and wrong passwords.",
+            ),
+            Operation(
+                method="GET", path="/api/token", handler=self.check, tag="sessions", query={"token": str},
+                summary="Validate a session token", answers={200: SessionState}, header_names=("X-Token",),
+            ),
+            Operation(
+                method="DELETE", path="/api/token", handler=self.delete, tag="sessions", body=EndSession,
+                summary="Delete a session token", answers={200: dict[str, str]}, header_names=("X-Token",),
+                description="Always 200 and {}, whatever the body.",
+            ),
+        ]  # fmt: skip
+
+    async def create(self, call: Call) -> Response:
+        """Trade a password for a session of 24 hours."""
+        wanted = await call.json(SignIn)
+        try:
+            signed_in = await self._sessions.sign_in(wanted.username, wanted.password, anonymous(call, "session"))
+        except InvalidCredentials:
+            self._metrics.logins.labels("failed").inc()
+            return _invalid_credentials()
+        except RateLimited:
+            self._metrics.logins.labels("throttled").inc()
+            raise
+        self._metrics.logins.labels("succeeded").inc()
+        self._metrics.issued.labels(Kind.SESSION.value).inc()
+        return Json(SessionToken(signed_in.secret, signed_in.expires_at))
+
+    async def check(self, call: Call) -> Response:
+        """Is this session token valid?"""
+        secret = call.header(b"x-token") or (call.parameter("token") or "").encode()
+        verdict = await self._sessions.check(secret)
+        self._metrics.validated(Kind.SESSION if secret else None, verdict.outcome)
+        if not verdict.active or verdict.credential is None:
+            return Json(SessionState(False, None))
+        call.token_id = verdict.credential.token_id
+        return Json(SessionState(True, verdict.credential.expires_at))
+
+    async def delete(self, call: Call) -> Response:
+        """End a session; the answer is {} in any case but that of a Redis that does not answer."""
+        secret = call.header(b"x-token") or await _secret_in_body(call)
+        if secret and await self._sessions.end(secret, anonymous(call, "session")):
+            self._metrics.revoked.labels(Kind.SESSION.value).inc()
+        return Json({})
+
+
+async def _secret_in_body(call: Call) -> bytes:
+    """The token in a body that need not be well-formed."""
+    try:
+        body = _TRAILING_COMMA.sub(b"}", await call.body())
+        return msgspec.json.decode(body, type=EndSession).token.encode()
+    except (InvalidRequest, msgspec.DecodeError, ValueError, RecursionError):
+        return b""
+
+
+def _invalid_credentials() -> Response:
+    body = b"invalid credentials"
+    response = Response(body, status_code=401, media_type="text/plain")
+    response.raw_headers += [NO_STORE, (b"www-authenticate", b'Bearer realm="tokens"')]
+    return response

@@ -1,0 +1,30 @@
+"""Instants on the wire: RFC 3339 in UTC with `Z`, and back."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from service.errors import InvalidRequest
+
+
+def rfc3339(epoch_seconds: int) -> str:
+    """2026-11-20T22:40:00Z"""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch_seconds))
+
+
+def rfc3339_or_none(epoch_seconds: int) -> str | None:
+    """The same, None for 0, which stands for never or not yet."""
+    return rfc3339(epoch_seconds) if epoch_seconds else None
+
+
+def parse_rfc3339(text: str, field: str) -> int:
+    """Epoch seconds. Raises InvalidRequest, also for an instant without its offset."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        reason = "write an instant like 2027-01-31T12:00:00Z"
+        raise InvalidRequest(f"{field}: {reason}.", fields=((field, reason),))
+    return int(instant.astimezone(UTC).timestamp())

@@ -1,0 +1,241 @@
+"""The roof: builds every object once, hands each what it needs, and returns the ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from service import logs
+from service.api.clients import Clients
+from service.api.dashboard import DashboardApi
+from service.api.front import Front, StartRefused
+from service.api.gateway import GatewayApi
+from service.api.guard import Guard
+from service.api.health import Health
+from service.api.http import Network
+from service.api.managed import ManagedApi
+from service.api.oauth import OAuthApi
+from service.api.one_time import OneTimeApi
+from service.api.openapi import document
+from service.api.operations import OperationsApi
+from service.api.sessions import SessionApi
+from service.errors import ServiceError
+from service.metrics import Metrics
+from service.model import Origin
+from service.settings import Settings, SettingsError, read
+from service.store.batch import Batch
+from service.store.census import Census
+from service.store.connection import Link, connector
+from service.store.credentials import CredentialStore
+from service.store.expiry_store import ExpiryStore
+from service.store.guardian import Guardian
+from service.store.listing import Listing
+from service.store.managed_store import ManagedStore, Retention
+from service.store.one_time_store import OneTimeStore
+from service.store.session_store import SessionStore
+from service.store.shards import Shards
+from service.store.usage_store import UsageStore
+from service.tokens.accounts import Account, Accounts, AccountsError, read_accounts
+from service.tokens.authority import Authority
+from service.tokens.lifetime import Lifetime
+from service.tokens.managed import ManagedTokens
+from service.tokens.one_time import OneTimeTokens
+from service.tokens.passwords import PasswordChecker
+from service.tokens.secret import Keyring
+from service.tokens.sessions import Sessions
+from service.tokens.sweeper import Sweeper
+from service.tokens.trail import Trail
+from service.tokens.usage import Usage
+from service.tokens.usage_series import UsageSeries
+
+log = logging.getLogger(__name__)
+_SIGHUP = Origin(actor="operator", address="", channel="signal", request_id="")
+
+
+class Service:
+    """Every object of one process. `links` replaces the connections, one per shard; tests pass their own."""
+
+    def __init__(
+        self, settings: Settings, *, clock: Callable[[], float] = time.time, links: Sequence[Link] | None = None
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.metrics = metrics = Metrics()
+        self._batch: Batch | None = None
+        if links is None:
+            self._batch = Batch(connector(settings.redis_url), on_error=lambda e: metrics.redis_errors.labels(e).inc())
+            links = [self._batch]
+        self.shards = shards = Shards(settings.namespace, links)
+        keys = [settings.secret_key, settings.secret_key_previous]
+        self.keyrings = keyrings = tuple(Keyring(key) for key in keys if key)
+        retention = Retention(settings.retention_days * 86400)
+        self.accounts = Accounts(_accounts(settings), keyrings[0])
+        usage_store = UsageStore(shards)
+        self.usage = Usage(usage_store, clock, idle_seconds=settings.session_idle_seconds)
+        self.trail = Trail(
+            keyrings[0], shards, clock, keep=settings.audit_max_entries,
+            count=lambda action: metrics.audit_events.labels(action).inc(),
+        )  # fmt: skip
+        self.authority = Authority(
+            CredentialStore(shards), keyrings, self.accounts, self.usage, clock,
+            on_tampered=metrics.tampered.inc, on_paused=metrics.limits_paused.inc,
+        )  # fmt: skip
+        self.one_time = OneTimeTokens(
+            OneTimeStore(shards), shards, self.authority, keyrings[0], clock,
+            ttl_seconds=settings.one_time_ttl_seconds, per_minute=settings.one_time_issue_per_minute,
+        )  # fmt: skip
+        self.passwords = PasswordChecker()
+        self.sessions = Sessions(
+            SessionStore(shards), shards, self.authority, keyrings[0], self.accounts, self.passwords, self.trail, clock,
+            ttl_seconds=settings.session_ttl_seconds, idle_seconds=settings.session_idle_seconds,
+        )  # fmt: skip
+        managed_store = ManagedStore(shards, retention)
+        census = Census(shards)
+        self.managed = ManagedTokens(
+            managed_store, Listing(shards, managed_store), census, shards, self.authority, keyrings, self.trail,
+            Lifetime(settings.max_lifetime_days), clock,
+        )  # fmt: skip
+        self.usage_series = UsageSeries(usage_store, clock)
+        self.sweeper = Sweeper(ExpiryStore(shards, retention), managed_store, shards, self.trail, clock)
+        self.guardian = Guardian(shards)
+        self.health = Health(self.guardian, census, metrics, clock)
+        self.front = self._front()
+
+    def _front(self) -> Front:
+        settings, metrics = self.settings, self.metrics
+        dashboard = DashboardApi(
+            self.sessions, self.accounts, metrics, self.clock,
+            max_lifetime_days=settings.max_lifetime_days, retention_days=settings.retention_days,
+        )  # fmt: skip
+        guard = Guard(self.authority, self.accounts, jwt=None, cookie=dashboard.cookie)
+        clients = Clients(self.authority, self.sessions)
+        operations = OperationsApi(self.health, metrics, with_metrics=not settings.metrics_port)
+        dialects = (
+            GatewayApi(self.authority, self.one_time, clients, metrics),
+            OneTimeApi(self.one_time, guard, metrics, open_to_all=settings.one_time_issue == "open"),
+            SessionApi(self.sessions, metrics),
+            ManagedApi(self.managed, self.usage_series, guard, metrics, self.clock),
+            OAuthApi(self.authority, self.sessions, self.managed, clients, metrics),
+            operations,
+            dashboard,
+        )
+        routes = [operation for dialect in dialects for operation in dialect.operations()]
+        operations.openapi = msgspec.json.encode(document(routes))
+        return Front(
+            routes, metrics=metrics, trusted=_trusted(settings), access_log=settings.access_log, lifespan=self.running
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[dict[str, Any]]:
+        """From the first look at Redis to the last flush. Raises StartRefused for a Redis that must not be used."""
+        await self._first_look()
+        tasks = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("watch", self.guardian.watch()),
+                ("usage", _every(1.0, self.flush_usage)),
+                ("sweep", _every(1.0, self._sweep)),
+                ("metrics", _every(0.1, self._pour)),
+            )
+        ]
+        loop = asyncio.get_running_loop()
+        reload = lambda: tasks.append(loop.create_task(self.reload_accounts()))  # noqa: E731
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        try:
+            yield {"service": self}
+        finally:
+            self.health.draining = True
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.flush_usage()
+            self.metrics.pour()
+            self.passwords.close()
+            if self._batch is not None:
+                await self._batch.aclose()
+
+    async def _first_look(self) -> None:
+        try:
+            await self.guardian.look()
+        except ServiceError as error:
+            log.warning("starting without Redis: %s", error.detail)
+            return
+        if not self.guardian.usable:
+            raise StartRefused(self.guardian.faults)
+
+    async def flush_usage(self) -> None:
+        """Write the usage gathered since the last time; what Redis does not take is dropped and counted."""
+        try:
+            await self.usage.flush()
+        except ServiceError:
+            self.metrics.usage_dropped.inc()
+
+    async def _sweep(self) -> None:
+        try:
+            await self.sweeper.sweep()
+        except ServiceError:
+            log.debug("the sweep waits for Redis")
+
+    async def _pour(self) -> None:
+        self.metrics.pour()
+
+    async def reload_accounts(self) -> None:
+        """Read the accounts file again; sessions of accounts that went or changed are over at once."""
+        try:
+            accounts = _accounts(self.settings)
+        except SettingsError as error:
+            log.error("accounts were not reloaded: %s", error)
+            return
+        ended = self.accounts.replace(accounts)
+        log.info("accounts reloaded", extra={"facts": {"accounts": len(accounts), "ended": len(ended)}})
+        try:
+            await self.trail.write("account.reloaded", _SIGHUP, "accounts", after={"accounts": len(accounts)})
+            for name in ended:
+                await self.sessions.end_all(name, _SIGHUP)
+        except ServiceError:
+            # They are refused already, for their stamp is wrong; only the count of sessions lags behind.
+            log.warning("ended sessions will be counted until they expire")
+
+
+async def _every(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await work()
+
+
+def _accounts(settings: Settings) -> dict[str, Account]:
+    if not settings.accounts_file:
+        return {}
+    try:
+        return read_accounts(Path(settings.accounts_file).expanduser())
+    except AccountsError as error:
+        raise SettingsError(f"TOKENS_ACCOUNTS_FILE: {error}") from None
+
+
+def _trusted(settings: Settings) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in settings.trusted_proxies.split(",") if part.strip())
+    except ValueError as error:
+        raise SettingsError(f"TOKENS_TRUSTED_PROXIES: {error}: write addresses or networks, comma separated") from None
+
+
+def create_app(settings: Settings) -> Front:
+    """The ASGI application for these settings. Raises SettingsError."""
+    return Service(settings).front
+
+
+def from_environment() -> Front:
+    """The application of a worker process, from TOKENS_* in its environment."""
+    settings = read(os.environ)
+    logs.configure(settings)
+    return create_app(settings)

@@ -1,0 +1,82 @@
+"""Requests that cannot be served, as exceptions. A refused token is not one: that is a `Verdict`.
+
+Status codes live in `service.api.failures`, not here.
+"""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """Base of all. `code` is the stable word of the contract; the message is safe to show to a caller."""
+
+    code = "internal_error"
+
+    def __init__(self, detail: str, *, code: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        if code is not None:
+            self.code = code
+
+
+class InvalidRequest(ServiceError):
+    """The request cannot be understood. `fields` pairs a field's path with what is wrong with it."""
+
+    code = "invalid_request"
+
+    def __init__(self, detail: str, *, fields: tuple[tuple[str, str], ...] = (), code: str | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.fields = fields
+
+
+class Unauthorized(ServiceError):
+    """The caller is not known. `presented` tells a bad credential from an absent one (RFC 6750 section 3)."""
+
+    code = "unauthorized"
+
+    def __init__(self, detail: str, *, presented: bool) -> None:
+        super().__init__(detail, code="invalid_token" if presented else None)
+        self.presented = presented
+
+
+class Forbidden(ServiceError):
+    """The caller is known but may not. `scope` names the missing one, if a scope would help."""
+
+    code = "forbidden"
+
+    def __init__(self, detail: str, *, scope: str | None = None) -> None:
+        super().__init__(detail, code="insufficient_scope" if scope else None)
+        self.scope = scope
+
+
+class NotFound(ServiceError):
+    """No such thing, or no longer."""
+
+    code = "not_found"
+
+
+class Conflict(ServiceError):
+    """The request does not fit the present state: a name that is taken, a count that changed."""
+
+    code = "conflict"
+
+
+class RateLimited(ServiceError):
+    """Too many requests of this caller; `retry_after` in whole seconds."""
+
+    code = "rate_limited"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class StoreUnavailable(ServiceError):
+    """Redis gave no usable answer in time. Neither yes nor no: the caller may try again."""
+
+    code = "store_unavailable"
+
+
+class StoreFull(StoreUnavailable):
+    """Redis has no memory left for a write; reading, consuming and revoking go on."""
+
+    code = "store_full"

@@ -1,0 +1,162 @@
+"""All metrics: names, labels from closed sets, and how they are exported, right across several workers.
+
+What is counted on every request is a plain integer, poured into prometheus-client's metrics before a scrape and
+every tenth of a second, for its own counters would cost more than the rest of a validation's bookkeeping.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+
+from service import __version__
+from service.model import Kind, Outcome, Statistics, Status
+
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+EXPIRY_WINDOWS = {"1d": 86400, "7d": 7 * 86400, "14d": 14 * 86400, "30d": 30 * 86400}
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class _Seconds:
+    """A histogram's counts as integers; `pour` adds them to the real one."""
+
+    __slots__ = ("_child", "_counts", "_sum")
+
+    def __init__(self, child: Histogram) -> None:
+        self._child = child
+        self._counts = [0] * (len(BUCKETS) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self._counts[bisect_left(BUCKETS, seconds)] += 1
+        self._sum += seconds
+
+    def pour(self) -> None:
+        if not self._sum:
+            return
+        # prometheus-client has no public way to add many observations at once; a contract test names these two.
+        for bucket, count in zip(self._child._buckets, self._counts, strict=True):  # noqa: SLF001
+            if count:
+                bucket.inc(count)
+        self._child._sum.inc(self._sum)  # noqa: SLF001
+        self._counts = [0] * len(self._counts)
+        self._sum = 0.0
+
+
+class _State:
+    """Gauges read from Redis just before a scrape; the process that answers it reports them alone."""
+
+    def __init__(self) -> None:
+        self.statistics: Statistics | None = None
+        self.expiring: dict[str, int] = {}
+        self.up = False
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("tokens_redis_up", "1 if Redis answers and may be used", value=float(self.up))
+        if self.statistics is None:
+            return
+        managed = GaugeMetricFamily("tokens_managed", "managed tokens by status", labels=["status"])
+        for status in Status:
+            managed.add_metric([status.value], getattr(self.statistics, status.value))
+        yield managed
+        yield GaugeMetricFamily(
+            "tokens_one_time_outstanding", "one-time tokens issued and not spent",
+            value=self.statistics.one_time_outstanding,
+        )  # fmt: skip
+        yield GaugeMetricFamily("tokens_sessions", "session tokens in force", value=self.statistics.sessions)
+        expiring = GaugeMetricFamily("tokens_expiring", "active tokens that expire within", labels=["window"])
+        for window, count in self.expiring.items():
+            expiring.add_metric([window], count)
+        yield expiring
+
+
+class Metrics:
+    """Every metric of one process."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._validations = Counter(
+            "tokens_validations", "validations by kind and final outcome", ["kind", "outcome"], registry=registry
+        )
+        validation_seconds = Histogram(
+            "tokens_validation_seconds", "time to answer a validation", ["path"], buckets=BUCKETS, registry=registry
+        )
+        self.issued = Counter("tokens_issued", "tokens issued", ["kind"], registry=registry)
+        self.consumed = Counter("tokens_consumed", "tries to consume a one-time token", ["outcome"], registry=registry)
+        self.revoked = Counter("tokens_revoked", "tokens revoked", ["kind"], registry=registry)
+        self.logins = Counter("tokens_login", "tries to sign in", ["outcome"], registry=registry)
+        self.http_requests = Counter(
+            "tokens_http_requests", "requests but for validations", ["route", "method", "status"], registry=registry
+        )
+        self._http_seconds = Histogram(
+            "tokens_http_request_seconds", "time to answer a request", ["route"], buckets=BUCKETS, registry=registry
+        )
+        self._redis_seconds = Histogram(
+            "tokens_redis_seconds", "time Redis took", ["operation"], buckets=BUCKETS, registry=registry
+        )
+        self.redis_errors = Counter("tokens_redis_errors", "failed Redis commands", ["error"], registry=registry)
+        self.audit_events = Counter("tokens_audit_events", "audit entries written", ["action"], registry=registry)
+        self.tampered = Counter("tokens_integrity_failures", "records whose seal was wrong", registry=registry)
+        self.limits_paused = Counter("tokens_limits_paused", "requests admitted unlimited: Redis full", registry=registry)
+        self.usage_dropped = Counter("tokens_usage_dropped", "flushes of usage that failed", registry=registry)
+        build = Gauge(
+            "tokens_build_info", "the running version", ["version"], registry=registry, multiprocess_mode="max"
+        )
+        build.labels(__version__).set(1)
+        self.state = _State()
+        self._counts: dict[tuple[str, Outcome], int] = {}
+        self._timings = {path: _Seconds(validation_seconds.labels(path)) for path in ("straight", "ordinary")}
+
+    def validated(self, kind: Kind | None, outcome: Outcome) -> None:
+        """Count a validation under its final outcome; `kind` None where no secret of ours was presented."""
+        key = (kind.value if kind else "none", outcome)
+        self._counts[key] = self._counts.get(key, 0) + 1
+
+    def validation_timer(self, path: str) -> Callable[[float], None]:
+        """Where the seconds of validations on this path go: straight or ordinary."""
+        return self._timings[path].observe
+
+    def requested(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count a request by its route's template, never by its path."""
+        self.http_requests.labels(route, method if method in _METHODS else "other", str(status)).inc()
+        self._http_seconds.labels(route).observe(seconds)
+
+    def redis_took(self, operation: str, seconds: float) -> None:
+        """Time of one kind of Redis operation."""
+        self._redis_seconds.labels(operation).observe(seconds)
+
+    def pour(self) -> None:
+        """Bring what was counted as integers into the exported metrics."""
+        counts, self._counts = self._counts, {}
+        for (kind, outcome), count in counts.items():
+            self._validations.labels(kind, outcome.value).inc(count)
+        for timing in self._timings.values():
+            timing.pour()
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The exposition and its content type: OpenMetrics if asked for, else Prometheus text."""
+        self.pour()
+        encode, content_type = choose_encoder(accept)
+        return encode(_Gathered(self._registry, self.state)), content_type
+
+
+class _Gathered:
+    """What one scrape shows: this process's metrics or those of all workers, and the state of Redis."""
+
+    def __init__(self, own: CollectorRegistry, state: _State) -> None:
+        self._own = own
+        self._state = state
+
+    def collect(self) -> Iterable[Metric]:
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            collector: Any = multiprocess.MultiProcessCollector  # untyped in prometheus-client
+            yield from collector(None).collect()
+        else:
+            yield from self._own.collect()
+        yield from self._state.collect()

@@ -1,0 +1,187 @@
+"""The words that every floor shares: kinds, outcomes and the records they travel in. No behaviour."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Kind(StrEnum):
+    """What a token is; fixed by the form of its secret and bound into its digest."""
+
+    ONE_TIME = "one_time"
+    SESSION = "session"
+    MANAGED = "managed"
+
+
+class Outcome(StrEnum):
+    """Why a token may or may not be used now. Counted exactly; from outside most look alike."""
+
+    ACTIVE = "active"
+    ABSENT = "absent"
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    INACTIVE = "inactive"
+    REVOKED = "revoked"
+    INSUFFICIENT_SCOPE = "insufficient_scope"
+    NETWORK_DENIED = "network_denied"
+    RATE_LIMITED = "rate_limited"
+    USES_EXHAUSTED = "uses_exhausted"
+    UNAVAILABLE = "unavailable"
+
+
+class Status(StrEnum):
+    """The state of a managed token as shown to people. Revoked wins over expired, expired over inactive."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class Role(StrEnum):
+    """What an account may do: change tokens, look at them, or only hold a session."""
+
+    ADMIN = "admin"
+    VIEWER = "viewer"
+    USER = "user"
+
+
+class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`limit` requests in `period_seconds`, at most `burst` of them at once (0 stands for `limit`)."""
+
+    limit: int
+    period_seconds: int
+    burst: int = 0
+
+
+class Credential(msgspec.Struct, frozen=True, array_like=True):
+    """What Redis holds under a digest: everything a validation needs, in one GET.
+
+    Instants in epoch seconds; `expires_at` 0 means never. `stamp` binds a session to its account's password.
+    `max_uses` 0 means unlimited. `data` is the JSON an issuer attached to a one-time token.
+    """
+
+    kind: Kind
+    token_id: str
+    subject: str
+    scopes: tuple[str, ...]
+    issued_at: int
+    expires_at: int
+    name: str = ""
+    client: str = ""
+    rate_limit: tuple[int, int, int] | None = None
+    networks: tuple[str, ...] = ()
+    max_uses: int = 0
+    stamp: str = ""
+    data: str = ""
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """What a rate limit left after one request, in the terms of the RateLimit header fields."""
+
+    limit: int
+    period_seconds: int
+    remaining: int
+    reset_seconds: int
+    retry_after: int
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The answer to one question about one secret: the outcome, and the record if there is a usable one."""
+
+    outcome: Outcome
+    credential: Credential | None = None
+    missing_scopes: tuple[str, ...] = ()
+    quota: Quota | None = None
+
+    @property
+    def active(self) -> bool:
+        """May the secret be used now?"""
+        return self.outcome is Outcome.ACTIVE
+
+
+class ManagedToken(msgspec.Struct, frozen=True):
+    """The metadata of a managed token: all but its secret. Instants in epoch seconds, 0 means none or never.
+
+    Only the creation is kept in microseconds, for lists are paged by it and many tokens may be born in one second.
+    """
+
+    token_id: str
+    name: str
+    tail: str
+    digest: str
+    created_by: str
+    created_micros: int
+    expires_at: int = 0
+    description: str = ""
+    subject: str = ""
+    scopes: tuple[str, ...] = ()
+    rate_limit: RateLimit | None = None
+    networks: tuple[str, ...] = ()
+    max_uses: int = 0
+    uses_left: int = 0
+    metadata: dict[str, str] = {}
+    active: bool = True
+    revoked_at: int = 0
+    last_used_at: int = 0
+    last_address: str = ""
+    last_agent: str = ""
+    rotated_at: int = 0
+    rotations: int = 0
+    predecessor: str = ""
+    predecessor_until: int = 0
+    predecessor_used_at: int = 0
+    version: int = 1
+
+    @property
+    def created_at(self) -> int:
+        """Epoch seconds."""
+        return self.created_micros // 1_000_000
+
+    def status(self, now: float) -> Status:
+        """The state shown to people at `now`."""
+        if self.revoked_at:
+            return Status.REVOKED
+        if self.expires_at and self.expires_at <= now:
+            return Status.EXPIRED
+        return Status.ACTIVE if self.active else Status.INACTIVE
+
+
+class Statistics(msgspec.Struct, frozen=True, rename="camel"):
+    """How many tokens there are. `total` = active + expired + inactive; revoked stands beside it."""
+
+    total: int
+    active: int
+    expired: int
+    inactive: int
+    revoked: int
+    expiring14d: int = msgspec.field(name="expiring14d")
+    one_time_outstanding: int = msgspec.field(name="oneTimeOutstanding")
+    sessions: int = msgspec.field(name="sessions")
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Who asks and how, for the audit trail: an account, a token's id or `anonymous`, and where from."""
+
+    actor: str
+    address: str
+    channel: str
+    request_id: str
+
+
+class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One change, as written into the stream by the script that makes it."""
+
+    at: int
+    action: str
+    actor: str
+    target: str
+    address: str
+    channel: str
+    request_id: str
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None

@@ -1,0 +1,189 @@
+"""Every setting, read once from an explicit mapping: name, default, bounds and meaning in one place."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "TOKENS_"
+SECRETS = frozenset({"secret_key", "secret_key_previous", "admin_password", "admin_jwt_secret"})
+# The command line reads these two itself; they are no settings of the service.
+CLIENT_NAMES = frozenset({"TOKENS_URL", "TOKENS_TOKEN"})
+_SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
+
+
+class SettingsError(Exception):
+    """A setting that stops the start; the message is one line that names the variable and what to do."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The effective settings. Environment names are these fields in capitals behind `TOKENS_`."""
+
+    host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 8080
+    workers: Annotated[int, Meta(ge=1, le=256, description="processes that share the port")] = 1
+    data_dir: Annotated[str, Meta(description="where the embedded default keeps its data")] = (
+        "~/.local/share/token-service"
+    )
+    redis_url: Annotated[str, Meta(description="redis://, rediss:// or unix:// of the Redis to use; "
+                                               "empty starts an embedded one")] = ""
+    redis_bin: Annotated[str, Meta(description="server program for the embedded default")] = ""
+    namespace: Annotated[str, Meta(pattern="^[a-z0-9-]{1,32}$", description="first part of every key")] = "tokens"
+    secret_key: Annotated[str, Meta(description="server key, at least 32 characters; required with REDIS_URL")] = ""
+    secret_key_previous: Annotated[str, Meta(description="the server key before a change of keys")] = ""
+    accounts_file: Annotated[str, Meta(description="TOML file of accounts; re-read on SIGHUP")] = ""
+    admin_password: Annotated[str, Meta(description="password of `admin` on the embedded first start")] = ""
+    admin_jwt_secret: Annotated[str, Meta(description="HS256 secret of administrators' JWTs")] = ""
+    admin_jwt_jwks: Annotated[str, Meta(description="file or https URL of the JWKS for administrators' JWTs")] = ""
+    admin_jwt_issuer: Annotated[str, Meta(description="required `iss` of administrators' JWTs")] = ""
+    admin_jwt_audience: Annotated[str, Meta(description="required `aud` of administrators' JWTs")] = ""
+    admin_jwt_claim: Annotated[str, Meta(pattern="^[^=]+=.+$", description="claim that makes an administrator")] = (
+        "role=admin"
+    )
+    one_time_ttl_seconds: Annotated[int, Meta(ge=1, le=3600, description="life of a one-time token")] = 300
+    one_time_issue: Annotated[Literal["open", "authenticated"],
+                              Meta(description="who may issue one-time tokens: open or authenticated")] = "open"
+    one_time_issue_per_minute: Annotated[int, Meta(ge=1, description="anonymous issues per client address")] = 60
+    session_ttl_seconds: Annotated[int, Meta(ge=1, description="life of a session token")] = 86400
+    session_idle_seconds: Annotated[int, Meta(ge=0, description="idle time that ends a session; 0 for none")] = 0
+    max_lifetime_days: Annotated[int, Meta(ge=0, description="longest life of a managed token; 0 allows never")] = 365
+    retention_days: Annotated[int, Meta(ge=1, description="how long ended tokens stay listed")] = 30
+    audit_max_entries: Annotated[int, Meta(ge=1000, description="audit entries kept")] = 100_000
+    trusted_proxies: Annotated[str, Meta(description="addresses or networks whose X-Forwarded-For is believed, "
+                                                     "comma separated")] = ""
+    log_format: Annotated[Literal["auto", "text", "json"],
+                          Meta(description="text or json; auto is text on a terminal")] = "auto"
+    access_log: Annotated[bool, Meta(description="a line per request, but for validations, health and metrics")] = True
+    metrics_port: Annotated[int, Meta(ge=0, le=65535, description="port of its own for /metrics; 0 for none")] = 0
+    webhook_allow_private: Annotated[bool, Meta(description="let webhooks go to private addresses")] = False
+    docs: Annotated[bool, Meta(description="serve the interactive API reference at /docs")] = True
+    drain_seconds: Annotated[int, Meta(ge=0, le=300, description="time open requests get at a stop")] = 5
+
+    @property
+    def data_path(self) -> Path:
+        """The data directory with `~` resolved."""
+        return Path(self.data_dir).expanduser()
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Make the settings from `TOKENS_*` names; a secret may come as a file by `..._FILE`.
+
+    Raises SettingsError for an unknown name (with the nearest known one), a bad value or an unreadable file.
+    """
+    hints = _types()
+    values: dict[str, Any] = {}
+    for name, text in environment.items():
+        if not name.startswith(PREFIX) or name in CLIENT_NAMES:
+            continue
+        field = name.removeprefix(PREFIX).lower()
+        if field not in hints and field.endswith("_file") and field.removesuffix("_file") in SECRETS:
+            field, text = field.removesuffix("_file"), _read_secret(name, text)
+            if PREFIX + field.upper() in environment:
+                raise SettingsError(f"{name} and {PREFIX}{field.upper()} are both set: keep one of them")
+        if field not in hints:
+            raise SettingsError(_unknown(name, hints))
+        values[field] = _convert(name, text, hints[field])
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+def masked(settings: Settings) -> dict[str, Any]:
+    """Environment name to effective value, secrets and the password of a URL as `***`."""
+    shown = {}
+    for field in settings.__struct_fields__:
+        value = getattr(settings, field)
+        if field in SECRETS and value:
+            value = "***"
+        if field == "redis_url" and value and (password := urlsplit(value).password):
+            value = value.replace(f":{password}@", ":***@")
+        shown[PREFIX + field.upper()] = value
+    return shown
+
+
+def described() -> list[tuple[str, Any, str]]:
+    """Environment name, default and meaning of every setting, in order: the README's table is checked against it."""
+    defaults = Settings()
+    rows = []
+    for field, hint in _types().items():
+        meaning = next(meta.description for meta in hint.__metadata__ if meta.description)
+        rows.append((PREFIX + field.upper(), getattr(defaults, field), meaning))
+    return rows
+
+
+def wants_json_logs(settings: Settings) -> bool:
+    """JSON lines unless a person watches."""
+    return settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+
+
+def _types() -> dict[str, Any]:
+    return get_type_hints(Settings, include_extras=True)
+
+
+def _unknown(name: str, hints: Mapping[str, Any]) -> str:
+    known = [PREFIX + field.upper() for field in hints]
+    known += [PREFIX + field.upper() + "_FILE" for field in SECRETS]
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f": did you mean {nearest[0]}?" if nearest else "; `token-service config` prints the known ones"
+    return f"{name} is not a setting{hint}"
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{name}: cannot read {path}: {os.strerror(error.errno or 0)}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name}: {path} is not UTF-8 text") from None
+
+
+def _convert(name: str, text: str, hint: Any) -> Any:
+    text = text.strip()
+    base = get_args(hint)[0]
+    if base is bool:
+        if text.lower() not in _SWITCH:
+            raise SettingsError(f"{name}={text!r}: write on or off")
+        return _SWITCH[text.lower()]
+    if get_origin(base) is Literal and text not in get_args(base):
+        raise SettingsError(f"{name}={text!r}: choose one of {', '.join(get_args(base))}")
+    try:
+        return msgspec.convert(text, hint, strict=False)
+    except msgspec.ValidationError as error:
+        reason = str(error).split(" - at ")[0]
+        raise SettingsError(f"{name}={text!r}: {reason}") from None
+
+
+def _check(settings: Settings) -> None:
+    for field in ("secret_key", "secret_key_previous", "admin_jwt_secret"):
+        value = getattr(settings, field)
+        if value and len(value.encode()) < 32:
+            name = PREFIX + field.upper()
+            raise SettingsError(f"{name} is shorter than 32 characters: make one with `openssl rand -hex 32`")
+    if settings.redis_url:
+        _check_url(settings.redis_url)
+        if not settings.secret_key:
+            raise SettingsError("TOKENS_SECRET_KEY is needed with TOKENS_REDIS_URL: make one with "
+                                "`openssl rand -hex 32` and give every process the same")
+    if (settings.admin_jwt_secret or settings.admin_jwt_jwks) and not (
+        settings.admin_jwt_issuer and settings.admin_jwt_audience
+    ):
+        raise SettingsError("administrators' JWTs need TOKENS_ADMIN_JWT_ISSUER and TOKENS_ADMIN_JWT_AUDIENCE")
+    if settings.admin_jwt_secret and settings.admin_jwt_jwks:
+        raise SettingsError("TOKENS_ADMIN_JWT_SECRET and TOKENS_ADMIN_JWT_JWKS are both set: keep one of them")
+
+
+def _check_url(url: str) -> None:
+    scheme = url.partition("://")[0]
+    if scheme in ("redis+sentinel", "redis+cluster"):
+        raise SettingsError(f"TOKENS_REDIS_URL: {scheme}:// is not supported by this version; "
+                            "give redis://, rediss:// or unix://")
+    if scheme not in ("redis", "rediss", "unix"):
+        raise SettingsError("TOKENS_REDIS_URL must start with redis://, rediss:// or unix://")

@@ -1,0 +1,291 @@
+"""One pipelined connection to one Redis: all that is asked in a turn of the loop travels as one write.
+
+redis-py opens the connection (TLS, AUTH, unix sockets); then its transport is handed to a small protocol that
+feeds hiredis and calls back, in order. Knows nothing of tokens; errors leave it as `ServiceError`s, or as
+`NoScriptError` for `scripts.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import hiredis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from service.errors import StoreFull, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+Reply = Any  # bytes, int, list or None as RESP2 has them, or an exception
+Answer = Callable[[Reply], None]
+
+_pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
+_TICK = 0.02
+_REPRIEVE = 0.005
+
+
+def translate(error: BaseException) -> Exception:
+    """What a failed command means to the floors above: full, or unavailable. NOSCRIPT stays as it is."""
+    text = str(error)
+    if isinstance(error, NoScriptError) or text.startswith("NOSCRIPT"):
+        return NoScriptError(text)
+    if isinstance(error, StoreUnavailable):
+        return error
+    if "OOM command not allowed" in text or text.startswith("OOM"):
+        return StoreFull("The token store is full: no new tokens until memory is freed.")
+    return StoreUnavailable("The token store is not answering. Try again.")
+
+
+class _Waiting:
+    """One command in flight: its bytes for a retry, when it was asked, and who waits."""
+
+    __slots__ = ("answer", "command", "deadline", "retry")
+
+    def __init__(self, command: bytes, answer: Answer, retry: bool, deadline: float) -> None:
+        self.command = command
+        self.answer = answer
+        self.retry = retry
+        self.deadline = deadline
+
+
+class _Replies(asyncio.Protocol):
+    """Feeds what Redis sends to hiredis and gives each reply to the one who waits longest."""
+
+    def __init__(self, lost: Callable[[_Replies], None], failed: Callable[[str], None]) -> None:
+        self.waiting: deque[_Waiting] = deque()
+        self._lost = lost
+        self._failed = failed
+        self._reader = hiredis.Reader(replyError=ResponseError)
+        self.transport: asyncio.WriteTransport | None = None
+        self.reprieved = False
+
+    def data_received(self, data: bytes) -> None:
+        reader, waiting = self._reader, self.waiting
+        self.reprieved = False
+        reader.feed(data)
+        try:
+            reply = reader.gets()
+            while reply is not False:
+                _give(waiting.popleft().answer, self._sorted(reply))
+                reply = reader.gets()
+        except (hiredis.ProtocolError, IndexError):
+            # Bytes that are no reply, or a reply that nobody asked for: nothing after them can be trusted.
+            log.error("the reply of Redis cannot be read; dropping the connection")
+            self.abort()
+
+    def _sorted(self, reply: Reply) -> Reply:
+        if isinstance(reply, ResponseError):
+            reply = translate(reply)
+            if not isinstance(reply, NoScriptError):
+                self._failed(type(reply).__name__)
+        return reply
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost(self)
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+
+def _give(answer: Answer, reply: Reply) -> None:
+    """Hand a reply over; what the handler raises harms its own request alone."""
+    try:
+        answer(reply)
+    except Exception:  # noqa: BLE001 - everyone else's replies are behind this one on the same connection
+        log.exception("a reply handler failed")
+
+
+class Batch:
+    """The connection to one Redis node, kept open, with a deadline for every command and a bound on the queue.
+
+    `connect` opens a redis-py connection. A command not answered within `timeout_seconds` fails with
+    StoreUnavailable and the connection is given up, for a late reply must never meet another request. Commands
+    marked `retry` (idempotent ones) are asked once more on the next connection if theirs is lost. While the
+    node cannot be reached every command fails at once; a background task tries again every half second at most.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[AbstractConnection]],
+        *,
+        timeout_seconds: float = 0.25,
+        limit: int = 20_000,
+        on_error: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._connect = connect
+        self._timeout = timeout_seconds
+        self._limit = limit
+        self._on_error = on_error
+        self._replies: _Replies | None = None
+        self._connection: AbstractConnection | None = None
+        self._queue: list[_Waiting] = []
+        self._flush_due = False
+        self._reachable = True
+        self._closed = False
+        self._connecting: asyncio.Task[None] | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def up(self) -> bool:
+        """Is there a connection now?"""
+        return self._replies is not None
+
+    def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
+        """Ask with packed bytes; `answer` is called once, later, with the reply or an exception."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        if self._refuses():
+            loop.call_soon(answer, StoreUnavailable("The token store is not answering. Try again."))
+            return
+        self._queue.append(_Waiting(command, answer, retry, loop.time() + self._timeout))
+        if not self._flush_due:
+            self._flush_due = True
+            loop.call_soon(self._flush)
+
+    def _refuses(self) -> bool:
+        in_flight = len(self._queue) + (len(self._replies.waiting) if self._replies is not None else 0)
+        return self._closed or not self._reachable or in_flight >= self._limit
+
+    async def execute(self, *args: bytes | str | int | float, retry: bool = False) -> Reply:
+        """Ask and wait. Raises StoreUnavailable, StoreFull or NoScriptError."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+        def answer(reply: Reply) -> None:
+            if future.done():
+                return
+            if isinstance(reply, Exception):
+                future.set_exception(reply)
+            else:
+                future.set_result(reply)
+
+        self.submit(_pack(args), answer, retry=retry)
+        return await future
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if not self._queue:
+            return
+        self._arm()
+        replies = self._replies
+        if replies is None or replies.transport is None:
+            self._start_connecting()
+            return
+        queue, self._queue = self._queue, []
+        replies.waiting.extend(queue)
+        if len(queue) == 1:
+            replies.transport.write(queue[0].command)
+        else:
+            replies.transport.write(b"".join([waiting.command for waiting in queue]))
+
+    def _start_connecting(self) -> None:
+        if self._connecting is None and not self._closed:
+            self._connecting = asyncio.get_running_loop().create_task(self._keep_connecting())
+
+    async def _keep_connecting(self) -> None:
+        pause = 0.02
+        try:
+            while not self._closed:
+                try:
+                    await self._open()
+                    return
+                except (RedisError, OSError, TypeError, AttributeError) as error:
+                    # TypeError and AttributeError are what redis-py raises when a peer answers nonsense.
+                    if self._reachable:
+                        log.warning("Redis cannot be reached: %s", type(error).__name__)
+                    self._reachable = False
+                    self._on_error(type(error).__name__)
+                    self._fail(self._take_queue())
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 0.5)
+        finally:
+            self._connecting = None
+
+    async def _open(self) -> None:
+        connection = await self._connect()
+        writer = connection._writer  # noqa: SLF001 - the one private name we lean on; a contract test names it
+        if writer is None:
+            raise OSError("the connection was closed while it was opened")
+        replies = _Replies(self._lost, self._on_error)
+        replies.transport = writer.transport
+        writer.transport.set_protocol(replies)
+        self._connection, self._replies = connection, replies
+        if not self._reachable:
+            log.warning("Redis answers again")
+        self._reachable = True
+        self._flush()
+
+    def _lost(self, replies: _Replies) -> None:
+        if replies is self._replies:
+            self._replies = self._connection = None
+        again: list[_Waiting] = []
+        given_up: list[_Waiting] = []
+        for waiting in replies.waiting:
+            (again if waiting.retry and not self._closed else given_up).append(waiting)
+            waiting.retry = False
+        replies.waiting.clear()
+        if given_up or again:
+            self._on_error("ConnectionLost")
+        self._fail(given_up)
+        self._queue = again + self._queue
+        if self._queue:
+            self._start_connecting()
+
+    def _fail(self, waiting: list[_Waiting]) -> None:
+        error = StoreUnavailable("The token store is not answering. Try again.")
+        for one in waiting:
+            _give(one.answer, error)
+
+    def _take_queue(self) -> list[_Waiting]:
+        queue, self._queue = self._queue, []
+        return queue
+
+    def _arm(self, seconds: float = _TICK) -> None:
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().call_later(seconds, self._check_deadlines)
+
+    def _check_deadlines(self) -> None:
+        """Give up on what is overdue. One timer for all: the oldest command is always the first to be due."""
+        self._watch = None
+        replies, now = self._replies, asyncio.get_running_loop().time()
+        if replies is not None and replies.waiting and replies.waiting[0].deadline <= now:
+            if replies.reprieved:
+                self._give_up(replies)
+            else:
+                # After a stall of our own the replies may lie unread in the socket: let the loop read once more.
+                replies.reprieved = True
+                self._arm(_REPRIEVE)
+                return
+        if self._queue and self._queue[0].deadline <= now:
+            self._fail(self._take_queue())
+        if self._queue or (self._replies is not None and self._replies.waiting):
+            self._arm()
+
+    def _give_up(self, replies: _Replies) -> None:
+        self._on_error("TimeoutError")
+        overdue = list(replies.waiting)
+        replies.waiting.clear()
+        self._replies = self._connection = None
+        self._reachable = False
+        replies.abort()
+        self._fail(overdue)
+        self._start_connecting()
+
+    async def aclose(self) -> None:
+        """Fail what waits and close the connection."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._fail(self._take_queue())
+        if self._replies is not None:
+            self._replies.abort()
+        self._replies = self._connection = None

@@ -1,0 +1,75 @@
+"""Reading credentials: what every validation asks Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from service.store.batch import Answer, Reply
+from service.store.keys import encode_digest
+from service.store.scripts import Script
+from service.store.shards import Shards
+
+
+class Charge(NamedTuple):
+    """What the limited lookup answered; see lua/validate_limited.lua. Times in milliseconds."""
+
+    sealed: bytes | None
+    verdict: int
+    remaining: int
+    full_in: int
+    next_in: int
+
+
+class CredentialStore:
+    """Looks credentials up by digest. Each method is one round trip, shared by all that are in flight."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._limited = Script("validate_limited")
+
+    async def look_up(self, digest: bytes) -> bytes | None:
+        """The sealed credential of a session or managed token, None if there is none now."""
+        shard = self._shards.of_digest(digest)
+        reply: bytes | None = await shard.link.execute("GET", shard.keys.credential(digest), retry=True)
+        return reply
+
+    def look_up_soon(self, digest: bytes, answer: Answer) -> None:
+        """The same for the straight path: `answer` gets the reply or an exception."""
+        shard = self._shards.of_digest(digest)
+        key = shard.keys.credential_prefix + encode_digest(digest)
+        shard.link.submit(b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key), answer, retry=True)
+
+    async def look_up_one_time(self, digest: bytes) -> bytes | None:
+        """The sealed record of a one-time token, which stays unspent."""
+        shard = self._shards.of_digest(digest)
+        reply: bytes | None = await shard.link.execute("GET", shard.keys.one_time(digest), retry=True)
+        return reply
+
+    async def look_up_with_reason(self, digest: bytes) -> tuple[bytes | None, str | None]:
+        """A managed token's sealed credential; if it is gone, why: expired, inactive or revoked. One round trip."""
+        shard = self._shards.of_digest(digest)
+        sealed, reason = await asyncio.gather(
+            shard.link.execute("GET", shard.keys.credential(digest), retry=True),
+            shard.link.execute("GET", shard.keys.reason(digest), retry=True),
+        )
+        return sealed, None if reason is None else reason.decode()
+
+    async def charge(
+        self, digest: bytes, token_id: str, *, limit: tuple[int, int, int], spend: bool, now: float
+    ) -> Charge:
+        """Read a credential and charge one request to its limit (`limit` 0 for none) and its uses."""
+        shard = self._shards.of_digest(digest)
+        requests, period_seconds, burst = limit
+        keys = (shard.keys.credential(digest), shard.keys.rate(digest), shard.keys.metadata(token_id))
+        reply = await self._limited.run(
+            shard.link, keys, int(now * 1000), requests, period_seconds * 1000, burst, int(spend)
+        )
+        return Charge(*reply)
+
+    async def standing(self, digest: bytes, token_id: str) -> tuple[float, int]:
+        """When the limit is full again (epoch milliseconds, 0 for now) and the uses left; charges nothing."""
+        shard = self._shards.of_digest(digest)
+        due: Reply = await shard.link.execute("GET", shard.keys.rate(digest), retry=True)
+        uses: Reply = await shard.link.execute("HGET", shard.keys.metadata(token_id), "uses_left", retry=True)
+        return float(due or 0), int(uses or 0)

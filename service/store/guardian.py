@@ -1,0 +1,89 @@
+"""Watches over Redis: looked at when the service starts and every minute, and asked before readiness is said."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from service.errors import ServiceError, StoreUnavailable
+from service.store.connection import Inspection, inspect
+from service.store.keys import meta_key
+from service.store.scripts import Script
+from service.store.shards import Shards
+
+log = logging.getLogger(__name__)
+_CHECKS = ("redis", "role", "version", "eviction", "scripts", "namespace")
+
+
+class Guardian:
+    """Knows whether this Redis may be used: reached, a master, new enough, not evicting, with our shard count."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._link = shards[0].link
+        self._probe = Script("count_attempt", retry=True)
+        self._scratch = meta_key(shards.namespace) + b":probe"
+        self._inspection: Inspection | None = None
+        self._said: set[str] = set()
+        self._shard_fault = ""
+        self.usable = False
+
+    @property
+    def faults(self) -> str:
+        """What forbids this Redis, in one line."""
+        found = self._inspection.faults.values() if self._inspection else ()
+        return "; ".join(text for text in (*found, self._shard_fault) if text)
+
+    async def look(self) -> None:
+        """Inspect the server and settle the number of shards; says each fault and warning once.
+
+        Raises StoreUnavailable when it does not answer.
+        """
+        inspection = await inspect(self._link, self._scratch)
+        self._inspection = inspection
+        if "role" not in inspection.faults:
+            await self._settle_shards()
+        self.usable = not inspection.faults and not self._shard_fault
+        for text in (*inspection.faults.values(), *inspection.warnings, self._shard_fault):
+            if text and text not in self._said:
+                self._said.add(text)
+                log.warning(text)
+
+    async def _settle_shards(self) -> None:
+        """The first process to start fixes how many shards a namespace has; another number is refused for good."""
+        key, ours = meta_key(self._shards.namespace), str(len(self._shards)).encode()
+        try:
+            await self._link.execute("SET", key, ours, "NX", retry=True)
+        except StoreUnavailable:
+            # A full server refuses the write; whoever started first has settled it.
+            log.debug("the shard count could not be written")
+        stored = await self._link.execute("GET", key, retry=True)
+        self._shard_fault = ""
+        if stored is not None and stored != ours:
+            self._shard_fault = (
+                f"namespace {self._shards.namespace} was first started with {stored.decode()} shards, "
+                f"this configuration has {ours.decode()}: set another TOKENS_NAMESPACE"
+            )
+
+    async def checks(self) -> dict[str, str]:
+        """Each check's name and its fault, empty where all is well. One look and one script."""
+        found = dict.fromkeys(_CHECKS, "")
+        try:
+            await self.look()
+            await self._probe.run(self._link, (self._scratch,), 0, 0, -1)
+        except StoreUnavailable as error:
+            self.usable = False
+            return {"redis": error.detail}
+        if self._inspection is not None:
+            found.update(self._inspection.faults)
+        found["namespace"] = self._shard_fault
+        return found
+
+    async def watch(self) -> None:
+        """Look every minute, and every second while Redis is away; until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except ServiceError:
+                self.usable = False
+            await asyncio.sleep(60 if self.usable else 1)

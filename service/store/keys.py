@@ -1,0 +1,119 @@
+"""Every key family, built here and nowhere else.
+
+All keys of a shard share one hash tag, `<namespace>:{<tag>}:`, so that a script touches one slot.
+`<h>` is the base64url of a digest, `<id>` a public token id, `<user>` the base64url of a user name.
+
+family            type    content                                                  expiry
+c:<h>             string  the credential, sealed; it exists while the token is valid  PXAT
+x:<h>             string  why a managed credential is gone: expired inactive revoked  PXAT, with the retention
+r:<h>             string  rate-limit state: GCRA, attempts at a password           PX until full again
+m:<id>            hash    metadata of a managed token                              at the purge
+on off dead       zset    id -> created, epoch microseconds: active; inactive and   -
+                          revoked, these with a negative score; expired
+exp               zset    id -> expiry of tokens in `on`; negative for those in `off`  -
+gc                zset    id -> when an ended token is purged                      -
+names             zset    `name NUL id NUL last eight NUL created`, score 0; a      -
+                          revoked token's id has a `~` before it
+by:<owner>        zset    id -> created, epoch microseconds, by creator            -
+o:<h>             string  a one-time token, sealed                                 PXAT
+oix               zset    digest -> expiry of outstanding one-time tokens          swept
+od:<h>            string  the answer to a consumption, for a retry of the same request  PX 30 s
+su:<user>         zset    digest -> expiry of a user's sessions                    with the last of them
+six               zset    digest -> expiry of all sessions                         swept
+sg:<user>         int     generation of a user's sessions                          -
+ev                stream  audit trail                                              MAXLEN ~
+ud:<id> uh:<hour> hash    usage of a token by day, of the service by hour          100 days
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+
+# Chosen so that sixteen shards spread evenly over the 16,384 slots of a cluster.
+TAGS = ("u0", "qp", "dj", "j", "d2", "2", "uh", "acd", "ly", "h9", "uv", "q6", "9s", "qn", "dt", "t")
+SHARDS = (1, len(TAGS))
+
+
+def encode_digest(digest: bytes) -> bytes:
+    """The text form of a digest in a key: base64url without padding."""
+    return urlsafe_b64encode(digest).rstrip(b"=")
+
+
+def shard_of_name(name: str, shards: int) -> int:
+    """Where a name is unique or a user's sessions live: the first byte of its SHA-256 modulo the shards."""
+    return sha256(name.encode()).digest()[0] % shards
+
+
+def shard_of_digest(digest: bytes, shards: int) -> int:
+    """Where the record of a digest lives: its first byte modulo the shards."""
+    return digest[0] % shards
+
+
+def shard_of_id(token_id: str, shards: int) -> int | None:
+    """Where a managed token lives: the first two hex digits of its id; None if the id cannot be one of ours."""
+    try:
+        shard = int(token_id[:2], 16)
+    except ValueError:
+        return None
+    return shard if len(token_id) == 16 and shard < shards else None
+
+
+def meta_key(namespace: str) -> bytes:
+    """The one key outside the shards: how many shards this namespace was first started with."""
+    return f"{namespace}:meta".encode()
+
+
+class Keys:
+    """The key names of one shard."""
+
+    def __init__(self, namespace: str, shard: int) -> None:
+        self._prefix = prefix = f"{namespace}:{{{TAGS[shard]}}}:".encode()
+        self.credential_prefix = prefix + b"c:"
+        self.on = prefix + b"on"
+        self.off = prefix + b"off"
+        self.dead = prefix + b"dead"
+        self.expiry = prefix + b"exp"
+        self.purge = prefix + b"gc"
+        self.names = prefix + b"names"
+        self.one_time_index = prefix + b"oix"
+        self.session_index = prefix + b"six"
+        self.events = prefix + b"ev"
+
+    def credential(self, digest: bytes) -> bytes:
+        return self.credential_prefix + encode_digest(digest)
+
+    def reason(self, digest: bytes) -> bytes:
+        return self._prefix + b"x:" + encode_digest(digest)
+
+    def rate(self, digest: bytes) -> bytes:
+        return self._prefix + b"r:" + encode_digest(digest)
+
+    def one_time(self, digest: bytes) -> bytes:
+        return self._prefix + b"o:" + encode_digest(digest)
+
+    def consumed(self, digest: bytes) -> bytes:
+        return self._prefix + b"od:" + encode_digest(digest)
+
+    def metadata(self, token_id: str) -> bytes:
+        return self._prefix + b"m:" + token_id.encode()
+
+    def owner(self, owner: str) -> bytes:
+        return self._prefix + b"by:" + _encode_name(owner)
+
+    def user_sessions(self, user: str) -> bytes:
+        return self._prefix + b"su:" + _encode_name(user)
+
+    def user_generation(self, user: str) -> bytes:
+        return self._prefix + b"sg:" + _encode_name(user)
+
+    def usage_by_day(self, token_id: str) -> bytes:
+        return self._prefix + b"ud:" + token_id.encode()
+
+    def usage_by_hour(self, hour: int) -> bytes:
+        return self._prefix + b"uh:%d" % hour
+
+
+def _encode_name(name: str) -> bytes:
+    return urlsafe_b64encode(name.encode()).rstrip(b"=")
+

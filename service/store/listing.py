@@ -1,0 +1,259 @@
+"""Lists of managed tokens: a page from each shard, merged. Never SCAN or KEYS; ZSCAN only to search names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import msgspec
+
+from service.model import ManagedToken, Status
+from service.store.managed_store import ManagedStore
+from service.store.shards import Shard, Shards
+
+_CHUNK = 1000
+_ALL_BUT_REVOKED = frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED})
+
+
+class Query(msgspec.Struct, frozen=True):
+    """What to list. `statuses` empty means all but the revoked; instants in epoch seconds, 0 for no bound.
+
+    `sort` is one of created_at, name, last_used_at, expires_at. `after` is the position of the last row seen.
+    """
+
+    statuses: frozenset[Status] = frozenset()
+    text: str = ""
+    created_by: str = ""
+    scope: str = ""
+    expires_before: int = 0
+    unused_since: int = 0
+    sort: str = "created_at"
+    descending: bool = True
+    limit: int = 50
+    after: tuple[str, str] | None = None
+
+    @property
+    def wanted(self) -> frozenset[Status]:
+        return self.statuses or _ALL_BUT_REVOKED
+
+    @property
+    def by_status_alone(self) -> bool:
+        """Can the rows be counted without reading every record?"""
+        return not (self.text or self.created_by or self.scope or self.expires_before or self.unused_since)
+
+    def admits(self, token: ManagedToken, now: float) -> bool:
+        """Does this record belong into the list?"""
+        return (
+            token.status(now) in self.wanted
+            and (not self.created_by or token.created_by == self.created_by)
+            and (not self.scope or self.scope in token.scopes)
+            and (not self.expires_before or 0 < token.expires_at < self.expires_before)
+            and (not self.unused_since or max(token.last_used_at, token.created_at) < self.unused_since)
+            and (not self.text or self.text.casefold() in token.name.casefold() or token.tail.endswith(self.text.lower()))
+        )
+
+
+class Row(NamedTuple):
+    """A place in the list: what it is sorted by, as text for the cursor, and the id."""
+
+    position: str
+    token_id: str
+
+
+class Listing:
+    """Pages through managed tokens in the order asked for."""
+
+    def __init__(self, shards: Shards, tokens: ManagedStore) -> None:
+        self._shards = shards
+        self._tokens = tokens
+
+    async def page(self, query: Query, now: float) -> tuple[list[ManagedToken], tuple[str, str] | None]:
+        """One page and the position to go on after, None at the end.
+
+        By creation or name a few round trips; by last use or expiry, or with a search, every candidate is looked
+        at, in slices that let other requests through.
+        """
+        found: list[tuple[Row, ManagedToken]] = []
+        async for rows in self._candidates(query):
+            records = await self._tokens.get_many([row.token_id for row in rows])
+            pairs = zip(rows, records, strict=True)
+            found += [(row, record.token) for row, record in pairs if record and query.admits(record.token, now)]
+            if len(found) > query.limit:
+                break
+        tokens = [token for _, token in found[: query.limit]]
+        return tokens, found[query.limit - 1][0] if len(found) > query.limit else None
+
+    async def every(self, query: Query, now: float) -> AsyncIterator[ManagedToken]:
+        """All tokens of a query, page by page."""
+        while True:
+            tokens, after = await self.page(query, now)
+            for token in tokens:
+                yield token
+            if after is None:
+                return
+            query = msgspec.structs.replace(query, after=after)
+
+    def _candidates(self, query: Query) -> AsyncIterator[list[Row]]:
+        if query.text:
+            return self._search(query)
+        if query.sort == "name":
+            return self._by_name(query)
+        if query.sort == "created_at":
+            return self._by_creation(query)
+        return self._by_field(query)
+
+    async def _by_creation(self, query: Query) -> AsyncIterator[list[Row]]:
+        after, need = query.after, query.limit + 1
+        while True:
+            slices = [
+                _creation_slice(shard, key, revoked=revoked, after=after, need=need, descending=query.descending)
+                for shard in self._shards
+                for key, revoked in _sources(shard, query)
+            ]
+            rows = [row for part in await asyncio.gather(*slices) for row in part]
+            rows = _in_order(rows, query, after)[:need]
+            if not rows:
+                return
+            yield rows
+            after = rows[-1]
+            need = min(max(need * 2, 200), _CHUNK)
+
+    async def _by_name(self, query: Query) -> AsyncIterator[list[Row]]:
+        after, need = query.after, query.limit + 1
+        while True:
+            parts = await asyncio.gather(*[_name_slice(shard, after, need, query.descending) for shard in self._shards])
+            rows = _in_order([row for part in parts for row in part], query, after)[:need]
+            if not rows:
+                return
+            yield rows
+            after = rows[-1]
+            need = min(max(need * 2, 200), _CHUNK)
+
+    async def _search(self, query: Query) -> AsyncIterator[list[Row]]:
+        """Every name is looked at once, then what matches is put in order and read slice by slice."""
+        pattern = _glob(query.text)
+        parts = await asyncio.gather(*[_scan_names(shard, pattern) for shard in self._shards])
+        members = [member for part in parts for member in part]
+        if query.sort == "name":
+            rows = [Row(name, token_id) for name, token_id, _ in members]
+        elif query.sort == "created_at":
+            rows = [Row(created, token_id) for _, token_id, created in members]
+        else:
+            rows = await self._field_rows(query, [token_id for _, token_id, _ in members])
+        rows = _in_order(rows, query, query.after)
+        for start in range(0, len(rows), _CHUNK if query.limit > 200 else 2 * query.limit + 50):
+            yield rows[start : start + (_CHUNK if query.limit > 200 else 2 * query.limit + 50)]
+
+    async def _by_field(self, query: Query) -> AsyncIterator[list[Row]]:
+        rows: list[Row] = []
+        for shard in self._shards:
+            for key, _ in _sources(shard, query):
+                start = 0
+                while ids := await shard.link.execute("ZRANGE", key, start, start + _CHUNK - 1, retry=True):
+                    rows += await self._field_rows(query, [token_id.decode() for token_id in ids])
+                    start += _CHUNK
+        rows = _in_order(rows, query, query.after)
+        for start in range(0, len(rows), 200):
+            yield rows[start : start + 200]
+
+    async def _field_rows(self, query: Query, ids: list[str]) -> list[Row]:
+        rows = []
+        for start in range(0, len(ids), _CHUNK):
+            part = ids[start : start + _CHUNK]
+            values = await asyncio.gather(*[self._field(token_id, query.sort) for token_id in part])
+            rows += [Row(value.decode(), token_id) for token_id, value in zip(part, values, strict=True) if value]
+        return rows
+
+    async def _field(self, token_id: str, field: str) -> bytes | None:
+        shard = self._shards.of_id(token_id)
+        if shard is None:
+            return None
+        value: bytes | None = await shard.link.execute("HGET", shard.keys.metadata(token_id), field, retry=True)
+        return value
+
+
+def _sources(shard: Shard, query: Query) -> list[tuple[bytes, bool]]:
+    """The sorted sets to page through, and whether it is their negative, revoked half."""
+    if query.created_by:
+        return [(shard.keys.owner(query.created_by), False)]
+    keys = shard.keys
+    # A token that expired a moment ago may still be in `on` or `off`; the row's own state decides.
+    active = {Status.ACTIVE, Status.EXPIRED}
+    inactive = {Status.INACTIVE, Status.EXPIRED}
+    sources = []
+    if query.wanted & active:
+        sources.append((keys.on, False))
+    if query.wanted & inactive:
+        sources.append((keys.off, False))
+    if Status.EXPIRED in query.wanted:
+        sources.append((keys.dead, False))
+    if Status.REVOKED in query.wanted:
+        sources.append((keys.off, True))
+    return sources
+
+
+async def _creation_slice(
+    shard: Shard, key: bytes, *, revoked: bool, after: tuple[str, str] | None, need: int, descending: bool
+) -> list[Row]:
+    mark = after[0] if after else ""
+    backwards = descending != revoked
+    if revoked:
+        near, far = (f"-{mark}" if mark else ("-inf" if descending else "(0")), ("(0" if descending else "-inf")
+    else:
+        near, far = (mark or ("+inf" if descending else "(0")), ("(0" if descending else "+inf")
+    command = "ZREVRANGEBYSCORE" if backwards else "ZRANGEBYSCORE"
+    # Two more than needed: the row of the cursor itself, and one that shares its microsecond.
+    reply = await shard.link.execute(command, key, near, far, "WITHSCORES", "LIMIT", 0, need + 2, retry=True)
+    return [Row(f"{abs(int(float(score)))}", token_id.decode()) for token_id, score in zip(reply[::2], reply[1::2])]
+
+
+async def _name_slice(shard: Shard, after: tuple[str, str] | None, need: int, descending: bool) -> list[Row]:
+    # A name is followed by NUL, so `name NUL` is before every member of that name and `name 0x01` behind them.
+    start = after[0].encode() if after else b""
+    if descending:
+        edge = b"(" + start + b"\x01" if after else b"+"
+        reply = await shard.link.execute("ZREVRANGEBYLEX", shard.keys.names, edge, b"-", "LIMIT", 0, need + 2, retry=True)
+    else:
+        edge = b"[" + start + b"\x00" if after else b"-"
+        reply = await shard.link.execute("ZRANGEBYLEX", shard.keys.names, edge, b"+", "LIMIT", 0, need + 2, retry=True)
+    return [Row(name, token_id) for name, token_id, _ in map(_split, reply)]
+
+
+async def _scan_names(shard: Shard, pattern: bytes) -> list[tuple[str, str, str]]:
+    cursor, members = b"0", []
+    while True:
+        cursor, reply = await shard.link.execute(
+            "ZSCAN", shard.keys.names, cursor, "MATCH", pattern, "COUNT", _CHUNK, retry=True
+        )
+        members += [_split(member) for member in reply[::2]]
+        if cursor == b"0":
+            return members
+
+
+def _split(member: bytes) -> tuple[str, str, str]:
+    name, token_id, _, created = member.decode().split("\x00")
+    return name, token_id.removeprefix("~"), created
+
+
+def _glob(text: str) -> bytes:
+    """A glob that finds the text in any case; what a glob would read as its own signs is escaped."""
+    signs = [
+        f"[{sign.lower()}{sign.upper()}]" if sign.isalpha() and sign.isascii() else
+        (sign if sign.isalnum() or not sign.isascii() else f"\\{sign}")
+        for sign in text
+    ]  # fmt: skip
+    return f"*{''.join(signs)}*".encode()
+
+
+def _in_order(rows: list[Row], query: Query, after: tuple[str, str] | None) -> list[Row]:
+    """Sorted, and only what lies behind the cursor; a row found in two places while it moves counts once."""
+
+    def key(row: tuple[str, str]) -> tuple[int | str, str]:
+        return (row[0] if query.sort == "name" else int(row[0])), row[1]
+
+    ordered = sorted(set(rows), key=key, reverse=query.descending)
+    if after is None:
+        return ordered
+    mark = key(after)
+    return [row for row in ordered if (key(row) < mark if query.descending else key(row) > mark)]

@@ -1,0 +1,20 @@
+--[[ Verify and burn a one-time token: exactly one caller gets the record.
+KEYS[1]  one-time token (string)      KEYS[2]  outstanding ones (zset)
+KEYS[3]  kept answer (string)
+ARGV[1]  member of the index
+ARGV[2]  who asks, for a retry of the same request: digest of the idempotency key, empty without one
+ARGV[3]  how long the answer is kept, milliseconds
+returns  the sealed record to its one consumer and to that request's retries | nil unknown, expired or spent
+cost     O(log n)
+]]
+local token, index, kept = unpack(KEYS)
+local member, request, keep = unpack(ARGV)
+local record = redis.call('GETDEL', token)
+if record then
+  redis.call('ZREM', index, member)
+  if request ~= '' then redis.call('SET', kept, request .. record, 'PX', keep) end
+  return record
+end
+local answer = request ~= '' and redis.call('GET', kept)
+if answer and string.sub(answer, 1, #request) == request then return string.sub(answer, #request + 1) end
+return nil

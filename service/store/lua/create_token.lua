@@ -1,0 +1,38 @@
+--[[ Create a managed token: name, credential, metadata, indexes and audit entry, all or nothing.
+KEYS[1]  credential (string)          KEYS[2]  reason it may be gone (string)
+KEYS[3]  metadata (hash)              KEYS[4]  active tokens (zset)
+KEYS[5]  expiries (zset)              KEYS[6]  names (zset)
+KEYS[7]  tokens of the creator (zset) KEYS[8]  audit trail (stream)
+ARGV[1]  id
+ARGV[2]  name followed by NUL
+ARGV[3]  member for names
+ARGV[4]  created, epoch microseconds
+ARGV[5]  expires, epoch seconds, 0 for never
+ARGV[6]  sealed credential
+ARGV[7]  when the reason goes, epoch milliseconds, 0 for never
+ARGV[8]  audit entries to keep
+ARGV[9]  audit entry, JSON
+ARGV[10] seal of the audit entry
+ARGV[11...] fields and values of the metadata
+returns  1 created | the id of the token that holds the name
+cost     O(log n)
+]]
+local credential, reason, metadata, on, expiries, names, owned, events = unpack(KEYS)
+local id, name, member, created, expires, record, reason_until, keep, entry, seal = unpack(ARGV)
+local holder = redis.call('ZRANGEBYLEX', names, '[' .. name, '(' .. name .. 'g', 'LIMIT', 0, 1)[1]
+if holder then
+  return string.sub(holder, #name + 1, #name + 16)
+end
+redis.call('HSET', metadata, unpack(ARGV, 11))
+redis.call('SET', credential, record)
+redis.call('SET', reason, 'expired')
+if expires ~= '0' then
+  redis.call('PEXPIREAT', credential, expires .. '000')
+  redis.call('PEXPIREAT', reason, reason_until)
+  redis.call('ZADD', expiries, expires, id)
+end
+redis.call('ZADD', on, created, id)
+redis.call('ZADD', names, 0, member)
+redis.call('ZADD', owned, created, id)
+redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
+return 1

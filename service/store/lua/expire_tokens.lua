@@ -1,0 +1,28 @@
+--[[ Move managed tokens whose date has passed to the expired ones; harmless if two processes run it.
+KEYS[1]  active tokens (zset)         KEYS[2]  ended or switched off (zset)
+KEYS[3]  expired tokens (zset)        KEYS[4]  expiries (zset)
+KEYS[5]  purges (zset)                KEYS[6]  audit trail (stream)
+ARGV[1]  now, epoch seconds
+ARGV[2]  retention, seconds
+ARGV[3]  audit entries to keep
+ARGV[4...] id, audit entry and its seal, repeated for each
+returns  how many were moved
+cost     O(k log n) for k tokens, at most 200
+]]
+local on, off, dead, expiries, purges, events = unpack(KEYS)
+local now, retention, keep = unpack(ARGV)
+local moved = 0
+for i = 4, #ARGV, 3 do
+  local id, entry, seal = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local expires = math.abs(tonumber(redis.call('ZSCORE', expiries, id) or 'inf'))
+  if expires <= tonumber(now) then
+    redis.call('ZREM', expiries, id)
+    local created = redis.call('ZSCORE', on, id) or redis.call('ZSCORE', off, id)
+    redis.call('ZREM', on, id) redis.call('ZREM', off, id)
+    redis.call('ZADD', dead, created, id)
+    redis.call('ZADD', purges, expires + retention, id)
+    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
+    moved = moved + 1
+  end
+end
+return moved

@@ -1,0 +1,210 @@
+"""Managed tokens in Redis: created, read and changed, each change with its indexes and its audit entry."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from service.errors import StoreUnavailable
+from service.model import ManagedToken
+from service.store import records
+from service.store.audit_store import Entry
+from service.store.batch import Reply
+from service.store.scripts import Script
+from service.store.shards import Shard, Shards
+
+
+class Record(NamedTuple):
+    """A managed token's metadata and the seal it was written with."""
+
+    token: ManagedToken
+    seal: str
+
+
+class Retention(NamedTuple):
+    """How long an ended token stays listed, and with it the reason it is gone."""
+
+    seconds: int
+
+    def reason_until(self, expires_at: int) -> int:
+        """Epoch milliseconds at which the reason goes, 0 for never."""
+        return (expires_at + self.seconds) * 1000 if expires_at else 0
+
+
+class ManagedStore:
+    """All keys of a managed token live in the shard it was born in, the first two hex digits of its id."""
+
+    def __init__(self, shards: Shards, retention: Retention) -> None:
+        self._shards = shards
+        self._retention = retention
+        self._create = Script("create_token")
+        self._update = Script("update_token")
+        self._withdraw = Script("withdraw_token", retry=True)
+        self._reserve = Script("reserve_name", retry=True)
+        self._void = Script("void_reservation", retry=True)
+
+    async def create(self, token: ManagedToken, digest: bytes, *, seal: str, sealed: bytes, entry: Entry) -> bool:
+        """Record a token in the shard of its name, all or nothing; False if the name is taken.
+
+        One round trip; more when a reservation of the name turns out to be void.
+        """
+        shard = self._shard(token.token_id)
+        keys = (
+            shard.keys.credential(digest),
+            shard.keys.reason(digest),
+            shard.keys.metadata(token.token_id),
+            shard.keys.on,
+            shard.keys.expiry,
+            shard.keys.names,
+            shard.keys.owner(token.created_by),
+            shard.keys.events,
+        )
+        fields = records.flat({**records.encode(token), "seal": seal.encode()})
+        while True:
+            reply: Reply = await self._create.run(
+                shard.link, keys, token.token_id, _name_prefix(token.name), member(token), token.created_micros,
+                token.expires_at, sealed, self._retention.reason_until(token.expires_at), *entry, *fields,
+            )  # fmt: skip
+            if reply == 1 or not await self._free_if_void(token.name, reply.decode()):
+                return bool(reply == 1)
+
+    async def get(self, token_id: str) -> Record | None:
+        """The record of an id, None if there is none."""
+        return (await self.get_many([token_id]))[0]
+
+    async def get_many(self, token_ids: list[str]) -> list[Record | None]:
+        """Records in the order of the ids, in one round trip to each node."""
+        return list(await asyncio.gather(*[self._read(token_id) for token_id in token_ids]))
+
+    async def _read(self, token_id: str) -> Record | None:
+        shard = self._shards.of_id(token_id)
+        if shard is None or not token_id.isalnum() or not token_id.isascii():
+            return None
+        reply = await shard.link.execute("HMGET", shard.keys.metadata(token_id), *records.FIELD_NAMES, retry=True)
+        decoded = records.decode(reply)
+        return None if decoded is None else Record(*decoded)
+
+    async def update(
+        self, old: ManagedToken, new: ManagedToken, *, digests: tuple[bytes, bytes, bytes], seal: str, sealed: bytes,
+        old_until: int, entry: Entry,
+    ) -> bool:  # fmt: skip
+        """Write a token anew; False if it changed since `old` was read.
+
+        `digests` are those of the new credential, the old one and the predecessor's (the same one where nothing
+        changes). `sealed` is empty for a token that stays switched off. `old_until` (epoch milliseconds) lets the
+        old credential work on. The name must have been reserved.
+        """
+        shard = self._shard(old.token_id)
+        credential, previous, predecessor = digests
+        keys = (
+            shard.keys.credential(credential),
+            shard.keys.reason(credential),
+            shard.keys.credential(previous),
+            shard.keys.credential(predecessor),
+            shard.keys.metadata(old.token_id),
+            shard.keys.on,
+            shard.keys.off,
+            shard.keys.dead,
+            shard.keys.expiry,
+            shard.keys.purge,
+            shard.keys.events,
+        )
+        fields = records.flat({**records.encode(new, only=_changed(old, new)), "seal": seal.encode()})
+        written: int = await self._update.run(
+            shard.link, keys, old.token_id, old.version, new.created_micros, new.expires_at, sealed,
+            self._retention.reason_until(new.expires_at), old_until, *entry, *fields,
+        )  # fmt: skip
+        if written and member(old) != member(new):
+            await self._move_name(old, new)
+        return written == 1
+
+    async def withdraw(
+        self, token: ManagedToken, digests: tuple[bytes, bytes], *, state: str, now: int, entry: Entry
+    ) -> int:
+        """Deactivate (`state` inactive) or revoke: 1 done, 0 it was already, -1 rotated meanwhile, -2 gone.
+
+        `digests` are those of the credential and of its predecessor. Works on a full server.
+        """
+        shard = self._shard(token.token_id)
+        keys = (
+            shard.keys.credential(digests[0]),
+            shard.keys.credential(digests[1]),
+            shard.keys.reason(digests[0]),
+            shard.keys.metadata(token.token_id),
+            shard.keys.on,
+            shard.keys.off,
+            shard.keys.dead,
+            shard.keys.expiry,
+            shard.keys.purge,
+            shard.keys.names,
+            shard.keys.events,
+        )
+        until = now + self._retention.seconds
+        reason_until = until * 1000 if state == "revoked" else self._retention.reason_until(token.expires_at)
+        done: int = await self._withdraw.run(
+            shard.link, keys, token.token_id, token.digest, state, now, reason_until, until,
+            member(token), freed_member(token), *entry,
+        )  # fmt: skip
+        name_shard = self._shards.of_name(token.name)
+        if done == 1 and state == "revoked" and name_shard is not shard:
+            await name_shard.link.execute("ZADD", name_shard.keys.names, 0, freed_member(token), retry=True)
+            await name_shard.link.execute("ZREM", name_shard.keys.names, member(token), retry=True)
+        return done
+
+    async def reserve(self, token: ManagedToken) -> bool:
+        """Reserve the name of a token that is about to take it; False if another bears it."""
+        shard = self._shards.of_name(token.name)
+        while True:
+            reply: Reply = await self._reserve.run(
+                shard.link, (shard.keys.names,), _name_prefix(token.name), member(token), token.token_id
+            )
+            if reply == 1 or not await self._free_if_void(token.name, reply.decode()):
+                return bool(reply == 1)
+
+    async def release(self, token: ManagedToken) -> None:
+        """Give up the name a token bears in this record."""
+        shard = self._shards.of_name(token.name)
+        await shard.link.execute("ZREM", shard.keys.names, member(token), retry=True)
+
+    async def _move_name(self, old: ManagedToken, new: ManagedToken) -> None:
+        if old.name == new.name:
+            shard = self._shards.of_name(new.name)
+            await shard.link.execute("ZADD", shard.keys.names, 0, member(new), retry=True)
+        await self.release(old)
+
+    async def _free_if_void(self, name: str, holder_id: str) -> bool:
+        """Free a name whose holder no longer bears it; three round trips, and only after a renaming was cut off."""
+        holder = self._shards.of_id(holder_id)
+        if holder is not None:
+            void = await self._void.run(holder.link, (holder.keys.metadata(holder_id),), name)
+            if not void:
+                return False
+        shard = self._shards.of_name(name)
+        start = _name_prefix(name) + holder_id.encode()
+        await shard.link.execute("ZREMRANGEBYLEX", shard.keys.names, b"[" + start, b"[" + start + b"\xff", retry=True)
+        return True
+
+    def _shard(self, token_id: str) -> Shard:
+        shard = self._shards.of_id(token_id)
+        if shard is None:
+            raise StoreUnavailable("A record names a shard that this namespace does not have.")
+        return shard
+
+
+def _name_prefix(name: str) -> bytes:
+    return name.encode() + b"\x00"
+
+
+def member(token: ManagedToken) -> bytes:
+    """The member of `names`: name, id, last eight characters and creation, NUL between them."""
+    return _name_prefix(token.name) + f"{token.token_id}\x00{token.tail}\x00{token.created_micros}".encode()
+
+
+def freed_member(token: ManagedToken) -> bytes:
+    """The member of `names` that keeps a revoked token searchable and its name free."""
+    return _name_prefix(token.name) + b"~" + member(token).removeprefix(_name_prefix(token.name))
+
+
+def _changed(old: ManagedToken, new: ManagedToken) -> frozenset[str]:
+    names = {name for name in new.__struct_fields__ if getattr(old, name) != getattr(new, name)}
+    return frozenset(names | {"version"})

@@ -1,0 +1,47 @@
+"""One-time tokens in Redis: recorded with their expiry, burnt by their first use."""
+
+from __future__ import annotations
+
+from service.store.keys import encode_digest
+from service.store.scripts import Script
+from service.store.shards import Shards
+
+RETRY_MILLISECONDS = 30_000
+
+
+class OneTimeStore:
+    """Each method is one script, one round trip."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._issue = Script("issue_one_time")
+        # Asking again after a lost reply is safe only with a request's own key; the caller says so.
+        self._consume = Script("consume_token")
+        self._consume_again = Script("consume_token", retry=True)
+
+    async def issue(
+        self, digest: bytes, sealed: bytes, *, expires_at: int, rate_digest: bytes, now: float, per_minute: int
+    ) -> int:
+        """Record a token. 0, or with a limit the milliseconds until its issuer may have another one.
+
+        `rate_digest` names the issuer's counter, which must lie in the token's shard.
+        """
+        shard = self._shards.of_digest(digest)
+        keys = (shard.keys.one_time(digest), shard.keys.one_time_index, shard.keys.rate(rate_digest))
+        wait: int = await self._issue.run(
+            shard.link, keys, sealed, encode_digest(digest), expires_at, int(now * 1000), per_minute
+        )
+        return wait
+
+    async def consume(self, digest: bytes, request: bytes) -> bytes | None:
+        """Burn a token and return its sealed record, to exactly one caller.
+
+        `request` is the digest of an idempotency key, or empty: the same request gets the same answer for 30 s.
+        """
+        shard = self._shards.of_digest(digest)
+        keys = (shard.keys.one_time(digest), shard.keys.one_time_index, shard.keys.consumed(digest))
+        script = self._consume_again if request else self._consume
+        reply: bytes | None = await script.run(
+            shard.link, keys, encode_digest(digest), request, RETRY_MILLISECONDS
+        )
+        return reply

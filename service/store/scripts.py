@@ -1,0 +1,34 @@
+"""The Lua scripts: one file each in lua/, called by their digest, sent whole when Redis does not know them."""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from importlib.resources import files
+
+from redis.exceptions import NoScriptError
+
+from service.store.batch import Reply
+from service.store.connection import Link
+
+Argument = bytes | str | int
+
+
+class Script:
+    """One script: its source and the SHA-1 that Redis knows it by. `retry` says that running it twice is harmless."""
+
+    def __init__(self, name: str, *, retry: bool = False) -> None:
+        self.name = name
+        self.source = files("service.store").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+        self._sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+        self._retry = retry
+
+    async def run(self, link: Link, keys: tuple[bytes, ...], *args: Argument) -> Reply:
+        """Run it in one round trip, two the first time a server sees it.
+
+        Raises StoreUnavailable or StoreFull. After a lost reply it is asked again only if that is harmless.
+        """
+        call = (len(keys), *keys, *args)
+        try:
+            return await link.execute("EVALSHA", self._sha, *call, retry=self._retry)
+        except NoScriptError:
+            return await link.execute("EVAL", self.source, *call, retry=self._retry)

@@ -1,0 +1,1 @@
+"""Floor 2, the rules: what may happen to a token."""

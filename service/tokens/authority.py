@@ -1,0 +1,221 @@
+"""The authority: decides whether a secret may be used now. Every decision asks Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+
+import msgspec
+
+from service.model import Credential, Kind, Outcome, Quota, Verdict
+from service.store.credentials import Charge, CredentialStore
+from service.tokens.accounts import Accounts
+from service.tokens.opened import Opened
+from service.tokens.secret import Keyring, parse
+from service.tokens.usage import Usage
+
+_REMEMBERED = 16_384
+_decode = msgspec.msgpack.Decoder(Credential).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+MALFORMED = Verdict(Outcome.MALFORMED)
+UNKNOWN = Verdict(Outcome.UNKNOWN)
+EXPIRED = Verdict(Outcome.EXPIRED)
+NETWORK_DENIED = Verdict(Outcome.NETWORK_DENIED)
+USES_EXHAUSTED = Verdict(Outcome.USES_EXHAUSTED)
+
+
+class Authority:
+    """Verifies secrets. Decoding and checking a record is remembered under the very bytes Redis returned."""
+
+    def __init__(
+        self, store: CredentialStore, keyrings: tuple[Keyring, ...], accounts: Accounts, usage: Usage,
+        clock: Callable[[], float], *, on_tampered: Callable[[], None], on_paused: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """`keyrings`: the present server key's first, then that of a previous one, if any.
+
+        `on_tampered` is called for a record that somebody else wrote, `on_paused` when a limit could not be kept.
+        """
+        self.usage = usage
+        self.clock = clock
+        self._store = store
+        self._keyrings = keyrings
+        self._accounts = accounts
+        self._on_tampered = on_tampered
+        self._on_paused = on_paused
+        self._limited: dict[bytes, Opened] = {}
+        self.open = lru_cache(_REMEMBERED)(self._open)
+
+    def seal(self, digest: bytes, credential: Credential) -> bytes:
+        """The bytes under which a credential is stored."""
+        return self._keyrings[0].seal(digest, _encode(credential))
+
+    def _open(self, digest: bytes, sealed: bytes) -> Opened | None:
+        for keyring in self._keyrings:
+            if (body := keyring.unseal(digest, sealed)) is not None:
+                return Opened(digest, _decode(body))
+        self._on_tampered()
+        return None
+
+    def digest(self, kind: Kind, secret: bytes) -> bytes:
+        """The digest of a secret under the present key."""
+        return self._keyrings[0].digest(kind, secret)
+
+    def digests(self, kind: Kind, secret: bytes) -> list[bytes]:
+        """The digests a secret may be stored under: by the present key, then by the previous one."""
+        return [keyring.digest(kind, secret) for keyring in self._keyrings]
+
+    def judge(self, opened: Opened | None, required: tuple[str, ...], address: str, now: float) -> Verdict:
+        """May this record be used now, for these scopes, from this address? Limits are not its business."""
+        if opened is None:
+            return UNKNOWN
+        credential = opened.credential
+        if credential.expires_at and credential.expires_at <= now:
+            return EXPIRED
+        if credential.kind is Kind.SESSION and self._accounts.stamp(credential.subject) != credential.stamp:
+            return UNKNOWN
+        if required and (missing := opened.missing(required)):
+            return Verdict(Outcome.INSUFFICIENT_SCOPE, credential, missing)
+        return opened.active if opened.admits(address) else NETWORK_DENIED
+
+    def is_limited(self, digest: bytes) -> bool:
+        """Was a limit seen on this record? Then the lookup must be the one that counts."""
+        return digest in self._limited
+
+    async def verify(
+        self, secret: bytes, kinds: Iterable[Kind], *, required: tuple[str, ...] = (), address: str = "",
+        agent: str = "",
+    ) -> Verdict:  # fmt: skip
+        """Decide, count the use, and charge a limit. One round trip, none for a malformed secret.
+
+        A secret of another kind is MALFORMED here. One-time tokens are never accepted: see `OneTimeTokens.consume`.
+        Raises StoreUnavailable.
+        """
+        kind = parse(secret)
+        if kind is None or kind not in kinds or kind is Kind.ONE_TIME:
+            return MALFORMED
+        now = self.clock()
+        for digest in self.digests(kind, secret):
+            if digest in self._limited:
+                verdict, opened = await self._verify_limited(digest, self._limited[digest], required, address, now)
+            else:
+                opened = await self._look_up(digest)
+                verdict = self.judge(opened, required, address, now)
+                if opened is not None and opened.limited and verdict.active:
+                    verdict, opened = await self._verify_limited(digest, opened, required, address, now)
+            if opened is not None:
+                opened.address, opened.agent = address, agent
+                self.count(opened, verdict, now)
+                return verdict
+        return UNKNOWN
+
+    def count(self, opened: Opened, verdict: Verdict, now: float) -> None:
+        """Count one use of a record towards its usage."""
+        if verdict.active:
+            self.usage.allow(opened, now)
+        else:
+            self.usage.deny(opened)
+
+    async def look(self, secret: bytes, kinds: Iterable[Kind], *, required: tuple[str, ...] = ()) -> Verdict:
+        """Decide without using: nothing is spent, charged or counted. One round trip, two for a limited token.
+
+        One-time tokens are looked at, not spent. Managed tokens that are gone say why.
+        """
+        kind = parse(secret)
+        if kind is None or kind not in kinds:
+            return MALFORMED
+        now = self.clock()
+        verdict = UNKNOWN
+        for digest in self.digests(kind, secret):
+            if kind is Kind.ONE_TIME:
+                sealed = await self._store.look_up_one_time(digest)
+            elif kind is Kind.MANAGED:
+                sealed, reason = await self._store.look_up_with_reason(digest)
+                verdict = Verdict(Outcome(reason)) if reason else verdict
+            else:
+                sealed = await self._store.look_up(digest)
+            if sealed is not None:
+                opened = self.open(digest, sealed)
+                verdict = self._judge_networkless(opened, required, now)
+                return await self._peek(verdict, opened, now) if opened is not None and opened.limited else verdict
+        return verdict
+
+    def _judge_networkless(self, opened: Opened | None, required: tuple[str, ...], now: float) -> Verdict:
+        """For a third party, whose own address says nothing about the holder's."""
+        verdict = self.judge(opened, required, "", now)
+        return opened.active if opened is not None and verdict is NETWORK_DENIED else verdict
+
+    async def _look_up(self, digest: bytes) -> Opened | None:
+        sealed = await self._store.look_up(digest)
+        return None if sealed is None else self.open(digest, sealed)
+
+    async def _verify_limited(
+        self, digest: bytes, remembered: Opened, required: tuple[str, ...], address: str, now: float
+    ) -> tuple[Verdict, Opened | None]:
+        """Read and charge in one script, under the limit last seen; again if the limit has been changed since."""
+        while True:
+            if not self.judge(remembered, required, address, now).active:
+                # Whatever forbids it now, it must not cost a use: look at the record as it stands.
+                opened = await self._look_up(digest)
+                verdict = self.judge(opened, required, address, now)
+                if opened is None or not verdict.active:
+                    return verdict, opened
+                remembered = opened
+            credential = remembered.credential
+            charge = await self._store.charge(
+                digest, credential.token_id, limit=_limit(credential), spend=credential.max_uses > 0, now=now
+            )
+            if charge.sealed is None:
+                self._limited.pop(digest, None)
+                return UNKNOWN, None
+            opened = self.open(digest, charge.sealed)
+            if opened is None or _terms(opened.credential) == _terms(credential):
+                return self._charged(digest, opened, charge, required, address, now), opened
+            remembered = opened
+
+    def _charged(
+        self, digest: bytes, opened: Opened | None, charge: Charge, required: tuple[str, ...], address: str, now: float
+    ) -> Verdict:
+        verdict = self.judge(opened, required, address, now)
+        if opened is None or not verdict.active:
+            return verdict
+        self._remember(digest, opened)
+        if charge.verdict == -1:
+            return USES_EXHAUSTED
+        if charge.verdict == 2:
+            self._on_paused()
+        limit = opened.credential.rate_limit
+        if limit is None:
+            return verdict
+        reset = -(-charge.full_in // 1000)
+        quota = Quota(limit[0], limit[1], charge.remaining, reset, max(1, -(-charge.next_in // 1000)))
+        return Verdict(Outcome.RATE_LIMITED if charge.verdict == 0 else Outcome.ACTIVE, opened.credential, (), quota)
+
+    def _remember(self, digest: bytes, opened: Opened) -> None:
+        if not opened.limited:
+            self._limited.pop(digest, None)
+            return
+        if digest not in self._limited and len(self._limited) >= _REMEMBERED:
+            self._limited.pop(next(iter(self._limited)))
+        self._limited[digest] = opened
+
+    async def _peek(self, verdict: Verdict, opened: Opened, now: float) -> Verdict:
+        if not verdict.active:
+            return verdict
+        full_at, uses_left = await self._store.standing(opened.digest, opened.credential.token_id)
+        if opened.credential.max_uses and uses_left <= 0:
+            return USES_EXHAUSTED
+        limit, period_seconds, burst = _limit(opened.credential)
+        if limit:
+            interval = period_seconds * 1000 / limit
+            if full_at + interval - now * 1000 > burst * interval:
+                return Verdict(Outcome.RATE_LIMITED, opened.credential)
+        return verdict
+
+
+def _limit(credential: Credential) -> tuple[int, int, int]:
+    return credential.rate_limit or (0, 1, 0)
+
+
+def _terms(credential: Credential) -> tuple[tuple[int, int, int], int]:
+    return _limit(credential), credential.max_uses

@@ -1,0 +1,29 @@
+"""How long a managed token may live."""
+
+from __future__ import annotations
+
+from service.errors import InvalidRequest
+
+DURATIONS = {"7days": 7, "1month": 30, "6months": 180, "1year": 365}
+_DAY = 86400
+
+
+class Lifetime:
+    """The policy of this service; `max_days` 0 means that a token may live for ever."""
+
+    def __init__(self, max_days: int) -> None:
+        self.max_days = max_days
+
+    def check(self, expires_at: int, now: float) -> None:
+        """Raises InvalidRequest for an expiry (epoch seconds, 0 for never) in the past or beyond the policy."""
+        if expires_at == 0:
+            if self.max_days:
+                raise _refuse(f"Tokens here must expire within {self.max_days} days.")
+        elif expires_at <= now:
+            raise _refuse("Choose a date in the future.")
+        elif self.max_days and expires_at > now + self.max_days * _DAY + 60:
+            raise _refuse(f"Tokens here must expire within {self.max_days} days.")
+
+
+def _refuse(message: str) -> InvalidRequest:
+    return InvalidRequest(message, fields=(("expiresAt", message),))

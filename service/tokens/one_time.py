@@ -1,0 +1,77 @@
+"""One-time tokens: issued for minutes, consumed by exactly one caller."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import msgspec
+
+from service.errors import RateLimited
+from service.model import Credential, Kind, Verdict
+from service.store.keys import encode_digest
+from service.store.one_time_store import OneTimeStore
+from service.store.shards import Shards
+from service.tokens.authority import MALFORMED, UNKNOWN, Authority
+from service.tokens.secret import Keyring, mint_into, parse
+
+
+class Issued(msgspec.Struct, frozen=True):
+    """A token just issued: its secret, shown this once, and when it expires in epoch seconds."""
+
+    secret: str
+    expires_at: int
+
+
+class OneTimeTokens:
+    """Issues and consumes one-time tokens."""
+
+    def __init__(
+        self, store: OneTimeStore, shards: Shards, authority: Authority, keyring: Keyring,
+        clock: Callable[[], float], *, ttl_seconds: int, per_minute: int,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._shards = shards
+        self._authority = authority
+        self._keyring = keyring
+        self._clock = clock
+        self.ttl_seconds = ttl_seconds
+        self._per_minute = per_minute
+
+    async def issue(
+        self, *, address: str, anonymous: bool, ttl_seconds: int = 0, subject: str = "", data: str = ""
+    ) -> Issued:
+        """Issue a token; `data` is JSON text to hand to its consumer. One round trip.
+
+        Raises RateLimited when an anonymous issuer asks more often than allowed from one address.
+        """
+        now = self._clock()
+        rate_digest = self._keyring.pseudonym("issue", address)
+        shard = self._shards.of_digest(rate_digest)
+        secret, digest = mint_into(self._keyring, Kind.ONE_TIME, shard.index, len(self._shards))
+        expires_at = int(now) + (ttl_seconds or self.ttl_seconds)
+        credential = Credential(
+            Kind.ONE_TIME, encode_digest(digest[:12]).decode(), subject, (), int(now), expires_at, data=data
+        )
+        wait = await self._store.issue(
+            digest, self._authority.seal(digest, credential), expires_at=expires_at, rate_digest=rate_digest,
+            now=now, per_minute=self._per_minute if anonymous else 0,
+        )  # fmt: skip
+        if wait:
+            raise RateLimited("Too many one-time tokens for this address.", retry_after=math.ceil(wait / 1000))
+        return Issued(secret, expires_at)
+
+    async def consume(self, secret: bytes, *, request: str = "") -> Verdict:
+        """Verify and burn a token in one atomic step: exactly one caller sees ACTIVE.
+
+        The same `request` (an idempotency key) gets the same answer for 30 s. One round trip. A token of another
+        kind is MALFORMED here and stays usable.
+        """
+        if parse(secret) is not Kind.ONE_TIME:
+            return MALFORMED
+        mark = self._keyring.pseudonym("request", request) if request else b""
+        for digest in self._authority.digests(Kind.ONE_TIME, secret):
+            sealed = await self._store.consume(digest, mark)
+            if sealed is not None:
+                return self._authority.judge(self._authority.open(digest, sealed), (), "", self._clock())
+        return UNKNOWN

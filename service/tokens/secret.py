@@ -1,0 +1,113 @@
+"""Secrets and the keys that guard them: minting, parsing, digests and seals. The only source of randomness. No I/O."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+import string
+from zlib import crc32
+
+from service.model import Kind
+from service.store.keys import shard_of_digest
+
+_MANAGED = re.compile(rb"rtk_[0-9a-f]{64}")
+_SESSION = re.compile(rb"[a-zA-Z0-9]{64}")
+_ONE_TIME = re.compile(rb"[0-9a-f]{32}")
+_ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
+# Maps random bytes evenly onto the 62 characters; the last 8 of 256 values would favour some, so they are dropped.
+_EVENLY = bytes(_ALPHANUMERIC[value % 62] for value in range(256))
+_UNEVEN = bytes(range(248, 256))
+SEAL_BYTES = 16
+
+
+def parse(secret: bytes) -> Kind | None:
+    """The kind that a secret's form says it is; None for what this service cannot have issued.
+
+    A managed secret ends in the CRC32 of the rest, so a mistyped or invented one is refused without asking Redis.
+    """
+    size = len(secret)
+    if size == 68:
+        if _MANAGED.fullmatch(secret) and crc32(secret[:60]) == int(secret[60:], 16):
+            return Kind.MANAGED
+    elif size == 64:
+        if _SESSION.fullmatch(secret):
+            return Kind.SESSION
+    elif size == 32 and _ONE_TIME.fullmatch(secret):
+        return Kind.ONE_TIME
+    return None
+
+
+def mint(kind: Kind) -> str:
+    """A fresh secret of 128 random bits (one-time), about 380 (session) or 224 with a checksum (managed)."""
+    if kind is Kind.ONE_TIME:
+        return secrets.token_hex(16)
+    if kind is Kind.SESSION:
+        return _alphanumeric(64)
+    return with_checksum(secrets.token_hex(28))
+
+
+def _alphanumeric(size: int) -> str:
+    characters = b""
+    while len(characters) < size:
+        characters += secrets.token_bytes(size + 16).translate(_EVENLY, _UNEVEN)
+    return characters[:size].decode()
+
+
+def with_checksum(random_part: str) -> str:
+    """The managed secret around 56 hex characters."""
+    body = "rtk_" + random_part
+    return f"{body}{crc32(body.encode()):08x}"
+
+
+def mint_id(shard: int) -> str:
+    """A public token id: two hex digits of the shard, fourteen random ones."""
+    return f"{shard:02x}{secrets.token_hex(7)}"
+
+
+class Keyring:
+    """All keys derived (HKDF, RFC 5869) from one server key, by label, so that none can stand in for another."""
+
+    def __init__(self, server_key: str) -> None:
+        extracted = hmac.digest(b"token-service", server_key.encode(), "sha256")
+        self._extracted = extracted
+        self._digest_key = self.derive(b"digest")
+        self._seal_key = self.derive(b"seal")
+        self._lookup_key = self.derive(b"lookup")
+
+    def derive(self, label: bytes) -> bytes:
+        """32 bytes for one purpose: one block of HKDF-Expand."""
+        return hmac.digest(self._extracted, label + b"\x01", "sha256")
+
+    def digest(self, kind: Kind, secret: bytes) -> bytes:
+        """What is stored of a secret: HMAC-SHA256 over kind, NUL and secret, 32 bytes."""
+        return hmac.digest(self._digest_key, kind.value.encode() + b"\x00" + secret, "sha256")
+
+    def seal(self, digest: bytes, body: bytes) -> bytes:
+        """The body with a MAC before it that binds it to its digest; see `unseal`."""
+        return hmac.digest(self._seal_key, digest + body, "sha256")[:SEAL_BYTES] + body
+
+    def unseal(self, digest: bytes, sealed: bytes) -> bytes | None:
+        """The body of a sealed record, or None if it was changed or belongs to another digest."""
+        body = sealed[SEAL_BYTES:]
+        expected = hmac.digest(self._seal_key, digest + body, "sha256")[:SEAL_BYTES]
+        return body if hmac.compare_digest(expected, sealed[:SEAL_BYTES]) else None
+
+    def mac(self, label: str, body: bytes) -> str:
+        """A MAC over something that is no credential (metadata, an audit entry), 32 hex characters."""
+        return hmac.digest(self._seal_key, label.encode() + b"\x00" + body, "sha256")[:16].hex()
+
+    def pseudonym(self, *parts: str) -> bytes:
+        """A keyed digest of names and addresses, 32 bytes: a counter's key tells nobody whom it counts."""
+        return hmac.digest(self._lookup_key, b"\x00".join(part.encode() for part in parts), "sha256")
+
+
+
+
+def mint_into(keyring: Keyring, kind: Kind, shard: int, shards: int) -> tuple[str, bytes]:
+    """A fresh secret whose digest falls into the wanted shard, and that digest; as many draws as there are shards."""
+    while True:
+        secret = mint(kind)
+        digest = keyring.digest(kind, secret.encode())
+        if shard_of_digest(digest, shards) == shard:
+            return secret, digest

@@ -1,0 +1,44 @@
+"""The sweep: what time has ended is moved, told once and at last removed. Runs in the background of every process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from service.model import Origin
+from service.store.expiry_store import ExpiryStore
+from service.store.managed_store import ManagedStore
+from service.store.shards import Shard, Shards
+from service.tokens.trail import Trail
+
+_CLOCK = Origin(actor="clock", address="", channel="sweep", request_id="")
+
+
+class Sweeper:
+    """Sweeps shard after shard in bounded steps; two sweepers at once do no harm."""
+
+    def __init__(
+        self, expiry: ExpiryStore, tokens: ManagedStore, shards: Shards, trail: Trail, clock: Callable[[], float]
+    ) -> None:
+        self._expiry = expiry
+        self._tokens = tokens
+        self._shards = shards
+        self._trail = trail
+        self._clock = clock
+
+    async def sweep(self) -> int:
+        """One pass over all shards; how many tokens were moved to the expired ones. Raises StoreUnavailable."""
+        return sum([await self._sweep(shard) for shard in self._shards])
+
+    async def _sweep(self, shard: Shard) -> int:
+        now, moved = int(self._clock()), 0
+        while due := await self._expiry.due(shard, now):
+            entries = {token_id: self._trail.entry("token.expired", _CLOCK, token_id) for token_id in due}
+            moved += await self._expiry.expire(shard, now, entries)
+        while purgeable := await self._expiry.purgeable(shard, now):
+            for record in await self._tokens.get_many(purgeable):
+                if record is not None:
+                    await self._expiry.purge(shard, record.token, now)
+            if not any(await self._tokens.get_many(purgeable)):
+                break
+        await self._expiry.trim(shard, now)
+        return moved

@@ -1,0 +1,48 @@
+"""The audit trail: what an entry says, and the MAC that shows if it was changed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from service.model import AuditEntry, Origin
+from service.store.audit_store import Entry, append
+from service.store.shards import Shards
+from service.tokens.secret import Keyring
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Trail:
+    """Makes audit entries. Never give it a secret: what goes in is shown to whoever may read the trail."""
+
+    def __init__(
+        self, keyring: Keyring, shards: Shards, clock: Callable[[], float], *, keep: int,
+        count: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._keyring = keyring
+        self._shards = shards
+        self._clock = clock
+        self._count = count
+        self._keep = max(1, keep // len(shards))
+
+    def entry(
+        self, action: str, origin: Origin, target: str, *, before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> Entry:  # fmt: skip
+        """An entry for the script that makes the change; `before` and `after` hold only what changed."""
+        body = _encode(
+            AuditEntry(
+                at=int(self._clock()), action=action, actor=origin.actor, target=target, address=origin.address,
+                channel=origin.channel, request_id=origin.request_id,
+                before=dict(before) if before else None, after=dict(after) if after else None,
+            )
+        )  # fmt: skip
+        self._count(action)
+        return Entry(self._keep, body, self._keyring.mac("audit", body))
+
+    async def write(self, action: str, origin: Origin, target: str, **more: Mapping[str, Any]) -> None:
+        """An entry that goes with no other change, in the shard of its target's name."""
+        await append(self._shards.of_name(target), self.entry(action, origin, target, **more))
