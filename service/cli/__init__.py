@@ -1,0 +1,82 @@
+"""The command line: `serve` and what works beside it on this machine, and a client of a running service.
+
+Each command lives in a module that is imported when it is called, so that `--help` and `healthcheck` stay
+quick however heavy `serve` is.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from service import __version__
+
+# Command to the module that has it and its line in `--help`.
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Service": {
+        "serve": ("server", "Run the service."),
+        "doctor": ("doctor", "Check everything that the service needs."),
+        "config": ("about", "Print the effective settings, secrets masked."),
+        "accounts": ("accounts", "Edit the accounts that may sign in."),
+        "healthcheck": ("health", "Ask the service whether it is ready."),
+        "openapi": ("openapi", "Print the OpenAPI document."),
+        "version": ("about", "Print the version."),
+    },
+    "Tokens": {
+        "create": ("issue", "Create a token and print its secret, this once."),
+        "list": ("tokens", "List tokens."),
+        "show": ("tokens", "Show a token."),
+        "update": ("issue", "Change a token."),
+        "activate": ("states", "Let tokens be accepted again."),
+        "deactivate": ("states", "Refuse tokens until they are activated."),
+        "revoke": ("states", "Revoke tokens for good."),
+        "rotate": ("issue", "Give a token a new secret."),
+        "verify": ("verification", "Ask whether a token is accepted."),
+        "stats": ("tokens", "Count tokens."),
+        "usage": ("tokens", "Show how often a token was used."),
+        "audit": ("audit", "List changes, or write all of them to a file."),
+    },
+    "Session": {
+        "login": ("signin", "Sign in with an account."),
+        "logout": ("signin", "Sign out."),
+    },
+}
+COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"service.cli.{COMMANDS[cmd_name][0]}")
+        return {
+            command.name: command for command in vars(module).values() if isinstance(command, click.Command)
+        }[cmd_name]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, summary) for name, (_, summary) in section.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="The commands for tokens speak to a running service: at TOKENS_URL (http://127.0.0.1:8080), "
+    "signed in by `login` or with a token in TOKENS_TOKEN. Exit: 0 done, 1 failed, 2 usage, "
+    "3 token refused, 4 sign-in needed.",
+)
+@click.version_option(__version__, prog_name="token-service", message="%(prog)s %(version)s")
+def program() -> None:
+    """Issue, validate, consume, rotate and revoke API tokens, beside one Redis."""
+
+
+def main() -> None:
+    """The entry point of `token-service`."""
+    program(prog_name="token-service")

@@ -1,0 +1,47 @@
+"""Where the service is: TOKENS_URL, or the port that `serve` takes under the same settings."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from service.cli.failure import WrongUsage
+
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound to, but read as "this machine"
+
+
+class Address(NamedTuple):
+    """The parts of a base URL; `prefix` is a path without its last slash."""
+
+    scheme: str
+    host: str
+    port: int | None
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{bracketed(self.host)}{f':{self.port}' if self.port else ''}{self.prefix}"
+
+
+def service_address() -> Address:
+    """The address of the running service. Raises Failure for a TOKENS_URL that is none."""
+    url = os.environ.get("TOKENS_URL", "").strip() or _local_url()
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
+        raise WrongUsage(f"TOKENS_URL={url}: write it like https://tokens.example.org")
+    return Address(parts.scheme, host, port, parts.path.rstrip("/"))
+
+
+def bracketed(host: str) -> str:
+    """The host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _local_url() -> str:
+    host = os.environ.get("TOKENS_HOST", "").strip() or "127.0.0.1"
+    port = os.environ.get("TOKENS_PORT", "").strip() or "8080"
+    return f"http://{bracketed(_ANY.get(host, host))}:{port}"

@@ -1,0 +1,34 @@
+"""Questions to whoever runs a command; without a terminal, standard input or the end of the command."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from service.cli.failure import WrongUsage
+
+
+def somebody_answers() -> bool:
+    """Does a person sit at standard input?"""
+    return sys.stdin.isatty()
+
+
+def read_password(*, new: bool = False) -> str:
+    """A password, typed without echo (twice if new), or the first line of standard input."""
+    if somebody_answers():
+        password: str = click.prompt("Password", hide_input=True, confirmation_prompt=new, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        raise WrongUsage("no password on standard input")
+    return password
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on only with a yes. Raises Failure where nobody can be asked, Abort for a no."""
+    if yes:
+        return
+    if not somebody_answers():
+        raise WrongUsage(f"{question} Nobody is there to answer: add --yes.")
+    click.confirm(question, abort=True, err=True)

@@ -1,0 +1,78 @@
+"""`audit`: the trail of changes, newest first on the screen or whole as a stream."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from service.cli.client import Client, connect
+from service.cli.output import json_option, note, on_terminal, print_json, print_table
+
+_PATH = "/api/admin/audit"
+_LARGEST_PAGE = 200
+
+
+@click.command()
+@click.option("--actor", help="Who did it.")
+@click.option("--action", help="What was done, like token.revoked.")
+@click.option("--target", help="The id it was done to.")
+@click.option("--from", "since", metavar="INSTANT", help="Since 2027-01-31T00:00:00Z.")
+@click.option("--to", "until", metavar="INSTANT", help="Until 2027-01-31T00:00:00Z.")
+@click.option("--query", "-s", "text", help="Text in an entry.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+@click.option(
+    "--format", "form", type=click.Choice(["ndjson", "csv"]), help="Write all entries in this form."
+)
+@json_option
+def audit(
+    actor: str | None,
+    action: str | None,
+    target: str | None,
+    since: str | None,
+    until: str | None,
+    text: str | None,
+    limit: int,
+    form: str | None,
+    as_json: bool,
+) -> None:
+    """List changes, or write all of them to a file.
+
+    For a file: token-service audit --format ndjson > audit.ndjson
+    """
+    filters = {"actor": actor, "action": action, "target": target, "from": since, "to": until, "q": text}
+    query: dict[str, object] = {name: value for name, value in filters.items() if value is not None}
+    client = connect()
+    if form is not None:
+        for piece in client.stream(_PATH, {**query, "format": form}):
+            sys.stdout.buffer.write(piece)
+        return
+    entries, more = _entries(client, query, limit)
+    if as_json:
+        print_json({"entries": entries})
+        return
+    print_table(
+        ("AT", "ACTION", "ACTOR", "TARGET", "ADDRESS", "CHANNEL", "REQUEST"),
+        [
+            [
+                entry.get(name)
+                for name in ("at", "action", "actor", "target", "address", "channel", "requestId")
+            ]
+            for entry in entries
+        ],
+    )
+    if more and on_terminal():
+        note("There are more: --limit, or --format for all.")
+
+
+def _entries(client: Client, query: dict[str, object], limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """Up to `limit` entries, and whether there are more."""
+    entries: list[dict[str, Any]] = []
+    while True:
+        page = client.get(_PATH, {**query, "limit": min(limit - len(entries), _LARGEST_PAGE)})
+        entries += page["entries"]
+        cursor = page.get("nextCursor")
+        if cursor is None or len(entries) >= limit:
+            return entries, cursor is not None
+        query = {**query, "cursor": cursor}

@@ -1,0 +1,37 @@
+"""How a command ends when it does not succeed: one line on standard error and a code for scripts.
+
+0 done, 1 failed, 2 usage, 3 token refused, 4 sign-in needed.
+"""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import click
+
+
+class Failure(click.ClickException):
+    """Ends the command; the message is one line that says what to do."""
+
+    exit_code = 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"token-service: {self.message}", file=file, err=file is None)
+
+
+class WrongUsage(Failure):
+    """The command cannot be run like this."""
+
+    exit_code = 2
+
+
+class TokenRefused(Failure):
+    """The service does not accept the token that was to be verified."""
+
+    exit_code = 3
+
+
+class SignInNeeded(Failure):
+    """The service does not know who asks."""
+
+    exit_code = 4

@@ -1,0 +1,139 @@
+"""What commands print: tables and facts for people, tab-separated lines for pipes, JSON on demand.
+
+Names and descriptions are other people's text: what a terminal would obey is shown as an escape.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+_COLOURS = {
+    "active": "green",
+    "ok": "green",
+    "inactive": "bright_black",
+    "expired": "yellow",
+    "warning": "yellow",
+    "revoked": "red",
+    "failed": "red",
+}
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?Z")
+_NARROWEST = 10
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_option(command: F) -> F:
+    """The option --json, passed on as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def on_terminal() -> bool:
+    """Does a person read standard output?"""
+    return sys.stdout.isatty()
+
+
+def print_json(value: object) -> None:
+    """Indented JSON, in which a control character is an escape as well."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    click.echo("".join(sign if sign == "\n" or not _obeyed(sign) else f"\\u{ord(sign):04x}" for sign in text))
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Rows under headings, cut to the terminal's width; piped, whole and tab-separated without headings."""
+    cells = [[_text(value) for value in row] for row in rows]
+    if not on_terminal():
+        for line in cells:
+            click.echo("\t".join(line))
+        return
+    cells = [list(headings), *([_shorter(cell) for cell in line] for line in cells)]
+    widths = _fit([max(_width(line[column]) for line in cells) for column in range(len(headings))])
+    for number, line in enumerate(cells):
+        padded = [_pad(cell, width) for cell, width in zip(line, widths, strict=True)]
+        click.echo("  ".join([_coloured(cell) if number else _bold(cell) for cell in padded]).rstrip())
+
+
+def print_facts(facts: Sequence[tuple[str, object]]) -> None:
+    """One `label value` per line; piped, tab-separated."""
+    if not on_terminal():
+        for label, value in facts:
+            click.echo(f"{label}\t{_text(value)}")
+        return
+    width = max(_width(label) for label, _ in facts)
+    for label, value in facts:
+        click.echo(f"{_pad(label, width)}  {_coloured(_shorter(_text(value)))}")
+
+
+def note(text: str) -> None:
+    """A line for people on standard error, so that standard output stays clean."""
+    click.echo(text, err=True)
+
+
+def printable(text: str) -> str:
+    """The text with everything that a terminal would obey or hide as an escape."""
+    return "".join(_escape(sign) if _obeyed(sign) else sign for sign in text)
+
+
+def _obeyed(sign: str) -> bool:
+    return unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _escape(sign: str) -> str:
+    return f"\\x{ord(sign):02x}" if ord(sign) < 256 else f"\\u{ord(sign):04x}"
+
+
+def _text(value: object) -> str:
+    """A value as a cell; what is not there is a dash, for a shell's `read` would skip an empty field."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        value = [f"{key}={content}" for key, content in value.items()]
+    if isinstance(value, list | tuple):
+        value = " ".join(str(part) for part in value)
+    return "-" if value is None or value == "" else printable(str(value))
+
+
+def _shorter(cell: str) -> str:
+    """Instants to the minute, as people read them."""
+    return _INSTANT.sub(r"\1 \2Z", cell)
+
+
+def _fit(widths: list[int]) -> list[int]:
+    """Widths that fit the terminal together, taken from the widest columns first."""
+    room = shutil.get_terminal_size().columns - 2 * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    return widths
+
+
+def _width(text: str) -> int:
+    return sum(
+        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
+        for sign in text
+    )
+
+
+def _pad(text: str, width: int) -> str:
+    while _width(text) > width:
+        text = text[:-2] + "…"
+    return text + " " * (width - _width(text))
+
+
+def _coloured(cell: str) -> str:
+    colour = _COLOURS.get(cell.strip())
+    return click.style(cell, fg=colour) if colour and _has_colour() else cell
+
+
+def _bold(cell: str) -> str:
+    return click.style(cell, bold=True) if _has_colour() else cell
+
+
+def _has_colour() -> bool:
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

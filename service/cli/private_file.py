@@ -1,0 +1,51 @@
+"""Files that are nobody else's business: mode 0600, replaced whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Put this text in the place of the file. Raises OSError; then the file is as it was.
+
+    Root leaves a file to the owner it had, or to the directory's: a service that runs as that user reads it.
+    """
+    path = path.resolve()
+    draft = _draft(path, text)
+    try:
+        draft.replace(path)
+    except OSError:
+        draft.unlink()
+        raise
+
+
+def make_private(path: Path, text: str) -> bool:
+    """The same for a file that is not there yet; False, and nothing done, if another process was faster."""
+    draft = _draft(path, text)
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    return True
+
+
+def _draft(path: Path, text: str) -> Path:
+    """A file beside `path` with this text, at mode 0600 as mkstemp makes it."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    draft = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            if os.geteuid() == 0:
+                owner = (path if path.exists() else path.parent).stat()
+                os.fchown(handle, owner.st_uid, owner.st_gid)
+            file.write(text)
+            file.flush()
+            os.fsync(handle)
+    except OSError:
+        draft.unlink()
+        raise
+    return draft

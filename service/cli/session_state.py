@@ -1,0 +1,57 @@
+"""The session of `login`, one file per service under XDG_STATE_HOME at mode 0600."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from service.cli.failure import Failure
+from service.cli.private_file import write_private
+
+
+class Session(NamedTuple):
+    """Who is signed in where; `expires_at` in epoch seconds."""
+
+    url: str
+    username: str
+    token: str
+    expires_at: int
+
+
+def read(url: str) -> Session | None:
+    """The session with this service; None where there is none or it is over."""
+    try:
+        session = Session(**json.loads(_path(url).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return session if session.url == url and session.expires_at > time.time() else None
+
+
+def keep(session: Session) -> None:
+    """Put the session in the place of an earlier one. Raises Failure."""
+    path = _path(session.url)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(path, json.dumps(session._asdict()))
+    except OSError as error:
+        raise Failure(f"cannot keep the session in {path}: {error.strerror}; set XDG_STATE_HOME") from None
+
+
+def forget(url: str) -> None:
+    """Remove the session's file, if there is one. Raises Failure."""
+    path = _path(url)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise Failure(f"cannot remove {path}: {error.strerror}") from None
+
+
+def _path(url: str) -> Path:
+    given = os.environ.get("XDG_STATE_HOME", "")
+    # A relative path is to be ignored, as the XDG base directory specification has it.
+    state = Path(given) if given.startswith("/") else Path.home() / ".local" / "state"
+    return state / "token-service" / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"

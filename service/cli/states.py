@@ -1,0 +1,96 @@
+"""Commands that decide whether tokens are accepted: activate, deactivate, revoke."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import click
+
+from service.cli.asking import confirm
+from service.cli.client import Client, connect
+from service.cli.failure import Failure
+from service.cli.output import json_option, note, print_json, print_table
+from service.cli.references import TOKENS, find, token_id_of
+
+# A thousand ids are what a change takes; a revocation has them in its URL, whose length is bounded.
+_CHANGED_AT_ONCE = 1000
+_REVOKED_AT_ONCE = 200
+_NAMED = 5
+_REASONS = {
+    "not_found": "does not exist",
+    "token_revoked": "is revoked for good",
+    "token_expired": "has expired",
+}
+Result = dict[str, list[Any]]
+_several = click.argument("tokens", metavar="ID|NAME...", nargs=-1, required=True)
+
+
+@click.command()
+@_several
+@json_option
+def activate(tokens: tuple[str, ...], as_json: bool) -> None:
+    """Let tokens be accepted again."""
+    _report(_set_active(connect(), tokens, active=True), "activated", as_json=as_json)
+
+
+@click.command()
+@_several
+@json_option
+def deactivate(tokens: tuple[str, ...], as_json: bool) -> None:
+    """Refuse tokens until they are activated."""
+    _report(_set_active(connect(), tokens, active=False), "deactivated", as_json=as_json)
+
+
+@click.command()
+@_several
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def revoke(tokens: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Revoke tokens for good.
+
+    They are refused from the moment this returns, and cannot be activated again.
+    """
+    client = connect()
+    if yes:
+        ids = [token_id_of(client, reference) for reference in tokens]
+    else:
+        found = [find(client, reference) for reference in tokens]
+        names = ", ".join(f"{token['name']} ({token['id']})" for token in found[:_NAMED])
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        confirm(f"Revoke {names}{more} for good?", yes=False)
+        ids = [token["id"] for token in found]
+
+    def change(part: list[str]) -> dict[str, Any]:
+        return client.send("DELETE", TOKENS, query={"ids": ",".join(part)})
+
+    _report(_in_parts(ids, _REVOKED_AT_ONCE, change), "revoked", as_json=as_json)
+
+
+def _set_active(client: Client, references: Iterable[str], *, active: bool) -> Result:
+    def change(part: list[str]) -> dict[str, Any]:
+        return client.send("PATCH", TOKENS, {"ids": part, "isActive": active})
+
+    return _in_parts([token_id_of(client, reference) for reference in references], _CHANGED_AT_ONCE, change)
+
+
+def _in_parts(ids: Sequence[str], size: int, change: Callable[[list[str]], dict[str, Any]]) -> Result:
+    unique = list(dict.fromkeys(ids))
+    result: Result = {"updated": [], "skipped": []}
+    for start in range(0, len(unique), size):
+        answer = change(unique[start : start + size])
+        result["updated"] += answer["updated"]
+        result["skipped"] += answer["skipped"]
+    return result
+
+
+def _report(result: Result, done: str, *, as_json: bool) -> None:
+    """What was done; Failure if anything was left as it was."""
+    if as_json:
+        print_json(result)
+    elif result["updated"]:
+        print_table(("ID", "DONE"), [(token_id, done) for token_id in result["updated"]])
+    for skipped in result["skipped"]:
+        note(f"{skipped['id']} {_REASONS.get(skipped['code'], skipped['code'])}")
+    if result["skipped"]:
+        raise Failure(f"{len(result['skipped'])} not {done}")

@@ -1,0 +1,112 @@
+"""Values in options: lifetimes, spans of time, rates and pairs."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_WORDS = {"7days": 7, "1month": 30, "6months": 180, "1year": 365}
+_DAYS_TO_WORD = {days: word for word, days in _WORDS.items()}
+_SPAN = re.compile(r"(\d{1,9})([smhdw]?)")
+_RATE = re.compile(r"(\d{1,9})/(\d{0,9})([smhd]?)(?::(\d{1,9}))?")
+
+
+class Span(click.ParamType[int]):
+    """A span of time like 24h, 90d or 3600 (seconds), as seconds."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = _SPAN.fullmatch(value)
+        if found is None:
+            self.fail(f"{value!r}: write it like 24h, 7d or 90s.", param, ctx)
+        return int(found[1]) * _UNITS[found[2] or "s"]
+
+
+class Lifetime:
+    """How long a token may live: `seconds` from now, until `at` (epoch seconds), or for ever."""
+
+    def __init__(self, *, seconds: int | None = None, at: int | None = None) -> None:
+        self._seconds = seconds
+        self._at = at
+
+    def to_create(self) -> dict[str, str]:
+        """Members of a creation: a word where one fits, so that the two machines' clocks need not agree."""
+        if self._seconds is None and self._at is None:
+            return {"duration": "never"}
+        days, rest = divmod(self._seconds or 0, 86400)
+        if not rest and days in _DAYS_TO_WORD:
+            return {"duration": _DAYS_TO_WORD[days]}
+        return {"expiresAt": self._instant()}
+
+    def to_change(self) -> dict[str, str | None]:
+        """The member of a change."""
+        return {"expiresAt": None if self._seconds is None and self._at is None else self._instant()}
+
+    def _instant(self) -> str:
+        epoch = self._at if self._at is not None else int(time.time()) + (self._seconds or 0)
+        return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class LifetimeType(click.ParamType[Lifetime]):
+    """90d, 12h, 7days, 1month, 6months, 1year, 2027-01-31, an instant, or never."""
+
+    name = "lifetime"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Lifetime:
+        if isinstance(value, Lifetime):
+            return value
+        if value == "never":
+            return Lifetime()
+        if value in _WORDS:
+            return Lifetime(seconds=_WORDS[value] * 86400)
+        found = _SPAN.fullmatch(value)
+        if found and found[2]:
+            return Lifetime(seconds=int(found[1]) * _UNITS[found[2]])
+        try:
+            instant = datetime.fromisoformat(value)
+            if instant.tzinfo is None:
+                instant = instant.replace(tzinfo=UTC)
+            return Lifetime(at=int(instant.timestamp()))
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r}: write it like 90d, 12h, 1month, 2027-01-31 or never.", param, ctx)
+
+
+class Rate(click.ParamType[dict[str, int]]):
+    """100/60s, 100/m or 100/60s:20 (at most 20 at once), as the API's rateLimit."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, int]:
+        if isinstance(value, dict):
+            return value
+        found = _RATE.fullmatch(value)
+        if found is None or not (found[2] or found[3]):
+            self.fail(f"{value!r}: write it like 100/60s, 1000/h or 100/m:20.", param, ctx)
+        rate = {"limit": int(found[1]), "periodSeconds": int(found[2] or 1) * _UNITS[found[3] or "s"]}
+        if found[4]:
+            rate["burst"] = int(found[4])
+        return rate
+
+
+class Pair(click.ParamType[tuple[str, str]]):
+    """key=value."""
+
+    name = "key=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, content = value.partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r}: write it like team=payments.", param, ctx)
+        return key, content
