@@ -13,8 +13,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from service import logs
 from service.api.clients import Clients
 from service.api.dashboard import DashboardApi
@@ -130,7 +128,7 @@ class Service:
             dashboard,
         )
         routes = [operation for dialect in dialects for operation in dialect.operations()]
-        operations.openapi = msgspec.json.encode(document(routes))
+        operations.describe(routes)
         return Front(
             routes, metrics=metrics, trusted=_trusted(settings), access_log=settings.access_log, lifespan=self.running
         )
@@ -232,6 +230,12 @@ def _trusted(settings: Settings) -> tuple[Network, ...]:
 def create_app(settings: Settings) -> Front:
     """The ASGI application for these settings. Raises SettingsError."""
     return Service(settings).front
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document of this version; needs no Redis and no settings."""
+    described = Settings(redis_url="unix:///nowhere", secret_key="described, never served, no secret")
+    return document(Service(described).front.operations)
 
 
 def from_environment() -> Front:

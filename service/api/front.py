@@ -22,6 +22,7 @@ from service.metrics import Metrics
 
 log = logging.getLogger("service.requests")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_CONVERTOR = re.compile(r":\w+}")
 _UNLOGGED = ("/validate", "/livez", "/readyz", "/healthz", "/metrics")
 
 
@@ -51,7 +52,7 @@ class _Path:
     """All operations of one path."""
 
     def __init__(self, template: str) -> None:
-        self.template = template
+        self.template = _CONVERTOR.sub("}", template)
         self.handlers: dict[str, Handler] = {}
 
     def add(self, operation: Operation) -> None:
@@ -70,12 +71,13 @@ class Front:
         self, operations: Iterable[Operation], *, metrics: Metrics, trusted: tuple[Network, ...], access_log: bool,
         lifespan: Lifespan,
     ) -> None:  # fmt: skip
+        self.operations = tuple(operations)
         self.request_ids = RequestIds()
         self._metrics = metrics
         self._trusted = trusted
         self._access_log = access_log
         paths: dict[str, _Path] = {}
-        for operation in operations:
+        for operation in self.operations:
             paths.setdefault(operation.path, _Path(operation.path)).add(operation)
         self._exact = {template: path for template, path in paths.items() if "{" not in template}
         self._routes = [(Route(template, _unused), path) for template, path in paths.items() if "{" in template]

@@ -198,7 +198,8 @@ Handler = Callable[[Call], Awaitable[Response]]
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path: how it is routed and how it is described in the OpenAPI document.
 
-    `method` "*" answers every method. `answers` maps a status to the type of its body (None: no body).
+    `method` "*" answers every method. `answers` maps a status to the type of its body; a tuple
+    for several of which the request decides, None for none or for a problem.
     """
 
     method: str

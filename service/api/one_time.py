@@ -13,14 +13,13 @@ from starlette.responses import Response
 from service.api.guard import BEARER, Guard
 from service.api.http import Call, Json, Operation
 from service.api.times import rfc3339
-from service.errors import Forbidden, InvalidRequest, NotFound, StoreUnavailable, Unauthorized
+from service.errors import Forbidden, InvalidRequest, StoreUnavailable, Unauthorized
 from service.metrics import Metrics
 from service.model import Kind
 from service.tokens.one_time import OneTimeTokens
 
 SCOPE = "one-time:issue"
 _PRINTABLE = re.compile(r"[!-~]{1,64}")
-_PHP_PATH = re.compile(r"/api-v[0-9]+/fastertokengenerator\.php")
 _DATA_BYTES = 4096
 Subject = Annotated[str, Meta(pattern=r"^[!-~]{1,128}$", description="whom the token speaks for")]
 
@@ -103,8 +102,6 @@ class OneTimeApi:
 
     async def generate(self, call: Call) -> Response:
         """The PHP generator's answer, its 500 body included."""
-        if not _PHP_PATH.fullmatch(call.path):
-            raise NotFound("There is nothing at this path.")
         anonymous = await self._admit(call)
         if call.method == "HEAD":
             return Json(b"")

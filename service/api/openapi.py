@@ -33,8 +33,9 @@ _ALWAYS = (400, 503)
 def document(operations: Iterable[Operation]) -> dict[str, Any]:
     """The whole document as JSON-ready data."""
     operations = [operation for operation in operations if not operation.hidden]
-    schemas, components = msgspec.json.schema_components(_types(operations), ref_template=_REF)
-    by_type = dict(zip(map(str, _types(operations)), schemas, strict=True))
+    types = _types(operations)
+    schemas, components = msgspec.json.schema_components(types.values(), ref_template=_REF)
+    by_type = dict(zip(types, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         path = _PARAMETER.sub(r"{\1}", operation.path)
@@ -54,14 +55,19 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
     }
 
 
-def _types(operations: list[Operation]) -> list[Any]:
+def _types(operations: list[Operation]) -> dict[str, Any]:
     types: dict[str, Any] = {str(Problem): Problem}
     for operation in operations:
-        answers = [kind for kind in operation.answers.values() if kind is not None]
+        answers = [kind for answer in operation.answers.values() for kind in _alternatives(answer)]
         for kind in [operation.body, *answers, *_query_types(operation).values()]:
             if kind is not None:
                 types.setdefault(str(kind), kind)
-    return list(types.values())
+    return types
+
+
+def _alternatives(answer: Any) -> tuple[Any, ...]:
+    """The types of an answer's body: none, one, or several of which the request decides."""
+    return answer if isinstance(answer, tuple) else () if answer is None else (answer,)
 
 
 def _query_types(operation: Operation) -> dict[str, Any]:
@@ -131,7 +137,8 @@ def _response(operation: Operation, status: int, kind: Any, by_type: Mapping[str
     response: dict[str, Any] = {"description": TITLES.get(status, {200: "OK", 201: "Created"}.get(status, "OK"))}
     if kind is not None:
         media_type = operation.media_types.get(status, "application/json")
-        response["content"] = {media_type: {"schema": by_type[str(kind)]}}
+        schemas = [by_type[str(one)] for one in _alternatives(kind)]
+        response["content"] = {media_type: {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}}
     elif status >= 400:
         response["content"] = {"application/problem+json": {"schema": by_type[str(Problem)]}}
     elif operation.answer_headers:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from starlette.responses import Response
 
 from service.api.failures import raw
 from service.api.health import Health, Readiness
 from service.api.http import Call, Json, Operation
+from service.api.openapi import document
 from service.metrics import Metrics
 
 
@@ -25,7 +28,12 @@ class OperationsApi:
         self._health = health
         self._metrics = metrics
         self._with_metrics = with_metrics
-        self.openapi = b""
+        self._described: Sequence[Operation] = ()
+        self._document = b""
+
+    def describe(self, operations: Sequence[Operation]) -> None:
+        """What the OpenAPI document is to cover."""
+        self._described = operations
 
     def operations(self) -> list[Operation]:
         """The routes of this dialect; metrics only where they have no port of their own."""
@@ -58,8 +66,9 @@ class OperationsApi:
         return Json(readiness, 200 if readiness.status == "ready" else 503)
 
     async def document(self, call: Call) -> Response:
-        """The OpenAPI document, made once at the start."""
-        return Json(self.openapi)
+        """The OpenAPI document, made when it is first asked for."""
+        self._document = self._document or msgspec.json.encode(document(self._described))
+        return Json(self._document)
 
     async def metrics(self, call: Call) -> Response:
         """The exposition; what Redis holds is counted now."""

@@ -123,7 +123,8 @@ class Batch:
         self._limit = limit
         self._on_error = on_error
         self._replies: _Replies | None = None
-        self._connection: AbstractConnection | None = None
+        # Held, for a writer that nobody holds closes its transport.
+        self._writer: asyncio.StreamWriter | None = None
         self._queue: list[_Waiting] = []
         self._flush_due = False
         self._reachable = True
@@ -210,13 +211,14 @@ class Batch:
 
     async def _open(self) -> None:
         connection = await self._connect()
-        writer = connection._writer  # noqa: SLF001 - the one private name we lean on; a contract test names it
+        # The private names we lean on; a contract test names them. The connection forgets what it opened.
+        writer, connection._writer, connection._reader = connection._writer, None, None  # noqa: SLF001
         if writer is None:
             raise OSError("the connection was closed while it was opened")
         replies = _Replies(self._lost, self._on_error)
         replies.transport = writer.transport
         writer.transport.set_protocol(replies)
-        self._connection, self._replies = connection, replies
+        self._writer, self._replies = writer, replies
         if not self._reachable:
             log.warning("Redis answers again")
         self._reachable = True
@@ -224,7 +226,7 @@ class Batch:
 
     def _lost(self, replies: _Replies) -> None:
         if replies is self._replies:
-            self._replies = self._connection = None
+            self._replies = self._writer = None
         again: list[_Waiting] = []
         given_up: list[_Waiting] = []
         for waiting in replies.waiting:
@@ -272,7 +274,7 @@ class Batch:
         self._on_error("TimeoutError")
         overdue = list(replies.waiting)
         replies.waiting.clear()
-        self._replies = self._connection = None
+        self._replies = self._writer = None
         self._reachable = False
         replies.abort()
         self._fail(overdue)
@@ -288,4 +290,4 @@ class Batch:
         self._fail(self._take_queue())
         if self._replies is not None:
             self._replies.abort()
-        self._replies = self._connection = None
+        self._replies = self._writer = None

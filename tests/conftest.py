@@ -1,0 +1,128 @@
+"""What every test stands on: a private Redis for the run, a namespace and a clock for each test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from fakeredis.aioredis import FakeRedis
+
+from service import embedded
+from service.app import Service
+from service.settings import Settings
+from service.store.batch import Batch
+from service.store.connection import connector
+from tests.links import ClientLink
+
+SERVER_KEY = "a server key of the tests, long enough"
+# argon2id of "correct horse", cheap on purpose.
+PASSWORD = "correct horse"
+
+
+class Clock:
+    """A clock that a test turns. It starts at the real time, for Redis keeps its own."""
+
+    def __init__(self) -> None:
+        self.offset = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.offset
+
+    def forward(self, seconds: float) -> None:
+        self.offset += seconds
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[embedded.EmbeddedRedis]:
+    """One private server for the run; its socket's path must stay short."""
+    folder = Path(tempfile.mkdtemp(prefix="tk"))
+    server = embedded.start(folder, say=lambda _: None)
+    yield server
+    server.close()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def namespace() -> str:
+    return f"t{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def accounts_file() -> Iterator[Path]:
+    """admin, viewer and user, all with the same password."""
+    from argon2 import PasswordHasher
+
+    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
+    folder = Path(tempfile.mkdtemp(prefix="tk"))
+    path = folder / "accounts.toml"
+    path.write_text(
+        "".join(
+            f'[accounts.{name}]\npassword_hash = "{cheap}"\nrole = "{role}"\n'
+            for name, role in (("admin", "admin"), ("vera", "viewer"), ("uma", "user"))
+        )
+    )
+    yield path
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def make_settings(
+    redis_server: embedded.EmbeddedRedis, namespace: str, accounts_file: Path
+) -> Callable[..., Settings]:
+    def make(**overrides: Any) -> Settings:
+        defaults: dict[str, Any] = {
+            "redis_url": redis_server.url,
+            "secret_key": SERVER_KEY,
+            "namespace": namespace,
+            "accounts_file": str(accounts_file),
+        }
+        return Settings(**(defaults | overrides))
+
+    return make
+
+
+@pytest.fixture
+async def make_service(
+    make_settings: Callable[..., Settings], clock: Clock
+) -> AsyncIterator[Callable[..., Any]]:
+    """Makes running services: `await make_service(shards=16, one_time_issue="authenticated")`."""
+    async with AsyncExitStack() as stack:
+
+        async def make(*, shards: int = 1, fake: bool = False, **overrides: Any) -> Service:
+            settings = make_settings(**overrides)
+            if fake:
+                link: Any = ClientLink(FakeRedis())
+            else:
+                link = Batch(connector(settings.redis_url))
+                stack.push_async_callback(link.aclose)
+            service = Service(settings, clock=clock, links=[link] * shards)
+            if not fake:  # fakeredis knows no INFO, so nothing watches it
+                await stack.enter_async_context(service.running())
+            return service
+
+        yield make
+
+
+@pytest.fixture(params=["real-1", "real-16", "fake-1"])
+async def service(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> Service:
+    """The same service on a real server with 1 and 16 shards, and on fakeredis."""
+    kind, shards = request.param.split("-")
+    made: Service = await make_service(shards=int(shards), fake=kind == "fake")
+    return made
