@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.bench.compare import Options, run
+from tests.bench import compare, installs, scale, soak
 from tests.bench.servers import BenchError
 
 
@@ -19,9 +19,16 @@ def main() -> int:
     ):
         _add_comparison(modes.add_parser(mode, help=meaning), quick=mode != "full")
     _add_comparison(parser, quick=False)
+    soaking = modes.add_parser("soak", help="mixed load for minutes, every answer checked, memory watched")
+    soaking.add_argument("--minutes", type=float, default=10)
+    soaking.add_argument("--workers", type=int, default=1)
+    scaling = modes.add_parser("scale", help="a million tokens beside a thousand")
+    scaling.add_argument("--tokens", type=int, default=1_000_000)
+    scaling.add_argument("--seconds", type=float, default=5, help="of each run of validations")
+    scaling.add_argument("--fill-minutes", type=float, default=10, help="stop filling then and go on")
     options = parser.parse_args()
     try:
-        return _compare(options)
+        return {"soak": _soak, "scale": _scale}.get(options.mode, _compare)(options)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -34,13 +41,11 @@ def _add_comparison(parser: argparse.ArgumentParser, *, quick: bool) -> None:
         "--only", action="append", default=[], metavar="CASE", help="only this case; may repeat"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: .bench/result.json")
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with 1 where a ratio misses what it must be"
-    )
+    parser.add_argument("--strict", action="store_true", help="exit with 1 for a ratio below what it must be")
 
 
 def _compare(given: argparse.Namespace) -> int:
-    options = Options(
+    options = compare.Options(
         runs=given.runs,
         seconds=given.seconds,
         warm_seconds=min(2, given.seconds),
@@ -48,9 +53,18 @@ def _compare(given: argparse.Namespace) -> int:
         service=given.mode != "references",
         only=tuple(given.only),
     )
-    results = run(options, given.json)
+    results = compare.run(options, given.json or installs.cache() / "result.json")
     missed = [bar for bar in results.bars() if bar["verdict"] == "MISSED"]
     return 1 if results.wrong or (given.strict and missed) else 0
+
+
+def _soak(given: argparse.Namespace) -> int:
+    return 0 if soak.run(given.minutes, given.workers) else 1
+
+
+def _scale(given: argparse.Namespace) -> int:
+    output = installs.cache() / "scale.json"
+    return 0 if scale.run(given.tokens, given.seconds, given.fill_minutes, output) else 1
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def _references(stack: ExitStack, folder: Path, store: int, skipped: list[str]) 
 
 
 def _service(stack: ExitStack, folder: Path, store: int, options: Options, skipped: list[str]) -> list[Case]:
-    server = stack.enter_context(servers.service(folder, store))
+    server = stack.enter_context(servers.service(folder, servers.settings(folder, store)))
     made = plan.prepare(server, folder)
     cases = plan.validate_cases(server, made) + plan.change_cases(server, made)
     introspect = plan.introspect_case(server, made)
@@ -74,7 +74,7 @@ def _service(stack: ExitStack, folder: Path, store: int, options: Options, skipp
     else:
         skipped.append("introspect: the service has no /oauth2/introspect")
     if options.widths:
-        two = stack.enter_context(servers.service(folder, store, workers=2))
+        two = stack.enter_context(servers.service(folder, servers.settings(folder, store, workers=2)))
         validate = plan.validate_cases(two, plan.prepare(two, folder))[0]
         cases.append(replace(validate, name="validate, 2 workers"))
     return cases
@@ -100,11 +100,11 @@ def _rounds(cases: list[Case], options: Options, results: report.Results) -> Non
             print(f"{at}: {sample.rps:,.0f} req/s", file=sys.stderr)
 
 
-def run(options: Options, output: Path | None) -> report.Results:
+def run(options: Options, output: Path) -> report.Results:
     """Compare, print the report, and write the JSON file."""
     facts = machine.facts()
     report.print_facts(facts)
     results, skipped = compare(options)
     report.print_results(results, skipped)
-    report.write_json(output or installs.cache() / "result.json", results, facts, skipped)
+    report.write_json(output, results, facts, skipped)
     return results

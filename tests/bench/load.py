@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 from tests.bench import machine
 from tests.bench.servers import BenchError, Server
@@ -40,7 +41,8 @@ class Sample:
 def measure(case: Case, seconds: float) -> Sample:
     """Run wrk once against the case, every answer checked. Raises BenchError if wrk itself fails."""
     command = ["wrk", "-t1", f"-c{case.connections}", f"-d{max(1, round(seconds))}s", "-s", str(SCRIPT)]
-    command += [case.server.url + case.path, "--", *(f"{key}={value}" for key, value in case.spec.items())]
+    command += [case.server.url + case.path, "--", f"run={token_hex(4)}"]
+    command += [f"{key}={value}" for key, value in case.spec.items()]
     before = machine.cpu_seconds(case.server.pid)
     counted = _run(command, case, seconds + 30)
     cpu = machine.cpu_seconds(case.server.pid) - before

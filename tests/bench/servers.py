@@ -133,27 +133,31 @@ def redis(folder: Path) -> Iterator[Server]:
         yield server
 
 
-@contextmanager
-def service(folder: Path, redis_port: int, *, workers: int = 1) -> Iterator[Server]:
-    """`python -m service serve` with an accounts file and an outside Redis, as the README tells a user."""
+def settings(folder: Path, redis_port: int, *, workers: int = 1) -> dict[str, str]:
+    """The environment of a service with an accounts file and an outside Redis; metrics are on by default."""
     accounts = folder / "accounts.toml"
     digest = PasswordHasher().hash(PASSWORD)
     accounts.write_text(f'[accounts.admin]\npassword_hash = "{digest}"\nrole = "admin"\n')
     accounts.chmod(0o600)
-    port = free_port()
-    env = {
+    return {
         "TOKENS_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
         "TOKENS_SECRET_KEY": secrets.token_hex(32),
         "TOKENS_ACCOUNTS_FILE": str(accounts),
-        "TOKENS_PORT": str(port),
+        "TOKENS_PORT": str(free_port()),
         "TOKENS_WORKERS": str(workers),
         "TOKENS_ACCESS_LOG": "off",
         "TOKENS_NAMESPACE": f"bench{workers}",
     }
-    log = folder / f"service{workers}.log"
-    command = [sys.executable, "-m", "service", "serve"]
+
+
+@contextmanager
+def service(folder: Path, env: dict[str, str]) -> Iterator[Server]:
+    """`python -m service serve` with these settings, as a user starts it."""
+    workers = int(env["TOKENS_WORKERS"])
     name = "service" if workers == 1 else f"service, {workers} workers"
-    with running(name, command, port=port, cores=machine.cores_for(workers), log=log, env=env) as server:
+    command, log = [sys.executable, "-m", "service", "serve"], folder / f"service{workers}.log"
+    port, cores = int(env["TOKENS_PORT"]), machine.cores_for(workers)
+    with running(name, command, port=port, cores=cores, log=log, env=env) as server:
         yield server
 
 

@@ -156,7 +156,9 @@ def run(minutes: float, workers: int) -> bool:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tk")))
         store = stack.enter_context(servers.redis(folder))
-        server = stack.enter_context(servers.service(folder, store.port, workers=workers))
+        server = stack.enter_context(
+            servers.service(folder, servers.settings(folder, store.port, workers=workers))
+        )
         made, client, ledger = plan.prepare(server, folder), Client(server), Ledger()
         for _ in range(LIVING):
             token = client.create(f"soak {secrets.token_hex(8)}")

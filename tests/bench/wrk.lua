@@ -3,7 +3,7 @@ arguments  key=value after wrk's own, as tests/bench/load.py writes them:
   method, auth, type, body   of the request; @TOKEN@ and @NAME@ in auth or body are replaced anew for each request
   tokens                     file with one token a line: @TOKEN@ takes the next, and when none is left the run stops
   again                      with tokens: 1 starts over at the first token instead of stopping
-  prefix                     @NAME@ is prefix, then a number that counts up
+  run                        a name of this run: @NAME@ is that and a number that counts up
   status, length             what each answer must have; length is also compared with the body's own length
   header, value              a header, its name in lower case, and what it must be
   contains                   a piece the body must have
@@ -31,7 +31,7 @@ local function fill(text)
   end
   if text:find("@NAME@", 1, true) then
     count = count + 1
-    text = text:gsub("@NAME@", option.prefix .. count)
+    text = text:gsub("@NAME@", option.run .. "-" .. count)
   end
   return text
 end

@@ -1,0 +1,44 @@
+"""Filling the store with managed tokens through the service's own rules and store."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from service.app import Service
+from service.model import Origin
+from service.settings import read
+from service.tokens.managed import NewToken
+
+AT_ONCE = 200
+SAMPLED = 50_000
+DAY = 86400
+ORIGIN = Origin(actor="admin", address="", channel="bench", request_id="")
+
+
+@dataclass
+class Filled:
+    """How many tokens there are, the seconds it took, and the secret and id of an even sample."""
+
+    count: int = 0
+    seconds: float = 0.0
+    sample: list[tuple[str, str]] = field(default_factory=list)
+
+
+async def fill(env: dict[str, str], first: int, last: int, seconds: float) -> Filled:
+    """Create `scale <first>` to `scale <last>`, many in one write; stops early when the time is over."""
+    service, filled, began = Service(read(env)), Filled(), time.monotonic()
+    every = max(1, (last - first) // SAMPLED)
+    async with service.running():
+        for start in range(first, last, AT_ONCE):
+            expires_at = int(time.time()) + (1 + start // AT_ONCE % 300) * DAY
+            numbers = range(start, min(last, start + AT_ONCE))
+            new = [NewToken(f"scale {number}", expires_at) for number in numbers]
+            made = await asyncio.gather(*[service.managed.create(one, ORIGIN) for one in new])
+            for number, created in zip(numbers, made, strict=True):
+                if number % every == 0:
+                    filled.sample.append((created.secret, created.token.token_id))
+            filled.count += len(made)
+            filled.seconds = time.monotonic() - began
+            if filled.seconds > seconds:
+                break
+    return filled
