@@ -74,9 +74,9 @@ class Visitor:
             self.ledger.check(answer.status == 401, "unknown token", answer)
             return
         pool = self.ledger.ended if draw < 0.2 and self.ledger.ended else self.ledger.living
-        await self._validate(self.first, random.choice(pool))
+        await self.validate_token(self.first, random.choice(pool))
 
-    async def _validate(self, wire: Wire, token: Token) -> None:
+    async def validate_token(self, wire: Wire, token: Token) -> None:
         """Refused if its revoke had answered before we asked; admitted if none was sent before the answer."""
         ended = token.ended
         self.ledger.asked["validate"] += 1
@@ -92,7 +92,7 @@ class Visitor:
         self.ledger.check(answer.status == 201, "create", answer)
         if answer.status == 201:
             token = Token(answer.body["token"]["token"], answer.body["token"]["id"])
-            await self._validate(self.second, token)
+            await self.validate_token(self.second, token)
             self.ledger.living.append(token)
 
     async def revoke(self) -> None:
@@ -107,7 +107,7 @@ class Visitor:
         answer = await self._ask("revoke", "DELETE", path, bearer=self.session)
         self.ledger.check(answer.status == 200, "revoke", answer)
         token.ended = True
-        await self._validate(self.second, token)
+        await self.validate_token(self.second, token)
         self.ledger.ended.append(token)
 
     async def consume(self) -> None:

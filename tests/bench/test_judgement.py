@@ -1,0 +1,85 @@
+"""What the benchmark and the soak conclude from numbers and answers; no server is started."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from tests.bench import plan
+from tests.bench.client import Answer
+from tests.bench.load import Case, Sample
+from tests.bench.memory import MIB, Watch
+from tests.bench.report import BARS, Results
+from tests.bench.servers import Server
+from tests.bench.soak import Ledger, Token, Visitor
+
+SAMPLE = Sample(rps=100, p50_ms=1, p99_ms=2, cpu_us=10, busy=1, requests=500, wrong=0, example="")
+
+
+def case(name: str) -> Case:
+    return Case(name, Server("any", 1, 1), "/validate", {})
+
+
+class OneAnswer:
+    """A connection that always answers the same."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+    async def ask(self, *_: object, **__: object) -> Answer:
+        return self.answer
+
+
+def test_a_ratio_is_the_median_of_the_ratios_within_each_round() -> None:
+    results = Results()
+    for raw, ours in ((100, 200), (50, 150), (10, 100)):
+        results.add(case(plan.RAW), replace(SAMPLE, rps=raw))
+        results.add(case("validate"), replace(SAMPLE, rps=ours))
+    assert results.ratio(("validate", 64), (plan.RAW, 64)) == 3
+    assert results.ratio(("validate", 8), (plan.RAW, 8)) is None
+
+
+@pytest.mark.parametrize(("rps", "cpu_us", "verdict"), [(190, 5, "aim"), (160, 6, "met"), (140, 7, "MISSED")])
+def test_the_bar_wants_more_requests_and_less_cpu(rps: float, cpu_us: float, verdict: str) -> None:
+    results = Results()
+    results.add(case(plan.RAW), SAMPLE)
+    results.add(case("validate"), replace(SAMPLE, rps=rps, cpu_us=cpu_us))
+    assert [bar["verdict"] for bar in results.bars()] == [verdict, verdict]
+    assert all((bar.aim < bar.must) is bar.cpu for bar in BARS)
+
+
+def test_one_wrong_answer_of_a_warm_up_is_named() -> None:
+    results = Results()
+    results.judge(case("validate"), replace(SAMPLE, wrong=1, example="503"))
+    assert results.wrong == ["validate, 64 connections: 1 of 500 answers wrong or lost, such as 503"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "ended", "status", "token_id", "wrong"),
+    [
+        (False, False, 200, "mine", 0),
+        (False, False, 200, "another", 1),
+        (False, False, 401, "", 1),
+        (True, False, 200, "mine", 0),
+        (True, False, 401, "", 0),
+        (True, False, 503, "", 1),
+        (True, True, 401, "", 0),
+        (True, True, 200, "mine", 1),
+    ],
+)
+def test_the_soak_knows_a_wrong_validation(
+    ending: bool, ended: bool, status: int, token_id: str, wrong: int
+) -> None:
+    ledger, wire = Ledger(), OneAnswer(Answer(status, {"x-token-id": token_id}, None))
+    visitor = Visitor(wire, wire, ledger, "session", "issuer")  # type: ignore[arg-type]
+    asyncio.run(visitor.validate_token(wire, Token("secret", "mine", ending, ended)))  # type: ignore[arg-type]
+    assert len(ledger.wrong) == wrong
+
+
+@pytest.mark.parametrize(("per_second", "flat"), [(0, True), (1000, True), (20_000, False)])
+def test_memory_that_grows_is_named(per_second: int, flat: bool) -> None:
+    watch = Watch({"service": 1})
+    watch.samples["service"] = [(second, 40 * MIB + second * per_second) for second in range(600)]
+    assert watch.report("service") is flat
