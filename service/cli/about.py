@@ -43,6 +43,6 @@ def config(as_json: bool) -> None:
             (name, effective[name], "default" if effective[name] == default else "set", meaning)
             for name, default, meaning in described()
         ]
-        print_table(("SETTING", "VALUE", "FROM", "MEANING"), rows)
+        print_table(("SETTING", "VALUE", "FROM", "MEANING"), rows, whole=True)
     else:
         print_facts(list(effective.items()))

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from service.cli.failure import WrongUsage
 
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound to, but read as "this machine"
+LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound to, but read as "this machine"
 
 
 class Address(NamedTuple):
@@ -44,4 +44,4 @@ def bracketed(host: str) -> str:
 def _local_url() -> str:
     host = os.environ.get("TOKENS_HOST", "").strip() or "127.0.0.1"
     port = os.environ.get("TOKENS_PORT", "").strip() or "8080"
-    return f"http://{bracketed(_ANY.get(host, host))}:{port}"
+    return f"http://{bracketed(LOOPBACK_OF_ANY.get(host, host))}:{port}"

@@ -46,15 +46,20 @@ def print_json(value: object) -> None:
     click.echo("".join(sign if sign == "\n" or not _obeyed(sign) else f"\\u{ord(sign):04x}" for sign in text))
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Rows under headings, cut to the terminal's width; piped, whole and tab-separated without headings."""
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, whole: bool = False) -> None:
+    """Rows under headings, cut to the terminal's width unless they are to be whole.
+
+    Piped, they are whole and tab-separated, without headings.
+    """
     cells = [[_text(value) for value in row] for row in rows]
     if not on_terminal():
         for line in cells:
             click.echo("\t".join(line))
         return
     cells = [list(headings), *([_shorter(cell) for cell in line] for line in cells)]
-    widths = _fit([max(_width(line[column]) for line in cells) for column in range(len(headings))])
+    widths = [max(_width(line[column]) for line in cells) for column in range(len(headings))]
+    if not whole:
+        _fit(widths)
     for number, line in enumerate(cells):
         padded = [_pad(cell, width) for cell, width in zip(line, widths, strict=True)]
         click.echo("  ".join([_coloured(cell) if number else _bold(cell) for cell in padded]).rstrip())
@@ -105,12 +110,11 @@ def _shorter(cell: str) -> str:
     return _INSTANT.sub(r"\1 \2Z", cell)
 
 
-def _fit(widths: list[int]) -> list[int]:
-    """Widths that fit the terminal together, taken from the widest columns first."""
+def _fit(widths: list[int]) -> None:
+    """Make the widths fit the terminal together, at the cost of the widest columns."""
     room = shutil.get_terminal_size().columns - 2 * (len(widths) - 1)
     while sum(widths) > room and max(widths) > _NARROWEST:
         widths[widths.index(max(widths))] -= 1
-    return widths
 
 
 def _width(text: str) -> int:

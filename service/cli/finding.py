@@ -1,0 +1,15 @@
+"""What one of the doctor's checks found."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+OK, WARNING, FAILED = "ok", "warning", "failed"
+
+
+class Finding(NamedTuple):
+    """A check, its result (ok, warning, failed), and what is so or what to do."""
+
+    check: str
+    result: str
+    detail: str
