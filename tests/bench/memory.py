@@ -22,21 +22,24 @@ class Watch:
         for name, pid in self.pids.items():
             self.samples[name].append((seconds, machine.resident_bytes(pid)))
 
-    def report(self, name: str) -> bool:
-        """Print the course. True where it grew by no more than 1 MiB and 2 %.
+    def settled(self, name: str) -> tuple[float, bool]:
+        """Bytes a second of growth, and whether it stays flat: no more than 1 MiB and 2 % over the time looked at.
 
         The first third is left out: caches of bounded size fill then.
         """
+        samples = self.samples[name][len(self.samples[name]) // 3 :]
+        slope = linear_regression([at for at, _ in samples], [size for _, size in samples]).slope
+        grown = slope * (samples[-1][0] - samples[0][0])
+        return slope, grown <= MIB + 0.02 * samples[0][1]
+
+    def course(self, name: str) -> str:
+        """The size at the start, after each quarter and at the end, and the slope, for people."""
         taken = self.samples[name]
-        settled = taken[len(taken) // 3 :]
-        slope = linear_regression([at for at, _ in settled], [size for _, size in settled]).slope
-        grown = slope * (settled[-1][0] - settled[0][0])
-        flat = grown <= MIB + 0.02 * settled[0][1]
         quarters = [taken[round(part * (len(taken) - 1) / 4)][1] for part in range(5)]
         sizes = ", ".join(f"{size / MIB:.1f}" for size in quarters)
-        verdict = "flat" if flat else "GROWS"
-        print(f"{name} resident MiB over time: {sizes}; slope {slope * 60 / 1024:+.1f} KiB/min: {verdict}")
-        return flat
+        return (
+            f"{name} resident MiB over time: {sizes}; slope {self.settled(name)[0] * 60 / 1024:+.1f} KiB/min"
+        )
 
 
 @contextmanager

@@ -177,8 +177,9 @@ def _report(ledger: Ledger, loaded: Sample, watch: memory.Watch, active: int) ->
     print(f"active tokens: {active:,} by the service's statistics, {len(ledger.living):,} by the ledger")
     for line in ledger.wrong[:20]:
         print(f"WRONG {line}")
-    flat = watch.report("service")
-    watch.report("Redis")
+    flat = watch.settled("service")[1]
+    print(watch.course("service") + (": flat" if flat else ": GROWS"))
+    print(watch.course("Redis") + " (revoked tokens stay listed, audit entries up to their bound)")
     good = not ledger.wrong and not loaded.wrong and active == len(ledger.living) and flat
     print(f"{len(ledger.wrong) + loaded.wrong} wrong answers; " + ("soak passed" if good else "SOAK FAILED"))
     return good

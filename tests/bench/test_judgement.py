@@ -82,4 +82,4 @@ def test_the_soak_knows_a_wrong_validation(
 def test_memory_that_grows_is_named(per_second: int, flat: bool) -> None:
     watch = Watch({"service": 1})
     watch.samples["service"] = [(second, 40 * MIB + second * per_second) for second in range(600)]
-    assert watch.report("service") is flat
+    assert watch.settled("service")[1] is flat
