@@ -1,4 +1,4 @@
-"""The image and what runs it, as far as a machine without a container engine can tell."""
+"""The image and the unit, as far as a machine without a container engine can tell."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 import yaml
-from redis.exceptions import NoPermissionError
 
 import service
 from service import settings
 from service.cli import SECTIONS
-from service.embedded import premises
-from tests.store.embedded_runs import wait_for
+from tests.contract.serving import clean, serving, tool
 
 ROOT = Path(service.__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -50,21 +46,8 @@ def environment_of_image() -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in shlex.split(said("ENV")))
 
 
-def tool(name: str, *words: str) -> None:
-    """Run a checker from the environment of these tests; what it finds is in the failure."""
-    command = [str(Path(sys.executable).with_name(name)), *words]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-
-
 def test_hadolint_has_no_remark() -> None:
     tool("hadolint", str(ROOT / "Dockerfile"))
-
-
-def test_the_compose_file_fits_the_specification() -> None:
-    tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(DEPLOY / "compose.yaml"))
-    style = "{extends: default, rules: {line-length: {max: 110}, document-start: disable}}"
-    tool("yamllint", "--strict", "--config-data", style, str(DEPLOY / "compose.yaml"))
 
 
 def test_the_image_runs_as_a_user_that_is_a_number_and_not_root() -> None:
@@ -103,16 +86,6 @@ def test_the_build_context_has_what_is_copied_and_little_else() -> None:
     assert all((ROOT / source).exists() for source in copied)
 
 
-def test_containers_keep_nothing_they_do_not_need() -> None:
-    for name, container in COMPOSE["services"].items():
-        assert container["read_only"] is True, name
-        assert container["cap_drop"] == ["ALL"], name
-        assert container["security_opt"] == ["no-new-privileges:true"], name
-        assert set(container["secrets"]) <= set(COMPOSE["secrets"]), name
-    assert "ports" not in COMPOSE["services"]["redis"]
-    assert all(port.startswith("127.0.0.1:") for port in COMPOSE["services"]["tokens"]["ports"])
-
-
 def test_a_stop_waits_longer_than_the_service_drains() -> None:
     grace = int(COMPOSE["services"]["tokens"]["stop_grace_period"].removesuffix("s"))
     unit = configparser.ConfigParser(strict=False, interpolation=None)
@@ -123,85 +96,6 @@ def test_a_stop_waits_longer_than_the_service_drains() -> None:
     assert unit["Service"]["ExecStart"].endswith("/token-service serve")
     # The first signal must not reach the embedded Redis, which would end before the service has drained.
     assert unit["Service"]["KillMode"] == "mixed"
-
-
-@pytest.fixture
-def secrets(tmp_path: Path) -> Path:
-    """The directory that the commands in the head of the compose file make, run as they stand there."""
-    shutil.copytree(DEPLOY / "redis", tmp_path / "redis")
-    head = re.findall(r"^#   (.+)$", (DEPLOY / "compose.yaml").read_text(), re.MULTILINE)
-    script = "\n".join(line for line in head if not line.startswith("docker "))
-    subprocess.run(["sh", "-euc", script], cwd=tmp_path, check=True, timeout=30)
-    return tmp_path / "secrets"
-
-
-@pytest.fixture
-def redis_of_compose(secrets: Path) -> Iterator[Path]:
-    """A real server under the configuration and users of the compose file; yields its socket."""
-    path = secrets.parent / "s"
-    words = [word.replace("/run/secrets", str(secrets)) for word in COMPOSE["services"]["redis"]["command"]]
-    words[0] = premises.find_server(None).path
-    words[1] = str(DEPLOY / "redis" / "redis.conf")
-    command = [*words, "--port", "0", "--unixsocket", path.name, "--dir", str(secrets.parent)]
-    with subprocess.Popen(command, cwd=secrets.parent, stdout=subprocess.DEVNULL) as server:
-        try:
-            wait_for(path.exists, "the server's socket")
-            yield path
-        finally:
-            server.terminate()
-
-
-def test_the_secrets_of_the_compose_file_are_made_by_its_commands(secrets: Path) -> None:
-    made = {path.name for path in secrets.iterdir()}
-    wanted = {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()}
-    assert wanted - made == {"accounts.toml"}
-    assert secrets.stat().st_mode & 0o777 == 0o700
-    settings.read({"TOKENS_SECRET_KEY_FILE": str(secrets / "secret_key")})
-
-
-def test_the_service_is_given_the_address_of_its_redis(secrets: Path, tmp_path: Path) -> None:
-    (tmp_path / "token-service").write_text('#!/bin/sh\necho "$@" "$TOKENS_REDIS_URL"\n')
-    (tmp_path / "token-service").chmod(0o755)
-    command = [
-        word.replace("$$", "$").replace("/run/secrets", str(secrets))
-        for word in COMPOSE["services"]["tokens"]["entrypoint"]
-    ]
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=30)
-    password = (secrets / "redis_password").read_text()
-    assert ran.stdout == f"serve redis://tokens:{password}@redis:6379/0\n"
-
-
-def test_redis_takes_the_recommended_settings(redis_of_compose: Path, secrets: Path) -> None:
-    password = (secrets / "redis_password").read_text()
-    with redis.Redis(unix_socket_path=str(redis_of_compose), username="tokens", password=password) as client:
-        facts = client.info()
-        assert facts["maxmemory_policy"] == "noeviction"
-        assert facts["aof_enabled"] == 1
-        assert client.execute_command("EVAL", "return redis.call('SET', KEYS[1], 1)", 1, "tokens:x") == b"OK"
-
-
-@pytest.mark.parametrize(
-    "words",
-    [("FLUSHALL",), ("CONFIG", "GET", "*"), ("KEYS", "*"), ("SHUTDOWN", "NOSAVE"), ("SET", "other:x", "1")],
-)
-def test_the_redis_user_of_the_service_may_no_more_than_it_needs(
-    redis_of_compose: Path, secrets: Path, words: tuple[str, ...]
-) -> None:
-    password = (secrets / "redis_password").read_text()
-    with (
-        redis.Redis(unix_socket_path=str(redis_of_compose), username="tokens", password=password) as client,
-        pytest.raises(NoPermissionError),
-    ):
-        client.execute_command(*words)
-
-
-def test_nobody_without_a_password_may_more_than_ping(redis_of_compose: Path) -> None:
-    with redis.Redis(unix_socket_path=str(redis_of_compose)) as client:
-        assert client.execute_command("PING")
-        for words in (("INFO",), ("GET", "tokens:x"), ("ACL", "LIST")):
-            with pytest.raises(NoPermissionError):
-                client.execute_command(*words)
 
 
 @pytest.mark.slow
@@ -236,6 +130,14 @@ def test_the_build_commands_make_a_service_that_runs(tmp_path: Path) -> None:
     program = tmp_path / "opt" / "token-service" / "bin" / "token-service"
     ran = subprocess.run([program, "version"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert service.__version__ in ran.stdout
+    told = {name: value for name, value in environment_of_image().items() if name.startswith("TOKENS_")}
+    told["TOKENS_DATA_DIR"] = str(tmp_path / "data")
+    with serving([program], told, tmp_path) as port:
+        check = [program, *json.loads(said("HEALTHCHECK").partition("CMD ")[2])[1:]]
+        answer = subprocess.run(
+            check, env=clean({**told, "TOKENS_PORT": str(port)}), capture_output=True, check=False, timeout=30
+        )
+        assert answer.returncode == 0, answer.stderr
 
 
 def copy(source: Path, target: Path) -> None:

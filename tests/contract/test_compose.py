@@ -1,0 +1,141 @@
+"""The service beside its Redis, as the compose file sets them up: run by hand, without containers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+from redis.exceptions import NoPermissionError
+
+import service
+from service import settings
+from service.embedded import premises
+from tests.contract.serving import serving, tool
+from tests.store.embedded_runs import wait_for
+
+ROOT = Path(service.__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+
+
+def test_the_compose_file_fits_the_specification() -> None:
+    tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(DEPLOY / "compose.yaml"))
+    style = "{extends: default, rules: {line-length: {max: 110}, document-start: disable}}"
+    tool("yamllint", "--strict", "--config-data", style, str(DEPLOY / "compose.yaml"))
+
+
+def test_containers_keep_nothing_they_do_not_need() -> None:
+    for name, container in COMPOSE["services"].items():
+        assert container["read_only"] is True, name
+        assert container["cap_drop"] == ["ALL"], name
+        assert container["security_opt"] == ["no-new-privileges:true"], name
+        assert set(container["secrets"]) <= set(COMPOSE["secrets"]), name
+    assert "ports" not in COMPOSE["services"]["redis"]
+    assert all(port.startswith("127.0.0.1:") for port in COMPOSE["services"]["tokens"]["ports"])
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    """The directory that the commands in the head of the compose file make, run as they stand there."""
+    shutil.copytree(DEPLOY / "redis", tmp_path / "redis")
+    head = re.findall(r"^#   (.+)$", (DEPLOY / "compose.yaml").read_text(), re.MULTILINE)
+    script = "\n".join(line for line in head if not line.startswith("docker "))
+    subprocess.run(["sh", "-euc", script], cwd=tmp_path, check=True, timeout=30)
+    return tmp_path / "secrets"
+
+
+@pytest.fixture
+def redis_of_compose(secrets: Path) -> Iterator[Path]:
+    """A real server under the configuration and users of the compose file; yields its socket."""
+    path = secrets.parent / "s"
+    words = [word.replace("/run/secrets", str(secrets)) for word in COMPOSE["services"]["redis"]["command"]]
+    words[0] = premises.find_server(None).path
+    words[1] = str(DEPLOY / "redis" / "redis.conf")
+    command = [*words, "--port", "0", "--unixsocket", path.name, "--dir", str(secrets.parent)]
+    with subprocess.Popen(command, cwd=secrets.parent, stdout=subprocess.DEVNULL) as server:
+        try:
+            wait_for(path.exists, "the server's socket")
+            yield path
+        finally:
+            server.terminate()
+
+
+def test_the_secrets_of_the_compose_file_are_made_by_its_commands(secrets: Path) -> None:
+    made = {path.name for path in secrets.iterdir()}
+    wanted = {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()}
+    assert wanted - made == {"accounts.toml"}
+    assert secrets.stat().st_mode & 0o777 == 0o700
+    settings.read({"TOKENS_SECRET_KEY_FILE": str(secrets / "secret_key")})
+
+
+def test_the_service_is_given_the_address_of_its_redis(secrets: Path, tmp_path: Path) -> None:
+    (tmp_path / "token-service").write_text('#!/bin/sh\necho "$@" "$TOKENS_REDIS_URL"\n')
+    (tmp_path / "token-service").chmod(0o755)
+    command = [
+        word.replace("$$", "$").replace("/run/secrets", str(secrets))
+        for word in COMPOSE["services"]["tokens"]["entrypoint"]
+    ]
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=30)
+    password = (secrets / "redis_password").read_text()
+    assert ran.stdout == f"serve redis://tokens:{password}@redis:6379/0\n"
+
+
+def test_redis_takes_the_recommended_settings(redis_of_compose: Path, secrets: Path) -> None:
+    password = (secrets / "redis_password").read_text()
+    with redis.Redis(unix_socket_path=str(redis_of_compose), username="tokens", password=password) as client:
+        facts = client.info()
+        assert facts["maxmemory_policy"] == "noeviction"
+        assert facts["aof_enabled"] == 1
+        assert client.execute_command("EVAL", "return redis.call('SET', KEYS[1], 1)", 1, "tokens:x") == b"OK"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("FLUSHALL",), ("CONFIG", "GET", "*"), ("KEYS", "*"), ("SHUTDOWN", "NOSAVE"), ("SET", "other:x", "1")],
+)
+def test_the_redis_user_of_the_service_may_no_more_than_it_needs(
+    redis_of_compose: Path, secrets: Path, words: tuple[str, ...]
+) -> None:
+    password = (secrets / "redis_password").read_text()
+    with (
+        redis.Redis(unix_socket_path=str(redis_of_compose), username="tokens", password=password) as client,
+        pytest.raises(NoPermissionError),
+    ):
+        client.execute_command(*words)
+
+
+def test_nobody_without_a_password_may_more_than_ping(redis_of_compose: Path) -> None:
+    with redis.Redis(unix_socket_path=str(redis_of_compose)) as client:
+        assert client.execute_command("PING")
+        for words in (("INFO",), ("GET", "tokens:x"), ("ACL", "LIST")):
+            with pytest.raises(NoPermissionError):
+                client.execute_command(*words)
+
+
+def test_the_service_needs_no_more_of_redis_than_its_user_may(redis_of_compose: Path, secrets: Path) -> None:
+    password = (secrets / "redis_password").read_text()
+    told = {
+        "TOKENS_REDIS_URL": f"unix://tokens:{password}@{redis_of_compose}",
+        "TOKENS_SECRET_KEY_FILE": str(secrets / "secret_key"),
+    }
+    with serving([sys.executable, "-m", "service"], told, ROOT) as port:
+        issued = get(port, "/api-v1/fastertokengenerator.php")
+        assert issued["status"] == "success"
+        assert get(port, "/readyz")["status"] == "ready"
+
+
+def get(port: int, path: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return json.load(answer)
