@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from service.app import Service
 from service.model import Origin
 from service.settings import read
+from service.store.batch import Batch
+from service.store.connection import connector
 from service.tokens.managed import NewToken
 
 AT_ONCE = 200
@@ -26,9 +29,12 @@ class Filled:
 
 async def fill(env: dict[str, str], first: int, last: int, seconds: float) -> Filled:
     """Create `scale <first>` to `scale <last>`, many in one write; stops early when the time is over."""
-    service, filled, began = Service(read(env)), Filled(), time.monotonic()
+    settings, filled, began = read(env), Filled(), time.monotonic()
+    # The service's own deadline is for one request among others, not for hundreds at once on a busy machine.
+    link = Batch(connector(settings.redis_url), timeout_seconds=30)
+    service = Service(settings, links=[link])
     every = max(1, (last - first) // SAMPLED)
-    async with service.running():
+    async with aclosing(link), service.running():
         for start in range(first, last, AT_ONCE):
             expires_at = int(time.time()) + (1 + start // AT_ONCE % 300) * DAY
             numbers = range(start, min(last, start + AT_ONCE))

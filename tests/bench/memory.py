@@ -23,9 +23,9 @@ class Watch:
             self.samples[name].append((seconds, machine.resident_bytes(pid)))
 
     def settled(self, name: str) -> tuple[float, bool]:
-        """Bytes a second of growth, and whether it stays flat: no more than 1 MiB and 2 % over the time looked at.
+        """Bytes a second of growth, and whether it stays flat: no more than 1 MiB and 2 % in all.
 
-        The first third is left out: caches of bounded size fill then.
+        The first third of the time is left out: caches of bounded size fill then.
         """
         samples = self.samples[name][len(self.samples[name]) // 3 :]
         slope = linear_regression([at for at, _ in samples], [size for _, size in samples]).slope
