@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from starlette.responses import Response
@@ -46,7 +47,7 @@ class OperationsApi:
             Operation(method="GET", path="/healthz", handler=self.ready, tag="operation", answers=ready,
                       summary="The same as /readyz"),
             Operation(method="GET", path="/openapi.json", handler=self.document, tag="operation",
-                      summary="This document", answers={200: dict[str, object]}),
+                      summary="This document", answers={200: dict[str, Any]}),
         ]  # fmt: skip
         if self._with_metrics:
             routes.append(
