@@ -85,7 +85,7 @@ class OAuthApi:
                       summary="Introspect a token (RFC 7662)", answers={200: Introspection, 401: None},
                       security=clients),
             Operation(method="POST", path="/oauth2/revoke", handler=self.revoke, tag="oauth", form=form,
-                      summary="Revoke a token (RFC 7009)", answers={200: None, 401: None}, security=clients,
+                      summary="Revoke a token (RFC 7009)", answers={200: None, 401: None}, security=(*clients, ""),
                       description="Without client authentication the token itself is proof enough."),
             Operation(method="GET", path="/.well-known/oauth-authorization-server", handler=self.metadata, tag="oauth",
                       summary="Authorization server metadata (RFC 8414)", answers={200: AuthorizationServer}),

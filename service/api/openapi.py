@@ -13,7 +13,7 @@ from service.api.failures import TITLES, Problem
 from service.api.http import Operation
 
 _REF = "#/components/schemas/{name}"
-_PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
+_PARAMETER = re.compile(r"{(\w+)(?::(\w+))?}")
 _TAGS = {
     "one-time": "Tokens of five minutes, spent by one use.",
     "sessions": "Tokens of a day for a username and password.",
@@ -26,8 +26,9 @@ _SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "a session token, a managed token or a JWT"},
     "basic": {"type": "http", "scheme": "basic", "description": "an account, or id and secret of a managed token"},
 }
-# Every operation may answer these besides its own.
+# What every operation may answer besides its own; the questions of gateways are never refused for their form.
 _ALWAYS = (400, 503)
+_WITH_BODY = (413, 415)
 
 
 def document(operations: Iterable[Operation]) -> dict[str, Any]:
@@ -96,7 +97,8 @@ def _describe(operation: Operation, method: str, by_type: Mapping[str, Any]) -> 
     elif operation.form is not None:
         described["requestBody"] = _content("application/x-www-form-urlencoded", _form(operation.form), True)
     if operation.security:
-        described["security"] = [{name: []} for name in operation.security]
+        # An empty name stands for nobody: the operation serves callers without a credential, too.
+        described["security"] = [{name: []} if name else {} for name in operation.security]
     return described
 
 
@@ -116,8 +118,8 @@ def _form(fields: Mapping[str, str]) -> dict[str, Any]:
 
 def _parameters(operation: Operation, by_type: Mapping[str, Any]) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in _PARAMETER.findall(operation.path)
+        {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if kind == "int" else "string"}}
+        for name, kind in _PARAMETER.findall(operation.path)
     ]
     for name, kind in _query_types(operation).items():
         parameters.append({"name": name, "in": "query", "required": False, "schema": by_type[str(kind)]})
@@ -128,8 +130,10 @@ def _parameters(operation: Operation, by_type: Mapping[str, Any]) -> list[dict[s
 
 def _responses(operation: Operation, by_type: Mapping[str, Any]) -> dict[str, Any]:
     statuses = dict(operation.answers)
-    for status in (*_ALWAYS, *((401, 403) if operation.security else ())):
-        statuses.setdefault(status, None)
+    if operation.method != "*":
+        with_body = operation.body is not None or operation.form is not None
+        common = (*_ALWAYS, *((401, 403) if operation.security else ()), *(_WITH_BODY if with_body else ()))
+        statuses = dict.fromkeys(common) | statuses
     return {str(status): _response(operation, status, statuses[status], by_type) for status in sorted(statuses)}
 
 
