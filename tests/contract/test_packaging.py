@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import re
@@ -59,6 +60,21 @@ def test_constraints_name_exactly_what_the_service_brings() -> None:
     closure = installed_closure(run_time())
     for_here = {name for name, pin in constraints().items() if pin.marker is None or pin.marker.evaluate()}
     assert for_here == closure
+
+
+def test_every_import_is_of_a_package_that_is_named() -> None:
+    imported: set[str] = set()
+    for path in (ROOT / "service").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.partition(".")[0])
+    named = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+    packages = metadata.packages_distributions()
+    foreign = imported - sys.stdlib_module_names - {"service"}
+    unnamed = {name for name in foreign if not named & {canonicalize_name(owner) for owner in packages[name]}}
+    assert unnamed == set()
 
 
 def test_the_pinned_versions_are_those_under_test() -> None:
