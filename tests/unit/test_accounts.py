@@ -1,0 +1,114 @@
+"""The accounts file: what is read, what is refused and with which words; when sessions are over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.model import Role
+from service.tokens.accounts import Account, Accounts, AccountsError, read_accounts
+from service.tokens.secret import Keyring
+
+HASH = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "accounts.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_an_account_is_read_with_its_role(tmp_path: Path) -> None:
+    text = f'[accounts.ada]\npassword_hash = "{HASH}"\nrole = "admin"\n[accounts."Jürgen Ö"]\npassword_hash = "{HASH}"\n'
+    accounts = read_accounts(write(tmp_path, text))
+    assert accounts == {"ada": Account(HASH, Role.ADMIN), "Jürgen Ö": Account(HASH, Role.USER)}
+
+
+def test_an_empty_file_holds_no_accounts(tmp_path: Path) -> None:
+    assert read_accounts(write(tmp_path, "")) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[accounts.ada", "not a TOML file"),
+        ('accounts = "ada"', "write one table"),
+        (f'[ada]\npassword_hash = "{HASH}"', "write one table"),
+        (f'[accounts.ada]\npassword_hash = "{HASH}"\n[other]', "write one table"),
+        ("[accounts.ada]", "account ada: Object missing required field `password_hash`"),
+        ('[accounts]\nada = "secret"', "account ada: Expected `object`"),
+        (
+            f'[accounts.ada]\npassword_hash = "{HASH}"\nrole = "root"',
+            "account ada: Invalid enum value 'root'",
+        ),
+        (f'[accounts.ada]\npassword_hash = "{HASH}"\ncolour = "red"', "unknown field `colour`"),
+        ("[accounts.ada]\npassword_hash = 5", "account ada: Expected `str`"),
+        ('[accounts.ada]\npassword_hash = "$2b$12$abc"', "password_hash is not argon2id"),
+        ('[accounts.ada]\npassword_hash = "$argon2i$v=19$x"', "password_hash is not argon2id"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_with_its_path_and_the_reason(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(AccountsError) as caught:
+        read_accounts(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert said in str(caught.value)
+
+
+def test_a_password_in_clear_is_refused_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    path = write(tmp_path, f'[accounts.ada]\npassword = "hunter2"\npassword_hash = "{HASH}"')
+    with pytest.raises(AccountsError, match="token-service accounts hash") as caught:
+        read_accounts(path)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AccountsError, match="No such file"):
+        read_accounts(tmp_path / "absent.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(AccountsError, match="not a TOML file"):
+        read_accounts(tmp_path / "bytes.toml")
+
+
+@pytest.fixture
+def accounts() -> Accounts:
+    keyring = Keyring("a server key of the tests, long enough")
+    return Accounts(
+        {"ada": Account(HASH, Role.ADMIN), "bob": Account(HASH), "eve": Account(HASH, disabled=True)}, keyring
+    )
+
+
+def test_a_disabled_account_may_not_sign_in_and_has_no_stamp(accounts: Accounts) -> None:
+    assert len(accounts) == 3
+    assert accounts.get("eve") is None
+    assert accounts.stamp("eve") is None
+    assert accounts.get("nobody") is None
+    assert accounts.get("ada") == Account(HASH, Role.ADMIN)
+
+
+def test_stamps_differ_by_account_though_the_hash_is_the_same(accounts: Accounts) -> None:
+    assert accounts.stamp("ada") != accounts.stamp("bob")
+
+
+def test_only_a_removal_a_disabling_or_another_password_ends_sessions(accounts: Accounts) -> None:
+    assert (
+        accounts.replace({"ada": Account(HASH, Role.VIEWER), "bob": Account(HASH), "new": Account(HASH)})
+        == []
+    )
+    assert accounts.replace({"ada": Account(HASH + "x"), "bob": Account(HASH, disabled=True)}) == [
+        "ada",
+        "bob",
+        "new",
+    ]
+    assert accounts.stamp("bob") is None
+    assert list(accounts.hashes()) == [HASH + "x", HASH]
+
+
+def test_an_account_that_comes_back_unchanged_has_its_stamp_again(accounts: Accounts) -> None:
+    before = accounts.stamp("ada")
+    accounts.replace({})
+    accounts.replace({"ada": Account(HASH)})
+    assert accounts.stamp("ada") == before

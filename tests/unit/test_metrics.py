@@ -1,0 +1,121 @@
+"""Metrics: what is counted as integers arrives whole, labels come from closed sets, several workers are one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.metrics import BUCKETS, EXPIRY_WINDOWS, Metrics
+from service.model import Kind, Outcome, Statistics
+
+
+def exposed(metrics: Metrics) -> dict[tuple[str, ...], float]:
+    """Every sample by name and label values, in the order of the label names."""
+    body, content_type = metrics.render("")
+    assert content_type.startswith("text/plain")
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+
+
+def test_validations_are_poured_once() -> None:
+    metrics = Metrics()
+    for _ in range(3):
+        metrics.validated(Kind.MANAGED, Outcome.ACTIVE)
+    metrics.validated(None, Outcome.ABSENT)
+    for _ in range(2):
+        samples = exposed(metrics)
+        assert samples["tokens_validations_total", "managed", "active"] == 3
+        assert samples["tokens_validations_total", "none", "absent"] == 1
+
+
+def test_seconds_are_poured_into_their_buckets_once() -> None:
+    metrics = Metrics()
+    observe = metrics.validation_timer("straight")
+    for seconds in (0.0001, 0.0005, 0.003, 2.0):
+        observe(seconds)
+    for _ in range(2):
+        samples = exposed(metrics)
+        name = "tokens_validation_seconds"
+        by_bucket = [samples[f"{name}_bucket", str(bound), "straight"] for bound in BUCKETS]
+        assert by_bucket == [2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3]
+        assert samples[f"{name}_bucket", "+Inf", "straight"] == samples[f"{name}_count", "straight"] == 4
+        assert samples[f"{name}_sum", "straight"] == pytest.approx(2.0036)
+        assert samples[f"{name}_count", "ordinary"] == 0
+
+
+def test_a_path_that_is_not_timed_is_a_mistake() -> None:
+    with pytest.raises(KeyError):
+        Metrics().validation_timer("other")
+
+
+def test_an_unknown_method_makes_no_series_of_its_own() -> None:
+    metrics = Metrics()
+    for method in ("GET", "BREW", "PROPFIND"):
+        metrics.requested("/livez", method, 200, 0.01)
+    samples = exposed(metrics)
+    assert samples["tokens_http_requests_total", "GET", "/livez", "200"] == 1
+    assert samples["tokens_http_requests_total", "other", "/livez", "200"] == 2
+    assert samples["tokens_http_request_seconds_count", "/livez"] == 3
+
+
+def test_redis_time_is_told_by_operation() -> None:
+    metrics = Metrics()
+    metrics.redis_took("consume", 0.002)
+    assert exposed(metrics)["tokens_redis_seconds_sum", "consume"] == 0.002
+
+
+def test_the_state_of_redis_is_shown_once_it_is_known() -> None:
+    metrics = Metrics()
+    assert exposed(metrics)["tokens_redis_up",] == 0
+    assert ("tokens_sessions",) not in exposed(metrics)
+    metrics.state.up = True
+    metrics.state.statistics = Statistics(6, 3, 2, 1, 4, 1, 8, 9)
+    metrics.state.expiring = dict.fromkeys(EXPIRY_WINDOWS, 5)
+    samples = exposed(metrics)
+    assert samples["tokens_redis_up",] == 1
+    assert [samples["tokens_managed", s] for s in ("active", "inactive", "expired", "revoked")] == [
+        3,
+        1,
+        2,
+        4,
+    ]
+    assert (samples["tokens_one_time_outstanding",], samples["tokens_sessions",]) == (8, 9)
+    assert {key[1] for key in samples if key[0] == "tokens_expiring"} == set(EXPIRY_WINDOWS)
+
+
+def test_openmetrics_is_given_to_whoever_asks_for_it() -> None:
+    body, content_type = Metrics().render("application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")
+
+
+WORKER = """
+from service.metrics import Metrics
+from service.model import Kind, Outcome
+metrics = Metrics()
+for _ in range({count}):
+    metrics.validated(Kind.SESSION, Outcome.ACTIVE)
+    metrics.validation_timer("straight")(0.001)
+body, _ = metrics.render("")
+print(body.decode())
+"""
+
+
+def test_one_scrape_shows_all_workers(tmp_path: Path) -> None:
+    for count in (3, 4):
+        ran = subprocess.run(
+            [sys.executable, "-c", WORKER.format(count=count)], env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+            cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    lines = ran.stdout.splitlines()
+    assert 'tokens_validations_total{kind="session",outcome="active"} 7.0' in lines
+    assert 'tokens_validation_seconds_count{path="straight"} 7.0' in lines
+    assert 'tokens_build_info{version="0.1.0"} 1.0' in lines
+    assert lines.count("tokens_redis_up 0.0") == 1
