@@ -171,13 +171,14 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
     names = [name for name, _ in pairs]
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
+        twice = twice.encode("utf-8", "replace").decode()  # json lets half a surrogate pair through
         raise InvalidRequest(f"The member {twice!r} is given twice.", fields=((twice, "given twice"),))
 
 
 def _wrong_field(message: str) -> InvalidRequest:
     reason, _, path = message.partition(" - at `$")
     field = path.rstrip("`").lstrip(".")
-    if not field and "`" in reason:
+    if not field and "field `" in reason:
         # "Object missing required field `name`" and "Object contains unknown field `x`" name it themselves.
         field = reason.split("`")[1]
     return InvalidRequest(f"{field}: {reason}." if field else f"{reason}.", fields=((field, reason),))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 
 from service.errors import InvalidRequest
+
+_LAST = 253_402_300_799  # the last second of the year 9999
 
 
 def rfc3339(epoch_seconds: int) -> str:
@@ -19,12 +21,13 @@ def rfc3339_or_none(epoch_seconds: int) -> str | None:
 
 
 def parse_rfc3339(text: str, field: str) -> int:
-    """Epoch seconds. Raises InvalidRequest, also for an instant without its offset."""
+    """Epoch seconds. Raises InvalidRequest, also without an offset or outside 1970 to 9999."""
     try:
-        instant = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(text.upper())
     except ValueError:
         instant = None
-    if instant is None or instant.tzinfo is None:
+    seconds = -1 if instant is None or instant.tzinfo is None else int(instant.timestamp())
+    if not 0 <= seconds <= _LAST:
         reason = "write an instant like 2027-01-31T12:00:00Z"
         raise InvalidRequest(f"{field}: {reason}.", fields=((field, reason),))
-    return int(instant.astimezone(UTC).timestamp())
+    return seconds

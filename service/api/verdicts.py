@@ -7,7 +7,7 @@ the bytes of the answer.
 from __future__ import annotations
 
 from typing import NamedTuple
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 from service.api.failures import challenge, problem_body
 from service.api.http import NO_STORE
@@ -51,7 +51,9 @@ def in_original_uri(headers: Headers) -> bytes | None:
     """The `token` parameter of the URI that the gateway's client asked for."""
     for name, value in headers:
         if name in (b"x-original-uri", b"x-forwarded-uri"):
-            tokens = parse_qs(urlsplit(value.decode("latin-1")).query).get("token", [])
+            # Not urlsplit: it raises for a host that is none, and the client writes this line.
+            query = value.partition(b"?")[2].partition(b"#")[0]
+            tokens = parse_qs(query.decode("latin-1")).get("token", [])
             return tokens[0].encode("latin-1", "replace") if len(tokens) == 1 else b"?" if tokens else None
     return None
 
