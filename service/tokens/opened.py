@@ -33,7 +33,7 @@ class Opened:
     def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
         """The required scopes that are not covered; `orders:*` covers `orders:read`."""
         return tuple(
-            scope for scope in required if scope not in self._scopes and not scope.startswith(self._prefixes or ("\x00",))
+            scope for scope in required if scope not in self._scopes and not scope.startswith(self._prefixes)
         )
 
     def admits(self, address: str) -> bool:
