@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
 from typing import Any
 
-import msgspec
-
 from service.settings import Settings, wants_json_logs
 
-_encode = msgspec.json.Encoder().encode
+# What a terminal or a reader of lines would act on: names and paths from outside may hold it.
+_CONTROLS = {code: f"\\u{code:04x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
 _LIBRARIES = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 
@@ -28,7 +28,8 @@ class JsonFormatter(logging.Formatter):
         line.update(getattr(record, "facts", {}))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _encode(line).decode()
+        # Not msgspec: it refuses half a surrogate pair, as in a file name that is not UTF-8.
+        return json.dumps(line, default=str)
 
 
 class TextFormatter(logging.Formatter):
@@ -37,6 +38,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         facts = " ".join(f"{name}={value}" for name, value in getattr(record, "facts", {}).items())
         line = f"{time.strftime('%H:%M:%S')} {record.levelname.lower():7} {record.getMessage()} {facts}".rstrip()
+        line = line.translate(_CONTROLS)
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
