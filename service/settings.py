@@ -181,9 +181,13 @@ def _check(settings: Settings) -> None:
 
 
 def _check_url(url: str) -> None:
-    scheme = url.partition("://")[0]
+    scheme, separator, _ = url.partition("://")
     if scheme in ("redis+sentinel", "redis+cluster"):
         raise SettingsError(f"TOKENS_REDIS_URL: {scheme}:// is not supported by this version; "
                             "give redis://, rediss:// or unix://")
-    if scheme not in ("redis", "rediss", "unix"):
+    if not separator or scheme not in ("redis", "rediss", "unix"):
         raise SettingsError("TOKENS_REDIS_URL must start with redis://, rediss:// or unix://")
+    try:
+        urlsplit(url).port  # noqa: B018 - reading it is the check
+    except ValueError as error:
+        raise SettingsError(f"TOKENS_REDIS_URL: {error}") from None
