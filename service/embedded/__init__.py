@@ -37,20 +37,15 @@ class EmbeddedRedis:
     url: unix://<percent-encoded socket path>; secret_key: 64 hex digits.
     """
 
-    def __init__(
-        self, socket_path: str, secret_key: str, *, closed: threading.Event, child: Child | None
-    ) -> None:
+    def __init__(self, socket_path: str, secret_key: str, *, owner: bool, end: Callable[[], None]) -> None:
         self.url = f"unix://{quote(socket_path)}"
         self.secret_key = secret_key
-        self.owner = child is not None
-        self._closed = closed
-        self._child = child
+        self.owner = owner
+        self._end = end
 
     def close(self) -> None:
         """End the server if it is ours, with everything written flushed; a shared one runs on."""
-        self._closed.set()
-        if self._child is not None:
-            self._child.end()
+        self._end()
 
 
 def start(data_dir: Path, *, redis_bin: str | None = None, say: Callable[[str], None]) -> EmbeddedRedis:
@@ -62,45 +57,41 @@ def start(data_dir: Path, *, redis_bin: str | None = None, say: Callable[[str], 
     """
     folder = private_folder(data_dir)
     lock = _open_lock(folder)
-    closed = threading.Event()
     try:
         if not _take(lock) and _answers(lambda: _note(lock)[1], gone=lambda: _take(lock)):
-            return _share(folder, _note(lock), closed=closed, say=say)
+            return _share(folder, _note(lock), say)
         if not _take(lock):
             raise EmbeddedError(
                 f"the Redis in {folder} does not answer: end process {_note(lock)[0]}, "
                 "or name another TOKENS_DATA_DIR"
             )
-        return _own(folder, lock, redis_bin=redis_bin, closed=closed, say=say)
+        return _own(folder, lock, redis_bin=redis_bin, say=say)
     finally:
         os.close(lock)
 
 
-def _own(
-    folder: Path, lock: int, *, redis_bin: str | None, closed: threading.Event, say: Callable[[str], None]
-) -> EmbeddedRedis:
+def _own(folder: Path, lock: int, *, redis_bin: str | None, say: Callable[[str], None]) -> EmbeddedRedis:
     server = find_server(redis_bin)
     refuse_older_server(server, folder)
     secret_key = server_key(folder)
     socket_path = socket_path_of(folder)
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode() + os.fsencode(socket_path), 0)
-    child = Child(server.path, socket_path, folder=folder, lock=lock, closed=closed, say=say)
+    child = Child(server.path, socket_path, folder=folder, lock=lock)
     try:
         if not _answers(lambda: socket_path, gone=child.ended.is_set):
             raise EmbeddedError(f"{server.name} did not start in {folder}: {child.last_words()}")
     except BaseException:  # Ctrl-C too: an unfinished start leaves nothing running
-        closed.set()
         child.end()
         raise
+    child.report(say)
     say(f"{server.name} runs in {folder}")
-    return EmbeddedRedis(socket_path, secret_key, closed=closed, child=child)
+    return EmbeddedRedis(socket_path, secret_key, owner=True, end=child.end)
 
 
-def _share(
-    folder: Path, note: tuple[str, str], *, closed: threading.Event, say: Callable[[str], None]
-) -> EmbeddedRedis:
+def _share(folder: Path, note: tuple[str, str], say: Callable[[str], None]) -> EmbeddedRedis:
     owner, socket_path = note
+    closed = threading.Event()
 
     def tell() -> None:
         with (folder / LOCK_NAME).open("rb") as watched:
@@ -110,7 +101,7 @@ def _share(
 
     say(f"sharing the Redis in {folder}, which ends with process {owner}")
     threading.Thread(target=tell, name="shared-redis", daemon=True).start()
-    return EmbeddedRedis(socket_path, server_key(folder), closed=closed, child=None)
+    return EmbeddedRedis(socket_path, server_key(folder), owner=False, end=closed.set)
 
 
 def _open_lock(folder: Path) -> int:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 
 from service.embedded.premises import EmbeddedError
 
@@ -37,34 +38,29 @@ class Child:
     `ended` is set when the server is gone. Raises EmbeddedError when no process can be made.
     """
 
-    def __init__(
-        self,
-        program: str,
-        socket_path: str,
-        *,
-        folder: Path,
-        lock: int,
-        closed: threading.Event,
-        say: Callable[[str], None],
-    ) -> None:
+    def __init__(self, program: str, socket_path: str, *, folder: Path, lock: int) -> None:
         self.ended = threading.Event()
-        self._closed = closed
-        self._say = say
         self._log = folder / "redis.log"
         self._log_start = 0
-        self._process: subprocess.Popen[bytes] | None = None
-        self._failure: OSError | None = None
-        self._forked = threading.Event()
+        self._say: Callable[[str], None] | None = None
+        forked: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
         command = [program, *OPTIONS.split(), "", "--unixsocket", socket_path]
-        threading.Thread(target=self._keep, args=(command, lock), name="embedded-redis", daemon=True).start()
-        self._forked.wait()
-        if self._failure is not None:
-            raise EmbeddedError(f"{program} cannot be started in {folder}: {self._failure}")
+        keeper = threading.Thread(
+            target=self._keep, args=(command, lock, forked), name="embedded-redis", daemon=True
+        )
+        keeper.start()
+        process = forked.get()
+        if isinstance(process, OSError):
+            raise EmbeddedError(f"{program} cannot be started in {folder}: {process}")
+        self._process = process
+
+    def report(self, say: Callable[[str], None]) -> None:
+        """From now on say so when the server ends and end() has not been called."""
+        self._say = say
 
     def end(self) -> None:
         """SIGTERM, upon which the server flushes its AOF; SIGKILL when that takes too long."""
-        if self._process is None:
-            return
+        self._say = None
         self._process.terminate()
         if not self.ended.wait(END_SECONDS):
             self._process.kill()
@@ -78,21 +74,22 @@ class Child:
         said = " | ".join([line for line in lines if line][-LAST_LINES:])
         return f"{said or 'it wrote nothing'} (see {self._log})"
 
-    def _keep(self, command: list[str], lock: int) -> None:
+    def _keep(
+        self, command: list[str], lock: int, forked: SimpleQueue[subprocess.Popen[bytes] | OSError]
+    ) -> None:
         try:
-            self._process = self._spawn(command, lock)
+            process = self._spawn(command, lock)
         except OSError as error:
-            self._failure = error
+            forked.put(error)
             return
-        finally:
-            self._forked.set()
-        status = self._process.wait()
+        forked.put(process)
+        status = process.wait()
         self.ended.set()
-        if not self._closed.is_set():
+        if self._say is not None:
             self._say(f"Redis has ended with status {status}, restart the service: {self.last_words()}")
 
     def _spawn(self, command: list[str], lock: int) -> subprocess.Popen[bytes]:
-        if sys.platform == "linux":
+        if sys.platform == "linux":  # pragma: no branch - elsewhere nothing ends a child with its parent
             command = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *command]
         with self._log.open("ab") as log:
             os.fchmod(log.fileno(), 0o600)

@@ -118,8 +118,10 @@ def lock_is_free(folder: Path) -> bool:
 
 def refusal(folder: Path, **options: str) -> str:
     """The one line with which a start is refused; nothing is left running."""
+    said: list[str] = []
     with pytest.raises(EmbeddedError) as refused:
-        embedded.start(folder, say=lambda line: None, **options)
+        embedded.start(folder, say=said.append, **options)
+    assert said == []
     line = str(refused.value)
     assert "\n" not in line
     return line

@@ -16,7 +16,7 @@ import pytest
 import redis
 
 import service.embedded as embedded
-from service.embedded import EmbeddedRedis
+from service.embedded import EmbeddedRedis, child
 from tests.store.embedded_runs import (
     DEADLINE,
     Process,
@@ -186,6 +186,24 @@ def test_a_server_that_is_loading_is_waited_for(folder: Path, monkeypatch: pytes
             assert not sharer.owner
         loading.join(DEADLINE)
     assert answers == []
+
+
+def test_a_server_that_ignores_the_signal_is_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "END_SECONDS", 0.1)
+    with running(folder) as server, client(server.url) as connection:
+        os.kill(connection.info("server")["process_id"], signal.SIGSTOP)
+        server.close()
+        assert lock_is_free(folder)
+
+
+def test_the_log_is_cut_when_it_has_grown(folder: Path) -> None:
+    with running(folder):
+        pass
+    log = folder / "redis.log"
+    with log.open("ab") as file:
+        file.truncate(child.LOG_BYTES + 1)
+    with running(folder):
+        assert 0 < log.stat().st_size < child.LOG_BYTES
 
 
 def test_nothing_heavy_is_imported() -> None:

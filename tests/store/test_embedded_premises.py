@@ -136,3 +136,26 @@ def test_a_server_that_cannot_start_is_quoted(folder: Path) -> None:
         pass
     (folder / "appendonlydir" / "appendonly.aof.manifest").write_text("nonsense\n")
     assert "manifest" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["redis.lock", "redis.log", "server.key"])
+def test_a_file_that_cannot_be_used_is_named(folder: Path, name: str) -> None:
+    (folder / name).mkdir(parents=True)
+    folder.chmod(0o700)
+    assert str(folder) in refusal(folder)
+
+
+def test_a_program_that_does_not_run_here_is_refused(folder: Path) -> None:
+    program = folder.parent / "redis-server"
+    program.write_bytes(b"\x7fELF of another machine")
+    program.chmod(0o755)
+    assert "no Redis or Valkey server" in refusal(folder, redis_bin=str(program))
+
+
+def test_a_runtime_directory_that_cannot_be_made_is_passed_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder.parent / "missing"))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder.parent))
+    with running(folder / ("x" * 120)) as server:
+        assert Path(server.url.removeprefix("unix://")).parent.parent == folder.parent
