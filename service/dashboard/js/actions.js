@@ -1,0 +1,111 @@
+// What may happen to tokens that exist: switched on and off with Undo, revoked and rotated after a question.
+
+import { TOKENS, get, send } from "./api.js";
+import { cancel, closeDialog, openDialog } from "./dialog.js";
+import { chips, field, fill, h, note } from "./dom.js";
+import { DAY, count, number, relative } from "./format.js";
+import { showSecret } from "./secret.js";
+
+const MOST_NAMED = 5;
+const WHY_SKIPPED = { token_expired: "has expired. Change its date first", token_revoked: "was revoked" };
+
+/** A choice is {tokens}, or {tokens, filter, expected} for all that match, of which the page knows a few. */
+const size = ({ tokens, expected }) => expected ?? tokens.length;
+const naming = (choice) => (size(choice) === 1 ? choice.tokens[0].name : count(size(choice)));
+const which = ({ tokens, filter, expected }) => (filter ? { filter, expected } : { ids: tokens.map(({ id }) => id) });
+
+/** act, then done(), which reloads; where a filter no longer matches the expected number, that is said. */
+async function attempt(app, choice, done, act) {
+  try {
+    await act();
+    done();
+  } catch (problem) {
+    if (problem.status !== 409 || !choice.filter) return app.notices.fail(problem, () => attempt(app, choice, done, act));
+    const now = await done();
+    app.notices.say("The list changed while you were choosing ",
+      `(${number(size(choice))} became ${number(now ?? 0)}). Check it and try again.`);
+  }
+}
+
+export const setActive = (app, choice, isActive, done) => attempt(app, choice, done, async () => {
+  const word = isActive ? "activated" : "deactivated";
+  const one = size(choice) === 1 && choice.tokens[0];
+  const answer = await send("PATCH", TOKENS, { ...(one ? { id: one.id } : which(choice)), isActive });
+  const { updated = [one.id], skipped: [first, ...others] = [] } = answer;
+  const nameOf = (id) => choice.tokens.find((token) => token.id === id)?.name ?? id;
+  const why = WHY_SKIPPED[first?.code] ?? "could not be changed";
+  const text = first ? `${updated.length} ${word}, ${others.length + 1} skipped: ${nameOf(first.id)} ${why}.`
+    : `${one ? one.name : count(updated.length)} ${word}.`;
+  const undo = () => setActive(app, { tokens: updated.map((id) => ({ id, name: nameOf(id) })) }, !isActive, done);
+  app.notices.toast(text, updated.length > 0 && undo);
+});
+
+/** The red line of a revoke dialog, or nothing where nobody would notice. */
+function usedNote(tokens, one) {
+  const used = tokens.filter(({ lastUsedAt }) => lastUsedAt && Date.now() - new Date(lastUsedAt) < DAY);
+  if (!used.length) return null;
+  if (one) {
+    const from = h("span");
+    const tell = ({ lastAddress }) => lastAddress && fill(from, ` from ${lastAddress}`);
+    get(`${TOKENS}/${used[0].id}/usage`, { days: 1 }).then(tell, () => null);
+    return note("bad", `It was used ${relative(used[0].lastUsedAt)}`, from, ".");
+  }
+  const names = used.slice(0, MOST_NAMED).map(({ name }) => name).join(", ");
+  const more = used.length > MOST_NAMED ? ` and ${used.length - MOST_NAMED} more` : "";
+  const many = `${used.length} of them ${used.length > 1 ? "were" : "was"} used in the last 24 hours: `;
+  return note("bad", h("b", many), `${names}${more}.`);
+}
+
+const revocation = (choice, one) => {
+  const { ids, ...all } = which(choice);
+  return ids ? send("DELETE", `${TOKENS}?${one ? "id" : "ids"}=${ids}`) : send("POST", `${TOKENS}/revoke`, all);
+};
+
+export async function revoke(app, choice, done) {
+  const [total, name] = [size(choice), naming(choice)];
+  const one = total === 1;
+  const phrase = `revoke ${total}`;
+  const act = async () => {
+    await revocation(choice, one);
+    app.notices.toast(`${name} revoked.`);
+  };
+  const confirm = field(["Type ", h("code", phrase), " to confirm"], { required: true, input: () => {
+    go.disabled = confirm.read() !== phrase;
+  } });
+  const go = h("button.btn.danger.fill", { disabled: !one, click: () => {
+    closeDialog();
+    attempt(app, choice, done, act);
+  } }, `Revoke ${one ? "token" : name}`);
+  const instead = h("button.btn", { click: () => {
+    closeDialog();
+    setActive(app, choice, false, done);
+  } }, "Deactivate instead");
+  const known = choice.filter ? await get(TOKENS, { ...choice.filter, sort: "-lastUsedAt" }).catch(() => choice) : choice;
+  const [it, them] = one ? ["It stops", "it"] : ["They stop", "them"];
+  openDialog({
+    role: "alertdialog", mark: "warning", title: `Revoke ${name}?`,
+    lead: `${it} working at once and cannot be restored. To pause ${them} instead, choose Deactivate.`,
+    body: [usedNote(known.tokens, one), !one && confirm.node],
+    tail: [cancel(), one && choice.tokens[0].status !== "active" ? null : instead, go],
+  });
+}
+
+const OVERLAPS = [["0", "0 (at once)"], ["3600", "1 hour"], ["86400", "24 hours"], ["604800", "7 days"]];
+
+export function rotate(app, token, done) {
+  const overlap = chips(OVERLAPS, "86400");
+  openDialog({
+    title: `Rotate ${token.name}?`, lead: "You get a new secret. The old one keeps working for:",
+    body: h("fieldset", h("legend.sr", "The old secret keeps working for"), overlap),
+    tail: [cancel(), h("button.btn.primary", { type: "submit" }, "Rotate token")],
+    async submit() {
+      try {
+        const answer = await send("POST", `${TOKENS}/${token.id}/rotate`, { overlapSeconds: Number(overlap.value()) });
+        showSecret(answer.token, done);
+      } catch (problem) {
+        closeDialog();
+        app.notices.fail(problem, () => rotate(app, token, done));
+      }
+    },
+  });
+}

@@ -1,0 +1,52 @@
+// The one door to the service: its public JSON API, called with the sign-in cookie.
+
+export const TOKENS = "/api/admin/tokens";
+
+const NOBODY = [0, 502, 503, 504];
+
+function problem(status, answer, headers) {
+  const requestId = answer.request_id ?? headers?.get("X-Request-Id");
+  return Object.assign(new Error(answer.title), {
+    status, answer, away: NOBODY.includes(status), retryAfter: headers?.get("Retry-After"),
+    requestId: requestId ? `Request ID ${requestId}. ` : "",
+  });
+}
+
+/** Change something; sent once, whatever happens. A refusal is thrown with its status, 0 if nobody answered. */
+export async function send(method, path, body, headers) {
+  let [status, answer, received] = [0, {}, null];
+  try {
+    const response = await fetch(path, {
+      method, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(10_000),
+      // No other site's form can send the first header; the service asks for it beside the cookie.
+      headers: { "X-Requested-With": "tokens-dashboard", ...(body && { "Content-Type": "application/json" }), ...headers },
+      body: body && JSON.stringify(body),
+    });
+    ({ status, headers: received } = response);
+    if (status !== 204) answer = await response.json();
+  } catch {
+    // A good answer cut short is no answer; of a refusal the status is enough.
+    if (status < 400) status = 0;
+  }
+  if (status < 200 || status > 299) throw problem(status, answer, received);
+  return answer;
+}
+
+/** Ask for something; if nobody answers, once more a moment later. */
+export async function get(path, params = {}) {
+  const query = new URLSearchParams(Object.entries(params).filter(([, value]) => value));
+  const ask = () => send("GET", query.size ? `${path}?${query}` : path);
+  try {
+    return await ask();
+  } catch (refused) {
+    if (!refused.away) throw refused;
+    await new Promise((resolve) => { setTimeout(resolve, 300); });
+    return ask();
+  }
+}
+
+/** For what a server may not offer: get(...).catch(absent) is null there. */
+export function absent(refused) {
+  if (refused.status !== 404) throw refused;
+  return null;
+}

@@ -1,0 +1,84 @@
+// Every change, who made it and from where.
+
+import { absent } from "./api.js";
+import { fill, h, icon, options } from "./dom.js";
+import { ACTIONS, changes, label, origin } from "./events.js";
+import { DAY, fromNow, precise, upper } from "./format.js";
+import { List, cell, head, line, nothing, table } from "./list.js";
+import { menu } from "./menu.js";
+
+const AT_ONCE = 50;
+const PERIODS = [["1", "Last 24 hours"], ["7", "Last 7 days"], ["30", "Last 30 days"], ["all", "All time"]];
+
+/** The entry, and below it, once opened, the values before and after. */
+function entryRows(entry) {
+  const { at, action, actor, target, before, after, requestId } = entry;
+  const values = changes(entry);
+  const more = line({ hidden: true }, h("td", { role: "cell", colspan: 6 }, values.length
+    ? h("dl.changes", values.map(([name, from, to]) => [h("dt", name), h("dd", h("span.muted", from), " → ", to)]))
+    : h("p.muted.small", "No values changed.")));
+  const toggle = h("button.plain", { "aria-expanded": "false", click: () => {
+    more.hidden = !more.hidden;
+    toggle.ariaExpanded = String(!more.hidden);
+  } }, label(action), icon("right", 13));
+  const name = (after ?? before)?.name ?? target ?? "—";
+  const about = target && action.startsWith("token.") ? h("a", { href: `/dashboard/tokens/${target}` }, name) : name;
+  return [line(cell(".num.muted", h("time", { datetime: at }, precise(at))), cell("", actor || "—"), cell("", toggle),
+    cell("", about), cell(".w3.muted", origin(entry)), cell(".w3", h("span.mono", requestId))), more];
+}
+
+class Audit extends List {
+  title = "Audit";
+  only = h("p.slot.small");
+
+  constructor(app) {
+    super(app, "/api/admin/audit", "/dashboard/audit", "audit", "Token, actor or request ID");
+    this.actors = new Set([app.session.username]);
+    this.selects = ["action", "actor", "period"].map((name) => this.select(name, upper(name)));
+    const heads = line(["When (UTC)", "Actor", "Action", "Target"].map((name) => head("", name)),
+      ["From", "Request"].map((name) => head(".w3", name)));
+    this.card = h("section.card", { "aria-label": "Audit events" }, h("div.bar", this.selects, this.box),
+      table(".log", "Audit events, newest first", heads, this.body), this.foot);
+    const exports = () => ["csv", "ndjson"].map((format) => [format.toUpperCase(), () => this.download(format)]);
+    this.node = [
+      h("div.page-head", h("div", h("h1", "Audit"), h("p", "Every change, who made it and from where.")),
+        h("div.actions", menu(h("button.btn", icon("export", 16), "Export"), exports))),
+      app.notices.slot, this.only, this.card,
+    ];
+    this.update();
+  }
+
+  drawFilters() {
+    const { action, actor, period = "7", target } = this.query;
+    const [byAction, byActor, byPeriod] = this.selects;
+    fill(byAction, options([["", "All actions"], ...ACTIONS.map((name) => [name, label(name)])], action));
+    fill(byActor, options([["", "Anyone"], ...[...this.actors].map((name) => [name, name])], actor));
+    fill(byPeriod, options(PERIODS, period));
+    fill(this.only, target && ["Only the token ", h("code", target), ". ", h("a", { href: this.url({ target: "" }) }, "Show everything")]);
+  }
+
+  filters() {
+    const { period = 7, ...query } = this.query;
+    return period === "all" ? query : { ...query, from: fromNow(-period * DAY) };
+  }
+
+  download(format) {
+    const query = new URLSearchParams({ ...this.filters(), format });
+    h("a", { href: `${this.path}?${query}`, download: `audit.${format}` }).click();
+  }
+
+  load() {
+    return this.page(this.filters(), AT_ONCE).catch(absent);
+  }
+
+  /** A server without an audit answers nothing, which is shown as an empty list. */
+  draw(answer) {
+    const { entries, nextCursor } = answer ?? { entries: [] };
+    for (const { actor } of entries) this.actors.add(actor);
+    this.drawFilters();
+    fill(this.body, entries.map(entryRows), !entries.length && nothing(h("h2", "Nothing happened in this period.")));
+    this.drawFoot(AT_ONCE, entries.length, ", newest first", nextCursor, ["Newer", "Older"]);
+  }
+}
+
+export const auditScreen = (app) => new Audit(app);

@@ -1,0 +1,57 @@
+// The one frame of every dialog: heading, body, buttons; the focus returns to the opener when it closes.
+
+import { h, icon, refocus, uniqueId } from "./dom.js";
+
+let openDialogs = [];
+export const closeDialog = () => openDialogs.at(-1)?.node.close();
+export const dialogIsOpen = () => openDialogs.length > 0;
+
+/** True if an open dialog wants to be asked before the page moves on; it then asks. */
+export function dialogObjects() {
+  const { objects, leave } = openDialogs.at(-1) ?? {};
+  if (!objects?.()) return false;
+  leave();
+  return true;
+}
+
+/**
+ * title, lead, mark (an icon), role, body and tail (parts). submit makes it a form, which the backdrop does not close.
+ * leave: what Escape and the backdrop do instead of closing. objects: see dialogObjects. closed: called when it is gone.
+ */
+export function openDialog({ title, lead, mark, role, body, tail, submit, leave = closeDialog, objects, closed }) {
+  closeDialog();
+  const [titleId, leadId] = [uniqueId(), uniqueId()];
+  const opener = document.activeElement;
+  const dialog = { leave, objects };
+  const on = {
+    submit(event) {
+      event.preventDefault();
+      submit();
+    },
+    keydown(event) {
+      if (event.key !== "Escape") return;
+      event.preventDefault();
+      leave();
+    },
+    pointerdown({ target }) {
+      if (target === dialog.node && !submit) leave();
+    },
+    close() {
+      openDialogs = openDialogs.filter((other) => other !== dialog);
+      dialog.node.remove();
+      closed?.();
+      if (!dialogIsOpen()) refocus(opener);
+    },
+  };
+  const named = { role, "aria-labelledby": titleId, "aria-describedby": lead && leadId };
+  dialog.node = h("dialog", named, on, h(submit ? "form" : "div", submit && { novalidate: true },
+    h("div.head", mark && h(`span.badge.${mark}`, icon(mark, 20)),
+      h("div", h("h2", { id: titleId }, title), lead && h("p", { id: leadId }, lead))),
+    h("div.body", body),
+    h("div.tail", tail ?? h("button.btn", { autofocus: true, click: closeDialog }, "Close"))));
+  document.body.append(dialog.node);
+  openDialogs.push(dialog);
+  dialog.node.showModal();
+}
+
+export const cancel = () => h("button.btn", { autofocus: true, click: closeDialog }, "Cancel");

@@ -1,0 +1,93 @@
+// Builds elements from text and nodes, never from markup: nothing that a caller passes in can run.
+
+const icons = document.getElementById("icons").content;
+// Read off a parsed icon: the scripts hold no URL, not even a namespace's.
+const SVG = icons.firstElementChild.namespaceURI;
+
+function assign(node, props) {
+  for (const [key, value] of Object.entries(props)) {
+    if (typeof value === "function") node.addEventListener(key, value);
+    else if (value || value === 0 || value === "") node.setAttribute(key, value === true ? "" : value);
+  }
+}
+
+function put(node, parts) {
+  for (const part of parts.flat(3)) {
+    if (part?.constructor === Object) assign(node, part);
+    else if (part || part === 0) node.append(part);
+  }
+  return node;
+}
+
+const builder = (create) => (spec, ...parts) => {
+  const [tag, ...looks] = spec.split(".");
+  const node = create(tag);
+  if (looks[0]) node.setAttribute("class", looks.join(" "));
+  if (tag === "button") node.type = tag;
+  return put(node, parts);
+};
+
+/** h("p.small", {id, click: listener}, "text", node, [more]); parts that are empty are left out. */
+export const h = builder((tag) => document.createElement(tag));
+export const svg = builder((tag) => document.createElementNS(SVG, tag));
+
+export function fill(node, ...parts) {
+  node.textContent = "";
+  return put(node, parts);
+}
+
+export const icon = (name, size = 18) =>
+  put(icons.querySelector(`.${name}`).cloneNode(true), [{ class: "icon", width: size, height: size }]);
+
+/** A coloured line; kind is "info", "bad" or "" for a warning. */
+export const note = (kind, ...parts) => h(`div.note.${kind}`, icon(kind ? "info" : "warning"), h("span", parts));
+
+/** Say something to screen readers; the oldest lines go. */
+export function announce(text) {
+  const live = document.getElementById("live");
+  live.append(h("p", text));
+  if (live.children.length > 5) live.firstChild.remove();
+}
+
+let lastId = 0;
+export const uniqueId = () => `e${(lastId += 1)}`;
+
+const main = () => document.getElementById("main");
+
+/** Focus an element, or what stands for it after the page was drawn again, or else the main part. */
+export function refocus(held) {
+  const { focus } = held.dataset;
+  const target = held.isConnected ? held : focus && document.querySelector(`[data-focus="${focus}"]`);
+  (target || main()).focus();
+  if (document.activeElement === document.body) main().focus();
+}
+
+export const options = (pairs, chosen) =>
+  pairs.map(([value, label]) => h("option", { value, selected: value === chosen }, label));
+
+/** One choice of several, [[value, label]]; node.value() tells which. */
+export function chips(pairs, chosen) {
+  const name = uniqueId();
+  const node = h("div.chips", pairs.map(([value, label]) =>
+    h("label", h("input", { type: "radio", name, value, checked: value === chosen }), h("span", label))));
+  node.value = () => node.querySelector(":checked").value;
+  return node;
+}
+
+/** What is wrong with a field, as the sentence shown below it. */
+export class Fault extends Error {}
+
+/** A labelled input; read() gives its value or throws a Fault, fail() shows one. */
+export function field(label, props, hint, parse = (text) => text) {
+  const [id, about] = [uniqueId(), uniqueId()];
+  const usual = { type: "text", autocomplete: "off", spellcheck: "false", autocapitalize: "none" };
+  const error = h("p.err");
+  const input = h("input", { id, "aria-describedby": about, ...usual, input: () => fail(""), ...props });
+  const fail = (text) => {
+    error.textContent = text;
+    input.ariaInvalid = String(text > "");
+  };
+  const node = h("div.field", h("label", { for: id }, label, !props.required && h("span.opt", " optional")), input,
+    h("div", { id: about }, error, hint && h("p.hint", hint)));
+  return { node, input, fail, read: () => parse(input.value.trim()) };
+}

@@ -1,0 +1,137 @@
+// The dialog that creates or edits a token: its fields, how each is read, and what may be wrong with them.
+
+import { TOKENS, send } from "./api.js";
+import { closeDialog, openDialog } from "./dialog.js";
+import { Fault, field, fill, h, icon, note } from "./dom.js";
+import { expiryField } from "./expiry.js";
+import { CANNOT_CHANGE } from "./notices.js";
+import { showSecret } from "./secret.js";
+
+const list = (text) => text.split(/[\s,]+/).filter(Boolean);
+
+const networks = (text) => list(text).map((network) => {
+  if (/^(\d+\.){3}\d+(\/\d+)?$|:/.test(network)) return network;
+  const [, ...parts] = /^(\d+)\.?(\d*)\.?(\d*)\.?(\d*)\/?(\d*)/.exec(network) ?? [null, 10, 4, 0, 0, 16];
+  const example = `${parts.slice(0, 4).map(Number).join(".")}/${parts[4] || 32}`;
+  throw new Fault(`${network} is not a network. Write it like ${example}.`);
+});
+
+const metadata = (text) => Object.fromEntries(text.split(",").filter(Boolean).map((pair) => {
+  const [, key, value] = /^\s*(\S[^=]*?)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];
+  if (!key) throw new Fault(`${pair.trim()} has no value. Write it like team=payments.`);
+  return [key, value];
+}));
+
+function limit(text) {
+  if (!/^\d*$/.test(text)) throw new Fault("Give a whole number of requests, such as 600.");
+  return text ? { limit: Number(text), periodSeconds: 60 } : null;
+}
+
+function needed(text) {
+  if (!text) throw new Fault("Give the token a name.");
+  return text;
+}
+
+/** The first four are always seen, the others are folded. */
+function makeFields(maxDays, token) {
+  const { name, description, scopes = [], rateLimit, allowedNetworks = [], metadata: pairs = {} } = token ?? {};
+  const example = ["Say what will use it, such as ", h("code", "checkout-api"), "."];
+  const perMinute = rateLimit?.periodSeconds === 60 && rateLimit.limit;
+  const written = Object.entries(pairs).map((pair) => pair.join("=")).join(", ");
+  return {
+    name: field("Name", { required: true, maxlength: 80, autofocus: true, value: name }, example, needed),
+    description: field("Description", { placeholder: "Team, ticket or contact", maxlength: 500, value: description }),
+    expiresAt: expiryField(maxDays, token),
+    scopes: field("Scopes", { value: scopes.join(", ") }, "Comma separated. Returned to your gateway with each check.", list),
+    rateLimit: field("Requests per minute", { inputmode: "numeric", value: perMinute }, "", limit),
+    allowedNetworks: field("Networks", { placeholder: "10.4.0.0/16", value: allowedNetworks.join(", ") },
+      "Comma separated. Empty means from anywhere.", networks),
+    metadata: field("Metadata", { placeholder: "team=payments", value: written }, "", metadata),
+  };
+}
+
+function blame({ node, input, fail }, text) {
+  fail(text);
+  const folded = node.closest("details");
+  if (folded) folded.open = true;
+  input.focus();
+}
+
+/** Values by name, or null with each fault shown and the focus on the first. */
+function readAll(fields) {
+  let values = {};
+  for (const [name, one] of Object.entries(fields).reverse()) {
+    try {
+      one.fail("");
+      const value = one.read();
+      values = values && { ...values, ...(name === "expiresAt" ? value : { [name]: value }) };
+    } catch (fault) {
+      if (!(fault instanceof Fault)) throw fault;
+      blame(one, fault.message);
+      values = null;
+    }
+  }
+  return values;
+}
+
+/** Show a refusal below the fields that it names, as in "allowedNetworks[0]", or else above them all. */
+function refused({ status, away, requestId, answer: { code, errors = [] } }, fields, place, name) {
+  const taken = { field: "name", message: `A token called ${name} already exists. Choose another name.` };
+  const known = (code === "name_taken" ? [taken] : errors).filter(({ field: path, message }) => {
+    const at = path.includes("duration") ? "expiresAt" : Object.keys(fields).find((key) => path.includes(key));
+    if (at) blame(fields[at], message);
+    return at;
+  });
+  const text = away ? "Redis is not answering. Your entries are kept: try again in a moment."
+    : status === 403 ? CANNOT_CHANGE : `That did not work. Nothing was changed. ${requestId}`;
+  fill(place, !known.length && note("bad", text));
+}
+
+/** words: title, lead, go and busy (the button's). save(values, values before) sends them. */
+function tokenForm(app, token, words, save) {
+  const fields = makeFields(app.session.maxLifetimeDays, token);
+  const before = token && readAll(fields);
+  const nodes = Object.values(fields).map(({ node }) => node);
+  const place = h("div", { role: "alert" });
+  const go = h("button.btn.primary", { type: "submit" }, words.go);
+  const submit = async () => {
+    const values = go.textContent === words.go && readAll(fields);
+    if (!values) return;
+    go.textContent = words.busy;
+    try {
+      await save(values, before);
+    } catch (problem) {
+      if (!problem.status || problem.status === 401) app.notices.fail(problem);
+      else refused(problem, fields, place, values.name);
+    }
+    go.textContent = words.go;
+  };
+  openDialog({
+    ...words, submit, tail: [h("button.btn", { click: closeDialog }, "Cancel"), go],
+    body: [place, nodes.slice(0, 4), h("details.more", h("summary", icon("right", 14), "Limits and metadata"),
+      h("div.fields", nodes.slice(4)))],
+  });
+}
+
+/** done() runs once the secret's panel is closed. */
+export function createToken(app, done) {
+  let [sent, key] = [];
+  const words = { title: "Create token", lead: "The secret is shown once, on the next screen.", go: "Create token", busy: "Creating…" };
+  tokenForm(app, null, words, async (values) => {
+    // The same entries keep their key, so that a second try after a lost answer cannot make two tokens.
+    if (sent !== JSON.stringify(values)) key = crypto.getRandomValues(new Uint32Array(4)).join("-");
+    sent = JSON.stringify(values);
+    const { token } = await send("POST", TOKENS, values, { "Idempotency-Key": key });
+    showSecret(token, done);
+  });
+}
+
+export function editToken(app, token, done) {
+  tokenForm(app, token, { title: `Edit ${token.name}`, go: "Save", busy: "Saving…" }, async (values, before) => {
+    const changed = Object.entries(values).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]));
+    if (changed.length) await send("PATCH", TOKENS, { id: token.id, ...Object.fromEntries(changed) });
+    closeDialog();
+    app.notices.toast(`${values.name} saved.`);
+    done();
+  });
+}

@@ -1,0 +1,88 @@
+// Help and settings: examples with this server's address, shortcuts, the server's state, the theme.
+
+import { get } from "./api.js";
+import { openDialog } from "./dialog.js";
+import { chips, fill, h, icon, uniqueId } from "./dom.js";
+import { keyList } from "./keys.js";
+import { kept, setTheme } from "./shell.js";
+import { COMMANDS, LOGIN, SNIPPETS } from "./snippets.js";
+
+const helpCard = (title, ...body) => h("section.card", h("header", h("h2", title)), h("div.pad", body));
+
+function code(app, text, what) {
+  const copy = { "aria-label": `Copy ${what}`, click: () => app.copy(text) };
+  return h("div.code", h("pre", { tabindex: 0, role: "region", "aria-label": what }, h("code", text)),
+    h("button.btn.quiet.sm", copy, icon("copy", 15), "Copy"));
+}
+
+/** The tabs pattern: one tab stop, arrows move, the panel follows. */
+function examples(app) {
+  const panel = h("div.pad", { role: "tabpanel", id: uniqueId(), tabindex: 0 });
+  const select = (at) => {
+    const [name, lead, text, tested] = SNIPPETS[at];
+    tabs.forEach((tab, other) => {
+      tab.ariaSelected = String(other === at);
+      tab.tabIndex = other === at ? 0 : -1;
+    });
+    panel.ariaLabel = name;
+    fill(panel, h("p.muted.small.lead", lead), code(app, text, `${name} example`),
+      !tested && h("p.muted.small.after", "This example is not run by the project's tests."));
+  };
+  const tabs = SNIPPETS.map(([name], at) => h("button", { role: "tab", "aria-controls": panel.id, click: () => select(at), keydown: (event) => {
+    const last = SNIPPETS.length - 1;
+    const to = { ArrowRight: at < last ? at + 1 : 0, ArrowLeft: at ? at - 1 : last, Home: 0, End: last }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    select(to);
+    tabs[to].focus();
+  } }, name));
+  select(0);
+  return h("section.card", h("div.tabs", { role: "tablist", "aria-label": "Integrations" }, tabs), panel);
+}
+
+/** /readyz tells the same whether the service is ready or not. */
+function redis() {
+  const place = h("span.status");
+  const asked = performance.now();
+  get("/readyz").catch(({ answer }) => answer).then(({ status }) => {
+    const look = status === "ready" ? "active" : "revoked";
+    place.classList.add(look);
+    const took = Math.max(1, Math.round(performance.now() - asked));
+    fill(place, h(`span.dot.${look}`), status === "ready" ? `Ready, answered in ${took} ms` : "Not answering");
+  });
+  return place;
+}
+
+function settings() {
+  const choice = chips([["", "System"], ["light", "Light"], ["dark", "Dark"]], kept("theme") ?? "");
+  choice.addEventListener("change", () => setTheme(choice.value()));
+  const box = h("input", { type: "checkbox", checked: kept("keys") !== "off", change: () => kept("keys", box.checked ? "on" : "off") });
+  return helpCard("Settings", h("fieldset", h("legend", "Theme"), choice), h("label.tick", box, "Single-key shortcuts"));
+}
+
+export function helpScreen(app) {
+  const { version, retentionDays, maxLifetimeDays } = app.session;
+  const facts = [
+    ["Version", version], ["Redis", redis()], ["Longest life", maxLifetimeDays ? `${maxLifetimeDays} days` : "no limit"],
+    ["Ended tokens kept", `${retentionDays} days`], ["Metrics", h("code", "/metrics")], ["API", h("a", { href: "/docs" }, "/docs")],
+  ];
+  const server = h("dl.facts", facts.map(([term, value]) => [h("dt", term), h("dd", value)]));
+  return { title: "Help", leave() {}, update() {}, node: [
+    h("div.page-head", h("div", h("h1", "Help"), h("p", "Connect a gateway or a service in two minutes.")),
+      h("div.actions", h("a.btn", { href: "/docs" }, "API reference"))),
+    app.notices.slot,
+    h("div.cols", h("div.stack", examples(app), helpCard("Command line", code(app, COMMANDS, "commands"))),
+      h("div.stack", helpCard("Keyboard", keyList()), settings(), helpCard("This server", server))),
+  ] };
+}
+
+/** The home screen before the first token exists. */
+export function nothingYet(app, create) {
+  const showImport = () => openDialog({ title: "Import a list", lead: "The command line reads it, and shows first what it will do.",
+    body: code(app, `${LOGIN}token-service import tokens.csv`, "commands") });
+  return h("section.card.empty", h("span.art", icon("key", 28)), h("h2", "No tokens yet."),
+    h("p", "Create the first one here, from the command line, or import a list you already have."),
+    h("div.row", h("button.btn.primary", { "data-change": true, click: create }, icon("plus", 16), "Create token"),
+      h("button.btn", { click: showImport }, "Import…")),
+    code(app, "token-service create checkout-api --expires 90d", "command"));
+}

@@ -1,0 +1,111 @@
+// What the two lists share: filters in the URL, a search box, pages by cursor, answers that a later question overtook.
+
+import { get } from "./api.js";
+import { fill, h, icon, refocus } from "./dom.js";
+
+const TYPING_PAUSE = 250;
+const GREY_AFTER = 150;
+
+export class List {
+  asked = 0;
+  body = h("tbody", { role: "rowgroup" });
+  foot = h("div.foot");
+
+  /** path and address: of the API and of the page; name and placeholder of the search box. */
+  constructor(app, path, address, name, placeholder) {
+    Object.assign(this, { app, path, address });
+    const find = () => {
+      clearTimeout(this.typing);
+      app.go(this.url({ q: this.search.value.trim() }), true);
+    };
+    const input = () => {
+      clearTimeout(this.typing);
+      this.typing = setTimeout(find, TYPING_PAUSE);
+    };
+    const submit = (event) => {
+      event.preventDefault();
+      find();
+    };
+    this.search = h("input", { type: "search", "aria-label": `Search ${name}`, placeholder, "aria-keyshortcuts": "/", maxlength: 80, input });
+    this.box = h("form.search", { role: "search", submit }, icon("search"), this.search, h("kbd", { "aria-hidden": "true" }, "/"));
+    this.keys = { "/": () => this.search.focus() };
+  }
+
+  leave() {
+    clearTimeout(this.typing);
+    this.asked += 1;
+  }
+
+  /** The page's address with some filters changed, at its first page. */
+  url(changes) {
+    const query = new URLSearchParams(Object.entries({ ...this.query, ...changes }).filter(([, value]) => value));
+    return query.size ? `${this.address}?${query}` : this.address;
+  }
+
+  /** A choice whose value goes into the URL. */
+  select(name, label, look = "") {
+    const change = ({ target }) => this.app.go(this.url({ [name]: target.value }));
+    return h(`select${look}`, { "aria-label": label, change });
+  }
+
+  /** Take over what the URL says; called again on every change of it. */
+  update() {
+    this.query = Object.fromEntries(new URLSearchParams(location.search));
+    this.cursors = history.state ?? [];
+    if (document.activeElement !== this.search) this.search.value = this.query.q ?? "";
+    this.drawFilters();
+    return this.reload();
+  }
+
+  async reload() {
+    const { notices } = this.app;
+    this.asked += 1;
+    const { asked } = this;
+    const grey = setTimeout(() => this.waiting(), GREY_AFTER);
+    try {
+      const answer = await this.load();
+      if (asked !== this.asked) return;
+      notices.loadedAt = Date.now();
+      notices.clear();
+      const held = document.activeElement;
+      const at = this.at?.();
+      this.draw(answer);
+      if (document.activeElement !== held) this.refocus(held, at);
+    } catch (problem) {
+      if (asked !== this.asked) return;
+      notices.fail(problem, () => this.reload());
+    } finally {
+      clearTimeout(grey);
+    }
+    this.card.ariaBusy = "false";
+  }
+
+  refocus(held) {
+    refocus(held);
+  }
+
+  waiting() {
+    this.card.ariaBusy = "true";
+  }
+
+  page(query, limit) {
+    return get(this.path, { ...query, limit, cursor: this.cursors.at(-1) });
+  }
+
+  /** The range shown, and the buttons to the pages before and after. */
+  drawFoot(limit, rows, total, next, [back, on], extra) {
+    const first = this.cursors.length * limit;
+    const turn = (label, cursors, disabled) => h("button.btn.sm", { disabled, "data-focus": label,
+      click: () => this.app.go(location.href, false, cursors) }, label);
+    fill(this.foot, h("span.num", rows ? `${first + 1}–${first + rows}` : "0", total), h("span.end", extra,
+      turn(back, this.cursors.slice(0, -1), !first), turn(on, [...this.cursors, next], !next)));
+  }
+}
+
+// Explicit roles, because the phone's layout would otherwise take the table's meaning away.
+export const cell = (spec, ...parts) => h(`td${spec}`, { role: "cell" }, parts);
+export const line = (...parts) => h("tr", { role: "row" }, parts);
+export const head = (spec, ...parts) => h(`th${spec}`, { role: "columnheader", scope: "col" }, parts);
+export const table = (spec, caption, heads, body) => h(`table.cards${spec}`, { role: "table" }, h("caption.sr", caption),
+  h("thead", { role: "rowgroup" }, heads), body);
+export const nothing = (...parts) => line(h("td.none", { role: "cell", colspan: 8 }, h("div.empty", parts)));

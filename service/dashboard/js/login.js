@@ -1,0 +1,46 @@
+// Signing in: the card, and what is said when it does not work.
+
+import { send } from "./api.js";
+import { field, fill, h, note } from "./dom.js";
+import { clock } from "./format.js";
+import { brand } from "./shell.js";
+
+export const SESSION = "/dashboard/session";
+
+/** The same for every name, known or not. */
+function refusal({ status, away, retryAfter, requestId, answer: { triesLeft: left } }) {
+  if (status === 429) return `Too many tries. You can sign in again at ${clock(Date.now() + retryAfter * 1000)}.`;
+  if (away) return "Redis is not answering. Try again in a moment.";
+  if (status !== 401) return `That did not work. ${requestId}`;
+  const tries = left >= 0 ? ` ${left} ${left === 1 ? "try" : "tries"} left before a 15 minute pause.` : "";
+  return `That name and password do not match.${tries}`;
+}
+
+/** over: the session ended; accounts false: nobody can sign in yet. */
+export function loginScreen({ over, accounts }, done) {
+  const alert = h("div.alert", { role: "alert" });
+  const name = field("Name", { required: true, autocomplete: "username" });
+  const secret = field("Password", { required: true, type: "password", autocomplete: "current-password" });
+  const go = h("button.btn.primary", { type: "submit" }, "Sign in");
+  const submit = async (event) => {
+    event.preventDefault();
+    if (go.ariaBusy === "true") return;
+    go.ariaBusy = "true";
+    try {
+      done(await send("POST", SESSION, { username: name.read(), password: secret.input.value }));
+    } catch (problem) {
+      if (problem.status === undefined) throw problem;
+      fill(alert, note("bad", refusal(problem)));
+      secret.input.value = "";
+      secret.input.ariaInvalid = "true";
+      secret.input.focus();
+    }
+    go.ariaBusy = "false";
+  };
+  fill(alert, over && note("info", "You were signed out because your session ended. Sign in to continue."),
+    accounts === false && note("info", "No administrator exists yet. Run ", h("code", "token-service accounts add NAME"),
+      " on the server, then sign in."));
+  return h("main.login", { id: "main", tabindex: -1 }, h("div",
+    h("form.card", { "aria-label": "Sign in", submit }, brand(), h("h1", "Sign in"), alert, name.node, secret.node, go),
+    h("footer", "Locked out? Run ", h("code", "token-service accounts passwd NAME"), " on the server.")));
+}

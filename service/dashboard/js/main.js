@@ -1,0 +1,146 @@
+// The roof: who is signed in, which screen the URL names, and what every screen is handed.
+
+import { get, send } from "./api.js";
+import { auditScreen } from "./audit.js";
+import { closeDialog, dialogObjects } from "./dialog.js";
+import { announce, fill, h } from "./dom.js";
+import { helpScreen } from "./help.js";
+import { listenForKeys, showKeys } from "./keys.js";
+import { SESSION, loginScreen } from "./login.js";
+import { closeMenu } from "./menu.js";
+import { CANNOT_CHANGE, Notices } from "./notices.js";
+import { topBar } from "./shell.js";
+import { tokenScreen } from "./token.js";
+import { tokensScreen } from "./tokens.js";
+
+const ROUTES = [
+  [/^\/dashboard\/tokens\/(.+)/, tokenScreen], [/^\/dashboard\/audit$/, auditScreen],
+  [/^\/dashboard\/help$/, helpScreen], [/^/, tokensScreen],
+];
+const root = document.getElementById("app");
+
+class App {
+  notices = new Notices(this);
+
+  constructor() {
+    addEventListener("popstate", () => this.cameBack());
+    addEventListener("click", (event) => this.clicked(event));
+    listenForKeys(this);
+    this.start();
+  }
+
+  start = async () => {
+    try {
+      this.signedIn(await get(SESSION));
+    } catch (problem) {
+      if (problem.status === 401) return this.login(problem.answer);
+      fill(root, h("main", { id: "main", tabindex: -1 }, h("h1.sr", "Token Service"), this.notices.slot));
+      this.notices.fail(problem, this.start);
+    }
+  };
+
+  /** The URL stays, so that signing in leads back. */
+  login(why) {
+    this.leave();
+    this.session = null;
+    fill(root, loginScreen(why, (session) => this.signedIn(session)));
+    document.title = "Sign in · Token Service";
+    root.querySelector("input").focus();
+  }
+
+  signedIn(session) {
+    this.session = session;
+    this.main = h("main", { id: "main", tabindex: -1 });
+    fill(root, topBar(this, showKeys), this.main);
+    this.route();
+  }
+
+  signOut = async () => {
+    try {
+      await send("DELETE", SESSION);
+      history.replaceState(null, "", "/dashboard/");
+      this.login({});
+    } catch (problem) {
+      this.notices.fail(problem, this.signOut);
+    }
+  };
+
+  cameBack() {
+    // A panel with an uncopied secret is asked first; until then the page stays where it is.
+    if (dialogObjects()) return history.pushState(null, "", this.address);
+    closeDialog();
+    if (this.session) this.route();
+  }
+
+  clicked(event) {
+    const link = event.target.closest?.("a[href^='/dashboard/']");
+    if (!link || !this.session || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    this.go(link.href);
+  }
+
+  /** state: what only this history entry needs, the cursors of a list's pages. */
+  go(url, replace, state = null) {
+    history[replace ? "replaceState" : "pushState"](state, "", url);
+    this.route();
+  }
+
+  leave() {
+    closeDialog();
+    closeMenu();
+    this.screen?.leave();
+    this.screen = null;
+    this.notices.toast();
+    this.notices.clear();
+  }
+
+  route() {
+    const { pathname: path } = location;
+    this.address = location.href;
+    if (this.screen && this.path === path) return this.screen.update();
+    const first = !this.screen;
+    this.leave();
+    this.path = path;
+    const [pattern, make] = ROUTES.find(([known]) => known.test(path));
+    this.screen = make(this, pattern.exec(path)[1]);
+    fill(this.main, this.screen.node);
+    const { title } = this.screen;
+    for (const place of root.querySelectorAll(".top nav a")) place.ariaCurrent = place.textContent === title ? "page" : null;
+    this.lock();
+    this.titled(title);
+    scrollTo(0, 0);
+    if (!first) this.main.focus({ preventScroll: true });
+  }
+
+  titled(title) {
+    document.title = `${title} · Token Service`;
+    announce(title);
+  }
+
+  /** Why nothing may be changed at the moment, or "". */
+  cannotChange() {
+    if (this.session?.role !== "admin") return CANNOT_CHANGE;
+    return this.notices.paused ? "Changes are paused." : "";
+  }
+
+  /** Switch what changes something off, with the reason as its tooltip, or on again. */
+  lock() {
+    const why = this.cannotChange();
+    for (const control of root.querySelectorAll("[data-change]")) {
+      control.disabled = Boolean(why);
+      control.title = why;
+    }
+  }
+
+  async copy(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+      this.notices.toast("Copied.");
+    } catch {
+      // Plain http has no clipboard; the text can still be selected by hand.
+      this.notices.toast("Select the text and copy it: this browser allows no more here.");
+    }
+  }
+}
+
+new App();

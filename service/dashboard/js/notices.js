@@ -1,0 +1,98 @@
+// What went well, as a toast with Undo; what did not, as a line at the top of the page.
+
+import { announce, fill, h, note } from "./dom.js";
+import { clock } from "./format.js";
+
+const TOAST_MILLISECONDS = 8000;
+const FIRST_WAIT_SECONDS = 2;
+const LONGEST_WAIT_SECONDS = 30;
+
+export const CANNOT_CHANGE = "Your role can look but not change tokens.";
+const CANNOT_SEE = "Your role cannot see tokens. An administrator can change that.";
+
+export class Notices {
+  wait = FIRST_WAIT_SECONDS;
+  // Each screen places the slot below its heading.
+  slot = h("div.slot");
+  toaster = document.getElementById("toast");
+
+  constructor(app) {
+    this.app = app;
+    for (const event of ["pointerenter", "focusin"]) this.toaster.addEventListener(event, () => clearTimeout(this.fading));
+    for (const event of ["pointerleave", "focusout"]) this.toaster.addEventListener(event, () => this.fade());
+  }
+
+  /** Say what was done; without a text the toast goes. */
+  toast(text, undo) {
+    this.undo = undo && (() => {
+      this.toast();
+      undo();
+    });
+    fill(this.toaster, text && h("div.toast", h("span", text),
+      undo && h("button", { "aria-keyshortcuts": "u", click: this.undo }, "Undo")));
+    this.fade();
+  }
+
+  fade() {
+    clearTimeout(this.fading);
+    this.fading = setTimeout(() => this.toast(), TOAST_MILLISECONDS);
+  }
+
+  /** All is well again. Called after each successful load. */
+  clear() {
+    clearTimeout(this.timer);
+    this.wait = FIRST_WAIT_SECONDS;
+    fill(this.slot);
+    this.pause(false);
+  }
+
+  pause(paused) {
+    if (this.paused && !paused) announce("Changes are possible again");
+    this.paused = paused;
+    this.app.lock();
+  }
+
+  /** A line of its own at the top of the page. */
+  say(...parts) {
+    fill(this.slot, note("bad", h("span", { role: "alert" }, parts)));
+    this.slot.scrollIntoView({ block: "nearest" });
+  }
+
+  /** Show a failed request; retry runs it again. Anything else that was thrown is a defect and is thrown on. */
+  fail(problem, retry) {
+    clearTimeout(this.timer);
+    const { status, away, requestId } = problem;
+    if (status === undefined) throw problem;
+    if (status === 401) this.app.login({ over: true });
+    else if (status === 403) this.say(this.app.session.role === "user" ? CANNOT_SEE : CANNOT_CHANGE);
+    else if (away) this.away(retry);
+    else this.say("That did not work. Nothing was changed. ", requestId, this.again("Try again", () => {
+      this.clear();
+      retry();
+    }));
+  }
+
+  again = (label, click) => h("button.link", { click }, label);
+
+  away(retry) {
+    this.pause(true);
+    let left = this.wait;
+    this.wait = Math.min(left * 2, LONGEST_WAIT_SECONDS);
+    // The count-down stands outside the alert, or it would be read out every second.
+    const alert = this.slot.querySelector(".away") ?? h("span.away", { role: "alert" },
+      h("b", "Redis is not answering. "), this.loadedAt && `Showing the list from ${clock(this.loadedAt)}. `,
+      "Changes are paused. ");
+    const seconds = h("span");
+    const now = () => {
+      clearTimeout(this.timer);
+      retry();
+    };
+    fill(this.slot, note("bad", alert, seconds, this.again("Try now", now)));
+    const tick = () => {
+      seconds.textContent = `Trying again in ${left} s. `;
+      this.timer = setTimeout(left ? tick : now, 1000);
+      left -= 1;
+    };
+    tick();
+  }
+}

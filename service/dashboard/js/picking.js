@@ -1,0 +1,93 @@
+// Which rows of the token table are ticked, and the bar that acts on them.
+
+import { revoke, setActive } from "./actions.js";
+import { h, icon, refocus } from "./dom.js";
+import { number } from "./format.js";
+
+export class Picking {
+  picked = new Map();
+
+  /** screen: app, rows (Tokens on the page), total, filter, body, all (the heading's checkbox), reloaded(). */
+  constructor(screen) {
+    this.screen = screen;
+    const { app } = screen;
+    const act = (spec, name, run) => h(`button.btn.sm${spec}`, { "data-change": true, click: () => run(app, this.choice(), this.done) }, name);
+    this.size = h("b", { "aria-live": "polite" });
+    this.more = h("button.link", { click: () => this.mark(true) });
+    this.bar = h("div.bulk", { role: "region", "aria-label": "Selected tokens" }, this.size, this.more, h("span.sep"),
+      act("", "Activate", (...how) => setActive(how[0], how[1], true, how[2])),
+      act("", "Deactivate", (...how) => setActive(how[0], how[1], false, how[2])),
+      act(".danger", "Revoke…", revoke),
+      h("button.btn.quiet.sm.icon", { "aria-label": "Clear selection", click: () => this.clear() }, icon("close")));
+  }
+
+  done = () => {
+    this.clear();
+    return this.screen.reloaded();
+  };
+
+  choice() {
+    const { filter, total } = this.screen;
+    const tokens = [...this.picked.values()];
+    return this.everything ? { tokens, filter, expected: total } : { tokens };
+  }
+
+  /** Tick or untick one token, or every one from the last ticked to it, or a list of them. */
+  pick = (given, on, range) => {
+    const { rows } = this.screen;
+    const at = rows.indexOf(given);
+    const from = range && this.last >= 0 ? this.last : at;
+    for (const token of Array.isArray(given) ? given : rows.slice(Math.min(from, at), Math.max(from, at) + 1)) {
+      if (on) this.picked.set(token.id, token);
+      else this.picked.delete(token.id);
+    }
+    this.last = at;
+    this.mark();
+  };
+
+  clear() {
+    const held = document.activeElement;
+    this.picked.clear();
+    this.last = -1;
+    this.mark();
+    // The bar goes, and with it the button that had the focus.
+    if (this.bar.contains(held)) refocus(this.screen.all);
+  }
+
+  lines = () => [...this.screen.body.querySelectorAll("[data-id]")];
+
+  /** Show what is ticked: in the rows, in the heading, in the bar. everything: all that the filter finds. */
+  mark(everything) {
+    const { picked, more, screen: { total, all, app } } = this;
+    this.everything = everything;
+    this.bar.hidden = !picked.size;
+    this.size.textContent = everything ? `All ${number(total)} selected` : `${number(picked.size)} selected`;
+    more.hidden = everything || !(total > picked.size);
+    more.textContent = `Select all ${number(total ?? 0)}`;
+    const lines = this.lines();
+    const ticked = lines.filter((one) => {
+      const on = everything || picked.has(one.dataset.id);
+      one.classList.toggle("sel", on);
+      one.querySelector("input").checked = on;
+      return on;
+    }).length;
+    all.checked = ticked > 0 && ticked === lines.length;
+    all.indeterminate = ticked > 0 && !all.checked;
+    app.lock();
+    if (everything) this.bar.querySelector("[data-change]").focus();
+  }
+
+  /** Where the focus is among the rows, or -1. */
+  at = () => this.lines().indexOf(document.activeElement.closest("tr"));
+
+  step(by) {
+    const lines = this.lines();
+    const to = this.at() < 0 ? 0 : Math.max(0, Math.min(lines.length - 1, this.at() + by));
+    lines[to]?.querySelector("a").focus();
+  }
+
+  tick(range) {
+    const token = this.screen.rows[this.at()];
+    if (token) this.pick(token, range || !this.picked.has(token.id), range);
+  }
+}

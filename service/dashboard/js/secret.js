@@ -1,0 +1,76 @@
+// The one place where a secret is on the page: shown once, copied, and wiped when the panel goes.
+
+import { closeDialog, openDialog } from "./dialog.js";
+import { announce, fill, h, icon, note } from "./dom.js";
+
+const keepPage = (event) => event.preventDefault();
+const command = (shown) => [`curl -i ${location.origin}/validate \\\n  -H "Authorization: Bearer `, shown, '"'];
+
+/** Show the secret of a token just made or rotated; done() runs when the panel is closed. */
+export function showSecret({ name, token: secret }, done) {
+  let copied = false;
+  // A text node of its own, so that wiping it leaves nothing behind.
+  const text = new Text(secret);
+  const hint = h("p.hint", { role: "status" });
+  const warning = h("div", { role: "alert" });
+  const code = h("code", { tabindex: 0, role: "textbox", "aria-readonly": "true", "aria-label": "Token", copy: succeeded }, text);
+  const copyButton = h("button.btn.primary.sm", { autofocus: true, click: () => copy(secret) }, icon("copy", 15), "Copy");
+  const plain = h("button.btn", { click: () => (warning.firstChild ? closeDialog() : leave()) }, "Done");
+  const both = h("button.btn.primary", { click: async () => await copy(secret) && closeDialog() }, "Copy and close");
+
+  function succeeded() {
+    copied = true;
+    hint.textContent = "";
+    removeEventListener("beforeunload", keepPage);
+    fill(copyButton, icon("check", 15), "Copied");
+    announce("Token copied");
+  }
+
+  async function copy(whole) {
+    try {
+      await navigator.clipboard.writeText(whole);
+    } catch {
+      // Missing on plain http, or refused by the browser.
+      getSelection().selectAllChildren(code);
+      hint.textContent = `Press ${navigator.platform.startsWith("Mac") ? "⌘" : "Ctrl+"}C to copy.`;
+      return false;
+    }
+    succeeded();
+    return true;
+  }
+
+  function leave() {
+    if (copied) return closeDialog();
+    fill(warning, note("bad", "You have not copied the token. Without it you will need to make a new one."));
+    plain.textContent = "Close anyway";
+    both.focus();
+  }
+
+  function wipe() {
+    secret = text.data = "";
+    getSelection().removeAllRanges();
+    removeEventListener("beforeunload", keepPage);
+  }
+
+  // Without a clipboard the whole command cannot be had, as it is masked on the screen.
+  const copyCommand = navigator.clipboard && h("button.btn.quiet.sm", { "aria-label": "Copy curl command with the token",
+    click: () => copy(command(secret).join("")) }, icon("copy", 15), "Copy");
+  addEventListener("beforeunload", keepPage);
+  addEventListener("pagehide", wipe, { once: true });
+  openDialog({
+    title: `${name} is ready`, mark: "check",
+    lead: "Copy the token now. Only a hash is stored, so it can never be shown again.",
+    body: [
+      h("div.field", h("span.label", "Token"), h("div.secret", code, copyButton), hint),
+      h("div.field", h("span.label", "Try it"), h("div.code",
+        h("pre", { tabindex: 0, role: "region", "aria-label": "curl example" },
+          h("code", command(h("span.c", `rtk_••••${secret.slice(-8)}`)))), copyCommand)),
+      note("", "Treat it like a password: keep it in a secret manager, never in source code."), warning,
+    ],
+    tail: [plain, both], leave, objects: () => !copied,
+    closed() {
+      wipe();
+      done();
+    },
+  });
+}

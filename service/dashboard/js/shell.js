@@ -1,0 +1,52 @@
+// What stands around every screen: the top bar, and the preferences that this browser keeps.
+
+import { fill, h, icon } from "./dom.js";
+import { menu } from "./menu.js";
+
+/** Read, or write and read, a preference; a browser that refuses storage just forgets it. Never anything else. */
+export function kept(name, value) {
+  try {
+    if (value !== undefined) localStorage.setItem(name, value);
+    return localStorage.getItem(name);
+  } catch {
+    return value;
+  }
+}
+
+const { dataset: look } = document.documentElement;
+const systemDark = matchMedia("(prefers-color-scheme: dark)");
+const otherTheme = () => ((look.theme || (systemDark.matches ? "dark" : "light")) === "dark" ? "light" : "dark");
+
+/** "light", "dark" or "" for the system's. */
+export function setTheme(name) {
+  look.theme = kept("theme", name);
+  dispatchEvent(new Event("theme"));
+}
+
+function themeButton() {
+  const control = h("button.btn.quiet.icon", { click: () => setTheme(otherTheme()) });
+  const draw = () => {
+    control.title = control.ariaLabel = `Use ${otherTheme()} theme`;
+    fill(control, icon(otherTheme() === "dark" ? "moon" : "sun"));
+  };
+  draw();
+  addEventListener("theme", draw);
+  systemDark.addEventListener("change", draw);
+  return control;
+}
+
+export const brand = () => h("a.brand", { href: "/dashboard/", "aria-label": "Token Service, home" },
+  icon("key", 22), h("span", "Token Service"));
+
+const PLACES = [["Tokens", "/dashboard/"], ["Audit", "/dashboard/audit"], ["Help", "/dashboard/help"]];
+
+export function topBar(app, showKeys) {
+  const { username, role } = app.session;
+  return h("header.top", h("div", brand(),
+    h("nav", { "aria-label": "Main" }, PLACES.map(([label, href]) => h("a", { href }, label))),
+    h("div.end", role !== "admin" && h("span.env", "view only"),
+      h("button.btn.quiet.icon.w2", { "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts (?)", click: showKeys },
+        icon("question")),
+      themeButton(),
+      menu(h("button.btn.quiet.sm", h("span.who", username), icon("down", 14)), () => [["Sign out", app.signOut]]))));
+}

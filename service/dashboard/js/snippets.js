@@ -1,0 +1,78 @@
+// How to ask this server from a gateway or a service: [name, lead, text, whether the project's tests run it].
+
+const here = location.origin;
+// The reader's own application; put together, because the scripts hold no URL.
+const theirs = ["http", "//app"].join(":");
+
+export const LOGIN = `export TOKENS_URL=${here}
+token-service login
+`;
+
+export const COMMANDS = `${LOGIN}token-service create checkout-api --expires 90d --scope orders:read
+token-service list --status expired --json | jq -r '.[].name'`;
+
+export const SNIPPETS = [
+  ["curl", "200 and no body if the token may be used now; 401 or 403 if not.", `curl -i ${here}/validate \\
+  -H "Authorization: Bearer $TOKEN"`, true],
+
+  ["nginx", "200 lets the request through, 401 or 403 stops it. The token ID comes back as a header.", `location / {
+    auth_request      /_token;
+    auth_request_set  $token_id $upstream_http_x_token_id;
+    proxy_set_header  X-Token-Id $token_id;
+    proxy_pass        ${theirs};
+}
+location = /_token {
+    internal;
+    proxy_pass               ${here}/validate;
+    proxy_method             HEAD;
+    proxy_pass_request_body  off;
+    proxy_set_header         Content-Length "";
+}`],
+
+  ["Traefik", "A middleware for the dynamic configuration.", `http:
+  middlewares:
+    token:
+      forwardAuth:
+        address: ${here}/validate
+        authResponseHeaders: [X-Token-Id, X-Token-Scopes]`],
+
+  ["Caddy", "The question mark keeps the client's query out; a client's own header is taken off first.", `example.com {
+    route {
+        request_header -X-Token-Id
+        forward_auth ${here} {
+            uri /validate?
+            copy_headers X-Token-Id
+        }
+        reverse_proxy app:80
+    }
+}`],
+
+  ["Envoy", "An HTTP filter; the cluster named tokens points at this server.", `- name: envoy.filters.http.ext_authz
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
+    http_service:
+      server_uri: { uri: "${here}", cluster: tokens, timeout: 0.5s }
+      path_prefix: /validate/envoy
+      authorization_response:
+        allowed_upstream_headers: { patterns: [{ prefix: x-token- }] }`],
+
+  ["FastAPI", "A dependency that any route can ask for.", `service = httpx.AsyncClient(base_url="${here}", timeout=1)
+
+async def token_id(request: Request) -> str:
+    headers = {"Authorization": request.headers.get("Authorization", "")}
+    answer = await service.get("/validate", headers=headers)
+    if answer.status_code != 200:
+        raise HTTPException(answer.status_code)
+    return answer.headers["X-Token-Id"]
+
+@app.get("/orders")
+async def orders(token: str = Depends(token_id)): ...`],
+
+  ["Express", "A middleware for Express 5.", `app.use(async (request, response, next) => {
+  const headers = { authorization: request.get("Authorization") ?? "" };
+  const answer = await fetch("${here}/validate", { headers });
+  if (answer.status !== 200) return response.sendStatus(answer.status);
+  request.tokenId = answer.headers.get("X-Token-Id");
+  next();
+});`],
+];

@@ -1,0 +1,169 @@
+// The home screen: tiles, filters and the table of tokens.
+
+import { revoke, rotate, setActive } from "./actions.js";
+import { TOKENS, get } from "./api.js";
+import { dialogIsOpen } from "./dialog.js";
+import { announce, fill, h, icon, note, options, refocus } from "./dom.js";
+import { createToken } from "./form.js";
+import { count, fromNow, number } from "./format.js";
+import { nothingYet } from "./help.js";
+import { List, head, line, nothing, table } from "./list.js";
+import { menuIsOpen } from "./menu.js";
+import { CANNOT_CHANGE } from "./notices.js";
+import { Picking } from "./picking.js";
+import { SOON, greyRows, row } from "./rows.js";
+
+const REFRESH = 30_000;
+const STATES = [["", "All"], ["active", "Active"], ["inactive", "Inactive"], ["expired", "Expired"], ["revoked", "Revoked"]];
+const ACTIVITIES = [["", "Any activity"], ["unused", "Unused for 90 days"], ["never", "Never used"], ["expiring", "Expires in 14 days"]];
+const COLUMNS = [["Name", "name"], ["Token"], ["Status"], ["Last used", "lastUsedAt"], ["Expires", "expiresAt"], ["Checks, 14 days"]];
+const ROWS = ["25", "50", "100"];
+
+const labelOf = (pairs, value) => pairs.find(([known]) => value && known === value)?.[1];
+
+class Tokens extends List {
+  title = "Tokens";
+  tiles = h("section.tiles", { "aria-label": "Statistics" });
+  states = h("div.seg", { role: "group", "aria-label": "Filter by status" });
+  heads = line();
+
+  constructor(app) {
+    super(app, TOKENS, "/dashboard/", "tokens", "Name, creator or last characters");
+    this.activity = this.select("activity", "More filters");
+    this.perPage = this.select("rows", "Rows per page", ".sm");
+    this.picking = new Picking(this);
+    this.card = h("section.card", { "aria-label": "Token list" }, h("div.bar", this.states, this.box, this.activity),
+      table("", "API tokens", this.heads, this.body), this.foot);
+    this.place = h("div", this.tiles, this.card);
+    const make = h("button.btn.primary", { "data-change": true, "aria-keyshortcuts": "c", click: this.create }, icon("plus", 16), "Create token");
+    this.node = [
+      h("div.page-head", h("div", h("h1", "Tokens"), h("p", "Keys your services use to call your APIs.")), h("div.actions", make)),
+      app.session.role !== "admin" && h("div.slot", note("info", CANNOT_CHANGE)), app.notices.slot, this.place, this.picking.bar,
+    ];
+    this.addKeys();
+    this.drawTiles();
+    this.timer = setInterval(() => this.refresh(), REFRESH);
+    this.update();
+  }
+
+  addKeys() {
+    const { picking } = this;
+    Object.assign(this.keys, { c: this.create, j: () => picking.step(1), k: () => picking.step(-1), x: () => picking.tick(false),
+      X: () => picking.tick(true), Escape: () => picking.clear() });
+  }
+
+  leave() {
+    super.leave();
+    clearInterval(this.timer);
+  }
+
+  refresh() {
+    const busy = document.hidden || dialogIsOpen() || menuIsOpen() || this.picking.picked.size || this.app.notices.paused;
+    if (!busy) this.reload();
+  }
+
+  create = () => this.app.cannotChange() || createToken(this.app, this.reloaded);
+
+  reloaded = async () => {
+    await this.reload();
+    return this.total;
+  };
+
+  drawFilters() {
+    const { status = "", activity, rows = "25" } = this.query;
+    this.limit = Number(ROWS.find((size) => size === rows) ?? ROWS[0]);
+    fill(this.states, STATES.map(([value, name]) => h("a", { href: this.url({ status: value }), "aria-current": value === status && "true" }, name)));
+    fill(this.activity, options(ACTIVITIES, activity));
+    fill(this.perPage, options(ROWS.map((size) => [size, `${size} rows`]), rows));
+    this.all = h("input", { type: "checkbox", "aria-label": "Select all on this page", "data-focus": "all",
+      click: () => this.picking.pick(this.rows, this.all.checked) });
+    fill(this.heads, head(".check", this.all), COLUMNS.map(([name, column]) => (column ? this.sorter(name, column)
+      : head(name === "Status" ? ".h" : ".h.w3", name))), head(".act.h", h("span.sr", "Actions")));
+    this.picking.clear();
+  }
+
+  /** A heading that sorts: down first, then up, then in the usual order, newest first. */
+  sorter(name, column) {
+    const { sort = "" } = this.query;
+    const [down, current] = [sort === `-${column}`, sort.endsWith(column)];
+    const control = h("button", { "data-focus": `sort-${column}`, click: () => {
+      this.app.go(this.url({ sort: down ? column : current ? "" : `-${column}` }));
+      refocus(control);
+    } }, name, current && icon(down ? "down" : "up", 13));
+    return head("", { "aria-sort": current && (down ? "descending" : "ascending") }, control);
+  }
+
+  load() {
+    const { status, q, activity, sort } = this.query;
+    const further = { unused: { unusedForDays: 90 }, expiring: { expiresBefore: fromNow(SOON) } }[activity];
+    this.filter = { ...(status && { status }), ...(q && { q }), ...further };
+    // In this order those never used come first, which is all there is to know them by.
+    const order = activity === "never" ? "lastUsedAt" : sort;
+    return Promise.all([this.page({ ...this.filter, sort: order }, this.limit), get(`${TOKENS}/stats`)]);
+  }
+
+  waiting() {
+    super.waiting();
+    if (this.rows) return;
+    announce("Loading tokens");
+    fill(this.body, greyRows());
+  }
+
+  draw([{ tokens, total, nextCursor }, stats]) {
+    const { status, q, activity } = this.query;
+    const never = activity === "never";
+    const rows = never ? tokens.filter(({ lastUsedAt }) => !lastUsedAt) : tokens;
+    Object.assign(this, { rows, total: never ? null : total });
+    if (!status && !q && !activity && !stats.total && !stats.revoked) return fill(this.place, nothingYet(this.app, this.create));
+    this.drawTiles(stats);
+    fill(this.place, this.tiles, this.card);
+    fill(this.body, rows.map((token) => row(token, this.picking.pick, this.entries)), !rows.length && this.noMatch());
+    this.drawFoot(this.limit, rows.length, this.total !== null && ` of ${number(total)}`, rows.length === tokens.length && nextCursor,
+      ["Previous", "Next"], this.perPage);
+    this.picking.mark();
+    announce(`${count(this.total ?? rows.length)} listed`);
+  }
+
+  noMatch() {
+    const { status, q, activity } = this.query;
+    const places = [labelOf(STATES, status), labelOf(ACTIVITIES, activity)].map((name) => name && ` in ${name}`);
+    return nothing(h("h2", "Nothing matches", q && ` “${q}”`, places, "."), h("a.btn", { href: "/dashboard/" }, "Clear filters"));
+  }
+
+  drawTiles(stats) {
+    const small = stats && {
+      total: h("a", { href: "/dashboard/?status=revoked" }, `${number(stats.revoked)} revoked not counted`),
+      active: h("a", { href: "/dashboard/?status=active&activity=expiring" }, `${number(stats.expiring14d)} expire within 14 days`),
+      expired: "expired7d" in stats ? `${number(stats.expired7d)} in the last 7 days` : "their date has passed",
+      inactive: "switched off, can be reactivated",
+    };
+    fill(this.tiles, ["total", "active", "expired", "inactive"].map((name) => h("div.tile",
+      h("a.main", { href: name === "total" ? "/dashboard/" : `/dashboard/?status=${name}`, "data-focus": `tile-${name}` },
+        h("span.k", name !== "total" && h(`span.dot.${name}`), labelOf(STATES, name) ?? "Total"), h("b", stats ? number(stats[name]) : "–")),
+      h("small", small?.[name] ?? " "))));
+  }
+
+  at() {
+    return this.picking.at();
+  }
+
+  /** The focus stays with its token, or goes to the row that took the place of a vanished one. */
+  refocus(held, at) {
+    refocus(held);
+    const lines = this.picking.lines();
+    if (at >= 0 && this.at() < 0) (lines[Math.min(at, lines.length - 1)]?.querySelector("a") ?? this.search).focus();
+  }
+
+  entries = (token) => {
+    const { app, reloaded } = this;
+    const off = app.cannotChange();
+    const choice = { tokens: [token] };
+    const toggle = { active: "Deactivate", inactive: "Activate" }[token.status];
+    return [["Open", () => app.go(`/dashboard/tokens/${token.id}`)], ["Copy ID", () => app.copy(token.id)],
+      toggle && [toggle, () => setActive(app, choice, !token.isActive, reloaded), off],
+      token.status !== "revoked" && ["Rotate…", () => rotate(app, token, reloaded), off],
+      token.status !== "revoked" && ["Revoke…", () => revoke(app, choice, reloaded), off, "danger"]].filter(Boolean);
+  };
+}
+
+export const tokensScreen = (app) => new Tokens(app);
