@@ -27,6 +27,9 @@ from service.api.one_time import OneTimeApi
 from service.api.openapi import document
 from service.api.operations import OperationsApi
 from service.api.sessions import SessionApi
+from service.api.usage import UsageApi
+from service.edge.straight import Straight
+from service.edge.sweep import Sweep
 from service.errors import ServiceError
 from service.metrics import Metrics
 from service.model import Origin
@@ -57,6 +60,8 @@ from service.tokens.usage import Usage
 from service.tokens.usage_series import UsageSeries
 
 log = logging.getLogger(__name__)
+# Longer than the idle time of the gateways in front, so that they close first.
+KEEP_ALIVE_SECONDS = 130
 _SIGHUP = Origin(actor="operator", address="", channel="signal", request_id="")
 
 
@@ -79,13 +84,16 @@ class Service:
         retention = Retention(settings.retention_days * 86400)
         self.accounts = Accounts(_accounts(settings), keyrings[0])
         usage_store = UsageStore(shards)
-        self.usage = Usage(usage_store, clock, idle_seconds=settings.session_idle_seconds)
+        self.usage = Usage(
+            usage_store, clock, idle_seconds=settings.session_idle_seconds, on_limited=lambda _: None
+        )
         self.trail = Trail(
             keyrings[0], shards, clock, keep=settings.audit_max_entries,
             count=lambda action: metrics.audit_events.labels(action).inc(),
         )  # fmt: skip
+        credentials = CredentialStore(shards)
         self.authority = Authority(
-            CredentialStore(shards), keyrings, self.accounts, self.usage, clock,
+            credentials, keyrings, self.accounts, self.usage, clock,
             on_tampered=metrics.tampered.inc, on_paused=metrics.limits_paused.inc,
         )  # fmt: skip
         self.one_time = OneTimeTokens(
@@ -108,6 +116,9 @@ class Service:
         self.guardian = Guardian(shards)
         self.health = Health(self.guardian, census, metrics, clock)
         self.front = self._front()
+        self.straight = Straight(
+            self.authority, credentials, self.one_time, metrics, self.front.request_ids, _trusted(settings)
+        )
 
     def _front(self) -> Front:
         settings, metrics = self.settings, self.metrics
@@ -123,6 +134,7 @@ class Service:
             OneTimeApi(self.one_time, guard, metrics, open_to_all=settings.one_time_issue == "open"),
             SessionApi(self.sessions, metrics),
             ManagedApi(self.managed, self.usage_series, guard, metrics, self.clock),
+            UsageApi(self.usage_series, self.managed, guard),
             OAuthApi(self.authority, self.sessions, self.managed, clients, metrics),
             operations,
             dashboard,
@@ -150,7 +162,7 @@ class Service:
         reload = lambda: tasks.append(loop.create_task(self.reload_accounts()))  # noqa: E731
         loop.add_signal_handler(signal.SIGHUP, reload)
         try:
-            yield {"service": self}
+            yield {"straight": self.straight, "sweep": Sweep(KEEP_ALIVE_SECONDS)}
         finally:
             self.health.draining = True
             for task in tasks:

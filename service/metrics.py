@@ -80,7 +80,7 @@ class Metrics:
     """Every metric of one process."""
 
     def __init__(self) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
         self._validations = Counter(
             "tokens_validations", "validations by kind and final outcome", ["kind", "outcome"], registry=registry
@@ -111,13 +111,12 @@ class Metrics:
         )
         build.labels(__version__).set(1)
         self.state = _State()
-        self._counts: dict[tuple[str, Outcome], int] = {}
+        self._cells = {(kind, outcome): [0] for kind in (None, *Kind) for outcome in Outcome}
         self._timings = {path: _Seconds(validation_seconds.labels(path)) for path in ("straight", "ordinary")}
 
     def validated(self, kind: Kind | None, outcome: Outcome) -> None:
         """Count a validation under its final outcome; `kind` None where no secret of ours was presented."""
-        key = (kind.value if kind else "none", outcome)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        self._cells[kind, outcome][0] += 1
 
     def validation_timer(self, path: str) -> Callable[[float], None]:
         """Where the seconds of validations on this path go: straight or ordinary."""
@@ -134,9 +133,10 @@ class Metrics:
 
     def pour(self) -> None:
         """Bring what was counted as integers into the exported metrics."""
-        counts, self._counts = self._counts, {}
-        for (kind, outcome), count in counts.items():
-            self._validations.labels(kind, outcome.value).inc(count)
+        for (kind, outcome), cell in self._cells.items():
+            if cell[0]:
+                self._validations.labels(kind.value if kind else "none", outcome.value).inc(cell[0])
+                cell[0] = 0
         for timing in self._timings.values():
             timing.pour()
 

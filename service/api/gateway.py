@@ -106,7 +106,7 @@ class GatewayApi:
         try:
             started = time.perf_counter()
             verdict = await self._authority.verify(
-                secrets[0], KINDS, required=required, address=call.address, agent=call.text_header(b"user-agent")
+                secrets[0], KINDS, required=required, address=call.address, agent=call.header(b"user-agent") or b""
             )
             self._observe(time.perf_counter() - started)
         except StoreUnavailable:

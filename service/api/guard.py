@@ -86,7 +86,7 @@ class Guard:
             subject = await self._jwt(secret.decode("latin-1"))
             return Caller(self._origin(call, subject, channel), Role.ADMIN)
         verdict = await self._authority.verify(
-            secret, _KINDS, address=call.address, agent=call.text_header(b"user-agent")
+            secret, _KINDS, address=call.address, agent=call.header(b"user-agent") or b""
         )
         credential = verdict.credential
         if not verdict.active or credential is None:

@@ -23,10 +23,13 @@ log = logging.getLogger(__name__)
 
 Reply = Any  # bytes, int, list or None as RESP2 has them, or an exception
 Answer = Callable[[Reply], None]
+# A command in flight: its bytes for a retry, who waits for it, whether it may be asked twice, when it was asked.
+Waiting = tuple[bytes, Answer, bool, float]
 
 _pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
-_TICK = 0.02
-_REPRIEVE = 0.005
+_TICK_SECONDS = 0.02
+_REPRIEVE_SECONDS = 0.005
+_LONGEST_PAUSE_SECONDS = 0.5
 
 
 def translate(error: BaseException) -> Exception:
@@ -36,61 +39,50 @@ def translate(error: BaseException) -> Exception:
         return NoScriptError(text)
     if isinstance(error, StoreUnavailable):
         return error
-    if "OOM command not allowed" in text or text.startswith("OOM"):
+    if "OOM command not allowed" in text:
         return StoreFull("The token store is full: no new tokens until memory is freed.")
+    return _unavailable()
+
+
+def _unavailable() -> StoreUnavailable:
     return StoreUnavailable("The token store is not answering. Try again.")
-
-
-class _Waiting:
-    """One command in flight: its bytes for a retry, when it was asked, and who waits."""
-
-    __slots__ = ("answer", "command", "deadline", "retry")
-
-    def __init__(self, command: bytes, answer: Answer, retry: bool, deadline: float) -> None:
-        self.command = command
-        self.answer = answer
-        self.retry = retry
-        self.deadline = deadline
 
 
 class _Replies(asyncio.Protocol):
     """Feeds what Redis sends to hiredis and gives each reply to the one who waits longest."""
 
-    def __init__(self, lost: Callable[[_Replies], None], failed: Callable[[str], None]) -> None:
-        self.waiting: deque[_Waiting] = deque()
+    def __init__(
+        self, transport: asyncio.WriteTransport, lost: Callable[[_Replies], None], failed: Callable[[str], None]
+    ) -> None:
+        self.waiting: deque[Waiting] = deque()
+        self.transport = transport
+        self.reprieved = False
         self._lost = lost
         self._failed = failed
         self._reader = hiredis.Reader(replyError=ResponseError)
-        self.transport: asyncio.WriteTransport | None = None
-        self.reprieved = False
 
     def data_received(self, data: bytes) -> None:
-        reader, waiting = self._reader, self.waiting
+        waiting, gets = self.waiting, self._reader.gets
         self.reprieved = False
-        reader.feed(data)
+        self._reader.feed(data)
         try:
-            reply = reader.gets()
-            while reply is not False:
-                _give(waiting.popleft().answer, self._sorted(reply))
-                reply = reader.gets()
+            while (reply := gets()) is not False:
+                if reply.__class__ is ResponseError:
+                    reply = self._judged(reply)
+                _give(waiting.popleft()[1], reply)
         except (hiredis.ProtocolError, IndexError):
             # Bytes that are no reply, or a reply that nobody asked for: nothing after them can be trusted.
             log.error("the reply of Redis cannot be read; dropping the connection")
-            self.abort()
+            self.transport.abort()
 
-    def _sorted(self, reply: Reply) -> Reply:
-        if isinstance(reply, ResponseError):
-            reply = translate(reply)
-            if not isinstance(reply, NoScriptError):
-                self._failed(type(reply).__name__)
-        return reply
+    def _judged(self, error: ResponseError) -> Exception:
+        meaning = translate(error)
+        if not isinstance(meaning, NoScriptError):
+            self._failed(str(error).partition(" ")[0] if str(error)[:1].isupper() else "ERR")
+        return meaning
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost(self)
-
-    def abort(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
 
 
 def _give(answer: Answer, reply: Reply) -> None:
@@ -125,13 +117,12 @@ class Batch:
         self._replies: _Replies | None = None
         # Held, for a writer that nobody holds closes its transport.
         self._writer: asyncio.StreamWriter | None = None
-        self._queue: list[_Waiting] = []
-        self._flush_due = False
+        self._queue: list[Waiting] = []
+        self._asked_at = 0.0
         self._reachable = True
         self._closed = False
         self._connecting: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def up(self) -> bool:
@@ -140,20 +131,23 @@ class Batch:
 
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
         """Ask with packed bytes; `answer` is called once, later, with the reply or an exception."""
-        loop = self._loop
-        if loop is None:
-            loop = self._loop = asyncio.get_running_loop()
-        if self._refuses():
-            loop.call_soon(answer, StoreUnavailable("The token store is not answering. Try again."))
-            return
-        self._queue.append(_Waiting(command, answer, retry, loop.time() + self._timeout))
-        if not self._flush_due:
-            self._flush_due = True
+        queue = self._queue
+        if not queue:
+            if self._refuses():
+                asyncio.get_running_loop().call_soon(answer, _unavailable())
+                return
+            # One look at the clock and one flush for all that is asked in this turn of the loop.
+            loop = asyncio.get_running_loop()
+            self._asked_at = loop.time()
             loop.call_soon(self._flush)
+        elif len(queue) >= self._limit:
+            asyncio.get_running_loop().call_soon(answer, _unavailable())
+            return
+        queue.append((command, answer, retry, self._asked_at))
 
     def _refuses(self) -> bool:
-        in_flight = len(self._queue) + (len(self._replies.waiting) if self._replies is not None else 0)
-        return self._closed or not self._reachable or in_flight >= self._limit
+        replies = self._replies
+        return self._closed or not self._reachable or (replies is not None and len(replies.waiting) >= self._limit)
 
     async def execute(self, *args: bytes | str | int | float, retry: bool = False) -> Reply:
         """Ask and wait. Raises StoreUnavailable, StoreFull or NoScriptError."""
@@ -171,20 +165,17 @@ class Batch:
         return await future
 
     def _flush(self) -> None:
-        self._flush_due = False
-        if not self._queue:
+        queue = self._queue
+        if not queue:
             return
         self._arm()
         replies = self._replies
-        if replies is None or replies.transport is None:
+        if replies is None:
             self._start_connecting()
             return
-        queue, self._queue = self._queue, []
+        self._queue = []
         replies.waiting.extend(queue)
-        if len(queue) == 1:
-            replies.transport.write(queue[0].command)
-        else:
-            replies.transport.write(b"".join([waiting.command for waiting in queue]))
+        replies.transport.write(queue[0][0] if len(queue) == 1 else b"".join([waiting[0] for waiting in queue]))
 
     def _start_connecting(self) -> None:
         if self._connecting is None and not self._closed:
@@ -205,7 +196,7 @@ class Batch:
                     self._on_error(type(error).__name__)
                     self._fail(self._take_queue())
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, 0.5)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
         finally:
             self._connecting = None
 
@@ -215,8 +206,7 @@ class Batch:
         writer, connection._writer, connection._reader = connection._writer, None, None  # noqa: SLF001
         if writer is None:
             raise OSError("the connection was closed while it was opened")
-        replies = _Replies(self._lost, self._on_error)
-        replies.transport = writer.transport
+        replies = _Replies(writer.transport, self._lost, self._on_error)
         writer.transport.set_protocol(replies)
         self._writer, self._replies = writer, replies
         if not self._reachable:
@@ -225,47 +215,44 @@ class Batch:
         self._flush()
 
     def _lost(self, replies: _Replies) -> None:
+        """A connection ended by itself: what is idempotent is asked once more, ahead of what waits."""
         if replies is self._replies:
             self._replies = self._writer = None
-        again: list[_Waiting] = []
-        given_up: list[_Waiting] = []
-        for waiting in replies.waiting:
-            (again if waiting.retry and not self._closed else given_up).append(waiting)
-            waiting.retry = False
+        lost = list(replies.waiting)
         replies.waiting.clear()
-        if given_up or again:
+        if lost:
             self._on_error("ConnectionLost")
-        self._fail(given_up)
+        again = [(command, answer, False, asked) for command, answer, retry, asked in lost if retry and not self._closed]
+        self._fail([waiting for waiting in lost if self._closed or not waiting[2]])
         self._queue = again + self._queue
         if self._queue:
             self._start_connecting()
 
-    def _fail(self, waiting: list[_Waiting]) -> None:
-        error = StoreUnavailable("The token store is not answering. Try again.")
+    def _fail(self, waiting: list[Waiting]) -> None:
         for one in waiting:
-            _give(one.answer, error)
+            _give(one[1], _unavailable())
 
-    def _take_queue(self) -> list[_Waiting]:
+    def _take_queue(self) -> list[Waiting]:
         queue, self._queue = self._queue, []
         return queue
 
-    def _arm(self, seconds: float = _TICK) -> None:
+    def _arm(self, seconds: float = _TICK_SECONDS) -> None:
         if self._watch is None:
             self._watch = asyncio.get_running_loop().call_later(seconds, self._check_deadlines)
 
     def _check_deadlines(self) -> None:
         """Give up on what is overdue. One timer for all: the oldest command is always the first to be due."""
         self._watch = None
-        replies, now = self._replies, asyncio.get_running_loop().time()
-        if replies is not None and replies.waiting and replies.waiting[0].deadline <= now:
-            if replies.reprieved:
-                self._give_up(replies)
-            else:
+        replies = self._replies
+        overdue = asyncio.get_running_loop().time() - self._timeout
+        if replies is not None and replies.waiting and replies.waiting[0][3] <= overdue:
+            if not replies.reprieved:
                 # After a stall of our own the replies may lie unread in the socket: let the loop read once more.
                 replies.reprieved = True
-                self._arm(_REPRIEVE)
+                self._arm(_REPRIEVE_SECONDS)
                 return
-        if self._queue and self._queue[0].deadline <= now:
+            self._give_up(replies)
+        if self._queue and self._queue[0][3] <= overdue:
             self._fail(self._take_queue())
         if self._queue or (self._replies is not None and self._replies.waiting):
             self._arm()
@@ -276,7 +263,7 @@ class Batch:
         replies.waiting.clear()
         self._replies = self._writer = None
         self._reachable = False
-        replies.abort()
+        replies.transport.abort()
         self._fail(overdue)
         self._start_connecting()
 
@@ -289,5 +276,5 @@ class Batch:
             self._watch.cancel()
         self._fail(self._take_queue())
         if self._replies is not None:
-            self._replies.abort()
+            self._replies.transport.abort()
         self._replies = self._writer = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import NamedTuple
 
 from service.store.batch import Answer, Reply
-from service.store.keys import encode_digest
+from service.store.keys import DIGEST_CHARACTERS, encode_digest
 from service.store.scripts import Script
-from service.store.shards import Shards
+from service.store.shards import Shard, Shards
 
 
 class Charge(NamedTuple):
@@ -27,6 +28,7 @@ class CredentialStore:
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self._limited = Script("validate_limited")
+        self._soon = [_prepared(shards.of_digest(bytes([first]))) for first in range(256)]
 
     async def look_up(self, digest: bytes) -> bytes | None:
         """The sealed credential of a session or managed token, None if there is none now."""
@@ -36,9 +38,8 @@ class CredentialStore:
 
     def look_up_soon(self, digest: bytes, answer: Answer) -> None:
         """The same for the straight path: `answer` gets the reply or an exception."""
-        shard = self._shards.of_digest(digest)
-        key = shard.keys.credential_prefix + encode_digest(digest)
-        shard.link.submit(b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key), answer, retry=True)
+        opening, submit = self._soon[digest[0]]
+        submit(opening + encode_digest(digest) + b"\r\n", answer, retry=True)
 
     async def look_up_one_time(self, digest: bytes) -> bytes | None:
         """The sealed record of a one-time token, which stays unspent."""
@@ -61,7 +62,7 @@ class CredentialStore:
         """Read a credential and charge one request to its limit (`limit` 0 for none) and its uses."""
         shard = self._shards.of_digest(digest)
         requests, period_seconds, burst = limit
-        keys = (shard.keys.credential(digest), shard.keys.rate(digest), shard.keys.metadata(token_id))
+        keys = (shard.keys.credential(digest), shard.keys.rate_of_token(token_id), shard.keys.metadata(token_id))
         reply = await self._limited.run(
             shard.link, keys, int(now * 1000), requests, period_seconds * 1000, burst, int(spend)
         )
@@ -70,6 +71,12 @@ class CredentialStore:
     async def standing(self, digest: bytes, token_id: str) -> tuple[float, int]:
         """When the limit is full again (epoch milliseconds, 0 for now) and the uses left; charges nothing."""
         shard = self._shards.of_digest(digest)
-        due: Reply = await shard.link.execute("GET", shard.keys.rate(digest), retry=True)
+        due: Reply = await shard.link.execute("GET", shard.keys.rate_of_token(token_id), retry=True)
         uses: Reply = await shard.link.execute("HGET", shard.keys.metadata(token_id), "uses_left", retry=True)
         return float(due or 0), int(uses or 0)
+
+
+def _prepared(shard: Shard) -> tuple[bytes, Callable[..., None]]:
+    """All of a packed GET that comes before the digest, and whom to ask."""
+    prefix = shard.keys.credential_prefix
+    return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b" % (len(prefix) + DIGEST_CHARACTERS, prefix), shard.link.submit

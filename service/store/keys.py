@@ -6,7 +6,11 @@ All keys of a shard share one hash tag, `<namespace>:{<tag>}:`, so that a script
 family            type    content                                                  expiry
 c:<h>             string  the credential, sealed; it exists while the token is valid  PXAT
 x:<h>             string  why a managed credential is gone: expired inactive revoked  PXAT, with the retention
-r:<h>             string  rate-limit state: GCRA, attempts at a password           PX until full again
+r:<h> r:<id>      string  rate-limit state: GCRA, attempts at a password; of a       PX until full again
+                          managed token, whichever of its secrets is used
+i:<h>             string  a request with an Idempotency-Key: the nonce its secret is  PX 10 min
+                          derived with, and a MAC of what was asked; in the shard
+                          of the key, for a repeat may ask for another name
 m:<id>            hash    metadata of a managed token                              at the purge
 on off dead       zset    id -> created, epoch microseconds: active; inactive and   -
                           revoked, these with a negative score; expired
@@ -22,22 +26,27 @@ su:<user>         zset    digest -> expiry of a user's sessions                 
 six               zset    digest -> expiry of all sessions                         swept
 sg:<user>         int     generation of a user's sessions                          -
 ev                stream  audit trail                                              MAXLEN ~
-ud:<id> uh:<hour> hash    usage of a token by day, of the service by hour          100 days
+ud:<id> ut:<id>   hash    usage of a token: `a` (allowed) or `d` (denied) and days,   100 days, 48 hours
+                          or hours, since the epoch -> count                       after the last use
+uh:<hour>         hash    usage of the service in an hour                          100 days
 """
 
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from hashlib import sha256
 
 # Chosen so that sixteen shards spread evenly over the 16,384 slots of a cluster.
 TAGS = ("u0", "qp", "dj", "j", "d2", "2", "uh", "acd", "ly", "h9", "uv", "q6", "9s", "qn", "dt", "t")
 SHARDS = (1, len(TAGS))
+DIGEST_CHARACTERS = 43
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def encode_digest(digest: bytes) -> bytes:
     """The text form of a digest in a key: base64url without padding."""
-    return urlsafe_b64encode(digest).rstrip(b"=")
+    return b2a_base64(digest, newline=False).translate(_URL_SAFE, b"=")
 
 
 def shard_of_name(name: str, shards: int) -> int:
@@ -89,6 +98,12 @@ class Keys:
     def rate(self, digest: bytes) -> bytes:
         return self._prefix + b"r:" + encode_digest(digest)
 
+    def rate_of_token(self, token_id: str) -> bytes:
+        return self._prefix + b"r:" + token_id.encode()
+
+    def request(self, digest: bytes) -> bytes:
+        return self._prefix + b"i:" + encode_digest(digest)
+
     def one_time(self, digest: bytes) -> bytes:
         return self._prefix + b"o:" + encode_digest(digest)
 
@@ -110,7 +125,10 @@ class Keys:
     def usage_by_day(self, token_id: str) -> bytes:
         return self._prefix + b"ud:" + token_id.encode()
 
-    def usage_by_hour(self, hour: int) -> bytes:
+    def usage_by_hour(self, token_id: str) -> bytes:
+        return self._prefix + b"ut:" + token_id.encode()
+
+    def usage_of_hour(self, hour: int) -> bytes:
         return self._prefix + b"uh:%d" % hour
 
 

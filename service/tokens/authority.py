@@ -43,8 +43,15 @@ class Authority:
         self._accounts = accounts
         self._on_tampered = on_tampered
         self._on_paused = on_paused
+        # Does this namespace hold secrets of other systems, whose form `parse` does not know?
+        self.accepts_foreign = False
         self._limited: dict[bytes, Opened] = {}
         self.open = lru_cache(_REMEMBERED)(self._open)
+
+    @property
+    def has_previous_key(self) -> bool:
+        """May a secret be stored under a second digest?"""
+        return len(self._keyrings) > 1
 
     def seal(self, digest: bytes, credential: Credential) -> bytes:
         """The bytes under which a credential is stored."""
@@ -84,7 +91,7 @@ class Authority:
 
     async def verify(
         self, secret: bytes, kinds: Iterable[Kind], *, required: tuple[str, ...] = (), address: str = "",
-        agent: str = "",
+        agent: bytes = b"",
     ) -> Verdict:  # fmt: skip
         """Decide, count the use, and charge a limit. One round trip, none for a malformed secret.
 
@@ -104,17 +111,17 @@ class Authority:
                 if opened is not None and opened.limited and verdict.active:
                     verdict, opened = await self._verify_limited(digest, opened, required, address, now)
             if opened is not None:
-                opened.address, opened.agent = address, agent
-                self.count(opened, verdict, now)
+                self.count(opened, verdict, now, address, agent)
                 return verdict
         return UNKNOWN
 
-    def count(self, opened: Opened, verdict: Verdict, now: float) -> None:
+    def count(self, opened: Opened, verdict: Verdict, now: float, address: str, agent: bytes) -> None:
         """Count one use of a record towards its usage."""
-        if verdict.active:
+        opened.address, opened.agent = address, agent
+        if verdict.outcome is Outcome.ACTIVE:
             self.usage.allow(opened, now)
         else:
-            self.usage.deny(opened)
+            self.usage.deny(opened, verdict.outcome)
 
     async def look(self, secret: bytes, kinds: Iterable[Kind], *, required: tuple[str, ...] = ()) -> Verdict:
         """Decide without using: nothing is spent, charged or counted. One round trip, two for a limited token.

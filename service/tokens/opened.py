@@ -24,8 +24,10 @@ class Opened:
         self.limited = credential.rate_limit is not None or credential.max_uses > 0
         self.active = Verdict(Outcome.ACTIVE, credential)
         self.answer: bytes | None = None
-        self.allowed = self.denied = self.used_at = 0
-        self.address = self.agent = ""
+        self.allowed = self.denied = 0
+        self.used_at = 0.0
+        self.address = ""
+        self.agent = b""
         self._scopes = frozenset(credential.scopes)
         self._prefixes = tuple(scope[:-1] for scope in credential.scopes if scope.endswith("*"))
         self._networks: tuple[IPv4Network | IPv6Network, ...] = tuple(map(ip_network, credential.networks))

@@ -6,12 +6,13 @@ import hmac
 import re
 import secrets
 import string
+from binascii import unhexlify
+from hashlib import sha256
 from zlib import crc32
 
 from service.model import Kind
 from service.store.keys import shard_of_digest
 
-_MANAGED = re.compile(rb"rtk_[0-9a-f]{64}")
 _SESSION = re.compile(rb"[a-zA-Z0-9]{64}")
 _ONE_TIME = re.compile(rb"[0-9a-f]{32}")
 _ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
@@ -19,6 +20,7 @@ _ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
 _EVENLY = bytes(_ALPHANUMERIC[value % 62] for value in range(256))
 _UNEVEN = bytes(range(248, 256))
 SEAL_BYTES = 16
+_DOMAIN = {kind: kind.value.encode() + b"\x00" for kind in Kind}
 
 
 def parse(secret: bytes) -> Kind | None:
@@ -28,14 +30,21 @@ def parse(secret: bytes) -> Kind | None:
     """
     size = len(secret)
     if size == 68:
-        if _MANAGED.fullmatch(secret) and crc32(secret[:60]) == int(secret[60:], 16):
-            return Kind.MANAGED
-    elif size == 64:
-        if _SESSION.fullmatch(secret):
-            return Kind.SESSION
-    elif size == 32 and _ONE_TIME.fullmatch(secret):
-        return Kind.ONE_TIME
-    return None
+        return Kind.MANAGED if _is_managed(secret) else None
+    if size == 64:
+        return Kind.SESSION if _SESSION.fullmatch(secret) else None
+    return Kind.ONE_TIME if size == 32 and _ONE_TIME.fullmatch(secret) else None
+
+
+def _is_managed(secret: bytes) -> bool:
+    # With the prefix in small letters `islower` means that no capital is among the digits: half a pattern's time.
+    if not (secret.startswith(b"rtk_") and secret.islower()):
+        return False
+    try:
+        checksum = unhexlify(secret[4:])[28:]
+    except ValueError:
+        return False
+    return crc32(secret[:60]) == int.from_bytes(checksum, "big")
 
 
 def mint(kind: Kind) -> str:
@@ -65,13 +74,33 @@ def mint_id(shard: int) -> str:
     return f"{shard:02x}{secrets.token_hex(7)}"
 
 
+class _Mac:
+    """HMAC-SHA256 (RFC 2104) with its two hash states prepared: half the time of `hmac.digest`, on every validation."""
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(64, b"\x00")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def __call__(self, message: bytes) -> bytes:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+def mint_nonce(size: int) -> bytes:
+    """Random bytes that are no secret."""
+    return secrets.token_bytes(size)
+
+
 class Keyring:
     """All keys derived (HKDF, RFC 5869) from one server key, by label, so that none can stand in for another."""
 
     def __init__(self, server_key: str) -> None:
         extracted = hmac.digest(b"token-service", server_key.encode(), "sha256")
         self._extracted = extracted
-        self._digest_key = self.derive(b"digest")
+        self._digest = _Mac(self.derive(b"digest"))
         self._seal_key = self.derive(b"seal")
         self._lookup_key = self.derive(b"lookup")
 
@@ -81,7 +110,7 @@ class Keyring:
 
     def digest(self, kind: Kind, secret: bytes) -> bytes:
         """What is stored of a secret: HMAC-SHA256 over kind, NUL and secret, 32 bytes."""
-        return hmac.digest(self._digest_key, kind.value.encode() + b"\x00" + secret, "sha256")
+        return self._digest(_DOMAIN[kind] + secret)
 
     def seal(self, digest: bytes, body: bytes) -> bytes:
         """The body with a MAC before it that binds it to its digest; see `unseal`."""

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from ipaddress import ip_address
 
-from service.model import Kind
+from service.model import Kind, Outcome
 from service.store.keys import encode_digest
 from service.store.usage_store import UsageStore, Use
 from service.tokens.opened import Opened
+
+_AGENT_LENGTH = 200
 
 
 class Usage:
     """Gathers uses of credentials and writes them in one go."""
 
-    def __init__(self, store: UsageStore, clock: Callable[[], float], *, idle_seconds: int) -> None:
+    def __init__(
+        self, store: UsageStore, clock: Callable[[], float], *, idle_seconds: int, on_limited: Callable[[str], None]
+    ) -> None:
+        """`on_limited` is told at each flush of every token whose rate limit refused a request since the last one."""
         self._store = store
         self._clock = clock
         self._idle_seconds = idle_seconds
+        self._on_limited = on_limited
         self._used: dict[int, Opened] = {}
+        self._limited: set[str] = set()
 
     def allow(self, opened: Opened, now: float) -> None:
         """Count a use that was allowed."""
@@ -26,33 +33,49 @@ class Usage:
         opened.used_at = int(now)
         self._used[id(opened)] = opened
 
-    def deny(self, opened: Opened) -> None:
+    def deny(self, opened: Opened, outcome: Outcome) -> None:
         """Count a use that was refused though the secret was right."""
         opened.denied += 1
         self._used[id(opened)] = opened
+        if outcome is Outcome.RATE_LIMITED:
+            self._limited.add(opened.credential.token_id)
 
     async def flush(self) -> None:
         """Write what was gathered. Raises StoreUnavailable or StoreFull; what could not be written is dropped."""
         if not self._used:
             return
-        used, self._used = self._used, {}
-        now = self._clock()
-        uses = [_take(opened) for opened in used.values()]
-        sessions = [o.digest for o in used.values() if o.credential.kind is Kind.SESSION]
-        managed = [use for use, o in zip(uses, used.values(), strict=True) if o.credential.kind is Kind.MANAGED]
+        used, self._used = list(self._used.values()), {}
+        limited, self._limited = self._limited, set()
+        for token_id in limited:
+            self._on_limited(token_id)
+        now = int(self._clock())
+        sessions = [opened.digest for opened in used if opened.credential.kind is Kind.SESSION]
+        managed = [opened.credential.kind is Kind.MANAGED for opened in used]
+        uses = [_take(opened) for opened in used]
         if self._idle_seconds:
-            for digest in sessions:
-                await self._store.touch_session(digest, self._idle_seconds)
-        await self._store.add(managed, time.strftime("%Y%m%d", time.gmtime(now)))
-        allowed, denied = sum(use.allowed for use in uses), sum(use.denied for use in uses)
-        await self._store.add_hour(int(now) // 3600, allowed, denied)
+            await self._store.touch_sessions(sessions, self._idle_seconds)
+        await self._store.add([use for use, has_record in zip(uses, managed, strict=True) if has_record], now)
+        await self._store.add_total(now, sum(use.allowed for use in uses), sum(use.denied for use in uses))
 
 
 def _take(opened: Opened) -> Use:
     """Empty what a credential gathered."""
     use = Use(
-        opened.credential.token_id, opened.used_at, opened.allowed, opened.denied, opened.address, opened.agent,
-        encode_digest(opened.digest).decode(),
+        opened.credential.token_id, opened.used_at, opened.allowed, opened.denied, _address(opened.address),
+        _agent(opened.agent), encode_digest(opened.digest).decode(),
     )  # fmt: skip
     opened.allowed = opened.denied = opened.used_at = 0
     return use
+
+
+def _address(text: str) -> str:
+    """The address if it is one: what a proxy forwards may be anything."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""
+
+
+def _agent(text: str) -> str:
+    """The user agent as a client names itself, cut to a length and without control characters."""
+    return "".join(sign for sign in text[:_AGENT_LENGTH] if sign.isprintable())

@@ -1,0 +1,56 @@
+"""Deadlines of all connections, looked at four times a second: one timer for all, for one per request is dear."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Set
+from typing import TYPE_CHECKING, Any
+
+from service.edge.guard import Refusal
+
+if TYPE_CHECKING:
+    from service.edge.protocol import EdgeProtocol
+
+HEAD_SECONDS = 5.0
+BODY_SECONDS = 10.0
+_TICK = 0.25
+_DRAIN_IDLE_SECONDS = 1.0
+
+
+class Sweep:
+    """Closes what is idle for too long and refuses what comes too slowly. `now` is a clock as coarse as its tick."""
+
+    def __init__(self, keep_alive_seconds: float) -> None:
+        self.now = 0.0
+        # Stands where uvicorn's cycles have an event of their own; nobody waits for it.
+        self.event = asyncio.Event()
+        self._keep_alive = keep_alive_seconds
+        self._connections: Set[Any] = frozenset()
+        self._timer: asyncio.TimerHandle | None = None
+        self._draining = False
+
+    def watch(self, connections: Set[Any]) -> None:
+        """Begin with the first connection; the set is uvicorn's own and changes as they come and go."""
+        if self._timer is None:
+            self._connections = connections
+            self._tick()
+
+    def drain(self) -> None:
+        """From now on connections that have been idle for a second are closed."""
+        self._draining = True
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.now = loop.time()
+        self._timer = loop.call_later(_TICK, self._tick) if self._connections else None
+        self._look(tuple(self._connections))
+
+    def _look(self, connections: Iterable[EdgeProtocol]) -> None:
+        idle = self.now - (_DRAIN_IDLE_SECONDS if self._draining else self._keep_alive)
+        for connection in connections:
+            if connection.head_since is not None and connection.head_since < self.now - HEAD_SECONDS:
+                connection.refuse(Refusal(408, "request_timeout", "The request's head took too long."))
+            elif connection.body_since is not None and connection.body_since < self.now - BODY_SECONDS:
+                connection.refuse(Refusal(408, "request_timeout", "The request's body took too long."))
+            elif connection.idle_since is not None and connection.idle_since < idle:
+                connection.transport.close()
