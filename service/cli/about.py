@@ -38,11 +38,16 @@ def config(as_json: bool) -> None:
         raise Failure(str(error)) from None
     if as_json:
         print_json(effective)
-    elif on_terminal():
+        return
+    shown = {
+        name: {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+        for name, value in effective.items()
+    }
+    if on_terminal():
         rows = [
-            (name, effective[name], "default" if effective[name] == default else "set", meaning)
+            (name, shown[name], "default" if effective[name] == default else "set", meaning)
             for name, default, meaning in described()
         ]
         print_table(("SETTING", "VALUE", "FROM", "MEANING"), rows, whole=True)
     else:
-        print_facts(list(effective.items()))
+        print_facts(list(shown.items()))

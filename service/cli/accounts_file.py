@@ -19,7 +19,7 @@ from service.cli.private_file import write_private
 
 @contextmanager
 def editing(path: Path) -> Iterator[tomlkit.TOMLDocument]:
-    """The document, empty where there is no file yet, written when the context ends well. Raises Failure.
+    """The document, empty where there is no file yet, written if it was changed. Raises Failure.
 
     One editor at a time: the directory is locked, not the file, for the file is replaced.
     """
@@ -31,8 +31,11 @@ def editing(path: Path) -> Iterator[tomlkit.TOMLDocument]:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         document = _read(path)
+        before = tomlkit.dumps(document)
         yield document
-        write_private(path, tomlkit.dumps(document))
+        after = tomlkit.dumps(document)
+        if after != before:
+            write_private(path, after)
     except OSError as error:
         raise Failure(f"cannot write {path}: {error.strerror}") from None
     finally:

@@ -20,7 +20,7 @@ _LARGEST_PAGE = 200
 @click.option("--target", help="The id it was done to.")
 @click.option("--from", "since", metavar="INSTANT", help="Since 2027-01-31T00:00:00Z.")
 @click.option("--to", "until", metavar="INSTANT", help="Until 2027-01-31T00:00:00Z.")
-@click.option("--query", "-s", "text", help="Text in an entry.")
+@click.option("--query", "text", help="Text in an entry.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
 @click.option(
     "--format", "form", type=click.Choice(["ndjson", "csv"]), help="Write all entries in this form."

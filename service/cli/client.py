@@ -18,6 +18,8 @@ from service.cli.failure import Failure, SignInNeeded
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
+# For questions that a healthy service answers at once.
+PROBE_SECONDS = 5.0
 _CHUNK_BYTES = 1 << 16
 
 
@@ -40,9 +42,12 @@ class Answer(NamedTuple):
 class Client:
     """Asks one service, each time on a connection of its own: questions to people lie between."""
 
-    def __init__(self, address: Address, token: str | None = None) -> None:
+    def __init__(
+        self, address: Address, token: str | None = None, *, read_seconds: float = READ_SECONDS
+    ) -> None:
         self.address = address
         self._token = token
+        self._read_seconds = read_seconds
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> dict[str, Any]:
         """The answer to a GET. Raises Failure unless it is a success, as the others do."""
@@ -92,8 +97,12 @@ class Client:
         if query:
             target += "?" + urlencode(query)
         connection = self._connect()
-        connection.request(method, target, content, headers)
-        return connection.getresponse()
+        try:
+            connection.request(method, target, content, headers)
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            raise
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self.address.host, self.address.port
@@ -104,7 +113,7 @@ class Client:
         else:
             connection = http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)
         connection.connect()
-        connection.sock.settimeout(READ_SECONDS)
+        connection.sock.settimeout(self._read_seconds)
         return connection
 
     def _read(self, response: http.client.HTTPResponse) -> Answer:

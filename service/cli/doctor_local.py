@@ -12,7 +12,7 @@ import msgspec
 
 from service.app import create_app
 from service.cli.address import LOOPBACK_OF_ANY, Address
-from service.cli.client import Client
+from service.cli.client import PROBE_SECONDS, Client
 from service.cli.failure import Failure
 from service.cli.finding import FAILED, OK, WARNING, Finding
 from service.cli.first_start import FILE_NAME
@@ -121,7 +121,7 @@ def port(settings: Settings) -> Finding:
 
 def _running_version(address: Address) -> str | None:
     try:
-        answer = Client(address).ask("GET", "/livez")
+        answer = Client(address, read_seconds=PROBE_SECONDS).ask("GET", "/livez")
     except Failure:
         return None
     version = answer.json().get("version")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from service.cli.address import service_address
-from service.cli.client import Client
+from service.cli.client import PROBE_SECONDS, Client
 from service.cli.failure import Failure
 from service.cli.output import json_option, print_json
 
@@ -20,7 +20,7 @@ def healthcheck(as_json: bool) -> None:
 
     GET /readyz of TOKENS_URL, or of this machine's TOKENS_PORT. Exit 0 if it is ready, 1 if not.
     """
-    answer = Client(service_address()).ask("GET", "/readyz")
+    answer = Client(service_address(), read_seconds=PROBE_SECONDS).ask("GET", "/readyz")
     report = answer.json()
     if as_json:
         print_json(report)

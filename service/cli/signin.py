@@ -47,7 +47,10 @@ def login(name: str | None, as_json: bool) -> None:
 @click.command()
 @json_option
 def logout(as_json: bool) -> None:
-    """Sign out: end the session and remove its file."""
+    """Sign out.
+
+    Ends the session and removes its file.
+    """
     address = service_address()
     session = session_state.read(str(address))
     session_state.forget(str(address))

@@ -48,7 +48,7 @@ _COUNTS = {
 @click.option(
     "--status", help="active, inactive, expired, revoked (comma separated), or all; without: not revoked."
 )
-@click.option("--query", "-s", "text", help="Part of the name, or the last characters of the token.")
+@click.option("--query", "text", help="Part of the name, or the last characters of the token.")
 @click.option("--created-by", help="Account that created it.")
 @click.option("--scope", help="One of its scopes.")
 @click.option("--expires-before", metavar="INSTANT", help="An instant like 2027-01-31T00:00:00Z.")

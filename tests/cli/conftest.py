@@ -1,0 +1,61 @@
+"""Commands run in this process, in an environment that has nothing of the machine's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from service.cli import output, program
+from tests.cli.stub import Stub, serving
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("TOKENS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("TOKENS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stub]:
+    """A service that the commands speak to, signed in by TOKENS_TOKEN."""
+    with serving() as stub:
+        monkeypatch.setenv("TOKENS_URL", stub.url)
+        monkeypatch.setenv("TOKENS_TOKEN", "the-caller")
+        yield stub
+
+
+@pytest.fixture
+def run() -> Run:
+    """Runs a command: `run("list", "--json", stdin="", env={})`."""
+
+    def run_command(*arguments: str, stdin: str = "", env: dict[str, str | None] | None = None) -> Result:
+        return CliRunner().invoke(program, arguments, input=stdin, env=env, prog_name="token-service")
+
+    return run_command
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard output as a person sees it, 80 columns wide and in colour."""
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    for module in ("tokens", "audit", "about", "doctor"):
+        monkeypatch.setattr(f"service.cli.{module}.on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(click, "echo", _echo_in_colour)
+
+
+def _echo_in_colour(message: object = None, *, err: bool = False, file: object = None) -> None:
+    _ECHO(message, err=err, color=True)
+
+
+_ECHO = click.echo

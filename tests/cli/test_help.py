@@ -1,0 +1,107 @@
+"""What the command line says of itself, and how little it takes to say it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from service import __version__
+from service.cli import COMMANDS, program
+from tests.cli.conftest import Run
+
+HEAVY = ("uvicorn", "redis", "argon2", "starlette", "prometheus_client", "msgspec", "asyncio", "tomlkit")
+
+
+def leaves(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:
+    """Every command under this one, with the words that call it."""
+    if not isinstance(command, click.Group):
+        return [(path, command)]
+    context = click.Context(command)
+    found = []
+    for name in command.list_commands(context):
+        inner = command.get_command(context, name)
+        assert inner is not None, name
+        found += leaves(inner, (*path, name))
+    return found
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_line_in_the_help_is_the_command_s_own(name: str) -> None:
+    command = program.get_command(click.Context(program), name)
+    assert command is not None
+    assert (command.help or "").split("\n\n")[0].replace("\n", " ") == COMMANDS[name][1]
+
+
+def test_every_command_explains_itself_and_all_its_options(run: Run) -> None:
+    for path, command in leaves(program):
+        assert run(*path, "--help").exit_code == 0, path
+        for option in command.params:
+            assert isinstance(option, click.Argument) or getattr(option, "help", ""), (path, option.name)
+
+
+def test_every_command_with_a_result_knows_json() -> None:
+    silent = {"serve", "openapi", "accounts add", "accounts passwd", "accounts disable", "accounts enable"}
+    without = {
+        " ".join(path)
+        for path, command in leaves(program)
+        if "as_json" not in [option.name for option in command.params]
+    }
+    assert without == silent
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["healthcheck"]])
+def test_what_must_be_quick_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom service.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    print('loaded', *sorted(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        env={"TOKENS_URL": "http://127.0.0.1:1"},
+        check=True,
+    )
+    loaded = done.stdout.rpartition("loaded ")[2].split()
+    assert "click" in loaded
+    assert [name for name in HEAVY if name in loaded] == []
+
+
+def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
+    result = run("creat")
+    assert (result.exit_code, "No such command 'creat'" in result.stderr) == (2, True)
+
+
+def test_the_version_is_said_in_both_ways(run: Run) -> None:
+    assert run("version").stdout == run("--version").stdout == f"token-service {__version__}\n"
+
+
+def test_config_masks_secrets_and_names_every_setting(run: Run) -> None:
+    secret = "a-secret-of-at-least-32-characters!"
+    environment = {"TOKENS_REDIS_URL": "redis://u:hunter22@127.0.0.1", "TOKENS_SECRET_KEY": secret}
+    result = run("config", env=environment)
+    assert "TOKENS_REDIS_URL\tredis://u:***@127.0.0.1" in result.stdout
+    assert "TOKENS_SECRET_KEY\t***" in result.stdout
+    assert "TOKENS_DOCS\ton" in result.stdout
+    assert secret not in result.output
+    assert "hunter22" not in result.output
+
+
+def test_a_bad_setting_is_one_line(run: Run) -> None:
+    for command in ("config", "serve", "accounts list"):
+        result = run(*command.split(), env={"TOKENS_PORTT": "1"})
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "token-service: TOKENS_PORTT is not a setting: did you mean TOKENS_PORT?\n",
+        )
+
+
+def test_openapi_is_the_document_of_this_version(run: Run) -> None:
+    import json
+
+    document = json.loads(run("openapi").stdout)
+    assert document["openapi"].startswith("3.1")
+    assert document["info"]["version"] == __version__

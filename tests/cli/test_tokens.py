@@ -1,0 +1,188 @@
+"""Commands that look at tokens."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.stub import Stub, token
+
+LIST = "/api/admin/tokens"
+ID = "00a1b2c3d4e5f607"
+
+
+def page(
+    *tokens: dict[str, object], cursor: str | None = None, total: int | None = None
+) -> dict[str, object]:
+    return {"tokens": list(tokens), "nextCursor": cursor, "total": total}
+
+
+def test_a_list_is_one_line_per_token(stub: Stub, run: Run) -> None:
+    stub.on("GET", LIST, page(token(scopes=["a", "b"]), token("never", "00a2", expiresAt=None), total=2))
+    result = run("list")
+    assert result.stdout.splitlines() == [
+        f"{ID}\tcheckout-api\t****-****-****-abcd1234\tactive\t2026-12-20T10:00:00Z\t-\tadmin\ta b",
+        "00a2\tnever\t****-****-****-abcd1234\tactive\tnever\t-\tadmin\t-",
+    ]
+    assert result.stderr == ""
+    assert stub.asked[0].query == {"sort": "-createdAt", "limit": "50"}
+
+
+def test_filters_go_into_the_query(stub: Stub, run: Run) -> None:
+    stub.on("GET", LIST, page())
+    who = ("--query", "é&x", "--created-by", "ada", "--scope", "a:b", "--status", "all")
+    when = ("--expires-before", "2027-01-31T00:00:00Z", "--unused-for", "90")
+    assert run("list", *who, *when, "--sort", "name", "--limit", "7").exit_code == 0
+    assert stub.asked[0].query == {
+        "status": "all",
+        "q": "é&x",
+        "createdBy": "ada",
+        "scope": "a:b",
+        "expiresBefore": "2027-01-31T00:00:00Z",
+        "unusedForDays": "90",
+        "sort": "name",
+        "limit": "7",
+    }
+
+
+def test_all_follows_the_cursor_to_the_end(stub: Stub, run: Run) -> None:
+    stub.on("GET", LIST, page(token("one"), cursor="next", total=2))
+    stub.on("GET", LIST, page(token("two"), total=2))
+    result = run("list", "--all", "--json")
+    assert [one["name"] for one in json.loads(result.stdout)["tokens"]] == ["one", "two"]
+    assert [asked.query.get("cursor") for asked in stub.asked] == [None, "next"]
+
+
+def test_a_limit_beyond_a_page_is_asked_in_parts_and_kept(stub: Stub, run: Run) -> None:
+    stub.on("GET", LIST, page(*[token()] * 200, cursor="next"))
+    stub.on("GET", LIST, page(*[token()] * 50, cursor="more"))
+    assert len(run("list", "--limit", "250").stdout.splitlines()) == 250
+    assert [asked.query["limit"] for asked in stub.asked] == ["200", "50"]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_is_told_how_many_there_are(stub: Stub, run: Run) -> None:
+    stub.on("GET", LIST, page(token(), cursor="next", total=1284))
+    assert "1 of 1,284; --all shows all of them." in run("list").stderr
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize(("total", "said"), [(0, "token-service create NAME"), (None, "No token matches.")])
+def test_an_empty_list_says_so(stub: Stub, run: Run, total: int | None, said: str) -> None:
+    stub.on("GET", LIST, page(total=total))
+    result = run("list")
+    assert result.stdout == ""
+    assert said in result.stderr
+
+
+def test_show_by_id_is_one_request(stub: Stub, run: Run) -> None:
+    limit = {"limit": 100, "periodSeconds": 60, "burst": 20}
+    stub.on("GET", f"{LIST}/{ID}", token(rateLimit=limit, metadata={"team": "pay"}))
+    result = run("show", ID)
+    assert "rate limit\t100/60s, 20 at once" in result.stdout
+    assert "metadata\tteam=pay" in result.stdout
+    assert "uses left" not in result.stdout
+    assert len(stub.asked) == 1
+
+
+def test_show_by_name_takes_the_exact_one_that_is_not_revoked(stub: Stub, run: Run) -> None:
+    old = token("api", "00a2", status="revoked")
+    stub.on("GET", LIST, page(token("api-2", "00a1"), old, cursor="next"))
+    stub.on("GET", LIST, page(token("api", "00a3")))
+    assert json.loads(run("show", "api", "--json").stdout)["id"] == "00a3"
+    assert stub.asked[0].query == {"q": "api", "status": "all", "limit": "200"}
+
+
+def test_show_finds_a_revoked_token_by_its_name_if_there_is_no_other(stub: Stub, run: Run) -> None:
+    stub.on("GET", LIST, page(token("api", "00a2", status="revoked"), token("api", "00a1", status="revoked")))
+    assert json.loads(run("show", "api", "--json").stdout)["id"] == "00a2"
+
+
+def test_a_name_that_looks_like_an_id_is_found(stub: Stub, run: Run) -> None:
+    stub.problem("GET", f"{LIST}/{ID}", 404, "No token has this id.")
+    stub.on("GET", LIST, page(token(ID, "00a3")))
+    assert json.loads(run("show", ID, "--json").stdout)["id"] == "00a3"
+
+
+def test_a_refusal_is_not_taken_for_an_unknown_id(stub: Stub, run: Run) -> None:
+    stub.problem("GET", f"{LIST}/{ID}", 403, "Not you.")
+    result = run("show", ID)
+    assert (result.exit_code, result.stderr) == (1, "token-service: Not you.\n")
+
+
+def test_an_unknown_name_fails(stub: Stub, run: Run) -> None:
+    stub.on("GET", LIST, page(token("other")))
+    result = run("show", "api")
+    assert (result.exit_code, result.stderr) == (1, "token-service: no token has the id or name api\n")
+
+
+def test_stats_are_told_under_their_names(stub: Stub, run: Run) -> None:
+    counts = {
+        "total": 6,
+        "active": 3,
+        "expired": 2,
+        "inactive": 1,
+        "revoked": 9,
+        "expiring14d": 1,
+        "oneTimeOutstanding": 4,
+        "sessions": 5,
+    }
+    stub.on("GET", f"{LIST}/stats", counts)
+    assert run("stats").stdout.splitlines()[-3:] == [
+        "expire in 14 days\t1",
+        "one-time tokens\t4",
+        "sessions\t5",
+    ]
+    assert json.loads(run("stats", "--json").stdout) == counts
+
+
+def test_usage_is_a_line_per_day(stub: Stub, run: Run) -> None:
+    days = [
+        {"date": "2026-11-19", "allowed": 5, "denied": 1},
+        {"date": "2026-11-20", "allowed": 0, "denied": 0},
+    ]
+    stub.on("GET", f"{LIST}/{ID}/usage", {"days": days, "lastUsedAt": None, "lastAddress": None})
+    assert run("usage", ID, "--days", "2").stdout == "2026-11-19\t5\t1\n2026-11-20\t0\t0\n"
+    assert stub.asked[0].query == {"days": "2"}
+
+
+def test_audit_pages_until_its_limit(stub: Stub, run: Run) -> None:
+    entry = {
+        "id": "1-0",
+        "at": "2026-11-20T10:00:00Z",
+        "action": "token.revoked",
+        "actor": "ada",
+        "target": ID,
+        "address": "127.0.0.1",
+        "channel": "api",
+        "requestId": "r-1",
+        "before": None,
+        "after": None,
+    }
+    stub.on("GET", "/api/admin/audit", {"entries": [entry] * 200, "nextCursor": "next"})
+    stub.on("GET", "/api/admin/audit", {"entries": [entry] * 10, "nextCursor": None})
+    result = run("audit", "--limit", "300", "--actor", "ada", "--from", "2026-11-01T00:00:00Z")
+    assert (
+        result.stdout.splitlines()
+        == [f"2026-11-20T10:00:00Z\ttoken.revoked\tada\t{ID}\t127.0.0.1\tapi\tr-1"] * 210
+    )
+    assert stub.asked[1].query == {
+        "actor": "ada",
+        "from": "2026-11-01T00:00:00Z",
+        "limit": "100",
+        "cursor": "next",
+    }
+
+
+def test_audit_streams_every_byte_as_it_comes(stub: Stub, run: Run) -> None:
+    whole = b'{"action":"token.created"}\n' * 10_000
+    stub.on("GET", "/api/admin/audit", whole)
+    assert run("audit", "--format", "ndjson").stdout_bytes == whole
+    assert stub.asked[0].query == {"format": "ndjson"}
+
+
+def test_a_refused_stream_fails_like_any_other(stub: Stub, run: Run) -> None:
+    stub.problem("GET", "/api/admin/audit", 403, "Not you.")
+    assert run("audit", "--format", "csv").exit_code == 1
