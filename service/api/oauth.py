@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from service.api.clients import Clients, InvalidClient
-from service.api.failures import REALM
+from service.api.failures import REALM, Problem
 from service.api.guard import anonymous
 from service.api.http import Call, Json, Operation
 from service.errors import InvalidRequest
@@ -35,6 +35,13 @@ class Introspection(msgspec.Struct, omit_defaults=True):
     token_type: str = ""
     iat: int = 0
     exp: int = 0
+
+
+class OAuthError(msgspec.Struct, omit_defaults=True):
+    """RFC 6749 section 5.2."""
+
+    error: str
+    error_description: str = ""
 
 
 class AuthorizationServer(msgspec.Struct):
@@ -80,12 +87,13 @@ class OAuthApi:
         form = {"token": "the token", "token_type_hint": "ignored: the token carries its kind",
                 "client_id": "account name, or id of a managed token", "client_secret": "its password or secret"}  # fmt: skip
         clients = ("basic", "bearer")
+        errors = {400: (OAuthError, Problem), 401: OAuthError}
         return [
             Operation(method="POST", path="/oauth2/introspect", handler=self.introspect, tag="oauth", form=form,
-                      summary="Introspect a token (RFC 7662)", answers={200: Introspection, 401: None},
+                      summary="Introspect a token (RFC 7662)", answers={200: Introspection, **errors},
                       security=clients),
             Operation(method="POST", path="/oauth2/revoke", handler=self.revoke, tag="oauth", form=form,
-                      summary="Revoke a token (RFC 7009)", answers={200: None, 401: None}, security=(*clients, ""),
+                      summary="Revoke a token (RFC 7009)", answers={200: None, **errors}, security=(*clients, ""),
                       description="Without client authentication the token itself is proof enough."),
             Operation(method="GET", path="/.well-known/oauth-authorization-server", handler=self.metadata, tag="oauth",
                       summary="Authorization server metadata (RFC 8414)", answers={200: AuthorizationServer}),
@@ -101,7 +109,7 @@ class OAuthApi:
         except InvalidClient:
             return _invalid_client()
         if "token" not in form:
-            return Json({"error": "invalid_request", "error_description": "token is missing"}, 400)
+            return Json(OAuthError("invalid_request", "token is missing"), 400)
         verdict = await self._authority.look(form["token"].encode(), tuple(Kind))
         return Json(_claims(verdict))
 
@@ -115,7 +123,7 @@ class OAuthApi:
             except InvalidClient:
                 return _invalid_client()
         if "token" not in form:
-            return Json({"error": "invalid_request", "error_description": "token is missing"}, 400)
+            return Json(OAuthError("invalid_request", "token is missing"), 400)
         await self._revoke(form["token"].encode(), origin)
         return Json(b"")
 
@@ -179,4 +187,4 @@ def _claims(verdict: Verdict) -> Introspection:
 
 def _invalid_client() -> Response:
     challenge = b'Basic realm="tokens", ' + REALM
-    return Json({"error": "invalid_client"}, 401, ((b"www-authenticate", challenge),))
+    return Json(OAuthError("invalid_client"), 401, ((b"www-authenticate", challenge),))

@@ -140,9 +140,14 @@ def _responses(operation: Operation, by_type: Mapping[str, Any]) -> dict[str, An
 def _response(operation: Operation, status: int, kind: Any, by_type: Mapping[str, Any]) -> dict[str, Any]:
     response: dict[str, Any] = {"description": TITLES.get(status, {200: "OK", 201: "Created"}.get(status, "OK"))}
     if kind is not None:
-        media_type = operation.media_types.get(status, "application/json")
-        schemas = [by_type[str(one)] for one in _alternatives(kind)]
-        response["content"] = {media_type: {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}}
+        content: dict[str, list[Any]] = {}
+        for one in _alternatives(kind):
+            media_type = "application/problem+json" if one is Problem else "application/json"
+            content.setdefault(operation.media_types.get(status, media_type), []).append(by_type[str(one)])
+        response["content"] = {
+            media_type: {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}
+            for media_type, schemas in content.items()
+        }
     elif status >= 400:
         response["content"] = {"application/problem+json": {"schema": by_type[str(Problem)]}}
     elif operation.answer_headers:
