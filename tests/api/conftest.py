@@ -1,0 +1,81 @@
+"""Running services for the tests of the wire: one process, four of them, and one with stricter settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from service import embedded
+from tests.api.described import Described
+from tests.api.running import Running
+from tests.api.wire import Client
+from tests.api.world import World
+from tests.conftest import PASSWORD, SERVER_KEY
+
+Environment = Callable[..., dict[str, str]]
+
+
+@pytest.fixture(scope="session")
+def accounts_file(accounts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The people of all tests, and dora, who has the same password and is disabled."""
+    text = accounts_file.read_text()
+    dora = text[text.index("[accounts.uma]") :].replace("uma", "dora") + "disabled = true\n"
+    path = tmp_path_factory.mktemp("accounts") / "accounts.toml"
+    path.write_text(text + dora)
+    return path
+
+
+@pytest.fixture(scope="session")
+def environment(redis_server: embedded.EmbeddedRedis, accounts_file: Path) -> Environment:
+    """Settings for a service with a namespace of its own; names without their prefix, in small letters."""
+
+    def make(**overrides: str) -> dict[str, str]:
+        settings = {
+            "redis_url": redis_server.url,
+            "secret_key": SERVER_KEY,
+            "namespace": f"t{uuid4().hex[:12]}",
+            "accounts_file": str(accounts_file),
+            "log_format": "json",
+        }
+        return {f"TOKENS_{name.upper()}": value for name, value in (settings | overrides).items()}
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def one_process(environment: Environment) -> Iterator[Running]:
+    running = Running(environment(trusted_proxies="127.0.0.1", one_time_issue_per_minute="1000000"))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def four_processes(environment: Environment) -> Iterator[Running]:
+    settings = environment(trusted_proxies="127.0.0.1", one_time_issue_per_minute="1000000")
+    running = Running(settings, workers=4)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def described(one_process: Running) -> Described:
+    """What the document promises; every answer of a judged client is held against it."""
+    return Described(Client(one_process.port).get("/openapi.json").json())
+
+
+@pytest.fixture(scope="session", params=["one process", "four processes"])
+def world(request: pytest.FixtureRequest, described: Described) -> World:
+    """People signed in at a service of one process, and at one of four."""
+    running = request.getfixturevalue(request.param.replace(" ", "_"))
+    return World(running, described, PASSWORD)
+
+
+@pytest.fixture(scope="session")
+def strict(environment: Environment, described: Described) -> Iterator[World]:
+    """A service that trusts no proxy, issues one-time tokens to known callers alone and allows endless tokens."""
+    running = Running(environment(one_time_issue="authenticated", max_lifetime_days="0"))
+    yield World(running, described, PASSWORD)
+    running.close()

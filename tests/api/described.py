@@ -1,0 +1,93 @@
+"""The OpenAPI document as a judge: every answer must be one that it describes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from jsonschema import Draft202012Validator
+
+from tests.api.wire import PROBLEM, Answer
+
+# What any path may answer, described or not: the service's own refusals before an operation is found.
+_BEFORE_ROUTING = {404: "not_found", 405: "method_not_allowed", 431: "head_too_large", 408: "request_timeout"}
+
+
+class Described:
+    """Judges answers by the document; knows which operations were seen."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._components = document["components"]
+        self.paths: dict[str, dict[str, Any]] = document["paths"]
+        exact_first = sorted(self.paths, key=lambda template: (template.count("{"), -len(template)))
+        self._patterns = [(re.compile(self._pattern(template)), template) for template in exact_first]
+        self.seen: set[tuple[str, str]] = set()
+
+    def judge(self, method: str, target: str, answer: Answer) -> None:
+        """An AssertionError for an answer that the document does not describe."""
+        template = self.template(urlsplit(target).path)
+        operation = self.operation(method, template) if template else None
+        if operation is None:
+            if template is None and target.startswith(("/dashboard", "/docs")):
+                return
+            code = _BEFORE_ROUTING[answer.status]
+            assert method == "HEAD" or answer.json()["code"] == code, (method, target, answer)
+            return
+        self.seen.add((method, template or ""))
+        if answer.status in (405, 431):
+            return
+        described = operation["responses"].get(str(answer.status))
+        assert described, (
+            f"{method} {template} answers {answer.status}, which is not described: {answer.body!r}"
+        )
+        if method != "HEAD":
+            self._judge_body(described.get("content", {}), answer, f"{method} {template} {answer.status}")
+            self._judge_headers(described.get("headers", {}), answer)
+
+    def operation(self, method: str, template: str) -> dict[str, Any] | None:
+        """An operation by method and template; those that answer every method are described by two."""
+        methods = self.paths[template]
+        any_method = template.startswith("/validate") and template != "/validate/batch"
+        found = methods.get("get" if any_method or method == "HEAD" else method.lower())
+        return None if found is None else dict(found)
+
+    def template(self, path: str) -> str | None:
+        """The template that a path belongs to."""
+        return next((template for pattern, template in self._patterns if pattern.fullmatch(path)), None)
+
+    def _judge_body(self, content: dict[str, Any], answer: Answer, where: str) -> None:
+        if not content:
+            assert answer.body == b"", f"{where} has a body, which is not described: {answer.body!r}"
+            return
+        assert answer.media_type in content, f"{where} is {answer.media_type}, described are {list(content)}"
+        schema = content[answer.media_type]["schema"] | {"components": self._components}
+        is_json = answer.media_type in ("application/json", PROBLEM)
+        faults = list(
+            Draft202012Validator(schema).iter_errors(answer.json() if is_json else answer.body.decode())
+        )
+        assert not faults, f"{where}: {[fault.message for fault in faults]}"
+
+    def _judge_headers(self, described: dict[str, Any], answer: Answer) -> None:
+        known = {name.lower() for name in described}
+        identity = {
+            name for name, _ in answer.headers if name.startswith(("x-token-", "remote-", "ratelimit"))
+        }
+        if answer.status == 200:
+            assert identity <= known, f"not described: {identity - known}"
+
+    def _pattern(self, template: str) -> str:
+        listed = [
+            parameter
+            for operation in self.paths[template].values()
+            for parameter in operation.get("parameters", [])
+        ]
+        kinds = {
+            parameter["name"]: parameter["schema"]["type"]
+            for parameter in listed
+            if parameter["in"] == "path"
+        }
+        kinds["anything"] = "rest"
+        shapes = {"string": "[^/]+", "integer": r"\d+", "rest": ".*"}
+        parts = re.split(r"{(\w+)}", template)
+        return "".join(shapes[kinds[part]] if odd % 2 else re.escape(part) for odd, part in enumerate(parts))

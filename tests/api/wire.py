@@ -1,0 +1,139 @@
+"""Talking to a running service: plain requests, answers as they came, and bytes that no client would send."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+from collections.abc import Callable, Mapping
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+PROBLEM = "application/problem+json"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One answer, header names in lower case."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """The one header of this name; None without it, an AssertionError for two."""
+        values = [value for other, value in self.headers if other == name]
+        assert len(values) < 2, f"{name} came twice: {values}"
+        return values[0] if values else None
+
+    @property
+    def media_type(self) -> str:
+        return (self.header("content-type") or "").partition(";")[0]
+
+    def json(self) -> Any:
+        """The body, which must be JSON."""
+        return json.loads(self.body)
+
+    def problem(self, status: int, code: str) -> dict[str, Any]:
+        """The body of a problem, after a look at everything that each problem must have."""
+        assert (self.status, self.media_type) == (status, PROBLEM), self
+        body: dict[str, Any] = self.json()
+        assert body["code"] == code, body
+        assert body["status"] == status
+        assert body["request_id"] == self.header("x-request-id")
+        assert {"type", "title", "status", "detail", "code", "request_id"} <= set(body)
+        assert set(body) <= {"type", "title", "status", "detail", "code", "request_id", "errors"}
+        return body
+
+
+Seen = Callable[[str, str, Answer], None]
+
+
+def read_answer(response: HTTPResponse) -> Answer:
+    """What http.client made of an answer."""
+    body = response.read()
+    headers = tuple((name.lower(), value) for name, value in response.getheaders())
+    return Answer(response.status, headers, body)
+
+
+class Client:
+    """Asks on a connection of its own each time, so that any worker may answer. `seen` judges every answer."""
+
+    def __init__(self, port: int, *, seen: Seen | None = None, timeout: float = 5.0) -> None:
+        self.port = port
+        self._seen = seen
+        self._timeout = timeout
+
+    def ask(
+        self, method: str, path: str, *, bearer: str = "", basic: tuple[str, str] | None = None, json_body: Any = None,
+        form: Mapping[str, str] | None = None, body: bytes | None = None, headers: Mapping[str, str] | None = None,
+    ) -> Answer:  # fmt: skip
+        """One request; `json_body`, `form` or `body` with its media type in `headers`."""
+        sent = dict(headers or {})
+        if bearer:
+            sent["Authorization"] = f"Bearer {bearer}"
+        if basic:
+            sent["Authorization"] = "Basic " + base64.b64encode(":".join(basic).encode()).decode()
+        if json_body is not None:
+            body, sent["Content-Type"] = json.dumps(json_body).encode(), "application/json"
+        if form is not None:
+            body, sent["Content-Type"] = urlencode(form).encode(), "application/x-www-form-urlencoded"
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=self._timeout)
+        try:
+            connection.request(method, path, body=body, headers=sent)
+            answer = read_answer(connection.getresponse())
+        finally:
+            connection.close()
+        if self._seen is not None:
+            self._seen(method, path, answer)
+        return answer
+
+    def get(self, path: str, **more: Any) -> Answer:
+        return self.ask("GET", path, **more)
+
+    def post(self, path: str, json_body: Any = None, **more: Any) -> Answer:
+        return self.ask("POST", path, json_body=json_body, **more)
+
+    def sign_in(self, username: str, password: str) -> str:
+        """A session token."""
+        answer = self.post("/api/token", {"username": username, "password": password})
+        assert answer.status == 200, answer
+        token: str = answer.json()["token"]
+        return token
+
+
+class Raw:
+    """A connection that sends exactly these bytes."""
+
+    def __init__(self, port: int, *, timeout: float = 5.0) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+
+    def __enter__(self) -> Raw:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def answer(self, method: str = "GET") -> Answer:
+        """The next answer."""
+        response = HTTPResponse(self._socket, method=method)
+        try:
+            response.begin()
+            return read_answer(response)
+        finally:
+            response.close()
+
+    def rest(self) -> bytes:
+        """Everything until the other side closes; raises TimeoutError when it does not."""
+        parts = []
+        try:
+            while part := self._socket.recv(65536):
+                parts.append(part)
+        except ConnectionResetError:
+            parts.append(b"")
+        return b"".join(parts)

@@ -1,0 +1,69 @@
+"""A running service with people signed in: what most tests of the wire stand on."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from tests.api.described import Described
+from tests.api.running import Running
+from tests.api.wire import Answer, Client
+
+TOKENS = "/api/admin/tokens"
+_numbers = count(1)
+
+
+def fresh(word: str) -> str:
+    """A name that no other test uses."""
+    return f"{word} {next(_numbers)}"
+
+
+class World:
+    """The service, a client whose every answer is judged by the document, and three people's sessions."""
+
+    def __init__(self, running: Running, described: Described, password: str) -> None:
+        self.running = running
+        self.described = described
+        self.client = Client(running.port, seen=described.judge)
+        self.password = password
+        self.admin, self.viewer, self.user = (
+            self.client.sign_in(name, password) for name in ("admin", "vera", "uma")
+        )
+        self.ask, self.get, self.post = self.client.ask, self.client.get, self.client.post
+
+    def create(self, **terms: Any) -> dict[str, Any]:
+        """A managed token with its secret, of a month unless `terms` say otherwise."""
+        if not {"duration", "expiresAt"} & set(terms):
+            terms["duration"] = "1month"
+        answer = self.post(TOKENS, {"name": fresh("made"), **terms}, bearer=self.admin)
+        assert answer.status == 201, answer
+        token: dict[str, Any] = answer.json()["token"]
+        return token
+
+    def secret(self, **terms: Any) -> str:
+        """The secret of a new managed token."""
+        secret: str = self.create(**terms)["token"]
+        return secret
+
+    def one_time(self, **terms: Any) -> str:
+        """The secret of a new one-time token."""
+        answer = self.post("/api/one-time-tokens", terms, bearer=self.admin)
+        assert answer.status == 201, answer
+        secret: str = answer.json()["token"]
+        return secret
+
+    def change(self, **changes: Any) -> Answer:
+        """PATCH by the administrator."""
+        return self.ask("PATCH", TOKENS, json_body=changes, bearer=self.admin)
+
+    def validate(self, secret: str, path: str = "/validate", **headers: str) -> Answer:
+        """The gateway's question; headers with `_` for `-`."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.get(path, bearer=secret, headers=sent)
+
+    def shown(self, token_id: str) -> dict[str, Any]:
+        """The token as a reader sees it."""
+        answer = self.get(f"{TOKENS}/{token_id}", bearer=self.admin)
+        assert answer.status == 200, answer
+        record: dict[str, Any] = answer.json()
+        return record
