@@ -1,4 +1,4 @@
-"""Usage: what a second brought, added to each token's record and to the service's hours."""
+"""Usage: what a second brought, added to each token's record and to the service's hours, and read back."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import asyncio
 from typing import NamedTuple
 
 from service.store.scripts import Script
-from service.store.shards import Shards
+from service.store.shards import Shard, Shards
 
-KEEP_SECONDS = 100 * 86400
+DAY = 86400
+HOUR = 3600
+DAYS_KEPT = 100
+HOURS_KEPT = 48
+# So many scripts or touches travel as one write: about 3 ms of Redis time, for validations wait behind them.
+_SLICE = 100
 
 
 class Use(NamedTuple):
@@ -26,44 +31,97 @@ class Use(NamedTuple):
     digest: str
 
 
+class Count(NamedTuple):
+    """Checks in a day or an hour, and when it begins in epoch seconds."""
+
+    starts_at: int
+    allowed: int
+    denied: int
+
+
 class UsageStore:
-    """Writes usage in one round trip for all tokens together."""
+    """Writes usage in few round trips for all tokens together."""
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self._record = Script("record_usage")
 
-    async def add(self, uses: list[Use], day: str) -> None:
-        """Add to the records; a token whose record is gone is left out. `day` is YYYYMMDD."""
-        await asyncio.gather(*[self._add(use, day) for use in uses])
+    async def add(self, uses: list[Use], now: int) -> None:
+        """Add to the records; a token whose record is gone is left out. One round trip for a hundred tokens."""
+        for start in range(0, len(uses), _SLICE):
+            await asyncio.gather(*[self._add(use, now) for use in uses[start : start + _SLICE]])
 
-    async def _add(self, use: Use, day: str) -> None:
+    async def _add(self, use: Use, now: int) -> None:
         shard = self._shards.of_id(use.token_id)
         if shard is None:
             return
-        keys = (shard.keys.metadata(use.token_id), shard.keys.usage_by_day(use.token_id))
+        keys = (
+            shard.keys.metadata(use.token_id),
+            shard.keys.usage_by_day(use.token_id),
+            shard.keys.usage_by_hour(use.token_id),
+        )
         await self._record.run(
-            shard.link, keys, use.used_at, day, use.allowed, use.denied, use.address, use.agent, KEEP_SECONDS,
-            use.digest,
+            shard.link, keys, use.used_at, now // DAY, now // HOUR, use.allowed, use.denied, use.address, use.agent,
+            use.digest, DAYS_KEPT, HOURS_KEPT,
         )  # fmt: skip
 
-    async def add_hour(self, hour: int, allowed: int, denied: int) -> None:
-        """Add to the service's totals; `hour` counts hours since the epoch."""
-        shard = self._shards[hour % len(self._shards)]
-        key = shard.keys.usage_by_hour(hour)
-        await shard.link.execute("HINCRBY", key, "allowed", allowed)
-        await shard.link.execute("HINCRBY", key, "denied", denied)
-        await shard.link.execute("EXPIRE", key, KEEP_SECONDS, retry=True)
+    async def add_total(self, now: int, allowed: int, denied: int) -> None:
+        """Add to the service's totals of this hour."""
+        shard, key = self._of_hour(now // HOUR)
+        ask = shard.link.execute
+        await asyncio.gather(
+            ask("HINCRBY", key, "allowed", allowed),
+            ask("HINCRBY", key, "denied", denied),
+            ask("EXPIRE", key, DAYS_KEPT * DAY, retry=True),
+        )
 
-    async def touch_session(self, digest: bytes, idle_seconds: int) -> None:
-        """Put the idle end of a session off; one that is over stays over."""
+    async def touch_sessions(self, digests: list[bytes], idle_seconds: int) -> None:
+        """Put the idle end of sessions off; one that is over stays over."""
+        for start in range(0, len(digests), _SLICE):
+            await asyncio.gather(
+                *[self._touch(digest, idle_seconds * 1000) for digest in digests[start : start + _SLICE]]
+            )
+
+    async def _touch(self, digest: bytes, milliseconds: int) -> None:
         shard = self._shards.of_digest(digest)
-        await shard.link.execute("PEXPIRE", shard.keys.credential(digest), idle_seconds * 1000, retry=True)
+        await shard.link.execute("PEXPIRE", shard.keys.credential(digest), milliseconds, retry=True)
 
-    async def by_day(self, token_id: str) -> dict[str, int]:
-        """`a` or `d` and YYYYMMDD to a count: allowed and denied by day."""
+    async def by_day(self, token_id: str, now: int, days: int) -> list[Count]:
+        """The last days of a token, oldest first; the last one is the day of `now`, in UTC."""
+        return await self._series(token_id, now, days, DAY)
+
+    async def by_hour(self, token_id: str, now: int, hours: int) -> list[Count]:
+        """The last hours of a token, oldest first."""
+        return await self._series(token_id, now, hours, HOUR)
+
+    async def _series(self, token_id: str, now: int, length: int, seconds: int) -> list[Count]:
+        """One round trip; the fields are named, so that a page of many tokens reads no more than it shows."""
+        periods = range(now // seconds - length + 1, now // seconds + 1)
         shard = self._shards.of_id(token_id)
         if shard is None:
-            return {}
-        reply = await shard.link.execute("HGETALL", shard.keys.usage_by_day(token_id), retry=True)
-        return {name.decode(): int(value) for name, value in zip(reply[::2], reply[1::2], strict=True)}
+            return [Count(period * seconds, 0, 0) for period in periods]
+        key = shard.keys.usage_by_day(token_id) if seconds == DAY else shard.keys.usage_by_hour(token_id)
+        fields = [b"%c%d" % (sign, period) for period in periods for sign in b"ad"]
+        reply = await shard.link.execute("HMGET", key, *fields, retry=True)
+        counts = [int(value or 0) for value in reply]
+        return [
+            Count(period * seconds, allowed, denied)
+            for period, allowed, denied in zip(periods, counts[::2], counts[1::2], strict=True)
+        ]
+
+    async def totals(self, now: int, hours: int) -> list[Count]:
+        """The service's last hours, oldest first; one round trip to each node."""
+        periods = range(now // HOUR - hours + 1, now // HOUR + 1)
+        asked = []
+        for period in periods:
+            shard, key = self._of_hour(period)
+            asked.append(shard.link.execute("HMGET", key, "allowed", "denied", retry=True))
+        replies = await asyncio.gather(*asked)
+        return [
+            Count(period * HOUR, int(allowed or 0), int(denied or 0))
+            for period, (allowed, denied) in zip(periods, replies, strict=True)
+        ]
+
+    def _of_hour(self, hour: int) -> tuple[Shard, bytes]:
+        shard = self._shards[hour % len(self._shards)]
+        return shard, shard.keys.usage_of_hour(hour)

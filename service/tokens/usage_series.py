@@ -1,37 +1,34 @@
-"""Usage read back: allowed and denied by day."""
+"""Usage read back: allowed and denied, by day and by hour."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
-from service.store.usage_store import UsageStore
-
-_DAY = 86400
+from service.store.usage_store import HOURS_KEPT, Count, UsageStore
 
 
 class UsageSeries:
-    """Reads what `Usage` flushed; days are UTC, the last one is today."""
+    """Reads what `Usage` flushed; days and hours are UTC, the last one is the present."""
 
     def __init__(self, store: UsageStore, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
 
-    async def by_day(self, token_id: str, days: int) -> list[tuple[str, int, int]]:
-        """Date (YYYY-MM-DD), allowed and denied for each of the last days, oldest first."""
-        counts = await self._store.by_day(token_id)
-        return [
-            (f"{name[:4]}-{name[4:6]}-{name[6:]}", counts.get("a" + name, 0), counts.get("d" + name, 0))
-            for name in self._names(days)
-        ]
+    async def of_token(self, token_id: str, days: int) -> tuple[list[Count], list[Count]]:
+        """The last days and the last 48 hours of a token, oldest first; one round trip."""
+        now = int(self._clock())
+        by_day, by_hour = await asyncio.gather(
+            self._store.by_day(token_id, now, days), self._store.by_hour(token_id, now, HOURS_KEPT)
+        )
+        return by_day, by_hour
+
+    async def of_service(self, hours: int) -> list[Count]:
+        """All checks of known tokens in each of the last hours, oldest first."""
+        return await self._store.totals(int(self._clock()), hours)
 
     async def last_days(self, token_ids: list[str], days: int) -> list[list[int]]:
         """Checks of each token on each of the last days, allowed and denied together; one round trip for all."""
-        names = self._names(days)
-        series = await asyncio.gather(*[self._store.by_day(token_id) for token_id in token_ids])
-        return [[counts.get("a" + name, 0) + counts.get("d" + name, 0) for name in names] for counts in series]
-
-    def _names(self, days: int) -> list[str]:
-        now = self._clock()
-        return [time.strftime("%Y%m%d", time.gmtime(now - back * _DAY)) for back in range(days - 1, -1, -1)]
+        now = int(self._clock())
+        series = await asyncio.gather(*[self._store.by_day(token_id, now, days) for token_id in token_ids])
+        return [[count.allowed + count.denied for count in counts] for counts in series]

@@ -1,0 +1,84 @@
+"""Usage as administrators see it."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.app import Service
+from tests.asgi import Person, holder, sign_in
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_usage_has_exactly_the_members_of_the_contract_and_the_hours(service: Service) -> None:
+    admin = await sign_in(service)
+    token = await admin.create("gate")
+    path = f"/api/admin/tokens/{token['id']}/usage"
+    before = (await admin.get(path)).json()
+    assert len(before["days"]) == 30
+    assert {name: before[name] for name in ("lastUsedAt", "lastAddress", "lastUserAgent")} == dict.fromkeys(
+        ("lastUsedAt", "lastAddress", "lastUserAgent")
+    )
+    answer = await Person(service, token["token"]).ask("GET", "/validate", headers={"user-agent": "gateway/1"})
+    assert answer.status == 200
+    await service.flush_usage()
+    usage = (await admin.get(path, days=7)).json()
+    assert list(usage) == ["days", "lastUsedAt", "lastAddress", "lastUserAgent", "hours"]
+    assert len(usage["days"]) == 7 and len(usage["hours"]) == 48
+    assert usage["days"][-1] == {"date": usage["lastUsedAt"][:10], "allowed": 1, "denied": 0}
+    assert usage["hours"][-1]["allowed"] == 1
+    assert (usage["lastAddress"], usage["lastUserAgent"]) == ("192.0.2.7", "gateway/1")
+    listed = (await admin.get("/api/admin/tokens")).json()["tokens"]
+    assert [shown["usage14d"] for shown in listed] == [[0] * 13 + [1]]
+
+
+async def test_a_forwarded_address_is_believed_from_a_trusted_proxy_alone(make_service) -> None:  # type: ignore[no-untyped-def]
+    service = await make_service(trusted_proxies="10.0.0.0/8")
+    admin = await sign_in(service)
+    token = await admin.create("gate")
+    seen = []
+    for peer in ("10.1.2.3", "198.51.100.4"):
+        headers = {"x-forwarded-for": "203.0.113.5, 192.0.2.99"}
+        await Person(service, token["token"], address=peer).ask("GET", "/validate", headers=headers)
+        await service.flush_usage()
+        seen.append((await admin.get(f"/api/admin/tokens/{token['id']}/usage")).json()["lastAddress"])
+    assert seen == ["192.0.2.99", "198.51.100.4"]
+
+
+async def test_totals_count_sessions_and_managed_tokens(service: Service) -> None:
+    admin = await sign_in(service)
+    token = await admin.create("gate")
+    before = sum(hour["allowed"] for hour in (await admin.get("/api/admin/usage")).json()["hours"])
+    await Person(service, token["token"]).get("/validate")
+    await Person(service, admin.secret).get("/validate")
+    await service.flush_usage()
+    hours = (await admin.get("/api/admin/usage", hours=2)).json()["hours"]
+    assert len(hours) == 2
+    # The administrator's own calls are checks of a session too.
+    assert sum(hour["allowed"] for hour in hours) >= before + 2
+
+
+@pytest.mark.parametrize("path", ["/api/admin/tokens/{id}/usage", "/api/admin/usage"])
+async def test_usage_is_for_readers(service: Service, path: str) -> None:
+    token = await (await sign_in(service)).create("gate")
+    path = path.format(id=token["id"])
+    assert (await Person(service).get(path)).status == 401
+    assert (await (await holder(service, "orders:read")).get(path)).status == 403
+    assert (await (await sign_in(service, "uma")).get(path)).status == 403
+    for reader in (await sign_in(service, "vera"), await holder(service, "tokens:read")):
+        assert (await reader.get(path)).status == 200
+
+
+@pytest.mark.parametrize("query", [{"days": 0}, {"days": 101}, {"days": "x"}, {"weeks": 1}])
+async def test_a_wrong_period_is_refused_by_name(service: Service, query: dict[str, object]) -> None:
+    admin = await sign_in(service)
+    token = await admin.create("gate")
+    answer = await admin.get(f"/api/admin/tokens/{token['id']}/usage", **query)
+    assert answer.status == 400
+    assert answer.json()["errors"][0]["field"] in query
+
+
+async def test_usage_of_no_token_is_not_found(service: Service) -> None:
+    admin = await sign_in(service)
+    assert (await admin.get("/api/admin/tokens/0000000000000000/usage")).status == 404
+    assert (await admin.get("/api/admin/usage", hours=721)).status == 400
