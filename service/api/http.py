@@ -178,9 +178,9 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
 def _wrong_field(message: str) -> InvalidRequest:
     reason, _, path = message.partition(" - at `$")
     field = path.rstrip("`").lstrip(".")
-    if not field and "field `" in reason:
-        # "Object missing required field `name`" and "Object contains unknown field `x`" name it themselves.
-        field = reason.split("`")[1]
+    if "field `" in reason:
+        # "Object missing required field `name`" and "Object contains unknown field `x`" give only its parent's path.
+        field = ".".join(part for part in (field, reason.split("`")[1]) if part)
     return InvalidRequest(f"{field}: {reason}." if field else f"{reason}.", fields=((field, reason),))
 
 
