@@ -1,4 +1,4 @@
-"""Asks a service of the same process over ASGI, so that a test may have sixteen shards and a clock to turn."""
+"""Asks a service of the same process over ASGI: a test may have sixteen shards and a clock to turn."""
 
 from __future__ import annotations
 
@@ -54,9 +54,10 @@ class Person:
         if body:
             sent["content-length"] = str(len(body))
         scope = {
-            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "scheme": "http",
-            "method": method, "path": path, "raw_path": path.encode(), "root_path": "",
-            "query_string": urlencode(query or {}).encode(), "client": (self.address, 1), "server": ("127.0.0.1", 80),
+            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
+            "scheme": "http", "method": method, "path": path, "raw_path": path.encode(), "root_path": "",
+            "query_string": urlencode(query or {}).encode(), "client": (self.address, 1),
+            "server": ("127.0.0.1", 80),
             "headers": [(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
         }  # fmt: skip
         return await _exchange(self.service, scope, body)

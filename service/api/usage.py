@@ -73,12 +73,15 @@ class UsageApi:
     def operations(self) -> list[Operation]:
         """The routes of this dialect."""
         return [
-            Operation(method="GET", path="/api/admin/tokens/{id}/usage", handler=self.of_token, tag="managed",
-                      summary="Show how often a token was checked", query=Days, answers={200: TokenUsage, 404: None},
-                      security=BEARER),
-            Operation(method="GET", path="/api/admin/usage", handler=self.of_service, tag="managed", query=Hours,
-                      summary="Show how often all tokens were checked", answers={200: ServiceUsage}, security=BEARER,
-                      description="Checks of session and managed tokens; unknown secrets are in the metrics alone."),
+            Operation(
+                method="GET", path="/api/admin/tokens/{id}/usage", handler=self.of_token, tag="managed", query=Days,
+                summary="Show how often a token was checked", answers={200: TokenUsage, 404: None}, security=BEARER,
+            ),
+            Operation(
+                method="GET", path="/api/admin/usage", handler=self.of_service, tag="managed", query=Hours,
+                summary="Show how often all tokens were checked", answers={200: ServiceUsage}, security=BEARER,
+                description="Checks of session and managed tokens; unknown secrets are in the metrics alone.",
+            ),
         ]  # fmt: skip
 
     async def of_token(self, call: Call) -> Response:

@@ -47,7 +47,7 @@ class UsageStore:
         self._record = Script("record_usage")
 
     async def add(self, uses: list[Use], now: int) -> None:
-        """Add to the records; a token whose record is gone is left out. One round trip for a hundred tokens."""
+        """Add to the records, a hundred in a round trip; a token whose record is gone is left out."""
         for start in range(0, len(uses), _SLICE):
             await asyncio.gather(*[self._add(use, now) for use in uses[start : start + _SLICE]])
 
@@ -61,8 +61,8 @@ class UsageStore:
             shard.keys.usage_by_hour(use.token_id),
         )
         await self._record.run(
-            shard.link, keys, use.used_at, now // DAY, now // HOUR, use.allowed, use.denied, use.address, use.agent,
-            use.digest, DAYS_KEPT, HOURS_KEPT,
+            shard.link, keys, use.used_at, now // DAY, now // HOUR, use.allowed, use.denied, use.address,
+            use.agent, use.digest, DAYS_KEPT, HOURS_KEPT,
         )  # fmt: skip
 
     async def add_total(self, now: int, allowed: int, denied: int) -> None:

@@ -1,4 +1,4 @@
-"""Usage: counted in the process as integers, flushed to Redis every second. A crash loses at most that second."""
+"""Usage: counted in the process, flushed to Redis every second. A crash loses at most that second."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ class Usage:
     """Gathers uses of credentials and writes them in one go."""
 
     def __init__(
-        self, store: UsageStore, clock: Callable[[], float], *, idle_seconds: int, on_limited: Callable[[str], None]
-    ) -> None:
-        """`on_limited` is told at each flush of every token whose rate limit refused a request since the last one."""
+        self, store: UsageStore, clock: Callable[[], float], *, idle_seconds: int,
+        on_limited: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        """`on_limited` is told at each flush of every token whose rate limit refused a request since then."""
         self._store = store
         self._clock = clock
         self._idle_seconds = idle_seconds
@@ -30,7 +31,7 @@ class Usage:
     def allow(self, opened: Opened, now: float) -> None:
         """Count a use that was allowed."""
         opened.allowed += 1
-        opened.used_at = int(now)
+        opened.used_at = now
         self._used[id(opened)] = opened
 
     def deny(self, opened: Opened, outcome: Outcome) -> None:
@@ -41,7 +42,7 @@ class Usage:
             self._limited.add(opened.credential.token_id)
 
     async def flush(self) -> None:
-        """Write what was gathered. Raises StoreUnavailable or StoreFull; what could not be written is dropped."""
+        """Write what was gathered; what Redis does not take is dropped. Raises StoreUnavailable or StoreFull."""
         if not self._used:
             return
         used, self._used = list(self._used.values()), {}
@@ -61,10 +62,11 @@ class Usage:
 def _take(opened: Opened) -> Use:
     """Empty what a credential gathered."""
     use = Use(
-        opened.credential.token_id, opened.used_at, opened.allowed, opened.denied, _address(opened.address),
+        opened.credential.token_id, int(opened.used_at), opened.allowed, opened.denied, _address(opened.address),
         _agent(opened.agent), encode_digest(opened.digest).decode(),
     )  # fmt: skip
-    opened.allowed = opened.denied = opened.used_at = 0
+    opened.allowed = opened.denied = 0
+    opened.used_at = 0.0
     return use
 
 
@@ -76,6 +78,6 @@ def _address(text: str) -> str:
         return ""
 
 
-def _agent(text: str) -> str:
+def _agent(header: bytes) -> str:
     """The user agent as a client names itself, cut to a length and without control characters."""
-    return "".join(sign for sign in text[:_AGENT_LENGTH] if sign.isprintable())
+    return "".join(sign for sign in header[:_AGENT_LENGTH].decode("latin-1") if sign.isprintable())

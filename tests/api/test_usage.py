@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from service.app import Service
@@ -19,12 +22,13 @@ async def test_usage_has_exactly_the_members_of_the_contract_and_the_hours(servi
     assert {name: before[name] for name in ("lastUsedAt", "lastAddress", "lastUserAgent")} == dict.fromkeys(
         ("lastUsedAt", "lastAddress", "lastUserAgent")
     )
-    answer = await Person(service, token["token"]).ask("GET", "/validate", headers={"user-agent": "gateway/1"})
+    gateway = Person(service, token["token"])
+    answer = await gateway.ask("GET", "/validate", headers={"user-agent": "gateway/1"})
     assert answer.status == 200
     await service.flush_usage()
     usage = (await admin.get(path, days=7)).json()
     assert list(usage) == ["days", "lastUsedAt", "lastAddress", "lastUserAgent", "hours"]
-    assert len(usage["days"]) == 7 and len(usage["hours"]) == 48
+    assert (len(usage["days"]), len(usage["hours"])) == (7, 48)
     assert usage["days"][-1] == {"date": usage["lastUsedAt"][:10], "allowed": 1, "denied": 0}
     assert usage["hours"][-1]["allowed"] == 1
     assert (usage["lastAddress"], usage["lastUserAgent"]) == ("192.0.2.7", "gateway/1")
@@ -32,7 +36,9 @@ async def test_usage_has_exactly_the_members_of_the_contract_and_the_hours(servi
     assert [shown["usage14d"] for shown in listed] == [[0] * 13 + [1]]
 
 
-async def test_a_forwarded_address_is_believed_from_a_trusted_proxy_alone(make_service) -> None:  # type: ignore[no-untyped-def]
+async def test_a_forwarded_address_is_believed_from_a_trusted_proxy_alone(
+    make_service: Callable[..., Any],
+) -> None:
     service = await make_service(trusted_proxies="10.0.0.0/8")
     admin = await sign_in(service)
     token = await admin.create("gate")

@@ -31,14 +31,14 @@ async def use(service: Service, secret: bytes, times: int, **how: Any) -> None:
 
 async def test_allowed_and_denied_checks_are_counted_by_day_and_hour(service: Service) -> None:
     token, secret = await make(service, scopes=("a",))
-    await use(service, secret, 3, address="198.51.100.9", agent="curl/8")
+    await use(service, secret, 3, address="198.51.100.9", agent=b"curl/8")
     await use(service, secret, 2, required=("b",))
     await service.flush_usage()
     days, hours = await service.usage_series.of_token(token.token_id, 30)
     assert (len(days), len(hours)) == (30, 48)
     assert [count[1:] for count in (days[-1], hours[-1])] == [(3, 2), (3, 2)]
     assert not any(count.allowed or count.denied for count in days[:-1] + hours[:-1])
-    assert days[-1].starts_at % DAY == 0 and hours[-1].starts_at % 3600 == 0
+    assert (days[-1].starts_at % DAY, hours[-1].starts_at % 3600) == (0, 0)
     assert await service.usage_series.last_days([token.token_id, "00" * 8], 14) == [[0] * 13 + [5], [0] * 14]
 
 
@@ -54,7 +54,7 @@ async def test_flushes_of_two_processes_add_up(make_service: Callable[..., Any])
 
 async def test_the_last_use_is_told_with_its_address_and_agent(service: Service) -> None:
     token, secret = await make(service)
-    await use(service, secret, 1, address="2001:db8::7", agent="a\x00b\x1b[31m" + "x" * 300)
+    await use(service, secret, 1, address="2001:db8::7", agent=b"a\x00b\x1b[31m" + b"x" * 300)
     await service.flush_usage()
     record = await service.managed.get(token.token_id)
     assert abs(record.last_used_at - service.clock()) < 5
@@ -65,7 +65,7 @@ async def test_the_last_use_is_told_with_its_address_and_agent(service: Service)
 
 async def test_what_is_no_address_is_not_kept(service: Service) -> None:
     token, secret = await make(service)
-    await use(service, secret, 1, address="192.0.2.1", agent="first")
+    await use(service, secret, 1, address="192.0.2.1", agent=b"first")
     await service.flush_usage()
     await use(service, secret, 1, address="<script>alert(1)</script>")
     await service.flush_usage()
