@@ -83,7 +83,7 @@ def _config(application: str, settings: Settings) -> Config:
         application,
         factory=True,
         workers=settings.workers,
-        http="httptools",
+        http="service.edge.protocol:EdgeProtocol",
         ws="none",
         lifespan="on",
         interface="asgi3",

@@ -1,0 +1,233 @@
+"""`serve` as a process: first and second start, several workers, every way to end."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from service import embedded
+from tests.cli.running import COMMAND, DEADLINE, Running, own_environment, running, wait_for
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder whose path is short enough for a socket."""
+    folder = Path(tempfile.mkdtemp(prefix="tk"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def call(service: Running, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    """A command against this service, piped."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        input=stdin,
+        env=own_environment(service.folder, TOKENS_URL=service.url, **more),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+def refuse_start(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """A start that must fail; what it said."""
+    ended = subprocess.run(
+        [*COMMAND, "serve", *arguments],
+        env=own_environment(folder, **more),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert ended.returncode == 1, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "listens on" not in ended.stdout
+    return ended
+
+
+def redis_ended(folder: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(folder / "data" / "redis.sock")) != 0
+
+
+def test_a_first_start_needs_nothing_and_a_second_finds_everything_again(folder: Path) -> None:
+    with running(folder) as service:
+        password = re.search(r"password +(\S+)", service.said)
+        assert password is not None
+        assert call(service, "healthcheck").returncode == 0
+        assert call(service, "login", "admin", stdin=f"{password[1]}\n").returncode == 0
+        secret = call(service, "create", "api", "-q").stdout
+        assert service.end() == 0
+    assert redis_ended(folder)
+    with running(folder) as service:
+        assert service.said.count("\n") == 1
+        assert call(service, "verify", stdin=secret).returncode == 0
+
+
+def test_a_session_of_commands(folder: Path) -> None:
+    with running(folder, TOKENS_ADMIN_PASSWORD="correct horse") as service:
+        assert "correct horse" not in service.said
+
+        def run(*arguments: str, stdin: str = "", code: int = 0) -> str:
+            ended = call(service, *arguments, stdin=stdin)
+            assert ended.returncode == code, (arguments, ended.stdout, ended.stderr)
+            return ended.stdout
+
+        run("stats", code=4)
+        run("login", "admin", stdin="wrong\n", code=1)
+        run("login", "admin", stdin="correct horse\n")
+        created = ("--expires", "90d", "--scope", "orders:read", "--rate", "1000/h:50", "--meta", "team=pay")
+        secret = run("create", "api", *created, "-q")
+        run("create", "api", code=1)
+        assert "scopes\torders:read" in run("verify", "--scope", "orders:read", stdin=secret)
+        run("verify", "--scope", "orders:write", stdin=secret, code=3)
+        run("deactivate", "api")
+        run("verify", stdin=secret, code=3)
+        run("activate", "api")
+        run("verify", stdin=secret)
+        changed = run("update", "api", "--name", "orders-api", "--clear", "rate", "--expires", "2027-01-31")
+        assert "expires\t2027-01-31T00:00:00Z" in changed
+        assert "rate limit" not in changed
+        assert "\torders-api\t" in run("list", "--query", "orders", "--scope", "orders:read")
+        assert "metadata\tteam=pay" in run("show", "orders-api")
+        rotated = run("rotate", "orders-api", "--overlap", "1h", "-q")
+        assert rotated != secret
+        run("verify", stdin=secret)
+        run("rotate", "orders-api", "--overlap", "0", "--yes", "-q")
+        run("verify", stdin=secret, code=3)
+        assert len(run("usage", "orders-api", "--days", "7").splitlines()) == 7
+        run("revoke", "orders-api", code=2)
+        run("revoke", "orders-api", "--yes")
+        run("activate", "orders-api", code=1)
+        assert "revoked\t1\n" in run("stats")
+        assert "token.revoked" in run("audit", "--action", "token.revoked")
+        run("logout")
+        run("list", code=4)
+    assert "correct horse" not in service.log.read_text()
+    assert "rtk_" not in service.log.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_signal_ends_everything_in_order(folder: Path, number: signal.Signals, workers: str) -> None:
+    with running(folder, "--workers", workers) as service:
+        assert service.end(number) == 0
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", service.port)) != 0
+    assert redis_ended(folder)
+    assert "ready to exit" in (folder / "data" / "redis.log").read_text()
+    assert list(folder.glob("token-service-metrics-*")) == []
+    assert "Traceback" not in service.log.read_text()
+
+
+def test_workers_count_together_and_share_the_accounts(folder: Path) -> None:
+    with running(folder, "--workers", "2", TOKENS_ADMIN_PASSWORD="correct horse") as service:
+        assert call(service, "login", "admin", stdin="correct horse\n").returncode == 0
+        for _ in range(8):
+            assert call(service, "stats").returncode == 0
+        with urllib.request.urlopen(f"{service.url}/metrics", timeout=5) as answer:
+            metrics = answer.read().decode()
+    found = re.search(
+        r'tokens_http_requests_total\{method="GET",route="/api/admin/tokens/stats",status="200"\} (\d+)',
+        metrics,
+    )
+    assert found is not None, metrics
+    assert found[1] == "8"
+
+
+def test_workers_end_with_a_parent_that_was_killed(folder: Path) -> None:
+    with running(folder, "--workers", "2") as service:
+        assert service.end(signal.SIGKILL) == -signal.SIGKILL
+
+        def gone() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", service.port)) != 0
+
+        wait_for(gone, "the workers to end")
+        wait_for(lambda: redis_ended(folder), "Redis to end")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_disabled_account_is_out_after_a_reload(folder: Path, workers: str) -> None:
+    with running(folder, "--workers", workers, TOKENS_ADMIN_PASSWORD="correct horse") as service:
+        assert call(service, "login", "admin", stdin="correct horse\n").returncode == 0
+        assert call(service, "accounts", "disable", "admin").returncode == 0
+        assert call(service, "stats").returncode == 0
+        service.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: call(service, "stats").returncode == 4, "the session to end")
+        assert service.process.poll() is None
+
+
+def test_a_redis_that_deletes_tokens_is_refused(folder: Path) -> None:
+    server = embedded.start(folder / "other", say=lambda _: None)
+    try:
+        with redis.Redis.from_url(server.url) as client:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+        outside = {"TOKENS_REDIS_URL": server.url, "TOKENS_SECRET_KEY": "x" * 32}
+        for workers in ("1", "2"):
+            ended = refuse_start(folder, "--workers", workers, **outside)
+            assert "allkeys-lru deletes tokens" in ended.stderr
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TOKENS_TRUSTED_PROXIES", "everyone"), ("TOKENS_ACCOUNTS_FILE", "/nowhere/accounts.toml")],
+)
+def test_what_cannot_be_used_is_told_and_leaves_nothing_running(
+    folder: Path, workers: str, name: str, value: str
+) -> None:
+    assert name in refuse_start(folder, "--workers", workers, **{name: value}).stderr
+    assert redis_ended(folder)
+
+
+def test_a_second_service_on_the_same_data_shares_it(folder: Path) -> None:
+    with running(folder, TOKENS_ADMIN_PASSWORD="correct horse") as first:
+        call(first, "login", "admin", stdin="correct horse\n")
+        secret = call(first, "create", "api", "-q").stdout
+        with running(folder) as second:
+            assert call(second, "verify", stdin=secret).returncode == 0
+        assert call(first, "verify", stdin=secret).returncode == 0
+
+
+def test_a_password_is_asked_twice_and_not_echoed(folder: Path) -> None:
+    terminal, own = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "accounts", "add", "ada"],
+        env=own_environment(folder),
+        stdin=own,
+        stdout=own,
+        stderr=own,
+        start_new_session=True,
+    ) as command:
+        os.close(own)
+        said = b""
+        answers = iter([b"correct horse\n", b"correct horse\n"])
+        while b"Added ada" not in said:
+            assert select.select([terminal], [], [], DEADLINE)[0], said
+            said += os.read(terminal, 4096)
+            if said.endswith(b": "):
+                os.write(terminal, next(answers))
+    os.close(terminal)
+    assert command.returncode == 0
+    assert said.count(b"Password: ") == 1
+    assert b"correct horse" not in said
+    assert "[accounts.ada]" in (folder / "data" / "accounts.toml").read_text()
