@@ -136,7 +136,7 @@ class Listing:
         parts = await asyncio.gather(*[_scan_names(shard, pattern) for shard in self._shards])
         members = [member for part in parts for member in part]
         if query.sort == "name":
-            rows = [Row(name, token_id) for name, token_id, _ in members]
+            rows = [Row(place, token_id) for place, token_id, _ in members]
         elif query.sort == "created_at":
             rows = [Row(created, token_id) for _, token_id, created in members]
         else:
@@ -148,11 +148,9 @@ class Listing:
     async def _by_field(self, query: Query) -> AsyncIterator[list[Row]]:
         rows: list[Row] = []
         for shard in self._shards:
-            for key, _ in _sources(shard, query):
-                start = 0
-                while ids := await shard.link.execute("ZRANGE", key, start, start + _CHUNK - 1, retry=True):
-                    rows += await self._field_rows(query, [token_id.decode() for token_id in ids])
-                    start += _CHUNK
+            for key, revoked in _sources(shard, query):
+                async for ids in _slices(shard, key, revoked=revoked):
+                    rows += await self._field_rows(query, ids)
         rows = _in_order(rows, query, query.after)
         for start in range(0, len(rows), 200):
             yield rows[start : start + 200]
@@ -196,28 +194,49 @@ def _sources(shard: Shard, query: Query) -> list[tuple[bytes, bool]]:
 async def _creation_slice(
     shard: Shard, key: bytes, *, revoked: bool, after: tuple[str, str] | None, need: int, descending: bool
 ) -> list[Row]:
-    mark = after[0] if after else ""
-    backwards = descending != revoked
+    command = "ZREVRANGEBYSCORE" if descending != revoked else "ZRANGEBYSCORE"
+    near, far = ("+inf", "(0") if descending else ("(0", "+inf")
     if revoked:
-        near, far = (f"-{mark}" if mark else ("-inf" if descending else "(0")), ("(0" if descending else "-inf")
-    else:
-        near, far = (mark or ("+inf" if descending else "(0")), ("(0" if descending else "+inf")
-    command = "ZREVRANGEBYSCORE" if backwards else "ZRANGEBYSCORE"
-    # Two more than needed: the row of the cursor itself, and one that shares its microsecond.
-    reply = await shard.link.execute(command, key, near, far, "WITHSCORES", "LIMIT", 0, need + 2, retry=True)
-    return [Row(f"{abs(int(float(score)))}", token_id.decode()) for token_id, score in zip(reply[::2], reply[1::2])]
+        near, far = ("-inf", "(0") if descending else ("(0", "-inf")
+    ask = shard.link.execute
+    reply: list[bytes] = []
+    if after is not None:
+        mark = f"-{after[0]}" if revoked else after[0]
+        near = f"({mark}"
+        # All that share the microsecond of the cursor's row: some lie before it, some behind.
+        reply = await ask("ZRANGEBYSCORE", key, mark, mark, "WITHSCORES", retry=True)
+    reply += await ask(command, key, near, far, "WITHSCORES", "LIMIT", 0, need, retry=True)
+    pairs = zip(reply[::2], reply[1::2], strict=True)
+    return [Row(f"{abs(int(float(score)))}", token_id.decode()) for token_id, score in pairs]
+
+
+async def _slices(shard: Shard, key: bytes, *, revoked: bool) -> AsyncIterator[list[str]]:
+    """All ids, slice by slice, some of them twice.
+
+    By score, for ranks shift when others come and go between two slices.
+    """
+    near, far = ("-inf", "(0") if revoked else ("(0", "+inf")
+    size = _CHUNK
+    while True:
+        reply = await shard.link.execute("ZRANGEBYSCORE", key, near, far, "WITHSCORES", "LIMIT", 0, size, retry=True)
+        yield [token_id.decode() for token_id in reply[::2]]
+        if len(reply) < 2 * size:
+            return
+        last = reply[-1].decode()
+        if last == near:
+            size *= 2  # as many share one microsecond as a slice holds
+        near = last
 
 
 async def _name_slice(shard: Shard, after: tuple[str, str] | None, need: int, descending: bool) -> list[Row]:
-    # A name is followed by NUL, so `name NUL` is before every member of that name and `name 0x01` behind them.
-    start = after[0].encode() if after else b""
+    # The place of a row is followed by NUL in its member: `place NUL` is before it and `place 0x01` behind.
+    place = after[0].encode() if after else b""
     if descending:
-        edge = b"(" + start + b"\x01" if after else b"+"
-        reply = await shard.link.execute("ZREVRANGEBYLEX", shard.keys.names, edge, b"-", "LIMIT", 0, need + 2, retry=True)
+        command, near, far = "ZREVRANGEBYLEX", b"(" + place + b"\x00" if after else b"+", b"-"
     else:
-        edge = b"[" + start + b"\x00" if after else b"-"
-        reply = await shard.link.execute("ZRANGEBYLEX", shard.keys.names, edge, b"+", "LIMIT", 0, need + 2, retry=True)
-    return [Row(name, token_id) for name, token_id, _ in map(_split, reply)]
+        command, near, far = "ZRANGEBYLEX", b"(" + place + b"\x01" if after else b"-", b"+"
+    reply = await shard.link.execute(command, shard.keys.names, near, far, "LIMIT", 0, need, retry=True)
+    return [Row(name_place, token_id) for name_place, token_id, _ in map(_split, reply)]
 
 
 async def _scan_names(shard: Shard, pattern: bytes) -> list[tuple[str, str, str]]:
@@ -232,15 +251,19 @@ async def _scan_names(shard: Shard, pattern: bytes) -> list[tuple[str, str, str]
 
 
 def _split(member: bytes) -> tuple[str, str, str]:
+    """Place in the order of names, id and creation. Several revoked tokens may have had one name."""
     name, token_id, _, created = member.decode().split("\x00")
-    return name, token_id.removeprefix("~"), created
+    return f"{name}\x00{token_id}", token_id.removeprefix("~"), created
 
 
 def _glob(text: str) -> bytes:
-    """A glob that finds the text in any case; what a glob would read as its own signs is escaped."""
+    """A glob that finds the text in any case; what a glob would read as its own signs is escaped.
+
+    A glob knows bytes, so any sign beyond ASCII is left open; whoever reads the record compares the whole text.
+    """
     signs = [
-        f"[{sign.lower()}{sign.upper()}]" if sign.isalpha() and sign.isascii() else
-        (sign if sign.isalnum() or not sign.isascii() else f"\\{sign}")
+        "*" if not sign.isascii() else f"[{sign.lower()}{sign.upper()}]" if sign.isalpha() else
+        (sign if sign.isdigit() else f"\\{sign}")
         for sign in text
     ]  # fmt: skip
     return f"*{''.join(signs)}*".encode()
