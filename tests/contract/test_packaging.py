@@ -122,7 +122,8 @@ def test_the_wheel_holds_the_whole_service_and_nothing_else(tmp_path: Path) -> N
     sources = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "service").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file()
+        and not any(part.startswith((".", "__pycache__")) for part in path.relative_to(ROOT).parts)
     }
     assert files == sources
     assert {Path(name).suffix for name in files} >= {".py", ".lua", ".html", ".js", ".css", ".svg"}
