@@ -108,6 +108,9 @@ def respond(error: ServiceError, request_id: str) -> Response:
     fields: tuple[tuple[str, str], ...] = ()
     if isinstance(error, InvalidRequest):
         fields = error.fields
+        if status == 413:
+            # The rest of the body is still under way: it is not read, so nothing can follow it.
+            headers.append((b"connection", b"close"))
     elif isinstance(error, Unauthorized):
         headers.append((b"www-authenticate", challenge("invalid_token" if error.presented else "")))
     elif isinstance(error, Forbidden) and error.scope:

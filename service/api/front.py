@@ -44,8 +44,12 @@ class RequestIds:
         """The id a client gave, if it is 1 to 64 of A-Za-z0-9._-, else a new one."""
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given.decode()
+        return self.new()
+
+    def new(self) -> str:
+        """A new id."""
         self._number += 1
-        return f"{self._start}-{self._number:x}"
+        return f"{self._start}-{self._number:08x}"
 
 
 class _Path:
@@ -90,7 +94,7 @@ class Front:
         started = time.perf_counter()
         headers = dict(reversed(scope["headers"]))
         request_id = self.request_ids.of(headers.get(b"x-request-id"))
-        address = client_address(scope, headers.get(b"x-forwarded-for"), self._trusted)
+        address = client_address(scope, self._forwarded(scope), self._trusted)
         call = Call(scope, receive, request_id, address)
         template, response = await self._answer(call)
         response.raw_headers.append((b"x-request-id", request_id.encode()))
@@ -100,6 +104,12 @@ class Front:
             self._metrics.requested(template, call.method, response.status_code, seconds)
             if self._access_log and not (template in _UNLOGGED and response.status_code < 400):
                 self._log(call, template, response.status_code, seconds)
+
+    def _forwarded(self, scope: Scope) -> bytes:
+        """All X-Forwarded-For lines as one: a proxy may add a line of its own behind one that its client made up."""
+        if not self._trusted:
+            return b""
+        return b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The lifespan protocol; a refusal to start is told in its own words, not as a traceback."""

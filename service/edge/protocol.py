@@ -50,8 +50,9 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.idle_since = self.sweep.now
+        # First the sweep, whose clock may have stood still since the last connection went.
         self.sweep.watch(self.server_state.connections)
+        self.idle_since = self.sweep.now
 
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
@@ -113,8 +114,8 @@ class EdgeProtocol(HttpToolsProtocol):
         previous: RequestResponseCycle | StraightCycle | None = self.cycle
         waits = previous is not None and not previous.response_complete
         cycle: Any = StraightCycle(self, self._straight) if waits else self._own_cycle
-        cycle.take(self.headers, named, plan, head_only=self.parser.get_method() == b"HEAD")
-        cycle.keep_alive = not self._draining
+        head_only = self.parser.get_method() == b"HEAD"
+        cycle.take(self.headers, named, plan, head_only=head_only, keep_alive=not self._draining)
         self.cycle = cycle
         if waits:
             self.flow.pause_reading()
@@ -173,7 +174,8 @@ class EdgeProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:

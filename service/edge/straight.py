@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from service.edge.protocol import EdgeProtocol
 
 Plan = tuple[bool, bytes]
-_SESSIONS_AND_MANAGED: Plan = (False, b"")
+# Session and managed tokens, and no query of ours.
+_PLAIN: Plan = (False, b"")
 _OTHER_CREDENTIALS = frozenset((b"x-api-key", b"x-token"))
 
 
@@ -69,12 +70,12 @@ class Straight:
 def plan_of(url: bytes) -> Plan | None:
     """For a target of ours whether it spends a one-time token, and the query that may ask for scopes; else None."""
     if url == b"/validate":
-        return _SESSIONS_AND_MANAGED
+        return _PLAIN
     path, _, query = url.partition(b"?")
     if path == b"/validate":
         return False, query
     if path.startswith(b"/validate/envoy/"):
-        return _SESSIONS_AND_MANAGED
+        return _PLAIN
     if path == b"/validate/one-time" or path.startswith(b"/validate/one-time/envoy/"):
         return True, b""
     return None
@@ -97,7 +98,7 @@ class StraightCycle:
         self._straight = straight
         self._named: dict[bytes, bytes] = {}
         self._headers: Headers = []
-        self._plan = _SESSIONS_AND_MANAGED
+        self._plan = _PLAIN
         self._head_only = False
         self._kind: Kind | None = None
         self._secret = self._digest = b""
@@ -106,8 +107,11 @@ class StraightCycle:
         self.response_complete = True
         self.message_event = protocol.sweep.event
 
-    def take(self, headers: Headers, named: dict[bytes, bytes], plan: Plan, *, head_only: bool) -> None:
+    def take(
+        self, headers: Headers, named: dict[bytes, bytes], plan: Plan, *, head_only: bool, keep_alive: bool
+    ) -> None:
         """The next request; `named` holds its headers by name, of which none occurs twice."""
+        self.keep_alive = keep_alive
         self._headers = headers
         self._named = named
         self._plan = plan
@@ -137,7 +141,7 @@ class StraightCycle:
             self._finish(MALFORMED)
         else:
             self._digest = digest = authority.digest(kind, secret)
-            if authority.is_limited(digest):
+            if digest in authority.limited:
                 self._protocol.run_task(self._ask())
             else:
                 straight.store.look_up_soon(digest, self._answered)
@@ -165,10 +169,11 @@ class StraightCycle:
             # The lookup that counts is another one.
             self._protocol.run_task(self._ask())
         else:
-            now = authority.clock()
+            named, now = self._named, authority.clock()
+            asks = self._plan is not _PLAIN or b"x-required-scope" in named
             address = self._address()
-            verdict = authority.judge(opened, self._required(), address, now)
-            authority.count(opened, verdict, now, address, self._named.get(b"user-agent", b""))
+            verdict = authority.judge(opened, self._required() if asks else (), address, now)
+            authority.count(opened, verdict, now, address, named.get(b"user-agent", b""))
             self._finish(verdict, opened)
 
     def _address(self) -> str:
@@ -204,17 +209,17 @@ class StraightCycle:
         straight.metrics.validated(self._kind, verdict.outcome)
         if self._secret:
             straight.observe(perf_counter() - self._started)
-        request_id = straight.request_ids.of(self._named.get(b"x-request-id"))
+        given = self._named.get(b"x-request-id")
+        request_id = straight.request_ids.new() if given is None else straight.request_ids.of(given)
+        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
         default_headers = protocol.server_state.default_headers
         if opened is not None and verdict is opened.active:
-            if opened.answer is None:
-                opened.answer = lines_of(allowed_headers(opened.credential))
-            parts = [straight.allowed(default_headers), opened.answer]
-            body = b""
-        else:
-            status, headers, body = answer(verdict, request_id)
-            parts = [STATUS_LINE[status], lines_of(default_headers), lines_of(headers)]
-        parts += (b"x-request-id: ", request_id.encode(), b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n")
-        if not self._head_only:
-            parts.append(body)
-        protocol.answer_straight(self, b"".join(parts))
+            lines = opened.answer
+            if lines is None:
+                lines = opened.answer = lines_of(allowed_headers(opened.credential)) + b"x-request-id: "
+            protocol.answer_straight(self, b"".join((straight.allowed(default_headers), lines, request_id.encode(), end)))
+            return
+        status, headers, body = answer(verdict, request_id)
+        headers.append((b"x-request-id", request_id.encode()))
+        lines = STATUS_LINE[status] + lines_of(default_headers + headers)[:-2] + end
+        protocol.answer_straight(self, lines if self._head_only else lines + body)

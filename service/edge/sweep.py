@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Set
+import time
+from collections.abc import Callable, Iterable, Set
 from typing import TYPE_CHECKING, Any
 
 from service.edge.guard import Refusal
@@ -20,8 +21,9 @@ _DRAIN_IDLE_SECONDS = 1.0
 class Sweep:
     """Closes what is idle for too long and refuses what comes too slowly. `now` is a clock as coarse as its tick."""
 
-    def __init__(self, keep_alive_seconds: float) -> None:
-        self.now = 0.0
+    def __init__(self, keep_alive_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.now = clock()
         # Stands where uvicorn's cycles have an event of their own; nobody waits for it.
         self.event = asyncio.Event()
         self._keep_alive = keep_alive_seconds
@@ -40,9 +42,8 @@ class Sweep:
         self._draining = True
 
     def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.now = loop.time()
-        self._timer = loop.call_later(_TICK, self._tick) if self._connections else None
+        self.now = self._clock()
+        self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick) if self._connections else None
         self._look(tuple(self._connections))
 
     def _look(self, connections: Iterable[EdgeProtocol]) -> None:

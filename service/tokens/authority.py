@@ -40,18 +40,17 @@ class Authority:
         self.clock = clock
         self._store = store
         self._keyrings = keyrings
+        # A secret may be stored under a second digest.
+        self.has_previous_key = len(keyrings) > 1
+        self.digest = keyrings[0].digest
         self._accounts = accounts
         self._on_tampered = on_tampered
         self._on_paused = on_paused
         # Does this namespace hold secrets of other systems, whose form `parse` does not know?
         self.accepts_foreign = False
-        self._limited: dict[bytes, Opened] = {}
+        # Records on which a limit was seen: their lookup must be the one that counts.
+        self.limited: dict[bytes, Opened] = {}
         self.open = lru_cache(_REMEMBERED)(self._open)
-
-    @property
-    def has_previous_key(self) -> bool:
-        """May a secret be stored under a second digest?"""
-        return len(self._keyrings) > 1
 
     def seal(self, digest: bytes, credential: Credential) -> bytes:
         """The bytes under which a credential is stored."""
@@ -63,10 +62,6 @@ class Authority:
                 return Opened(digest, _decode(body))
         self._on_tampered()
         return None
-
-    def digest(self, kind: Kind, secret: bytes) -> bytes:
-        """The digest of a secret under the present key."""
-        return self._keyrings[0].digest(kind, secret)
 
     def digests(self, kind: Kind, secret: bytes) -> list[bytes]:
         """The digests a secret may be stored under: by the present key, then by the previous one."""
@@ -85,10 +80,6 @@ class Authority:
             return Verdict(Outcome.INSUFFICIENT_SCOPE, credential, missing)
         return opened.active if opened.admits(address) else NETWORK_DENIED
 
-    def is_limited(self, digest: bytes) -> bool:
-        """Was a limit seen on this record? Then the lookup must be the one that counts."""
-        return digest in self._limited
-
     async def verify(
         self, secret: bytes, kinds: Iterable[Kind], *, required: tuple[str, ...] = (), address: str = "",
         agent: bytes = b"",
@@ -103,8 +94,8 @@ class Authority:
             return MALFORMED
         now = self.clock()
         for digest in self.digests(kind, secret):
-            if digest in self._limited:
-                verdict, opened = await self._verify_limited(digest, self._limited[digest], required, address, now)
+            if digest in self.limited:
+                verdict, opened = await self._verify_limited(digest, self.limited[digest], required, address, now)
             else:
                 opened = await self._look_up(digest)
                 verdict = self.judge(opened, required, address, now)
@@ -173,7 +164,7 @@ class Authority:
                 digest, credential.token_id, limit=_limit(credential), spend=credential.max_uses > 0, now=now
             )
             if charge.sealed is None:
-                self._limited.pop(digest, None)
+                self.limited.pop(digest, None)
                 return UNKNOWN, None
             opened = self.open(digest, charge.sealed)
             if opened is None or _terms(opened.credential) == _terms(credential):
@@ -200,11 +191,11 @@ class Authority:
 
     def _remember(self, digest: bytes, opened: Opened) -> None:
         if not opened.limited:
-            self._limited.pop(digest, None)
+            self.limited.pop(digest, None)
             return
-        if digest not in self._limited and len(self._limited) >= _REMEMBERED:
-            self._limited.pop(next(iter(self._limited)))
-        self._limited[digest] = opened
+        if digest not in self.limited and len(self.limited) >= _REMEMBERED:
+            self.limited.pop(next(iter(self.limited)))
+        self.limited[digest] = opened
 
     async def _peek(self, verdict: Verdict, opened: Opened, now: float) -> Verdict:
         if not verdict.active:

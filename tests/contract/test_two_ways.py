@@ -1,0 +1,228 @@
+"""/validate has two ways, the straight path and the ordinary route: the same bytes come out of both."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
+
+import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.app import Service
+from service.edge.protocol import EdgeProtocol
+from service.edge.sweep import Sweep
+from service.model import Origin, RateLimit
+from service.tokens.managed import NewToken
+from service.tokens.secret import with_checksum
+from tests.listening import listening
+
+pytestmark = pytest.mark.anyio
+ORIGIN = Origin("admin", "192.0.2.1", "api", "r")
+# What differs between any two answers: the second they were given in, and the ids made for them.
+VARYING = re.compile(rb'(date: [^\r]+|x-request-id: [0-9a-f]+-[0-9a-f]+|"request_id":"[0-9a-f]+-[0-9a-f]+")')
+
+
+class Ways(NamedTuple):
+    """The two ports, and the secrets that both know."""
+
+    straight: int
+    ordinary: int
+    secrets: dict[str, str]
+    service: Service
+
+
+@pytest.fixture
+async def ways(make_service: Callable[..., Any]) -> AsyncIterator[Ways]:
+    service: Service = await make_service(one_time_issue="open")
+    expires = int(service.clock()) + 86400
+
+    async def create(name: str, **more: Any) -> str:
+        return (await service.managed.create(NewToken(name, expires, **more), ORIGIN)).secret
+
+    secrets = {
+        "plain": await create("plain"),
+        "scoped": await create("scöped name", scopes=("orders:read", "users:*"), subject="team-7"),
+        "networked": await create("networked", networks=("10.0.0.0/8",)),
+        "unknown": with_checksum("ab" * 28),
+        "mistyped": with_checksum("ab" * 28)[:-1] + "x",
+        "capitals": with_checksum("ab" * 28).upper(),
+        "session": (await service.sessions.sign_in("admin", "correct horse", ORIGIN)).secret,
+        "other session": "A" * 64,
+        "one-time": (await service.one_time.issue(address="192.0.2.1", anonymous=True)).secret,
+        "empty": "",
+        "junk": "tok en",
+    }
+    revoked = await service.managed.create(NewToken("revoked", expires), ORIGIN)
+    await service.managed.revoke(revoked.token.token_id, ORIGIN)
+    secrets["revoked"] = revoked.secret
+    state = {"straight": service.straight, "sweep": Sweep(130)}
+    async with (
+        listening(service, EdgeProtocol, state) as straight,
+        listening(service, HttpToolsProtocol, {}) as ordinary,
+    ):
+        yield Ways(straight, ordinary, secrets, service)
+
+
+def request(line: str, *fields: str) -> bytes:
+    return "\r\n".join([line, "Host: gateway.test", *fields, "", ""]).encode("latin-1")
+
+
+def recorded(secrets: dict[str, str]) -> list[bytes]:
+    """Some hundred requests: every secret in every place, every method, scopes, odd targets and odd fields."""
+    requests = []
+    for (name, secret), method in itertools.product(secrets.items(), ("GET", "HEAD", "POST")):
+        if name == "one-time":
+            continue  # spent by the first way that sees it on the other path; on this one it is refused below
+        for field in ("Authorization: Bearer ", "authorization: bearer ", "X-API-Key: ", "X-Token: "):
+            requests.append(request(f"{method} /validate HTTP/1.1", field + secret))
+    for secret in secrets.values():
+        bearer = f"Authorization: Bearer {secret}"
+        requests += [
+            request("GET /validate?required_scope=orders:read HTTP/1.1", bearer),
+            request("GET /validate?required_scope=orders:read&required_scope=users:write HTTP/1.1", bearer),
+            request("GET /validate?required_scope=admin%3Aall&x=%zz HTTP/1.1", bearer),
+            request("GET /validate?required_scope= HTTP/1.1", bearer),
+            request("GET /validate HTTP/1.1", bearer, "X-Required-Scope: users:write, orders:read"),
+            request("GET /validate HTTP/1.1", bearer, 'X-Required-Scope: a"b\\c'),
+            request("GET /validate/envoy/any/path?required_scope=nothing HTTP/1.1", bearer),
+            request("PROPFIND /validate HTTP/1.1", bearer, "X-Request-Id: gateway.7-a_b"),
+            request("GET /validate HTTP/1.1", bearer, "X-Request-Id: not accepted"),
+            request("GET /validate HTTP/1.1", bearer, f"X-API-Key: {secret}"),
+            request("GET /validate HTTP/1.1", bearer, "X-Token: another"),
+            request("GET /validate HTTP/1.1", f"Authorization: Basic {secret}"),
+            request("GET /validate HTTP/1.1", f"Authorization: Bearer\t{secret}"),
+            request("GET /validate HTTP/1.1", f"Authorization:   Bearer   {secret}  "),
+            request("GET /validate HTTP/1.1", bearer, "X-Forwarded-For: 10.1.2.3"),
+            request("GET /validate HTTP/1.1", bearer, "Accept: a", "Accept: b"),
+            request("GET /validate HTTP/1.0", bearer),
+            request("GET /validate HTTP/1.1", bearer, "Connection: close"),
+            request("GET /validate HTTP/1.1", bearer, "Connection: keep-alive"),
+            request("GET http://gateway.test/validate HTTP/1.1", bearer),
+            request("GET /%76alidate HTTP/1.1", bearer),
+            request("GET /validate/ HTTP/1.1", bearer),
+            request("GET /validate/one-timer HTTP/1.1", bearer),
+            request("POST /validate HTTP/1.1", bearer, "Content-Length: 3") + b"abc",
+            request("POST /validate HTTP/1.1", bearer, "Content-Length: 0"),
+            request("GET /validate HTTP/1.1", bearer, "Expect: 100-continue"),
+            request("GET /validate HTTP/1.1", bearer, "Upgrade: h2c", "Connection: Upgrade"),
+        ]
+    spent = "0" * 32
+    requests += [
+        request("GET /validate/one-time HTTP/1.1", f"Authorization: Bearer {spent}"),
+        request("GET /validate/one-time HTTP/1.1", f"X-Original-URI: /r.php?tableKey=k&token={spent}"),
+        request("GET /validate/one-time HTTP/1.1", f"X-Forwarded-Uri: /r.php?token={spent}&token=b"),
+        request(
+            "GET /validate/one-time/envoy/x?token=y HTTP/1.1",
+            f"X-Token: {spent}",
+            "X-Original-URI: /r?token=b",
+        ),
+        request("GET /validate/one-time HTTP/1.1"),
+        request("GET /validate/one-time HTTP/1.1", f"X-Token: {secrets['plain']}"),
+        request("HEAD /validate HTTP/1.1"),
+        request("OPTIONS /validate HTTP/1.1"),
+    ]
+    return requests
+
+
+async def exchange(port: int, pieces: list[bytes], answers: int) -> bytes:
+    """Send pieces on one connection, each in a packet of its own, and read this many answers, or to the end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for piece in pieces:
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0)
+    head_only = b"".join(pieces).startswith(b"HEAD")
+    got = b""
+    async with asyncio.timeout(5):
+        for _ in range(answers):
+            head = await reader.readuntil(b"\r\n\r\n")
+            got += head
+            if head.startswith(b"HTTP/1.1 100"):
+                head = await reader.readuntil(b"\r\n\r\n")
+                got += head
+            length = re.search(rb"content-length: (\d+)", head)
+            if length and not head_only:
+                got += await reader.readexactly(int(length[1]))
+        if b"connection: close" in got:
+            got += await reader.read() + b"<closed>"
+    writer.close()
+    return VARYING.sub(b"~", got)
+
+
+async def test_several_hundred_recorded_requests_get_the_same_bytes_both_ways(ways: Ways) -> None:
+    requests = recorded(ways.secrets)
+    assert len(requests) >= 300
+    for sent in requests:
+        straight, ordinary = await asyncio.gather(
+            exchange(ways.straight, [sent], 1), exchange(ways.ordinary, [sent], 1)
+        )
+        assert straight == ordinary, sent
+    exposition = ways.service.metrics.render("")[0].decode()
+    counted = re.search(r'tokens_validation_seconds_count{path="straight"} (\d+)', exposition)
+    assert counted is not None and int(counted[1]) > 150, "the straight path was hardly taken"
+
+
+async def test_a_request_split_at_every_byte_gets_the_same_bytes(ways: Ways) -> None:
+    sent = request(
+        "GET /validate?required_scope=orders:read HTTP/1.1", f"Authorization: Bearer {ways.secrets['scoped']}"
+    )
+    whole = await exchange(ways.ordinary, [sent], 1)
+    assert b"200 OK" in whole
+    for at in range(1, len(sent)):
+        assert await exchange(ways.straight, [sent[:at], sent[at:]], 1) == whole
+
+
+async def test_pipelined_requests_are_answered_in_order_whatever_way_each_goes(ways: Ways) -> None:
+    plain, scoped = ways.secrets["plain"], ways.secrets["scoped"]
+    sent = [
+        request("GET /validate HTTP/1.1", f"X-Token: {plain}", "X-Request-Id: first"),
+        request("GET /validate HTTP/1.1", "X-Request-Id: second"),
+        request("GET /livez HTTP/1.1", "X-Request-Id: third"),
+        request("GET /validate HTTP/1.1", f"X-Token: {scoped}", "X-Request-Id: fourth"),
+        request(
+            "GET /validate HTTP/1.1", "Accept: a", "Accept: b", f"X-Token: {scoped}", "X-Request-Id: fifth"
+        ),
+        request("GET /validate HTTP/1.1", f"X-Token: {plain}", "X-Request-Id: sixth"),
+    ]
+    straight, ordinary = await asyncio.gather(
+        exchange(ways.straight, [b"".join(sent)], 6), exchange(ways.ordinary, [b"".join(sent)], 6)
+    )
+    assert straight == ordinary
+    ids = re.findall(rb"x-request-id: (\w+)", straight)
+    assert ids == [b"first", b"second", b"third", b"fourth", b"fifth", b"sixth"]
+
+
+async def test_a_long_pipeline_of_answers_without_a_lookup_does_not_nest(ways: Ways) -> None:
+    asked = request("GET /validate HTTP/1.1", f"X-Token: {ways.secrets['plain']}")
+    got = await exchange(ways.straight, [asked + request("GET /validate HTTP/1.1") * 3000], 3001)
+    assert got.count(b"HTTP/1.1 401") == 3000
+
+
+async def test_a_limited_token_counts_on_both_ways_together(ways: Ways) -> None:
+    limit = RateLimit(limit=4, period_seconds=60)
+    expires = int(ways.service.clock()) + 600
+    created = await ways.service.managed.create(NewToken("limited", expires, rate_limit=limit), ORIGIN)
+    sent = request("GET /validate HTTP/1.1", f"X-Token: {created.secret}")
+    statuses = [(await exchange(port, [sent], 1))[9:12] for port in (ways.straight, ways.ordinary) * 3]
+    assert statuses == [b"200"] * 4 + [b"429"] * 2
+
+
+async def test_a_one_time_token_is_spent_once_on_either_way(ways: Ways) -> None:
+    secret = ways.secrets["one-time"]
+    sent = request("GET /validate/one-time HTTP/1.1", f"X-Original-URI: /read.php?token={secret}")
+    answers = await asyncio.gather(
+        *[exchange(port, [sent], 1) for port in (ways.straight, ways.ordinary) for _ in range(10)]
+    )
+    assert sum(answer.startswith(b"HTTP/1.1 200") for answer in answers) == 1
+
+
+async def test_an_aborted_request_harms_nobody(ways: Ways) -> None:
+    sent = request("GET /validate HTTP/1.1", f"X-Token: {ways.secrets['plain']}")
+    for _ in range(50):
+        _, writer = await asyncio.open_connection("127.0.0.1", ways.straight)
+        writer.write(sent)
+        writer.transport.abort()
+    assert (await exchange(ways.straight, [sent], 1)).startswith(b"HTTP/1.1 200")
