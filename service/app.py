@@ -18,15 +18,19 @@ from service.api.clients import Clients
 from service.api.dashboard import DashboardApi
 from service.api.front import Front, StartRefused
 from service.api.gateway import GatewayApi
-from service.api.guard import Guard
+from service.api.guard import Guard, JwtReader
 from service.api.health import Health
 from service.api.http import Network
+from service.api.kill_switch import KillSwitchApi
 from service.api.managed import ManagedApi
 from service.api.oauth import OAuthApi
 from service.api.one_time import OneTimeApi
 from service.api.openapi import document
 from service.api.operations import OperationsApi
+from service.api.rotation import RotationApi
+from service.api.self_service import SelfServiceApi
 from service.api.sessions import SessionApi
+from service.api.token_views import TokenViews
 from service.api.usage import UsageApi
 from service.edge.straight import Straight
 from service.edge.sweep import Sweep
@@ -43,15 +47,20 @@ from service.store.guardian import Guardian
 from service.store.listing import Listing
 from service.store.managed_store import ManagedStore, Retention
 from service.store.one_time_store import OneTimeStore
+from service.store.request_store import RequestStore
 from service.store.session_store import SessionStore
 from service.store.shards import Shards
 from service.store.usage_store import UsageStore
 from service.tokens.accounts import Account, Accounts, AccountsError, read_accounts
 from service.tokens.authority import Authority
+from service.tokens.bulk import Bulk
+from service.tokens.idempotency import Repeats
+from service.tokens.ledger import Ledger
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed import ManagedTokens
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.passwords import PasswordChecker
+from service.tokens.rotation import Rotation
 from service.tokens.secret import Keyring
 from service.tokens.sessions import Sessions
 from service.tokens.sweeper import Sweeper
@@ -107,10 +116,15 @@ class Service:
         )  # fmt: skip
         managed_store = ManagedStore(shards, retention)
         census = Census(shards)
+        listing = Listing(shards, managed_store)
+        ledger = Ledger(managed_store, self.authority, keyrings, self.trail, clock)
+        repeats = Repeats(RequestStore(shards), keyrings[0])
         self.managed = ManagedTokens(
-            managed_store, Listing(shards, managed_store), census, shards, self.authority, keyrings, self.trail,
+            managed_store, ledger, listing, census, shards, keyrings[0], repeats,
             Lifetime(settings.max_lifetime_days), clock,
         )  # fmt: skip
+        self.rotation = Rotation(managed_store, ledger, shards, keyrings[0], repeats, clock)
+        self.bulk = Bulk(self.managed, listing, clock)
         self.usage_series = UsageSeries(usage_store, clock)
         self.sweeper = Sweeper(ExpiryStore(shards, retention), managed_store, shards, self.trail, clock)
         self.guardian = Guardian(shards)
@@ -126,14 +140,18 @@ class Service:
             self.sessions, self.accounts, metrics, self.clock,
             max_lifetime_days=settings.max_lifetime_days, retention_days=settings.retention_days,
         )  # fmt: skip
-        guard = Guard(self.authority, self.accounts, jwt=None, cookie=dashboard.cookie)
+        guard = Guard(self.authority, self.accounts, jwt=_jwt_reader(settings, self.clock), cookie=dashboard.cookie)
+        views = TokenViews(self.usage_series, self.clock)
         clients = Clients(self.authority, self.sessions)
         operations = OperationsApi(self.health, metrics, with_metrics=not settings.metrics_port)
         dialects = (
             GatewayApi(self.authority, self.one_time, clients, metrics),
             OneTimeApi(self.one_time, guard, metrics, open_to_all=settings.one_time_issue == "open"),
             SessionApi(self.sessions, metrics),
-            ManagedApi(self.managed, self.usage_series, guard, metrics, self.clock),
+            ManagedApi(self.managed, self.bulk, views, guard, metrics, self.clock),
+            RotationApi(self.rotation, views, guard),
+            SelfServiceApi(self.managed, self.rotation, views, guard, metrics),
+            KillSwitchApi(self.bulk, self.sessions, views, guard, metrics),
             UsageApi(self.usage_series, self.managed, guard),
             OAuthApi(self.authority, self.sessions, self.managed, clients, metrics),
             operations,
@@ -237,6 +255,15 @@ def _trusted(settings: Settings) -> tuple[Network, ...]:
         return tuple(ip_network(part.strip()) for part in settings.trusted_proxies.split(",") if part.strip())
     except ValueError as error:
         raise SettingsError(f"TOKENS_TRUSTED_PROXIES: {error}: write addresses or networks, comma separated") from None
+
+
+def _jwt_reader(settings: Settings, clock: Callable[[], float]) -> JwtReader | None:
+    """Administrators' JWTs, if any are to be accepted; their library is loaded only then."""
+    if not (settings.admin_jwt_secret or settings.admin_jwt_jwks):
+        return None
+    from service.tokens.jwt import administrators  # noqa: PLC0415 - a fifth of a second and 10 MB most never need
+
+    return administrators(settings, clock).subject
 
 
 def create_app(settings: Settings) -> Front:

@@ -7,17 +7,20 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from service.api.http import Call
+from service.api.verdicts import presented
 from service.errors import Forbidden, Unauthorized
-from service.model import Credential, Kind, Origin, Role
+from service.model import Credential, Kind, Origin, Outcome, Role
+from service.store.keys import encode_digest
 from service.tokens.accounts import Accounts
 from service.tokens.authority import Authority
+from service.tokens.opened import Opened
 
 READ = "tokens:read"
 WRITE = "tokens:write"
 BEARER = ("bearer",)
 _KINDS = (Kind.SESSION, Kind.MANAGED)
-# Reads an administrator's JWT and returns its subject; raises Unauthorized.
-JwtReader = Callable[[str], Awaitable[str]]
+# Reads an administrator's JWT and returns its subject; raises Unauthorized or Forbidden.
+JwtReader = Callable[[bytes], Awaitable[str]]
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -31,6 +34,14 @@ class Caller(msgspec.Struct, frozen=True):
     def is_administrator(self) -> bool:
         """An account or JWT with every right, not a token with scopes."""
         return self.role is Role.ADMIN
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """The holder of a managed token: its record, and the digests its secret may be stored under, as text."""
+
+    origin: Origin
+    credential: Credential
+    digests: frozenset[str]
 
 
 def bearer(call: Call) -> bytes | None:
@@ -75,16 +86,34 @@ class Guard:
             raise Forbidden(f"This needs a token with the scope {scope}.", scope=scope)
         return caller
 
+    async def holder(self, call: Call) -> Holder:
+        """Whoever presents a managed token, for a request about that token; spends and counts no use.
+
+        Raises Unauthorized, also for a token that may not be used from this address.
+        """
+        secrets = presented(call.scope["headers"])
+        if not secrets:
+            raise Unauthorized("Send the token as Authorization: Bearer, X-API-Key or X-Token.", presented=False)
+        verdict = await self._authority.look(secrets[0], (Kind.MANAGED,))
+        credential = verdict.credential
+        known = credential is not None and verdict.outcome in (Outcome.ACTIVE, Outcome.RATE_LIMITED)
+        if credential is None or not known or len(secrets) > 1 or not Opened(b"", credential).admits(call.address):
+            raise Unauthorized("The token is not valid.", presented=True)
+        call.token_id = credential.token_id
+        digests = frozenset(
+            encode_digest(digest).decode() for digest in self._authority.digests(Kind.MANAGED, secrets[0])
+        )
+        return Holder(self._origin(call, f"token:{credential.token_id}", "self"), credential, digests)
+
     async def caller(self, call: Call) -> Caller:
         """Whoever presents a valid credential. Raises Unauthorized."""
         secret, channel = bearer(call), "api"
+        if secret is not None and self._jwt is not None and secret.count(b".") == 2:
+            return Caller(self._origin(call, await self._jwt(secret), "jwt"), Role.ADMIN)
         if secret is None:
             secret, channel = self._cookie(call), "dashboard"
         if secret is None:
             raise Unauthorized("Send a token as Authorization: Bearer.", presented=False)
-        if self._jwt is not None and secret.count(b".") == 2:
-            subject = await self._jwt(secret.decode("latin-1"))
-            return Caller(self._origin(call, subject, channel), Role.ADMIN)
         verdict = await self._authority.verify(
             secret, _KINDS, address=call.address, agent=call.header(b"user-agent") or b""
         )

@@ -12,13 +12,13 @@ from starlette.responses import Response
 
 from service.api.guard import BEARER, Guard
 from service.api.http import BULK_BYTES, Call, Json, Operation, convert_query
+from service.api.repeats import HEADER, repeatable
 from service.api.times import parse_rfc3339
 from service.api.token_shapes import (
     ChangeToken,
     CreateToken,
     Filter,
     Message,
-    Skipped,
     TokenChanged,
     TokenIssued,
     TokenList,
@@ -27,16 +27,14 @@ from service.api.token_shapes import (
     clean_name,
     clean_networks,
     expiry,
-    shown,
     to_limit,
 )
-from service.errors import InvalidRequest
+from service.api.token_views import TokenViews, several, wrong
 from service.metrics import Metrics
-from service.model import Kind, ManagedToken, Origin, Statistics, Status
-from service.store.listing import Query
+from service.model import Kind, Origin, Statistics
+from service.tokens.bulk import Bulk
 from service.tokens.lifetime import DURATIONS
-from service.tokens.managed import BulkResult, ManagedTokens, NewToken
-from service.tokens.usage_series import UsageSeries
+from service.tokens.managed import ManagedTokens, NewToken
 
 _SORTS = {"createdAt": "created_at", "name": "name", "lastUsedAt": "last_used_at", "expiresAt": "expires_at"}
 _LARGEST_PAGE = 200
@@ -54,10 +52,12 @@ class ManagedApi:
     """Creates, lists, changes and revokes managed tokens over HTTP."""
 
     def __init__(
-        self, tokens: ManagedTokens, usage: UsageSeries, guard: Guard, metrics: Metrics, clock: Callable[[], float]
-    ) -> None:
+        self, tokens: ManagedTokens, bulk: Bulk, views: TokenViews, guard: Guard, metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
         self._tokens = tokens
-        self._usage = usage
+        self._bulk = bulk
+        self._views = views
         self._guard = guard
         self._metrics = metrics
         self._clock = clock
@@ -70,7 +70,9 @@ class ManagedApi:
                       query=ListQuery, answers={200: TokenList}, security=BEARER),
             Operation(method="POST", path=path, handler=self.create, tag="managed", summary="Create a token",
                       body=CreateToken, answers={201: TokenIssued, 409: None}, security=BEARER,
-                      description="The only answer that shows the secret."),
+                      header_names=(HEADER,),
+                      description="The only answer that shows the secret. With an Idempotency-Key a repeat within "
+                                  "ten minutes creates nothing and answers the same secret."),
             Operation(method="PATCH", path=path, handler=self.change, tag="managed", summary="Change tokens",
                       body=ChangeToken, answers={200: (TokenChanged, TokensChanged), 404: None, 409: None},
                       security=BEARER,
@@ -88,22 +90,22 @@ class ManagedApi:
         """A page of tokens, newest first unless sorted otherwise."""
         await self._guard.reader(call)
         wanted = convert_query(call, ListQuery)
-        query = self._query(wanted)
+        query = self._views.query(wanted)
         name = wanted.sort.removeprefix("-")
         if name not in _SORTS:
-            raise _wrong("sort", f"choose one of {', '.join(_SORTS)}, with - for descending")
+            raise wrong("sort", f"choose one of {', '.join(_SORTS)}, with - for descending")
         query = msgspec.structs.replace(
             query, sort=_SORTS[name], descending=wanted.sort.startswith("-"), limit=wanted.limit,
             after=_read_cursor(wanted.cursor, wanted.sort),
         )  # fmt: skip
         tokens, after, total = await self._tokens.page(query)
-        return Json(TokenList(await self._shown(tokens), _write_cursor(after, wanted.sort), total))
+        return Json(TokenList(await self._views.of(tokens), _write_cursor(after, wanted.sort), total))
 
     async def show(self, call: Call) -> Response:
         """One token."""
         await self._guard.reader(call)
         token = await self._tokens.get(call.path_parameters["id"])
-        return Json((await self._shown([token]))[0])
+        return Json(await self._views.of_one(token))
 
     async def stats(self, call: Call) -> Response:
         """How many tokens there are; total = active + expired + inactive."""
@@ -114,11 +116,11 @@ class ManagedApi:
         """Create a token and show its secret, this once."""
         caller = await self._guard.writer(call)
         wanted = await call.json(CreateToken)
-        created = await self._tokens.create(self._new(wanted), caller.origin)
-        self._metrics.issued.labels(Kind.MANAGED.value).inc()
+        created = await self._tokens.create(self._new(wanted), caller.origin, repeatable(call, wanted))
+        if not created.repeated:
+            self._metrics.issued.labels(Kind.MANAGED.value).inc()
         call.token_id = created.token.token_id
-        token = shown(created.token, self._clock(), [0] * 14, secret=created.secret)
-        return Json(TokenIssued("API token created successfully", token), 201)
+        return Json(self._views.issued(created, "API token created successfully"), 201)
 
     def _new(self, wanted: CreateToken) -> NewToken:
         return NewToken(
@@ -138,72 +140,43 @@ class ManagedApi:
         caller = await self._guard.writer(call)
         wanted = await call.json(ChangeToken, BULK_BYTES)
         if sum(which is not UNSET for which in (wanted.id, wanted.ids, wanted.filter)) != 1:
-            raise _wrong("id", "give one of id, ids or filter")
+            raise wrong("id", "give one of id, ids or filter")
         changes = _changes(wanted)
         if not changes:
-            raise _wrong("isActive", "give at least one field to change")
+            raise wrong("isActive", "give at least one field to change")
         if isinstance(wanted.id, str):
             token = await self._tokens.update(wanted.id, changes, caller.origin)
             call.token_id = token.token_id
-            return Json(TokenChanged(_said(changes), (await self._shown([token]))[0]))
+            return Json(TokenChanged(_said(changes), await self._views.of_one(token)))
         if set(changes) != {"active"}:
-            raise _wrong("ids", "several tokens can only be activated or deactivated: give isActive alone")
+            raise wrong("ids", "several tokens can only be activated or deactivated: give isActive alone")
         return Json(await self._change_several(wanted, bool(changes["active"]), caller.origin))
 
     async def _change_several(self, wanted: ChangeToken, active: bool, origin: Origin) -> TokensChanged:
         if isinstance(wanted.filter, Filter):
             if not isinstance(wanted.expected, int):
-                raise _wrong("expected", "say how many tokens the filter should match")
-            ids = await self._tokens.matching(self._query(wanted.filter), wanted.expected)
+                raise wrong("expected", "say how many tokens the filter should match")
+            ids = await self._bulk.matching(self._views.query(wanted.filter), wanted.expected)
         else:
             ids = list(dict.fromkeys(wanted.ids)) if isinstance(wanted.ids, list) else []
-        result = await self._tokens.set_active(ids, active, origin)
-        return _several(result, "activated" if active else "deactivated")
+        result = await self._bulk.set_active(ids, active, origin)
+        return several(result, "activated" if active else "deactivated")
 
     async def revoke(self, call: Call) -> Response:
         """Revoke one token or several, for good."""
         caller = await self._guard.writer(call)
-        token_id, several = call.parameter("id"), call.parameter("ids")
+        token_id, token_ids = call.parameter("id"), call.parameter("ids")
         if token_id:
-            await self._tokens.revoke(token_id, caller.origin)
-            self._metrics.revoked.labels(Kind.MANAGED.value).inc()
+            if await self._tokens.revoke(token_id, caller.origin):
+                self._metrics.revoked.labels(Kind.MANAGED.value).inc()
             call.token_id = token_id
             return Json(Message("API token revoked successfully"))
-        if not several:
-            raise _wrong("id", "say which token to revoke: ?id=, or ?ids=a,b,c")
-        ids = list(dict.fromkeys(part for part in several.split(",") if part))
-        result = await self._tokens.revoke_many(ids, caller.origin)
+        if not token_ids:
+            raise wrong("id", "say which token to revoke: ?id=, or ?ids=a,b,c")
+        ids = list(dict.fromkeys(part for part in token_ids.split(",") if part))
+        result = await self._bulk.revoke(ids, caller.origin)
         self._metrics.revoked.labels(Kind.MANAGED.value).inc(len(result.updated))
-        return Json(_several(result, "revoked"))
-
-    async def _shown(self, tokens: list[ManagedToken]) -> list[TokenShown]:
-        now = self._clock()
-        series = await self._usage.last_days([token.token_id for token in tokens], 14)
-        return [shown(token, now, days) for token, days in zip(tokens, series, strict=True)]
-
-    def _query(self, wanted: Filter) -> Query:
-        unused_since = 0
-        if wanted.unused_for_days is not None:
-            unused_since = int(self._clock()) - wanted.unused_for_days * 86400
-        return Query(
-            statuses=_statuses(wanted.status),
-            text=wanted.q,
-            created_by=wanted.created_by,
-            scope=wanted.scope,
-            expires_before=parse_rfc3339(wanted.expires_before, "expiresBefore") if wanted.expires_before else 0,
-            unused_since=unused_since,
-        )
-
-
-def _statuses(text: str | None) -> frozenset[Status]:
-    if text is None:
-        return frozenset()
-    if text == "all":
-        return frozenset(Status)
-    try:
-        return frozenset(Status(part) for part in text.split(","))
-    except ValueError:
-        raise _wrong("status", f"choose one of {', '.join(Status)}, all") from None
+        return Json(several(result, "revoked"))
 
 
 def _changes(wanted: ChangeToken) -> dict[str, Any]:
@@ -234,13 +207,6 @@ def _said(changes: dict[str, Any]) -> str:
     return "API token updated successfully"
 
 
-def _several(result: BulkResult, done: str) -> TokensChanged:
-    message = f"{len(result.updated)} {'token' if len(result.updated) == 1 else 'tokens'} {done}"
-    if result.skipped:
-        message += f", {len(result.skipped)} skipped"
-    return TokensChanged(message, result.updated, [Skipped(*skipped) for skipped in result.skipped])
-
-
 def _write_cursor(after: tuple[str, str] | None, sort: str) -> str | None:
     if after is None:
         return None
@@ -258,9 +224,5 @@ def _read_cursor(cursor: str | None, sort: str) -> tuple[str, str] | None:
     except (ValueError, msgspec.DecodeError):
         for_sort = ""
     if for_sort != sort:
-        raise _wrong("cursor", "this cursor belongs to another list: start again without it")
+        raise wrong("cursor", "this cursor belongs to another list: start again without it")
     return position, token_id
-
-
-def _wrong(field: str, reason: str) -> InvalidRequest:
-    return InvalidRequest(f"{field}: {reason}.", fields=((field, reason),))

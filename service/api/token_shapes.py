@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from service.api.times import parse_rfc3339, rfc3339, rfc3339_or_none
 from service.errors import InvalidRequest
 from service.model import ManagedToken, RateLimit, Status
+from service.tokens.rotation import LONGEST_OVERLAP_SECONDS
 
 Name = Annotated[str, Meta(min_length=1, max_length=80, description="1 to 80 characters, unique")]
 Description = Annotated[str, Meta(max_length=500)]
@@ -82,6 +83,8 @@ class TokenShown(msgspec.Struct, rename="camel", kw_only=True):
     rotated_at: str | None
     old_secret_valid_until: str | None = msgspec.field(name="oldSecretValidUntil")
     usage14d: list[int] = msgspec.field(name="usage14d")
+    rotations: int
+    old_secret_last_used_at: str | None = msgspec.field(name="oldSecretLastUsedAt")
 
 
 class TokenList(msgspec.Struct, rename="camel"):
@@ -121,12 +124,6 @@ class TokensChanged(msgspec.Struct):
     skipped: list[Skipped]
 
 
-class Message(msgspec.Struct):
-    """What was done, for people."""
-
-    message: str
-
-
 class Filter(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """The filters of the list."""
 
@@ -136,6 +133,47 @@ class Filter(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     scope: Annotated[str, Meta(max_length=64)] = ""
     expires_before: str | None = None
     unused_for_days: Annotated[int, Meta(ge=0, le=3650)] | None = None
+
+
+class RotateToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """For how long the old secret works beside the new one; an empty body ends it now."""
+
+    overlap_seconds: Annotated[int, Meta(ge=0, le=LONGEST_OVERLAP_SECONDS)] = 0
+
+
+class EndTokens(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """Which tokens to end: exactly one of `filter`, `createdBy`, `scope` and `all`.
+
+    With `dryRun` nothing is changed. Without it `expected` says how many a dry run found; `limit` ends no more than
+    that many now, so that a client can go on slice by slice and show its progress.
+    """
+
+    filter: Filter | UnsetType = UNSET
+    created_by: Annotated[str, Meta(min_length=1, max_length=256)] | UnsetType = UNSET
+    scope: Scope | UnsetType = UNSET
+    all: Literal[True] | UnsetType = UNSET
+    dry_run: bool = False
+    expected: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+
+
+class TokensMatched(msgspec.Struct):
+    """What a dry run found: how many tokens would be ended, and the first ten."""
+
+    matched: int
+    sample: list[TokenShown]
+
+
+class TokensEnded(TokensChanged):
+    """What was ended, and how many more there are when a limit was given."""
+
+    remaining: int
+
+
+class Message(msgspec.Struct):
+    """What was done, for people."""
+
+    message: str
 
 
 class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -160,7 +198,7 @@ class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 def shown(token: ManagedToken, now: float, usage14d: list[int], *, secret: str = "") -> TokenShown:
     """A record as its readers see it; the secret only where it has just been made."""
     limit = token.rate_limit
-    in_grace = token.predecessor_until > now
+    in_grace = token.predecessor_until > now and token.status(now) is Status.ACTIVE
     return TokenShown(
         id=token.token_id,
         name=token.name,
@@ -182,6 +220,8 @@ def shown(token: ManagedToken, now: float, usage14d: list[int], *, secret: str =
         rotated_at=rfc3339_or_none(token.rotated_at),
         old_secret_valid_until=rfc3339(token.predecessor_until) if in_grace else None,
         usage14d=usage14d,
+        rotations=token.rotations,
+        old_secret_last_used_at=rfc3339_or_none(token.predecessor_used_at),
     )
 
 

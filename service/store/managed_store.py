@@ -85,34 +85,33 @@ class ManagedStore:
         return None if decoded is None else Record(*decoded)
 
     async def update(
-        self, old: ManagedToken, new: ManagedToken, *, digests: tuple[bytes, bytes, bytes], seal: str, sealed: bytes,
-        old_until: int, entry: Entry,
+        self, old: ManagedToken, new: ManagedToken, *, seal: str, sealed: bytes, predecessor: bytes, now: int,
+        entry: Entry,
     ) -> bool:  # fmt: skip
         """Write a token anew; False if it changed since `old` was read.
 
-        `digests` are those of the new credential, the old one and the predecessor's (the same one where nothing
-        changes). `sealed` is empty for a token that stays switched off. `old_until` (epoch milliseconds) lets the
-        old credential work on. The name must have been reserved.
+        `sealed` is the record of the new digest, empty for a token that stays switched off; `predecessor` that of
+        the predecessor in grace, empty to end it. Digests that `old` had and `new` has no more end. A new name must
+        have been reserved.
         """
         shard = self._shard(old.token_id)
-        credential, previous, predecessor = digests
         keys = (
-            shard.keys.credential(credential),
-            shard.keys.reason(credential),
-            shard.keys.credential(previous),
-            shard.keys.credential(predecessor),
+            *_credential_keys(shard, old, new),
             shard.keys.metadata(old.token_id),
             shard.keys.on,
             shard.keys.off,
             shard.keys.dead,
             shard.keys.expiry,
             shard.keys.purge,
+            shard.keys.names,
             shard.keys.events,
         )
         fields = records.flat({**records.encode(new, only=_changed(old, new)), "seal": seal.encode()})
+        was, becomes = member(old), member(new if old.name == new.name else old)
         written: int = await self._update.run(
             shard.link, keys, old.token_id, old.version, new.created_micros, new.expires_at, sealed,
-            self._retention.reason_until(new.expires_at), old_until, *entry, *fields,
+            self._retention.reason_until(new.expires_at), predecessor, new.predecessor_until * 1000,
+            self._retention.reason_until(max(new.predecessor_until, now)), was, becomes, *entry, *fields,
         )  # fmt: skip
         if written and member(old) != member(new):
             await self._move_name(old, new)
@@ -167,10 +166,19 @@ class ManagedStore:
         await shard.link.execute("ZREM", shard.keys.names, member(token), retry=True)
 
     async def _move_name(self, old: ManagedToken, new: ManagedToken) -> None:
+        """Give up the old name; after a rotation only where the name lives in another shard than its token."""
+        shard = self._shards.of_name(new.name)
         if old.name == new.name:
-            shard = self._shards.of_name(new.name)
+            if shard is self._shards.of_id(new.token_id):
+                return
             await shard.link.execute("ZADD", shard.keys.names, 0, member(new), retry=True)
         await self.release(old)
+
+    async def was_issued(self, token_id: str, digest: bytes) -> bool:
+        """Was this digest ever that of the token's secret? True until its reason goes, after the retention."""
+        shard = self._shard(token_id)
+        found: int = await shard.link.execute("EXISTS", shard.keys.reason(digest), retry=True)
+        return found == 1
 
     async def _free_if_void(self, name: str, holder_id: str) -> bool:
         """Free a name whose holder no longer bears it; three round trips, and only after a renaming was cut off."""
@@ -203,6 +211,17 @@ def member(token: ManagedToken) -> bytes:
 def freed_member(token: ManagedToken) -> bytes:
     """The member of `names` that keeps a revoked token searchable and its name free."""
     return _name_prefix(token.name) + b"~" + member(token).removeprefix(_name_prefix(token.name))
+
+
+def _credential_keys(shard: Shard, old: ManagedToken, new: ManagedToken) -> list[bytes]:
+    """Credential and reason of the new digest, of the predecessor in grace, and of one that ends.
+
+    Where there is none, the new digest's stand in: the script takes away before it writes.
+    """
+    kept = [digest for digest in (new.digest, new.predecessor) if digest]
+    ended = [digest for digest in (old.digest, old.predecessor) if digest and digest not in kept]
+    digests = [records.decode_digest(digest) for digest in (*kept, *ended, new.digest, new.digest)[:3]]
+    return [key for digest in digests for key in (shard.keys.credential(digest), shard.keys.reason(digest))]
 
 
 def _changed(old: ManagedToken, new: ManagedToken) -> frozenset[str]:

@@ -17,7 +17,7 @@ FIELD_NAMES = tuple(field.encode() for field in FIELDS)
 # What a seal covers: all that decides who a token speaks for, what it may do and until when.
 _SEALED = (
     "token_id", "name", "digest", "created_by", "created_micros", "expires_at", "subject", "scopes", "rate_limit",
-    "networks", "max_uses",
+    "networks", "max_uses", "predecessor", "predecessor_until",
 )  # fmt: skip
 _INTEGERS = frozenset(
     {"created_micros", "expires_at", "max_uses", "uses_left", "revoked_at", "last_used_at", "rotated_at", "rotations",

@@ -14,11 +14,12 @@ ARGV[8]  audit entries to keep
 ARGV[9]  audit entry, JSON
 ARGV[10] seal of the audit entry
 ARGV[11...] fields and values of the metadata
-returns  1 created | the id of the token that holds the name
+returns  1 created | the id of the token that holds the name; its own if it was created before
 cost     O(log n)
 ]]
 local credential, reason, metadata, on, expiries, names, owned, events = unpack(KEYS)
 local id, name, member, created, expires, record, reason_until, keep, entry, seal = unpack(ARGV)
+if redis.call('EXISTS', metadata) == 1 then return id end
 local holder = redis.call('ZRANGEBYLEX', names, '[' .. name, '(' .. name .. 'g', 'LIMIT', 0, 1)[1]
 if holder then
   return string.sub(holder, #name + 1, #name + 16)

@@ -1,40 +1,40 @@
 --[[ Write a managed token anew: activate, edit, rotate. Refused if it changed since it was read.
-KEYS[1]  new credential (string)      KEYS[2]  reason it may be gone (string)
-KEYS[3]  old credential (string)      KEYS[4]  predecessor's credential (string)
-KEYS[5]  metadata (hash)              KEYS[6]  active tokens (zset)
-KEYS[7]  ended or switched off (zset) KEYS[8]  expired tokens (zset)
-KEYS[9]  expiries (zset)              KEYS[10] purges (zset)
-KEYS[11] audit trail (stream)
-ARGV[1]  id
-ARGV[2]  version that was read
-ARGV[3]  created, epoch microseconds
-ARGV[4]  expires, epoch seconds, 0 for never
+KEYS[1]  credential (string)             KEYS[2]  reason it may be gone (string)
+KEYS[3]  predecessor in grace (string)   KEYS[4]  reason it may be gone (string)
+KEYS[5]  credential to end (string)      KEYS[6]  reason it is gone (string)
+KEYS[7]  metadata (hash)                 KEYS[8]  active tokens (zset)
+KEYS[9]  ended or switched off (zset)    KEYS[10] expired tokens (zset)
+KEYS[11] expiries (zset)                 KEYS[12] purges (zset)
+KEYS[13] names (zset)                    KEYS[14] audit trail (stream)
+ARGV[1]  id                              ARGV[2]  version that was read
+ARGV[3]  created, epoch microseconds     ARGV[4]  expires, epoch seconds, 0 for never
 ARGV[5]  sealed credential, empty for a token that stays switched off
-ARGV[6]  when the reason goes, epoch milliseconds, 0 for never
-ARGV[7]  until when the old credential works, epoch milliseconds, 0 to end it now
-ARGV[8]  audit entries to keep
-ARGV[9]  audit entry, JSON
-ARGV[10] seal of the audit entry
-ARGV[11...] fields and values of the metadata
+ARGV[6]  when its reason goes, epoch milliseconds, 0 for never
+ARGV[7]  sealed predecessor, empty to end it; ARGV[8] when it ends, ARGV[9] when its reason goes, milliseconds
+ARGV[10] member in names                 ARGV[11] the member that takes its place, may be the same
+ARGV[12] audit entries to keep           ARGV[13] audit entry, JSON; ARGV[14] its seal
+ARGV[15...] fields and values of the metadata
 returns  1 written | 0 changed meanwhile, or gone
 cost     O(log n)
 ]]
-local credential, reason, old, predecessor, metadata, on, off, dead, expiries, purges, events = unpack(KEYS)
-local id, version, created, expires, record, reason_until, old_until, keep, entry, seal = unpack(ARGV)
+local credential, reason, older, older_reason, ended, ended_reason = unpack(KEYS, 1, 6)
+local metadata, on, off, dead, expiries, purges, names, events = unpack(KEYS, 7)
+local id, version, created, expires, record, reason_until, older_record, older_until, gone_until = unpack(ARGV, 1, 9)
+local was, is, keep, entry, seal = unpack(ARGV, 10, 14)
 if redis.call('HGET', metadata, 'version') ~= version then return 0 end
-if old ~= credential and old_until ~= '0' then redis.call('PEXPIREAT', old, old_until) else redis.call('DEL', old) end
-if predecessor ~= credential and predecessor ~= old then redis.call('DEL', predecessor) end
-redis.call('HSET', metadata, unpack(ARGV, 11))
-redis.call('ZREM', dead, id) redis.call('ZREM', purges, id) redis.call('ZREM', expiries, id)
-local active = record ~= ''
-redis.call('ZREM', active and off or on, id)
-redis.call('ZADD', active and on or off, created, id)
-redis.call('SET', reason, active and 'expired' or 'inactive')
-if active then redis.call('SET', credential, record) end
+redis.call('DEL', credential, older, ended)
+for _, key in ipairs({older_reason, ended_reason}) do redis.call('SET', key, 'revoked', 'PXAT', gone_until) end
+if older_record ~= '' then redis.call('SET', older, older_record, 'PXAT', older_until) end
+redis.call('HSET', metadata, unpack(ARGV, 15))
+local from, to, state, sign = off, on, 'expired', ''
+if record == '' then from, to, state, sign = on, off, 'inactive', '-' else redis.call('SET', credential, record) end
+redis.call('ZREM', dead, id) redis.call('ZREM', purges, id) redis.call('ZREM', expiries, id) redis.call('ZREM', from, id)
+redis.call('ZADD', to, created, id) redis.call('SET', reason, state)
 if expires ~= '0' then
-  if active then redis.call('PEXPIREAT', credential, expires .. '000') end
+  if record ~= '' then redis.call('PEXPIREAT', credential, expires .. '000') end
   redis.call('PEXPIREAT', reason, reason_until)
-  redis.call('ZADD', expiries, active and expires or -expires, id)
+  redis.call('ZADD', expiries, sign .. expires, id)
 end
+if redis.call('ZREM', names, was) == 1 then redis.call('ZADD', names, 0, is) end
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 return 1

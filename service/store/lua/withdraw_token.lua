@@ -22,7 +22,7 @@ if known[1] ~= digest then return -1 end
 if known[3] ~= '0' or (state == 'inactive' and known[2] == '0') then return 0 end
 redis.call('DEL', credential, predecessor)
 redis.call('HINCRBY', metadata, 'version', 1)
-redis.call('HSET', metadata, 'active', 0, 'predecessor', '', 'predecessor_until', 0)
+redis.call('HSET', metadata, 'active', 0)
 redis.call('ZREM', on, id)
 redis.call('SET', reason, state)
 if reason_until ~= '0' then redis.call('PEXPIREAT', reason, reason_until) end

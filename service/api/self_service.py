@@ -1,0 +1,72 @@
+"""Dialect 3, self-service: what the holder of a managed token may do with it, by the token itself."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from service.api.guard import BEARER, Guard, covers
+from service.api.http import Call, Json, Operation
+from service.api.repeats import HEADER, repeatable
+from service.api.token_shapes import Message, RotateToken, TokenIssued, TokenShown
+from service.api.token_views import TokenViews, read_rotation
+from service.errors import Forbidden
+from service.metrics import Metrics
+from service.model import Kind
+from service.tokens.managed import ManagedTokens
+from service.tokens.rotation import Rotation
+
+SCOPE = "self:rotate"
+_CREDENTIALS = ("X-API-Key", "X-Token")
+
+
+class SelfServiceApi:
+    """Shows, revokes and rotates the token that asks. Nothing here spends a use or a rate limit."""
+
+    def __init__(
+        self, tokens: ManagedTokens, rotation: Rotation, views: TokenViews, guard: Guard, metrics: Metrics
+    ) -> None:
+        self._tokens = tokens
+        self._rotation = rotation
+        self._views = views
+        self._guard = guard
+        self._metrics = metrics
+
+    def operations(self) -> list[Operation]:
+        """The routes of this dialect."""
+        path = "/api/tokens/self"
+        return [
+            Operation(method="GET", path=path, handler=self.show, tag="managed", summary="Show one's own token",
+                      answers={200: TokenShown}, security=BEARER, header_names=_CREDENTIALS),
+            Operation(method="DELETE", path=path, handler=self.revoke, tag="managed", summary="Revoke one's own token",
+                      answers={200: Message}, security=BEARER, header_names=_CREDENTIALS,
+                      description="For good. An old secret in its overlap may do this, too."),
+            Operation(method="POST", path=path + "/rotate", handler=self.rotate, tag="managed",
+                      summary="Rotate one's own token", body=RotateToken, answers={201: TokenIssued, 409: None},
+                      security=BEARER, header_names=(*_CREDENTIALS, HEADER),
+                      description="Needs the scope `self:rotate` and the present secret. Give an overlap and an "
+                                  "Idempotency-Key: should the answer be lost, the old secret can ask again."),
+        ]  # fmt: skip
+
+    async def show(self, call: Call) -> Response:
+        """The record of the token that asks."""
+        holder = await self._guard.holder(call)
+        return Json(await self._views.of_one(await self._tokens.get(holder.credential.token_id)))
+
+    async def revoke(self, call: Call) -> Response:
+        """Revoke the token that asks."""
+        holder = await self._guard.holder(call)
+        if await self._tokens.revoke(holder.credential.token_id, holder.origin):
+            self._metrics.revoked.labels(Kind.MANAGED.value).inc()
+        return Json(Message("API token revoked successfully"))
+
+    async def rotate(self, call: Call) -> Response:
+        """Give the token that asks a new secret and show it, this once."""
+        holder = await self._guard.holder(call)
+        if not covers(holder.credential, SCOPE):
+            raise Forbidden(f"This needs a token with the scope {SCOPE}.", scope=SCOPE)
+        wanted = await read_rotation(call)
+        rotated = await self._rotation.rotate(
+            holder.credential.token_id, holder.origin, overlap_seconds=wanted.overlap_seconds,
+            request=repeatable(call, wanted), holder=holder.digests,
+        )  # fmt: skip
+        return Json(self._views.issued(rotated, "API token rotated successfully"), 201)

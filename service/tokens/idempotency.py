@@ -1,0 +1,72 @@
+"""Requests that may be repeated: a repeat gets the very same secret, which is derived anew and stored nowhere."""
+
+from __future__ import annotations
+
+import hmac
+
+import msgspec
+
+from service.errors import Conflict
+from service.model import Kind
+from service.store.keys import shard_of_digest
+from service.store.request_store import RequestStore
+from service.tokens.secret import Keyring, mint, with_checksum
+
+_NONCE_SIZE = 32
+
+
+class Repeatable(msgspec.Struct, frozen=True):
+    """What a client said with a request: its Idempotency-Key, and the words of the request, in any one encoding."""
+
+    key: str
+    words: bytes
+
+
+class Derived(msgspec.Struct, frozen=True):
+    """Where the secret of a repeatable request comes from: the same for every repeat, unknown to Redis."""
+
+    keyring: Keyring
+    request: bytes
+    nonce: bytes
+
+    def secret_into(self, shard: int, shards: int) -> tuple[str, bytes]:
+        """The managed secret and its digest: the first of a fixed sequence whose digest falls into the shard."""
+        number = 0
+        while True:
+            secret = with_checksum(self._part(b"secret", number)[:56])
+            digest = self.keyring.digest(Kind.MANAGED, secret.encode())
+            if shard_of_digest(digest, shards) == shard:
+                return secret, digest
+            number += 1
+
+    def token_id(self, shard: int) -> str:
+        """The id of the token that the request creates."""
+        return f"{shard:02x}{self._part(b'id', 0)[:14]}"
+
+    def _part(self, label: bytes, number: int) -> str:
+        """64 hex characters that only the server key yields."""
+        key = self.keyring.derive(b"repeatable " + label)
+        return hmac.digest(key, self.request + self.nonce + number.to_bytes(8, "big"), "sha256").hex()
+
+
+class Repeats:
+    """Recognises a repeated request by its caller and its Idempotency-Key, for ten minutes."""
+
+    def __init__(self, store: RequestStore, keyring: Keyring) -> None:
+        self._store = store
+        self._keyring = keyring
+
+    async def admit(self, request: Repeatable, actor: str, operation: str) -> Derived:
+        """Where the secret comes from, the same for the first try and its repeats. One round trip.
+
+        Raises Conflict `idempotency_mismatch` if this caller used the key for other words or another operation.
+        """
+        digest = self._keyring.pseudonym("idempotency", actor, request.key)
+        said = self._keyring.mac("idempotency", operation.encode() + b"\x00" + request.words).encode()
+        # The nonce needs 128 random bits, as a one-time secret has, but is none.
+        stands = await self._store.reserve(digest, mint(Kind.ONE_TIME).encode() + said)
+        nonce, first_said = stands[:_NONCE_SIZE], stands[_NONCE_SIZE:]
+        if not hmac.compare_digest(first_said, said):
+            raise Conflict("This Idempotency-Key was used for another request. Take a new one.",
+                           code="idempotency_mismatch")  # fmt: skip
+        return Derived(self._keyring, digest, nonce)

@@ -1,0 +1,199 @@
+"""The keys that administrators' JWTs are verified with: one secret, or a JWKS that is kept and asked for again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import urllib.request
+import warnings
+from collections.abc import Callable
+from http.client import HTTPException, HTTPMessage
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Protocol
+
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import Key, OctKey, RSAKey, import_key
+from joserfc.jws import JWSRegistry
+
+from service.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+FRESH_SECONDS = 300
+STALE_SECONDS = 3600
+ASK_AGAIN_SECONDS = 60
+_FIRST_AGAIN_SECONDS = 5
+_READ_SECONDS = 5
+_GIVE_UP_SECONDS = 10
+_BYTES = 256 * 1024
+_RSA_BITS = 2048
+# The one algorithm that a key of this type may be used with.
+_ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
+
+
+class VerificationKey(NamedTuple):
+    """A key and the one algorithm it is used with."""
+
+    algorithm: str
+    key: Key
+
+    def verifies(self, signed: bytes, signature: bytes) -> bool:
+        """Is this the key's signature over these bytes?"""
+        return JWSRegistry.algorithms[self.algorithm].verify(signed, signature, self.key)
+
+
+class KeySource(Protocol):
+    """Where keys are found."""
+
+    async def find(self, algorithm: str, kid: str | None) -> VerificationKey | None:
+        """The key for an algorithm and a key id, None if there is none. Raises StoreUnavailable."""
+
+
+class SharedSecret:
+    """One secret for HS256. A key id says nothing more about it and is not looked at."""
+
+    def __init__(self, secret: str) -> None:
+        self._key = VerificationKey("HS256", OctKey.import_key(secret))
+
+    async def find(self, algorithm: str, kid: str | None) -> VerificationKey | None:
+        return self._key if algorithm == self._key.algorithm else None
+
+
+Keys = dict[tuple[str | None, str], VerificationKey]
+
+
+class Jwks:
+    """Public keys from a file or URL, read off the loop.
+
+    After five minutes they are asked for again in the background, after an hour without an answer they are no
+    longer trusted. An unknown key id asks at once, but not more often than once a minute.
+    """
+
+    def __init__(self, read: Callable[[], bytes], clock: Callable[[], float], keys: Keys | None = None) -> None:
+        self._read = read
+        self._clock = clock
+        self._keys: Keys = keys or {}
+        self._read_at = clock() if keys else float("-inf")
+        self._asked_at = self._read_at
+        self._asking: asyncio.Task[None] | None = None
+
+    async def find(self, algorithm: str, kid: str | None) -> VerificationKey | None:
+        if algorithm not in _ALGORITHMS.values():
+            return None
+        await self._keep_fresh()
+        key = self._pick(algorithm, kid)
+        if key is None and self._may_ask(ASK_AGAIN_SECONDS):
+            await self._ask()
+            key = self._pick(algorithm, kid)
+        return key
+
+    def _pick(self, algorithm: str, kid: str | None) -> VerificationKey | None:
+        if kid is not None:
+            return self._keys.get((kid, algorithm))
+        fitting = [key for (_, other), key in self._keys.items() if other == algorithm]
+        return fitting[0] if len(fitting) == 1 else None
+
+    async def _keep_fresh(self) -> None:
+        age = self._clock() - self._read_at
+        if age > STALE_SECONDS:
+            if self._may_ask(_FIRST_AGAIN_SECONDS) or self._asking is not None:
+                await self._ask()
+            if self._clock() - self._read_at > STALE_SECONDS:
+                raise StoreUnavailable("The keys of administrators' JWTs cannot be read. Try again.",
+                                       code="keys_unavailable")  # fmt: skip
+        elif age > FRESH_SECONDS and self._may_ask(ASK_AGAIN_SECONDS):
+            self._start()
+
+    def _may_ask(self, pause_seconds: float) -> bool:
+        return self._clock() - self._asked_at >= pause_seconds
+
+    def _start(self) -> asyncio.Task[None]:
+        """One question at a time, however many wait for it."""
+        if self._asking is None:
+            self._asked_at = self._clock()
+            self._asking = asyncio.get_running_loop().create_task(self._renew())
+        return self._asking
+
+    async def _ask(self) -> None:
+        await asyncio.shield(self._start())
+
+    async def _renew(self) -> None:
+        try:
+            async with asyncio.timeout(_GIVE_UP_SECONDS):
+                document = await asyncio.to_thread(self._read)
+            self._keys = read_keys(document)
+            self._read_at = self._clock()
+        except (OSError, ValueError, HTTPException) as error:
+            log.warning("the keys of administrators' JWTs cannot be read: %s", error)
+        finally:
+            self._asking = None
+
+
+def read_keys(document: bytes) -> Keys:
+    """The usable keys of a JWKS by key id and algorithm. Raises ValueError if there is none."""
+    try:
+        entries = json.loads(document)["keys"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ValueError("this is not a JWKS") from None
+    keys: Keys = {}
+    for entry in entries if isinstance(entries, list) else ():
+        key = _read_key(entry) if isinstance(entry, dict) else None
+        if key is not None:
+            keys.setdefault((entry.get("kid"), key.algorithm), key)
+    if not keys:
+        raise ValueError("the JWKS holds no public key for RS256, ES256 or EdDSA")
+    return keys
+
+
+def _read_key(entry: dict[str, Any]) -> VerificationKey | None:
+    """A key that may verify, None for any other; keys that somebody could sign with have no place here."""
+    curve = entry.get("crv")
+    algorithm = _ALGORITHMS.get((str(entry.get("kty")), None if curve is None else str(curve)))
+    operations = entry.get("key_ops", ["verify"])
+    if (
+        algorithm is None
+        or entry.get("alg", algorithm) != algorithm
+        or entry.get("use", "sig") != "sig"
+        or not (isinstance(operations, list) and "verify" in operations)
+        or not isinstance(entry.get("kid", ""), str)
+        or "d" in entry
+    ):
+        return None
+    try:
+        with warnings.catch_warnings(action="ignore", category=SecurityWarning):  # a short key is refused below
+            key = import_key(entry)
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None
+    if isinstance(key, RSAKey) and key.public_key.key_size < _RSA_BITS:
+        return None
+    return VerificationKey(algorithm, key)
+
+
+def file_reader(path: Path) -> Callable[[], bytes]:
+    """Reads a file. Raises OSError."""
+    return path.read_bytes
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A JWKS that has moved is a matter for the operator: keys come from the configured place alone."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> None:
+        return None
+
+
+def url_reader(url: str) -> Callable[[], bytes]:
+    """Fetches from an https URL. Raises OSError, HTTPException, ValueError for too much."""
+    opener = urllib.request.build_opener(_NoRedirect)
+    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - https was checked
+
+    def read() -> bytes:
+        with opener.open(request, timeout=_READ_SECONDS) as answer:
+            document: bytes = answer.read(_BYTES + 1)
+        if len(document) > _BYTES:
+            raise ValueError(f"the JWKS is larger than {_BYTES} bytes")
+        return document
+
+    return read

@@ -1,0 +1,157 @@
+"""The records of managed tokens: read, sealed, and written anew together with the credentials they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from service.errors import Conflict, NotFound, StoreUnavailable
+from service.model import Credential, Kind, ManagedToken, Origin, Status
+from service.store import records
+from service.store.managed_store import ManagedStore, Record
+from service.tokens.authority import Authority
+from service.tokens.secret import Keyring
+from service.tokens.trail import Trail
+
+# How often a change is tried again after another one came in between.
+TRIES = 8
+
+
+class Ledger:
+    """What creating, editing, rotating and withdrawing have in common."""
+
+    def __init__(
+        self, store: ManagedStore, authority: Authority, keyrings: tuple[Keyring, ...], trail: Trail,
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._authority = authority
+        self._keyrings = keyrings
+        self._trail = trail
+        self._clock = clock
+
+    async def read(self, token_id: str) -> ManagedToken:
+        """The token of an id. Raises NotFound."""
+        return (await self._record(token_id)).token
+
+    async def read_to_change(self, token_id: str) -> ManagedToken:
+        """The same, for a change that may give rights.
+
+        Raises NotFound, and Conflict `record_tampered` if somebody without the server key wrote the record.
+        """
+        record = await self._record(token_id)
+        if not self._is_ours(record):
+            raise Conflict("This record was changed outside the service. Revoke the token.", code="record_tampered")
+        return record.token
+
+    async def _record(self, token_id: str) -> Record:
+        record = await self._store.get(token_id)
+        if record is None:
+            raise NotFound("No token with this ID. It may have been removed after its retention time.")
+        return record
+
+    def _is_ours(self, record: Record) -> bool:
+        part = records.sealed_part(record.token)
+        return any(keyring.mac("metadata", part) == record.seal for keyring in self._keyrings)
+
+    async def add(self, token: ManagedToken, digest: bytes, origin: Origin) -> bool:
+        """Record a token; False if its name is taken or it was recorded before. One round trip."""
+        entry = self._trail.entry("token.created", origin, token.token_id, after=facts(token))
+        return await self._store.create(
+            token, digest, seal=self._seal(token), sealed=self._credential(token, digest, token.expires_at), entry=entry
+        )
+
+    async def write(self, old: ManagedToken, new: ManagedToken, action: str, origin: Origin) -> ManagedToken | None:
+        """Write a token anew; None if it changed since it was read. Returns what was written.
+
+        The predecessor in grace gets the new terms too, but never beyond its own end or the token's; it ends
+        with a token that is not usable.
+        """
+        now = self._clock()
+        new = msgspec.structs.replace(_with_predecessor(old, new, now), version=old.version + 1)
+        usable = new.active and new.status(now) is Status.ACTIVE
+        digest = records.decode_digest(new.digest)
+        predecessor = b""
+        if new.predecessor:
+            predecessor = self._credential(new, records.decode_digest(new.predecessor), new.predecessor_until)
+        entry = self._trail.entry(action, origin, new.token_id, before=facts(old, new), after=facts(new, old))
+        written = await self._store.update(
+            old, new, seal=self._seal(new), sealed=self._credential(new, digest, new.expires_at) if usable else b"",
+            predecessor=predecessor, now=int(now), entry=entry,
+        )  # fmt: skip
+        return new if written else None
+
+    async def withdraw(self, token_id: str, state: str, origin: Origin) -> bool:
+        """Deactivate (`state` inactive) or revoke, old and new secret alike; False if it was so already.
+
+        Raises NotFound, and Conflict for deactivating what has ended. Works on a full server.
+        """
+        action = "token.revoked" if state == "revoked" else "token.deactivated"
+        for _ in range(TRIES):
+            token = await self.read(token_id)
+            if state == "inactive":
+                refuse_if_ended(token, self._clock())
+            digest = records.decode_digest(token.digest)
+            predecessor = records.decode_digest(token.predecessor) if token.predecessor else digest
+            entry = self._trail.entry(
+                action, origin, token_id, before={"status": token.status(self._clock())}, after={"status": state}
+            )
+            done = await self._store.withdraw(
+                token, (digest, predecessor), state=state, now=int(self._clock()), entry=entry
+            )
+            if done >= 0:
+                return done == 1
+        raise keeps_changing()
+
+    def _seal(self, token: ManagedToken) -> str:
+        return self._keyrings[0].mac("metadata", records.sealed_part(token))
+
+    def _credential(self, token: ManagedToken, digest: bytes, expires_at: int) -> bytes:
+        limit = token.rate_limit
+        return self._authority.seal(
+            digest,
+            Credential(
+                Kind.MANAGED, token.token_id, token.subject, token.scopes, token.created_at, expires_at,
+                name=token.name, client=token.created_by, networks=token.networks, max_uses=token.max_uses,
+                rate_limit=(limit.limit, limit.period_seconds, limit.burst or limit.limit) if limit else None,
+            ),
+        )  # fmt: skip
+
+
+def _with_predecessor(old: ManagedToken, new: ManagedToken, now: float) -> ManagedToken:
+    """Bound the grace of the predecessor: by the token's expiry, and by its being active all the time."""
+    until = min(new.predecessor_until, new.expires_at or new.predecessor_until)
+    if not (old.active and new.active and new.predecessor and until > now):
+        return msgspec.structs.replace(new, predecessor="", predecessor_until=0)
+    return msgspec.structs.replace(new, predecessor_until=until)
+
+
+def refuse_if_ended(token: ManagedToken, now: float) -> None:
+    """Raises Conflict for a token that is revoked or past its date."""
+    status = token.status(now)
+    if status is Status.REVOKED:
+        raise Conflict("A revoked token cannot be changed.", code="token_revoked")
+    if status is Status.EXPIRED:
+        raise Conflict("This token has expired. Change its date first.", code="token_expired")
+
+
+def keeps_changing() -> StoreUnavailable:
+    """The refusal after as many tries as there are."""
+    return StoreUnavailable("The token keeps changing. Try again.")
+
+
+_SHOWN = (
+    "name", "description", "subject", "scopes", "rate_limit", "networks", "max_uses", "metadata", "expires_at",
+    "active", "rotations", "predecessor_until",
+)  # fmt: skip
+
+
+def facts(token: ManagedToken, other: ManagedToken | None = None) -> dict[str, Any]:
+    """What an audit entry says of a token; beside another version of it only what differs."""
+    return {
+        name: getattr(token, name)
+        for name in _SHOWN
+        if (getattr(token, name) if other is None else getattr(token, name) != getattr(other, name))
+    }
