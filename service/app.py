@@ -36,6 +36,7 @@ from service.edge.straight import Straight
 from service.edge.sweep import Sweep
 from service.errors import ServiceError
 from service.metrics import Metrics
+from service.metrics_port import MetricsPort
 from service.model import Origin
 from service.settings import Settings, SettingsError, read
 from service.store.batch import Batch
@@ -84,6 +85,7 @@ class Service:
         self.clock = clock
         self.metrics = metrics = Metrics()
         self._batch: Batch | None = None
+        self._metrics_port: MetricsPort | None = None
         if links is None:
             self._batch = Batch(connector(settings.redis_url), on_error=lambda e: metrics.redis_errors.labels(e).inc())
             links = [self._batch]
@@ -159,6 +161,11 @@ class Service:
         )
         routes = [operation for dialect in dialects for operation in dialect.operations()]
         operations.describe(routes)
+        if settings.metrics_port:
+            own = Front(
+                operations.metrics_operations(), metrics=metrics, trusted=(), access_log=False, lifespan=self.running
+            )
+            self._metrics_port = MetricsPort(own, settings.host, settings.metrics_port)
         return Front(
             routes, metrics=metrics, trusted=_trusted(settings), access_log=settings.access_log, lifespan=self.running
         )
@@ -167,6 +174,8 @@ class Service:
     async def running(self) -> AsyncIterator[dict[str, Any]]:
         """From the first look at Redis to the last flush. Raises StartRefused for a Redis that must not be used."""
         await self._first_look()
+        if self._metrics_port is not None:
+            self._metrics_port.start()
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in (
@@ -180,15 +189,16 @@ class Service:
         reload = lambda: tasks.append(loop.create_task(self.reload_accounts()))  # noqa: E731
         loop.add_signal_handler(signal.SIGHUP, reload)
         try:
-            yield {"straight": self.straight, "sweep": Sweep(KEEP_ALIVE_SECONDS)}
+            yield {"straight": self.straight, "sweep": Sweep(KEEP_ALIVE_SECONDS, on_drain=self.health.drain)}
         finally:
-            self.health.draining = True
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.flush_usage()
             self.metrics.pour()
             self.passwords.close()
+            if self._metrics_port is not None:
+                await self._metrics_port.stop()
             if self._batch is not None:
                 await self._batch.aclose()
 

@@ -37,7 +37,11 @@ class Health:
         self._census = census
         self._metrics = metrics
         self._clock = clock
-        self.draining = False
+        self._draining = False
+
+    def drain(self) -> None:
+        """A stop is under way: no more traffic should come."""
+        self._draining = True
 
     def live(self) -> dict[str, str]:
         """The process."""
@@ -45,7 +49,7 @@ class Health:
 
     async def ready(self) -> Readiness:
         """Ready when nothing has failed and no stop is under way."""
-        checks = [Check("draining", "failed", "the service is stopping")] if self.draining else []
+        checks = [Check("draining", "failed", "the service is stopping")] if self._draining else []
         for name, fault in (await self._guardian.checks()).items():
             checks.append(Check(name, "failed" if fault else "ok", fault))
         failed = any(check.status == "failed" for check in checks)

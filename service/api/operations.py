@@ -49,13 +49,15 @@ class OperationsApi:
             Operation(method="GET", path="/openapi.json", handler=self.document, tag="operation",
                       summary="This document", answers={200: dict[str, Any]}),
         ]  # fmt: skip
-        if self._with_metrics:
-            routes.append(
-                Operation(method="GET", path="/metrics", handler=self.metrics, tag="operation", answers={200: str},
-                          summary="Prometheus metrics", media_types={200: "text/plain"},
-                          description="OpenMetrics where the Accept header asks for it.")
-            )  # fmt: skip
-        return routes
+        return routes + self.metrics_operations() if self._with_metrics else routes
+
+    def metrics_operations(self) -> list[Operation]:
+        """The route for scrapes, which may have a port of its own."""
+        return [
+            Operation(method="GET", path="/metrics", handler=self.metrics, tag="operation", answers={200: str},
+                      summary="Prometheus metrics", media_types={200: "text/plain"},
+                      description="OpenMetrics where the Accept header asks for it."),
+        ]  # fmt: skip
 
     async def live(self, call: Call) -> Response:
         """200 while the loop turns, whatever Redis does."""

@@ -21,8 +21,16 @@ _DRAIN_IDLE_SECONDS = 1.0
 class Sweep:
     """Closes what is idle for too long and refuses what comes too slowly. `now` is a clock as coarse as its tick."""
 
-    def __init__(self, keep_alive_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        keep_alive_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        on_drain: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_drain` is called once when a graceful stop begins."""
         self._clock = clock
+        self._on_drain = on_drain
         self.now = clock()
         # Stands where uvicorn's cycles have an event of their own; nobody waits for it.
         self.event = asyncio.Event()
@@ -39,7 +47,9 @@ class Sweep:
 
     def drain(self) -> None:
         """From now on connections that have been idle for a second are closed."""
-        self._draining = True
+        if not self._draining:
+            self._draining = True
+            self._on_drain()
 
     def _tick(self) -> None:
         self.now = self._clock()
