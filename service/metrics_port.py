@@ -41,6 +41,8 @@ class MetricsPort:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((self._host, self._port))
+        # From here on connections wait for the server, which starts in its own time.
+        listener.listen()
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="metrics-port")
         log.info("metrics on port %d", self._port)
 
