@@ -214,7 +214,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: Any = None
     header_names: tuple[str, ...] = ()
     answers: Mapping[int, Any] = {}
-    media_types: Mapping[int, str] = {}
+    media_types: Mapping[int, str | tuple[str, ...]] = {}
     answer_headers: tuple[str, ...] = ()
     security: tuple[str, ...] = ()
     hidden: bool = False

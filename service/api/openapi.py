@@ -142,8 +142,10 @@ def _response(operation: Operation, status: int, kind: Any, by_type: Mapping[str
     if kind is not None:
         content: dict[str, list[Any]] = {}
         for one in _alternatives(kind):
-            media_type = "application/problem+json" if one is Problem else "application/json"
-            content.setdefault(operation.media_types.get(status, media_type), []).append(by_type[str(one)])
+            usual = "application/problem+json" if one is Problem else "application/json"
+            media_types = operation.media_types.get(status, usual)
+            for media_type in (media_types,) if isinstance(media_types, str) else media_types:
+                content.setdefault(media_type, []).append(by_type[str(one)])
         response["content"] = {
             media_type: {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}
             for media_type, schemas in content.items()

@@ -55,7 +55,7 @@ class OperationsApi:
         """The route for scrapes, which may have a port of its own."""
         return [
             Operation(method="GET", path="/metrics", handler=self.metrics, tag="operation", answers={200: str},
-                      summary="Prometheus metrics", media_types={200: "text/plain"},
+                      summary="Prometheus metrics", media_types={200: ("text/plain", "application/openmetrics-text")},
                       description="OpenMetrics where the Accept header asks for it."),
         ]  # fmt: skip
 
