@@ -7,6 +7,7 @@ import { DAY, count, number, relative } from "./format.js";
 import { showSecret } from "./secret.js";
 
 const MOST_NAMED = 5;
+const MOST_BY_ID = 1000;
 const WHY_SKIPPED = { token_expired: "has expired. Change its date first", token_revoked: "was revoked" };
 
 /** A choice is {tokens}, or {tokens, filter, expected} for all that match, of which the page knows a few. */
@@ -27,7 +28,7 @@ async function attempt(app, choice, done, act) {
   }
 }
 
-export const setActive = (app, choice, isActive, done) => attempt(app, choice, done, async () => {
+export const setActive = (isActive, app, choice, done) => attempt(app, choice, done, async () => {
   const word = isActive ? "activated" : "deactivated";
   const one = size(choice) === 1 && choice.tokens[0];
   const answer = await send("PATCH", TOKENS, { ...(one ? { id: one.id } : which(choice)), isActive });
@@ -36,8 +37,8 @@ export const setActive = (app, choice, isActive, done) => attempt(app, choice, d
   const why = WHY_SKIPPED[first?.code] ?? "could not be changed";
   const text = first ? `${updated.length} ${word}, ${others.length + 1} skipped: ${nameOf(first.id)} ${why}.`
     : `${one ? one.name : count(updated.length)} ${word}.`;
-  const undo = () => setActive(app, { tokens: updated.map((id) => ({ id, name: nameOf(id) })) }, !isActive, done);
-  app.notices.toast(text, updated.length > 0 && undo);
+  const undo = () => setActive(!isActive, app, { tokens: updated.map((id) => ({ id, name: nameOf(id) })) }, done);
+  app.notices.toast(text, updated.length > 0 && updated.length <= MOST_BY_ID && undo);
 });
 
 /** The red line of a revoke dialog, or nothing where nobody would notice. */
@@ -78,7 +79,7 @@ export async function revoke(app, choice, done) {
   } }, `Revoke ${one ? "token" : name}`);
   const instead = h("button.btn", { click: () => {
     closeDialog();
-    setActive(app, choice, false, done);
+    setActive(false, app, choice, done);
   } }, "Deactivate instead");
   const known = choice.filter ? await get(TOKENS, { ...choice.filter, sort: "-lastUsedAt" }).catch(() => choice) : choice;
   const [it, them] = one ? ["It stops", "it"] : ["They stop", "them"];

@@ -12,7 +12,7 @@ function problem(status, answer, headers) {
   });
 }
 
-/** Change something; sent once, whatever happens. A refusal is thrown with its status, 0 if nobody answered. */
+/** Sent once, whatever happens; who asks decides on trying again. A refusal is thrown with its status, 0 for no answer. */
 export async function send(method, path, body, headers) {
   let [status, answer, received] = [0, {}, null];
   try {
@@ -32,17 +32,9 @@ export async function send(method, path, body, headers) {
   return answer;
 }
 
-/** Ask for something; if nobody answers, once more a moment later. */
-export async function get(path, params = {}) {
+export function get(path, params = {}) {
   const query = new URLSearchParams(Object.entries(params).filter(([, value]) => value));
-  const ask = () => send("GET", query.size ? `${path}?${query}` : path);
-  try {
-    return await ask();
-  } catch (refused) {
-    if (!refused.away) throw refused;
-    await new Promise((resolve) => { setTimeout(resolve, 300); });
-    return ask();
-  }
+  return send("GET", query.size ? `${path}?${query}` : path);
 }
 
 /** For what a server may not offer: get(...).catch(absent) is null there. */

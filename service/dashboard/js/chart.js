@@ -36,11 +36,11 @@ export function chart(days, allowed, denied) {
     bar("deny", at, one.allowed * scale + 1.5, one.denied && Math.max(2, one.denied * scale))]);
   const text = `Checks per day for the last ${days.length} days. ${compact(allowed)} allowed, ${number(denied)} denied. `
     + `Busiest day ${shortDay(busiest)}.`;
-  return h("div.pad",
+  return [
     // The words stand in HTML beside the picture, since text in a stretched SVG is deformed.
     h("div.plot", h("ol", { "aria-hidden": "true" }, GRID.map((at) => h(`li.y${at}`, compact(at * step)))),
       svg("svg.chart", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": text },
         GRID.map((at) => svg("path.grid", { d: `M0 ${HEIGHT - at * HEIGHT / STEPS}h${WIDTH}` })), bars)),
     h("div.xaxis", { "aria-hidden": "true" }, h("span", shortDay(days[0])), h("span", shortDay(days[days.length >> 1])), h("span", "Today")),
-    numbers(days));
+    numbers(days)];
 }

@@ -54,4 +54,5 @@ export function openDialog({ title, lead, mark, role, body, tail, submit, leave 
   dialog.node.showModal();
 }
 
+/** The first autofocus in a dialog gets the focus: a field where there is one, else this. */
 export const cancel = () => h("button.btn", { autofocus: true, click: closeDialog }, "Cancel");

@@ -42,6 +42,15 @@ export const icon = (name, size = 18) =>
 /** A coloured line; kind is "info", "bad" or "" for a warning. */
 export const note = (kind, ...parts) => h(`div.note.${kind}`, icon(kind ? "info" : "warning"), h("span", parts));
 
+/** A card with a heading, something at the heading's end, and what is in it. */
+export const card = (title, end, ...body) => h("section.card", h("header", h("h2", title), end), h("div.pad", body));
+export const facts = (rows) => h("dl.facts", rows.map(([term, value]) => [h("dt", term), h("dd", value)]));
+
+/** Code to read and to copy; copy is null where it cannot be had. */
+export const codeBlock = (what, parts, about, copy) => h("div.code",
+  h("pre", { tabindex: 0, role: "region", "aria-label": what }, h("code", parts)),
+  copy && h("button.btn.quiet.sm", { "aria-label": about, click: copy }, icon("copy", 15), "Copy"));
+
 /** Say something to screen readers; the oldest lines go. */
 export function announce(text) {
   const live = document.getElementById("live");

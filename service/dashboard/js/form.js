@@ -1,20 +1,13 @@
 // The dialog that creates or edits a token: its fields, how each is read, and what may be wrong with them.
+// What the page cannot know better than the server, the server says; its words appear below the field.
 
 import { TOKENS, send } from "./api.js";
-import { closeDialog, openDialog } from "./dialog.js";
+import { cancel, closeDialog, openDialog } from "./dialog.js";
 import { Fault, field, fill, h, icon, note } from "./dom.js";
 import { expiryField } from "./expiry.js";
-import { CANNOT_CHANGE } from "./notices.js";
 import { showSecret } from "./secret.js";
 
 const list = (text) => text.split(/[\s,]+/).filter(Boolean);
-
-const networks = (text) => list(text).map((network) => {
-  if (/^(\d+\.){3}\d+(\/\d+)?$|:/.test(network)) return network;
-  const [, ...parts] = /^(\d+)\.?(\d*)\.?(\d*)\.?(\d*)\/?(\d*)/.exec(network) ?? [null, 10, 4, 0, 0, 16];
-  const example = `${parts.slice(0, 4).map(Number).join(".")}/${parts[4] || 32}`;
-  throw new Fault(`${network} is not a network. Write it like ${example}.`);
-});
 
 const metadata = (text) => Object.fromEntries(text.split(",").filter(Boolean).map((pair) => {
   const [, key, value] = /^\s*(\S[^=]*?)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];
@@ -45,7 +38,7 @@ function makeFields(maxDays, token) {
     scopes: field("Scopes", { value: scopes.join(", ") }, "Comma separated. Returned to your gateway with each check.", list),
     rateLimit: field("Requests per minute", { inputmode: "numeric", value: perMinute }, "", limit),
     allowedNetworks: field("Networks", { placeholder: "10.4.0.0/16", value: allowedNetworks.join(", ") },
-      "Comma separated. Empty means from anywhere.", networks),
+      "Comma separated. Empty means from anywhere.", list),
     metadata: field("Metadata", { placeholder: "team=payments", value: written }, "", metadata),
   };
 }
@@ -75,15 +68,15 @@ function readAll(fields) {
 }
 
 /** Show a refusal below the fields that it names, as in "allowedNetworks[0]", or else above them all. */
-function refused({ status, away, requestId, answer: { code, errors = [] } }, fields, place, name) {
+function refused({ status, away, requestId, answer: { code, detail, errors = [] } }, fields, place, name) {
   const taken = { field: "name", message: `A token called ${name} already exists. Choose another name.` };
   const known = (code === "name_taken" ? [taken] : errors).filter(({ field: path, message }) => {
     const at = path.includes("duration") ? "expiresAt" : Object.keys(fields).find((key) => path.includes(key));
-    if (at) blame(fields[at], message);
+    if (at) blame(fields[at], message.replace(/\.?$/, "."));
     return at;
   });
   const text = away ? "Redis is not answering. Your entries are kept: try again in a moment."
-    : status === 403 ? CANNOT_CHANGE : `That did not work. Nothing was changed. ${requestId}`;
+    : status === 403 ? detail : `That did not work. Nothing was changed. ${requestId}`;
   fill(place, !known.length && note("bad", text));
 }
 
@@ -107,7 +100,7 @@ function tokenForm(app, token, words, save) {
     go.textContent = words.go;
   };
   openDialog({
-    ...words, submit, tail: [h("button.btn", { click: closeDialog }, "Cancel"), go],
+    ...words, submit, tail: [cancel(), go],
     body: [place, nodes.slice(0, 4), h("details.more", h("summary", icon("right", 14), "Limits and metadata"),
       h("div.fields", nodes.slice(4)))],
   });

@@ -15,7 +15,9 @@ export const day = shown(DATE, "");
 export const clock = shown(CLOCK, " UTC");
 export const moment = shown({ ...DATE, ...CLOCK }, " UTC");
 export const precise = shown({ ...DATE, ...CLOCK, second: "2-digit" }, "");
-export const weekday = shown({ weekday: "short", ...DATE, ...CLOCK }, " UTC");
+const withWeekday = shown({ weekday: "short", ...DATE, ...CLOCK }, " UTC");
+/** "Thu 18 Feb 2027, 22:40 UTC" */
+export const weekday = (instant) => withWeekday(instant).replace(",", "");
 
 /** An instant some milliseconds from now, as the API writes it. */
 export const fromNow = (milliseconds) => `${new Date(Date.now() + milliseconds).toISOString().slice(0, 19)}Z`;

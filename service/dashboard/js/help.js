@@ -2,18 +2,12 @@
 
 import { get } from "./api.js";
 import { openDialog } from "./dialog.js";
-import { chips, fill, h, icon, uniqueId } from "./dom.js";
+import { card, chips, codeBlock, facts, fill, h, icon, uniqueId } from "./dom.js";
 import { keyList } from "./keys.js";
 import { kept, setTheme } from "./shell.js";
 import { COMMANDS, LOGIN, SNIPPETS } from "./snippets.js";
 
-const helpCard = (title, ...body) => h("section.card", h("header", h("h2", title)), h("div.pad", body));
-
-function code(app, text, what) {
-  const copy = { "aria-label": `Copy ${what}`, click: () => app.copy(text) };
-  return h("div.code", h("pre", { tabindex: 0, role: "region", "aria-label": what }, h("code", text)),
-    h("button.btn.quiet.sm", copy, icon("copy", 15), "Copy"));
-}
+const code = (app, text, what) => codeBlock(what, text, `Copy ${what}`, () => app.copy(text));
 
 /** The tabs pattern: one tab stop, arrows move, the panel follows. */
 function examples(app) {
@@ -57,22 +51,21 @@ function settings() {
   const choice = chips([["", "System"], ["light", "Light"], ["dark", "Dark"]], kept("theme") ?? "");
   choice.addEventListener("change", () => setTheme(choice.value()));
   const box = h("input", { type: "checkbox", checked: kept("keys") !== "off", change: () => kept("keys", box.checked ? "on" : "off") });
-  return helpCard("Settings", h("fieldset", h("legend", "Theme"), choice), h("label.tick", box, "Single-key shortcuts"));
+  return card("Settings", null, h("fieldset", h("legend", "Theme"), choice), h("label.tick", box, "Single-key shortcuts"));
 }
 
 export function helpScreen(app) {
   const { version, retentionDays, maxLifetimeDays } = app.session;
-  const facts = [
+  const rows = [
     ["Version", version], ["Redis", redis()], ["Longest life", maxLifetimeDays ? `${maxLifetimeDays} days` : "no limit"],
-    ["Ended tokens kept", `${retentionDays} days`], ["Metrics", h("code", "/metrics")], ["API", h("a", { href: "/docs" }, "/docs")],
+    ["Retention", `${retentionDays} days`], ["Metrics", h("code", "/metrics")], ["API", h("a", { href: "/docs" }, "/docs")],
   ];
-  const server = h("dl.facts", facts.map(([term, value]) => [h("dt", term), h("dd", value)]));
   return { title: "Help", leave() {}, update() {}, node: [
     h("div.page-head", h("div", h("h1", "Help"), h("p", "Connect a gateway or a service in two minutes.")),
       h("div.actions", h("a.btn", { href: "/docs" }, "API reference"))),
     app.notices.slot,
-    h("div.cols", h("div.stack", examples(app), helpCard("Command line", code(app, COMMANDS, "commands"))),
-      h("div.stack", helpCard("Keyboard", keyList()), settings(), helpCard("This server", server))),
+    h("div.cols", h("div.stack", examples(app), card("Command line", null, code(app, COMMANDS, "commands"))),
+      h("div.stack", card("Keyboard", null, keyList()), settings(), card("This server", null, facts(rows)))),
   ] };
 }
 

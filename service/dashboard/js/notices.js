@@ -8,7 +8,8 @@ const FIRST_WAIT_SECONDS = 2;
 const LONGEST_WAIT_SECONDS = 30;
 
 export const CANNOT_CHANGE = "Your role can look but not change tokens.";
-const CANNOT_SEE = "Your role cannot see tokens. An administrator can change that.";
+
+const link = (label, click) => h("button.link", { click }, label);
 
 export class Notices {
   wait = FIRST_WAIT_SECONDS;
@@ -64,15 +65,13 @@ export class Notices {
     const { status, away, requestId } = problem;
     if (status === undefined) throw problem;
     if (status === 401) this.app.login({ over: true });
-    else if (status === 403) this.say(this.app.session.role === "user" ? CANNOT_SEE : CANNOT_CHANGE);
+    else if (status === 403) this.say(problem.answer.detail);
     else if (away) this.away(retry);
-    else this.say("That did not work. Nothing was changed. ", requestId, this.again("Try again", () => {
+    else this.say("That did not work. Nothing was changed. ", requestId, link("Try again", () => {
       this.clear();
       retry();
     }));
   }
-
-  again = (label, click) => h("button.link", { click }, label);
 
   away(retry) {
     this.pause(true);
@@ -87,7 +86,7 @@ export class Notices {
       clearTimeout(this.timer);
       retry();
     };
-    fill(this.slot, note("bad", alert, seconds, this.again("Try now", now)));
+    fill(this.slot, note("bad", alert, seconds, link("Try now", now)));
     const tick = () => {
       seconds.textContent = `Trying again in ${left} s. `;
       this.timer = setTimeout(left ? tick : now, 1000);

@@ -15,8 +15,7 @@ export class Picking {
     this.size = h("b", { "aria-live": "polite" });
     this.more = h("button.link", { click: () => this.mark(true) });
     this.bar = h("div.bulk", { role: "region", "aria-label": "Selected tokens" }, this.size, this.more, h("span.sep"),
-      act("", "Activate", (...how) => setActive(how[0], how[1], true, how[2])),
-      act("", "Deactivate", (...how) => setActive(how[0], how[1], false, how[2])),
+      act("", "Activate", (...how) => setActive(true, ...how)), act("", "Deactivate", (...how) => setActive(false, ...how)),
       act(".danger", "Revoke…", revoke),
       h("button.btn.quiet.sm.icon", { "aria-label": "Clear selection", click: () => this.clear() }, icon("close")));
   }

@@ -43,5 +43,5 @@ export function row(token, pick, entries) {
     cell(".act", menu(more, () => entries(token))));
 }
 
-export const greyRows = () => ["w3", "w4", "w5", "w3", "w4"].map((width) => line(
-  [["check", "w1"], ["main", width], ["w3", "w6"], ["a", "w2"], ["x", "w2"]].map(([spec, size]) => cell(`.${spec}`, h(`span.sk.${size}`)))));
+export const greyRows = () => [3, 4, 5, 3, 4].map((width) => line(
+  cell(".check", h("span.sk.w1")), cell(".main", h(`span.sk.w${width}`)), cell(".w3", h("span.sk.w2"))));

@@ -1,7 +1,7 @@
 // The one place where a secret is on the page: shown once, copied, and wiped when the panel goes.
 
 import { closeDialog, openDialog } from "./dialog.js";
-import { announce, fill, h, icon, note } from "./dom.js";
+import { announce, codeBlock, fill, h, icon, note } from "./dom.js";
 
 const keepPage = (event) => event.preventDefault();
 const command = (shown) => [`curl -i ${location.origin}/validate \\\n  -H "Authorization: Bearer `, shown, '"'];
@@ -32,7 +32,7 @@ export function showSecret({ name, token: secret }, done) {
     } catch {
       // Missing on plain http, or refused by the browser.
       getSelection().selectAllChildren(code);
-      hint.textContent = `Press ${navigator.platform.startsWith("Mac") ? "⌘" : "Ctrl+"}C to copy.`;
+      hint.textContent = "Press Ctrl+C to copy.";
       return false;
     }
     succeeded();
@@ -53,8 +53,7 @@ export function showSecret({ name, token: secret }, done) {
   }
 
   // Without a clipboard the whole command cannot be had, as it is masked on the screen.
-  const copyCommand = navigator.clipboard && h("button.btn.quiet.sm", { "aria-label": "Copy curl command with the token",
-    click: () => copy(command(secret).join("")) }, icon("copy", 15), "Copy");
+  const copyCommand = navigator.clipboard && (() => copy(command(secret).join("")));
   addEventListener("beforeunload", keepPage);
   addEventListener("pagehide", wipe, { once: true });
   openDialog({
@@ -62,9 +61,8 @@ export function showSecret({ name, token: secret }, done) {
     lead: "Copy the token now. Only a hash is stored, so it can never be shown again.",
     body: [
       h("div.field", h("span.label", "Token"), h("div.secret", code, copyButton), hint),
-      h("div.field", h("span.label", "Try it"), h("div.code",
-        h("pre", { tabindex: 0, role: "region", "aria-label": "curl example" },
-          h("code", command(h("span.c", `rtk_••••${secret.slice(-8)}`)))), copyCommand)),
+      h("div.field", h("span.label", "Try it"), codeBlock("curl example", command(h("span.c", `rtk_••••${secret.slice(-8)}`)),
+        "Copy curl command with the token", copyCommand)),
       note("", "Treat it like a password: keep it in a secret manager, never in source code."), warning,
     ],
     tail: [plain, both], leave, objects: () => !copied,

@@ -1,6 +1,6 @@
 // What stands around every screen: the top bar, and the preferences that this browser keeps.
 
-import { fill, h, icon } from "./dom.js";
+import { h, icon } from "./dom.js";
 import { menu } from "./menu.js";
 
 /** Read, or write and read, a preference; a browser that refuses storage just forgets it. Never anything else. */
@@ -24,11 +24,8 @@ export function setTheme(name) {
 }
 
 function themeButton() {
-  const control = h("button.btn.quiet.icon", { click: () => setTheme(otherTheme()) });
-  const draw = () => {
-    control.title = control.ariaLabel = `Use ${otherTheme()} theme`;
-    fill(control, icon(otherTheme() === "dark" ? "moon" : "sun"));
-  };
+  const control = h("button.btn.quiet.icon", { click: () => setTheme(otherTheme()) }, icon("moon"));
+  const draw = () => { control.title = control.ariaLabel = `Use ${otherTheme()} theme`; };
   draw();
   addEventListener("theme", draw);
   systemDark.addEventListener("change", draw);
@@ -41,12 +38,10 @@ export const brand = () => h("a.brand", { href: "/dashboard/", "aria-label": "To
 const PLACES = [["Tokens", "/dashboard/"], ["Audit", "/dashboard/audit"], ["Help", "/dashboard/help"]];
 
 export function topBar(app, showKeys) {
-  const { username, role } = app.session;
   return h("header.top", h("div", brand(),
     h("nav", { "aria-label": "Main" }, PLACES.map(([label, href]) => h("a", { href }, label))),
-    h("div.end", role !== "admin" && h("span.env", "view only"),
-      h("button.btn.quiet.icon.w2", { "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts (?)", click: showKeys },
+    h("div.end", h("button.btn.quiet.icon.w2", { "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts (?)", click: showKeys },
         icon("question")),
       themeButton(),
-      menu(h("button.btn.quiet.sm", h("span.who", username), icon("down", 14)), () => [["Sign out", app.signOut]]))));
+      menu(h("button.btn.quiet.sm", h("span.who", app.session.username), icon("down", 14)), () => [["Sign out", app.signOut]]))));
 }

@@ -3,7 +3,7 @@
 import { revoke, rotate, setActive } from "./actions.js";
 import { TOKENS, absent, get, send } from "./api.js";
 import { chart } from "./chart.js";
-import { fill, h, icon, note, refocus } from "./dom.js";
+import { card, facts, fill, h, icon, note, refocus } from "./dom.js";
 import { label, origin, sentence } from "./events.js";
 import { editToken } from "./form.js";
 import { compact, day, masked, moment, relative, state, time } from "./format.js";
@@ -12,7 +12,6 @@ const DAYS_SHOWN = 30;
 const ENTRIES_SHOWN = 20;
 
 const tags = (values, none = "none") => (values.length ? values.flatMap((value) => [h("span.tag", value), " "]) : none);
-const tokenCard = (title, end, ...body) => h("section.card", h("header", h("h2", title), end), body);
 
 function details(app, token) {
   const { id, rateLimit: rate, expiresAt, maxUses } = token;
@@ -28,7 +27,7 @@ function details(app, token) {
     ["Uses left", maxUses ? `${token.usesLeft} of ${maxUses}` : "no limit"],
     ["Metadata", tags(Object.entries(token.metadata).map((pair) => pair.join("=")))],
   ];
-  return tokenCard("Details", null, h("div.pad", h("dl.facts", rows.map(([term, value]) => [h("dt", term), h("dd", value)]))));
+  return card("Details", null, facts(rows));
 }
 
 /** usage is null where the server does not count; then the last use is all there is to say. */
@@ -38,20 +37,20 @@ function usageCard(token, usage) {
   const total = allowed + denied;
   if (!total) {
     const help = h("a", { href: "/dashboard/help" }, "Help");
-    return tokenCard("Usage", null, h("div.pad.muted", last ? ["Last used ", time(last), ". Nothing is counted for these days."]
+    return card("Usage", null, h("span.muted", last ? ["Last used ", time(last), ". Nothing is counted for these days."]
       : ["Never used. Paste the snippet from ", help, " to make the first call."]));
   }
   const kpis = [[compact(total), `checks, ${days.length} days`], [`${(100 * denied / total).toFixed(2)}%`, "denied"],
     [last ? time(last) : "never", "last used"], [lastAddress ?? "–", "last address"]];
-  return tokenCard("Usage", h("span.end.legend", h("span", h("i"), "Allowed"), h("span", h("i.deny"), "Denied")),
+  return card("Usage", h("span.end.legend", h("span", h("i"), "Allowed"), h("span", h("i.deny"), "Denied")),
     h("div.kpis", kpis.map(([value, about]) => h("div", h("b", value), h("span", about)))), chart(days, allowed, denied));
 }
 
 function historyCard({ id, createdBy: actor, createdAt: at }, audit) {
   const entries = audit?.entries[0] ? audit.entries : [{ action: "token.created", actor, at }];
   const more = h("a.end.small", { href: `/dashboard/audit?target=${id}&period=all` }, "Open in audit");
-  return tokenCard("History", more, h("div.pad", h("ol.timeline", entries.map((entry) => h(`li.${label(entry.action)}`, sentence(entry),
-    h("small", [moment(entry.at), origin(entry)].filter(Boolean).join(" · ")))))));
+  return card("History", more, h("ol.timeline", entries.map((entry) => h(`li.${label(entry.action)}`, sentence(entry),
+    h("small", [moment(entry.at), origin(entry)].filter(Boolean).join(" · "))))));
 }
 
 class Token {
@@ -113,7 +112,7 @@ class Token {
     const act = (focus, name, click, spec = "") => h(`button.btn${spec}`, { "data-change": true, "data-focus": focus, click }, name);
     return token.status !== "revoked" && h("div.actions", act("edit", "Edit", () => editToken(app, token, update)),
       act("rotate", "Rotate…", () => rotate(app, token, update)),
-      toggle && act("toggle", toggle, () => setActive(app, choice, !token.isActive, update)),
+      toggle && act("toggle", toggle, () => setActive(!token.isActive, app, choice, update)),
       act("revoke", "Revoke…", () => revoke(app, choice, update), ".danger"));
   }
 

@@ -89,7 +89,7 @@ class Tokens extends List {
     const control = h("button", { "data-focus": `sort-${column}`, click: () => {
       this.app.go(this.url({ sort: down ? column : current ? "" : `-${column}` }));
       refocus(control);
-    } }, name, current && icon(down ? "down" : "up", 13));
+    } }, name, current && icon("down", 13));
     return head("", { "aria-sort": current && (down ? "descending" : "ascending") }, control);
   }
 
@@ -160,7 +160,7 @@ class Tokens extends List {
     const choice = { tokens: [token] };
     const toggle = { active: "Deactivate", inactive: "Activate" }[token.status];
     return [["Open", () => app.go(`/dashboard/tokens/${token.id}`)], ["Copy ID", () => app.copy(token.id)],
-      toggle && [toggle, () => setActive(app, choice, !token.isActive, reloaded), off],
+      toggle && [toggle, () => setActive(!token.isActive, app, choice, reloaded), off],
       token.status !== "revoked" && ["Rotate…", () => rotate(app, token, reloaded), off],
       token.status !== "revoked" && ["Revoke…", () => revoke(app, choice, reloaded), off, "danger"]].filter(Boolean);
   };
