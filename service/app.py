@@ -16,6 +16,7 @@ from typing import Any
 from service import logs
 from service.api.clients import Clients
 from service.api.dashboard import DashboardApi
+from service.api.docs import DocsApi
 from service.api.front import Front, StartRefused
 from service.api.gateway import GatewayApi
 from service.api.guard import Guard, JwtReader
@@ -158,6 +159,7 @@ class Service:
             OAuthApi(self.authority, self.sessions, self.managed, clients, metrics),
             operations,
             dashboard,
+            *([DocsApi()] if settings.docs else []),
         )
         routes = [operation for dialect in dialects for operation in dialect.operations()]
         operations.describe(routes)

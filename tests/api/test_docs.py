@@ -1,0 +1,49 @@
+"""The API reference: served whole from this host, and gone where it is switched off."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Callable
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+import httpx2
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+
+def test_the_vendored_files_are_the_ones_that_are_named() -> None:
+    folder = files("service").joinpath("docs")
+    named = re.findall(r"^([0-9a-f]{64})  (\S+)$", folder.joinpath("VENDORED").read_text(), re.MULTILINE)
+    assert len(named) == 2
+    for checksum, name in named:
+        assert sha256(gzip.decompress(folder.joinpath(name + ".gz").read_bytes())).hexdigest() == checksum
+
+
+async def test_everything_the_page_asks_for_is_served_under_a_strict_policy(make_service: Callable[..., Any]) -> None:
+    service = await make_service()
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=service.front), base_url="http://a.test"
+    ) as client:
+        page = await client.get("/docs")
+        assert page.status_code == 200
+        wanted = re.findall(r'(?:src|href)="(/[^"]+)"', page.text)
+        assert len(wanted) == 4
+        for path in wanted:
+            assert (await client.get(path)).status_code == 200, path
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        plain = await client.get("/docs/swagger-ui.css", headers={"accept-encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        assert plain.text.startswith(".swagger-ui")
+
+
+async def test_the_reference_can_be_switched_off(make_service: Callable[..., Any]) -> None:
+    service = await make_service(docs=False)
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=service.front), base_url="http://a.test"
+    ) as client:
+        assert (await client.get("/docs")).status_code == 404
+        assert (await client.get("/openapi.json")).status_code == 200
