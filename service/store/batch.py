@@ -261,9 +261,10 @@ class Batch:
         self._on_error("TimeoutError")
         overdue = list(replies.waiting)
         replies.waiting.clear()
+        # First, for a writer that is let go while its connection is open warns of it.
+        replies.transport.abort()
         self._replies = self._writer = None
         self._reachable = False
-        replies.transport.abort()
         self._fail(overdue)
         self._start_connecting()
 
