@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from fakeredis import FakeServer
 from fakeredis.aioredis import FakeRedis
 
 from service import embedded
@@ -102,18 +103,28 @@ def make_settings(
 async def make_service(
     make_settings: Callable[..., Settings], clock: Clock
 ) -> AsyncIterator[Callable[..., Any]]:
-    """Makes running services: `await make_service(shards=16, one_time_issue="authenticated")`."""
+    """Makes services: `await make_service(shards=16, one_time_issue="authenticated")`.
+
+    Another call makes another process of the same service. `background=False` leaves out what it does by itself;
+    `wrap` may put something between the store and its link.
+    """
+    server = FakeServer()
     async with AsyncExitStack() as stack:
 
-        async def make(*, shards: int = 1, fake: bool = False, **overrides: Any) -> Service:
+        async def make(
+            *, shards: int = 1, fake: bool = False, background: bool = True,
+            wrap: Callable[[Any], Any] = lambda link: link, **overrides: Any,
+        ) -> Service:  # fmt: skip
             settings = make_settings(**overrides)
             if fake:
-                link: Any = ClientLink(FakeRedis())
+                link: Any = ClientLink(FakeRedis(server=server, protocol=2, max_connections=10_000))
+                stack.push_async_callback(link.client.aclose)
             else:
                 link = Batch(connector(settings.redis_url))
                 stack.push_async_callback(link.aclose)
-            service = Service(settings, clock=clock, links=[link] * shards)
-            if not fake:  # fakeredis knows no INFO, so nothing watches it
+            service = Service(settings, clock=clock, links=[wrap(link)] * shards)
+            stack.callback(service.passwords.close)
+            if background and not fake:  # fakeredis knows no INFO, so nothing watches it
                 await stack.enter_async_context(service.running())
             return service
 
@@ -126,3 +137,24 @@ async def service(request: pytest.FixtureRequest, make_service: Callable[..., An
     kind, shards = request.param.split("-")
     made: Service = await make_service(shards=int(shards), fake=kind == "fake")
     return made
+
+
+@pytest.fixture(params=["real-1", "real-16", "fake-1"])
+async def still(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> Service:
+    """The same without its background work: nothing is swept or flushed but by the test."""
+    kind, shards = request.param.split("-")
+    made: Service = await make_service(shards=int(shards), fake=kind == "fake", background=False)
+    return made
+
+
+@pytest.fixture
+def turn_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Turn the time of fakeredis, and with it that of every clock here: `turn_time(300)`."""
+    real, offset = time.time, 0.0
+
+    def turn(seconds: float) -> None:
+        nonlocal offset
+        offset += seconds
+
+    monkeypatch.setattr(time, "time", lambda: real() + offset)
+    return turn

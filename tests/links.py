@@ -37,3 +37,40 @@ class ClientLink:
             answer(await self.execute(*parts))
         except Exception as error:
             answer(error)
+
+
+class Wrapped:
+    """A link before another one, for what a test wants to see or do on the way."""
+
+    def __init__(self, link: Any) -> None:
+        self.link = link
+
+    async def execute(self, *args: Any, retry: bool = False) -> Any:
+        return await self.link.execute(*args, retry=retry)
+
+    def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
+        self.link.submit(command, answer, retry=retry)
+
+
+class Recording(Wrapped):
+    """Remembers what was asked: the command's name and its arguments, as given."""
+
+    def __init__(self, link: Any) -> None:
+        super().__init__(link)
+        self.asked: list[tuple[Any, ...]] = []
+
+    async def execute(self, *args: Any, retry: bool = False) -> Any:
+        self.asked.append(args)
+        return await super().execute(*args, retry=retry)
+
+    def names(self) -> list[str]:
+        return [args[0] for args in self.asked]
+
+
+class Forgetful(Recording):
+    """A server that has forgotten every script whenever one is called."""
+
+    async def execute(self, *args: Any, retry: bool = False) -> Any:
+        if args[0] == "EVALSHA":
+            await self.link.execute("SCRIPT", "FLUSH")
+        return await super().execute(*args, retry=retry)

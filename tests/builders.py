@@ -1,0 +1,84 @@
+"""What tests start from: tokens, signed-in users, and looks at what Redis holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from service.app import Service
+from service.model import AuditEntry, Kind, Origin, Outcome
+from service.tokens.managed import Created, NewToken
+from tests.conftest import PASSWORD
+
+ADMIN = Origin(actor="admin", address="192.0.2.1", channel="api", request_id="r1")
+DAY = 86400
+ADDRESS = "192.0.2.7"
+
+
+def at(address: str) -> Origin:
+    """Somebody unknown at this address."""
+    return Origin(actor="anonymous", address=address, channel="api", request_id="r1")
+
+
+async def create(service: Service, name: str = "ci", *, days: float = 30, origin: Origin = ADMIN, **more: Any) -> Created:
+    """A managed token; `days` 0 for one that never expires."""
+    expires_at = int(service.clock() + days * DAY) if days else 0
+    return await service.managed.create(NewToken(name, expires_at, **more), origin)
+
+
+async def create_many(service: Service, *names: str, **more: Any) -> list[Created]:
+    """Tokens one after the other, so that their creation has an order."""
+    return [await create(service, name, **more) for name in names]
+
+
+async def sign_in(service: Service, username: str = "admin", address: str = ADDRESS, password: str = PASSWORD) -> bytes:
+    """A session's secret."""
+    return (await service.sessions.sign_in(username, password, at(address))).secret.encode()
+
+
+async def outcome(service: Service, secret: bytes | str, **more: Any) -> Outcome:
+    """What a gateway's question about this secret comes to."""
+    asked = secret.encode() if isinstance(secret, str) else secret
+    return (await service.authority.verify(asked, (Kind.SESSION, Kind.MANAGED), **more)).outcome
+
+
+async def audit(service: Service) -> list[AuditEntry]:
+    """The audit trail, oldest first within each shard."""
+    entries = []
+    for shard in service.shards:
+        for _, fields in await shard.link.execute("XRANGE", shard.keys.events, "-", "+"):
+            pairs = dict(zip(fields[::2], fields[1::2], strict=True))
+            entries.append(msgspec.json.decode(pairs[b"e"], type=AuditEntry))
+    return entries
+
+
+async def actions(service: Service, target: str | None = None) -> list[str]:
+    """What the audit trail says was done, to one target or at all."""
+    return [entry.action for entry in await audit(service) if target is None or entry.target == target]
+
+
+async def all_keys(service: Service) -> set[bytes]:
+    """Every key of the test's namespace."""
+    found, cursor = set(), b"0"
+    while True:
+        cursor, keys = await service.shards[0].link.execute(
+            "SCAN", cursor, "MATCH", f"{service.settings.namespace}:*", "COUNT", 1000
+        )
+        found |= set(keys)
+        if cursor == b"0":
+            return found
+
+
+async def dump(service: Service) -> dict[bytes, Any]:
+    """Every key with what it holds, to see that nothing was changed."""
+    link = service.shards[0].link
+    read = {
+        b"string": ("GET",), b"hash": ("HGETALL",), b"zset": ("ZRANGE", 0, -1, "WITHSCORES"),
+        b"stream": ("XRANGE", "-", "+"), b"set": ("SMEMBERS",),
+    }  # fmt: skip
+    held = {}
+    for key in await all_keys(service):
+        command, *rest = read[await link.execute("TYPE", key)]
+        held[key] = await link.execute(command, key, *rest)
+    return held
