@@ -22,6 +22,7 @@ class Described:
         self.paths: dict[str, dict[str, Any]] = document["paths"]
         exact_first = sorted(self.paths, key=lambda template: (template.count("{"), -len(template)))
         self._patterns = [(re.compile(self._pattern(template)), template) for template in exact_first]
+        self._validators: dict[str, Draft202012Validator] = {}
         self.seen: set[tuple[str, str]] = set()
 
     def judge(self, method: str, target: str, answer: Answer) -> None:
@@ -38,9 +39,7 @@ class Described:
         if answer.status in (405, 431):
             return
         described = operation["responses"].get(str(answer.status))
-        assert described, (
-            f"{method} {template} answers {answer.status}, which is not described: {answer.body!r}"
-        )
+        assert described, f"{method} {template} answers {answer.status}, which is not described: {answer.body!r}"
         if method != "HEAD":
             self._judge_body(described.get("content", {}), answer, f"{method} {template} {answer.status}")
             self._judge_headers(described.get("headers", {}), answer)
@@ -61,32 +60,27 @@ class Described:
             assert answer.body == b"", f"{where} has a body, which is not described: {answer.body!r}"
             return
         assert answer.media_type in content, f"{where} is {answer.media_type}, described are {list(content)}"
-        schema = content[answer.media_type]["schema"] | {"components": self._components}
         is_json = answer.media_type in ("application/json", PROBLEM)
-        faults = list(
-            Draft202012Validator(schema).iter_errors(answer.json() if is_json else answer.body.decode())
-        )
+        validator = self._validator(f"{where} {answer.media_type}", content[answer.media_type]["schema"])
+        faults = list(validator.iter_errors(answer.json() if is_json else answer.body.decode()))
         assert not faults, f"{where}: {[fault.message for fault in faults]}"
+
+    def _validator(self, where: str, schema: dict[str, Any]) -> Draft202012Validator:
+        if where not in self._validators:
+            self._validators[where] = Draft202012Validator(schema | {"components": self._components})
+        return self._validators[where]
 
     def _judge_headers(self, described: dict[str, Any], answer: Answer) -> None:
         known = {name.lower() for name in described}
-        identity = {
-            name for name, _ in answer.headers if name.startswith(("x-token-", "remote-", "ratelimit"))
-        }
+        identity = {name for name, _ in answer.headers if name.startswith(("x-token-", "remote-", "ratelimit"))}
         if answer.status == 200:
             assert identity <= known, f"not described: {identity - known}"
 
     def _pattern(self, template: str) -> str:
         listed = [
-            parameter
-            for operation in self.paths[template].values()
-            for parameter in operation.get("parameters", [])
+            parameter for operation in self.paths[template].values() for parameter in operation.get("parameters", [])
         ]
-        kinds = {
-            parameter["name"]: parameter["schema"]["type"]
-            for parameter in listed
-            if parameter["in"] == "path"
-        }
+        kinds = {parameter["name"]: parameter["schema"]["type"] for parameter in listed if parameter["in"] == "path"}
         kinds["anything"] = "rest"
         shapes = {"string": "[^/]+", "integer": r"\d+", "rest": ".*"}
         parts = re.split(r"{(\w+)}", template)

@@ -123,24 +123,18 @@ def test_nothing_else_than_consuming_spends(world: World) -> None:
         assert world.ask("DELETE", "/api/token", json_body={"token": secret}).json() == {}
         looked = world.post("/oauth2/introspect", form={"token": secret}, bearer=world.admin)
         assert looked.json()["active"] is True
-        assert world.post("/validate/batch", {"tokens": [secret]}, bearer=world.admin).json()["results"][0][
-            "active"
-        ]
+        assert world.post("/validate/batch", {"tokens": [secret]}, bearer=world.admin).json()["results"][0]["active"]
         assert world.post("/oauth2/revoke", form={"token": secret}).status == 200
     assert world.post(CONSUME, {"token": token}).json()["valid"] is True
 
 
-@pytest.mark.parametrize(
-    "secret", ["", "x", "0" * 32, "F" * 32, "é" * 32, "0" * 31 + "\x00", "rtk_" + "0" * 64]
-)
+@pytest.mark.parametrize("secret", ["", "x", "0" * 32, "F" * 32, "é" * 32, "0" * 31 + "\x00", "rtk_" + "0" * 64])
 def test_what_was_never_issued_is_not_valid(world: World, secret: str) -> None:
     answer = world.post(CONSUME, {"token": secret})
     assert (answer.status, answer.json()) == (200, UNSPENT)
 
 
-@pytest.mark.parametrize(
-    "body", [{}, {"token": 7}, {"token": None}, {"token": "0" * 32, "more": 1}, ["token"]]
-)
+@pytest.mark.parametrize("body", [{}, {"token": 7}, {"token": None}, {"token": "0" * 32, "more": 1}, ["token"]])
 def test_a_consumption_that_cannot_be_read_is_refused(world: World, body: object) -> None:
     world.post(CONSUME, body).problem(400, "invalid_request")
 
@@ -156,9 +150,7 @@ def test_a_retry_with_the_same_key_gets_the_first_answer_and_another_key_none(wo
 
 
 @pytest.mark.parametrize("key", ["a" * 65, "a b", "caf\xe9"])
-def test_a_key_that_is_not_1_to_64_printable_characters_is_refused_and_spends_nothing(
-    world: World, key: str
-) -> None:
+def test_a_key_that_is_not_1_to_64_printable_characters_is_refused_and_spends_nothing(world: World, key: str) -> None:
     token = world.one_time()
     world.post(CONSUME, {"token": token}, headers={"Idempotency-Key": key}).problem(400, "invalid_request")
     assert world.post(CONSUME, {"token": token}).json()["valid"] is True

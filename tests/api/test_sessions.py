@@ -41,9 +41,7 @@ def test_a_password_is_traded_for_a_token_of_a_day(world: World) -> None:
     assert world.get(PATH, headers={"X-Token": body["token"]}).json() == valid
 
 
-@pytest.mark.parametrize(
-    "query", ["", "?token=", "?token=x", "?token=" + "A" * 64, "?other=1", "?token=%C3%A9"]
-)
+@pytest.mark.parametrize("query", ["", "?token=", "?token=x", "?token=" + "A" * 64, "?other=1", "?token=%C3%A9"])
 def test_what_is_no_token_of_ours_is_not_valid(world: World, query: str) -> None:
     answer = world.get(PATH + query)
     assert (answer.status, answer.json()) == (200, DEAD)
@@ -121,9 +119,7 @@ def _delete_without_media_type(world: World, token: str) -> Answer:
     return world.ask("DELETE", PATH, body=b'{"token":"%s"}' % token.encode())
 
 
-@pytest.mark.parametrize(
-    "delete", [_delete_by_header, _delete_as_printed, _delete_by_body, _delete_without_media_type]
-)
+@pytest.mark.parametrize("delete", [_delete_by_header, _delete_as_printed, _delete_by_body, _delete_without_media_type])
 def test_a_deleted_session_is_over_at_once_and_deleting_again_is_the_same(world: World, delete: Any) -> None:
     token = world.client.sign_in("uma", world.password)
     assert world.validate(token).status == 200

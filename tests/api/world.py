@@ -26,9 +26,7 @@ class World:
         self.described = described
         self.client = Client(running.port, seen=described.judge)
         self.password = password
-        self.admin, self.viewer, self.user = (
-            self.client.sign_in(name, password) for name in ("admin", "vera", "uma")
-        )
+        self.admin, self.viewer, self.user = (self.client.sign_in(name, password) for name in ("admin", "vera", "uma"))
         self.ask, self.get, self.post = self.client.ask, self.client.get, self.client.post
 
     def create(self, **terms: Any) -> dict[str, Any]:

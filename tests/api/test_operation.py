@@ -1,0 +1,154 @@
+"""The wire of operation: health, readiness, metrics and the document of everything."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from service.app import openapi_document
+from tests.api.running import wait_until
+from tests.api.wire import Client, Raw
+from tests.api.world import TOKENS, World
+
+
+def test_the_process_says_that_it_lives(world: World) -> None:
+    answer = world.get("/livez")
+    assert answer.status == 200
+    assert answer.json()["status"] == "alive"
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/healthz"])
+def test_readiness_names_its_checks(world: World, path: str) -> None:
+    answer = world.get(path)
+    assert (answer.status, answer.media_type) == (200, "application/json")
+    body = answer.json()
+    assert body["status"] == "ready"
+    checks = {check["name"]: check["status"] for check in body["checks"]}
+    assert {"redis", "role", "version", "eviction", "scripts"} <= set(checks)
+    assert set(checks.values()) == {"ok"}
+
+
+def test_metrics_are_prometheus_text_unless_openmetrics_is_asked_for(world: World) -> None:
+    text = world.get("/metrics")
+    assert text.status == 200
+    assert (text.header("content-type") or "").startswith("text/plain; version=")
+    assert {family.name for family in read_text(text.body.decode())} >= {"tokens_redis_up", "tokens_build_info"}
+    openmetrics = world.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    assert (openmetrics.header("content-type") or "").startswith("application/openmetrics-text")
+    assert openmetrics.body.endswith(b"# EOF\n")
+    assert {family.name for family in read_openmetrics(openmetrics.body.decode())} >= {"tokens_redis_up"}
+
+
+def sample(world: World, name: str, **labels: str) -> float:
+    """The value of one sample, 0 where there is none."""
+    text = world.get("/metrics").body.decode()
+    return sum(
+        found.value
+        for family in read_text(text)
+        for found in family.samples
+        if found.name == name and labels.items() <= found.labels.items()
+    )
+
+
+def test_what_happens_is_counted_once_under_its_final_word(world: World) -> None:
+    steps: list[tuple[str, dict[str, str], Any]] = [
+        ("tokens_issued_total", {"kind": "one_time"}, world.one_time),
+        ("tokens_issued_total", {"kind": "managed"}, world.create),
+        ("tokens_issued_total", {"kind": "session"}, lambda: world.client.sign_in("uma", world.password)),
+        ("tokens_login_total", {"outcome": "succeeded"}, lambda: world.client.sign_in("uma", world.password)),
+        ("tokens_validations_total", {"kind": "session", "outcome": "active"}, lambda: world.validate(world.user)),
+        ("tokens_validations_total", {"kind": "session", "outcome": "unknown"}, lambda: world.validate("A" * 64)),
+        ("tokens_validations_total", {"kind": "none", "outcome": "absent"}, lambda: world.get("/validate")),
+        ("tokens_validations_total", {"kind": "none", "outcome": "malformed"}, lambda: world.validate("x")),
+        ("tokens_consumed_total", {"outcome": "unknown"}, lambda: world.get("/validate/one-time", bearer="0" * 32)),
+        (
+            "tokens_http_requests_total",
+            {"route": "/livez", "method": "GET", "status": "200"},
+            lambda: world.get("/livez"),
+        ),
+    ]
+    for name, labels, act in steps:
+        before = sample(world, name, **labels)
+        act()
+        wait_until(lambda: sample(world, name, **labels) == before + 1, what=f"{name}{labels} to be counted")  # noqa: B023
+
+
+def test_revoking_is_counted_by_kind(world: World) -> None:
+    managed, session = world.create(), world.client.sign_in("uma", world.password)
+    before = {kind: sample(world, "tokens_revoked_total", kind=kind) for kind in ("managed", "session")}
+    world.ask("DELETE", f"/api/admin/tokens?id={managed['id']}", bearer=world.admin)
+    world.ask("DELETE", "/api/token", headers={"X-Token": session})
+    for kind, count in before.items():
+        wait_until(lambda: sample(world, "tokens_revoked_total", kind=kind) == count + 1, what=kind)  # noqa: B023
+
+
+def test_the_gauges_agree_with_the_counts_of_the_administration(world: World) -> None:
+    stats = world.get("/api/admin/tokens/stats", bearer=world.admin).json()
+    for status in ("active", "inactive", "expired", "revoked"):
+        assert sample(world, "tokens_managed", status=status) == stats[status]
+    assert sample(world, "tokens_one_time_outstanding") == stats["oneTimeOutstanding"]
+    assert sample(world, "tokens_sessions") == stats["sessions"]
+    assert sample(world, "tokens_expiring", window="14d") == stats["expiring14d"]
+    assert sample(world, "tokens_redis_up") == 1
+
+
+def series(world: World) -> set[str]:
+    text = world.get("/metrics").body.decode()
+    return {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+
+
+def test_what_strangers_send_makes_no_new_series(world: World) -> None:
+    stranger = Client(world.running.port)
+    for method, path in (("GET", "/x"), ("PURGE", "/livez"), ("GET", "/validate"), ("GET", f"{TOKENS}/{'0' * 16}")):
+        stranger.ask(method, path, bearer="x")
+    before = series(world)
+    with Raw(world.running.port) as raw:
+        for number in range(1000):
+            method = ("GET", "POST", "PUT", "PURGE")[number % 4]
+            path = (f"/{number}/x", f"/validate/{number}", f"/api/admin/tokens/{number:016x}", f"/validate?x={number}")[
+                number // 4 % 4
+            ]
+            raw.send(
+                f"{method} {path} HTTP/1.1\r\nHost: h{number}\r\nX-Token: t{number}\r\nUser-Agent: a{number}\r\n\r\n".encode()
+            )
+            raw.answer(method)
+    made = {re.sub(r'(_bucket|_count|_sum|_total|le="[^"]*",?)', "", line) for line in series(world) - before}
+    assert len(made) <= 16, made
+    assert not [
+        line for line in made if re.search(r"\d\d\d", line.replace("404", "").replace("401", "").replace("405", ""))
+    ]
+    assert len(world.get("/metrics").body) <= 65536
+
+
+def test_the_document_is_valid_and_the_one_that_the_code_makes(world: World) -> None:
+    answer = world.get("/openapi.json")
+    assert (answer.status, answer.media_type) == (200, "application/json")
+    served = answer.json()
+    validate(served)
+    assert served["openapi"].startswith("3.1")
+    assert served == json.loads(json.dumps(openapi_document()))
+
+
+def test_the_document_covers_every_route_of_the_contract(world: World) -> None:
+    paths = world.get("/openapi.json").json()["paths"]
+    found = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+    tokens = "/api/admin/tokens"
+    promised = {
+        "GET /api-v{version}/fastertokengenerator.php", "POST /api/one-time-tokens", "POST /api/one-time-tokens/consume",
+        "POST /api/token", "GET /api/token", "DELETE /api/token", f"GET {tokens}", f"POST {tokens}", f"PATCH {tokens}",
+        f"DELETE {tokens}", f"GET {tokens}/{{id}}", f"GET {tokens}/stats", f"GET {tokens}/{{id}}/usage",
+        f"POST {tokens}/{{id}}/rotate", f"POST {tokens}/revoke", f"POST {tokens}/deactivate", "GET /api/tokens/self",
+        "DELETE /api/tokens/self", "POST /api/tokens/self/rotate", "GET /api/admin/audit", "GET /api/admin/webhooks",
+        "POST /api/admin/webhooks", "DELETE /api/admin/webhooks", "GET /api/admin/webhooks/{id}/deliveries",
+        "GET /validate", "GET /validate/envoy/{anything}", "GET /validate/one-time",
+        "GET /validate/one-time/envoy/{anything}", "POST /validate/batch", "POST /oauth2/introspect", "POST /oauth2/revoke",
+        "GET /.well-known/oauth-authorization-server", "POST /k8s/tokenreview", "GET /livez", "GET /readyz",
+        "GET /healthz", "GET /metrics", "GET /openapi.json",
+    }  # fmt: skip
+    assert promised <= found, promised - found
