@@ -55,9 +55,9 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"service.cli.{COMMANDS[cmd_name][0]}")
-        return {
-            command.name: command for command in vars(module).values() if isinstance(command, click.Command)
-        }[cmd_name]
+        return {command.name: command for command in vars(module).values() if isinstance(command, click.Command)}[
+            cmd_name
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, section in SECTIONS.items():

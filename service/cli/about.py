@@ -18,9 +18,7 @@ from service.settings import SettingsError, described, masked, read
 def version(as_json: bool) -> None:
     """Print the version."""
     if as_json:
-        print_json(
-            {"version": __version__, "python": platform.python_version(), "platform": platform.platform()}
-        )
+        print_json({"version": __version__, "python": platform.python_version(), "platform": platform.platform()})
     else:
         click.echo(f"token-service {__version__}")
 
@@ -48,6 +46,6 @@ def config(as_json: bool) -> None:
             (name, shown[name], "default" if effective[name] == default else "set", meaning)
             for name, default, meaning in described()
         ]
-        print_table(("SETTING", "VALUE", "FROM", "MEANING"), rows, whole=True)
+        print_table(("SETTING", "VALUE", "FROM", "MEANING"), rows)
     else:
         print_facts(list(shown.items()))

@@ -63,9 +63,7 @@ def list_accounts(as_json: bool) -> None:
     path = _path()
     found = _read(path) if path.exists() else {}
     if as_json:
-        print_json(
-            [{"name": name, "role": one.role.value, "disabled": one.disabled} for name, one in found.items()]
-        )
+        print_json([{"name": name, "role": one.role.value, "disabled": one.disabled} for name, one in found.items()])
         return
     if not found:
         note(f"No accounts in {path}: `token-service accounts add NAME --role admin` makes the first.")

@@ -22,9 +22,7 @@ _LARGEST_PAGE = 200
 @click.option("--to", "until", metavar="INSTANT", help="Until 2027-01-31T00:00:00Z.")
 @click.option("--query", "text", help="Text in an entry.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
-@click.option(
-    "--format", "form", type=click.Choice(["ndjson", "csv"]), help="Write all entries in this form."
-)
+@click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), help="Write all entries in this form.")
 @json_option
 def audit(
     actor: str | None,
@@ -55,12 +53,10 @@ def audit(
     print_table(
         ("AT", "ACTION", "ACTOR", "TARGET", "ADDRESS", "CHANNEL", "REQUEST"),
         [
-            [
-                entry.get(name)
-                for name in ("at", "action", "actor", "target", "address", "channel", "requestId")
-            ]
+            [entry.get(name) for name in ("at", "action", "actor", "target", "address", "channel", "requestId")]
             for entry in entries
         ],
+        optional=3,
     )
     if more and on_terminal():
         note("There are more: --limit, or --format for all.")

@@ -7,6 +7,7 @@ import json
 import os
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from email.message import Message
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -42,9 +43,7 @@ class Answer(NamedTuple):
 class Client:
     """Asks one service, each time on a connection of its own: questions to people lie between."""
 
-    def __init__(
-        self, address: Address, token: str | None = None, *, read_seconds: float = READ_SECONDS
-    ) -> None:
+    def __init__(self, address: Address, token: str | None = None, *, read_seconds: float = READ_SECONDS) -> None:
         self.address = address
         self._token = token
         self._read_seconds = read_seconds
@@ -59,29 +58,32 @@ class Client:
         """The answer to a request that changes something."""
         return self._judged(self.ask(method, path, query=query, body=body)).json()
 
-    def ask(
-        self, method: str, path: str, *, query: Mapping[str, object] | None = None, body: object = None
-    ) -> Answer:
+    def ask(self, method: str, path: str, *, query: Mapping[str, object] | None = None, body: object = None) -> Answer:
         """The answer, whatever its status. Raises Failure when there is none."""
         try:
-            return self._read(self._request(method, path, query, body))
+            with self._request(method, path, query, body) as response:
+                return _read(response)
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from None
 
     def stream(self, path: str, query: Mapping[str, object]) -> Iterator[bytes]:
         """The body of a GET, piece by piece."""
         try:
-            response = self._request("GET", path, query, None)
-            if response.status != http.client.OK:
-                self._judged(self._read(response))
-            while piece := response.read(_CHUNK_BYTES):
-                yield piece
+            with self._request("GET", path, query, None) as response:
+                if response.status != http.client.OK:
+                    self._judged(_read(response))
+                while piece := response.read(_CHUNK_BYTES):
+                    yield piece
+                if response.length:
+                    # A read in parts takes an end that came too early for the end.
+                    raise http.client.IncompleteRead(b"", response.length)
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from None
 
+    @contextmanager
     def _request(
         self, method: str, path: str, query: Mapping[str, object] | None, body: object
-    ) -> http.client.HTTPResponse:
+    ) -> Iterator[http.client.HTTPResponse]:
         headers = {
             "User-Agent": f"token-service/{__version__}",
             "Accept": "application/json",
@@ -99,10 +101,10 @@ class Client:
         connection = self._connect()
         try:
             connection.request(method, target, content, headers)
-            return connection.getresponse()
-        except (OSError, http.client.HTTPException):
+            with connection.getresponse() as response:
+                yield response
+        finally:
             connection.close()
-            raise
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self.address.host, self.address.port
@@ -116,10 +118,6 @@ class Client:
         connection.sock.settimeout(self._read_seconds)
         return connection
 
-    def _read(self, response: http.client.HTTPResponse) -> Answer:
-        with response:
-            return Answer(response.status, response.headers, response.read())
-
     def _judged(self, answer: Answer) -> Answer:
         if 200 <= answer.status < 300:
             return answer
@@ -127,15 +125,13 @@ class Client:
 
     def _unreachable(self, error: Exception) -> Failure:
         if isinstance(error, TimeoutError):
-            return Failure(
-                f"no answer from {self.address}: is the service overloaded, or TOKENS_URL another's?"
-            )
-        reason = (
-            error.strerror
-            if isinstance(error, OSError) and error.strerror
-            else str(error) or type(error).__name__
-        )
+            return Failure(f"no answer from {self.address}: is the service overloaded, or TOKENS_URL another's?")
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
         return Failure(f"cannot reach {self.address}: {reason}. Is it running? TOKENS_URL says where it is")
+
+
+def _read(response: http.client.HTTPResponse) -> Answer:
+    return Answer(response.status, response.headers, response.read())
 
 
 def refusal(answer: Answer, address: Address) -> Failure:

@@ -26,9 +26,7 @@ def doctor(as_json: bool) -> None:
     if as_json:
         print_json([finding._asdict() for finding in found])
     else:
-        print_table(
-            ("RESULT", "CHECK", "FOUND"), [(one.result, one.check, one.detail) for one in found], whole=True
-        )
+        print_table(("RESULT", "CHECK", "FOUND"), [(one.result, one.check, one.detail) for one in found])
     results = [finding.result for finding in found]
     if on_terminal() and not as_json:
         note(f"{results.count(FAILED)} failed, {results.count(WARNING)} warnings")

@@ -47,9 +47,7 @@ def data_directory(settings: Settings) -> Finding:
         return _data(FAILED, f"{place} cannot be written: name another TOKENS_DATA_DIR")
     free = shutil.disk_usage(place).free
     if free < _NEEDED_BYTES:
-        return _data(
-            WARNING, f"{place} has only {free >> 20} MiB left: free some, or Redis will stop writing"
-        )
+        return _data(WARNING, f"{place} has only {free >> 20} MiB left: free some, or Redis will stop writing")
     if not folder.exists():
         return _data(OK, f"{folder} will be made at the first start")
     facts = folder.stat()
@@ -84,11 +82,7 @@ def accounts(settings: Settings) -> Finding:
     """Readable, with somebody who can sign in and administer."""
     if not settings.accounts_file and settings.redis_url:
         return _accounts(WARNING, "no TOKENS_ACCOUNTS_FILE: nobody can sign in with a password")
-    path = (
-        Path(settings.accounts_file).expanduser()
-        if settings.accounts_file
-        else settings.data_path / FILE_NAME
-    )
+    path = Path(settings.accounts_file).expanduser() if settings.accounts_file else settings.data_path / FILE_NAME
     if not settings.accounts_file and not path.exists():
         return _accounts(OK, "one will be made at the first start")
     try:
@@ -96,9 +90,7 @@ def accounts(settings: Settings) -> Finding:
     except AccountsError as error:
         return _accounts(FAILED, str(error))
     if not any(account.role is Role.ADMIN and not account.disabled for account in found.values()):
-        return _accounts(
-            WARNING, f"{path} has no administrator: token-service accounts add NAME --role admin"
-        )
+        return _accounts(WARNING, f"{path} has no administrator: token-service accounts add NAME --role admin")
     if path.stat().st_mode & 0o077:
         return _accounts(WARNING, f"others may read the hashes in {path}: chmod 600")
     return _accounts(OK, f"{len(found)} in {path}")

@@ -25,9 +25,7 @@ def healthcheck(as_json: bool) -> None:
     if as_json:
         print_json(report)
     if answer.status != http.client.OK:
-        raise Failure(
-            f"not ready ({answer.status}): {_failing(report) or answer.body[:200].decode(errors='replace')}"
-        )
+        raise Failure(f"not ready ({answer.status}): {_failing(report) or answer.body[:200].decode(errors='replace')}")
     if not as_json:
         click.echo("ready")
 
@@ -36,6 +34,4 @@ def _failing(report: dict[str, Any]) -> str:
     checks = report.get("checks")
     if not isinstance(checks, list):
         return ""
-    return "; ".join(
-        f"{check['name']}: {check.get('detail', '')}" for check in checks if check["status"] != "ok"
-    )
+    return "; ".join(f"{check['name']}: {check.get('detail', '')}" for check in checks if check["status"] != "ok")

@@ -102,9 +102,7 @@ def rotate(token: str, overlap: int, yes: bool, quiet: bool, as_json: bool) -> N
 @click.option("--name", help="A new name.")
 @click.option("--expires", type=LifetimeType(), metavar="LIFETIME", help="As for `create`, counted from now.")
 @_members
-@click.option(
-    "--clear", multiple=True, type=click.Choice(list(_CLEARABLE)), help="Remove what is set; may repeat."
-)
+@click.option("--clear", multiple=True, type=click.Choice(list(_CLEARABLE)), help="Remove what is set; may repeat.")
 @json_option
 def update(
     token: str,

@@ -34,9 +34,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
-        raise Failure(
-            f"cannot listen on {host}: {error.strerror}; choose another with --host or TOKENS_HOST"
-        ) from None
+        raise Failure(f"cannot listen on {host}: {error.strerror}; choose another with --host or TOKENS_HOST") from None
     family, kind, protocol, _, address = found
     listener = socket.socket(family, kind, protocol)
     try:

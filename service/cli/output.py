@@ -46,10 +46,11 @@ def print_json(value: object) -> None:
     click.echo("".join(sign if sign == "\n" or not _obeyed(sign) else f"\\u{ord(sign):04x}" for sign in text))
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, whole: bool = False) -> None:
-    """Rows under headings, cut to the terminal's width unless they are to be whole.
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, optional: int | None = None) -> None:
+    """Rows under headings; piped, tab-separated without headings.
 
-    Piped, they are whole and tab-separated, without headings.
+    Where `optional` is given the rows are made to fit the terminal: as many of the last columns are left out
+    as must be, up to that number, and then the widest cut.
     """
     cells = [[_text(value) for value in row] for row in rows]
     if not on_terminal():
@@ -58,10 +59,10 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, wh
         return
     cells = [list(headings), *([_shorter(cell) for cell in line] for line in cells)]
     widths = [max(_width(line[column]) for line in cells) for column in range(len(headings))]
-    if not whole:
-        _fit(widths)
+    if optional is not None:
+        _fit(widths, optional)
     for number, line in enumerate(cells):
-        padded = [_pad(cell, width) for cell, width in zip(line, widths, strict=True)]
+        padded = [_pad(cell, width) for cell, width in zip(line, widths, strict=False)]
         click.echo("  ".join([_coloured(cell) if number else _bold(cell) for cell in padded]).rstrip())
 
 
@@ -110,17 +111,19 @@ def _shorter(cell: str) -> str:
     return _INSTANT.sub(r"\1 \2Z", cell)
 
 
-def _fit(widths: list[int]) -> None:
-    """Make the widths fit the terminal together, at the cost of the widest columns."""
-    room = shutil.get_terminal_size().columns - 2 * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > _NARROWEST:
+def _fit(widths: list[int], optional: int) -> None:
+    """Make the columns fit the terminal together: fewer of them first, narrower ones then."""
+    room = shutil.get_terminal_size().columns + 2
+    for _ in range(optional):
+        if sum(widths) + 2 * len(widths) > room:
+            widths.pop()
+    while sum(widths) + 2 * len(widths) > room and max(widths) > _NARROWEST:
         widths[widths.index(max(widths))] -= 1
 
 
 def _width(text: str) -> int:
     return sum(
-        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
-        for sign in text
+        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
     )
 
 

@@ -32,9 +32,7 @@ def token_id_of(client: Client, reference: str) -> str:
     return reference if _ID.fullmatch(reference) else str(_find_name(client, reference)["id"])
 
 
-def every(
-    client: Client, query: Mapping[str, object], *, limit: int | None = None
-) -> Iterator[dict[str, Any]]:
+def every(client: Client, query: Mapping[str, object], *, limit: int | None = None) -> Iterator[dict[str, Any]]:
     """The pages of a list, until `limit` tokens (None: all) are in them."""
     left = limit
     cursor: dict[str, object] = {}

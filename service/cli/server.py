@@ -25,9 +25,7 @@ _ENDINGS = (signal.SIGTERM, signal.SIGINT)
 
 @click.command()
 @click.option("--host", help="Address to listen on; in place of TOKENS_HOST.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), help="Port, 0 for a free one; in place of TOKENS_PORT."
-)
+@click.option("--port", type=click.IntRange(0, 65535), help="Port, 0 for a free one; in place of TOKENS_PORT.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes; in place of TOKENS_WORKERS.")
 def serve(host: str | None, port: int | None, workers: int | None) -> None:
     """Run the service.
@@ -37,9 +35,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     """
     given = {"TOKENS_HOST": host, "TOKENS_PORT": port, "TOKENS_WORKERS": workers}
     try:
-        settings = read(
-            {**os.environ, **{name: str(value) for name, value in given.items() if value is not None}}
-        )
+        settings = read({**os.environ, **{name: str(value) for name, value in given.items() if value is not None}})
         logs.configure(settings)
         _serve(settings)
     except (SettingsError, EmbeddedError) as error:
@@ -83,9 +79,7 @@ def publish(settings: Settings) -> None:
         del os.environ[name]
     for field in settings.__struct_fields__:
         value = getattr(settings, field)
-        os.environ[PREFIX + field.upper()] = (
-            ("on" if value else "off") if isinstance(value, bool) else str(value)
-        )
+        os.environ[PREFIX + field.upper()] = ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
 def _say_ready(url: str) -> None:

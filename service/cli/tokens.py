@@ -45,19 +45,13 @@ _COUNTS = {
 
 
 @click.command("list")
-@click.option(
-    "--status", help="active, inactive, expired, revoked (comma separated), or all; without: not revoked."
-)
+@click.option("--status", help="active, inactive, expired, revoked (comma separated), or all; without: not revoked.")
 @click.option("--query", "text", help="Part of the name, or the last characters of the token.")
 @click.option("--created-by", help="Account that created it.")
 @click.option("--scope", help="One of its scopes.")
 @click.option("--expires-before", metavar="INSTANT", help="An instant like 2027-01-31T00:00:00Z.")
-@click.option(
-    "--unused-for", "unused_days", type=click.IntRange(0), metavar="DAYS", help="Not used for so many days."
-)
-@click.option(
-    "--sort", default="-createdAt", show_default=True, help=f"{', '.join(_SORTS)}; - for descending."
-)
+@click.option("--unused-for", "unused_days", type=click.IntRange(0), metavar="DAYS", help="Not used for so many days.")
+@click.option("--sort", default="-createdAt", show_default=True, help=f"{', '.join(_SORTS)}; - for descending.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @json_option
@@ -93,7 +87,7 @@ def list_tokens(
         print_json({"tokens": tokens, "total": pages[0].get("total")})
         return
     if tokens or not on_terminal():
-        print_table(_HEADINGS, [_row(token) for token in tokens])
+        print_table(_HEADINGS, [_row(token) for token in tokens], optional=2)
     if on_terminal():
         _say_how_many(len(tokens), pages[0].get("total"), more=pages[-1].get("nextCursor") is not None)
 
@@ -146,19 +140,21 @@ def usage(token: str, days: int, as_json: bool) -> None:
 def facts(token: Token) -> list[tuple[str, Any]]:
     """What there is to say of a token, the most wanted first; empty members are left out."""
     shown = {**token, "rateLimit": _rate(token.get("rateLimit"))}
-    return [
-        (label, shown[name]) for name, label in _FACTS.items() if shown.get(name) not in (None, "", [], {})
-    ]
+    return [(label, shown[name]) for name, label in _FACTS.items() if shown.get(name) not in (None, "", [], {})]
 
 
 def _row(token: Token) -> tuple[object, ...]:
+    expires, used, masked = token["expiresAt"] or "never", token["lastUsedAt"], token["token"]
+    if on_terminal():
+        # Eighty columns are few: days and the end of the secret tell tokens apart.
+        expires, used, masked = expires[:10], used and used[:10], f"…{masked[-8:]}"
     return (
         token["id"],
         token["name"],
-        token["token"],
+        masked,
         token["status"],
-        token["expiresAt"] or "never",
-        token["lastUsedAt"],
+        expires,
+        used,
         token["createdBy"],
         token["scopes"],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service.cli import output, program
+from service.embedded import EmbeddedRedis
 from tests.cli.stub import Stub, serving
 
 Run = Callable[..., Result]
+Found = Callable[..., tuple[int, dict[str, tuple[str, str]]]]
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +45,29 @@ def run() -> Run:
         return CliRunner().invoke(program, arguments, input=stdin, env=env, prog_name="token-service")
 
     return run_command
+
+
+@pytest.fixture
+def found(run: Run) -> Found:
+    """Runs the doctor: the exit code, and each check's result and detail."""
+
+    def examine(**environment: str) -> tuple[int, dict[str, tuple[str, str]]]:
+        result = run("doctor", "--json", env={"TOKENS_PORT": "0", **environment})
+        checks = {one["check"]: (one["result"], one["detail"]) for one in json.loads(result.stdout)}
+        return result.exit_code, checks
+
+    return examine
+
+
+@pytest.fixture
+def outside(redis_server: EmbeddedRedis, accounts_file: Path) -> dict[str, str]:
+    """The settings of a service with a Redis of its own."""
+    accounts_file.chmod(0o600)
+    return {
+        "TOKENS_REDIS_URL": redis_server.url,
+        "TOKENS_SECRET_KEY": "x" * 32,
+        "TOKENS_ACCOUNTS_FILE": str(accounts_file),
+    }
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import threading
 import tomllib
@@ -13,7 +12,6 @@ import pytest
 from argon2 import PasswordHasher
 
 from service.cli import accounts_file
-from service.cli.private_file import make_private, write_private
 from service.model import Role
 from service.tokens.accounts import read_accounts
 from tests.cli.conftest import Run
@@ -104,9 +102,7 @@ def test_no_password_changes_nothing(run: Run, path: Path) -> None:
 def test_the_list_names_role_and_state(run: Run, path: Path) -> None:
     path.write_text('[accounts.ada]\npassword_hash = "$argon2id$x"\nrole = "viewer"\ndisabled = true\n')
     assert run("accounts", "list").stdout == "ada\tviewer\tdisabled\n"
-    assert json.loads(run("accounts", "list", "--json").stdout) == [
-        {"name": "ada", "role": "viewer", "disabled": True}
-    ]
+    assert json.loads(run("accounts", "list", "--json").stdout) == [{"name": "ada", "role": "viewer", "disabled": True}]
 
 
 def test_a_list_of_none_says_how_to_make_one(run: Run) -> None:
@@ -169,25 +165,41 @@ def test_a_link_to_the_file_stays_one(run: Run, path: Path, tmp_path: Path) -> N
     assert "disabled = true" in path.read_text()
 
 
-def test_a_private_file_is_made_once(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    assert make_private(path, "first")
-    assert not make_private(path, "second")
-    assert path.read_text() == "first"
-    assert list(tmp_path.iterdir()) == [path]
+def test_the_hash_is_a_member_too(run: Run) -> None:
+    members = json.loads(run("accounts", "hash", "--json", stdin="pw\n").stdout)
+    assert PasswordHasher().verify(members["password_hash"], "pw")
 
 
-def test_a_failed_write_leaves_the_file_and_nothing_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "file"
-    path.write_text("before")
+def test_a_place_that_cannot_be_written_is_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for below in ("file/accounts.toml", "file/deeper/accounts.toml"):
+        result = run("accounts", "add", "ada", stdin="pw\n", env={"TOKENS_ACCOUNTS_FILE": str(tmp_path / below)})
+        assert result.exit_code == 1
+        assert str(tmp_path / "file") in result.stderr
 
-    def full(handle: int) -> None:
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_private(path, "after")
-    assert path.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [path]
+def test_a_file_that_cannot_be_replaced_is_left_and_told(run: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(self: Path, target: Path) -> Path:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(Path, "replace", busy)
+    result = run("accounts", "disable", "ada")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"token-service: cannot write {path}: Device or resource busy\n",
+    )
+    assert path.read_text() == WRITTEN
+    assert list(path.parent.glob(".accounts*")) == []
+
+
+def test_a_member_of_an_inline_table_is_changed(run: Run, path: Path) -> None:
+    path.write_text('[accounts]\nada = { password_hash = "$argon2id$x", role = "admin" }\n')
+    assert run("accounts", "disable", "ada").exit_code == 0
+    assert read_accounts(path)["ada"].disabled
+
+
+def test_a_file_that_cannot_be_read_is_one_line(run: Run, path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    result = run("accounts", "passwd", "ada", stdin="pw\n")
+    assert (result.exit_code, result.stderr) == (1, f"token-service: {path}: Is a directory\n")

@@ -130,3 +130,27 @@ def test_the_local_service_is_found_by_its_own_settings(stub: Stub, run: Run) ->
     port = stub.url.rpartition(":")[2]
     anywhere = {"TOKENS_URL": None, "TOKENS_HOST": "0.0.0.0", "TOKENS_PORT": port}  # noqa: S104
     assert run("stats", env=anywhere).exit_code == 0
+
+
+def test_a_stream_that_breaks_off_is_no_success(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        def break_off() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf an entry")
+
+        thread = Thread(target=break_off)
+        thread.start()
+        result = run("audit", "--format", "ndjson", env={"TOKENS_URL": url, "TOKENS_TOKEN": "t"})
+        thread.join()
+    assert (result.exit_code, result.stdout) == (1, "half an entry")
+    assert line(result).startswith(f"cannot reach {url}: IncompleteRead")
+
+
+def test_no_tls_where_some_is_wanted_is_one_line(stub: Stub, run: Run) -> None:
+    result = run("stats", env={"TOKENS_URL": stub.url.replace("http", "https")})
+    assert result.exit_code == 1
+    assert line(result).startswith("cannot reach https://")
+    assert not stub.asked

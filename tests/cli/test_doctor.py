@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
+import socket
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from service.cli import doctor_redis
-from service.embedded import EmbeddedRedis
-from tests.cli.conftest import Run
+from tests.cli.conftest import Found, Run
 from tests.cli.stub import serving
 
 HASH = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
-
-
-Found = Callable[..., tuple[int, dict[str, tuple[str, str]]]]
-
-
-@pytest.fixture
-def found(run: Run) -> Found:
-    """Runs the doctor: the exit code, and each check's result and detail."""
-
-    def examine(**environment: str) -> tuple[int, dict[str, tuple[str, str]]]:
-        result = run("doctor", "--json", env={"TOKENS_PORT": "0", **environment})
-        checks = {one["check"]: (one["result"], one["detail"]) for one in json.loads(result.stdout)}
-        return result.exit_code, checks
-
-    return examine
-
-
-@pytest.fixture
-def outside(redis_server: EmbeddedRedis, accounts_file: Path) -> dict[str, str]:
-    """The settings of a service with a Redis of its own."""
-    accounts_file.chmod(0o600)
-    return {
-        "TOKENS_REDIS_URL": redis_server.url,
-        "TOKENS_SECRET_KEY": "x" * 32,
-        "TOKENS_ACCOUNTS_FILE": str(accounts_file),
-    }
 
 
 def test_a_machine_without_any_set_up_is_well(found: Found, tmp_path: Path) -> None:
@@ -51,55 +22,11 @@ def test_a_machine_without_any_set_up_is_well(found: Found, tmp_path: Path) -> N
     assert not (tmp_path / "data").exists()
 
 
-def test_an_outside_redis_is_described(found: Found, outside: dict[str, str]) -> None:
-    code, checks = found(**outside)
-    assert code == 0
-    assert list(checks) == ["settings", "server key", "redis", "clock", "accounts", "port"]
-    assert "master, noeviction, answers in" in checks["redis"][1]
-    assert checks["clock"] == ("ok", "the same as that of Redis")
-
-
 def test_a_bad_setting_is_all_that_is_said(found: Found) -> None:
     code, checks = found(TOKENS_TRUSTED_PROXIES="everyone")
     assert code == 1
     assert list(checks) == ["settings"]
     assert "TOKENS_TRUSTED_PROXIES" in checks["settings"][1]
-
-
-def test_a_redis_that_is_away_fails(found: Found, outside: dict[str, str]) -> None:
-    code, checks = found(**outside | {"TOKENS_REDIS_URL": "redis://:hunter22@127.0.0.1:1"})
-    assert code == 1
-    result, detail = checks["redis"]
-    assert result == "failed"
-    assert "TOKENS_REDIS_URL" in detail
-    assert "hunter22" not in detail
-
-
-def test_something_else_at_the_port_of_redis_fails(found: Found, outside: dict[str, str]) -> None:
-    with serving() as stub:
-        code, checks = found(**outside | {"TOKENS_REDIS_URL": stub.url.replace("http", "redis")})
-    assert (code, checks["redis"][0]) == (1, "failed")
-
-
-@pytest.mark.parametrize(("ahead", "result"), [(0.0, "ok"), (3.0, "warning"), (61.0, "failed")])
-def test_clocks_that_differ_are_seen(
-    found: Found, outside: dict[str, str], monkeypatch: pytest.MonkeyPatch, ahead: float, result: str
-) -> None:
-    real = time.time
-
-    class Turned:
-        perf_counter = staticmethod(time.perf_counter)
-
-        @staticmethod
-        def time() -> float:
-            return real() + ahead
-
-    monkeypatch.setattr(doctor_redis, "time", Turned)
-    code, checks = found(**outside)
-    assert checks["clock"][0] == result
-    assert code == (1 if result == "failed" else 0)
-    if ahead:
-        assert f"Redis is {ahead:.1f} s behind" in checks["clock"][1]
 
 
 @pytest.mark.parametrize(
@@ -171,9 +98,7 @@ def test_a_full_disk_is_warned_of(found: Found, monkeypatch: pytest.MonkeyPatch)
         ("\xff", 0o600, "failed"),
     ],
 )
-def test_the_server_key_is_looked_at(
-    found: Found, tmp_path: Path, content: str, mode: int, result: str
-) -> None:
+def test_the_server_key_is_looked_at(found: Found, tmp_path: Path, content: str, mode: int, result: str) -> None:
     path = data(tmp_path) / "server.key"
     path.write_bytes(content.encode("latin-1"))
     path.chmod(mode)
@@ -190,3 +115,19 @@ def test_a_terminal_gets_every_word_and_a_sum(run: Run) -> None:
     result = run("doctor", env={"TOKENS_PORT": "0", "TOKENS_DATA_DIR": "/" + "x" * 100})
     assert "/" + "x" * 100 in result.stdout
     assert "0 failed, 0 warnings" in result.stderr
+
+
+def test_a_port_is_free_or_has_a_stranger(found: Found) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = str(stranger.getsockname()[1])
+
+        def hang_up() -> None:
+            stranger.accept()[0].close()
+
+        thread = Thread(target=hang_up)
+        thread.start()
+        taken = found(TOKENS_PORT=port)[1]["port"]
+        thread.join()
+    assert taken[0] == "failed"
+    assert "Address already in use" in taken[1]
+    assert found(TOKENS_PORT=port)[1]["port"] == ("ok", f"{port} is free")

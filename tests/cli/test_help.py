@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -100,8 +101,24 @@ def test_a_bad_setting_is_one_line(run: Run) -> None:
 
 
 def test_openapi_is_the_document_of_this_version(run: Run) -> None:
-    import json
-
     document = json.loads(run("openapi").stdout)
     assert document["openapi"].startswith("3.1")
     assert document["info"]["version"] == __version__
+
+
+def test_the_version_as_json_names_python_too(run: Run) -> None:
+    assert set(json.loads(run("version", "--json").stdout)) == {"version", "python", "platform"}
+
+
+def test_config_as_json_is_what_is_in_force(run: Run) -> None:
+    effective = json.loads(run("config", "--json", env={"TOKENS_PORT": "9"}).stdout)
+    assert (effective["TOKENS_PORT"], effective["TOKENS_DOCS"]) == (9, True)
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_is_told_what_each_setting_means_and_where_it_came_from(run: Run) -> None:
+    lines = run("config", env={"TOKENS_PORT": "9", "NO_COLOR": "1"}).stdout.splitlines()
+    assert lines[0].split() == ["SETTING", "VALUE", "FROM", "MEANING"]
+    port = next(line for line in lines if line.startswith("TOKENS_PORT "))
+    assert port.split()[1:3] == ["9", "set"]
+    assert port.endswith("port to listen on; 0 takes a free one")

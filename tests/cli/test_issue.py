@@ -150,3 +150,8 @@ def test_update_finds_a_token_by_its_name(stub: Stub, run: Run) -> None:
 def test_update_of_nothing_is_a_usage_error(stub: Stub, run: Run) -> None:
     assert run("update", ID).exit_code == 2
     assert not stub.asked
+
+
+def test_update_as_json_is_the_token(stub: Stub, run: Run) -> None:
+    stub.on("PATCH", LIST, {"message": "updated", "token": token("new")})
+    assert json.loads(run("update", ID, "--name", "new", "--json").stdout) == token("new")

@@ -63,17 +63,14 @@ def test_a_redis_that_cannot_be_started_is_one_line(run: Run) -> None:
     result = run("serve", "--port", "0", env={"TOKENS_REDIS_BIN": "/bin/true"})
     assert result.exit_code == 1
     assert result.stderr == (
-        "token-service: TOKENS_REDIS_BIN: /bin/true is no Redis or Valkey server; "
-        "name a redis-server of 6.2 or later\n"
+        "token-service: TOKENS_REDIS_BIN: /bin/true is no Redis or Valkey server; name a redis-server of 6.2 or later\n"
     )
 
 
 def test_what_is_published_reads_back_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("k" * 32 + "\n")
-    monkeypatch.setattr(
-        os, "environ", {"TOKENS_SECRET_KEY_FILE": str(key), "TOKENS_URL": "http://x", "PATH": "/bin"}
-    )
+    monkeypatch.setattr(os, "environ", {"TOKENS_SECRET_KEY_FILE": str(key), "TOKENS_URL": "http://x", "PATH": "/bin"})
     settings = Settings(
         redis_url="unix:///a%20b", secret_key="k" * 32, docs=False, port=1234, trusted_proxies="10.0.0.0/8"
     )
@@ -112,3 +109,18 @@ def test_a_named_accounts_file_is_left_alone(tmp_path: Path) -> None:
     settings = Settings(data_dir=str(tmp_path), accounts_file=str(tmp_path / "mine.toml"))
     assert admin_account(settings, dashboard=DASHBOARD) == settings
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_first_starts_one_makes_the_account(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "accounts.toml"
+    monkeypatch.setattr("service.cli.first_start.hash_password", lambda _: path.write_text("the other's") and "x")
+    assert admin_account(Settings(data_dir=str(tmp_path)), dashboard=DASHBOARD).accounts_file == str(path)
+    assert path.read_text() == "the other's"
+    assert capsys.readouterr().out == ""
+
+
+def test_an_account_that_cannot_be_kept_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=r"^cannot write .*: No such file or directory$"):
+        admin_account(Settings(data_dir=str(tmp_path / "gone")), dashboard=DASHBOARD)

@@ -14,9 +14,7 @@ HEADINGS = ("ID", "NAME", "STATUS", "EXPIRES", "SCOPES")
 
 def test_piped_rows_are_whole_tab_separated_and_without_headings(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(HEADINGS, ROWS)
-    assert capsys.readouterr().out == (
-        "00a1\tcheckout\tactive\t2026-12-20T10:00:00Z\ta b\n00a2\t-\trevoked\t-\t-\n"
-    )
+    assert capsys.readouterr().out == ("00a1\tcheckout\tactive\t2026-12-20T10:00:00Z\ta b\n00a2\t-\trevoked\t-\t-\n")
 
 
 @pytest.mark.usefixtures("terminal")
@@ -41,11 +39,22 @@ def test_no_colour_where_none_is_wanted(
 
 
 @pytest.mark.usefixtures("terminal")
-def test_rows_are_cut_to_the_terminal_unless_they_are_to_be_whole(capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_are_whole_unless_they_may_be_made_to_fit(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(("ID", "NAME"), [("1", "x" * 200)])
-    assert capsys.readouterr().out.splitlines()[1] == "1   " + "x" * 75 + "…"
-    output.print_table(("ID", "NAME"), [("1", "x" * 200)], whole=True)
     assert capsys.readouterr().out.splitlines()[1] == "1   " + "x" * 200
+    output.print_table(("ID", "NAME"), [("1", "x" * 200)], optional=0)
+    assert capsys.readouterr().out.splitlines()[1] == "1   " + "x" * 75 + "…"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_the_last_columns_go_before_anything_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    row = [letter * 30 for letter in "abcd"]
+    output.print_table(("A", "B", "C", "D"), [row], optional=2)
+    assert capsys.readouterr().out.splitlines()[1] == f"{row[0]}  {row[1]}"
+    output.print_table(("A", "B", "C", "D"), [row], optional=1)
+    assert [len(cell) for cell in capsys.readouterr().out.splitlines()[1].split()] == [25, 25, 26]
+    output.print_table(("A", "B"), [("a", "b")], optional=1)
+    assert capsys.readouterr().out.splitlines()[1] == "a  b"
 
 
 @pytest.mark.usefixtures("terminal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
@@ -68,7 +69,7 @@ def redis_ended(folder: Path) -> bool:
 
 def test_a_first_start_needs_nothing_and_a_second_finds_everything_again(folder: Path) -> None:
     with running(folder) as service:
-        password = re.search(r"password +(\S+)", service.said)
+        password = re.search(r"\n +password +(\S+)", service.said)
         assert password is not None
         assert call(service, "healthcheck").returncode == 0
         assert call(service, "login", "admin", stdin=f"{password[1]}\n").returncode == 0
@@ -231,3 +232,20 @@ def test_a_password_is_asked_twice_and_not_echoed(folder: Path) -> None:
     assert said.count(b"Password: ") == 1
     assert b"correct horse" not in said
     assert "[accounts.ada]" in (folder / "data" / "accounts.toml").read_text()
+
+
+def test_a_start_that_is_called_off_leaves_nothing_running(folder: Path) -> None:
+    slow = folder / "slow-redis"
+    slow.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && echo "Redis server v=7.0.0" && exit\necho begun\nexec sleep 60\n'
+    )
+    slow.chmod(0o700)
+    log = folder / "data" / "redis.log"
+    with subprocess.Popen(
+        [*COMMAND, "serve"], env=own_environment(folder, TOKENS_REDIS_BIN=str(slow)), stderr=subprocess.DEVNULL
+    ) as command:
+        wait_for(lambda: log.exists() and "begun" in log.read_text(), "the server to begin")
+        command.terminate()
+        assert command.wait(DEADLINE) == 0
+    with (folder / "data" / "redis.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

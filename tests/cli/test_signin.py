@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from service.cli import asking, signin
 from tests.cli.conftest import Run
 from tests.cli.stub import Stub
 
@@ -116,10 +117,28 @@ def test_signing_out_twice_is_done(nobody: Stub, run: Run) -> None:
     assert not nobody.asked
 
 
-def test_signing_out_forgets_the_session_even_if_the_service_is_away(
-    nobody: Stub, run: Run, tmp_path: Path
-) -> None:
+def test_signing_out_forgets_the_session_even_if_the_service_is_away(nobody: Stub, run: Run, tmp_path: Path) -> None:
     run("login", "ada", stdin="pw\n")
     nobody.problem("DELETE", "/api/token", 503, "The token store is not answering.")
     run("logout")
     assert kept(tmp_path) == []
+
+
+def test_a_name_is_asked_for_where_somebody_answers(nobody: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "somebody_answers", lambda: True)
+    monkeypatch.setattr(signin, "somebody_answers", lambda: True)
+    result = run("login", "--json", stdin="ada\ncorrect horse\n")
+    assert result.exit_code == 0
+    assert nobody.asked[0].body == {"username": "ada", "password": "correct horse"}
+    assert "correct horse" not in result.output
+    assert '"username": "ada"' in result.stdout
+
+
+def test_a_session_that_cannot_be_forgotten_is_one_line(nobody: Stub, run: Run, tmp_path: Path) -> None:
+    run("login", "ada", stdin="pw\n")
+    (path,) = kept(tmp_path)
+    path.unlink()
+    path.mkdir()
+    result = run("logout")
+    assert result.exit_code == 1
+    assert f"cannot remove {path}" in result.stderr

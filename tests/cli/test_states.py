@@ -97,3 +97,10 @@ def test_a_question_names_the_first_few(stub: Stub, run: Run) -> None:
 
 def test_without_an_id_it_is_a_usage_error(run: Run) -> None:
     assert run("revoke", "--yes").exit_code == 2
+
+
+def test_nothing_changed_prints_nothing(stub: Stub, run: Run) -> None:
+    stub.on("PATCH", LIST, several(skipped=((ID, "not_found"), (OTHER, "other_code"))))
+    result = run("activate", ID, OTHER)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{ID} does not exist\n{OTHER} other_code\n" in result.stderr

@@ -13,9 +13,7 @@ LIST = "/api/admin/tokens"
 ID = "00a1b2c3d4e5f607"
 
 
-def page(
-    *tokens: dict[str, object], cursor: str | None = None, total: int | None = None
-) -> dict[str, object]:
+def page(*tokens: dict[str, object], cursor: str | None = None, total: int | None = None) -> dict[str, object]:
     return {"tokens": list(tokens), "nextCursor": cursor, "total": total}
 
 
@@ -164,10 +162,7 @@ def test_audit_pages_until_its_limit(stub: Stub, run: Run) -> None:
     stub.on("GET", "/api/admin/audit", {"entries": [entry] * 200, "nextCursor": "next"})
     stub.on("GET", "/api/admin/audit", {"entries": [entry] * 10, "nextCursor": None})
     result = run("audit", "--limit", "300", "--actor", "ada", "--from", "2026-11-01T00:00:00Z")
-    assert (
-        result.stdout.splitlines()
-        == [f"2026-11-20T10:00:00Z\ttoken.revoked\tada\t{ID}\t127.0.0.1\tapi\tr-1"] * 210
-    )
+    assert result.stdout.splitlines() == [f"2026-11-20T10:00:00Z\ttoken.revoked\tada\t{ID}\t127.0.0.1\tapi\tr-1"] * 210
     assert stub.asked[1].query == {
         "actor": "ada",
         "from": "2026-11-01T00:00:00Z",
@@ -186,3 +181,36 @@ def test_audit_streams_every_byte_as_it_comes(stub: Stub, run: Run) -> None:
 def test_a_refused_stream_fails_like_any_other(stub: Stub, run: Run) -> None:
     stub.problem("GET", "/api/admin/audit", 403, "Not you.")
     assert run("audit", "--format", "csv").exit_code == 1
+
+
+def test_audit_as_json_is_its_entries(stub: Stub, run: Run) -> None:
+    stub.on("GET", "/api/admin/audit", {"entries": [{"id": "1-0"}], "nextCursor": None})
+    assert json.loads(run("audit", "--json").stdout) == {"entries": [{"id": "1-0"}]}
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_is_told_of_more_entries(stub: Stub, run: Run) -> None:
+    stub.on("GET", "/api/admin/audit", {"entries": [{"id": "1-0"}], "nextCursor": "next"})
+    assert "There are more" in run("audit", "--limit", "1").stderr
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_is_told_of_the_last_use(stub: Stub, run: Run) -> None:
+    used = {"days": [], "lastUsedAt": "2026-11-20T10:00:00Z", "lastAddress": "192.0.2.7"}
+    stub.on("GET", f"{LIST}/{ID}/usage", used)
+    assert "Last used 2026-11-20T10:00:00Z from 192.0.2.7." in run("usage", ID).stderr
+    assert json.loads(run("usage", ID, "--json").stdout) == used
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_list_fits_eighty_columns_with_whole_ids_and_needs_no_more_words(
+    stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    stub.on("GET", LIST, page(token("n" * 80), token("never", "00a2", expiresAt=None, lastUsedAt=None), total=2))
+    result = run("list")
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert f"\n{ID}  nnn" in result.stdout
+    assert "…abcd1234  active  2026-12-20" in result.stdout
+    assert "…abcd1234  active  never" in result.stdout
+    assert result.stderr == ""

@@ -29,9 +29,7 @@ def test_a_lifetime_becomes_a_word_or_an_instant(text: str, members: dict[str, s
     assert LifetimeType()(text).to_create() == members
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90d", 90 * 86400), ("12h", 43200), ("2w", 14 * 86400), ("90s", 90)]
-)
+@pytest.mark.parametrize(("text", "seconds"), [("90d", 90 * 86400), ("12h", 43200), ("2w", 14 * 86400), ("90s", 90)])
 def test_a_span_is_counted_from_now(text: str, seconds: int) -> None:
     before = int(time.time())
     instant = datetime.fromisoformat(LifetimeType()(text).to_create()["expiresAt"]).timestamp()
@@ -88,3 +86,9 @@ def test_a_pair_is_split_at_its_first_equals_sign() -> None:
     for text in ("team", "=payments"):
         with pytest.raises(click.BadParameter):
             Pair()(text)
+
+
+def test_what_is_converted_already_stays_as_it_is() -> None:
+    lifetime, rate, pair = LifetimeType()("90d"), Rate()("5/s"), Pair()("a=b")
+    assert LifetimeType()(lifetime) is lifetime
+    assert (Span()(60), Rate()(rate), Pair()(pair)) == (60, rate, pair)

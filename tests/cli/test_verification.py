@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from service.cli import verification
 from tests.cli.conftest import Run
 from tests.cli.stub import Stub
 
@@ -96,3 +97,22 @@ def test_not_ready_is_exit_1_with_what_failed(stub: Stub, run: Run) -> None:
 
 def test_nobody_there_is_exit_1(run: Run) -> None:
     assert run("healthcheck", env={"TOKENS_URL": "http://127.0.0.1:1"}).exit_code == 1
+
+
+def test_a_secret_is_asked_for_without_echo(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "somebody_answers", lambda: True)
+    stub.on("GET", "/validate")
+    result = run("verify", stdin=f"{SECRET}\n", env={"TOKENS_TOKEN": None})
+    assert result.exit_code == 0
+    assert SECRET not in result.output
+    assert stub.asked[0].headers["Authorization"] == f"Bearer {SECRET}"
+
+
+def test_readiness_as_json_alone(stub: Stub, run: Run) -> None:
+    stub.on("GET", "/readyz", {"status": "ready"})
+    assert json.loads(run("healthcheck", "--json").stdout) == {"status": "ready"}
+
+
+def test_something_else_that_is_not_ready_is_shown_as_it_is(stub: Stub, run: Run) -> None:
+    stub.on("GET", "/readyz", b"no server is available", status=503)
+    assert "not ready (503): no server is available" in run("healthcheck").stderr
