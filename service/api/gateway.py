@@ -127,7 +127,9 @@ class GatewayApi:
         key = call.text_header(b"idempotency-key")
         try:
             started = time.perf_counter()
-            verdict = await self._one_time.consume(secrets[0], request=key[:64])
+            verdict = await self._one_time.consume(
+                secrets[0], request=key[:64], required=required_scopes(b"", headers)
+            )
             self._observe(time.perf_counter() - started)
         except StoreUnavailable:
             verdict = UNAVAILABLE

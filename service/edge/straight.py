@@ -193,7 +193,9 @@ class StraightCycle:
         try:
             if self._plan[0]:
                 key = self._named.get(b"idempotency-key", b"").decode("latin-1")
-                verdict = await straight.one_time.consume(self._secret, request=key[:64])
+                verdict = await straight.one_time.consume(
+                    self._secret, request=key[:64], required=self._required()
+                )
                 straight.metrics.consumed.labels(verdict.outcome.value).inc()
             else:
                 verdict = await straight.authority.verify(

@@ -61,14 +61,16 @@ class OneTimeTokens:
             raise RateLimited("Too many one-time tokens for this address.", retry_after=math.ceil(wait / 1000))
         return Issued(secret, expires_at)
 
-    async def consume(self, secret: bytes, *, request: str = "") -> Verdict:
+    async def consume(self, secret: bytes, *, request: str = "", required: tuple[str, ...] = ()) -> Verdict:
         """Verify and burn a token in one atomic step: exactly one caller sees ACTIVE.
 
         The same `request` (an idempotency key) gets the same answer for 30 s. One round trip. A token of another
-        kind is MALFORMED here and stays usable.
+        kind is MALFORMED here and stays usable. Where scopes are required it stays unspent, too, for it has none.
         """
         if parse(secret) is not Kind.ONE_TIME:
             return MALFORMED
+        if required:
+            return await self._authority.look(secret, (Kind.ONE_TIME,), required=required)
         mark = self._keyring.pseudonym("request", request) if request else b""
         for digest in self._authority.digests(Kind.ONE_TIME, secret):
             sealed = await self._store.consume(digest, mark)
