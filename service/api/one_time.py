@@ -103,10 +103,10 @@ class OneTimeApi:
 
     async def generate(self, call: Call) -> Response:
         """The PHP generator's answer, its 500 body included."""
-        anonymous = await self._admit(call)
-        if call.method == "HEAD":
-            return Json(b"")
         try:
+            anonymous = await self._admit(call)
+            if call.method == "HEAD":
+                return Json(b"")
             issued = await self._tokens.issue(address=call.address, anonymous=anonymous)
         except StoreUnavailable:
             return Json(PhpError("error", "Error generating token"), 500)
