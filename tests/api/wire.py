@@ -6,6 +6,7 @@ import base64
 import json
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 from urllib.parse import urlencode
@@ -82,7 +83,10 @@ class Client:
             body, sent["Content-Type"] = urlencode(form).encode(), "application/x-www-form-urlencoded"
         connection = HTTPConnection("127.0.0.1", self.port, timeout=self._timeout)
         try:
-            connection.request(method, path, body=body, headers=sent)
+            connection.connect()
+            # A service may answer before it has read all that it was sent, and close.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, body=body, headers=sent)
             answer = read_answer(connection.getresponse())
         finally:
             connection.close()

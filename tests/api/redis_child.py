@@ -1,0 +1,68 @@
+"""A Redis of one test's own, to be killed, frozen and filled."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import BusyLoadingError
+from redis.exceptions import ConnectionError as NotConnected
+
+from service.embedded.premises import find_server
+from tests.api.running import wait_until
+
+
+class RedisChild:
+    """A server behind a unix socket. What it was told stays: `restart` finds its append-only file again."""
+
+    def __init__(self, *options: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="tk"))
+        self.socket_path = str(self.folder / "redis.sock")
+        self.url = f"unix://{self.socket_path}"
+        self.client = Redis(unix_socket_path=self.socket_path, socket_timeout=10)
+        self._command = [
+            find_server(None).path, "--port", "0", "--unixsocket", self.socket_path, "--dir", str(self.folder),
+            "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--aof-use-rdb-preamble", "no",
+            "--maxmemory-policy", "noeviction", *options,
+        ]  # fmt: skip
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until(self._answers, what="Redis to answer")
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, (self.folder / "log").read_text()
+        try:
+            return bool(self.client.ping())
+        except (BusyLoadingError, NotConnected):
+            return False
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def freeze(self) -> None:
+        """Stop it in its tracks; its connections stay open and silent."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def append_only_file(self) -> bytes:
+        """Every byte that it has written down."""
+        return b"".join(path.read_bytes() for path in sorted((self.folder / "appendonlydir").iterdir()))
+
+    def close(self) -> None:
+        """End it and remove its files."""
+        self.client.close()
+        self.kill()
+        shutil.rmtree(self.folder)

@@ -1,0 +1,94 @@
+"""One request for every operation of the service, and what is known of each: the matrix of refusals is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+NOBODY = "0" * 16
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """A request that only its credential or the state of the service could make fail.
+
+    `needs` says who may ask: `read` and `write` the administration, `client` introspection's callers, `holder` a
+    managed token for itself, `gateway` any token, nothing everyone. `scope` is the scope that opens it. `without_redis`
+    is the status without Redis, `limit` the largest body.
+    """
+
+    method: str
+    template: str
+    target: str = ""
+    json_body: Any = None
+    form: Mapping[str, str] | None = None
+    needs: str = ""
+    scope: str = ""
+    without_redis: int = 503
+    limit: int = 16384
+
+    @property
+    def path(self) -> str:
+        return self.target or self.template
+
+    @property
+    def has_body(self) -> bool:
+        return self.json_body is not None or self.form is not None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.template}"
+
+
+def _read(template: str, target: str = "") -> Sample:
+    return Sample("GET", template, target, needs="read", scope="tokens:read")
+
+
+def _write(method: str, template: str, body: Any = None, target: str = "", limit: int = 16384) -> Sample:
+    return Sample(method, template, target, json_body=body, needs="write", scope="tokens:write", limit=limit)
+
+
+def _gateway(template: str, target: str = "") -> list[Sample]:
+    return [Sample(method, template, target, needs="gateway") for method in ("GET", "POST")]
+
+
+_TOKENS = "/api/admin/tokens"
+_ONE = f"{_TOKENS}/{NOBODY}"
+SAMPLES = (
+    Sample("GET", "/api-v{version}/fastertokengenerator.php", "/api-v1/fastertokengenerator.php", without_redis=500),
+    Sample("POST", "/api/one-time-tokens", json_body={}),
+    Sample("POST", "/api/one-time-tokens/consume", json_body={"token": "0" * 32}),
+    Sample("POST", "/api/token", json_body={"username": "nobody", "password": "x"}),
+    Sample("GET", "/api/token", "/api/token?token=" + "A" * 64),
+    Sample("DELETE", "/api/token", json_body={"token": "A" * 64}),
+    _read(_TOKENS),
+    _write("POST", _TOKENS, {"name": "sample", "duration": "7days"}),
+    _write("PATCH", _TOKENS, {"id": NOBODY, "isActive": False}, limit=1 << 20),
+    _write("DELETE", _TOKENS, target=f"{_TOKENS}?id={NOBODY}"),
+    _read(f"{_TOKENS}/stats"),
+    _read(f"{_TOKENS}/{{id}}", _ONE),
+    _read(f"{_TOKENS}/{{id}}/usage", f"{_ONE}/usage?days=3"),
+    _write("POST", f"{_TOKENS}/{{id}}/rotate", {"overlapSeconds": 0}, f"{_ONE}/rotate"),
+    _write("DELETE", f"{_TOKENS}/{{id}}/rotate", target=f"{_ONE}/rotate"),
+    _write("POST", f"{_TOKENS}/revoke", {"createdBy": "nobody", "dryRun": True}),
+    _write("POST", f"{_TOKENS}/deactivate", {"createdBy": "nobody", "dryRun": True}),
+    _write("POST", "/api/admin/sessions/revoke", {"username": "nobody"}),
+    _read("/api/admin/usage"),
+    Sample("GET", "/api/tokens/self", needs="holder"),
+    Sample("DELETE", "/api/tokens/self", needs="holder"),
+    Sample("POST", "/api/tokens/self/rotate", json_body={}, needs="holder", scope="self:rotate"),
+    *_gateway("/validate"),
+    *_gateway("/validate/envoy/{anything}", "/validate/envoy/some/thing"),
+    *_gateway("/validate/one-time"),
+    *_gateway("/validate/one-time/envoy/{anything}", "/validate/one-time/envoy/some/thing"),
+    Sample("POST", "/validate/batch", json_body={"tokens": ["x"]}, needs="client", scope="introspect"),
+    Sample("POST", "/oauth2/introspect", form={"token": "x"}, needs="client", scope="introspect"),
+    Sample("POST", "/oauth2/revoke", form={"token": "A" * 64}, needs="client", scope="revoke"),
+    Sample("GET", "/.well-known/oauth-authorization-server", without_redis=200),
+    Sample("POST", "/k8s/tokenreview", json_body={"spec": {"token": "x"}}, needs="client", scope="introspect"),
+    Sample("GET", "/livez", without_redis=200),
+    Sample("GET", "/readyz"),
+    Sample("GET", "/healthz"),
+    Sample("GET", "/openapi.json", without_redis=200),
+    Sample("GET", "/metrics", without_redis=200),
+)

@@ -1,0 +1,150 @@
+"""Every operation refuses: a wrong scope, a wrong role, what cannot be read, what is too large, and without Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from service.tokens.secret import with_checksum
+from tests.api.conftest import Environment
+from tests.api.described import Described
+from tests.api.redis_child import RedisChild
+from tests.api.running import Running, wait_until
+from tests.api.samples import SAMPLES, Sample
+from tests.api.wire import Answer, Client, Raw
+from tests.api.world import World, fresh
+
+# Well-formed secrets that nobody was given.
+SESSION, MANAGED, ONE_TIME = "A" * 64, with_checksum("0" * 56), "0" * 32
+WITH_BODY = [sample for sample in SAMPLES if sample.has_body]
+SCOPED = [sample for sample in SAMPLES if sample.scope]
+
+
+def named(samples: list[Sample]) -> Any:
+    return pytest.mark.parametrize("sample", samples, ids=str)
+
+
+def ask(client: Client, sample: Sample, bearer: str = "", **changed: Any) -> Answer:
+    sent = {"json_body": sample.json_body, "form": sample.form, **changed}
+    return client.ask(sample.method, sample.path, bearer=bearer, **sent)
+
+
+def test_there_is_a_sample_of_every_operation(described: Described) -> None:
+    found = {(method.upper(), path) for path, methods in described.paths.items() for method in methods}
+    sampled = {(sample.method, sample.template) for sample in SAMPLES}
+    assert found == sampled, f"without sample: {found - sampled}; not described: {sampled - found}"
+
+
+@named(SCOPED)
+def test_a_token_without_the_scope_is_refused_and_with_it_is_not(world: World, sample: Sample) -> None:
+    refused = ask(world.client, sample, world.secret(scopes=["orders:read", "tokens:other"]))
+    if sample.needs == "client":
+        assert refused.status == 401
+        assert "invalid_client" in refused.body.decode()
+    else:
+        refused.problem(403, "insufficient_scope")
+        assert f'scope="{sample.scope}"' in (refused.header("www-authenticate") or "")
+    terms = {**sample.json_body, "name": fresh("sample")} if "name" in (sample.json_body or {}) else sample.json_body
+    allowed = ask(world.client, sample, world.secret(scopes=[sample.scope]), json_body=terms)
+    assert allowed.status in (200, 201, 404), allowed
+
+
+@named([sample for sample in SAMPLES if sample.needs in ("read", "write")])
+def test_roles_open_what_is_theirs(world: World, sample: Sample) -> None:
+    ask(world.client, sample, world.user).problem(403, "forbidden")
+    viewer = ask(world.client, sample, world.viewer)
+    if sample.needs == "read":
+        assert viewer.status in (200, 404)
+    else:
+        viewer.problem(403, "forbidden")
+
+
+@named([sample for sample in SAMPLES if sample.needs and sample.needs != "client"])
+def test_without_a_credential_or_with_a_bad_one_it_is_401(world: World, sample: Sample) -> None:
+    ask(world.client, sample).problem(401, "unauthorized")
+    for bad in (SESSION, MANAGED, "rtk_" + "0" * 64, "x"):
+        ask(world.client, sample, bad).problem(401, "invalid_token")
+
+
+@named(WITH_BODY)
+def test_a_body_that_cannot_be_read_is_400_or_made_no_difference(world: World, sample: Sample) -> None:
+    media_type = "application/json" if sample.form is None else "application/x-www-form-urlencoded"
+    for body in (b"{", b'{"a":1,"a":2}', b"\xff\xfe", b"[]", b"a=1&a=2"):
+        bearer = world.secret(scopes=[sample.scope]) if sample.scope else ""
+        answer = ask(
+            world.client, sample, bearer, json_body=None, form=None, body=body, headers={"Content-Type": media_type}
+        )
+        if (sample.method, sample.template) == ("DELETE", "/api/token"):
+            assert (answer.status, answer.body) == (200, b"{}")
+        else:
+            assert answer.status == 400, (body, answer)
+
+
+@named(WITH_BODY)
+def test_a_body_over_the_limit_is_413_or_made_no_difference(world: World, sample: Sample) -> None:
+    media_type = "application/json" if sample.form is None else "application/x-www-form-urlencoded"
+    bearer = world.secret(scopes=[sample.scope]) if sample.scope else ""
+    too_large = {
+        "json_body": None,
+        "form": None,
+        "body": b" " * (sample.limit + 1),
+        "headers": {"Content-Type": media_type},
+    }
+    answer = ask(world.client, sample, bearer, **too_large)
+    if (sample.method, sample.template) == ("DELETE", "/api/token"):
+        assert (answer.status, answer.body) == (200, b"{}")
+    else:
+        answer.problem(413, "payload_too_large")
+
+
+@named(list(SAMPLES))
+def test_a_head_over_the_limit_is_431(world: World, sample: Sample) -> None:
+    with Raw(world.running.port) as raw:
+        raw.send(f"{sample.method} {sample.path} HTTP/1.1\r\nHost: x\r\nX-Long: {'x' * 17000}\r\n\r\n".encode())
+        raw.answer(sample.method).problem(431, "head_too_large")
+
+
+@pytest.fixture(scope="module")
+def deserted(environment: Environment, described: Described) -> Iterator[Client]:
+    """A service whose Redis has been killed."""
+    redis = RedisChild()
+    running = Running(environment(redis_url=redis.url))
+    redis.kill()
+    client = Client(running.port, seen=described.judge, timeout=1.0)
+    wait_until(lambda: client.get("/readyz").status == 503, what="the loss of Redis to be seen")
+    yield client
+    running.close()
+    redis.close()
+
+
+@named(list(SAMPLES))
+def test_without_redis_it_is_neither_yes_nor_no(deserted: Client, sample: Sample) -> None:
+    spends = sample.needs == "gateway" and "one-time" in sample.path
+    answer = ask(deserted, sample, (ONE_TIME if spends else MANAGED) if sample.needs else "")
+    assert answer.status == sample.without_redis
+    if sample.without_redis == 503 and sample.path not in ("/readyz", "/healthz"):
+        answer.problem(503, "store_unavailable")
+        assert (answer.header("retry-after"), answer.header("cache-control")) == ("1", "no-store")
+
+
+def test_the_generator_fails_in_the_words_of_the_php_one(deserted: Client) -> None:
+    for bearer in ("", MANAGED):
+        answer = deserted.get("/api-v1/fastertokengenerator.php", bearer=bearer)
+        assert (answer.status, answer.media_type) == (500, "application/json")
+        assert answer.json() == {"status": "error", "message": "Error generating token"}
+
+
+def test_readiness_says_what_is_missing_and_the_metrics_that_redis_is_down(deserted: Client) -> None:
+    body = deserted.get("/readyz").json()
+    assert body["status"] == "not_ready"
+    assert [check["name"] for check in body["checks"] if check["status"] == "failed"] == ["redis"]
+    assert b"\ntokens_redis_up 0.0\n" in deserted.get("/metrics").body
+
+
+def test_what_can_be_refused_without_redis_is(deserted: Client) -> None:
+    deserted.get("/validate").problem(401, "unauthorized")
+    deserted.get("/validate", bearer="rtk_" + "0" * 64).problem(401, "invalid_token")
+    deserted.get("/validate", bearer="x").problem(401, "invalid_token")
+    assert deserted.get("/api/token?token=x").json() == {"valid": False, "expiry_time": None}
