@@ -88,7 +88,11 @@ class Service:
         self._batch: Batch | None = None
         self._metrics_port: MetricsPort | None = None
         if links is None:
-            self._batch = Batch(connector(settings.redis_url), on_error=lambda e: metrics.redis_errors.labels(e).inc())
+            self._batch = Batch(
+                connector(settings.redis_url),
+                on_error=lambda error: metrics.redis_errors.labels(error).inc(),
+                on_seconds=metrics.redis_took,
+            )
             links = [self._batch]
         self.shards = shards = Shards(settings.namespace, links)
         keys = [settings.secret_key, settings.secret_key_previous]

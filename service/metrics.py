@@ -92,7 +92,7 @@ class Metrics:
         self.consumed = Counter("tokens_consumed", "tries to consume a one-time token", ["outcome"], registry=registry)
         self.revoked = Counter("tokens_revoked", "tokens revoked", ["kind"], registry=registry)
         self.logins = Counter("tokens_login", "tries to sign in", ["outcome"], registry=registry)
-        self.http_requests = Counter(
+        self._http_requests = Counter(
             "tokens_http_requests", "requests but for validations", ["route", "method", "status"], registry=registry
         )
         self._http_seconds = Histogram(
@@ -112,6 +112,9 @@ class Metrics:
         build.labels(__version__).set(1)
         self.state = _State()
         self._cells = {(kind, outcome): [0] for kind in (None, *Kind) for outcome in Outcome}
+        self._requests: dict[tuple[str, str, int], list[int]] = {}
+        self._http_timings: dict[str, _Seconds] = {}
+        self._redis_timings: dict[str, _Seconds] = {}
         self._timings = {path: _Seconds(validation_seconds.labels(path)) for path in ("straight", "ordinary")}
 
     def validated(self, kind: Kind | None, outcome: Outcome) -> None:
@@ -124,12 +127,24 @@ class Metrics:
 
     def requested(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request by its route's template, never by its path."""
-        self.http_requests.labels(route, method if method in _METHODS else "other", str(status)).inc()
-        self._http_seconds.labels(route).observe(seconds)
+        cell = self._requests.get((route, method, status))
+        if cell is None:
+            method = method if method in _METHODS else "other"
+            cell = self._requests.setdefault((route, method, status), [0])
+        cell[0] += 1
+        self._seconds(self._http_timings, self._http_seconds, route).observe(seconds)
 
     def redis_took(self, operation: str, seconds: float) -> None:
-        """Time of one kind of Redis operation."""
-        self._redis_seconds.labels(operation).observe(seconds)
+        """Time of one kind of Redis operation: a script's name, a command's, or `roundtrip` for all that
+        came back together."""
+        self._seconds(self._redis_timings, self._redis_seconds, operation).observe(seconds)
+
+    @staticmethod
+    def _seconds(timings: dict[str, _Seconds], histogram: Histogram, label: str) -> _Seconds:
+        timing = timings.get(label)
+        if timing is None:
+            timing = timings[label] = _Seconds(histogram.labels(label))
+        return timing
 
     def pour(self) -> None:
         """Bring what was counted as integers into the exported metrics."""
@@ -137,8 +152,13 @@ class Metrics:
             if cell[0]:
                 self._validations.labels(kind.value if kind else "none", outcome.value).inc(cell[0])
                 cell[0] = 0
-        for timing in self._timings.values():
-            timing.pour()
+        for (route, method, status), cell in self._requests.items():
+            if cell[0]:
+                self._http_requests.labels(route, method, str(status)).inc(cell[0])
+                cell[0] = 0
+        for timings in (self._timings, self._http_timings, self._redis_timings):
+            for timing in timings.values():
+                timing.pour()
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The exposition and its content type: OpenMetrics if asked for, else Prometheus text."""

@@ -20,7 +20,7 @@ class ClientLink:
         self.client = client
         self._asked: set[asyncio.Task[None]] = set()
 
-    async def execute(self, *args: Any, retry: bool = False) -> Any:
+    async def execute(self, *args: Any, retry: bool = False, operation: str = "") -> Any:
         try:
             return await self.client.execute_command(*args)
         except RedisError as error:
@@ -45,7 +45,7 @@ class Wrapped:
     def __init__(self, link: Any) -> None:
         self.link = link
 
-    async def execute(self, *args: Any, retry: bool = False) -> Any:
+    async def execute(self, *args: Any, retry: bool = False, operation: str = "") -> Any:
         return await self.link.execute(*args, retry=retry)
 
     def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
@@ -59,7 +59,7 @@ class Recording(Wrapped):
         super().__init__(link)
         self.asked: list[tuple[Any, ...]] = []
 
-    async def execute(self, *args: Any, retry: bool = False) -> Any:
+    async def execute(self, *args: Any, retry: bool = False, operation: str = "") -> Any:
         self.asked.append(args)
         return await super().execute(*args, retry=retry)
 
@@ -70,7 +70,7 @@ class Recording(Wrapped):
 class Forgetful(Recording):
     """A server that has forgotten every script whenever one is called."""
 
-    async def execute(self, *args: Any, retry: bool = False) -> Any:
+    async def execute(self, *args: Any, retry: bool = False, operation: str = "") -> Any:
         if args[0] == "EVALSHA":
             await self.link.execute("SCRIPT", "FLUSH")
         return await super().execute(*args, retry=retry)

@@ -52,18 +52,23 @@ class _Replies(asyncio.Protocol):
     """Feeds what Redis sends to hiredis and gives each reply to the one who waits longest."""
 
     def __init__(
-        self, transport: asyncio.WriteTransport, lost: Callable[[_Replies], None], failed: Callable[[str], None]
-    ) -> None:
+        self, transport: asyncio.WriteTransport, lost: Callable[[_Replies], None], failed: Callable[[str], None],
+        took: Callable[[float], None],
+    ) -> None:  # fmt: skip
         self.waiting: deque[Waiting] = deque()
         self.transport = transport
         self.reprieved = False
         self._lost = lost
         self._failed = failed
+        self._took = took
         self._reader = hiredis.Reader(replyError=ResponseError)
 
     def data_received(self, data: bytes) -> None:
         waiting, gets = self.waiting, self._reader.gets
         self.reprieved = False
+        if waiting:
+            # Once for all the replies that come together, not once for each.
+            self._took(waiting[0][3])
         self._reader.feed(data)
         try:
             while (reply := gets()) is not False:
@@ -109,7 +114,10 @@ class Batch:
         timeout_seconds: float = 0.25,
         limit: int = 20_000,
         on_error: Callable[[str], None] = lambda _: None,
+        on_seconds: Callable[[str, float], None] = lambda _name, _seconds: None,
     ) -> None:
+        """`on_error` is told the name of each failure, `on_seconds` how long each operation took."""
+        self._on_seconds = on_seconds
         self._connect = connect
         self._timeout = timeout_seconds
         self._limit = limit
@@ -149,9 +157,13 @@ class Batch:
         replies = self._replies
         return self._closed or not self._reachable or (replies is not None and len(replies.waiting) >= self._limit)
 
-    async def execute(self, *args: bytes | str | int | float, retry: bool = False) -> Reply:
-        """Ask and wait. Raises StoreUnavailable, StoreFull or NoScriptError."""
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    async def execute(self, *args: bytes | str | int | float, retry: bool = False, operation: str = "") -> Reply:
+        """Ask and wait. `operation` is the name its time is counted under, the command's if there is none.
+
+        Raises StoreUnavailable, StoreFull or NoScriptError.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Reply] = loop.create_future()
 
         def answer(reply: Reply) -> None:
             if future.done():
@@ -161,8 +173,11 @@ class Batch:
             else:
                 future.set_result(reply)
 
+        started = loop.time()
         self.submit(_pack(args), answer, retry=retry)
-        return await future
+        reply = await future
+        self._on_seconds(operation or str(args[0]), loop.time() - started)
+        return reply
 
     def _flush(self) -> None:
         queue = self._queue
@@ -206,13 +221,16 @@ class Batch:
         writer, connection._writer, connection._reader = connection._writer, None, None  # noqa: SLF001
         if writer is None:
             raise OSError("the connection was closed while it was opened")
-        replies = _Replies(writer.transport, self._lost, self._on_error)
+        replies = _Replies(writer.transport, self._lost, self._on_error, self._took)
         writer.transport.set_protocol(replies)
         self._writer, self._replies = writer, replies
         if not self._reachable:
             log.warning("Redis answers again")
         self._reachable = True
         self._flush()
+
+    def _took(self, asked_at: float) -> None:
+        self._on_seconds("roundtrip", asyncio.get_running_loop().time() - asked_at)
 
     def _lost(self, replies: _Replies) -> None:
         """A connection ended by itself: what is idempotent is asked once more, ahead of what waits."""

@@ -23,6 +23,10 @@ _INTEGERS = frozenset(
     {"created_micros", "expires_at", "max_uses", "uses_left", "revoked_at", "last_used_at", "rotated_at", "rotations",
      "predecessor_until", "predecessor_used_at", "version"}
 )  # fmt: skip
+# What a field that is not in the hash stands for.
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(ManagedToken)}
+_DEFAULTS["metadata"] = {}
+_UNSAID = object()
 _LISTS = frozenset({"scopes", "networks"})
 
 
@@ -37,8 +41,11 @@ def decode_digest(text: str) -> bytes:
 
 
 def encode(token: ManagedToken, *, only: frozenset[str] | None = None) -> dict[str, bytes]:
-    """Field to text, as the hash holds it; `only` picks some fields."""
-    return {name: _to_text(name, getattr(token, name)) for name in token.__struct_fields__ if not only or name in only}
+    """Field to text, as the hash holds it; `only` picks some fields, without it those that say something."""
+    if only is not None:
+        return {name: _to_text(name, getattr(token, name)) for name in only}
+    said = msgspec.structs.asdict(token)
+    return {name: _to_text(name, value) for name, value in said.items() if value != _DEFAULTS.get(name, _UNSAID)}
 
 
 def flat(fields: dict[str, bytes]) -> list[bytes]:
@@ -62,17 +69,13 @@ def decode(reply: list[Reply]) -> tuple[ManagedToken, str] | None:
 
 
 def _to_text(name: str, value: object) -> bytes:
-    if isinstance(value, bool):
-        return b"1" if value else b"0"
+    if value.__class__ is str:
+        return str(value).encode()
     if isinstance(value, int):
         return b"%d" % value
     if isinstance(value, tuple):
         return " ".join(value).encode()
-    if name == "rate_limit":
-        return b"" if value is None else msgspec.json.encode(value)
-    if name == "metadata":
-        return msgspec.json.encode(value)
-    return str(value).encode()
+    return b"" if value is None else msgspec.json.encode(value)
 
 
 def _from_text(name: str, text: str) -> object:

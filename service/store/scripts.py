@@ -29,6 +29,6 @@ class Script:
         """
         call = (len(keys), *keys, *args)
         try:
-            return await link.execute("EVALSHA", self._sha, *call, retry=self._retry)
+            return await link.execute("EVALSHA", self._sha, *call, retry=self._retry, operation=self.name)
         except NoScriptError:
-            return await link.execute("EVAL", self.source, *call, retry=self._retry)
+            return await link.execute("EVAL", self.source, *call, retry=self._retry, operation=self.name)

@@ -79,8 +79,10 @@ class Keyring:
     def __init__(self, server_key: str) -> None:
         extracted = hmac.digest(b"token-service", server_key.encode(), "sha256")
         self._extracted = extracted
-        self._inner, self._outer = _prepare(self.derive(b"digest"))
-        self._seal_key = self.derive(b"seal")
+        key = self.derive(b"digest")
+        self._inner = {kind: _prepare(key, kind.value.encode() + b"\x00")[0] for kind in Kind}
+        self._outer = _prepare(key, b"")[1]
+        self._seal_inner, self._seal_outer = _prepare(self.derive(b"seal"), b"")
         self._lookup_key = self.derive(b"lookup")
 
     def derive(self, label: bytes) -> bytes:
@@ -96,22 +98,26 @@ class Keyring:
 
     def seal(self, digest: bytes, body: bytes) -> bytes:
         """The body with a MAC before it that binds it to its digest; see `unseal`."""
-        return hmac.digest(self._seal_key, digest + body, "sha256")[:SEAL_BYTES] + body
+        return self._sealed(digest + body) + body
 
     def unseal(self, digest: bytes, sealed: bytes) -> bytes | None:
         """The body of a sealed record, or None if it was changed or belongs to another digest."""
         body = sealed[SEAL_BYTES:]
-        expected = hmac.digest(self._seal_key, digest + body, "sha256")[:SEAL_BYTES]
-        return body if hmac.compare_digest(expected, sealed[:SEAL_BYTES]) else None
+        return body if hmac.compare_digest(self._sealed(digest + body), sealed[:SEAL_BYTES]) else None
 
     def mac(self, label: str, body: bytes) -> str:
         """A MAC over something that is no credential (metadata, an audit entry), 32 hex characters."""
-        return hmac.digest(self._seal_key, label.encode() + b"\x00" + body, "sha256")[:16].hex()
+        return self._sealed(label.encode() + b"\x00" + body).hex()
+
+    def _sealed(self, body: bytes) -> bytes:
+        inner, outer = self._seal_inner.copy(), self._seal_outer.copy()
+        inner.update(body)
+        outer.update(inner.digest())
+        return outer.digest()[:SEAL_BYTES]
 
     def pseudonym(self, *parts: str) -> bytes:
         """A keyed digest of names and addresses, 32 bytes: a counter's key tells nobody whom it counts."""
         return hmac.digest(self._lookup_key, b"\x00".join(part.encode() for part in parts), "sha256")
-
 
 
 
@@ -124,11 +130,10 @@ def mint_into(keyring: Keyring, kind: Kind, shard: int, shards: int) -> tuple[st
             return secret, digest
 
 
-def _prepare(key: bytes) -> tuple[dict[Kind, Hash], Hash]:
-    """The two hash states of HMAC-SHA256 (RFC 2104) under a key, the inner one for each kind up to its secret.
+def _prepare(key: bytes, opening: bytes) -> tuple[Hash, Hash]:
+    """The two hash states of HMAC-SHA256 (RFC 2104) under a key, the inner one behind the opening of every message.
 
     Going on from them takes half the time of `hmac.digest`, on every validation.
     """
     block = key.ljust(64, b"\x00")
-    inner = {kind: sha256(bytes(byte ^ 0x36 for byte in block) + kind.value.encode() + b"\x00") for kind in Kind}
-    return inner, sha256(bytes(byte ^ 0x5C for byte in block))
+    return sha256(bytes(byte ^ 0x36 for byte in block) + opening), sha256(bytes(byte ^ 0x5C for byte in block))
