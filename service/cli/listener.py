@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Callable
@@ -19,6 +20,8 @@ BACKLOG = 2048
 # Longer than gateways keep idle connections, so that it is they who close them.
 KEEP_ALIVE_SECONDS = 130
 WORKER_START_SECONDS = 30.0
+# After that a worker counts as hung. On a busy machine one that starts is silent for seconds.
+WORKER_SILENCE_SECONDS = 15
 _HINTS = {
     errno.EADDRINUSE: "end what listens there, or choose another port with --port or TOKENS_PORT",
     errno.EACCES: "choose a port above 1023 with --port or TOKENS_PORT",
@@ -92,6 +95,7 @@ def _config(application: str, settings: Settings) -> Config:
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.drain_seconds,
+        timeout_worker_healthcheck=WORKER_SILENCE_SECONDS,
     )
 
 
@@ -121,3 +125,9 @@ class _Workers(Multiprocess):
         self.started = all(process.wait_until_ready(WORKER_START_SECONDS) for process in self.processes)
         if self.started:
             self._ready()
+
+    def handle_hup(self) -> None:
+        """Pass it on: a worker reads its accounts again without leaving its connections."""
+        for process in self.processes:
+            if process.pid is not None and process.process.is_alive():
+                os.kill(process.pid, signal.SIGHUP)
