@@ -44,7 +44,7 @@ class ManagedStore:
         self._void = Script("void_reservation", retry=True)
 
     async def create(self, token: ManagedToken, digest: bytes, *, seal: str, sealed: bytes, entry: Entry) -> bool:
-        """Record a token in the shard of its name, all or nothing; False if the name is taken.
+        """Record a token in the shard of its name, all or nothing; False if the name is taken, or the id known.
 
         One round trip; more when a reservation of the name turns out to be void.
         """
@@ -65,8 +65,11 @@ class ManagedStore:
                 shard.link, keys, token.token_id, _name_prefix(token.name), member(token), token.created_micros,
                 token.expires_at, sealed, self._retention.reason_until(token.expires_at), *entry, *fields,
             )  # fmt: skip
-            if reply == 1 or not await self._free_if_void(token.name, reply.decode()):
-                return bool(reply == 1)
+            if reply == 1:
+                return True
+            holder_id = reply.decode()
+            if holder_id == token.token_id or not await self._free_if_void(token.name, holder_id):
+                return False
 
     async def get(self, token_id: str) -> Record | None:
         """The record of an id, None if there is none."""

@@ -27,6 +27,8 @@ _INTEGERS = frozenset(
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(ManagedToken)}
 _DEFAULTS["metadata"] = {}
 _UNSAID = object()
+# What scripts read or count up, and so is always written: `version`, and why a token may not be usable.
+_ALWAYS = frozenset({"version", "active", "revoked_at", "expires_at"})
 _LISTS = frozenset({"scopes", "networks"})
 
 
@@ -44,8 +46,11 @@ def encode(token: ManagedToken, *, only: frozenset[str] | None = None) -> dict[s
     """Field to text, as the hash holds it; `only` picks some fields, without it those that say something."""
     if only is not None:
         return {name: _to_text(name, getattr(token, name)) for name in only}
-    said = msgspec.structs.asdict(token)
-    return {name: _to_text(name, value) for name, value in said.items() if value != _DEFAULTS.get(name, _UNSAID)}
+    return {
+        name: _to_text(name, value)
+        for name, value in msgspec.structs.asdict(token).items()
+        if name in _ALWAYS or value != _DEFAULTS.get(name, _UNSAID)
+    }
 
 
 def flat(fields: dict[str, bytes]) -> list[bytes]:

@@ -63,9 +63,9 @@ class Bulk:
         """Revoke several tokens; ids that never were are skipped."""
         return await _each(token_ids, lambda token_id: self._tokens.revoke(token_id, origin))
 
-    async def matching(self, query: Query, expected: int) -> list[str]:
+    async def matching(self, query: Query | None, expected: int) -> list[str]:
         """The ids that a query finds. Raises Conflict `count_changed` if they are not as many as expected."""
-        ids = [token.token_id async for token in self._every(query)]
+        ids = [token.token_id async for token in self._every(query)] if query else []
         if len(ids) != expected:
             raise Conflict(f"The filter matches {len(ids)} tokens now, not {expected}.", code="count_changed")
         return ids
@@ -87,8 +87,7 @@ class Bulk:
 
         Raises Conflict `count_changed` before anything is changed if they are not as many as expected.
         """
-        narrowed = _narrowed(query, ending)
-        ids = await self.matching(narrowed, expected) if narrowed else []
+        ids = await self.matching(_narrowed(query, ending), expected)
         part = ids[: limit or None]
         if ending is Ending.REVOKE:
             result = await self.revoke(part, origin)

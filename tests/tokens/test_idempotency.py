@@ -1,0 +1,184 @@
+"""Requests with an Idempotency-Key: a repeat gets the very same secret, which is stored nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.app import Service
+from service.errors import Conflict, StoreUnavailable
+from service.model import Origin, Outcome
+from service.tokens.idempotency import Repeatable
+from service.tokens.managed import Created, NewToken
+from tests.builders import ADMIN, DAY, actions, create, dump, outcome
+
+pytestmark = pytest.mark.anyio
+REQUEST = Repeatable("key-1", b'{"name":"ci"}')
+TEN_MINUTES = 600
+
+
+async def again(
+    service: Service, name: str = "ci", request: Repeatable = REQUEST, *, origin: Origin = ADMIN
+) -> Created:
+    return await service.managed.create(NewToken(name, int(service.clock()) + DAY), origin, request)
+
+
+async def test_a_repeat_answers_the_same_token_and_creates_nothing(service: Service, clock: Any) -> None:
+    first = await again(service)
+    clock.forward(1)  # a duration leads to another date then: the token keeps its own
+    second = await again(service)
+    assert (second.secret, second.token, second.repeated) == (first.secret, first.token, True)
+    assert not first.repeated
+    assert (await service.managed.statistics()).total == 1
+    assert await actions(service) == ["token.created"]
+    assert await outcome(service, first.secret) is Outcome.ACTIVE
+
+
+async def test_fifty_tries_at_once_create_one_token(service: Service) -> None:
+    made = await asyncio.gather(*[again(service) for _ in range(50)])
+    assert len({created.secret for created in made}) == 1
+    assert sum(not created.repeated for created in made) == 1
+    assert (await service.managed.statistics()).total == 1
+    assert await actions(service) == ["token.created"]
+
+
+async def test_the_same_key_for_another_request_is_refused(service: Service) -> None:
+    first = await again(service)
+    for name in ("ci", "other", "third", "fourth"):  # with sixteen shards these live in several
+        with pytest.raises(Conflict) as refused:
+            await again(service, name, Repeatable("key-1", b"other words"))
+        assert refused.value.code == "idempotency_mismatch"
+    with pytest.raises(Conflict) as refused:
+        await service.rotation.rotate(first.token.token_id, ADMIN, request=REQUEST)
+    assert refused.value.code == "idempotency_mismatch"
+    assert (await service.managed.statistics()).total == 1
+
+
+async def test_keys_of_different_callers_have_nothing_to_do_with_each_other(service: Service) -> None:
+    first = await again(service, "a")
+    other = Origin(actor="someone else", address="", channel="api", request_id="")
+    second = await again(service, "b", origin=other)
+    assert second.secret != first.secret
+    assert not second.repeated
+
+
+async def test_a_key_is_forgotten_after_ten_minutes(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+) -> None:
+    service = await make_service(fake=True)
+    first = await again(service)
+    turn_time(TEN_MINUTES - 5)
+    assert (await again(service)).secret == first.secret
+    turn_time(10)
+    with pytest.raises(Conflict) as refused:
+        await again(service)
+    assert refused.value.code == "name_taken"
+    assert (await again(service, "other")).secret != first.secret
+
+
+async def test_a_name_that_is_taken_stays_taken_for_a_repeatable_request(service: Service) -> None:
+    await create(service)
+    for _ in range(2):
+        with pytest.raises(Conflict) as refused:
+            await again(service)
+        assert refused.value.code == "name_taken"
+
+
+@pytest.mark.parametrize("change", ["revoked", "renamed", "rotated"])
+async def test_a_late_repeat_changes_nothing_about_a_token_that_went_on(service: Service, change: str) -> None:
+    first = await again(service)
+    token_id = first.token.token_id
+    if change == "revoked":
+        await service.managed.revoke(token_id, ADMIN)
+    elif change == "renamed":
+        await service.managed.update(token_id, {"name": "renamed"}, ADMIN)
+        await create(service, "ci")
+    else:
+        await service.rotation.rotate(token_id, ADMIN)
+    before = await service.managed.get(token_id)
+    works = await outcome(service, first.secret)
+    repeat = await again(service)
+    assert (repeat.secret, repeat.repeated) == (first.secret, True)
+    assert await service.managed.get(token_id) == before
+    assert await outcome(service, first.secret) is works
+
+
+async def test_a_repeat_finishes_what_a_crash_left_undone(make_service: Callable[..., Any]) -> None:
+    """The key was remembered, then the process died before the token was made."""
+    service = await make_service()
+    derived = await service.managed._repeats.admit(REQUEST, ADMIN.actor, "create")
+    made = await again(service)
+    assert not made.repeated
+    assert made.token.token_id == derived.token_id(0)
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_a_lost_answer_is_answered_by_a_repeat(make_service: Callable[..., Any], shards: int) -> None:
+    """The script ran, its reply never came: without a key the client could not know."""
+    lost: list[bool] = [False]
+    service = await make_service(shards=shards, background=False, wrap=lambda link: _Losing(link, lost))
+    lost[0] = True
+    with pytest.raises(StoreUnavailable):
+        await again(service)
+    lost[0] = False
+    repeat = await again(service)
+    assert repeat.repeated
+    assert await outcome(service, repeat.secret) is Outcome.ACTIVE
+
+
+class _Losing:
+    """A link that loses the answer to the script that creates a token."""
+
+    def __init__(self, link: Any, lost: list[bool]) -> None:
+        self._link = link
+        self._lost = lost
+        self.submit = link.submit
+
+    async def execute(self, *args: Any, retry: bool = False, operation: str = "") -> Any:
+        reply = await self._link.execute(*args, retry=retry)
+        if self._lost[0] and args[0] in ("EVALSHA", "EVAL") and args[2] == 8:
+            raise StoreUnavailable("lost")
+        return reply
+
+
+async def test_a_rotation_is_repeated_with_the_same_secret(service: Service) -> None:
+    first = await create(service)
+    token_id, request = first.token.token_id, Repeatable("key-2", b"{}")
+    rotations = await asyncio.gather(
+        *[service.rotation.rotate(token_id, ADMIN, overlap_seconds=60, request=request) for _ in range(20)]
+    )
+    assert len({rotated.secret for rotated in rotations}) == 1
+    assert sum(not rotated.repeated for rotated in rotations) == 1
+    token = await service.managed.get(token_id)
+    assert token.rotations == 1
+    assert await outcome(service, first.secret) is Outcome.ACTIVE
+    assert await outcome(service, rotations[0].secret) is Outcome.ACTIVE
+
+
+async def test_a_repeated_rotation_never_brings_an_old_secret_back(service: Service) -> None:
+    first = await create(service)
+    token_id, request = first.token.token_id, Repeatable("key-2", b"{}")
+    second = await service.rotation.rotate(token_id, ADMIN, request=request)
+    await service.rotation.rotate(token_id, ADMIN)
+    fourth = await service.rotation.rotate(token_id, ADMIN)
+    late = await service.rotation.rotate(token_id, ADMIN, request=request)
+    assert (late.secret, late.repeated) == (second.secret, True)
+    assert await outcome(service, second.secret) is not Outcome.ACTIVE
+    assert await outcome(service, fourth.secret) is Outcome.ACTIVE
+    assert (await service.managed.get(token_id)).rotations == 3
+
+
+async def test_redis_holds_nothing_a_secret_could_be_made_of(service: Service) -> None:
+    made = await again(service)
+    held = repr(await dump(service)).lower()
+    for part in (made.secret, made.secret[4:60], made.secret[4:20], "key-1", REQUEST.words.decode()):
+        assert part.lower() not in held
+    derived = await service.managed._repeats.admit(REQUEST, ADMIN.actor, "create")
+    foreign = msgspec.structs.replace(derived, keyring=type(derived.keyring)("another server key, long enough too"))
+    shard = service.shards.of_name("ci").index
+    assert derived.secret_into(shard, len(service.shards))[0] == made.secret
+    assert foreign.secret_into(shard, len(service.shards))[0] != made.secret
