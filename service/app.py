@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from service import logs
+from service.api.audit import AuditApi
 from service.api.clients import Clients
 from service.api.dashboard import DashboardApi
 from service.api.docs import DocsApi
@@ -40,6 +41,7 @@ from service.metrics import Metrics
 from service.metrics_port import MetricsPort
 from service.model import Origin
 from service.settings import Settings, SettingsError, read
+from service.store.audit_store import AuditStore
 from service.store.batch import Batch
 from service.store.census import Census
 from service.store.connection import Link, connector
@@ -54,6 +56,7 @@ from service.store.session_store import SessionStore
 from service.store.shards import Shards
 from service.store.usage_store import UsageStore
 from service.tokens.accounts import Account, Accounts, AccountsError, read_accounts
+from service.tokens.audit import Audit
 from service.tokens.authority import Authority
 from service.tokens.bulk import Bulk
 from service.tokens.idempotency import Repeats
@@ -63,12 +66,14 @@ from service.tokens.managed import ManagedTokens
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.passwords import PasswordChecker
 from service.tokens.rotation import Rotation
+from service.tokens.sealer import Sealer
 from service.tokens.secret import Keyring
 from service.tokens.sessions import Sessions
 from service.tokens.sweeper import Sweeper
 from service.tokens.trail import Trail
 from service.tokens.usage import Usage
 from service.tokens.usage_series import UsageSeries
+from service.tokens.verification import Verification
 
 log = logging.getLogger(__name__)
 # Longer than the idle time of the gateways in front, so that they close first.
@@ -103,10 +108,15 @@ class Service:
         self.usage = Usage(
             usage_store, clock, idle_seconds=settings.session_idle_seconds, on_limited=lambda _: None
         )
-        self.trail = Trail(
-            keyrings[0], shards, clock, keep=settings.audit_max_entries,
+        keep = max(1, settings.audit_max_entries // len(shards))
+        self.trail = Trail(keyrings[0], shards, clock, keep=keep)
+        self.audit_store = audit_store = AuditStore()
+        self.sealer = Sealer(
+            audit_store, shards, keyrings, keep=keep,
             count=lambda action: metrics.audit_events.labels(action).inc(),
         )  # fmt: skip
+        self.verification = Verification(audit_store, shards, keyrings, self.sealer, keep=keep)
+        self.audit = Audit(audit_store, shards)
         credentials = CredentialStore(shards)
         self.authority = Authority(
             credentials, keyrings, self.accounts, self.usage, clock,
@@ -160,6 +170,7 @@ class Service:
             SelfServiceApi(self.managed, self.rotation, views, guard, metrics),
             KillSwitchApi(self.bulk, self.sessions, views, guard, metrics),
             UsageApi(self.usage_series, self.managed, guard),
+            AuditApi(self.audit, self.verification, self.trail, guard),
             OAuthApi(self.authority, self.sessions, self.managed, clients, metrics),
             operations,
             dashboard,
@@ -187,7 +198,8 @@ class Service:
             for name, work in (
                 ("watch", self.guardian.watch()),
                 ("usage", _every(1.0, self.flush_usage)),
-                ("sweep", _every(1.0, self._sweep)),
+                ("sweep", _every(1.0, _patient(self.sweeper.sweep))),
+                ("seal", _every(1.0, _patient(self.sealer.seal))),
                 ("metrics", _every(0.1, self._pour)),
             )
         ]
@@ -224,12 +236,6 @@ class Service:
         except ServiceError:
             self.metrics.usage_dropped.inc()
 
-    async def _sweep(self) -> None:
-        try:
-            await self.sweeper.sweep()
-        except ServiceError:
-            log.debug("the sweep waits for Redis")
-
     async def _pour(self) -> None:
         self.metrics.pour()
 
@@ -255,6 +261,18 @@ async def _every(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) 
     while True:
         await asyncio.sleep(seconds)
         await work()
+
+
+def _patient(work: Callable[[], Coroutine[Any, Any, object]]) -> Callable[[], Coroutine[Any, Any, None]]:
+    """The same work, left for the next time while Redis does not take it."""
+
+    async def try_once() -> None:
+        try:
+            await work()
+        except ServiceError as error:
+            log.debug("background work waits: %s", error.detail)
+
+    return try_once
 
 
 def _accounts(settings: Settings) -> dict[str, Account]:

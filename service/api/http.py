@@ -204,7 +204,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path: how it is routed and how it is described in the OpenAPI document.
 
     `method` "*" answers every method. `answers` maps a status to the type of its body; a tuple
-    for several of which the request decides, None for none or for a problem.
+    for several of which the request decides, None for none or for a problem. `streams` names further
+    media types of a 200, and `body_media_type` that of a body which is text and no JSON.
     """
 
     method: str
@@ -214,11 +215,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     description: str = ""
     body: Any = None
+    body_media_type: str = "application/json"
     form: Mapping[str, str] | None = None
     query: Any = None
     header_names: tuple[str, ...] = ()
     answers: Mapping[int, Any] = {}
     media_types: Mapping[int, str | tuple[str, ...]] = {}
+    streams: tuple[str, ...] = ()
     answer_headers: tuple[str, ...] = ()
     security: tuple[str, ...] = ()
     hidden: bool = False

@@ -20,6 +20,7 @@ _TAGS = {
     "managed": "Named tokens for administrators.",
     "gateway": "The question gateways ask on every request.",
     "oauth": "RFC 7662, RFC 7009, RFC 8414 and Kubernetes token reviews.",
+    "audit": "Who changed what, and whether the record of it is whole.",
     "operation": "Health, readiness, metrics and this document.",
 }
 _SECURITY = {
@@ -93,7 +94,7 @@ def _describe(operation: Operation, method: str, by_type: Mapping[str, Any]) -> 
         described["parameters"] = parameters
     if operation.body is not None:
         required = operation.body.__name__ != "IssueOneTime"
-        described["requestBody"] = _content("application/json", by_type[str(operation.body)], required)
+        described["requestBody"] = _content(operation.body_media_type, by_type[str(operation.body)], required)
     elif operation.form is not None:
         described["requestBody"] = _content("application/x-www-form-urlencoded", _form(operation.form), True)
     if operation.security:
@@ -150,6 +151,8 @@ def _response(operation: Operation, status: int, kind: Any, by_type: Mapping[str
             media_type: {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}
             for media_type, schemas in content.items()
         }
+        if status == 200:
+            response["content"] |= {media_type: {"schema": {"type": "string"}} for media_type in operation.streams}
     elif status >= 400:
         response["content"] = {"application/problem+json": {"schema": by_type[str(Problem)]}}
     elif operation.answer_headers:

@@ -1,10 +1,17 @@
-"""The audit stream: entries come in by the scripts that make a change, or alone where nothing else is written."""
+"""The audit stream: entries come in by the scripts that make a change, or alone where nothing else is.
+
+Beside it stands the stream of checkpoints, which seal what was written; see `tokens.chain`.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from service.store.batch import Reply
+from service.store.scripts import Script
 from service.store.shards import Shard
+
+START = "0-0"
 
 
 class Entry(NamedTuple):
@@ -15,8 +22,112 @@ class Entry(NamedTuple):
     seal: str
 
 
+class Stored(NamedTuple):
+    """One audit entry as it stands in the stream; `entry_id` is Redis's, milliseconds and a number."""
+
+    entry_id: str
+    body: bytes
+    seal: str
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint says of the entries behind `after` up to its own id.
+
+    `before` is how many entries were sealed before them, `keep` how many are kept, `previous` the MAC of the
+    checkpoint before, `marks` eight bytes for each entry, `mac` the MAC over all of it.
+    """
+
+    entry_id: str
+    after: str
+    before: int
+    keep: int
+    previous: str
+    marks: bytes
+    mac: str
+
+
+class AuditStore:
+    """Reads the entries of a shard and keeps its checkpoints."""
+
+    def __init__(self) -> None:
+        self._seal = Script("seal_events", retry=True)
+
+    async def newest(self, shard: Shard, before: str, count: int) -> list[Stored]:
+        """Entries in falling order from `before`: an id, `(` and an id to leave it out, or +."""
+        reply = await shard.link.execute(
+            "XREVRANGE", shard.keys.events, before, "-", "COUNT", count, retry=True
+        )
+        return [_stored(item) for item in reply]
+
+    async def oldest(self, shard: Shard, after: str, count: int, *, last: str = "+") -> list[Stored]:
+        """Entries in rising order behind the id `after`, up to `last`."""
+        reply = await shard.link.execute(
+            "XRANGE", shard.keys.events, f"({after}", last, "COUNT", count, retry=True
+        )
+        return [_stored(item) for item in reply]
+
+    async def last_checkpoint(self, shard: Shard) -> Checkpoint | None:
+        """The newest checkpoint, None if nothing was sealed yet."""
+        reply = await shard.link.execute(
+            "XREVRANGE", shard.keys.checkpoints, "+", "-", "COUNT", 1, retry=True
+        )
+        return _checkpoint(reply[0]) if reply else None
+
+    async def checkpoints(self, shard: Shard, after: str, count: int) -> list[Checkpoint]:
+        """Checkpoints in rising order behind an id."""
+        reply = await shard.link.execute(
+            "XRANGE", shard.keys.checkpoints, f"({after}", "+", "COUNT", count, retry=True
+        )
+        return [_checkpoint(item) for item in reply]
+
+    async def seal(self, shard: Shard, known: str, checkpoint: Checkpoint) -> bool:
+        """Append a checkpoint; False if `known` is no longer the last one's id."""
+        appended: int = await self._seal.run(
+            shard.link, (shard.keys.checkpoints,), known, checkpoint.entry_id,
+            "f", checkpoint.after, "n", checkpoint.before, "k", checkpoint.keep, "p", checkpoint.previous,
+            "l", checkpoint.marks, "m", checkpoint.mac,
+        )  # fmt: skip
+        return appended == 1
+
+    async def forget(self, shard: Shard) -> None:
+        """Drop checkpoints all of whose entries have been trimmed."""
+        oldest = await self.oldest(shard, START, 1)
+        if oldest:
+            await shard.link.execute(
+                "XTRIM", shard.keys.checkpoints, "MINID", oldest[0].entry_id, retry=True
+            )
+
+
 async def append(shard: Shard, entry: Entry) -> None:
     """Write an entry that goes with no other change: a refused sign-in, a reload."""
     await shard.link.execute(
         "XADD", shard.keys.events, "MAXLEN", "~", entry.keep, "*", "e", entry.body, "s", entry.seal
     )
+
+
+def _stored(item: Reply) -> Stored:
+    """What somebody else wrote may lack a field: it is kept as an entry that no seal fits."""
+    fields = _fields(item[1])
+    return Stored(item[0].decode(), fields.get(b"e", b""), fields.get(b"s", b"").decode("latin-1"))
+
+
+def _checkpoint(item: Reply) -> Checkpoint:
+    fields = _fields(item[1])
+    after, before, keep, previous, marks, mac = (fields.get(b"%c" % name, b"") for name in b"fnkplm")
+    return Checkpoint(
+        entry_id=item[0].decode(),
+        after=after.decode("latin-1"),
+        before=_number(before),
+        keep=_number(keep),
+        previous=previous.decode("latin-1"),
+        marks=marks,
+        mac=mac.decode("latin-1"),
+    )
+
+
+def _fields(parts: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _number(text: bytes) -> int:
+    return int(text) if text.isdigit() else -1

@@ -25,7 +25,12 @@ od:<h>            string  the answer to a consumption, for a retry of the same r
 su:<user>         zset    digest -> expiry of a user's sessions                    with the last of them
 six               zset    digest -> expiry of all sessions                         swept
 sg:<user>         int     generation of a user's sessions                          -
-ev                stream  audit trail                                              MAXLEN ~
+ev                stream  audit trail: `e` JSON, `s` its MAC                       MAXLEN ~
+evc               stream  checkpoints that seal the audit trail; the id is that of  when all they cover is trimmed
+                          the last entry covered. `f` the id before the first,
+                          `n` entries sealed before, `k` how many are kept, `p`
+                          MAC of the previous one, `l` eight bytes for each
+                          entry, `m` MAC over all this
 ud:<id> ut:<id>   hash    usage of a token: `a` (allowed) or `d` (denied) and days,   100 days, 48 hours
                           or hours, since the epoch -> count                       after the last use
 uh:<hour>         hash    usage of the service in an hour                          100 days
@@ -88,6 +93,7 @@ class Keys:
         self.one_time_index = prefix + b"oix"
         self.session_index = prefix + b"six"
         self.events = prefix + b"ev"
+        self.checkpoints = prefix + b"evc"
 
     def credential(self, digest: bytes) -> bytes:
         return self.credential_prefix + encode_digest(digest)

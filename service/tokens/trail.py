@@ -16,17 +16,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Trail:
-    """Makes audit entries. Never give it a secret: what goes in is shown to whoever may read the trail."""
+    """Makes audit entries. Never give it a secret: what goes in is shown to whoever may read the trail.
 
-    def __init__(
-        self, keyring: Keyring, shards: Shards, clock: Callable[[], float], *, keep: int,
-        count: Callable[[str], None],
-    ) -> None:  # fmt: skip
+    What was written is counted where it is sealed: a script may find that there is nothing to change.
+    """
+
+    def __init__(self, keyring: Keyring, shards: Shards, clock: Callable[[], float], *, keep: int) -> None:
+        """`keep`: entries kept in a shard."""
         self._keyring = keyring
         self._shards = shards
         self._clock = clock
-        self._count = count
-        self._keep = max(1, keep // len(shards))
+        self._keep = keep
 
     def entry(
         self, action: str, origin: Origin, target: str, *, before: Mapping[str, Any] | None = None,
@@ -35,12 +35,11 @@ class Trail:
         """An entry for the script that makes the change; `before` and `after` hold only what changed."""
         body = _encode(
             AuditEntry(
-                at=int(self._clock()), action=action, actor=origin.actor, target=target, address=origin.address,
-                channel=origin.channel, request_id=origin.request_id,
+                at=int(self._clock()), action=action, actor=origin.actor, target=target,
+                address=origin.address, channel=origin.channel, request_id=origin.request_id,
                 before=dict(before) if before else None, after=dict(after) if after else None,
             )
         )  # fmt: skip
-        self._count(action)
         return Entry(self._keep, body, self._keyring.mac("audit", body))
 
     async def write(self, action: str, origin: Origin, target: str, **more: Mapping[str, Any]) -> None:

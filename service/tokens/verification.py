@@ -1,0 +1,173 @@
+"""Verification of the audit trail: walks every shard from its old end and names what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from service.store.audit_store import START, AuditStore, Checkpoint, Stored
+from service.store.shards import Shard, Shards
+from service.tokens import chain
+from service.tokens.sealer import Sealer
+from service.tokens.secret import Keyring
+
+_PAGE = 250
+_CHECKPOINTS = 20
+_FAULTS = 100
+
+CHANGED = "changed"
+MISPLACED = "misplaced"
+MISSING = "missing"
+CHECKPOINT_CHANGED = "checkpoint_changed"
+CHECKPOINT_MISSING = "checkpoint_missing"
+ROLLED_BACK = "rolled_back"
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What is wrong at or, for what is missing, right before an entry."""
+
+    id: str
+    fault: str
+
+
+class Report(msgspec.Struct):
+    """What a verification found. `unsealed` entries, of the last second, stand on their own MAC alone."""
+
+    intact: bool = True
+    entries: int = 0
+    unsealed: int = 0
+    faults: list[Fault] = []
+
+    def blame(self, shard: Shard, entry_id: str, fault: str) -> None:
+        """Note a fault; the first hundred are named."""
+        self.intact = False
+        if len(self.faults) < _FAULTS:
+            self.faults.append(Fault(f"{entry_id}.{shard.index}", fault))
+
+
+class Verification:
+    """Checks every entry's MAC and every checkpoint against the entries it covers."""
+
+    def __init__(
+        self, store: AuditStore, shards: Shards, keyrings: tuple[Keyring, ...], sealer: Sealer, *, keep: int
+    ) -> None:
+        self._store = store
+        self._shards = shards
+        self._keyrings = keyrings
+        self._sealer = sealer
+        self._keep = keep
+
+    async def verify(self) -> Report:
+        """Read the whole trail, in pages that let other requests through. Raises StoreUnavailable."""
+        report = Report(faults=[])
+        for shard in self._shards:
+            await self._sealer.head(shard)
+            if shard.index in self._sealer.rolled_back:
+                report.blame(shard, self._sealer.rolled_back[shard.index], ROLLED_BACK)
+            await _Walk(self._store, shard, self._keyrings, report, self._keep).walk()
+        return report
+
+
+class _Walk:
+    """The verification of one shard."""
+
+    def __init__(
+        self, store: AuditStore, shard: Shard, keyrings: tuple[Keyring, ...], report: Report, keep: int
+    ) -> None:
+        self._store = store
+        self._shard = shard
+        self._keyrings = keyrings
+        self._report = report
+        self._keep = keep
+        # Entries ever written that trimming may have taken, and the number of the oldest one that is left.
+        self._may_be_gone = 0
+        self._oldest = 0
+
+    async def walk(self) -> None:
+        last: Checkpoint | None = None
+        async for checkpoint in self._checkpoints():
+            await self._check(checkpoint, last)
+            last = checkpoint
+        unsealed = await self._unsealed(last)
+        self._check_words(unsealed)
+        self._report.unsealed += len(unsealed)
+        if last is None or self._oldest <= max(0, self._may_be_gone):
+            return
+        written = chain.sealed_with(last) + len(await self._unsealed(last))
+        if self._oldest > written - self._keep:
+            # More is gone from the old end than trimming ever took.
+            self._report.blame(self._shard, last.entry_id, MISSING)
+
+    async def _unsealed(self, last: Checkpoint | None) -> list[Stored]:
+        """What no checkpoint covers, up to the newest entry there is now: writing goes on meanwhile."""
+        newest = await self._store.newest(self._shard, "+", 1)
+        if not newest:
+            return []
+        return [entry async for entry in self._entries(last.entry_id if last else START, newest[0].entry_id)]
+
+    async def _checkpoints(self) -> AsyncIterator[Checkpoint]:
+        after = START
+        while page := await self._store.checkpoints(self._shard, after, _CHECKPOINTS):
+            for checkpoint in page:
+                yield checkpoint
+            after = page[-1].entry_id
+
+    async def _entries(self, after: str, last: str) -> AsyncIterator[Stored]:
+        while page := await self._store.oldest(self._shard, after, _PAGE, last=last):
+            for entry in page:
+                yield entry
+            after = page[-1].entry_id
+
+    async def _check(self, checkpoint: Checkpoint, last: Checkpoint | None) -> None:
+        keyring = chain.signer(self._keyrings, self._shard.keys.events, checkpoint)
+        after = last.entry_id if last else START
+        if keyring is None:
+            self._report.blame(self._shard, checkpoint.entry_id, CHECKPOINT_CHANGED)
+            self._check_words([entry async for entry in self._entries(after, checkpoint.entry_id)])
+            return
+        # Behind a checkpoint that is gone lie entries that nothing speaks for.
+        stray = [entry async for entry in self._entries(after, checkpoint.after)]
+        self._check_words(stray)
+        follows = last is None or (checkpoint.after, checkpoint.previous) == (last.entry_id, last.mac)
+        if stray or not follows:
+            self._report.blame(self._shard, checkpoint.entry_id, CHECKPOINT_MISSING)
+        if last is None:
+            self._oldest = checkpoint.before
+        entries = [entry async for entry in self._entries(checkpoint.after, checkpoint.entry_id)]
+        self._check_words(entries)
+        await self._check_places(keyring, checkpoint, entries)
+        self._may_be_gone = max(self._may_be_gone, chain.sealed_with(checkpoint) - checkpoint.keep)
+
+    def _check_words(self, entries: list[Stored]) -> None:
+        self._report.entries += len(entries)
+        for entry in entries:
+            if not chain.genuine(self._keyrings, entry):
+                self._report.blame(self._shard, entry.entry_id, CHANGED)
+
+    async def _check_places(self, keyring: Keyring, checkpoint: Checkpoint, entries: list[Stored]) -> None:
+        wanted = chain.marks_of(checkpoint)
+        found = [chain.mark(keyring, self._shard.keys.events, entry) for entry in entries]
+        if found == wanted:
+            return
+        sealed, present = set(wanted), set(found)
+        for entry, its_mark in zip(entries, found, strict=True):
+            if its_mark not in sealed:
+                self._report.blame(self._shard, entry.entry_id, MISPLACED)
+        missing = [number for number, its_mark in enumerate(wanted) if its_mark not in present]
+        if missing and await self._begins_behind(checkpoint.after):
+            # Here the stream begins now: what is gone before the first entry was trimmed.
+            trimmed = next((number for number, gone in enumerate(missing) if number != gone), len(missing))
+            self._oldest = checkpoint.before + trimmed
+            missing = missing[trimmed:]
+        if missing:
+            self._report.blame(self._shard, checkpoint.entry_id, MISSING)
+
+    async def _begins_behind(self, entry_id: str) -> bool:
+        """Is the oldest entry younger than this id? Asked anew, for trimming goes on meanwhile."""
+        oldest = await self._store.oldest(self._shard, START, 1)
+        return not oldest or _order(oldest[0].entry_id) > _order(entry_id)
+
+
+def _order(entry_id: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in entry_id.split("-"))

@@ -1,0 +1,140 @@
+"""The audit trail over HTTP: filters, cursors, exports that no spreadsheet runs, and its verification."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.app import Service
+from tests.asgi import TEST, Person, holder, sign_in
+
+pytestmark = pytest.mark.anyio
+AUDIT = "/api/admin/audit"
+MEMBERS = ["id", "at", "action", "actor", "target", "address", "channel", "requestId", "before", "after"]
+
+
+async def test_an_entry_has_exactly_the_members_of_the_contract(service: Service) -> None:
+    admin = await sign_in(service)
+    token = await admin.create(
+        "gate", rateLimit={"limit": 5, "periodSeconds": 60}, allowedNetworks=["10.0.0.0/8"]
+    )
+    await admin.ask(
+        "PATCH", "/api/admin/tokens", json_body={"id": token["id"], "expiresAt": "2027-01-31T12:00:00Z"}
+    )
+    page = (await admin.get(AUDIT, target=token["id"])).json()
+    assert list(page) == ["entries", "nextCursor"]
+    updated, created = page["entries"]
+    assert list(created) == MEMBERS
+    assert (created["action"], created["actor"], created["target"]) == ("token.created", "admin", token["id"])
+    assert (created["address"], created["channel"]) == ("192.0.2.7", "api")
+    assert created["requestId"]
+    assert created["at"].endswith("Z")
+    assert created["before"] is None
+    assert created["after"]["rateLimit"] == {"limit": 5, "periodSeconds": 60, "burst": 5}
+    assert created["after"]["allowedNetworks"] == ["10.0.0.0/8"]
+    assert created["after"]["isActive"] is True
+    assert created["after"]["expiresAt"] == token["expiresAt"]
+    assert updated["before"] == {"expiresAt": token["expiresAt"]}
+    assert updated["after"] == {"expiresAt": "2027-01-31T12:00:00Z"}
+    assert token["token"] not in json.dumps(page)
+
+
+async def test_the_cursor_leads_through_all_entries(service: Service) -> None:
+    admin = await sign_in(service)
+    names = [(await admin.create(f"gate {number}"))["id"] for number in range(9)]
+    targets: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = (await admin.get(AUDIT, action="token.created", limit=4, cursor=cursor)).json()
+        targets += [entry["target"] for entry in page["entries"]]
+        cursor = page["nextCursor"]
+    assert targets == names[::-1]
+
+
+async def test_filters_by_time_and_text(service: Service) -> None:
+    admin = await sign_in(service)
+    token = await admin.create("Grüße an alle")
+    found = (await admin.get(AUDIT, q="grÜSSE", **{"from": "2026-01-01T00:00:00Z"})).json()["entries"]
+    assert [entry["target"] for entry in found] == [token["id"]]
+    assert (await admin.get(AUDIT, to="2026-01-01T00:00:00Z")).json() == {"entries": [], "nextCursor": None}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"limit": 0}, {"limit": 201}, {"cursor": "x"}, {"cursor": "1-2"}, {"from": "yesterday"},
+     {"to": "2026-01-01"}, {"format": "xml"}, {"who": "admin"}, {"q": "x" * 201}],
+)  # fmt: skip
+async def test_a_wrong_filter_is_refused_by_name(service: Service, query: dict[str, Any]) -> None:
+    answer = await (await sign_in(service)).get(AUDIT, **query)
+    assert answer.status == 400
+    assert answer.json()["errors"][0]["field"] in query
+
+
+@pytest.mark.parametrize("path", [AUDIT, f"{AUDIT}/verification"])
+async def test_the_trail_is_for_readers(service: Service, path: str) -> None:
+    assert (await Person(service).get(path)).status == 401
+    assert (await (await holder(service, "orders:read")).get(path)).status == 403
+    assert (await (await sign_in(service, "uma")).get(path)).status == 403
+    for reader in (await sign_in(service, "vera"), await holder(service, "tokens:read")):
+        assert (await reader.get(path)).status == 200
+
+
+async def test_an_export_streams_all_that_match_and_is_noted(service: Service) -> None:
+    admin = await sign_in(service)
+    for number in range(250):
+        await service.trail.write("login.failed", TEST, f"user {number}")
+    answer = await admin.get(AUDIT, format="ndjson", action="login.failed")
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert answer.headers["cache-control"] == "no-store"
+    assert "audit.ndjson" in answer.headers["content-disposition"]
+    lines = answer.lines()
+    assert sorted(entry["target"] for entry in lines) == sorted(f"user {number}" for number in range(250))
+    assert [entry["at"] for entry in lines] == sorted([entry["at"] for entry in lines], reverse=True)
+    assert list(lines[0]) == MEMBERS
+    noted = (await admin.get(AUDIT, action="export.made")).json()["entries"]
+    assert [(entry["actor"], entry["target"]) for entry in noted] == [("admin", "audit")]
+    assert noted[0]["after"] == {"format": "ndjson", "action": "login.failed"}
+
+
+async def test_csv_has_a_header_and_no_cell_that_a_spreadsheet_would_run(service: Service) -> None:
+    admin = await sign_in(service)
+    names = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", 'quo"te, comma', "plain"]
+    for name in names:
+        await service.trail.write("login.failed", TEST, name, after={"name": name})
+    answer = await admin.get(AUDIT, format="csv", action="login.failed")
+    assert answer.headers["content-type"].startswith("text/csv")
+    header, *rows = csv.reader(io.StringIO(answer.body.decode(), newline=""))
+    assert header == MEMBERS
+    after = {row[4]: json.loads(row[9]) for row in rows}
+    assert set(after) == {"plain", 'quo"te, comma', "'\tx", "'@SUM(A1)", "'-1", "'+1", "'=1+1"}
+    assert after['quo"te, comma'] == {"name": 'quo"te, comma'}
+    assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+
+
+async def test_the_verification_tells_what_was_done_to_the_trail(still: Service) -> None:
+    admin = await sign_in(still)
+    await admin.create("gate")
+    await still.sealer.seal()
+    path = f"{AUDIT}/verification"
+    assert (await admin.get(path)).json() == {"intact": True, "entries": 2, "unsealed": 0, "faults": []}
+    event = (await admin.get(AUDIT, action="token.created")).json()["entries"][0]["id"]
+    entry_id, _, shard_number = event.partition(".")
+    shard = still.shards[int(shard_number)]
+    await shard.link.execute("XDEL", shard.keys.events, entry_id)
+    report = (await admin.get(path)).json()
+    assert report["intact"] is False
+    assert report["faults"] == [{"id": event, "fault": "missing"}]
+
+
+async def test_no_export_without_its_entry(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False)
+    admin = await sign_in(service)
+    shard = service.shards.of_name("audit")
+    await shard.link.execute("DEL", shard.keys.events)
+    await shard.link.execute("SET", shard.keys.events, "of a wrong type")
+    assert (await admin.get(AUDIT, format="csv")).status == 503
