@@ -1,0 +1,87 @@
+"""Services that tests may hurt: each with a Redis of its own, of one process or of four."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.api.redis_child import RedisChild
+from tests.api.running import Running
+from tests.api.wire import Client
+from tests.conftest import PASSWORD, SERVER_KEY
+
+
+class Site(msgspec.Struct, frozen=True):
+    """A running service and its Redis, and an administrator's session."""
+
+    redis: RedisChild
+    running: Running
+    client: Client
+    admin: str
+
+    def create(self, name: str, **terms: object) -> dict[str, str]:
+        """A managed token of a week with its secret."""
+        answer = self.client.post("/api/admin/tokens", {"name": name, "duration": "7days", **terms}, bearer=self.admin)
+        assert answer.status == 201, answer
+        token: dict[str, str] = answer.json()["token"]
+        return token
+
+    def one_time(self) -> str:
+        """The secret of a one-time token."""
+        token: str = self.client.post("/api/one-time-tokens").json()["token"]
+        return token
+
+
+Open = Callable[..., Site]
+
+
+@pytest.fixture(scope="session")
+def settings(accounts_file: Path) -> dict[str, str]:
+    """What every service here is told."""
+    return {
+        "TOKENS_SECRET_KEY": SERVER_KEY,
+        "TOKENS_ACCOUNTS_FILE": str(accounts_file),
+        "TOKENS_LOG_FORMAT": "json",
+        "TOKENS_ONE_TIME_ISSUE_PER_MINUTE": "1000000",
+    }
+
+
+@pytest.fixture(scope="session")
+def open_site(settings: dict[str, str]) -> Iterator[Open]:
+    """Starts sites, which end with the run."""
+    opened: list[Site] = []
+
+    def start(*, workers: int = 1, redis: RedisChild | None = None, url: str = "", **changed: str) -> Site:
+        redis = redis or RedisChild()
+        told = {f"TOKENS_{name.upper()}": value for name, value in changed.items()}
+        try:
+            running = Running({"TOKENS_REDIS_URL": url or redis.url, **settings, **told}, workers=workers)
+        except BaseException:
+            redis.close()
+            raise
+        client = Client(running.port, timeout=5.0)
+        site = Site(redis, running, client, client.sign_in("admin", PASSWORD))
+        opened.append(site)
+        return site
+
+    yield start
+    for site in opened:
+        try:
+            site.running.close()
+        finally:
+            site.redis.close()
+
+
+@pytest.fixture(scope="session")
+def four(open_site: Open) -> Site:
+    """A service of four processes whose Redis stays well."""
+    return open_site(workers=4, access_log="off")
+
+
+@pytest.fixture(scope="module")
+def fragile(open_site: Open) -> Site:
+    """A service of one process for the tests of one module, whose Redis they may hurt if they heal it again."""
+    return open_site()

@@ -1,0 +1,65 @@
+"""Replies of Redis that are executed and never arrive, and what becomes of the tokens then."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from tests.store.proxy import FaultProxy
+
+
+@contextmanager
+def proxied(socket_path: str) -> Iterator[FaultProxy]:
+    """A proxy before Redis with a loop of its own, for tests that wait for a service in another process."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    proxy = FaultProxy(socket_path)
+    try:
+        asyncio.run_coroutine_threadsafe(proxy.__aenter__(), loop).result(10)
+        yield proxy
+    finally:
+        asyncio.run_coroutine_threadsafe(proxy.__aexit__(None, None, None), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+class Losses(msgspec.Struct):
+    """What lost replies did: replies swallowed, tokens that nobody got, tokens that a second caller got, too."""
+
+    swallowed: int = 0
+    burnt: int = 0
+    spent_twice: int = 0
+
+
+# Asks to spend a token under an idempotency key: True or False for an answer, None for none.
+Spend = Callable[[str, str], bool | None]
+
+
+def lose_replies(proxy: FaultProxy, spend: Spend, secrets: Iterable[str]) -> Losses:
+    """Spend each token while the reply about it is lost once, ask again, then ask as somebody else."""
+    losses = Losses()
+
+    def swallow(reply: bytes) -> bool:
+        """The next reply with a record in it; INFO, which the service asks for now and then, is one with text."""
+        if not reply.startswith(b"$") or reply.startswith(b"$-1") or b"redis_version" in reply:
+            return False
+        losses.swallowed += 1
+        proxy.swallows = lambda _: False
+        return True
+
+    for number, secret in enumerate(secrets):
+        proxy.swallows = swallow
+        first = spend(secret, f"attempt-{number}")
+        proxy.swallows = lambda _: False
+        again = None
+        while again is None:
+            again = spend(secret, f"attempt-{number}")
+        losses.burnt += not (first or again)
+        losses.spent_twice += bool(spend(secret, f"stranger-{number}"))
+    return losses

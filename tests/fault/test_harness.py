@@ -1,0 +1,75 @@
+"""The harness itself: planted faults must be caught, or its tests prove nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.api.redis_child import RedisChild
+from tests.api.running import ROOT, wait_until
+from tests.api.wire import Client
+from tests.fault.lost_replies import lose_replies, proxied
+from tests.fault.volley import post, volley
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisChild]:
+    child = RedisChild()
+    yield child
+    child.close()
+
+
+@contextmanager
+def planted(name: str, url: str, *, workers: int) -> Iterator[int]:
+    """A faulty service; its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", f"tests.fault.planted:{name}", "--port", str(port), "--workers",
+               str(workers), "--no-access-log", "--log-level", "critical"]  # fmt: skip
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"REDIS": url}, stdin=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(port), seconds=30, what="the planted service to answer")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def answers(port: int) -> bool:
+    try:
+        return Client(port).get("/").status == 404
+    except OSError:
+        return False
+
+
+def test_a_naive_get_then_del_is_caught_by_the_race(redis: RedisChild) -> None:
+    keys = [f"token-{number}" for number in range(100)]
+    for key in keys:
+        redis.client.set(key, "1")
+    with planted("naive", redis.url, workers=2) as port:
+        requests = [post(f"/consume/{key}", b"") for key in keys for _ in range(20)]
+        replies = asyncio.run(volley(port, requests))
+    wins = sum(reply is not None and b"true" in reply.body for reply in replies)
+    assert wins > 100, "the race lets a naive consumer through"
+
+
+def test_a_retry_that_sends_getdel_again_is_caught_by_the_lost_replies(redis: RedisChild) -> None:
+    keys = [f"token-{number}" for number in range(20)]
+    for key in keys:
+        redis.client.set(key, "1")
+    with proxied(redis.socket_path) as proxy, planted("asks_again", proxy.url, workers=1) as port:
+        client = Client(port)
+
+        def spend(key: str, _: str) -> bool:
+            return bool(client.post(f"/consume/{key}").json()["valid"])
+
+        losses = lose_replies(proxy, spend, keys)
+    assert (losses.swallowed, losses.burnt) == (20, 20), "lost replies that burn tokens go unseen"

@@ -1,0 +1,74 @@
+"""A reply that Redis sent and nobody got: the same caller asks again and loses nothing, another gains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api.redis_child import RedisChild
+from tests.fault.conftest import Open, Site
+from tests.fault.lost_replies import Spend, lose_replies, proxied
+from tests.store.proxy import FaultProxy
+
+CONSUME = "/api/one-time-tokens/consume"
+
+
+@pytest.fixture(scope="module")
+def behind_proxy(open_site: Open) -> Iterator[tuple[Site, FaultProxy]]:
+    redis = RedisChild()
+    with proxied(redis.socket_path) as proxy:
+        yield open_site(redis=redis, url=proxy.url), proxy
+
+
+def by_api(site: Site) -> Spend:
+    def spend(secret: str, key: str) -> bool | None:
+        answer = site.client.post(CONSUME, {"token": secret}, headers={"Idempotency-Key": key})
+        assert answer.status in (200, 503), answer
+        return bool(answer.json()["valid"]) if answer.status == 200 else None
+
+    return spend
+
+
+def by_gateway(site: Site) -> Spend:
+    def spend(secret: str, key: str) -> bool | None:
+        answer = site.client.get("/validate/one-time", bearer=secret, headers={"Idempotency-Key": key})
+        assert answer.status in (200, 401, 503), answer
+        return None if answer.status == 503 else answer.status == 200
+
+    return spend
+
+
+@pytest.mark.parametrize("door", [by_api, by_gateway])
+@pytest.mark.parametrize("trials", [20, pytest.param(250, marks=pytest.mark.slow)])
+def test_with_a_key_no_token_is_burnt_and_none_spent_twice(
+    behind_proxy: tuple[Site, FaultProxy], door: object, trials: int
+) -> None:
+    site, proxy = behind_proxy
+    assert callable(door)
+    losses = lose_replies(proxy, door(site), [site.one_time() for _ in range(trials)])
+    assert (losses.swallowed, losses.burnt, losses.spent_twice) == (trials, 0, 0)
+
+
+def test_without_a_key_the_answer_is_unknown_and_not_no(behind_proxy: tuple[Site, FaultProxy]) -> None:
+    site, proxy = behind_proxy
+    secret = site.one_time()
+    proxy.swallows = lambda reply: reply.startswith(b"$") and b"redis_version" not in reply
+    answer = site.client.post(CONSUME, {"token": secret})
+    proxy.swallows = lambda _: False
+    answer.problem(503, "store_unavailable")
+
+
+def test_a_validation_whose_reply_is_lost_is_asked_again(behind_proxy: tuple[Site, FaultProxy]) -> None:
+    site, proxy = behind_proxy
+    secret = site.create("asked again")["token"]
+    lost = []
+
+    def swallow_once(reply: bytes) -> bool:
+        lost.append(reply)
+        proxy.swallows = lambda _: False
+        return True
+
+    proxy.swallows = swallow_once
+    assert site.client.get("/validate", bearer=secret).status == 200
+    assert len(lost) == 1

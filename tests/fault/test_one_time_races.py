@@ -1,0 +1,83 @@
+"""A one-time token works at most once: whoever races for it, by whatever door, in however many processes.
+
+The racers of one token stand next to each other. With interleaved tokens the same race lets a naive GET then DEL
+through; `test_harness.py` shows that this one does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+
+import pytest
+
+from tests.fault.conftest import Site
+from tests.fault.volley import Reply, consume, get, post, volley
+
+
+def issue(site: Site, count: int) -> list[str]:
+    """Fresh one-time tokens."""
+    requests = [post("/api/one-time-tokens", b"{}")] * count
+    replies = asyncio.run(volley(site.running.port, requests))
+    return [json.loads(reply.body)["token"] for reply in replies if reply is not None]
+
+
+def race(site: Site, tokens: int, racers: int) -> tuple[list[int], set[bytes]]:
+    """How often each token was won, by both doors, and the processes that judged."""
+    requests, owners = [], []
+    for number, secret in enumerate(issue(site, tokens)):
+        for racer in range(racers):
+            # One racer in four comes by the API, the others as gateways do.
+            requests.append(consume(secret) if racer % 4 == 0 else get("/validate/one-time", secret))
+            owners.append(number)
+    replies = asyncio.run(volley(site.running.port, requests))
+    won = [0] * tokens
+    for owner, request, reply in zip(owners, requests, replies, strict=True):
+        assert reply is not None
+        won[owner] += admitted(request, reply)
+    return won, {reply.process for reply in replies if reply is not None}
+
+
+def admitted(request: bytes, reply: Reply) -> bool:
+    """Was this request let in? An AssertionError for an answer that is neither yes nor no."""
+    if request.startswith(b"POST"):
+        assert reply.status == 200, reply
+        return bool(json.loads(reply.body)["valid"])
+    assert reply.status in (200, 401), reply
+    return reply.status == 200
+
+
+def test_of_racing_callers_exactly_one_gets_the_token_whichever_process_they_reach(four: Site) -> None:
+    judges = set()
+    for _ in range(2):
+        won, processes = race(four, tokens=100, racers=20)
+        assert won == [1] * 100
+        judges |= processes
+    assert len(judges) > 1, "only one process took part"
+
+
+def test_of_200_callers_at_once_exactly_one_gets_the_token(four: Site) -> None:
+    assert race(four, tokens=1, racers=200)[0] == [1]
+
+
+@pytest.mark.slow
+def test_twenty_rounds_of_10_000_racers_have_exactly_100_winners_each(four: Site) -> None:
+    for _ in range(20):
+        assert race(four, tokens=100, racers=100)[0] == [1] * 100
+
+
+def test_scripts_that_are_forgotten_in_the_race_change_nothing(four: Site) -> None:
+    over = threading.Event()
+
+    def forget() -> None:
+        while not over.wait(0.01):
+            four.redis.client.script_flush()
+
+    thread = threading.Thread(target=forget)
+    thread.start()
+    try:
+        assert race(four, tokens=100, racers=20)[0] == [1] * 100
+    finally:
+        over.set()
+        thread.join()
