@@ -28,5 +28,9 @@ if limit > 0 then
   local kept = redis.pcall('SET', rate, string.format('%.3f', due), 'PX', math.ceil(reset))
   if kept.err then verdict = 2 end
 end
-if uses == '1' then redis.call('HINCRBY', metadata, 'uses_left', -1) end
+if uses == '1' then
+  -- Behind a write that only takes away, a full server lets this one through: uses are counted to the last.
+  redis.call('HDEL', metadata, '')
+  redis.call('HINCRBY', metadata, 'uses_left', -1)
+end
 return {record, verdict, remaining, math.ceil(reset), 0}

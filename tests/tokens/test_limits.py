@@ -1,0 +1,98 @@
+"""Rate limits and uses where it is hard: on a full server, and under several processes at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
+from multiprocessing import get_context
+from typing import Any
+
+import pytest
+
+from service.app import Service
+from service.model import Kind, Outcome, RateLimit
+from service.settings import Settings
+from service.store.batch import Batch
+from service.store.connection import connector
+from tests.builders import create, outcome
+
+pytestmark = pytest.mark.anyio
+PROCESSES, REQUESTS, LIMIT = 4, 10_000, 1_000
+
+
+@asynccontextmanager
+async def full(service: Service) -> AsyncIterator[None]:
+    """Redis refuses every write that needs memory."""
+    link = service.shards[0].link
+    await link.execute("CONFIG", "SET", "maxmemory", "1")
+    try:
+        yield
+    finally:
+        await link.execute("CONFIG", "SET", "maxmemory", "0")
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_on_a_full_server_a_limit_pauses_and_is_counted(make_service: Callable[..., Any], shards: int) -> None:
+    service = await make_service(shards=shards)
+    created = await create(service, rate_limit=RateLimit(1, 3600))
+    async with full(service):
+        assert [await outcome(service, created.secret) for _ in range(3)] == [Outcome.ACTIVE] * 3
+    assert "tokens_limits_paused_total 3.0" in service.metrics.render("")[0].decode()
+    assert [await outcome(service, created.secret) for _ in range(2)] == [Outcome.ACTIVE, Outcome.RATE_LIMITED]
+
+
+@pytest.mark.parametrize("limit", [None, RateLimit(100, 60)])
+async def test_on_a_full_server_uses_are_still_spent_to_the_last(
+    make_service: Callable[..., Any], limit: RateLimit | None
+) -> None:
+    service = await make_service()
+    created = await create(service, max_uses=5, rate_limit=limit)
+    async with full(service):
+        outcomes = await asyncio.gather(*[outcome(service, created.secret) for _ in range(20)])
+    assert Counter(outcomes) == {Outcome.ACTIVE: 5, Outcome.USES_EXHAUSTED: 15}
+    assert (await service.managed.get(created.token.token_id)).uses_left == 0
+
+
+def _hammer(settings: Settings, shards: int, secret: str, requests: int) -> Counter[str]:
+    """What so many requests at once come to in a process of its own."""
+
+    async def ask() -> Counter[str]:
+        link = Batch(connector(settings.redis_url), timeout_seconds=30)
+        service = Service(settings, links=[link] * shards)
+        try:
+            verdicts = await asyncio.gather(
+                *[service.authority.verify(secret.encode(), (Kind.MANAGED,)) for _ in range(requests)]
+            )
+        finally:
+            service.passwords.close()
+            await link.aclose()
+        return Counter(verdict.outcome.value for verdict in verdicts)
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_a_limit_is_exact_under_four_processes(
+    make_service: Callable[..., Any], make_settings: Callable[..., Settings], shards: int
+) -> None:
+    service = await make_service(shards=shards)
+    created = await create(service, rate_limit=RateLimit(LIMIT, 60), max_uses=LIMIT * 2)
+    loop = asyncio.get_running_loop()
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
+        parts = await asyncio.gather(
+            *[
+                loop.run_in_executor(
+                    processes, _hammer, make_settings(), shards, created.secret, REQUESTS // PROCESSES
+                )
+                for _ in range(PROCESSES)
+            ]
+        )
+    outcomes = sum(parts, Counter())
+    assert sum(outcomes.values()) == REQUESTS
+    assert set(outcomes) == {"active", "rate_limited"}
+    assert LIMIT <= outcomes["active"] <= 2 * LIMIT
+    assert (await service.managed.get(created.token.token_id)).uses_left == 2 * LIMIT - outcomes["active"]
