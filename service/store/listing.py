@@ -13,6 +13,8 @@ from service.store.managed_store import ManagedStore
 from service.store.shards import Shard, Shards
 
 _CHUNK = 1000
+# What a record does not hold: never used comes before every use, never expiring after every date.
+_NEVER = {"last_used_at": "0", "expires_at": f"{2**62}"}
 _ALL_BUT_REVOKED = frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED})
 
 
@@ -160,15 +162,15 @@ class Listing:
         for start in range(0, len(ids), _CHUNK):
             part = ids[start : start + _CHUNK]
             values = await asyncio.gather(*[self._field(token_id, query.sort) for token_id in part])
-            rows += [Row(value.decode(), token_id) for token_id, value in zip(part, values, strict=True) if value]
+            rows += [Row(value, token_id) for token_id, value in zip(part, values, strict=True)]
         return rows
 
-    async def _field(self, token_id: str, field: str) -> bytes | None:
+    async def _field(self, token_id: str, field: str) -> str:
         shard = self._shards.of_id(token_id)
         if shard is None:
-            return None
-        value: bytes | None = await shard.link.execute("HGET", shard.keys.metadata(token_id), field, retry=True)
-        return value
+            return _NEVER[field]
+        value = await shard.link.execute("HGET", shard.keys.metadata(token_id), field, retry=True)
+        return value.decode() if value and value != b"0" else _NEVER[field]
 
 
 def _sources(shard: Shard, query: Query) -> list[tuple[bytes, bool]]:
