@@ -118,7 +118,7 @@ async def test_a_filter_that_finds_few_reads_on_to_the_end(make_service: Callabl
 
 async def test_every_token_of_a_query_comes_page_by_page(still: Service) -> None:
     ids = await fill(still, 9)
-    assert sorted(await still.managed.matching(Query(), 9)) == sorted(ids)
+    assert sorted(await still.bulk.matching(Query(), 9)) == sorted(ids)
 
 
 @pytest.mark.parametrize("sort", ["last_used_at", "expires_at"])

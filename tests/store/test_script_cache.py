@@ -49,6 +49,7 @@ async def test_no_call_fails_though_the_server_forgets_its_scripts_before_each(
     assert await service.sessions.end(session, at("192.0.2.1"))
     clock.forward(61 * DAY)
     assert await service.sweeper.sweep() == 2
+    await service.sealer.seal()
     called = {Script(name).source: name for name in LUA}
     sent = {called[args[1]] for args in links[0].asked if args[0] == "EVAL"}
     assert sent == LUA - ELSEWHERE
