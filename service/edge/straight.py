@@ -26,8 +26,8 @@ from service.api.verdicts import (
 from service.errors import StoreUnavailable
 from service.metrics import Metrics
 from service.model import Kind, Verdict
-from service.store.batch import Reply
 from service.store.credentials import CredentialStore
+from service.store.replies import Reply
 from service.tokens.authority import MALFORMED, UNKNOWN, Authority
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.opened import Opened

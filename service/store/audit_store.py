@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from service.store.batch import Reply
+from service.store.replies import Reply
 from service.store.scripts import Script
 from service.store.shards import Shard
 

@@ -1,101 +1,29 @@
 """One pipelined connection to one Redis: all that is asked in a turn of the loop travels as one write.
 
-redis-py opens the connection (TLS, AUTH, unix sockets); then its transport is handed to a small protocol that
-feeds hiredis and calls back, in order. Knows nothing of tokens; errors leave it as `ServiceError`s, or as
-`NoScriptError` for `scripts.py`.
+redis-py opens the connection (TLS, AUTH, unix sockets); then its transport is handed to `Replies`, which feeds
+hiredis and calls back, in order. Knows nothing of tokens; errors leave it as `ServiceError`s, or as `NoScriptError`
+for `scripts.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import RedisError
 
-from service.errors import StoreFull, StoreUnavailable
+from service.store.replies import Answer, Replies, Reply, Waiting, give, unavailable
 
 log = logging.getLogger(__name__)
-
-Reply = Any  # bytes, int, list or None as RESP2 has them, or an exception
-Answer = Callable[[Reply], None]
-# A command in flight: its bytes for a retry, who waits for it, whether it may be asked twice, when it was asked.
-Waiting = tuple[bytes, Answer, bool, float]
 
 _pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
 _TICK_SECONDS = 0.02
 _REPRIEVE_SECONDS = 0.005
 _LONGEST_PAUSE_SECONDS = 0.5
-
-
-def translate(error: BaseException) -> Exception:
-    """What a failed command means to the floors above: full, or unavailable. NOSCRIPT stays as it is."""
-    text = str(error)
-    if isinstance(error, NoScriptError) or text.startswith("NOSCRIPT"):
-        return NoScriptError(text)
-    if isinstance(error, StoreUnavailable):
-        return error
-    if "OOM command not allowed" in text:
-        return StoreFull("The token store is full: no new tokens until memory is freed.")
-    return _unavailable()
-
-
-def _unavailable() -> StoreUnavailable:
-    return StoreUnavailable("The token store is not answering. Try again.")
-
-
-class _Replies(asyncio.Protocol):
-    """Feeds what Redis sends to hiredis and gives each reply to the one who waits longest."""
-
-    def __init__(
-        self, transport: asyncio.WriteTransport, lost: Callable[[_Replies], None], failed: Callable[[str], None],
-        took: Callable[[float], None],
-    ) -> None:  # fmt: skip
-        self.waiting: deque[Waiting] = deque()
-        self.transport = transport
-        self.reprieved = False
-        self._lost = lost
-        self._failed = failed
-        self._took = took
-        self._reader = hiredis.Reader(replyError=ResponseError)
-
-    def data_received(self, data: bytes) -> None:
-        waiting, gets = self.waiting, self._reader.gets
-        self.reprieved = False
-        if waiting:
-            # Once for all the replies that come together, not once for each.
-            self._took(waiting[0][3])
-        self._reader.feed(data)
-        try:
-            while (reply := gets()) is not False:
-                if reply.__class__ is ResponseError:
-                    reply = self._judged(reply)
-                _give(waiting.popleft()[1], reply)
-        except (hiredis.ProtocolError, IndexError):
-            # Bytes that are no reply, or a reply that nobody asked for: nothing after them can be trusted.
-            log.error("the reply of Redis cannot be read; dropping the connection")
-            self.transport.abort()
-
-    def _judged(self, error: ResponseError) -> Exception:
-        meaning = translate(error)
-        if not isinstance(meaning, NoScriptError):
-            self._failed(str(error).partition(" ")[0] if str(error)[:1].isupper() else "ERR")
-        return meaning
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._lost(self)
-
-
-def _give(answer: Answer, reply: Reply) -> None:
-    """Hand a reply over; what the handler raises harms its own request alone."""
-    try:
-        answer(reply)
-    except Exception:  # noqa: BLE001 - everyone else's replies are behind this one on the same connection
-        log.exception("a reply handler failed")
 
 
 class Batch:
@@ -122,7 +50,7 @@ class Batch:
         self._timeout = timeout_seconds
         self._limit = limit
         self._on_error = on_error
-        self._replies: _Replies | None = None
+        self._replies: Replies | None = None
         # Held, for a writer that nobody holds closes its transport.
         self._writer: asyncio.StreamWriter | None = None
         self._queue: list[Waiting] = []
@@ -142,14 +70,14 @@ class Batch:
         queue = self._queue
         if not queue:
             if self._refuses():
-                asyncio.get_running_loop().call_soon(answer, _unavailable())
+                asyncio.get_running_loop().call_soon(answer, unavailable())
                 return
             # One look at the clock and one flush for all that is asked in this turn of the loop.
             loop = asyncio.get_running_loop()
             self._asked_at = loop.time()
             loop.call_soon(self._flush)
         elif len(queue) >= self._limit:
-            asyncio.get_running_loop().call_soon(answer, _unavailable())
+            asyncio.get_running_loop().call_soon(answer, unavailable())
             return
         queue.append((command, answer, retry, self._asked_at))
 
@@ -221,7 +149,7 @@ class Batch:
         writer, connection._writer, connection._reader = connection._writer, None, None  # noqa: SLF001
         if writer is None:
             raise OSError("the connection was closed while it was opened")
-        replies = _Replies(writer.transport, self._lost, self._on_error, self._took)
+        replies = Replies(writer.transport, self._lost, self._on_error, self._took)
         writer.transport.set_protocol(replies)
         self._writer, self._replies = writer, replies
         if not self._reachable:
@@ -232,7 +160,7 @@ class Batch:
     def _took(self, asked_at: float) -> None:
         self._on_seconds("roundtrip", asyncio.get_running_loop().time() - asked_at)
 
-    def _lost(self, replies: _Replies) -> None:
+    def _lost(self, replies: Replies) -> None:
         """A connection ended by itself: what is idempotent is asked once more, ahead of what waits."""
         if replies is self._replies:
             self._replies = self._writer = None
@@ -248,7 +176,7 @@ class Batch:
 
     def _fail(self, waiting: list[Waiting]) -> None:
         for one in waiting:
-            _give(one[1], _unavailable())
+            give(one[1], unavailable())
 
     def _take_queue(self) -> list[Waiting]:
         queue, self._queue = self._queue, []
@@ -275,7 +203,7 @@ class Batch:
         if self._queue or (self._replies is not None and self._replies.waiting):
             self._arm()
 
-    def _give_up(self, replies: _Replies) -> None:
+    def _give_up(self, replies: Replies) -> None:
         self._on_error("TimeoutError")
         overdue = list(replies.waiting)
         replies.waiting.clear()

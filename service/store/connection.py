@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 from service.errors import StoreUnavailable
-from service.store.batch import Answer, Reply
+from service.store.replies import Answer, Reply
 
 MINIMUM_VERSION = (6, 2)
 

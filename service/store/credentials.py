@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from service.store.batch import Answer, Reply
 from service.store.keys import DIGEST_CHARACTERS, encode_digest
+from service.store.replies import Answer, Reply
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
 

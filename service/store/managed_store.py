@@ -9,7 +9,7 @@ from service.errors import StoreUnavailable
 from service.model import ManagedToken
 from service.store import records
 from service.store.audit_store import Entry
-from service.store.batch import Reply
+from service.store.replies import Reply
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
 

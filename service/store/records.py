@@ -9,7 +9,7 @@ import msgspec
 
 from service.model import ManagedToken, RateLimit
 from service.store import keys
-from service.store.batch import Reply
+from service.store.replies import Reply
 
 # The order in which a record is read; `seal` comes last.
 FIELDS = (*ManagedToken.__struct_fields__, "seal")

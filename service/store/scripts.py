@@ -7,8 +7,8 @@ from importlib.resources import files
 
 from redis.exceptions import NoScriptError
 
-from service.store.batch import Reply
 from service.store.connection import Link
+from service.store.replies import Reply
 
 Argument = bytes | str | int
 

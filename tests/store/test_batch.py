@@ -12,8 +12,9 @@ from redis.exceptions import AuthenticationError, NoScriptError, ReadOnlyError, 
 
 from service.embedded import EmbeddedRedis
 from service.errors import StoreFull, StoreUnavailable
-from service.store.batch import Batch, translate
+from service.store.batch import Batch
 from service.store.connection import connector
+from service.store.replies import translate
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,88 @@
+"""Replies of Redis: read from the wire in order, judged, and handed to who waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+from redis.exceptions import NoScriptError, ResponseError
+
+from service.errors import StoreFull, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+Reply = Any  # bytes, int, list or None as RESP2 has them, or an exception
+Answer = Callable[[Reply], None]
+# A command in flight: its bytes for a retry, who waits for it, whether it may be asked twice, when it was asked.
+Waiting = tuple[bytes, Answer, bool, float]
+
+
+def translate(error: BaseException) -> Exception:
+    """What a failed command means to the floors above: full, or unavailable. NOSCRIPT stays as it is."""
+    text = str(error)
+    if isinstance(error, NoScriptError) or text.startswith("NOSCRIPT"):
+        return NoScriptError(text)
+    if isinstance(error, StoreUnavailable):
+        return error
+    if "OOM command not allowed" in text:
+        return StoreFull("The token store is full: no new tokens until memory is freed.")
+    return unavailable()
+
+
+def unavailable() -> StoreUnavailable:
+    """No usable answer came, and none is made up."""
+    return StoreUnavailable("The token store is not answering. Try again.")
+
+
+class Replies(asyncio.Protocol):
+    """Feeds what Redis sends to hiredis and gives each reply to the one who waits longest."""
+
+    def __init__(
+        self, transport: asyncio.WriteTransport, lost: Callable[[Replies], None], failed: Callable[[str], None],
+        took: Callable[[float], None],
+    ) -> None:  # fmt: skip
+        self.waiting: deque[Waiting] = deque()
+        self.transport = transport
+        self.reprieved = False
+        self._lost = lost
+        self._failed = failed
+        self._took = took
+        self._reader = hiredis.Reader(replyError=ResponseError)
+
+    def data_received(self, data: bytes) -> None:
+        waiting, gets = self.waiting, self._reader.gets
+        self.reprieved = False
+        if waiting:
+            # Once for all the replies that come together, not once for each.
+            self._took(waiting[0][3])
+        self._reader.feed(data)
+        try:
+            while (reply := gets()) is not False:
+                if reply.__class__ is ResponseError:
+                    reply = self._judged(reply)
+                give(waiting.popleft()[1], reply)
+        except (hiredis.ProtocolError, IndexError):
+            # Bytes that are no reply, or a reply that nobody asked for: nothing after them can be trusted.
+            log.error("the reply of Redis cannot be read; dropping the connection")
+            self.transport.abort()
+
+    def _judged(self, error: ResponseError) -> Exception:
+        meaning = translate(error)
+        if not isinstance(meaning, NoScriptError):
+            self._failed(str(error).partition(" ")[0] if str(error)[:1].isupper() else "ERR")
+        return meaning
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost(self)
+
+
+def give(answer: Answer, reply: Reply) -> None:
+    """Hand a reply over; what the handler raises harms its own request alone."""
+    try:
+        answer(reply)
+    except Exception:  # noqa: BLE001 - everyone else's replies are behind this one on the same connection
+        log.exception("a reply handler failed")
