@@ -1,0 +1,123 @@
+"""The kill switch on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.app import Service
+from tests.api.world import TOKENS, World
+from tests.asgi import Person, holder, sign_in
+
+pytestmark = pytest.mark.anyio
+BOTH = pytest.mark.parametrize("end", ["revoke", "deactivate"])
+
+
+async def status(service: Service, secret: str) -> int:
+    return (await Person(service, secret).get("/validate")).status
+
+
+@BOTH
+async def test_a_dry_run_says_how_many_and_shows_them_and_changes_nothing(service: Service, end: str) -> None:
+    admin = await sign_in(service)
+    created = [await admin.create(f"n{number}", scopes=["x:y"]) for number in range(12)]
+    answer = await admin.post(f"{TOKENS}/{end}", {"scope": "x:y", "dryRun": True})
+    assert answer.status == 200
+    body = answer.json()
+    assert set(body) == {"matched", "sample"}
+    assert (body["matched"], len(body["sample"])) == (12, 10)
+    assert all(shown["token"].startswith("****-") for shown in body["sample"])
+    assert await status(service, created[0]["token"]) == 200
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "which", [{"all": True}, {"createdBy": "admin"}, {"scope": "x:y"}, {"filter": {"q": "n", "status": "active"}}]
+)
+async def test_it_ends_what_was_asked_for(service: Service, end: str, which: dict[str, Any]) -> None:
+    admin = await sign_in(service)
+    created = [await admin.create(f"n{number}", scopes=["x:y"]) for number in range(3)]
+    answer = await admin.post(f"{TOKENS}/{end}", {**which, "expected": 3})
+    assert answer.status == 200
+    body = answer.json()
+    assert body == {
+        "message": f"3 tokens {end}d", "updated": body["updated"], "skipped": [], "remaining": 0,
+    }  # fmt: skip
+    assert sorted(body["updated"]) == sorted(token["id"] for token in created)
+    assert [await status(service, token["token"]) for token in created] == [401] * 3
+
+
+@BOTH
+async def test_a_limit_ends_a_slice_and_says_what_remains(service: Service, end: str) -> None:
+    admin = await sign_in(service)
+    for number in range(5):
+        await admin.create(f"n{number}")
+    left = []
+    for expected in (5, 3, 1):
+        body = (await admin.post(f"{TOKENS}/{end}", {"all": True, "expected": expected, "limit": 2})).json()
+        left.append((len(body["updated"]), body["remaining"]))
+    assert left == [(2, 3), (2, 1), (1, 0)]
+
+
+@BOTH
+async def test_another_number_than_expected_is_a_conflict(service: Service, end: str) -> None:
+    admin = await sign_in(service)
+    created = await admin.create("n")
+    answer = await admin.post(f"{TOKENS}/{end}", {"all": True, "expected": 2})
+    assert (answer.status, answer.json()["code"]) == (409, "count_changed")
+    assert await status(service, created["token"]) == 200
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "body",
+    [
+        {}, {"all": True}, {"all": False, "expected": 1}, {"expected": 1}, {"all": True, "scope": "a", "expected": 1},
+        {"createdBy": "", "expected": 1}, {"scope": "", "expected": 1}, {"filter": {"status": "odd"}, "expected": 1},
+        {"filter": {"all": True}, "expected": 1}, {"all": True, "expected": -1}, {"all": True, "expected": "1"},
+        {"all": True, "expected": 1, "limit": 0}, {"all": True, "expected": 1, "force": True}, {"all": None},
+    ],
+)  # fmt: skip
+async def test_what_is_not_said_clearly_ends_nothing(service: Service, end: str, body: dict[str, Any]) -> None:
+    admin = await sign_in(service)
+    created = await admin.create("n")
+    answer = await admin.post(f"{TOKENS}/{end}", body)
+    assert (answer.status, answer.json()["code"]) == (400, "invalid_request")
+    assert await status(service, created["token"]) == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [(f"{TOKENS}/revoke", {"all": True, "expected": 0}), (f"{TOKENS}/deactivate", {"all": True, "dryRun": True}),
+     ("/api/admin/sessions/revoke", {"username": "uma"})],
+)  # fmt: skip
+async def test_who_may_use_it(service: Service, path: str, body: dict[str, Any]) -> None:
+    for person, refusal in (
+        (Person(service), 401), (await sign_in(service, "vera"), 403), (await sign_in(service, "uma"), 403),
+        (await holder(service, "tokens:read"), 403),
+    ):  # fmt: skip
+        assert (await person.post(path, body)).status == refusal
+    assert (await (await holder(service, "tokens:write")).post(path, body)).status in (200, 409)
+
+
+async def test_all_sessions_of_a_user_end(service: Service) -> None:
+    admin, vera = await sign_in(service), await sign_in(service, "vera")
+    uma = [await sign_in(service, "uma") for _ in range(2)]
+    answer = await admin.post("/api/admin/sessions/revoke", {"username": "uma"})
+    assert (answer.status, answer.json()) == (200, {"message": "2 sessions ended", "ended": 2})
+    assert [await status(service, person.secret) for person in uma] == [401, 401]
+    assert await status(service, vera.secret) == 200
+    assert (await admin.post("/api/admin/sessions/revoke", {"username": "nobody"})).json()["ended"] == 0
+    assert 'tokens_revoked_total{kind="session"} 2.0' in service.metrics.render("")[0].decode()
+
+
+def test_it_holds_in_every_process_when_it_is_answered(world: World) -> None:
+    tokens = [world.create(scopes=["kill:this"]) for _ in range(10)]
+    matched = world.post(f"{TOKENS}/revoke", {"scope": "kill:this", "dryRun": True}, bearer=world.admin).json()
+    answer = world.post(
+        f"{TOKENS}/revoke", {"scope": "kill:this", "expected": matched["matched"]}, bearer=world.admin
+    )
+    assert answer.status == 200
+    assert {token["id"] for token in tokens} == set(answer.json()["updated"])
+    assert {world.validate(token["token"]).status for token in tokens} == {401}
