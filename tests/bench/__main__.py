@@ -37,9 +37,7 @@ def main() -> int:
 def _add_comparison(parser: argparse.ArgumentParser, *, quick: bool) -> None:
     parser.add_argument("--runs", type=int, default=2 if quick else 5)
     parser.add_argument("--seconds", type=float, default=2 if quick else 5)
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="CASE", help="only this case; may repeat"
-    )
+    parser.add_argument("--only", action="append", default=[], metavar="CASE", help="only this case; may repeat")
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: .bench/result.json")
     parser.add_argument("--strict", action="store_true", help="exit with 1 for a ratio below what it must be")
 

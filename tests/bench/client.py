@@ -6,9 +6,12 @@ import secrets
 import zlib
 from contextlib import closing
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
-from tests.bench.servers import PASSWORD, BenchError, Server
+from tests.bench.servers import PASSWORD, BenchError, Server, wait_until
+
+PATIENCE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,11 @@ class Client:
         account = {"username": "admin", "password": PASSWORD}
         self.session = str(self.must("POST", "/api/token", account)["token"])
 
-    def ask(self, method: str, path: str, body: object = None, *, bearer: str | None = None) -> Answer:
+    def ask(self, method: str, path: str, body: object = None, *, bearer: str | None = None, key: str = "") -> Answer:
         """One request and its answer, whatever it is. `bearer`: another credential than the session's."""
         headers = {"Authorization": f"Bearer {bearer or self.session}"} if bearer or self.session else {}
+        if key:
+            headers["Idempotency-Key"] = key
         data = None
         if body is not None:
             data, headers["Content-Type"] = json.dumps(body), "application/json"
@@ -44,8 +49,18 @@ class Client:
         return Answer(response.status, answered, decoded)
 
     def must(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        """The decoded body of a 2xx answer. Raises BenchError for any other."""
-        answer = self.ask(method, path, body)
+        """The decoded body of a 2xx answer; a 503 is asked again for a while. Raises BenchError for any other.
+
+        The same key goes with each try, so that what is created is created once.
+        """
+        key, answers = secrets.token_hex(16), []
+
+        def served() -> bool:
+            answers.append(self.ask(method, path, body, key=key))
+            return answers[-1].status != HTTPStatus.SERVICE_UNAVAILABLE
+
+        wait_until(served, PATIENCE_SECONDS)
+        answer = answers[-1]
         if answer.status // 100 != 2:
             raise BenchError(f"{method} {path} answered {answer.status}: {answer.body}")
         return dict(answer.body)

@@ -57,9 +57,7 @@ def _install(folder: Path, wanted: tuple[str, ...], commands: list[list[str]]) -
     print(f"installing {' '.join(wanted)} into {folder}", file=sys.stderr)
     for command in commands:
         try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
-            )
+            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"{command[0]}: {error}"
         if done.returncode:

@@ -32,10 +32,15 @@ def facts() -> dict[str, str]:
         "cpu": cpu[0].partition(":")[2].strip() if cpu else platform.machine(),
         "cores": f"{len(CORES)} (server on {SERVER_CORES}, load and Redis on {LOAD_CORES})",
         "system": platform.platform(),
-        "load average": Path("/proc/loadavg").read_text().split()[0],
+        "load average": f"{load_average()} before this run: far above 0, others share the cores",
         "python": platform.python_version(),
     }
     return found | {name: _installed(name) for name in PACKAGES} | {"node": _node()}
+
+
+def load_average() -> str:
+    """Of the last minute: how many processes wanted a core."""
+    return Path("/proc/loadavg").read_text().split()[0]
 
 
 def _installed(name: str) -> str:

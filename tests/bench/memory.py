@@ -37,9 +37,7 @@ class Watch:
         taken = self.samples[name]
         quarters = [taken[round(part * (len(taken) - 1) / 4)][1] for part in range(5)]
         sizes = ", ".join(f"{size / MIB:.1f}" for size in quarters)
-        return (
-            f"{name} resident MiB over time: {sizes}; slope {self.settled(name)[0] * 60 / 1024:+.1f} KiB/min"
-        )
+        return f"{name} resident MiB over time: {sizes}; slope {self.settled(name)[0] * 60 / 1024:+.1f} KiB/min"
 
 
 @contextmanager

@@ -58,9 +58,7 @@ class Results:
         """Note wrong answers, those of the warm-up too."""
         if sample.wrong:
             share = f"{sample.wrong} of {sample.requests} answers wrong or lost"
-            self.wrong.append(
-                f"{case.name}, {case.connections} connections: {share}, such as {sample.example}"
-            )
+            self.wrong.append(f"{case.name}, {case.connections} connections: {share}, such as {sample.example}")
 
     def median(self, key: Key, field: str) -> float:
         return median(getattr(sample, field) for sample in self.samples[key])

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import redis
 import uvloop
 
-from tests.bench import machine, servers
+from tests.bench import machine, report, servers
 from tests.bench.client import Client
 from tests.bench.fill import Filled, fill
 from tests.bench.load import Case, Sample, measure
@@ -29,6 +29,8 @@ MIB = 1 << 20
 
 def run(count: int, seconds: float, fill_minutes: float, output: Path) -> bool:
     """Fill, ask, fill on, ask again, and print both. True where no answer was wrong."""
+    facts = machine.facts()
+    report.print_facts(facts)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tk")))
         store = stack.enter_context(servers.redis(folder))
@@ -40,7 +42,7 @@ def run(count: int, seconds: float, fill_minutes: float, output: Path) -> bool:
         print(f"{filled.count:,} tokens created by the store's own code in {filled.seconds:.0f} s")
         many = _stage(client, server, store, folder, filled, seconds)
     _print(few, many)
-    output.write_text(json.dumps({"machine": machine.facts(), "few": few, "many": many}, indent=1) + "\n")
+    output.write_text(json.dumps({"machine": facts, "few": few, "many": many}, indent=1) + "\n")
     print(f"written to {output}")
     return not few["wrong"] and not many["wrong"]
 

@@ -13,7 +13,7 @@ from tests.bench.load import Case, Sample
 from tests.bench.memory import MIB, Watch
 from tests.bench.report import BARS, Results
 from tests.bench.servers import Server
-from tests.bench.soak import Ledger, Token, Visitor
+from tests.bench.visitor import Ledger, Token, Visitor
 
 SAMPLE = Sample(rps=100, p50_ms=1, p99_ms=2, cpu_us=10, busy=1, requests=500, wrong=0, example="")
 
@@ -69,9 +69,7 @@ def test_one_wrong_answer_of_a_warm_up_is_named() -> None:
         (True, True, 200, "mine", 1),
     ],
 )
-def test_the_soak_knows_a_wrong_validation(
-    ending: bool, ended: bool, status: int, token_id: str, wrong: int
-) -> None:
+def test_the_soak_knows_a_wrong_validation(ending: bool, ended: bool, status: int, token_id: str, wrong: int) -> None:
     ledger, wire = Ledger(), OneAnswer(Answer(status, {"x-token-id": token_id}, None))
     visitor = Visitor(wire, wire, ledger, "session", "issuer")  # type: ignore[arg-type]
     asyncio.run(visitor.validate_token(wire, Token("secret", "mine", ending, ended)))  # type: ignore[arg-type]
