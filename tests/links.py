@@ -45,8 +45,8 @@ class Wrapped:
     def __init__(self, link: Any) -> None:
         self.link = link
 
-    async def execute(self, *args: Any, retry: bool = False, operation: str = "") -> Any:
-        return await self.link.execute(*args, retry=retry)
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        return await self.link.execute(*args, **how)
 
     def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
         self.link.submit(command, answer, retry=retry)
@@ -59,9 +59,9 @@ class Recording(Wrapped):
         super().__init__(link)
         self.asked: list[tuple[Any, ...]] = []
 
-    async def execute(self, *args: Any, retry: bool = False, operation: str = "") -> Any:
+    async def execute(self, *args: Any, **how: Any) -> Any:
         self.asked.append(args)
-        return await super().execute(*args, retry=retry)
+        return await super().execute(*args, **how)
 
     def names(self) -> list[str]:
         return [args[0] for args in self.asked]
@@ -70,7 +70,7 @@ class Recording(Wrapped):
 class Forgetful(Recording):
     """A server that has forgotten every script whenever one is called."""
 
-    async def execute(self, *args: Any, retry: bool = False, operation: str = "") -> Any:
+    async def execute(self, *args: Any, **how: Any) -> Any:
         if args[0] == "EVALSHA":
             await self.link.execute("SCRIPT", "FLUSH")
-        return await super().execute(*args, retry=retry)
+        return await super().execute(*args, **how)

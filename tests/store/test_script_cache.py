@@ -6,19 +6,21 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
+import msgspec
 import pytest
 
 from service.errors import StoreUnavailable
 from service.model import RateLimit
+from service.store.managed_store import ManagedStore, Retention
 from service.store.scripts import Script
+from service.tokens.idempotency import Repeatable
+from service.tokens.managed import NewToken
 from service.tokens.sessions import InvalidCredentials
 from tests.builders import ADMIN, DAY, at, create, outcome, sign_in
 from tests.links import Forgetful, Recording
 
 pytestmark = pytest.mark.anyio
 LUA = {path.name.removesuffix(".lua") for path in files("service.store").joinpath("lua").iterdir()}
-# Whose tests are beside those of what they serve; each of them has one of its own for a forgotten script.
-ELSEWHERE = {"reserve_request"}
 
 
 @pytest.mark.parametrize(("shards", "fake"), [(1, False), (16, False), (1, True)])
@@ -31,10 +33,11 @@ async def test_no_call_fails_though_the_server_forgets_its_scripts_before_each(
         links.append(Forgetful(link))
         return links[0]
 
-    service = await make_service(shards=shards, fake=fake, background=False, wrap=wrap)
+    service = await make_service(shards=shards, fake=fake, background=False, wrap=wrap, max_lifetime_days=0)
     limited = await create(service, "limited", rate_limit=RateLimit(5, 60), max_uses=3)
     assert await outcome(service, limited.secret) == "active"
     await service.flush_usage()
+    await service.managed.create(NewToken("repeated", 0), ADMIN, Repeatable("key", b"words"))
     old_name = await create(service, "old name")
     await service.managed.update(old_name.token.token_id, {"name": "new name"}, ADMIN)
     await cut_off_a_renaming(service, old_name.token.token_id)
@@ -52,16 +55,12 @@ async def test_no_call_fails_though_the_server_forgets_its_scripts_before_each(
     await service.sealer.seal()
     called = {Script(name).source: name for name in LUA}
     sent = {called[args[1]] for args in links[0].asked if args[0] == "EVAL"}
-    assert sent == LUA - ELSEWHERE
+    assert sent == LUA
     assert links[0].names().count("EVALSHA") == links[0].names().count("EVAL")
 
 
 async def cut_off_a_renaming(service: Any, token_id: str) -> None:
     """A process dies between the reservation of a name and the change that takes it."""
-    from service.store.managed_store import ManagedStore, Retention
-
-    import msgspec
-
     store = ManagedStore(service.shards, Retention(30 * DAY))
     token = await service.managed.get(token_id)
     assert await store.reserve(msgspec.structs.replace(token, name="reserved only"))
