@@ -131,7 +131,7 @@ async def test_a_token_revoked_between_two_slices_hides_no_other(
     class Revoking(Wrapped):
         """Revokes one token whenever a slice of the active ones has been read."""
 
-        async def execute(self, *args: Any, **how: Any, operation: str = "") -> Any:
+        async def execute(self, *args: Any, **how: Any) -> Any:
             reply = await super().execute(*args, **how)
             if args[0] in ("ZRANGE", "ZRANGEBYSCORE") and args[1].endswith(b":on") and waiting:
                 await service.managed.revoke(waiting.pop(), ADMIN)
