@@ -94,7 +94,7 @@ function tokenForm(app, token, words, save) {
     try {
       await save(values, before);
     } catch (problem) {
-      if (!problem.status || problem.status === 401) app.notices.fail(problem);
+      if (problem.status === undefined || problem.status === 401) app.notices.fail(problem);
       else refused(problem, fields, place, values.name);
     }
     go.textContent = words.go;

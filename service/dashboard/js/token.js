@@ -32,7 +32,7 @@ function details(app, token) {
 
 /** usage is null where the server does not count; then the last use is all there is to say. */
 function usageCard(token, usage) {
-  const { days, lastUsedAt: last, lastAddress } = usage ?? { days: [], lastUsedAt: token.lastUsedAt };
+  const { days, lastUsedAt: last, lastAddress, lastUserAgent: agent } = usage ?? { days: [], lastUsedAt: token.lastUsedAt };
   const [allowed, denied] = ["allowed", "denied"].map((name) => days.reduce((sum, one) => sum + one[name], 0));
   const total = allowed + denied;
   if (!total) {
@@ -41,7 +41,7 @@ function usageCard(token, usage) {
       : ["Never used. Paste the snippet from ", help, " to make the first call."]));
   }
   const kpis = [[compact(total), `checks, ${days.length} days`], [`${(100 * denied / total).toFixed(2)}%`, "denied"],
-    [last ? time(last) : "never", "last used"], [lastAddress ?? "–", "last address"]];
+    [last ? time(last) : "never", "last used"], [lastAddress ?? "–", ["last address", agent && `, ${agent}`]]];
   return card("Usage", h("span.end.legend", h("span", h("i"), "Allowed"), h("span", h("i.deny"), "Denied")),
     h("div.kpis", kpis.map(([value, about]) => h("div", h("b", value), h("span", about)))), chart(days, allowed, denied));
 }
@@ -123,7 +123,7 @@ class Token {
 
   endOld = async () => {
     try {
-      await send("PATCH", TOKENS, { id: this.id, oldSecretValidUntil: null });
+      await send("DELETE", `${TOKENS}/${this.id}/rotate`);
       this.app.notices.toast("The old secret has ended.");
       this.update();
     } catch (problem) {

@@ -1,0 +1,90 @@
+"""One Chromium and one service a worker; each test has a context of its own, watched until it ends."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.cli.running import running
+from tests.dashboard.browser import Watch, launch
+from tests.dashboard.service import PASSWORD, Service
+
+Start = Callable[[], Service]
+# Long enough for a machine that does much else; a page that is right answers at once.
+DEADLINE_MILLISECONDS = 10_000
+expect.set_options(timeout=DEADLINE_MILLISECONDS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that asks for the browser takes seconds."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def start_service() -> Iterator[Start]:
+    """Starts a service with a data directory of its own, as a user would; the path must stay short."""
+    with ExitStack() as stack:
+
+        def start() -> Service:
+            folder = Path(tempfile.mkdtemp(prefix="tk"))
+            stack.callback(shutil.rmtree, folder)
+            return Service(stack.enter_context(running(folder, TOKENS_ADMIN_PASSWORD=PASSWORD)).url)
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def service(start_service: Start) -> Service:
+    """The service that most tests share: each makes tokens of its own names."""
+    return start_service()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    """Opens a path of a service in a context of its own, signed in unless told otherwise.
+
+    At the end of the test nothing may have broken the policy, reached another host or reported an error.
+    """
+    watches: list[Watch] = []
+
+    def open_path(service: Service, path: str = "", *, signed_in: bool = True, **options: Any) -> Page:
+        context = browser.new_context(base_url=service.url, permissions=["clipboard-read", "clipboard-write"], **options)
+        context.set_default_timeout(DEADLINE_MILLISECONDS)
+        if signed_in:
+            context.add_cookies([{"name": "tokens", "value": service.cookie, "url": service.url, "sameSite": "Strict"}])
+        watches.append(Watch(context, service.url))
+        page = context.new_page()
+        page.goto(f"/dashboard/{path}")
+        page.locator("h1").wait_for()
+        return page
+
+    yield open_path
+    for watch in watches:
+        watch.context.close()
+        assert watch.faults == []
+
+
+@pytest.fixture
+def page(open_page: Open, service: Service) -> Page:
+    """The home screen, signed in."""
+    return open_page(service)

@@ -1,0 +1,47 @@
+"""What the flows do again and again, in the words of the page."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.dashboard.service import Service
+
+
+def row(page: Page, name: str) -> Locator:
+    """The row of a token in the list."""
+    return page.get_by_role("row").filter(has=page.get_by_role("link", name=name, exact=True))
+
+
+def find(page: Page, text: str) -> None:
+    """Show the list that a search finds; it must have answered."""
+    page.goto(f"/dashboard/?q={text}")
+    expect(page.get_by_role("link", name=re.compile(re.escape(text))).first).to_be_visible()
+
+
+def choose(page: Page, name: str, action: str) -> None:
+    """An entry of a row's menu, by pointer."""
+    page.get_by_role("button", name=f"Actions for {name}").click()
+    page.get_by_role("menuitem", name=action).click()
+
+
+def toast(page: Page) -> Locator:
+    return page.locator("#toast")
+
+
+def clipboard(page: Page) -> str:
+    return str(page.evaluate("navigator.clipboard.readText()"))
+
+
+def make(service: Service, *names: str, **more: object) -> list[dict[str, object]]:
+    return [service.create(name, **more) for name in names]
+
+
+def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
+    """Press Tab until the focus is there, as a person without a pointer does."""
+    for _ in range(400):
+        if target.evaluate("node => node === document.activeElement"):
+            return
+        page.keyboard.press(key)
+    raise AssertionError("the focus never came there")

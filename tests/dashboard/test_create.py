@@ -1,0 +1,131 @@
+"""Creating a token and taking its secret away, by pointer and by keyboard alone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.dashboard.conftest import Open
+from tests.dashboard.service import PASSWORD, Service
+from tests.dashboard.steps import clipboard, row, tab_to
+
+
+def test_a_token_is_created_and_its_secret_copied(page: Page, service: Service) -> None:
+    page.get_by_role("button", name="Create token").first.click()
+    page.get_by_label("Name").fill("made by pointer")
+    page.get_by_label("Description").fill("for a test")
+    page.get_by_label("6 months").check()
+    page.get_by_label("Scopes").fill("orders:read, orders:write")
+    page.get_by_role("button", name="Create token").last.click()
+    expect(page.get_by_role("heading", name="made by pointer is ready")).to_be_visible()
+    page.get_by_role("button", name="Copy", exact=True).click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    page.get_by_role("button", name="Done").click()
+
+    expect(row(page, "made by pointer")).to_contain_text("for a test · orders:read, orders:write")
+    assert service.validate(clipboard(page)) == 200
+
+
+def test_four_actions_lead_from_sign_in_to_a_copied_secret(open_page: Open, service: Service) -> None:
+    page = open_page(service, signed_in=False)
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Tokens", exact=True)).to_be_visible()
+
+    page.keyboard.press("c")
+    page.keyboard.type("four actions")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Copy", exact=True)).to_be_focused()
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert service.validate(clipboard(page)) == 200
+
+
+def test_limits_are_sent_as_they_were_entered_by_keyboard(page: Page, service: Service) -> None:
+    page.keyboard.press("c")
+    page.keyboard.type("made by keyboard")
+    tab_to(page, page.get_by_label("1 month"))
+    page.keyboard.press("ArrowLeft")
+    tab_to(page, page.locator("summary"))
+    page.keyboard.press("Enter")
+    for label, text in [("Requests per minute", "600"), ("Networks", "10.4.0.0/16"), ("Metadata", "team=payments, env=test")]:
+        tab_to(page, page.get_by_label(label))
+        page.keyboard.type(text)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="made by keyboard is ready")).to_be_visible()
+    tab_to(page, page.get_by_role("button", name="Copy and close"))
+    page.keyboard.press("Enter")
+
+    expect(page.locator("main")).to_be_focused()
+    found = service.ask("GET", "/api/admin/tokens?q=made+by+keyboard")["tokens"][0]
+    assert found["rateLimit"] == {"limit": 600, "periodSeconds": 60, "burst": 600}
+    assert found["allowedNetworks"] == ["10.4.0.0/16"]
+    assert found["metadata"] == {"team": "payments", "env": "test"}
+    assert clipboard(page).endswith(found["token"][-8:])
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "fault"),
+    [
+        ("Name", "", "Give the token a name."),
+        ("Name", "taken already", "A token called taken already already exists. Choose another name."),
+        ("Networks", "10.4.0/16", "10.4.0/16 is not a network. Write it like 10.4.0.0/16."),
+        ("Metadata", "team", "team has no value. Write it like team=payments."),
+        ("Requests per minute", "many", "Give a whole number of requests, such as 600."),
+        ("Date and time, UTC", "2020-01-01T10:00", "Choose a date at least 10 minutes from now."),
+        ("Date and time, UTC", "2199-01-01T10:00", "Tokens here must expire within 365 days."),
+    ],
+)
+def test_a_fault_is_said_below_its_field_and_the_focus_goes_there(
+    page: Page, service: Service, label: str, text: str, fault: str
+) -> None:
+    if text == "taken already" and not service.ask("GET", "/api/admin/tokens?q=taken+already")["tokens"]:
+        service.create("taken already")
+    page.get_by_role("button", name="Create token").first.click()
+    page.get_by_label("Name").fill("never made")
+    page.get_by_text("Limits and metadata").click()
+    if label.startswith("Date"):
+        page.get_by_label("Custom date").check()
+    page.get_by_label(label).fill(text)
+    page.get_by_role("button", name="Create token").last.click()
+
+    expect(page.get_by_label(label)).to_be_focused()
+    expect(page.get_by_label(label)).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label(label)).to_have_accessible_description(re.compile(re.escape(fault)))
+    assert service.ask("GET", "/api/admin/tokens?q=never+made")["tokens"] == []
+
+
+def test_the_outcome_of_the_chosen_time_is_said(page: Page) -> None:
+    page.get_by_role("button", name="Create token").first.click()
+    page.get_by_label("Custom date").check()
+    page.get_by_label("Date and time, UTC").fill("2027-02-18T22:40")
+
+    expect(page.get_by_text("Stops working on Thu 18 Feb 2027, 22:40 UTC.")).to_be_visible()
+
+
+def test_a_lost_answer_and_a_second_try_make_one_token(page: Page, service: Service) -> None:
+    keys = []
+
+    def lose_the_first(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        response = route.fetch()
+        if len(keys) == 1:
+            route.abort()
+        else:
+            route.fulfill(response=response)
+
+    page.route("**/api/admin/tokens", lose_the_first)
+    page.get_by_role("button", name="Create token").first.click()
+    page.get_by_label("Name").fill("made once")
+    page.get_by_role("button", name="Create token").last.click()
+    expect(page.get_by_text("Your entries are kept")).to_be_visible()
+    page.get_by_role("button", name="Create token").last.click()
+    page.get_by_role("button", name="Copy and close").click()
+
+    assert len(set(keys)) == 1
+    assert len(service.ask("GET", "/api/admin/tokens?q=made+once")["tokens"]) == 1
+    assert service.validate(clipboard(page)) == 200

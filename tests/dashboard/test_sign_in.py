@@ -1,0 +1,72 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.dashboard.conftest import Open
+from tests.dashboard.service import PASSWORD, Service
+
+
+def test_a_stranger_is_asked_to_sign_in_and_then_sees_the_page_asked_for(open_page: Open, service: Service) -> None:
+    page = open_page(service, "help", signed_in=False)
+
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_role("heading", name="Help")).to_be_visible()
+    assert page.url == f"{service.url}/dashboard/help"
+
+
+def test_a_wrong_password_says_how_many_tries_are_left_and_puts_the_focus_back(open_page: Open, service: Service) -> None:
+    page = open_page(service, signed_in=False)
+
+    page.get_by_label("Name").fill("nobody here")
+    page.get_by_label("Password").fill("guess")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("alert")).to_have_text(
+        "That name and password do not match. 4 tries left before a 15 minute pause."
+    )
+    expect(page.get_by_label("Password")).to_be_focused()
+    expect(page.get_by_label("Password")).to_have_value("")
+
+
+def test_too_many_tries_say_when_to_come_back(open_page: Open, service: Service) -> None:
+    page = open_page(service, signed_in=False)
+    page.get_by_label("Name").fill("somebody else")
+
+    for _ in range(6):
+        page.get_by_label("Password").fill("guess")
+        with page.expect_response("**/dashboard/session"):
+            page.keyboard.press("Enter")
+
+    expect(page.get_by_role("alert")).to_contain_text("Too many tries. You can sign in again at ")
+
+
+def test_signing_out_ends_the_session_on_the_server(open_page: Open, start_service: Open) -> None:
+    service = start_service()
+    page = open_page(service)
+
+    page.get_by_role("button", name="admin").click()
+    page.get_by_role("menuitem", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.context.add_cookies([{"name": "tokens", "value": service.cookie, "url": service.url}])
+    page.goto("/dashboard/")
+
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_a_session_that_ended_asks_again_and_leads_back(open_page: Open, service: Service) -> None:
+    page = open_page(service, "audit")
+    page.context.clear_cookies()
+
+    page.get_by_role("link", name="Tokens", exact=True).click()
+
+    expect(page.get_by_role("alert")).to_have_text("You were signed out because your session ended. Sign in to continue.")
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Tokens", exact=True)).to_be_visible()
+    assert page.url == f"{service.url}/dashboard/"

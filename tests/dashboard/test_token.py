@@ -1,0 +1,154 @@
+"""One token's screen, the audit and the help, by pointer."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from datetime import datetime, timedelta, timezone
+
+from playwright.sync_api import Page, expect
+
+from tests.cli.running import wait_for
+from tests.dashboard.conftest import Open
+from tests.dashboard.service import TOKENS, Service
+from tests.dashboard.steps import clipboard, toast
+
+AUDIT = re.compile(r"/api/admin/audit\?")
+
+
+def test_use_is_shown_as_numbers_bars_and_a_table(page: Page, service: Service) -> None:
+    token = service.create("much used")
+    for _ in range(3):
+        service.validate(str(token["token"]), **{"User-Agent": "a gateway/1.0"})
+    assert service.validate(str(token["token"]) + "?") == 401
+    usage = f"{TOKENS}/{token['id']}/usage"
+    wait_for(lambda: service.ask("GET", usage)["days"][-1]["allowed"] == 3, "three checks to be counted")
+
+    page.goto(f"/dashboard/tokens/{token['id']}")
+
+    expect(page.get_by_role("img", name=re.compile(r"Checks per day for the last 30 days\. 3 allowed, 0 denied\."))).to_be_visible()
+    page.get_by_text("Show as table").click()
+    expect(page.get_by_role("region", name="Checks per day").get_by_role("row").nth(1)).to_contain_text("30")
+    expect(page.get_by_text("last address, a gateway/1.0")).to_be_visible()
+
+
+def test_a_token_never_used_says_how_to_begin(page: Page, service: Service) -> None:
+    token = service.create("never used at all")
+    page.goto(f"/dashboard/tokens/{token['id']}")
+
+    expect(page.get_by_text("Never used. Paste the snippet from Help to make the first call.")).to_be_visible()
+    page.get_by_role("button", name="Copy ID").click()
+    expect(toast(page)).to_have_text("Copied.")
+    assert clipboard(page) == token["id"]
+
+
+def test_an_unknown_id_says_so(open_page: Open, service: Service) -> None:
+    page = open_page(service, "tokens/00ffffffffffffff")
+
+    expect(page.get_by_role("heading", name="No token with this ID.")).to_be_visible()
+
+
+def test_only_what_was_edited_is_sent(page: Page, service: Service) -> None:
+    token = service.create("edited", description="before", metadata={"team": "a"})
+    page.goto(f"/dashboard/tokens/{token['id']}")
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label("Description").fill("after")
+    end = datetime.now(timezone.utc) + timedelta(days=60)
+    page.get_by_label("Expires, UTC").fill(end.strftime("%Y-%m-%dT%H:%M"))
+
+    with page.expect_request(lambda request: request.method == "PATCH") as sent:
+        page.get_by_role("button", name="Save").click()
+
+    assert sent.value.post_data_json == {
+        "id": token["id"], "description": "after", "expiresAt": end.strftime("%Y-%m-%dT%H:%M:00Z"),
+    }  # fmt: skip
+    expect(page.get_by_role("definition").filter(has_text="after")).to_be_visible()
+
+
+def test_revoking_a_token_in_use_says_when_it_was_used(page: Page, service: Service) -> None:
+    token = service.create("in use")
+    service.validate(str(token["token"]))
+    wait_for(lambda: service.show(str(token["id"]))["lastUsedAt"], "the use to be counted")
+    page.goto(f"/dashboard/tokens/{token['id']}")
+    page.get_by_role("button", name="Revoke…").click()
+
+    expect(page.get_by_role("alertdialog")).to_contain_text(re.compile(r"It was used .+\."))
+    page.get_by_role("button", name="Deactivate instead").click()
+    expect(toast(page)).to_contain_text("in use deactivated.")
+    assert service.show(str(token["id"]))["status"] == "inactive"
+
+
+def test_the_audit_is_filtered_opened_and_exported(open_page: Open, service: Service) -> None:
+    page = open_page(service)
+    entry = {
+        "id": "1", "at": "2026-11-20T22:31:07Z", "action": "token.updated", "actor": "maria", "target": "00aabbccddeeff00",
+        "address": "10.4.1.7", "channel": "dashboard", "requestId": "a8c1",
+        "before": {"name": "checkout-api", "expiresAt": "2026-11-30T00:00:00Z"},
+        "after": {"name": "checkout-api", "expiresAt": "2027-02-12T00:00:00Z"},
+    }  # fmt: skip
+    asked: list[str] = []
+
+    def answer(route, request) -> None:  # type: ignore[no-untyped-def]
+        asked.append(request.url)
+        route.fulfill(json={"entries": [entry], "nextCursor": None})
+
+    page.route(AUDIT, answer)
+    page.get_by_role("link", name="Audit").click()
+    page.get_by_role("button", name="Updated").click()
+
+    expect(page.get_by_role("cell", name="20 Nov 2026, 22:31:07")).to_be_visible()
+    expect(page.get_by_role("definition")).to_have_text("30 Nov 2026 → 12 Feb 2027")
+    expect(page.get_by_role("link", name="checkout-api")).to_have_attribute("href", "/dashboard/tokens/00aabbccddeeff00")
+    page.get_by_label("Action").select_option("Updated")
+    page.get_by_label("Actor").select_option("maria")
+    page.get_by_label("Period").select_option("All time")
+    expect(page).to_have_url(f"{service.url}/dashboard/audit?action=token.updated&actor=maria&period=all")
+    assert asked[-1].endswith("?action=token.updated&actor=maria&limit=50")
+    page.get_by_role("button", name="Export").click()
+    with page.expect_download() as exported:
+        page.get_by_role("menuitem", name="CSV").click()
+    assert exported.value.url.endswith("?action=token.updated&actor=maria&format=csv")
+
+
+def test_an_empty_audit_says_so(open_page: Open, service: Service) -> None:
+    page = open_page(service)
+    page.route(AUDIT, lambda route: route.fulfill(json={"entries": [], "nextCursor": None}))
+    page.get_by_role("link", name="Audit").click()
+
+    expect(page.get_by_role("heading", name="Nothing happened in this period.")).to_be_visible()
+
+
+def test_the_curl_example_works_as_it_is_shown(open_page: Open, service: Service) -> None:
+    token = service.create("tried with curl")
+    page = open_page(service, "help")
+    page.get_by_role("button", name="Copy curl example").click()
+    expect(toast(page)).to_have_text("Copied.")
+
+    done = subprocess.run(["sh", "-c", clipboard(page)], env={"TOKEN": str(token["token"])}, capture_output=True, text=True, check=True)
+
+    assert done.stdout.startswith("HTTP/1.1 200")
+    assert f"x-token-id: {token['id']}" in done.stdout.lower()
+
+
+def test_every_other_example_says_that_it_is_not_run(open_page: Open, service: Service) -> None:
+    page = open_page(service, "help")
+    for tab in page.get_by_role("tab").all():
+        tab.click()
+        said = page.get_by_text("This example is not run by the project's tests.").count()
+        assert said == (0 if tab.inner_text() == "curl" else 1)
+
+
+def test_the_help_tells_of_this_server_and_keeps_the_theme(open_page: Open, service: Service) -> None:
+    page = open_page(service, "help", color_scheme="light")
+    expect(page.get_by_text(re.compile(r"Ready, answered in \d+ ms"))).to_be_visible()
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    page.get_by_label("Dark", exact=True).check()
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.reload()
+    expect(page.get_by_label("Dark", exact=True)).to_be_checked()
+
+    assert dark != light
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+    page.get_by_role("button", name="Use light theme").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == light

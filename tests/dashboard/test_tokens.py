@@ -1,0 +1,227 @@
+"""The list by pointer: switched, revoked, found, sorted, paged, and what is shown when it cannot be."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.cli.running import wait_for
+from tests.dashboard.conftest import Open, Start
+from tests.dashboard.service import TOKENS, Service
+from tests.dashboard.steps import choose, find, make, row, toast
+
+
+def test_deactivating_asks_nothing_and_can_be_undone(page: Page, service: Service) -> None:
+    token = service.create("to be paused")
+    find(page, "to be paused")
+
+    choose(page, "to be paused", "Deactivate")
+    expect(toast(page)).to_contain_text("to be paused deactivated.")
+    expect(row(page, "to be paused")).to_contain_text("Inactive")
+    assert service.validate(str(token["token"])) == 401
+    toast(page).get_by_role("button", name="Undo").click()
+
+    expect(row(page, "to be paused")).to_contain_text("Active")
+    assert service.validate(str(token["token"])) == 200
+
+
+def test_revoking_asks_with_the_focus_on_cancel_and_ends_the_token(page: Page, service: Service) -> None:
+    token = service.create("to be revoked")
+    assert service.validate(str(token["token"])) == 200
+    find(page, "to be revoked")
+
+    choose(page, "to be revoked", "Revoke…")
+    dialog = page.get_by_role("alertdialog", name="Revoke to be revoked?")
+    expect(dialog).to_contain_text("It stops working at once and cannot be restored.")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    dialog.get_by_role("button", name="Revoke token").click()
+
+    expect(toast(page)).to_contain_text("to be revoked revoked.")
+    expect(toast(page).get_by_role("button")).to_have_count(0)
+    expect(page.get_by_role("heading", name="Nothing matches “to be revoked”.")).to_be_visible()
+    assert service.validate(str(token["token"])) == 401
+
+
+def test_several_are_revoked_after_the_count_was_typed(page: Page, service: Service) -> None:
+    tokens = make(service, "end-of-many 1", "end-of-many 2", "end-of-many 3")
+    find(page, "end-of-many")
+    page.get_by_label("Select all on this page").check()
+
+    page.get_by_role("button", name="Revoke…").click()
+    dialog = page.get_by_role("alertdialog", name="Revoke 3 tokens?")
+    expect(dialog.get_by_role("button", name="Revoke 3 tokens")).to_be_disabled()
+    dialog.get_by_label("Type revoke 3 to confirm").fill("revoke 3")
+    dialog.get_by_role("button", name="Revoke 3 tokens").click()
+
+    expect(toast(page)).to_contain_text("3 tokens revoked.")
+    assert [service.show(str(token["id"]))["status"] for token in tokens] == ["revoked"] * 3
+
+
+def test_several_are_paused_and_those_that_cannot_be_woken_are_named(page: Page, service: Service) -> None:
+    first, second = make(service, "some-of-many 1", "some-of-many 2")
+    find(page, "some-of-many")
+    page.get_by_label("Select some-of-many 1").check()
+    page.get_by_label("Select some-of-many 2").check()
+    expect(page.get_by_label("Select all on this page")).to_be_checked()
+
+    page.get_by_role("button", name="Deactivate", exact=True).click()
+    expect(toast(page)).to_contain_text("2 tokens deactivated.")
+    service.ask("DELETE", f"{TOKENS}?id={second['id']}")
+    page.get_by_role("button", name="Undo").click()
+
+    expect(toast(page)).to_contain_text("1 activated, 1 skipped: some-of-many 2 was revoked.")
+    assert service.show(str(first["id"]))["status"] == "active"
+
+
+def test_all_that_a_filter_finds_are_changed_only_if_their_number_is_still_right(
+    open_page: Open, start_service: Start
+) -> None:
+    service = start_service()
+    make(service, *(f"many {number}" for number in range(27)))
+    page = open_page(service)
+    page.get_by_label("Select many 3", exact=True).check()
+    page.get_by_role("button", name="Select all 27").click()
+    expect(page.get_by_text("All 27 selected")).to_be_visible()
+    service.create("one more")
+
+    page.get_by_role("button", name="Deactivate", exact=True).click()
+
+    expect(page.get_by_role("alert")).to_have_text(
+        "The list changed while you were choosing (27 became 28). Check it and try again."
+    )
+    assert service.ask("GET", f"{TOKENS}/stats")["inactive"] == 0
+    page.get_by_label("Select many 3", exact=True).check()
+    page.get_by_role("button", name="Select all 28").click()
+    page.get_by_role("button", name="Deactivate", exact=True).click()
+    expect(toast(page)).to_contain_text("28 tokens deactivated.")
+    assert service.ask("GET", f"{TOKENS}/stats")["inactive"] == 28
+
+
+def test_filters_order_and_pages_are_in_the_address_and_back_leads_back(page: Page, service: Service) -> None:
+    make(service, *(f"paged {number:02}" for number in range(27)))
+    page.get_by_role("searchbox").fill("paged")
+    expect(page).to_have_url(f"{service.url}/dashboard/?q=paged")
+
+    page.get_by_role("columnheader", name="Name").get_by_role("button").click()
+    expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "descending")
+    expect(page.locator("tbody .name").first).to_have_text("paged 26")
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_text("26–27")).to_be_visible()
+    expect(page.locator("tbody .name")).to_have_text(["paged 01", "paged 00"])
+    page.reload()
+    expect(page.get_by_text("26–27")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("1–25")).to_be_visible()
+    page.get_by_label("Rows per page").select_option("50")
+    expect(page.get_by_text("1–27")).to_be_visible()
+    assert page.url == f"{service.url}/dashboard/?q=paged&sort=-name&rows=50"
+
+
+def test_the_tiles_add_up_and_lead_to_their_tokens(page: Page, service: Service) -> None:
+    token = service.create("counted as inactive")
+    service.ask("PATCH", TOKENS, {"id": token["id"], "isActive": False})
+    page.reload()
+    tile = page.locator(".tile b")
+    expect(tile.first).not_to_have_text("–")
+    total, active, expired, inactive = (int(text) for text in tile.all_inner_texts())
+
+    page.get_by_role("region", name="Statistics").get_by_role("link", name="Inactive").click()
+
+    assert total == active + expired + inactive
+    expect(page).to_have_url(f"{service.url}/dashboard/?status=inactive")
+    expect(row(page, "counted as inactive")).to_be_visible()
+    expect(page.locator("tbody .status:not(.inactive)")).to_have_count(0)
+
+
+def test_never_used_tokens_are_found_and_used_ones_left_out(page: Page, service: Service) -> None:
+    used, _ = make(service, "ever-used yes", "ever-used no")
+    service.validate(str(used["token"]))
+    wait_for(lambda: service.show(str(used["id"]))["lastUsedAt"], "the use to be counted")
+    page.goto("/dashboard/?q=ever-used")
+    page.get_by_label("More filters").select_option("Never used")
+
+    expect(page.locator("tbody .name")).to_have_text(["ever-used no"])
+
+
+def test_without_tokens_the_page_says_how_to_begin(open_page: Open, start_service: Start) -> None:
+    page = open_page(start_service())
+
+    expect(page.get_by_role("heading", name="No tokens yet.")).to_be_visible()
+    expect(page.get_by_text("token-service create checkout-api --expires 90d")).to_be_visible()
+    page.get_by_role("button", name="Import…").click()
+    expect(page.get_by_role("dialog", name="Import a list")).to_contain_text("token-service import tokens.csv")
+
+
+def test_while_redis_is_away_the_list_stays_and_changes_are_paused(page: Page, service: Service) -> None:
+    service.create("still shown")
+    find(page, "still shown")
+    away = {"status": 503, "code": "store_unavailable", "title": "Service Unavailable", "request_id": "a8c1"}
+    page.route("**/api/admin/**", lambda route: route.fulfill(status=503, json=away))
+
+    page.get_by_role("columnheader", name="Name").get_by_role("button").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("Redis is not answering. Showing the list from ")
+    expect(page.get_by_text("Trying again in ")).to_be_visible()
+    expect(row(page, "still shown")).to_be_visible()
+    expect(page.get_by_role("button", name="Create token")).to_be_disabled()
+    expect(page.get_by_role("button", name="Create token")).to_have_attribute("title", "Changes are paused.")
+    page.unroute("**/api/admin/**")
+    page.get_by_role("button", name="Try now").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_role("button", name="Create token")).to_be_enabled()
+
+
+def test_a_failure_shows_its_request_id_and_can_be_tried_again(page: Page) -> None:
+    body = {"status": 500, "code": "internal_error", "title": "Internal Server Error", "request_id": "a8c1"}
+    page.route("**/api/admin/**", lambda route: route.fulfill(status=500, json=body))
+    page.get_by_role("link", name="Expired").first.click()
+
+    expect(page.get_by_role("alert")).to_contain_text("That did not work. Nothing was changed. Request ID a8c1.")
+    page.unroute("**/api/admin/**")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_who_may_only_look_is_told_and_finds_every_change_switched_off(page: Page, service: Service) -> None:
+    service.create("only looked at")
+
+    def as_viewer(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), "role": "viewer"})
+
+    page.route("**/dashboard/session", as_viewer)
+    find(page, "only looked at")
+
+    expect(page.get_by_text("Your role can look but not change tokens.")).to_be_visible()
+    expect(page.get_by_role("button", name="Create token")).to_be_disabled()
+    page.keyboard.press("c")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("button", name="Actions for only looked at").click()
+    for name in ("Deactivate", "Rotate…", "Revoke…"):
+        expect(page.get_by_role("menuitem", name=name)).to_be_disabled()
+    expect(page.get_by_role("menuitem", name="Open")).to_be_enabled()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_no_screen_scrolls_sideways(open_page: Open, service: Service, width: int) -> None:
+    if not service.ask("GET", f"{TOKENS}?q=wide-")["tokens"]:
+        service.create("wide-" + "w" * 75, description="d" * 400, scopes=["s" * 64], metadata={"k" * 64: "v" * 200})
+    page = open_page(service, "?q=wide-", viewport={"width": width, "height": 700})
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    page.get_by_label(re.compile("^Select wide-")).check()
+    seen = {"list": page.evaluate(overflow)}
+    page.get_by_role("button", name="Revoke…").click()
+    seen["revoke"] = page.evaluate(overflow)
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name=re.compile("^wide-")).click()
+    page.get_by_role("button", name="Edit").click()
+    seen["edit"] = page.evaluate(overflow)
+    page.keyboard.press("Escape")
+    seen["token"] = page.evaluate(overflow)
+    for place in ("audit", "help"):
+        page.goto(f"/dashboard/{place}")
+        page.get_by_role("heading", level=1).wait_for()
+        seen[place] = page.evaluate(overflow)
+
+    assert {place for place, pixels in seen.items() if pixels > 0} == set()
