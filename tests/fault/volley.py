@@ -101,9 +101,10 @@ async def volley(
     return replies
 
 
-def get(path: str, secret: str) -> bytes:
+def get(path: str, secret: str, *headers: str) -> bytes:
     """A GET with a credential."""
-    return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\r\n\r\n".encode()
+    lines = "".join(f"{header}\r\n" for header in (f"Authorization: Bearer {secret}", *headers))
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode()
 
 
 def post(path: str, body: bytes, *headers: str) -> bytes:

@@ -1,0 +1,193 @@
+"""Redis dead, frozen, demoted, forbidding, full: unknown is neither yes nor no, and all is well again without a restart.
+
+A client waits a second at most; the promise is an answer within 300 ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from redis import Redis
+
+from tests.api.redis_child import RedisChild
+from tests.api.running import wait_until
+from tests.api.wire import Answer, Client
+from tests.api.world import fresh
+from tests.conftest import PASSWORD
+from tests.fault.conftest import Open, Site
+
+CONSUME = "/api/one-time-tokens/consume"
+TOKENS = "/api/admin/tokens"
+
+
+class Calls:
+    """One good call of each sort; each must be 503 while Redis is away."""
+
+    def __init__(self, site: Site) -> None:
+        self.client = Client(site.running.port, timeout=1.0)
+        self._site = site
+        self.managed, self._ending = (site.create(fresh("call")) for _ in range(2))
+        self.one_time = site.one_time()
+
+    def validate(self) -> Answer:
+        return self.client.get("/validate", bearer=self.managed["token"])
+
+    def validate_session(self) -> Answer:
+        return self.client.get("/validate", bearer=self._site.admin)
+
+    def consume(self) -> Answer:
+        return self.client.post(CONSUME, {"token": self.one_time}, headers={"Idempotency-Key": "k"})
+
+    def issue(self) -> Answer:
+        return self.client.post("/api/one-time-tokens")
+
+    def create(self) -> Answer:
+        # A name of its own each time: what was unknown may have happened all the same.
+        body = {"name": fresh("call"), "duration": "7days"}
+        return self.client.post(TOKENS, body, bearer=self._site.admin)
+
+    def deactivate(self) -> Answer:
+        body = {"id": self._ending["id"], "isActive": False}
+        return self.client.ask("PATCH", TOKENS, json_body=body, bearer=self._site.admin)
+
+    def sign_in(self) -> Answer:
+        return self.client.post("/api/token", {"username": "uma", "password": PASSWORD})
+
+    def revoke(self) -> Answer:
+        return self.client.ask("DELETE", f"{TOKENS}?id={self._ending['id']}", bearer=self._site.admin)
+
+    def all(self) -> list[Callable[[], Answer]]:
+        return [self.validate, self.validate_session, self.issue, self.create, self.deactivate, self.sign_in,
+                self.consume, self.revoke]  # fmt: skip
+
+    def all_are_unknown(self) -> None:
+        for call in self.all():
+            answer = call()
+            answer.problem(503, "store_unavailable")
+            assert answer.header("retry-after") == "1", call
+
+    def none_was_lost(self) -> None:
+        """What was unknown can be asked again, and works now."""
+        wait_until(lambda: self.validate().status == 200, seconds=5, what="validations to work again")
+        assert self.consume().json()["valid"] is True
+        assert self.issue().status == 201
+        assert self.create().status == 201
+        assert self.sign_in().status == 200
+        assert self.revoke().status == 200
+        assert self.client.get("/validate", bearer=self._ending["token"]).status == 401
+
+
+def killed(redis: RedisChild) -> Iterator[None]:
+    redis.kill()
+    yield
+    redis.start()
+
+
+def frozen(redis: RedisChild) -> Iterator[None]:
+    redis.freeze()
+    yield
+    redis.thaw()
+
+
+def demoted(redis: RedisChild) -> Iterator[None]:
+    """A replica of a master that is not there; it answers what it knows no more."""
+    redis.client.config_set("replica-serve-stale-data", "no")
+    redis.client.replicaof("127.0.0.1", "1")
+    yield
+    redis.client.replicaof("NO", "ONE")
+
+
+def forbidding(redis: RedisChild) -> Iterator[None]:
+    redis.client.acl_setuser(
+        "default", enabled=True, nopass=True, reset_keys=True, keys=["nothing:*"], commands=["+@all"]
+    )
+    yield
+    redis.client.acl_setuser("default", enabled=True, nopass=True, keys=["*"], commands=["+@all"])
+
+
+def locked(redis: RedisChild) -> Iterator[None]:
+    """A password that the service does not know; connections that are open lose their right, too."""
+    redis.client.acl_setuser("default", enabled=True, reset_passwords=True, passwords=["+secret"], keys=["*"])
+    redis.client.client_kill_filter(_type="normal", skipme=True)
+    yield
+    with Redis(unix_socket_path=redis.socket_path, password="secret") as opener:
+        opener.acl_setuser("default", enabled=True, nopass=True, keys=["*"], commands=["+@all"])
+
+
+@pytest.mark.parametrize("fault", [killed, frozen, demoted, forbidding, locked])
+def test_every_call_is_unknown_while_redis_is_away_and_right_again_after(
+    fragile: Site, fault: Callable[[RedisChild], Iterator[None]]
+) -> None:
+    calls = Calls(fragile)
+    for _ in fault(fragile.redis):
+        calls.all_are_unknown()
+        assert fragile.client.get("/livez").status == 200
+        wait_until(lambda: fragile.client.get("/readyz").status == 503, what="readiness to end")
+    calls.none_was_lost()
+    wait_until(lambda: fragile.client.get("/readyz").status == 200, what="readiness to come back")
+
+
+def test_a_replica_that_still_answers_takes_no_change(fragile: Site) -> None:
+    calls = Calls(fragile)
+    fragile.redis.client.config_set("replica-serve-stale-data", "yes")
+    fragile.redis.client.replicaof("127.0.0.1", "1")
+    try:
+        for call in (calls.issue, calls.create, calls.deactivate, calls.consume, calls.revoke, calls.sign_in):
+            call().problem(503, "store_unavailable")
+        wait_until(lambda: fragile.client.get("/readyz").status == 503, what="readiness to end")
+        body = fragile.client.get("/readyz").json()
+        assert "role" in {check["name"] for check in body["checks"] if check["status"] == "failed"}
+    finally:
+        fragile.redis.client.replicaof("NO", "ONE")
+    calls.none_was_lost()
+
+
+def test_a_full_redis_still_validates_consumes_and_revokes_but_issues_nothing(fragile: Site) -> None:
+    calls, active = Calls(fragile), fragile.create("stays active")
+    used = fragile.create("limited", rateLimit={"limit": 1000, "periodSeconds": 60})
+    fragile.redis.client.config_set("maxmemory", "1mb")
+    try:
+        for call in (calls.issue, calls.create):
+            answer = call()
+            answer.problem(503, "store_full")
+            assert answer.header("retry-after") == "1"
+        assert fragile.client.get("/api-v1/fastertokengenerator.php").status == 500
+        assert calls.validate().status == 200
+        assert calls.validate_session().status == 200
+        assert fragile.client.get("/validate", bearer=used["token"]).status == 200
+        assert fragile.client.get("/api/admin/tokens", bearer=fragile.admin).status == 200
+        assert calls.consume().json()["valid"] is True
+        assert fragile.client.get("/validate/one-time", bearer=calls.one_time).status == 401
+        assert calls.deactivate().status == 200
+        assert calls.revoke().status == 200
+        gone = fragile.client.ask("DELETE", f"{TOKENS}?id={active['id']}", bearer=fragile.admin)
+        assert gone.status == 200
+        assert fragile.client.get("/validate", bearer=active["token"]).status == 401
+    finally:
+        fragile.redis.client.config_set("maxmemory", "0")
+    wait_until(lambda: calls.issue().status == 201, what="issuing to work again")
+    assert fragile.client.get("/validate", bearer=active["token"]).status == 401
+
+
+def test_a_service_that_starts_before_its_redis_waits_for_it(open_site: Open) -> None:
+    redis = RedisChild()
+    site = open_site(redis=redis)
+    site.running.stop()
+    redis.kill()
+    site.running.restart()
+    assert site.client.get("/livez").status == 200
+    site.client.get("/validate", bearer=site.admin).problem(503, "store_unavailable")
+    redis.start()
+    wait_until(lambda: site.client.get("/validate", bearer=site.admin).status == 200, what="the session to be known")
+
+
+def test_a_lost_redis_is_said_in_few_lines(fragile: Site) -> None:
+    before = len(fragile.running.log.splitlines())
+    fragile.redis.kill()
+    client = Client(fragile.running.port, timeout=1.0)
+    for _ in range(300):
+        assert client.get("/validate", bearer=fragile.admin).status == 503
+    fragile.redis.start()
+    wait_until(lambda: client.get("/validate", bearer=fragile.admin).status == 200, what="Redis to be back")
+    assert len(fragile.running.log.splitlines()) - before < 20
