@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 
 from service import logs
@@ -18,11 +14,11 @@ from service.api.audit import AuditApi
 from service.api.clients import Clients
 from service.api.dashboard import DashboardApi
 from service.api.docs import DocsApi
-from service.api.front import Front, StartRefused
+from service.api.front import Front
 from service.api.gateway import GatewayApi
 from service.api.guard import Guard, JwtReader
 from service.api.health import Health
-from service.api.http import Network
+from service.api.http import Dialect, Network
 from service.api.kill_switch import KillSwitchApi
 from service.api.managed import ManagedApi
 from service.api.oauth import OAuthApi
@@ -35,11 +31,10 @@ from service.api.sessions import SessionApi
 from service.api.token_views import TokenViews
 from service.api.usage import UsageApi
 from service.edge.straight import Straight
-from service.edge.sweep import Sweep
-from service.errors import ServiceError
+from service.errors import StoreUnavailable
 from service.metrics import Metrics
 from service.metrics_port import MetricsPort
-from service.model import Origin
+from service.running import Running
 from service.settings import Settings, SettingsError, read
 from service.store.audit_store import AuditStore
 from service.store.batch import Batch
@@ -65,6 +60,7 @@ from service.tokens.lifetime import Lifetime
 from service.tokens.managed import ManagedTokens
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.passwords import PasswordChecker
+from service.tokens.reload import Reload
 from service.tokens.rotation import Rotation
 from service.tokens.sealer import Sealer
 from service.tokens.secret import Keyring
@@ -74,11 +70,6 @@ from service.tokens.trail import Trail
 from service.tokens.usage import Usage
 from service.tokens.usage_series import UsageSeries
 from service.tokens.verification import Verification
-
-log = logging.getLogger(__name__)
-# Longer than the idle time of the gateways in front, so that they close first.
-KEEP_ALIVE_SECONDS = 130
-_SIGHUP = Origin(actor="operator", address="", channel="signal", request_id="")
 
 
 class Service:
@@ -150,6 +141,19 @@ class Service:
         self.straight = Straight(
             self.authority, credentials, self.one_time, metrics, self.front.request_ids, _trusted(settings)
         )
+        self.running = Running(
+            self.guardian, self.health, metrics, self.straight,
+            work=(
+                ("usage", 1.0, self.flush_usage),
+                ("sweep", 1.0, self.sweeper.sweep),
+                ("seal", 1.0, self.sealer.seal),
+                ("metrics", 0.1, self._pour),
+            ),
+            flush=self.flush_usage,
+            reload=Reload(settings.accounts_path, self.accounts, self.sessions, self.trail),
+            metrics_port=self._metrics_port,
+            opened=(self.passwords, *([self._batch] if self._batch else [])),
+        )  # fmt: skip
 
     def _front(self) -> Front:
         settings, metrics = self.settings, self.metrics
@@ -161,7 +165,7 @@ class Service:
         views = TokenViews(self.usage_series, self.clock)
         clients = Clients(self.authority, self.sessions)
         operations = OperationsApi(self.health, metrics, with_metrics=not settings.metrics_port)
-        dialects = (
+        dialects: tuple[Dialect, ...] = (
             GatewayApi(self.authority, self.one_time, clients, metrics),
             OneTimeApi(self.one_time, guard, metrics, open_to_all=settings.one_time_issue == "open"),
             SessionApi(self.sessions, metrics),
@@ -180,106 +184,30 @@ class Service:
         operations.describe(routes)
         if settings.metrics_port:
             own = Front(
-                operations.metrics_operations(), metrics=metrics, trusted=(), access_log=False, lifespan=self.running
+                operations.metrics_operations(), metrics=metrics, trusted=(), access_log=False, lifespan=self._live
             )
             self._metrics_port = MetricsPort(own, settings.host, settings.metrics_port)
         return Front(
-            routes, metrics=metrics, trusted=_trusted(settings), access_log=settings.access_log, lifespan=self.running
+            routes, metrics=metrics, trusted=_trusted(settings), access_log=settings.access_log, lifespan=self._live
         )
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[dict[str, Any]]:
-        """From the first look at Redis to the last flush. Raises StartRefused for a Redis that must not be used."""
-        await self._first_look()
-        if self._metrics_port is not None:
-            self._metrics_port.start()
-        tasks = [
-            asyncio.create_task(work, name=name)
-            for name, work in (
-                ("watch", self.guardian.watch()),
-                ("usage", _every(1.0, self.flush_usage)),
-                ("sweep", _every(1.0, _patient(self.sweeper.sweep))),
-                ("seal", _every(1.0, _patient(self.sealer.seal))),
-                ("metrics", _every(0.1, self._pour)),
-            )
-        ]
-        loop = asyncio.get_running_loop()
-        reload = lambda: tasks.append(loop.create_task(self.reload_accounts()))  # noqa: E731
-        loop.add_signal_handler(signal.SIGHUP, reload)
-        try:
-            yield {"straight": self.straight, "sweep": Sweep(KEEP_ALIVE_SECONDS, on_drain=self.health.drain)}
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self.flush_usage()
-            self.metrics.pour()
-            self.passwords.close()
-            if self._metrics_port is not None:
-                await self._metrics_port.stop()
-            if self._batch is not None:
-                await self._batch.aclose()
-
-    async def _first_look(self) -> None:
-        try:
-            await self.guardian.look()
-        except ServiceError as error:
-            log.warning("starting without Redis: %s", error.detail)
-            return
-        if not self.guardian.usable:
-            raise StartRefused(self.guardian.faults)
 
     async def flush_usage(self) -> None:
         """Write the usage gathered since the last time; what Redis does not take is dropped and counted."""
         try:
             await self.usage.flush()
-        except ServiceError:
+        except StoreUnavailable:
             self.metrics.usage_dropped.inc()
 
     async def _pour(self) -> None:
         self.metrics.pour()
 
-    async def reload_accounts(self) -> None:
-        """Read the accounts file again; sessions of accounts that went or changed are over at once."""
-        try:
-            accounts = _accounts(self.settings)
-        except SettingsError as error:
-            log.error("accounts were not reloaded: %s", error)
-            return
-        ended = self.accounts.replace(accounts)
-        log.info("accounts reloaded", extra={"facts": {"accounts": len(accounts), "ended": len(ended)}})
-        try:
-            await self.trail.write("account.reloaded", _SIGHUP, "accounts", after={"accounts": len(accounts)})
-            for name in ended:
-                await self.sessions.end_all(name, _SIGHUP)
-        except ServiceError:
-            # They are refused already, for their stamp is wrong; only the count of sessions lags behind.
-            log.warning("ended sessions will be counted until they expire")
-
-
-async def _every(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        await work()
-
-
-def _patient(work: Callable[[], Coroutine[Any, Any, object]]) -> Callable[[], Coroutine[Any, Any, None]]:
-    """The same work, left for the next time while Redis does not take it."""
-
-    async def try_once() -> None:
-        try:
-            await work()
-        except ServiceError as error:
-            log.debug("background work waits: %s", error.detail)
-
-    return try_once
+    def _live(self) -> AbstractAsyncContextManager[dict[str, Any]]:
+        return self.running()
 
 
 def _accounts(settings: Settings) -> dict[str, Account]:
-    if not settings.accounts_file:
-        return {}
     try:
-        return read_accounts(Path(settings.accounts_file).expanduser())
+        return read_accounts(settings.accounts_path) if settings.accounts_path else {}
     except AccountsError as error:
         raise SettingsError(f"TOKENS_ACCOUNTS_FILE: {error}") from None
 

@@ -68,6 +68,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: Annotated[int, Meta(ge=0, le=300, description="time open requests get at a stop")] = 5
 
     @property
+    def accounts_path(self) -> Path | None:
+        """The accounts file with `~` resolved, None where there is none."""
+        return Path(self.accounts_file).expanduser() if self.accounts_file else None
+
+    @property
     def data_path(self) -> Path:
         """The data directory with `~` resolved."""
         return Path(self.data_dir).expanduser()

@@ -123,7 +123,7 @@ async def make_service(
                 link = Batch(connector(settings.redis_url))
                 stack.push_async_callback(link.aclose)
             service = Service(settings, clock=clock, links=[wrap(link)] * shards)
-            stack.callback(service.passwords.close)
+            stack.push_async_callback(service.passwords.aclose)
             if background and not fake:  # fakeredis knows no INFO, so nothing watches it
                 await stack.enter_async_context(service.running())
             return service

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -225,6 +225,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     answer_headers: tuple[str, ...] = ()
     security: tuple[str, ...] = ()
     hidden: bool = False
+
+
+class Dialect(Protocol):
+    """A file's worth of operations."""
+
+    def operations(self) -> list[Operation]:
+        """The routes of this dialect."""
+        ...
 
 
 def client_address(scope: Scope, forwarded: bytes | None, trusted: tuple[Network, ...]) -> str:

@@ -50,7 +50,7 @@ class PasswordChecker:
         finally:
             self._waiting -= 1
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 

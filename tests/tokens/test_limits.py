@@ -67,7 +67,7 @@ def _hammer(settings: Settings, shards: int, secret: str, requests: int) -> Coun
                 *[service.authority.verify(secret.encode(), (Kind.MANAGED,)) for _ in range(requests)]
             )
         finally:
-            service.passwords.close()
+            await service.passwords.aclose()
             await link.aclose()
         return Counter(verdict.outcome.value for verdict in verdicts)
 

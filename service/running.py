@@ -1,0 +1,98 @@
+"""A process from its first look at Redis to its last flush, and what it does in the background between."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from service.api.front import StartRefused
+from service.api.health import Health
+from service.edge.straight import Straight
+from service.edge.sweep import Sweep
+from service.errors import StoreUnavailable
+from service.metrics import Metrics
+from service.metrics_port import MetricsPort
+from service.store.guardian import Guardian
+
+log = logging.getLogger(__name__)
+# Longer than the idle time of the gateways in front, so that they close first.
+KEEP_ALIVE_SECONDS = 130
+Work = Callable[[], Coroutine[Any, Any, object]]
+
+
+class Closable(Protocol):
+    """What is closed when the process ends."""
+
+    async def aclose(self) -> None: ...
+
+
+class Running:
+    """The lifespan of one process. `work` pairs a name with what is done every so many seconds."""
+
+    def __init__(
+        self, guardian: Guardian, health: Health, metrics: Metrics, straight: Straight, *,
+        work: tuple[tuple[str, float, Work], ...], flush: Work, reload: Work, metrics_port: MetricsPort | None,
+        opened: tuple[Closable, ...],
+    ) -> None:  # fmt: skip
+        """`flush` is done once more at the end; `reload` on SIGHUP; `opened` is closed last."""
+        self._guardian = guardian
+        self._health = health
+        self._metrics = metrics
+        self._straight = straight
+        self._work = work
+        self._flush = flush
+        self._reload = reload
+        self._metrics_port = metrics_port
+        self._opened = opened
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[dict[str, Any]]:
+        """Yields the state that every connection gets. Raises StartRefused for a Redis that must not be used."""
+        await self._first_look()
+        if self._metrics_port is not None:
+            self._metrics_port.start()
+        tasks = [asyncio.create_task(_every(seconds, work, name), name=name) for name, seconds, work in self._work]
+        tasks.append(asyncio.create_task(self._guardian.watch(), name="watch"))
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, lambda: tasks.append(loop.create_task(_once(self._reload, "reload"))))
+        try:
+            yield {"straight": self._straight, "sweep": Sweep(KEEP_ALIVE_SECONDS, on_drain=self._health.drain)}
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await _once(self._flush, "flush")
+            self._metrics.pour()
+            if self._metrics_port is not None:
+                await self._metrics_port.stop()
+            for closable in self._opened:
+                await closable.aclose()
+
+    async def _first_look(self) -> None:
+        try:
+            await self._guardian.look()
+        except StoreUnavailable as error:
+            log.warning("starting without Redis: %s", error.detail)
+            return
+        if not self._guardian.usable:
+            raise StartRefused(self._guardian.faults)
+
+
+async def _every(seconds: float, work: Work, name: str) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await _once(work, name)
+
+
+async def _once(work: Work, name: str) -> None:
+    """Do it; what fails is told and left for the next time, for nobody would start this task again."""
+    try:
+        await work()
+    except StoreUnavailable as error:
+        log.debug("%s waits: %s", name, error.detail)
+    except Exception:  # noqa: BLE001 - a fault of ours in one background task must not end it for good
+        log.exception("background work failed", extra={"facts": {"work": name}})
