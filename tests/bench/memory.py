@@ -25,9 +25,9 @@ class Watch:
     def settled(self, name: str) -> tuple[float, bool]:
         """Bytes a second of growth, and whether it stays flat: no more than 1 MiB and 2 % in all.
 
-        The first third of the time is left out: caches of bounded size fill then.
+        The first half of the time is left out: caches of bounded size fill then, in some four minutes of a soak.
         """
-        samples = self.samples[name][len(self.samples[name]) // 3 :]
+        samples = self.samples[name][len(self.samples[name]) // 2 :]
         slope = linear_regression([at for at, _ in samples], [size for _, size in samples]).slope
         grown = slope * (samples[-1][0] - samples[0][0])
         return slope, grown <= MIB + 0.02 * samples[0][1]

@@ -10,6 +10,7 @@ from tests.bench import plan
 from tests.bench.load import Case, Sample
 
 Key = tuple[str, int]
+BUSY = 0.85
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,20 @@ class Results:
         return {"case": name, "connections": connections} | medians | ratios
 
     def bars(self) -> list[dict[str, Any]]:
-        """Each ratio of the bar that could be taken: met with the aim, met, or missed."""
+        """Each ratio of the bar that could be taken: aim, met or MISSED; void after a wrong answer.
+
+        It is called rough where a server had much less than its core, for then others decided the ratio too.
+        """
         found = []
         for bar in BARS:
             ratio = self.ratio(bar.case, bar.reference, "cpu_us" if bar.cpu else "rps")
             if ratio is None:
                 continue
+            busy = min(self.median(key, "busy") for key in (bar.case, bar.reference))
+            rough = ", rough" if busy < BUSY else ""
+            verdict = "void" if self.wrong else bar.verdict(ratio) + rough
             row = {"ratio": bar.name, "value": ratio, "must": bar.must, "aim": bar.aim}
-            found.append(row | {"verdict": bar.verdict(ratio)})
+            found.append(row | {"verdict": verdict})
         return found
 
 

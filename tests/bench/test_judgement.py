@@ -50,6 +50,15 @@ def test_the_bar_wants_more_requests_and_less_cpu(rps: float, cpu_us: float, ver
     assert all((bar.aim < bar.must) is bar.cpu for bar in BARS)
 
 
+def test_a_ratio_from_a_shared_core_is_called_rough_and_one_beside_a_wrong_answer_is_void() -> None:
+    results = Results()
+    results.add(case(plan.RAW), replace(SAMPLE, busy=0.5))
+    results.add(case("validate"), replace(SAMPLE, rps=190, cpu_us=5))
+    assert [bar["verdict"] for bar in results.bars()] == ["aim, rough", "aim, rough"]
+    results.judge(case("create"), replace(SAMPLE, wrong=1))
+    assert {bar["verdict"] for bar in results.bars()} == {"void"}
+
+
 def test_one_wrong_answer_of_a_warm_up_is_named() -> None:
     results = Results()
     results.judge(case("validate"), replace(SAMPLE, wrong=1, example="503"))
