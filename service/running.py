@@ -19,8 +19,6 @@ from service.metrics_port import MetricsPort
 from service.store.guardian import Guardian
 
 log = logging.getLogger(__name__)
-# Longer than the idle time of the gateways in front, so that they close first.
-KEEP_ALIVE_SECONDS = 130
 Work = Callable[[], Coroutine[Any, Any, object]]
 
 
@@ -60,7 +58,7 @@ class Running:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, lambda: tasks.append(loop.create_task(_once(self._reload, "reload"))))
         try:
-            yield {"straight": self._straight, "sweep": Sweep(KEEP_ALIVE_SECONDS, on_drain=self._health.drain)}
+            yield {"straight": self._straight, "sweep": Sweep(on_drain=self._health.drain)}
         finally:
             for task in tasks:
                 task.cancel()

@@ -120,7 +120,8 @@ async def make_service(
                 link: Any = ClientLink(FakeRedis(server=server, protocol=2, max_connections=10_000))
                 stack.push_async_callback(link.client.aclose)
             else:
-                link = Batch(connector(settings.redis_url))
+                # A loaded machine may stall for longer than the service would wait.
+                link = Batch(connector(settings.redis_url, timeout_seconds=5), timeout_seconds=5)
                 stack.push_async_callback(link.aclose)
             service = Service(settings, clock=clock, links=[wrap(link)] * shards)
             stack.push_async_callback(service.passwords.aclose)

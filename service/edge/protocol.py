@@ -51,7 +51,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # First the sweep, whose clock may have stood still since the last connection went.
-        self.sweep.watch(self.server_state.connections)
+        self.sweep.watch(self.server_state.connections, self.timeout_keep_alive)
         self.idle_since = self.sweep.now
 
     def data_received(self, data: bytes) -> None:

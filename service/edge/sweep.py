@@ -22,11 +22,7 @@ class Sweep:
     """Closes what is idle for too long and refuses what comes too slowly. `now` is a clock as coarse as its tick."""
 
     def __init__(
-        self,
-        keep_alive_seconds: float,
-        clock: Callable[[], float] = time.monotonic,
-        *,
-        on_drain: Callable[[], None] = lambda: None,
+        self, clock: Callable[[], float] = time.monotonic, *, on_drain: Callable[[], None] = lambda: None
     ) -> None:
         """`on_drain` is called once when a graceful stop begins."""
         self._clock = clock
@@ -34,15 +30,16 @@ class Sweep:
         self.now = clock()
         # Stands where uvicorn's cycles have an event of their own; nobody waits for it.
         self.event = asyncio.Event()
-        self._keep_alive = keep_alive_seconds
+        self._keep_alive = 0.0
         self._connections: Set[Any] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
         self._draining = False
 
-    def watch(self, connections: Set[Any]) -> None:
+    def watch(self, connections: Set[Any], keep_alive_seconds: float) -> None:
         """Begin with the first connection; the set is uvicorn's own and changes as they come and go."""
         if self._timer is None:
             self._connections = connections
+            self._keep_alive = keep_alive_seconds
             self._tick()
 
     def drain(self) -> None:

@@ -32,6 +32,6 @@ async def test_metrics_are_on_their_own_port_and_nothing_else_is(make_service: C
     service: Service = await make_service(metrics_port=port)
     assert b"tokens_build_info" in await get(port, "/metrics")
     assert (await get(port, "/livez")).startswith(b"HTTP/1.1 404")
-    async with listening(service, EdgeProtocol, {"straight": service.straight, "sweep": Sweep(130)}) as main:
+    async with listening(service, EdgeProtocol, {"straight": service.straight, "sweep": Sweep()}) as main:
         assert (await get(main, "/metrics")).startswith(b"HTTP/1.1 404")
         assert (await get(main, "/livez")).startswith(b"HTTP/1.1 200")

@@ -58,7 +58,7 @@ async def ways(make_service: Callable[..., Any]) -> AsyncIterator[Ways]:
     revoked = await service.managed.create(NewToken("revoked", expires), ORIGIN)
     await service.managed.revoke(revoked.token.token_id, ORIGIN)
     secrets["revoked"] = revoked.secret
-    state = {"straight": service.straight, "sweep": Sweep(130)}
+    state = {"straight": service.straight, "sweep": Sweep()}
     async with (
         listening(service, EdgeProtocol, state) as straight,
         listening(service, HttpToolsProtocol, {}) as ordinary,

@@ -36,7 +36,7 @@ def turned() -> Turned:
 @pytest.fixture
 async def port(make_service: Callable[..., Any], turned: Turned) -> AsyncIterator[int]:
     service: Service = await make_service()
-    state = {"straight": service.straight, "sweep": Sweep(130, turned)}
+    state = {"straight": service.straight, "sweep": Sweep(turned)}
     async with listening(service, EdgeProtocol, state) as port:
         yield port
 
