@@ -103,7 +103,7 @@ async def test_an_old_secret_may_look_repeat_its_request_and_revoke_but_not_rota
 async def test_who_is_no_holder(service: Service) -> None:
     admin = await sign_in(service)
     one_time = (await admin.post("/api/one-time-tokens", {})).json()["token"]
-    person, created = await made(service, scopes=["self:rotate"])
+    _, created = await made(service, scopes=["self:rotate"])
     await admin.ask("PATCH", TOKENS, json_body={"id": created["id"], "isActive": False})
     for method, path in (("GET", SELF), ("DELETE", SELF), ("POST", f"{SELF}/rotate")):
         absent = await Person(service).ask(method, path)
@@ -111,8 +111,14 @@ async def test_who_is_no_holder(service: Service) -> None:
         for secret in (admin.secret, one_time, created["token"], "rtk_" + "0" * 64, "nonsense"):
             refused = await Person(service, secret).ask(method, path)
             assert (refused.status, refused.json()["code"]) == (401, "invalid_token")
-        both = await person.ask(method, path, headers={"X-API-Key": "another"})
-        assert both.status == 401
+
+
+async def test_two_different_credentials_are_none(service: Service) -> None:
+    person, _ = await made(service, scopes=["self:rotate"])
+    for method, path in (("DELETE", SELF), ("POST", f"{SELF}/rotate"), ("GET", SELF)):
+        for headers in ({"X-API-Key": "another"}, {"X-Token": person.secret, "X-API-Key": "another"}):
+            assert (await person.ask(method, path, headers=headers)).status == 401
+    assert (await person.ask("GET", SELF, headers={"X-API-Key": person.secret})).status == 200
 
 
 async def test_a_token_bound_to_networks_manages_itself_from_there_alone(service: Service) -> None:
