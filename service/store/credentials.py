@@ -11,6 +11,9 @@ from service.store.replies import Answer, Reply
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
 
+# The verdict of lua/validate_limited.lua on a credential that is not the one judged.
+ANOTHER_RECORD = 3
+
 
 class Charge(NamedTuple):
     """What the limited lookup answered; see lua/validate_limited.lua. Times in milliseconds."""
@@ -57,14 +60,17 @@ class CredentialStore:
         return sealed, None if reason is None else reason.decode()
 
     async def charge(
-        self, digest: bytes, token_id: str, *, limit: tuple[int, int, int], spend: bool, now: float
+        self, digest: bytes, token_id: str, *, seal: bytes, limit: tuple[int, int, int], spend: bool, now: float
     ) -> Charge:
-        """Read a credential and charge one request to its limit (`limit` 0 for none) and its uses."""
+        """Read a credential and charge one request to its limit (`limit` 0 for none) and its uses.
+
+        A credential that begins with another seal is not charged.
+        """
         shard = self._shards.of_digest(digest)
         requests, period_seconds, burst = limit
         keys = (shard.keys.credential(digest), shard.keys.rate_of_token(token_id), shard.keys.metadata(token_id))
         reply = await self._limited.run(
-            shard.link, keys, int(now * 1000), requests, period_seconds * 1000, burst, int(spend)
+            shard.link, keys, int(now * 1000), requests, period_seconds * 1000, burst, int(spend), seal
         )
         return Charge(*reply)
 

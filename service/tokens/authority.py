@@ -8,10 +8,10 @@ from functools import lru_cache
 import msgspec
 
 from service.model import Credential, Kind, Outcome, Quota, Verdict
-from service.store.credentials import Charge, CredentialStore
+from service.store.credentials import ANOTHER_RECORD, Charge, CredentialStore
 from service.tokens.accounts import Accounts
 from service.tokens.opened import Opened
-from service.tokens.secret import Keyring, parse
+from service.tokens.secret import SEAL_BYTES, Keyring, parse
 from service.tokens.usage import Usage
 
 _REMEMBERED = 16_384
@@ -59,7 +59,7 @@ class Authority:
     def _open(self, digest: bytes, sealed: bytes) -> Opened | None:
         for keyring in self._keyrings:
             if (body := keyring.unseal(digest, sealed)) is not None:
-                return Opened(digest, _decode(body))
+                return Opened(digest, _decode(body), sealed[:SEAL_BYTES])
         self._on_tampered()
         return None
 
@@ -150,9 +150,10 @@ class Authority:
     async def _verify_limited(
         self, digest: bytes, remembered: Opened, required: tuple[str, ...], address: str, now: float
     ) -> tuple[Verdict, Opened | None]:
-        """Read and charge in one script, under the limit last seen; again if the limit has been changed since."""
+        """Read and charge in one script, by the record last seen; again if another one has taken its place."""
         while True:
-            if not self.judge(remembered, required, address, now).active:
+            verdict = self.judge(remembered, required, address, now)
+            if not verdict.active:
                 # Whatever forbids it now, it must not cost a use: look at the record as it stands.
                 opened = await self._look_up(digest)
                 verdict = self.judge(opened, required, address, now)
@@ -161,22 +162,20 @@ class Authority:
                 remembered = opened
             credential = remembered.credential
             charge = await self._store.charge(
-                digest, credential.token_id, limit=_limit(credential), spend=credential.max_uses > 0, now=now
-            )
+                digest, credential.token_id, seal=remembered.seal, limit=_limit(credential),
+                spend=credential.max_uses > 0, now=now,
+            )  # fmt: skip
             if charge.sealed is None:
                 self.limited.pop(digest, None)
                 return UNKNOWN, None
             opened = self.open(digest, charge.sealed)
-            if opened is None or _terms(opened.credential) == _terms(credential):
-                return self._charged(digest, opened, charge, required, address, now), opened
+            if opened is None:
+                return UNKNOWN, None
+            if charge.verdict != ANOTHER_RECORD:
+                return self._charged(digest, opened, verdict, charge), opened
             remembered = opened
 
-    def _charged(
-        self, digest: bytes, opened: Opened | None, charge: Charge, required: tuple[str, ...], address: str, now: float
-    ) -> Verdict:
-        verdict = self.judge(opened, required, address, now)
-        if opened is None or not verdict.active:
-            return verdict
+    def _charged(self, digest: bytes, opened: Opened, verdict: Verdict, charge: Charge) -> Verdict:
         self._remember(digest, opened)
         if charge.verdict == -1:
             return USES_EXHAUSTED
@@ -213,7 +212,3 @@ class Authority:
 
 def _limit(credential: Credential) -> tuple[int, int, int]:
     return credential.rate_limit or (0, 1, 0)
-
-
-def _terms(credential: Credential) -> tuple[tuple[int, int, int], int]:
-    return _limit(credential), credential.max_uses

@@ -10,16 +10,18 @@ from service.model import Credential, Outcome, Verdict
 class Opened:
     """One record as Redis returned it, decoded. `answer` is the gateway's prepared answer, kept beside it.
 
+    `seal` tells this record from any other that may take its place.
     `allowed`, `denied`, `used_at`, `address` and `agent` gather its use until the next flush.
     """
 
     __slots__ = (
         "_networks", "_prefixes", "_scopes", "active", "address", "agent", "allowed", "answer", "credential", "denied",
-        "digest", "limited", "used_at",
+        "digest", "limited", "seal", "used_at",
     )  # fmt: skip
 
-    def __init__(self, digest: bytes, credential: Credential) -> None:
+    def __init__(self, digest: bytes, credential: Credential, seal: bytes = b"") -> None:
         self.digest = digest
+        self.seal = seal
         self.credential = credential
         self.limited = credential.rate_limit is not None or credential.max_uses > 0
         self.active = Verdict(Outcome.ACTIVE, credential)

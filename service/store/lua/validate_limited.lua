@@ -6,14 +6,17 @@ ARGV[2]  requests a period, 0 for no limit
 ARGV[3]  period, milliseconds
 ARGV[4]  burst
 ARGV[5]  1 to spend one of its uses
-returns  {credential or nil; 1 admitted, 0 refused by rate, -1 no use left, 2 admitted with the limit paused;
-         remaining; milliseconds until full; milliseconds until the next is admitted}
+ARGV[6]  seal of the credential that was judged: another one is returned uncharged, for its terms may differ
+returns  {credential or nil; 1 admitted, 0 refused by rate, -1 no use left, 2 admitted with the limit paused,
+         3 another credential; remaining; milliseconds until full; milliseconds until the next is admitted}
 cost     O(1)
 ]]
 local credential, rate, metadata = unpack(KEYS)
-local now, limit, period, burst, uses = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local now, limit, period, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local uses, seal = ARGV[5], ARGV[6]
 local record = redis.call('GET', credential)
 if not record then return {false, 0, 0, 0, 0} end
+if string.sub(record, 1, #seal) ~= seal then return {record, 3, 0, 0, 0} end
 if uses == '1' and tonumber(redis.call('HGET', metadata, 'uses_left') or '0') <= 0 then return {record, -1, 0, 0, 0} end
 local verdict, remaining, reset = 1, 0, 0
 if limit > 0 then
