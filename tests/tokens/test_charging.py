@@ -1,0 +1,175 @@
+"""Rate limits and uses: exact however many ask at once, and spent by nothing but an admitted request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.app import Service
+from service.model import Kind, Outcome, RateLimit
+from tests.builders import ADMIN, create, outcome
+
+pytestmark = pytest.mark.anyio
+
+
+async def outcomes(service: Service, secret: str, count: int) -> Counter[Outcome]:
+    return Counter(await asyncio.gather(*[outcome(service, secret) for _ in range(count)]))
+
+
+async def uses_left(service: Service, token_id: str) -> int:
+    return (await service.managed.get(token_id)).uses_left
+
+
+@pytest.mark.parametrize(("limit", "admitted"), [(RateLimit(50, 3600), 50), (RateLimit(100, 3600, 7), 7)])
+async def test_a_limit_admits_exactly_its_burst_of_two_hundred_at_once(
+    still: Service, limit: RateLimit, admitted: int
+) -> None:
+    created = await create(still, rate_limit=limit)
+    for known in (False, True):
+        counted = await outcomes(still, created.secret, 200)
+        assert counted[Outcome.ACTIVE] == (0 if known else admitted)
+        assert counted[Outcome.RATE_LIMITED] == 200 - counted[Outcome.ACTIVE]
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_processes_share_a_limit_and_the_uses(make_service: Callable[..., Any], shards: int) -> None:
+    processes = [await make_service(shards=shards, background=False) for _ in range(4)]
+    created = await create(processes[0], rate_limit=RateLimit(90, 3600), max_uses=60)
+    counted: Counter[Outcome] = Counter()
+    for part in await asyncio.gather(*[outcomes(process, created.secret, 50) for process in processes]):
+        counted += part
+    assert counted[Outcome.ACTIVE] == 60
+    assert await uses_left(processes[0], created.token.token_id) == 0
+
+
+async def test_uses_are_spent_to_the_last_and_never_below(still: Service) -> None:
+    created = await create(still, max_uses=5)
+    assert await outcomes(still, created.secret, 30) == Counter({Outcome.ACTIVE: 5, Outcome.USES_EXHAUSTED: 25})
+    assert await outcomes(still, created.secret, 10) == Counter({Outcome.USES_EXHAUSTED: 10})
+    assert await uses_left(still, created.token.token_id) == 0
+    assert (await still.authority.look(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.USES_EXHAUSTED
+
+
+async def test_a_refusal_for_rate_spends_no_use_and_a_used_up_token_no_rate(still: Service) -> None:
+    created = await create(still, rate_limit=RateLimit(3, 3600), max_uses=5)
+    assert (await outcomes(still, created.secret, 20))[Outcome.ACTIVE] == 3
+    assert await uses_left(still, created.token.token_id) == 2
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_refusal_for_scope_or_network_spends_nothing(still: Service, *, known: bool) -> None:
+    created = await create(still, scopes=("a",), networks=("10.0.0.0/8",), rate_limit=RateLimit(2, 3600), max_uses=2)
+    inside = {"address": "10.0.0.1"}
+    if known:
+        assert await outcome(still, created.secret, **inside) == "active"
+    for _ in range(5):
+        assert await outcome(still, created.secret, required=("b",), **inside) == "insufficient_scope"
+        assert await outcome(still, created.secret, address="192.0.2.1") == "network_denied"
+    left = 1 if known else 2
+    assert await uses_left(still, created.token.token_id) == left
+    assert [await outcome(still, created.secret, **inside) for _ in range(3)].count(Outcome.ACTIVE) == left
+
+
+async def test_a_scope_taken_away_since_the_last_request_spends_nothing(still: Service) -> None:
+    """The limit's memory still holds the old record; the charge must not go by it."""
+    created = await create(still, scopes=("a",), max_uses=5)
+    assert await outcome(still, created.secret, required=("a",)) == "active"
+    await still.managed.update(created.token.token_id, {"scopes": ("b",)}, ADMIN)
+    assert await outcome(still, created.secret, required=("a",)) == "insufficient_scope"
+    assert await uses_left(still, created.token.token_id) == 4
+
+
+async def test_a_scope_given_since_the_last_request_is_in_force(still: Service) -> None:
+    created = await create(still, scopes=("a",), rate_limit=RateLimit(100, 60))
+    assert await outcome(still, created.secret, required=("b",)) == "insufficient_scope"
+    assert await outcome(still, created.secret) == "active"
+    await still.managed.update(created.token.token_id, {"scopes": ("b",)}, ADMIN)
+    assert await outcome(still, created.secret, required=("b",)) == "active"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "admitted", "after_one"),
+    [
+        # One of ten used before leaves two of three; one of three used leaves two thirds of ten.
+        (RateLimit(10, 3600), RateLimit(3, 3600), 3, 2), (RateLimit(3, 3600), RateLimit(10, 3600), 10, 6),
+        (RateLimit(3, 3600), None, 20, 20), (None, RateLimit(3, 3600), 3, 3),
+    ],
+)  # fmt: skip
+async def test_a_changed_limit_is_in_force_with_the_next_request(
+    still: Service, before: RateLimit | None, after: RateLimit | None, admitted: int, after_one: int
+) -> None:
+    created = await create(still, rate_limit=before)
+    other = await create(still, "other", rate_limit=before)
+    assert await outcome(still, other.secret) == "active"
+    await still.managed.update(created.token.token_id, {"rate_limit": after}, ADMIN)
+    await still.managed.update(other.token.token_id, {"rate_limit": after}, ADMIN)
+    assert (await outcomes(still, created.secret, 20))[Outcome.ACTIVE] == admitted
+    assert (await outcomes(still, other.secret, 20))[Outcome.ACTIVE] == after_one
+
+
+async def test_more_uses_given_are_in_force_with_the_next_request(still: Service) -> None:
+    created = await create(still, max_uses=1)
+    assert (await outcomes(still, created.secret, 3))[Outcome.ACTIVE] == 1
+    await still.managed.update(created.token.token_id, {"max_uses": 4}, ADMIN)
+    assert (await outcomes(still, created.secret, 9))[Outcome.ACTIVE] == 4
+    await still.managed.update(created.token.token_id, {"max_uses": 0}, ADMIN)
+    assert (await outcomes(still, created.secret, 9))[Outcome.ACTIVE] == 9
+
+
+async def test_a_limit_fills_up_again_with_time(still: Service, clock: Any) -> None:
+    created = await create(still, rate_limit=RateLimit(6, 60))
+    assert (await outcomes(still, created.secret, 9))[Outcome.ACTIVE] == 6
+    clock.forward(20)
+    assert (await outcomes(still, created.secret, 9))[Outcome.ACTIVE] == 2
+    clock.forward(3600)
+    assert (await outcomes(still, created.secret, 9))[Outcome.ACTIVE] == 6
+
+
+async def test_the_quota_tells_what_is_left_and_when_to_come_back(still: Service, clock: Any) -> None:
+    created = await create(still, rate_limit=RateLimit(3, 60))
+    start = clock()
+    clock_reading = [start]
+    still.authority.clock = lambda: clock_reading[0]
+    quotas = [(await still.authority.verify(created.secret.encode(), (Kind.MANAGED,))).quota for _ in range(4)]
+    told = [(q.limit, q.period_seconds, q.remaining, q.reset_seconds, q.retry_after) for q in quotas if q]
+    assert told == [(3, 60, 2, 20, 1), (3, 60, 1, 40, 1), (3, 60, 0, 60, 1), (3, 60, 0, 60, 20)]
+
+
+async def test_looking_at_a_limited_token_charges_nothing(still: Service) -> None:
+    created = await create(still, rate_limit=RateLimit(2, 3600), max_uses=2)
+    for expected in (Outcome.ACTIVE, Outcome.ACTIVE):
+        for _ in range(5):
+            assert (await still.authority.look(created.secret.encode(), (Kind.MANAGED,))).outcome is expected
+        assert await outcome(still, created.secret) == "active"
+    assert (await still.authority.look(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.USES_EXHAUSTED
+
+
+async def test_looking_tells_that_the_limit_is_used_up(still: Service, clock: Any) -> None:
+    created = await create(still, rate_limit=RateLimit(2, 3600))
+    assert (await outcomes(still, created.secret, 5))[Outcome.ACTIVE] == 2
+    assert (await still.authority.look(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.RATE_LIMITED
+    clock.forward(1801)
+    assert (await still.authority.look(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.ACTIVE
+
+
+async def test_a_limited_token_that_is_revoked_is_refused_and_forgotten(still: Service) -> None:
+    created = await create(still, rate_limit=RateLimit(100, 60))
+    assert await outcome(still, created.secret) == "active"
+    assert len(still.authority.limited) == 1
+    await still.managed.revoke(created.token.token_id, ADMIN)
+    assert await outcome(still, created.secret) == "unknown"
+    assert len(still.authority.limited) == 0
+
+
+async def test_the_memory_of_limited_tokens_is_bounded(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.tokens.authority._REMEMBERED", 3)
+    created = [await create(still, f"token {number}", rate_limit=RateLimit(2, 3600)) for number in range(6)]
+    for _ in range(2):
+        for one in created:
+            assert await outcome(still, one.secret) == "active"
+    assert len(still.authority.limited) == 3
+    assert await outcome(still, created[0].secret) == "rate_limited"

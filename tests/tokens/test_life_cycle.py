@@ -1,0 +1,263 @@
+"""The life of a managed token: created, edited, switched off and on, ended; its credential follows at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.app import Service
+from service.errors import Conflict, InvalidRequest, NotFound
+from service.model import Kind, ManagedToken, Outcome, RateLimit, Status
+from tests.builders import ADMIN, DAY, actions, audit, create, outcome
+
+pytestmark = pytest.mark.anyio
+NEVER_WAS = "00" + "f" * 14
+
+
+async def update(service: Service, token: ManagedToken, **changes: Any) -> ManagedToken:
+    return await service.managed.update(token.token_id, changes, ADMIN)
+
+
+async def refused(service: Service, token: ManagedToken, **changes: Any) -> str:
+    with pytest.raises((Conflict, NotFound, InvalidRequest)) as caught:
+        await update(service, token, **changes)
+    return str(caught.value.code)
+
+
+async def test_a_created_token_is_active_and_known_by_its_masked_end(still: Service) -> None:
+    created = await create(still, "ci", scopes=("a",), subject="bob")
+    token = created.token
+    assert await still.managed.get(token.token_id) == token
+    assert token.status(still.clock()) is Status.ACTIVE
+    assert token.tail == created.secret[-8:]
+    assert created.secret not in repr(token)
+    verdict = await still.authority.verify(created.secret.encode(), (Kind.MANAGED,))
+    assert verdict.outcome is Outcome.ACTIVE
+    credential = verdict.credential
+    assert credential is not None
+    assert (credential.token_id, credential.subject, credential.scopes, credential.name, credential.client) == (
+        token.token_id, "bob", ("a",), "ci", "admin",
+    )  # fmt: skip
+
+
+async def test_without_a_subject_a_token_speaks_for_its_creator(still: Service) -> None:
+    created = await create(still)
+    verdict = await still.authority.verify(created.secret.encode(), (Kind.MANAGED,))
+    assert verdict.credential is not None
+    assert verdict.credential.subject == "admin"
+
+
+async def test_of_twenty_tokens_created_under_one_name_at_once_exactly_one_is(
+    make_service: Callable[..., Any], still: Service
+) -> None:
+    rivals = await asyncio.gather(*[create(still, "wanted") for _ in range(20)], return_exceptions=True)
+    made = [rival for rival in rivals if not isinstance(rival, Conflict)]
+    assert len(made) == 1
+    assert {rival.code for rival in rivals if isinstance(rival, Conflict)} == {"name_taken"}
+    assert await actions(still) == ["token.created"]
+
+
+async def test_four_processes_agree_who_has_a_name(make_service: Callable[..., Any]) -> None:
+    processes = [await make_service(shards=16, background=False) for _ in range(4)]
+    for round_number in range(10):
+        racing = [create(process, f"wanted {round_number}") for process in processes for _ in range(5)]
+        answers = await asyncio.gather(*racing, return_exceptions=True)
+        assert len([answer for answer in answers if not isinstance(answer, Conflict)]) == 1
+
+
+async def test_creations_in_one_moment_keep_their_order(still: Service) -> None:
+    tokens = [created.token for created in await asyncio.gather(*[create(still, f"{number}") for number in range(20)])]
+    births = [token.created_micros for token in tokens]
+    assert births == sorted(set(births))
+
+
+@pytest.mark.parametrize(("days", "refused"), [(0, True), (-1, True), (365, False), (366, True)])
+async def test_the_lifetime_is_bounded(still: Service, days: int, *, refused: bool) -> None:
+    if refused:
+        with pytest.raises(InvalidRequest) as caught:
+            await create(still, days=days)
+        assert caught.value.fields[0][0] == "expiresAt"
+        assert await actions(still) == []
+    else:
+        await create(still, days=days)
+
+
+async def test_a_token_may_live_for_ever_where_that_is_allowed(make_service: Callable[..., Any], clock: Any) -> None:
+    service = await make_service(background=False, max_lifetime_days=0)
+    created = await create(service, days=0)
+    clock.forward(20_000 * DAY)
+    assert await outcome(service, created.secret) == "active"
+    assert created.token.expires_at == 0
+
+
+CHANGES: dict[str, Any] = {
+    "name": "new name", "description": "what it is for", "subject": "carol", "scopes": ("b:*",),
+    "rate_limit": RateLimit(5, 60), "networks": ("10.0.0.0/8",), "metadata": {"team": "ops"}, "max_uses": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", CHANGES)
+async def test_each_field_is_changed_alone_and_told_with_what_it_was(still: Service, field: str) -> None:
+    token = (await create(still, "ci", subject="bob", scopes=("a",))).token
+    changed = await update(still, token, **{field: CHANGES[field]})
+    assert await still.managed.get(token.token_id) == changed
+    differing = {name for name in token.__struct_fields__ if getattr(token, name) != getattr(changed, name)}
+    assert differing == {field, "version"} | ({"uses_left"} if field == "max_uses" else set())
+    entry = (await audit(still))[-1]
+    assert (entry.action, entry.actor, entry.target) == ("token.updated", "admin", token.token_id)
+    assert entry.after is not None
+    assert list(entry.after) == [field]
+
+
+async def test_the_credential_follows_each_change_at_once(still: Service) -> None:
+    created = await create(still, "ci", scopes=("a",))
+    token, secret = created.token, created.secret
+    await update(still, token, scopes=("b",))
+    assert await outcome(still, secret, required=("a",)) == "insufficient_scope"
+    assert await outcome(still, secret, required=("b",)) == "active"
+    await update(still, token, networks=("10.0.0.0/8",))
+    assert await outcome(still, secret, address="192.0.2.1") == "network_denied"
+    await update(still, token, networks=(), subject="carol", name="new")
+    verdict = await still.authority.verify(secret.encode(), (Kind.MANAGED,))
+    assert verdict.credential is not None
+    assert (verdict.credential.subject, verdict.credential.name) == ("carol", "new")
+
+
+async def test_a_new_expiry_is_in_force_at_once(still: Service, clock: Any) -> None:
+    created = await create(still, days=10)
+    now = int(still.clock())
+    await update(still, created.token, expires_at=now + 300 * DAY)
+    clock.forward(20 * DAY)
+    assert await outcome(still, created.secret) == "active"
+    await update(still, created.token, expires_at=now + 21 * DAY)
+    clock.forward(2 * DAY)
+    assert await outcome(still, created.secret) == "expired"
+
+
+@pytest.mark.parametrize("days", [-1, 0, 366])
+async def test_an_expiry_beyond_the_policy_is_refused_on_edit_too(still: Service, days: int) -> None:
+    token = (await create(still)).token
+    expires_at = int(still.clock()) + days * DAY if days else 0
+    assert await refused(still, token, expires_at=expires_at) == "invalid_request"
+    assert await still.managed.get(token.token_id) == token
+
+
+async def test_a_change_that_changes_nothing_is_not_written(still: Service) -> None:
+    token = (await create(still, "ci", description="x")).token
+    assert await update(still, token, description="x", name="ci", active=True) == token
+    assert await actions(still) == ["token.created"]
+
+
+async def test_switched_off_it_is_refused_and_switched_on_it_works_again(still: Service) -> None:
+    created = await create(still)
+    for _ in range(2):
+        off = await update(still, created.token, active=False)
+        assert off.status(still.clock()) is Status.INACTIVE
+        assert await outcome(still, created.secret) == "unknown"
+        on = await update(still, created.token, active=True)
+        assert on.status(still.clock()) is Status.ACTIVE
+        assert await outcome(still, created.secret) == "active"
+    assert await actions(still) == ["token.created"] + ["token.deactivated", "token.activated"] * 2
+
+
+async def test_switched_off_twice_it_is_told_once(still: Service) -> None:
+    token = (await create(still)).token
+    for _ in range(3):
+        await update(still, token, active=False)
+    assert await actions(still) == ["token.created", "token.deactivated"]
+
+
+async def test_a_token_switched_off_can_be_edited_and_stays_off(still: Service) -> None:
+    created = await create(still, "ci")
+    await update(still, created.token, active=False)
+    await update(still, created.token, name="new", scopes=("b",))
+    assert await outcome(still, created.secret) == "unknown"
+    await update(still, created.token, active=True)
+    assert await outcome(still, created.secret, required=("b",)) == "active"
+
+
+async def test_switching_off_and_editing_go_together(still: Service) -> None:
+    created = await create(still)
+    changed = await update(still, created.token, active=False, description="put away")
+    assert (changed.active, changed.description) == (False, "put away")
+    assert await outcome(still, created.secret) == "unknown"
+
+
+async def test_revoked_it_is_refused_for_good_and_revoking_again_is_harmless(still: Service) -> None:
+    created = await create(still)
+    for _ in range(2):
+        await still.managed.revoke(created.token.token_id, ADMIN)
+        assert await outcome(still, created.secret) == "unknown"
+    assert await actions(still) == ["token.created", "token.revoked"]
+    for changes in ({"active": True}, {"active": False}, {"name": "new"}, {"expires_at": int(still.clock()) + DAY}):
+        assert await refused(still, created.token, **changes) == "token_revoked"
+    assert (await still.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
+
+
+async def test_a_token_switched_off_or_expired_can_be_revoked(still: Service, clock: Any) -> None:
+    off, late = await create(still, "off"), await create(still, "late", days=1)
+    await update(still, off.token, active=False)
+    clock.forward(2 * DAY)
+    for created in (off, late):
+        await still.managed.revoke(created.token.token_id, ADMIN)
+        assert (await still.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
+        assert await outcome(still, created.secret) == "unknown"
+
+
+@pytest.mark.parametrize("swept", [False, True])
+async def test_an_expired_token_is_refused_until_it_gets_another_date(still: Service, clock: Any, *, swept: bool) -> None:
+    created = await create(still, days=1)
+    clock.forward(2 * DAY)
+    if swept:
+        await still.sweeper.sweep()
+    assert await outcome(still, created.secret) in (Outcome.EXPIRED, Outcome.UNKNOWN)
+    for changes in ({"active": True}, {"active": False}, {"description": "x"}):
+        assert await refused(still, created.token, **changes) == "token_expired"
+    await update(still, created.token, expires_at=int(still.clock()) + DAY)
+    assert await outcome(still, created.secret) == "active"
+    assert (await still.managed.statistics()).active == 1
+
+
+async def test_what_never_was_is_not_found(still: Service) -> None:
+    for asked in (
+        still.managed.get(NEVER_WAS), still.managed.update(NEVER_WAS, {"active": False}, ADMIN),
+        still.managed.update(NEVER_WAS, {"name": "x"}, ADMIN), still.managed.revoke(NEVER_WAS, ADMIN),
+        still.managed.get("not an id"),
+    ):  # fmt: skip
+        with pytest.raises(NotFound):
+            await asked
+
+
+async def test_racing_edits_are_all_written_one_after_the_other(still: Service) -> None:
+    token = (await create(still)).token
+    changes: list[dict[str, Any]] = [{"description": "d"}, {"subject": "s"}, {"metadata": {"m": "m"}}, {"scopes": ("x",)}]
+    await asyncio.gather(*[update(still, token, **change) for change in changes])
+    record = await still.managed.get(token.token_id)
+    assert (record.description, record.subject, record.metadata, record.scopes) == ("d", "s", {"m": "m"}, ("x",))
+    assert record.version == 5
+
+
+@pytest.mark.parametrize("round_number", range(3))
+async def test_a_revocation_wins_against_any_racing_change(still: Service, round_number: int) -> None:
+    created = await create(still)
+    await update(still, created.token, active=False)
+    racing: list[Any] = [update(still, created.token, active=True) for _ in range(4)]
+    racing.insert(round_number * 2, still.managed.revoke(created.token.token_id, ADMIN))
+    await asyncio.gather(*racing, return_exceptions=True)
+    assert await outcome(still, created.secret) == "unknown"
+    assert (await still.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
+
+
+async def test_a_request_sent_after_a_revocation_returned_is_refused_in_every_process(
+    make_service: Callable[..., Any],
+) -> None:
+    processes = [await make_service(background=False) for _ in range(3)]
+    for number in range(20):
+        created = await create(processes[0], f"token {number}")
+        for process in processes:
+            assert await outcome(process, created.secret) == "active"
+        await processes[number % 3].managed.revoke(created.token.token_id, ADMIN)
+        assert {await outcome(process, created.secret) for process in processes} == {Outcome.UNKNOWN}
