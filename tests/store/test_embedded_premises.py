@@ -34,9 +34,7 @@ def test_every_file_is_for_the_owner_alone(folder: Path) -> None:
     with running(folder) as again:
         assert again.secret_key == server.secret_key
         assert folder.stat().st_mode & 0o777 == 0o700
-        open_to_others = [
-            path for path in folder.rglob("*") if path.is_file() and path.stat().st_mode & 0o077
-        ]
+        open_to_others = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
         assert open_to_others == []
     assert (folder / "server.key").stat().st_mode & 0o777 == 0o600
 
@@ -152,9 +150,7 @@ def test_a_program_that_does_not_run_here_is_refused(folder: Path) -> None:
     assert "no Redis or Valkey server" in refusal(folder, redis_bin=str(program))
 
 
-def test_a_runtime_directory_that_cannot_be_made_is_passed_over(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_runtime_directory_that_cannot_be_made_is_passed_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder.parent / "missing"))
     monkeypatch.setattr(tempfile, "tempdir", str(folder.parent))
     with running(folder / ("x" * 120)) as server:
