@@ -1,6 +1,7 @@
 """Command line of the benchmark: `python -m tests.bench [full|quick|references|soak|scale]`."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def main() -> int:
     scaling.add_argument("--seconds", type=float, default=5, help="of each run of validations")
     scaling.add_argument("--fill-minutes", type=float, default=10, help="stop filling then and go on")
     options = parser.parse_args()
+    # So that a benchmark told to end takes its servers with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         return {"soak": _soak, "scale": _scale}.get(options.mode, _compare)(options)
     except BenchError as error:
