@@ -29,6 +29,7 @@ from service.api.rotation import RotationApi
 from service.api.self_service import SelfServiceApi
 from service.api.sessions import SessionApi
 from service.api.token_views import TokenViews
+from service.api.transfer import TransferApi
 from service.api.usage import UsageApi
 from service.edge.straight import Straight
 from service.errors import StoreUnavailable
@@ -49,6 +50,7 @@ from service.store.one_time_store import OneTimeStore
 from service.store.request_store import RequestStore
 from service.store.session_store import SessionStore
 from service.store.shards import Shards
+from service.store.transfer_store import TransferStore
 from service.store.usage_store import UsageStore
 from service.tokens.accounts import Account, Accounts, AccountsError, read_accounts
 from service.tokens.audit import Audit
@@ -67,6 +69,7 @@ from service.tokens.secret import Keyring
 from service.tokens.sessions import Sessions
 from service.tokens.sweeper import Sweeper
 from service.tokens.trail import Trail
+from service.tokens.transfer import Transfer
 from service.tokens.usage import Usage
 from service.tokens.usage_series import UsageSeries
 from service.tokens.verification import Verification
@@ -126,27 +129,33 @@ class Service:
         census = Census(shards)
         listing = Listing(shards, managed_store)
         ledger = Ledger(managed_store, self.authority, keyrings, self.trail, clock)
+        lifetime = Lifetime(settings.max_lifetime_days)
         repeats = Repeats(RequestStore(shards), keyrings[0])
         self.managed = ManagedTokens(
-            managed_store, ledger, listing, census, shards, keyrings[0], repeats,
-            Lifetime(settings.max_lifetime_days), clock,
-        )  # fmt: skip
+            managed_store, ledger, listing, census, shards, keyrings[0], repeats, lifetime, clock
+        )
         self.rotation = Rotation(managed_store, ledger, shards, keyrings[0], repeats, clock)
         self.bulk = Bulk(self.managed, listing, clock)
         self.usage_series = UsageSeries(usage_store, clock)
         self.sweeper = Sweeper(ExpiryStore(shards, retention), managed_store, shards, self.trail, clock)
         self.guardian = Guardian(shards)
         self.health = Health(self.guardian, census, metrics, clock)
+        self.transfer = Transfer(
+            TransferStore(shards, retention, managed_store), listing, shards, ledger, self.authority,
+            keyrings[0], self.trail, lifetime, clock,
+        )  # fmt: skip
         self.front = self._front()
         self.straight = Straight(
             self.authority, credentials, self.one_time, metrics, self.front.request_ids, _trusted(settings)
         )
         self.running = Running(
             self.guardian, self.health, metrics, self.straight,
+            prepare=self.transfer.look_for_foreign,
             work=(
                 ("usage", 1.0, self.flush_usage),
                 ("sweep", 1.0, self.sweeper.sweep),
                 ("seal", 1.0, self.sealer.seal),
+                ("foreign", 1.0, self.transfer.look_for_foreign),
                 ("metrics", 0.1, self._pour),
             ),
             flush=self.flush_usage,
@@ -174,6 +183,7 @@ class Service:
             SelfServiceApi(self.managed, self.rotation, views, guard, metrics),
             KillSwitchApi(self.bulk, self.sessions, views, guard, metrics),
             UsageApi(self.usage_series, self.managed, guard),
+            TransferApi(self.transfer, views, self.trail, guard, self.clock, shards=len(self.shards)),
             AuditApi(self.audit, self.verification, self.trail, guard),
             OAuthApi(self.authority, self.sessions, self.managed, clients, metrics),
             operations,

@@ -108,6 +108,7 @@ class ManagedToken(msgspec.Struct, frozen=True):
     """The metadata of a managed token: all but its secret. Instants in epoch seconds, 0 means none or never.
 
     Only the creation is kept in microseconds, for lists are paged by it and many tokens may be born in one second.
+    `foreign`: the secret was made by another system, and is stored under `Keyring.foreign_digest`.
     """
 
     token_id: str
@@ -135,6 +136,7 @@ class ManagedToken(msgspec.Struct, frozen=True):
     predecessor: str = ""
     predecessor_until: int = 0
     predecessor_used_at: int = 0
+    foreign: bool = False
     version: int = 1
 
     @property

@@ -33,14 +33,18 @@ class Running:
 
     def __init__(
         self, guardian: Guardian, health: Health, metrics: Metrics, straight: Straight, *,
-        work: tuple[tuple[str, float, Work], ...], flush: Work, reload: Work, metrics_port: MetricsPort | None,
-        opened: tuple[Closable, ...],
+        prepare: Work, work: tuple[tuple[str, float, Work], ...], flush: Work, reload: Work,
+        metrics_port: MetricsPort | None, opened: tuple[Closable, ...],
     ) -> None:  # fmt: skip
-        """`flush` is done once more at the end; `reload` on SIGHUP; `opened` is closed last."""
+        """`prepare` is done before traffic comes, `flush` once more at the end, `reload` on SIGHUP.
+
+        `opened` is closed last.
+        """
         self._guardian = guardian
         self._health = health
         self._metrics = metrics
         self._straight = straight
+        self._prepare = prepare
         self._work = work
         self._flush = flush
         self._reload = reload
@@ -51,6 +55,7 @@ class Running:
     async def __call__(self) -> AsyncIterator[dict[str, Any]]:
         """Yields the state that every connection gets. Raises StartRefused for a Redis that must not be used."""
         await self._first_look()
+        await _once(self._prepare, "prepare")
         if self._metrics_port is not None:
             self._metrics_port.start()
         tasks = [asyncio.create_task(_every(seconds, work, name), name=name) for name, seconds, work in self._work]

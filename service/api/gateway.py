@@ -137,7 +137,8 @@ class GatewayApi:
         return self._respond(call, parse(secrets[0]), verdict)
 
     def _respond(self, call: Call, kind: Kind | None, verdict: Verdict) -> Response:
-        self._metrics.validated(kind, verdict.outcome)
+        # A secret that another system made may have any form: what it stands for is in its record.
+        self._metrics.validated(verdict.credential.kind if verdict.credential else kind, verdict.outcome)
         status, headers, body = answer(verdict, call.request_id)
         response = Response(status_code=status)
         response.body = body

@@ -72,6 +72,13 @@ class Guard:
         """A caller who may change tokens. Raises Unauthorized or Forbidden."""
         return self._require(await self.caller(call), (Role.ADMIN,), WRITE)
 
+    async def administrator(self, call: Call) -> Caller:
+        """An administrator's account or JWT; no managed token, whatever its scopes."""
+        caller = self._require(await self.caller(call), (Role.ADMIN,), WRITE)
+        if not caller.is_administrator:
+            raise Forbidden("Only an administrator may do this, not a token.")
+        return caller
+
     async def issuer(self, call: Call, scope: str) -> Caller:
         """An administrator, or the holder of a managed token with this scope."""
         return self._require(await self.caller(call), (Role.ADMIN,), scope)

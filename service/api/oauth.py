@@ -128,18 +128,16 @@ class OAuthApi:
         return Json(b"")
 
     async def _revoke(self, secret: bytes, origin: Origin) -> None:
-        kind = parse(secret)
-        if kind is Kind.SESSION:
-            if await self._sessions.end(secret, origin):
-                self._metrics.revoked.labels(kind.value).inc()
-        elif kind is Kind.MANAGED:
-            verdict = await self._authority.look(secret, (Kind.MANAGED,))
-            if verdict.credential is not None:
-                token_id = verdict.credential.token_id
-                if origin.actor == "anonymous":
-                    origin = msgspec.structs.replace(origin, actor=f"token:{token_id}")
-                await self._managed.revoke(token_id, origin)
-                self._metrics.revoked.labels(kind.value).inc()
+        if parse(secret) is Kind.SESSION and await self._sessions.end(secret, origin):
+            self._metrics.revoked.labels(Kind.SESSION.value).inc()
+            return
+        verdict = await self._authority.look(secret, (Kind.MANAGED,))
+        if verdict.credential is not None:
+            token_id = verdict.credential.token_id
+            if origin.actor == "anonymous":
+                origin = msgspec.structs.replace(origin, actor=f"token:{token_id}")
+            await self._managed.revoke(token_id, origin)
+            self._metrics.revoked.labels(Kind.MANAGED.value).inc()
 
     async def metadata(self, call: Call) -> Response:
         """Where introspection and revocation are."""

@@ -135,7 +135,7 @@ class StraightCycle:
         self._kind = kind = parse(secret)
         straight = self._straight
         authority = straight.authority
-        if self._plan[0] or authority.has_previous_key or (kind is None and authority.accepts_foreign):
+        if self._plan[0] or authority.has_previous_key or (kind not in KINDS and authority.accepts_foreign):
             self._protocol.run_task(self._ask())
         elif kind not in KINDS:
             self._finish(MALFORMED)
@@ -155,13 +155,17 @@ class StraightCycle:
         return secrets
 
     def _answered(self, reply: Reply) -> None:
+        authority = self._straight.authority
+        if reply is None and authority.accepts_foreign:
+            # A secret that looks like one of ours may be one that another system made.
+            self._protocol.run_task(self._ask())
+            return
         if reply is None:
             self._finish(UNKNOWN)
             return
         if isinstance(reply, Exception):
             self._finish(UNAVAILABLE)
             return
-        authority = self._straight.authority
         opened = authority.open(self._digest, reply)
         if opened is None:
             self._finish(UNKNOWN)
@@ -208,7 +212,8 @@ class StraightCycle:
 
     def _finish(self, verdict: Verdict, opened: Opened | None = None) -> None:
         straight, protocol = self._straight, self._protocol
-        straight.metrics.validated(self._kind, verdict.outcome)
+        kind = verdict.credential.kind if verdict.credential else self._kind
+        straight.metrics.validated(kind, verdict.outcome)
         if self._secret:
             straight.observe(perf_counter() - self._started)
         given = self._named.get(b"x-request-id")

@@ -52,7 +52,7 @@ class ExpiryStore:
         await self._purge.run(
             shard.link,
             (keys.metadata(token.token_id), keys.usage_by_day(token.token_id), keys.off, keys.dead, keys.purge,
-             keys.names, keys.owner(token.created_by)),
+             keys.names, keys.owner(token.created_by), keys.foreign),
             token.token_id, now, member(token), freed_member(token),
         )  # fmt: skip
         name_shard = self._shards.of_name(token.name)

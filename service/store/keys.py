@@ -18,6 +18,8 @@ exp               zset    id -> expiry of tokens in `on`; negative for those in 
 gc                zset    id -> when an ended token is purged                      -
 names             zset    `name NUL id NUL last eight NUL created`, score 0; a      -
                           revoked token's id has a `~` before it
+foreign           zset    id -> created, epoch microseconds: tokens whose secret     -
+                          another system made
 by:<owner>        zset    id -> created, epoch microseconds, by creator            -
 o:<h>             string  a one-time token, sealed                                 PXAT
 oix               zset    digest -> expiry of outstanding one-time tokens          swept
@@ -92,6 +94,7 @@ class Keys:
         self.names = prefix + b"names"
         self.one_time_index = prefix + b"oix"
         self.session_index = prefix + b"six"
+        self.foreign = prefix + b"foreign"
         self.events = prefix + b"ev"
         self.checkpoints = prefix + b"evc"
 

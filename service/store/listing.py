@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from service.model import ManagedToken, Status
-from service.store.managed_store import ManagedStore
+from service.store.managed_store import ManagedStore, Record
 from service.store.shards import Shard, Shards
 
 _CHUNK = 1000
@@ -76,25 +76,34 @@ class Listing:
         By creation or name a few round trips; by last use or expiry, or with a search, every candidate is looked
         at, in slices that let other requests through.
         """
-        found: list[tuple[Row, ManagedToken]] = []
-        async for rows in self._candidates(query):
-            records = await self._tokens.get_many([row.token_id for row in rows])
-            pairs = zip(rows, records, strict=True)
-            found += [(row, record.token) for row, record in pairs if record and query.admits(record.token, now)]
-            if len(found) > query.limit:
-                break
-        tokens = [token for _, token in found[: query.limit]]
-        return tokens, found[query.limit - 1][0] if len(found) > query.limit else None
+        records, after = await self._page(query, now)
+        return [record.token for record in records], after
 
     async def every(self, query: Query, now: float) -> AsyncIterator[ManagedToken]:
         """All tokens of a query, page by page."""
+        async for record in self.records(query, now):
+            yield record.token
+
+    async def records(self, query: Query, now: float) -> AsyncIterator[Record]:
+        """The same with the seals they were written with."""
         while True:
-            tokens, after = await self.page(query, now)
-            for token in tokens:
-                yield token
+            records, after = await self._page(query, now)
+            for record in records:
+                yield record
             if after is None:
                 return
             query = msgspec.structs.replace(query, after=after)
+
+    async def _page(self, query: Query, now: float) -> tuple[list[Record], Row | None]:
+        found: list[tuple[Row, Record]] = []
+        async for rows in self._candidates(query):
+            records = await self._tokens.get_many([row.token_id for row in rows])
+            pairs = zip(rows, records, strict=True)
+            found += [(row, record) for row, record in pairs if record and query.admits(record.token, now)]
+            if len(found) > query.limit:
+                break
+        shown = [record for _, record in found[: query.limit]]
+        return shown, found[query.limit - 1][0] if len(found) > query.limit else None
 
     def _candidates(self, query: Query) -> AsyncIterator[list[Row]]:
         if query.text:

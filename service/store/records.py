@@ -30,6 +30,7 @@ _UNSAID = object()
 # What scripts read or count up, and so is always written: `version`, and why a token may not be usable.
 _ALWAYS = frozenset({"version", "active", "revoked_at", "expires_at"})
 _LISTS = frozenset({"scopes", "networks"})
+_BOOLEANS = frozenset({"active", "foreign"})
 
 
 def encode_digest(digest: bytes) -> str:
@@ -88,7 +89,7 @@ def _from_text(name: str, text: str) -> object:
         return int(text)
     if name in _LISTS:
         return tuple(text.split())
-    if name == "active":
+    if name in _BOOLEANS:
         return text == "1"
     if name == "rate_limit":
         return msgspec.json.decode(text, type=RateLimit) if text else None

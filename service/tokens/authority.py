@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from hashlib import sha256
 
 import msgspec
 
@@ -11,7 +12,7 @@ from service.model import Credential, Kind, Outcome, Quota, Verdict
 from service.store.credentials import ANOTHER_RECORD, Charge, CredentialStore
 from service.tokens.accounts import Accounts
 from service.tokens.opened import Opened
-from service.tokens.secret import SEAL_BYTES, Keyring, parse
+from service.tokens.secret import SEAL_BYTES, Keyring, is_foreign, parse
 from service.tokens.usage import Usage
 
 _REMEMBERED = 16_384
@@ -64,8 +65,26 @@ class Authority:
         return None
 
     def digests(self, kind: Kind, secret: bytes) -> list[bytes]:
-        """The digests a secret may be stored under: by the present key, then by the previous one."""
-        return [keyring.digest(kind, secret) for keyring in self._keyrings]
+        """The digests a secret may be stored under: by the present key, then by the previous one.
+
+        A managed token's may have been made by another system; those follow.
+        """
+        own = [keyring.digest(kind, secret) for keyring in self._keyrings]
+        return own + self._foreign_digests(secret) if kind is Kind.MANAGED else own
+
+    def _foreign_digests(self, secret: bytes) -> list[bytes]:
+        if not self.accepts_foreign or not is_foreign(secret):
+            return []
+        sha256_hex = sha256(secret).hexdigest().encode()
+        return [keyring.foreign_digest(sha256_hex) for keyring in self._keyrings]
+
+    def _candidates(self, secret: bytes, kinds: Iterable[Kind]) -> list[tuple[Kind, bytes]]:
+        """What a secret may stand for, and the digest to look it up by. Those of another system have any form."""
+        kind = parse(secret)
+        found = [(kind, digest) for digest in self.digests(kind, secret)] if kind is not None and kind in kinds else []
+        if kind is not Kind.MANAGED and self.accepts_foreign and Kind.MANAGED in kinds:
+            found += [(Kind.MANAGED, digest) for digest in self._foreign_digests(secret)]
+        return found
 
     def judge(self, opened: Opened | None, required: tuple[str, ...], address: str, now: float) -> Verdict:
         """May this record be used now, for these scopes, from this address? Limits are not its business."""
@@ -86,14 +105,14 @@ class Authority:
     ) -> Verdict:  # fmt: skip
         """Decide, count the use, and charge a limit. One round trip, none for a malformed secret.
 
-        A secret of another kind is MALFORMED here. One-time tokens are never accepted: see `OneTimeTokens.consume`.
+        A secret of another kind is MALFORMED here. Never ask for one-time tokens: see `OneTimeTokens.consume`.
         Raises StoreUnavailable.
         """
-        kind = parse(secret)
-        if kind is None or kind not in kinds or kind is Kind.ONE_TIME:
+        candidates = self._candidates(secret, kinds)
+        if not candidates:
             return MALFORMED
         now = self.clock()
-        for digest in self.digests(kind, secret):
+        for _, digest in candidates:
             if digest in self.limited:
                 verdict, opened = await self._verify_limited(digest, self.limited[digest], required, address, now)
             else:
@@ -119,12 +138,12 @@ class Authority:
 
         One-time tokens are looked at, not spent. Managed tokens that are gone say why.
         """
-        kind = parse(secret)
-        if kind is None or kind not in kinds:
+        candidates = self._candidates(secret, kinds)
+        if not candidates:
             return MALFORMED
         now = self.clock()
         verdict = UNKNOWN
-        for digest in self.digests(kind, secret):
+        for kind, digest in candidates:
             if kind is Kind.ONE_TIME:
                 sealed = await self._store.look_up_one_time(digest)
             elif kind is Kind.MANAGED:

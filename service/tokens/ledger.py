@@ -42,7 +42,7 @@ class Ledger:
         Raises NotFound, and Conflict `record_tampered` if somebody without the server key wrote the record.
         """
         record = await self._record(token_id)
-        if not self._is_ours(record):
+        if not self.is_ours(record):
             raise Conflict("This record was changed outside the service. Revoke the token.", code="record_tampered")
         return record.token
 
@@ -52,7 +52,8 @@ class Ledger:
             raise NotFound("No token with this ID. It may have been removed after its retention time.")
         return record
 
-    def _is_ours(self, record: Record) -> bool:
+    def is_ours(self, record: Record) -> bool:
+        """Was this record written by a service with our server key?"""
         part = records.sealed_part(record.token)
         return any(keyring.mac("metadata", part) == record.seal for keyring in self._keyrings)
 
@@ -60,7 +61,7 @@ class Ledger:
         """Record a token; False if its name is taken or it was recorded before. One round trip."""
         entry = self._trail.entry("token.created", origin, token.token_id, after=facts(token))
         return await self._store.create(
-            token, digest, seal=self._seal(token), sealed=self._credential(token, digest, token.expires_at), entry=entry
+            token, digest, seal=self.seal(token), sealed=self.credential(token, digest, token.expires_at), entry=entry
         )
 
     async def write(self, old: ManagedToken, new: ManagedToken, action: str, origin: Origin) -> ManagedToken | None:
@@ -75,10 +76,10 @@ class Ledger:
         digest = records.decode_digest(new.digest)
         predecessor = b""
         if new.predecessor:
-            predecessor = self._credential(new, records.decode_digest(new.predecessor), new.predecessor_until)
+            predecessor = self.credential(new, records.decode_digest(new.predecessor), new.predecessor_until)
         entry = self._trail.entry(action, origin, new.token_id, before=facts(old, new), after=facts(new, old))
         written = await self._store.update(
-            old, new, seal=self._seal(new), sealed=self._credential(new, digest, new.expires_at) if usable else b"",
+            old, new, seal=self.seal(new), sealed=self.credential(new, digest, new.expires_at) if usable else b"",
             predecessor=predecessor, now=int(now), entry=entry,
         )  # fmt: skip
         return new if written else None
@@ -105,10 +106,12 @@ class Ledger:
                 return done == 1
         raise keeps_changing()
 
-    def _seal(self, token: ManagedToken) -> str:
+    def seal(self, token: ManagedToken) -> str:
+        """What shows later that a record is ours."""
         return self._keyrings[0].mac("metadata", records.sealed_part(token))
 
-    def _credential(self, token: ManagedToken, digest: bytes, expires_at: int) -> bytes:
+    def credential(self, token: ManagedToken, digest: bytes, expires_at: int) -> bytes:
+        """The bytes that make a secret of this token valid, until its end in epoch seconds."""
         limit = token.rate_limit
         return self._authority.seal(
             digest,

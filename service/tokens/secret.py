@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _SESSION = re.compile(rb"[a-zA-Z0-9]{64}")
 _ONE_TIME = re.compile(rb"[0-9a-f]{32}")
+_FOREIGN = re.compile(rb"[!-~]{16,256}")
 _ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
 # Maps random bytes evenly onto the 62 characters; the last 8 of 256 values would favour some, so they are dropped.
 _EVENLY = bytes(_ALPHANUMERIC[value % 62] for value in range(256))
@@ -44,6 +45,11 @@ def parse(secret: bytes) -> Kind | None:
     if size == 64:
         return Kind.SESSION if _SESSION.fullmatch(secret) else None
     return Kind.ONE_TIME if size == 32 and _ONE_TIME.fullmatch(secret) else None
+
+
+def is_foreign(secret: bytes) -> bool:
+    """May this be a secret of another system: 16 to 256 printable characters? It may look like one of ours."""
+    return _FOREIGN.fullmatch(secret) is not None
 
 
 def mint(kind: Kind) -> str:
@@ -84,6 +90,7 @@ class Keyring:
         self._outer = _prepare(key, b"")[1]
         self._seal_inner, self._seal_outer = _prepare(self.derive(b"seal"), b"")
         self._lookup_key = self.derive(b"lookup")
+        self._foreign_key = self.derive(b"foreign")
 
     def derive(self, label: bytes) -> bytes:
         """32 bytes for one purpose: one block of HKDF-Expand."""
@@ -95,6 +102,10 @@ class Keyring:
         inner.update(secret)
         outer.update(inner.digest())
         return outer.digest()
+
+    def foreign_digest(self, sha256_hex: bytes) -> bytes:
+        """What is stored of a secret that another system made: over its SHA-256, for some give no more than that."""
+        return hmac.digest(self._foreign_key, sha256_hex, "sha256")
 
     def seal(self, digest: bytes, body: bytes) -> bytes:
         """The body with a MAC before it that binds it to its digest; see `unseal`."""

@@ -1,0 +1,136 @@
+"""Dialect 3, transfer: all tokens out as NDJSON, and tokens of this or another system in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from service.api.guard import BEARER, Guard
+from service.api.http import BULK_BYTES, Call, Json, Operation, convert_query
+from service.api.token_shapes import Filter
+from service.api.token_views import TokenViews
+from service.api.transfer_shapes import export_line, import_line, name_of
+from service.errors import InvalidRequest
+from service.model import Origin, Status
+from service.store.managed_store import Record
+from service.tokens.trail import Trail
+from service.tokens.transfer import SLICE, Exported, Foreign, Rehearsal, Transfer
+
+NDJSON = "application/x-ndjson"
+_ACCEPTED = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl")
+_LINES = 100
+_encode = msgspec.json.Encoder().encode
+
+
+class ImportQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """With `dryRun` nothing is written, and the answer says what would be."""
+
+    dry_run: bool = False
+
+
+class SkippedLine(msgspec.Struct):
+    """A line that was not taken in: its number from 1, its name, and why."""
+
+    line: int
+    name: str
+    code: str
+    message: str
+
+
+class ImportResult(msgspec.Struct):
+    """How many tokens were taken in, and the lines that were not."""
+
+    imported: int
+    skipped: list[SkippedLine]
+
+
+class TransferApi:
+    """Export and import, for administrators alone."""
+
+    def __init__(
+        self, tokens: Transfer, views: TokenViews, trail: Trail, guard: Guard, clock: Callable[[], float], *,
+        shards: int,
+    ) -> None:  # fmt: skip
+        self._tokens = tokens
+        self._views = views
+        self._trail = trail
+        self._guard = guard
+        self._clock = clock
+        self._shards = shards
+
+    def operations(self) -> list[Operation]:
+        """The routes of this dialect."""
+        return [
+            Operation(
+                method="GET", path="/api/admin/tokens/export", handler=self.give, tag="managed", query=Filter,
+                summary="Export tokens", answers={200: str}, media_types={200: NDJSON}, security=BEARER,
+                description="One token a line, with its digest and never its secret; every status without a "
+                "filter. A service with the same server key and number of shards takes it as it is.",
+            ),
+            Operation(
+                method="POST", path="/api/admin/tokens/import", handler=self.take, tag="managed", body=str,
+                body_media_type=NDJSON, query=ImportQuery, summary="Import tokens", answers={200: ImportResult},
+                security=BEARER,
+                description="Up to 1 MiB of lines: of an export, or `{name, secret or sha256, expiresAt or "
+                "duration, ...}` for secrets of 16 to 256 printable characters that another system made.",
+            ),
+        ]  # fmt: skip
+
+    async def give(self, call: Call) -> Response:
+        """All tokens of a filter, as a stream."""
+        caller = await self._guard.administrator(call)
+        query = self._views.query(convert_query(call, Filter))
+        if not query.statuses:
+            query = msgspec.structs.replace(query, statuses=frozenset(Status))
+        await self._trail.write("export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)})
+        headers = {"cache-control": "no-store", "content-disposition": 'attachment; filename="tokens.ndjson"'}
+        lines = self._lines(self._tokens.everything(query))
+        return StreamingResponse(lines, headers=headers, media_type=NDJSON)
+
+    async def _lines(self, records: AsyncIterator[Record]) -> AsyncIterator[bytes]:
+        lines: list[bytes] = []
+        async for record in records:
+            lines.append(_encode(export_line(record, self._shards)) + b"\n")
+            if len(lines) == _LINES:
+                yield b"".join(lines)
+                lines = []
+        yield b"".join(lines)
+
+    async def take(self, call: Call) -> Response:
+        """Take the lines in, each whole or not at all."""
+        caller = await self._guard.administrator(call)
+        rehearsal = Rehearsal() if convert_query(call, ImportQuery).dry_run else None
+        media_type = (call.header(b"content-type") or _ACCEPTED[0]).split(b";")[0].strip().lower()
+        if media_type not in _ACCEPTED:
+            raise InvalidRequest(f"Send the lines as {NDJSON}.", code="unsupported_media_type")
+        lines = (await call.body(BULK_BYTES)).split(b"\n")
+        result = ImportResult(0, [])
+        for start in range(0, len(lines), SLICE):
+            part = list(enumerate(lines[start : start + SLICE], start + 1))
+            await self._take(part, caller.origin, rehearsal, result)
+        return Json(result)
+
+    async def _take(
+        self, numbered: list[tuple[int, bytes]], origin: Origin, rehearsal: Rehearsal | None, result: ImportResult
+    ) -> None:
+        rows: list[tuple[int, Exported | Foreign]] = []
+        for number, line in numbered:
+            if not line.strip():
+                continue
+            try:
+                rows.append((number, import_line(line, self._clock())))
+            except InvalidRequest as refused:
+                result.skipped.append(SkippedLine(number, name_of(line), refused.code, refused.detail))
+        taken = await self._tokens.take([row for _, row in rows], origin, rehearsal)
+        for (number, row), skipped in zip(rows, taken, strict=True):
+            if skipped is None:
+                result.imported += 1
+            else:
+                result.skipped.append(SkippedLine(number, _name(row), skipped.code, skipped.message))
+        result.skipped.sort(key=lambda skipped: skipped.line)
+
+
+def _name(row: Exported | Foreign) -> str:
+    return row.token.name if isinstance(row, Exported) else row.new.name

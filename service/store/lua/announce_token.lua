@@ -1,0 +1,13 @@
+--[[ Say which name a token is about to take, before its record is written; forgotten unless that follows soon.
+KEYS[1]  metadata (hash)
+ARGV[1]  name
+ARGV[2]  how long this holds, milliseconds
+returns  1 announced | 0 the id is known
+cost     O(1)
+]]
+local metadata = KEYS[1]
+local name, hold = ARGV[1], ARGV[2]
+if redis.call('HEXISTS', metadata, 'token_id') == 1 then return 0 end
+redis.call('HSET', metadata, 'name', name, 'revoked_at', 0)
+redis.call('PEXPIRE', metadata, hold)
+return 1

@@ -1,0 +1,145 @@
+"""Import and export over HTTP: lines in, lines out, and nobody but administrators."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.app import Service
+from tests.asgi import Answer, Person, holder, sign_in
+
+pytestmark = pytest.mark.anyio
+EXPORT = "/api/admin/tokens/export"
+IMPORT = "/api/admin/tokens/import"
+NDJSON = "application/x-ndjson"
+SECRET = "sk_live_51H8xyzABCdef"
+
+
+async def send(person: Person, lines: list[Any], *, media_type: str = NDJSON, **query: Any) -> Answer:
+    body = b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
+    return await person.ask("POST", IMPORT, body=body, query=query, headers={"content-type": media_type})
+
+
+async def test_what_was_exported_comes_back_exactly(make_service: Callable[..., Any], namespace: str) -> None:
+    source = await make_service(shards=16)
+    other = await make_service(shards=16, namespace=f"{namespace}-b")
+    admin, there = await sign_in(source), await sign_in(other)
+    secrets = [(await admin.create(f"gate {number}", scopes=["a:b"]))["token"] for number in range(120)]
+    answer = await admin.get(EXPORT)
+    assert answer.headers["content-type"] == NDJSON
+    assert answer.headers["cache-control"] == "no-store"
+    assert "tokens.ndjson" in answer.headers["content-disposition"]
+    assert len(answer.lines()) == 120
+    assert not [secret for secret in secrets if secret.encode() in answer.body]
+    answered = await there.ask("POST", IMPORT, body=answer.body, headers={"content-type": NDJSON})
+    assert (answered.status, answered.json()) == (200, {"imported": 120, "skipped": []})
+    assert (await there.get(EXPORT)).lines() == answer.lines()
+    assert (await Person(other, secrets[7]).get("/validate")).status == 200
+    again = (await send(there, answer.lines())).json()
+    assert again["imported"] == 0
+    assert [row["code"] for row in again["skipped"]] == ["exists"] * 120
+
+
+async def test_an_export_has_every_status_unless_asked_for_one_and_is_noted(service: Service) -> None:
+    admin = await sign_in(service)
+    kept, gone = await admin.create("kept"), await admin.create("gone")
+    await admin.ask("DELETE", "/api/admin/tokens", query={"id": gone["id"]})
+    assert {line["name"] for line in (await admin.get(EXPORT)).lines()} == {"kept", "gone"}
+    only = (await admin.get(EXPORT, status="active")).lines()
+    assert [(line["id"], line["revokedAt"]) for line in only] == [(kept["id"], None)]
+    assert (await admin.get(EXPORT, q="nothing like it")).body == b""
+    noted = (await admin.get("/api/admin/audit", action="export.made")).json()["entries"]
+    assert {entry["target"] for entry in noted} == {"tokens"}
+    assert {"format": "ndjson", "status": "active"} in [entry["after"] for entry in noted]
+
+
+async def test_lines_that_cannot_be_taken_in_are_named_and_the_rest_is(service: Service) -> None:
+    admin = await sign_in(service)
+    await admin.create("taken")
+    terms = {"duration": "1month"}
+    lines = [
+        {"name": "in clear", "secret": SECRET, "scopes": ["a:b"], "createdBy": "old system", **terms},
+        {"name": "as a digest", "sha256": "AB" * 32, "expiresAt": "2027-01-31T12:00:00Z"},
+        b"",
+        b"not json",
+        {"name": "taken", "secret": "another-secret-here", **terms},
+        {"name": "both", "secret": "another-secret-here", "sha256": "ab" * 32, **terms},
+        {"name": "neither", **terms},
+        {"name": "short", "secret": "short", **terms},
+        {"name": "no end", "secret": "another-secret-here"},
+        {"name": "unknown", "secret": "another-secret-here", "color": "red", **terms},
+        b'{"name": "twice", "name": "x", "secret": "another-secret-here", "duration": "1month"}',
+        {"name": "torn export", "digest": "x" * 43},
+        {"name": "fine", "secret": "another-secret-here", **terms, "metadata": {"digest": "is no digest"}},
+    ]
+    result = (await send(admin, lines)).json()
+    assert result["imported"] == 3
+    assert [(row["line"], row["name"], row["code"]) for row in result["skipped"]] == [
+        (4, "", "invalid_request"), (5, "taken", "name_taken"), (6, "both", "invalid_request"),
+        (7, "neither", "invalid_request"), (8, "short", "invalid_request"), (9, "no end", "invalid_request"),
+        (10, "unknown", "invalid_request"), (11, "", "invalid_request"), (12, "torn export", "invalid_request"),
+    ]  # fmt: skip
+    assert all(row["message"] for row in result["skipped"])
+    assert (await Person(service, SECRET).get("/validate")).status == 200
+    shown = (await admin.get("/api/admin/tokens", q="in clear")).json()["tokens"][0]
+    assert (shown["createdBy"], shown["token"]) == ("old system", "****-****-****-" + SECRET[-5:])
+    assert SECRET not in json.dumps((await admin.get("/api/admin/audit")).json())
+
+
+async def test_a_dry_run_answers_the_same_and_writes_nothing(service: Service) -> None:
+    admin = await sign_in(service)
+    lines = [
+        {"name": f"gate {number % 205}", "secret": f"secret-of-another-{number}", "duration": "1month"}
+        for number in range(210)
+    ]
+    rehearsed = (await send(admin, lines, dryRun="true")).json()
+    assert rehearsed["imported"] == 205
+    assert [row["line"] for row in rehearsed["skipped"]] == list(range(206, 211))
+    assert (await admin.get(EXPORT)).body == b""
+    assert (await Person(service, "secret-of-another-1").get("/validate")).status == 401
+    assert (await send(admin, lines)).json() == rehearsed
+
+
+async def test_the_holder_of_a_foreign_secret_manages_it_like_any_other(service: Service) -> None:
+    admin = await sign_in(service)
+    line = {"name": "gate", "secret": SECRET, "duration": "1month", "scopes": ["self:rotate", "introspect"]}
+    await send(admin, [line])
+    person = Person(service, SECRET)
+    own = (await person.get("/api/tokens/self")).json()
+    assert own["name"] == "gate"
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    asked = await person.ask("POST", "/oauth2/introspect", body=f"token={SECRET}".encode(), headers=form)
+    assert asked.json()["jti"] == own["id"]
+    rotated = (await person.post("/api/tokens/self/rotate", {"overlapSeconds": 60})).json()["token"]["token"]
+    assert rotated.startswith("rtk_")
+    assert [(await Person(service, secret).get("/validate")).status for secret in (SECRET, rotated)] == [200, 200]
+    answer = await Person(service).ask("POST", "/oauth2/revoke", body=f"token={SECRET}".encode(), headers=form)
+    assert answer.status == 200
+    assert [(await Person(service, secret).get("/validate")).status for secret in (SECRET, rotated)] == [401, 401]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_only_administrators_move_tokens(service: Service, method: str) -> None:
+    path = EXPORT if method == "GET" else IMPORT
+    assert (await Person(service).ask(method, path)).status == 401
+    for person in (
+        await sign_in(service, "vera"), await sign_in(service, "uma"),
+        await holder(service, "tokens:*"), await holder(service, "tokens:write", "tokens:read"),
+    ):  # fmt: skip
+        answer = await person.ask(method, path, body=b"{}" if method == "POST" else b"")
+        assert (answer.status, answer.json()["code"]) in ((403, "forbidden"), (403, "insufficient_scope"))
+
+
+async def test_the_body_must_be_lines_and_not_too_many(service: Service) -> None:
+    admin = await sign_in(service)
+    answer = await send(admin, [{}], media_type="application/json")
+    assert (answer.status, answer.json()["code"]) == (415, "unsupported_media_type")
+    answer = await send(admin, [b" " * (1024 * 1024 + 1)])
+    assert (answer.status, answer.json()["code"]) == (413, "payload_too_large")
+    answer = await send(admin, [], dryRun="perhaps")
+    assert (answer.status, answer.json()["errors"][0]["field"]) == (400, "dryRun")
+    assert (await send(admin, [])).json() == {"imported": 0, "skipped": []}
+    assert (await admin.get(EXPORT, color="red")).status == 400
