@@ -15,6 +15,8 @@ from msgspec import Meta
 
 PREFIX = "TOKENS_"
 SECRETS = frozenset({"secret_key", "secret_key_previous", "admin_password", "admin_jwt_secret"})
+# What may come as a file: the secrets, and the URL, which may hold a password.
+BY_FILE = SECRETS | {"redis_url"}
 # The command line reads these two itself; they are no settings of the service.
 CLIENT_NAMES = frozenset({"TOKENS_URL", "TOKENS_TOKEN"})
 _SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
@@ -89,7 +91,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         if not name.startswith(PREFIX) or name in CLIENT_NAMES:
             continue
         field = name.removeprefix(PREFIX).lower()
-        if field not in hints and field.endswith("_file") and field.removesuffix("_file") in SECRETS:
+        if field not in hints and field.endswith("_file") and field.removesuffix("_file") in BY_FILE:
             field, text = field.removesuffix("_file"), _read_secret(name, text)
             if PREFIX + field.upper() in environment:
                 raise SettingsError(f"{name} and {PREFIX}{field.upper()} are both set: keep one of them")
@@ -135,7 +137,7 @@ def _types() -> dict[str, Any]:
 
 def _unknown(name: str, hints: Mapping[str, Any]) -> str:
     known = [PREFIX + field.upper() for field in hints]
-    known += [PREFIX + field.upper() + "_FILE" for field in SECRETS]
+    known += [PREFIX + field.upper() + "_FILE" for field in sorted(BY_FILE)]
     nearest = difflib.get_close_matches(name, known, n=1)
     hint = f": did you mean {nearest[0]}?" if nearest else "; `token-service config` prints the known ones"
     return f"{name} is not a setting{hint}"
