@@ -19,7 +19,7 @@ local id, digest, state, now, reason_until, purge_at, member, freed, keep, entry
 local known = redis.call('HMGET', metadata, 'digest', 'active', 'revoked_at', 'created_micros', 'expires_at')
 if not known[1] then return -2 end
 if known[1] ~= digest then return -1 end
-if known[3] ~= '0' or (state == 'inactive' and known[2] == '0') then return 0 end
+if (known[3] or '0') ~= '0' or (state == 'inactive' and known[2] == '0') then return 0 end
 redis.call('DEL', credential, predecessor)
 redis.call('HINCRBY', metadata, 'version', 1)
 redis.call('HSET', metadata, 'active', 0)
