@@ -1,0 +1,202 @@
+"""Processes that die, stop and start: nothing that was answered is lost, and no request when it is done in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+import pytest
+
+from tests.api.running import Running, wait_until
+from tests.api.wire import Client
+from tests.api.world import fresh
+from tests.conftest import PASSWORD
+from tests.fault.conftest import Open, Site
+from tests.fault.volley import get, volley
+
+TOKENS = "/api/admin/tokens"
+CONSUME = "/api/one-time-tokens/consume"
+
+
+def test_what_was_answered_before_a_kill_is_still_so_after_it(open_site: Open) -> None:
+    site = open_site()
+    kept, revoked, inactive = (site.create(fresh("killed")) for _ in range(3))
+    outstanding, spent = site.one_time(), site.one_time()
+    site.client.post(CONSUME, {"token": spent})
+    site.client.ask("DELETE", f"{TOKENS}?id={revoked['id']}", bearer=site.admin)
+    site.client.ask("PATCH", TOKENS, json_body={"id": inactive["id"], "isActive": False}, bearer=site.admin)
+    site.running.kill()
+    site.running.restart()
+    statuses = [site.client.get("/validate", bearer=token["token"]).status for token in (kept, revoked, inactive)]
+    assert statuses == [200, 401, 401]
+    assert site.client.get("/validate", bearer=site.admin).status == 200
+    valid = [site.client.post(CONSUME, {"token": token}).json()["valid"] for token in (outstanding, spent)]
+    assert valid == [True, False]
+
+
+def test_the_managed_redis_keeps_everything_when_the_service_is_killed(tmp_path: Path) -> None:
+    folder = Path("/tmp") / f"tk{os.getpid()}"
+    running = Running({"TOKENS_DATA_DIR": str(folder), "TOKENS_ADMIN_PASSWORD": PASSWORD, "TOKENS_LOG_FORMAT": "json"})
+    try:
+        client = Client(running.port)
+        admin = client.sign_in("admin", PASSWORD)
+        tokens = [
+            client.post(TOKENS, {"name": f"kept {number}", "duration": "7days"}, bearer=admin).json()["token"]
+            for number in range(50)
+        ]
+        running.kill()
+        running.restart()
+        assert {client.get("/validate", bearer=token["token"]).status for token in tokens} == {200}
+        assert client.get("/validate", bearer=admin).status == 200
+    finally:
+        running.close()
+        shutil.rmtree(folder)
+
+
+def test_a_killed_worker_is_replaced_while_the_others_go_on(open_site: Open) -> None:
+    site = open_site(workers=4)
+    before = set(site.running.worker_pids())
+    assert len(before) == 4
+    os.kill(min(before), signal.SIGKILL)
+    wait_until(lambda: len(set(site.running.worker_pids()) - before) == 1, what="a new worker")
+    replies = asyncio.run(volley(site.running.port, [get("/validate", site.admin)] * 200, connections=20))
+    assert {reply.status for reply in replies if reply is not None} == {200}
+
+
+def replace(running: Running, pid: int) -> None:
+    """Ask one worker, or the one that stands in its place by now, to end; wait for its successor."""
+    before = set(running.worker_pids())
+    os.kill(pid if pid in before else min(before), signal.SIGTERM)
+    wait_until(lambda: len(set(running.worker_pids()) - before) == 1, seconds=30, what="a new worker")
+
+
+class Clients:
+    """Clients that keep their connections and ask all the time, as gateways do; none asks anything twice.
+
+    A connection that the service closed while nothing was asked is dialled again. A request that was sent and not
+    answered has failed.
+    """
+
+    def __init__(self, port: int, secret: str, count: int) -> None:
+        self._port = port
+        self._secret = secret
+        self._over = threading.Event()
+        self.answered = self.unknown = 0
+        self.failed: list[str] = []
+        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            for thread in self._threads:
+                thread.join()
+
+    def _ask(self) -> None:
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
+        while not self._over.is_set():
+            try:
+                connection.request("GET", "/validate", headers={"X-Token": self._secret})
+                response = connection.getresponse()
+                response.read()
+            except (OSError, HTTPException) as error:
+                self.failed.append(repr(error))
+                connection.close()
+                continue
+            if response.status == 200:
+                self.answered += 1
+            elif response.status == 503:
+                self.unknown += 1
+            else:
+                self.failed.append(f"status {response.status}")
+        connection.close()
+
+
+@pytest.mark.slow
+def test_four_rolling_restarts_under_load_lose_no_request(open_site: Open) -> None:
+    site = open_site(workers=4)
+    clients = Clients(site.running.port, site.admin, 20)
+    with clients.asking():
+        for pid in site.running.worker_pids() * 4:
+            replace(site.running, pid)
+    assert clients.failed == []
+    assert clients.answered > 1000
+    assert clients.unknown < clients.answered / 100
+
+
+@pytest.mark.slow
+def test_a_service_that_is_stopped_under_load_answers_what_it_was_asked_and_ends(open_site: Open) -> None:
+    for workers in (1, 4):
+        site = open_site(workers=workers)
+        replies: list[object] = []
+
+        def ask_all(site: Site = site, replies: list[object] = replies) -> None:
+            try:
+                replies += asyncio.run(volley(site.running.port, [get("/validate", site.admin)] * 100_000))
+            except OSError:
+                replies.append("refused")
+
+        thread = threading.Thread(target=ask_all)
+        thread.start()
+        wait_until(lambda: b"active" in site.client.get("/metrics").body, what="the load to begin")  # noqa: B023
+        assert site.running.stop() == 0
+        thread.join()
+
+
+def test_a_stop_ends_in_order_and_says_nothing_bad(open_site: Open) -> None:
+    for workers in (1, 2):
+        site = open_site(workers=workers)
+        assert site.running.stop() == 0
+        assert "error" not in site.running.log.lower()
+        assert "traceback" not in site.running.log.lower()
+
+
+@pytest.fixture
+def own_accounts(accounts_file: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "accounts.toml"
+    path.write_text(accounts_file.read_text())
+    return path
+
+
+def statuses(site: Site, secret: str) -> set[int]:
+    """What all processes say, as far as fifty connections meet them."""
+    return {site.client.get("/validate", bearer=secret).status for _ in range(50)}
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_a_removed_account_loses_its_sessions_at_the_next_reload(
+    open_site: Open, own_accounts: Path, workers: int
+) -> None:
+    site = open_site(workers=workers, accounts_file=str(own_accounts))
+    stays, goes = site.client.sign_in("vera", PASSWORD), site.client.sign_in("uma", PASSWORD)
+    text = own_accounts.read_text()
+    own_accounts.write_text(text[: text.index("[accounts.uma]")])
+    assert site.client.get("/validate", bearer=goes).status == 200
+    site.running.hang_up()
+    wait_until(lambda: statuses(site, goes) == {401}, what="the session to end everywhere")
+    assert statuses(site, stays) == {200}
+    refused = site.client.post("/api/token", {"username": "uma", "password": PASSWORD})
+    assert (refused.status, refused.body) == (401, b"invalid credentials")
+    sessions = lambda: site.client.get(f"{TOKENS}/stats", bearer=site.admin).json()["sessions"]  # noqa: E731
+    wait_until(lambda: sessions() == 2, what="the ended session to be counted no more")
+
+
+@pytest.mark.parametrize("broken", ["not toml [", '[accounts.uma]\npassword = "in clear"\n'])
+def test_a_file_that_cannot_be_read_changes_nothing(open_site: Open, own_accounts: Path, broken: str) -> None:
+    site = open_site(accounts_file=str(own_accounts))
+    own_accounts.write_text(broken)
+    site.running.hang_up()
+    wait_until(lambda: "accounts were not reloaded" in site.running.log, what="the refusal to be said")
+    assert site.client.get("/validate", bearer=site.admin).status == 200
+    assert site.client.sign_in("uma", PASSWORD)
