@@ -10,7 +10,7 @@ RUN python -m venv --without-pip /opt/token-service
 COPY deploy/constraints.txt deploy/constraints.txt
 RUN python -m pip --python /opt/token-service/bin/python install --no-cache-dir --no-deps --only-binary=:all: \
     --requirement deploy/constraints.txt
-COPY pyproject.toml LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
 COPY service service
 RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
     && python -m pip --python /opt/token-service/bin/python install --no-cache-dir --no-deps --no-index /wheels/*.whl \

@@ -66,7 +66,7 @@ def test_the_image_calls_commands_that_exist() -> None:
 
 
 def test_every_setting_in_the_deployments_is_one_of_the_service() -> None:
-    secret = {f"TOKENS_{name.upper()}_FILE" for name in settings.SECRETS}
+    secret = {f"TOKENS_{name.upper()}_FILE" for name in settings.BY_FILE}
     for file in ("Dockerfile", "deploy/compose.yaml", "deploy/systemd/token-service.service"):
         named = set(re.findall(r"\bTOKENS_[A-Z_]+", (ROOT / file).read_text()))
         assert named - SETTINGS - secret == set(), file
