@@ -30,6 +30,7 @@ _SECURITY = {
 # What every operation may answer besides its own; the questions of gateways are never refused for their form.
 _ALWAYS = (400, 503)
 _WITH_BODY = (413, 415)
+_OPTIONAL_BODIES = ("IssueOneTime", "RotateToken")
 
 
 def document(operations: Iterable[Operation]) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def _describe(operation: Operation, method: str, by_type: Mapping[str, Any]) -> 
     if parameters := _parameters(operation, by_type):
         described["parameters"] = parameters
     if operation.body is not None:
-        required = operation.body.__name__ != "IssueOneTime"
+        required = operation.body.__name__ not in _OPTIONAL_BODIES
         described["requestBody"] = _content(operation.body_media_type, by_type[str(operation.body)], required)
     elif operation.form is not None:
         described["requestBody"] = _content("application/x-www-form-urlencoded", _form(operation.form), True)

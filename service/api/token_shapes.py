@@ -188,11 +188,11 @@ class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     description: Description | UnsetType = UNSET
     subject: Subject | UnsetType = UNSET
     scopes: Scopes | UnsetType = UNSET
-    rate_limit: Limit | None | UnsetType = UNSET
+    rate_limit: Limit | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET
-    expires_at: str | None | UnsetType = UNSET
+    expires_at: str | UnsetType | None = UNSET
     allowed_networks: Networks | UnsetType = UNSET
-    max_uses: MaxUses | None | UnsetType = UNSET
+    max_uses: MaxUses | UnsetType | None = UNSET
 
 
 def shown(token: ManagedToken, now: float, usage14d: list[int], *, secret: str = "") -> TokenShown:

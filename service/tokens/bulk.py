@@ -16,7 +16,8 @@ from service.tokens.managed import ManagedTokens
 
 SLICE = 100
 SAMPLE = 10
-_PAGE = 1000
+# Records are decoded page by page, and other requests wait meanwhile.
+_PAGE = 200
 
 
 class Ending(StrEnum):

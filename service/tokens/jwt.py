@@ -22,11 +22,8 @@ _LONGEST_NAME = 256
 
 def administrators(settings: Settings, clock: Callable[[], float]) -> AdministratorJwts:
     """The reader for these settings. Raises SettingsError for a JWKS that cannot be used."""
-    keys: KeySource
-    if settings.admin_jwt_secret:
-        keys = _secret(settings.admin_jwt_secret)
-    else:
-        keys = _jwks(settings.admin_jwt_jwks, clock)
+    secret, place = settings.admin_jwt_secret, settings.admin_jwt_jwks
+    keys: KeySource = _secret(secret) if secret else _jwks(place, clock)
     return AdministratorJwts(
         keys, clock, issuer=settings.admin_jwt_issuer, audience=settings.admin_jwt_audience,
         claim=settings.admin_jwt_claim,

@@ -61,7 +61,7 @@ async def test_the_holder_revokes_its_token(service: Service) -> None:
 
 
 async def test_rotating_needs_its_scope(service: Service) -> None:
-    person, created = await made(service, scopes=["self:read"])
+    person, _ = await made(service, scopes=["self:read"])
     answer = await rotate(person)
     assert (answer.status, answer.json()["code"]) == (403, "insufficient_scope")
     assert answer.headers["www-authenticate"].endswith('error="insufficient_scope", scope="self:rotate"')

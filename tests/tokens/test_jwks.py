@@ -161,7 +161,7 @@ def test_a_key_that_must_not_verify_is_left_out(entry: Any) -> None:
 
 
 def test_a_short_rsa_key_is_left_out() -> None:
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="2048"):
         short = RSAKey.generate_key(1024).as_dict(private=False)
     with pytest.raises(ValueError, match="no public key"):
         read_keys(json.dumps({"keys": [short]}).encode())

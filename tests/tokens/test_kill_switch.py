@@ -121,7 +121,9 @@ async def test_a_sample_is_ten_at_most(service: Service) -> None:
 
 async def test_tokens_made_while_it_runs_are_left_and_found_by_the_next_count(service: Service) -> None:
     await create_many(service, *[f"t{number}" for number in range(30)])
-    made, result = await asyncio.gather(create(service, "late"), revoke(service, EVERYTHING, 30), return_exceptions=True)
+    made, result = await asyncio.gather(
+        create(service, "late"), revoke(service, EVERYTHING, 30), return_exceptions=True
+    )
     if isinstance(result, Conflict):  # it was there in time to be counted
         assert await outcome(service, made.secret) is Outcome.ACTIVE
         result = await revoke(service, EVERYTHING, 31)

@@ -215,6 +215,30 @@ async def test_a_rotated_token_is_found_by_its_new_last_characters_alone(service
     assert (await create(service, "beta")).token.status(service.clock()) is Status.ACTIVE
 
 
+async def test_after_a_melee_of_changes_no_secret_outlives_the_token(service: Service) -> None:
+    first = await create(service)
+    token_id, secrets = first.token.token_id, [first.secret]
+
+    async def change(number: int) -> None:
+        try:
+            if number % 3 == 0:
+                secrets.append((await rotate(service, first, overlap_seconds=OVERLAP)).secret)
+            elif number % 3 == 1:
+                await service.managed.update(token_id, {"active": number % 2 == 0}, ADMIN)
+            else:
+                await service.managed.update(token_id, {"description": f"edit {number}"}, ADMIN)
+        except StoreUnavailable:  # too many came in between: nothing was changed
+            pass
+
+    await asyncio.gather(*[change(number) for number in range(24)])
+    assert len(secrets) > 2
+    assert sum(await works(service, *secrets)) <= 2
+    assert len([key for key in await all_keys(service) if b":c:" in key]) <= 2
+    await service.managed.revoke(token_id, ADMIN)
+    assert not any(await works(service, *secrets))
+    assert [key for key in await all_keys(service) if b":c:" in key] == []
+
+
 async def test_a_record_changed_outside_the_service_is_not_rotated_or_edited(service: Service) -> None:
     """Whoever writes to Redis could else have the service seal wider scopes, or a predecessor of their own."""
     victim, own = await create(service, "victim", scopes=("admin:all",)), await create(service, "own")
