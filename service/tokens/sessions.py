@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -18,6 +19,10 @@ from service.tokens.authority import Authority
 from service.tokens.passwords import PasswordChecker, look_alike
 from service.tokens.secret import Keyring, mint_into
 from service.tokens.trail import Trail
+
+
+# What may be the secret of a token: no name has as many letters and digits without a break.
+_SECRET = re.compile(r"[0-9a-z]{32}")
 
 
 class InvalidCredentials(Unauthorized):
@@ -159,5 +164,6 @@ def normalise(username: str) -> str:
 
 
 def _shown(username: str) -> str:
-    """A name from outside as the audit trail shows it: it may not be one of ours, and may be anything."""
-    return normalise(username) or "-"
+    """A name from outside as the audit trail shows it: it may be anything, a secret in the wrong field too."""
+    name = normalise(username)
+    return "-" if not name or _SECRET.search(name) else name
