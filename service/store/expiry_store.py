@@ -61,6 +61,11 @@ class ExpiryStore:
                 "ZREM", name_shard.keys.names, member(token), freed_member(token), retry=True
             )
 
+    async def forget(self, shard: Shard, token_id: str) -> None:
+        """Drop what still points at a record that is gone."""
+        for index in (shard.keys.purge, shard.keys.off, shard.keys.dead):
+            await shard.link.execute("ZREM", index, token_id, retry=True)
+
     async def trim(self, shard: Shard, now: int) -> None:
         """Drop index members of one-time and session tokens that have expired."""
         for index in (shard.keys.one_time_index, shard.keys.session_index):

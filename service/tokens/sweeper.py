@@ -35,10 +35,11 @@ class Sweeper:
             entries = {token_id: self._trail.entry("token.expired", _CLOCK, token_id) for token_id in due}
             moved += await self._expiry.expire(shard, now, entries)
         while purgeable := await self._expiry.purgeable(shard, now):
-            for record in await self._tokens.get_many(purgeable):
-                if record is not None:
+            records = await self._tokens.get_many(purgeable)
+            for token_id, record in zip(purgeable, records, strict=True):
+                if record is None:
+                    await self._expiry.forget(shard, token_id)
+                else:
                     await self._expiry.purge(shard, record.token, now)
-            if not any(await self._tokens.get_many(purgeable)):
-                break
         await self._expiry.trim(shard, now)
         return moved
