@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,6 +17,7 @@ from tests.conftest import PASSWORD
 ADMIN = Origin(actor="admin", address="192.0.2.1", channel="api", request_id="r1")
 DAY = 86400
 ADDRESS = "192.0.2.7"
+DEADLINE = 20.0
 
 
 def at(address: str) -> Origin:
@@ -82,3 +86,14 @@ async def dump(service: Service) -> dict[bytes, Any]:
         command, *rest = read[await link.execute("TYPE", key)]
         held[key] = await link.execute(command, key, *rest)
     return held
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Ask again and again, giving way in between, until it holds."""
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        holds = condition()
+        if await holds if asyncio.iscoroutine(holds) else holds:
+            return
+        assert time.monotonic() < deadline, "it never came to hold"
+        await asyncio.sleep(0.005)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,10 +11,10 @@ from service.embedded import EmbeddedRedis
 from service.errors import StoreUnavailable
 from service.store.batch import Batch
 from service.store.connection import connector
+from tests.builders import until
 from tests.store.proxy import FaultProxy
 
 pytestmark = pytest.mark.anyio
-DEADLINE = 20.0
 
 
 @pytest.fixture
@@ -52,17 +51,6 @@ async def answers(batch: Batch) -> bool:
         return bool(await batch.execute("PING") == b"PONG")
     except StoreUnavailable:
         return False
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Ask again and again, giving way in between, until it holds."""
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        holds = condition()
-        if await holds if asyncio.iscoroutine(holds) else holds:
-            return
-        assert time.monotonic() < deadline, "it never came to hold"
-        await asyncio.sleep(0.005)
 
 
 async def count(batch: Batch, key: str) -> int:

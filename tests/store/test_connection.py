@@ -14,8 +14,8 @@ from service import embedded
 from service.errors import StoreFull, StoreUnavailable
 from service.store.batch import Batch
 from service.store.connection import connector, inspect
+from tests.builders import until
 from tests.links import Recording, Wrapped
-from tests.store.test_batch_faults import until
 
 pytestmark = pytest.mark.anyio
 

@@ -11,6 +11,7 @@ import pytest
 
 from service.errors import StoreUnavailable
 from service.model import RateLimit
+from service.store.listing import Query
 from service.store.managed_store import ManagedStore, Retention
 from service.store.scripts import Script
 from service.tokens.idempotency import Repeatable
@@ -50,6 +51,7 @@ async def test_no_call_fails_though_the_server_forgets_its_scripts_before_each(
     with pytest.raises(InvalidCredentials):
         await sign_in(service, password="wrong")
     assert await service.sessions.end(session, at("192.0.2.1"))
+    await service.managed.page(Query(sort="last_used_at"))
     clock.forward(61 * DAY)
     assert await service.sweeper.sweep() == 2
     await service.sealer.seal()

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from service.app import Service
-from service.model import Outcome
+from service.errors import RateLimited, StoreUnavailable
+from service.model import Kind, Outcome
+from tests.builders import ADDRESS, all_keys
+from tests.links import Wrapped
 
 pytestmark = pytest.mark.anyio
+
+
+async def issue(service: Service, **more: Any) -> bytes:
+    issued = await service.one_time.issue(**({"address": ADDRESS, "anonymous": False} | more))
+    return issued.secret.encode()
+
+
+async def consume(service: Service, secret: bytes, request: str = "") -> Outcome:
+    return (await service.one_time.consume(secret, request=request)).outcome
 
 
 async def test_consume_admits_exactly_one_of_fifty_callers(service: Service) -> None:
@@ -18,11 +32,91 @@ async def test_consume_admits_exactly_one_of_fifty_callers(service: Service) -> 
     assert sorted(verdict.outcome for verdict in verdicts) == [Outcome.ACTIVE] + [Outcome.UNKNOWN] * 49
 
 
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_of_racers_in_four_processes_exactly_one_consumes_each_token(
+    make_service: Callable[..., Any], shards: int
+) -> None:
+    processes = [await make_service(shards=shards, background=False) for _ in range(4)]
+    secrets = [await issue(processes[0]) for _ in range(20)]
+    # The racers of one token stand next to each other.
+    racing = [consume(process, secret) for secret in secrets for _ in range(5) for process in processes]
+    outcomes = await asyncio.gather(*racing)
+    assert [outcomes[start : start + 20].count(Outcome.ACTIVE) for start in range(0, 400, 20)] == [1] * 20
+
+
 async def test_a_retry_of_the_same_request_gets_the_first_answer_and_another_request_none(service: Service) -> None:
-    issued = await service.one_time.issue(address="192.0.2.1", anonymous=False, subject="order-7", data='{"a":1}')
-    first = await service.one_time.consume(issued.secret.encode(), request="attempt-1")
-    again = await service.one_time.consume(issued.secret.encode(), request="attempt-1")
-    other = await service.one_time.consume(issued.secret.encode(), request="attempt-2")
+    secret = await issue(service, subject="order-7", data='{"a":1}')
+    first = await service.one_time.consume(secret, request="attempt-1")
+    again = await service.one_time.consume(secret, request="attempt-1")
+    other = await service.one_time.consume(secret, request="attempt-2")
     assert first == again
-    assert first.credential is not None and first.credential.subject == "order-7"
+    assert first.credential is not None
+    assert (first.credential.subject, first.credential.data) == ("order-7", '{"a":1}')
     assert other.outcome is Outcome.UNKNOWN
+
+
+async def test_a_request_key_serves_each_token_apart(still: Service) -> None:
+    one, two = await issue(still), await issue(still)
+    assert [await consume(still, secret, "key") for secret in (one, two, one, two)] == [Outcome.ACTIVE] * 4
+    assert await consume(still, one, "Key") is Outcome.UNKNOWN
+
+
+async def test_a_lost_reply_with_a_request_key_burns_no_token(make_service: Callable[..., Any]) -> None:
+    """Executed, and the reply swallowed: the same request asked again gets its answer, once."""
+
+    class Losing(Wrapped):
+        lose = True
+
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            reply = await super().execute(*args, **how)
+            if self.lose and isinstance(reply, bytes):
+                raise StoreUnavailable("The token store is not answering. Try again.")
+            return reply
+
+    service = await make_service(background=False, wrap=Losing)
+    secret = await issue(service)
+    with pytest.raises(StoreUnavailable):
+        await consume(service, secret, "key")
+    Losing.lose = False
+    assert [await consume(service, secret, request) for request in ("other", "", "key")] == [
+        Outcome.UNKNOWN, Outcome.UNKNOWN, Outcome.ACTIVE,
+    ]  # fmt: skip
+
+
+async def test_a_token_lives_five_minutes_or_as_long_as_was_asked(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+) -> None:
+    service = await make_service(fake=True)
+    usual, short, long = await issue(service), await issue(service, ttl_seconds=10), await issue(service, ttl_seconds=3600)
+    turn_time(11)
+    assert await consume(service, short) is Outcome.UNKNOWN
+    turn_time(287)
+    assert (await service.authority.look(usual, (Kind.ONE_TIME,))).active
+    turn_time(3)
+    assert await consume(service, usual) is Outcome.UNKNOWN
+    assert await consume(service, long) is Outcome.ACTIVE
+
+
+async def test_an_anonymous_issuer_is_limited_by_address_and_a_known_one_is_not(make_service: Callable[..., Any]) -> None:
+    service = await make_service(shards=16, background=False, one_time_issue_per_minute=5)
+    for _ in range(5):
+        await issue(service, anonymous=True)
+    with pytest.raises(RateLimited) as refused:
+        await issue(service, anonymous=True)
+    assert 11 <= refused.value.retry_after <= 12
+    await issue(service, anonymous=True, address="192.0.2.200")
+    for _ in range(10):
+        await issue(service, anonymous=False)
+
+
+async def test_after_its_use_nothing_of_a_token_is_left(still: Service) -> None:
+    secret = await issue(still)
+    assert await consume(still, secret) is Outcome.ACTIVE
+    assert await all_keys(still) == set()
+    assert (await still.managed.statistics()).one_time_outstanding == 0
+
+
+async def test_no_other_kind_is_consumed(still: Service) -> None:
+    for secret in (b"", b"x" * 64, b"rtk_" + b"0" * 64, b"G" * 32):
+        assert await consume(still, secret) is Outcome.MALFORMED
+    assert await consume(still, b"0" * 32) is Outcome.UNKNOWN

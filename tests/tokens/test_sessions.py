@@ -1,0 +1,228 @@
+"""Sessions: made with a password, ended by their holder, by an administrator, by time or by a changed account."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.app import Service
+from service.errors import RateLimited, StoreUnavailable
+from service.model import Kind, Outcome, Role
+from service.tokens.accounts import Account, read_accounts
+from service.tokens.reload import Reload
+from service.tokens.sessions import InvalidCredentials
+from tests.builders import ADDRESS, DAY, actions, at, audit, create, outcome, sign_in
+from tests.conftest import PASSWORD
+from tests.links import Wrapped
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_right_password_is_traded_for_a_session_of_a_day(still: Service) -> None:
+    signed_in = await still.sessions.sign_in("vera", PASSWORD, at(ADDRESS))
+    assert signed_in.account.role is Role.VIEWER
+    assert signed_in.expires_at == pytest.approx(still.clock() + DAY, abs=2)
+    verdict = await still.sessions.check(signed_in.secret.encode())
+    assert verdict.credential is not None
+    assert (verdict.outcome, verdict.credential.kind, verdict.credential.subject) == (Outcome.ACTIVE, Kind.SESSION, "vera")
+    (entry,) = await audit(still)
+    assert (entry.action, entry.actor, entry.target, entry.address) == (
+        "session.created", "vera", verdict.credential.token_id, ADDRESS,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("username", "password"),
+    [("vera", "wrong"), ("vera", ""), ("nobody", PASSWORD), ("", ""), ("VERA", PASSWORD), ("vera ", PASSWORD),
+     ("vera", PASSWORD + " "), ("vera", "p" * 5000), ("\x00", "\x00")],
+)  # fmt: skip
+async def test_anything_else_is_refused_in_the_same_words(still: Service, username: str, password: str) -> None:
+    with pytest.raises(InvalidCredentials) as caught:
+        await still.sessions.sign_in(username, password, at(ADDRESS))
+    assert (caught.value.detail, caught.value.code) == ("That name and password do not match.", "invalid_credentials")
+    assert caught.value.tries_left == 4
+    assert await actions(still) == ["login.failed"]
+
+
+async def test_a_session_ended_by_its_holder_is_refused_and_ending_it_again_is_harmless(still: Service) -> None:
+    secret, other = await sign_in(still), await sign_in(still)
+    assert await still.sessions.end(secret, at(ADDRESS))
+    assert await outcome(still, secret) == "unknown"
+    assert await outcome(still, other) == "active"
+    assert not await still.sessions.end(secret, at(ADDRESS))
+    assert await actions(still) == ["session.created", "session.created", "session.revoked"]
+
+
+@pytest.mark.parametrize("secret", [b"", b"x", b"a" * 64, b"0" * 32])
+async def test_ending_what_is_no_session_ends_nothing(still: Service, secret: bytes) -> None:
+    assert not await still.sessions.end(secret, at(ADDRESS))
+    assert await actions(still) == []
+
+
+async def test_a_managed_token_is_not_ended_as_a_session(still: Service) -> None:
+    created = await create(still)
+    assert not await still.sessions.end(created.secret.encode(), at(ADDRESS))
+    assert await outcome(still, created.secret) == "active"
+
+
+async def test_all_sessions_of_one_user_end_and_nobody_elses(still: Service) -> None:
+    secrets = [await sign_in(still) for _ in range(3)]
+    other = await sign_in(still, "vera")
+    assert await still.sessions.end_all("admin", at(ADDRESS)) == 3
+    assert {await outcome(still, secret) for secret in secrets} == {Outcome.UNKNOWN}
+    assert await outcome(still, other) == "active"
+    assert (await still.managed.statistics()).sessions == 1
+    assert await still.sessions.end_all("admin", at(ADDRESS)) == 0
+    assert await outcome(still, await sign_in(still)) == "active"
+
+
+async def test_no_session_survives_that_was_signed_in_while_its_account_was_disabled(still: Service) -> None:
+    """Disabled at every moment of five sign-ins, then enabled again: only what began afterwards may live."""
+    enabled = Account(next(iter(still.accounts.hashes())), Role.ADMIN)
+    for turns in range(12):
+        signing_in = [asyncio.create_task(sign_in(still, address=f"192.0.2.{number}")) for number in range(5)]
+        for _ in range(turns * 3):
+            await asyncio.sleep(0)
+        still.accounts.replace({"admin": msgspec.structs.replace(enabled, disabled=True)})
+        await still.sessions.end_all("admin", at(ADDRESS))
+        answers = await asyncio.gather(*signing_in, return_exceptions=True)
+        still.accounts.replace({"admin": enabled})
+        secrets = [answer for answer in answers if isinstance(answer, bytes)]
+        assert {await outcome(still, secret) for secret in secrets} <= {Outcome.UNKNOWN}
+        assert all(isinstance(a, bytes | InvalidCredentials | RateLimited) for a in answers)
+        assert (await still.managed.statistics()).sessions == 0
+
+
+async def test_a_log_out_between_the_password_and_the_record_makes_no_session(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matches = still.passwords.matches
+
+    async def matches_slowly(password_hash: str, password: str) -> bool:
+        right = await matches(password_hash, password)
+        await still.sessions.end_all("admin", at(ADDRESS))
+        return right
+
+    monkeypatch.setattr(still.passwords, "matches", matches_slowly)
+    with pytest.raises(InvalidCredentials):
+        await sign_in(still)
+    assert (await still.managed.statistics()).sessions == 0
+
+
+async def reload(service: Service, path: Path) -> None:
+    """What SIGHUP brings about."""
+    await Reload(path, service.accounts, service.sessions, service.trail)()
+
+
+async def test_without_redis_a_reload_is_in_force_all_the_same(
+    make_service: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away(Wrapped):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            raise StoreUnavailable("The token store is not answering. Try again.")
+
+    service = await make_service(background=False, wrap=Away)
+    path = tmp_path / "accounts.toml"
+    path.write_text("")
+    await reload(service, path)
+    assert len(service.accounts) == 0
+    assert "ended sessions will be counted until they expire" in caplog.messages
+
+
+async def test_without_an_accounts_file_a_reload_leaves_nobody(still: Service) -> None:
+    await Reload(None, still.accounts, still.sessions, still.trail)()
+    assert len(still.accounts) == 0
+
+
+@pytest.mark.parametrize("change", ["removed", "disabled", "another password"])
+async def test_a_changed_account_ends_its_sessions_at_the_reload_and_no_others(
+    make_service: Callable[..., Any], tmp_path: Path, accounts_file: Path, change: str
+) -> None:
+    path = tmp_path / "accounts.toml"
+    path.write_text(accounts_file.read_text())
+    services = [await make_service(accounts_file=str(path), background=False) for _ in range(2)]
+    ended, kept = await sign_in(services[0], "vera"), await sign_in(services[0], "uma")
+    text = path.read_text()
+    table = text[text.index("[accounts.vera]") : text.index("[accounts.uma]")]
+    hashed = read_accounts(path)["vera"].password_hash
+    becomes = {
+        "removed": "", "disabled": table + "disabled = true\n", "another password": table.replace(hashed, hashed[:-4] + "AAAA"),
+    }  # fmt: skip
+    path.write_text(text.replace(table, becomes[change]))
+    assert await outcome(services[0], ended) == "active"
+    for service in services:
+        await reload(service, path)
+        assert await outcome(service, ended) == "unknown"
+        assert await outcome(service, kept) == "active"
+    assert (await services[0].managed.statistics()).sessions == 1
+    assert (await actions(services[0])).count("account.reloaded") == 2
+
+
+async def test_a_broken_accounts_file_leaves_the_accounts_as_they_were(
+    make_service: Callable[..., Any], tmp_path: Path, accounts_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "accounts.toml"
+    path.write_text(accounts_file.read_text())
+    service = await make_service(accounts_file=str(path), background=False)
+    secret = await sign_in(service)
+    for broken in ("[accounts", '[accounts.admin]\npassword = "clear"'):
+        path.write_text(broken)
+        await reload(service, path)
+        assert await outcome(service, secret) == "active"
+    path.unlink()
+    await reload(service, path)
+    assert await outcome(service, await sign_in(service)) == "active"
+    assert len([record for record in caplog.records if "accounts were not reloaded" in record.message]) == 3
+    assert await actions(service) == ["session.created"] * 2
+
+
+async def test_a_session_ends_when_it_is_not_used_for_its_idle_time(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+) -> None:
+    service = await make_service(fake=True, session_idle_seconds=600)
+    used, unused = await sign_in(service), await sign_in(service)
+    for _ in range(5):
+        turn_time(400)
+        assert await outcome(service, used) == "active"
+        await service.flush_usage()
+    assert await outcome(service, unused) == "unknown"
+    turn_time(601)
+    assert await outcome(service, used) == "unknown"
+
+
+async def test_use_does_not_draw_out_the_full_time_of_a_session(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+) -> None:
+    service = await make_service(fake=True, session_idle_seconds=600, session_ttl_seconds=1000)
+    secret = await sign_in(service)
+    for _ in range(2):
+        turn_time(450)
+        assert await outcome(service, secret) == "active"
+        await service.flush_usage()
+    turn_time(101)
+    assert not (await service.sessions.check(secret)).active
+
+
+async def test_without_an_idle_time_an_unused_session_lives_its_day(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+) -> None:
+    service = await make_service(fake=True)
+    secret = await sign_in(service)
+    turn_time(DAY - 5)
+    assert await outcome(service, secret) == "active"
+    turn_time(6)
+    assert await outcome(service, secret) == "unknown"
+
+
+async def test_a_program_with_a_right_password_is_known_without_a_session(still: Service) -> None:
+    for _ in range(10):
+        account = await still.sessions.check_password("vera", PASSWORD, at(ADDRESS))
+    assert account.role is Role.VIEWER
+    assert (await still.managed.statistics()).sessions == 0
+    assert await actions(still) == []
+    assert (still.sessions.role("vera"), still.sessions.role("nobody")) == (Role.VIEWER, None)
