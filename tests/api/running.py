@@ -80,6 +80,12 @@ class Running:
             return [self.process.pid]
         return [pid for pid in _children(self.process.pid) if b"spawn_main" in _command_line(pid)]
 
+    def replace_worker(self, pid: int, number: signal.Signals = signal.SIGTERM) -> None:
+        """End one worker by a signal, and wait until another one stands in its place."""
+        before = set(self.worker_pids())
+        os.kill(pid, number)
+        wait_until(lambda: len(set(self.worker_pids()) - before) == 1, seconds=30, what="a new worker")
+
     def hang_up(self) -> None:
         """SIGHUP, which makes it read its accounts again."""
         self.process.send_signal(signal.SIGHUP)

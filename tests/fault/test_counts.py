@@ -1,0 +1,72 @@
+"""The metrics of several processes add up, whichever of them is asked."""
+
+from __future__ import annotations
+
+import asyncio
+
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from tests.api.running import wait_until
+from tests.api.world import fresh
+from tests.fault.conftest import Open, Site
+from tests.fault.volley import get, post, volley
+
+
+def counted(site: Site) -> dict[tuple[str, ...], float]:
+    """Every counter of interest by name and labels."""
+    text = site.client.get("/metrics").body.decode()
+    return {
+        (sample.name, *[f"{name}={value}" for name, value in sorted(sample.labels.items())]): sample.value
+        for family in read_text(text)
+        for sample in family.samples
+    }
+
+
+def validations(site: Site, kind: str, outcome: str) -> float:
+    return counted(site).get(("tokens_validations_total", f"kind={kind}", f"outcome={outcome}"), 0)
+
+
+def test_the_sum_of_all_processes_is_what_was_sent(four: Site) -> None:
+    good = four.create(fresh("counted"))["token"]
+    scoped = get("/validate?required_scope=none", good)
+    plan = [get("/validate", good)] * 500 + [scoped] * 100 + [get("/validate", "x")] * 300
+    plan += [get("/validate", "A" * 64)] * 200 + [post("/validate", b"")] * 50
+    outcomes = {("managed", "active"): 500, ("managed", "insufficient_scope"): 100, ("none", "malformed"): 300,
+                ("session", "unknown"): 200, ("none", "absent"): 50}  # fmt: skip
+    before = {key: validations(four, *key) for key in outcomes}
+    replies = asyncio.run(volley(four.running.port, plan, connections=40))
+    assert len({reply.process for reply in replies if reply is not None}) > 1, "only one process took part"
+    unknown = sum(reply is not None and reply.status == 503 for reply in replies)
+    assert unknown == 0, "the machine was too busy for this to be exact"
+    for key, count in outcomes.items():
+        wait_until(lambda: validations(four, *key) == before[key] + count, what=f"{count} {key}")  # noqa: B023
+
+
+def test_the_time_of_every_validation_is_observed_once(four: Site) -> None:
+    def observed() -> float:
+        found = counted(four)
+        return sum(found.get(("tokens_validation_seconds_count", f"path={way}"), 0) for way in ("straight", "ordinary"))
+
+    before = observed()
+    asyncio.run(volley(four.running.port, [get("/validate", "x")] * 100 + [get("/validate?a=1", four.admin)] * 100))
+    wait_until(lambda: observed() == before + 200, what="200 observations")
+
+
+def test_gauges_of_redis_are_not_added_up_over_the_processes(four: Site) -> None:
+    site = four
+    stats = site.client.get("/api/admin/tokens/stats", bearer=site.admin).json()
+    for _ in range(10):
+        found = counted(site)
+        assert found[("tokens_sessions",)] == stats["sessions"]
+        assert found[("tokens_managed", "status=active")] == stats["active"]
+        assert found[("tokens_redis_up",)] == 1
+        assert [value for key, value in found.items() if key[0] == "tokens_build_info"] == [1]
+
+
+def test_a_worker_that_is_gone_is_still_counted(open_site: Open) -> None:
+    site = open_site(workers=2)
+    asyncio.run(volley(site.running.port, [get("/validate", "x")] * 200, connections=20))
+    wait_until(lambda: validations(site, "none", "malformed") == 200, what="200 validations")
+    before = set(site.running.worker_pids())
+    site.running.replace_worker(min(before))
+    assert validations(site, "none", "malformed") == 200
