@@ -85,27 +85,28 @@ class Batch:
         replies = self._replies
         return self._closed or not self._reachable or (replies is not None and len(replies.waiting) >= self._limit)
 
-    async def execute(self, *args: bytes | str | int | float, retry: bool = False, operation: str = "") -> Reply:
-        """Ask and wait. `operation` is the name its time is counted under, the command's if there is none.
+    def execute(
+        self, *args: bytes | str | int | float, retry: bool = False, operation: str = ""
+    ) -> asyncio.Future[Reply]:
+        """Ask now, await the reply when it is needed; many that are gathered take no tasks.
 
-        Raises StoreUnavailable, StoreFull or NoScriptError.
+        `operation` is the name its time is counted under, the command's if there is none. The future raises
+        StoreUnavailable, StoreFull or NoScriptError.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Reply] = loop.create_future()
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
         def answer(reply: Reply) -> None:
             if future.done():
                 return
             if isinstance(reply, Exception):
                 future.set_exception(reply)
-            else:
-                future.set_result(reply)
+                return
+            self._on_seconds(operation or str(args[0]), future.get_loop().time() - asked_at)
+            future.set_result(reply)
 
-        started = loop.time()
         self.submit(_pack(args), answer, retry=retry)
-        reply = await future
-        self._on_seconds(operation or str(args[0]), loop.time() - started)
-        return reply
+        asked_at = self._asked_at
+        return future
 
     def _flush(self) -> None:
         queue = self._queue

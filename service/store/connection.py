@@ -20,9 +20,9 @@ MINIMUM_VERSION = (6, 2)
 class Link(Protocol):
     """How the store asks one Redis node; `Batch` is the one in production."""
 
-    async def execute(
+    def execute(
         self, *args: bytes | str | int | float, retry: bool = False, operation: str = ""
-    ) -> Reply: ...
+    ) -> Awaitable[Reply]: ...
 
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None: ...
 

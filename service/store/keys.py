@@ -40,6 +40,7 @@ uh:<hour>         hash    usage of the service in an hour                       
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64encode
 from binascii import b2a_base64
 from hashlib import sha256
@@ -48,6 +49,7 @@ from hashlib import sha256
 TAGS = ("u0", "qp", "dj", "j", "d2", "2", "uh", "acd", "ly", "h9", "uv", "q6", "9s", "qn", "dt", "t")
 SHARDS = (1, len(TAGS))
 DIGEST_CHARACTERS = 43
+_TOKEN_ID = re.compile(r"[0-9a-f]{16}")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -68,11 +70,10 @@ def shard_of_digest(digest: bytes, shards: int) -> int:
 
 def shard_of_id(token_id: str, shards: int) -> int | None:
     """Where a managed token lives: the first two hex digits of its id; None if the id cannot be one of ours."""
-    try:
-        shard = int(token_id[:2], 16)
-    except ValueError:
+    if not _TOKEN_ID.fullmatch(token_id):
         return None
-    return shard if len(token_id) == 16 and shard < shards else None
+    shard = int(token_id[:2], 16)
+    return shard if shard < shards else None
 
 
 def meta_key(namespace: str) -> bytes:

@@ -77,15 +77,17 @@ class ManagedStore:
 
     async def get_many(self, token_ids: list[str]) -> list[Record | None]:
         """Records in the order of the ids, in one round trip to each node."""
-        return list(await asyncio.gather(*[self._read(token_id) for token_id in token_ids]))
-
-    async def _read(self, token_id: str) -> Record | None:
-        shard = self._shards.of_id(token_id)
-        if shard is None or not token_id.isalnum() or not token_id.isascii():
-            return None
-        reply = await shard.link.execute("HMGET", shard.keys.metadata(token_id), *records.FIELD_NAMES, retry=True)
-        decoded = records.decode(reply)
-        return None if decoded is None else Record(*decoded)
+        shards = [self._shards.of_id(token_id) for token_id in token_ids]
+        replies = await asyncio.gather(
+            *[
+                shard.link.execute("HMGET", shard.keys.metadata(token_id), *records.FIELD_NAMES, retry=True)
+                for token_id, shard in zip(token_ids, shards, strict=True)
+                if shard is not None
+            ]
+        )
+        decoded = map(records.decode, replies)
+        found = [None if shard is None else next(decoded) for shard in shards]
+        return [None if record is None else Record(*record) for record in found]
 
     async def update(
         self, old: ManagedToken, new: ManagedToken, *, seal: str, sealed: bytes, predecessor: bytes, now: int,

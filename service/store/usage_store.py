@@ -90,6 +90,25 @@ class UsageStore:
         """The last days of a token, oldest first; the last one is the day of `now`, in UTC."""
         return await self._series(token_id, now, days, DAY)
 
+    async def days_of(self, token_ids: list[str], now: int, days: int) -> list[list[int]]:
+        """Uses of each token on each of the last days, allowed and denied together; one round trip for all."""
+        last = now // DAY
+        fields = [b"%c%d" % (sign, day) for day in range(last - days + 1, last + 1) for sign in b"ad"]
+        shards = [self._shards.of_id(token_id) for token_id in token_ids]
+        replies = await asyncio.gather(
+            *[
+                shard.link.execute("HMGET", shard.keys.usage_by_day(token_id), *fields, retry=True)
+                for token_id, shard in zip(token_ids, shards, strict=True)
+                if shard is not None
+            ]
+        )
+        found = iter(replies)
+        rows = [[None] * (2 * days) if shard is None else next(found) for shard in shards]
+        return [
+            [int(allowed or 0) + int(denied or 0) for allowed, denied in zip(row[::2], row[1::2], strict=True)]
+            for row in rows
+        ]
+
     async def by_hour(self, token_id: str, now: int, hours: int) -> list[Count]:
         """The last hours of a token, oldest first."""
         return await self._series(token_id, now, hours, HOUR)

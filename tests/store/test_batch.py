@@ -96,7 +96,7 @@ async def test_what_a_handler_raises_harms_its_own_request_alone(batch: Batch, c
     def answer(reply: Any) -> None:
         raise ValueError("a handler's own mistake")
 
-    before = asyncio.create_task(batch.execute("ECHO", "before"))
+    before = asyncio.ensure_future(batch.execute("ECHO", "before"))
     await asyncio.sleep(0)
     batch.submit(b"*1\r\n$4\r\nPING\r\n", answer)
     assert await batch.execute("ECHO", "after") == b"after"
@@ -107,7 +107,7 @@ async def test_what_a_handler_raises_harms_its_own_request_alone(batch: Batch, c
 
 async def test_one_who_no_longer_waits_takes_no_reply_from_others(batch: Batch) -> None:
     for _ in range(20):
-        asked = [asyncio.create_task(batch.execute("ECHO", f"{number}")) for number in range(10)]
+        asked = [asyncio.ensure_future(batch.execute("ECHO", f"{number}")) for number in range(10)]
         await asyncio.sleep(0)
         for task in asked[::2]:
             task.cancel()
@@ -129,10 +129,10 @@ async def test_a_closed_batch_refuses_and_fails_what_waits(redis_server: Embedde
     batch = Batch(connector(redis_server.url), timeout_seconds=10)
     await batch.execute("PING")
     # A key that nobody pushes to: the reply is outstanding when the batch closes.
-    waiting = asyncio.create_task(batch.execute("BLPOP", "t-batch:never", 30))
+    waiting = asyncio.ensure_future(batch.execute("BLPOP", "t-batch:never", 30))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    queued = asyncio.create_task(batch.execute("PING"))
+    queued = asyncio.ensure_future(batch.execute("PING"))
     await asyncio.sleep(0)
     await batch.aclose()
     for refused in (waiting, queued, batch.execute("PING")):
@@ -153,7 +153,7 @@ async def test_a_batch_closed_while_it_connects_fails_what_waits() -> None:
         await asyncio.Event().wait()
 
     batch = Batch(connect, timeout_seconds=10)
-    waiting = asyncio.create_task(batch.execute("PING"))
+    waiting = asyncio.ensure_future(batch.execute("PING"))
     await started.wait()
     await batch.aclose()
     with pytest.raises(StoreUnavailable):

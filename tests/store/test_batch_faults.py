@@ -100,8 +100,8 @@ async def test_a_reset_is_healed_for_what_may_be_asked_again_and_told_for_what_m
     proxy: FaultProxy, batch: Batch, namespace: str, errors: list[str]
 ) -> None:
     proxy.silent = True
-    reading = [asyncio.create_task(batch.execute("ECHO", f"{number}", retry=True)) for number in range(20)]
-    writing = [asyncio.create_task(batch.execute("INCR", f"{namespace}:n")) for _ in range(20)]
+    reading = [asyncio.ensure_future(batch.execute("ECHO", f"{number}", retry=True)) for number in range(20)]
+    writing = [asyncio.ensure_future(batch.execute("INCR", f"{namespace}:n")) for _ in range(20)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     proxy.silent = False
@@ -219,7 +219,7 @@ async def test_a_storm_of_resets_and_cancellations_mixes_up_no_replies(proxy: Fa
     proxy.delay_seconds = 0.002
     served = 0
     for turn in range(30):
-        asked = [asyncio.create_task(batch.execute("ECHO", f"{turn}-{number}", retry=True)) for number in range(40)]
+        asked = [asyncio.ensure_future(batch.execute("ECHO", f"{turn}-{number}", retry=True)) for number in range(40)]
         await asyncio.sleep(0.001 * (turn % 4))
         for task in asked[turn % 3 :: 3]:
             task.cancel()
