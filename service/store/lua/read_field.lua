@@ -1,0 +1,12 @@
+--[[ Read one field of many records, for a list that is sorted by it.
+KEYS[1...] metadata (hash)
+ARGV[1]  the field
+returns  its values in the order of the keys, nil where there is none
+cost     O(k) for k keys, about a millisecond for a thousand
+]]
+local field = ARGV[1]
+local values = {}
+for place, metadata in ipairs(KEYS) do
+  values[place] = redis.call('HGET', metadata, field)
+end
+return values
