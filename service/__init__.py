@@ -1,6 +1,7 @@
 """The token service: issue, validate, consume, rotate and revoke API tokens beside one Redis.
 
-app cli embedded     roof     builds every object once, hands each what it needs
+app running cli      roof     builds every object once, hands each what it needs
+embedded metrics_port         a Redis of its own, a port of its own
 edge                 floor 4  the uvicorn protocol: limits, the straight path for /validate
 api                  floor 3  HTTP: one file per dialect; the only place that knows a status code
 tokens               floor 2  rules: what may happen to a token

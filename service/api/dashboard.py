@@ -15,7 +15,7 @@ from starlette.responses import Response
 from service import __version__
 from service.api.guard import anonymous
 from service.api.http import Call, Json, Operation
-from service.api.sessions import SignIn
+from service.api.sign_in import SignIn
 from service.api.times import rfc3339
 from service.errors import Forbidden, NotFound, RateLimited, Unauthorized
 from service.metrics import Metrics

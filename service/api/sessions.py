@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 from starlette.responses import Response
 
 from service.api.guard import anonymous
 from service.api.http import NO_STORE, Call, Json, Operation
+from service.api.sign_in import SignIn
 from service.errors import InvalidRequest, RateLimited
 from service.metrics import Metrics
 from service.model import Kind
@@ -18,13 +17,6 @@ from service.tokens.sessions import InvalidCredentials, Sessions
 
 # The old documentation prints the body of DELETE with a comma after its only member.
 _TRAILING_COMMA = re.compile(rb",\s*}\s*$")
-
-
-class SignIn(msgspec.Struct, forbid_unknown_fields=True):
-    """A name and its password."""
-
-    username: Annotated[str, Meta(max_length=256)]
-    password: Annotated[str, Meta(max_length=1024)]
 
 
 class SessionToken(msgspec.Struct):

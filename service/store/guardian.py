@@ -7,7 +7,7 @@ import logging
 
 from service.errors import ServiceError, StoreUnavailable
 from service.store.connection import Inspection, inspect
-from service.store.keys import meta_key
+from service.store.keys import meta_key, probe_key
 from service.store.scripts import Script
 from service.store.shards import Shards
 
@@ -22,7 +22,7 @@ class Guardian:
         self._shards = shards
         self._link = shards[0].link
         self._probe = Script("count_attempt", retry=True)
-        self._scratch = meta_key(shards.namespace) + b":probe"
+        self._scratch = probe_key(shards.namespace)
         self._inspection: Inspection | None = None
         self._said: set[str] = set()
         self._shard_fault = ""

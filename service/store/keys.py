@@ -81,6 +81,11 @@ def meta_key(namespace: str) -> bytes:
     return f"{namespace}:meta".encode()
 
 
+def probe_key(namespace: str) -> bytes:
+    """A key for trying out what a server can do; it lives for seconds."""
+    return f"{namespace}:meta:probe".encode()
+
+
 class Keys:
     """The key names of one shard."""
 
