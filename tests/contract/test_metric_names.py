@@ -1,0 +1,128 @@
+"""The metrics by name, type and labels: those of the contract, and ours beside them."""
+
+from __future__ import annotations
+
+import ast
+
+import prometheus_client
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.parser import text_string_to_metric_families
+from redis.asyncio.connection import Connection, UnixDomainSocketConnection
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from service.metrics import BUCKETS, EXPIRY_WINDOWS, Metrics
+from service.model import Statistics
+from tests.contract.sources import modules, texts
+
+CONTRACT = {
+    "tokens_validations": ("counter", {"kind", "outcome"}),
+    "tokens_validation_seconds": ("histogram", {"path"}),
+    "tokens_issued": ("counter", {"kind"}),
+    "tokens_consumed": ("counter", {"outcome"}),
+    "tokens_revoked": ("counter", {"kind"}),
+    "tokens_managed": ("gauge", {"status"}),
+    "tokens_one_time_outstanding": ("gauge", set()),
+    "tokens_sessions": ("gauge", set()),
+    "tokens_expiring": ("gauge", {"window"}),
+    "tokens_login": ("counter", {"outcome"}),
+    "tokens_http_requests": ("counter", {"route", "method", "status"}),
+    "tokens_http_request_seconds": ("histogram", {"route"}),
+    "tokens_redis_seconds": ("histogram", {"operation"}),
+    "tokens_redis_errors": ("counter", {"error"}),
+    "tokens_redis_up": ("gauge", set()),
+    "tokens_audit_events": ("counter", {"action"}),
+    "tokens_build_info": ("gauge", {"version"}),
+}
+OURS = {
+    "tokens_integrity_failures": ("counter", set()),
+    "tokens_limits_paused": ("counter", set()),
+    "tokens_usage_dropped": ("counter", set()),
+}
+
+
+def collected() -> dict[str, tuple[str, set[str]]]:
+    """Name, type and labels of everything a process can export."""
+    metrics = Metrics()
+    metrics.state.statistics = Statistics(0, 0, 0, 0, 0, 0, 0, 0)
+    metrics.state.expiring = dict.fromkeys(EXPIRY_WINDOWS, 0)
+    for value in vars(metrics).values():
+        if isinstance(value, Counter | Histogram) and value._labelnames:
+            value.labels(*value._labelnames)
+    exposition, _ = metrics.render("")
+    found = {}
+    for family in text_string_to_metric_families(exposition.decode()):
+        labels = {name for sample in family.samples for name in sample.labels} - {"le"}
+        found[family.name] = (family.type, labels)
+    return found
+
+
+def test_the_metrics_are_those_of_the_contract_and_ours() -> None:
+    assert collected() == CONTRACT | OURS
+
+
+def test_names_say_unit_and_kind() -> None:
+    for name, (kind, _) in collected().items():
+        assert name.startswith("tokens_")
+        assert (kind == "histogram") is name.endswith("_seconds")
+
+
+def test_buckets_fit_the_promise() -> None:
+    assert (BUCKETS[0], BUCKETS[-1]) == (0.0005, 1.0)
+    assert list(BUCKETS) == sorted(set(BUCKETS))
+
+
+def test_metrics_are_made_in_one_place() -> None:
+    making = {
+        name
+        for name, tree in modules().items()
+        if any(text.startswith("tokens_") and name != "service.metrics" for _, text in texts(tree))
+        or any(
+            isinstance(node, ast.Call) and ast.unparse(node.func) in ("Counter", "Histogram", "Gauge")
+            for node in ast.walk(tree)
+        )
+    }
+    assert making - {"service.metrics", "service.cli.doctor"} == set()
+
+
+def test_the_internals_of_prometheus_client_that_we_pour_into_are_there() -> None:
+    child = Histogram("t", "t", ["a"], buckets=BUCKETS, registry=CollectorRegistry()).labels("x")
+    assert len(child._buckets) == len(BUCKETS) + 1
+    child._buckets[0].inc(3)
+    child._sum.inc(0.5)
+    assert prometheus_client.generate_latest
+
+
+@pytest.mark.parametrize("kind", [Connection, UnixDomainSocketConnection])
+def test_the_internals_of_redis_py_whose_connection_we_take_over_are_there(kind: type[Connection]) -> None:
+    connection = kind()
+    assert connection._writer is None
+    assert connection._reader is None
+
+
+def test_the_internals_of_uvicorn_that_the_protocol_leans_on_are_there() -> None:
+    for method in (
+        "connection_made", "data_received", "on_message_begin", "on_url", "on_header", "on_headers_complete",
+        "on_message_complete", "on_response_complete", "_start_asgi_task", "shutdown",
+    ):  # fmt: skip
+        assert callable(getattr(HttpToolsProtocol, method)), method
+    source = ast.parse(_source(HttpToolsProtocol))
+    set_by_uvicorn = {
+        node.attr
+        for node in ast.walk(source)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self"
+    }
+    assert set_by_uvicorn >= {
+        "parser", "url", "headers", "cycle", "pipeline", "flow", "transport", "server_state", "loop", "tasks", "app",
+        "timeout_keep_alive", "expect_100_continue",
+    }  # fmt: skip
+    cycle = ast.parse(_source(RequestResponseCycle))
+    assert {"response_complete", "keep_alive"} <= {node.attr for node in ast.walk(cycle) if isinstance(node, ast.Attribute)}
+    assert STATUS_LINE[431].startswith(b"HTTP/1.1 431 ")
+
+
+def _source(of: type) -> str:
+    import inspect
+    import textwrap
+
+    return textwrap.dedent(inspect.getsource(of))
