@@ -9,7 +9,9 @@ from typing import NamedTuple
 import msgspec
 
 from service.model import ManagedToken, Status
+from service.store import name_search
 from service.store.managed_store import ManagedStore, Record
+from service.store.name_search import Row
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
 
@@ -55,15 +57,12 @@ class Query(msgspec.Struct, frozen=True):
             and (not self.scope or self.scope in token.scopes)
             and (not self.expires_before or 0 < token.expires_at < self.expires_before)
             and (not self.unused_since or max(token.last_used_at, token.created_at) < self.unused_since)
-            and (not self.text or self.text.casefold() in token.name.casefold() or token.tail.endswith(self.text.lower()))
+            and (not self.text or self._is_said_of(token))
         )
 
-
-class Row(NamedTuple):
-    """A place in the list: what it is sorted by, as text for the cursor, and the id."""
-
-    position: str
-    token_id: str
+    def _is_said_of(self, token: ManagedToken) -> bool:
+        text = self.text.casefold()
+        return text in token.name.casefold() or token.tail.casefold().endswith(text)
 
 
 class Listing:
@@ -85,22 +84,32 @@ class Listing:
 
     async def every(self, query: Query, now: float) -> AsyncIterator[ManagedToken]:
         """All tokens of a query, page by page."""
-        async for record in self.records(query, now):
-            yield record.token
-
-    async def records(self, query: Query, now: float) -> AsyncIterator[Record]:
-        """The same with the seals they were written with."""
         while True:
-            records, after = await self._page(query, now)
-            for record in records:
-                yield record
+            tokens, after = await self.page(query, now)
+            for token in tokens:
+                yield token
             if after is None:
                 return
             query = msgspec.structs.replace(query, after=after)
 
-    async def _page(self, query: Query, now: float) -> tuple[list[Record], Row | None]:
+    async def records(self, query: Query, now: float) -> AsyncIterator[Record]:
+        """All records of a query with the seals they were written with, oldest first in each shard.
+
+        Shard after shard, for merging all of them costs more than reading them; a search is merged all the same.
+        """
+        query = msgspec.structs.replace(query, sort="created_at", descending=False)
+        for shards in [tuple(self._shards)] if query.text else [(shard,) for shard in self._shards]:
+            after: tuple[str, str] | None = ("0", "")
+            while after is not None:
+                records, after = await self._page(msgspec.structs.replace(query, after=after), now, shards)
+                for record in records:
+                    yield record
+
+    async def _page(
+        self, query: Query, now: float, shards: tuple[Shard, ...] = ()
+    ) -> tuple[list[Record], Row | None]:
         found: list[tuple[Row, Record]] = []
-        async for rows in self._candidates(query):
+        async for rows in self._candidates(query, shards or tuple(self._shards)):
             records = await self._tokens.get_many([row.token_id for row in rows])
             pairs = zip(rows, records, strict=True)
             found += [(row, record) for row, record in pairs if record and query.admits(record.token, now)]
@@ -109,30 +118,40 @@ class Listing:
         shown = [record for _, record in found[: query.limit]]
         return shown, found[query.limit - 1][0] if len(found) > query.limit else None
 
-    def _candidates(self, query: Query) -> AsyncIterator[list[Row]]:
+    def _candidates(self, query: Query, shards: tuple[Shard, ...]) -> AsyncIterator[list[Row]]:
         if query.text:
             return self._search(query)
         if query.sort == "name":
             return self._by_name(query)
         if query.sort == "created_at":
-            return self._by_creation(query)
+            return self._by_creation(query, shards)
         return self._by_field(query)
 
-    async def _by_creation(self, query: Query) -> AsyncIterator[list[Row]]:
+    async def _by_creation(self, query: Query, shards: tuple[Shard, ...]) -> AsyncIterator[list[Row]]:
         after, need = query.after, query.limit + 1
+        # Tokens spread evenly: of several shards each is asked for about three times its share.
+        share = need if len(shards) == 1 else 3 * need // len(shards) + 4
         while True:
-            slices = [
-                _creation_slice(shard, key, revoked=revoked, after=after, need=need, descending=query.descending)
-                for shard in self._shards
+            asked = [
+                _creation_slice(shard, key, revoked=revoked, after=after, need=share, descending=query.descending)
+                for shard in shards
                 for key, revoked in _sources(shard, query)
             ]
-            rows = [row for part in await asyncio.gather(*slices) for row in part]
-            rows = _in_order(rows, query, after)[:need]
-            if not rows:
+            slices = await asyncio.gather(*asked)
+            rows = _in_order([row for part in slices for row in part.rows], query, after)
+            edges = [int(part.rows[-1].position) for part in slices if part.goes_on]
+            if edges:
+                # Behind the end of a slice that goes on lie rows of it that are not here.
+                sign = 1 if query.descending else -1
+                edge = max(sign * position for position in edges)
+                rows = [row for row in rows if sign * int(row.position) > edge]
+            elif not rows:
                 return
-            yield rows
-            after = rows[-1]
-            need = min(max(need * 2, 200), _CHUNK)
+            if rows:
+                yield rows[:need]
+                after = rows[:need][-1]
+                need = min(max(need * 2, 200), _CHUNK)
+            share = min(2 * share, _CHUNK) if rows else 2 * share
 
     async def _by_name(self, query: Query) -> AsyncIterator[list[Row]]:
         after, need = query.after, query.limit + 1
@@ -147,17 +166,21 @@ class Listing:
 
     async def _search(self, query: Query) -> AsyncIterator[list[Row]]:
         """Every name is looked at once, then what matches is put in order and read slice by slice."""
-        pattern = _glob(query.text)
-        parts = await asyncio.gather(*[_scan_names(shard, pattern) for shard in self._shards])
-        members = [member for part in parts for member in part]
-        if query.sort == "name":
-            rows = [Row(place, token_id) for place, token_id, _ in members]
-        elif query.sort == "created_at":
-            rows = [Row(created, token_id) for _, token_id, created in members]
-        else:
-            rows = await self._field_rows(query, [token_id for _, token_id, _ in members])
-        rows = _in_order(rows, query, query.after)
         size = min(2 * query.limit + 50, _CHUNK)
+        members = await name_search.find(self._shards, query.text)
+        if query.sort == "name":
+            rows = [name_search.by_place(member) for member in members]
+        elif query.sort == "created_at":
+            # Most matches will never be looked at: the best are found before the rest is put in order.
+            best, members = name_search.best_by_creation(
+                members, size, descending=query.descending, bound=query.after[0] if query.after else ""
+            )
+            if best := _in_order(best, query, query.after):
+                yield best
+            rows = [name_search.by_creation(member) for member in members]
+        else:
+            rows = await self._field_rows(query, [name_search.by_creation(member).token_id for member in members])
+        rows = _in_order(rows, query, query.after)
         for start in range(0, len(rows), size):
             yield rows[start : start + size]
 
@@ -205,9 +228,16 @@ def _sources(shard: Shard, query: Query) -> list[tuple[bytes, bool]]:
     return sources
 
 
+class _Slice(NamedTuple):
+    """Rows of one sorted set in order, and whether there may be more of them."""
+
+    rows: list[Row]
+    goes_on: bool
+
+
 async def _creation_slice(
     shard: Shard, key: bytes, *, revoked: bool, after: tuple[str, str] | None, need: int, descending: bool
-) -> list[Row]:
+) -> _Slice:
     command = "ZREVRANGEBYSCORE" if descending != revoked else "ZRANGEBYSCORE"
     near, far = ("+inf", "(0") if descending else ("(0", "+inf")
     if revoked:
@@ -219,9 +249,11 @@ async def _creation_slice(
         near = f"({mark}"
         # All that share the microsecond of the cursor's row: some lie before it, some behind.
         reply = await ask("ZRANGEBYSCORE", key, mark, mark, "WITHSCORES", retry=True)
-    reply += await ask(command, key, near, far, "WITHSCORES", "LIMIT", 0, need, retry=True)
+    behind = await ask(command, key, near, far, "WITHSCORES", "LIMIT", 0, need, retry=True)
+    reply += behind
     pairs = zip(reply[::2], reply[1::2], strict=True)
-    return [Row(f"{abs(int(float(score)))}", token_id.decode()) for token_id, score in pairs]
+    rows = [Row(f"{abs(int(float(score)))}", token_id.decode()) for token_id, score in pairs]
+    return _Slice(rows, len(behind) >= 2 * need)
 
 
 async def _slices(shard: Shard, key: bytes, *, revoked: bool) -> AsyncIterator[list[str]]:
@@ -250,37 +282,7 @@ async def _name_slice(shard: Shard, after: tuple[str, str] | None, need: int, de
     else:
         command, near, far = "ZRANGEBYLEX", b"(" + place + b"\x01" if after else b"-", b"+"
     reply = await shard.link.execute(command, shard.keys.names, near, far, "LIMIT", 0, need, retry=True)
-    return [Row(name_place, token_id) for name_place, token_id, _ in map(_split, reply)]
-
-
-async def _scan_names(shard: Shard, pattern: bytes) -> list[tuple[str, str, str]]:
-    cursor, members = b"0", []
-    while True:
-        cursor, reply = await shard.link.execute(
-            "ZSCAN", shard.keys.names, cursor, "MATCH", pattern, "COUNT", _CHUNK, retry=True
-        )
-        members += [_split(member) for member in reply[::2]]
-        if cursor == b"0":
-            return members
-
-
-def _split(member: bytes) -> tuple[str, str, str]:
-    """Place in the order of names, id and creation. Several revoked tokens may have had one name."""
-    name, token_id, _, created = member.decode().split("\x00")
-    return f"{name}\x00{token_id}", token_id.removeprefix("~"), created
-
-
-def _glob(text: str) -> bytes:
-    """A glob that finds the text in any case; what a glob would read as its own signs is escaped.
-
-    A glob knows bytes, so any sign beyond ASCII is left open; whoever reads the record compares the whole text.
-    """
-    signs = [
-        "*" if not sign.isascii() else f"[{sign.lower()}{sign.upper()}]" if sign.isalpha() else
-        (sign if sign.isdigit() else f"\\{sign}")
-        for sign in text
-    ]  # fmt: skip
-    return f"*{''.join(signs)}*".encode()
+    return [name_search.by_place(member) for member in reply]
 
 
 def _in_order(rows: list[Row], query: Query, after: tuple[str, str] | None) -> list[Row]:

@@ -98,9 +98,8 @@ class Transfer:
         self._asked = False
 
     def everything(self, query: Query) -> AsyncIterator[Record]:
-        """All records of a query, oldest first, in bounded memory."""
-        query = msgspec.structs.replace(query, sort="created_at", descending=False, limit=500)
-        return self._listing.records(query, self._clock())
+        """All records of a query in bounded memory."""
+        return self._listing.records(msgspec.structs.replace(query, limit=500), self._clock())
 
     async def take(
         self, rows: list[Exported | Foreign], origin: Origin, rehearsal: Rehearsal | None = None
