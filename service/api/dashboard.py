@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -77,7 +78,7 @@ class DashboardApi:
         self._clock = clock
         self._max_lifetime_days = max_lifetime_days
         self._retention_days = retention_days
-        self._assets = _load(files("service").joinpath("dashboard"))
+        self._assets = _packed()
         self._version = sha256(b"".join(asset.body for _, asset in sorted(self._assets.items()))).hexdigest()[:12]
         index = self._assets.get("index.html")
         if index is not None:
@@ -208,6 +209,12 @@ def _cookie_name(call: Call) -> tuple[str, str]:
     if host in _LOOPBACK and origin.startswith("http://"):
         return "tokens", ""
     return "__Host-tokens", "; Secure"
+
+
+@cache
+def _packed() -> dict[str, _Asset]:
+    """The page's files, compressed once in a process."""
+    return _load(files("service").joinpath("dashboard"))
 
 
 def _load(folder: Traversable, prefix: str = "") -> dict[str, _Asset]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
@@ -18,8 +19,7 @@ class Script:
 
     def __init__(self, name: str, *, retry: bool = False) -> None:
         self.name = name
-        self.source = files("service.store").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
-        self._sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+        self.source, self._sha = _read(name)
         self._retry = retry
 
     async def run(self, link: Link, keys: tuple[bytes, ...], *args: Argument) -> Reply:
@@ -32,3 +32,10 @@ class Script:
             return await link.execute("EVALSHA", self._sha, *call, retry=self._retry, operation=self.name)
         except NoScriptError:
             return await link.execute("EVAL", self.source, *call, retry=self._retry, operation=self.name)
+
+
+@cache
+def _read(name: str) -> tuple[str, str]:
+    """A script and its SHA-1, read once however many stores use it."""
+    source = files("service.store").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    return source, sha1(source.encode(), usedforsecurity=False).hexdigest()
