@@ -1,0 +1,115 @@
+-- Asks the token service about a request: the identity goes on to the application, a refusal back to the client.
+
+local socket = require("socket")
+
+local HOST, PORT = "127.0.0.1:8080", nil
+HOST, PORT = HOST:match("(.*):(.*)")
+local CONNECT_SECONDS, ANSWER_SECONDS = 0.25, 2
+-- What the application gets, in place of any that the client made up.
+local IDENTITY = {
+	"X-Token-Id", "X-Token-Subject", "X-Token-Scopes", "X-Token-Kind", "X-Token-Name", "Remote-User",
+	"X-Auth-Request-User",
+}
+local CREDENTIALS = { "Authorization", "X-API-Key", "X-Token" }
+local SAID = { "WWW-Authenticate", "Retry-After", "RateLimit", "RateLimit-Policy" }
+
+local kept -- this thread's connection
+
+local function open()
+	local connection = socket.tcp()
+	connection:settimeout(CONNECT_SECONDS)
+	if not connection:connect(HOST, tonumber(PORT)) then
+		return nil
+	end
+	connection:settimeout(ANSWER_SECONDS)
+	connection:setoption("tcp-nodelay", true)
+	return connection
+end
+
+-- The status and headers of the answer, nil if none came.
+local function exchange(connection, request)
+	if not connection:send(request) then
+		return nil
+	end
+	local line = connection:receive("*l")
+	local status = line and tonumber(line:match("^HTTP/1%.1 (%d%d%d)"))
+	local headers = {}
+	while line and line ~= "" do
+		line = connection:receive("*l")
+		local name, value = (line or ""):match("^([^:]+):%s*(.*)$")
+		if name then
+			headers[name:lower()] = value
+		end
+	end
+	return line and status, headers
+end
+
+-- A kept connection may have been closed meanwhile; then a new one is tried, once.
+local function ask(request)
+	for _, connection in ipairs({ kept or false, false }) do
+		connection = connection or open()
+		kept = nil
+		if connection then
+			local status, headers = exchange(connection, request)
+			if status then
+				if headers["connection"] == "close" then
+					connection:close()
+				else
+					kept = connection
+				end
+				return status, headers
+			end
+			connection:close()
+		end
+	end
+	return 503, {}
+end
+
+local function question(r)
+	local lines = {
+		"HEAD " .. (r.subprocess_env["TOKEN_PATH"] or "/validate") .. " HTTP/1.1",
+		"Host: " .. HOST,
+		"X-Forwarded-For: " .. r.useragent_ip,
+		"X-Original-URI: " .. r.unparsed_uri,
+		-- Lets the question be asked again after a lost answer without losing a one-time token.
+		"Idempotency-Key: " .. r.subprocess_env["UNIQUE_ID"],
+	}
+	if r.subprocess_env["TOKEN_SCOPE"] then
+		lines[#lines + 1] = "X-Required-Scope: " .. r.subprocess_env["TOKEN_SCOPE"]
+	end
+	for _, name in ipairs({ "User-Agent", table.unpack(CREDENTIALS) }) do
+		if r.headers_in[name] then
+			lines[#lines + 1] = name .. ": " .. r.headers_in[name]
+		end
+	end
+	return table.concat(lines, "\r\n") .. "\r\n\r\n"
+end
+
+function check(r)
+	local status, headers = ask(question(r))
+	-- X_Token_Id is X-Token-Id to applications behind CGI or WSGI.
+	for name in pairs(r:headers_in_table()) do
+		if name:find("_", 1, true) then
+			r.headers_in[name] = nil
+		end
+	end
+	for _, name in ipairs(CREDENTIALS) do
+		r.headers_in[name] = nil
+	end
+	for _, name in ipairs(IDENTITY) do
+		r.headers_in[name] = headers[name:lower()]
+	end
+	if status == 200 then
+		return apache2.OK
+	end
+	for _, name in ipairs(SAID) do
+		if headers[name:lower()] then
+			r.err_headers_out[name] = headers[name:lower()]
+		end
+	end
+	if status == 401 or status == 403 or status == 429 then
+		return status
+	end
+	r.err_headers_out["Retry-After"] = "1"
+	return 503
+end

@@ -1,0 +1,47 @@
+"""What can be said of every configuration without running it, those of gateways that cannot run here too."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tests.gateway.conftest import CONFIGURATIONS
+
+EXECUTED = {
+    "nginx": ("nginx.conf",),
+    "caddy": ("Caddyfile",),
+    "haproxy": ("haproxy.cfg", "haproxy-token.lua"),
+    "apache": ("apache.conf", "apache-token.lua"),
+}
+NOT_EXECUTED = {name: (f"{name}.yaml",) for name in ("envoy", "traefik", "apisix", "kong")}
+ALL = EXECUTED | NOT_EXECUTED
+# Applications believe these, so a client must not be able to set them.
+IDENTITY = ("X-Token-Id", "X-Token-Subject", "X-Token-Scopes", "X-Token-Kind", "X-Token-Name", "Remote-User",
+            "X-Auth-Request-User")  # fmt: skip
+
+
+def text_of(name: str) -> str:
+    return "\n".join((CONFIGURATIONS / file).read_text() for file in ALL[name])
+
+
+def test_every_file_belongs_to_a_gateway_that_is_named_here() -> None:
+    assert {path.name for path in CONFIGURATIONS.iterdir()} == {file for files in ALL.values() for file in files}
+
+
+@pytest.mark.parametrize("gateway", ALL)
+def test_every_configuration_names_each_identity_header_and_each_credential(gateway: str) -> None:
+    text = text_of(gateway).lower()
+    assert [name for name in IDENTITY if name.lower() not in text] == []
+    assert [name for name in ("authorization", "x-api-key", "x-token") if name not in text] == []
+
+
+@pytest.mark.parametrize("gateway", NOT_EXECUTED)
+def test_a_configuration_that_is_not_executed_says_so_and_is_yaml(gateway: str) -> None:
+    text = text_of(gateway)
+    assert "Not executed" in text.splitlines()[1]
+    assert isinstance(yaml.safe_load(text), dict)
+
+
+@pytest.mark.parametrize("gateway", EXECUTED)
+def test_a_configuration_that_is_executed_does_not_say_otherwise(gateway: str) -> None:
+    assert "Not executed" not in text_of(gateway)
