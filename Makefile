@@ -6,8 +6,8 @@ ENGINE ?= docker
 JOBS ?= 2
 ARGS ?=
 
-# Debian packages (each named as its program) that a target needs beside Python.
-APT_PACKAGES = chromium
+# Debian packages (but for a library each named as its program) that a target needs beside Python.
+APT_PACKAGES = chromium nginx caddy haproxy apache2 lua-socket prometheus
 bench soak: APT_PACKAGES = wrk
 
 VENV_PYTHON := .venv/bin/python
@@ -53,7 +53,8 @@ image: ## build the container image token-service:latest (ENGINE=podman)
 	$(ENGINE) build --tag token-service:latest .
 
 system-packages: # what a target needs of APT_PACKAGES: installed when root on Debian, else named
-	@missing=$$(PATH="$$PATH:/usr/sbin"; for name in $(APT_PACKAGES); do command -v $$name >/dev/null || echo $$name; done); \
+	@missing=$$(PATH="$$PATH:/usr/sbin"; for name in $(APT_PACKAGES); do \
+		command -v $$name || dpkg -s $$name || echo $$name >&3; done 3>&1 >/dev/null 2>&1); \
 	test -z "$$missing" || { \
 		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } || \
 			{ echo "missing programs: install" $$missing "(Debian: apt-get install" $$missing")" >&2; exit 1; }; \
