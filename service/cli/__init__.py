@@ -31,15 +31,19 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "activate": ("states", "Let tokens be accepted again."),
         "deactivate": ("states", "Refuse tokens until they are activated."),
         "revoke": ("states", "Revoke tokens for good."),
-        "rotate": ("issue", "Give a token a new secret."),
+        "rotate": ("rotation", "Give a token a new secret."),
         "verify": ("verification", "Ask whether a token is accepted."),
         "stats": ("tokens", "Count tokens."),
         "usage": ("tokens", "Show how often a token was used."),
         "audit": ("audit", "List changes, or write all of them to a file."),
+        "export": ("transfer", "Write all tokens to a file, without their secrets."),
+        "import": ("transfer", "Take in tokens of an export, or of another system."),
+        "self": ("self_service", "Show, revoke or rotate the token in TOKENS_TOKEN."),
     },
     "Session": {
         "login": ("signin", "Sign in with an account."),
         "logout": ("signin", "Sign out."),
+        "sessions": ("sessions", "End sessions of an account."),
     },
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}

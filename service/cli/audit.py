@@ -1,4 +1,4 @@
-"""`audit`: the trail of changes, newest first on the screen or whole as a stream."""
+"""`audit`: the trail of changes, newest first on the screen, whole as a stream, or verified."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import sys
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from service.cli.client import Client, connect
+from service.cli.client import LONG_READ_SECONDS, Client, connect
+from service.cli.failure import Failure, WrongUsage
 from service.cli.output import json_option, note, on_terminal, print_json, print_table
 
 _PATH = "/api/admin/audit"
 _LARGEST_PAGE = 200
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--actor", help="Who did it.")
 @click.option("--action", help="What was done, like token.revoked.")
 @click.option("--target", help="The id it was done to.")
@@ -24,7 +26,9 @@ _LARGEST_PAGE = 200
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
 @click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), help="Write all entries in this form.")
 @json_option
+@click.pass_context
 def audit(
+    ctx: click.Context,
     actor: str | None,
     action: str | None,
     target: str | None,
@@ -39,6 +43,10 @@ def audit(
 
     For a file: token-service audit --format ndjson > audit.ndjson
     """
+    if ctx.invoked_subcommand is not None:
+        if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
+            raise WrongUsage(f"give no options before {ctx.invoked_subcommand}: it looks at the whole trail")
+        return
     filters = {"actor": actor, "action": action, "target": target, "from": since, "to": until, "q": text}
     query: dict[str, object] = {name: value for name, value in filters.items() if value is not None}
     client = connect()
@@ -60,6 +68,24 @@ def audit(
     )
     if more and on_terminal():
         note("There are more: --limit, or --format for all.")
+
+
+@audit.command()
+@json_option
+def verify(as_json: bool) -> None:
+    """Verify that nobody changed the trail.
+
+    Exit 0 if it is intact, 1 if not; then the faults are listed, the first hundred of them.
+    """
+    report = connect(read_seconds=LONG_READ_SECONDS).get(f"{_PATH}/verification")
+    if as_json:
+        print_json(report)
+    elif report["faults"]:
+        print_table(("ENTRY", "FAULT"), [(fault["id"], fault["fault"]) for fault in report["faults"]])
+    if not report["intact"]:
+        raise Failure(f"the trail is not intact: {len(report['faults'])} faults named, {report['entries']:,} entries")
+    if not as_json:
+        note(f"{report['entries']:,} entries, intact; {report['unsealed']:,} of them not sealed yet.")
 
 
 def _entries(client: Client, query: dict[str, object], limit: int) -> tuple[list[dict[str, Any]], bool]:

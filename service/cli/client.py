@@ -15,10 +15,12 @@ from urllib.parse import quote, urlencode
 from service import __version__
 from service.cli import session_state
 from service.cli.address import Address, service_address
-from service.cli.failure import Failure, SignInNeeded
+from service.cli.failure import Failure, NoAnswer, SignInNeeded
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
+# For questions that take a walk over all that there is.
+LONG_READ_SECONDS = 600.0
 # For questions that a healthy service answers at once.
 PROBE_SECONDS = 5.0
 _CHUNK_BYTES = 1 << 16
@@ -53,15 +55,29 @@ class Client:
         return self._judged(self.ask("GET", path, query=query)).json()
 
     def send(
-        self, method: str, path: str, body: object = None, *, query: Mapping[str, object] | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, object] | None = None,
+        key: str | None = None,
     ) -> dict[str, Any]:
-        """The answer to a request that changes something."""
-        return self._judged(self.ask(method, path, query=query, body=body)).json()
+        """The answer to a request that changes something; bytes are lines of NDJSON, `key` an Idempotency-Key."""
+        return self._judged(self.ask(method, path, query=query, body=body, key=key)).json()
 
-    def ask(self, method: str, path: str, *, query: Mapping[str, object] | None = None, body: object = None) -> Answer:
-        """The answer, whatever its status. Raises Failure when there is none."""
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        key: str | None = None,
+    ) -> Answer:
+        """The answer, whatever its status. Raises NoAnswer when there is none."""
         try:
-            with self._request(method, path, query, body) as response:
+            with self._request(method, path, query, body, key) as response:
                 return _read(response)
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from None
@@ -69,7 +85,7 @@ class Client:
     def stream(self, path: str, query: Mapping[str, object]) -> Iterator[bytes]:
         """The body of a GET, piece by piece."""
         try:
-            with self._request("GET", path, query, None) as response:
+            with self._request("GET", path, query) as response:
                 if response.status != http.client.OK:
                     self._judged(_read(response))
                 while piece := response.read(_CHUNK_BYTES):
@@ -82,7 +98,12 @@ class Client:
 
     @contextmanager
     def _request(
-        self, method: str, path: str, query: Mapping[str, object] | None, body: object
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None,
+        body: object = None,
+        key: str | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         headers = {
             "User-Agent": f"token-service/{__version__}",
@@ -91,10 +112,12 @@ class Client:
         }
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
+        if key:
+            headers["Idempotency-Key"] = key
         content = None
         if body is not None:
-            headers["Content-Type"] = "application/json"
-            content = json.dumps(body).encode()
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            headers["Content-Type"] = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
         target = self.address.prefix + path
         if query:
             target += "?" + urlencode(query)
@@ -123,11 +146,11 @@ class Client:
             return answer
         raise refusal(answer, self.address)
 
-    def _unreachable(self, error: Exception) -> Failure:
+    def _unreachable(self, error: Exception) -> NoAnswer:
         if isinstance(error, TimeoutError):
-            return Failure(f"no answer from {self.address}: is the service overloaded, or TOKENS_URL another's?")
+            return NoAnswer(f"no answer from {self.address}: is the service overloaded, or TOKENS_URL another's?")
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
-        return Failure(f"cannot reach {self.address}: {reason}. Is it running? TOKENS_URL says where it is")
+        return NoAnswer(f"cannot reach {self.address}: {reason}. Is it running? TOKENS_URL says where it is")
 
 
 def _read(response: http.client.HTTPResponse) -> Answer:
@@ -155,7 +178,7 @@ def refusal(answer: Answer, address: Address) -> Failure:
     return Failure(detail)
 
 
-def connect() -> Client:
+def connect(*, read_seconds: float = READ_SECONDS) -> Client:
     """The client of the service, with TOKENS_TOKEN or the session of `login`.
 
     Raises Failure where there is neither.
@@ -167,7 +190,7 @@ def connect() -> Client:
         if session is None:
             raise _sign_in(address)
         token = session.token
-    return Client(address, token)
+    return Client(address, token, read_seconds=read_seconds)
 
 
 def path_of(token_id: str, rest: str = "") -> str:

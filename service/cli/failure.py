@@ -25,6 +25,10 @@ class WrongUsage(Failure):
     exit_code = 2
 
 
+class NoAnswer(Failure):
+    """The service was not reached, or the connection broke: what was asked for may have been done."""
+
+
 class TokenRefused(Failure):
     """The service does not accept the token that was to be verified."""
 

@@ -1,4 +1,4 @@
-"""Commands that issue or change a token: create, rotate, update."""
+"""Commands that issue or change a token: create, update; `rotate` is in rotation.py."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 import click
 
-from service.cli.asking import confirm
-from service.cli.client import connect, path_of
+from service.cli.client import connect
 from service.cli.failure import WrongUsage
 from service.cli.output import json_option, note, print_facts, print_json
 from service.cli.references import TOKENS, Token, token_id_of
+from service.cli.repeat import send_once
 from service.cli.tokens import facts
-from service.cli.values import Lifetime, LifetimeType, Pair, Rate, Span
+from service.cli.values import Lifetime, LifetimeType, Pair, Rate
 
 F = TypeVar("F", bound=Callable[..., Any])
 _CLEARED: dict[str, object] = {
@@ -32,7 +32,7 @@ _CLEARABLE = {
     "max-uses": "maxUses",
     "meta": "metadata",
 }
-_quiet = click.option("-q", "--quiet", is_flag=True, help="Print the secret alone.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print the secret alone.")
 
 
 def _members(command: F) -> F:
@@ -63,38 +63,12 @@ def _members(command: F) -> F:
     help="90d, 12h, 7days, 1month, 6months, 1year, 2027-01-31 (midnight UTC), an instant, or never.",
 )
 @_members
-@_quiet
+@quiet_option
 @json_option
 def create(name: str, expires: Lifetime, quiet: bool, as_json: bool, **options: Any) -> None:
     """Create a token and print its secret, this once."""
     body = {"name": name, **expires.to_create(), **_changes(options)}
-    _show_secret(connect().send("POST", TOKENS, body)["token"], quiet=quiet, as_json=as_json)
-
-
-@click.command()
-@click.argument("token", metavar="ID|NAME")
-@click.option(
-    "--overlap",
-    type=Span(),
-    default="24h",
-    show_default=True,
-    metavar="SPAN",
-    help="How long the old secret stays valid: 24h, 7d, or 0 to end it at once.",
-)
-@click.option("--yes", is_flag=True, help="Do not ask before an old secret ends at once.")
-@_quiet
-@json_option
-def rotate(token: str, overlap: int, yes: bool, quiet: bool, as_json: bool) -> None:
-    """Give a token a new secret.
-
-    Its id, name, scopes and expiry stay as they are.
-    """
-    client = connect()
-    token_id = token_id_of(client, token)
-    if overlap == 0:
-        confirm(f"The present secret of {token} stops at once. Rotate?", yes=yes)
-    rotated = client.send("POST", path_of(token_id, "/rotate"), {"overlapSeconds": overlap})
-    _show_secret(rotated["token"], quiet=quiet, as_json=as_json)
+    show_secret(send_once(connect(), TOKENS, body)["token"], quiet=quiet, as_json=as_json)
 
 
 @click.command()
@@ -146,7 +120,8 @@ def _changes(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
 
 
-def _show_secret(token: Token, *, quiet: bool, as_json: bool) -> None:
+def show_secret(token: Token, *, quiet: bool, as_json: bool) -> None:
+    """A token that was just issued, with its secret."""
     if as_json:
         print_json(token)
         return

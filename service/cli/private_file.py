@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 
-def write_private(path: Path, text: str) -> None:
-    """Put this text in the place of the file. Raises OSError; then the file is as it was.
+def write_private(path: Path, content: str | Iterable[bytes]) -> None:
+    """Put this in the place of the file. Raises OSError, and what the pieces raise; then the file is as it was.
 
     Root leaves a file to the owner it had, or to the directory's: a service that runs as that user reads it.
     """
     path = path.resolve()
-    draft = _draft(path, text)
+    draft = _draft(path, content)
     try:
         draft.replace(path)
     except OSError:
@@ -21,9 +23,9 @@ def write_private(path: Path, text: str) -> None:
         raise
 
 
-def make_private(path: Path, text: str) -> bool:
+def make_private(path: Path, content: str | Iterable[bytes]) -> bool:
     """The same for a file that is not there yet; False, and nothing done, if another process was faster."""
-    draft = _draft(path, text)
+    draft = _draft(path, content)
     try:
         path.hardlink_to(draft)
     except FileExistsError:
@@ -33,19 +35,18 @@ def make_private(path: Path, text: str) -> bool:
     return True
 
 
-def _draft(path: Path, text: str) -> Path:
-    """A file beside `path` with this text, at mode 0600 as mkstemp makes it."""
+def _draft(path: Path, content: str | Iterable[bytes]) -> Path:
+    """A file beside `path` with this content, at mode 0600 as mkstemp makes it."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     draft = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+    with ExitStack() as undo:
+        undo.callback(draft.unlink)
+        with os.fdopen(handle, "wb") as file:
             if os.geteuid() == 0:
                 owner = (path if path.exists() else path.parent).stat()
                 os.fchown(handle, owner.st_uid, owner.st_gid)
-            file.write(text)
+            file.writelines([content.encode()] if isinstance(content, str) else content)
             file.flush()
             os.fsync(handle)
-    except OSError:
-        draft.unlink()
-        raise
+        undo.pop_all()
     return draft

@@ -9,48 +9,55 @@ import click
 
 from service.cli.asking import confirm
 from service.cli.client import Client, connect
-from service.cli.failure import Failure
-from service.cli.output import json_option, note, print_json, print_table
+from service.cli.kill_switch import DEACTIVATE, REVOKE, end, filters, which
+from service.cli.outcome import Result, report
+from service.cli.output import json_option
 from service.cli.references import TOKENS, find, token_id_of
 
 # A thousand ids are what a change takes; a revocation has them in its URL, whose length is bounded.
 _CHANGED_AT_ONCE = 1000
 _REVOKED_AT_ONCE = 200
 _NAMED = 5
-_REASONS = {
-    "not_found": "does not exist",
-    "token_revoked": "is revoked for good",
-    "token_expired": "has expired",
-}
-Result = dict[str, list[Any]]
-_several = click.argument("tokens", metavar="ID|NAME...", nargs=-1, required=True)
 
 
 @click.command()
-@_several
+@click.argument("tokens", metavar="ID|NAME...", nargs=-1, required=True)
 @json_option
 def activate(tokens: tuple[str, ...], as_json: bool) -> None:
     """Let tokens be accepted again."""
-    _report(_set_active(connect(), tokens, active=True), "activated", as_json=as_json)
+    report(_set_active(connect(), tokens, active=True), "activated", as_json=as_json)
 
 
 @click.command()
-@_several
+@click.argument("tokens", metavar="[ID|NAME...]", nargs=-1)
+@filters
 @json_option
-def deactivate(tokens: tuple[str, ...], as_json: bool) -> None:
-    """Refuse tokens until they are activated."""
-    _report(_set_active(connect(), tokens, active=False), "deactivated", as_json=as_json)
+def deactivate(tokens: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool, **options: Any) -> None:
+    """Refuse tokens until they are activated.
+
+    Those that are named, or all active ones that the options find together, after a question.
+    """
+    wanted = which(tokens, {**options, "dry_run": dry_run})
+    if wanted is not None:
+        end(DEACTIVATE, wanted, dry_run=dry_run, yes=yes, as_json=as_json)
+        return
+    report(_set_active(connect(), tokens, active=False), "deactivated", as_json=as_json)
 
 
 @click.command()
-@_several
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.argument("tokens", metavar="[ID|NAME...]", nargs=-1)
+@filters
 @json_option
-def revoke(tokens: tuple[str, ...], yes: bool, as_json: bool) -> None:
+def revoke(tokens: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool, **options: Any) -> None:
     """Revoke tokens for good.
 
-    They are refused from the moment this returns, and cannot be activated again.
+    Those that are named, or all that the options find together. They are refused from the moment this returns,
+    and cannot be activated again.
     """
+    wanted = which(tokens, {**options, "dry_run": dry_run})
+    if wanted is not None:
+        end(REVOKE, wanted, dry_run=dry_run, yes=yes, as_json=as_json)
+        return
     client = connect()
     if yes:
         ids = [token_id_of(client, reference) for reference in tokens]
@@ -64,7 +71,7 @@ def revoke(tokens: tuple[str, ...], yes: bool, as_json: bool) -> None:
     def change(part: list[str]) -> dict[str, Any]:
         return client.send("DELETE", TOKENS, query={"ids": ",".join(part)})
 
-    _report(_in_parts(ids, _REVOKED_AT_ONCE, change), "revoked", as_json=as_json)
+    report(_in_parts(ids, _REVOKED_AT_ONCE, change), "revoked", as_json=as_json)
 
 
 def _set_active(client: Client, references: Iterable[str], *, active: bool) -> Result:
@@ -82,15 +89,3 @@ def _in_parts(ids: Sequence[str], size: int, change: Callable[[list[str]], dict[
         result["updated"] += answer["updated"]
         result["skipped"] += answer["skipped"]
     return result
-
-
-def _report(result: Result, done: str, *, as_json: bool) -> None:
-    """What was done; Failure if anything was left as it was."""
-    if as_json:
-        print_json(result)
-    elif result["updated"]:
-        print_table(("ID", "DONE"), [(token_id, done) for token_id in result["updated"]])
-    for skipped in result["skipped"]:
-        note(f"{skipped['id']} {_REASONS.get(skipped['code'], skipped['code'])}")
-    if result["skipped"]:
-        raise Failure(f"{len(result['skipped'])} not {done}")

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from service.cli.client import connect, path_of
+from service.cli.failure import WrongUsage
+from service.cli.hygiene import UNUSED_DAYS, count_unused
 from service.cli.output import json_option, note, on_terminal, print_facts, print_json, print_table
 from service.cli.references import TOKENS, Token, every, find, token_id_of
 
@@ -105,26 +107,51 @@ def show(token: str, as_json: bool) -> None:
 
 
 @click.command()
+@click.option(
+    "--hygiene",
+    is_flag=True,
+    help=f"Also active tokens of {UNUSED_DAYS} days or more that were not used for as long; looks at each of them.",
+)
 @json_option
-def stats(as_json: bool) -> None:
+def stats(hygiene: bool, as_json: bool) -> None:
     """Count tokens.
 
     Total = active + expired + inactive; the revoked stand beside it.
     """
-    counts = connect().get(f"{TOKENS}/stats")
+    client = connect()
+    counts = client.get(f"{TOKENS}/stats")
+    labels = _COUNTS
+    if hygiene:
+        unused, never = count_unused(client)
+        counts |= {"unused90d": unused, "neverUsed90d": never}
+        labels = {**_COUNTS, "unused90d": "unused for 90 days", "neverUsed90d": "of these never used"}
     if as_json:
         print_json(counts)
     else:
-        print_facts([(label, counts.get(name)) for name, label in _COUNTS.items()])
+        print_facts([(label, counts.get(name)) for name, label in labels.items()])
 
 
 @click.command()
-@click.argument("token", metavar="ID|NAME")
+@click.argument("token", metavar="[ID|NAME]", required=False)
 @click.option("--days", type=click.IntRange(1), default=30, show_default=True, help="How many days back.")
+@click.option("--service", "of_service", is_flag=True, help="All tokens together, hour by hour.")
+@click.option(
+    "--hours", type=click.IntRange(1), default=48, show_default=True, help="How many hours back, with --service."
+)
 @json_option
-def usage(token: str, days: int, as_json: bool) -> None:
+def usage(token: str | None, days: int, of_service: bool, hours: int, as_json: bool) -> None:
     """Show how often a token was used."""
+    if of_service == bool(token):
+        raise WrongUsage("give a token, or --service for all of them together")
     client = connect()
+    if not token:
+        totals = client.get("/api/admin/usage", {"hours": hours})
+        if as_json:
+            print_json(totals)
+        else:
+            rows = [(hour["hour"], hour["allowed"], hour["denied"]) for hour in totals["hours"]]
+            print_table(("HOUR", "ALLOWED", "DENIED"), rows)
+        return
     counted = client.get(path_of(token_id_of(client, token), "/usage"), {"days": days})
     if as_json:
         print_json(counted)

@@ -74,7 +74,7 @@ def outside(redis_server: EmbeddedRedis, accounts_file: Path) -> dict[str, str]:
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard output as a person sees it, 80 columns wide and in colour."""
     monkeypatch.setattr(output, "on_terminal", lambda: True)
-    for module in ("tokens", "audit", "about", "doctor"):
+    for module in ("tokens", "audit", "about", "doctor", "outcome"):
         monkeypatch.setattr(f"service.cli.{module}.on_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(click, "echo", _echo_in_colour)

@@ -14,7 +14,7 @@ PROBLEM = "application/problem+json"
 
 
 class Asked(NamedTuple):
-    """One request."""
+    """One request; its body is decoded JSON, or bytes where lines were sent."""
 
     method: str
     path: str
@@ -24,7 +24,7 @@ class Asked(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """One answer."""
+    """One answer; status 0 is a connection closed without one."""
 
     status: int
     body: bytes
@@ -82,8 +82,12 @@ def serving() -> Iterator[Stub]:
             size = int(self.headers.get("Content-Length", 0))
             content = self.rfile.read(size)
             query = dict(parse_qsl(parts.query, keep_blank_values=True))
-            body = json.loads(content) if content else None
+            lines = self.headers.get("Content-Type") == "application/x-ndjson"
+            body = content if lines else json.loads(content) if content else None
             reply = stub.reply(Asked(self.command, parts.path, query, dict(self.headers), body))
+            if not reply.status:
+                self.close_connection = True
+                return
             self.send_response(reply.status)
             for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
                 self.send_header(name, value)
