@@ -63,7 +63,7 @@ class Running:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, lambda: tasks.append(loop.create_task(_once(self._reload, "reload"))))
         try:
-            yield {"straight": self._straight, "sweep": Sweep(on_drain=self._health.drain)}
+            yield {"straight": self._straight, "sweep": Sweep(on_tick=self._straight.forget, on_drain=self._health.drain)}
         finally:
             for task in tasks:
                 task.cancel()

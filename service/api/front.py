@@ -23,6 +23,7 @@ from service.metrics import Metrics
 log = logging.getLogger("service.requests")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _CONVERTOR = re.compile(r":\w+}")
+_LAST_DIGITS = tuple(f"{value:02x}" for value in range(256))
 _UNLOGGED = ("/validate", "/livez", "/readyz", "/healthz", "/metrics")
 
 
@@ -39,6 +40,7 @@ class RequestIds:
     def __init__(self) -> None:
         self._start = secrets.token_hex(5)
         self._number = 0
+        self._block = ""
 
     def of(self, given: bytes | None) -> str:
         """The id a client gave, if it is 1 to 64 of A-Za-z0-9._-, else a new one."""
@@ -47,9 +49,12 @@ class RequestIds:
         return self.new()
 
     def new(self) -> str:
-        """A new id."""
-        self._number += 1
-        return f"{self._start}-{self._number:08x}"
+        """A new id. All but its last two digits is the same for 256 of them, and kept."""
+        number = self._number
+        self._number = number + 1
+        if not number & 0xFF:
+            self._block = f"{self._start}-{number >> 8:06x}"
+        return self._block + _LAST_DIGITS[number & 0xFF]
 
 
 class _Path:

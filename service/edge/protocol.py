@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.api.failures import problem_body
-from service.edge.guard import HEAD_BYTES, Refusal, Refused, check, size_of
+from service.edge.guard import HEAD_BYTES, HEAD_FIELDS, Refusal, Refused, check, size_of
 from service.edge.straight import Plan, Straight, StraightCycle, lines_of, plan_of
 from service.edge.sweep import Sweep
 
@@ -95,19 +95,19 @@ class EdgeProtocol(HttpToolsProtocol):
         named = dict(headers)
         if self._head_bytes > HEAD_BYTES and size_of(self.url, headers) > HEAD_BYTES:
             raise Refused(_TOO_LARGE)
-        version = self.parser.get_http_version()
+        # A version other than 1.1 is kept alive only by a field that says so.
         is_plain = (
-            len(named) == len(headers) <= 64
+            len(named) == len(headers) <= HEAD_FIELDS
             and b"host" in named
-            and version == "1.1"
-            and self.parser.should_keep_alive()
             and _UNUSUAL.isdisjoint(named)
+            and self.parser.should_keep_alive()
+            and (b"connection" not in named or self.parser.get_http_version() == "1.1")
         )
         plan = plan_of(self.url) if is_plain else None
         if plan is not None:
             self._begin_straight(named, plan)
         else:
-            check(version, self.url, headers, named)
+            check(self.parser.get_http_version(), self.url, headers, named)
             self._begin_ordinary(named)
 
     def _begin_straight(self, named: dict[bytes, bytes], plan: Plan) -> None:

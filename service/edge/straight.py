@@ -5,8 +5,9 @@ Decides by `Authority` and speaks by `api.verdicts`, as the ordinary route does;
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -39,7 +40,18 @@ if TYPE_CHECKING:
 Plan = tuple[bool, bytes]
 # Session and managed tokens, and no query of ours.
 _PLAIN: Plan = (False, b"")
+_MOST_SEEN = 4096
+_BEARER = (b"Bearer ", b"bearer ")
 _OTHER_CREDENTIALS = frozenset((b"x-api-key", b"x-token"))
+
+
+class Seen(NamedTuple):
+    """What was worked out of a secret: its kind, its digest and how that is looked up."""
+
+    kind: Kind
+    digest: bytes
+    command: bytes
+    submit: Callable[..., None]
 
 
 class Straight:
@@ -56,8 +68,21 @@ class Straight:
         self.request_ids = request_ids
         self.trusted = trusted
         self.observe = metrics.validation_timer("straight")
+        # Secrets seen in the last quarter of a second: a busy token is worked out once for all its requests in it,
+        # and none stays in memory longer. Whether it is good is asked of Redis each time all the same.
+        self.seen: dict[bytes, Seen] = {}
         self._allowed_of: object = None
         self._allowed = b""
+
+    def remember(self, secret: bytes, seen: Seen) -> Seen:
+        """Keep what was worked out until `forget`, unless a flood of secrets is under way."""
+        if len(self.seen) < _MOST_SEEN:
+            self.seen[secret] = seen
+        return seen
+
+    def forget(self) -> None:
+        """Let all secrets go; called with every tick of the sweep."""
+        self.seen.clear()
 
     def allowed(self, default_headers: Headers) -> bytes:
         """The opening of a 200: its status line and what uvicorn puts first, which changes once a second."""
@@ -121,9 +146,15 @@ class StraightCycle:
     def start(self) -> None:
         """Ask, or answer at once where nothing need be asked."""
         self._started = perf_counter()
-        secret = self._named.get(b"authorization", b"")
-        if secret[:7] in (b"Bearer ", b"bearer ") and not self._plan[0] and _OTHER_CREDENTIALS.isdisjoint(self._named):
+        straight, named = self._straight, self._named
+        secret = named.get(b"authorization", b"")
+        if not self._plan[0] and secret[:7] in _BEARER and _OTHER_CREDENTIALS.isdisjoint(named):
             secret = secret[7:].strip()
+            seen = straight.seen.get(secret)
+            if seen is not None:
+                self._kind, self._secret = seen.kind, secret
+                self._look_up(seen)
+                return
         else:
             secrets = self._presented()
             if len(secrets) != 1:
@@ -133,18 +164,21 @@ class StraightCycle:
             secret = secrets[0]
         self._secret = secret
         self._kind = kind = parse(secret)
-        straight = self._straight
         authority = straight.authority
-        if self._plan[0] or authority.has_previous_key or (kind not in KINDS and authority.accepts_foreign):
+        if self._plan[0] or (kind not in KINDS and authority.accepts_foreign):
             self._protocol.run_task(self._ask())
-        elif kind not in KINDS:
+        elif kind is None or kind is Kind.ONE_TIME:
             self._finish(MALFORMED)
         else:
-            self._digest = digest = authority.digest(kind, secret)
-            if digest in authority.limited:
-                self._protocol.run_task(self._ask())
-            else:
-                straight.store.look_up_soon(digest, self._answered)
+            digest = authority.digest(kind, secret)
+            self._look_up(straight.remember(secret, Seen(kind, digest, *straight.store.prepare(digest))))
+
+    def _look_up(self, seen: Seen) -> None:
+        self._digest = seen.digest
+        if seen.digest in self._straight.authority.limited:
+            self._protocol.run_task(self._ask())
+        else:
+            seen.submit(seen.command, self._answered, retry=True)
 
     def _presented(self) -> list[bytes]:
         secrets = presented(self._headers)
@@ -156,15 +190,11 @@ class StraightCycle:
 
     def _answered(self, reply: Reply) -> None:
         authority = self._straight.authority
-        if reply is None and authority.accepts_foreign:
-            # A secret that looks like one of ours may be one that another system made.
-            self._protocol.run_task(self._ask())
-            return
-        if reply is None:
-            self._finish(UNKNOWN)
-            return
-        if isinstance(reply, Exception):
-            self._finish(UNAVAILABLE)
+        if reply.__class__ is not bytes:
+            if reply is None and authority.may_lie_elsewhere:
+                self._protocol.run_task(self._ask())
+            else:
+                self._finish(UNKNOWN if reply is None else UNAVAILABLE)
             return
         opened = authority.open(self._digest, reply)
         if opened is None:

@@ -22,9 +22,14 @@ class Sweep:
     """Closes what is idle for too long and refuses what comes too slowly. `now` is a clock as coarse as its tick."""
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, *, on_drain: Callable[[], None] = lambda: None
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        on_tick: Callable[[], None] = lambda: None,
+        on_drain: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_drain` is called once when a graceful stop begins."""
+        """`on_tick` is called with every look, `on_drain` once when a graceful stop begins."""
+        self._on_tick = on_tick
         self._clock = clock
         self._on_drain = on_drain
         self.now = clock()
@@ -50,6 +55,7 @@ class Sweep:
 
     def _tick(self) -> None:
         self.now = self._clock()
+        self._on_tick()
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick) if self._connections else None
         self._look(tuple(self._connections))
 

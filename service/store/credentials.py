@@ -15,6 +15,10 @@ from service.store.shards import Shard, Shards
 ANOTHER_RECORD = 3
 
 
+# A packed GET, and the `submit` of the link that takes it.
+Lookup = tuple[bytes, Callable[..., None]]
+
+
 class Charge(NamedTuple):
     """What the limited lookup answered; see lua/validate_limited.lua. Times in milliseconds."""
 
@@ -31,7 +35,7 @@ class CredentialStore:
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self._limited = Script("validate_limited")
-        self._soon = [_prepared(shards.of_digest(bytes([first]))) for first in range(256)]
+        self._prepared = [_prepared(shards.of_digest(bytes([first]))) for first in range(256)]
 
     async def look_up(self, digest: bytes) -> bytes | None:
         """The sealed credential of a session or managed token, None if there is none now."""
@@ -39,10 +43,10 @@ class CredentialStore:
         reply: bytes | None = await shard.link.execute("GET", shard.keys.credential(digest), retry=True)
         return reply
 
-    def look_up_soon(self, digest: bytes, answer: Answer) -> None:
-        """The same for the straight path: `answer` gets the reply or an exception."""
-        opening, submit = self._soon[digest[0]]
-        submit(opening + encode_digest(digest) + b"\r\n", answer, retry=True)
+    def prepare(self, digest: bytes) -> Lookup:
+        """The same for the straight path, as bytes ready to be sent, and whom to send them by."""
+        opening, submit = self._prepared[digest[0]]
+        return opening + encode_digest(digest) + b"\r\n", submit
 
     async def look_up_one_time(self, digest: bytes) -> bytes | None:
         """The sealed record of a one-time token, which stays unspent."""
@@ -82,7 +86,7 @@ class CredentialStore:
         return float(due or 0), int(uses or 0)
 
 
-def _prepared(shard: Shard) -> tuple[bytes, Callable[..., None]]:
+def _prepared(shard: Shard) -> Lookup:
     """All of a packed GET that comes before the digest, and whom to ask."""
     prefix = shard.keys.credential_prefix
     return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b" % (len(prefix) + DIGEST_CHARACTERS, prefix), shard.link.submit

@@ -41,8 +41,6 @@ class Authority:
         self.clock = clock
         self._store = store
         self._keyrings = keyrings
-        # A secret may be stored under a second digest.
-        self.has_previous_key = len(keyrings) > 1
         self.digest = keyrings[0].digest
         self._accounts = accounts
         self._on_tampered = on_tampered
@@ -52,6 +50,11 @@ class Authority:
         # Records on which a limit was seen: their lookup must be the one that counts.
         self.limited: dict[bytes, Opened] = {}
         self.open = lru_cache(_REMEMBERED)(self._open)
+
+    @property
+    def may_lie_elsewhere(self) -> bool:
+        """May a secret that its first digest does not find be found by another?"""
+        return self.accepts_foreign or len(self._keyrings) > 1
 
     def seal(self, digest: bytes, credential: Credential) -> bytes:
         """The bytes under which a credential is stored."""

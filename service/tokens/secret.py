@@ -6,7 +6,6 @@ import hmac
 import re
 import secrets
 import string
-from binascii import unhexlify
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -24,6 +23,7 @@ _ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
 # Maps random bytes evenly onto the 62 characters; the last 8 of 256 values would favour some, so they are dropped.
 _EVENLY = bytes(_ALPHANUMERIC[value % 62] for value in range(256))
 _UNEVEN = bytes(range(248, 256))
+_HEX = b"0123456789abcdef"
 SEAL_BYTES = 16
 
 
@@ -34,14 +34,11 @@ def parse(secret: bytes) -> Kind | None:
     """
     size = len(secret)
     if size == 68:
-        # With the prefix in small letters `islower` means that no capital is among the digits; a pattern takes longer.
-        if not (secret.startswith(b"rtk_") and secret.islower()):
+        # Deleting all digits and looking whether anything is left takes a third of a pattern's time.
+        digits = secret[4:]
+        if secret[:4] != b"rtk_" or digits.translate(None, _HEX):
             return None
-        try:
-            checksum = unhexlify(secret[4:])[28:]
-        except ValueError:
-            return None
-        return Kind.MANAGED if crc32(secret[:60]) == int.from_bytes(checksum, "big") else None
+        return Kind.MANAGED if b"%08x" % crc32(secret[:60]) == digits[56:] else None
     if size == 64:
         return Kind.SESSION if _SESSION.fullmatch(secret) else None
     return Kind.ONE_TIME if size == 32 and _ONE_TIME.fullmatch(secret) else None
