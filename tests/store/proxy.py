@@ -22,6 +22,7 @@ class FaultProxy:
         self._socket_path = socket_path
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._port = 0
 
@@ -56,12 +57,18 @@ class FaultProxy:
         for writer in list(self._writers):
             _reset(writer)
 
+    def say(self, data: bytes) -> None:
+        """Send every client what it did not ask for."""
+        for writer in self._clients:
+            writer.write(data)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         upstream_reader, upstream = await asyncio.open_unix_connection(self._socket_path)
         self._writers |= {writer, upstream}
+        self._clients.add(writer)
         try:
             await asyncio.gather(self._requests(reader, upstream), self._replies(upstream_reader, writer))
         except (OSError, asyncio.CancelledError):
@@ -70,6 +77,7 @@ class FaultProxy:
             _reset(writer)
             _reset(upstream)
             self._writers -= {writer, upstream}
+            self._clients.discard(writer)
             self._tasks.discard(task)
 
     async def _requests(self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter) -> None:

@@ -14,6 +14,7 @@ from service.embedded import EmbeddedRedis
 from service.errors import StoreFull, StoreUnavailable
 from service.store.batch import Batch
 from service.store.connection import connector
+from tests.builders import until
 from service.store.replies import translate
 
 pytestmark = pytest.mark.anyio
@@ -158,3 +159,35 @@ async def test_a_batch_closed_while_it_connects_fails_what_waits() -> None:
     await batch.aclose()
     with pytest.raises(StoreUnavailable):
         await waiting
+
+
+async def test_a_connection_that_closed_while_it_was_opened_is_tried_again(redis_server: EmbeddedRedis) -> None:
+    connect, opened = connector(redis_server.url), []
+
+    async def connect_at_the_second_try() -> Any:
+        connection = await connect()
+        opened.append(connection)
+        if len(opened) == 1:
+            await connection.disconnect()
+        return connection
+
+    batch = Batch(connect_at_the_second_try, timeout_seconds=10)
+    with pytest.raises(StoreUnavailable):
+        await batch.execute("PING")
+    await until(lambda: batch.up)
+    assert await batch.execute("PING") == b"PONG"
+    await batch.aclose()
+
+
+async def test_who_waits_for_a_connection_waits_no_longer_than_for_a_reply() -> None:
+    async def connect() -> Any:
+        await asyncio.Event().wait()
+
+    batch = Batch(connect, timeout_seconds=0.05)
+    asked = [asyncio.ensure_future(batch.execute("PING"))]
+    await asyncio.sleep(0)
+    asked.append(asyncio.ensure_future(batch.execute("PING")))
+    for waiting in asked:
+        with pytest.raises(StoreUnavailable):
+            await waiting
+    await batch.aclose()

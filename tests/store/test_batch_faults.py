@@ -173,6 +173,12 @@ async def test_a_reply_that_nobody_asked_for_ends_the_connection(proxy: FaultPro
     assert await batch.execute("ECHO", "y", retry=True) == b"y"
 
 
+async def test_what_comes_while_nobody_waits_ends_the_connection(proxy: FaultProxy, batch: Batch) -> None:
+    proxy.say(b"+OK\r\n")
+    await until(lambda: not batch.up)
+    assert await batch.execute("ECHO", "y", retry=True) == b"y"
+
+
 async def test_a_refusing_redis_fails_all_at_once_and_is_found_again(
     proxy: FaultProxy, batch: Batch, errors: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:

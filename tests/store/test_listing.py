@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from service.app import Service
@@ -176,11 +177,28 @@ async def test_a_list_leaves_out_ids_whose_record_is_gone(still: Service) -> Non
         assert await names(still, sort=sort, text="e") == ["here"]
 
 
-async def test_more_than_a_page_of_names_is_searched(make_service: Callable[..., Any]) -> None:
+@pytest.fixture
+async def many(make_service: Callable[..., Any]) -> Service:
     """Sorted sets of more than 128 members are stored, and scanned, in another way."""
-    service = await make_service(shards=1, background=False)
-    for number in range(300):
+    service: Service = await make_service(shards=16, background=False)
+    for number in range(700):
         await create(service, f"token {number:03} {'even' if number % 2 == 0 else 'odd'}")
-    tokens, after, _ = await service.managed.page(Query(text="even", sort="name", descending=False, limit=200))
-    assert [token.name for token in tokens] == [f"token {number:03} even" for number in range(0, 300, 2)]
-    assert after is None
+    return service
+
+
+@pytest.mark.parametrize("sort", ["created_at", "name"])
+async def test_a_search_that_finds_many_pages_walks_through_them_in_order(many: Service, sort: str) -> None:
+    expected = [f"token {number:03} even" for number in range(0, 700, 2)]
+    for descending in (False, True):
+        for limit in (3, 50):
+            query = Query(text="EVEN", sort=sort, descending=descending, limit=limit)
+            found: list[str] = []
+            while limit * 5 > len(found):
+                tokens, after, _ = await many.managed.page(query)
+                found += [token.name for token in tokens]
+                query = msgspec.structs.replace(query, after=after)
+            assert found == (expected[::-1] if descending else expected)[: limit * 5]
+    tokens, after, _ = await many.managed.page(Query(text="odd", sort=sort, limit=200))
+    assert len(tokens) == 200
+    tokens, after, _ = await many.managed.page(Query(text="odd", sort=sort, limit=200, after=after))
+    assert (len(tokens), after) == (150, None)

@@ -91,6 +91,14 @@ async def test_a_reservation_left_by_a_cut_off_renaming_is_void(still: Service, 
     assert await names_held(still) == sorted([b"ci", wanted.encode()])
 
 
+async def test_a_renaming_takes_a_name_that_was_only_reserved(still: Service, store: ManagedStore) -> None:
+    one, two = (await create(still, "one")).token, (await create(still, "two")).token
+    assert await store.reserve(msgspec.structs.replace(one, name="wanted"))
+    assert (await still.managed.update(two.token_id, {"name": "wanted"}, ADMIN)).name == "wanted"
+    assert await refused(still, "wanted")
+    assert await names_held(still) == [b"one", b"wanted"]
+
+
 async def test_a_renaming_that_lost_its_reservation_starts_over_and_finds_the_name_taken(
     still: Service, store: ManagedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

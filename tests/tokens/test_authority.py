@@ -138,6 +138,14 @@ async def test_a_tampered_record_is_unknown_and_counted(still: Service, change: 
     assert still.metrics.tampered._value.get() >= 1
 
 
+async def test_a_limited_token_whose_record_was_tampered_with_is_unknown_though_it_was_known(still: Service) -> None:
+    created = await create(still, rate_limit=RateLimit(100, 60))
+    assert await outcome(still, created.secret) == "active"
+    await replace_record(still, created.secret, widened)
+    assert await outcome(still, created.secret) == "unknown"
+    assert still.metrics.tampered._value.get() >= 1
+
+
 async def test_a_record_copied_under_another_digest_is_unknown(still: Service) -> None:
     """Neither a revoked token's record, kept aside, nor a mightier token's, under one's own secret."""
     mighty, own = await create(still, "mighty", scopes=("*",)), await create(still, "own")

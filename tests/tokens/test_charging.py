@@ -173,3 +173,15 @@ async def test_the_memory_of_limited_tokens_is_bounded(still: Service, monkeypat
             assert await outcome(still, one.secret) == "active"
     assert len(still.authority.limited) == 3
     assert await outcome(still, created[0].secret) == "rate_limited"
+
+
+async def test_looking_at_a_limited_token_that_may_not_be_used_says_so(still: Service) -> None:
+    created = await create(still, rate_limit=RateLimit(2, 3600), scopes=("a",))
+    verdict = await still.authority.look(created.secret.encode(), (Kind.MANAGED,), required=("b",))
+    assert verdict.outcome is Outcome.INSUFFICIENT_SCOPE
+
+
+async def test_looking_at_a_token_with_uses_left_finds_it_active(still: Service) -> None:
+    created = await create(still, max_uses=2)
+    assert (await still.authority.look(created.secret.encode(), (Kind.MANAGED,))).active
+    assert await uses_left(still, created.token.token_id) == 2

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from service.app import Service
-from service.errors import Conflict, InvalidRequest, NotFound
+from service.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from service.model import Kind, ManagedToken, Outcome, RateLimit, Status
+from service.store.managed_store import ManagedStore
 from tests.builders import ADMIN, DAY, actions, audit, create, outcome
 
 pytestmark = pytest.mark.anyio
@@ -261,3 +262,21 @@ async def test_a_request_sent_after_a_revocation_returned_is_refused_in_every_pr
             assert await outcome(process, created.secret) == "active"
         await processes[number % 3].managed.revoke(created.token.token_id, ADMIN)
         assert {await outcome(process, created.secret) for process in processes} == {Outcome.UNKNOWN}
+
+
+@pytest.mark.parametrize("change", ["edit", "revoke"])
+async def test_a_token_that_never_stands_still_is_not_changed_for_ever(
+    still: Service, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Another change comes between each reading and the write, until the tries are used up."""
+    token = (await create(still)).token
+
+    async def lose(*_: Any, **__: Any) -> Any:
+        return -1 if change == "revoke" else False
+
+    monkeypatch.setattr(ManagedStore, "withdraw" if change == "revoke" else "update", lose)
+    with pytest.raises(StoreUnavailable, match="keeps changing"):
+        if change == "revoke":
+            await still.managed.revoke(token.token_id, ADMIN)
+        else:
+            await update(still, token, description="x")

@@ -120,3 +120,10 @@ async def test_no_other_kind_is_consumed(still: Service) -> None:
     for secret in (b"", b"x" * 64, b"rtk_" + b"0" * 64, b"G" * 32):
         assert await consume(still, secret) is Outcome.MALFORMED
     assert await consume(still, b"0" * 32) is Outcome.UNKNOWN
+
+
+async def test_where_a_scope_is_required_a_token_is_refused_and_stays_unspent(still: Service) -> None:
+    secret = await issue(still)
+    assert (await still.one_time.consume(secret, required=("a",))).outcome is Outcome.INSUFFICIENT_SCOPE
+    assert await consume(still, secret) is Outcome.ACTIVE
+    assert (await still.one_time.consume(secret, required=("a",))).outcome is Outcome.UNKNOWN

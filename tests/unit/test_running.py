@@ -1,0 +1,38 @@
+"""What a process does by itself: a fault in one task is told, and the task goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.errors import StoreUnavailable
+from service.tokens.sweeper import Sweeper
+from tests.builders import until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"), [(ValueError("a fault of ours"), True), (StoreUnavailable("Redis is away."), False)]
+)
+async def test_background_work_that_fails_is_told_and_done_again(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    fault: Exception, *, told: bool,
+) -> None:  # fmt: skip
+    swept: list[int] = []
+    pause = asyncio.sleep
+
+    async def sweep(_: Sweeper) -> int:
+        swept.append(1)
+        raise fault
+
+    # A second of the background passes with each turn of the loop.
+    monkeypatch.setattr("service.running.asyncio.sleep", lambda seconds: pause(0))
+    monkeypatch.setattr(Sweeper, "sweep", sweep)
+    await make_service()
+    await until(lambda: len(swept) >= 3)
+    monkeypatch.undo()
+    assert ("background work failed" in caplog.messages) is told
