@@ -42,7 +42,7 @@ def export_tokens(file: Path | None, force: bool, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), "tokens": count})
     else:
-        note(f"{count:,} tokens in {file}.")
+        note(f"Tokens in {file}: {count:,}.")
 
 
 def _allow_over(file: Path, *, force: bool) -> None:
@@ -92,9 +92,9 @@ def import_tokens(file: BinaryIO, dry_run: bool, as_json: bool) -> None:
         if skipped:
             rows = [[one[name] for name in ("line", "code", "name", "message")] for one in skipped]
             print_table(("LINE", "CODE", "NAME", "WHY"), rows, optional=0)
-        note(f"{imported:,} tokens {'would be ' if dry_run else ''}imported.")
+        note(f"{imported:,} {'would be ' if dry_run else ''}imported.")
     if skipped:
-        raise Failure(f"{len(skipped):,} lines {'would be ' if dry_run else ''}skipped")
+        raise Failure(f"{len(skipped):,} {'would be ' if dry_run else ''}skipped")
 
 
 def _take(client: Client, file: BinaryIO, *, dry_run: bool) -> tuple[int, list[dict[str, Any]]]:

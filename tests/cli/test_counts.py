@@ -1,0 +1,75 @@
+"""What is counted of all tokens together, and whether the trail is whole."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.stub import Stub, token
+
+LIST, STATS = "/api/admin/tokens", "/api/admin/tokens/stats"
+VERIFICATION = "/api/admin/audit/verification"
+INTACT = {"intact": True, "entries": 1200, "unsealed": 3, "faults": []}
+BROKEN = {"intact": False, "entries": 9, "unsealed": 0, "faults": [{"id": "1-0.0", "fault": "changed"}]}
+
+
+def test_hygiene_counts_what_nobody_used(stub: Stub, run: Run) -> None:
+    used = token(lastUsedAt="2026-01-01T00:00:00Z")
+    stub.on("GET", STATS, {"total": 5})
+    stub.on("GET", LIST, {"tokens": [token(), used], "nextCursor": "next", "total": None})
+    stub.on("GET", LIST, {"tokens": [used], "nextCursor": None, "total": None})
+    lines = run("stats", "--hygiene").stdout.splitlines()
+    assert lines[-2:] == ["unused for 90 days\t3", "of these never used\t1"]
+    assert stub.asked[1].query == {"status": "active", "unusedForDays": "90", "limit": "200"}
+    assert stub.asked[2].query["cursor"] == "next"
+
+
+def test_hygiene_as_json_stands_beside_the_counts(stub: Stub, run: Run) -> None:
+    stub.on("GET", STATS, {"total": 5})
+    stub.on("GET", LIST, {"tokens": [], "nextCursor": None, "total": None})
+    counts = json.loads(run("stats", "--hygiene", "--json").stdout)
+    assert counts == {"total": 5, "unused90d": 0, "neverUsed90d": 0}
+
+
+def test_without_hygiene_nothing_is_listed(stub: Stub, run: Run) -> None:
+    stub.on("GET", STATS, {"total": 5})
+    assert "unused" not in run("stats").stdout
+    assert [asked.path for asked in stub.asked] == [STATS]
+
+
+def test_usage_of_the_service_is_told_by_the_hour(stub: Stub, run: Run) -> None:
+    totals = {"hours": [{"hour": "2026-11-20T10:00:00Z", "allowed": 7, "denied": 1}]}
+    stub.on("GET", "/api/admin/usage", totals)
+    assert run("usage", "--service", "--hours", "3").stdout == "2026-11-20T10:00:00Z\t7\t1\n"
+    assert json.loads(run("usage", "--service", "--json").stdout) == totals
+    assert [asked.query for asked in stub.asked] == [{"hours": "3"}, {"hours": "48"}]
+
+
+@pytest.mark.parametrize("arguments", [[], ["api", "--service"], [""]])
+def test_usage_is_of_a_token_or_of_all(stub: Stub, run: Run, arguments: list[str]) -> None:
+    assert (run("usage", *arguments).exit_code, stub.asked) == (2, [])
+
+
+def test_a_whole_trail_is_a_success(stub: Stub, run: Run) -> None:
+    stub.on("GET", VERIFICATION, INTACT)
+    result = run("audit", "verify")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "1,200 entries, intact; 3 of them not sealed yet.\n"
+    assert json.loads(run("audit", "verify", "--json").stdout) == INTACT
+
+
+def test_faults_of_the_trail_are_listed_and_fail(stub: Stub, run: Run) -> None:
+    stub.on("GET", VERIFICATION, BROKEN)
+    result = run("audit", "verify")
+    assert (result.exit_code, result.stdout) == (1, "1-0.0\tchanged\n")
+    assert result.stderr == "token-service: the trail is not intact: 1 faults named, 9 entries\n"
+    as_json = run("audit", "verify", "--json")
+    assert (as_json.exit_code, json.loads(as_json.stdout)) == (1, BROKEN)
+
+
+@pytest.mark.parametrize("options", [["--actor", "ada"], ["--json"], ["--limit", "50"]])
+def test_a_filter_is_not_taken_for_a_part_of_the_verification(stub: Stub, run: Run, options: list[str]) -> None:
+    result = run("audit", *options, "verify")
+    assert (result.exit_code, "give no options before verify" in result.stderr, stub.asked) == (2, True, [])
