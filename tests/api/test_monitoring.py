@@ -1,0 +1,73 @@
+"""Prometheus' view: the exposition passes its own checks, and the alerts ring when they should and not before."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.api.running import ROOT, Running
+from tests.api.wire import Client
+
+FOLDER = ROOT / "deploy" / "monitoring"
+RULES = [
+    rule["alert"] for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"] for rule in group["rules"]
+]
+
+
+def promtool(*arguments: str, folder: Path = FOLDER, text: str = "") -> subprocess.CompletedProcess[str]:
+    found = shutil.which("promtool")
+    assert found, "promtool is not installed: make test installs it"
+    return subprocess.run(
+        [found, *arguments], cwd=folder, input=text, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+@pytest.mark.slow
+def test_the_exposition_passes_promtools_check(one_process: Running) -> None:
+    client = Client(one_process.port)
+    client.get("/validate")
+    checked = promtool("check", "metrics", text=client.get("/metrics").body.decode())
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_the_configuration_and_the_rules_are_valid() -> None:
+    checked = promtool("check", "config", "prometheus.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.slow
+def test_the_alerts_ring_when_they_should() -> None:
+    tested = promtool("test", "rules", "alerts_test.yml")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Path]:
+    return shutil.copytree(FOLDER, tmp_path / "monitoring")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alert", RULES)
+@pytest.mark.parametrize("expression", ["vector(1) > 0", "vector(1) > 2"])
+def test_an_alert_that_rings_always_or_never_is_noticed(copy: Path, alert: str, expression: str) -> None:
+    path = copy / "alerts.yml"
+    rules = yaml.safe_load(path.read_text())
+    (rule,) = (rule for rule in rules["groups"][0]["rules"] if rule["alert"] == alert)
+    rule["expr"] = expression
+    path.write_text(yaml.safe_dump(rules))
+    assert promtool("test", "rules", "alerts_test.yml", folder=copy).returncode == 1
+
+
+def test_the_alerts_ask_for_metrics_that_there_are(one_process: Running) -> None:
+    client = Client(one_process.port)
+    exposed = set(re.findall(r"^# TYPE (\w+) ", client.get("/metrics").body.decode(), re.MULTILINE))
+    asked = set(re.findall(r"\btokens_\w+", (FOLDER / "alerts.yml").read_text()))
+    assert asked
+    assert {re.sub("_bucket$", "", name) for name in asked} <= exposed
