@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -23,6 +24,16 @@ _INTEGERS = frozenset(
     {"created_micros", "expires_at", "max_uses", "uses_left", "revoked_at", "last_used_at", "rotated_at", "rotations",
      "predecessor_until", "predecessor_used_at", "version"}
 )  # fmt: skip
+_json = msgspec.json.Encoder().encode
+_TEXT_OF: dict[type, Callable[[Any], bytes]] = {
+    str: str.encode,
+    int: lambda value: b"%d" % value,
+    bool: lambda value: b"%d" % value,
+    tuple: lambda value: " ".join(value).encode(),
+    dict: _json,
+    RateLimit: _json,
+    type(None): lambda _: b"",
+}
 # What a field that is not in the hash stands for.
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(ManagedToken)}
 _DEFAULTS["metadata"] = {}
@@ -46,9 +57,9 @@ def decode_digest(text: str) -> bytes:
 def encode(token: ManagedToken, *, only: frozenset[str] | None = None) -> dict[str, bytes]:
     """Field to text, as the hash holds it; `only` picks some fields, without it those that say something."""
     if only is not None:
-        return {name: _to_text(name, getattr(token, name)) for name in only}
+        return {name: _to_text(getattr(token, name)) for name in only}
     return {
-        name: _to_text(name, value)
+        name: _to_text(value)
         for name, value in msgspec.structs.asdict(token).items()
         if name in _ALWAYS or value != _DEFAULTS.get(name, _UNSAID)
     }
@@ -61,7 +72,7 @@ def flat(fields: dict[str, bytes]) -> list[bytes]:
 
 def sealed_part(token: ManagedToken) -> bytes:
     """The bytes that a record's seal is made over."""
-    return b"\n".join(_to_text(name, getattr(token, name)) for name in _SEALED)
+    return b"\n".join(_to_text(getattr(token, name)) for name in _SEALED)
 
 
 def decode(reply: list[Reply]) -> tuple[ManagedToken, str] | None:
@@ -74,14 +85,8 @@ def decode(reply: list[Reply]) -> tuple[ManagedToken, str] | None:
     return ManagedToken(**values), seal
 
 
-def _to_text(name: str, value: object) -> bytes:
-    if value.__class__ is str:
-        return str(value).encode()
-    if isinstance(value, int):
-        return b"%d" % value
-    if isinstance(value, tuple):
-        return " ".join(value).encode()
-    return b"" if value is None else msgspec.json.encode(value)
+def _to_text(value: Any) -> bytes:
+    return _TEXT_OF[value.__class__](value)
 
 
 def _from_text(name: str, text: str) -> object:
