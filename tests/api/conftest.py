@@ -47,15 +47,14 @@ def environment(redis_server: embedded.EmbeddedRedis, accounts_file: Path) -> En
 
 @pytest.fixture(scope="session")
 def one_process(environment: Environment) -> Iterator[Running]:
-    running = Running(environment(trusted_proxies="127.0.0.1", one_time_issue_per_minute="1000000"))
+    running = Running(environment(trusted_proxies="127.0.0.1"))
     yield running
     running.close()
 
 
 @pytest.fixture(scope="session")
 def four_processes(environment: Environment) -> Iterator[Running]:
-    settings = environment(trusted_proxies="127.0.0.1", one_time_issue_per_minute="1000000")
-    running = Running(settings, workers=4)
+    running = Running(environment(trusted_proxies="127.0.0.1"), workers=4)
     yield running
     running.close()
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from tests.api.running import Running, wait_until
 from tests.api.wire import Client
@@ -166,14 +168,34 @@ def statuses(site: Site, secret: str) -> set[int]:
     return {site.client.get("/validate", bearer=secret).status for _ in range(50)}
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(4, marks=pytest.mark.slow)])
-def test_a_removed_account_loses_its_sessions_at_the_next_reload(
-    open_site: Open, own_accounts: Path, workers: int
+def removed(text: str) -> str:
+    return text[: text.index("[accounts.uma]")]
+
+
+def disabled(text: str) -> str:
+    return text.replace("[accounts.uma]", "[accounts.uma]\ndisabled = true")
+
+
+def with_another_password(text: str) -> str:
+    before, uma = text.split("[accounts.uma]")
+    line = f'password_hash = "{hash_of("another")}"'
+    return f"{before}[accounts.uma]" + re.sub("password_hash = .*", lambda _: line, uma)
+
+
+def hash_of(password: str) -> str:
+    return PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(password)
+
+
+@pytest.mark.parametrize(
+    ("change", "workers"),
+    [(removed, 1), (disabled, 1), (with_another_password, 1), pytest.param(removed, 4, marks=pytest.mark.slow)],
+)
+def test_a_removed_or_changed_account_loses_its_sessions_at_the_next_reload(
+    open_site: Open, own_accounts: Path, change: Callable[[str], str], workers: int
 ) -> None:
     site = open_site(workers=workers, accounts_file=str(own_accounts))
     stays, goes = site.client.sign_in("vera", PASSWORD), site.client.sign_in("uma", PASSWORD)
-    text = own_accounts.read_text()
-    own_accounts.write_text(text[: text.index("[accounts.uma]")])
+    own_accounts.write_text(change(own_accounts.read_text()))
     assert site.client.get("/validate", bearer=goes).status == 200
     site.running.hang_up()
     wait_until(lambda: statuses(site, goes) == {401}, what="the session to end everywhere")
@@ -182,6 +204,15 @@ def test_a_removed_account_loses_its_sessions_at_the_next_reload(
     assert (refused.status, refused.body) == (401, b"invalid credentials")
     sessions = lambda: site.client.get(f"{TOKENS}/stats", bearer=site.admin).json()["sessions"]  # noqa: E731
     wait_until(lambda: sessions() == 2, what="the ended session to be counted no more")
+
+
+def test_a_changed_account_loses_its_sessions_at_the_next_start_too(open_site: Open, own_accounts: Path) -> None:
+    site = open_site(accounts_file=str(own_accounts))
+    goes = site.client.sign_in("uma", PASSWORD)
+    site.running.stop()
+    own_accounts.write_text(removed(own_accounts.read_text()))
+    site.running.restart()
+    assert site.client.get("/validate", bearer=goes).status == 401
 
 
 @pytest.mark.parametrize("broken", ["not toml [", '[accounts.uma]\npassword = "in clear"\n'])
