@@ -13,9 +13,10 @@ NOBODY = "0" * 16
 class Sample(msgspec.Struct, frozen=True):
     """A request that only its credential or the state of the service could make fail.
 
-    `needs` says who may ask: `read` and `write` the administration, `client` introspection's callers, `holder` a
-    managed token for itself, `gateway` any token, nothing everyone. `scope` is the scope that opens it. `without_redis`
-    is the status without Redis, `limit` the largest body.
+    `needs` says who may ask: `read` and `write` the administration, `admin` an administrator in person, `client`
+    introspection's callers, `holder` a managed token for itself, `gateway` any token, nothing everyone. `scope` is the
+    scope that opens it. `without_redis` is the status without Redis, `limit` the largest body; what `takes_anything`
+    answers 200 to a body that cannot be read.
     """
 
     method: str
@@ -23,6 +24,8 @@ class Sample(msgspec.Struct, frozen=True):
     target: str = ""
     json_body: Any = None
     form: Mapping[str, str] | None = None
+    lines: str = ""
+    takes_anything: bool = False
     needs: str = ""
     scope: str = ""
     without_redis: int = 503
@@ -34,7 +37,15 @@ class Sample(msgspec.Struct, frozen=True):
 
     @property
     def has_body(self) -> bool:
-        return self.json_body is not None or self.form is not None
+        return bool(self.media_type)
+
+    @property
+    def media_type(self) -> str:
+        if self.json_body is not None:
+            return "application/json"
+        if self.form is not None:
+            return "application/x-www-form-urlencoded"
+        return "application/x-ndjson" if self.lines else ""
 
     def __str__(self) -> str:
         return f"{self.method} {self.template}"
@@ -60,7 +71,7 @@ SAMPLES = (
     Sample("POST", "/api/one-time-tokens/consume", json_body={"token": "0" * 32}),
     Sample("POST", "/api/token", json_body={"username": "nobody", "password": "x"}),
     Sample("GET", "/api/token", "/api/token?token=" + "A" * 64),
-    Sample("DELETE", "/api/token", json_body={"token": "A" * 64}),
+    Sample("DELETE", "/api/token", json_body={"token": "A" * 64}, takes_anything=True),
     _read(_TOKENS),
     _write("POST", _TOKENS, {"name": "sample", "duration": "7days"}),
     _write("PATCH", _TOKENS, {"id": NOBODY, "isActive": False}, limit=1 << 20),
@@ -74,6 +85,18 @@ SAMPLES = (
     _write("POST", f"{_TOKENS}/deactivate", {"createdBy": "nobody", "dryRun": True}),
     _write("POST", "/api/admin/sessions/revoke", {"username": "nobody"}),
     _read("/api/admin/usage"),
+    _read("/api/admin/audit"),
+    _read("/api/admin/audit/verification"),
+    Sample("GET", f"{_TOKENS}/export", needs="admin"),
+    Sample(
+        "POST",
+        f"{_TOKENS}/import",
+        f"{_TOKENS}/import?dryRun=true",
+        lines='{"name":"x"}',
+        needs="admin",
+        limit=1 << 20,
+        takes_anything=True,
+    ),
     Sample("GET", "/api/tokens/self", needs="holder"),
     Sample("DELETE", "/api/tokens/self", needs="holder"),
     Sample("POST", "/api/tokens/self/rotate", json_body={}, needs="holder", scope="self:rotate"),
