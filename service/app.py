@@ -99,9 +99,7 @@ class Service:
         retention = Retention(settings.retention_days * 86400)
         self.accounts = Accounts(_accounts(settings), keyrings[0])
         usage_store = UsageStore(shards)
-        self.usage = Usage(
-            usage_store, clock, idle_seconds=settings.session_idle_seconds, on_limited=lambda _: None
-        )
+        self.usage = Usage(usage_store, clock, idle_seconds=settings.session_idle_seconds, on_limited=lambda _: None)
         keep = max(1, settings.audit_max_entries // len(shards))
         self.trail = Trail(keyrings[0], shards, clock, keep=keep)
         self.audit_store = audit_store = AuditStore()

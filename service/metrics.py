@@ -41,10 +41,10 @@ class _Seconds:
         if not self._sum:
             return
         # prometheus-client has no public way to add many observations at once; a contract test names these two.
-        for bucket, count in zip(self._child._buckets, self._counts, strict=True):  # noqa: SLF001
+        for bucket, count in zip(self._child._buckets, self._counts, strict=True):
             if count:
                 bucket.inc(count)
-        self._child._sum.inc(self._sum)  # noqa: SLF001
+        self._child._sum.inc(self._sum)
         self._counts = [0] * len(self._counts)
         self._sum = 0.0
 
@@ -104,7 +104,9 @@ class Metrics:
         self.redis_errors = Counter("tokens_redis_errors", "failed Redis commands", ["error"], registry=registry)
         self.audit_events = Counter("tokens_audit_events", "audit entries written", ["action"], registry=registry)
         self.tampered = Counter("tokens_integrity_failures", "records whose seal was wrong", registry=registry)
-        self.limits_paused = Counter("tokens_limits_paused", "requests admitted unlimited: Redis full", registry=registry)
+        self.limits_paused = Counter(
+            "tokens_limits_paused", "requests admitted unlimited: Redis full", registry=registry
+        )
         self.usage_dropped = Counter("tokens_usage_dropped", "flushes of usage that failed", registry=registry)
         build = Gauge(
             "tokens_build_info", "the running version", ["version"], registry=registry, multiprocess_mode="max"

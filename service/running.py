@@ -63,7 +63,10 @@ class Running:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, lambda: tasks.append(loop.create_task(_once(self._reload, "reload"))))
         try:
-            yield {"straight": self._straight, "sweep": Sweep(on_tick=self._straight.forget, on_drain=self._health.drain)}
+            yield {
+                "straight": self._straight,
+                "sweep": Sweep(on_tick=self._straight.forget, on_drain=self._health.drain),
+            }
         finally:
             for task in tasks:
                 task.cancel()
@@ -97,5 +100,5 @@ async def _once(work: Work, name: str) -> None:
         await work()
     except StoreUnavailable as error:
         log.debug("%s waits: %s", name, error.detail)
-    except Exception:  # noqa: BLE001 - a fault of ours in one background task must not end it for good
+    except Exception:
         log.exception("background work failed", extra={"facts": {"work": name}})

@@ -35,8 +35,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Annotated[str, Meta(description="where the embedded default keeps its data")] = (
         "~/.local/share/token-service"
     )
-    redis_url: Annotated[str, Meta(description="redis://, rediss:// or unix:// of the Redis to use; "
-                                               "empty starts an embedded one")] = ""
+    redis_url: Annotated[
+        str, Meta(description="redis://, rediss:// or unix:// of the Redis to use; empty starts an embedded one")
+    ] = ""
     redis_bin: Annotated[str, Meta(description="server program for the embedded default")] = ""
     namespace: Annotated[str, Meta(pattern="^[a-z0-9-]{1,32}$", description="first part of every key")] = "tokens"
     secret_key: Annotated[str, Meta(description="server key, at least 32 characters; required with REDIS_URL")] = ""
@@ -51,18 +52,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "role=admin"
     )
     one_time_ttl_seconds: Annotated[int, Meta(ge=1, le=3600, description="life of a one-time token")] = 300
-    one_time_issue: Annotated[Literal["open", "authenticated"],
-                              Meta(description="who may issue one-time tokens: open or authenticated")] = "open"
+    one_time_issue: Annotated[
+        Literal["open", "authenticated"], Meta(description="who may issue one-time tokens: open or authenticated")
+    ] = "open"
     one_time_issue_per_minute: Annotated[int, Meta(ge=1, description="anonymous issues per client address")] = 60
     session_ttl_seconds: Annotated[int, Meta(ge=1, description="life of a session token")] = 86400
     session_idle_seconds: Annotated[int, Meta(ge=0, description="idle time that ends a session; 0 for none")] = 0
     max_lifetime_days: Annotated[int, Meta(ge=0, description="longest life of a managed token; 0 allows never")] = 365
     retention_days: Annotated[int, Meta(ge=1, description="how long ended tokens stay listed")] = 30
     audit_max_entries: Annotated[int, Meta(ge=1000, description="audit entries kept")] = 100_000
-    trusted_proxies: Annotated[str, Meta(description="addresses or networks whose X-Forwarded-For is believed, "
-                                                     "comma separated")] = ""
-    log_format: Annotated[Literal["auto", "text", "json"],
-                          Meta(description="text or json; auto is text on a terminal")] = "auto"
+    trusted_proxies: Annotated[
+        str, Meta(description="addresses or networks whose X-Forwarded-For is believed, comma separated")
+    ] = ""
+    log_format: Annotated[
+        Literal["auto", "text", "json"], Meta(description="text or json; auto is text on a terminal")
+    ] = "auto"
     access_log: Annotated[bool, Meta(description="a line per request, but for validations, health and metrics")] = True
     metrics_port: Annotated[int, Meta(ge=0, le=65535, description="port of its own for /metrics; 0 for none")] = 0
     webhook_allow_private: Annotated[bool, Meta(description="let webhooks go to private addresses")] = False
@@ -177,8 +181,10 @@ def _check(settings: Settings) -> None:
     if settings.redis_url:
         _check_url(settings.redis_url)
         if not settings.secret_key:
-            raise SettingsError("TOKENS_SECRET_KEY is needed with TOKENS_REDIS_URL: make one with "
-                                "`openssl rand -hex 32` and give every process the same")
+            raise SettingsError(
+                "TOKENS_SECRET_KEY is needed with TOKENS_REDIS_URL: make one with "
+                "`openssl rand -hex 32` and give every process the same"
+            )
     if (settings.admin_jwt_secret or settings.admin_jwt_jwks) and not (
         settings.admin_jwt_issuer and settings.admin_jwt_audience
     ):
@@ -190,8 +196,9 @@ def _check(settings: Settings) -> None:
 def _check_url(url: str) -> None:
     scheme, separator, _ = url.partition("://")
     if scheme in ("redis+sentinel", "redis+cluster"):
-        raise SettingsError(f"TOKENS_REDIS_URL: {scheme}:// is not supported by this version; "
-                            "give redis://, rediss:// or unix://")
+        raise SettingsError(
+            f"TOKENS_REDIS_URL: {scheme}:// is not supported by this version; give redis://, rediss:// or unix://"
+        )
     if not separator or scheme not in ("redis", "rediss", "unix"):
         raise SettingsError("TOKENS_REDIS_URL must start with redis://, rediss:// or unix://")
     try:

@@ -25,7 +25,9 @@ def at(address: str) -> Origin:
     return Origin(actor="anonymous", address=address, channel="api", request_id="r1")
 
 
-async def create(service: Service, name: str = "ci", *, days: float = 30, origin: Origin = ADMIN, **more: Any) -> Created:
+async def create(
+    service: Service, name: str = "ci", *, days: float = 30, origin: Origin = ADMIN, **more: Any
+) -> Created:
     """A managed token; `days` 0 for one that never expires."""
     expires_at = int(service.clock() + days * DAY) if days else 0
     return await service.managed.create(NewToken(name, expires_at, **more), origin)

@@ -84,9 +84,7 @@ def accounts_file() -> Iterator[Path]:
 
 
 @pytest.fixture
-def make_settings(
-    redis_server: embedded.EmbeddedRedis, namespace: str, accounts_file: Path
-) -> Callable[..., Settings]:
+def make_settings(redis_server: embedded.EmbeddedRedis, namespace: str, accounts_file: Path) -> Callable[..., Settings]:
     def make(**overrides: Any) -> Settings:
         defaults: dict[str, Any] = {
             "redis_url": redis_server.url,
@@ -100,9 +98,7 @@ def make_settings(
 
 
 @pytest.fixture
-async def make_service(
-    make_settings: Callable[..., Settings], clock: Clock
-) -> AsyncIterator[Callable[..., Any]]:
+async def make_service(make_settings: Callable[..., Settings], clock: Clock) -> AsyncIterator[Callable[..., Any]]:
     """Makes services: `await make_service(shards=16, one_time_issue="authenticated")`.
 
     Another call makes another process of the same service. `background=False` leaves out what it does by itself;

@@ -13,9 +13,7 @@ from service.app import Service
 
 
 @asynccontextmanager
-async def listening(
-    service: Service, protocol: type[asyncio.Protocol], state: dict[str, Any]
-) -> AsyncIterator[int]:
+async def listening(service: Service, protocol: type[asyncio.Protocol], state: dict[str, Any]) -> AsyncIterator[int]:
     """A uvicorn server over the application on a free port, without a lifespan of its own."""
     config = uvicorn.Config(
         service.front, host="127.0.0.1", port=0, http=protocol, log_config=None, access_log=False,

@@ -81,9 +81,7 @@ class AuditApi:
             events, after = await self._audit.page(wanted, query.limit, _position(query.cursor))
             return Json(AuditPage([shown(event) for event in events], str(after) if after else None))
         asked = {name: value for name, value in call.query if name != "format"}
-        await self._trail.write(
-            "export.made", caller.origin, "audit", after={"format": query.format, **asked}
-        )
+        await self._trail.write("export.made", caller.origin, "audit", after={"format": query.format, **asked})
         lines = _ndjson if query.format == "ndjson" else _csv
         return stream(
             lines(self._audit.every(wanted)),

@@ -151,9 +151,7 @@ class DashboardApi:
         name, flags = _cookie_name(call)
         age = signed_in.expires_at - int(self._clock())
         cookie = f"{name}={signed_in.secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{flags}"
-        return Json(
-            self._account(wanted.username, signed_in.expires_at), headers=((b"set-cookie", cookie.encode()),)
-        )
+        return Json(self._account(wanted.username, signed_in.expires_at), headers=((b"set-cookie", cookie.encode()),))
 
     async def sign_out(self, call: Call) -> Response:
         """End the session and everything the browser kept of it."""

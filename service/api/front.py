@@ -147,7 +147,7 @@ class Front:
             return path.template, failures.respond(error, call.request_id)
         except ClientDisconnect:
             return path.template, Response(status_code=400)
-        except Exception:  # noqa: BLE001 - the last guard: a fault of ours is told as one, with its id, and logged
+        except Exception:
             log.exception("a request failed", extra={"facts": {"request_id": call.request_id}})
             detail = "That did not work. The fault is on this side and was logged under the request id."
             return path.template, failures.plain(500, "internal_error", detail, call.request_id, [])

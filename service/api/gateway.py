@@ -127,9 +127,7 @@ class GatewayApi:
         key = call.text_header(b"idempotency-key")
         try:
             started = time.perf_counter()
-            verdict = await self._one_time.consume(
-                secrets[0], request=key[:64], required=required_scopes(b"", headers)
-            )
+            verdict = await self._one_time.consume(secrets[0], request=key[:64], required=required_scopes(b"", headers))
             self._observe(time.perf_counter() - started)
         except StoreUnavailable:
             verdict = UNAVAILABLE
@@ -166,5 +164,11 @@ def _result(verdict: Verdict) -> BatchResult:
         return BatchResult(False, None, None, None, None, None, code)
     expires_at = rfc3339(credential.expires_at) if credential.expires_at else None
     return BatchResult(
-        True, credential.token_id, credential.kind.value, credential.subject or None, credential.scopes, expires_at, code
+        True,
+        credential.token_id,
+        credential.kind.value,
+        credential.subject or None,
+        credential.scopes,
+        expires_at,
+        code,
     )

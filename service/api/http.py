@@ -131,9 +131,7 @@ class Call:
         """The fields of an application/x-www-form-urlencoded body; a repeated field is refused (RFC 6749, 3.1)."""
         media_type = self.header(b"content-type") or b""
         if media_type.split(b";")[0].strip().lower() != b"application/x-www-form-urlencoded":
-            raise InvalidRequest(
-                "Send the body as application/x-www-form-urlencoded.", code="unsupported_media_type"
-            )
+            raise InvalidRequest("Send the body as application/x-www-form-urlencoded.", code="unsupported_media_type")
         pairs = parse_pairs(await self.body())
         if len({name for name, _ in pairs}) != len(pairs):
             raise InvalidRequest("A field is given twice.")

@@ -66,8 +66,8 @@ class Consumed(msgspec.Struct, rename="camel", omit_defaults=True):
     """`valid` exactly once; then false, alone."""
 
     valid: bool
-    subject: str | None | msgspec.UnsetType = msgspec.UNSET
-    data: msgspec.Raw | None | msgspec.UnsetType = msgspec.UNSET
+    subject: str | msgspec.UnsetType | None = msgspec.UNSET
+    data: msgspec.Raw | msgspec.UnsetType | None = msgspec.UNSET
     expires_at: str | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -227,9 +227,7 @@ class StraightCycle:
         try:
             if self._plan[0]:
                 key = self._named.get(b"idempotency-key", b"").decode("latin-1")
-                verdict = await straight.one_time.consume(
-                    self._secret, request=key[:64], required=self._required()
-                )
+                verdict = await straight.one_time.consume(self._secret, request=key[:64], required=self._required())
                 straight.metrics.consumed.labels(verdict.outcome.value).inc()
             else:
                 verdict = await straight.authority.verify(
@@ -254,7 +252,9 @@ class StraightCycle:
             lines = opened.answer
             if lines is None:
                 lines = opened.answer = lines_of(allowed_headers(opened.credential)) + b"x-request-id: "
-            protocol.answer_straight(self, b"".join((straight.allowed(default_headers), lines, request_id.encode(), end)))
+            protocol.answer_straight(
+                self, b"".join((straight.allowed(default_headers), lines, request_id.encode(), end))
+            )
             return
         status, headers, body = answer(verdict, request_id)
         headers.append((b"x-request-id", request_id.encode()))

@@ -62,8 +62,7 @@ def start(data_dir: Path, *, redis_bin: str | None = None, say: Callable[[str], 
             return _share(folder, _note(lock), say)
         if not _take(lock):
             raise EmbeddedError(
-                f"the Redis in {folder} does not answer: end process {_note(lock)[0]}, "
-                "or name another TOKENS_DATA_DIR"
+                f"the Redis in {folder} does not answer: end process {_note(lock)[0]}, or name another TOKENS_DATA_DIR"
             )
         return _own(folder, lock, redis_bin=redis_bin, say=say)
     finally:

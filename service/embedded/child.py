@@ -45,9 +45,7 @@ class Child:
         self._say: Callable[[str], None] | None = None
         forked: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
         command = [program, *OPTIONS.split(), "", "--unixsocket", socket_path]
-        keeper = threading.Thread(
-            target=self._keep, args=(command, lock, forked), name="embedded-redis", daemon=True
-        )
+        keeper = threading.Thread(target=self._keep, args=(command, lock, forked), name="embedded-redis", daemon=True)
         keeper.start()
         process = forked.get()
         if isinstance(process, OSError):
@@ -74,9 +72,7 @@ class Child:
         said = " | ".join([line for line in lines if line][-LAST_LINES:])
         return f"{said or 'it wrote nothing'} (see {self._log})"
 
-    def _keep(
-        self, command: list[str], lock: int, forked: SimpleQueue[subprocess.Popen[bytes] | OSError]
-    ) -> None:
+    def _keep(self, command: list[str], lock: int, forked: SimpleQueue[subprocess.Popen[bytes] | OSError]) -> None:
         try:
             process = self._spawn(command, lock)
         except OSError as error:

@@ -54,30 +54,22 @@ class AuditStore:
 
     async def newest(self, shard: Shard, before: str, count: int) -> list[Stored]:
         """Entries in falling order from `before`: an id, `(` and an id to leave it out, or +."""
-        reply = await shard.link.execute(
-            "XREVRANGE", shard.keys.events, before, "-", "COUNT", count, retry=True
-        )
+        reply = await shard.link.execute("XREVRANGE", shard.keys.events, before, "-", "COUNT", count, retry=True)
         return [_stored(item) for item in reply]
 
     async def oldest(self, shard: Shard, after: str, count: int, *, last: str = "+") -> list[Stored]:
         """Entries in rising order behind the id `after`, up to `last`."""
-        reply = await shard.link.execute(
-            "XRANGE", shard.keys.events, f"({after}", last, "COUNT", count, retry=True
-        )
+        reply = await shard.link.execute("XRANGE", shard.keys.events, f"({after}", last, "COUNT", count, retry=True)
         return [_stored(item) for item in reply]
 
     async def last_checkpoint(self, shard: Shard) -> Checkpoint | None:
         """The newest checkpoint, None if nothing was sealed yet."""
-        reply = await shard.link.execute(
-            "XREVRANGE", shard.keys.checkpoints, "+", "-", "COUNT", 1, retry=True
-        )
+        reply = await shard.link.execute("XREVRANGE", shard.keys.checkpoints, "+", "-", "COUNT", 1, retry=True)
         return _checkpoint(reply[0]) if reply else None
 
     async def checkpoints(self, shard: Shard, after: str, count: int) -> list[Checkpoint]:
         """Checkpoints in rising order behind an id."""
-        reply = await shard.link.execute(
-            "XRANGE", shard.keys.checkpoints, f"({after}", "+", "COUNT", count, retry=True
-        )
+        reply = await shard.link.execute("XRANGE", shard.keys.checkpoints, f"({after}", "+", "COUNT", count, retry=True)
         return [_checkpoint(item) for item in reply]
 
     async def seal(self, shard: Shard, known: str, checkpoint: Checkpoint) -> bool:
@@ -93,9 +85,7 @@ class AuditStore:
         """Drop checkpoints all of whose entries have been trimmed."""
         oldest = await self.oldest(shard, START, 1)
         if oldest:
-            await shard.link.execute(
-                "XTRIM", shard.keys.checkpoints, "MINID", oldest[0].entry_id, retry=True
-            )
+            await shard.link.execute("XTRIM", shard.keys.checkpoints, "MINID", oldest[0].entry_id, retry=True)
 
 
 async def append(shard: Shard, entry: Entry) -> None:

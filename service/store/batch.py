@@ -147,7 +147,7 @@ class Batch:
     async def _open(self) -> None:
         connection = await self._connect()
         # The private names we lean on; a contract test names them. The connection forgets what it opened.
-        writer, connection._writer, connection._reader = connection._writer, None, None  # noqa: SLF001
+        writer, connection._writer, connection._reader = connection._writer, None, None
         if writer is None:
             raise OSError("the connection was closed while it was opened")
         replies = Replies(writer.transport, self._lost, self._on_error, self._took)
@@ -169,7 +169,9 @@ class Batch:
         replies.waiting.clear()
         if lost:
             self._on_error("ConnectionLost")
-        again = [(command, answer, False, asked) for command, answer, retry, asked in lost if retry and not self._closed]
+        again = [
+            (command, answer, False, asked) for command, answer, retry, asked in lost if retry and not self._closed
+        ]
         self._fail([waiting for waiting in lost if self._closed or not waiting[2]])
         self._queue = again + self._queue
         if self._queue:

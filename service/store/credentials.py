@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from service.store.keys import DIGEST_CHARACTERS, encode_digest
-from service.store.replies import Answer, Reply
+from service.store.replies import Reply
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
 

@@ -22,12 +22,8 @@ class ExpiryStore:
 
     async def due(self, shard: Shard, now: int) -> list[str]:
         """Ids whose date has passed and that still stand among the active or inactive ones, at most 200."""
-        active = await shard.link.execute(
-            "ZRANGEBYSCORE", shard.keys.expiry, 1, now, "LIMIT", 0, BATCH, retry=True
-        )
-        inactive = await shard.link.execute(
-            "ZRANGEBYSCORE", shard.keys.expiry, -now, -1, "LIMIT", 0, BATCH, retry=True
-        )
+        active = await shard.link.execute("ZRANGEBYSCORE", shard.keys.expiry, 1, now, "LIMIT", 0, BATCH, retry=True)
+        inactive = await shard.link.execute("ZRANGEBYSCORE", shard.keys.expiry, -now, -1, "LIMIT", 0, BATCH, retry=True)
         return [token_id.decode() for token_id in (active + inactive)[:BATCH]]
 
     async def expire(self, shard: Shard, now: int, entries: dict[str, Entry]) -> int:
@@ -57,9 +53,7 @@ class ExpiryStore:
         )  # fmt: skip
         name_shard = self._shards.of_name(token.name)
         if name_shard is not shard:
-            await name_shard.link.execute(
-                "ZREM", name_shard.keys.names, member(token), freed_member(token), retry=True
-            )
+            await name_shard.link.execute("ZREM", name_shard.keys.names, member(token), freed_member(token), retry=True)
 
     async def forget(self, shard: Shard, token_id: str) -> None:
         """Drop what still points at a record that is gone."""

@@ -149,4 +149,3 @@ class Keys:
 
 def _encode_name(name: str) -> bytes:
     return urlsafe_b64encode(name.encode()).rstrip(b"=")
-

@@ -105,9 +105,7 @@ class Listing:
                 for record in records:
                     yield record
 
-    async def _page(
-        self, query: Query, now: float, shards: tuple[Shard, ...] = ()
-    ) -> tuple[list[Record], Row | None]:
+    async def _page(self, query: Query, now: float, shards: tuple[Shard, ...] = ()) -> tuple[list[Record], Row | None]:
         found: list[tuple[Row, Record]] = []
         async for rows in self._candidates(query, shards or tuple(self._shards)):
             records = await self._tokens.get_many([row.token_id for row in rows])

@@ -41,7 +41,5 @@ class OneTimeStore:
         shard = self._shards.of_digest(digest)
         keys = (shard.keys.one_time(digest), shard.keys.one_time_index, shard.keys.consumed(digest))
         script = self._consume_again if request else self._consume
-        reply: bytes | None = await script.run(
-            shard.link, keys, encode_digest(digest), request, RETRY_MILLISECONDS
-        )
+        reply: bytes | None = await script.run(shard.link, keys, encode_digest(digest), request, RETRY_MILLISECONDS)
         return reply

@@ -84,5 +84,5 @@ def give(answer: Answer, reply: Reply) -> None:
     """Hand a reply over; what the handler raises harms its own request alone."""
     try:
         answer(reply)
-    except Exception:  # noqa: BLE001 - everyone else's replies are behind this one on the same connection
+    except Exception:
         log.exception("a reply handler failed")

@@ -59,9 +59,7 @@ class SessionStore:
             shard.keys.rate(counters.own),
             shard.keys.user_generation(user),
         )
-        return Attempt(
-            *await self._take_attempt.run(shard.link, keys, TRIES_PER_ACCOUNT, WINDOW_MILLISECONDS, step)
-        )
+        return Attempt(*await self._take_attempt.run(shard.link, keys, TRIES_PER_ACCOUNT, WINDOW_MILLISECONDS, step))
 
     async def create(
         self, user: str, digest: bytes, sealed: bytes, *, expires_at: int, idle_seconds: int, generation: bytes,

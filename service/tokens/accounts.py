@@ -89,4 +89,3 @@ class Accounts:
     def hashes(self) -> Iterable[str]:
         """All password hashes, for a look-alike to verify against when a name is unknown."""
         return [account.password_hash for account in self._accounts.values()]
-

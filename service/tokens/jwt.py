@@ -52,9 +52,7 @@ def _jwks(place: str, clock: Callable[[], float]) -> Jwks:
 class AdministratorJwts:
     """Reads JWTs that an identity provider issues to administrators."""
 
-    def __init__(
-        self, keys: KeySource, clock: Callable[[], float], *, issuer: str, audience: str, claim: str
-    ) -> None:
+    def __init__(self, keys: KeySource, clock: Callable[[], float], *, issuer: str, audience: str, claim: str) -> None:
         """`claim` is `name=value`; dots in the name lead into nested claims, a list counts if the value is in it."""
         self._keys = keys
         self._clock = clock

@@ -36,9 +36,7 @@ class Opened:
 
     def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
         """The required scopes that are not covered; `orders:*` covers `orders:read`."""
-        return tuple(
-            scope for scope in required if scope not in self._scopes and not scope.startswith(self._prefixes)
-        )
+        return tuple(scope for scope in required if scope not in self._scopes and not scope.startswith(self._prefixes))
 
     def admits(self, address: str) -> bool:
         """May the token be used from this address? An unknown address is outside every network."""

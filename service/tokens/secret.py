@@ -128,7 +128,6 @@ class Keyring:
         return hmac.digest(self._lookup_key, b"\x00".join(part.encode() for part in parts), "sha256")
 
 
-
 def mint_into(keyring: Keyring, kind: Kind, shard: int, shards: int) -> tuple[str, bytes]:
     """A fresh secret whose digest falls into the wanted shard, and that digest; as many draws as there are shards."""
     while True:

@@ -20,7 +20,6 @@ from service.tokens.passwords import PasswordChecker, look_alike
 from service.tokens.secret import Keyring, mint_into
 from service.tokens.trail import Trail
 
-
 # What may be the secret of a token: no name has as many letters and digits without a break.
 _SECRET = re.compile(r"[0-9a-z]{32}")
 
@@ -105,9 +104,7 @@ class Sessions:
         user = normalise(username)
         now = int(self._clock())
         expires_at = now + self._ttl_seconds
-        secret, digest = mint_into(
-            self._keyring, Kind.SESSION, self._shards.of_name(user).index, len(self._shards)
-        )
+        secret, digest = mint_into(self._keyring, Kind.SESSION, self._shards.of_name(user).index, len(self._shards))
         token_id = encode_digest(digest[:12]).decode()
         credential = Credential(
             Kind.SESSION, token_id, username, (), now, expires_at, stamp=self._accounts.stamp(username) or ""

@@ -67,7 +67,9 @@ def names_of(kind: str, body: str, fixed: int, *, many: bool) -> tuple[list[str]
     problems = []
     if sorted(names) != list(range(1, fixed + 1)):
         problems.append(f"the header declares {fixed} {kind}, the body names {sorted(names)}")
-    forms = rf"unpack\({kind}, {fixed + 1}\)|for \w+ = {fixed + 1}, #{kind}" + (rf"|ipairs\({kind}\)" if not fixed else "")
+    forms = rf"unpack\({kind}, {fixed + 1}\)|for \w+ = {fixed + 1}, #{kind}" + (
+        rf"|ipairs\({kind}\)" if not fixed else ""
+    )
     uses_many = bool(re.search(forms, body))
     if many and not uses_many:
         problems.append(f"{kind}[{fixed + 1}...] is declared and never used")
@@ -90,10 +92,14 @@ def foreign_keys(body: str, declared: set[str]) -> list[str]:
         for name in names.split(", ")[1:]
     }
     # A second name for a key: `local from, to = on, off`.
-    for lefts, rights in re.findall(r"^ *(?:local |if .* then )?([\w, ]+) = ([\w, ']+?)(?: else .*)?$", body, re.MULTILINE):
+    for lefts, rights in re.findall(
+        r"^ *(?:local |if .* then )?([\w, ]+) = ([\w, ']+?)(?: else .*)?$", body, re.MULTILINE
+    ):
         pairs = zip(lefts.split(", "), rights.split(", "), strict=False)
         local_keys |= {left.removeprefix("local ") for left, right in pairs if right in declared}
-    local_keys |= {name for name, a, b in re.findall(r"local (\w+) = .* and (\w+) or (\w+)", body) if {a, b} <= declared}
+    local_keys |= {
+        name for name, a, b in re.findall(r"local (\w+) = .* and (\w+) or (\w+)", body) if {a, b} <= declared
+    }
     # A function's parameter is a key where every call of it is given one.
     for function, parameter in re.findall(r"local function (\w+)\((\w+)", body):
         given = set(re.findall(rf"^\s*(?!local function).*?\b{function}\((\w+)", body, re.MULTILINE))

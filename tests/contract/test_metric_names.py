@@ -117,7 +117,9 @@ def test_the_internals_of_uvicorn_that_the_protocol_leans_on_are_there() -> None
         "timeout_keep_alive", "expect_100_continue",
     }  # fmt: skip
     cycle = ast.parse(_source(RequestResponseCycle))
-    assert {"response_complete", "keep_alive"} <= {node.attr for node in ast.walk(cycle) if isinstance(node, ast.Attribute)}
+    assert {"response_complete", "keep_alive"} <= {
+        node.attr for node in ast.walk(cycle) if isinstance(node, ast.Attribute)
+    }
     assert STATUS_LINE[431].startswith(b"HTTP/1.1 431 ")
 
 

@@ -32,9 +32,7 @@ def constraints() -> dict[str, Requirement]:
 
 
 def run_time() -> list[Requirement]:
-    return [
-        Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["embedded"]
-    ]
+    return [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["embedded"]]
 
 
 def pinned_version(pin: Requirement) -> Version:
@@ -81,8 +79,7 @@ def test_the_pinned_versions_are_those_under_test() -> None:
     differing = {
         name: metadata.version(name)
         for name, pin in constraints().items()
-        if (pin.marker is None or pin.marker.evaluate())
-        and Version(metadata.version(name)) != pinned_version(pin)
+        if (pin.marker is None or pin.marker.evaluate()) and Version(metadata.version(name)) != pinned_version(pin)
     }
     assert differing == {}
 
@@ -122,8 +119,7 @@ def test_the_wheel_holds_the_whole_service_and_nothing_else(tmp_path: Path) -> N
     sources = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "service").rglob("*")
-        if path.is_file()
-        and not any(part.startswith((".", "__pycache__")) for part in path.relative_to(ROOT).parts)
+        if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in path.relative_to(ROOT).parts)
     }
     assert files == sources
     assert {Path(name).suffix for name in files} >= {".py", ".lua", ".html", ".js", ".css", ".svg"}
@@ -190,9 +186,7 @@ def test_make_run_works_from_a_path_with_spaces_and_installs_once(tmp_path: Path
 
 def make(*words: str, folder: Path = ROOT, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run make as a person would: without what a make above this one has set."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
-    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     if path is not None:
         environment["PATH"] = f"{path}:{environment['PATH']}"
     command = ["make", "--no-print-directory", *words]

@@ -24,4 +24,6 @@ def test_the_check_sees_a_changed_row() -> None:
     row = "| `TOKENS_PORT` | `8080` | port to listen on |\n"
     assert documented_settings(row) == [("TOKENS_PORT", "8080", "port to listen on")]
     assert documented_settings(row.replace("8080", "9090")) == [("TOKENS_PORT", "9090", "port to listen on")]
-    assert documented_settings("| `TOKENS_ADMIN_PASSWORD` |  | a password |") == [("TOKENS_ADMIN_PASSWORD", "", "a password")]
+    assert documented_settings("| `TOKENS_ADMIN_PASSWORD` |  | a password |") == [
+        ("TOKENS_ADMIN_PASSWORD", "", "a password")
+    ]

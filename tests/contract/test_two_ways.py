@@ -182,9 +182,7 @@ async def test_pipelined_requests_are_answered_in_order_whatever_way_each_goes(w
         request("GET /validate HTTP/1.1", "X-Request-Id: second"),
         request("GET /livez HTTP/1.1", "X-Request-Id: third"),
         request("GET /validate HTTP/1.1", f"X-Token: {scoped}", "X-Request-Id: fourth"),
-        request(
-            "GET /validate HTTP/1.1", "Accept: a", "Accept: b", f"X-Token: {scoped}", "X-Request-Id: fifth"
-        ),
+        request("GET /validate HTTP/1.1", "Accept: a", "Accept: b", f"X-Token: {scoped}", "X-Request-Id: fifth"),
         request("GET /validate HTTP/1.1", f"X-Token: {plain}", "X-Request-Id: sixth"),
     ]
     straight, ordinary = await asyncio.gather(

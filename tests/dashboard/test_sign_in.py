@@ -19,7 +19,9 @@ def test_a_stranger_is_asked_to_sign_in_and_then_sees_the_page_asked_for(open_pa
     assert page.url == f"{service.url}/dashboard/help"
 
 
-def test_a_wrong_password_says_how_many_tries_are_left_and_puts_the_focus_back(open_page: Open, service: Service) -> None:
+def test_a_wrong_password_says_how_many_tries_are_left_and_puts_the_focus_back(
+    open_page: Open, service: Service
+) -> None:
     page = open_page(service, signed_in=False)
 
     page.get_by_label("Name").fill("nobody here")
@@ -64,7 +66,9 @@ def test_a_session_that_ended_asks_again_and_leads_back(open_page: Open, service
 
     page.get_by_role("link", name="Tokens", exact=True).click()
 
-    expect(page.get_by_role("alert")).to_have_text("You were signed out because your session ended. Sign in to continue.")
+    expect(page.get_by_role("alert")).to_have_text(
+        "You were signed out because your session ended. Sign in to continue."
+    )
     page.get_by_label("Name").fill("admin")
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")

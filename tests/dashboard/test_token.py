@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from playwright.sync_api import Page, expect
 
@@ -26,7 +26,9 @@ def test_use_is_shown_as_numbers_bars_and_a_table(page: Page, service: Service) 
 
     page.goto(f"/dashboard/tokens/{token['id']}")
 
-    expect(page.get_by_role("img", name=re.compile(r"Checks per day for the last 30 days\. 3 allowed, 0 denied\."))).to_be_visible()
+    expect(
+        page.get_by_role("img", name=re.compile(r"Checks per day for the last 30 days\. 3 allowed, 0 denied\."))
+    ).to_be_visible()
     page.get_by_text("Show as table").click()
     expect(page.get_by_role("region", name="Checks per day").get_by_role("row").nth(1)).to_contain_text("30")
     expect(page.get_by_text("last address, a gateway/1.0")).to_be_visible()
@@ -53,7 +55,7 @@ def test_only_what_was_edited_is_sent(page: Page, service: Service) -> None:
     page.goto(f"/dashboard/tokens/{token['id']}")
     page.get_by_role("button", name="Edit").click()
     page.get_by_label("Description").fill("after")
-    end = datetime.now(timezone.utc) + timedelta(days=60)
+    end = datetime.now(UTC) + timedelta(days=60)
     page.get_by_label("Expires, UTC").fill(end.strftime("%Y-%m-%dT%H:%M"))
 
     with page.expect_request(lambda request: request.method == "PATCH") as sent:
@@ -98,7 +100,9 @@ def test_the_audit_is_filtered_opened_and_exported(open_page: Open, service: Ser
 
     expect(page.get_by_role("cell", name="20 Nov 2026, 22:31:07")).to_be_visible()
     expect(page.get_by_role("definition")).to_have_text("30 Nov 2026 → 12 Feb 2027")
-    expect(page.get_by_role("link", name="checkout-api")).to_have_attribute("href", "/dashboard/tokens/00aabbccddeeff00")
+    expect(page.get_by_role("link", name="checkout-api")).to_have_attribute(
+        "href", "/dashboard/tokens/00aabbccddeeff00"
+    )
     page.get_by_label("Action").select_option("Updated")
     page.get_by_label("Actor").select_option("maria")
     page.get_by_label("Period").select_option("All time")
@@ -124,7 +128,9 @@ def test_the_curl_example_works_as_it_is_shown(open_page: Open, service: Service
     page.get_by_role("button", name="Copy curl example").click()
     expect(toast(page)).to_have_text("Copied.")
 
-    done = subprocess.run(["sh", "-c", clipboard(page)], env={"TOKEN": str(token["token"])}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["sh", "-c", clipboard(page)], env={"TOKEN": str(token["token"])}, capture_output=True, text=True, check=True
+    )
 
     assert done.stdout.startswith("HTTP/1.1 200")
     assert f"x-token-id: {token['id']}" in done.stdout.lower()

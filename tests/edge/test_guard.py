@@ -218,5 +218,7 @@ async def test_a_body_over_its_limit_is_413_before_it_is_read(port: int) -> None
     head = b"POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
     declared = await first(port, head + b"Content-Length: 1000000000\r\n\r\n")
     assert declared.startswith(b"HTTP/1.1 413 ") and b"connection: close" in declared
-    chunked = await first(port, head + b"Transfer-Encoding: chunked\r\n\r\n" + b"4000\r\n" + b"a" * 16384 + b"\r\n1\r\na\r\n")
+    chunked = await first(
+        port, head + b"Transfer-Encoding: chunked\r\n\r\n" + b"4000\r\n" + b"a" * 16384 + b"\r\n1\r\na\r\n"
+    )
     assert chunked.startswith(b"HTTP/1.1 413 ") and b"connection: close" in chunked

@@ -14,8 +14,8 @@ from service.embedded import EmbeddedRedis
 from service.errors import StoreFull, StoreUnavailable
 from service.store.batch import Batch
 from service.store.connection import connector
-from tests.builders import until
 from service.store.replies import translate
+from tests.builders import until
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +67,12 @@ async def test_replies_are_those_of_resp2(batch: Batch, command: tuple[Any, ...]
 
 
 async def test_an_error_is_the_affair_of_the_command_that_caused_it(batch: Batch) -> None:
-    asked = [batch.execute("PING"), batch.execute("NO SUCH COMMAND"), batch.execute("PING"), batch.execute("EVALSHA", "0" * 40, 0)]
+    asked = [
+        batch.execute("PING"),
+        batch.execute("NO SUCH COMMAND"),
+        batch.execute("PING"),
+        batch.execute("EVALSHA", "0" * 40, 0),
+    ]
     replies = await asyncio.gather(*asked, return_exceptions=True)
     assert [reply if isinstance(reply, bytes) else type(reply) for reply in replies] == [
         b"PONG", StoreUnavailable, b"PONG", NoScriptError,
@@ -93,7 +98,9 @@ def test_an_error_means_full_or_unavailable_and_never_no(error: Exception, meani
     assert type(translate(error)) is meaning
 
 
-async def test_what_a_handler_raises_harms_its_own_request_alone(batch: Batch, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_a_handler_raises_harms_its_own_request_alone(
+    batch: Batch, caplog: pytest.LogCaptureFixture
+) -> None:
     def answer(reply: Any) -> None:
         raise ValueError("a handler's own mistake")
 
@@ -103,7 +110,9 @@ async def test_what_a_handler_raises_harms_its_own_request_alone(batch: Batch, c
     assert await batch.execute("ECHO", "after") == b"after"
     assert await before == b"before"
     assert batch.up
-    assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == ["a reply handler failed"]
+    assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
+        "a reply handler failed"
+    ]
 
 
 async def test_one_who_no_longer_waits_takes_no_reply_from_others(batch: Batch) -> None:

@@ -112,7 +112,9 @@ async def test_a_reset_is_healed_for_what_may_be_asked_again_and_told_for_what_m
     assert errors == ["ConnectionLost"]
 
 
-async def test_a_swallowed_reply_is_never_asked_for_again_by_itself(proxy: FaultProxy, batch: Batch, namespace: str) -> None:
+async def test_a_swallowed_reply_is_never_asked_for_again_by_itself(
+    proxy: FaultProxy, batch: Batch, namespace: str
+) -> None:
     proxy.swallows = is_integer
     for trial in range(1, 21):
         with pytest.raises(StoreUnavailable):
@@ -120,7 +122,9 @@ async def test_a_swallowed_reply_is_never_asked_for_again_by_itself(proxy: Fault
         assert await count(batch, f"{namespace}:n") == trial
 
 
-async def test_a_question_marked_as_harmless_is_asked_twice_at_most(proxy: FaultProxy, batch: Batch, namespace: str) -> None:
+async def test_a_question_marked_as_harmless_is_asked_twice_at_most(
+    proxy: FaultProxy, batch: Batch, namespace: str
+) -> None:
     proxy.swallows = is_integer
     with pytest.raises(StoreUnavailable):
         await batch.execute("INCR", f"{namespace}:n", retry=True)
@@ -155,7 +159,9 @@ async def test_half_a_reply_is_no_reply(proxy: FaultProxy, batch: Batch, cut: in
         await batch.execute("ECHO", "a longer reply")
 
 
-@pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\x01\x02", b"$-7\r\n", b"*99999999999999\r\n"])
+@pytest.mark.parametrize(
+    "garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\x01\x02", b"$-7\r\n", b"*99999999999999\r\n"]
+)
 async def test_bytes_that_are_no_reply_end_the_connection(
     proxy: FaultProxy, batch: Batch, garbage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:

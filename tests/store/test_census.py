@@ -60,7 +60,13 @@ async def test_the_numbers_are_the_same_before_and_after_a_sweep(still: Service,
         assert (before["one_time_outstanding"], before["sessions"]) == (one_time, sessions)
         await still.sweeper.sweep()
         assert await told(still) == before
-    assert (before["total"], before["active"], before["expired"], before["inactive"], before["revoked"]) == (5, 1, 4, 0, 1)
+    assert (before["total"], before["active"], before["expired"], before["inactive"], before["revoked"]) == (
+        5,
+        1,
+        4,
+        0,
+        1,
+    )
     assert before["expiring14d"] == 0
 
 

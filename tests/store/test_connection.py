@@ -24,7 +24,9 @@ class Telling(Wrapped):
     """A server that says this of itself."""
 
     def __init__(self, **facts: object) -> None:
-        self.text = "# Server\r\n" + "".join(f"{name}:{value}\r\n" for name, value in facts.items()) + "\r\nnonsense\r\n"
+        self.text = (
+            "# Server\r\n" + "".join(f"{name}:{value}\r\n" for name, value in facts.items()) + "\r\nnonsense\r\n"
+        )
 
     async def execute(self, *args: Any, **how: Any) -> Any:
         assert args == ("INFO",)

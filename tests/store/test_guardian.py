@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from service.app import Service
 from service.api.front import StartRefused
+from service.app import Service
 from service.errors import StoreUnavailable
 from service.store.guardian import Guardian
 from service.store.shards import Shards
@@ -104,7 +104,9 @@ async def test_a_full_server_is_asked_what_was_settled_before(guardian: Guardian
     assert "16 shards" in guardian.faults
 
 
-async def test_a_fresh_server_that_refuses_writes_is_not_held_against_the_shards(guardian: Guardian, link: Saying) -> None:
+async def test_a_fresh_server_that_refuses_writes_is_not_held_against_the_shards(
+    guardian: Guardian, link: Saying
+) -> None:
     link.fails = {"SET"}
     await guardian.look()
     assert guardian.faults == ""
@@ -116,7 +118,9 @@ async def test_a_namespace_has_one_or_sixteen_shards(link: Saying, namespace: st
         Shards(namespace, [link] * count)
 
 
-async def test_the_watch_looks_again_and_again(guardian: Guardian, link: Saying, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_watch_looks_again_and_again(
+    guardian: Guardian, link: Saying, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pauses: list[float] = []
     looked = asyncio.Event()
 
@@ -145,7 +149,9 @@ async def test_a_service_refuses_to_start_on_a_server_that_deletes_tokens(make_s
         await make_service(wrap=wrap)
 
 
-async def test_a_service_starts_without_redis(make_service: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_service_starts_without_redis(
+    make_service: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
     def wrap(link: Any) -> Saying:
         saying = Saying(link)
         saying.fails = {"INFO", "SET"}

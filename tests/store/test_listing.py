@@ -99,7 +99,13 @@ async def test_the_total_is_told_where_nothing_but_the_status_is_asked(four: Ser
         for statuses, total in ((frozenset(), 3), (EVERY, 4), (frozenset({Status.REVOKED}), 1)):
             _, _, told = await four.managed.page(Query(statuses, limit=1))
             assert told == total
-    for filtered in ({"text": "a"}, {"created_by": "admin"}, {"scope": "a"}, {"expires_before": 9}, {"unused_since": 9}):
+    for filtered in (
+        {"text": "a"},
+        {"created_by": "admin"},
+        {"scope": "a"},
+        {"expires_before": 9},
+        {"unused_since": 9},
+    ):
         _, _, told = await four.managed.page(Query(**filtered))
         assert told is None
 
@@ -144,7 +150,17 @@ FOUND = {
 @pytest.mark.parametrize("sort", ["created_at", "name", "expires_at", "last_used_at"])
 async def test_a_search_finds_part_of_a_name_in_any_case_and_takes_signs_as_they_are(still: Service, sort: str) -> None:
     await create_many(
-        still, "Deploy Key", "my DEPLOYMENT", "Straße 5", "école", "a*b", "aXb", "what?", "set[a-z]", "back\\slash", "^top"
+        still,
+        "Deploy Key",
+        "my DEPLOYMENT",
+        "Straße 5",
+        "école",
+        "a*b",
+        "aXb",
+        "what?",
+        "set[a-z]",
+        "back\\slash",
+        "^top",
     )
     assert {text: sorted(await names(still, text=text, sort=sort)) for text in FOUND} == FOUND
 

@@ -15,7 +15,9 @@ from service.store.managed_store import ManagedStore, Retention, member
 from tests.builders import DAY, all_keys, audit, create, dump
 
 pytestmark = pytest.mark.anyio
-ENTRY = Entry(1000, b'{"at":1,"action":"a","actor":"a","target":"t","address":"","channel":"","request_id":""}', "0" * 32)
+ENTRY = Entry(
+    1000, b'{"at":1,"action":"a","actor":"a","target":"t","address":"","channel":"","request_id":""}', "0" * 32
+)
 
 
 @pytest.fixture
@@ -62,7 +64,8 @@ async def test_of_fifty_creators_of_one_name_exactly_one_writes_anything(still: 
 
 
 @pytest.mark.parametrize(
-    "token_id", ["", "zz", "00" * 7, "00" * 9, "ff" + "0" * 14, "00/../../../on00", "00\x00aaaaaaaaaaaaa", "0٠" + "0" * 14]
+    "token_id",
+    ["", "zz", "00" * 7, "00" * 9, "ff" + "0" * 14, "00/../../../on00", "00\x00aaaaaaaaaaaaa", "0٠" + "0" * 14],
 )
 async def test_an_id_that_cannot_be_ours_is_not_asked_for(store: ManagedStore, token_id: str) -> None:
     assert await store.get(token_id) is None
@@ -75,7 +78,9 @@ async def test_records_come_in_the_order_of_their_ids(still: Service, store: Man
     assert [record and record.token.token_id for record in found] == [ids[3], None, ids[0], ids[3]]
 
 
-async def test_a_record_of_a_shard_this_namespace_has_not_cannot_be_written(still: Service, store: ManagedStore) -> None:
+async def test_a_record_of_a_shard_this_namespace_has_not_cannot_be_written(
+    still: Service, store: ManagedStore
+) -> None:
     token = msgspec.structs.replace((await create(still, "ci")).token, token_id="77" + "0" * 14)
     before = await dump(still)
     with pytest.raises(StoreUnavailable):
@@ -87,7 +92,9 @@ async def test_a_record_of_a_shard_this_namespace_has_not_cannot_be_written(stil
     ("change", "answer"),
     [({}, 1), ({"digest": records.encode_digest(b"other" * 6 + b"xx")}, -1), ({"token_id": "00" + "0" * 14}, -2)],
 )
-async def test_a_withdrawal_says_what_it_found(still: Service, store: ManagedStore, change: dict[str, str], answer: int) -> None:
+async def test_a_withdrawal_says_what_it_found(
+    still: Service, store: ManagedStore, change: dict[str, str], answer: int
+) -> None:
     token = msgspec.structs.replace((await create(still, "ci")).token, **change)
     digest = records.decode_digest(token.digest)
     before = await dump(still)

@@ -33,7 +33,9 @@ async def issue(service: Service, store: OneTimeStore, number: int = 0, *, per_m
     )  # fmt: skip
 
 
-async def test_of_fifty_consumers_of_each_of_ten_tokens_exactly_ten_succeed(still: Service, store: OneTimeStore) -> None:
+async def test_of_fifty_consumers_of_each_of_ten_tokens_exactly_ten_succeed(
+    still: Service, store: OneTimeStore
+) -> None:
     for number in range(10):
         await issue(still, store, number)
     # The racers of one token stand next to each other: interleaved, they would let a read and a later delete through.
@@ -78,7 +80,9 @@ async def test_a_consumption_without_a_request_keeps_no_answer(still: Service, s
     assert await all_keys(still) == set()
 
 
-async def test_racing_retries_of_one_request_all_get_the_answer_and_no_other_does(still: Service, store: OneTimeStore) -> None:
+async def test_racing_retries_of_one_request_all_get_the_answer_and_no_other_does(
+    still: Service, store: OneTimeStore
+) -> None:
     await issue(still, store)
     answers = await asyncio.gather(*[store.consume(digest(0), request) for request in [REQUEST] * 20 + [OTHER] * 20])
     assert answers == [b"record 0"] * 20 + [None] * 20

@@ -34,7 +34,9 @@ def digest_for(service: Service, number: int = 0) -> bytes:
     return bytes([service.shards.of_name("ada").index, number]) + b"d" * 30
 
 
-async def create(service: Service, store: SessionStore, number: int = 0, *, generation: bytes = b"0", idle: int = 0) -> bool:
+async def create(
+    service: Service, store: SessionStore, number: int = 0, *, generation: bytes = b"0", idle: int = 0
+) -> bool:
     return await store.create(
         "ada", digest_for(service, number), b"sealed", expires_at=int(service.clock()) + DAY, idle_seconds=idle,
         generation=generation, counters=COUNTERS, entry=ENTRY,
@@ -83,7 +85,9 @@ async def test_the_window_starts_with_the_first_try_and_is_not_drawn_out_by_late
     assert (await store.take_attempt("ada", COUNTERS)).wait == 0
 
 
-async def test_a_session_is_not_recorded_after_its_user_was_logged_out_everywhere(still: Service, store: SessionStore) -> None:
+async def test_a_session_is_not_recorded_after_its_user_was_logged_out_everywhere(
+    still: Service, store: SessionStore
+) -> None:
     generation = (await store.take_attempt("ada", COUNTERS)).generation
     assert await store.end_all("ada", ENTRY) == 0
     assert not await create(still, store, generation=generation)
@@ -92,7 +96,9 @@ async def test_a_session_is_not_recorded_after_its_user_was_logged_out_everywher
     assert await create(still, store, generation=(await store.take_attempt("ada", COUNTERS)).generation)
 
 
-async def test_no_session_outlives_a_log_out_everywhere_that_comes_after_it(still: Service, store: SessionStore) -> None:
+async def test_no_session_outlives_a_log_out_everywhere_that_comes_after_it(
+    still: Service, store: SessionStore
+) -> None:
     """Sign-ins and one log-out at once, next to each other: what was recorded before it is ended by it."""
     for place in range(0, 20, 4):
         signing_in = [create(still, store, number, generation=b"%d" % (place // 4)) for number in range(20)]

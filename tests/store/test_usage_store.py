@@ -59,7 +59,9 @@ async def test_usage_of_a_token_that_is_gone_makes_no_key(still: Service, store:
     assert await store.by_day(token_id, NOW, 2) == [Count(TODAY - DAY, 0, 0), Count(TODAY, 0, 0)]
 
 
-async def test_old_days_and_hours_are_dropped_and_the_keys_go_with_the_last_use(still: Service, store: UsageStore) -> None:
+async def test_old_days_and_hours_are_dropped_and_the_keys_go_with_the_last_use(
+    still: Service, store: UsageStore
+) -> None:
     token = (await create(still, "ci")).token
     for day in range(0, 2 * DAYS_KEPT, 10):
         await store.add([use(token.token_id)], NOW + day * DAY)

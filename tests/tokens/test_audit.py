@@ -86,10 +86,7 @@ async def test_a_chunk_boundary_loses_nothing(make_service: Callable[..., Any]) 
     service = await make_service(shards=16)
     for start in range(0, 1200, 100):
         await asyncio.gather(
-            *[
-                service.trail.write("login.failed", TEST, f"user {number}")
-                for number in range(start, start + 100)
-            ]
+            *[service.trail.write("login.failed", TEST, f"user {number}") for number in range(start, start + 100)]
         )
     targets = [event.entry.target for event in await listed(service)]
     assert sorted(targets) == sorted(f"user {number}" for number in range(1200))

@@ -21,9 +21,7 @@ Items = list[tuple[bytes, list[bytes]]]
 async def write(service: Service, count: int, *, start: int = 0) -> None:
     for first in range(start, start + count, 50):
         numbers = range(first, min(first + 50, start + count))
-        await asyncio.gather(
-            *[service.trail.write("login.failed", TEST, f"user {number}") for number in numbers]
-        )
+        await asyncio.gather(*[service.trail.write("login.failed", TEST, f"user {number}") for number in numbers])
 
 
 async def faults(service: Service) -> list[str]:
@@ -197,9 +195,7 @@ class Mutation:
         """A genuine entry of this trail or another one, right before some entry."""
         place = self._random.randrange(len(items))
         milliseconds, _, number = items[place][0].partition(b"-")
-        before = (
-            b"%b-%d" % (milliseconds, int(number) - 1) if int(number) else b"%d-9" % (int(milliseconds) - 1)
-        )
+        before = b"%b-%d" % (milliseconds, int(number) - 1) if int(number) else b"%d-9" % (int(milliseconds) - 1)
         if place and _order(items[place - 1][0]) >= _order(before):
             return self.delete(items, strange)
         _, fields = self._random.choice([*items, *strange])

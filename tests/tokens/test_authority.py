@@ -29,7 +29,9 @@ async def one_time(service: Service, **more: Any) -> bytes:
     return (await service.one_time.issue(address=ADDRESS, anonymous=False, **more)).secret.encode()
 
 
-async def test_an_unknown_secret_is_unknown_and_a_malformed_one_is_not_asked_for(make_service: Callable[..., Any]) -> None:
+async def test_an_unknown_secret_is_unknown_and_a_malformed_one_is_not_asked_for(
+    make_service: Callable[..., Any],
+) -> None:
     links: list[Recording] = []
     service = await make_service(background=False, wrap=lambda link: links.append(Recording(link)) or links[0])
     for kind in (Kind.SESSION, Kind.MANAGED):

@@ -103,9 +103,7 @@ async def test_an_algorithm_that_no_key_may_have_asks_nobody(keys: Jwks, provide
     assert provider.asked == 0
 
 
-async def test_old_keys_serve_for_an_hour_without_their_provider_and_no_longer(
-    keys: Jwks, provider: Provider
-) -> None:
+async def test_old_keys_serve_for_an_hour_without_their_provider_and_no_longer(keys: Jwks, provider: Provider) -> None:
     await found(keys)
     provider.away = True
     provider.now += STALE_SECONDS - 1
@@ -125,9 +123,7 @@ async def test_old_keys_serve_for_an_hour_without_their_provider_and_no_longer(
 
 
 @pytest.mark.parametrize("document", [b"", b"{", b'{"keys":[]}', b"[" * 100_000, b'{"keys":{}}', b'"keys"'])
-async def test_a_broken_document_leaves_the_keys_as_they_were(
-    keys: Jwks, provider: Provider, document: bytes
-) -> None:
+async def test_a_broken_document_leaves_the_keys_as_they_were(keys: Jwks, provider: Provider, document: bytes) -> None:
     await found(keys)
     provider.document = document
     provider.now += ASK_AGAIN_SECONDS + 1

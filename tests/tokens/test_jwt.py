@@ -60,9 +60,7 @@ def signed_by(key: Any, algorithm: str, header: dict[str, Any], claims: Any = CL
 
 
 def by_secret(**more: Any) -> Any:
-    settings = Settings(
-        admin_jwt_secret=SECRET, admin_jwt_issuer=ISSUER, admin_jwt_audience=AUDIENCE, **more
-    )
+    settings = Settings(admin_jwt_secret=SECRET, admin_jwt_issuer=ISSUER, admin_jwt_audience=AUDIENCE, **more)
     return administrators(settings, lambda: NOW)
 
 

@@ -209,7 +209,9 @@ async def test_a_token_switched_off_or_expired_can_be_revoked(still: Service, cl
 
 
 @pytest.mark.parametrize("swept", [False, True])
-async def test_an_expired_token_is_refused_until_it_gets_another_date(still: Service, clock: Any, *, swept: bool) -> None:
+async def test_an_expired_token_is_refused_until_it_gets_another_date(
+    still: Service, clock: Any, *, swept: bool
+) -> None:
     created = await create(still, days=1)
     clock.forward(2 * DAY)
     if swept:
@@ -234,7 +236,12 @@ async def test_what_never_was_is_not_found(still: Service) -> None:
 
 async def test_racing_edits_are_all_written_one_after_the_other(still: Service) -> None:
     token = (await create(still)).token
-    changes: list[dict[str, Any]] = [{"description": "d"}, {"subject": "s"}, {"metadata": {"m": "m"}}, {"scopes": ("x",)}]
+    changes: list[dict[str, Any]] = [
+        {"description": "d"},
+        {"subject": "s"},
+        {"metadata": {"m": "m"}},
+        {"scopes": ("x",)},
+    ]
     await asyncio.gather(*[update(still, token, **change) for change in changes])
     record = await still.managed.get(token.token_id)
     assert (record.description, record.subject, record.metadata, record.scopes) == ("d", "s", {"m": "m"}, ("x",))

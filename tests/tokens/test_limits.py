@@ -85,9 +85,7 @@ async def test_a_limit_is_exact_under_four_processes(
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
         parts = await asyncio.gather(
             *[
-                loop.run_in_executor(
-                    processes, _hammer, make_settings(), shards, created.secret, REQUESTS // PROCESSES
-                )
+                loop.run_in_executor(processes, _hammer, make_settings(), shards, created.secret, REQUESTS // PROCESSES)
                 for _ in range(PROCESSES)
             ]
         )

@@ -87,7 +87,11 @@ async def test_a_token_lives_five_minutes_or_as_long_as_was_asked(
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
-    usual, short, long = await issue(service), await issue(service, ttl_seconds=10), await issue(service, ttl_seconds=3600)
+    usual, short, long = (
+        await issue(service),
+        await issue(service, ttl_seconds=10),
+        await issue(service, ttl_seconds=3600),
+    )
     turn_time(11)
     assert await consume(service, short) is Outcome.UNKNOWN
     turn_time(287)
@@ -97,7 +101,9 @@ async def test_a_token_lives_five_minutes_or_as_long_as_was_asked(
     assert await consume(service, long) is Outcome.ACTIVE
 
 
-async def test_an_anonymous_issuer_is_limited_by_address_and_a_known_one_is_not(make_service: Callable[..., Any]) -> None:
+async def test_an_anonymous_issuer_is_limited_by_address_and_a_known_one_is_not(
+    make_service: Callable[..., Any],
+) -> None:
     service = await make_service(shards=16, background=False, one_time_issue_per_minute=5)
     for _ in range(5):
         await issue(service, anonymous=True)

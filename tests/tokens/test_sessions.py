@@ -29,7 +29,11 @@ async def test_a_right_password_is_traded_for_a_session_of_a_day(still: Service)
     assert signed_in.expires_at == pytest.approx(still.clock() + DAY, abs=2)
     verdict = await still.sessions.check(signed_in.secret.encode())
     assert verdict.credential is not None
-    assert (verdict.outcome, verdict.credential.kind, verdict.credential.subject) == (Outcome.ACTIVE, Kind.SESSION, "vera")
+    assert (verdict.outcome, verdict.credential.kind, verdict.credential.subject) == (
+        Outcome.ACTIVE,
+        Kind.SESSION,
+        "vera",
+    )
     (entry,) = await audit(still)
     assert (entry.action, entry.actor, entry.target, entry.address) == (
         "session.created", "vera", verdict.credential.token_id, ADDRESS,

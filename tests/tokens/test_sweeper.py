@@ -71,7 +71,9 @@ async def test_a_token_given_another_date_while_the_sweep_was_on_its_way_lives_o
     assert await outcome(still, created.secret) == "active"
 
 
-async def test_a_token_revoked_while_the_sweep_was_on_its_way_is_not_told_as_expired(still: Service, clock: Any) -> None:
+async def test_a_token_revoked_while_the_sweep_was_on_its_way_is_not_told_as_expired(
+    still: Service, clock: Any
+) -> None:
     token = (await create(still, days=1)).token
     clock.forward(2 * DAY)
     shard = still.shards.of_id(token.token_id)
@@ -96,7 +98,8 @@ async def test_ended_tokens_stay_for_their_retention_and_leave_no_trace_after_it
 ) -> None:
     service = fake
     late, gone, off, both = [
-        (await create(service, name, days=1, rate_limit=RateLimit(5, 60), max_uses=9)) for name in ("late", "gone", "off", "both")
+        (await create(service, name, days=1, rate_limit=RateLimit(5, 60), max_uses=9))
+        for name in ("late", "gone", "off", "both")
     ]
     for created in (late, gone, off, both):
         await outcome(service, created.secret)

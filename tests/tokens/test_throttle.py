@@ -71,9 +71,11 @@ async def test_an_account_that_does_not_exist_is_throttled_like_one_that_does(st
                 answers.append((refused.detail, refused.tries_left))
             except RateLimited as throttled:
                 answers.append((throttled.detail, -1))
-        assert answers == [("That name and password do not match.", left) for left in (4, 3, 2, 1, 0)] + [
-            ("Too many tries. Wait before the next one.", -1)
-        ] * 2
+        assert (
+            answers
+            == [("That name and password do not match.", left) for left in (4, 3, 2, 1, 0)]
+            + [("Too many tries. Wait before the next one.", -1)] * 2
+        )
 
 
 VARIANTS = [
@@ -160,7 +162,11 @@ async def test_what_no_hash_is_matches_nothing(still: Service) -> None:
 
 def test_a_look_alike_costs_what_the_real_one_does_and_matches_nothing() -> None:
     real = hash_password("x")
-    for given, shape in ((real, real), (None, real), ("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo", "m=64,t=1,p=1")):
+    for given, shape in (
+        (real, real),
+        (None, real),
+        ("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo", "m=64,t=1,p=1"),
+    ):
         alike = look_alike(given)
         assert alike.split("$")[3] in shape
         assert alike != look_alike(given)

@@ -67,7 +67,9 @@ async def test_each_entry_carries_its_seal(still: Service) -> None:
 async def test_an_entry_may_stand_alone(still: Service) -> None:
     await still.trail.write("export.made", ADMIN, "audit", after={"entries": 3})
     (entry,) = await audit(still)
-    assert entry == AuditEntry(entry.at, "export.made", "admin", "audit", "192.0.2.1", "api", "r1", None, {"entries": 3})
+    assert entry == AuditEntry(
+        entry.at, "export.made", "admin", "audit", "192.0.2.1", "api", "r1", None, {"entries": 3}
+    )
 
 
 async def test_the_trail_is_kept_to_its_bound(make_service: object) -> None:

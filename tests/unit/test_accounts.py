@@ -20,7 +20,9 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_an_account_is_read_with_its_role(tmp_path: Path) -> None:
-    text = f'[accounts.ada]\npassword_hash = "{HASH}"\nrole = "admin"\n[accounts."Jürgen Ö"]\npassword_hash = "{HASH}"\n'
+    text = (
+        f'[accounts.ada]\npassword_hash = "{HASH}"\nrole = "admin"\n[accounts."Jürgen Ö"]\npassword_hash = "{HASH}"\n'
+    )
     accounts = read_accounts(write(tmp_path, text))
     assert accounts == {"ada": Account(HASH, Role.ADMIN), "Jürgen Ö": Account(HASH, Role.USER)}
 
@@ -94,10 +96,7 @@ def test_stamps_differ_by_account_though_the_hash_is_the_same(accounts: Accounts
 
 
 def test_only_a_removal_a_disabling_or_another_password_ends_sessions(accounts: Accounts) -> None:
-    assert (
-        accounts.replace({"ada": Account(HASH, Role.VIEWER), "bob": Account(HASH), "new": Account(HASH)})
-        == []
-    )
+    assert accounts.replace({"ada": Account(HASH, Role.VIEWER), "bob": Account(HASH), "new": Account(HASH)}) == []
     assert accounts.replace({"ada": Account(HASH + "x"), "bob": Account(HASH, disabled=True)}) == [
         "ada",
         "bob",

@@ -83,9 +83,7 @@ def test_a_number_of_thousands_of_digits_is_refused(digits: int) -> None:
 
 
 def test_what_is_json_is_read() -> None:
-    body = decode(
-        b' {"token":"a\\u0000b","count":-3,"scopes":["a"],"data":{"x":[1]},"more":{"\\u00e9":1}} \n', Body
-    )
+    body = decode(b' {"token":"a\\u0000b","count":-3,"scopes":["a"],"data":{"x":[1]},"more":{"\\u00e9":1}} \n', Body)
     assert (body.token, body.count, body.scopes, bytes(body.data), body.more) == (
         "a\x00b", -3, ("a",), b'{"x":[1]}', {"é": 1},
     )  # fmt: skip
@@ -133,9 +131,7 @@ def call(query: bytes) -> Call:
     async def receive() -> Any:
         raise AssertionError("no body is read")
 
-    return Call(
-        {"type": "http", "method": "GET", "path": "/", "query_string": query, "headers": []}, receive, "r", ""
-    )
+    return Call({"type": "http", "method": "GET", "path": "/", "query_string": query, "headers": []}, receive, "r", "")
 
 
 def test_a_query_is_converted_and_its_wrong_parameter_named() -> None:
@@ -166,9 +162,7 @@ TRUSTED = (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))
         ("", b"203.0.113.9", "203.0.113.9"),
     ],
 )
-def test_only_a_trusted_proxy_tells_the_address_of_its_client(
-    peer: str, forwarded: bytes | None, address: str
-) -> None:
+def test_only_a_trusted_proxy_tells_the_address_of_its_client(peer: str, forwarded: bytes | None, address: str) -> None:
     scope = {"client": (peer, 1) if peer else None}
     assert client_address(scope, forwarded, TRUSTED) == address
 

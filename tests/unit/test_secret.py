@@ -52,8 +52,7 @@ def test_every_change_of_one_character_of_a_managed_secret_is_refused() -> None:
         (place, bytes([sign]))
         for place in range(len(MANAGED))
         for sign in range(256)
-        if sign != MANAGED[place]
-        and parse(MANAGED[:place] + bytes([sign]) + MANAGED[place + 1 :]) is not None
+        if sign != MANAGED[place] and parse(MANAGED[:place] + bytes([sign]) + MANAGED[place + 1 :]) is not None
     ]
     assert accepted == []
 
@@ -130,9 +129,7 @@ def test_a_sealed_body_comes_back_whole(digest: bytes, body: bytes) -> None:
     place=st.integers(min_value=0),
     flip=st.integers(min_value=1, max_value=255),
 )
-def test_any_flipped_byte_of_a_sealed_record_is_refused(
-    digest: bytes, body: bytes, place: int, flip: int
-) -> None:
+def test_any_flipped_byte_of_a_sealed_record_is_refused(digest: bytes, body: bytes, place: int, flip: int) -> None:
     sealed = bytearray(KEYRING.seal(digest, body))
     sealed[place % len(sealed)] ^= flip
     assert KEYRING.unseal(digest, bytes(sealed)) is None

@@ -27,15 +27,11 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 
 
 def test_values_are_read_as_their_types_without_the_spaces_around_them() -> None:
-    settings = read(
-        REDIS | {"TOKENS_PORT": " 9000 ", "TOKENS_DOCS": "Off", "TOKENS_ONE_TIME_ISSUE": "authenticated"}
-    )
+    settings = read(REDIS | {"TOKENS_PORT": " 9000 ", "TOKENS_DOCS": "Off", "TOKENS_ONE_TIME_ISSUE": "authenticated"})
     assert (settings.port, settings.docs, settings.one_time_issue) == (9000, False, "authenticated")
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [("on", True), ("TRUE", True), ("1", True), ("no", False), ("0", False)]
-)
+@pytest.mark.parametrize(("text", "value"), [("on", True), ("TRUE", True), ("1", True), ("no", False), ("0", False)])
 def test_a_switch_is_written_in_several_ways(text: str, *, value: bool) -> None:
     assert read({"TOKENS_DOCS": text}).docs is value
 
@@ -102,8 +98,7 @@ def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:
 def test_a_secret_file_that_cannot_be_read_names_variable_path_and_reason(tmp_path: Path) -> None:
     path = tmp_path / "absent"
     assert (
-        refusal(SECRET_KEY_FILE=str(path))
-        == f"TOKENS_SECRET_KEY_FILE: cannot read {path}: No such file or directory"
+        refusal(SECRET_KEY_FILE=str(path)) == f"TOKENS_SECRET_KEY_FILE: cannot read {path}: No such file or directory"
     )
     path.write_bytes(b"\xff\xfe")
     assert refusal(SECRET_KEY_FILE=str(path)) == f"TOKENS_SECRET_KEY_FILE: {path} is not UTF-8 text"

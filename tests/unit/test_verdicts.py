@@ -64,9 +64,7 @@ def test_without_an_original_uri_there_is_no_token_in_it() -> None:
     assert in_original_uri([(b"host", b"h")]) is None
 
 
-@pytest.mark.parametrize(
-    "uri", [b"//[x?token=abc", b"http://[::1/?token=abc", b"/x?" + b"a=1&" * 300 + b"token=abc"]
-)
+@pytest.mark.parametrize("uri", [b"//[x?token=abc", b"http://[::1/?token=abc", b"/x?" + b"a=1&" * 300 + b"token=abc"])
 def test_an_original_uri_that_is_none_is_no_failure(uri: bytes) -> None:
     assert in_original_uri([(b"x-original-uri", uri)]) in (None, b"?", b"abc")
 
@@ -113,9 +111,7 @@ def test_identity_headers_are_ascii_and_never_empty() -> None:
 
 @pytest.mark.parametrize("subject", ["a\r\nSet-Cookie: x=1", "a\x00b", "a b", "100%", "a\tb", "\ud7ff\u2028"])
 def test_no_subject_breaks_out_of_its_header(subject: str) -> None:
-    value = dict(
-        answer(Verdict(Outcome.ACTIVE, msgspec.structs.replace(TOKEN, subject=subject)), "r").headers
-    )
+    value = dict(answer(Verdict(Outcome.ACTIVE, msgspec.structs.replace(TOKEN, subject=subject)), "r").headers)
     assert all(0x21 <= byte < 0x7F for byte in value[b"x-token-subject"])
 
 
@@ -172,10 +168,7 @@ def test_a_refusal_is_a_problem_with_its_challenge(
 
 
 def test_bad_unknown_expired_inactive_and_revoked_look_alike() -> None:
-    bodies = {
-        answer(Verdict(outcome), "r").body
-        for outcome in (Outcome.MALFORMED, Outcome.UNKNOWN, Outcome.REVOKED)
-    }
+    bodies = {answer(Verdict(outcome), "r").body for outcome in (Outcome.MALFORMED, Outcome.UNKNOWN, Outcome.REVOKED)}
     assert len(bodies) == 1
 
 
