@@ -91,10 +91,10 @@ def read(environment: Mapping[str, str]) -> Settings:
     """
     hints = _types()
     values: dict[str, Any] = {}
-    for name, text in environment.items():
+    for name, given in environment.items():
         if not name.startswith(PREFIX) or name in CLIENT_NAMES:
             continue
-        field = name.removeprefix(PREFIX).lower()
+        field, text = name.removeprefix(PREFIX).lower(), given
         if field not in hints and field.endswith("_file") and field.removesuffix("_file") in BY_FILE:
             field, text = field.removesuffix("_file"), _read_secret(name, text)
             if PREFIX + field.upper() in environment:

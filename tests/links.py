@@ -35,7 +35,7 @@ class ClientLink:
     async def _ask(self, parts: list[bytes], answer: Callable[[Any], None]) -> None:
         try:
             answer(await self.execute(*parts))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is goes to the one who asked
             answer(error)
 
 

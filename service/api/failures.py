@@ -70,7 +70,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     code: str
     request_id: str
     errors: list[FieldError] | None = None
-    triesLeft: int | None = None
+    triesLeft: int | None = None  # noqa: N815 - as the dashboard's contract spells it
 
 
 def status_of(error: ServiceError) -> int:

@@ -84,8 +84,12 @@ class OAuthApi:
 
     def operations(self) -> list[Operation]:
         """The routes of this dialect."""
-        form = {"token": "the token", "token_type_hint": "ignored: the token carries its kind",
-                "client_id": "account name, or id of a managed token", "client_secret": "its password or secret"}  # fmt: skip
+        form = {
+            "token": "the token",
+            "token_type_hint": "ignored: the token carries its kind",
+            "client_id": "account name, or id of a managed token",
+            "client_secret": "its password or secret",
+        }
         clients = ("basic", "bearer")
         errors = {400: (OAuthError, Problem), 401: OAuthError}
         return [

@@ -84,14 +84,16 @@ class OneTimeApi:
         """The routes of this dialect."""
         return [
             Operation(
-                method="GET", path="/api-v{version:int}/fastertokengenerator.php", handler=self.generate, tag="one-time",
-                summary="Generate a one-time token (PHP-compatible)", answers={200: PhpToken, 429: None, 500: PhpError},
+                method="GET", path="/api-v{version:int}/fastertokengenerator.php", handler=self.generate,
+                tag="one-time", summary="Generate a one-time token (PHP-compatible)",
+                answers={200: PhpToken, 429: None, 500: PhpError},
                 security=(*BEARER, ""),
                 description="The drop-in for the PHP generator: no body, no parameters, UTC times.",
             ),
             Operation(
                 method="POST", path="/api/one-time-tokens", handler=self.issue, tag="one-time", body=IssueOneTime,
-                summary="Issue a one-time token", answers={201: IssuedOneTime, 403: None, 429: None}, security=(*BEARER, ""),
+                summary="Issue a one-time token", answers={201: IssuedOneTime, 403: None, 429: None},
+                security=(*BEARER, ""),
                 description="Anyone may where TOKENS_ONE_TIME_ISSUE is open; subject and data need a known caller.",
             ),
             Operation(

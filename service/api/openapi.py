@@ -123,10 +123,14 @@ def _parameters(operation: Operation, by_type: Mapping[str, Any]) -> list[dict[s
         {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if kind == "int" else "string"}}
         for name, kind in _PARAMETER.findall(operation.path)
     ]
-    for name, kind in _query_types(operation).items():
-        parameters.append({"name": name, "in": "query", "required": False, "schema": by_type[str(kind)]})
-    for name in operation.header_names:
-        parameters.append({"name": name, "in": "header", "required": False, "schema": {"type": "string"}})
+    parameters += [
+        {"name": name, "in": "query", "required": False, "schema": by_type[str(kind)]}
+        for name, kind in _query_types(operation).items()
+    ]
+    parameters += [
+        {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
+        for name in operation.header_names
+    ]
     return parameters
 
 

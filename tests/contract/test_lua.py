@@ -33,9 +33,11 @@ def faults(source: str) -> list[str]:
     found = []
     if len(source.splitlines()) > 40:
         found.append("longer than 40 lines")
-    for word in ("returns", "cost"):
-        if not re.search(rf"^{word}\s+\S", header, re.MULTILINE):
-            found.append(f"the header does not say {word}")
+    found += [
+        f"the header does not say {word}"
+        for word in ("returns", "cost")
+        if not re.search(rf"^{word}\s+\S", header, re.MULTILINE)
+    ]
     named: dict[str, list[str]] = {}
     for kind in ("KEYS", "ARGV"):
         declared = [(int(number), bool(open_end)) for k, number, open_end in DECLARED.findall(header) if k == kind]
@@ -106,12 +108,12 @@ def foreign_keys(body: str, declared: set[str]) -> list[str]:
         if given <= declared:
             local_keys.add(parameter)
     found = []
-    for command, key in CALL.findall(body):
+    for command, first in CALL.findall(body):
+        key = first.strip()
         if command in NO_KEY:
             continue
         if command not in ONE_KEY:
             found.append(f"{command} is not among the commands a script may use")
-        key = key.strip()
         allowed = declared | local_keys
         choice = re.fullmatch(r"\w+ and (\w+) or (\w+)", key)
         if not (key in allowed or key.startswith("unpack(KEYS") or (choice and set(choice.groups()) <= allowed)):

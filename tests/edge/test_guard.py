@@ -153,7 +153,7 @@ async def test_a_head_over_its_limits_is_431(port: int) -> None:
 
 
 async def test_a_head_without_end_is_cut_off_early(port: int) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /livez HTTP/1.1\r\nHost: a\r\nX-A: ")
     sent = 0
     async with asyncio.timeout(10):

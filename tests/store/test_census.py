@@ -76,7 +76,7 @@ async def test_a_token_that_expires_this_second_counts_as_expired(still: Service
     assert (await told(still))["active"] == 1
     clock.forward(0.5)
     counted = await told(still)
-    assert (counted["active"], counted["expired"]) == (0, 1)
+    assert (counted["active"], counted["expired"], counted["expiring14d"]) == (0, 1, 0)
 
 
 async def test_what_expires_soon_is_told_by_window(still: Service) -> None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from hashlib import sha1
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,8 @@ async def link(cluster_url: str) -> AsyncIterator[Batch]:
     batch = Batch(connector(cluster_url), timeout_seconds=10)
 
     async def ready() -> bool:
-        try:
+        with suppress(StoreUnavailable):  # the socket is not there yet, or the slots are given out already
             await batch.execute("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-        except StoreUnavailable:  # the socket is not there yet, or the slots are given out already
-            pass
         try:
             return bool(b"cluster_state:ok" in await batch.execute("CLUSTER", "INFO"))
         except StoreUnavailable:

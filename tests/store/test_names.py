@@ -11,6 +11,7 @@ import pytest
 
 from service.app import Service
 from service.errors import Conflict
+from service.model import Status
 from service.store.listing import Query
 from service.store.managed_store import ManagedStore, Retention
 from tests.builders import ADMIN, DAY, all_keys, create
@@ -42,8 +43,7 @@ async def refused(service: Service, name: str) -> bool:
     try:
         await create(service, name)
     except Conflict as conflict:
-        assert conflict.code == "name_taken"
-        return True
+        return conflict.code == "name_taken"
     return False
 
 
@@ -142,7 +142,7 @@ async def test_a_revoked_token_frees_its_name_and_is_still_found_by_it(still: Se
         ids.append((await create(still, "ci")).token.token_id)
         await still.managed.revoke(ids[-1], ADMIN)
     ids.append((await create(still, "ci")).token.token_id)
-    tokens, _, _ = await still.managed.page(Query(frozenset({"revoked", "active"}), text="ci"))  # type: ignore[arg-type]
+    tokens, _, _ = await still.managed.page(Query(frozenset({Status.REVOKED, Status.ACTIVE}), text="ci"))
     assert sorted(token.token_id for token in tokens) == sorted(ids)
     assert await refused(still, "ci")
 
@@ -152,7 +152,10 @@ async def test_a_token_renamed_into_another_shard_is_revoked_with_its_name(still
     wanted = elsewhere(still, "ci")
     await still.managed.update(token.token_id, {"name": wanted}, ADMIN)
     await still.managed.revoke(token.token_id, ADMIN)
+    found, _, _ = await still.managed.page(Query(frozenset({Status.REVOKED}), text=wanted))
+    assert [one.token_id for one in found] == [token.token_id]
     assert not await refused(still, wanted)
+    assert len(await names_held(still)) == 2
 
 
 async def test_of_twenty_tokens_renamed_to_one_name_at_once_exactly_one_bears_it(

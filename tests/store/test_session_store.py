@@ -64,6 +64,7 @@ async def test_a_try_taken_back_may_be_made_again_and_no_more_is_given_back_than
     for _ in range(3):
         await store.take_attempt("ada", COUNTERS, step=-1)
         await store.count_address(b"x" * 32, step=-1)
+    assert [await store.count_address(b"x" * 32) > 0 for _ in range(TRIES_PER_ADDRESS + 1)].count(True) == 1
     for _ in range(TRIES_PER_ACCOUNT):
         await store.take_attempt("ada", COUNTERS)
     assert (await store.take_attempt("ada", COUNTERS)).wait > 0

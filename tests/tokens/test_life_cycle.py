@@ -75,6 +75,16 @@ async def test_creations_in_one_moment_keep_their_order(still: Service) -> None:
     assert births == sorted(set(births))
 
 
+async def test_creations_under_a_clock_that_stands_still_or_goes_back_keep_their_order(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = await make_service(background=False, max_lifetime_days=0)
+    readings = iter([1000.0, 1000.0, 1000.0, 999.0, 1000.0, 2000.0] * 4)
+    monkeypatch.setattr(service.managed, "_clock", lambda: next(readings))
+    births = [(await create(service, f"{number}", days=0)).token.created_micros for number in range(4)]
+    assert births == sorted(set(births))
+
+
 @pytest.mark.parametrize(("days", "refused"), [(0, True), (-1, True), (365, False), (366, True)])
 async def test_the_lifetime_is_bounded(still: Service, days: int, *, refused: bool) -> None:
     if refused:
@@ -221,7 +231,8 @@ async def test_an_expired_token_is_refused_until_it_gets_another_date(
         assert await refused(still, created.token, **changes) == "token_expired"
     await update(still, created.token, expires_at=int(still.clock()) + DAY)
     assert await outcome(still, created.secret) == "active"
-    assert (await still.managed.statistics()).active == 1
+    counted = await still.managed.statistics()
+    assert (counted.active, counted.expired, counted.total) == (1, 0, 1)
 
 
 async def test_what_never_was_is_not_found(still: Service) -> None:
@@ -282,8 +293,8 @@ async def test_a_token_that_never_stands_still_is_not_changed_for_ever(
         return -1 if change == "revoke" else False
 
     monkeypatch.setattr(ManagedStore, "withdraw" if change == "revoke" else "update", lose)
+    changing = (
+        still.managed.revoke(token.token_id, ADMIN) if change == "revoke" else update(still, token, description="x")
+    )
     with pytest.raises(StoreUnavailable, match="keeps changing"):
-        if change == "revoke":
-            await still.managed.revoke(token.token_id, ADMIN)
-        else:
-            await update(still, token, description="x")
+        await changing

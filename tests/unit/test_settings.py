@@ -161,7 +161,7 @@ def test_every_setting_is_described_with_its_default() -> None:
     rows = described()
     assert [name for name, _, _ in rows] == list(masked(Settings()))
     assert all(meaning for _, _, meaning in rows)
-    assert dict((name, default) for name, default, _ in rows)["TOKENS_SESSION_TTL_SECONDS"] == 86400
+    assert {name: default for name, default, _ in rows}["TOKENS_SESSION_TTL_SECONDS"] == 86400
 
 
 def test_logs_are_json_where_nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
