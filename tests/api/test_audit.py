@@ -20,12 +20,8 @@ MEMBERS = ["id", "at", "action", "actor", "target", "address", "channel", "reque
 
 async def test_an_entry_has_exactly_the_members_of_the_contract(service: Service) -> None:
     admin = await sign_in(service)
-    token = await admin.create(
-        "gate", rateLimit={"limit": 5, "periodSeconds": 60}, allowedNetworks=["10.0.0.0/8"]
-    )
-    await admin.ask(
-        "PATCH", "/api/admin/tokens", json_body={"id": token["id"], "expiresAt": "2027-01-31T12:00:00Z"}
-    )
+    token = await admin.create("gate", rateLimit={"limit": 5, "periodSeconds": 60}, allowedNetworks=["10.0.0.0/8"])
+    await admin.ask("PATCH", "/api/admin/tokens", json_body={"id": token["id"], "expiresAt": "2027-01-31T12:00:00Z"})
     page = (await admin.get(AUDIT, target=token["id"])).json()
     assert list(page) == ["entries", "nextCursor"]
     updated, created = page["entries"]

@@ -115,9 +115,7 @@ async def test_all_sessions_of_a_user_end(service: Service) -> None:
 def test_it_holds_in_every_process_when_it_is_answered(world: World) -> None:
     tokens = [world.create(scopes=["kill:this"]) for _ in range(10)]
     matched = world.post(f"{TOKENS}/revoke", {"scope": "kill:this", "dryRun": True}, bearer=world.admin).json()
-    answer = world.post(
-        f"{TOKENS}/revoke", {"scope": "kill:this", "expected": matched["matched"]}, bearer=world.admin
-    )
+    answer = world.post(f"{TOKENS}/revoke", {"scope": "kill:this", "expected": matched["matched"]}, bearer=world.admin)
     assert answer.status == 200
     assert {token["id"] for token in tokens} == set(answer.json()["updated"])
     assert {world.validate(token["token"]).status for token in tokens} == {401}

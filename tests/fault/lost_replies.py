@@ -30,9 +30,10 @@ def proxied(socket_path: str) -> Iterator[FaultProxy]:
 
 
 class Losses(msgspec.Struct):
-    """What lost replies did: replies swallowed, tokens that nobody got, tokens that a second caller got, too."""
+    """What lost replies did: replies swallowed, callers left in doubt, tokens that nobody or a second caller got."""
 
     swallowed: int = 0
+    in_doubt: int = 0
     burnt: int = 0
     spent_twice: int = 0
 
@@ -57,6 +58,7 @@ def lose_replies(proxy: FaultProxy, spend: Spend, secrets: Iterable[str]) -> Los
         proxy.swallows = swallow
         first = spend(secret, f"attempt-{number}")
         proxy.swallows = lambda _: False
+        losses.in_doubt += first is None
         again = None
         while again is None:
             again = spend(secret, f"attempt-{number}")
