@@ -118,6 +118,19 @@ async def test_a_log_out_between_the_password_and_the_record_makes_no_session(
     assert (await still.managed.statistics()).sessions == 0
 
 
+async def test_a_changed_password_refuses_the_sessions_made_with_the_old_one_by_itself(still: Service) -> None:
+    """Whether or not Redis can be told to end them."""
+    secret = await sign_in(still, "vera")
+    account = still.accounts.get("vera")
+    assert account is not None
+    still.accounts.replace({"vera": msgspec.structs.replace(account, password_hash=account.password_hash[:-4] + "AAAA")})
+    assert await outcome(still, secret) == "unknown"
+    still.accounts.replace({})
+    assert await outcome(still, secret) == "unknown"
+    still.accounts.replace({"vera": account})
+    assert await outcome(still, secret) == "active"
+
+
 async def reload(service: Service, path: Path) -> None:
     """What SIGHUP brings about."""
     await Reload(path, service.accounts, service.sessions, service.trail)()
