@@ -162,79 +162,6 @@ async def test_a_change_that_changes_nothing_is_not_written(still: Service) -> N
     assert await actions(still) == ["token.created"]
 
 
-async def test_switched_off_it_is_refused_and_switched_on_it_works_again(still: Service) -> None:
-    created = await create(still)
-    for _ in range(2):
-        off = await update(still, created.token, active=False)
-        assert off.status(still.clock()) is Status.INACTIVE
-        assert await outcome(still, created.secret) == "unknown"
-        on = await update(still, created.token, active=True)
-        assert on.status(still.clock()) is Status.ACTIVE
-        assert await outcome(still, created.secret) == "active"
-    assert await actions(still) == ["token.created"] + ["token.deactivated", "token.activated"] * 2
-
-
-async def test_switched_off_twice_it_is_told_once(still: Service) -> None:
-    token = (await create(still)).token
-    for _ in range(3):
-        await update(still, token, active=False)
-    assert await actions(still) == ["token.created", "token.deactivated"]
-
-
-async def test_a_token_switched_off_can_be_edited_and_stays_off(still: Service) -> None:
-    created = await create(still, "ci")
-    await update(still, created.token, active=False)
-    await update(still, created.token, name="new", scopes=("b",))
-    assert await outcome(still, created.secret) == "unknown"
-    await update(still, created.token, active=True)
-    assert await outcome(still, created.secret, required=("b",)) == "active"
-
-
-async def test_switching_off_and_editing_go_together(still: Service) -> None:
-    created = await create(still)
-    changed = await update(still, created.token, active=False, description="put away")
-    assert (changed.active, changed.description) == (False, "put away")
-    assert await outcome(still, created.secret) == "unknown"
-
-
-async def test_revoked_it_is_refused_for_good_and_revoking_again_is_harmless(still: Service) -> None:
-    created = await create(still)
-    for _ in range(2):
-        await still.managed.revoke(created.token.token_id, ADMIN)
-        assert await outcome(still, created.secret) == "unknown"
-    assert await actions(still) == ["token.created", "token.revoked"]
-    for changes in ({"active": True}, {"active": False}, {"name": "new"}, {"expires_at": int(still.clock()) + DAY}):
-        assert await refused(still, created.token, **changes) == "token_revoked"
-    assert (await still.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
-
-
-async def test_a_token_switched_off_or_expired_can_be_revoked(still: Service, clock: Any) -> None:
-    off, late = await create(still, "off"), await create(still, "late", days=1)
-    await update(still, off.token, active=False)
-    clock.forward(2 * DAY)
-    for created in (off, late):
-        await still.managed.revoke(created.token.token_id, ADMIN)
-        assert (await still.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
-        assert await outcome(still, created.secret) == "unknown"
-
-
-@pytest.mark.parametrize("swept", [False, True])
-async def test_an_expired_token_is_refused_until_it_gets_another_date(
-    still: Service, clock: Any, *, swept: bool
-) -> None:
-    created = await create(still, days=1)
-    clock.forward(2 * DAY)
-    if swept:
-        await still.sweeper.sweep()
-    assert await outcome(still, created.secret) in (Outcome.EXPIRED, Outcome.UNKNOWN)
-    for changes in ({"active": True}, {"active": False}, {"description": "x"}):
-        assert await refused(still, created.token, **changes) == "token_expired"
-    await update(still, created.token, expires_at=int(still.clock()) + DAY)
-    assert await outcome(still, created.secret) == "active"
-    counted = await still.managed.statistics()
-    assert (counted.active, counted.expired, counted.total) == (1, 0, 1)
-
-
 async def test_what_never_was_is_not_found(still: Service) -> None:
     for asked in (
         still.managed.get(NEVER_WAS), still.managed.update(NEVER_WAS, {"active": False}, ADMIN),
@@ -257,29 +184,6 @@ async def test_racing_edits_are_all_written_one_after_the_other(still: Service) 
     record = await still.managed.get(token.token_id)
     assert (record.description, record.subject, record.metadata, record.scopes) == ("d", "s", {"m": "m"}, ("x",))
     assert record.version == 5
-
-
-@pytest.mark.parametrize("round_number", range(3))
-async def test_a_revocation_wins_against_any_racing_change(still: Service, round_number: int) -> None:
-    created = await create(still)
-    await update(still, created.token, active=False)
-    racing: list[Any] = [update(still, created.token, active=True) for _ in range(4)]
-    racing.insert(round_number * 2, still.managed.revoke(created.token.token_id, ADMIN))
-    await asyncio.gather(*racing, return_exceptions=True)
-    assert await outcome(still, created.secret) == "unknown"
-    assert (await still.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
-
-
-async def test_a_request_sent_after_a_revocation_returned_is_refused_in_every_process(
-    make_service: Callable[..., Any],
-) -> None:
-    processes = [await make_service(background=False) for _ in range(3)]
-    for number in range(20):
-        created = await create(processes[0], f"token {number}")
-        for process in processes:
-            assert await outcome(process, created.secret) == "active"
-        await processes[number % 3].managed.revoke(created.token.token_id, ADMIN)
-        assert {await outcome(process, created.secret) for process in processes} == {Outcome.UNKNOWN}
 
 
 @pytest.mark.parametrize("change", ["edit", "revoke"])

@@ -123,7 +123,9 @@ async def test_a_changed_password_refuses_the_sessions_made_with_the_old_one_by_
     secret = await sign_in(still, "vera")
     account = still.accounts.get("vera")
     assert account is not None
-    still.accounts.replace({"vera": msgspec.structs.replace(account, password_hash=account.password_hash[:-4] + "AAAA")})
+    still.accounts.replace(
+        {"vera": msgspec.structs.replace(account, password_hash=account.password_hash[:-4] + "AAAA")}
+    )
     assert await outcome(still, secret) == "unknown"
     still.accounts.replace({})
     assert await outcome(still, secret) == "unknown"
