@@ -38,6 +38,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "audit": ("audit", "List changes, or write all of them to a file."),
         "export": ("transfer", "Write all tokens to a file, without their secrets."),
         "import": ("transfer", "Take in tokens of an export, or of another system."),
+        "webhooks": ("webhooks", "Tell other services of changes."),
         "self": ("self_service", "Show, revoke or rotate the token in TOKENS_TOKEN."),
     },
     "Session": {

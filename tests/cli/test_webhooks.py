@@ -1,0 +1,87 @@
+"""Other services that are told of changes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.stub import Stub
+
+HOOKS = "/api/admin/webhooks"
+HOOK = {
+    "id": "wh1",
+    "url": "https://hooks.example.com/tokens",
+    "events": ["token.created", "token.revoked"],
+    "createdAt": "2026-11-20T10:00:00Z",
+    "createdBy": "ada",
+}
+DELIVERY = {
+    "id": "ev1",
+    "event": "token.revoked",
+    "status": "pending",
+    "attempts": 2,
+    "createdAt": "2026-11-20T10:00:00Z",
+    "lastAttemptAt": "2026-11-20T10:01:00Z",
+    "nextAttemptAt": "2026-11-20T10:05:00Z",
+    "lastStatus": 500,
+    "lastError": None,
+}
+
+
+def test_webhooks_are_listed_one_a_line(stub: Stub, run: Run) -> None:
+    stub.on("GET", HOOKS, {"webhooks": [HOOK]})
+    line = "wh1\thttps://hooks.example.com/tokens\ttoken.created token.revoked\tada\t2026-11-20T10:00:00Z\n"
+    assert run("webhooks", "list").stdout == line
+    assert json.loads(run("webhooks", "list", "--json").stdout) == {"webhooks": [HOOK]}
+
+
+def test_a_new_webhook_shows_its_secret_once(stub: Stub, run: Run) -> None:
+    stub.on("POST", HOOKS, {**HOOK, "secret": "whsec_abc"}, status=201)
+    result = run("webhooks", "add", HOOK["url"], "--event", "token.created,token.revoked", "--event", "token.expired")
+    assert "secret\twhsec_abc\n" in result.stdout
+    assert "this once" in result.stderr
+    events = ["token.created", "token.revoked", "token.expired"]
+    assert stub.asked[0].body == {"url": HOOK["url"], "events": events}
+    printed = run("webhooks", "add", HOOK["url"], "--event", "token.created", "--json").stdout
+    assert json.loads(printed)["secret"] == "whsec_abc"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["add", "https://a.example"], ["add", "--event", "a"], ["remove"], ["deliveries"]]
+)
+def test_what_is_missing_is_a_usage_error(stub: Stub, run: Run, arguments: list[str]) -> None:
+    assert (run("webhooks", *arguments).exit_code, stub.asked) == (2, [])
+
+
+def test_a_refused_address_is_one_line(stub: Stub, run: Run) -> None:
+    stub.problem("POST", HOOKS, 400, "url: the address is private.")
+    result = run("webhooks", "add", "https://10.0.0.1/", "--event", "token.created")
+    assert (result.exit_code, result.stderr) == (1, "token-service: url: the address is private.\n")
+
+
+def test_a_webhook_is_removed_after_a_question(stub: Stub, run: Run) -> None:
+    stub.on("DELETE", HOOKS, {"message": "Webhook deleted successfully"})
+    refused = run("webhooks", "remove", "wh1")
+    assert (refused.exit_code, "Remove webhook wh1?" in refused.stderr, stub.asked) == (2, True, [])
+    assert run("webhooks", "remove", "wh1", "--yes").stdout == "wh1\tremoved\n"
+    assert json.loads(run("webhooks", "remove", "wh1", "--yes", "--json").stdout)["id"] == "wh1"
+    assert [asked.query for asked in stub.asked] == [{"id": "wh1"}] * 2
+
+
+def test_deliveries_are_told_with_what_came_of_them(stub: Stub, run: Run) -> None:
+    stub.on("GET", f"{HOOKS}/wh1/deliveries", {"deliveries": [DELIVERY]})
+    assert run("webhooks", "deliveries", "wh1").stdout.split("\t")[:7] == [
+        "ev1", "token.revoked", "pending", "2026-11-20T10:00:00Z", "2", "500", "-",
+    ]  # fmt: skip
+    printed = run("webhooks", "deliveries", "wh1", "--status", "dead", "--limit", "7", "--json").stdout
+    assert json.loads(printed) == {"deliveries": [DELIVERY]}
+    assert [asked.query for asked in stub.asked] == [{"limit": "50"}, {"status": "dead", "limit": "7"}]
+
+
+def test_no_webhooks_and_no_deliveries_print_nothing(stub: Stub, run: Run) -> None:
+    stub.on("GET", HOOKS, {"webhooks": []})
+    stub.on("GET", f"{HOOKS}/a%2Fb/deliveries", {"deliveries": []})
+    assert (run("webhooks", "list").output, run("webhooks", "deliveries", "a/b").output) == ("", "")
+    assert stub.asked[1].path == f"{HOOKS}/a%2Fb/deliveries"
