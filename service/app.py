@@ -11,7 +11,9 @@ from typing import Any
 
 from service import logs
 from service.api.audit import AuditApi
+from service.api.audit_shapes import message
 from service.api.clients import Clients
+from service.api.courier import Courier, resolve
 from service.api.dashboard import DashboardApi
 from service.api.docs import DocsApi
 from service.api.front import Front
@@ -31,6 +33,7 @@ from service.api.sessions import SessionApi
 from service.api.token_views import TokenViews
 from service.api.transfer import TransferApi
 from service.api.usage import UsageApi
+from service.api.webhooks import WebhooksApi
 from service.edge.straight import Straight
 from service.errors import StoreUnavailable
 from service.metrics import Metrics
@@ -47,19 +50,24 @@ from service.store.guardian import Guardian
 from service.store.listing import Listing
 from service.store.managed_store import ManagedStore, Retention
 from service.store.one_time_store import OneTimeStore
+from service.store.outbox import Outbox
 from service.store.request_store import RequestStore
 from service.store.session_store import SessionStore
 from service.store.shards import Shards
 from service.store.transfer_store import TransferStore
 from service.store.usage_store import UsageStore
+from service.store.webhook_store import WebhookStore
 from service.tokens.accounts import Account, Accounts, AccountsError, read_accounts
 from service.tokens.audit import Audit
 from service.tokens.authority import Authority
 from service.tokens.bulk import Bulk
+from service.tokens.deliveries import Deliveries
+from service.tokens.delivery_log import DeliveryLog
 from service.tokens.idempotency import Repeats
 from service.tokens.ledger import Ledger
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed import ManagedTokens
+from service.tokens.notices import Notices
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.passwords import PasswordChecker
 from service.tokens.reload import Reload
@@ -73,6 +81,7 @@ from service.tokens.transfer import Transfer
 from service.tokens.usage import Usage
 from service.tokens.usage_series import UsageSeries
 from service.tokens.verification import Verification
+from service.tokens.webhooks import Webhooks
 
 
 class Service:
@@ -98,10 +107,25 @@ class Service:
         self.keyrings = keyrings = tuple(Keyring(key) for key in keys if key)
         retention = Retention(settings.retention_days * 86400)
         self.accounts = Accounts(_accounts(settings), keyrings[0])
-        usage_store = UsageStore(shards)
-        self.usage = Usage(usage_store, clock, idle_seconds=settings.session_idle_seconds, on_limited=lambda _: None)
         keep = max(1, settings.audit_max_entries // len(shards))
         self.trail = Trail(keyrings[0], shards, clock, keep=keep)
+        managed_store = ManagedStore(shards, retention)
+        webhook_store, outbox = WebhookStore(shards), Outbox()
+        self.webhooks = Webhooks(
+            webhook_store, outbox, shards, keyrings, self.trail, resolve, clock,
+            allow_private=settings.webhook_allow_private,
+        )  # fmt: skip
+        self.notices = Notices(webhook_store, self.webhooks, managed_store, self.trail, clock)
+        self.deliveries = Deliveries(
+            self.webhooks, self.notices, webhook_store, outbox, managed_store, shards, keyrings,
+            Courier(resolve, allow_private=settings.webhook_allow_private), message, clock,
+            count=lambda outcome: metrics.webhook_deliveries.labels(outcome).inc(),
+        )  # fmt: skip
+        self.delivery_log = DeliveryLog(outbox, shards, self.deliveries)
+        usage_store = UsageStore(shards)
+        self.usage = Usage(
+            usage_store, clock, idle_seconds=settings.session_idle_seconds, on_limited=self.notices.limit_exceeded
+        )
         self.audit_store = audit_store = AuditStore()
         self.sealer = Sealer(
             audit_store, shards, keyrings, keep=keep,
@@ -115,15 +139,14 @@ class Service:
             on_tampered=metrics.tampered.inc, on_paused=metrics.limits_paused.inc,
         )  # fmt: skip
         self.one_time = OneTimeTokens(
-            OneTimeStore(shards), shards, self.authority, keyrings[0], clock,
-            ttl_seconds=settings.one_time_ttl_seconds, per_minute=settings.one_time_issue_per_minute,
+            OneTimeStore(shards, on_spent_twice=self.notices.consumed_twice), shards, self.authority, keyrings[0],
+            clock, ttl_seconds=settings.one_time_ttl_seconds, per_minute=settings.one_time_issue_per_minute,
         )  # fmt: skip
         self.passwords = PasswordChecker()
         self.sessions = Sessions(
             SessionStore(shards), shards, self.authority, keyrings[0], self.accounts, self.passwords, self.trail, clock,
             ttl_seconds=settings.session_ttl_seconds, idle_seconds=settings.session_idle_seconds,
         )  # fmt: skip
-        managed_store = ManagedStore(shards, retention)
         census = Census(shards)
         listing = Listing(shards, managed_store)
         ledger = Ledger(managed_store, self.authority, keyrings, self.trail, clock)
@@ -153,13 +176,14 @@ class Service:
                 ("usage", 1.0, self.flush_usage),
                 ("sweep", 1.0, self.sweeper.sweep),
                 ("seal", 1.0, self.sealer.seal),
+                ("webhooks", 1.0, self.deliveries.work),
                 ("foreign", 1.0, self.transfer.look_for_foreign),
                 ("metrics", 0.1, self._pour),
             ),
             flush=self.flush_usage,
             reload=Reload(settings.accounts_path, self.accounts, self.sessions, self.trail),
             metrics_port=self._metrics_port,
-            opened=(self.passwords, *([self._batch] if self._batch else [])),
+            opened=(self.passwords, self.deliveries, *([self._batch] if self._batch else [])),
         )  # fmt: skip
 
     def _front(self) -> Front:
@@ -182,6 +206,7 @@ class Service:
             KillSwitchApi(self.bulk, self.sessions, views, guard, metrics),
             UsageApi(self.usage_series, self.managed, guard),
             TransferApi(self.transfer, views, self.trail, guard, self.clock, shards=len(self.shards)),
+            WebhooksApi(self.webhooks, self.delivery_log, guard),
             AuditApi(self.audit, self.verification, self.trail, guard),
             OAuthApi(self.authority, self.sessions, self.managed, clients, metrics),
             operations,

@@ -107,6 +107,10 @@ class Metrics:
         self.limits_paused = Counter(
             "tokens_limits_paused", "requests admitted unlimited: Redis full", registry=registry
         )
+        self.webhook_deliveries = Counter(
+            "tokens_webhook_deliveries", "attempts to deliver an event, by how they ended", ["outcome"],
+            registry=registry,
+        )  # fmt: skip
         self.usage_dropped = Counter("tokens_usage_dropped", "flushes of usage that failed", registry=registry)
         build = Gauge(
             "tokens_build_info", "the running version", ["version"], registry=registry, multiprocess_mode="max"

@@ -7,10 +7,13 @@ from typing import Any
 import msgspec
 
 from service.api.times import rfc3339, rfc3339_or_none
+from service.model import AuditEntry, ManagedToken
 from service.tokens.audit import Event
+from service.tokens.events import EventType
 
 # What entries hold of a record, under the names that the API has for it.
 _NAMES = {"networks": "allowedNetworks", "active": "isActive", "predecessor_until": "oldSecretValidUntil"}
+_encode = msgspec.json.Encoder().encode
 _INSTANTS = frozenset({"expires_at", "predecessor_until"})
 
 
@@ -36,6 +39,28 @@ class AuditPage(msgspec.Struct, rename="camel"):
     next_cursor: str | None
 
 
+class EventData(msgspec.Struct, rename="camel"):
+    """What happened to a token; `name` is null where there is no record of it."""
+
+    token_id: str
+    name: str | None
+    actor: str
+    address: str
+    channel: str
+    request_id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class EventMessage(msgspec.Struct):
+    """A webhook's message, as Standard Webhooks recommends."""
+
+    type: EventType
+    timestamp: str
+    id: str
+    data: EventData
+
+
 def shown(event: Event) -> AuditShown:
     """An entry as its readers see it."""
     entry = event.entry
@@ -44,6 +69,15 @@ def shown(event: Event) -> AuditShown:
         target=entry.target, address=entry.address, channel=entry.channel, request_id=entry.request_id,
         before=facts(entry.before), after=facts(entry.after),
     )  # fmt: skip
+
+
+def message(kind: EventType, event_id: str, entry: AuditEntry, token: ManagedToken | None) -> str:
+    """The body of a webhook's message about an event. Its id is that of the message, the same at each attempt."""
+    data = EventData(
+        entry.target, token.name if token else None, entry.actor, entry.address, entry.channel, entry.request_id,
+        facts(entry.before), facts(entry.after),
+    )  # fmt: skip
+    return _encode(EventMessage(kind, rfc3339(entry.at), event_id, data)).decode()
 
 
 def facts(recorded: dict[str, Any] | None) -> dict[str, Any] | None:

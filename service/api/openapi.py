@@ -20,6 +20,7 @@ _TAGS = {
     "managed": "Named tokens for administrators.",
     "gateway": "The question gateways ask on every request.",
     "oauth": "RFC 7662, RFC 7009, RFC 8414 and Kubernetes token reviews.",
+    "webhooks": "Messages to other systems about tokens.",
     "audit": "Who changed what, and whether the record of it is whole.",
     "operation": "Health, readiness, metrics and this document.",
 }

@@ -55,12 +55,12 @@ class AuditStore:
     async def newest(self, shard: Shard, before: str, count: int) -> list[Stored]:
         """Entries in falling order from `before`: an id, `(` and an id to leave it out, or +."""
         reply = await shard.link.execute("XREVRANGE", shard.keys.events, before, "-", "COUNT", count, retry=True)
-        return [_stored(item) for item in reply]
+        return [stored(item) for item in reply]
 
     async def oldest(self, shard: Shard, after: str, count: int, *, last: str = "+") -> list[Stored]:
         """Entries in rising order behind the id `after`, up to `last`."""
         reply = await shard.link.execute("XRANGE", shard.keys.events, f"({after}", last, "COUNT", count, retry=True)
-        return [_stored(item) for item in reply]
+        return [stored(item) for item in reply]
 
     async def last_checkpoint(self, shard: Shard) -> Checkpoint | None:
         """The newest checkpoint, None if nothing was sealed yet."""
@@ -95,9 +95,9 @@ async def append(shard: Shard, entry: Entry) -> None:
     )
 
 
-def _stored(item: Reply) -> Stored:
-    """What somebody else wrote may lack a field: it is kept as an entry that no seal fits."""
-    fields = _fields(item[1])
+def stored(item: Reply) -> Stored:
+    """An entry as a stream has it. One that lacks a field, or was trimmed meanwhile, is one that no seal fits."""
+    fields = _fields(item[1] or [])
     return Stored(item[0].decode(), fields.get(b"e", b""), fields.get(b"s", b"").decode("latin-1"))
 
 

@@ -33,6 +33,14 @@ evc               stream  checkpoints that seal the audit trail; the id is that 
                           `n` entries sealed before, `k` how many are kept, `p`
                           MAC of the previous one, `l` eight bytes for each
                           entry, `m` MAC over all this
+wh                hash    webhook id -> its sealed record; in the first shard alone  -
+wn                stream  notices for webhooks that are no audit entries: `e`, `s`  MAXLEN ~
+wt:<name>         string  such a notice was written a moment ago                   PX
+wx                hash    window -> how far notices of expiries went               -
+wl                string  the process that delivers for this shard                 PX 10 s
+wd:<id> wq:<id>   hash, zset  a webhook's deliveries that wait: event -> sealed    -
+                          record, event -> when due, epoch milliseconds
+wf:<id> wz:<id>   list    sealed records of deliveries made, and given up          30 days
 ud:<id> ut:<id>   hash    usage of a token: `a` (allowed) or `d` (denied) and days,   100 days, 48 hours
                           or hours, since the epoch -> count                       after the last use
 uh:<hour>         hash    usage of the service in an hour                          100 days
@@ -103,6 +111,10 @@ class Keys:
         self.foreign = prefix + b"foreign"
         self.events = prefix + b"ev"
         self.checkpoints = prefix + b"evc"
+        self.webhooks = prefix + b"wh"
+        self.notices = prefix + b"wn"
+        self.notices_reached = prefix + b"wx"
+        self.delivery_lock = prefix + b"wl"
 
     def credential(self, digest: bytes) -> bytes:
         return self.credential_prefix + encode_digest(digest)
@@ -136,6 +148,21 @@ class Keys:
 
     def user_generation(self, user: str) -> bytes:
         return self._prefix + b"sg:" + _encode_name(user)
+
+    def noticed(self, name: str) -> bytes:
+        return self._prefix + b"wt:" + _encode_name(name)
+
+    def deliveries(self, webhook_id: str) -> bytes:
+        return self._prefix + b"wd:" + webhook_id.encode()
+
+    def deliveries_due(self, webhook_id: str) -> bytes:
+        return self._prefix + b"wq:" + webhook_id.encode()
+
+    def deliveries_made(self, webhook_id: str) -> bytes:
+        return self._prefix + b"wf:" + webhook_id.encode()
+
+    def deliveries_given_up(self, webhook_id: str) -> bytes:
+        return self._prefix + b"wz:" + webhook_id.encode()
 
     def usage_by_day(self, token_id: str) -> bytes:
         return self._prefix + b"ud:" + token_id.encode()

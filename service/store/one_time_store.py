@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from service.store.keys import encode_digest
 from service.store.scripts import Script
 from service.store.shards import Shards
@@ -12,8 +14,10 @@ RETRY_MILLISECONDS = 30_000
 class OneTimeStore:
     """Each method is one script, one round trip."""
 
-    def __init__(self, shards: Shards) -> None:
+    def __init__(self, shards: Shards, *, on_spent_twice: Callable[[bytes], None] = lambda _: None) -> None:
+        """`on_spent_twice` is told the digest of a token that another request spent within the last 30 s."""
         self._shards = shards
+        self._on_spent_twice = on_spent_twice
         self._issue = Script("issue_one_time")
         # Asking again after a lost reply is safe only with a request's own key; the caller says so.
         self._consume = Script("consume_token")
@@ -42,4 +46,7 @@ class OneTimeStore:
         keys = (shard.keys.one_time(digest), shard.keys.one_time_index, shard.keys.consumed(digest))
         script = self._consume_again if request else self._consume
         reply: bytes | None = await script.run(shard.link, keys, encode_digest(digest), request, RETRY_MILLISECONDS)
+        if reply == b"":
+            self._on_spent_twice(digest)
+            return None
         return reply

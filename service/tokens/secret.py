@@ -71,6 +71,11 @@ def with_checksum(random_part: str) -> str:
     return f"{body}{crc32(body.encode()):08x}"
 
 
+def random_id() -> str:
+    """Sixteen hex digits for what is neither a token nor a secret."""
+    return secrets.token_hex(8)
+
+
 def mint_id(shard: int) -> str:
     """A public token id: two hex digits of the shard, fourteen random ones."""
     return f"{shard:02x}{secrets.token_hex(7)}"

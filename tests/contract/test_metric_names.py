@@ -38,6 +38,7 @@ OURS = {
     "tokens_integrity_failures": ("counter", set()),
     "tokens_limits_paused": ("counter", set()),
     "tokens_usage_dropped": ("counter", set()),
+    "tokens_webhook_deliveries": ("counter", {"outcome"}),
 }
 
 

@@ -4,7 +4,8 @@ KEYS[3]  kept answer (string)
 ARGV[1]  member of the index
 ARGV[2]  who asks, for a retry of the same request: digest of the idempotency key, empty without one
 ARGV[3]  how long the answer is kept, milliseconds
-returns  the sealed record to its one consumer and to that request's retries | nil unknown, expired or spent
+returns  the sealed record to its one consumer and to that request's retries
+         | empty spent by a request with another key, as far as its answer is kept | nil unknown, expired or spent
 cost     O(log n)
 ]]
 local token, index, kept = unpack(KEYS)
@@ -15,6 +16,7 @@ if record then
   if request ~= '' then redis.call('SET', kept, request .. record, 'PX', keep) end
   return record
 end
-local answer = request ~= '' and redis.call('GET', kept)
-if answer and string.sub(answer, 1, #request) == request then return string.sub(answer, #request + 1) end
-return nil
+local answer = redis.call('GET', kept)
+if not answer then return nil end
+if request ~= '' and string.sub(answer, 1, #request) == request then return string.sub(answer, #request + 1) end
+return ''

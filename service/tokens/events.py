@@ -1,0 +1,29 @@
+"""What webhooks can be told of."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class EventType(StrEnum):
+    """The changes of managed tokens, and what is noticed about tokens without one."""
+
+    CREATED = "token.created"
+    UPDATED = "token.updated"
+    ACTIVATED = "token.activated"
+    DEACTIVATED = "token.deactivated"
+    ROTATED = "token.rotated"
+    REVOKED = "token.revoked"
+    EXPIRED = "token.expired"
+    IMPORTED = "token.imported"
+    EXPIRING = "token.expiring"
+    CONSUMED_TWICE = "token.consumed_twice"
+    LIMIT_EXCEEDED = "token.limit_exceeded"
+
+
+def event_type(action: str) -> EventType | None:
+    """The event that an audit action is, None for one that webhooks are not told of."""
+    try:
+        return EventType(action)
+    except ValueError:
+        return None

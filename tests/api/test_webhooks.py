@@ -1,0 +1,142 @@
+"""Webhooks over HTTP: added, listed, removed, and told to a receiver by the service itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from service.app import Service
+from tests.asgi import Person, holder, sign_in
+from tests.builders import until
+from tests.receiver import receiving, resolving
+
+pytestmark = pytest.mark.anyio
+WEBHOOKS = "/api/admin/webhooks"
+PUBLIC = resolving("93.184.216.34")
+HOOK = {"url": "https://hooks.example.com/tokens", "events": ["token.created", "token.revoked"]}
+
+
+async def test_the_secret_is_shown_once(still: Service) -> None:
+    still.webhooks.resolve = PUBLIC
+    admin = await sign_in(still)
+    assert (await admin.get(WEBHOOKS)).json() == {"webhooks": []}
+    answer = await admin.post(WEBHOOKS, HOOK)
+    assert answer.status == 201
+    assert answer.headers["cache-control"] == "no-store"
+    created = answer.json()
+    assert list(created) == ["id", "url", "events", "createdAt", "createdBy", "secret"]
+    assert created["secret"].startswith("whsec_")
+    assert (created["url"], created["events"], created["createdBy"]) == (HOOK["url"], HOOK["events"], "admin")
+    secret = created.pop("secret")
+    listed = await admin.get(WEBHOOKS)
+    assert listed.json() == {"webhooks": [created]}
+    assert secret not in listed.body.decode()
+    assert secret not in (await admin.get("/api/admin/audit")).body.decode()
+
+
+async def test_a_webhook_is_deleted_by_its_id(still: Service) -> None:
+    still.webhooks.resolve = PUBLIC
+    admin = await sign_in(still)
+    created = (await admin.post(WEBHOOKS, HOOK)).json()
+    answer = await admin.ask("DELETE", WEBHOOKS, query={"id": created["id"]})
+    assert (answer.status, answer.json()) == (200, {"message": "Webhook deleted successfully"})
+    assert (await admin.ask("DELETE", WEBHOOKS, query={"id": created["id"]})).status == 404
+    assert (await admin.ask("DELETE", WEBHOOKS)).status == 400
+    assert (await admin.get(f"{WEBHOOKS}/{created['id']}/deliveries")).status == 404
+    actions = [
+        entry["action"] for entry in (await admin.get("/api/admin/audit", target=created["id"])).json()["entries"]
+    ]
+    assert actions == ["webhook.deleted", "webhook.created"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"url": "http://hooks.example.com/"}, "url"), ({"url": "https://127.0.0.1/"}, "url"),
+        ({"url": "https://169.254.169.254/latest/meta-data/"}, "url"), ({"url": "https://[::1]/"}, "url"),
+        ({"url": ""}, "url"), ({"url": 7}, "url"), ({"events": []}, "events"), ({"color": "red"}, "color"),
+        ({"events": ["token.sold"]}, "events[0]"), ({"events": "token.created"}, "events"),
+    ],
+)  # fmt: skip
+async def test_a_wrong_webhook_is_refused_by_name(still: Service, change: dict[str, Any], field: str) -> None:
+    still.webhooks.resolve = PUBLIC
+    admin = await sign_in(still)
+    answer = await admin.post(WEBHOOKS, HOOK | change)
+    assert (answer.status, answer.json()["code"]) == (400, "invalid_request")
+    assert answer.json()["errors"][0]["field"] == field
+    assert (await admin.get(WEBHOOKS)).json() == {"webhooks": []}
+
+
+async def test_a_name_that_leads_inside_is_refused(still: Service) -> None:
+    admin = await sign_in(still)
+    for addresses in (["10.0.0.1"], ["93.184.216.34", "::1"]):
+        still.webhooks.resolve = resolving(*addresses)
+        assert (await admin.post(WEBHOOKS, HOOK)).status == 400
+
+
+async def test_readers_look_and_administrators_change(still: Service) -> None:
+    still.webhooks.resolve = PUBLIC
+    created = (await (await sign_in(still)).post(WEBHOOKS, HOOK)).json()
+    paths = [WEBHOOKS, f"{WEBHOOKS}/{created['id']}/deliveries"]
+    for reader in (await sign_in(still, "vera"), await holder(still, "tokens:*")):
+        assert [(await reader.get(path)).status for path in paths] == [200, 200]
+        assert (await reader.post(WEBHOOKS, HOOK)).status == 403
+        assert (await reader.ask("DELETE", WEBHOOKS, query={"id": created["id"]})).status == 403
+    for stranger, status in (
+        (Person(still), 401),
+        (await sign_in(still, "uma"), 403),
+        (await holder(still, "a:b"), 403),
+    ):
+        assert [(await stranger.get(path)).status for path in paths] == [status, status]
+        assert (await stranger.post(WEBHOOKS, HOOK)).status == status
+
+
+async def test_the_service_tells_by_itself_and_shows_how_it_went(make_service: Callable[..., Any]) -> None:
+    service = await make_service(shards=16, webhook_allow_private=True)
+    async with receiving() as receiver:
+        admin = await sign_in(service)
+        hook = {"url": f"http://127.0.0.1:{receiver.port}/", "events": ["token.created"]}
+        created = (await admin.post(WEBHOOKS, hook)).json()
+        token = await admin.create("gate")
+        await until(lambda: receiver.received)
+        (received,) = receiver.received
+        message = Webhook(created["secret"]).verify(received.body, received.headers)
+        assert (message["type"], message["data"]["tokenId"]) == ("token.created", token["id"])
+        assert token["token"] not in received.body
+        path = f"{WEBHOOKS}/{created['id']}/deliveries"
+        await until(lambda: not service.deliveries._busy)
+        (delivery,) = (await admin.get(path, status="delivered")).json()["deliveries"]
+    assert list(delivery) == [
+        "id", "event", "status", "attempts", "createdAt", "lastAttemptAt", "nextAttemptAt", "lastStatus", "lastError",
+    ]  # fmt: skip
+    assert delivery["id"] == message["id"] == received.headers["webhook-id"]
+    assert (delivery["event"], delivery["status"], delivery["attempts"]) == ("token.created", "delivered", 1)
+    assert (delivery["lastStatus"], delivery["lastError"], delivery["nextAttemptAt"]) == (204, None, None)
+
+
+async def test_deliveries_are_listed_by_their_state(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False, webhook_allow_private=True)
+    async with receiving() as receiver:
+        receiver.answers = [b"HTTP/1.1 500 No\r\n\r\n"]
+        admin = await sign_in(service)
+        hook = {"url": f"http://127.0.0.1:{receiver.port}/", "events": ["token.created"]}
+        path = f"{WEBHOOKS}/{(await admin.post(WEBHOOKS, hook)).json()['id']}/deliveries"
+        for number in range(3):
+            await admin.create(f"gate {number}")
+        await service.deliveries.work()
+        while tasks := list(service.deliveries._busy.values()):
+            await asyncio.gather(*tasks)
+    pending = (await admin.get(path, status="pending")).json()["deliveries"]
+    assert [(one["status"], one["attempts"], one["lastStatus"]) for one in pending] == [("pending", 1, 500)] * 3
+    assert all(one["nextAttemptAt"] > one["lastAttemptAt"] for one in pending)
+    assert (await admin.get(path)).json()["deliveries"] == pending
+    assert (await admin.get(path, limit=2)).json()["deliveries"] == pending[:2]
+    assert (await admin.get(path, status="dead")).json() == {"deliveries": []}
+    for query in ({"status": "lost"}, {"limit": 0}, {"page": 2}):
+        assert (await admin.get(path, **query)).status == 400
+    assert json.dumps(pending).count("token.created") == 3

@@ -1,0 +1,426 @@
+"""Webhooks: every event to every receiver that wants it, at least once, by one process at a time, for a day."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from service.app import Service
+from service.errors import Conflict, InvalidRequest, NotFound
+from service.model import Kind, Outcome, RateLimit
+from service.tokens.audit import AuditFilter
+from service.tokens.deliveries import GIVE_UP_SECONDS, Delivery, pause
+from service.tokens.events import EventType
+from service.tokens.managed import NewToken
+from tests.asgi import TEST
+from tests.conftest import Clock
+from tests.receiver import TAKEN, Receiver, receiving, resolving
+
+pytestmark = pytest.mark.anyio
+DAY = 86400
+Make = Callable[..., Awaitable[Service]]
+ALL = tuple(EventType)
+
+
+@pytest.fixture(params=["real-1", "real-16", "fake-1"])
+async def teller(request: pytest.FixtureRequest, make_service: Make) -> Service:
+    """A service whose webhooks may go to this machine; it does nothing by itself."""
+    kind, shards = request.param.split("-")
+    return await make_service(shards=int(shards), fake=kind == "fake", background=False, webhook_allow_private=True)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as receiver:
+        yield receiver
+
+
+async def listen(service: Service, receiver: Receiver, *events: EventType) -> str:
+    """Add the receiver; the id."""
+    url = f"http://127.0.0.1:{receiver.port}/hook"
+    known = await service.webhooks.create(url, events or ALL, TEST)
+    return known.webhook.webhook_id
+
+
+async def deliver(service: Service) -> None:
+    """One pass and the end of what it started."""
+    await service.deliveries.work()
+    while tasks := list(service.deliveries._busy.values()):
+        await asyncio.gather(*tasks)
+
+
+def told(receiver: Receiver) -> list[tuple[str, str]]:
+    """Type and token of each message, in the order of the messages' ids."""
+    messages = [json.loads(received.body) for received in receiver.received]
+    return sorted((message["type"], message["data"]["tokenId"]) for message in messages)
+
+
+async def make(service: Service, name: str, *, days: float = 30, **terms: Any) -> tuple[str, bytes]:
+    created = await service.managed.create(NewToken(name, int(service.clock() + days * DAY), **terms), TEST)
+    return created.token.token_id, created.secret.encode()
+
+
+async def test_every_change_of_a_token_is_told(teller: Service, receiver: Receiver, clock: Clock) -> None:
+    await make(teller, "before")
+    await listen(teller, receiver)
+    token_id, _ = await make(teller, "gate", days=10)
+    await teller.managed.update(token_id, {"description": "new"}, TEST)
+    await teller.managed.update(token_id, {"active": False}, TEST)
+    await teller.managed.update(token_id, {"active": True}, TEST)
+    await teller.rotation.rotate(token_id, TEST)
+    other, _ = await make(teller, "door")
+    await teller.managed.revoke(other, TEST)
+    clock.forward(11 * DAY)
+    await teller.sweeper.sweep()
+    await deliver(teller)
+    changes = ("activated", "created", "deactivated", "expired", "rotated", "updated")
+    assert told(receiver) == sorted(
+        [(f"token.{change}", token_id) for change in changes] + [("token.created", other), ("token.revoked", other)]
+    )
+    await deliver(teller)
+    assert len(receiver.received) == 8
+
+
+async def test_a_message_says_what_happened_and_is_signed(teller: Service, receiver: Receiver) -> None:
+    known = await teller.webhooks.create(f"http://127.0.0.1:{receiver.port}/", (EventType.UPDATED,), TEST)
+    token_id, secret = await make(teller, "Grüße")
+    await teller.managed.update(token_id, {"scopes": ("a:b",), "rate_limit": RateLimit(5, 60)}, TEST)
+    await deliver(teller)
+    (received,) = receiver.received
+    message = Webhook(known.secret).verify(received.body, received.headers)
+    event = (await teller.audit.page(AuditFilter(action="token.updated"), 1, None))[0][0]
+    assert message.pop("timestamp").endswith("Z")
+    assert message == {
+        "type": "token.updated",
+        "id": str(event.position),
+        "data": {
+            "tokenId": token_id, "name": "Grüße", "actor": "admin", "address": "192.0.2.1", "channel": "test",
+            "requestId": "t-1", "before": {"scopes": [], "rateLimit": None},
+            "after": {"scopes": ["a:b"], "rateLimit": {"limit": 5, "periodSeconds": 60, "burst": 5}},
+        },
+    }  # fmt: skip
+    assert received.headers["webhook-id"] == str(event.position)
+    assert secret.decode() not in str(received)
+
+
+async def test_each_receiver_gets_what_it_asked_for_under_its_own_secret(teller: Service, receiver: Receiver) -> None:
+    async with receiving() as second:
+        url = f"http://127.0.0.1:{second.port}/"
+        created = await teller.webhooks.create(url, (EventType.CREATED, EventType.CREATED), TEST)
+        revoked = await teller.webhooks.create(f"http://127.0.0.1:{receiver.port}/", (EventType.REVOKED,), TEST)
+        assert created.webhook.events == (EventType.CREATED,)
+        token_id, _ = await make(teller, "gate")
+        await teller.managed.revoke(token_id, TEST)
+        await deliver(teller)
+    assert told(second) == [("token.created", token_id)]
+    assert told(receiver) == [("token.revoked", token_id)]
+    Webhook(revoked.secret).verify(receiver.received[0].body, receiver.received[0].headers)
+    assert created.secret != revoked.secret
+    assert all(known.secret.startswith("whsec_") for known in (created, revoked))
+
+
+async def test_the_secret_is_derived_and_the_record_tells_nothing_of_it(teller: Service, receiver: Receiver) -> None:
+    await listen(teller, receiver)
+    known = next(iter(teller.webhooks.known.values()))
+    stored = await teller.webhooks._store.all()
+    assert known.secret.removeprefix("whsec_").encode() not in b"".join(stored.values())
+    before = known.secret
+    await teller.webhooks.refresh()
+    assert next(iter(teller.webhooks.known.values())).secret == before
+
+
+async def test_a_receiver_that_fails_is_asked_again_later_and_later_for_a_day(
+    teller: Service, receiver: Receiver, clock: Clock
+) -> None:
+    receiver.answers = [b"HTTP/1.1 500 No\r\n\r\n"]
+    webhook_id = await listen(teller, receiver)
+    await make(teller, "gate")
+    started, waits = clock(), []
+    while True:
+        await deliver(teller)
+        (logged,) = await teller.delivery_log.read(webhook_id, None, 10)
+        delivery, status, due = logged
+        assert (delivery.attempts, delivery.status, delivery.error) == (len(waits) + 1, 500, "answered 500")
+        if status == "dead":
+            break
+        waits.append(due - clock())
+        await deliver(teller)  # not due yet
+        assert len(receiver.received) == len(waits)
+        clock.forward(waits[-1] + 1)
+    assert all(later > 1.3 * earlier for earlier, later in pairwise(waits[1:9]))
+    assert 15 < len(waits) < 30
+    assert 0.8 * GIVE_UP_SECONDS < clock() - started <= GIVE_UP_SECONDS + 60
+    assert len({received.headers["webhook-id"] for received in receiver.received}) == 1
+    assert len({received.headers["webhook-timestamp"] for received in receiver.received}) > 15
+    await deliver(teller)
+    assert await teller.delivery_log.read(webhook_id, "pending", 10) == []
+    assert [logged[1] for logged in await teller.delivery_log.read(webhook_id, "dead", 10)] == ["dead"]
+
+
+async def test_a_receiver_that_comes_back_gets_what_it_missed(
+    teller: Service, receiver: Receiver, clock: Clock
+) -> None:
+    receiver.answers = [b"HTTP/1.1 503 Later\r\n\r\n"]
+    webhook_id = await listen(teller, receiver, EventType.CREATED)
+    made = [(await make(teller, f"gate {number}"))[0] for number in range(30)]
+    await deliver(teller)
+    receiver.answers, receiver.received = [TAKEN], []
+    clock.forward(60)
+    await deliver(teller)
+    assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
+    states = {status for _, status, _ in await teller.delivery_log.read(webhook_id, None, 100)}
+    assert states == {"delivered"}
+
+
+async def test_a_receiver_that_is_gone_for_good_is_not_asked_again(teller: Service, receiver: Receiver) -> None:
+    receiver.answers = [b"HTTP/1.1 410 Gone\r\n\r\n"]
+    webhook_id = await listen(teller, receiver, EventType.CREATED)
+    await make(teller, "gate")
+    await deliver(teller)
+    assert [(logged[0].attempts, logged[1]) for logged in await teller.delivery_log.read(webhook_id, None, 9)] == [
+        (1, "dead")
+    ]
+
+
+async def test_one_receiver_that_hangs_holds_no_other_up(teller: Service, receiver: Receiver) -> None:
+    async with receiving() as hanging:
+        hanging.answers = [None]
+        await listen(teller, hanging, EventType.CREATED)
+        await listen(teller, receiver, EventType.CREATED)
+        for number in range(3):
+            await make(teller, f"gate {number}")
+            await teller.deliveries.work()
+            quick = [task for (_, name), task in teller.deliveries._busy.items()
+                     if str(receiver.port) in teller.webhooks.known[name].webhook.url]  # fmt: skip
+            await asyncio.gather(*quick)
+        assert len(receiver.received) == 3
+        await teller.deliveries.aclose()
+
+
+async def test_a_deleted_receiver_is_told_nothing_more(teller: Service, receiver: Receiver, clock: Clock) -> None:
+    receiver.answers = [b"HTTP/1.1 500 No\r\n\r\n"]
+    webhook_id = await listen(teller, receiver)
+    await make(teller, "gate")
+    await deliver(teller)
+    asked = len(receiver.received)
+    await teller.webhooks.delete(webhook_id, TEST)
+    with pytest.raises(NotFound):
+        await teller.webhooks.delete(webhook_id, TEST)
+    with pytest.raises(NotFound):
+        await teller.webhooks.get(webhook_id)
+    clock.forward(60)
+    await make(teller, "door")
+    await deliver(teller)
+    assert len(receiver.received) == asked
+    assert await teller.delivery_log.read(webhook_id, None, 10) == []
+    actions = [event.entry.action async for event in teller.audit.every(AuditFilter(target=webhook_id))]
+    assert actions == ["webhook.deleted", "webhook.created"]
+
+
+async def test_of_four_processes_one_delivers_and_another_takes_over_when_it_dies(
+    make_service: Make, receiver: Receiver
+) -> None:
+    processes = [await make_service(background=False, shards=16, webhook_allow_private=True) for _ in range(4)]
+    await listen(processes[0], receiver, EventType.CREATED)
+    for number in range(20):
+        await make(processes[number % 4], f"gate {number}")
+        await asyncio.gather(*[deliver(process) for process in processes])
+    assert len(receiver.received) == 20
+    # One ends in good order, then all others die and their locks run out.
+    await processes[0].deliveries.aclose()
+    await make(processes[0], "after an end")
+    await asyncio.gather(*[deliver(process) for process in processes[1:]])
+    assert len(receiver.received) == 21
+    for shard in processes[1].shards:
+        await shard.link.execute("DEL", shard.keys.delivery_lock)
+    await make(processes[0], "after a death")
+    await deliver(processes[2])
+    await deliver(processes[1])
+    assert len(receiver.received) == 22
+
+
+async def test_what_a_dead_process_had_read_is_delivered_by_the_next(teller: Service, receiver: Receiver) -> None:
+    await listen(teller, receiver, EventType.CREATED)
+    made = [(await make(teller, f"gate {number}"))[0] for number in range(5)]
+    outbox = teller.deliveries._outbox
+    for shard in teller.shards:
+        assert await outbox.hold(shard, "a process that dies")
+        await outbox.read(shard, 3, again=False)
+        await outbox.let_go(shard, "a process that dies")
+    await deliver(teller)
+    assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
+
+
+async def test_a_token_is_said_to_expire_a_week_and_a_day_before_once_each(
+    teller: Service, receiver: Receiver, clock: Clock
+) -> None:
+    await listen(teller, receiver, EventType.EXPIRING)
+    await deliver(teller)
+    month, _ = await make(teller, "month", days=30)
+    week, _ = await make(teller, "week", days=7)
+    await make(teller, "half a day", days=0.5)
+    off, _ = await make(teller, "off", days=30)
+    await teller.managed.update(off, {"active": False}, TEST)
+    days = {}
+    for day in range(1, 31):
+        clock.forward(DAY)
+        for _ in range(2):
+            await deliver(teller)
+        days[day] = [(json.loads(one.body)["data"]["tokenId"], json.loads(one.body)["data"]["after"]["window"])
+                     for one in receiver.received]  # fmt: skip
+        receiver.received = []
+    assert {day: said for day, said in days.items() if said} == {
+        6: [(week, "1d")], 23: [(month, "7d")], 29: [(month, "1d")],
+    }  # fmt: skip
+
+
+async def test_more_tokens_that_expire_in_one_second_than_a_slice_holds_are_each_said_once(
+    make_service: Make, receiver: Receiver, clock: Clock
+) -> None:
+    teller = await make_service(background=False, webhook_allow_private=True)
+    await listen(teller, receiver, EventType.EXPIRING)
+    await deliver(teller)
+    expires_at = int(clock()) + 20 * DAY
+    made = [await teller.managed.create(NewToken(f"gate {number}", expires_at), TEST) for number in range(450)]
+    clock.forward(13 * DAY + 60)
+    await deliver(teller)
+    said = [json.loads(received.body)["data"]["tokenId"] for received in receiver.received]
+    assert sorted(said) == sorted(created.token.token_id for created in made)
+
+
+async def test_two_processes_that_look_ahead_at_once_write_each_notice_once(
+    make_service: Make, receiver: Receiver, clock: Clock
+) -> None:
+    processes = [await make_service(background=False, webhook_allow_private=True) for _ in range(3)]
+    await listen(processes[0], receiver, EventType.EXPIRING)
+    shard = processes[0].shards[0]
+    for process in processes:
+        await process.webhooks.refresh()
+        await process.notices.look_ahead(shard)
+    for number in range(20):
+        await make(processes[0], f"gate {number}", days=10)
+    clock.forward(4 * DAY)
+    await asyncio.gather(*[process.notices.look_ahead(shard) for process in processes])
+    assert await shard.link.execute("XLEN", shard.keys.notices) == 20
+
+
+async def test_a_limit_exceeded_is_told_once_a_minute(teller: Service, receiver: Receiver) -> None:
+    await listen(teller, receiver, EventType.LIMIT_EXCEEDED)
+    token_id, secret = await make(teller, "gate", rate_limit=RateLimit(2, 3600))
+    for _ in range(3):
+        for _ in range(4):
+            await teller.authority.verify(secret, (Kind.MANAGED,))
+        await teller.flush_usage()
+        await deliver(teller)
+    assert told(receiver) == [("token.limit_exceeded", token_id)]
+    assert json.loads(receiver.received[0].body)["data"]["name"] == "gate"
+    assert not [event async for event in teller.audit.every(AuditFilter(action="token.limit_exceeded"))]
+
+
+async def test_a_second_consumer_with_another_key_is_told_of(teller: Service, receiver: Receiver) -> None:
+    await listen(teller, receiver, EventType.CONSUMED_TWICE)
+    issued = await teller.one_time.issue(address="192.0.2.1", anonymous=False, subject="order-7")
+    tries = [await teller.one_time.consume(issued.secret.encode(), request=key) for key in ("a", "a", "b", "c", "")]
+    assert [verdict.outcome for verdict in tries] == [Outcome.ACTIVE] * 2 + [Outcome.UNKNOWN] * 3
+    await deliver(teller)
+    ((kind, token_id),) = told(receiver)
+    assert kind == "token.consumed_twice"
+    assert tries[0].credential is not None
+    assert token_id == tries[0].credential.token_id
+    assert issued.secret not in receiver.received[0].body
+
+
+async def test_nothing_is_noticed_that_nobody_wants(teller: Service, receiver: Receiver) -> None:
+    token_id, secret = await make(teller, "gate", rate_limit=RateLimit(1, 3600))
+    for _ in range(3):
+        await teller.authority.verify(secret, (Kind.MANAGED,))
+    await teller.flush_usage()
+    await deliver(teller)
+    shard = teller.shards.of_name(token_id)
+    assert await shard.link.execute("EXISTS", shard.keys.notices, shard.keys.delivery_lock) == 0
+
+
+async def test_what_somebody_else_wrote_is_neither_followed_nor_sent(
+    teller: Service, receiver: Receiver, clock: Clock
+) -> None:
+    """Full access to Redis gives no way to make the service sign something or knock somewhere."""
+    receiver.answers = [b"HTTP/1.1 500 No\r\n\r\n"]
+    webhook_id = await listen(teller, receiver, EventType.CREATED)
+    token_id, _ = await make(teller, "gate")
+    await deliver(teller)
+    shard = teller.shards.of_id(token_id)
+    assert shard is not None
+    key, due = shard.keys.deliveries(webhook_id), shard.keys.deliveries_due(webhook_id)
+    event_id, record = await shard.link.execute("HGETALL", key)
+    await shard.link.execute("HSET", key, event_id, record.replace(b"token.created", b"token.revoked"))
+    await shard.link.execute("HSET", key, "9-9.0", record)
+    await shard.link.execute("ZADD", due, 0, "9-9.0", 0, "8-8.0")
+    await shard.link.execute("XADD", shard.keys.events, "*", "e", b'{"action":"token.created"}', "s", "x")
+    first = teller.shards[0]
+    stored = await teller.webhooks._store.all()
+    await first.link.execute("HSET", first.keys.webhooks, "another", stored[webhook_id])
+    receiver.received = []
+    clock.forward(60)
+    await deliver(teller)
+    assert receiver.received == []
+    assert list(teller.webhooks.known) == [webhook_id]
+    assert await teller.delivery_log.read(webhook_id, None, 9) == []
+
+
+async def test_a_receiver_that_takes_nothing_has_room_for_so_many_only(
+    make_service: Make, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from service.tokens import deliveries
+
+    monkeypatch.setattr(deliveries, "MOST_WAITING", 5)
+    teller = await make_service(background=False, webhook_allow_private=True)
+    receiver.answers = [b"HTTP/1.1 500 No\r\n\r\n"]
+    webhook_id = await listen(teller, receiver, EventType.CREATED)
+    for number in range(8):
+        await make(teller, f"gate {number}")
+    await deliver(teller)
+    states = [status for _, status, _ in await teller.delivery_log.read(webhook_id, None, 20)]
+    assert sorted(states) == ["dead"] * 3 + ["pending"] * 5
+
+
+async def test_there_are_twenty_receivers_at_most(teller: Service, receiver: Receiver) -> None:
+    for _ in range(20):
+        await listen(teller, receiver)
+    with pytest.raises(Conflict) as refused:
+        await listen(teller, receiver)
+    assert refused.value.code == "too_many_webhooks"
+
+
+async def test_a_webhook_is_refused_where_it_may_not_go(make_service: Make) -> None:
+    service = await make_service(background=False)
+    for url in ("http://hooks.example.com/", "https://10.0.0.1/", "https://localhost/"):
+        with pytest.raises(InvalidRequest):
+            await service.webhooks.create(url, ALL, TEST)
+    service.webhooks.resolve = resolving("93.184.216.34", "10.0.0.1")
+    with pytest.raises(InvalidRequest):
+        await service.webhooks.create("https://hooks.example.com/", ALL, TEST)
+    service.webhooks.resolve = resolving("93.184.216.34")
+    await service.webhooks.create("https://hooks.example.com/", ALL, TEST)
+
+    async def nowhere(host: str, port: int) -> list[str]:
+        raise OSError("no such name")
+
+    service.webhooks.resolve = nowhere
+    await service.webhooks.create("https://later.example.com/", ALL, TEST)
+    assert not [event async for event in service.audit.every(AuditFilter(text="10.0.0.1"))]
+
+
+async def test_pauses_double_to_two_hours_and_differ_between_events() -> None:
+    def paused(attempts: int, event_id: str = "1-0.0") -> float:
+        return pause(Delivery(event_id, "token.created", "", 0, attempts))
+
+    assert 4.5 <= paused(1) <= 5.5
+    assert 36 <= paused(4) <= 44
+    assert 6480 <= paused(40) <= 7920
+    assert len({paused(3, f"{number}-0.0") for number in range(50)}) > 30
