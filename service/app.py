@@ -21,6 +21,7 @@ from service.api.gateway import GatewayApi
 from service.api.guard import Guard, JwtReader
 from service.api.health import Health
 from service.api.http import Dialect, Network
+from service.api.hygiene import HygieneApi
 from service.api.kill_switch import KillSwitchApi
 from service.api.managed import ManagedApi
 from service.api.oauth import OAuthApi
@@ -47,6 +48,7 @@ from service.store.connection import Link, connector
 from service.store.credentials import CredentialStore
 from service.store.expiry_store import ExpiryStore
 from service.store.guardian import Guardian
+from service.store.hygiene_store import HygieneStore
 from service.store.listing import Listing
 from service.store.managed_store import ManagedStore, Retention
 from service.store.one_time_store import OneTimeStore
@@ -63,6 +65,7 @@ from service.tokens.authority import Authority
 from service.tokens.bulk import Bulk
 from service.tokens.deliveries import Deliveries
 from service.tokens.delivery_log import DeliveryLog
+from service.tokens.hygiene import Hygiene
 from service.tokens.idempotency import Repeats
 from service.tokens.ledger import Ledger
 from service.tokens.lifetime import Lifetime
@@ -160,7 +163,9 @@ class Service:
         self.usage_series = UsageSeries(usage_store, clock)
         self.sweeper = Sweeper(ExpiryStore(shards, retention), managed_store, shards, self.trail, clock)
         self.guardian = Guardian(shards)
-        self.health = Health(self.guardian, census, metrics, clock)
+        self.census = census
+        self.hygiene = Hygiene(HygieneStore(shards), clock)
+        self.health = Health(self.guardian, census, self.hygiene, metrics, clock)
         self.transfer = Transfer(
             TransferStore(shards, retention, managed_store), listing, shards, ledger, self.authority,
             keyrings[0], self.trail, lifetime, clock,
@@ -176,6 +181,7 @@ class Service:
                 ("usage", 1.0, self.flush_usage),
                 ("sweep", 1.0, self.sweeper.sweep),
                 ("seal", 1.0, self.sealer.seal),
+                ("hygiene", 60.0, self.hygiene.work),
                 ("webhooks", 1.0, self.deliveries.work),
                 ("foreign", 1.0, self.transfer.look_for_foreign),
                 ("metrics", 0.1, self._pour),
@@ -205,6 +211,7 @@ class Service:
             SelfServiceApi(self.managed, self.rotation, views, guard, metrics),
             KillSwitchApi(self.bulk, self.sessions, views, guard, metrics),
             UsageApi(self.usage_series, self.managed, guard),
+            HygieneApi(self.hygiene, self.census, guard, self.clock),
             TransferApi(self.transfer, views, self.trail, guard, self.clock, shards=len(self.shards)),
             WebhooksApi(self.webhooks, self.delivery_log, guard),
             AuditApi(self.audit, self.verification, self.trail, guard),

@@ -55,6 +55,8 @@ class _State:
     def __init__(self) -> None:
         self.statistics: Statistics | None = None
         self.expiring: dict[str, int] = {}
+        self.idle: dict[str, int] | None = None
+        self.never_used = 0
         self.up = False
 
     def collect(self) -> Iterator[Metric]:
@@ -74,6 +76,13 @@ class _State:
         for window, count in self.expiring.items():
             expiring.add_metric([window], count)
         yield expiring
+        if self.idle is None:
+            return
+        idle = GaugeMetricFamily("tokens_idle", "active tokens neither created nor used within", labels=["window"])
+        for window, count in self.idle.items():
+            idle.add_metric([window], count)
+        yield idle
+        yield GaugeMetricFamily("tokens_never_used", "active tokens that were never used", value=self.never_used)
 
 
 class Metrics:

@@ -11,6 +11,7 @@ from service.errors import StoreUnavailable
 from service.metrics import EXPIRY_WINDOWS, Metrics
 from service.store.census import Census
 from service.store.guardian import Guardian
+from service.tokens.hygiene import Hygiene
 
 
 class Check(msgspec.Struct, omit_defaults=True):
@@ -32,9 +33,12 @@ class Readiness(msgspec.Struct):
 class Health:
     """Looks at Redis for probes and scrapes."""
 
-    def __init__(self, guardian: Guardian, census: Census, metrics: Metrics, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, guardian: Guardian, census: Census, hygiene: Hygiene, metrics: Metrics, clock: Callable[[], float]
+    ) -> None:
         self._guardian = guardian
         self._census = census
+        self._hygiene = hygiene
         self._metrics = metrics
         self._clock = clock
         self._draining = False
@@ -61,6 +65,8 @@ class Health:
         try:
             state.statistics = await self._census.take(now)
             state.expiring = await self._census.expiring(now, EXPIRY_WINDOWS)
+            if idleness := await self._hygiene.known():
+                state.idle, state.never_used = idleness.idle, idleness.never_used
             state.up = self._guardian.usable
         except StoreUnavailable:
             state.statistics, state.up = None, False

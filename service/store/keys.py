@@ -44,6 +44,8 @@ wf:<id> wz:<id>   list    sealed records of deliveries made, and given up       
 ud:<id> ut:<id>   hash    usage of a token: `a` (allowed) or `d` (denied) and days,   100 days, 48 hours
                           or hours, since the epoch -> count                       after the last use
 uh:<hour>         hash    usage of the service in an hour                          100 days
+hy                string  tokens that nobody uses, counted; in the first shard     1 h
+hl                string  the process that counts them                             PX 2 min
 """
 
 from __future__ import annotations
@@ -111,6 +113,8 @@ class Keys:
         self.foreign = prefix + b"foreign"
         self.events = prefix + b"ev"
         self.checkpoints = prefix + b"evc"
+        self.hygiene = prefix + b"hy"
+        self.hygiene_lock = prefix + b"hl"
         self.webhooks = prefix + b"wh"
         self.notices = prefix + b"wn"
         self.notices_reached = prefix + b"wx"

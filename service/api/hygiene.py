@@ -1,0 +1,57 @@
+"""Dialect 3, hygiene: how many tokens nobody seems to need, and how many end soon or never."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from starlette.responses import Response
+
+from service.api.guard import BEARER, Guard
+from service.api.http import Call, Json, Operation
+from service.api.times import rfc3339
+from service.metrics import EXPIRY_WINDOWS
+from service.store.census import Census
+from service.tokens.hygiene import Hygiene
+
+
+class HygieneShown(msgspec.Struct, rename="camel"):
+    """Active tokens by what may be wrong with them.
+
+    `idle`: neither created nor used within the window; `neverUsed`, whatever their age; both as of `countedAt`,
+    at most some minutes ago. `expiring` within each window and `neverExpire` are of now.
+    """
+
+    idle: dict[str, int]
+    never_used: int
+    counted_at: str
+    expiring: dict[str, int]
+    never_expire: int
+
+
+class HygieneApi:
+    """Shows what an operator may want to clear away."""
+
+    def __init__(self, hygiene: Hygiene, census: Census, guard: Guard, clock: Callable[[], float]) -> None:
+        self._hygiene = hygiene
+        self._census = census
+        self._guard = guard
+        self._clock = clock
+
+    def operations(self) -> list[Operation]:
+        """The routes of this dialect."""
+        return [
+            Operation(
+                method="GET", path="/api/admin/tokens/hygiene", handler=self.show, tag="managed", security=BEARER,
+                summary="Count tokens that nobody seems to need", answers={200: HygieneShown},
+                description="The lists behind the numbers: `unusedForDays` and `expiresBefore`.",
+            ),
+        ]  # fmt: skip
+
+    async def show(self, call: Call) -> Response:
+        """The last count, or one made now if there is none."""
+        await self._guard.reader(call)
+        counted = await self._hygiene.known() or await self._hygiene.count()
+        expiring = await self._census.expiring(int(self._clock()), EXPIRY_WINDOWS)
+        never = await self._hygiene.without_end()
+        return Json(HygieneShown(counted.idle, counted.never_used, rfc3339(counted.counted_at), expiring, never))

@@ -1,0 +1,79 @@
+"""Counting what no index holds: tokens that nobody uses. Every active token is looked at, in slices, now and then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from service.store.scripts import Script
+from service.store.shards import Shard, Shards
+
+_SLICE = 500
+_LOCK_MILLISECONDS = 120_000
+
+
+class HygieneStore:
+    """Walks the active tokens for the one process that counts, and keeps the result for all."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._fields = Script("read_field", retry=True)
+        self._hold = Script("hold_lock", retry=True)
+
+    async def hold(self, holder: str) -> bool:
+        """Take or keep the right to count; it goes by itself if the process dies."""
+        shard = self._shards[0]
+        held: int = await self._hold.run(shard.link, (shard.keys.hygiene_lock,), holder, _LOCK_MILLISECONDS)
+        return held > 0
+
+    async def let_go(self, holder: str) -> None:
+        """Give that right up."""
+        shard = self._shards[0]
+        await self._hold.run(shard.link, (shard.keys.hygiene_lock,), holder, 0)
+
+    async def read(self) -> bytes | None:
+        """The last result, None if there is none of late."""
+        shard = self._shards[0]
+        result: bytes | None = await shard.link.execute("GET", shard.keys.hygiene, retry=True)
+        return result
+
+    async def write(self, result: bytes, seconds: int) -> None:
+        """Keep a result for so long."""
+        shard = self._shards[0]
+        await shard.link.execute("SET", shard.keys.hygiene, result, "EX", seconds, retry=True)
+
+    async def ages(self) -> AsyncIterator[list[tuple[int, int]]]:
+        """When each active token was created and last used (0 for never), epoch seconds, slice by slice."""
+        for shard in self._shards:
+            async for slice_of in self._ages(shard):
+                yield slice_of
+
+    async def _ages(self, shard: Shard) -> AsyncIterator[list[tuple[int, int]]]:
+        mark, seen, size = "-inf", frozenset[bytes](), _SLICE
+        while True:
+            reply = await shard.link.execute(
+                "ZRANGEBYSCORE", shard.keys.on, mark, "+inf", "WITHSCORES", "LIMIT", 0, size, retry=True
+            )
+            fresh = [pair for pair in zip(reply[::2], reply[1::2], strict=True) if pair[0] not in seen]
+            if fresh:
+                keys = tuple(shard.keys.metadata(token_id.decode()) for token_id, _ in fresh)
+                used = await self._fields.run(shard.link, keys, "last_used_at")
+                yield [
+                    (int(float(created)) // 1_000_000, int(last or 0))
+                    for (_, created), last in zip(fresh, used, strict=True)
+                ]
+            if len(reply) < 2 * size:
+                return
+            # The next slice begins with those that share the last one's microsecond, which may be all of it.
+            size = 2 * size if reply[-1].decode() == mark else _SLICE
+            mark, seen = reply[-1].decode(), frozenset(reply[::2])
+
+    async def without_end(self) -> int:
+        """How many active tokens never expire; one round trip."""
+        asked = [
+            shard.link.execute(*command, retry=True)
+            for shard in self._shards
+            for command in (("ZCARD", shard.keys.on), ("ZCOUNT", shard.keys.expiry, "(0", "+inf"))
+        ]
+        counts: list[int] = await asyncio.gather(*asked)
+        return max(0, sum(counts[::2]) - sum(counts[1::2]))

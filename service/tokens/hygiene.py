@@ -1,0 +1,72 @@
+"""Hygiene: active tokens that nobody seems to need, counted every ten minutes by one process for all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from service.store.hygiene_store import HygieneStore
+from service.tokens.secret import random_id
+
+IDLE_WINDOWS = {"30d": 30 * 86400, "90d": 90 * 86400}
+_EVERY_SECONDS = 600
+_KEPT_SECONDS = 3600
+# Between two slices: what is counted in the background must not be felt by anyone.
+_PAUSE_SECONDS = 0.01
+
+
+class Idleness(msgspec.Struct, frozen=True):
+    """Active tokens neither created nor used within each window, and those never used at all."""
+
+    idle: dict[str, int]
+    never_used: int
+    counted_at: int
+
+
+_decode = msgspec.msgpack.Decoder(Idleness).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Hygiene:
+    """Counts in the background, and at once for whoever asks before that."""
+
+    def __init__(self, store: HygieneStore, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self._holder = random_id()
+
+    async def known(self) -> Idleness | None:
+        """The last count. Raises StoreUnavailable."""
+        stored = await self._store.read()
+        return _decode(stored) if stored else None
+
+    async def work(self) -> None:
+        """Count if that is due and no other process does. Raises StoreUnavailable."""
+        known = await self.known()
+        if known is not None and self._clock() - known.counted_at < _EVERY_SECONDS:
+            return
+        if await self._store.hold(self._holder):
+            await self.count(pause_seconds=_PAUSE_SECONDS)
+            await self._store.let_go(self._holder)
+
+    async def count(self, *, pause_seconds: float = 0.0) -> Idleness:
+        """Look at every active token and keep the result."""
+        now = int(self._clock())
+        idle, never_used = dict.fromkeys(IDLE_WINDOWS, 0), 0
+        async for ages in self._store.ages():
+            for created_at, used_at in ages:
+                never_used += not used_at
+                for window, seconds in IDLE_WINDOWS.items():
+                    idle[window] += max(created_at, used_at) <= now - seconds
+            if pause_seconds:
+                await asyncio.sleep(pause_seconds)
+                await self._store.hold(self._holder)
+        counted = Idleness(idle, never_used, now)
+        await self._store.write(_encode(counted), _KEPT_SECONDS)
+        return counted
+
+    async def without_end(self) -> int:
+        """How many active tokens never expire, now."""
+        return await self._store.without_end()

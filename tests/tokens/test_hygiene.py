@@ -1,0 +1,102 @@
+"""Hygiene: active tokens that nobody uses, counted now and then by one process for all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.app import Service
+from service.model import Kind
+from service.store import hygiene_store
+from service.tokens.hygiene import Idleness
+from service.tokens.managed import NewToken
+from tests.asgi import TEST, Person, holder, sign_in
+from tests.conftest import Clock
+
+pytestmark = pytest.mark.anyio
+DAY = 86400
+
+
+async def make(service: Service, name: str, *, days: int = 300) -> tuple[str, bytes]:
+    expires_at = int(service.clock()) + days * DAY if days else 0
+    created = await service.managed.create(NewToken(name, expires_at), TEST)
+    return created.token.token_id, created.secret.encode()
+
+
+async def use(service: Service, secret: bytes) -> None:
+    assert (await service.authority.verify(secret, (Kind.MANAGED,))).active
+    await service.flush_usage()
+
+
+async def varied(service: Service, clock: Clock) -> None:
+    """In 100 days: one idle all along, one idle for 40 days, one used today, one new; ended ones beside them."""
+    await make(service, "idle")
+    _, forty = await make(service, "used 40 days ago")
+    _, busy = await make(service, "busy")
+    off, _ = await make(service, "off")
+    revoked, _ = await make(service, "revoked")
+    await service.managed.update(off, {"active": False}, TEST)
+    await service.managed.revoke(revoked, TEST)
+    clock.forward(60 * DAY)
+    await use(service, forty)
+    clock.forward(40 * DAY)
+    await use(service, busy)
+    await make(service, "new")
+
+
+async def test_idle_and_never_used_tokens_are_counted(still: Service, clock: Clock) -> None:
+    assert await still.hygiene.known() is None
+    await varied(still, clock)
+    counted = await still.hygiene.count()
+    assert counted == Idleness({"30d": 2, "90d": 1}, 2, counted.counted_at)
+    assert await still.hygiene.known() == counted
+
+
+async def test_one_process_counts_every_ten_minutes(make_service: Callable[..., Any], clock: Clock) -> None:
+    processes = [await make_service(shards=16, background=False) for _ in range(3)]
+    counts = []
+    for _ in range(3):
+        await make(processes[0], f"gate {len(counts)}")
+        await asyncio.gather(*[process.hygiene.work() for process in processes])
+        counts.append((await processes[1].hygiene.known()).never_used)
+        clock.forward(301)
+    assert counts == [1, 1, 3]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+async def test_a_token_counts_once_however_the_slices_fall(
+    still: Service, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(hygiene_store, "_SLICE", size)
+    for number in range(20):
+        await make(still, f"gate {number}")
+    for shard in still.shards:  # as if all of them were born in one microsecond
+        for token_id in await shard.link.execute("ZRANGE", shard.keys.on, 0, 9):
+            await shard.link.execute("ZADD", shard.keys.on, "1763683200123456", token_id)
+    assert (await still.hygiene.count()).never_used == 20
+
+
+async def test_hygiene_is_shown_and_exported(make_service: Callable[..., Any], clock: Clock) -> None:
+    service = await make_service(shards=16, background=False, max_lifetime_days=0)
+    await varied(service, clock)
+    await make(service, "for ever", days=0)
+    await make(service, "soon", days=5)
+    admin = await sign_in(service)
+    assert "tokens_idle" not in (await Person(service).get("/metrics")).body.decode()
+    shown = (await admin.get("/api/admin/tokens/hygiene")).json()
+    assert list(shown) == ["idle", "neverUsed", "countedAt", "expiring", "neverExpire"]
+    assert (shown["idle"], shown["neverUsed"], shown["neverExpire"]) == ({"30d": 2, "90d": 1}, 4, 1)
+    assert shown["expiring"] == {"1d": 0, "7d": 1, "14d": 1, "30d": 1}
+    lines = (await Person(service).get("/metrics")).body.decode().splitlines()
+    assert 'tokens_idle{window="90d"} 1.0' in lines
+    assert "tokens_never_used 4.0" in lines
+
+
+async def test_hygiene_is_for_readers(still: Service) -> None:
+    path = "/api/admin/tokens/hygiene"
+    assert (await Person(still).get(path)).status == 401
+    assert (await (await holder(still, "a:b")).get(path)).status == 403
+    assert (await (await sign_in(still, "vera")).get(path)).status == 200
