@@ -88,21 +88,20 @@ async def test_tokens_born_in_the_same_microsecond_are_all_visited(
     assert set(walk) == expected
 
 
-@pytest.mark.parametrize("sort", SORTS)
-async def test_tokens_that_had_the_same_name_one_after_the_other_are_all_visited(still: Service, sort: str) -> None:
+async def test_tokens_that_had_the_same_name_one_after_the_other_are_all_visited(still: Service) -> None:
     ids = []
-    for name in ("build", "ci", "deploy"):
+    for name in ("build", "ci"):
         for _ in range(9):
             ids.append((await create(still, name)).token.token_id)
             await still.managed.revoke(ids[-1], ADMIN)
         ids.append((await create(still, name)).token.token_id)
-    for descending in (True, False):
-        for limit in (2, 7):
+    for sort in SORTS:
+        for descending, limit in ((True, 3), (False, 3), (True, 7)):
             query = Query(EVERY, sort=sort, descending=descending, limit=limit)
             walk = [token.token_id async for tokens in pages(still, query) for token in tokens]
             assert sorted(walk) == sorted(ids)
             alive = msgspec.structs.replace(query, statuses=frozenset())
-            assert len([token async for tokens in pages(still, alive) for token in tokens]) == 3
+            assert len([token async for tokens in pages(still, alive) for token in tokens]) == 2
 
 
 async def test_a_filter_that_finds_few_reads_on_to_the_end(make_service: Callable[..., Any]) -> None:

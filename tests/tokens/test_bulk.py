@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from service.app import Service
@@ -32,12 +35,13 @@ async def test_one_id_given_twice_is_changed_once(still: Service) -> None:
     assert await actions(still) == ["token.created", "token.deactivated"]
 
 
-async def test_more_than_a_slice_is_changed_whole(still: Service) -> None:
-    created = await create_many(still, *[f"token {number}" for number in range(205)])
+async def test_more_than_a_slice_is_changed_whole(make_service: Callable[..., Any]) -> None:
+    service = await make_service(shards=16, background=False)
+    created = await create_many(service, *[f"token {number}" for number in range(205)])
     ids = [one.token.token_id for one in created]
-    result = await still.bulk.set_active(ids, False, ADMIN)
+    result = await service.bulk.set_active(ids, False, ADMIN)
     assert (result.updated, result.skipped) == (ids, [])
-    assert (await still.managed.statistics()).inactive == 205
+    assert (await service.managed.statistics()).inactive == 205
 
 
 async def test_several_are_revoked_and_what_never_was_is_skipped(still: Service) -> None:

@@ -1,4 +1,4 @@
-"""The life of a managed token: created, edited, switched off and on, ended; its credential follows at once."""
+"""The life of a managed token: created under a name of its own, its fields edited; its credential follows at once."""
 
 from __future__ import annotations
 
