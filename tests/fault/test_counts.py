@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from tests.api.running import wait_until
@@ -63,6 +64,7 @@ def test_gauges_of_redis_are_not_added_up_over_the_processes(four: Site) -> None
         assert [value for key, value in found.items() if key[0] == "tokens_build_info"] == [1]
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_gone_is_still_counted(open_site: Open) -> None:
     site = open_site(workers=2)
     asyncio.run(volley(site.running.port, [get("/validate", "x")] * 200, connections=20))

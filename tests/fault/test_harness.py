@@ -50,6 +50,7 @@ def answers(port: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_naive_get_then_del_is_caught_by_the_race(redis: RedisChild) -> None:
     keys = [f"token-{number}" for number in range(100)]
     for key in keys:
@@ -61,6 +62,7 @@ def test_a_naive_get_then_del_is_caught_by_the_race(redis: RedisChild) -> None:
     assert wins > 100, "the race lets a naive consumer through"
 
 
+@pytest.mark.slow
 def test_a_retry_that_sends_getdel_again_is_caught_by_the_lost_replies(redis: RedisChild) -> None:
     keys = [f"token-{number}" for number in range(20)]
     for key in keys:

@@ -121,7 +121,7 @@ class Life:
         self._use(self.secrets[-1])
 
 
-@pytest.fixture(scope="module", params=["json", "text"])
+@pytest.fixture(scope="module", params=["json", pytest.param("text", marks=pytest.mark.slow)])
 def lived(request: pytest.FixtureRequest, open_site: Open) -> tuple[Site, Life]:
     site = open_site(log_format=request.param, access_log="on")
     return site, Life(site)
