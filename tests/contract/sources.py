@@ -38,7 +38,7 @@ def imports(tree: ast.AST) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             found.add(node.module or "")
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} & set(modules())
+            found |= {name for alias in node.names if (name := f"{node.module}.{alias.name}") in modules()}
     return found
 
 
