@@ -87,6 +87,16 @@ SAMPLES = (
     _read("/api/admin/usage"),
     _read("/api/admin/audit"),
     _read("/api/admin/audit/verification"),
+    _read(f"{_TOKENS}/hygiene"),
+    _read("/api/admin/webhooks"),
+    _read("/api/admin/webhooks/{id}/deliveries", f"/api/admin/webhooks/{NOBODY}/deliveries"),
+    Sample(
+        "POST",
+        "/api/admin/webhooks",
+        json_body={"url": "https://127.0.0.1/", "events": ["token.created"]},
+        needs="admin",
+    ),
+    Sample("DELETE", "/api/admin/webhooks", f"/api/admin/webhooks?id={NOBODY}", needs="admin"),
     Sample("GET", f"{_TOKENS}/export", needs="admin"),
     Sample(
         "POST",

@@ -70,7 +70,7 @@ def test_roles_open_what_is_theirs(world: World, sample: Sample) -> None:
         viewer.problem(403, "forbidden")
     if sample.needs == "admin":
         ask(world.client, sample, world.secret(scopes=["tokens:*"])).problem(403, "forbidden")
-        assert ask(world.client, sample, world.admin).status == 200
+        assert ask(world.client, sample, world.admin).status not in (401, 403)
 
 
 @named([sample for sample in SAMPLES if sample.needs and sample.needs != "client"])
