@@ -219,10 +219,9 @@ def _read_cursor(cursor: str | None, sort: str) -> tuple[str, str] | None:
     try:
         raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         for_sort, position, token_id = msgspec.json.decode(raw, type=tuple[str, str, str])
-        if sort.removeprefix("-") != "name":
-            int(position)
     except (ValueError, msgspec.DecodeError):
-        for_sort = ""
-    if for_sort != sort:
+        for_sort = position = token_id = ""
+    is_number = position.isascii() and position.isdecimal() and len(position) < 20
+    if for_sort != sort or not (is_number or sort.removeprefix("-") == "name"):
         raise wrong("cursor", "this cursor belongs to another list: start again without it")
     return position, token_id
