@@ -26,13 +26,14 @@ def launch(playwright: Playwright) -> Browser:
 class Watch:
     """Collects what must not happen on any page of a context: errors, warnings, dialogs, other hosts."""
 
-    def __init__(self, context: BrowserContext, url: str) -> None:
+    def __init__(self, context: BrowserContext, url: str, *, watched: bool) -> None:
         self.context = context
         self.url = url
         self.faults: list[str] = []
-        context.on("console", self._said)
-        context.on("weberror", lambda error: self.faults.append(f"thrown: {error.error}"))
-        context.on("request", self._asked)
+        if watched:
+            context.on("console", self._said)
+            context.on("weberror", lambda error: self.faults.append(f"thrown: {error.error}"))
+            context.on("request", self._asked)
 
     def _said(self, message: ConsoleMessage) -> None:
         # A refusal that the page shows to its reader is logged by the browser too; it is no fault of the page.

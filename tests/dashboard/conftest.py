@@ -67,12 +67,14 @@ def open_page(browser: Browser) -> Iterator[Open]:
     """
     watches: list[Watch] = []
 
-    def open_path(service: Service, path: str = "", *, signed_in: bool = True, **options: Any) -> Page:
+    def open_path(
+        service: Service, path: str = "", *, signed_in: bool = True, watched: bool = True, **options: Any
+    ) -> Page:
         context = browser.new_context(base_url=service.url, permissions=["clipboard-read", "clipboard-write"], **options)
         context.set_default_timeout(DEADLINE_MILLISECONDS)
         if signed_in:
             context.add_cookies([{"name": "tokens", "value": service.cookie, "url": service.url, "sameSite": "Strict"}])
-        watches.append(Watch(context, service.url))
+        watches.append(Watch(context, service.url, watched=watched))
         page = context.new_page()
         page.goto(f"/dashboard/{path}")
         page.locator("h1").wait_for()

@@ -21,7 +21,7 @@ def test_a_token_is_created_and_its_secret_copied(page: Page, service: Service) 
     page.get_by_role("button", name="Create token").last.click()
     expect(page.get_by_role("heading", name="made by pointer is ready")).to_be_visible()
     page.get_by_role("button", name="Copy", exact=True).click()
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    expect(page.get_by_role("button", name="Copied", exact=True)).to_be_visible()
     page.get_by_role("button", name="Done").click()
 
     expect(row(page, "made by pointer")).to_contain_text("for a test · orders:read, orders:write")
@@ -41,7 +41,7 @@ def test_four_actions_lead_from_sign_in_to_a_copied_secret(open_page: Open, serv
     expect(page.get_by_role("button", name="Copy", exact=True)).to_be_focused()
     page.keyboard.press("Enter")
 
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    expect(page.get_by_role("button", name="Copied", exact=True)).to_be_visible()
     assert service.validate(clipboard(page)) == 200
 
 

@@ -21,7 +21,8 @@ async function attempt(app, choice, done, act) {
     await act();
     done();
   } catch (problem) {
-    if (problem.status !== 409 || !choice.filter) return app.notices.fail(problem, () => attempt(app, choice, done, act));
+    const again = () => attempt(app, choice, done, act);
+    if (problem.status !== 409 || !choice.filter) return app.notices.fail(problem, again);
     const now = await done();
     app.notices.say("The list changed while you were choosing ",
       `(${number(size(choice))} became ${number(now ?? 0)}). Check it and try again.`);
@@ -81,7 +82,8 @@ export async function revoke(app, choice, done) {
     closeDialog();
     setActive(false, app, choice, done);
   } }, "Deactivate instead");
-  const known = choice.filter ? await get(TOKENS, { ...choice.filter, sort: "-lastUsedAt" }).catch(() => choice) : choice;
+  const sample = { ...choice.filter, sort: "-lastUsedAt" };
+  const known = choice.filter ? await get(TOKENS, sample).catch(() => choice) : choice;
   const [it, them] = one ? ["It stops", "it"] : ["They stop", "them"];
   openDialog({
     role: "alertdialog", mark: "warning", title: `Revoke ${name}?`,

@@ -3,6 +3,7 @@
 export const TOKENS = "/api/admin/tokens";
 
 const NOBODY = [0, 502, 503, 504];
+const JSON_TYPE = { "Content-Type": "application/json" };
 
 function problem(status, answer, headers) {
   const requestId = answer.request_id ?? headers?.get("X-Request-Id");
@@ -12,14 +13,14 @@ function problem(status, answer, headers) {
   });
 }
 
-/** Sent once, whatever happens; who asks decides on trying again. A refusal is thrown with its status, 0 for no answer. */
+/** Sent once, whatever happens; who asks decides on trying again. A refusal is thrown with its status, 0 for none. */
 export async function send(method, path, body, headers) {
   let [status, answer, received] = [0, {}, null];
   try {
     const response = await fetch(path, {
       method, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(10_000),
       // No other site's form can send the first header; the service asks for it beside the cookie.
-      headers: { "X-Requested-With": "tokens-dashboard", ...(body && { "Content-Type": "application/json" }), ...headers },
+      headers: { "X-Requested-With": "tokens-dashboard", ...(body && JSON_TYPE), ...headers },
       body: body && JSON.stringify(body),
     });
     ({ status, headers: received } = response);

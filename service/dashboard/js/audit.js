@@ -21,7 +21,7 @@ function entryRows(entry) {
     more.hidden = !more.hidden;
     toggle.ariaExpanded = String(!more.hidden);
   } }, label(action), icon("right", 13));
-  const name = (after ?? before)?.name ?? target ?? "—";
+  const name = (after ?? before)?.name || target || "—";
   const about = target && action.startsWith("token.") ? h("a", { href: `/dashboard/tokens/${target}` }, name) : name;
   return [line(cell(".num.muted", h("time", { datetime: at }, precise(at))), cell("", actor || "—"), cell("", toggle),
     cell("", about), cell(".w3.muted", origin(entry)), cell(".w3", h("span.mono", requestId))), more];
@@ -54,7 +54,8 @@ class Audit extends List {
     fill(byAction, options([["", "All actions"], ...ACTIONS.map((name) => [name, label(name)])], action));
     fill(byActor, options([["", "Anyone"], ...[...this.actors].map((name) => [name, name])], actor));
     fill(byPeriod, options(PERIODS, period));
-    fill(this.only, target && ["Only the token ", h("code", target), ". ", h("a", { href: this.url({ target: "" }) }, "Show everything")]);
+    const everything = h("a", { href: this.url({ target: "" }) }, "Show everything");
+    fill(this.only, target && ["Only the token ", h("code", target), ". ", everything]);
   }
 
   filters() {

@@ -20,8 +20,10 @@ function stepFor(top) {
 function numbers(days) {
   const rows = days.toReversed().map((one) => h("tr", h("th", { scope: "row" }, day(one.date)),
     h("td.num", number(one.allowed)), h("td.num", number(one.denied))));
-  return h("details", h("summary", "Show as table"), h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Checks per day" },
-    h("table", h("thead", h("tr", ["Day (UTC)", "Allowed", "Denied"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", rows))));
+  const heads = ["Day (UTC)", "Allowed", "Denied"].map((name) => h("th", { scope: "col" }, name));
+  return h("details", h("summary", "Show as table"),
+    h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Checks per day" },
+      h("table", h("thead", h("tr", heads)), h("tbody", rows))));
 }
 
 /** days: [{date, allowed, denied}], oldest first; the sums of both. */
@@ -34,13 +36,15 @@ export function chart(days, allowed, denied) {
     { x: (at + 0.15) * pitch, y: HEIGHT - from - height, width: pitch * 0.7, height, rx: 2 });
   const bars = days.map((one, at) => [bar("allow", at, 0, one.allowed * scale),
     bar("deny", at, one.allowed * scale + 1.5, one.denied && Math.max(2, one.denied * scale))]);
-  const text = `Checks per day for the last ${days.length} days. ${compact(allowed)} allowed, ${number(denied)} denied. `
-    + `Busiest day ${shortDay(busiest)}.`;
+  const text = `Checks per day for the last ${days.length} days. ${compact(allowed)} allowed, `
+    + `${number(denied)} denied. Busiest day ${shortDay(busiest)}.`;
+  const labels = [shortDay(days[0]), shortDay(days[days.length >> 1]), "Today"];
+  const picture = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": text };
   return [
     // The words stand in HTML beside the picture, since text in a stretched SVG is deformed.
     h("div.plot", h("ol", { "aria-hidden": "true" }, GRID.map((at) => h(`li.y${at}`, compact(at * step)))),
-      svg("svg.chart", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": text },
+      svg("svg.chart", picture,
         GRID.map((at) => svg("path.grid", { d: `M0 ${HEIGHT - at * HEIGHT / STEPS}h${WIDTH}` })), bars)),
-    h("div.xaxis", { "aria-hidden": "true" }, h("span", shortDay(days[0])), h("span", shortDay(days[days.length >> 1])), h("span", "Today")),
+    h("div.xaxis", { "aria-hidden": "true" }, labels.map((label) => h("span", label))),
     numbers(days)];
 }

@@ -15,8 +15,9 @@ export function dialogObjects() {
 }
 
 /**
- * title, lead, mark (an icon), role, body and tail (parts). submit makes it a form, which the backdrop does not close.
- * leave: what Escape and the backdrop do instead of closing. objects: see dialogObjects. closed: called when it is gone.
+ * title, lead, mark (an icon), role, body and tail (parts). submit makes it a form, which the backdrop does not
+ * close. leave: what Escape and the backdrop do instead of closing. objects: see dialogObjects. closed: called when
+ * it is gone.
  */
 export function openDialog({ title, lead, mark, role, body, tail, submit, leave = closeDialog, objects, closed }) {
   closeDialog();

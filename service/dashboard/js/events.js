@@ -21,9 +21,12 @@ function written(value = null) {
   return value === null || value === "" ? "none" : typeof value === "string" ? value : JSON.stringify(value);
 }
 
+/** "rate limit" for rateLimit. */
+const spoken = (name) => (name === "expiresAt" ? "expiry" : name.replace(/[A-Z]/g, (sign) => ` ${sign.toLowerCase()}`));
+
 /** [[field, before, after]] of what an entry changed. */
 export const changes = ({ before, after }) => Object.keys({ ...before, ...after })
-  .map((name) => [name === "expiresAt" ? "expiry" : name, written(before?.[name]), written(after?.[name])])
+  .map((name) => [spoken(name), written(before?.[name]), written(after?.[name])])
   .filter(([, from, to]) => from !== to);
 
 /** One line of a history: "Expiry changed from 30 Nov 2026 to 12 Feb 2027 by maria". */

@@ -3,7 +3,8 @@
 import { Fault, chips, field, h } from "./dom.js";
 import { DAY, fromNow, weekday } from "./format.js";
 
-const DURATIONS = [["7days", "7 days", 7], ["1month", "1 month", 30], ["6months", "6 months", 180], ["1year", "1 year", 365]];
+const DURATIONS = [["7days", "7 days", 7], ["1month", "1 month", 30], ["6months", "6 months", 180],
+  ["1year", "1 year", 365]];
 const USUAL_DAYS = 90;
 const SOONEST_MILLISECONDS = 600_000;
 
@@ -13,8 +14,10 @@ export function expiryField(maxDays, token) {
   const others = [["custom", "Custom date"], ...(maxDays ? [] : [["never", "Never"]])];
   const choice = chips([...offered, ...others], (offered[1] ?? offered[0] ?? others[0])[0]);
   const picked = () => (token ? "custom" : choice.value());
-  const before = (token ? token.expiresAt ?? "" : fromNow(Math.min(USUAL_DAYS, maxDays || USUAL_DAYS) * DAY)).slice(0, 16);
-  const custom = field(token ? "Expires, UTC" : "Date and time, UTC", { type: "datetime-local", required: true, value: before });
+  const usual = fromNow(Math.min(USUAL_DAYS, maxDays || USUAL_DAYS) * DAY);
+  const before = (token ? token.expiresAt ?? "" : usual).slice(0, 16);
+  const custom = field(token ? "Expires, UTC" : "Date and time, UTC",
+    { type: "datetime-local", required: true, value: before });
   const { input } = custom;
   const outcome = h("p.hint", { "aria-live": "polite" });
 
@@ -36,7 +39,9 @@ export function expiryField(maxDays, token) {
     if (picked() !== "custom") return { duration: picked() };
     if (token && input.value === before) return {};
     const at = end();
-    if (at !== null && !(at > Date.now() + SOONEST_MILLISECONDS)) throw new Fault("Choose a date at least 10 minutes from now.");
+    if (at !== null && !(at > Date.now() + SOONEST_MILLISECONDS)) {
+      throw new Fault("Choose a date at least 10 minutes from now.");
+    }
     return { expiresAt: at && `${input.value}:00Z` };
   };
 

@@ -35,7 +35,8 @@ function makeFields(maxDays, token) {
     name: field("Name", { required: true, maxlength: 80, autofocus: true, value: name }, example, needed),
     description: field("Description", { placeholder: "Team, ticket or contact", maxlength: 500, value: description }),
     expiresAt: expiryField(maxDays, token),
-    scopes: field("Scopes", { value: scopes.join(", ") }, "Comma separated. Returned to your gateway with each check.", list),
+    scopes: field("Scopes", { value: scopes.join(", ") },
+      "Comma separated. Returned to your gateway with each check.", list),
     rateLimit: field("Requests per minute", { inputmode: "numeric", value: perMinute }, "", limit),
     allowedNetworks: field("Networks", { placeholder: "10.4.0.0/16", value: allowedNetworks.join(", ") },
       "Comma separated. Empty means from anywhere.", list),
@@ -109,7 +110,8 @@ function tokenForm(app, token, words, save) {
 /** done() runs once the secret's panel is closed. */
 export function createToken(app, done) {
   let [sent, key] = [];
-  const words = { title: "Create token", lead: "The secret is shown once, on the next screen.", go: "Create token", busy: "Creating…" };
+  const words = { title: "Create token", lead: "The secret is shown once, on the next screen.",
+    go: "Create token", busy: "Creating…" };
   tokenForm(app, null, words, async (values) => {
     // The same entries keep their key, so that a second try after a lost answer cannot make two tokens.
     if (sent !== JSON.stringify(values)) key = crypto.getRandomValues(new Uint32Array(4)).join("-");
@@ -121,7 +123,8 @@ export function createToken(app, done) {
 
 export function editToken(app, token, done) {
   tokenForm(app, token, { title: `Edit ${token.name}`, go: "Save", busy: "Saving…" }, async (values, before) => {
-    const changed = Object.entries(values).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]));
+    const changed = Object.entries(values)
+      .filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]));
     if (changed.length) await send("PATCH", TOKENS, { id: token.id, ...Object.fromEntries(changed) });
     closeDialog();
     app.notices.toast(`${values.name} saved.`);

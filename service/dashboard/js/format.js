@@ -42,7 +42,8 @@ export function relative(instant) {
 }
 
 /** The full instant is the tooltip, whatever the text. */
-export const time = (instant, text = relative(instant)) => h("time", { datetime: instant, title: moment(instant) }, text);
+export const time = (instant, text = relative(instant)) =>
+  h("time", { datetime: instant, title: moment(instant) }, text);
 
 /** rtk_••••9f3c1a2b; screen readers hear the characters one by one. */
 export function masked({ token }) {

@@ -22,14 +22,17 @@ function examples(app) {
     fill(panel, h("p.muted.small.lead", lead), code(app, text, `${name} example`),
       !tested && h("p.muted.small.after", "This example is not run by the project's tests."));
   };
-  const tabs = SNIPPETS.map(([name], at) => h("button", { role: "tab", "aria-controls": panel.id, click: () => select(at), keydown: (event) => {
+  const tabs = SNIPPETS.map(([name], at) => {
     const last = SNIPPETS.length - 1;
-    const to = { ArrowRight: at < last ? at + 1 : 0, ArrowLeft: at ? at - 1 : last, Home: 0, End: last }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    select(to);
-    tabs[to].focus();
-  } }, name));
+    const keydown = (event) => {
+      const to = { ArrowRight: at < last ? at + 1 : 0, ArrowLeft: at ? at - 1 : last, Home: 0, End: last }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      select(to);
+      tabs[to].focus();
+    };
+    return h("button", { role: "tab", "aria-controls": panel.id, click: () => select(at), keydown }, name);
+  });
   select(0);
   return h("section.card", h("div.tabs", { role: "tablist", "aria-label": "Integrations" }, tabs), panel);
 }
@@ -50,15 +53,17 @@ function redis() {
 function settings() {
   const choice = chips([["", "System"], ["light", "Light"], ["dark", "Dark"]], kept("theme") ?? "");
   choice.addEventListener("change", () => setTheme(choice.value()));
-  const box = h("input", { type: "checkbox", checked: kept("keys") !== "off", change: () => kept("keys", box.checked ? "on" : "off") });
-  return card("Settings", null, h("fieldset", h("legend", "Theme"), choice), h("label.tick", box, "Single-key shortcuts"));
+  const change = () => kept("keys", box.checked ? "on" : "off");
+  const box = h("input", { type: "checkbox", checked: kept("keys") !== "off", change });
+  return card("Settings", null, h("fieldset", h("legend", "Theme"), choice),
+    h("label.tick", box, "Single-key shortcuts"));
 }
 
 export function helpScreen(app) {
-  const { version, retentionDays, maxLifetimeDays } = app.session;
+  const { version, retentionDays } = app.session;
   const rows = [
-    ["Version", version], ["Redis", redis()], ["Longest life", maxLifetimeDays ? `${maxLifetimeDays} days` : "no limit"],
-    ["Retention", `${retentionDays} days`], ["Metrics", h("code", "/metrics")], ["API", h("a", { href: "/docs" }, "/docs")],
+    ["Version", version], ["Redis", redis()], ["Retention", `${retentionDays} days`],
+    ["Metrics", h("code", "/metrics")], ["API", h("a", { href: "/docs" }, "/docs")],
   ];
   return { title: "Help", leave() {}, update() {}, node: [
     h("div.page-head", h("div", h("h1", "Help"), h("p", "Connect a gateway or a service in two minutes.")),
@@ -71,8 +76,10 @@ export function helpScreen(app) {
 
 /** The home screen before the first token exists. */
 export function nothingYet(app, create) {
-  const showImport = () => openDialog({ title: "Import a list", lead: "The command line reads it, and shows first what it will do.",
-    body: code(app, `${LOGIN}token-service import tokens.csv`, "commands") });
+  const showImport = () => openDialog({
+    title: "Import a list", lead: "The command line reads it, and shows first what it will do.",
+    body: code(app, `${LOGIN}token-service import tokens.csv`, "commands"),
+  });
   return h("section.card.empty", h("span.art", icon("key", 28)), h("h2", "No tokens yet."),
     h("p", "Create the first one here, from the command line, or import a list you already have."),
     h("div.row", h("button.btn.primary", { "data-change": true, click: create }, icon("plus", 16), "Create token"),

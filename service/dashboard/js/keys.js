@@ -4,8 +4,9 @@ import { dialogIsOpen, openDialog } from "./dialog.js";
 import { h } from "./dom.js";
 import { kept } from "./shell.js";
 
-const SHEET = [["Search", "/"], ["Create token", "c"], ["Next, previous row", "j k"], ["Select row", "x"], ["Select to here", "Shift x"],
-  ["Open row", "Enter"], ["Tokens, audit, help", "g then t a h"], ["Undo", "u"], ["Close or clear", "Esc"], ["All shortcuts", "?"]];
+const SHEET = [["Search", "/"], ["Create token", "c"], ["Next, previous row", "j k"], ["Select row", "x"],
+  ["Select to here", "Shift x"], ["Open row", "Enter"], ["Tokens, audit, help", "g then t a h"], ["Undo", "u"],
+  ["Close or clear", "Esc"], ["All shortcuts", "?"]];
 const JUMPS = { t: "/dashboard/", a: "/dashboard/audit", h: "/dashboard/help" };
 const FIELDS = "select, textarea, [role=menu], [role=textbox], input:not([type=checkbox], [type=radio])";
 const SECOND_KEY_MILLISECONDS = 1500;
@@ -25,8 +26,8 @@ export function listenForKeys(app) {
   let pressedG = -Infinity;
   addEventListener("keydown", (event) => {
     const { key, target, timeStamp } = event;
-    if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
-    if (!app.screen || dialogIsOpen() || target.closest?.(FIELDS) || (key !== "Escape" && kept("keys") === "off")) return;
+    if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented || !app.screen) return;
+    if (dialogIsOpen() || target.closest?.(FIELDS) || (key !== "Escape" && kept("keys") === "off")) return;
     const act = deed(app, key, timeStamp - pressedG < SECOND_KEY_MILLISECONDS);
     pressedG = key === "g" ? timeStamp : -Infinity;
     if (!act) return;

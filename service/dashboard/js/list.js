@@ -26,8 +26,9 @@ export class List {
       event.preventDefault();
       find();
     };
-    this.search = h("input", { type: "search", "aria-label": `Search ${name}`, placeholder, "aria-keyshortcuts": "/", maxlength: 80, input });
-    this.box = h("form.search", { role: "search", submit }, icon("search"), this.search, h("kbd", { "aria-hidden": "true" }, "/"));
+    this.search = h("input", { type: "search", "aria-label": `Search ${name}`, placeholder, maxlength: 80, input });
+    this.box = h("form.search", { role: "search", submit }, icon("search"), this.search,
+      h("kbd", { "aria-hidden": "true" }, "/"));
     this.keys = { "/": () => this.search.focus() };
   }
 
@@ -65,6 +66,7 @@ export class List {
     try {
       const answer = await this.load();
       if (asked !== this.asked) return;
+      this.shown = asked;
       notices.loadedAt = Date.now();
       notices.clear();
       const held = document.activeElement;
@@ -95,8 +97,9 @@ export class List {
   /** The range shown, and the buttons to the pages before and after. */
   drawFoot(limit, rows, total, next, [back, on], extra) {
     const first = this.cursors.length * limit;
+    // While an answer is awaited, the cursors here belong to the list before it.
     const turn = (label, cursors, disabled) => h("button.btn.sm", { disabled, "data-focus": label,
-      click: () => this.app.go(location.href, false, cursors) }, label);
+      click: () => this.shown === this.asked && this.app.go(location.href, false, cursors) }, label);
     fill(this.foot, h("span.num", rows ? `${first + 1}–${first + rows}` : "0", total), h("span.end", extra,
       turn(back, this.cursors.slice(0, -1), !first), turn(on, [...this.cursors, next], !next)));
   }
@@ -106,6 +109,6 @@ export class List {
 export const cell = (spec, ...parts) => h(`td${spec}`, { role: "cell" }, parts);
 export const line = (...parts) => h("tr", { role: "row" }, parts);
 export const head = (spec, ...parts) => h(`th${spec}`, { role: "columnheader", scope: "col" }, parts);
-export const table = (spec, caption, heads, body) => h(`table.cards${spec}`, { role: "table" }, h("caption.sr", caption),
-  h("thead", { role: "rowgroup" }, heads), body);
+export const table = (spec, caption, heads, body) => h(`table.cards${spec}`, { role: "table" },
+  h("caption.sr", caption), h("thead", { role: "rowgroup" }, heads), body);
 export const nothing = (...parts) => line(h("td.none", { role: "cell", colspan: 8 }, h("div.empty", parts)));

@@ -105,7 +105,9 @@ class App {
     this.screen = make(this, pattern.exec(path)[1]);
     fill(this.main, this.screen.node);
     const { title } = this.screen;
-    for (const place of root.querySelectorAll(".top nav a")) place.ariaCurrent = place.textContent === title ? "page" : null;
+    for (const place of root.querySelectorAll(".top nav a")) {
+      place.ariaCurrent = place.textContent === title ? "page" : null;
+    }
     this.lock();
     this.titled(title);
     scrollTo(0, 0);

@@ -19,8 +19,9 @@ export class Notices {
 
   constructor(app) {
     this.app = app;
-    for (const event of ["pointerenter", "focusin"]) this.toaster.addEventListener(event, () => clearTimeout(this.fading));
-    for (const event of ["pointerleave", "focusout"]) this.toaster.addEventListener(event, () => this.fade());
+    const { toaster } = this;
+    for (const event of ["pointerenter", "focusin"]) toaster.addEventListener(event, () => clearTimeout(this.fading));
+    for (const event of ["pointerleave", "focusout"]) toaster.addEventListener(event, () => this.fade());
   }
 
   /** Say what was done; without a text the toast goes. */
@@ -30,7 +31,7 @@ export class Notices {
       undo();
     });
     fill(this.toaster, text && h("div.toast", h("span", text),
-      undo && h("button", { "aria-keyshortcuts": "u", click: this.undo }, "Undo")));
+      undo && h("button", { click: this.undo }, "Undo")));
     this.fade();
   }
 

@@ -11,11 +11,13 @@ export class Picking {
   constructor(screen) {
     this.screen = screen;
     const { app } = screen;
-    const act = (spec, name, run) => h(`button.btn.sm${spec}`, { "data-change": true, click: () => run(app, this.choice(), this.done) }, name);
+    const act = (spec, name, run) => h(`button.btn.sm${spec}`,
+      { "data-change": true, click: () => run(app, this.choice(), this.done) }, name);
     this.size = h("b", { "aria-live": "polite" });
     this.more = h("button.link", { click: () => this.mark(true) });
     this.bar = h("div.bulk", { role: "region", "aria-label": "Selected tokens" }, this.size, this.more, h("span.sep"),
-      act("", "Activate", (...how) => setActive(true, ...how)), act("", "Deactivate", (...how) => setActive(false, ...how)),
+      act("", "Activate", (...how) => setActive(true, ...how)),
+      act("", "Deactivate", (...how) => setActive(false, ...how)),
       act(".danger", "Revoke…", revoke),
       h("button.btn.quiet.sm.icon", { "aria-label": "Clear selection", click: () => this.clear() }, icon("close")));
   }

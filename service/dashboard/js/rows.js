@@ -31,10 +31,12 @@ export function row(token, pick, entries) {
   const { id, name, status, lastUsedAt } = token;
   const about = [token.description, token.scopes.join(", ")].filter(Boolean).join(" · ");
   const click = ({ target, shiftKey }) => pick(token, target.checked, shiftKey);
-  const more = h("button.btn.quiet.sm.icon", { "aria-label": `Actions for ${name}`, "data-focus": `menu-${id}` }, icon("more"));
+  const more = h("button.btn.quiet.sm.icon", { "aria-label": `Actions for ${name}`, "data-focus": `menu-${id}` },
+    icon("more"));
   return line({ "data-id": id },
     cell(".check", h("input", { type: "checkbox", "aria-label": `Select ${name}`, "data-focus": `pick-${id}`, click })),
-    cell(".main", h("a.name", { href: `/dashboard/tokens/${id}`, "data-focus": `name-${id}` }, name), h("span.sub", about)),
+    cell(".main", h("a.name", { href: `/dashboard/tokens/${id}`, "data-focus": `name-${id}` }, name),
+      h("span.sub", about)),
     cell(".w3", masked(token)),
     cell(".a", state(status)),
     cell(".num", { "data-label": "Used" }, lastUsedAt ? time(lastUsedAt) : "never"),

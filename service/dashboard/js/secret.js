@@ -13,8 +13,10 @@ export function showSecret({ name, token: secret }, done) {
   const text = new Text(secret);
   const hint = h("p.hint", { role: "status" });
   const warning = h("div", { role: "alert" });
-  const code = h("code", { tabindex: 0, role: "textbox", "aria-readonly": "true", "aria-label": "Token", copy: succeeded }, text);
-  const copyButton = h("button.btn.primary.sm", { autofocus: true, click: () => copy(secret) }, icon("copy", 15), "Copy");
+  const code = h("code", { tabindex: 0, role: "textbox", "aria-readonly": "true", "aria-label": "Token",
+    copy: succeeded }, text);
+  const copyButton = h("button.btn.primary.sm", { autofocus: true, click: () => copy(secret) },
+    icon("copy", 15), "Copy");
   const plain = h("button.btn", { click: () => (warning.firstChild ? closeDialog() : leave()) }, "Done");
   const both = h("button.btn.primary", { click: async () => await copy(secret) && closeDialog() }, "Copy and close");
 
@@ -61,8 +63,8 @@ export function showSecret({ name, token: secret }, done) {
     lead: "Copy the token now. Only a hash is stored, so it can never be shown again.",
     body: [
       h("div.field", h("span.label", "Token"), h("div.secret", code, copyButton), hint),
-      h("div.field", h("span.label", "Try it"), codeBlock("curl example", command(h("span.c", `rtk_••••${secret.slice(-8)}`)),
-        "Copy curl command with the token", copyCommand)),
+      h("div.field", h("span.label", "Try it"), codeBlock("curl example",
+        command(h("span.c", `rtk_••••${secret.slice(-8)}`)), "Copy curl command with the token", copyCommand)),
       note("", "Treat it like a password: keep it in a secret manager, never in source code."), warning,
     ],
     tail: [plain, both], leave, objects: () => !copied,

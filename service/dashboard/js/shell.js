@@ -40,8 +40,10 @@ const PLACES = [["Tokens", "/dashboard/"], ["Audit", "/dashboard/audit"], ["Help
 export function topBar(app, showKeys) {
   return h("header.top", h("div", brand(),
     h("nav", { "aria-label": "Main" }, PLACES.map(([label, href]) => h("a", { href }, label))),
-    h("div.end", h("button.btn.quiet.icon.w2", { "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts (?)", click: showKeys },
-        icon("question")),
+    h("div.end",
+      h("button.btn.quiet.icon.w2", { "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts (?)",
+        click: showKeys }, icon("question")),
       themeButton(),
-      menu(h("button.btn.quiet.sm", h("span.who", app.session.username), icon("down", 14)), () => [["Sign out", app.signOut]]))));
+      menu(h("button.btn.quiet.sm", h("span.who", app.session.username), icon("down", 14)),
+        () => [["Sign out", app.signOut]]))));
 }

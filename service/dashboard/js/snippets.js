@@ -2,7 +2,7 @@
 
 const here = location.origin;
 // The reader's own application; put together, because the scripts hold no URL.
-const theirs = ["http", "//app"].join(":");
+const theirs = ["http:", "", "app"].join("/");
 
 export const LOGIN = `export TOKENS_URL=${here}
 token-service login
@@ -56,7 +56,8 @@ location = /_token {
       authorization_response:
         allowed_upstream_headers: { patterns: [{ prefix: x-token- }] }`],
 
-  ["FastAPI", "A dependency for any route: token_id = Depends(token).", `service = httpx.AsyncClient(base_url="${here}", timeout=1)
+  ["FastAPI", "A dependency for any route: token_id = Depends(token).",
+    `service = httpx.AsyncClient(base_url="${here}", timeout=1)
 
 async def token(authorization: str = Header("")) -> str:
     answer = await service.get("/validate", headers={"Authorization": authorization})

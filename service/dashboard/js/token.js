@@ -22,7 +22,8 @@ function details(app, token) {
     ["Created", `${day(token.createdAt)} by ${token.createdBy}`],
     ["Expires", expiresAt ? [time(expiresAt, day(expiresAt)), h("span.muted", ` (${relative(expiresAt)})`)] : "never"],
     ["Scopes", tags(token.scopes)],
-    ["Rate limit", rate ? `${rate.limit} per ${rate.periodSeconds === 60 ? "minute" : `${rate.periodSeconds} s`}` : "none"],
+    ["Rate limit", rate ? `${rate.limit} per ${rate.periodSeconds === 60 ? "minute" : `${rate.periodSeconds} s`}`
+      : "none"],
     ["Networks", tags(token.allowedNetworks, "any")],
     ["Uses left", maxUses ? `${token.usesLeft} of ${maxUses}` : "no limit"],
     ["Metadata", tags(Object.entries(token.metadata).map((pair) => pair.join("=")))],
@@ -32,7 +33,8 @@ function details(app, token) {
 
 /** usage is null where the server does not count; then the last use is all there is to say. */
 function usageCard(token, usage) {
-  const { days, lastUsedAt: last, lastAddress, lastUserAgent: agent } = usage ?? { days: [], lastUsedAt: token.lastUsedAt };
+  const { days, lastUsedAt: last, lastAddress, lastUserAgent: agent } = usage
+    ?? { days: [], lastUsedAt: token.lastUsedAt };
   const [allowed, denied] = ["allowed", "denied"].map((name) => days.reduce((sum, one) => sum + one[name], 0));
   const total = allowed + denied;
   if (!total) {
@@ -43,7 +45,8 @@ function usageCard(token, usage) {
   const kpis = [[compact(total), `checks, ${days.length} days`], [`${(100 * denied / total).toFixed(2)}%`, "denied"],
     [last ? time(last) : "never", "last used"], [lastAddress ?? "–", ["last address", agent && `, ${agent}`]]];
   return card("Usage", h("span.end.legend", h("span", h("i"), "Allowed"), h("span", h("i.deny"), "Denied")),
-    h("div.kpis", kpis.map(([value, about]) => h("div", h("b", value), h("span", about)))), chart(days, allowed, denied));
+    h("div.kpis", kpis.map(([value, about]) => h("div", h("b", value), h("span", about)))),
+    chart(days, allowed, denied));
 }
 
 function historyCard({ id, createdBy: actor, createdAt: at }, audit) {
@@ -90,8 +93,8 @@ class Token {
   }
 
   frame(place, title, about, buttons, ...rest) {
-    const crumb = h("nav.crumb", { "aria-label": "Breadcrumb" }, h("a", { href: "/dashboard/" }, "Tokens"), icon("right", 12),
-      h("span", { "aria-current": "page" }, place));
+    const crumb = h("nav.crumb", { "aria-label": "Breadcrumb" }, h("a", { href: "/dashboard/" }, "Tokens"),
+      icon("right", 12), h("span", { "aria-current": "page" }, place));
     fill(this.node, crumb, h("div.page-head", h("div", h("h1", title), about), buttons), this.app.notices.slot, rest);
   }
 
@@ -99,7 +102,8 @@ class Token {
     const { app } = this;
     const held = document.activeElement;
     app.titled(token.name);
-    this.frame(token.name, token.name, h("p", state(token.status, "pill"), "  ", masked(token)), this.buttons(token), this.oldSecret(token),
+    this.frame(token.name, token.name, h("p", state(token.status, "pill"), "  ", masked(token)),
+      this.buttons(token), this.oldSecret(token),
       h("div.cols", h("div.stack", usageCard(token, usage), historyCard(token, audit)), details(app, token)));
     app.lock();
     if (!held.isConnected) refocus(held);
@@ -109,8 +113,10 @@ class Token {
     const { app, update } = this;
     const choice = { tokens: [token] };
     const toggle = { active: "Deactivate", inactive: "Activate" }[token.status];
-    const act = (focus, name, click, spec = "") => h(`button.btn${spec}`, { "data-change": true, "data-focus": focus, click }, name);
-    return token.status !== "revoked" && h("div.actions", act("edit", "Edit", () => editToken(app, token, update)),
+    const act = (focus, name, click, spec = "") => h(`button.btn${spec}`,
+      { "data-change": true, "data-focus": focus, click }, name);
+    return token.status !== "revoked" && h("div.actions",
+      act("edit", "Edit", () => editToken(app, token, update)),
       act("rotate", "Rotate…", () => rotate(app, token, update)),
       toggle && act("toggle", toggle, () => setActive(!token.isActive, app, choice, update)),
       act("revoke", "Revoke…", () => revoke(app, choice, update), ".danger"));

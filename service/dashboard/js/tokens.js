@@ -14,10 +14,14 @@ import { Picking } from "./picking.js";
 import { SOON, greyRows, row } from "./rows.js";
 
 const REFRESH = 30_000;
-const STATES = [["", "All"], ["active", "Active"], ["inactive", "Inactive"], ["expired", "Expired"], ["revoked", "Revoked"]];
-const ACTIVITIES = [["", "Any activity"], ["unused", "Unused for 90 days"], ["never", "Never used"], ["expiring", "Expires in 14 days"]];
-const COLUMNS = [["Name", "name"], ["Token"], ["Status"], ["Last used", "lastUsedAt"], ["Expires", "expiresAt"], ["Checks, 14 days"]];
+const STATES = [["", "All"], ["active", "Active"], ["inactive", "Inactive"], ["expired", "Expired"],
+  ["revoked", "Revoked"]];
+const ACTIVITIES = [["", "Any activity"], ["unused", "Unused for 90 days"], ["never", "Never used"],
+  ["expiring", "Expires in 14 days"]];
+const COLUMNS = [["Name", "name"], ["Token"], ["Status"], ["Last used", "lastUsedAt"], ["Expires", "expiresAt"],
+  ["Checks, 14 days"]];
 const ROWS = ["25", "50", "100"];
+const SEEN_AT_ONCE = 30;
 
 const labelOf = (pairs, value) => pairs.find(([known]) => value && known === value)?.[1];
 
@@ -35,10 +39,12 @@ class Tokens extends List {
     this.card = h("section.card", { "aria-label": "Token list" }, h("div.bar", this.states, this.box, this.activity),
       table("", "API tokens", this.heads, this.body), this.foot);
     this.place = h("div", this.tiles, this.card);
-    const make = h("button.btn.primary", { "data-change": true, "aria-keyshortcuts": "c", click: this.create }, icon("plus", 16), "Create token");
+    const make = h("button.btn.primary", { "data-change": true, click: this.create }, icon("plus", 16), "Create token");
     this.node = [
-      h("div.page-head", h("div", h("h1", "Tokens"), h("p", "Keys your services use to call your APIs.")), h("div.actions", make)),
-      app.session.role !== "admin" && h("div.slot", note("info", CANNOT_CHANGE)), app.notices.slot, this.place, this.picking.bar,
+      h("div.page-head", h("div", h("h1", "Tokens"), h("p", "Keys your services use to call your APIs.")),
+        h("div.actions", make)),
+      app.session.role !== "admin" && h("div.slot", note("info", CANNOT_CHANGE)),
+      app.notices.slot, this.place, this.picking.bar,
     ];
     this.addKeys();
     this.drawTiles();
@@ -48,8 +54,8 @@ class Tokens extends List {
 
   addKeys() {
     const { picking } = this;
-    Object.assign(this.keys, { c: this.create, j: () => picking.step(1), k: () => picking.step(-1), x: () => picking.tick(false),
-      X: () => picking.tick(true), Escape: () => picking.clear() });
+    Object.assign(this.keys, { c: this.create, j: () => picking.step(1), k: () => picking.step(-1),
+      x: () => picking.tick(false), X: () => picking.tick(true), Escape: () => picking.clear() });
   }
 
   leave() {
@@ -58,8 +64,8 @@ class Tokens extends List {
   }
 
   refresh() {
-    const busy = document.hidden || dialogIsOpen() || menuIsOpen() || this.picking.picked.size || this.app.notices.paused;
-    if (!busy) this.reload();
+    const busy = document.hidden || dialogIsOpen() || menuIsOpen() || this.app.notices.paused;
+    if (!busy && !this.picking.picked.size) this.reload();
   }
 
   create = () => this.app.cannotChange() || createToken(this.app, this.reloaded);
@@ -72,7 +78,8 @@ class Tokens extends List {
   drawFilters() {
     const { status = "", activity, rows = "25" } = this.query;
     this.limit = Number(ROWS.find((size) => size === rows) ?? ROWS[0]);
-    fill(this.states, STATES.map(([value, name]) => h("a", { href: this.url({ status: value }), "aria-current": value === status && "true" }, name)));
+    fill(this.states, STATES.map(([value, name]) =>
+      h("a", { href: this.url({ status: value }), "aria-current": value === status && "true" }, name)));
     fill(this.activity, options(ACTIVITIES, activity));
     fill(this.perPage, options(ROWS.map((size) => [size, `${size} rows`]), rows));
     this.all = h("input", { type: "checkbox", "aria-label": "Select all on this page", "data-focus": "all",
@@ -114,12 +121,18 @@ class Tokens extends List {
     const never = activity === "never";
     const rows = never ? tokens.filter(({ lastUsedAt }) => !lastUsedAt) : tokens;
     Object.assign(this, { rows, total: never ? null : total });
-    if (!status && !q && !activity && !stats.total && !stats.revoked) return fill(this.place, nothingYet(this.app, this.create));
+    if (!status && !q && !activity && !stats.total && !stats.revoked) {
+      return fill(this.place, nothingYet(this.app, this.create));
+    }
     this.drawTiles(stats);
-    fill(this.place, this.tiles, this.card);
-    fill(this.body, rows.map((token) => row(token, this.picking.pick, this.entries)), !rows.length && this.noMatch());
-    this.drawFoot(this.limit, rows.length, this.total !== null && ` of ${number(total)}`, rows.length === tokens.length && nextCursor,
-      ["Previous", "Next"], this.perPage);
+    if (!this.card.isConnected) fill(this.place, this.tiles, this.card);
+    const lines = rows.map((token) => row(token, this.picking.pick, this.entries));
+    // What is seen comes first and the rest a moment later, so that a hundred rows never hold the page up.
+    const first = this.at() < 0 ? SEEN_AT_ONCE : rows.length;
+    fill(this.body, lines.slice(0, first), !rows.length && this.noMatch());
+    setTimeout(() => lines[0]?.isConnected && this.body.append(...lines.slice(first)));
+    this.drawFoot(this.limit, rows.length, this.total !== null && ` of ${number(total)}`,
+      rows.length === tokens.length && nextCursor, ["Previous", "Next"], this.perPage);
     this.picking.mark();
     announce(`${count(this.total ?? rows.length)} listed`);
   }
@@ -127,20 +140,24 @@ class Tokens extends List {
   noMatch() {
     const { status, q, activity } = this.query;
     const places = [labelOf(STATES, status), labelOf(ACTIVITIES, activity)].map((name) => name && ` in ${name}`);
-    return nothing(h("h2", "Nothing matches", q && ` “${q}”`, places, "."), h("a.btn", { href: "/dashboard/" }, "Clear filters"));
+    return nothing(h("h2", "Nothing matches", q && ` “${q}”`, places, "."),
+      h("a.btn", { href: "/dashboard/" }, "Clear filters"));
   }
 
   drawTiles(stats) {
     const small = stats && {
       total: h("a", { href: "/dashboard/?status=revoked" }, `${number(stats.revoked)} revoked not counted`),
-      active: h("a", { href: "/dashboard/?status=active&activity=expiring" }, `${number(stats.expiring14d)} expire within 14 days`),
-      expired: "expired7d" in stats ? `${number(stats.expired7d)} in the last 7 days` : "their date has passed",
+      active: h("a", { href: "/dashboard/?status=active&activity=expiring" },
+        `${number(stats.expiring14d)} expire within 14 days`),
+      expired: "their date has passed",
       inactive: "switched off, can be reactivated",
     };
-    fill(this.tiles, ["total", "active", "expired", "inactive"].map((name) => h("div.tile",
-      h("a.main", { href: name === "total" ? "/dashboard/" : `/dashboard/?status=${name}`, "data-focus": `tile-${name}` },
-        h("span.k", name !== "total" && h(`span.dot.${name}`), labelOf(STATES, name) ?? "Total"), h("b", stats ? number(stats[name]) : "–")),
-      h("small", small?.[name] ?? " "))));
+    fill(this.tiles, ["total", "active", "expired", "inactive"].map((name) => {
+      const href = name === "total" ? "/dashboard/" : `/dashboard/?status=${name}`;
+      return h("div.tile", h("a.main", { href, "data-focus": `tile-${name}` },
+        h("span.k", name !== "total" && h(`span.dot.${name}`), labelOf(STATES, name) ?? "Total"),
+        h("b", stats ? number(stats[name]) : "–")), h("small", small?.[name] ?? " "));
+    }));
   }
 
   at() {

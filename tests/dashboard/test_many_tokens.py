@@ -1,0 +1,104 @@
+"""Ten thousand tokens are listed and searched without the page stalling."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from service import embedded
+from tests.bench.fill import fill
+from tests.cli.running import running
+from tests.dashboard.conftest import Open
+from tests.dashboard.service import PASSWORD, Service
+
+TOKENS = 10_000
+STALL_MILLISECONDS = 100
+MAIN_THREAD = "CrRendererMain"
+
+
+def fill_with(env: dict[str, str]) -> int:
+    """How many tokens were made."""
+    return asyncio.run(fill(env, 0, TOKENS, 60)).count
+
+
+@pytest.fixture(scope="module")
+def crowded() -> Iterator[Service]:
+    """A service beside a Redis that holds them all."""
+    folder = Path(tempfile.mkdtemp(prefix="tk"))
+    (folder / "data").mkdir(mode=0o700)
+    redis = embedded.start(folder / "data", say=lambda _: None)
+    env = {"TOKENS_REDIS_URL": redis.url, "TOKENS_SECRET_KEY": redis.secret_key}
+    # In a process of its own: playwright has a loop in this one, and the service wants to hear signals.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        assert process.submit(fill_with, env).result() == TOKENS
+    with running(folder, TOKENS_ADMIN_PASSWORD=PASSWORD) as service:
+        yield Service(service.url)
+    redis.close()
+    shutil.rmtree(folder)
+
+
+def longest_task(browser: Browser, page: Page, act: Callable[[], object]) -> float:
+    """Milliseconds of processor time of the page's longest task meanwhile.
+
+    Not by the clock: on a machine that does much else every task would look long.
+    """
+    browser.start_tracing(page=page, categories=["toplevel", "disabled-by-default-devtools.timeline"])
+    act()
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    threads = {(event["pid"], event["tid"]) for event in events if event.get("args", {}).get("name") == MAIN_THREAD}
+    tasks = [event for event in events if event["name"] == "RunTask" and (event["pid"], event["tid"]) in threads]
+    assert len(tasks) > 10
+    return max(float(task["tdur"]) for task in tasks) / 1000
+
+
+def do(page: Page, act: str, shown: str, text: str) -> None:
+    """Act and wait by the page's own means: looking for words and roles would be work of the page's thread too."""
+    page.evaluate(act)
+    page.wait_for_function("([shown, text]) => document.querySelector(shown)?.textContent.startsWith(text)", arg=[shown, text])
+
+
+def choose(selector: str, value: str, event: str) -> str:
+    return f"""() => {{ const node = document.querySelector("{selector}"); node.value = "{value}";
+      node.dispatchEvent(new Event("{event}", {{ bubbles: true }})); }}"""
+
+
+def walk(page: Page) -> None:
+    """List, page, sort, search and select."""
+    do(page, choose(".foot select", "100", "change"), ".foot .num", "1–100 of 10,000")
+    for first in (101, 201):
+        do(page, "document.querySelector('.foot button:last-child').click()", ".foot .num", f"{first}–")
+    do(page, "document.querySelector('th button').click()", "tbody .name", "scale 9999")
+    for text in ("s", "scale", "scale 77"):
+        page.evaluate(choose("[type=search]", text, "input"))
+    do(page, "0", "tbody .name", "scale 7799")
+    do(page, "document.querySelector('th [type=checkbox]').click()", ".bulk b", "100 selected")
+
+
+@pytest.fixture
+def crowd(open_page: Open, crowded: Service) -> Page:
+    page = open_page(crowded)
+    expect(page.get_by_text("1–25 of 10,000")).to_be_visible()
+    return page
+
+
+def test_the_page_never_stalls(browser: Browser, crowd: Page) -> None:
+    assert longest_task(browser, crowd, lambda: walk(crowd)) < STALL_MILLISECONDS
+
+
+def test_a_stall_would_be_noticed(browser: Browser, crowd: Page) -> None:
+    busy = "() => { const end = performance.now() + 3000; let n = 0; while (performance.now() < end) n += Math.sqrt(n); }"
+
+    def stall() -> None:
+        walk(crowd)
+        crowd.evaluate(busy)
+
+    assert longest_task(browser, crowd, stall) > STALL_MILLISECONDS
