@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable
-from functools import cache
-from hashlib import sha256
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from typing import NamedTuple
 
 import msgspec
 from starlette.responses import Response
 
 from service import __version__
+from service.api.dashboard_files import load
 from service.api.guard import anonymous
 from service.api.http import Call, Json, Operation
 from service.api.sign_in import SignIn
@@ -36,12 +31,6 @@ _SECURITY = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-_MEDIA_TYPES = {
-    ".html": b"text/html; charset=utf-8",
-    ".css": b"text/css; charset=utf-8",
-    ".js": b"text/javascript; charset=utf-8",
-    ".svg": b"image/svg+xml",
-}
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _SAFE = ("GET", "HEAD")
 _ASKED_BY = b"tokens-dashboard"
@@ -59,12 +48,6 @@ class Account(msgspec.Struct, rename="camel"):
     accounts: bool
 
 
-class _Asset(NamedTuple):
-    body: bytes
-    packed: bytes
-    media_type: bytes
-
-
 class DashboardApi:
     """Serves the page and signs it in. All else the page does is the public API, with the cookie as credential."""
 
@@ -78,12 +61,7 @@ class DashboardApi:
         self._clock = clock
         self._max_lifetime_days = max_lifetime_days
         self._retention_days = retention_days
-        self._assets = _packed()
-        self._version = sha256(b"".join(asset.body for _, asset in sorted(self._assets.items()))).hexdigest()[:12]
-        index = self._assets.get("index.html")
-        if index is not None:
-            body = index.body.replace(b"@VERSION@", self._version.encode())
-            self._assets["index.html"] = _Asset(body, gzip.compress(body, mtime=0), index.media_type)
+        self._assets, self._version = load()
 
     def operations(self) -> list[Operation]:
         """The routes of the dashboard; they are no part of the public API's document."""
@@ -207,20 +185,3 @@ def _cookie_name(call: Call) -> tuple[str, str]:
     if host in _LOOPBACK and origin.startswith("http://"):
         return "tokens", ""
     return "__Host-tokens", "; Secure"
-
-
-@cache
-def _packed() -> dict[str, _Asset]:
-    """The page's files, compressed once in a process."""
-    return _load(files("service").joinpath("dashboard"))
-
-
-def _load(folder: Traversable, prefix: str = "") -> dict[str, _Asset]:
-    assets = {}
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            assets.update(_load(entry, f"{prefix}{entry.name}/"))
-        elif media_type := _MEDIA_TYPES.get("." + entry.name.rpartition(".")[2]):
-            body = entry.read_bytes()
-            assets[prefix + entry.name] = _Asset(body, gzip.compress(body, mtime=0), media_type)
-    return assets

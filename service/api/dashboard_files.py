@@ -1,0 +1,99 @@
+"""The dashboard's files as they are served: the modules joined into one script, all compressed once, under a checksum.
+
+Forty small modules compressed one by one weigh half as much again as together, and take as many requests.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import NamedTuple
+
+_MEDIA_TYPES = {
+    ".html": b"text/html; charset=utf-8",
+    ".css": b"text/css; charset=utf-8",
+    ".js": b"text/javascript; charset=utf-8",
+    ".svg": b"image/svg+xml",
+}
+_MAIN = "js/main.js"
+# Runs before the first paint, so it is no module and stays alone.
+_CLASSIC = "js/theme.js"
+_IMPORT = re.compile(r'^import .* from "\./(.+)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let)\b)", re.MULTILINE)
+# Comments that have their lines to themselves.
+_COMMENT = re.compile(r"^[ \t]*(?://.*|/\*(?s:.*?)\*/)\n", re.MULTILINE)
+_INDENT = re.compile(r"^\s+", re.MULTILINE)
+
+
+class Asset(NamedTuple):
+    """One file: as it is, compressed, and what it is."""
+
+    body: bytes
+    packed: bytes
+    media_type: bytes
+
+
+class Files(NamedTuple):
+    """All files by their path, and the checksum that their addresses carry."""
+
+    assets: dict[str, Asset]
+    version: str
+
+
+@cache
+def load() -> Files:
+    """Read, join and compress the page's files, once in a process."""
+    sources = dict(_read(files("service").joinpath("dashboard")))
+    scripts = {path: body.decode() for path, body in sources.items() if path.startswith("js/") and path != _CLASSIC}
+    for path in scripts:
+        del sources[path]
+    if _MAIN in scripts:
+        sources[_MAIN] = joined(scripts).encode()
+    if "app.css" in sources:
+        sources["app.css"] = _lighter(sources["app.css"].decode()).encode()
+    version = sha256(b"".join(body for _, body in sorted(sources.items()))).hexdigest()[:12]
+    if "index.html" in sources:
+        sources["index.html"] = sources["index.html"].replace(b"@VERSION@", version.encode())
+    assets = {
+        path: Asset(body, gzip.compress(body, 9, mtime=0), _MEDIA_TYPES["." + path.rpartition(".")[2]])
+        for path, body in sources.items()
+    }
+    return Files(assets, version)
+
+
+def joined(scripts: dict[str, str]) -> str:
+    """One module of all that the main one imports, each behind what it needs itself; no name means two things."""
+    order: list[str] = []
+
+    def visit(path: str) -> None:
+        if path in order or path in visiting:
+            return
+        visiting.add(path)
+        for name in _IMPORT.findall(scripts[path]):
+            visit(f"js/{name}")
+        order.append(path)
+
+    visiting: set[str] = set()
+    visit(_MAIN)
+    return "".join(_lighter(_EXPORT.sub("", _IMPORT.sub("", scripts[path]))) for path in order)
+
+
+def _lighter(text: str) -> str:
+    """Without comments and indentation, which are for whoever reads the files; text over several lines stays whole."""
+    if any(line.count("`") % 2 for line in text.splitlines()):
+        return text
+    return _INDENT.sub("", _COMMENT.sub("", text))
+
+
+def _read(folder: Traversable, prefix: str = "") -> list[tuple[str, bytes]]:
+    found = []
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            found += _read(entry, f"{prefix}{entry.name}/")
+        elif "." + entry.name.rpartition(".")[2] in _MEDIA_TYPES:
+            found.append((prefix + entry.name, entry.read_bytes()))
+    return found
