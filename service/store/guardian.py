@@ -34,7 +34,7 @@ class Guardian:
         found = self._inspection.faults.values() if self._inspection else ()
         return "; ".join(text for text in (*found, self._shard_fault) if text)
 
-    async def look(self) -> None:
+    async def look(self) -> Inspection:
         """Inspect the server and settle the number of shards; says each fault and warning once.
 
         Raises StoreUnavailable when it does not answer.
@@ -48,6 +48,7 @@ class Guardian:
             if text and text not in self._said:
                 self._said.add(text)
                 log.warning(text)
+        return inspection
 
     async def _settle_shards(self) -> None:
         """The first process to start fixes how many shards a namespace has; another number is refused for good."""
@@ -69,13 +70,12 @@ class Guardian:
         """Each check's name and its fault, empty where all is well. One look and one script."""
         found = dict.fromkeys(_CHECKS, "")
         try:
-            await self.look()
+            inspection = await self.look()
             await self._probe.run(self._link, (self._scratch,), 0, 0, -1)
         except StoreUnavailable as error:
             self.usable = False
             return {"redis": error.detail}
-        if self._inspection is not None:
-            found.update(self._inspection.faults)
+        found.update(inspection.faults)
         found["namespace"] = self._shard_fault
         return found
 
