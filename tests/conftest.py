@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from fakeredis import FakeServer
 from fakeredis.aioredis import FakeRedis
@@ -21,6 +22,10 @@ from service.settings import Settings
 from service.store.batch import Batch
 from service.store.connection import connector
 from tests.links import ClientLink
+
+# How fast an example runs is the machine's affair, and nothing is kept between runs.
+hypothesis.settings.register_profile("house", deadline=None, database=None)
+hypothesis.settings.load_profile("house")
 
 SERVER_KEY = "a server key of the tests, long enough"
 # argon2id of "correct horse", cheap on purpose.

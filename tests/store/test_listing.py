@@ -218,3 +218,13 @@ async def test_a_search_that_finds_many_pages_walks_through_them_in_order(many: 
     assert len(tokens) == 200
     tokens, after, _ = await many.managed.page(Query(text="odd", sort=sort, limit=200, after=after))
     assert (len(tokens), after) == (150, None)
+
+
+async def test_a_search_reads_on_until_every_name_was_seen(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.name_search._CHUNK", 10)
+    service = await make_service(background=False)
+    await create_many(service, *[f"token {number:03}" for number in range(200)])
+    tokens, _, _ = await service.managed.page(Query(text="token", sort="name", limit=200, descending=False))
+    assert [token.name for token in tokens] == [f"token {number:03}" for number in range(200)]
