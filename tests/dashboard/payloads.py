@@ -26,7 +26,7 @@ _AROUND = [
     "${{{}}}",
     "`;{};//",
     "');{};//",
-    "\\\"-{}-\\\"",
+    '\\"-{}-\\"',
     "javascript:{}",
     "data:text/html,<script>{}</script>",
     "<style>@import'javascript:{}'</style>",

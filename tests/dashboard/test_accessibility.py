@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -15,7 +13,7 @@ EMPTY = {"status": 503, "title": "Service Unavailable", "code": "store_unavailab
 
 
 @pytest.fixture(scope="module")
-def stocked(service: Service) -> Iterator[Service]:
+def stocked(service: Service) -> Service:
     """One token of each state, so that every colour is on the page."""
     for state in ("active", "inactive", "revoked", "used"):
         token = service.create(f"axe {state}", description="Payments", scopes=["orders:read"], metadata={"team": "axe"})
@@ -25,7 +23,7 @@ def stocked(service: Service) -> Iterator[Service]:
             service.ask("DELETE", f"{TOKENS}?id={token['id']}")
         if state == "used":
             service.validate(str(token["token"]))
-    yield service
+    return service
 
 
 @pytest.fixture

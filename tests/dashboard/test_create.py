@@ -52,7 +52,11 @@ def test_limits_are_sent_as_they_were_entered_by_keyboard(page: Page, service: S
     page.keyboard.press("ArrowLeft")
     tab_to(page, page.locator("summary"))
     page.keyboard.press("Enter")
-    for label, text in [("Requests per minute", "600"), ("Networks", "10.4.0.0/16"), ("Metadata", "team=payments, env=test")]:
+    for label, text in [
+        ("Requests per minute", "600"),
+        ("Networks", "10.4.0.0/16"),
+        ("Metadata", "team=payments, env=test"),
+    ]:
         tab_to(page, page.get_by_label(label))
         page.keyboard.type(text)
     page.keyboard.press("Enter")

@@ -10,9 +10,7 @@ import pytest
 
 FOLDER = files("service").joinpath("dashboard")
 MODULES = {
-    entry.name: entry.read_text("utf-8")
-    for entry in FOLDER.joinpath("js").iterdir()
-    if entry.name.endswith(".js")
+    entry.name: entry.read_text("utf-8") for entry in FOLDER.joinpath("js").iterdir() if entry.name.endswith(".js")
 }
 INDEX = FOLDER.joinpath("index.html").read_text("utf-8")
 STYLE = FOLDER.joinpath("app.css").read_text("utf-8")
@@ -77,7 +75,9 @@ def test_every_import_is_there_and_is_used() -> None:
         for names, module in re.findall(r'^import \{([^}]*)\} from "\./([^"]+)";$', text, re.MULTILINE):
             body = text.replace(f"{{{names}}}", "", 1)
             for wanted in re.findall(r"\w+", names):
-                assert re.search(rf"^export .*\b{wanted}\b", MODULES[module], re.MULTILINE), f"{name}: {wanted} of {module}"
+                assert re.search(rf"^export .*\b{wanted}\b", MODULES[module], re.MULTILINE), (
+                    f"{name}: {wanted} of {module}"
+                )
                 assert re.search(rf"\b{wanted}\b", body), f"{name} does not use {wanted}"
 
 
@@ -96,4 +96,8 @@ def test_a_name_means_one_thing_in_all_modules() -> None:
 
 def test_files_stay_small() -> None:
     assert {name: text.count("\n") for name, text in MODULES.items() if text.count("\n") > LONGEST_FILE} == {}
-    assert {name: max(map(len, text.splitlines())) for name, text in MODULES.items() if max(map(len, text.splitlines())) > 120} == {}
+    assert {
+        name: max(map(len, text.splitlines()))
+        for name, text in MODULES.items()
+        if max(map(len, text.splitlines())) > 120
+    } == {}

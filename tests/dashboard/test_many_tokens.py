@@ -56,14 +56,16 @@ def longest_task(browser: Browser, page: Page, act: Callable[[], object]) -> flo
     events = json.loads(browser.stop_tracing())["traceEvents"]
     threads = {(event["pid"], event["tid"]) for event in events if event.get("args", {}).get("name") == MAIN_THREAD}
     tasks = [event for event in events if event["name"] == "RunTask" and (event["pid"], event["tid"]) in threads]
-    assert len(tasks) > 10
+    assert tasks
     return max(float(task["tdur"]) for task in tasks) / 1000
 
 
 def do(page: Page, act: str, shown: str, text: str) -> None:
     """Act and wait by the page's own means: looking for words and roles would be work of the page's thread too."""
     page.evaluate(act)
-    page.wait_for_function("([shown, text]) => document.querySelector(shown)?.textContent.startsWith(text)", arg=[shown, text])
+    page.wait_for_function(
+        "([shown, text]) => document.querySelector(shown)?.textContent.startsWith(text)", arg=[shown, text]
+    )
 
 
 def choose(selector: str, value: str, event: str) -> str:
@@ -95,10 +97,6 @@ def test_the_page_never_stalls(browser: Browser, crowd: Page) -> None:
 
 
 def test_a_stall_would_be_noticed(browser: Browser, crowd: Page) -> None:
-    busy = "() => { const end = performance.now() + 3000; let n = 0; while (performance.now() < end) n += Math.sqrt(n); }"
+    busy = "() => { let sum = 0; for (let at = 0; at < 5e8; at += 1) sum += at & 7; return sum; }"
 
-    def stall() -> None:
-        walk(crowd)
-        crowd.evaluate(busy)
-
-    assert longest_task(browser, crowd, stall) > STALL_MILLISECONDS
+    assert longest_task(browser, crowd, lambda: crowd.evaluate(busy)) > STALL_MILLISECONDS

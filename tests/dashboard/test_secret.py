@@ -107,7 +107,9 @@ def profile(service: Service, browser: object) -> Iterator[tuple[BrowserContext,
     """A browser that writes to disk what browsers write."""
     folder = Path(tempfile.mkdtemp(prefix="tk"))
     browser_type = browser.browser_type  # type: ignore[attr-defined]
-    context = browser_type.launch_persistent_context(folder, executable_path=chromium(), args=FLAGS, base_url=service.url)
+    context = browser_type.launch_persistent_context(
+        folder, executable_path=chromium(), args=FLAGS, base_url=service.url
+    )
     context.add_cookies([{"name": "tokens", "value": service.cookie, "url": service.url}])
     yield context, folder
     shutil.rmtree(folder, ignore_errors=True)

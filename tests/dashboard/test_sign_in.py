@@ -47,6 +47,17 @@ def test_too_many_tries_say_when_to_come_back(open_page: Open, service: Service)
     expect(page.get_by_role("alert")).to_contain_text("Too many tries. You can sign in again at ")
 
 
+def test_where_nobody_can_sign_in_yet_the_page_says_what_to_run(open_page: Open, service: Service) -> None:
+    page = open_page(service, signed_in=False)
+    nobody = {"status": 401, "title": "Unauthorized", "code": "unauthorized", "accounts": False}
+    page.route("**/dashboard/session", lambda route: route.fulfill(status=401, json=nobody))
+    page.reload()
+
+    expect(page.get_by_role("alert")).to_have_text(
+        "No administrator exists yet. Run token-service accounts add NAME on the server, then sign in."
+    )
+
+
 def test_signing_out_ends_the_session_on_the_server(open_page: Open, start_service: Open) -> None:
     service = start_service()
     page = open_page(service)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.cli.running import wait_for
 from tests.dashboard.conftest import Open
@@ -90,8 +92,8 @@ def test_the_audit_is_filtered_opened_and_exported(open_page: Open, service: Ser
     }  # fmt: skip
     asked: list[str] = []
 
-    def answer(route, request) -> None:  # type: ignore[no-untyped-def]
-        asked.append(request.url)
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
         route.fulfill(json={"entries": [entry], "nextCursor": None})
 
     page.route(AUDIT, answer)
@@ -112,6 +114,23 @@ def test_the_audit_is_filtered_opened_and_exported(open_page: Open, service: Ser
     with page.expect_download() as exported:
         page.get_by_role("menuitem", name="CSV").click()
     assert exported.value.url.endswith("?action=token.updated&actor=maria&format=csv")
+
+
+def test_what_is_done_on_the_page_is_in_the_audit_and_in_the_export(page: Page, service: Service) -> None:
+    token = service.create("written down")
+    page.goto(f"/dashboard/tokens/{token['id']}")
+    page.get_by_role("button", name="Deactivate").click()
+    expect(page.get_by_role("listitem").filter(has_text="Deactivated by admin")).to_contain_text(
+        "dashboard · 127.0.0.1"
+    )
+    page.get_by_role("link", name="Open in audit").click()
+
+    expect(page.locator("tbody button")).to_have_text(["Deactivated", "Created"])
+    page.get_by_role("button", name="Export").click()
+    with page.expect_download() as exported:
+        page.get_by_role("menuitem", name="NDJSON").click()
+    lines = Path(exported.value.path()).read_text().splitlines()
+    assert [json.loads(line)["action"] for line in lines] == ["token.deactivated", "token.created"]
 
 
 def test_an_empty_audit_says_so(open_page: Open, service: Service) -> None:

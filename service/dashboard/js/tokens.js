@@ -148,7 +148,7 @@ class Tokens extends List {
     const small = stats && {
       total: h("a", { href: "/dashboard/?status=revoked" }, `${number(stats.revoked)} revoked not counted`),
       active: h("a", { href: "/dashboard/?status=active&activity=expiring" },
-        `${number(stats.expiring14d)} expire within 14 days`),
+        `${number(stats.expiring14d)} ${stats.expiring14d === 1 ? "expires" : "expire"} within 14 days`),
       expired: "their date has passed",
       inactive: "switched off, can be reactivated",
     };
