@@ -132,7 +132,7 @@ class Service:
         self.audit_store = audit_store = AuditStore()
         self.sealer = Sealer(
             audit_store, shards, keyrings, keep=keep,
-            count=lambda action: metrics.audit_events.labels(action).inc(),
+            count=lambda action: metrics.audit_events.labels(action).inc(), head=metrics.sealed,
         )  # fmt: skip
         self.verification = Verification(audit_store, shards, keyrings, self.sealer, keep=keep)
         self.audit = Audit(audit_store, shards)

@@ -62,6 +62,7 @@ class _State:
     def __init__(self) -> None:
         self.statistics: Statistics | None = None
         self.expiring: dict[str, int] = {}
+        self.sealed: int | None = None
         self.idle: dict[str, int] | None = None
         self.never_used = 0
         self.up = False
@@ -83,6 +84,10 @@ class _State:
         for window, count in self.expiring.items():
             expiring.add_metric([window], count)
         yield expiring
+        if self.sealed is not None:
+            yield GaugeMetricFamily(
+                "tokens_audit_sealed", "audit entries ever sealed; it never falls of itself", value=self.sealed
+            )
         if self.idle is None:
             return
         idle = GaugeMetricFamily("tokens_idle", "active tokens neither created nor used within", labels=["window"])
@@ -155,6 +160,10 @@ class Metrics:
             cell = self._requests.setdefault((route, method, status), [0])
         cell[0] += 1
         self._seconds(self._http_timings, self._http_seconds, route).observe(seconds)
+
+    def sealed(self, entries: int) -> None:
+        """How many audit entries were ever sealed."""
+        self.state.sealed = entries
 
     def redis_took(self, operation: str, seconds: float) -> None:
         """Time of one kind of Redis operation: a script's name, a command's, or `roundtrip` for all that

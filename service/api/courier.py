@@ -73,18 +73,16 @@ class Courier:
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to the first address that answers: to an address, for a name may mean another one by now."""
         context = await self._secured() if destination.secure else None
-        for last, address in enumerate(addresses, 1 - len(addresses)):
+        host = destination.host if context else None
+        while True:
+            address, *addresses = addresses
             try:
                 return await asyncio.open_connection(
-                    address, destination.port, ssl=context, limit=_HEAD_BYTES,
-                    server_hostname=destination.host if context else None,
-                )  # fmt: skip
-            except ssl.SSLError:
-                raise
-            except OSError:
-                if last == 0:
+                    address, destination.port, ssl=context, server_hostname=host, limit=_HEAD_BYTES
+                )
+            except OSError as error:
+                if isinstance(error, ssl.SSLError) or not addresses:
                     raise
-        raise OSError("no address")
 
     async def _secured(self) -> ssl.SSLContext:
         if self._context is None:

@@ -55,9 +55,7 @@ class TransferStore:
         shard, after the token's own shard has been told, for a reservation nobody stands behind is void.
         """
         token = incoming.token
-        home = self._shards.of_id(token.token_id)
-        if home is None:
-            raise ValueError("a token of another number of shards")
+        home = self._home(token)
         if token.revoked_at:
             return await self._put_revoked(home, incoming, now)
         if self._shards.of_name(token.name) is home:
@@ -73,8 +71,6 @@ class TransferStore:
             if not await self._tokens.reserve(token):
                 return Refused.NAME_TAKEN
             reply = await self._record(home, incoming, now, name=name, names_member=member(token))
-            if reply != 1:
-                await self._tokens.release(token)
         return _refusal(reply)
 
     async def _put_abroad(self, home: Shard, incoming: Incoming, now: int) -> Refused | None:
@@ -131,11 +127,15 @@ class TransferStore:
                 return _State(keys.off, keys.expiry, created, str(-expires or ""), "inactive", until)
         return _State(keys.on, keys.expiry, created, str(expires or ""), "expired", until)
 
+    def _home(self, token: ManagedToken) -> Shard:
+        home = self._shards.of_id(token.token_id)
+        if home is None:
+            raise ValueError(f"no shard of this namespace has the token {token.token_id}")
+        return home
+
     async def conflict(self, token: ManagedToken) -> Refused | None:
         """Why `put` would refuse this token now; changes nothing. One round trip."""
-        home, names = self._shards.of_id(token.token_id), self._shards.of_name(token.name)
-        if home is None:
-            raise ValueError("a token of another number of shards")
+        home, names = self._home(token), self._shards.of_name(token.name)
         digest = records.decode_digest(token.digest)
         name = token.name.encode() + b"\x00"
         known, secrets, holders = await asyncio.gather(

@@ -60,15 +60,19 @@ class WebhookStore:
 
     async def expiring(self, shard: Shard, after: tuple[int, str], until: int, count: int) -> list[tuple[int, str]]:
         """Expiry and id of active tokens in order, behind `after` and up to `until`."""
+        fresh: list[tuple[int, str]] = []
         start, page = 0, 500
-        while True:
+        while len(fresh) < count:
             reply = await shard.link.execute(
                 "ZRANGEBYSCORE", shard.keys.expiry, after[0], until, "WITHSCORES", "LIMIT", start, page, retry=True
             )
             found = [(int(float(score)), name.decode()) for name, score in zip(reply[::2], reply[1::2], strict=True)]
-            if (fresh := [pair for pair in found if pair > after]) or len(found) < page:
-                return fresh[:count]
+            # Those of the second that `after` names come again, in the order of their ids.
+            fresh += [pair for pair in found if pair > after]
+            if len(found) < page:
+                break
             start += page
+        return fresh[:count]
 
     async def announce(self, shard: Shard, window: str, seen: str, upto: str, entries: list[Entry]) -> bool:
         """Write notices of expiries and how far they go; False if another process did so since."""

@@ -62,7 +62,7 @@ def read_url(url: str, *, allow_private: bool) -> Destination:
     if "@" in parts.netloc or parts.fragment or port == 0:
         raise _refuse("leave out user names, fragments and port 0")
     host = (parts.hostname or "").rstrip(".")
-    if not (_HOST.fullmatch(host) or _is_v6(parts.netloc, host)):
+    if not (_is_v6(host) if "[" in parts.netloc else _HOST.fullmatch(host)):
         raise _refuse("the host is not a name or an address")
     if not allow_private:
         _refuse_local(host)
@@ -86,9 +86,9 @@ def is_public(address: str) -> bool:
     return not any(ip.version == network.version and ip in network for network in _NOT_FOR_US)
 
 
-def _is_v6(netloc: str, host: str) -> bool:
+def _is_v6(host: str) -> bool:
     try:
-        return netloc.startswith("[") and ip_address(host).version == 6 and "%" not in host
+        return ip_address(host).version == 6 and "%" not in host
     except ValueError:
         return False
 

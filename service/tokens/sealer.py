@@ -22,25 +22,26 @@ class Sealer:
 
     def __init__(
         self, store: AuditStore, shards: Shards, keyrings: tuple[Keyring, ...], *, keep: int,
-        count: Callable[[str], None],
+        count: Callable[[str], None], head: Callable[[int], None],
     ) -> None:  # fmt: skip
-        """`keep`: entries kept in a shard. `count` gets the action of each entry, once, in one process."""
+        """`keep`: entries kept in a shard. `count` gets the action of each entry, once, in one process.
+
+        `head` is told how many entries were ever sealed; a number that falls tells of a trail that was set back.
+        """
         self._store = store
         self._shards = shards
         self._keyrings = keyrings
         self._keep = keep
         self._count = count
+        self._head = head
         self._heads: dict[int, Checkpoint] = {}
         self.rolled_back: dict[int, str] = {}
 
     async def seal(self) -> int:
         """One pass over all shards; how many entries were sealed. Raises StoreUnavailable."""
-        return sum([await self._seal(shard) for shard in self._shards])
-
-    @property
-    def sealed(self) -> int:
-        """How many entries were ever sealed, as far as this process has seen. It must never fall."""
-        return sum(chain.sealed_with(head) for head in self._heads.values())
+        sealed = sum([await self._seal(shard) for shard in self._shards])
+        self._head(sum(chain.sealed_with(head) for head in self._heads.values()))
+        return sealed
 
     async def _seal(self, shard: Shard) -> int:
         sealed = 0

@@ -38,6 +38,7 @@ OURS = {
     "tokens_integrity_failures": ("counter", set()),
     "tokens_limits_paused": ("counter", set()),
     "tokens_usage_dropped": ("counter", set()),
+    "tokens_audit_sealed": ("gauge", set()),
     "tokens_idle": ("gauge", {"window"}),
     "tokens_never_used": ("gauge", set()),
     "tokens_webhook_deliveries": ("counter", {"outcome"}),
@@ -49,6 +50,7 @@ def collected() -> dict[str, tuple[str, set[str]]]:
     metrics = Metrics()
     metrics.state.statistics = Statistics(0, 0, 0, 0, 0, 0, 0, 0)
     metrics.state.expiring = dict.fromkeys(EXPIRY_WINDOWS, 0)
+    metrics.sealed(1)
     metrics.state.idle = {"90d": 0}
     for value in vars(metrics).values():
         if isinstance(value, Counter | Histogram) and value._labelnames:

@@ -93,7 +93,12 @@ async def test_an_export_opens_another_service_of_the_same_key_at_once(
     secrets = await varied(source, clock)
     exported = await everything(source)
     rows = [Exported(record.token, record.seal, shards) for record in exported.values()]
+    rehearsal = Rehearsal()
+    assert await take(other, *rows, rehearsal=rehearsal) == ["imported"] * len(rows)
+    assert await take(other, *rows, rehearsal=rehearsal) == ["secret_taken"] * len(rows)
     assert await take(other, *rows) == ["imported"] * len(secrets.keys() - {"old"})
+    assert await take(other, *rows) == ["exists"] * len(rows)
+    assert await take(other, *rows, rehearsal=Rehearsal()) == ["exists"] * len(rows)
     assert await everything(other) == exported
     for service in (source, other):
         found = {name: await why(service, secret) for name, secret in secrets.items()}
@@ -261,6 +266,32 @@ async def test_a_secret_or_a_name_is_taken_in_once(still: Service) -> None:
     # A row that was refused holds nothing: neither its name nor its secret.
     rest = foreign(still, FORMS["longest"], "another name"), foreign(still, FORMS["shortest"], "free")
     assert await take(still, *rest) == ["imported", "imported"]
+
+
+async def test_a_name_that_nobody_bears_any_more_is_free_to_an_import(make_service: Make) -> None:
+    service = await make_service(background=False)
+    tokens = service.transfer._store._tokens
+    token_id, _ = await plain(service, "first")
+    token = await service.managed.get(token_id)
+    # As a renaming leaves it that was cut off: reserved, and never taken.
+    assert await tokens.reserve(replace(token, name="gate"))
+    assert await take(service, foreign(service, FORMS["uuid"], "gate")) == ["imported"]
+    assert await take(service, foreign(service, FORMS["longest"], "gate")) == ["name_taken"]
+
+
+async def test_a_token_of_another_number_of_shards_is_never_written(make_service: Make) -> None:
+    service = await make_service(background=False)
+    token_id, _ = await plain(service, "first")
+    token = replace(await service.managed.get(token_id), token_id="0f" + "0" * 14)
+    incoming = service.transfer._incoming(Exported(token, "", 1), token, TEST)
+    for doing in (service.transfer._store.put(incoming, 0), service.transfer._store.conflict(token)):
+        with pytest.raises(ValueError, match="no shard"):
+            await doing
+
+
+async def plain(service: Service, name: str) -> tuple[str, str]:
+    created = await service.managed.create(NewToken(name, int(service.clock()) + DAY), TEST)
+    return created.token.token_id, created.secret
 
 
 async def test_of_twenty_importers_of_a_name_one_gets_it(still: Service) -> None:

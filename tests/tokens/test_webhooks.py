@@ -12,14 +12,16 @@ import pytest
 from standardwebhooks import Webhook
 
 from service.app import Service
-from service.errors import Conflict, InvalidRequest, NotFound
+from service.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from service.model import Kind, Outcome, RateLimit
 from service.tokens.audit import AuditFilter
 from service.tokens.deliveries import GIVE_UP_SECONDS, Delivery, pause
 from service.tokens.events import EventType
 from service.tokens.managed import NewToken
 from tests.asgi import TEST
+from tests.builders import until
 from tests.conftest import Clock
+from tests.links import Wrapped
 from tests.receiver import TAKEN, Receiver, receiving, resolving
 
 pytestmark = pytest.mark.anyio
@@ -257,6 +259,62 @@ async def test_what_a_dead_process_had_read_is_delivered_by_the_next(teller: Ser
     assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
 
 
+async def test_more_events_than_a_page_are_all_delivered(make_service: Make, receiver: Receiver) -> None:
+    teller = await make_service(background=False, webhook_allow_private=True)
+    await listen(teller, receiver, EventType.CREATED)
+    made = [(await make(teller, f"gate {number}"))[0] for number in range(330)]
+    (shard,) = teller.shards
+    for _ in range(2):
+        await teller.deliveries._outbox.read(shard, 70, again=False)
+    await deliver(teller)
+    assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
+
+
+async def test_a_receiver_deleted_while_it_is_told_is_told_no_more(make_service: Make, receiver: Receiver) -> None:
+    teller = await make_service(background=False, webhook_allow_private=True)
+    webhook_id = await listen(teller, receiver, EventType.CREATED)
+    for number in range(30):
+        await make(teller, f"gate {number}")
+    await teller.deliveries.work()
+    await until(lambda: receiver.received)
+    await teller.webhooks.delete(webhook_id, TEST)
+    await until(lambda: not teller.deliveries._busy)
+    assert len(receiver.received) < 30
+    await deliver(teller)
+    shard = teller.shards[0]
+    assert (
+        await shard.link.execute("EXISTS", shard.keys.deliveries(webhook_id), shard.keys.deliveries_due(webhook_id))
+        == 0
+    )
+
+
+async def test_without_redis_deliveries_wait(make_service: Make, receiver: Receiver) -> None:
+    teller = await make_service(background=False, webhook_allow_private=True, wrap=Away)
+    webhook_id = await listen(teller, receiver, EventType.CREATED)
+    await make(teller, "gate")
+    link = teller.shards[0].link
+    link.away_for = "ZRANGEBYSCORE"
+    await deliver(teller)
+    assert receiver.received == []
+    link.away_for = ""
+    await deliver(teller)
+    assert len(receiver.received) == 1
+    assert [status for _, status, _ in await teller.delivery_log.read(webhook_id, None, 9)] == ["delivered"]
+    link.away_for = "EVALSHA"
+    await teller.deliveries.aclose()
+
+
+class Away(Wrapped):
+    """A server that does not answer one command for a while."""
+
+    away_for = ""
+
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        if args[0] == self.away_for:
+            raise StoreUnavailable("The token store is not answering. Try again.")
+        return await super().execute(*args, **how)
+
+
 async def test_a_token_is_said_to_expire_a_week_and_a_day_before_once_each(
     teller: Service, receiver: Receiver, clock: Clock
 ) -> None:
@@ -287,7 +345,10 @@ async def test_more_tokens_that_expire_in_one_second_than_a_slice_holds_are_each
     await listen(teller, receiver, EventType.EXPIRING)
     await deliver(teller)
     expires_at = int(clock()) + 20 * DAY
-    made = [await teller.managed.create(NewToken(f"gate {number}", expires_at), TEST) for number in range(450)]
+    made = []
+    for start in range(0, 750, 50):
+        names = [f"gate {number}" for number in range(start, start + 50)]
+        made += await asyncio.gather(*[teller.managed.create(NewToken(name, expires_at), TEST) for name in names])
     clock.forward(13 * DAY + 60)
     await deliver(teller)
     said = [json.loads(received.body)["data"]["tokenId"] for received in receiver.received]

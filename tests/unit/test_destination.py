@@ -25,7 +25,7 @@ FORBIDDEN = [
     "https://127.0.0.1\\.hooks.example.com/", "https://hooks.example.com#@127.0.0.1/", "https://hooks.example.com:0/",
     "https://hooks.example.com:99999/", "https://hooks.example.com:port/", "https://ex ample.com/",
     "https://example.com/\r\nHost: redis/", "https://\u2460\u2461\u2466.0.0.1/", "https://ex\u00e4mple.com/",
-    "https://%31%32%37.0.0.1/", "https://[::1/", "https://[hooks.example.com]/", "https://[]/", "https://-a.example/",
+    "https://%31%32%37.0.0.1/", "https://[::1/", "https://[hooks.example.com]/", "https://[]/", "https://[v1.example.com]/", "https://-a.example/",
     "https://a..", "https://" + "a" * 2100 + ".example.com/",
 ]  # fmt: skip
 
