@@ -65,10 +65,10 @@ def described(one_process: Running) -> Described:
     return Described(Client(one_process.port).get("/openapi.json").json())
 
 
-@pytest.fixture(scope="session", params=["one process", pytest.param("four processes", marks=pytest.mark.slow)])
+@pytest.fixture(scope="session")
 def world(request: pytest.FixtureRequest, described: Described) -> World:
-    """People signed in at a service of one process, and at one of four."""
-    running = request.getfixturevalue(request.param.replace(" ", "_"))
+    """People signed in at a service of one process, or, where a module asks for it, of four."""
+    running = request.getfixturevalue(getattr(request, "param", "one process").replace(" ", "_"))
     return World(running, described, PASSWORD)
 
 

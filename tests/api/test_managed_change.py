@@ -9,7 +9,9 @@ import pytest
 from tests.api.test_managed_create import days_ahead
 from tests.api.test_managed_list import names
 from tests.api.wire import Answer
-from tests.api.world import TOKENS, World, fresh
+from tests.api.world import BY_ONE_PROCESS_AND_BY_FOUR, TOKENS, World, fresh
+
+pytestmark = BY_ONE_PROCESS_AND_BY_FOUR
 
 
 def revoke(world: World, query: str) -> Answer:

@@ -137,15 +137,6 @@ def test_a_name_is_unique_in_its_normal_form_until_its_token_is_revoked(world: W
     assert world.post(TOKENS, body, bearer=world.admin).status == 201
 
 
-def test_never_is_a_duration_where_the_longest_life_is_0(strict: World) -> None:
-    token = strict.create(duration="never")
-    assert token["expiresAt"] is None
-    assert strict.shown(token["id"])["expiresAt"] is None
-    assert strict.validate(token["token"]).status == 200
-    far = strict.create(expiresAt="2099-01-01T00:00:00Z")
-    assert far["expiresAt"] == "2099-01-01T00:00:00Z"
-
-
 READS = (("GET", TOKENS), ("GET", f"{TOKENS}/stats"), ("GET", f"{TOKENS}/" + "0" * 16))
 WRITES = (("POST", TOKENS, {"name": "x", "duration": "7days"}), ("PATCH", TOKENS, {"id": "0" * 16, "isActive": True}),
           ("DELETE", f"{TOKENS}?id=" + "0" * 16, None))  # fmt: skip

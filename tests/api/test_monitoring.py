@@ -55,12 +55,11 @@ def copy(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("alert", RULES)
-@pytest.mark.parametrize("expression", ["vector(1) > 0", "vector(1) > 2"])
-def test_an_alert_that_rings_always_or_never_is_noticed(copy: Path, alert: str, expression: str) -> None:
+def test_an_alert_that_never_rings_is_noticed(copy: Path, alert: str) -> None:
     path = copy / "alerts.yml"
     rules = yaml.safe_load(path.read_text())
     (rule,) = (rule for rule in rules["groups"][0]["rules"] if rule["alert"] == alert)
-    rule["expr"] = expression
+    rule["expr"] = "vector(1) > 2"
     path.write_text(yaml.safe_dump(rules))
     assert promtool("test", "rules", "alerts_test.yml", folder=copy).returncode == 1
 

@@ -33,12 +33,6 @@ def test_a_managed_token_is_introspected_with_every_claim(world: World) -> None:
     assert all(isinstance(claims[name], int) for name in ("iat", "exp"))
 
 
-def test_a_token_without_end_has_no_exp(strict: World) -> None:
-    claims = introspect(strict, strict.secret(duration="never"))
-    assert claims["active"] is True
-    assert "exp" not in claims
-
-
 def test_a_session_and_a_one_time_token_are_introspected_and_stay_unspent(world: World) -> None:
     one_time = world.one_time(subject="order-7")
     for _ in range(2):

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.api.world import World
+from tests.api.world import BY_ONE_PROCESS_AND_BY_FOUR, World
+
+pytestmark = BY_ONE_PROCESS_AND_BY_FOUR
 
 GENERATOR = "/api-v1/fastertokengenerator.php"
 ISSUE = "/api/one-time-tokens"
@@ -111,20 +113,6 @@ def test_an_address_gets_60_a_minute_anonymously_and_a_known_issuer_as_many_as_i
 def test_a_bad_credential_is_not_taken_for_none(world: World) -> None:
     world.post(ISSUE, bearer="rtk_" + "0" * 64).problem(401, "invalid_token")
     world.get(GENERATOR, bearer="A" * 64).problem(401, "invalid_token")
-
-
-def test_a_strict_service_issues_to_known_callers_alone(strict: World) -> None:
-    for method, path in (("GET", GENERATOR), ("POST", ISSUE)):
-        answer = strict.ask(method, path)
-        answer.problem(401, "unauthorized")
-        assert answer.header("www-authenticate") == 'Bearer realm="tokens"'
-        assert strict.ask(method, path, bearer=strict.secret(scopes=["one-time:issue"])).status in (200, 201)
-        assert strict.ask(method, path, bearer=strict.admin).status in (200, 201)
-        refused = strict.ask(method, path, bearer=strict.secret(scopes=["orders:read"]))
-        refused.problem(403, "insufficient_scope")
-        challenge = 'Bearer realm="tokens", error="insufficient_scope", scope="one-time:issue"'
-        assert refused.header("www-authenticate") == challenge
-        strict.ask(method, path, bearer=strict.user).problem(403, "forbidden")
 
 
 def test_nothing_else_than_consuming_spends(world: World) -> None:

@@ -13,7 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from service.app import openapi_document
 from tests.api.running import wait_until
 from tests.api.wire import Raw
-from tests.api.world import TOKENS, World
+from tests.api.world import BY_ONE_PROCESS_AND_BY_FOUR, TOKENS, World
+
+pytestmark = BY_ONE_PROCESS_AND_BY_FOUR
 
 
 def test_the_process_says_that_it_lives(world: World) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from tests.api.wire import Answer
-from tests.api.world import World
+from tests.api.world import BY_ONE_PROCESS_AND_BY_FOUR, World
+
+pytestmark = BY_ONE_PROCESS_AND_BY_FOUR
 
 PATH = "/api/token"
 DEAD = {"valid": False, "expiry_time": None}

@@ -6,7 +6,9 @@ import pytest
 
 from tests.api.test_validate import BARE, INVALID, METHODS, identity
 from tests.api.wire import Raw
-from tests.api.world import World
+from tests.api.world import BY_ONE_PROCESS_AND_BY_FOUR, World
+
+pytestmark = BY_ONE_PROCESS_AND_BY_FOUR
 
 PATH = "/validate/one-time"
 PATHS = (PATH, f"{PATH}/envoy/", f"{PATH}/envoy/fasterread.php?tableKey=k")

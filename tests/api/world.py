@@ -5,11 +5,17 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+import pytest
+
 from tests.api.described import Described
 from tests.api.running import Running
 from tests.api.wire import Answer, Client
 
 TOKENS = "/api/admin/tokens"
+# For modules in which it matters that another process may answer the next request.
+BY_ONE_PROCESS_AND_BY_FOUR = pytest.mark.parametrize(
+    "world", ["one process", pytest.param("four processes", marks=pytest.mark.slow)], indirect=True, scope="session"
+)
 _numbers = count(1)
 
 
@@ -33,9 +39,8 @@ class World:
         """A managed token with its secret, of a month unless `terms` say otherwise."""
         if not {"duration", "expiresAt"} & set(terms):
             terms["duration"] = "1month"
-        answer = self.post(TOKENS, {"name": fresh("made"), **terms}, bearer=self.admin)
-        assert answer.status == 201, answer
-        token: dict[str, Any] = answer.json()["token"]
+        body = {"name": fresh("made"), **terms}
+        token: dict[str, Any] = self.client.done("POST", TOKENS, json_body=body, bearer=self.admin).json()["token"]
         return token
 
     def secret(self, **terms: Any) -> str:
@@ -45,8 +50,7 @@ class World:
 
     def one_time(self, **terms: Any) -> str:
         """The secret of a new one-time token."""
-        answer = self.post("/api/one-time-tokens", terms, bearer=self.admin)
-        assert answer.status == 201, answer
+        answer = self.client.done("POST", "/api/one-time-tokens", json_body=terms, bearer=self.admin)
         secret: str = answer.json()["token"]
         return secret
 

@@ -24,14 +24,14 @@ class Site(msgspec.Struct, frozen=True):
 
     def create(self, name: str, **terms: object) -> dict[str, str]:
         """A managed token of a week with its secret."""
-        answer = self.client.post("/api/admin/tokens", {"name": name, "duration": "7days", **terms}, bearer=self.admin)
-        assert answer.status == 201, answer
+        body = {"name": name, "duration": "7days", **terms}
+        answer = self.client.done("POST", "/api/admin/tokens", json_body=body, bearer=self.admin)
         token: dict[str, str] = answer.json()["token"]
         return token
 
     def one_time(self) -> str:
         """The secret of a one-time token."""
-        token: str = self.client.post("/api/one-time-tokens").json()["token"]
+        token: str = self.client.done("POST", "/api/one-time-tokens").json()["token"]
         return token
 
 

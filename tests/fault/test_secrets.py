@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from tests.api.wire import Answer, Raw
 from tests.api.world import fresh
 from tests.conftest import PASSWORD, SERVER_KEY
 from tests.fault.conftest import Open, Site
+from tests.fault.volley import get, post, volley
 
 TOKENS = "/api/admin/tokens"
 CONSUME = "/api/one-time-tokens/consume"
@@ -154,29 +156,38 @@ def test_each_line_of_a_json_log_is_one_object(lived: tuple[Site, Life]) -> None
 @pytest.mark.slow
 def test_nothing_that_redis_wrote_down_opens_any_door(lived: tuple[Site, Life]) -> None:
     site, _ = lived
-    texts = set(re.findall(rb"[!-~]{8,}", site.redis.append_only_file()))
-    pieces = {text[start : start + size] for text in texts for size in (32, 64, 68) if len(text) >= size
-              for start in range(0, len(text) - size + 1, 8)}  # fmt: skip
-    candidates = sorted({piece.decode() for piece in texts | pieces if len(piece) <= 1024})
-    assert len(candidates) > 300
-    for candidate in candidates:
-        assert opened_doors(site, candidate) == [], candidate
-    assert opened_doors(site, site.admin) != [], "no door opens for anything"
+    texts = {text.decode() for text in re.findall(rb"[!-~]{8,1024}", site.redis.append_only_file())}
+    forms = ("(?=([0-9a-f]{32}))", "(?=([A-Za-z0-9]{64}))", "(?=(rtk_[0-9a-f]{64}))")
+    pieces = {found for text in texts for form in forms for found in re.findall(form, text)}
+    candidates = sorted(texts | pieces)
+    assert len(candidates) > 150
+    doors = {"validate", "api key", "session", "list", "introspected"}
+    assert opened_doors(site, [*candidates, site.admin]) == {(site.admin, door) for door in doors}
 
 
-def opened_doors(site: Site, candidate: str) -> list[str]:
-    """The endpoints that take this string for a credential."""
-    client = site.client
-    bearer = {
-        "validate": client.get("/validate", bearer=candidate).status == 200,
-        "api key": client.get("/validate", headers={"X-API-Key": candidate}).status == 200,
-        "one-time": client.get("/validate/one-time", bearer=candidate).status == 200,
-        "consume": client.post(CONSUME, {"token": candidate}).json()["valid"],
-        "session": client.get("/api/token", headers={"X-Token": candidate}).json()["valid"],
-        "list": client.get(TOKENS, bearer=candidate).status == 200,
-        "self": client.get("/api/tokens/self", bearer=candidate).status == 200,
-        "introspected": client.post("/oauth2/introspect", form={"token": candidate}, bearer=site.admin).json()[
-            "active"
-        ],
+def opened_doors(site: Site, candidates: list[str]) -> set[tuple[str, str]]:
+    """Which of these strings which endpoint takes for a credential."""
+    admin = f"Authorization: Bearer {site.admin}"
+    # Door to the request that tries it, and what an answer of 200 must have in it to count.
+    doors: dict[str, tuple[Callable[[str], bytes], bytes]] = {
+        "validate": (lambda text: get("/validate", text), b""),
+        "api key": (lambda text: get("/validate", text).replace(b"Authorization: Bearer", b"X-API-Key:"), b""),
+        "one-time": (lambda text: get("/validate/one-time", text), b""),
+        "self": (lambda text: get("/api/tokens/self", text), b""),
+        "list": (lambda text: get(TOKENS, text), b""),
+        "consume": (lambda text: post(CONSUME, json.dumps({"token": text}).encode()), b'"valid":true'),
+        "session": (lambda text: get(f"/api/token?token={quote(text)}", "x"), b'"valid":true'),
+        "introspected": (lambda text: form("/oauth2/introspect", f"token={quote(text)}", admin), b'"active":true'),
+        "client": (lambda text: form("/oauth2/introspect", f"token=x&client_id=x&client_secret={quote(text)}"), b""),
     }
-    return [door for door, open_ in bearer.items() if open_]
+    asked = [(text, door) for text in candidates for door in doors]
+    replies = asyncio.run(volley(site.running.port, [doors[door][0](text) for text, door in asked], connections=8))
+    return {
+        pair
+        for pair, reply in zip(asked, replies, strict=True)
+        if reply is not None and reply.status == 200 and doors[pair[1]][1] in reply.body
+    }
+
+
+def form(path: str, body: str, *headers: str) -> bytes:
+    return post(path, body.encode(), *headers).replace(b"application/json", b"application/x-www-form-urlencoded", 1)

@@ -99,14 +99,13 @@ class Site(msgspec.Struct, frozen=True):
     def token(self, **terms: object) -> dict[str, str]:
         """A managed token with its secret."""
         body = {"name": fresh("gateway"), "duration": "7days", **terms}
-        answer = self.service.post("/api/admin/tokens", body, bearer=self.admin)
-        assert answer.status == 201, answer
+        answer = self.service.done("POST", "/api/admin/tokens", json_body=body, bearer=self.admin)
         token: dict[str, str] = answer.json()["token"]
         return token
 
     def one_time(self) -> str:
         """The secret of a one-time token."""
-        token: str = self.service.post("/api/one-time-tokens").json()["token"]
+        token: str = self.service.done("POST", "/api/one-time-tokens").json()["token"]
         return token
 
 
