@@ -133,7 +133,15 @@ async def make_service(make_settings: Callable[..., Settings], clock: Clock) -> 
         yield make
 
 
-@pytest.fixture(params=["real-1", "real-16", "fake-1"])
+# The quick tests ask a real server with one shard, the slow ones one with sixteen, and fakeredis.
+QUICK_AND_SLOW = [
+    "real-1",
+    pytest.param("real-16", marks=pytest.mark.slow),
+    pytest.param("fake-1", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(params=QUICK_AND_SLOW)
 async def service(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> Service:
     """The same service on a real server with 1 and 16 shards, and on fakeredis."""
     kind, shards = request.param.split("-")
@@ -141,7 +149,7 @@ async def service(request: pytest.FixtureRequest, make_service: Callable[..., An
     return made
 
 
-@pytest.fixture(params=["real-1", "real-16", "fake-1"])
+@pytest.fixture(params=QUICK_AND_SLOW)
 async def still(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> Service:
     """The same without its background work: nothing is swept or flushed but by the test."""
     kind, shards = request.param.split("-")

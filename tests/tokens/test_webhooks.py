@@ -20,7 +20,7 @@ from service.tokens.events import EventType
 from service.tokens.managed import NewToken
 from tests.asgi import TEST
 from tests.builders import until
-from tests.conftest import Clock
+from tests.conftest import QUICK_AND_SLOW, Clock
 from tests.links import Wrapped
 from tests.receiver import TAKEN, Receiver, receiving, resolving
 
@@ -30,7 +30,7 @@ Make = Callable[..., Awaitable[Service]]
 ALL = tuple(EventType)
 
 
-@pytest.fixture(params=["real-1", "real-16", "fake-1"])
+@pytest.fixture(params=QUICK_AND_SLOW)
 async def teller(request: pytest.FixtureRequest, make_service: Make) -> Service:
     """A service whose webhooks may go to this machine; it does nothing by itself."""
     kind, shards = request.param.split("-")
