@@ -14,6 +14,8 @@ from uuid import uuid4
 
 import msgspec
 
+from tests.api.running import wait_until
+
 PROBLEM = "application/problem+json"
 
 
@@ -104,12 +106,15 @@ class Client:
     def done(self, method: str, path: str, **more: Any) -> Answer:
         """An answer that is no refusal; asks again with the same key while a busy machine leaves it unknown."""
         headers = {"Idempotency-Key": uuid4().hex, **more.pop("headers", {})}
-        for _ in range(20):
-            answer = self.ask(method, path, headers=headers, **more)
-            if answer.status != 503:
-                break
-        assert answer.status in (200, 201), answer
-        return answer
+        answers: list[Answer] = []
+
+        def is_known() -> bool:
+            answers.append(self.ask(method, path, headers=headers, **more))
+            return answers[-1].status != 503
+
+        wait_until(is_known, what=f"{method} {path} to be done")
+        assert answers[-1].status in (200, 201), answers[-1]
+        return answers[-1]
 
     def sign_in(self, username: str, password: str) -> str:
         """A session token."""
