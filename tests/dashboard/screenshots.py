@@ -96,7 +96,11 @@ def picture(
     browser: Browser, service: Service, file: Path, scheme: Any, size: Any, path: str, act: Callable[[Page], object]
 ) -> None:
     context = browser.new_context(
-        viewport=size, color_scheme=scheme, base_url=service.url, reduced_motion="reduce", device_scale_factor=1.5
+        viewport=size,
+        color_scheme=scheme,
+        base_url=service.url,
+        reduced_motion="reduce",
+        device_scale_factor=2 if size is PHONE else 1,
     )
     if path != "sign-in":
         context.add_cookies([{"name": "tokens", "value": service.cookie, "url": service.url}])

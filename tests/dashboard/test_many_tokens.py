@@ -57,7 +57,7 @@ def longest_task(browser: Browser, page: Page, act: Callable[[], object]) -> flo
     threads = {(event["pid"], event["tid"]) for event in events if event.get("args", {}).get("name") == MAIN_THREAD}
     tasks = [event for event in events if event["name"] == "RunTask" and (event["pid"], event["tid"]) in threads]
     assert tasks
-    return max(float(task["tdur"]) for task in tasks) / 1000
+    return max(float(task.get("tdur", 0)) for task in tasks) / 1000
 
 
 def do(page: Page, act: str, shown: str, text: str) -> None:

@@ -1,11 +1,10 @@
 // Help and settings: examples with this server's address, shortcuts, the server's state, the theme.
 
 import { get } from "./api.js";
-import { openDialog } from "./dialog.js";
 import { card, chips, codeBlock, facts, fill, h, icon, uniqueId } from "./dom.js";
 import { keyList } from "./keys.js";
 import { kept, setTheme } from "./shell.js";
-import { COMMANDS, LOGIN, SNIPPETS } from "./snippets.js";
+import { COMMANDS, SNIPPETS } from "./snippets.js";
 
 const code = (app, text, what) => codeBlock(what, text, `Copy ${what}`, () => app.copy(text));
 
@@ -63,7 +62,7 @@ export function helpScreen(app) {
   const { version, retentionDays } = app.session;
   const rows = [
     ["Version", version], ["Redis", redis()], ["Retention", `${retentionDays} days`],
-    ["Metrics", h("code", "/metrics")], ["API", h("a", { href: "/docs" }, "/docs")],
+    ["Metrics", h("code", "/metrics")],
   ];
   return { title: "Help", leave() {}, update() {}, node: [
     h("div.page-head", h("div", h("h1", "Help"), h("p", "Connect a gateway or a service in two minutes.")),
@@ -75,14 +74,9 @@ export function helpScreen(app) {
 }
 
 /** The home screen before the first token exists. */
-export function nothingYet(app, create) {
-  const showImport = () => openDialog({
-    title: "Import a list", lead: "The command line reads it, and shows first what it will do.",
-    body: code(app, `${LOGIN}token-service import tokens.csv`, "commands"),
-  });
-  return h("section.card.empty", h("span.art", icon("key", 28)), h("h2", "No tokens yet."),
-    h("p", "Create the first one here, from the command line, or import a list you already have."),
-    h("div.row", h("button.btn.primary", { "data-change": true, click: create }, icon("plus", 16), "Create token"),
-      h("button.btn", { click: showImport }, "Import…")),
-    code(app, "token-service create checkout-api --expires 90d", "command"));
-}
+export const nothingYet = (app, create) => h("section.card.empty",
+  h("span.art", icon("key", 28)), h("h2", "No tokens yet."),
+  h("p", "Create the first one here, from the command line, or import a list you already have."),
+  h("div.row", h("button.btn.primary", { "data-change": true, click: create }, icon("plus", 16), "Create token"),
+    h("a.btn", { href: "/dashboard/help" }, "Import…")),
+  code(app, "token-service create checkout-api --expires 90d", "command"));

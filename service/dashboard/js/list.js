@@ -82,9 +82,7 @@ export class List {
     this.card.ariaBusy = "false";
   }
 
-  refocus(held) {
-    refocus(held);
-  }
+  refocus = refocus;
 
   waiting() {
     this.card.ariaBusy = "true";

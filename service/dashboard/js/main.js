@@ -140,7 +140,7 @@ class App {
       this.notices.toast("Copied.");
     } catch {
       // Plain http has no clipboard; the text can still be selected by hand.
-      this.notices.toast("Select the text and copy it: this browser allows no more here.");
+      this.notices.toast("Select the text. Press Ctrl+C to copy.");
     }
   }
 }

@@ -1,6 +1,6 @@
 // What went well, as a toast with Undo; what did not, as a line at the top of the page.
 
-import { announce, fill, h, note } from "./dom.js";
+import { fill, h, note } from "./dom.js";
 import { clock } from "./format.js";
 
 const TOAST_MILLISECONDS = 8000;
@@ -49,7 +49,6 @@ export class Notices {
   }
 
   pause(paused) {
-    if (this.paused && !paused) announce("Changes are possible again");
     this.paused = paused;
     this.app.lock();
   }

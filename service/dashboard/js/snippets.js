@@ -4,12 +4,11 @@ const here = location.origin;
 // The reader's own application; put together, because the scripts hold no URL.
 const theirs = ["http:", "", "app"].join("/");
 
-export const LOGIN = `export TOKENS_URL=${here}
+export const COMMANDS = `export TOKENS_URL=${here}
 token-service login
-`;
-
-export const COMMANDS = `${LOGIN}token-service create checkout-api --expires 90d --scope orders:read
-token-service list --status expired --json | jq -r '.[].name'`;
+token-service create checkout-api --expires 90d --scope orders:read
+token-service list --status expired --json | jq -r '.[].name'
+token-service import tokens.csv`;
 
 export const SNIPPETS = [
   ["curl", "200 and no body if the token may be used now; 401 or 403 if not.", `curl -i ${here}/validate \\

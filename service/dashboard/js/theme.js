@@ -1,6 +1,4 @@
 // Before the first paint, so that a chosen theme never flashes in the other one.
 try {
   document.documentElement.dataset.theme = localStorage.theme ?? "";
-} catch {
-  // Storage may be blocked; then the system's scheme is used.
-}
+} catch {}

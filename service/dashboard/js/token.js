@@ -14,7 +14,7 @@ const ENTRIES_SHOWN = 20;
 const tags = (values, none = "none") => (values.length ? values.flatMap((value) => [h("span.tag", value), " "]) : none);
 
 function details(app, token) {
-  const { id, rateLimit: rate, expiresAt, maxUses } = token;
+  const { id, rateLimit: rate, expiresAt } = token;
   const copy = h("button.btn.quiet.sm.icon", { "aria-label": "Copy ID", click: () => app.copy(id) }, icon("copy", 15));
   const rows = [
     ["ID", [h("code", id), copy]],
@@ -25,7 +25,6 @@ function details(app, token) {
     ["Rate limit", rate ? `${rate.limit} per ${rate.periodSeconds === 60 ? "minute" : `${rate.periodSeconds} s`}`
       : "none"],
     ["Networks", tags(token.allowedNetworks, "any")],
-    ["Uses left", maxUses ? `${token.usesLeft} of ${maxUses}` : "no limit"],
     ["Metadata", tags(Object.entries(token.metadata).map((pair) => pair.join("=")))],
   ];
   return card("Details", null, facts(rows));

@@ -165,11 +165,11 @@ class Tokens extends List {
   }
 
   /** The focus stays with its token, or goes to the row that took the place of a vanished one. */
-  refocus(held, at) {
+  refocus = (held, at) => {
     refocus(held);
     const lines = this.picking.lines();
     if (at >= 0 && this.at() < 0) (lines[Math.min(at, lines.length - 1)]?.querySelector("a") ?? this.search).focus();
-  }
+  };
 
   entries = (token) => {
     const { app, reloaded } = this;
