@@ -90,7 +90,8 @@ class TransferStore:
         names = self._shards.of_name(incoming.token.name)
         freed = freed_member(incoming.token)
         reply = await self._record(home, incoming, now, names_member=freed if names is home else b"")
-        if reply == 1 and names is not home:
+        if reply in (1, -1) and names is not home:
+            # Also where the id is known: an earlier try may have come this far.
             await names.link.execute("ZADD", names.keys.names, 0, freed, retry=True)
         return _refusal(reply)
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import msgspec
 
-from service.errors import InvalidRequest, StoreUnavailable
+from service.errors import InvalidRequest, StoreFull, StoreUnavailable
 from service.model import ManagedToken, Origin, Status
 from service.store import records
 from service.store.keys import shard_of_digest
@@ -28,6 +28,7 @@ from service.tokens.secret import Keyring, mint_id
 from service.tokens.trail import Trail
 
 SLICE = 100
+_PAUSES = (0.1, 0.4)
 _SAID = {
     Refused.EXISTS: "This token is here already.",
     Refused.SECRET_TAKEN: "This secret belongs to a token that is here already.",
@@ -106,8 +107,8 @@ class Transfer:
     ) -> list[Skipped | None]:
         """Take a slice of rows in, at most SLICE; for each None, or why it was skipped.
 
-        With a `rehearsal` nothing is written. A row is taken in whole or not at all. Raises StoreUnavailable,
-        after which the rows may be sent again: those that were taken in are then skipped.
+        With a `rehearsal` nothing is written. A row is taken in whole or not at all. Raises StoreUnavailable
+        when Redis stays away; the rows may be sent again then, and those that were taken in are skipped.
         """
         taken = await asyncio.gather(*[self._take(row, origin, rehearsal) for row in rows])
         if rehearsal is None and any(isinstance(row, Foreign) for row in rows):
@@ -120,7 +121,22 @@ class Transfer:
             return refused
         if rehearsal is not None:
             return _skipped(await self._store.conflict(token) or rehearsal.conflict(token))
-        return _skipped(await self._store.put(self._incoming(row, token, origin), int(self._clock())))
+        return _skipped(await self._put(self._incoming(row, token, origin), born_here=isinstance(row, Foreign)))
+
+    async def _put(self, incoming: Incoming, *, born_here: bool) -> Refused | None:
+        """Write a token; of thousands of rows one may meet a Redis that is busy for a moment, so it is tried again."""
+        now, pauses = int(self._clock()), list(_PAUSES)
+        while True:
+            try:
+                refused = await self._store.put(incoming, now)
+            except StoreUnavailable as error:
+                if isinstance(error, StoreFull) or not pauses:
+                    raise
+                await asyncio.sleep(pauses.pop(0))
+            else:
+                # An id drawn here is known only if an earlier try did its work and the answer was lost.
+                lost = born_here and len(pauses) < len(_PAUSES)
+                return None if lost and refused is Refused.EXISTS else refused
 
     def _refuse(self, row: Exported | Foreign, token: ManagedToken) -> Skipped | None:
         if isinstance(row, Exported):

@@ -294,6 +294,42 @@ async def plain(service: Service, name: str) -> tuple[str, str]:
     return created.token.token_id, created.secret
 
 
+class Lossy(Wrapped):
+    """A server whose answers to the first `lose` calls that record a token are lost; it did what was asked."""
+
+    def __init__(self, link: Any) -> None:
+        super().__init__(link)
+        self.lose = 0
+        self._script = Script("import_token")
+
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        reply = await super().execute(*args, **how)
+        if self.lose and args[0] in ("EVALSHA", "EVAL") and args[1] in (self._script.source, self._script._sha):
+            self.lose -= 1
+            raise StoreUnavailable("The token store is not answering. Try again.")
+        return reply
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_a_lost_answer_loses_and_doubles_nothing(make_service: Make, shards: int) -> None:
+    service = await make_service(shards=shards, background=False, wrap=Lossy)
+    # The script is known to the server, so that what is lost is what was done.
+    await take(service, foreign(service, FORMS["uuid"], "first"))
+    service.shards[0].link.lose = 5
+    rows = [foreign(service, f"{number}-of-another-system", f"gate {number}") for number in range(20)]
+    assert await take(service, *rows) == ["imported"] * 20
+    assert len(await everything(service)) == 21
+
+
+async def test_a_redis_that_stays_away_is_told_and_the_rows_may_be_sent_again(make_service: Make) -> None:
+    service = await make_service(background=False, wrap=Lossy)
+    service.shards[0].link.lose = 3
+    with pytest.raises(StoreUnavailable):
+        await take(service, foreign(service, FORMS["longest"], "last"))
+    assert await take(service, foreign(service, FORMS["longest"], "last")) == ["secret_taken"]
+    assert len(await everything(service)) == 1
+
+
 async def test_of_twenty_importers_of_a_name_one_gets_it(still: Service) -> None:
     for turn in range(10):
         rows = [foreign(still, f"{turn}-{number}-of-another-system", f"gate {turn}") for number in range(20)]
