@@ -15,7 +15,7 @@ _BEFORE_ROUTING = {404: "not_found", 405: "method_not_allowed", 431: "head_too_l
 
 
 class Described:
-    """Judges answers by the document; knows which operations were seen."""
+    """Judges answers by the document."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._components = document["components"]
@@ -23,7 +23,6 @@ class Described:
         exact_first = sorted(self.paths, key=lambda template: (template.count("{"), -len(template)))
         self._patterns = [(re.compile(self._pattern(template)), template) for template in exact_first]
         self._validators: dict[str, Draft202012Validator] = {}
-        self.seen: set[tuple[str, str]] = set()
 
     def judge(self, method: str, target: str, answer: Answer) -> None:
         """An AssertionError for an answer that the document does not describe."""
@@ -35,7 +34,6 @@ class Described:
             code = _BEFORE_ROUTING[answer.status]
             assert method == "HEAD" or answer.json()["code"] == code, (method, target, answer)
             return
-        self.seen.add((method, template or ""))
         if answer.status in (405, 431):
             return
         described = operation["responses"].get(str(answer.status))
