@@ -2,15 +2,14 @@
 
 import { h, icon, refocus, uniqueId } from "./dom.js";
 
-let openDialogs = [];
-export const closeDialog = () => openDialogs.at(-1)?.node.close();
-export const dialogIsOpen = () => openDialogs.length > 0;
+let live = null;
+export const closeDialog = () => live?.close();
+export const dialogIsOpen = () => Boolean(live);
 
 /** True if an open dialog wants to be asked before the page moves on; it then asks. */
 export function dialogObjects() {
-  const { objects, leave } = openDialogs.at(-1) ?? {};
-  if (!objects?.()) return false;
-  leave();
+  if (!live?.objects?.()) return false;
+  live.leave();
   return true;
 }
 
@@ -23,7 +22,15 @@ export function openDialog({ title, lead, mark, role, body, tail, submit, leave 
   closeDialog();
   const [titleId, leadId] = [uniqueId(), uniqueId()];
   const opener = document.activeElement;
-  const dialog = { leave, objects };
+  const dialog = { leave, objects, close() {
+    if (live !== dialog) return;
+    // At once and not when the browser gets to tell of it, for what it held may be a secret.
+    live = null;
+    dialog.node.close();
+    dialog.node.remove();
+    closed?.();
+    if (!live) refocus(opener);
+  } };
   const on = {
     submit(event) {
       event.preventDefault();
@@ -37,12 +44,7 @@ export function openDialog({ title, lead, mark, role, body, tail, submit, leave 
     pointerdown({ target }) {
       if (target === dialog.node && !submit) leave();
     },
-    close() {
-      openDialogs = openDialogs.filter((other) => other !== dialog);
-      dialog.node.remove();
-      closed?.();
-      if (!dialogIsOpen()) refocus(opener);
-    },
+    close: dialog.close,
   };
   const named = { role, "aria-labelledby": titleId, "aria-describedby": lead && leadId };
   dialog.node = h("dialog", named, on, h(submit ? "form" : "div", submit && { novalidate: true },
@@ -51,7 +53,7 @@ export function openDialog({ title, lead, mark, role, body, tail, submit, leave 
     h("div.body", body),
     h("div.tail", tail ?? h("button.btn", { autofocus: true, click: closeDialog }, "Close"))));
   document.body.append(dialog.node);
-  openDialogs.push(dialog);
+  live = dialog;
   dialog.node.showModal();
 }
 

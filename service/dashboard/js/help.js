@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { card, chips, codeBlock, facts, fill, h, icon, uniqueId } from "./dom.js";
 import { keyList } from "./keys.js";
 import { kept, setTheme } from "./shell.js";
-import { COMMANDS, SNIPPETS } from "./snippets.js";
+import { SNIPPETS, commands } from "./snippets.js";
 
 const code = (app, text, what) => codeBlock(what, text, `Copy ${what}`, () => app.copy(text));
 
@@ -59,7 +59,7 @@ function settings() {
 }
 
 export function helpScreen(app) {
-  const { version, retentionDays } = app.session;
+  const { username, version, retentionDays } = app.session;
   const rows = [
     ["Version", version], ["Redis", redis()], ["Retention", `${retentionDays} days`],
     ["Metrics", h("code", "/metrics")],
@@ -68,7 +68,7 @@ export function helpScreen(app) {
     h("div.page-head", h("div", h("h1", "Help"), h("p", "Connect a gateway or a service in two minutes.")),
       h("div.actions", h("a.btn", { href: "/docs" }, "API reference"))),
     app.notices.slot,
-    h("div.cols", h("div.stack", examples(app), card("Command line", null, code(app, COMMANDS, "commands"))),
+    h("div.cols", h("div.stack", examples(app), card("Command line", null, code(app, commands(username), "commands"))),
       h("div.stack", card("Keyboard", null, keyList()), settings(), card("This server", null, facts(rows)))),
   ] };
 }

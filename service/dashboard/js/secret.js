@@ -57,7 +57,7 @@ export function showSecret({ name, token: secret }, done) {
   // Without a clipboard the whole command cannot be had, as it is masked on the screen.
   const copyCommand = navigator.clipboard && (() => copy(command(secret).join("")));
   addEventListener("beforeunload", keepPage);
-  addEventListener("pagehide", wipe, { once: true });
+  addEventListener("pagehide", () => { wipe(); closeDialog(); }, { once: true });
   openDialog({
     title: `${name} is ready`, mark: "check",
     lead: "Copy the token now. Only a hash is stored, so it can never be shown again.",

@@ -4,11 +4,12 @@ const here = location.origin;
 // The reader's own application; put together, because the scripts hold no URL.
 const theirs = ["http:", "", "app"].join("/");
 
-export const COMMANDS = `export TOKENS_URL=${here}
-token-service login
+/** The command line for an account; the project's tests run this too. */
+export const commands = (name) => `export TOKENS_URL=${here}
+token-service login ${name}
 token-service create checkout-api --expires 90d --scope orders:read
-token-service list --status expired --json | jq -r '.[].name'
-token-service import tokens.csv`;
+token-service list --status expired
+token-service import tokens.ndjson`;
 
 export const SNIPPETS = [
   ["curl", "200 and no body if the token may be used now; 401 or 403 if not.", `curl -i ${here}/validate \\
