@@ -95,6 +95,7 @@ class Deliveries:
         self._holder = random_id()
         self._seen: set[str] = set()
         self._looked_at = 0.0
+        self._unfinished: set[int] = set()
         self._busy: dict[tuple[int, str], asyncio.Task[None]] = {}
 
     async def work(self) -> None:
@@ -122,13 +123,18 @@ class Deliveries:
         self._looked_at = self._clock() if looks_ahead else self._looked_at
 
     async def _take_in(self, shard: Shard, *, taken_over: bool) -> None:
-        """Turn events into deliveries. Whoever takes a shard over first finishes what its predecessor had read."""
+        """Turn events into deliveries; first those that were read and not finished, by a predecessor or here."""
         if taken_over:
             await self._store.open_one(shard)
+            self._unfinished.add(shard.index)
+        if shard.index in self._unfinished:
             while await self._read(shard, again=True):
                 pass
+        # Should Redis go in between, what it gave out is known by nobody but itself.
+        self._unfinished.add(shard.index)
         while await self._read(shard, again=False):
             pass
+        self._unfinished.remove(shard.index)
 
     async def _read(self, shard: Shard, *, again: bool) -> bool:
         """One page of events; True if there may be more."""

@@ -257,6 +257,32 @@ async def test_what_a_dead_process_had_read_is_delivered_by_the_next(teller: Ser
         await outbox.let_go(shard, "a process that dies")
     await deliver(teller)
     assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
+    for shard in teller.shards:
+        unfinished, *_ = await shard.link.execute("XPENDING", shard.keys.events, "webhooks")
+        assert unfinished == 0
+
+
+async def test_a_receiver_is_told_nothing_that_was_before_it(teller: Service, receiver: Receiver) -> None:
+    async with receiving() as second:
+        await listen(teller, receiver, EventType.CREATED)
+        before, _ = await make(teller, "before")
+        shard = teller.shards[0]
+
+        async def now() -> int:
+            seconds, micros = await shard.link.execute("TIME")
+            return int(seconds) * 1000 + int(micros) // 1000
+
+        began = await now()
+        await until(lambda: _later(now, began))
+        await listen(teller, second, EventType.CREATED)
+        after, _ = await make(teller, "after")
+        await deliver(teller)
+        assert told(receiver) == sorted([("token.created", before), ("token.created", after)])
+        assert told(second) == [("token.created", after)]
+
+
+async def _later(now: Callable[[], Awaitable[int]], began: int) -> bool:
+    return await now() > began
 
 
 async def test_more_events_than_a_page_are_all_delivered(make_service: Make, receiver: Receiver) -> None:
@@ -286,6 +312,32 @@ async def test_a_receiver_deleted_while_it_is_told_is_told_no_more(make_service:
         await shard.link.execute("EXISTS", shard.keys.deliveries(webhook_id), shard.keys.deliveries_due(webhook_id))
         == 0
     )
+
+
+async def test_a_lost_answer_loses_no_event(make_service: Make, receiver: Receiver) -> None:
+    teller = await make_service(background=False, webhook_allow_private=True, wrap=Lossy)
+    await listen(teller, receiver, EventType.CREATED)
+    await deliver(teller)
+    for number, command in enumerate(("XREADGROUP", "XACK", "HSET")):
+        token_id, _ = await make(teller, f"gate {number}")
+        teller.shards[0].link.lose = command
+        with pytest.raises(StoreUnavailable):
+            await deliver(teller)
+        await deliver(teller)
+        assert ("token.created", token_id) in told(receiver), command
+
+
+class Lossy(Wrapped):
+    """A server whose next answer to one command is lost; it did what was asked."""
+
+    lose = ""
+
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        reply = await super().execute(*args, **how)
+        if args[0] == self.lose:
+            self.lose = ""
+            raise StoreUnavailable("The token store is not answering. Try again.")
+        return reply
 
 
 async def test_without_redis_deliveries_wait(make_service: Make, receiver: Receiver) -> None:
@@ -320,6 +372,7 @@ async def test_a_token_is_said_to_expire_a_week_and_a_day_before_once_each(
 ) -> None:
     await listen(teller, receiver, EventType.EXPIRING)
     await deliver(teller)
+    clock.forward(60)
     month, _ = await make(teller, "month", days=30)
     week, _ = await make(teller, "week", days=7)
     await make(teller, "half a day", days=0.5)
@@ -336,6 +389,19 @@ async def test_a_token_is_said_to_expire_a_week_and_a_day_before_once_each(
     assert {day: said for day, said in days.items() if said} == {
         6: [(week, "1d")], 23: [(month, "7d")], 29: [(month, "1d")],
     }  # fmt: skip
+
+
+async def test_what_expired_while_no_process_ran_is_not_said_to_expire(
+    teller: Service, receiver: Receiver, clock: Clock
+) -> None:
+    await listen(teller, receiver, EventType.EXPIRING)
+    await deliver(teller)
+    await make(teller, "gone meanwhile", days=10)
+    left, _ = await make(teller, "nearly gone", days=20.5)
+    clock.forward(20 * DAY)
+    await deliver(teller)
+    said = [json.loads(received.body)["data"] for received in receiver.received]
+    assert sorted((data["tokenId"], data["after"]["window"]) for data in said) == [(left, "1d"), (left, "7d")]
 
 
 async def test_more_tokens_that_expire_in_one_second_than_a_slice_holds_are_each_said_once(
