@@ -48,6 +48,14 @@ class Account(msgspec.Struct, rename="camel"):
     accounts: bool
 
 
+class SignedOut(Unauthorized):
+    """Nobody is signed in; `accounts` tells the page whether anybody could be."""
+
+    def __init__(self, *, presented: bool, accounts: bool) -> None:
+        super().__init__("Sign in to continue.", presented=presented)
+        self.accounts = accounts
+
+
 class DashboardApi:
     """Serves the page and signs it in. All else the page does is the public API, with the cookie as credential."""
 
@@ -109,7 +117,7 @@ class DashboardApi:
         secret = self.cookie(call)
         verdict = await self._sessions.check(secret) if secret else None
         if verdict is None or not verdict.active or verdict.credential is None:
-            raise Unauthorized("Sign in to continue.", presented=secret is not None)
+            raise SignedOut(presented=secret is not None, accounts=len(self._accounts) > 0)
         return Json(self._account(verdict.credential.subject, verdict.credential.expires_at))
 
     async def sign_in(self, call: Call) -> Response:

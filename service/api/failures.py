@@ -70,6 +70,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     code: str
     request_id: str
     errors: list[FieldError] | None = None
+    accounts: bool | None = None
     triesLeft: int | None = None  # noqa: N815 - as the dashboard's contract spells it
 
 
@@ -83,11 +84,12 @@ def status_of(error: ServiceError) -> int:
 def problem_body(
     status: int, code: str, detail: str, request_id: str, *, fields: Iterable[tuple[str, str]] = (),
     tries_left: int | None = None,
+    accounts: bool | None = None,
 ) -> bytes:  # fmt: skip
     """The JSON of a problem."""
     errors = [FieldError(field, message) for field, message in fields] or None
     return msgspec.json.encode(
-        Problem("about:blank", TITLES[status], status, detail, code, request_id, errors, tries_left)
+        Problem("about:blank", TITLES[status], status, detail, code, request_id, errors, accounts, tries_left)
     )
 
 
@@ -119,8 +121,15 @@ def respond(error: ServiceError, request_id: str) -> Response:
         headers.append((b"retry-after", b"%d" % error.retry_after))
     elif isinstance(error, StoreUnavailable):
         headers.append((b"retry-after", b"1"))
-    tries_left = getattr(error, "tries_left", None)
-    body = problem_body(status, error.code, error.detail, request_id, fields=fields, tries_left=tries_left)
+    body = problem_body(
+        status,
+        error.code,
+        error.detail,
+        request_id,
+        fields=fields,
+        tries_left=getattr(error, "tries_left", None),
+        accounts=getattr(error, "accounts", None),
+    )
     return raw(status, body, b"application/problem+json", headers)
 
 

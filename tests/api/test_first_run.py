@@ -1,0 +1,24 @@
+"""Before anybody has an account the page is told so, and what to do is on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("has_accounts", [True, False])
+async def test_a_page_that_is_signed_out_knows_whether_anybody_could_sign_in(
+    make_service: Callable[..., Any], has_accounts: bool
+) -> None:
+    service = await (make_service() if has_accounts else make_service(accounts_file=""))
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=service.front), base_url="http://a.test"
+    ) as client:
+        answer = await client.get("/dashboard/session")
+    assert answer.status_code == 401
+    assert answer.json()["accounts"] is has_accounts
