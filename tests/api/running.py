@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 _READY = re.compile(r"listens on http://[^ ]*?:(\d+) ")
 
 
@@ -64,7 +64,7 @@ class Running:
             left = deadline - time.monotonic()
             ready = left > 0 and select.select([self.process.stdout], [], [], left)[0]
             part = os.read(self.process.stdout.fileno(), 4096) if ready else b""
-            assert part, f"the service did not start: {said!r}\n{self.log}"
+            assert part, f"the service did not start, exit status {self.process.poll()}: {said!r}\n{self.log}"
             said += part
         self.said = said.decode()
         return int(found[1])
@@ -127,7 +127,7 @@ class Running:
     def _close(self) -> None:
         if self.process.stdout is not None:
             self.process.stdout.close()
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _children(pid: int) -> list[int]:
