@@ -131,6 +131,7 @@ def test_what_strangers_send_makes_no_new_series(world: World) -> None:
     assert len(world.get("/metrics").body) <= 131072
 
 
+@pytest.mark.slow
 def test_the_document_is_valid_and_the_one_that_the_code_makes(world: World) -> None:
     answer = world.get("/openapi.json")
     assert (answer.status, answer.media_type) == (200, "application/json")
