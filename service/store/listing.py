@@ -127,8 +127,9 @@ class Listing:
 
     async def _by_creation(self, query: Query, shards: tuple[Shard, ...]) -> AsyncIterator[list[Row]]:
         after, need = query.after, query.limit + 1
-        # Tokens spread evenly: of several shards each is asked for about three times its share.
-        share = need if len(shards) == 1 else 3 * need // len(shards) + 4
+        # Tokens spread evenly: of several shards each is asked for about three times its share; one shard for one
+        # more than needed, for the last row of a slice that goes on is not shown.
+        share = need + 1 if len(shards) == 1 else 3 * need // len(shards) + 4
         while True:
             asked = [
                 _creation_slice(shard, key, revoked=revoked, after=after, need=share, descending=query.descending)
@@ -149,7 +150,7 @@ class Listing:
                 yield rows[:need]
                 after = rows[:need][-1]
                 need = min(max(need * 2, 200), _CHUNK)
-            share = min(2 * share, _CHUNK) if rows else 2 * share
+            share = min(2 * share, _CHUNK) + 1 if rows else 2 * share
 
     async def _by_name(self, query: Query) -> AsyncIterator[list[Row]]:
         after, need = query.after, query.limit + 1
