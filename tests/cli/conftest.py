@@ -11,12 +11,14 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from service.cli import output, program
+from service.cli import about, audit, doctor, outcome, output, program, tokens
 from service.embedded import EmbeddedRedis
 from tests.cli.stub import Stub, serving
 
 Run = Callable[..., Result]
 Found = Callable[..., tuple[int, dict[str, tuple[str, str]]]]
+# Imported before any is patched: a module first imported meanwhile would keep the patched name for ever.
+_SHOWING = (output, tokens, audit, about, doctor, outcome)
 
 
 @pytest.fixture(autouse=True)
@@ -73,9 +75,8 @@ def outside(redis_server: EmbeddedRedis, accounts_file: Path) -> dict[str, str]:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard output as a person sees it, 80 columns wide and in colour."""
-    monkeypatch.setattr(output, "on_terminal", lambda: True)
-    for module in ("tokens", "audit", "about", "doctor", "outcome"):
-        monkeypatch.setattr(f"service.cli.{module}.on_terminal", lambda: True)
+    for module in _SHOWING:
+        monkeypatch.setattr(module, "on_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(click, "echo", _echo_in_colour)
 
