@@ -12,6 +12,8 @@ from tests.api.redis_child import RedisChild
 from tests.api.running import Running
 from tests.api.wire import Client
 from tests.conftest import PASSWORD, SERVER_KEY
+from tests.fault.lost_replies import proxied
+from tests.store.proxy import FaultProxy
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -36,6 +38,7 @@ class Site(msgspec.Struct, frozen=True):
 
 
 Open = Callable[..., Site]
+Linked = tuple[Site, FaultProxy]
 
 
 @pytest.fixture(scope="session")
@@ -87,3 +90,11 @@ def four(open_site: Open) -> Site:
 def fragile(open_site: Open) -> Site:
     """A service of one process for the tests of one module, whose Redis they may hurt if they heal it again."""
     return open_site()
+
+
+@pytest.fixture(scope="session")
+def linked(open_site: Open) -> Iterator[Linked]:
+    """A service of one process and the proxy before its Redis, which whoever hurts it heals again."""
+    redis = RedisChild()
+    with proxied(redis.socket_path) as proxy:
+        yield open_site(redis=redis, url=proxy.url), proxy

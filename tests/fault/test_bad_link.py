@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from service.tokens.secret import with_checksum
-from tests.api.redis_child import RedisChild
 from tests.api.running import wait_until
 from tests.api.wire import Answer, Client
 from tests.api.world import fresh
-from tests.fault.conftest import Open, Site
-from tests.fault.lost_replies import proxied
-from tests.store.proxy import FaultProxy
-
-Linked = tuple[Site, FaultProxy]
-
-
-@pytest.fixture(scope="module")
-def linked(open_site: Open) -> Iterator[Linked]:
-    redis = RedisChild()
-    with proxied(redis.socket_path) as proxy:
-        yield open_site(redis=redis, url=proxy.url), proxy
+from tests.fault.conftest import Linked, Open, Site
 
 
 @pytest.fixture

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.api.redis_child import RedisChild
-from tests.fault.conftest import Open, Site
-from tests.fault.lost_replies import Spend, lose_replies, proxied
-from tests.store.proxy import FaultProxy
+from tests.fault.conftest import Linked, Site
+from tests.fault.lost_replies import Spend, lose_replies
 
 CONSUME = "/api/one-time-tokens/consume"
-
-
-@pytest.fixture(scope="module")
-def behind_proxy(open_site: Open) -> Iterator[tuple[Site, FaultProxy]]:
-    redis = RedisChild()
-    with proxied(redis.socket_path) as proxy:
-        yield open_site(redis=redis, url=proxy.url), proxy
 
 
 def by_api(site: Site) -> Spend:
@@ -41,10 +30,8 @@ def by_gateway(site: Site) -> Spend:
 
 @pytest.mark.parametrize("door", [by_api, by_gateway])
 @pytest.mark.parametrize("trials", [20, pytest.param(250, marks=pytest.mark.slow)])
-def test_with_a_key_no_token_is_burnt_and_none_spent_twice(
-    behind_proxy: tuple[Site, FaultProxy], door: object, trials: int
-) -> None:
-    site, proxy = behind_proxy
+def test_with_a_key_no_token_is_burnt_and_none_spent_twice(linked: Linked, door: object, trials: int) -> None:
+    site, proxy = linked
     assert callable(door)
     losses = lose_replies(proxy, door(site), [site.one_time() for _ in range(trials)])
     assert (losses.burnt, losses.spent_twice) == (0, 0)
@@ -54,8 +41,8 @@ def test_with_a_key_no_token_is_burnt_and_none_spent_twice(
     assert losses.swallowed > trials * 0.9
 
 
-def test_without_a_key_the_answer_is_unknown_and_not_no(behind_proxy: tuple[Site, FaultProxy]) -> None:
-    site, proxy = behind_proxy
+def test_without_a_key_the_answer_is_unknown_and_not_no(linked: Linked) -> None:
+    site, proxy = linked
     secret = site.one_time()
     proxy.swallows = lambda reply: reply.startswith(b"$") and b"redis_version" not in reply
     answer = site.client.post(CONSUME, {"token": secret})
@@ -63,8 +50,8 @@ def test_without_a_key_the_answer_is_unknown_and_not_no(behind_proxy: tuple[Site
     answer.problem(503, "store_unavailable")
 
 
-def test_a_validation_whose_reply_is_lost_is_asked_again(behind_proxy: tuple[Site, FaultProxy]) -> None:
-    site, proxy = behind_proxy
+def test_a_validation_whose_reply_is_lost_is_asked_again(linked: Linked) -> None:
+    site, proxy = linked
     secret = site.create("asked again")["token"]
     lost = []
 
