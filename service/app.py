@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from ipaddress import ip_network
 from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
 
 from service import logs
 from service.api.audit import AuditApi
@@ -100,7 +102,7 @@ class Service:
         self._metrics_port: MetricsPort | None = None
         if links is None:
             self._batch = Batch(
-                connector(settings.redis_url),
+                _connector(settings),
                 on_error=lambda error: metrics.redis_errors.labels(error).inc(),
                 on_seconds=metrics.redis_took,
             )
@@ -250,6 +252,13 @@ def _accounts(settings: Settings) -> dict[str, Account]:
         return read_accounts(settings.accounts_path) if settings.accounts_path else {}
     except AccountsError as error:
         raise SettingsError(f"TOKENS_ACCOUNTS_FILE: {error}") from None
+
+
+def _connector(settings: Settings) -> Callable[[], Awaitable[AbstractConnection]]:
+    try:
+        return connector(settings.redis_url)
+    except ValueError as error:
+        raise SettingsError(f"TOKENS_REDIS_URL: {str(error).rstrip('.')}") from None
 
 
 def _trusted(settings: Settings) -> tuple[Network, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,10 +115,16 @@ def masked(settings: Settings) -> dict[str, Any]:
         value = getattr(settings, field)
         if field in SECRETS and value:
             value = "***"
-        if field == "redis_url" and value and (password := urlsplit(value).password):
-            value = value.replace(f":{password}@", ":***@")
+        if field == "redis_url" and value:
+            value = _without_passwords(value)
         shown[PREFIX + field.upper()] = value
     return shown
+
+
+def _without_passwords(url: str) -> str:
+    if password := urlsplit(url).password:
+        url = url.replace(f":{password}@", ":***@")
+    return re.sub(r"([?&](?:ssl_)?password=)[^&]*", r"\1***", url)
 
 
 def described() -> list[tuple[str, Any, str]]:
@@ -203,5 +210,9 @@ def _check_url(url: str) -> None:
         raise SettingsError("TOKENS_REDIS_URL must start with redis://, rediss:// or unix://")
     try:
         urlsplit(url).port  # noqa: B018 - reading it is the check
-    except ValueError as error:
-        raise SettingsError(f"TOKENS_REDIS_URL: {error}") from None
+    except ValueError:
+        # The reason would repeat a part of the URL, which may be a part of its password.
+        raise SettingsError(
+            "TOKENS_REDIS_URL: its port is no number up to 65535, or an address in [ ] is wrong; write "
+            "@ : / ? # [ ] in a password as %40 %3A %2F %3F %23 %5B %5D"
+        ) from None

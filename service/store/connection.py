@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
-from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.asyncio.connection import AbstractConnection, Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 from service.errors import StoreUnavailable
+from service.store.redis_url import options_of
 from service.store.replies import Answer, Reply
 
 MINIMUM_VERSION = (6, 2)
@@ -32,7 +33,7 @@ def connector(url: str, *, timeout_seconds: float = 0.25) -> Callable[[], Awaita
 
     It raises RedisError or OSError, the first within twice the time-out. A malformed url is a ValueError here.
     """
-    options: dict[str, Any] = dict(parse_url(url))
+    options = options_of(url)
     make: type[AbstractConnection] = options.pop("connection_class", Connection)
     options |= {
         "socket_connect_timeout": timeout_seconds,

@@ -199,12 +199,17 @@ def test_a_redis_that_deletes_tokens_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("TOKENS_TRUSTED_PROXIES", "everyone"), ("TOKENS_ACCOUNTS_FILE", "/nowhere/accounts.toml")],
+    [
+        ("TOKENS_TRUSTED_PROXIES", "everyone"),
+        ("TOKENS_ACCOUNTS_FILE", "/nowhere/accounts.toml"),
+        ("TOKENS_REDIS_URL", "redis://localhost?socket_timeout=soon"),
+    ],
 )
 def test_what_cannot_be_used_is_told_and_leaves_nothing_running(
     folder: Path, workers: str, name: str, value: str
 ) -> None:
-    assert name in refuse_start(folder, "--workers", workers, **{name: value}).stderr
+    given = {"TOKENS_SECRET_KEY": "x" * 32, name: value}
+    assert name in refuse_start(folder, "--workers", workers, **given).stderr
     assert redis_ended(folder)
 
 

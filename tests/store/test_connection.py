@@ -169,9 +169,3 @@ async def test_a_wrong_password_is_unavailable_and_stays_out_of_the_log(
     await operator.execute("ACL", "SETUSER", "service", ">secret")
     await until(lambda: batch.up)
     await batch.aclose()
-
-
-@pytest.mark.parametrize("url", ["http://localhost", "redis://localhost:port", "redis://h?socket_timeout=x", ""])
-def test_a_malformed_url_is_refused_before_anything_is_opened(url: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        connector(url)

@@ -125,6 +125,15 @@ def test_a_redis_url_that_cannot_be_used_is_refused(url: str) -> None:
     assert refusal(REDIS_URL=url, SECRET_KEY=KEY).startswith("TOKENS_REDIS_URL")
 
 
+@pytest.mark.parametrize("url", ["redis://:pass#word@h", "redis://:pass/word@h", "redis://:pass?word@h"])
+def test_a_password_that_breaks_its_url_is_not_repeated(url: str) -> None:
+    message = refusal(REDIS_URL=url, SECRET_KEY=KEY)
+    assert message.startswith("TOKENS_REDIS_URL: ")
+    assert "%23" in message
+    assert "pass#" not in message
+    assert "'pass'" not in message
+
+
 @pytest.mark.parametrize(
     "url", ["redis://u:p@h:1/2", "rediss://h", "unix:///run/redis.sock?db=1", "redis://[::1]:6379"]
 )
@@ -150,6 +159,12 @@ def test_no_secret_is_printed() -> None:
     ]  # fmt: skip
     assert shown["TOKENS_REDIS_URL"] == "redis://user:***@localhost/0"
     assert not any(secret in str(shown) for secret in ("hunter2", KEY, "opensesame"))
+
+
+def test_a_password_among_the_options_of_a_url_is_not_printed() -> None:
+    url = "rediss://h?username=u&password=hunter2&ssl_password=opensesame&db=1"
+    shown = masked(Settings(redis_url=url))["TOKENS_REDIS_URL"]
+    assert shown == "rediss://h?username=u&password=***&ssl_password=***&db=1"
 
 
 def test_a_secret_that_is_not_set_shows_as_empty() -> None:
