@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from ipaddress import ip_network
 from typing import Any
-
-from redis.asyncio.connection import AbstractConnection
 
 from service import logs
 from service.api.audit import AuditApi
@@ -46,7 +44,7 @@ from service.settings import Settings, SettingsError, read
 from service.store.audit_store import AuditStore
 from service.store.batch import Batch
 from service.store.census import Census
-from service.store.connection import Link, connector
+from service.store.connection import Connect, Link, connector
 from service.store.credentials import CredentialStore
 from service.store.expiry_store import ExpiryStore
 from service.store.guardian import Guardian
@@ -254,7 +252,7 @@ def _accounts(settings: Settings) -> dict[str, Account]:
         raise SettingsError(f"TOKENS_ACCOUNTS_FILE: {error}") from None
 
 
-def _connector(settings: Settings) -> Callable[[], Awaitable[AbstractConnection]]:
+def _connector(settings: Settings) -> Connect:
     try:
         return connector(settings.redis_url)
     except ValueError as error:

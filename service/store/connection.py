@@ -16,6 +16,8 @@ from service.store.redis_url import options_of
 from service.store.replies import Answer, Reply
 
 MINIMUM_VERSION = (6, 2)
+# Opens one connection.
+Connect = Callable[[], Awaitable[AbstractConnection]]
 
 
 class Link(Protocol):
@@ -28,7 +30,7 @@ class Link(Protocol):
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None: ...
 
 
-def connector(url: str, *, timeout_seconds: float = 0.25) -> Callable[[], Awaitable[AbstractConnection]]:
+def connector(url: str, *, timeout_seconds: float = 0.25) -> Connect:
     """A function that opens one connection to `url`: explicit time-outs, no retries, RESP2, no push messages.
 
     It raises RedisError or OSError, the first within twice the time-out. A malformed url is a ValueError here.
