@@ -118,14 +118,12 @@ class ManagedTokens:
     async def update(self, token_id: str, changes: dict[str, Any], origin: Origin) -> ManagedToken:
         """Change a token: fields of ManagedToken to new values, `active` among them. Returns it as it is then.
 
-        An old secret in its overlap goes on with the new terms.
+        An old secret in its overlap goes on with the new terms. What is refused changes nothing.
         Raises NotFound, Conflict (`name_taken`, `token_revoked`, `token_expired`), InvalidRequest.
         """
-        if changes.get("active") is False:
+        if changes == {"active": False}:
             await self._ledger.withdraw(token_id, "inactive", origin)
-            changes = {name: value for name, value in changes.items() if name != "active"}
-            if not changes:
-                return await self.get(token_id)
+            return await self.get(token_id)
         for _ in range(TRIES):
             old = await self._ledger.read_to_change(token_id)
             new = self._changed(old, changes)
@@ -146,7 +144,8 @@ class ManagedTokens:
         return new
 
     async def _write(self, old: ManagedToken, new: ManagedToken, origin: Origin) -> ManagedToken | None:
-        action = "token.activated" if new.active and not old.active else "token.updated"
+        switched = "token.activated" if new.active else "token.deactivated"
+        action = "token.updated" if new.active == old.active else switched
         if old.name == new.name:
             return await self._ledger.write(old, new, action, origin)
         if not await self._store.reserve(new):

@@ -70,6 +70,13 @@ def test_a_token_is_renamed_and_its_old_name_free(world: World) -> None:
     assert names(world, q=new) == [new]
 
 
+def test_a_token_is_not_switched_off_by_a_change_that_is_refused(world: World) -> None:
+    taken, token = world.create(), world.create()
+    world.change(id=token["id"], isActive=False, name=taken["name"]).problem(409, "name_taken")
+    assert world.validate(token["token"]).status == 200
+    assert world.shown(token["id"])["isActive"] is True
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -146,6 +146,7 @@ def test_a_replica_that_still_answers_takes_no_change(fragile: Site) -> None:
 def test_a_full_redis_still_validates_consumes_and_revokes_but_issues_nothing(fragile: Site) -> None:
     calls, active = Calls(fragile), fragile.create("stays active")
     used = fragile.create("limited", rateLimit={"limit": 1000, "periodSeconds": 60})
+    renamed, put_away = fragile.create("keeps its name"), fragile.create("to put away")
     fragile.redis.client.config_set("maxmemory", "1mb")
     try:
         for call in (calls.issue, calls.create):
@@ -164,6 +165,13 @@ def test_a_full_redis_still_validates_consumes_and_revokes_but_issues_nothing(fr
         gone = fragile.client.ask("DELETE", f"{TOKENS}?id={active['id']}", bearer=fragile.admin)
         assert gone.status == 200
         assert fragile.client.get("/validate", bearer=active["token"]).status == 401
+        # A new name takes room, so all of that change is refused; a note beside it needs none.
+        both = {"id": renamed["id"], "isActive": False, "name": "another name"}
+        fragile.client.ask("PATCH", TOKENS, json_body=both, bearer=fragile.admin).problem(503, "store_full")
+        assert fragile.client.get("/validate", bearer=renamed["token"]).status == 200
+        both = {"id": put_away["id"], "isActive": False, "description": "put away"}
+        assert fragile.client.ask("PATCH", TOKENS, json_body=both, bearer=fragile.admin).status == 200
+        assert fragile.client.get("/validate", bearer=put_away["token"]).status == 401
     finally:
         fragile.redis.client.config_set("maxmemory", "0")
     wait_until(lambda: calls.issue().status == 201, what="issuing to work again")

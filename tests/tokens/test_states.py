@@ -11,7 +11,7 @@ import pytest
 from service.app import Service
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.model import ManagedToken, Outcome, Status
-from tests.builders import ADMIN, DAY, actions, create, outcome
+from tests.builders import ADMIN, DAY, actions, audit, create, outcome
 
 pytestmark = pytest.mark.anyio
 
@@ -58,6 +58,32 @@ async def test_switching_off_and_editing_go_together(still: Service) -> None:
     created = await create(still)
     changed = await update(still, created.token, active=False, description="put away")
     assert (changed.active, changed.description) == (False, "put away")
+    assert await outcome(still, created.secret) == "unknown"
+    entry = (await audit(still))[-1]
+    assert (entry.action, entry.after) == ("token.deactivated", {"active": False, "description": "put away"})
+    assert (await still.managed.statistics()).inactive == 1
+    await update(still, created.token, active=True)
+    assert await outcome(still, created.secret) == "active"
+
+
+@pytest.mark.parametrize("refusal", ["name_taken", "invalid_request"])
+async def test_switching_off_together_with_what_is_refused_changes_nothing(still: Service, refusal: str) -> None:
+    created = await create(still, "mine")
+    await create(still, "taken")
+    changes = {"name_taken": {"name": "taken"}, "invalid_request": {"expires_at": 1}}[refusal]
+    assert await refused(still, created.token, active=False, **changes) == refusal
+    assert await still.managed.get(created.token.token_id) == created.token
+    assert await outcome(still, created.secret) == "active"
+    assert await actions(still) == ["token.created"] * 2
+
+
+async def test_switching_off_and_editing_ends_the_old_secret_too(still: Service) -> None:
+    created = await create(still)
+    await still.rotation.rotate(created.token.token_id, ADMIN, overlap_seconds=DAY)
+    assert await outcome(still, created.secret) == "active"
+    await update(still, created.token, active=False, description="put away")
+    assert await outcome(still, created.secret) == "unknown"
+    await update(still, created.token, active=True)
     assert await outcome(still, created.secret) == "unknown"
 
 
