@@ -44,7 +44,7 @@ class HygieneApi:
             Operation(
                 method="GET", path="/api/admin/tokens/hygiene", handler=self.show, tag="managed", security=BEARER,
                 summary="Count tokens that nobody seems to need", answers={200: HygieneShown},
-                description="The lists behind the numbers: `unusedForDays` and `expiresBefore`.",
+                description="The lists behind the numbers: `unusedForDays`, `neverUsed` and `expiresBefore`.",
             ),
         ]  # fmt: skip
 

@@ -133,6 +133,7 @@ class Filter(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     scope: Annotated[str, Meta(max_length=64)] = ""
     expires_before: str | None = None
     unused_for_days: Annotated[int, Meta(ge=0, le=3650)] | None = None
+    never_used: Annotated[bool, Meta(description="true: only those without any use so far")] = False
 
 
 class RotateToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):

@@ -50,6 +50,7 @@ class TokenViews:
             scope=wanted.scope,
             expires_before=parse_rfc3339(wanted.expires_before, "expiresBefore") if wanted.expires_before else 0,
             unused_since=unused_since,
+            never_used=wanted.never_used,
         )
 
 

@@ -1,4 +1,4 @@
-"""Many tokens ended at once, by who created them, what they permit, their status or name, or all."""
+"""Many tokens ended at once, by who created them, what they permit, their status, name or use, or all."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SLICE = 2000
 _NAMED = 5
 _CAN_END = frozenset({"active", "inactive", "expired"})
+_FILTERS = "--created-by, --scope, --status, --query, --unused-for and --never-used"
 
 
 class Ending(NamedTuple):
@@ -41,6 +42,14 @@ def filters(command: F) -> F:
         click.option("--yes", is_flag=True, help="Do not ask."),
         click.option("--dry-run", is_flag=True, help="Change nothing: say how many, and show the first ten."),
         click.option("--all", "everything", is_flag=True, help="All tokens."),
+        click.option("--never-used", is_flag=True, help="Those without any use so far."),
+        click.option(
+            "--unused-for",
+            "unused_days",
+            type=click.IntRange(0),
+            metavar="DAYS",
+            help="Those unused for so many days.",
+        ),
         click.option("--query", "text", help="Those with this in the name, or at the end of the token."),
         click.option("--status", help="Those that are active, inactive or expired (comma separated)."),
         click.option("--scope", help="Those with this scope, as it is written."),
@@ -60,16 +69,18 @@ def which(tokens: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any] | 
         "scope": options["scope"],
         "status": options["status"],
         "q": options["text"],
+        "unusedForDays": options["unused_days"],
+        "neverUsed": options["never_used"] or None,
     }
     given = {name: value for name, value in wanted.items() if value is not None}
     if bool(tokens) + bool(given) + options["everything"] != 1:
-        raise WrongUsage("give ids or names, or --created-by, --scope, --status and --query, or --all")
-    if not all(value.strip() for value in given.values()):
+        raise WrongUsage(f"give ids or names, or {_FILTERS}, or --all")
+    if "" in {str(value).strip() for value in given.values()}:
         raise WrongUsage("an empty value matches every token: if you want that, say --all")
     if "status" in given and not set(given["status"].split(",")) <= _CAN_END:
         raise WrongUsage(f"--status: choose from {', '.join(sorted(_CAN_END))}")
     if tokens and options["dry_run"]:
-        raise WrongUsage("--dry-run is for --created-by, --scope, --status, --query and --all")
+        raise WrongUsage(f"--dry-run is for {_FILTERS}, and --all")
     if tokens:
         return None
     return {"all": True} if options["everything"] else {"filter": given}

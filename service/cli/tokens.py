@@ -53,6 +53,7 @@ _COUNTS = {
 @click.option("--scope", help="One of its scopes.")
 @click.option("--expires-before", metavar="INSTANT", help="An instant like 2027-01-31T00:00:00Z.")
 @click.option("--unused-for", "unused_days", type=click.IntRange(0), metavar="DAYS", help="Not used for so many days.")
+@click.option("--never-used", is_flag=True, help="Without any use so far.")
 @click.option("--sort", default="-createdAt", show_default=True, help=f"{', '.join(_SORTS)}; - for descending.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
@@ -64,6 +65,7 @@ def list_tokens(
     scope: str | None,
     expires_before: str | None,
     unused_days: int | None,
+    never_used: bool,
     sort: str,
     limit: int,
     everything: bool,
@@ -80,6 +82,7 @@ def list_tokens(
         "scope": scope,
         "expiresBefore": expires_before,
         "unusedForDays": unused_days,
+        "neverUsed": "true" if never_used else None,
         "sort": sort,
     }
     query = {name: value for name, value in filters.items() if value is not None}

@@ -35,6 +35,7 @@ class Query(msgspec.Struct, frozen=True):
     scope: str = ""
     expires_before: int = 0
     unused_since: int = 0
+    never_used: bool = False
     sort: str = "created_at"
     descending: bool = True
     limit: int = 50
@@ -47,7 +48,8 @@ class Query(msgspec.Struct, frozen=True):
     @property
     def by_status_alone(self) -> bool:
         """Can the rows be counted without reading every record?"""
-        return not (self.text or self.created_by or self.scope or self.expires_before or self.unused_since)
+        narrowed = (self.text, self.created_by, self.scope, self.expires_before, self.unused_since, self.never_used)
+        return not any(narrowed)
 
     def admits(self, token: ManagedToken, now: float) -> bool:
         """Does this record belong into the list?"""
@@ -57,6 +59,7 @@ class Query(msgspec.Struct, frozen=True):
             and (not self.scope or self.scope in token.scopes)
             and (not self.expires_before or 0 < token.expires_at < self.expires_before)
             and (not self.unused_since or max(token.last_used_at, token.created_at) < self.unused_since)
+            and not (self.never_used and token.last_used_at)
             and (not self.text or self._is_said_of(token))
         )
 

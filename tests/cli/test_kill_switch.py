@@ -34,6 +34,7 @@ def count_changed(stub: Stub) -> None:
         (["--scope", "orders:*", "--status", "inactive,expired"],
          {"filter": {"scope": "orders:*", "status": "inactive,expired"}}),
         (["--query", "ci"], {"filter": {"q": "ci"}}),
+        (["--never-used", "--unused-for", "0"], {"filter": {"unusedForDays": 0, "neverUsed": True}}),
         (["--all"], {"all": True}),
     ],
 )  # fmt: skip
@@ -111,6 +112,9 @@ def test_what_is_answered_is_done(
         [ID, "--created-by", "ada"],
         [ID, "--dry-run"],
         ["--all", "--scope", "a"],
+        ["--all", "--never-used"],
+        [ID, "--never-used"],
+        [ID, "--unused-for", "0"],
         ["--created-by", ""],
         ["--query", "  "],
         ["--scope", "a", "--created-by", ""],

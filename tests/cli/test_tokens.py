@@ -31,7 +31,7 @@ def test_a_list_is_one_line_per_token(stub: Stub, run: Run) -> None:
 def test_filters_go_into_the_query(stub: Stub, run: Run) -> None:
     stub.on("GET", LIST, page())
     who = ("--query", "é&x", "--created-by", "ada", "--scope", "a:b", "--status", "all")
-    when = ("--expires-before", "2027-01-31T00:00:00Z", "--unused-for", "90")
+    when = ("--expires-before", "2027-01-31T00:00:00Z", "--unused-for", "90", "--never-used")
     assert run("list", *who, *when, "--sort", "name", "--limit", "7").exit_code == 0
     assert stub.asked[0].query == {
         "status": "all",
@@ -40,6 +40,7 @@ def test_filters_go_into_the_query(stub: Stub, run: Run) -> None:
         "scope": "a:b",
         "expiresBefore": "2027-01-31T00:00:00Z",
         "unusedForDays": "90",
+        "neverUsed": "true",
         "sort": "name",
         "limit": "7",
     }

@@ -145,6 +145,33 @@ def test_never_used_tokens_are_found_and_used_ones_left_out(page: Page, service:
     page.get_by_label("More filters").select_option("Never used")
 
     expect(page.locator("tbody .name")).to_have_text(["ever-used no"])
+    expect(page.get_by_text("1–1 of 1")).to_be_visible()
+
+
+def test_all_that_further_filters_find_are_changed_if_their_number_is_still_right(page: Page, service: Service) -> None:
+    used, *_ = make(service, "sought used", *(f"sought {number}" for number in range(26)))
+    service.validate(str(used["token"]))
+    wait_for(lambda: service.show(str(used["id"]))["lastUsedAt"], "the use to be counted")
+
+    def choose_all() -> None:
+        page.get_by_label("Select sought 25", exact=True).wait_for()
+        page.get_by_label("Select all on this page").check()
+        page.get_by_role("button", name="Select all that match").click()
+
+    page.goto("/dashboard/?q=sought&activity=never")
+    choose_all()
+    expect(page.get_by_text("All 26 selected")).to_be_visible()
+    service.create("sought one more")
+    page.get_by_role("button", name="Deactivate", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("(26 became 27). Check it and try again.")
+    assert service.show(str(used["id"]))["status"] == "active"
+    choose_all()
+    page.get_by_role("button", name="Deactivate", exact=True).click()
+
+    expect(toast(page)).to_contain_text("27 tokens deactivated.")
+    assert [token["name"] for token in service.ask("GET", f"{TOKENS}?q=sought&status=active")["tokens"]] == [
+        "sought used"
+    ]
 
 
 def test_without_tokens_the_page_says_how_to_begin(open_page: Open, start_service: Start) -> None:

@@ -105,6 +105,7 @@ async def test_the_total_is_told_where_nothing_but_the_status_is_asked(four: Ser
         {"scope": "a"},
         {"expires_before": 9},
         {"unused_since": 9},
+        {"never_used": True},
     ):
         _, _, told = await four.managed.page(Query(**filtered))
         assert told is None
@@ -129,6 +130,8 @@ async def test_a_list_can_be_narrowed_by_creator_scope_expiry_and_idleness(still
     assert await names(still, expires_before=now + 300 * DAY) == ["three", "two", "one"]
     assert await names(still, unused_since=now - 4 * DAY) == ["two", "one"]
     assert await names(still, unused_since=now - 6 * DAY) == []
+    assert await names(still, never_used=True) == ["two", "one"]
+    assert await names(still, never_used=True, created_by="admin", sort="last_used_at") == ["one"]
     assert await names(still, scope="a", text="on", created_by="admin") == ["one"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from service.api.dashboard_files import joined, load
+from service.api.dashboard_files import joined, load, tight
 
 
 def test_a_module_comes_behind_what_it_imports_and_once() -> None:
@@ -29,6 +29,11 @@ def test_modules_that_import_each_other_are_joined_too() -> None:
 def test_text_over_several_lines_stays_as_it_is() -> None:
     text = "const config = `\n  // not a comment\n    location /`;\n"
     assert joined({"js/main.js": text}) == text
+
+
+def test_a_style_loses_the_space_that_means_nothing() -> None:
+    style = "@media (width < 9px) and (x: y) {\n  a :hover, b::after {\n    margin: 0 1px;\n    color: red;\n  }\n}\n"
+    assert tight(style) == "@media (width < 9px) and (x:y){a :hover,b::after{margin:0 1px;color:red;}}"
 
 
 def test_the_page_weighs_at_most_thirty_kibibytes_and_its_addresses_carry_the_checksum() -> None:

@@ -15,6 +15,10 @@ const size = ({ tokens, expected }) => expected ?? tokens.length;
 const naming = (choice) => (size(choice) === 1 ? choice.tokens[0].name : count(size(choice)));
 const which = ({ tokens, filter, expected }) => (filter ? { filter, expected } : { ids: tokens.map(({ id }) => id) });
 
+/** How many a filter finds that are not revoked; a list may not tell. */
+export const matching = async (filter) =>
+  (await send("POST", `${TOKENS}/revoke`, { filter, dryRun: true })).matched;
+
 /** act, then done(), which reloads; where a filter no longer matches the expected number, that is said. */
 async function attempt(app, choice, done, act) {
   try {
@@ -23,9 +27,10 @@ async function attempt(app, choice, done, act) {
   } catch (problem) {
     const again = () => attempt(app, choice, done, act);
     if (problem.status !== 409 || !choice.filter) return app.notices.fail(problem, again);
-    const now = await done();
-    app.notices.say("The list changed while you were choosing ",
-      `(${number(size(choice))} became ${number(now ?? 0)}). Check it and try again.`);
+    await done();
+    matching(choice.filter).then((now) => app.notices.say("The list changed while you were choosing ",
+      `(${number(size(choice))} became ${number(now)}). Check it and try again.`),
+    (failed) => app.notices.fail(failed, again));
   }
 }
 

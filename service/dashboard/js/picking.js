@@ -1,20 +1,20 @@
 // Which rows of the token table are ticked, and the bar that acts on them.
 
-import { revoke, setActive } from "./actions.js";
+import { matching, revoke, setActive } from "./actions.js";
 import { h, icon, refocus } from "./dom.js";
 import { number } from "./format.js";
 
 export class Picking {
   picked = new Map();
 
-  /** screen: app, rows (Tokens on the page), total, filter, body, all (the heading's checkbox), reloaded(). */
+  /** screen: app, rows (on the page), total (null if unknown), filter, body, all (the heading's box), reloaded(). */
   constructor(screen) {
     this.screen = screen;
     const { app } = screen;
     const act = (spec, name, run) => h(`button.btn.sm${spec}`,
       { "data-change": true, click: () => run(app, this.choice(), this.done) }, name);
     this.size = h("b", { "aria-live": "polite" });
-    this.more = h("button.link", { click: () => this.mark(true) });
+    this.more = h("button.link", { click: this.everyone });
     this.bar = h("div.bulk", { role: "region", "aria-label": "Selected tokens" }, this.size, this.more, h("span.sep"),
       act("", "Activate", (...how) => setActive(true, ...how)),
       act("", "Deactivate", (...how) => setActive(false, ...how)),
@@ -25,6 +25,16 @@ export class Picking {
   done = () => {
     this.clear();
     return this.screen.reloaded();
+  };
+
+  everyone = async () => {
+    const { screen } = this;
+    try {
+      screen.total ??= await matching(screen.filter);
+      this.mark(true);
+    } catch (problem) {
+      screen.app.notices.fail(problem, this.everyone);
+    }
   };
 
   choice() {
@@ -63,8 +73,8 @@ export class Picking {
     this.everything = everything;
     this.bar.hidden = !picked.size;
     this.size.textContent = everything ? `All ${number(total)} selected` : `${number(picked.size)} selected`;
-    more.hidden = everything || !(total > picked.size);
-    more.textContent = `Select all ${number(total ?? 0)}`;
+    more.hidden = everything || (total ?? Infinity) <= picked.size;
+    more.textContent = `Select all ${total ? number(total) : "that match"}`;
     const lines = this.lines();
     const ticked = lines.filter((one) => {
       const on = everything || picked.has(one.dataset.id);

@@ -70,10 +70,7 @@ class Tokens extends List {
 
   create = () => this.app.cannotChange() || createToken(this.app, this.reloaded);
 
-  reloaded = async () => {
-    await this.reload();
-    return this.total;
-  };
+  reloaded = () => this.reload();
 
   drawFilters() {
     const { status = "", activity, rows = "25" } = this.query;
@@ -102,11 +99,10 @@ class Tokens extends List {
 
   load() {
     const { status, q, activity, sort } = this.query;
-    const further = { unused: { unusedForDays: 90 }, expiring: { expiresBefore: fromNow(SOON) } }[activity];
+    const further = { unused: { unusedForDays: 90 }, never: { neverUsed: true },
+      expiring: { expiresBefore: fromNow(SOON) } }[activity];
     this.filter = { ...(status && { status }), ...(q && { q }), ...further };
-    // In this order those never used come first, which is all there is to know them by.
-    const order = activity === "never" ? "lastUsedAt" : sort;
-    return Promise.all([this.page({ ...this.filter, sort: order }, this.limit), get(`${TOKENS}/stats`)]);
+    return Promise.all([this.page({ ...this.filter, sort }, this.limit), get(`${TOKENS}/stats`)]);
   }
 
   waiting() {
@@ -116,11 +112,11 @@ class Tokens extends List {
     fill(this.body, greyRows());
   }
 
-  draw([{ tokens, total, nextCursor }, stats]) {
+  draw([{ tokens: rows, total, nextCursor }, stats]) {
     const { status, q, activity } = this.query;
-    const never = activity === "never";
-    const rows = never ? tokens.filter(({ lastUsedAt }) => !lastUsedAt) : tokens;
-    Object.assign(this, { rows, total: never ? null : total });
+    // Where the list does not say how many there are, its last page tells.
+    const last = nextCursor ? null : this.cursors.length * this.limit + rows.length;
+    Object.assign(this, { rows, total: total ?? last });
     if (!status && !q && !activity && !stats.total && !stats.revoked) {
       return fill(this.place, nothingYet(this.app, this.create));
     }
@@ -131,8 +127,8 @@ class Tokens extends List {
     const first = this.at() < 0 ? SEEN_AT_ONCE : rows.length;
     fill(this.body, lines.slice(0, first), !rows.length && this.noMatch());
     setTimeout(() => lines[0]?.isConnected && this.body.append(...lines.slice(first)));
-    this.drawFoot(this.limit, rows.length, this.total !== null && ` of ${number(total)}`,
-      rows.length === tokens.length && nextCursor, ["Previous", "Next"], this.perPage);
+    this.drawFoot(this.limit, rows.length, this.total !== null && ` of ${number(this.total)}`, nextCursor,
+      ["Previous", "Next"], this.perPage);
     this.picking.mark();
     announce(`${count(this.total ?? rows.length)} listed`);
   }
