@@ -6,9 +6,12 @@ every tenth of a second, for its own counters would cost more than the rest of a
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import shutil
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, multiprocess
@@ -27,6 +30,10 @@ _BACKGROUND = frozenset({
     "ZREMRANGEBYSCORE", "announce_expiries", "announce_token", "expire_tokens", "hold_lock", "open_outbox",
     "purge_token", "put_webhook", "record_usage", "seal_events", "void_reservation", "write_notice",
 })  # fmt: skip
+# Where several workers' counts meet: prometheus-client looks here when it is imported.
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"
+# What the folder is called that `serve` makes for them, and removes.
+_FOLDER_PREFIX = "token-service-metrics-"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -192,6 +199,13 @@ class Metrics:
             for timing in timings.values():
                 timing.pour()
 
+    def close(self) -> None:
+        """Pour once more; a worker whose parent was killed removes the folder that the parent had made."""
+        self.pour()
+        parent, folder = multiprocessing.parent_process(), Path(os.environ.get(_SHARED, ""))
+        if parent is not None and not parent.is_alive() and folder.name.startswith(_FOLDER_PREFIX):
+            shutil.rmtree(folder, ignore_errors=True)
+
     def render(self, accept: str) -> tuple[bytes, str]:
         """The exposition and its content type: OpenMetrics if asked for, else Prometheus text."""
         self.pour()
@@ -207,7 +221,7 @@ class _Gathered:
         self._state = state
 
     def collect(self) -> Iterable[Metric]:
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        if _SHARED in os.environ:
             collector: Any = multiprocess.MultiProcessCollector  # untyped in prometheus-client
             yield from collector(None).collect()
         else:

@@ -72,9 +72,9 @@ class Running:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await _once(self._flush, "flush")
-            self._metrics.pour()
             if self._metrics_port is not None:
                 await self._metrics_port.stop()
+            self._metrics.close()
             for closable in self._opened:
                 await closable.aclose()
 

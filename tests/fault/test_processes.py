@@ -65,6 +65,19 @@ def test_the_managed_redis_keeps_everything_when_the_service_is_killed(tmp_path:
 
 
 @pytest.mark.slow
+def test_workers_whose_parent_was_killed_end_and_leave_nothing_behind(
+    open_site: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    site = open_site(workers=2)
+    assert len(list(tmp_path.glob("token-service-metrics-*"))) == 1
+    workers = [Path(f"/proc/{pid}") for pid in site.running.worker_pids()]
+    os.kill(site.running.process.pid, signal.SIGKILL)
+    wait_until(lambda: not any(worker.exists() for worker in workers), seconds=30, what="the workers to end")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_while_the_others_go_on(open_site: Open) -> None:
     site = open_site(workers=4)
     assert len(site.running.worker_pids()) == 4

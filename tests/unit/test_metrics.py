@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -124,3 +127,24 @@ def test_one_scrape_shows_all_workers(tmp_path: Path) -> None:
     assert 'tokens_validation_seconds_count{path="straight"} 7.0' in lines
     assert 'tokens_build_info{version="0.1.0"} 1.0' in lines
     assert lines.count("tokens_redis_up 0.0") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "parent", "kept"),
+    [
+        ("token-service-metrics-x", SimpleNamespace(is_alive=lambda: False), False),
+        ("token-service-metrics-x", SimpleNamespace(is_alive=lambda: True), True),
+        ("token-service-metrics-x", None, True),
+        ("a-folder-of-somebody", SimpleNamespace(is_alive=lambda: False), True),
+    ],
+)
+def test_the_folder_of_the_workers_goes_with_an_orphan_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, parent: Any, *, kept: bool
+) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "counter_1.db").touch()
+    metrics = Metrics()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / name))
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
+    metrics.close()
+    assert (tmp_path / name).exists() is kept
