@@ -21,6 +21,11 @@ class Application:
             protocol_version = "HTTP/1.1"
             error_content_type: ClassVar[str] = "text/plain"
 
+            def handle(self) -> None:
+                # HAProxy and others reset a connection that they kept and want no longer.
+                with suppress(ConnectionResetError):
+                    super().handle()
+
             def handle_any(self) -> None:
                 application.requests += 1
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
