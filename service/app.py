@@ -164,7 +164,7 @@ class Service:
         self.sweeper = Sweeper(ExpiryStore(shards, retention), managed_store, shards, self.trail, clock)
         self.guardian = Guardian(shards)
         self.census = census
-        self.hygiene = Hygiene(HygieneStore(shards), clock)
+        self.hygiene = Hygiene(HygieneStore(shards, retention), clock)
         self.health = Health(self.guardian, census, self.hygiene, metrics, clock)
         self.transfer = Transfer(
             TransferStore(shards, retention, managed_store), listing, shards, ledger, self.authority,

@@ -1,4 +1,4 @@
-"""Dialect 3, hygiene: how many tokens nobody seems to need, and how many end soon or never."""
+"""Dialect 3, hygiene: how many tokens nobody seems to need, and how many ended of late, end soon or never."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from service.tokens.hygiene import Hygiene
 
 
 class HygieneShown(msgspec.Struct, rename="camel"):
-    """Active tokens by what may be wrong with them.
+    """Active tokens by what may be wrong with them, and those that expired of late.
 
     `idle`: neither created nor used within the window; `neverUsed`, whatever their age; both as of `countedAt`,
-    at most some minutes ago. `expiring` within each window and `neverExpire` are of now.
+    at most some minutes ago. `expiring` within each window, `neverExpire`, and `expired` within the
+    windows that end now, of tokens still kept, are of now.
     """
 
     idle: dict[str, int]
@@ -27,6 +28,7 @@ class HygieneShown(msgspec.Struct, rename="camel"):
     counted_at: str
     expiring: dict[str, int]
     never_expire: int
+    expired: dict[str, int]
 
 
 class HygieneApi:
@@ -54,4 +56,5 @@ class HygieneApi:
         counted = await self._hygiene.known() or await self._hygiene.count()
         expiring = await self._census.expiring(int(self._clock()), EXPIRY_WINDOWS)
         never = await self._hygiene.without_end()
-        return Json(HygieneShown(counted.idle, counted.never_used, rfc3339(counted.counted_at), expiring, never))
+        expired, at = await self._hygiene.expired(), rfc3339(counted.counted_at)
+        return Json(HygieneShown(counted.idle, counted.never_used, at, expiring, never, expired))

@@ -8,7 +8,6 @@ import click
 
 from service.cli.client import connect, path_of
 from service.cli.failure import WrongUsage
-from service.cli.hygiene import UNUSED_DAYS, count_unused
 from service.cli.output import json_option, note, on_terminal, print_facts, print_json, print_table
 from service.cli.references import TOKENS, Token, every, find, token_id_of
 
@@ -110,11 +109,7 @@ def show(token: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.option(
-    "--hygiene",
-    is_flag=True,
-    help=f"Also active tokens of {UNUSED_DAYS} days or more that were not used for as long; looks at each of them.",
-)
+@click.option("--hygiene", is_flag=True, help="Also what nobody seems to need, and what ended of late or never ends.")
 @json_option
 def stats(hygiene: bool, as_json: bool) -> None:
     """Count tokens.
@@ -123,15 +118,22 @@ def stats(hygiene: bool, as_json: bool) -> None:
     """
     client = connect()
     counts = client.get(f"{TOKENS}/stats")
-    labels = _COUNTS
-    if hygiene:
-        unused, never = count_unused(client)
-        counts |= {"unused90d": unused, "neverUsed90d": never}
-        labels = {**_COUNTS, "unused90d": "unused for 90 days", "neverUsed90d": "of these never used"}
+    found = client.get(f"{TOKENS}/hygiene") if hygiene else None
     if as_json:
-        print_json(counts)
-    else:
-        print_facts([(label, counts.get(name)) for name, label in labels.items()])
+        print_json(counts if found is None else {**counts, "hygiene": found})
+        return
+    rows = [(label, counts.get(name)) for name, label in _COUNTS.items()]
+    print_facts(rows if found is None else [*rows, *_hygiene_rows(found)])
+
+
+def _hygiene_rows(found: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Windows are days as the API writes them, like 90d."""
+    return [
+        *((f"unused for {window[:-1]} days", count) for window, count in found["idle"].items()),
+        ("never used", found["neverUsed"]),
+        ("never expire", found["neverExpire"]),
+        *((f"expired in {window[:-1]} days", count) for window, count in found["expired"].items()),
+    ]
 
 
 @click.command()

@@ -1,10 +1,14 @@
-"""Counting what no index holds: tokens that nobody uses. Every active token is looked at, in slices, now and then."""
+"""Counting what no index holds: tokens that nobody uses, and those that expired of late, in slices.
+
+For the first every active token is looked at, now and then; for the second the purges to come.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 
+from service.store.managed_store import Retention
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
 
@@ -15,8 +19,9 @@ _LOCK_MILLISECONDS = 120_000
 class HygieneStore:
     """Walks the active tokens for the one process that counts, and keeps the result for all."""
 
-    def __init__(self, shards: Shards) -> None:
+    def __init__(self, shards: Shards, retention: Retention) -> None:
         self._shards = shards
+        self._retention = retention
         self._fields = Script("read_field", retry=True)
         self._hold = Script("hold_lock", retry=True)
 
@@ -77,3 +82,30 @@ class HygieneStore:
         ]
         counts: list[int] = await asyncio.gather(*asked)
         return max(0, sum(counts[::2]) - sum(counts[1::2]))
+
+    async def expired_since(self, since: int, now: int) -> int:
+        """How many tokens expired behind `since`, epoch seconds, up to now, of those that are kept still.
+
+        One round trip for each 500 that ended since then. After a change of the retention it is right again
+        as soon as what had expired before is gone.
+        """
+        return sum(await asyncio.gather(*[self._expired_since(shard, since, now) for shard in self._shards]))
+
+    async def _expired_since(self, shard: Shard, since: int, now: int) -> int:
+        ask, keys, kept = shard.link.execute, shard.keys, self._retention.seconds
+        # Due, but not swept yet: positive expiries belong to active tokens, negative ones to inactive.
+        due: tuple[int, int] = await asyncio.gather(
+            ask("ZCOUNT", keys.expiry, f"({since}", now, retry=True),
+            ask("ZCOUNT", keys.expiry, -now, f"({-since}", retry=True),
+        )
+        count, seen = sum(due), 0
+        while True:
+            # A token is purged its retention after it ended; those revoked stand there too, but are not among the dead.
+            ended = await ask(
+                "ZRANGEBYSCORE", keys.purge, f"({since + kept}", now + kept, "LIMIT", seen, _SLICE, retry=True
+            )
+            if ended:
+                count += sum(place is not None for place in await ask("ZMSCORE", keys.dead, *ended, retry=True))
+            if len(ended) < _SLICE:
+                return count
+            seen += len(ended)

@@ -1,4 +1,4 @@
-"""Hygiene: active tokens that nobody seems to need, counted every ten minutes by one process for all."""
+"""Hygiene: active tokens that nobody seems to need, counted every ten minutes by one process for all; what expired."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from service.store.hygiene_store import HygieneStore
 from service.tokens.secret import random_id
 
 IDLE_WINDOWS = {"30d": 30 * 86400, "90d": 90 * 86400}
+EXPIRED_WINDOWS = {"7d": 7 * 86400}
 _EVERY_SECONDS = 600
 _KEPT_SECONDS = 3600
 # Between two slices: what is counted in the background must not be felt by anyone.
@@ -70,3 +71,10 @@ class Hygiene:
     async def without_end(self) -> int:
         """How many active tokens never expire, now."""
         return await self._store.without_end()
+
+    async def expired(self) -> dict[str, int]:
+        """How many tokens expired within each window up to now, of those that are kept still."""
+        now = int(self._clock())
+        return {
+            window: await self._store.expired_since(now - seconds, now) for window, seconds in EXPIRED_WINDOWS.items()
+        }

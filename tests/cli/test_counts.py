@@ -7,33 +7,36 @@ import json
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.stub import Stub, token
+from tests.cli.stub import Stub
 
-LIST, STATS = "/api/admin/tokens", "/api/admin/tokens/stats"
+STATS, HYGIENE = "/api/admin/tokens/stats", "/api/admin/tokens/hygiene"
 VERIFICATION = "/api/admin/audit/verification"
 INTACT = {"intact": True, "entries": 1200, "unsealed": 3, "faults": []}
+COUNTED = {
+    "idle": {"30d": 3, "90d": 2}, "neverUsed": 1, "countedAt": "2026-11-20T10:00:00Z",
+    "expiring": {"1d": 0, "7d": 0, "14d": 1, "30d": 1}, "neverExpire": 0, "expired": {"7d": 4},
+}  # fmt: skip
 BROKEN = {"intact": False, "entries": 9, "unsealed": 0, "faults": [{"id": "1-0.0", "fault": "changed"}]}
 
 
 def test_hygiene_counts_what_nobody_used(stub: Stub, run: Run) -> None:
-    used = token(lastUsedAt="2026-01-01T00:00:00Z")
     stub.on("GET", STATS, {"total": 5})
-    stub.on("GET", LIST, {"tokens": [token(), used], "nextCursor": "next", "total": None})
-    stub.on("GET", LIST, {"tokens": [used], "nextCursor": None, "total": None})
+    stub.on("GET", HYGIENE, COUNTED)
     lines = run("stats", "--hygiene").stdout.splitlines()
-    assert lines[-2:] == ["unused for 90 days\t3", "of these never used\t1"]
-    assert stub.asked[1].query == {"status": "active", "unusedForDays": "90", "limit": "200"}
-    assert stub.asked[2].query["cursor"] == "next"
+    assert lines[0] == "total\t5"
+    assert lines[-5:] == [
+        "unused for 30 days\t3", "unused for 90 days\t2", "never used\t1", "never expire\t0", "expired in 7 days\t4",
+    ]  # fmt: skip
 
 
 def test_hygiene_as_json_stands_beside_the_counts(stub: Stub, run: Run) -> None:
     stub.on("GET", STATS, {"total": 5})
-    stub.on("GET", LIST, {"tokens": [], "nextCursor": None, "total": None})
+    stub.on("GET", HYGIENE, COUNTED)
     counts = json.loads(run("stats", "--hygiene", "--json").stdout)
-    assert counts == {"total": 5, "unused90d": 0, "neverUsed90d": 0}
+    assert counts == {"total": 5, "hygiene": COUNTED}
 
 
-def test_without_hygiene_nothing_is_listed(stub: Stub, run: Run) -> None:
+def test_without_hygiene_it_is_not_asked_for(stub: Stub, run: Run) -> None:
     stub.on("GET", STATS, {"total": 5})
     assert "unused" not in run("stats").stdout
     assert [asked.path for asked in stub.asked] == [STATS]

@@ -104,7 +104,7 @@ def test_tokens_of_another_system_are_taken_in_and_an_export_gives_them_out(serv
     assert done(service, "revoke", "--status", "inactive", "--yes").count("\trevoked\n") > 0
     assert json.loads(done(service, "stats", "--json"))["revoked"] == 1096
     assert accepted(service, OLD_SECRET)
-    assert json.loads(done(service, "stats", "--hygiene", "--json"))["unused90d"] == 0
+    assert json.loads(done(service, "stats", "--hygiene", "--json"))["hygiene"]["idle"] == {"30d": 0, "90d": 0}
 
 
 def test_a_token_rotates_and_revokes_itself(service: Running) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -44,61 +45,6 @@ def test_revoking_asks_with_the_focus_on_cancel_and_ends_the_token(page: Page, s
     assert service.validate(str(token["token"])) == 401
 
 
-def test_several_are_revoked_after_the_count_was_typed(page: Page, service: Service) -> None:
-    tokens = make(service, "end-of-many 1", "end-of-many 2", "end-of-many 3")
-    find(page, "end-of-many")
-    page.get_by_label("Select all on this page").check()
-
-    page.get_by_role("button", name="Revoke…").click()
-    dialog = page.get_by_role("alertdialog", name="Revoke 3 tokens?")
-    expect(dialog.get_by_role("button", name="Revoke 3 tokens")).to_be_disabled()
-    dialog.get_by_label("Type revoke 3 to confirm").fill("revoke 3")
-    dialog.get_by_role("button", name="Revoke 3 tokens").click()
-
-    expect(toast(page)).to_contain_text("3 tokens revoked.")
-    assert [service.show(str(token["id"]))["status"] for token in tokens] == ["revoked"] * 3
-
-
-def test_several_are_paused_and_those_that_cannot_be_woken_are_named(page: Page, service: Service) -> None:
-    first, second = make(service, "some-of-many 1", "some-of-many 2")
-    find(page, "some-of-many")
-    page.get_by_label("Select some-of-many 1").check()
-    page.get_by_label("Select some-of-many 2").check()
-    expect(page.get_by_label("Select all on this page")).to_be_checked()
-
-    page.get_by_role("button", name="Deactivate", exact=True).click()
-    expect(toast(page)).to_contain_text("2 tokens deactivated.")
-    service.ask("DELETE", f"{TOKENS}?id={second['id']}")
-    page.get_by_role("button", name="Undo").click()
-
-    expect(toast(page)).to_contain_text("1 activated, 1 skipped: some-of-many 2 was revoked.")
-    assert service.show(str(first["id"]))["status"] == "active"
-
-
-def test_all_that_a_filter_finds_are_changed_only_if_their_number_is_still_right(
-    open_page: Open, start_service: Start
-) -> None:
-    service = start_service()
-    make(service, *(f"many {number}" for number in range(27)))
-    page = open_page(service)
-    page.get_by_label("Select many 3", exact=True).check()
-    page.get_by_role("button", name="Select all 27").click()
-    expect(page.get_by_text("All 27 selected")).to_be_visible()
-    service.create("one more")
-
-    page.get_by_role("button", name="Deactivate", exact=True).click()
-
-    expect(page.get_by_role("alert")).to_have_text(
-        "The list changed while you were choosing (27 became 28). Check it and try again."
-    )
-    assert service.ask("GET", f"{TOKENS}/stats")["inactive"] == 0
-    page.get_by_label("Select many 3", exact=True).check()
-    page.get_by_role("button", name="Select all 28").click()
-    page.get_by_role("button", name="Deactivate", exact=True).click()
-    expect(toast(page)).to_contain_text("28 tokens deactivated.")
-    assert service.ask("GET", f"{TOKENS}/stats")["inactive"] == 28
-
-
 def test_filters_order_and_pages_are_in_the_address_and_back_leads_back(page: Page, service: Service) -> None:
     make(service, *(f"paged {number:02}" for number in range(27)))
     page.reload()
@@ -137,6 +83,19 @@ def test_the_tiles_add_up_and_lead_to_their_tokens(page: Page, service: Service)
     expect(page.locator("tbody .status:not(.inactive)")).to_have_count(0)
 
 
+def test_the_tile_of_the_expired_tells_of_the_last_week(page: Page, service: Service) -> None:
+    def over() -> int:
+        expired: int = service.ask("GET", f"{TOKENS}/hygiene")["expired"]["7d"]
+        return expired
+
+    before, soon = over(), datetime.now(UTC) + timedelta(seconds=2)
+    service.create("over in a moment", duration=None, expiresAt=soon.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    wait_for(lambda: over() > before, "the token to expire")
+    page.reload()
+
+    expect(page.locator(".tile").filter(has_text="Expired")).to_contain_text(f"{before + 1} in the last 7 days")
+
+
 def test_never_used_tokens_are_found_and_used_ones_left_out(page: Page, service: Service) -> None:
     used, _ = make(service, "ever-used yes", "ever-used no")
     service.validate(str(used["token"]))
@@ -146,32 +105,6 @@ def test_never_used_tokens_are_found_and_used_ones_left_out(page: Page, service:
 
     expect(page.locator("tbody .name")).to_have_text(["ever-used no"])
     expect(page.get_by_text("1–1 of 1")).to_be_visible()
-
-
-def test_all_that_further_filters_find_are_changed_if_their_number_is_still_right(page: Page, service: Service) -> None:
-    used, *_ = make(service, "sought used", *(f"sought {number}" for number in range(26)))
-    service.validate(str(used["token"]))
-    wait_for(lambda: service.show(str(used["id"]))["lastUsedAt"], "the use to be counted")
-
-    def choose_all() -> None:
-        page.get_by_label("Select sought 25", exact=True).wait_for()
-        page.get_by_label("Select all on this page").check()
-        page.get_by_role("button", name="Select all that match").click()
-
-    page.goto("/dashboard/?q=sought&activity=never")
-    choose_all()
-    expect(page.get_by_text("All 26 selected")).to_be_visible()
-    service.create("sought one more")
-    page.get_by_role("button", name="Deactivate", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("(26 became 27). Check it and try again.")
-    assert service.show(str(used["id"]))["status"] == "active"
-    choose_all()
-    page.get_by_role("button", name="Deactivate", exact=True).click()
-
-    expect(toast(page)).to_contain_text("27 tokens deactivated.")
-    assert [token["name"] for token in service.ask("GET", f"{TOKENS}?q=sought&status=active")["tokens"]] == [
-        "sought used"
-    ]
 
 
 def test_without_tokens_the_page_says_how_to_begin(open_page: Open, start_service: Start) -> None:

@@ -87,12 +87,41 @@ async def test_hygiene_is_shown_and_exported(make_service: Callable[..., Any], c
     admin = await sign_in(service)
     assert "tokens_idle" not in (await Person(service).get("/metrics")).body.decode()
     shown = (await admin.get("/api/admin/tokens/hygiene")).json()
-    assert list(shown) == ["idle", "neverUsed", "countedAt", "expiring", "neverExpire"]
+    assert list(shown) == ["idle", "neverUsed", "countedAt", "expiring", "neverExpire", "expired"]
     assert (shown["idle"], shown["neverUsed"], shown["neverExpire"]) == ({"30d": 2, "90d": 1}, 4, 1)
     assert shown["expiring"] == {"1d": 0, "7d": 1, "14d": 1, "30d": 1}
+    assert shown["expired"] == {"7d": 0}
     lines = (await Person(service).get("/metrics")).body.decode().splitlines()
     assert 'tokens_idle{window="90d"} 1.0' in lines
     assert "tokens_never_used 4.0" in lines
+
+
+@pytest.mark.parametrize("swept", [False, True])
+@pytest.mark.parametrize("size", [1, 2, 500])
+async def test_what_expired_within_a_week_is_counted_until_it_is_gone(
+    still: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, size: int, swept: bool
+) -> None:
+    monkeypatch.setattr(hygiene_store, "_SLICE", size)
+    ids = [(await make(still, f"{number} of {days}", days=days))[0] for days in (2, 4, 9, 60) for number in range(3)]
+    for token_id in (ids[0], ids[3], ids[6]):
+        await still.managed.update(token_id, {"active": False}, TEST)
+    await still.managed.revoke(ids[4], TEST)
+
+    async def expired() -> int:
+        if swept:
+            await still.sweeper.sweep()
+        return (await still.hygiene.expired())["7d"]
+
+    assert await expired() == 0
+    clock.forward(5 * DAY)
+    assert await expired() == 5
+    await still.managed.revoke(ids[0], TEST)
+    await still.managed.update(ids[1], {"expires_at": int(still.clock()) + 60 * DAY}, TEST)
+    assert await expired() == 3
+    clock.forward(5 * DAY)
+    assert await expired() == 5
+    clock.forward(30 * DAY)
+    assert await expired() == 0
 
 
 async def test_hygiene_is_for_readers(still: Service) -> None:

@@ -30,6 +30,7 @@ class Tokens extends List {
   tiles = h("section.tiles", { "aria-label": "Statistics" });
   states = h("div.seg", { role: "group", "aria-label": "Filter by status" });
   heads = line();
+  lately = h("span", " ");
 
   constructor(app) {
     super(app, TOKENS, "/dashboard/", "tokens", "Name, creator or last characters");
@@ -48,6 +49,7 @@ class Tokens extends List {
     ];
     this.addKeys();
     this.drawTiles();
+    this.countExpired();
     this.timer = setInterval(() => this.refresh(), REFRESH);
     this.update();
   }
@@ -65,7 +67,15 @@ class Tokens extends List {
 
   refresh() {
     const busy = document.hidden || dialogIsOpen() || menuIsOpen() || this.app.notices.paused;
-    if (!busy && !this.picking.picked.size) this.reload();
+    if (busy || this.picking.picked.size) return;
+    this.reload();
+    this.countExpired();
+  }
+
+  /** Apart from the list, for it may take a moment. */
+  countExpired() {
+    const tell = ({ expired }) => fill(this.lately, `${number(expired["7d"])} in the last 7 days`);
+    get(`${TOKENS}/hygiene`).then(tell, () => null);
   }
 
   create = () => this.app.cannotChange() || createToken(this.app, this.reloaded);
@@ -145,7 +155,7 @@ class Tokens extends List {
       total: h("a", { href: "/dashboard/?status=revoked" }, `${number(stats.revoked)} revoked not counted`),
       active: h("a", { href: "/dashboard/?status=active&activity=expiring" },
         `${number(stats.expiring14d)} ${stats.expiring14d === 1 ? "expires" : "expire"} within 14 days`),
-      expired: "their date has passed",
+      expired: this.lately,
       inactive: "switched off, can be reactivated",
     };
     fill(this.tiles, ["total", "active", "expired", "inactive"].map((name) => {
