@@ -29,7 +29,7 @@ from service.metrics import Metrics
 from service.model import Kind, Verdict
 from service.store.credentials import CredentialStore
 from service.store.replies import Reply
-from service.tokens.authority import MALFORMED, UNKNOWN, Authority
+from service.tokens.authority import EXPIRED, MALFORMED, NETWORK_DENIED, UNKNOWN, Authority
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.opened import Opened
 from service.tokens.secret import parse
@@ -42,16 +42,29 @@ Plan = tuple[bool, bytes]
 _PLAIN: Plan = (False, b"")
 _MOST_SEEN = 4096
 _BEARER = (b"Bearer ", b"bearer ")
+_REQUEST_ID = b"x-request-id: "
+# Refusals that say the same whatever was asked.
+_CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, NETWORK_DENIED, UNAVAILABLE)
 _OTHER_CREDENTIALS = frozenset((b"x-api-key", b"x-token"))
 
 
 class Seen(NamedTuple):
-    """What was worked out of a secret: its kind, its digest and how that is looked up."""
+    """What was worked out of an Authorization field: its secret, and how that is looked up."""
 
     kind: Kind
+    secret: bytes
     digest: bytes
     command: bytes
     submit: Callable[..., None]
+
+
+class Prepared(NamedTuple):
+    """A refusal that is the same for all requests but for their id: its header lines, and its body around the id."""
+
+    status: int
+    lines: bytes
+    before: bytes
+    after: bytes
 
 
 class Straight:
@@ -68,28 +81,38 @@ class Straight:
         self.request_ids = request_ids
         self.trusted = trusted
         self.observe = metrics.validation_timer("straight")
-        # Secrets seen in the last quarter of a second: a busy token is worked out once for all its requests in it,
+        # Fields seen in the last quarter of a second: a busy token is worked out once for all its requests in it,
         # and none stays in memory longer. Whether it is good is asked of Redis each time all the same.
         self.seen: dict[bytes, Seen] = {}
-        self._allowed_of: object = None
-        self._allowed = b""
+        # By what they say; only for ids that are made here, for the length of the body depends on the id's.
+        self.refusals = {verdict.outcome: _prepared(verdict, request_ids.new()) for verdict in _CONSTANT}
+        self._openings_of: object = None
+        self._openings: dict[int, bytes] = {}
 
-    def remember(self, secret: bytes, seen: Seen) -> Seen:
+    def remember(self, field: bytes, seen: Seen) -> None:
         """Keep what was worked out until `forget`, unless a flood of secrets is under way."""
         if len(self.seen) < _MOST_SEEN:
-            self.seen[secret] = seen
-        return seen
+            self.seen[field] = seen
 
     def forget(self) -> None:
         """Let all secrets go; called with every tick of the sweep."""
         self.seen.clear()
 
-    def allowed(self, default_headers: Headers) -> bytes:
-        """The opening of a 200: its status line and what uvicorn puts first, which changes once a second."""
-        if default_headers is not self._allowed_of:
-            self._allowed_of = default_headers
-            self._allowed = STATUS_LINE[200] + lines_of(default_headers)
-        return self._allowed
+    def opening(self, status: int, default_headers: Headers) -> bytes:
+        """The status line and what uvicorn puts first, which changes once a second."""
+        if default_headers is not self._openings_of:
+            self._openings_of = default_headers
+            self._openings = {}
+        opening = self._openings.get(status)
+        if opening is None:
+            opening = self._openings[status] = STATUS_LINE[status] + lines_of(default_headers)
+        return opening
+
+
+def _prepared(verdict: Verdict, request_id: str) -> Prepared:
+    status, headers, body = answer(verdict, request_id)
+    before, _, after = body.partition(request_id.encode())
+    return Prepared(status, lines_of(headers) + _REQUEST_ID, before, after)
 
 
 def plan_of(url: bytes) -> Plan | None:
@@ -147,22 +170,17 @@ class StraightCycle:
         """Ask, or answer at once where nothing need be asked."""
         self._started = perf_counter()
         straight, named = self._straight, self._named
-        secret = named.get(b"authorization", b"")
-        if not self._plan[0] and secret[:7] in _BEARER and _OTHER_CREDENTIALS.isdisjoint(named):
-            secret = secret[7:].strip()
-            seen = straight.seen.get(secret)
-            if seen is not None:
-                self._kind, self._secret = seen.kind, secret
-                self._look_up(seen)
-                return
-        else:
-            secrets = self._presented()
-            if len(secrets) != 1:
-                self._kind, self._secret = None, b""
-                self._finish(MALFORMED if secrets else ABSENT)
-                return
-            secret = secrets[0]
-        self._secret = secret
+        field = named.get(b"authorization", b"")
+        alone = not self._plan[0] and _OTHER_CREDENTIALS.isdisjoint(named)
+        if alone and (seen := straight.seen.get(field)) is not None:
+            self._look_up(seen)
+            return
+        secrets = [field[7:].strip()] if alone and field[:7] in _BEARER else self._presented()
+        if len(secrets) != 1:
+            self._kind, self._secret = None, b""
+            self._finish(MALFORMED if secrets else ABSENT)
+            return
+        self._secret = secret = secrets[0]
         self._kind = kind = parse(secret)
         authority = straight.authority
         if self._plan[0] or (kind not in KINDS and authority.accepts_foreign):
@@ -171,14 +189,18 @@ class StraightCycle:
             self._finish(MALFORMED)
         else:
             digest = authority.digest(kind, secret)
-            self._look_up(straight.remember(secret, Seen(kind, digest, *straight.store.prepare(digest))))
+            seen = Seen(kind, secret, digest, *straight.store.prepare(digest))
+            if alone:
+                straight.remember(field, seen)
+            self._look_up(seen)
 
     def _look_up(self, seen: Seen) -> None:
-        self._digest = seen.digest
-        if seen.digest in self._straight.authority.limited:
+        self._kind, self._secret, digest, command, submit = seen
+        self._digest = digest
+        if digest in self._straight.authority.limited:
             self._protocol.run_task(self._ask())
         else:
-            seen.submit(seen.command, self._answered, retry=True)
+            submit(command, self._answered, retry=True)
 
     def _presented(self) -> list[bytes]:
         secrets = presented(self._headers)
@@ -205,17 +227,15 @@ class StraightCycle:
         else:
             named, now = self._named, authority.clock()
             asks = self._plan is not _PLAIN or b"x-required-scope" in named
-            address = self._address()
+            client = self._protocol.client
+            address = self._address() if self._straight.trusted or client is None else client[0]
             verdict = authority.judge(opened, self._required() if asks else (), address, now)
             authority.count(opened, verdict, now, address, named.get(b"user-agent", b""))
             self._finish(verdict, opened)
 
     def _address(self) -> str:
-        client = self._protocol.client
-        if self._straight.trusted:
-            forwarded = self._named.get(b"x-forwarded-for")
-            return client_address({"client": client}, forwarded, self._straight.trusted)
-        return client[0] if client else ""
+        forwarded = self._named.get(b"x-forwarded-for")
+        return client_address({"client": self._protocol.client}, forwarded, self._straight.trusted)
 
     def _required(self) -> tuple[str, ...]:
         query = self._plan[1]
@@ -245,18 +265,21 @@ class StraightCycle:
         if self._secret:
             straight.observe(perf_counter() - self._started)
         given = self._named.get(b"x-request-id")
-        request_id = straight.request_ids.new() if given is None else straight.request_ids.of(given)
-        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        default_headers = protocol.server_state.default_headers
+        request_id = (straight.request_ids.new() if given is None else straight.request_ids.of(given)).encode()
         if opened is not None and verdict is opened.active:
-            lines = opened.answer
+            status, lines, body = 200, opened.answer, b""
             if lines is None:
-                lines = opened.answer = lines_of(allowed_headers(opened.credential)) + b"x-request-id: "
-            protocol.answer_straight(
-                self, b"".join((straight.allowed(default_headers), lines, request_id.encode(), end))
-            )
-            return
-        status, headers, body = answer(verdict, request_id)
-        headers.append((b"x-request-id", request_id.encode()))
-        lines = STATUS_LINE[status] + lines_of(default_headers + headers)[:-2] + end
-        protocol.answer_straight(self, lines if self._head_only else lines + body)
+                lines = opened.answer = lines_of(allowed_headers(opened.credential)) + _REQUEST_ID
+        else:
+            status, lines, body = self._refusal(verdict, request_id, own=given is None)
+        opening = straight.opening(status, protocol.server_state.default_headers)
+        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        protocol.answer_straight(self, b"".join((opening, lines, request_id, end, b"" if self._head_only else body)))
+
+    def _refusal(self, verdict: Verdict, request_id: bytes, *, own: bool) -> tuple[int, bytes, bytes]:
+        """The status, the header lines up to the request id, and the body; `own` says that the id was made here."""
+        prepared = self._straight.refusals.get(verdict.outcome) if own else None
+        if prepared is not None:
+            return prepared.status, prepared.lines, b"".join((prepared.before, request_id, prepared.after))
+        status, headers, body = answer(verdict, request_id.decode())
+        return status, lines_of(headers) + _REQUEST_ID, body

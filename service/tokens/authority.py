@@ -16,6 +16,8 @@ from service.tokens.secret import SEAL_BYTES, Keyring, is_foreign, parse
 from service.tokens.usage import Usage
 
 _REMEMBERED = 16_384
+# A name of its own: reading a member off an enumeration takes as long as the rest of the comparison.
+_SESSION = Kind.SESSION
 _decode = msgspec.msgpack.Decoder(Credential).decode
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -38,6 +40,7 @@ class Authority:
         `on_tampered` is called for a record that somebody else wrote, `on_paused` when a limit could not be kept.
         """
         self.usage = usage
+        self.count = usage.count
         self.clock = clock
         self._store = store
         self._keyrings = keyrings
@@ -96,7 +99,7 @@ class Authority:
         credential = opened.credential
         if credential.expires_at and credential.expires_at <= now:
             return EXPIRED
-        if credential.kind is Kind.SESSION and self._accounts.stamp(credential.subject) != credential.stamp:
+        if credential.kind is _SESSION and self._accounts.stamp(credential.subject) != credential.stamp:
             return UNKNOWN
         if required and (missing := opened.missing(required)):
             return Verdict(Outcome.INSUFFICIENT_SCOPE, credential, missing)
@@ -127,14 +130,6 @@ class Authority:
                 self.count(opened, verdict, now, address, agent)
                 return verdict
         return UNKNOWN
-
-    def count(self, opened: Opened, verdict: Verdict, now: float, address: str, agent: bytes) -> None:
-        """Count one use of a record towards its usage."""
-        opened.address, opened.agent = address, agent
-        if verdict.outcome is Outcome.ACTIVE:
-            self.usage.allow(opened, now)
-        else:
-            self.usage.deny(opened, verdict.outcome)
 
     async def look(self, secret: bytes, kinds: Iterable[Kind], *, required: tuple[str, ...] = ()) -> Verdict:
         """Decide without using: nothing is spent, charged or counted. One round trip, two for a limited token.

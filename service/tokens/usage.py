@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from service.model import Kind, Outcome
+from service.model import Kind, Outcome, Verdict
 from service.store.keys import encode_digest
 from service.store.usage_store import UsageStore, Use
 from service.tokens.opened import Opened
@@ -28,17 +28,16 @@ class Usage:
         self._used: dict[int, Opened] = {}
         self._limited: set[str] = set()
 
-    def allow(self, opened: Opened, now: float) -> None:
-        """Count a use that was allowed."""
-        opened.allowed += 1
-        opened.used_at = now
+    def count(self, opened: Opened, verdict: Verdict, now: float, address: str, agent: bytes) -> None:
+        """Count a use of a record, whether it was allowed or refused though the secret was right."""
         self._used[id(opened)] = opened
-
-    def deny(self, opened: Opened, outcome: Outcome) -> None:
-        """Count a use that was refused though the secret was right."""
+        opened.address, opened.agent = address, agent
+        if verdict is opened.active or verdict.active:
+            opened.allowed += 1
+            opened.used_at = now
+            return
         opened.denied += 1
-        self._used[id(opened)] = opened
-        if outcome is Outcome.RATE_LIMITED:
+        if verdict.outcome is Outcome.RATE_LIMITED:
             self._limited.add(opened.credential.token_id)
 
     async def flush(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from service.errors import StoreUnavailable
+from service.running import collect_rarely
 from service.tokens.sweeper import Sweeper
 from tests.builders import until
 
@@ -36,3 +38,14 @@ async def test_background_work_that_fails_is_told_and_done_again(
     await until(lambda: len(swept) >= 3)
     monkeypatch.undo()
     assert ("background work failed" in caplog.messages) is told
+
+
+def test_the_collector_looks_rarely_and_not_at_what_the_start_made() -> None:
+    thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
+    try:
+        collect_rarely()
+        assert gc.get_freeze_count() > frozen
+        assert gc.get_threshold()[0] > 10 * 700
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
