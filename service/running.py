@@ -20,7 +20,7 @@ from service.metrics_port import MetricsPort
 from service.store.guardian import Guardian
 
 log = logging.getLogger(__name__)
-# Next to nothing here is garbage in a cycle, and a look through all objects stops every request for as long as it takes.
+# Next to nothing here is garbage in a cycle, and a look through all objects stops every request meanwhile.
 _OBJECTS_BEFORE_COLLECTION = 20_000
 Work = Callable[[], Coroutine[Any, Any, object]]
 
