@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from service.api.front import StartRefused
+
 log = logging.getLogger(__name__)
 
 
@@ -32,22 +34,31 @@ class MetricsPort:
         self._server = _Listener(config)
         self._host = host
         self._port = port
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None]
 
     def start(self) -> None:
-        """Bind and serve. Raises OSError for a port that another program has."""
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind((self._host, self._port))
+        """Bind and serve. Raises StartRefused for a port that another program has."""
         # From here on connections wait for the server, which starts in its own time.
-        listener.listen()
+        listener = self._listen()
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="metrics-port")
         log.info("metrics on port %d", self._port)
 
+    def _listen(self) -> socket.socket:
+        listener = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.bind((self._host, self._port))
+            listener.listen()
+        except OSError as error:
+            listener.close()
+            raise StartRefused(
+                f"cannot listen on {self._host} port {self._port} for metrics: {error.strerror}; "
+                "choose another port with TOKENS_METRICS_PORT"
+            ) from None
+        return listener
+
     async def stop(self) -> None:
-        """Close the port."""
+        """Close the port, once it was started."""
         self._server.should_exit = True
-        if self._task is not None:
-            await self._task
+        await self._task

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from service.api.front import StartRefused
 from service.app import Service
 from service.edge.protocol import EdgeProtocol
 from service.edge.sweep import Sweep
@@ -35,3 +36,21 @@ async def test_metrics_are_on_their_own_port_and_nothing_else_is(make_service: C
     async with listening(service, EdgeProtocol, {"straight": service.straight, "sweep": Sweep()}) as main:
         assert (await get(main, "/metrics")).startswith(b"HTTP/1.1 404")
         assert (await get(main, "/livez")).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_port_that_another_program_has_stops_the_start_with_one_line(make_service: Callable[..., Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refusal = f"^cannot listen on 127.0.0.1 port {port} for metrics: Address already in use; .*TOKENS_METRICS_PORT$"
+        with pytest.raises(StartRefused, match=refusal):
+            await make_service(metrics_port=port)
+
+
+async def test_a_port_is_free_again_when_the_service_has_ended(make_service: Callable[..., Any]) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    service: Service = await make_service(background=False, metrics_port=port)
+    async with service.running():
+        assert b"tokens_build_info" in await get(port, "/metrics")
+    socket.create_server(("127.0.0.1", port)).close()
