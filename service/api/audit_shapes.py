@@ -18,7 +18,10 @@ _INSTANTS = frozenset({"expires_at", "predecessor_until"})
 
 
 class AuditShown(msgspec.Struct, rename="camel"):
-    """One change or sign-in; `before` and `after` hold what changed."""
+    """One change or sign-in.
+
+    `before` and `after` hold what changed, and the name of a token that was switched off or revoked.
+    """
 
     id: str
     at: str

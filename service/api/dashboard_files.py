@@ -27,6 +27,8 @@ _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let)\b)", r
 # Comments that have their lines to themselves.
 _COMMENT = re.compile(r"^[ \t]*(?://.*|/\*(?s:.*?)\*/)\n", re.MULTILINE)
 _STYLE_SIGN = re.compile(r"\s*([{}:;,])\s+")
+# Not where a comment shares the line, which ends it.
+_GOES_ON = re.compile(r"^((?!.*//).*[{(\[,;])\n", re.MULTILINE)
 _INDENT = re.compile(r"^\s+", re.MULTILINE)
 
 
@@ -86,10 +88,13 @@ def joined(scripts: dict[str, str]) -> str:
 
 
 def _lighter(text: str) -> str:
-    """Without comments and indentation, which are for whoever reads the files; text over several lines stays whole."""
+    """Without what is for whoever reads the files: comments, indentation and the end of a line that goes on.
+
+    Text over several lines stays whole.
+    """
     if any(line.count("`") % 2 for line in text.splitlines()):
         return text
-    return _INDENT.sub("", _COMMENT.sub("", text))
+    return _GOES_ON.sub(r"\1", _INDENT.sub("", _COMMENT.sub("", text)))
 
 
 def tight(style: str) -> str:

@@ -46,6 +46,7 @@ class ListQuery(Filter, forbid_unknown_fields=True, rename="camel"):
     sort: str = "-createdAt"
     limit: Annotated[int, Meta(ge=1, le=_LARGEST_PAGE)] = 50
     cursor: str | None = None
+    ids: Annotated[str, Meta(max_length=_LARGEST_PAGE * 17, description="only these, comma separated")] = ""
 
 
 class ManagedApi:
@@ -96,7 +97,7 @@ class ManagedApi:
             raise wrong("sort", f"choose one of {', '.join(_SORTS)}, with - for descending")
         query = msgspec.structs.replace(
             query, sort=_SORTS[name], descending=wanted.sort.startswith("-"), limit=wanted.limit,
-            after=_read_cursor(wanted.cursor, wanted.sort),
+            after=_read_cursor(wanted.cursor, wanted.sort), ids=tuple(filter(None, wanted.ids.split(","))),
         )  # fmt: skip
         tokens, after, total = await self._tokens.page(query)
         return Json(TokenList(await self._views.of(tokens), _write_cursor(after, wanted.sort), total))

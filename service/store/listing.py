@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import NamedTuple
 
 import msgspec
 
 from service.model import ManagedToken, Status
 from service.store import name_search
+from service.store.listing_slices import creation_slice, name_slice, slices
 from service.store.managed_store import ManagedStore, Record
 from service.store.name_search import Row
 from service.store.scripts import Script
@@ -25,6 +25,7 @@ _ALL_BUT_REVOKED = frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED})
 
 class Query(msgspec.Struct, frozen=True):
     """What to list. `statuses` empty means all but the revoked; instants in epoch seconds, 0 for no bound.
+    `ids`, if any, are the only ones looked at.
 
     `sort` is one of created_at, name, last_used_at, expires_at. `after` is the position of the last row seen.
     """
@@ -36,6 +37,7 @@ class Query(msgspec.Struct, frozen=True):
     expires_before: int = 0
     unused_since: int = 0
     never_used: bool = False
+    ids: tuple[str, ...] = ()
     sort: str = "created_at"
     descending: bool = True
     limit: int = 50
@@ -48,8 +50,9 @@ class Query(msgspec.Struct, frozen=True):
     @property
     def by_status_alone(self) -> bool:
         """Can the rows be counted without reading every record?"""
-        narrowed = (self.text, self.created_by, self.scope, self.expires_before, self.unused_since, self.never_used)
-        return not any(narrowed)
+        return not any(
+            (self.text, self.created_by, self.scope, self.expires_before, self.unused_since, self.never_used, self.ids)
+        )
 
     def admits(self, token: ManagedToken, now: float) -> bool:
         """Does this record belong into the list?"""
@@ -120,6 +123,8 @@ class Listing:
         return shown, found[query.limit - 1][0] if len(found) > query.limit else None
 
     def _candidates(self, query: Query, shards: tuple[Shard, ...]) -> AsyncIterator[list[Row]]:
+        if query.ids:
+            return self._by_id(query)
         if query.text:
             return self._search(query)
         if query.sort == "name":
@@ -135,7 +140,7 @@ class Listing:
         share = need + 1 if len(shards) == 1 else 3 * need // len(shards) + 4
         while True:
             asked = [
-                _creation_slice(shard, key, revoked=revoked, after=after, need=share, descending=query.descending)
+                creation_slice(shard, key, revoked=revoked, after=after, need=share, descending=query.descending)
                 for shard in shards
                 for key, revoked in _sources(shard, query)
             ]
@@ -158,13 +163,17 @@ class Listing:
     async def _by_name(self, query: Query) -> AsyncIterator[list[Row]]:
         after, need = query.after, query.limit + 1
         while True:
-            parts = await asyncio.gather(*[_name_slice(shard, after, need, query.descending) for shard in self._shards])
+            parts = await asyncio.gather(*[name_slice(shard, after, need, query.descending) for shard in self._shards])
             rows = _in_order([row for part in parts for row in part], query, after)[:need]
             if not rows:
                 return
             yield rows
             after = rows[-1]
             need = min(max(need * 2, 200), _CHUNK)
+
+    async def _by_id(self, query: Query) -> AsyncIterator[list[Row]]:
+        records = await self._tokens.get_many(list(query.ids))
+        yield _in_order([_row(record.token, query.sort) for record in records if record], query, query.after)
 
     async def _search(self, query: Query) -> AsyncIterator[list[Row]]:
         """Every name is looked at once, then what matches is put in order and read slice by slice."""
@@ -190,7 +199,7 @@ class Listing:
         rows: list[Row] = []
         for shard in self._shards:
             for key, revoked in _sources(shard, query):
-                async for ids in _slices(shard, key, revoked=revoked):
+                async for ids in slices(shard, key, revoked=revoked, size=_CHUNK):
                     rows += await self._field_rows(query, ids)
         rows = _in_order(rows, query, query.after)
         for start in range(0, len(rows), 200):
@@ -230,61 +239,11 @@ def _sources(shard: Shard, query: Query) -> list[tuple[bytes, bool]]:
     return sources
 
 
-class _Slice(NamedTuple):
-    """Rows of one sorted set in order, and whether there may be more of them."""
-
-    rows: list[Row]
-    goes_on: bool
-
-
-async def _creation_slice(
-    shard: Shard, key: bytes, *, revoked: bool, after: tuple[str, str] | None, need: int, descending: bool
-) -> _Slice:
-    command = "ZREVRANGEBYSCORE" if descending != revoked else "ZRANGEBYSCORE"
-    near, far = ("+inf", "(0") if descending else ("(0", "+inf")
-    if revoked:
-        near, far = ("-inf", "(0") if descending else ("(0", "-inf")
-    ask = shard.link.execute
-    reply: list[bytes] = []
-    if after is not None:
-        mark = f"-{after[0]}" if revoked else after[0]
-        near = f"({mark}"
-        # All that share the microsecond of the cursor's row: some lie before it, some behind.
-        reply = await ask("ZRANGEBYSCORE", key, mark, mark, "WITHSCORES", retry=True)
-    behind = await ask(command, key, near, far, "WITHSCORES", "LIMIT", 0, need, retry=True)
-    reply += behind
-    pairs = zip(reply[::2], reply[1::2], strict=True)
-    rows = [Row(f"{abs(int(float(score)))}", token_id.decode()) for token_id, score in pairs]
-    return _Slice(rows, len(behind) >= 2 * need)
-
-
-async def _slices(shard: Shard, key: bytes, *, revoked: bool) -> AsyncIterator[list[str]]:
-    """All ids, slice by slice, some of them twice.
-
-    By score, for ranks shift when others come and go between two slices.
-    """
-    near, far = ("-inf", "(0") if revoked else ("(0", "+inf")
-    size = _CHUNK
-    while True:
-        reply = await shard.link.execute("ZRANGEBYSCORE", key, near, far, "WITHSCORES", "LIMIT", 0, size, retry=True)
-        yield [token_id.decode() for token_id in reply[::2]]
-        if len(reply) < 2 * size:
-            return
-        last = reply[-1].decode()
-        if last == near:
-            size *= 2  # as many share one microsecond as a slice holds
-        near = last
-
-
-async def _name_slice(shard: Shard, after: tuple[str, str] | None, need: int, descending: bool) -> list[Row]:
-    # The place of a row is followed by NUL in its member: `place NUL` is before it and `place 0x01` behind.
-    place = after[0].encode() if after else b""
-    if descending:
-        command, near, far = "ZREVRANGEBYLEX", b"(" + place + b"\x00" if after else b"+", b"-"
-    else:
-        command, near, far = "ZRANGEBYLEX", b"(" + place + b"\x01" if after else b"-", b"+"
-    reply = await shard.link.execute(command, shard.keys.names, near, far, "LIMIT", 0, need, retry=True)
-    return [name_search.by_place(member) for member in reply]
+def _row(token: ManagedToken, sort: str) -> Row:
+    if sort == "name":
+        return Row(f"{token.name}\x00{token.token_id}", token.token_id)
+    field = "created_micros" if sort == "created_at" else sort
+    return Row(str(getattr(token, field) or _NEVER[sort]), token.token_id)
 
 
 def _in_order(rows: list[Row], query: Query, after: tuple[str, str] | None) -> list[Row]:

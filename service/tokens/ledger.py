@@ -96,9 +96,11 @@ class Ledger:
                 refuse_if_ended(token, self._clock())
             digest = records.decode_digest(token.digest)
             predecessor = records.decode_digest(token.predecessor) if token.predecessor else digest
+            # With the name, by which people look for the entry, also when the record is gone.
             entry = self._trail.entry(
-                action, origin, token_id, before={"status": token.status(self._clock())}, after={"status": state}
-            )
+                action, origin, token_id, before={"name": token.name, "status": token.status(self._clock())},
+                after={"name": token.name, "status": state},
+            )  # fmt: skip
             done = await self._store.withdraw(
                 token, (digest, predecessor), state=state, now=int(self._clock()), entry=entry
             )

@@ -32,7 +32,7 @@ class Trail:
         self, action: str, origin: Origin, target: str, *, before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
     ) -> Entry:  # fmt: skip
-        """An entry for the script that makes the change; `before` and `after` hold only what changed."""
+        """An entry for the script that makes the change; `before` and `after` hold what changed, and maybe a name."""
         body = _encode(
             AuditEntry(
                 at=int(self._clock()), action=action, actor=origin.actor, target=target,

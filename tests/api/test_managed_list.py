@@ -103,6 +103,14 @@ def test_the_filters_narrow_the_list(world: World, word: str) -> None:
     assert letters(world, word, unusedForDays=30) == ""
 
 
+def test_tokens_are_picked_by_their_ids(world: World) -> None:
+    one, two, _ = (world.create() for _ in range(3))
+    ids = f"{one['id']},{'0' * 16},{two['id']}"
+    assert names(world, ids=ids) == [two["name"], one["name"]]
+    assert names(world, ids=ids, sort="createdAt", limit=1) == [one["name"]]
+    assert page(world, ids=ids)["total"] is None
+
+
 def test_q_finds_part_of_a_name_in_any_case_and_the_last_characters_of_a_token(world: World) -> None:
     word = fresh("Needle")
     token = world.create(name=f"hay {word} hay")
@@ -134,7 +142,7 @@ def test_the_total_is_right_where_it_can_be_had_without_reading_every_record(wor
     ("query", "field"),
     [("limit=0", "limit"), ("limit=201", "limit"), ("limit=x", "limit"), ("sort=color", "sort"), ("status=gone", "status"),
      ("expiresBefore=soon", "expiresBefore"), ("unusedForDays=-1", "unusedForDays"), ("cursor=AAAA", "cursor"),
-     ("cursor=%00", "cursor"), ("q=" + "x" * 81, "q")],
+     ("cursor=%00", "cursor"), ("q=" + "x" * 81, "q"), ("ids=" + "0" * 3401, "ids")],
 )  # fmt: skip
 def test_a_wrong_parameter_is_named(world: World, query: str, field: str) -> None:
     problem = world.get(f"{TOKENS}?{query}", bearer=world.admin).problem(400, "invalid_request")

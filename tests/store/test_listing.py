@@ -106,6 +106,7 @@ async def test_the_total_is_told_where_nothing_but_the_status_is_asked(four: Ser
         {"expires_before": 9},
         {"unused_since": 9},
         {"never_used": True},
+        {"ids": ("00" * 8,)},
     ):
         _, _, told = await four.managed.page(Query(**filtered))
         assert told is None
@@ -133,6 +134,21 @@ async def test_a_list_can_be_narrowed_by_creator_scope_expiry_and_idleness(still
     assert await names(still, never_used=True) == ["two", "one"]
     assert await names(still, never_used=True, created_by="admin", sort="last_used_at") == ["one"]
     assert await names(still, scope="a", text="on", created_by="admin") == ["one"]
+
+
+@pytest.mark.parametrize("sort", ["created_at", "name", "expires_at", "last_used_at"])
+async def test_tokens_are_picked_by_their_ids_in_the_order_asked_for(four: Service, sort: str) -> None:
+    everything, _, _ = await four.managed.page(Query(EVERY))
+    ids = {token.name: token.token_id for token in everything}
+    asked = (ids["revoked"], "00" * 8, "no id", ids["active"], ids["active"])
+    whole = [name for name in await names(four, sort=sort, statuses=EVERY) if name in ("active", "revoked")]
+    assert await names(four, sort=sort, statuses=EVERY, ids=asked) == whole
+    assert await names(four, sort=sort, ids=asked) == ["active"]
+    assert await names(four, sort=sort, ids=asked, text="rev", statuses=EVERY) == ["revoked"]
+    query = Query(EVERY, ids=asked, sort=sort, limit=1)
+    first, after, _ = await four.managed.page(query)
+    rest, end, _ = await four.managed.page(msgspec.structs.replace(query, after=after))
+    assert ([token.name for token in first + rest], end) == (whole, None)
 
 
 @pytest.mark.parametrize("sort", ["created_at", "name", "expires_at", "last_used_at"])

@@ -38,6 +38,10 @@ async def test_each_change_is_told_with_who_made_it_and_what_it_was_before(servi
         "token.created", "token.updated", "token.revoked",
     ]  # fmt: skip
     assert (updated.before, updated.after) == ({"description": "old"}, {"description": "new"})
+    assert (revoked.before, revoked.after) == (
+        {"name": "gate", "status": "active"}, {"name": "gate", "status": "revoked"},
+    )  # fmt: skip
+    assert revoked in [event.entry for event in await listed(service, text="gate")]
     assert (created.actor, created.address, created.channel, created.request_id) == (
         "admin", "192.0.2.1", "test", "t-1",
     )  # fmt: skip

@@ -1,6 +1,6 @@
 // Every change, who made it and from where.
 
-import { absent } from "./api.js";
+import { TOKENS, absent, get } from "./api.js";
 import { fill, h, icon, options } from "./dom.js";
 import { ACTIONS, changes, label, origin } from "./events.js";
 import { DAY, fromNow, precise, upper } from "./format.js";
@@ -10,8 +10,10 @@ import { menu } from "./menu.js";
 const AT_ONCE = 50;
 const PERIODS = [["1", "Last 24 hours"], ["7", "Last 7 days"], ["30", "Last 30 days"], ["all", "All time"]];
 
-/** The entry, and below it, once opened, the values before and after. */
-function entryRows(entry) {
+const ofToken = ({ action }) => action.startsWith("token.");
+
+/** The entry, and below it, once opened, the values before and after. known: tokens, for most entries lack a name. */
+function entryRows(entry, known) {
   const { at, action, actor, target, before, after, requestId } = entry;
   const values = changes(entry);
   const more = line({ hidden: true }, h("td", { role: "cell", colspan: 6 }, values.length
@@ -21,8 +23,8 @@ function entryRows(entry) {
     more.hidden = !more.hidden;
     toggle.ariaExpanded = String(!more.hidden);
   } }, label(action), icon("right", 13));
-  const name = (after ?? before)?.name || target || "—";
-  const about = target && action.startsWith("token.") ? h("a", { href: `/dashboard/tokens/${target}` }, name) : name;
+  const name = (after ?? before)?.name || known.find(({ id }) => id === target)?.name || target || "—";
+  const about = ofToken(entry) ? h("a", { href: `/dashboard/tokens/${target}` }, name) : name;
   return [line(cell(".num.muted", h("time", { datetime: at }, precise(at))), cell("", actor || "—"), cell("", toggle),
     cell("", about), cell(".w3.muted", origin(entry)), cell(".w3", h("span.mono", requestId))), more];
 }
@@ -68,16 +70,19 @@ class Audit extends List {
     h("a", { href: `${this.path}?${query}`, download: `audit.${format}` }).click();
   }
 
-  load() {
-    return this.page(this.filters(), AT_ONCE).catch(absent);
+  /** A server without an audit answers nothing, which is shown as an empty list. */
+  async load() {
+    const answer = await this.page(this.filters(), AT_ONCE).catch(absent) ?? { entries: [] };
+    const ids = [...new Set(answer.entries.filter(ofToken).map(({ target }) => target))];
+    const { tokens } = ids[0] ? await get(TOKENS, { ids, status: "all", limit: AT_ONCE }) : { tokens: [] };
+    return [answer, tokens];
   }
 
-  /** A server without an audit answers nothing, which is shown as an empty list. */
-  draw(answer) {
-    const { entries, nextCursor } = answer ?? { entries: [] };
+  draw([{ entries, nextCursor }, known]) {
     for (const { actor } of entries) this.actors.add(actor);
     this.drawFilters();
-    fill(this.body, entries.map(entryRows), !entries.length && nothing(h("h2", "Nothing happened in this period.")));
+    fill(this.body, entries.map((entry) => entryRows(entry, known)),
+      !entries.length && nothing(h("h2", "Nothing happened in this period.")));
     this.drawFoot(AT_ONCE, entries.length, ", newest first", nextCursor, ["Newer", "Older"]);
   }
 }
