@@ -6,7 +6,7 @@ edge                 floor 4  the uvicorn protocol: limits, the straight path fo
 api                  floor 3  HTTP: one file per dialect; the only place that knows a status code
 tokens               floor 2  rules: what may happen to a token
 store                floor 1  Redis: keys, scripts, records; the only place that knows a key name
-model errors settings metrics logs   ground: shared words, no behaviour
+model errors settings metrics tally logs ground: shared words, no behaviour
 
 Imports point down, never up or sideways.
 """

@@ -101,7 +101,7 @@ class Service:
         if links is None:
             self._batch = Batch(
                 _connector(settings),
-                on_error=lambda error: metrics.redis_errors.labels(error).inc(),
+                on_error=metrics.redis_errors.inc,
                 on_seconds=metrics.redis_took,
             )
             links = [self._batch]
@@ -122,7 +122,7 @@ class Service:
         self.deliveries = Deliveries(
             self.webhooks, self.notices, webhook_store, outbox, managed_store, shards, keyrings,
             Courier(resolve, allow_private=settings.webhook_allow_private), message, clock,
-            count=lambda outcome: metrics.webhook_deliveries.labels(outcome).inc(),
+            count=metrics.webhook_deliveries.inc,
         )  # fmt: skip
         self.delivery_log = DeliveryLog(outbox, shards, self.deliveries)
         usage_store = UsageStore(shards)
@@ -132,7 +132,7 @@ class Service:
         self.audit_store = audit_store = AuditStore()
         self.sealer = Sealer(
             audit_store, shards, keyrings, keep=keep,
-            count=lambda action: metrics.audit_events.labels(action).inc(), head=metrics.sealed,
+            count=metrics.audit_events.inc, head=metrics.sealed,
         )  # fmt: skip
         self.verification = Verification(audit_store, shards, keyrings, self.sealer, keep=keep)
         self.audit = Audit(audit_store, shards)

@@ -1,7 +1,6 @@
 """All metrics: names, labels from closed sets, and how they are exported, right across several workers.
 
-What is counted on every request is a plain integer, poured into prometheus-client's metrics before a scrape and
-every tenth of a second, for its own counters would cost more than the rest of a validation's bookkeeping.
+What is counted is poured into prometheus-client's metrics before a scrape and every tenth of a second.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from service import __version__
-from service.model import Kind, Outcome, Statistics, Status
+from service.model import Statistics, Status
+from service.tally import BUCKETS, Seconds, Tally
 
-BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 EXPIRY_WINDOWS = {"1d": 86400, "7d": 7 * 86400, "14d": 14 * 86400, "30d": 30 * 86400}
 # Sweeping, sealing, delivering and counting. Each name costs a kilobyte of every scrape.
 _BACKGROUND = frozenset({
@@ -34,33 +32,8 @@ _BACKGROUND = frozenset({
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
 # What the folder is called that `serve` makes for them, and removes.
 _FOLDER_PREFIX = "token-service-metrics-"
+NO_KIND = "none"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-class _Seconds:
-    """A histogram's counts as integers; `pour` adds them to the real one."""
-
-    __slots__ = ("_child", "_counts", "_sum")
-
-    def __init__(self, child: Histogram) -> None:
-        self._child = child
-        self._counts = [0] * (len(BUCKETS) + 1)
-        self._sum = 0.0
-
-    def observe(self, seconds: float) -> None:
-        self._counts[bisect_left(BUCKETS, seconds)] += 1
-        self._sum += seconds
-
-    def pour(self) -> None:
-        if not self._sum:
-            return
-        # prometheus-client has no public way to add many observations at once; a contract test names these two.
-        for bucket, count in zip(self._child._buckets, self._counts, strict=True):
-            if count:
-                bucket.inc(count)
-        self._child._sum.inc(self._sum)
-        self._counts = [0] * len(self._counts)
-        self._sum = 0.0
 
 
 class _State:
@@ -110,18 +83,20 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
-        self._validations = Counter(
-            "tokens_validations", "validations by kind and final outcome", ["kind", "outcome"], registry=registry
+        self._tallies: list[Tally] = []
+        # Takes the kind, or NO_KIND where no secret of ours was presented, and the final outcome.
+        self.validations = self._tally(
+            "tokens_validations", "validations by kind and final outcome", ["kind", "outcome"]
         )
         validation_seconds = Histogram(
             "tokens_validation_seconds", "time to answer a validation", ["path"], buckets=BUCKETS, registry=registry
         )
-        self.issued = Counter("tokens_issued", "tokens issued", ["kind"], registry=registry)
-        self.consumed = Counter("tokens_consumed", "tries to consume a one-time token", ["outcome"], registry=registry)
-        self.revoked = Counter("tokens_revoked", "tokens revoked", ["kind"], registry=registry)
-        self.logins = Counter("tokens_login", "tries to sign in", ["outcome"], registry=registry)
-        self._http_requests = Counter(
-            "tokens_http_requests", "requests but for validations", ["route", "method", "status"], registry=registry
+        self.issued = self._tally("tokens_issued", "tokens issued", ["kind"])
+        self.consumed = self._tally("tokens_consumed", "tries to consume a one-time token", ["outcome"])
+        self.revoked = self._tally("tokens_revoked", "tokens revoked", ["kind"])
+        self.logins = self._tally("tokens_login", "tries to sign in", ["outcome"])
+        self._http_requests = self._tally(
+            "tokens_http_requests", "requests but for validations", ["route", "method", "status"]
         )
         self._http_seconds = Histogram(
             "tokens_http_request_seconds", "time to answer a request", ["route"], buckets=BUCKETS, registry=registry
@@ -129,31 +104,29 @@ class Metrics:
         self._redis_seconds = Histogram(
             "tokens_redis_seconds", "time Redis took", ["operation"], buckets=BUCKETS, registry=registry
         )
-        self.redis_errors = Counter("tokens_redis_errors", "failed Redis commands", ["error"], registry=registry)
-        self.audit_events = Counter("tokens_audit_events", "audit entries written", ["action"], registry=registry)
+        self.redis_errors = self._tally("tokens_redis_errors", "failed Redis commands", ["error"])
+        self.audit_events = self._tally("tokens_audit_events", "audit entries written", ["action"])
         self.tampered = Counter("tokens_integrity_failures", "records whose seal was wrong", registry=registry)
         self.limits_paused = Counter(
             "tokens_limits_paused", "requests admitted unlimited: Redis full", registry=registry
         )
-        self.webhook_deliveries = Counter(
-            "tokens_webhook_deliveries", "attempts to deliver an event, by how they ended", ["outcome"],
-            registry=registry,
-        )  # fmt: skip
+        self.webhook_deliveries = self._tally(
+            "tokens_webhook_deliveries", "attempts to deliver an event, by how they ended", ["outcome"]
+        )
         self.usage_dropped = Counter("tokens_usage_dropped", "flushes of usage that failed", registry=registry)
         build = Gauge(
             "tokens_build_info", "the running version", ["version"], registry=registry, multiprocess_mode="max"
         )
         build.labels(__version__).set(1)
         self.state = _State()
-        self._cells = {(kind, outcome): [0] for kind in (None, *Kind) for outcome in Outcome}
-        self._requests: dict[tuple[str, str, int], list[int]] = {}
-        self._http_timings: dict[str, _Seconds] = {}
-        self._redis_timings: dict[str, _Seconds] = {}
-        self._timings = {path: _Seconds(validation_seconds.labels(path)) for path in ("straight", "ordinary")}
+        self._http_timings: dict[str, Seconds] = {}
+        self._redis_timings: dict[str, Seconds] = {}
+        self._timings = {path: Seconds(validation_seconds.labels(path)) for path in ("straight", "ordinary")}
 
-    def validated(self, kind: Kind | None, outcome: Outcome) -> None:
-        """Count a validation under its final outcome; `kind` None where no secret of ours was presented."""
-        self._cells[kind, outcome][0] += 1
+    def _tally(self, name: str, documentation: str, labels: list[str]) -> Tally:
+        tally = Tally(Counter(name, documentation, labels, registry=self._registry))
+        self._tallies.append(tally)
+        return tally
 
     def validation_timer(self, path: str) -> Callable[[float], None]:
         """Where the seconds of validations on this path go: straight or ordinary."""
@@ -161,11 +134,7 @@ class Metrics:
 
     def requested(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request by its route's template, never by its path."""
-        cell = self._requests.get((route, method, status))
-        if cell is None:
-            method = method if method in _METHODS else "other"
-            cell = self._requests.setdefault((route, method, status), [0])
-        cell[0] += 1
+        self._http_requests.inc(route, method if method in _METHODS else "other", status)
         self._seconds(self._http_timings, self._http_seconds, route).observe(seconds)
 
     def sealed(self, entries: int) -> None:
@@ -179,22 +148,16 @@ class Metrics:
         self._seconds(self._redis_timings, self._redis_seconds, kind).observe(seconds)
 
     @staticmethod
-    def _seconds(timings: dict[str, _Seconds], histogram: Histogram, label: str) -> _Seconds:
+    def _seconds(timings: dict[str, Seconds], histogram: Histogram, label: str) -> Seconds:
         timing = timings.get(label)
         if timing is None:
-            timing = timings[label] = _Seconds(histogram.labels(label))
+            timing = timings[label] = Seconds(histogram.labels(label))
         return timing
 
     def pour(self) -> None:
         """Bring what was counted as integers into the exported metrics."""
-        for (kind, outcome), cell in self._cells.items():
-            if cell[0]:
-                self._validations.labels(kind.value if kind else "none", outcome.value).inc(cell[0])
-                cell[0] = 0
-        for (route, method, status), cell in self._requests.items():
-            if cell[0]:
-                self._http_requests.labels(route, method, str(status)).inc(cell[0])
-                cell[0] = 0
+        for tally in self._tallies:
+            tally.pour()
         for timings in (self._timings, self._http_timings, self._redis_timings):
             for timing in timings.values():
                 timing.pour()

@@ -127,13 +127,13 @@ class DashboardApi:
         try:
             signed_in = await self._sessions.sign_in(wanted.username, wanted.password, anonymous(call, "dashboard"))
         except InvalidCredentials:
-            self._metrics.logins.labels("failed").inc()
+            self._metrics.logins.inc("failed")
             raise
         except RateLimited:
-            self._metrics.logins.labels("throttled").inc()
+            self._metrics.logins.inc("throttled")
             raise
-        self._metrics.logins.labels("succeeded").inc()
-        self._metrics.issued.labels(Kind.SESSION.value).inc()
+        self._metrics.logins.inc("succeeded")
+        self._metrics.issued.inc(Kind.SESSION.value)
         name, flags = _cookie_name(call)
         age = signed_in.expires_at - int(self._clock())
         cookie = f"{name}={signed_in.secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{flags}"
@@ -144,7 +144,7 @@ class DashboardApi:
         require_same_origin(call)
         secret = self.cookie(call)
         if secret and await self._sessions.end(secret, anonymous(call, "dashboard")):
-            self._metrics.revoked.labels(Kind.SESSION.value).inc()
+            self._metrics.revoked.inc(Kind.SESSION.value)
         name, flags = _cookie_name(call)
         response = Response(status_code=204)
         response.raw_headers = [

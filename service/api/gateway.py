@@ -17,7 +17,7 @@ from service.api.times import rfc3339
 from service.api.token_shapes import Scope
 from service.api.verdicts import ABSENT, UNAVAILABLE, answer, in_original_uri, presented, required_scopes
 from service.errors import StoreUnavailable
-from service.metrics import Metrics
+from service.metrics import NO_KIND, Metrics
 from service.model import Kind, Verdict
 from service.tokens.authority import MALFORMED, Authority
 from service.tokens.one_time import OneTimeTokens
@@ -131,12 +131,13 @@ class GatewayApi:
             self._observe(time.perf_counter() - started)
         except StoreUnavailable:
             verdict = UNAVAILABLE
-        self._metrics.consumed.labels(verdict.outcome.value).inc()
+        self._metrics.consumed.inc(verdict.outcome.value)
         return self._respond(call, parse(secrets[0]), verdict)
 
     def _respond(self, call: Call, kind: Kind | None, verdict: Verdict) -> Response:
         # A secret that another system made may have any form: what it stands for is in its record.
-        self._metrics.validated(verdict.credential.kind if verdict.credential else kind, verdict.outcome)
+        shown = verdict.credential.kind if verdict.credential else kind
+        self._metrics.validations.inc(shown or NO_KIND, verdict.outcome)
         status, headers, body = answer(verdict, call.request_id)
         response = Response(status_code=status)
         response.body = body

@@ -79,7 +79,7 @@ class KillSwitchApi:
         limit = wanted.limit if isinstance(wanted.limit, int) else 0
         result = await self._bulk.withdraw(query, ending, caller.origin, expected=wanted.expected, limit=limit)
         if ending is Ending.REVOKE:
-            self._metrics.revoked.labels(Kind.MANAGED.value).inc(len(result.updated))
+            self._metrics.revoked.inc(Kind.MANAGED.value, by=len(result.updated))
         changed = several(result, "revoked" if ending is Ending.REVOKE else "deactivated")
         return Json(TokensEnded(changed.message, changed.updated, changed.skipped, result.remaining))
 
@@ -98,5 +98,5 @@ class KillSwitchApi:
         caller = await self._guard.writer(call)
         wanted = await call.json(EndSessions)
         ended = await self._sessions.end_all(wanted.username, caller.origin)
-        self._metrics.revoked.labels(Kind.SESSION.value).inc(ended)
+        self._metrics.revoked.inc(Kind.SESSION.value, by=ended)
         return Json(SessionsEnded(f"{ended} {'session' if ended == 1 else 'sessions'} ended", ended))

@@ -119,7 +119,7 @@ class ManagedApi:
         wanted = await call.json(CreateToken)
         created = await self._tokens.create(self._new(wanted), caller.origin, repeatable(call, wanted))
         if not created.repeated:
-            self._metrics.issued.labels(Kind.MANAGED.value).inc()
+            self._metrics.issued.inc(Kind.MANAGED.value)
         call.token_id = created.token.token_id
         return Json(self._views.issued(created, "API token created successfully"), 201)
 
@@ -169,14 +169,14 @@ class ManagedApi:
         token_id, token_ids = call.parameter("id"), call.parameter("ids")
         if token_id:
             if await self._tokens.revoke(token_id, caller.origin):
-                self._metrics.revoked.labels(Kind.MANAGED.value).inc()
+                self._metrics.revoked.inc(Kind.MANAGED.value)
             call.token_id = token_id
             return Json(Message("API token revoked successfully"))
         if not token_ids:
             raise wrong("id", "say which token to revoke: ?id=, or ?ids=a,b,c")
         ids = list(dict.fromkeys(part for part in token_ids.split(",") if part))
         result = await self._bulk.revoke(ids, caller.origin)
-        self._metrics.revoked.labels(Kind.MANAGED.value).inc(len(result.updated))
+        self._metrics.revoked.inc(Kind.MANAGED.value, by=len(result.updated))
         return Json(several(result, "revoked"))
 
 

@@ -133,7 +133,7 @@ class OAuthApi:
 
     async def _revoke(self, secret: bytes, origin: Origin) -> None:
         if parse(secret) is Kind.SESSION and await self._sessions.end(secret, origin):
-            self._metrics.revoked.labels(Kind.SESSION.value).inc()
+            self._metrics.revoked.inc(Kind.SESSION.value)
             return
         verdict = await self._authority.look(secret, (Kind.MANAGED,))
         if verdict.credential is not None:
@@ -141,7 +141,7 @@ class OAuthApi:
             if origin.actor == "anonymous":
                 origin = msgspec.structs.replace(origin, actor=f"token:{token_id}")
             await self._managed.revoke(token_id, origin)
-            self._metrics.revoked.labels(Kind.MANAGED.value).inc()
+            self._metrics.revoked.inc(Kind.MANAGED.value)
 
     async def metadata(self, call: Call) -> Response:
         """Where introspection and revocation are."""

@@ -112,7 +112,7 @@ class OneTimeApi:
             issued = await self._tokens.issue(address=call.address, anonymous=anonymous)
         except StoreUnavailable:
             return Json(PhpError("error", "Error generating token"), 500)
-        self._metrics.issued.labels(Kind.ONE_TIME.value).inc()
+        self._metrics.issued.inc(Kind.ONE_TIME.value)
         expiry = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(issued.expires_at))
         return Json(PhpToken("success", issued.secret, expiry))
 
@@ -132,7 +132,7 @@ class OneTimeApi:
             address=call.address, anonymous=anonymous, ttl_seconds=wanted.ttl_seconds or 0,
             subject=wanted.subject or "", data=data,
         )  # fmt: skip
-        self._metrics.issued.labels(Kind.ONE_TIME.value).inc()
+        self._metrics.issued.inc(Kind.ONE_TIME.value)
         expires_in = wanted.ttl_seconds or self._tokens.ttl_seconds
         return Json(IssuedOneTime(issued.secret, Kind.ONE_TIME.value, rfc3339(issued.expires_at), expires_in), 201)
 
@@ -153,7 +153,7 @@ class OneTimeApi:
             raise InvalidRequest("Idempotency-Key must be 1 to 64 printable characters.", code="invalid_request")
         wanted = await call.json(Consume)
         verdict = await self._tokens.consume(wanted.token.encode(), request=key)
-        self._metrics.consumed.labels(verdict.outcome.value).inc()
+        self._metrics.consumed.inc(verdict.outcome.value)
         credential = verdict.credential
         if not verdict.active or credential is None:
             return Json(Consumed(False))

@@ -56,7 +56,7 @@ class SelfServiceApi:
         """Revoke the token that asks."""
         holder = await self._guard.holder(call)
         if await self._tokens.revoke(holder.credential.token_id, holder.origin):
-            self._metrics.revoked.labels(Kind.MANAGED.value).inc()
+            self._metrics.revoked.inc(Kind.MANAGED.value)
         return Json(Message("API token revoked successfully"))
 
     async def rotate(self, call: Call) -> Response:

@@ -11,7 +11,7 @@ from service.api.guard import anonymous
 from service.api.http import NO_STORE, Call, Json, Operation
 from service.api.sign_in import SignIn
 from service.errors import InvalidRequest, RateLimited
-from service.metrics import Metrics
+from service.metrics import NO_KIND, Metrics
 from service.model import Kind
 from service.tokens.sessions import InvalidCredentials, Sessions
 
@@ -72,20 +72,20 @@ class SessionApi:
         try:
             signed_in = await self._sessions.sign_in(wanted.username, wanted.password, anonymous(call, "session"))
         except InvalidCredentials:
-            self._metrics.logins.labels("failed").inc()
+            self._metrics.logins.inc("failed")
             return _invalid_credentials()
         except RateLimited:
-            self._metrics.logins.labels("throttled").inc()
+            self._metrics.logins.inc("throttled")
             raise
-        self._metrics.logins.labels("succeeded").inc()
-        self._metrics.issued.labels(Kind.SESSION.value).inc()
+        self._metrics.logins.inc("succeeded")
+        self._metrics.issued.inc(Kind.SESSION.value)
         return Json(SessionToken(signed_in.secret, signed_in.expires_at))
 
     async def check(self, call: Call) -> Response:
         """Is this session token valid?"""
         secret = call.header(b"x-token") or (call.parameter("token") or "").encode()
         verdict = await self._sessions.check(secret)
-        self._metrics.validated(Kind.SESSION if secret else None, verdict.outcome)
+        self._metrics.validations.inc(Kind.SESSION if secret else NO_KIND, verdict.outcome)
         if not verdict.active or verdict.credential is None:
             return Json(SessionState(False, None))
         call.token_id = verdict.credential.token_id
@@ -95,7 +95,7 @@ class SessionApi:
         """End a session; the answer is {} in any case but that of a Redis that does not answer."""
         secret = call.header(b"x-token") or await _secret_in_body(call)
         if secret and await self._sessions.end(secret, anonymous(call, "session")):
-            self._metrics.revoked.labels(Kind.SESSION.value).inc()
+            self._metrics.revoked.inc(Kind.SESSION.value)
         return Json({})
 
 

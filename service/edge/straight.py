@@ -25,7 +25,7 @@ from service.api.verdicts import (
     required_scopes,
 )
 from service.errors import StoreUnavailable
-from service.metrics import Metrics
+from service.metrics import NO_KIND, Metrics
 from service.model import Kind, Verdict
 from service.store.credentials import CredentialStore
 from service.store.replies import Reply
@@ -80,6 +80,7 @@ class Straight:
         self.metrics = metrics
         self.request_ids = request_ids
         self.trusted = trusted
+        self.validations = metrics.validations.counts
         self.observe = metrics.validation_timer("straight")
         # Fields seen in the last quarter of a second: a busy token is worked out once for all its requests in it,
         # and none stays in memory longer. Whether it is good is asked of Redis each time all the same.
@@ -248,7 +249,7 @@ class StraightCycle:
             if self._plan[0]:
                 key = self._named.get(b"idempotency-key", b"").decode("latin-1")
                 verdict = await straight.one_time.consume(self._secret, request=key[:64], required=self._required())
-                straight.metrics.consumed.labels(verdict.outcome.value).inc()
+                straight.metrics.consumed.inc(verdict.outcome.value)
             else:
                 verdict = await straight.authority.verify(
                     self._secret, KINDS, required=self._required(), address=self._address(),
@@ -261,7 +262,7 @@ class StraightCycle:
     def _finish(self, verdict: Verdict, opened: Opened | None = None) -> None:
         straight, protocol = self._straight, self._protocol
         kind = verdict.credential.kind if verdict.credential else self._kind
-        straight.metrics.validated(kind, verdict.outcome)
+        straight.validations[kind or NO_KIND, verdict.outcome] += 1
         if self._secret:
             straight.observe(perf_counter() - self._started)
         given = self._named.get(b"x-request-id")

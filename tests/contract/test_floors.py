@@ -12,7 +12,7 @@ import service
 from service.store import keys
 from tests.contract.sources import ROOT, SERVICE, imports, modules, path_of, texts
 
-GROUND = {"errors", "logs", "metrics", "model", "settings"}
+GROUND = {"errors", "logs", "metrics", "model", "settings", "tally"}
 FLOORS = {"store": 1, "tokens": 2, "api": 3, "edge": 4, "app": 5, "metrics_port": 5, "running": 5, "embedded": 5,
           "cli": 6, "__main__": 7}  # fmt: skip
 

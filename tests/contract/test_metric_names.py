@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio.connection import Connection, UnixDomainSocketConnection
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from service.metrics import BUCKETS, EXPIRY_WINDOWS, Metrics
+from service.metrics import EXPIRY_WINDOWS, Metrics
 from service.model import Statistics
+from service.tally import BUCKETS
 from tests.contract.sources import modules, texts
 
 CONTRACT = {
@@ -52,7 +53,7 @@ def collected() -> dict[str, tuple[str, set[str]]]:
     metrics.state.expiring = dict.fromkeys(EXPIRY_WINDOWS, 0)
     metrics.sealed(1)
     metrics.state.idle = {"90d": 0}
-    for value in vars(metrics).values():
+    for value in metrics._registry._collector_to_names:
         if isinstance(value, Counter | Histogram) and value._labelnames:
             value.labels(*value._labelnames)
     exposition, _ = metrics.render("")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.metrics import BUCKETS, EXPIRY_WINDOWS, Metrics
+from service.metrics import EXPIRY_WINDOWS, NO_KIND, Metrics
 from service.model import Kind, Outcome, Statistics
+from service.tally import BUCKETS
 
 
 def exposed(metrics: Metrics) -> dict[tuple[str, ...], float]:
@@ -30,8 +31,8 @@ def exposed(metrics: Metrics) -> dict[tuple[str, ...], float]:
 def test_validations_are_poured_once() -> None:
     metrics = Metrics()
     for _ in range(3):
-        metrics.validated(Kind.MANAGED, Outcome.ACTIVE)
-    metrics.validated(None, Outcome.ABSENT)
+        metrics.validations.inc(Kind.MANAGED, Outcome.ACTIVE)
+    metrics.validations.inc(NO_KIND, Outcome.ABSENT)
     for _ in range(2):
         samples = exposed(metrics)
         assert samples["tokens_validations_total", "managed", "active"] == 3
@@ -105,11 +106,11 @@ def test_openmetrics_is_given_to_whoever_asks_for_it() -> None:
 
 
 WORKER = """
-from service.metrics import Metrics
+from service.metrics import Metrics, NO_KIND
 from service.model import Kind, Outcome
 metrics = Metrics()
 for _ in range({count}):
-    metrics.validated(Kind.SESSION, Outcome.ACTIVE)
+    metrics.validations.inc(Kind.SESSION, Outcome.ACTIVE)
     metrics.validation_timer("straight")(0.001)
 body, _ = metrics.render("")
 print(body.decode())
