@@ -100,7 +100,7 @@ class Front:
         headers = dict(reversed(scope["headers"]))
         request_id = self.request_ids.of(headers.get(b"x-request-id"))
         address = client_address(scope, self._forwarded(scope), self._trusted)
-        call = Call(scope, receive, request_id, address)
+        call = Call(scope, receive, headers, request_id, address)
         template, response = await self._answer(call)
         response.raw_headers.append((b"x-request-id", request_id.encode()))
         await response(scope, receive, send)

@@ -42,14 +42,17 @@ class Call:
 
     __slots__ = ("_headers", "_query", "_receive", "address", "outcome", "request_id", "scope", "token_id")
 
-    def __init__(self, scope: Scope, receive: Receive, request_id: str, address: str) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], request_id: str, address: str
+    ) -> None:
+        """`headers`: by lower-case name, the first of each."""
         self.scope = scope
         self.request_id = request_id
         self.address = address
         self.outcome = ""
         self.token_id = ""
         self._receive = receive
-        self._headers: dict[bytes, bytes] | None = None
+        self._headers = headers
         self._query: list[tuple[str, str]] | None = None
 
     @property
@@ -69,8 +72,6 @@ class Call:
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of this lower-case name."""
-        if self._headers is None:
-            self._headers = dict(reversed(self.scope["headers"]))
         return self._headers.get(name)
 
     def text_header(self, name: bytes) -> str:
@@ -157,7 +158,8 @@ def decode(body: bytes, kind: type[T]) -> T:
     Raises InvalidRequest with the field's path.
     """
     try:
-        _members.decode(body.decode())
+        if body.count(b":") > 1:
+            _members.decode(body.decode())
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise _wrong_field(str(error)) from None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from functools import lru_cache
 
 from service.errors import InvalidRequest
 
 _LAST = 253_402_300_799  # the last second of the year 9999
 
 
+@lru_cache(4096)
 def rfc3339(epoch_seconds: int) -> str:
-    """2026-11-20T22:40:00Z"""
+    """2026-11-20T22:40:00Z, remembered: what is asked for together often shares its seconds."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch_seconds))
 
 

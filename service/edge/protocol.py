@@ -18,6 +18,7 @@ from uvicorn.server import ServerState
 
 from service.api.failures import problem_body
 from service.edge.guard import HEAD_BYTES, HEAD_FIELDS, Refusal, Refused, check, size_of
+from service.edge.joined import Joined
 from service.edge.straight import Plan, Straight, StraightCycle, lines_of, plan_of
 from service.edge.sweep import Sweep
 
@@ -145,6 +146,8 @@ class EdgeProtocol(HttpToolsProtocol):
             # Not called from here: a long pipeline of answers that need no lookup would nest without end.
             self.loop.call_soon(cycle.start)
         else:
+            if cycle.scope["method"] != "HEAD":
+                cycle.transport = Joined(cycle, self.transport)  # type: ignore[assignment]
             super()._start_asgi_task(cycle, app)
 
     def run_task(self, work: Coroutine[Any, Any, None]) -> None:

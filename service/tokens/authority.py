@@ -52,7 +52,7 @@ class Authority:
         self.accepts_foreign = False
         # Records on which a limit was seen: their lookup must be the one that counts.
         self.limited: dict[bytes, Opened] = {}
-        self.open = lru_cache(_REMEMBERED)(self._open)
+        self.open = lru_cache(_REMEMBERED)(self.open_once)
 
     @property
     def may_lie_elsewhere(self) -> bool:
@@ -63,7 +63,8 @@ class Authority:
         """The bytes under which a credential is stored."""
         return self._keyrings[0].seal(digest, _encode(credential))
 
-    def _open(self, digest: bytes, sealed: bytes) -> Opened | None:
+    def open_once(self, digest: bytes, sealed: bytes) -> Opened | None:
+        """A record whose seal is right, decoded; None for another, which is counted. `open` remembers it, too."""
         for keyring in self._keyrings:
             if (body := keyring.unseal(digest, sealed)) is not None:
                 return Opened(digest, _decode(body), sealed[:SEAL_BYTES])

@@ -75,5 +75,5 @@ class OneTimeTokens:
         for digest in self._authority.digests(Kind.ONE_TIME, secret):
             sealed = await self._store.consume(digest, mark)
             if sealed is not None:
-                return self._authority.judge(self._authority.open(digest, sealed), (), "", self._clock())
+                return self._authority.judge(self._authority.open_once(digest, sealed), (), "", self._clock())
         return UNKNOWN

@@ -60,6 +60,15 @@ async def test_the_holder_revokes_its_token(service: Service) -> None:
     assert (entry.actor, entry.target, entry.channel) == (f"token:{created['id']}", created["id"], "self")
 
 
+async def test_of_revocations_at_once_one_is_counted_and_told(service: Service) -> None:
+    person, _ = await made(service)
+    answers = await asyncio.gather(*[person.ask("DELETE", SELF) for _ in range(20)])
+    assert {answer.status for answer in answers} <= {200, 401}
+    assert [answer.status for answer in answers].count(200) > 1
+    assert [entry.action for entry in await audit(service)].count("token.revoked") == 1
+    assert 'tokens_revoked_total{kind="managed"} 1.0' in service.metrics.render("")[0].decode()
+
+
 async def test_rotating_needs_its_scope(service: Service) -> None:
     person, _ = await made(service, scopes=["self:read"])
     answer = await rotate(person)

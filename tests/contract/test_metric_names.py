@@ -124,7 +124,7 @@ def test_the_internals_of_uvicorn_that_the_protocol_leans_on_are_there() -> None
         "timeout_keep_alive", "expect_100_continue",
     }  # fmt: skip
     cycle = ast.parse(_source(RequestResponseCycle))
-    assert {"response_complete", "keep_alive"} <= {
+    assert {"response_started", "response_complete", "keep_alive", "transport"} <= {
         node.attr for node in ast.walk(cycle) if isinstance(node, ast.Attribute)
     }
     assert STATUS_LINE[431].startswith(b"HTTP/1.1 431 ")

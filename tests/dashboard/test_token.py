@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
 
 from tests.cli.running import wait_for
-from tests.dashboard.conftest import Open, Start
-from tests.dashboard.service import PASSWORD, TOKENS, Service
+from tests.dashboard.conftest import Open
+from tests.dashboard.service import TOKENS, Service
 from tests.dashboard.steps import clipboard, toast
 
 ROOT = Path(__file__).parents[2]
@@ -156,49 +154,6 @@ def test_an_empty_audit_says_so(open_page: Open, service: Service) -> None:
     page.get_by_role("link", name="Audit").click()
 
     expect(page.get_by_role("heading", name="Nothing happened in this period.")).to_be_visible()
-
-
-def test_the_curl_example_works_as_it_is_shown(open_page: Open, service: Service) -> None:
-    token = service.create("tried with curl")
-    page = open_page(service, "help")
-    page.get_by_role("button", name="Copy curl example").click()
-    expect(toast(page)).to_have_text("Copied.")
-
-    done = subprocess.run(
-        ["sh", "-c", clipboard(page)], env={"TOKEN": str(token["token"])}, capture_output=True, text=True, check=True
-    )
-
-    assert done.stdout.startswith("HTTP/1.1 200")
-    assert f"x-token-id: {token['id']}" in done.stdout.lower()
-
-
-def test_the_commands_work_as_they_are_shown(open_page: Open, start_service: Start, tmp_path: Path) -> None:
-    service = start_service()
-    page = open_page(service, "help")
-    page.get_by_role("button", name="Copy commands").click()
-    expect(toast(page)).to_have_text("Copied.")
-    program = tmp_path / "token-service"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m service "$@"\n')
-    program.chmod(0o755)
-    (tmp_path / "tokens.ndjson").write_text(
-        json.dumps({"name": "brought along", "secret": "s" * 40, "duration": "1year"}) + "\n"
-    )
-    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "state")}
-
-    done = subprocess.run(
-        ["sh", "-ec", clipboard(page)], env=env, cwd=tmp_path, input=PASSWORD + "\n", capture_output=True, text=True
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert {token["name"] for token in service.ask("GET", TOKENS)["tokens"]} == {"checkout-api", "brought along"}
-
-
-def test_every_other_example_says_that_it_is_not_run(open_page: Open, service: Service) -> None:
-    page = open_page(service, "help")
-    for tab in page.get_by_role("tab").all():
-        tab.click()
-        said = page.get_by_text("This example is not run by the project's tests.").count()
-        assert said == (0 if tab.inner_text() == "curl" else 1)
 
 
 def test_the_help_tells_of_this_server_and_keeps_the_theme(open_page: Open, service: Service) -> None:

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,67 +10,24 @@ import msgspec
 import pytest
 
 from tests.api.redis_child import RedisChild
-from tests.api.running import ROOT, Running, wait_until
+from tests.api.running import ROOT, Running
 from tests.api.wire import Client
 from tests.api.world import fresh
 from tests.conftest import PASSWORD, SERVER_KEY
 from tests.gateway.behind import Application, Counter
+from tests.gateway.child import NGINX_ARGUMENTS, Gateway, free_port, nginx_head
 
 CONFIGURATIONS = ROOT / "deploy" / "gateways"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class Gateway:
-    """One gateway as a child process, its configuration in a folder of its own with our ports in place of its own."""
-
-    def __init__(self, program: str, files: tuple[str, ...], replaced: Mapping[str, str], *arguments: str) -> None:
-        """`files` from deploy/gateways/, the main one first; `{folder}` in the arguments stands for the folder."""
-        self.folder = Path(tempfile.mkdtemp(prefix="tk"))
-        self.folder.chmod(0o755)
-        self.port = free_port()
-        texts = {name: (CONFIGURATIONS / name).read_text() for name in files}
-        for old, new in {"8000": str(self.port), **replaced}.items():
-            assert any(old in text for text in texts.values()), f"{old} is not in {files}"
-            texts = {name: text.replace(old, new.replace("{folder}", str(self.folder))) for name, text in texts.items()}
-        for name, text in texts.items():
-            (self.folder / name).write_text(text)
-        found = shutil.which(program, path=os.environ["PATH"] + os.pathsep + "/usr/sbin")
-        assert found, f"{program} is not installed: make test installs it"
-        self._log = (self.folder / "log").open("wb")
-        self._process = subprocess.Popen(
-            [found, *(argument.replace("{folder}", str(self.folder)) for argument in arguments)],
-            cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
-            env={**os.environ, "HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder)},
-        )  # fmt: skip
-        wait_until(self._listens, what=f"{program} to listen")
-
-    def _listens(self) -> bool:
-        assert self._process.poll() is None, self.log
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
-
-    @property
-    def log(self) -> str:
-        return (self.folder / "log").read_text(errors="replace")
-
-    def close(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(5)
-        self._log.close()
-        shutil.rmtree(self.folder)
+def deployed(program: str, files: tuple[str, ...], replaced: Mapping[str, str], *arguments: str) -> Gateway:
+    """A gateway with these files of deploy/gateways/, our ports in place of its own."""
+    port = free_port()
+    texts = {name: (CONFIGURATIONS / name).read_text() for name in files}
+    for old, new in {"8000": str(port), **replaced}.items():
+        assert any(old in text for text in texts.values()), f"{old} is not in {files}"
+        texts = {name: text.replace(old, new) for name, text in texts.items()}
+    return Gateway(program, port, texts, *arguments)
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -127,24 +79,18 @@ def site(accounts_file: Path) -> Iterator[Site]:
 
 
 def nginx(site: Site) -> Gateway:
-    user = pwd.getpwuid(os.getuid()).pw_name
-    paths = "".join(
-        f"{name}_temp_path {{folder}}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    own = {"events {}": f"user {user}; events {{}}", "http {": f"http {{ access_log off; {paths}"}
-    return Gateway(
-        "nginx", ("nginx.conf",), site.ports | own, "-p", "{folder}", "-c", "{folder}/nginx.conf",
-        "-g", "daemon off; pid {folder}/pid; error_log stderr;",
-    )  # fmt: skip
+    user, paths = nginx_head()
+    own = {"events {}": f"{user} events {{}}", "http {": f"http {{ {paths}"}
+    return deployed("nginx", ("nginx.conf",), site.ports | own, *NGINX_ARGUMENTS)
 
 
 def caddy(site: Site) -> Gateway:
-    return Gateway("caddy", ("Caddyfile",), site.ports, "run", "--config", "Caddyfile", "--adapter", "caddyfile")
+    return deployed("caddy", ("Caddyfile",), site.ports, "run", "--config", "Caddyfile", "--adapter", "caddyfile")
 
 
 def haproxy(site: Site) -> Gateway:
     files = ("haproxy.cfg", "haproxy-token.lua")
-    return Gateway("haproxy", files, site.ports | {"8001": str(free_port())}, "-db", "-f", "haproxy.cfg")
+    return deployed("haproxy", files, site.ports | {"8001": str(free_port())}, "-db", "-f", "haproxy.cfg")
 
 
 def apache(site: Site) -> Gateway:
@@ -157,4 +103,4 @@ def apache(site: Site) -> Gateway:
         "Checker apache-token.lua": "Checker {folder}/apache-token.lua",
     }
     files = ("apache.conf", "apache-token.lua")
-    return Gateway("apache2", files, site.ports | own, "-d", "{folder}", "-f", "{folder}/apache.conf", "-DFOREGROUND")
+    return deployed("apache2", files, site.ports | own, "-d", "{folder}", "-f", "{folder}/apache.conf", "-DFOREGROUND")

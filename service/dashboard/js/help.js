@@ -12,14 +12,14 @@ const code = (app, text, what) => codeBlock(what, text, `Copy ${what}`, () => ap
 function examples(app) {
   const panel = h("div.pad", { role: "tabpanel", id: uniqueId(), tabindex: 0 });
   const select = (at) => {
-    const [name, lead, text, tested] = SNIPPETS[at];
+    const [name, lead, text, untested] = SNIPPETS[at];
     tabs.forEach((tab, other) => {
       tab.ariaSelected = String(other === at);
       tab.tabIndex = other === at ? 0 : -1;
     });
     panel.ariaLabel = name;
     fill(panel, h("p.muted.small.lead", lead), code(app, text, `${name} example`),
-      !tested && h("p.muted.small.after", "This example is not run by the project's tests."));
+      untested && h("p.muted.small.after", "This example is not run by the project's tests."));
   };
   const tabs = SNIPPETS.map(([name], at) => {
     const last = SNIPPETS.length - 1;

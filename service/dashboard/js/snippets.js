@@ -1,4 +1,4 @@
-// How to ask this server from a gateway or a service: [name, lead, text, whether the project's tests run it].
+// How to ask this server from a gateway or a service: [name, lead, text, whether the project's tests leave it out].
 
 const here = location.origin;
 // The reader's own application; put together, because the scripts hold no URL.
@@ -13,7 +13,7 @@ token-service import tokens.ndjson`;
 
 export const SNIPPETS = [
   ["curl", "200 and no body if the token may be used now; 401 or 403 if not.", `curl -i ${here}/validate \\
-  -H "Authorization: Bearer $TOKEN"`, true],
+  -H "Authorization: Bearer $TOKEN"`],
 
   ["nginx", "200 lets the request through, 401 or 403 stops it. The token ID comes back as a header.", `location / {
     auth_request      /_token;
@@ -34,7 +34,7 @@ location = /_token {
     token:
       forwardAuth:
         address: ${here}/validate
-        authResponseHeaders: [X-Token-Id, X-Token-Scopes]`],
+        authResponseHeaders: [X-Token-Id, X-Token-Scopes]`, true],
 
   ["Caddy", "The question mark keeps the client's query out; a client's own header is taken off first.", `example.com {
     route {
@@ -54,7 +54,7 @@ location = /_token {
       server_uri: { uri: "${here}", cluster: tokens, timeout: 0.5s }
       path_prefix: /validate/envoy
       authorization_response:
-        allowed_upstream_headers: { patterns: [{ prefix: x-token- }] }`],
+        allowed_upstream_headers: { patterns: [{ prefix: x-token- }] }`, true],
 
   ["FastAPI", "A dependency for any route: token_id = Depends(token).",
     `service = httpx.AsyncClient(base_url="${here}", timeout=1)
@@ -65,9 +65,9 @@ async def token(authorization: str = Header("")) -> str:
         raise HTTPException(answer.status_code)
     return answer.headers["X-Token-Id"]`],
 
-  ["Express", "A middleware for Express 5 on Node 20.", `app.use(async (request, response, next) => {
-  const answer = await fetch("${here}/validate", { headers: { Authorization: request.get("Authorization") ?? "" } });
-  if (answer.status !== 200) return response.sendStatus(answer.status);
-  next();
+  ["Express", "A middleware for Express 4 and 5.", `app.use((request, response, next) => {
+  fetch("${here}/validate", { headers: { Authorization: request.get("Authorization") ?? "" } })
+    .then(({ status }) => (status === 200 ? next() : response.sendStatus(status)))
+    .catch(next);
 });`],
 ];
