@@ -7,7 +7,7 @@ JOBS ?= 2
 ARGS ?=
 
 # Debian packages (but for a library each named as its program) that a target needs beside Python.
-APT_PACKAGES = chromium nginx caddy haproxy apache2 lua-socket prometheus
+APT_PACKAGES = chromium nginx caddy haproxy apache2 lua-socket prometheus nodejs node-express
 bench soak: APT_PACKAGES = wrk
 
 VENV_PYTHON := .venv/bin/python
