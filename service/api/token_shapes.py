@@ -24,6 +24,8 @@ Networks = Annotated[tuple[str, ...], Meta(max_length=50, description="IPv4 and 
 Metadata = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=256)]], Meta(max_length=20)
 ]
+# Categories of signs that a name may not have: controls, lone surrogates, ends of lines and paragraphs.
+_UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 Duration = Literal["7days", "1month", "6months", "1year", "never"]
 MaxUses = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
@@ -199,18 +201,19 @@ class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 def shown(token: ManagedToken, now: float, usage14d: list[int], *, secret: str = "") -> TokenShown:
     """A record as its readers see it; the secret only where it has just been made."""
     limit = token.rate_limit
-    in_grace = token.predecessor_until > now and token.status(now) is Status.ACTIVE
+    status = token.status(now)
+    in_grace = token.predecessor_until > now and status is Status.ACTIVE
     return TokenShown(
         id=token.token_id,
         name=token.name,
         token=secret or f"****-****-****-{token.tail}",
         created_at=rfc3339(token.created_at),
         expires_at=rfc3339_or_none(token.expires_at),
-        is_active=token.status(now) is Status.ACTIVE,
+        is_active=status is Status.ACTIVE,
         last_used_at=rfc3339_or_none(token.last_used_at),
         created_by=token.created_by,
         description=token.description,
-        status=token.status(now),
+        status=status,
         scopes=token.scopes,
         rate_limit=LimitShown(limit.limit, limit.period_seconds, limit.burst or limit.limit) if limit else None,
         subject=token.subject,
@@ -234,7 +237,8 @@ def to_limit(limit: Limit | None) -> RateLimit | None:
 def clean_name(name: str) -> str:
     """The name in its normal form. Raises InvalidRequest for one that is blank or has control characters."""
     cleaned = unicodedata.normalize("NFC", name).strip()
-    if not cleaned or any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in cleaned):
+    is_plain = cleaned.isascii() and cleaned.isprintable()
+    if not cleaned or (not is_plain and any(unicodedata.category(sign) in _UNFIT for sign in cleaned)):
         raise _wrong("name", "give a name of 1 to 80 characters without control characters")
     return cleaned
 

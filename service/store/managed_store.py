@@ -59,7 +59,7 @@ class ManagedStore:
             shard.keys.owner(token.created_by),
             shard.keys.events,
         )
-        fields = records.flat({**records.encode(token), "seal": seal.encode()})
+        fields = tuple(records.encode(token, seal=seal))
         while True:
             reply: Reply = await self._create.run(
                 shard.link, keys, token.token_id, _name_prefix(token.name), member(token), token.created_micros,
@@ -111,7 +111,7 @@ class ManagedStore:
             shard.keys.names,
             shard.keys.events,
         )
-        fields = records.flat({**records.encode(new, only=_changed(old, new)), "seal": seal.encode()})
+        fields = records.encode_some(new, _changed(old, new), seal=seal)
         was, becomes = member(old), member(new if old.name == new.name else old)
         written: int = await self._update.run(
             shard.link, keys, old.token_id, old.version, new.created_micros, new.expires_at, sealed,

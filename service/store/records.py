@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from service.model import ManagedToken, RateLimit
 from service.store import keys
-from service.store.replies import Reply
+from service.store.replies import Argument, Reply
 
 # The order in which a record is read; `seal` comes last.
 FIELDS = (*ManagedToken.__struct_fields__, "seal")
@@ -37,9 +39,14 @@ _TEXT_OF: dict[type, Callable[[Any], bytes]] = {
 # What a field that is not in the hash stands for.
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(ManagedToken)}
 _DEFAULTS["metadata"] = {}
-_UNSAID = object()
 # What scripts read or count up, and so is always written: `version`, and why a token may not be usable.
 _ALWAYS = frozenset({"version", "active", "revoked_at", "expires_at"})
+# Each field and what need not be written of it, for which nothing stands where all must be.
+_PLAN = tuple(
+    (name.encode(), object() if name in _ALWAYS else _DEFAULTS[name]) for name in ManagedToken.__struct_fields__
+)
+_SEAL = b"seal"
+_sealed_values = attrgetter(*_SEALED)
 _LISTS = frozenset({"scopes", "networks"})
 _BOOLEANS = frozenset({"active", "foreign"})
 
@@ -54,25 +61,21 @@ def decode_digest(text: str) -> bytes:
     return urlsafe_b64decode(text + "=")
 
 
-def encode(token: ManagedToken, *, only: frozenset[str] | None = None) -> dict[str, bytes]:
-    """Field to text, as the hash holds it; `only` picks some fields, without it those that say something."""
-    if only is not None:
-        return {name: _to_text(getattr(token, name)) for name in only}
-    return {
-        name: _to_text(value)
-        for name, value in msgspec.structs.asdict(token).items()
-        if name in _ALWAYS or value != _DEFAULTS.get(name, _UNSAID)
-    }
+def encode(token: ManagedToken, *, seal: str) -> Iterable[Argument]:
+    """Fields and values in turn, as HSET wants them: those that say something, and the seal."""
+    values = zip(_PLAN, msgspec.structs.astuple(token), strict=True)
+    said = [(field, _to_argument(value)) for (field, default), value in values if value != default]
+    return chain.from_iterable((*said, (_SEAL, seal)))
 
 
-def flat(fields: dict[str, bytes]) -> list[bytes]:
-    """Fields and values in turn, as HSET wants them."""
-    return [part for name, value in fields.items() for part in (name.encode(), value)]
+def encode_some(token: ManagedToken, names: Iterable[str], *, seal: str) -> Iterable[Argument]:
+    """The same for some fields, whatever they say."""
+    return chain.from_iterable((*((name, _to_argument(getattr(token, name))) for name in names), (_SEAL, seal)))
 
 
 def sealed_part(token: ManagedToken) -> bytes:
     """The bytes that a record's seal is made over."""
-    return b"\n".join(_to_text(getattr(token, name)) for name in _SEALED)
+    return b"\n".join([_TEXT_OF[value.__class__](value) for value in _sealed_values(token)])
 
 
 def decode(reply: list[Reply]) -> tuple[ManagedToken, str] | None:
@@ -85,8 +88,11 @@ def decode(reply: list[Reply]) -> tuple[ManagedToken, str] | None:
     return ManagedToken(**values), seal
 
 
-def _to_text(value: Any) -> bytes:
-    return _TEXT_OF[value.__class__](value)
+def _to_argument(value: Any) -> Argument:
+    """Text and numbers go to Redis as they are."""
+    kind = value.__class__
+    argument: Argument = value if kind is str or kind is int else _TEXT_OF[kind](value)
+    return argument
 
 
 def _from_text(name: str, text: str) -> object:

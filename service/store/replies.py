@@ -15,6 +15,7 @@ from service.errors import StoreFull, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
+Argument = bytes | str | int
 Reply = Any  # bytes, int, list or None as RESP2 has them, or an exception
 Answer = Callable[[Reply], None]
 # A command in flight: its bytes for a retry, who waits for it, whether it may be asked twice, when it was asked.

@@ -9,9 +9,7 @@ from importlib.resources import files
 from redis.exceptions import NoScriptError
 
 from service.store.connection import Link
-from service.store.replies import Reply
-
-Argument = bytes | str | int
+from service.store.replies import Argument, Reply
 
 
 class Script:

@@ -102,7 +102,7 @@ class TransferStore:
         digest = records.decode_digest(token.digest)
         older = records.decode_digest(token.predecessor) if incoming.predecessor else digest
         state = self._state(home, token, now)
-        fields = records.flat({**records.encode(token), "seal": incoming.seal.encode()})
+        fields = records.encode(token, seal=incoming.seal)
         return await self._import.run(
             home.link,
             (keys.credential(digest), keys.reason(digest), keys.credential(older), keys.reason(older),

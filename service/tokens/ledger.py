@@ -155,8 +155,7 @@ _SHOWN = (
 
 def facts(token: ManagedToken, other: ManagedToken | None = None) -> dict[str, Any]:
     """What an audit entry says of a token; beside another version of it only what differs."""
-    return {
-        name: getattr(token, name)
-        for name in _SHOWN
-        if (getattr(token, name) if other is None else getattr(token, name) != getattr(other, name))
-    }
+    values = ((name, getattr(token, name)) for name in _SHOWN)
+    if other is None:
+        return {name: value for name, value in values if value}
+    return {name: value for name, value in values if value != getattr(other, name)}

@@ -25,11 +25,12 @@ if holder then
   return string.sub(holder, #name + 1, #name + 16)
 end
 redis.call('HSET', metadata, unpack(ARGV, 11))
-redis.call('SET', credential, record)
-redis.call('SET', reason, 'expired')
-if expires ~= '0' then
-  redis.call('PEXPIREAT', credential, expires .. '000')
-  redis.call('PEXPIREAT', reason, reason_until)
+if expires == '0' then
+  redis.call('SET', credential, record)
+  redis.call('SET', reason, 'expired')
+else
+  redis.call('SET', credential, record, 'PXAT', expires .. '000')
+  redis.call('SET', reason, 'expired', 'PXAT', reason_until)
   redis.call('ZADD', expiries, expires, id)
 end
 redis.call('ZADD', on, created, id)
