@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import NamedTuple
 
 from service.errors import StoreUnavailable
 from service.model import ManagedToken
 from service.store import records
 from service.store.audit_store import Entry
+from service.store.hashes import Hashes
+from service.store.keys import Keys
 from service.store.replies import Reply
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
@@ -37,6 +38,7 @@ class ManagedStore:
     def __init__(self, shards: Shards, retention: Retention) -> None:
         self._shards = shards
         self._retention = retention
+        self._hashes = Hashes(shards)
         self._create = Script("create_token")
         self._update = Script("update_token")
         self._withdraw = Script("withdraw_token", retry=True)
@@ -76,18 +78,9 @@ class ManagedStore:
         return (await self.get_many([token_id]))[0]
 
     async def get_many(self, token_ids: list[str]) -> list[Record | None]:
-        """Records in the order of the ids, in one round trip to each node."""
-        shards = [self._shards.of_id(token_id) for token_id in token_ids]
-        replies = await asyncio.gather(
-            *[
-                shard.link.execute("HMGET", shard.keys.metadata(token_id), *records.FIELD_NAMES, retry=True)
-                for token_id, shard in zip(token_ids, shards, strict=True)
-                if shard is not None
-            ]
-        )
-        decoded = map(records.decode, replies)
-        found = [None if shard is None else next(decoded) for shard in shards]
-        return [None if record is None else Record(*record) for record in found]
+        """Records in the order of the ids, in one round trip."""
+        rows = await self._hashes.read(token_ids, Keys.metadata, records.FIELD_NAMES)
+        return [None if found is None else Record(*found) for found in map(records.decode, rows)]
 
     async def update(
         self, old: ManagedToken, new: ManagedToken, *, seal: str, sealed: bytes, predecessor: bytes, now: int,

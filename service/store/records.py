@@ -22,10 +22,6 @@ _SEALED = (
     "token_id", "name", "digest", "created_by", "created_micros", "expires_at", "subject", "scopes", "rate_limit",
     "networks", "max_uses", "predecessor", "predecessor_until",
 )  # fmt: skip
-_INTEGERS = frozenset(
-    {"created_micros", "expires_at", "max_uses", "uses_left", "revoked_at", "last_used_at", "rotated_at", "rotations",
-     "predecessor_until", "predecessor_used_at", "version"}
-)  # fmt: skip
 _json = msgspec.json.Encoder().encode
 _TEXT_OF: dict[type, Callable[[Any], bytes]] = {
     str: str.encode,
@@ -45,10 +41,18 @@ _ALWAYS = frozenset({"version", "active", "revoked_at", "expires_at"})
 _PLAN = tuple(
     (name.encode(), object() if name in _ALWAYS else _DEFAULTS[name]) for name in ManagedToken.__struct_fields__
 )
+_limit = msgspec.json.Decoder(RateLimit).decode
+_VALUE_OF: dict[Any, Callable[[bytes], Any]] = {
+    str: bytes.decode,
+    int: int,
+    bool: lambda text: text == b"1",
+    tuple[str, ...]: lambda text: tuple(text.decode().split()),
+    dict[str, str]: msgspec.json.Decoder(dict[str, str]).decode,
+    RateLimit | None: lambda text: _limit(text) if text else None,
+}
+_READERS = tuple((field.name, _VALUE_OF[field.type]) for field in msgspec.structs.fields(ManagedToken))
 _SEAL = b"seal"
 _sealed_values = attrgetter(*_SEALED)
-_LISTS = frozenset({"scopes", "networks"})
-_BOOLEANS = frozenset({"active", "foreign"})
 
 
 def encode_digest(digest: bytes) -> str:
@@ -82,10 +86,8 @@ def decode(reply: list[Reply]) -> tuple[ManagedToken, str] | None:
     """The record and its seal from the values of FIELDS; None if there is no such token."""
     if reply[0] is None:
         return None
-    texts = {name: text.decode() for name, text in zip(FIELDS, reply, strict=True) if text is not None}
-    seal = texts.pop("seal", "")
-    values: dict[str, Any] = {name: _from_text(name, text) for name, text in texts.items()}
-    return ManagedToken(**values), seal
+    values = {name: read(text) for (name, read), text in zip(_READERS, reply[:-1], strict=True) if text is not None}
+    return ManagedToken(**values), (reply[-1] or b"").decode()
 
 
 def _to_argument(value: Any) -> Argument:
@@ -93,17 +95,3 @@ def _to_argument(value: Any) -> Argument:
     kind = value.__class__
     argument: Argument = value if kind is str or kind is int else _TEXT_OF[kind](value)
     return argument
-
-
-def _from_text(name: str, text: str) -> object:
-    if name in _INTEGERS:
-        return int(text)
-    if name in _LISTS:
-        return tuple(text.split())
-    if name in _BOOLEANS:
-        return text == "1"
-    if name == "rate_limit":
-        return msgspec.json.decode(text, type=RateLimit) if text else None
-    if name == "metadata":
-        return msgspec.json.decode(text, type=dict[str, str])
-    return text

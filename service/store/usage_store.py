@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
+from service.store.hashes import Hashes
+from service.store.keys import Keys
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
 
@@ -44,6 +46,7 @@ class UsageStore:
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
+        self._hashes = Hashes(shards)
         self._record = Script("record_usage")
 
     async def add(self, uses: list[Use], now: int) -> None:
@@ -94,18 +97,11 @@ class UsageStore:
         """Uses of each token on each of the last days, allowed and denied together; one round trip for all."""
         last = now // DAY
         fields = [b"%c%d" % (sign, day) for day in range(last - days + 1, last + 1) for sign in b"ad"]
-        shards = [self._shards.of_id(token_id) for token_id in token_ids]
-        replies = await asyncio.gather(
-            *[
-                shard.link.execute("HMGET", shard.keys.usage_by_day(token_id), *fields, retry=True)
-                for token_id, shard in zip(token_ids, shards, strict=True)
-                if shard is not None
-            ]
-        )
-        found = iter(replies)
-        rows = [[None] * (2 * days) if shard is None else next(found) for shard in shards]
+        rows = await self._hashes.read(token_ids, Keys.usage_by_day, fields)
         return [
             [int(allowed or 0) + int(denied or 0) for allowed, denied in zip(row[::2], row[1::2], strict=True)]
+            if any(row)
+            else [0] * days
             for row in rows
         ]
 

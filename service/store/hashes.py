@@ -1,0 +1,48 @@
+"""Fields of many tokens' hashes, read in one round trip by one command to each shard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from service.store.keys import Keys
+from service.store.replies import Reply
+from service.store.scripts import Script
+from service.store.shards import Shard, Shards
+
+# So many hashes are read by one script: about a millisecond of Redis' time, for validations wait behind it.
+_AT_ONCE = 100
+
+
+class Hashes:
+    """Reads what belongs to tokens, whichever shards they live in."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._read = Script("read_fields", retry=True)
+
+    async def read(
+        self, token_ids: Sequence[str], key_of: Callable[[Keys, str], bytes], fields: Sequence[bytes]
+    ) -> list[list[Reply]]:
+        """The values of the fields for each id in order; all None where there is no hash or the id is none of ours."""
+        rows: list[list[Reply]] = [[None] * len(fields)] * len(token_ids)
+        places: dict[Shard, list[int]] = {}
+        for place, token_id in enumerate(token_ids):
+            shard = self._shards.of_id(token_id)
+            if shard is not None:
+                places.setdefault(shard, []).append(place)
+        slices = [
+            (shard, wanted[start : start + _AT_ONCE])
+            for shard, wanted in places.items()
+            for start in range(0, len(wanted), _AT_ONCE)
+        ]
+        replies = await asyncio.gather(
+            *[
+                self._read.run(shard.link, tuple(key_of(shard.keys, token_ids[place]) for place in wanted), *fields)
+                for shard, wanted in slices
+            ]
+        )
+        for (_, wanted), reply in zip(slices, replies, strict=True):
+            for place, row in zip(wanted, reply, strict=True):
+                rows[place] = row
+        return rows
