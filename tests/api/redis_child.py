@@ -47,7 +47,7 @@ class RedisChild:
     def kill(self) -> None:
         """kill -9."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(30)
 
     def freeze(self) -> None:
         """Stop it in its tracks; its connections stay open and silent."""

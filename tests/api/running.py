@@ -19,7 +19,7 @@ START_SECONDS = 60.0
 _READY = re.compile(r"listens on http://[^ ]*?:(\d+) ")
 
 
-def wait_until(true: Callable[[], bool], *, seconds: float = 10.0, what: str) -> None:
+def wait_until(true: Callable[[], bool], *, seconds: float = 15.0, what: str) -> None:
     """Ask again and again until it is true; an AssertionError that names `what` when it stays false."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -105,14 +105,14 @@ class Running:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        self.process.wait(10)
+        self.process.wait(30)
 
     def stop(self) -> int:
         """End it as an operator does; its exit status."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            return self.process.wait(20)
+            return self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.kill()
             raise

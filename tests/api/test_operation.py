@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from service.app import openapi_document
 from tests.api.running import wait_until
-from tests.api.wire import Raw
+from tests.api.wire import Raw, settle
 from tests.api.world import BY_ONE_PROCESS_AND_BY_FOUR, TOKENS, World
 
 pytestmark = BY_ONE_PROCESS_AND_BY_FOUR
@@ -74,6 +74,7 @@ def test_what_happens_is_counted_once_under_its_final_word(world: World) -> None
             lambda: world.get("/livez"),
         ),
     ]
+    settle(world.client, len(world.running.worker_pids()))
     for name, labels, act in steps:
         before = sample(world, name, **labels)
         act()
@@ -82,6 +83,7 @@ def test_what_happens_is_counted_once_under_its_final_word(world: World) -> None
 
 def test_revoking_is_counted_by_kind(world: World) -> None:
     managed, session = world.create(), world.client.sign_in("uma", world.password)
+    settle(world.client, len(world.running.worker_pids()))
     before = {kind: sample(world, "tokens_revoked_total", kind=kind) for kind in ("managed", "session")}
     world.ask("DELETE", f"/api/admin/tokens?id={managed['id']}", bearer=world.admin)
     world.ask("DELETE", "/api/token", headers={"X-Token": session})
@@ -118,6 +120,7 @@ def series(world: World) -> set[str]:
 
 def strange_requests(world: World, first: int, count: int) -> None:
     """Requests of which each differs from all others in every word, of 16 sorts; then wait until they are counted."""
+    settle(world.client, len(world.running.worker_pids()))
     before = sample(world, "tokens_http_requests_total", route="unknown")
     with Raw(world.running.port) as raw:
         for number in range(first, first + count):

@@ -108,7 +108,7 @@ def deserted(environment: Environment, described: Described) -> Iterator[Client]
     redis = RedisChild()
     running = Running(environment(redis_url=redis.url))
     redis.kill()
-    client = Client(running.port, seen=described.judge, timeout=1.0)
+    client = Client(running.port, seen=described.judge, timeout=5.0)
     wait_until(lambda: client.get("/readyz").status == 503, what="the loss of Redis to be seen")
     yield client
     running.close()

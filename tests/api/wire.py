@@ -65,7 +65,7 @@ def read_answer(response: HTTPResponse) -> Answer:
 class Client:
     """Asks on a connection of its own each time, so that any worker may answer. `seen` judges every answer."""
 
-    def __init__(self, port: int, *, seen: Seen | None = None, timeout: float = 5.0) -> None:
+    def __init__(self, port: int, *, seen: Seen | None = None, timeout: float = 15.0) -> None:
         self.port = port
         self._seen = seen
         self._timeout = timeout
@@ -123,10 +123,25 @@ class Client:
         return token
 
 
+def settle(client: Client, processes: int) -> None:
+    """Ask for the metrics until every process has answered: each brings in then what it had counted.
+
+    From here on a counter moves by what is done and by nothing that was done before.
+    """
+    met: set[str] = set()
+
+    def all_are_met() -> bool:
+        request_id = client.get("/metrics").header("x-request-id") or ""
+        met.add(request_id.partition("-")[0])
+        return len(met) == processes
+
+    wait_until(all_are_met, what="every process to tell what it has counted")
+
+
 class Raw:
     """A connection that sends exactly these bytes."""
 
-    def __init__(self, port: int, *, timeout: float = 5.0) -> None:
+    def __init__(self, port: int, *, timeout: float = 15.0) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
 
     def __enter__(self) -> Raw:

@@ -65,7 +65,7 @@ def open_site(settings: dict[str, str]) -> Iterator[Open]:
         except BaseException:
             redis.close()
             raise
-        client = Client(running.port, timeout=5.0)
+        client = Client(running.port)
         site = Site(redis, running, client, client.sign_in("admin", PASSWORD))
         opened.append(site)
         return site

@@ -15,22 +15,23 @@ from tests.fault.conftest import Linked, Open, Site
 
 @pytest.fixture
 def ask(linked: Linked) -> Callable[[], Answer]:
-    """A good question, asked by a client that waits for a second."""
+    """A good question, asked by a client that does not wait for ever."""
     site, _ = linked
-    client, secret = Client(site.running.port, timeout=1.0), site.create(fresh("linked"))["token"]
+    client, secret = Client(site.running.port, timeout=5.0), site.create(fresh("linked"))["token"]
     wait_until(lambda: client.get("/validate", bearer=secret).status == 200, what="the link to be well")
     return lambda: client.get("/validate", bearer=secret)
 
 
 def well_again(ask: Callable[[], Answer]) -> None:
-    wait_until(lambda: ask().status == 200, seconds=3, what="validations to work again")
+    wait_until(lambda: ask().status == 200, what="validations to work again")
 
 
 def test_a_slow_link_is_borne(linked: Linked, ask: Callable[[], Answer]) -> None:
     _, proxy = linked
     proxy.delay_seconds = 0.1
     try:
-        assert ask().status == 200
+        # One answer may be lost to a busy machine, but not all.
+        wait_until(lambda: ask().status == 200, what="an answer over the slow link")
     finally:
         proxy.delay_seconds = 0
     well_again(ask)
@@ -97,7 +98,7 @@ def test_a_reply_that_is_not_ours_lets_nobody_in(linked: Linked, ask: Callable[[
 
 
 def test_a_redis_that_pauses_is_unknown(linked: Linked, ask: Callable[[], Answer]) -> None:
-    linked[0].redis.client.client_pause(700)
+    linked[0].redis.client.client_pause(2000)
     ask().problem(503, "store_unavailable")
     well_again(ask)
 

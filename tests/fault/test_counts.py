@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from tests.api.running import wait_until
+from tests.api.wire import settle
 from tests.api.world import fresh
 from tests.fault.conftest import Open, Site
-from tests.fault.volley import get, post, volley
+from tests.fault.volley import Reply, get, post, volley
 
 
 def counted(site: Site) -> dict[tuple[str, ...], float]:
@@ -27,6 +30,16 @@ def validations(site: Site, kind: str, outcome: str) -> float:
     return counted(site).get(("tokens_validations_total", f"kind={kind}", f"outcome={outcome}"), 0)
 
 
+def read_and_send(site: Site, read: Callable[[], Any], plan: list[bytes]) -> tuple[Any, list[Reply | None]]:
+    """What `read` says before the requests are sent, and their replies; sent again while one of them is unknown."""
+    for _ in range(20):
+        settle(site.client, len(site.running.worker_pids()))
+        before, replies = read(), asyncio.run(volley(site.running.port, plan, connections=40))
+        if all(reply is not None and reply.status != 503 for reply in replies):
+            return before, replies
+    raise AssertionError("the machine is too busy for anything exact")
+
+
 def test_the_sum_of_all_processes_is_what_was_sent(four: Site) -> None:
     good = four.create(fresh("counted"))["token"]
     scoped = get("/validate?required_scope=none", good)
@@ -34,11 +47,8 @@ def test_the_sum_of_all_processes_is_what_was_sent(four: Site) -> None:
     plan += [get("/validate", "A" * 64)] * 200 + [post("/validate", b"")] * 50
     outcomes = {("managed", "active"): 500, ("managed", "insufficient_scope"): 100, ("none", "malformed"): 300,
                 ("session", "unknown"): 200, ("none", "absent"): 50}  # fmt: skip
-    before = {key: validations(four, *key) for key in outcomes}
-    replies = asyncio.run(volley(four.running.port, plan, connections=40))
+    before, replies = read_and_send(four, lambda: {key: validations(four, *key) for key in outcomes}, plan)
     assert len({reply.process for reply in replies if reply is not None}) > 1, "only one process took part"
-    unknown = sum(reply is not None and reply.status == 503 for reply in replies)
-    assert unknown == 0, "the machine was too busy for this to be exact"
     for key, count in outcomes.items():
         wait_until(lambda: validations(four, *key) == before[key] + count, what=f"{count} {key}")  # noqa: B023
 
@@ -48,18 +58,25 @@ def test_the_time_of_every_validation_is_observed_once(four: Site) -> None:
         found = counted(four)
         return sum(found.get(("tokens_validation_seconds_count", f"path={way}"), 0) for way in ("straight", "ordinary"))
 
-    before = observed()
-    asyncio.run(volley(four.running.port, [get("/validate", "x")] * 100 + [get("/validate?a=1", four.admin)] * 100))
+    plan = [get("/validate", "x")] * 100 + [get("/validate?a=1", four.admin)] * 100
+    before, _ = read_and_send(four, observed, plan)
     wait_until(lambda: observed() == before + 200, what="200 observations")
 
 
 def test_gauges_of_redis_are_not_added_up_over_the_processes(four: Site) -> None:
     site = four
-    stats = site.client.get("/api/admin/tokens/stats", bearer=site.admin).json()
+
+    def agree() -> bool:
+        # A token of another test may expire between the two questions.
+        stats = site.client.get("/api/admin/tokens/stats", bearer=site.admin).json()
+        gauges = counted(site)
+        return (gauges[("tokens_sessions",)], gauges[("tokens_managed", "status=active")]) == (
+            stats["sessions"], stats["active"],
+        )  # fmt: skip
+
     for _ in range(10):
+        wait_until(agree, what="the gauges to agree with the counts")
         found = counted(site)
-        assert found[("tokens_sessions",)] == stats["sessions"]
-        assert found[("tokens_managed", "status=active")] == stats["active"]
         assert found[("tokens_redis_up",)] == 1
         assert [value for key, value in found.items() if key[0] == "tokens_build_info"] == [1]
 

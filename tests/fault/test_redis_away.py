@@ -25,7 +25,7 @@ class Calls:
     """One good call of each sort; each must be 503 while Redis is away."""
 
     def __init__(self, site: Site) -> None:
-        self.client = Client(site.running.port, timeout=1.0)
+        self.client = Client(site.running.port, timeout=5.0)
         self._site = site
         self.managed, self._ending = (site.create(fresh("call")) for _ in range(2))
         self.one_time = site.one_time()
@@ -69,7 +69,7 @@ class Calls:
 
     def none_was_lost(self) -> None:
         """What was unknown can be asked again, and works now."""
-        wait_until(lambda: self.validate().status == 200, seconds=5, what="validations to work again")
+        wait_until(lambda: self.validate().status == 200, what="validations to work again")
         assert self.consume().json()["valid"] is True
         assert self.issue().status == 201
         assert self.create().status == 201
@@ -194,7 +194,7 @@ def test_a_service_that_starts_before_its_redis_waits_for_it(open_site: Open) ->
 def test_a_lost_redis_is_said_in_few_lines(fragile: Site) -> None:
     before = len(fragile.running.log.splitlines())
     fragile.redis.kill()
-    client = Client(fragile.running.port, timeout=1.0)
+    client = Client(fragile.running.port, timeout=5.0)
     for _ in range(300):
         assert client.get("/validate", bearer=fragile.admin).status == 503
     fragile.redis.start()

@@ -25,7 +25,7 @@ class Front:
     def __init__(self, gateway: Gateway, site: Site) -> None:
         self.site = site
         self.gateway = gateway
-        self.client = Client(gateway.port, timeout=5.0)
+        self.client = Client(gateway.port)
 
     def ask(self, method: str, path: str, secret: str = "", **more: Any) -> Answer:
         return self.client.ask(method, path, bearer=secret, **more)
