@@ -1,4 +1,4 @@
-"""The scale: the same questions to 1,000 managed tokens and to a million, and validation beside them."""
+"""The scale: the same questions to 1,000, 100,000 and a million managed tokens, and validation beside them."""
 
 import asyncio
 import http.client
@@ -6,7 +6,9 @@ import json
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,31 +22,57 @@ from tests.bench.client import Client
 from tests.bench.fill import Filled, fill
 from tests.bench.load import Case, Sample, measure
 
-FEW = 1000
+FEW, MIDDLE = 1000, 100_000
+RUNS = 3
 TIMES = 20
 QUESTION_SECONDS = 15
 TOKENS = "/api/admin/tokens"
 MIB = 1 << 20
+PAGE, SEARCH, STATISTICS, VALIDATE = "first page of 50", "search, part of a name", "statistics", "validate 1,000 tokens"
+# What must hold with MIDDLE tokens: the median in ms.
+MIDDLE_BARS = {PAGE: 10.0, SEARCH: 150.0, STATISTICS: 5.0}
+# And with all: ms of Redis' own time, and how much slower than with FEW.
+REDIS_BARS = {PAGE: 10.0, SEARCH: 120.0}
+SLOWER = 1.10
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question asked some times: median, slowest and Redis' own time for one, in ms; or what went wrong."""
+
+    median_ms: float
+    slowest_ms: float
+    redis_ms: float
+    failure: str = ""
+
+    def __str__(self) -> str:
+        return self.failure or f"{self.median_ms:.1f} / {self.slowest_ms:.1f} / {self.redis_ms:.1f}"
 
 
 def run(count: int, seconds: float, fill_minutes: float, output: Path) -> bool:
-    """Fill, ask, fill on, ask again, and print both. True where no answer was wrong."""
+    """Fill, ask, fill on, ask again, and print all stages. True where no answer was wrong."""
     facts = machine.facts()
     report.print_facts(facts)
+    stages = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tk")))
         store = stack.enter_context(servers.redis(folder))
         env = servers.settings(folder, store.port)
         server = stack.enter_context(servers.service(folder, env))
-        client = Client(server)
-        few = _stage(client, server, store, folder, _fill(env, 0, FEW, 60), seconds)
-        filled = _fill(env, FEW, count, fill_minutes * 60)
-        print(f"{filled.count:,} tokens created by the store's own code in {filled.seconds:.0f} s")
-        many = _stage(client, server, store, folder, filled, seconds)
-    _print(few, many)
-    output.write_text(json.dumps({"machine": facts, "few": few, "many": many}, indent=1) + "\n")
+        client, first = Client(server), 0
+        for last in sorted({FEW, MIDDLE, count}):
+            filled = _fill(env, first, last, fill_minutes * 60)
+            print(f"{filled.count:,} tokens created by the store's own code in {filled.seconds:.0f} s", flush=True)
+            stages.append(_stage(client, server, store, folder, filled, seconds))
+            first = last
+    _print(stages)
+    bars = _bars(stages)
+    for bar in bars:
+        print(bar)
+    shown = [{**stage, "rows": {name: str(value) for name, value in stage["rows"].items()}} for stage in stages]
+    output.write_text(json.dumps({"machine": facts, "stages": shown, "bars": bars}, indent=1) + "\n")
     print(f"written to {output}")
-    return not few["wrong"] and not many["wrong"]
+    return not any(stage["wrong"] for stage in stages)
 
 
 def _fill(env: dict[str, str], first: int, last: int, seconds: float) -> Filled:
@@ -62,19 +90,25 @@ def _stage(
 ) -> dict[str, Any]:
     """Everything asked once the store holds these tokens. Rows: name to what is shown."""
     asked = _questions(client, filled)
-    rows = {name: _ask(client, path) for name, path in asked.items()}
-    sample = _validate(server, folder, filled, seconds)
-    rows["validate, 64 connections"], wrong = _shown(sample), sample.wrong
+    rows: dict[str, Any] = {name: _ask(client, store, path) for name, path in asked.items()}
+    every = filled.sample[:: max(1, len(filled.sample) // FEW)][:FEW]
+    samples = [_validate(server, folder, every, seconds) for _ in range(RUNS)]
+    rates = {VALIDATE: median(sample.rps for sample in samples)}
+    rows[VALIDATE] = _shown(sorted(samples, key=lambda sample: sample.rps)[RUNS // 2])
+    if len(filled.sample) > FEW:
+        samples.append(_validate(server, folder, filled.sample, seconds))
+        rows[f"validate {len(filled.sample):,} tokens"] = _shown(samples[-1])
     for name in ("search, nothing found", "first page by last use"):
-        sample = _validate(server, folder, filled, seconds, beside=(client, asked[name]))
-        rows[f"validate beside: {name}"], wrong = _shown(sample), wrong + sample.wrong
-        if sample.wrong:
-            rows[f"wrong beside: {name}"] = f"{sample.wrong} of {sample.requests}, such as {sample.example}"
+        beside = _validate(server, folder, every, seconds, beside=lambda path=asked[name]: _ask(client, store, path))
+        rows[f"validate beside: {name}"] = _shown(beside)
+        samples.append(beside)
+        if beside.wrong:
+            rows[f"wrong beside: {name}"] = f"{beside.wrong} of {beside.requests}, such as {beside.example}"
     with redis.Redis(port=store.port) as direct:
         rows["Redis memory, MiB"] = f"{direct.info('memory')['used_memory'] / MIB:.0f}"
     rows["service memory, MiB"] = f"{machine.resident_bytes(server.pid) / MIB:.0f}"
     active = client.must("GET", f"{TOKENS}/stats")["active"]
-    return {"active": active, "wrong": wrong, "rows": rows}
+    return {"active": active, "wrong": sum(sample.wrong for sample in samples), "rows": rows, "rates": rates}
 
 
 def _questions(client: Client, filled: Filled) -> dict[str, str]:
@@ -98,39 +132,40 @@ def _questions(client: Client, filled: Filled) -> dict[str, str]:
     }
 
 
-def _ask(client: Client, path: str) -> str:
-    """Median and slowest of some askings, in ms; fewer where they take long."""
+def _ask(client: Client, store: servers.Server, path: str) -> Asked:
+    """Ask some times; fewer where it takes long."""
     taken: list[float] = []
-    until = time.monotonic() + QUESTION_SECONDS
+    until, redis_before = time.monotonic() + QUESTION_SECONDS, machine.cpu_seconds(store.pid)
     while len(taken) < TIMES and (not taken or time.monotonic() < until):
         began = time.monotonic()
         try:
             status = client.ask("GET", path).status
         except (OSError, http.client.HTTPException) as error:
-            return f"no answer: {type(error).__name__}"
+            return Asked(0, 0, 0, f"no answer: {type(error).__name__}")
         if status != 200:
-            return f"answered {status}"
+            return Asked(0, 0, 0, f"answered {status}")
         taken.append((time.monotonic() - began) * 1000)
-    return f"{median(taken):.1f} / {max(taken):.1f} ms"
+    redis_ms = (machine.cpu_seconds(store.pid) - redis_before) * 1000 / len(taken)
+    return Asked(median(taken), max(taken), redis_ms)
 
 
 def _validate(
     server: servers.Server,
     folder: Path,
-    filled: Filled,
+    sample: list[tuple[str, str]],
     seconds: float,
     *,
-    beside: tuple[Client, str] | None = None,
+    beside: Callable[[], object] | None = None,
 ) -> Sample:
-    """Validations of the sampled tokens in turn; `beside`: while somebody keeps asking another thing."""
+    """Validations of the sampled tokens in turn; `beside`: while somebody keeps doing another thing."""
     secrets, over = folder / "sample.txt", threading.Event()
-    secrets.write_text("".join(f"{secret}\n" for secret, _ in filled.sample))
+    secrets.write_text("".join(f"{secret}\n" for secret, _ in sample))
 
-    def disturb(client: Client, path: str) -> None:
+    def disturb(act: Callable[[], object]) -> None:
         while not over.is_set():
-            _ask(client, path)
+            act()
 
-    thread = threading.Thread(target=disturb, args=beside) if beside else None
+    thread = threading.Thread(target=disturb, args=[beside]) if beside else None
     if thread:
         thread.start()
     spec = {"auth": "Bearer @TOKEN@", "tokens": str(secrets), "again": "1", "status": "200", "length": "0"}
@@ -146,7 +181,28 @@ def _shown(sample: Sample) -> str:
     return f"{sample.rps:,.0f}/s, p50 {sample.p50_ms:.2f}, p99 {sample.p99_ms:.2f} ms"
 
 
-def _print(few: dict[str, Any], many: dict[str, Any]) -> None:
-    print(f"\n{'median / slowest':50} {few['active']:>38,} tokens {many['active']:>28,} tokens")
-    for name in {**few["rows"], **many["rows"]}:
-        print(f"{name:50} {few['rows'].get(name, '-'):>45} {many['rows'].get(name, '-'):>35}")
+def _print(stages: list[dict[str, Any]]) -> None:
+    print(f"\n{'median / slowest / of which Redis, ms':50}", *[f"{stage['active']:>30,} tokens" for stage in stages])
+    for name in dict.fromkeys(name for stage in stages for name in stage["rows"]):
+        print(f"{name:50}", *[f"{stage['rows'].get(name, '-')!s:>37}" for stage in stages])
+
+
+def _bars(stages: list[dict[str, Any]]) -> list[str]:
+    """Each bar, what was seen, and whether it holds."""
+    few, most = stages[0], stages[-1]
+    middle = next((stage for stage in stages if stage["active"] == MIDDLE), most)
+    told = [
+        (f"{name} with {middle['active']:,}", middle["rows"][name].median_ms, f"{bar:.0f} ms")
+        for name, bar in MIDDLE_BARS.items()
+    ]
+    told += [
+        (f"{name} with {most['active']:,}, Redis' time", most["rows"][name].redis_ms, f"{bar:.0f} ms")
+        for name, bar in REDIS_BARS.items()
+    ]
+    told.append(("validate, slower by", few["rates"][VALIDATE] / most["rates"][VALIDATE], f"{SLOWER} times"))
+    slower = most["rows"][STATISTICS].median_ms / few["rows"][STATISTICS].median_ms
+    told.append(("statistics, slower by", slower, f"{SLOWER} times"))
+    return [
+        f"{name:55} {seen:8.2f}  at most {bar:10} {'met' if seen <= float(bar.split()[0]) else 'MISSED'}"
+        for name, seen, bar in told
+    ]
