@@ -15,13 +15,17 @@ SCRIPT = Path(__file__).with_name("wrk.lua")
 
 @dataclass(frozen=True)
 class Case:
-    """One question to one server at one number of connections. `spec`: the arguments of wrk.lua."""
+    """One question to one server at one number of connections. `spec`: the arguments of wrk.lua.
+
+    `share`: of the time given to each case; less for one that uses up what the case before it made.
+    """
 
     name: str
     server: Server
     path: str
     spec: dict[str, str]
     connections: int = 64
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,16 @@ class Sample:
 
 
 def measure(case: Case, seconds: float) -> Sample:
-    """Run wrk once against the case, every answer checked. Raises BenchError if wrk itself fails."""
-    command = ["wrk", "-t1", f"-c{case.connections}", f"-d{max(1, round(seconds))}s", "-s", str(SCRIPT)]
+    """Run wrk once against the case, every answer checked. Raises BenchError if wrk fails or runs out of tokens."""
+    command = ["wrk", "-t1", f"-c{case.connections}", f"-d{max(1, int(seconds * case.share))}s", "-s", str(SCRIPT)]
     command += [case.server.url + case.path, "--", f"run={token_hex(4)}"]
     command += [f"{key}={value}" for key, value in case.spec.items()]
     before = machine.cpu_seconds(case.server.pid)
     counted = _run(command, case, seconds + 30)
     cpu = machine.cpu_seconds(case.server.pid) - before
     requests, elapsed = counted["requests"], counted["us"] / 1e6
+    if counted["void"]:
+        raise BenchError(f"{case.name}: more requests than tokens to spend")
     if not requests:
         raise BenchError(f"{case.name}: no answer from {case.server.name}")
     return Sample(

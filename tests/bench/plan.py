@@ -94,7 +94,7 @@ def change_cases(server: Server, made: Material) -> list[Case]:
     listing = {"auth": admin, "status": "200", "contains": '"nextCursor":"'}
     return [
         Case("issue a one-time token", server, "/api/one-time-tokens", issue),
-        Case("consume", server, "/api/one-time-tokens/consume", consume),
+        Case("consume", server, "/api/one-time-tokens/consume", consume, share=0.5),
         Case("create", server, "/api/admin/tokens", create),
         Case("list 50", server, "/api/admin/tokens?limit=50", listing),
     ]

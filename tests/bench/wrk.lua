@@ -1,20 +1,21 @@
 --[[ One wrk script for every case: makes the requests of one spec and checks every answer.
 arguments  key=value after wrk's own, as tests/bench/load.py writes them:
   method, auth, type, body   of the request; @TOKEN@ and @NAME@ in auth or body are replaced anew for each request
-  tokens                     file with one token a line: @TOKEN@ takes the next, and when none is left the run stops
-  again                      with tokens: 1 starts over at the first token instead of stopping
+  tokens                     file with one token a line: @TOKEN@ takes the next; a run that finds none left is void
+  again                      with tokens: 1 starts over at the first token instead
   run                        a name of this run: @NAME@ is that and a number that counts up
   status, length             what each answer must have; length is also compared with the body's own length
   header, value              a header, its name in lower case, and what it must be
   contains                   a piece the body must have
   save                       file that gets the "token" member of each answer, one a line
-prints     one line `BENCH {json}`: requests, good, duration in us, latencies in us, socket errors, the first wrong answer
+prints     one line `BENCH {json}`: requests, good, duration in us, latencies in us, socket errors, whether the run is
+           void, the first wrong answer
 ]]
 local threads = {}
 local option = {}
 local tokens, next_token, count = {}, 0, 0
 local saved
-good, bad, sample = 0, 0, ""
+good, bad, sample, void = 0, 0, "", 0
 
 function setup(thread)
   threads[#threads + 1] = thread
@@ -25,7 +26,7 @@ local function fill(text)
     next_token = next_token + 1
     if next_token > #tokens then
       next_token = 1
-      if option.again ~= "1" then wrk.thread:stop() end
+      if option.again ~= "1" then void = 1 end
     end
     text = text:gsub("@TOKEN@", tokens[next_token])
   end
@@ -87,15 +88,16 @@ local function quoted(text)
 end
 
 function done(summary, latency)
-  local all_good, all_bad, first = 0, 0, ""
+  local all_good, all_bad, first, any_void = 0, 0, "", 0
   for _, thread in ipairs(threads) do
     all_good = all_good + thread:get("good")
     all_bad = all_bad + thread:get("bad")
+    any_void = math.max(any_void, thread:get("void"))
     if first == "" then first = thread:get("sample") end
   end
   local errors = summary.errors
   local lost = errors.connect + errors.read + errors.write + errors.timeout
-  print(("BENCH {\"requests\":%d,\"good\":%d,\"bad\":%d,\"lost\":%d,\"us\":%d,\"p50\":%d,\"p99\":%d,\"sample\":%s}")
+  print(("BENCH {\"requests\":%d,\"good\":%d,\"bad\":%d,\"lost\":%d,\"us\":%d,\"p50\":%d,\"p99\":%d,\"void\":%d,\"sample\":%s}")
     :format(summary.requests, all_good, all_bad, lost, summary.duration,
-      latency:percentile(50), latency:percentile(99), quoted(first)))
+      latency:percentile(50), latency:percentile(99), any_void, quoted(first)))
 end
