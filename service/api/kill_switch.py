@@ -14,7 +14,7 @@ from service.api.token_shapes import EndTokens, Filter, TokensEnded, TokensMatch
 from service.api.token_views import TokenViews, several, wrong
 from service.metrics import Metrics
 from service.model import Kind
-from service.store.listing import Query
+from service.store.query import Query
 from service.tokens.bulk import Bulk, Ending
 from service.tokens.sessions import Sessions
 

@@ -9,7 +9,7 @@ from service.api.times import parse_rfc3339
 from service.api.token_shapes import Filter, RotateToken, Skipped, TokenIssued, TokensChanged, TokenShown, shown
 from service.errors import InvalidRequest
 from service.model import ManagedToken, Status
-from service.store.listing import Query
+from service.store.query import Query
 from service.tokens.bulk import BulkResult
 from service.tokens.managed import Created
 from service.tokens.usage_series import UsageSeries

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
@@ -12,63 +12,16 @@ from service.store import name_search
 from service.store.listing_slices import creation_slice, name_slice, slices
 from service.store.managed_store import ManagedStore, Record
 from service.store.name_search import Row
+from service.store.query import Query
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
 
 _CHUNK = 1000
+_MOST_KEPT = 10_000
 # Small enough that a validation asked behind such a slice does not feel it.
 _FIELDS_AT_ONCE = 500
 # What a record does not hold: never used comes before every use, never expiring after every date.
 _NEVER = {"last_used_at": "0", "expires_at": f"{2**62}"}
-_ALL_BUT_REVOKED = frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED})
-
-
-class Query(msgspec.Struct, frozen=True):
-    """What to list. `statuses` empty means all but the revoked; instants in epoch seconds, 0 for no bound.
-    `ids`, if any, are the only ones looked at.
-
-    `sort` is one of created_at, name, last_used_at, expires_at. `after` is the position of the last row seen.
-    """
-
-    statuses: frozenset[Status] = frozenset()
-    text: str = ""
-    created_by: str = ""
-    scope: str = ""
-    expires_before: int = 0
-    unused_since: int = 0
-    never_used: bool = False
-    ids: tuple[str, ...] = ()
-    sort: str = "created_at"
-    descending: bool = True
-    limit: int = 50
-    after: tuple[str, str] | None = None
-
-    @property
-    def wanted(self) -> frozenset[Status]:
-        return self.statuses or _ALL_BUT_REVOKED
-
-    @property
-    def by_status_alone(self) -> bool:
-        """Can the rows be counted without reading every record?"""
-        return not any(
-            (self.text, self.created_by, self.scope, self.expires_before, self.unused_since, self.never_used, self.ids)
-        )
-
-    def admits(self, token: ManagedToken, now: float) -> bool:
-        """Does this record belong into the list?"""
-        return (
-            token.status(now) in self.wanted
-            and (not self.created_by or token.created_by == self.created_by)
-            and (not self.scope or self.scope in token.scopes)
-            and (not self.expires_before or 0 < token.expires_at < self.expires_before)
-            and (not self.unused_since or max(token.last_used_at, token.created_at) < self.unused_since)
-            and not (self.never_used and token.last_used_at)
-            and (not self.text or self._is_said_of(token))
-        )
-
-    def _is_said_of(self, token: ManagedToken) -> bool:
-        text = self.text.casefold()
-        return text in token.name.casefold() or token.tail.casefold().endswith(text)
 
 
 class Listing:
@@ -112,6 +65,8 @@ class Listing:
                     yield record
 
     async def _page(self, query: Query, now: float, shards: tuple[Shard, ...] = ()) -> tuple[list[Record], Row | None]:
+        if query.by_record:
+            return await self._page_by_record(query, now)
         found: list[tuple[Row, Record]] = []
         async for rows in self._candidates(query, shards or tuple(self._shards)):
             records = await self._tokens.get_many([row.token_id for row in rows])
@@ -122,16 +77,30 @@ class Listing:
         shown = [record for _, record in found[: query.limit]]
         return shown, found[query.limit - 1][0] if len(found) > query.limit else None
 
+    async def _page_by_record(self, query: Query, now: float) -> tuple[list[Record], Row | None]:
+        """One look at every record that may match; no more than the page of them is kept."""
+        best: dict[Row, Record] = {}
+        async for ids in self._ids(query):
+            records = await self._tokens.get_many(ids)
+            best |= {
+                _row(record.token, query.sort): record
+                for record in records
+                if record and query.admits(record.token, now)
+            }
+            best = {row: best[row] for row in _in_order(list(best), query, query.after)[: query.limit + 1]}
+        rows = list(best)
+        return list(best.values())[: query.limit], rows[query.limit - 1] if len(rows) > query.limit else None
+
     def _candidates(self, query: Query, shards: tuple[Shard, ...]) -> AsyncIterator[list[Row]]:
         if query.ids:
             return self._by_id(query)
         if query.text:
-            return self._search(query)
+            return self._best_first(query, self._named)
         if query.sort == "name":
             return self._by_name(query)
         if query.sort == "created_at":
             return self._by_creation(query, shards)
-        return self._by_field(query)
+        return self._best_first(query, self._by_field)
 
     async def _by_creation(self, query: Query, shards: tuple[Shard, ...]) -> AsyncIterator[list[Row]]:
         after, need = query.after, query.limit + 1
@@ -175,35 +144,49 @@ class Listing:
         records = await self._tokens.get_many(list(query.ids))
         yield _in_order([_row(record.token, query.sort) for record in records if record], query, query.after)
 
-    async def _search(self, query: Query) -> AsyncIterator[list[Row]]:
-        """Every name is looked at once, then what matches is put in order and read slice by slice."""
-        size = min(2 * query.limit + 50, _CHUNK)
-        members = await name_search.find(self._shards, query.text)
-        if query.sort == "name":
-            rows = [name_search.by_place(member) for member in members]
-        elif query.sort == "created_at":
-            # Most matches will never be looked at: the best are found before the rest is put in order.
-            best, members = name_search.best_by_creation(
-                members, size, descending=query.descending, bound=query.after[0] if query.after else ""
-            )
-            if best := _in_order(best, query, query.after):
+    async def _best_first(
+        self, query: Query, parts: Callable[[Query], AsyncIterator[list[Row]]]
+    ) -> AsyncIterator[list[Row]]:
+        """What comes in no order, put into it: all parts are looked at, and no more than the best of them kept.
+
+        Looked at again for more, which is seldom needed, for few of the best are not shown.
+        """
+        after, need = query.after, query.limit + 1
+        while True:
+            best: list[Row] = []
+            async for rows in parts(query):
+                best = _in_order(best + rows, query, after)[:need]
+            if best:
                 yield best
-            rows = [name_search.by_creation(member) for member in members]
-        else:
-            rows = await self._field_rows(query, [name_search.by_creation(member).token_id for member in members])
-        rows = _in_order(rows, query, query.after)
-        for start in range(0, len(rows), size):
-            yield rows[start : start + size]
+            if len(best) < need:
+                return
+            after, need = best[-1], min(4 * need, _MOST_KEPT)
+
+    async def _named(self, query: Query) -> AsyncIterator[list[Row]]:
+        """The rows of all whose name has the text in it."""
+        row_of = name_search.by_place if query.sort == "name" else name_search.by_creation
+        async for members in name_search.find(self._shards, query.text):
+            rows = [row_of(member) for member in members]
+            if rows and query.sort in _NEVER:
+                rows = await self._field_rows(query, [row.token_id for row in rows])
+            if rows:
+                yield rows
 
     async def _by_field(self, query: Query) -> AsyncIterator[list[Row]]:
-        rows: list[Row] = []
+        """The rows of all tokens of some statuses, by a field of their records."""
+        async for ids in self._ids(query):
+            yield await self._field_rows(query, ids)
+
+    async def _ids(self, query: Query) -> AsyncIterator[list[str]]:
+        """The ids of all that may match, part by part, in no order."""
+        if query.text:
+            async for members in name_search.find(self._shards, query.text):
+                yield [name_search.by_creation(member).token_id for member in members]
+            return
         for shard in self._shards:
             for key, revoked in _sources(shard, query):
                 async for ids in slices(shard, key, revoked=revoked, size=_CHUNK):
-                    rows += await self._field_rows(query, ids)
-        rows = _in_order(rows, query, query.after)
-        for start in range(0, len(rows), 200):
-            yield rows[start : start + 200]
+                    yield ids
 
     async def _field_rows(self, query: Query, ids: list[str]) -> list[Row]:
         rows = []

@@ -11,7 +11,8 @@ import msgspec
 
 from service.errors import Conflict, NotFound
 from service.model import ManagedToken, Origin, Status
-from service.store.listing import Listing, Query
+from service.store.listing import Listing
+from service.store.query import Query
 from service.tokens.managed import ManagedTokens
 
 SLICE = 100

@@ -15,8 +15,9 @@ from service.errors import Conflict
 from service.model import Kind, ManagedToken, Origin, RateLimit, Statistics
 from service.store import records
 from service.store.census import Census
-from service.store.listing import Listing, Query
+from service.store.listing import Listing
 from service.store.managed_store import ManagedStore
+from service.store.query import Query
 from service.store.shards import Shards
 from service.tokens.idempotency import Repeatable, Repeats
 from service.tokens.ledger import TRIES, Ledger, keeps_changing, refuse_if_ended

@@ -16,8 +16,9 @@ from service.errors import InvalidRequest, StoreFull, StoreUnavailable
 from service.model import ManagedToken, Origin, Status
 from service.store import records
 from service.store.keys import shard_of_digest
-from service.store.listing import Listing, Query
+from service.store.listing import Listing
 from service.store.managed_store import Record
+from service.store.query import Query
 from service.store.shards import Shards
 from service.store.transfer_store import Incoming, Refused, TransferStore
 from service.tokens.authority import Authority

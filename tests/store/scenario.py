@@ -9,8 +9,8 @@ import pytest
 
 from service.app import Service
 from service.model import RateLimit
-from service.store.listing import Query
 from service.store.managed_store import ManagedStore, Retention
+from service.store.query import Query
 from service.tokens.idempotency import Repeatable
 from service.tokens.managed import NewToken
 from service.tokens.sessions import InvalidCredentials

@@ -10,7 +10,7 @@ import pytest
 
 from service.app import Service
 from service.model import Status
-from service.store.listing import Query
+from service.store.query import Query
 from tests.builders import ADMIN, DAY, at, create, create_many, outcome
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ import pytest
 
 from service.app import Service
 from service.model import ManagedToken, Status
-from service.store.listing import Query
+from service.store.query import Query
 from tests.builders import ADMIN, create, outcome
 from tests.links import Wrapped
 

@@ -12,8 +12,8 @@ import pytest
 from service.app import Service
 from service.errors import Conflict
 from service.model import Status
-from service.store.listing import Query
 from service.store.managed_store import ManagedStore, Retention
+from service.store.query import Query
 from tests.builders import ADMIN, DAY, all_keys, create
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ import pytest
 from service.app import Service
 from service.errors import Conflict
 from service.model import Outcome
-from service.store.listing import Query
+from service.store.query import Query
 from tests.builders import ADMIN, DAY, actions, create, create_many, outcome
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ import pytest
 from service.app import Service
 from service.errors import Conflict
 from service.model import Origin, Outcome, Status
-from service.store.listing import Query
+from service.store.query import Query
 from service.tokens.bulk import SLICE, Ending
 from tests.builders import ADMIN, actions, create, create_many, outcome, sign_in
 

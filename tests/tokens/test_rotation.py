@@ -11,7 +11,7 @@ import pytest
 from service.app import Service
 from service.errors import Conflict, NotFound, StoreUnavailable
 from service.model import Kind, Outcome, RateLimit, Status
-from service.store.listing import Query
+from service.store.query import Query
 from service.tokens.managed import Created
 from tests.builders import ADMIN, DAY, actions, all_keys, create, outcome
 

@@ -11,7 +11,7 @@ import pytest
 from service.app import Service
 from service.model import RateLimit, Status
 from service.store.expiry_store import BATCH
-from service.store.listing import Query
+from service.store.query import Query
 from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create, create_many, outcome, sign_in
 
 pytestmark = pytest.mark.anyio

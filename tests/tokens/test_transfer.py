@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from service.app import Service
 from service.errors import Conflict, ServiceError, StoreUnavailable
 from service.model import Kind, ManagedToken, Outcome, RateLimit, Status
-from service.store.listing import Query
 from service.store.managed_store import Record
+from service.store.query import Query
 from service.store.scripts import Script
 from service.tokens.audit import AuditFilter
 from service.tokens.managed import NewToken

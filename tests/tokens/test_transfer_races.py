@@ -9,8 +9,8 @@ import pytest
 
 from service.app import Service
 from service.model import ManagedToken, Status
-from service.store.listing import Query
 from service.store.managed_store import member
+from service.store.query import Query
 from service.store.scripts import Script
 from service.tokens.managed import NewToken
 from service.tokens.transfer import Exported, Foreign, sha256_of
