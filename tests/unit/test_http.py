@@ -131,7 +131,9 @@ def call(query: bytes) -> Call:
     async def receive() -> Any:
         raise AssertionError("no body is read")
 
-    return Call({"type": "http", "method": "GET", "path": "/", "query_string": query, "headers": []}, receive, {}, "r", "")
+    return Call(
+        {"type": "http", "method": "GET", "path": "/", "query_string": query, "headers": []}, receive, {}, "r", ""
+    )
 
 
 def test_a_query_is_converted_and_its_wrong_parameter_named() -> None:
