@@ -73,6 +73,8 @@ def test_signing_out_ends_the_session_on_the_server(open_page: Open, start_servi
 
 def test_a_session_that_ended_asks_again_and_leads_back(open_page: Open, service: Service) -> None:
     page = open_page(service, "audit")
+    # What the page still asks for would be refused as well, and lead away before the click.
+    page.wait_for_load_state("networkidle")
     page.context.clear_cookies()
 
     page.get_by_role("link", name="Tokens", exact=True).click()
