@@ -78,10 +78,6 @@ class Call:
         """The same as text, empty where there is none."""
         return (self.header(name) or b"").decode("latin-1")
 
-    def headers(self, name: bytes) -> list[bytes]:
-        """All headers of this name."""
-        return [value for other, value in self.scope["headers"] if other == name]
-
     @property
     def query(self) -> list[tuple[str, str]]:
         """The query's pairs in order. Raises InvalidRequest for one that is not UTF-8."""

@@ -88,7 +88,7 @@ def test_the_tile_of_the_expired_tells_of_the_last_week(page: Page, service: Ser
         expired: int = service.ask("GET", f"{TOKENS}/hygiene")["expired"]["7d"]
         return expired
 
-    before, soon = over(), datetime.now(UTC) + timedelta(seconds=2)
+    before, soon = over(), datetime.now(UTC) + timedelta(seconds=4)
     service.create("over in a moment", duration=None, expiresAt=soon.strftime("%Y-%m-%dT%H:%M:%SZ"))
     wait_for(lambda: over() > before, "the token to expire")
     page.reload()
