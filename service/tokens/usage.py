@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 
 from service.model import Kind, Outcome, Verdict
 from service.store.keys import encode_digest
-from service.store.usage_store import UsageStore, Use
+from service.store.usage_store import SLICE, UsageStore, Use
 from service.tokens.opened import Opened
 
 _AGENT_LENGTH = 200
@@ -48,14 +49,18 @@ class Usage:
         limited, self._limited = self._limited, set()
         for token_id in limited:
             self._on_limited(token_id)
-        now = int(self._clock())
-        sessions = [opened.digest for opened in used if opened.credential.kind is Kind.SESSION]
-        managed = [opened.credential.kind is Kind.MANAGED for opened in used]
-        uses = [_take(opened) for opened in used]
+        now, allowed, denied = int(self._clock()), 0, 0
         if self._idle_seconds:
+            sessions = [opened.digest for opened in used if opened.credential.kind is Kind.SESSION]
             await self._store.touch_sessions(sessions, self._idle_seconds)
-        await self._store.add([use for use, has_record in zip(uses, managed, strict=True) if has_record], now)
-        await self._store.add_total(now, sum(use.allowed for use in uses), sum(use.denied for use in uses))
+        # Slice by slice: a second may bring tens of thousands, and requests go on between.
+        for start in range(0, len(used), SLICE):
+            taken = [(opened, _take(opened)) for opened in used[start : start + SLICE]]
+            allowed += sum(use.allowed for _, use in taken)
+            denied += sum(use.denied for _, use in taken)
+            managed = [use for opened, use in taken if opened.credential.kind is Kind.MANAGED]
+            await self._store.add([use for use in managed if use.allowed or use.denied], now)
+        await self._store.add_total(now, allowed, denied)
 
 
 def _take(opened: Opened) -> Use:
@@ -69,6 +74,7 @@ def _take(opened: Opened) -> Use:
     return use
 
 
+@lru_cache(1024)
 def _address(text: str) -> str:
     """The address if it is one: what a proxy forwards may be anything."""
     try:
@@ -79,4 +85,5 @@ def _address(text: str) -> str:
 
 def _agent(header: bytes) -> str:
     """The user agent as a client names itself, cut to a length and without control characters."""
-    return "".join(sign for sign in header[:_AGENT_LENGTH].decode("latin-1") if sign.isprintable())
+    agent = header[:_AGENT_LENGTH].decode("latin-1")
+    return agent if agent.isprintable() else "".join(sign for sign in agent if sign.isprintable())

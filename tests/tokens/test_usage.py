@@ -52,6 +52,22 @@ async def test_flushes_of_two_processes_add_up(make_service: Callable[..., Any])
     assert (await other.usage_series.of_service(1))[0].allowed == 42
 
 
+async def test_uses_during_a_flush_are_counted_once(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.tokens.usage.SLICE", 2)
+    made = [await make(still, f"token {number}") for number in range(7)]
+
+    async def use_all() -> None:
+        for _, secret in made:
+            await use(still, secret, 3)
+
+    await use_all()
+    await asyncio.gather(still.flush_usage(), use_all())
+    await still.flush_usage()
+    series = await still.usage_series.last_days([token.token_id for token, _ in made], 1)
+    assert series == [[6]] * 7
+    assert (await still.usage_series.of_service(1))[0].allowed == 42
+
+
 async def test_the_last_use_is_told_with_its_address_and_agent(service: Service) -> None:
     token, secret = await make(service)
     await use(service, secret, 1, address="2001:db8::7", agent=b"a\x00b\x1b[31m" + b"x" * 300)

@@ -16,23 +16,24 @@ cost     O(1); at the first use of a day or hour O(k) for k fields, at most twic
 ]]
 local metadata, days, hours = unpack(KEYS)
 local used_at, day, hour, allowed, denied, address, agent, digest, days_kept, hours_kept = unpack(ARGV)
-local function add(key, period, kept, seconds)
-  if redis.call('EXISTS', key) == 1 and redis.call('HEXISTS', key, 'a' .. period) + redis.call('HEXISTS', key, 'd' .. period) == 0 then
-    for _, field in ipairs(redis.call('HKEYS', key)) do
-      if tonumber(string.sub(field, 2)) <= period - kept then redis.call('HDEL', key, field) end
-    end
+local function add(key, sign, period, count, kept, seconds)
+  if count == '0' or redis.call('HINCRBY', key, sign .. period, count) ~= tonumber(count) then return end
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if tonumber(string.sub(field, 2)) <= period - kept then redis.call('HDEL', key, field) end
   end
-  if allowed ~= '0' then redis.call('HINCRBY', key, 'a' .. period, allowed) end
-  if denied ~= '0' then redis.call('HINCRBY', key, 'd' .. period, denied) end
   redis.call('EXPIRE', key, kept * seconds)
 end
-if redis.call('EXISTS', metadata) == 0 then return 0 end
+local token_id, predecessor = unpack(redis.call('HMGET', metadata, 'token_id', 'predecessor'))
+if not token_id then return 0 end
 if used_at ~= '0' then
-  redis.call('HSET', metadata, 'last_used_at', used_at)
-  if address ~= '' then redis.call('HSET', metadata, 'last_address', address) end
-  if agent ~= '' then redis.call('HSET', metadata, 'last_agent', agent) end
-  if redis.call('HGET', metadata, 'predecessor') == digest then redis.call('HSET', metadata, 'predecessor_used_at', used_at) end
+  local said = {'last_used_at', used_at}
+  if address ~= '' then said[#said + 1] = 'last_address'; said[#said + 1] = address end
+  if agent ~= '' then said[#said + 1] = 'last_agent'; said[#said + 1] = agent end
+  if predecessor == digest then said[#said + 1] = 'predecessor_used_at'; said[#said + 1] = used_at end
+  redis.call('HSET', metadata, unpack(said))
 end
-add(days, day, days_kept, 86400)
-add(hours, hour, hours_kept, 3600)
+for sign, count in pairs({a = allowed, d = denied}) do
+  add(days, sign, day, count, days_kept, 86400)
+  add(hours, sign, hour, count, hours_kept, 3600)
+end
 return 1
