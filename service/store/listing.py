@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from service.model import ManagedToken, Status
+from service.model import ManagedToken
 from service.store import name_search
-from service.store.listing_slices import creation_slice, name_slice, slices
+from service.store.listing_slices import creation_slice, name_slice, slices, sources
 from service.store.managed_store import ManagedStore, Record
 from service.store.name_search import Row
 from service.store.query import Query
@@ -42,7 +42,11 @@ class Listing:
         return [record.token for record in records], after
 
     async def every(self, query: Query, now: float) -> AsyncIterator[ManagedToken]:
-        """All tokens of a query, page by page."""
+        """All tokens of a query: page by page, of a search in no order."""
+        if query.text:
+            async for record in self._found(query, now):
+                yield record.token
+            return
         while True:
             tokens, after = await self.page(query, now)
             for token in tokens:
@@ -54,14 +58,28 @@ class Listing:
     async def records(self, query: Query, now: float) -> AsyncIterator[Record]:
         """All records of a query with the seals they were written with, oldest first in each shard.
 
-        Shard after shard, for merging all of them costs more than reading them; a search is merged all the same.
+        Shard after shard, for merging all of them costs more than reading them; those of a search in no order.
         """
+        if query.text:
+            async for record in self._found(query, now):
+                yield record
+            return
         query = msgspec.structs.replace(query, sort="created_at", descending=False)
-        for shards in [tuple(self._shards)] if query.text else [(shard,) for shard in self._shards]:
+        for shard in self._shards:
             after: tuple[str, str] | None = ("0", "")
             while after is not None:
-                records, after = await self._page(msgspec.structs.replace(query, after=after), now, shards)
+                records, after = await self._page(msgspec.structs.replace(query, after=after), now, (shard,))
                 for record in records:
+                    yield record
+
+    async def _found(self, query: Query, now: float) -> AsyncIterator[Record]:
+        """What a search finds, each once: one look at all names, where each page of a list would take one."""
+        seen: set[str] = set()
+        async for ids in self._ids(query):
+            fresh = list(dict.fromkeys(token_id for token_id in ids if token_id not in seen))
+            seen.update(fresh)
+            for record in await self._tokens.get_many(fresh):
+                if record and query.admits(record.token, now):
                     yield record
 
     async def _page(self, query: Query, now: float, shards: tuple[Shard, ...] = ()) -> tuple[list[Record], Row | None]:
@@ -111,7 +129,7 @@ class Listing:
             asked = [
                 creation_slice(shard, key, revoked=revoked, after=after, need=share, descending=query.descending)
                 for shard in shards
-                for key, revoked in _sources(shard, query)
+                for key, revoked in sources(shard, query)
             ]
             slices = await asyncio.gather(*asked)
             rows = _in_order([row for part in slices for row in part.rows], query, after)
@@ -184,7 +202,7 @@ class Listing:
                 yield [name_search.by_creation(member).token_id for member in members]
             return
         for shard in self._shards:
-            for key, revoked in _sources(shard, query):
+            for key, revoked in sources(shard, query):
                 async for ids in slices(shard, key, revoked=revoked, size=_CHUNK):
                     yield ids
 
@@ -200,26 +218,6 @@ class Listing:
                     for token_id, value in zip(part, values, strict=True)
                 ]
         return rows
-
-
-def _sources(shard: Shard, query: Query) -> list[tuple[bytes, bool]]:
-    """The sorted sets to page through, and whether it is their negative, revoked half."""
-    if query.created_by:
-        return [(shard.keys.owner(query.created_by), False)]
-    keys = shard.keys
-    # A token that expired a moment ago may still be in `on` or `off`; the row's own state decides.
-    active = {Status.ACTIVE, Status.EXPIRED}
-    inactive = {Status.INACTIVE, Status.EXPIRED}
-    sources = []
-    if query.wanted & active:
-        sources.append((keys.on, False))
-    if query.wanted & inactive:
-        sources.append((keys.off, False))
-    if Status.EXPIRED in query.wanted:
-        sources.append((keys.dead, False))
-    if Status.REVOKED in query.wanted:
-        sources.append((keys.off, True))
-    return sources
 
 
 def _row(token: ManagedToken, sort: str) -> Row:

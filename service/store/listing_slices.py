@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
+from service.model import Status
 from service.store import name_search
 from service.store.name_search import Row
+from service.store.query import Query
 from service.store.shards import Shard
 
 
@@ -66,3 +68,23 @@ async def name_slice(shard: Shard, after: tuple[str, str] | None, need: int, des
         command, near, far = "ZRANGEBYLEX", b"(" + place + b"\x01" if after else b"-", b"+"
     reply = await shard.link.execute(command, shard.keys.names, near, far, "LIMIT", 0, need, retry=True)
     return [name_search.by_place(member) for member in reply]
+
+
+def sources(shard: Shard, query: Query) -> list[tuple[bytes, bool]]:
+    """The sorted sets to page through, and whether it is their negative, revoked half."""
+    if query.created_by:
+        return [(shard.keys.owner(query.created_by), False)]
+    keys = shard.keys
+    # A token that expired a moment ago may still be in `on` or `off`; the row's own state decides.
+    active = {Status.ACTIVE, Status.EXPIRED}
+    inactive = {Status.INACTIVE, Status.EXPIRED}
+    found = []
+    if query.wanted & active:
+        found.append((keys.on, False))
+    if query.wanted & inactive:
+        found.append((keys.off, False))
+    if Status.EXPIRED in query.wanted:
+        found.append((keys.dead, False))
+    if Status.REVOKED in query.wanted:
+        found.append((keys.off, True))
+    return found

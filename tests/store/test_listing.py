@@ -247,3 +247,30 @@ async def test_a_search_reads_on_until_every_name_was_seen(
     await create_many(service, *[f"token {number:03}" for number in range(200)])
     tokens, _, _ = await service.managed.page(Query(text="token", sort="name", limit=200, descending=False))
     assert [token.name for token in tokens] == [f"token {number:03}" for number in range(200)]
+
+
+@pytest.mark.parametrize("text", ["", "billing"])
+async def test_a_walk_through_all_finds_each_once(still: Service, text: str) -> None:
+    await create_many(still, *[f"{'billing' if number % 2 else 'other'} {number}" for number in range(30)])
+    query = Query(text=text, limit=4)
+    wanted = sorted(f"billing {n}" if n % 2 else f"other {n}" for n in range(30) if n % 2 or not text)
+    assert sorted([token.name async for token in still.bulk._listing.every(query, still.clock())]) == wanted
+    assert sorted([record.token.name async for record in still.bulk._listing.records(query, still.clock())]) == wanted
+
+
+async def test_filters_that_no_order_helps_with_keep_the_order(still: Service) -> None:
+    for number in range(12):
+        await create(still, f"gate {number:02}", days=20 - number, scopes=("a",) if number % 3 else ("b",))
+    expected = [f"gate {number:02}" for number in range(12) if number % 3]
+    for how in ({"sort": "created_at", "text": "gate"}, {"sort": "name", "text": "gate"}):
+        assert await names(still, scope="a", descending=False, **how) == expected
+    assert await names(still, scope="a", sort="expires_at", descending=False) == expected[::-1]
+    query = Query(scope="a", sort="expires_at", descending=False, limit=3)
+    pages = []
+    while True:
+        tokens, after, _ = await still.managed.page(query)
+        pages += [token.name for token in tokens]
+        if after is None:
+            break
+        query = msgspec.structs.replace(query, after=after)
+    assert pages == expected[::-1]
