@@ -155,6 +155,7 @@ def test_a_token_is_edited_rotated_and_its_old_secret_ended(page: Page, service:
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Copy", exact=True)).to_be_focused()
     page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Copied", exact=True)).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_text("Old secret works until ")).to_be_visible()
     assert service.validate(str(token["token"])) == 200
