@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.cli.running import wait_for
 from tests.dashboard.browser import FLAGS, chromium
 from tests.dashboard.conftest import Open
 from tests.dashboard.service import Service
@@ -55,7 +56,8 @@ def test_the_whole_command_is_copied_though_it_is_masked_on_the_page(page: Page)
     expect(page.get_by_role("region", name="curl example")).not_to_contain_text(secret)
     page.get_by_role("button", name="Copy curl command with the token").click()
 
-    assert f'"Authorization: Bearer {secret}"' in page.evaluate("navigator.clipboard.readText()")
+    wanted = f'"Authorization: Bearer {secret}"'
+    wait_for(lambda: wanted in page.evaluate("navigator.clipboard.readText()"), "the command to be copied")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
 
