@@ -53,7 +53,8 @@ class RequestIds:
         number = self._number
         self._number = number + 1
         if not number & 0xFF:
-            self._block = f"{self._start}-{number >> 8:06x}"
+            # Twelve digits in all, for the straight path counts on ids of one length: enough for a hundred years.
+            self._block = f"{self._start}-{number >> 8:010x}"
         return self._block + _LAST_DIGITS[number & 0xFF]
 
 

@@ -1,0 +1,17 @@
+"""Ids for requests that bring none."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.api.front import RequestIds
+
+
+@pytest.mark.parametrize("number", [1, 0xFF, 1 << 32, (1 << 40) + 5])
+def test_ids_keep_their_length_however_many_there_were(number: int) -> None:
+    """An answer prepared beforehand has its length counted with them."""
+    ids = RequestIds()
+    first = ids.new()
+    ids._number = number & ~0xFF
+    later = [ids.new() for _ in range(3)]
+    assert {len(one) for one in later} == {len(first)}
