@@ -113,7 +113,7 @@ class Clients:
                 thread.join()
 
     def _ask(self) -> None:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
         while not self._over.is_set():
             new = connection.sock is None
             try:
@@ -145,9 +145,8 @@ def test_four_rolling_restarts_under_load_lose_no_request(open_site: Open) -> No
             for pid in site.running.worker_pids():
                 site.running.replace_worker(pid)
     assert (clients.failed, clients.turned_away) == ([], 0)
-    # A busy machine leaves some unknown, and they may be asked again; a service that cannot work leaves most.
     assert clients.answered > 1000
-    assert clients.unknown < clients.answered / 10
+    assert clients.unknown < clients.answered / 100
 
 
 @pytest.mark.slow
