@@ -184,9 +184,11 @@ def _changes(wanted: ChangeToken) -> dict[str, Any]:
     """The fields to change, as the record names them."""
     changes: dict[str, Any] = {
         field: value
-        for field in ("description", "subject", "scopes", "metadata")
+        for field in ("description", "scopes", "metadata")
         if (value := getattr(wanted, field)) is not UNSET
     }
+    if wanted.subject is not UNSET:
+        changes["subject"] = wanted.subject or ""
     if wanted.is_active is not UNSET:
         changes["active"] = wanted.is_active
     if isinstance(wanted.name, str):

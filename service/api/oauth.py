@@ -24,7 +24,10 @@ _REVIEW_VERSIONS = ("authentication.k8s.io/v1", "authentication.k8s.io/v1beta1")
 
 
 class Introspection(msgspec.Struct, omit_defaults=True):
-    """RFC 7662 section 2.2; anything unusable is `{"active": false}` and nothing more."""
+    """RFC 7662 section 2.2; anything unusable is `{"active": false}` and nothing more.
+
+    `sub` and `username` are the token's subject, absent for a token that speaks for nobody.
+    """
 
     active: bool
     scope: str = ""
@@ -102,7 +105,9 @@ class OAuthApi:
             Operation(method="GET", path="/.well-known/oauth-authorization-server", handler=self.metadata, tag="oauth",
                       summary="Authorization server metadata (RFC 8414)", answers={200: AuthorizationServer}),
             Operation(method="POST", path="/k8s/tokenreview", handler=self.review, tag="oauth", body=TokenReview,
-                      summary="Kubernetes TokenReview", answers={200: dict[str, Any]}, security=clients),
+                      summary="Kubernetes TokenReview",
+                      description="The user is the token's subject; a token without one is not authenticated.",
+                      answers={200: dict[str, Any]}, security=clients),
         ]  # fmt: skip
 
     async def introspect(self, call: Call) -> Response:
@@ -153,7 +158,7 @@ class OAuthApi:
         )
 
     async def review(self, call: Call) -> Response:
-        """A bad token is 200 with `authenticated: false`."""
+        """A bad token is 200 with `authenticated: false`, and so is a good one that speaks for nobody."""
         await self._clients.introspector(call)
         review = await call.json(TokenReview)
         if review.apiVersion not in _REVIEW_VERSIONS:
@@ -161,7 +166,10 @@ class OAuthApi:
         verdict = await self._authority.look(review.spec.token.encode(), (Kind.SESSION, Kind.MANAGED))
         credential = verdict.credential
         status: dict[str, Any] = {"authenticated": False}
-        if verdict.active and credential is not None:
+        if verdict.active and credential is not None and not credential.subject:
+            # Kubernetes would take a user without a name for one of `system:authenticated`.
+            status["error"] = "The token has no subject, so there is no user to name."
+        elif verdict.active and credential is not None:
             user = {"username": credential.subject, "uid": credential.token_id,
                     "extra": {"scopes": list(credential.scopes)}}  # fmt: skip
             status = {"authenticated": True, "user": user}

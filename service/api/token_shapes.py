@@ -17,7 +17,10 @@ from service.tokens.rotation import LONGEST_OVERLAP_SECONDS
 
 Name = Annotated[str, Meta(min_length=1, max_length=80, description="1 to 80 characters, unique")]
 Description = Annotated[str, Meta(max_length=500)]
-Subject = Annotated[str, Meta(pattern=r"^[!-~]{1,128}$", description="whom the token speaks for")]
+Subject = Annotated[
+    str,
+    Meta(pattern=r"^[!-~]{0,128}$", description="decides whom the token speaks for upstream; without it, for nobody"),
+]
 Scope = Annotated[str, Meta(pattern=r"^[a-z0-9:._*-]{1,64}$", description="`orders:*` covers `orders:read`")]
 Scopes = Annotated[tuple[Scope, ...], Meta(max_length=50)]
 Networks = Annotated[tuple[str, ...], Meta(max_length=50, description="IPv4 and IPv6 networks (CIDR)")]
@@ -189,7 +192,7 @@ class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     is_active: bool | UnsetType = UNSET
     name: Name | UnsetType = UNSET
     description: Description | UnsetType = UNSET
-    subject: Subject | UnsetType = UNSET
+    subject: Subject | UnsetType | None = UNSET
     scopes: Scopes | UnsetType = UNSET
     rate_limit: Limit | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET

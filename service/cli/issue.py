@@ -18,6 +18,7 @@ from service.cli.values import Lifetime, LifetimeType, Pair, Rate
 F = TypeVar("F", bound=Callable[..., Any])
 _CLEARED: dict[str, object] = {
     "description": "",
+    "subject": "",
     "scopes": [],
     "rateLimit": None,
     "allowedNetworks": [],
@@ -26,6 +27,7 @@ _CLEARED: dict[str, object] = {
 }
 _CLEARABLE = {
     "description": "description",
+    "subject": "subject",
     "scopes": "scopes",
     "rate": "rateLimit",
     "networks": "allowedNetworks",
@@ -44,7 +46,7 @@ def _members(command: F) -> F:
         click.option(
             "--rate", type=Rate(), metavar="100/60s[:BURST]", help="Requests in a time, and how many at once."
         ),
-        click.option("--subject", help="Whom it speaks for."),
+        click.option("--subject", help="Decides whom it speaks for upstream; without it, for nobody."),
         click.option("--scope", multiple=True, help="What it permits; may repeat."),
         click.option("--description", help="What uses it."),
     ):

@@ -26,7 +26,10 @@ from service.tokens.secret import Keyring, mint_id, mint_into
 
 
 class NewToken(msgspec.Struct, frozen=True):
-    """What a token is created with; `expires_at` in epoch seconds, 0 for never. Checked by whoever decodes it."""
+    """What a token is created with; `expires_at` in epoch seconds, 0 for never. Checked by whoever decodes it.
+
+    `subject` is whom it speaks for; empty for nobody, never for its creator.
+    """
 
     name: str
     expires_at: int
@@ -79,11 +82,10 @@ class ManagedTokens:
             derived = await self._repeats.admit(request, origin.actor, "create")
             token_id = derived.token_id(index)
             secret, digest = derived.secret_into(index, len(self._shards))
-        fields = msgspec.structs.asdict(new)
-        fields["subject"] = new.subject or origin.actor
         token = ManagedToken(
             token_id=token_id, tail=secret[-8:], digest=records.encode_digest(digest),
-            created_by=origin.actor, created_micros=self._birth(), uses_left=new.max_uses, **fields,
+            created_by=origin.actor, created_micros=self._birth(), uses_left=new.max_uses,
+            **msgspec.structs.asdict(new),
         )  # fmt: skip
         if await self._ledger.add(token, digest, origin):
             return Created(token, secret)

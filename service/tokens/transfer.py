@@ -160,13 +160,11 @@ class Transfer:
     def _born(self, row: Foreign, origin: Origin) -> ManagedToken:
         """A token of its own for a secret that another system made; the digest decides where it lives."""
         digest = self._keyring.foreign_digest(row.sha256_hex.encode())
-        fields = msgspec.structs.asdict(row.new)
-        creator = row.created_by or origin.actor
-        fields["subject"] = row.new.subject or creator
         return ManagedToken(
             token_id=mint_id(shard_of_digest(digest, len(self._shards))), tail=row.tail,
-            digest=records.encode_digest(digest), created_by=creator, created_micros=self._birth(),
-            uses_left=row.new.max_uses, foreign=True, **fields,
+            digest=records.encode_digest(digest), created_by=row.created_by or origin.actor,
+            created_micros=self._birth(), uses_left=row.new.max_uses, foreign=True,
+            **msgspec.structs.asdict(row.new),
         )  # fmt: skip
 
     def _birth(self) -> int:

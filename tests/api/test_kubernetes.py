@@ -49,6 +49,11 @@ def test_a_bad_token_is_200_and_not_authenticated(world: World, version: str) ->
         assert answer.json()["status"] == {"authenticated": False}
 
 
+def test_a_token_that_speaks_for_nobody_logs_nobody_in(world: World) -> None:
+    status = review(world, world.secret(scopes=["a"])).json()["status"]
+    assert status == {"authenticated": False, "error": "The token has no subject, so there is no user to name."}
+
+
 def test_another_version_is_refused(world: World) -> None:
     review(world, "x", version="authentication.k8s.io/v2").problem(400, "invalid_request")
 

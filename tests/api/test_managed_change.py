@@ -36,7 +36,7 @@ def test_a_deactivated_token_is_refused_and_an_activated_one_allowed_again(world
 @pytest.mark.parametrize(
     "change",
     [
-        {"description": "another"}, {"subject": "svc:new"}, {"scopes": ["a:b", "c"]}, {"metadata": {"k": "v"}},
+        {"description": "another"}, {"subject": "svc:new"}, {"subject": ""}, {"scopes": ["a:b", "c"]}, {"metadata": {"k": "v"}},
         {"rateLimit": {"limit": 5, "periodSeconds": 10, "burst": 2}}, {"rateLimit": None}, {"expiresAt": days_ahead(9)},
         {"allowedNetworks": ["127.0.0.0/8"]}, {"maxUses": 3}, {"maxUses": None},
     ],
@@ -50,6 +50,13 @@ def test_each_field_can_be_changed_and_the_rest_stays(world: World, change: dict
     uses = {"usesLeft": change["maxUses"]} if "maxUses" in change else {}
     masked = {"token": after["token"], "usage14d": after["usage14d"]}
     assert after == {**before, **masked, **change, **uses}
+
+
+@pytest.mark.parametrize("nobody", ["", None])
+def test_a_token_whose_subject_is_taken_away_speaks_for_nobody(world: World, nobody: str | None) -> None:
+    token = world.create(subject="old")
+    assert world.change(id=token["id"], subject=nobody).json()["token"]["subject"] == ""
+    assert world.validate(token["token"]).header("remote-user") == "-"
 
 
 def test_a_changed_subject_and_scope_hold_from_the_next_validation_on(world: World) -> None:

@@ -33,6 +33,15 @@ def test_a_managed_token_is_introspected_with_every_claim(world: World) -> None:
     assert all(isinstance(claims[name], int) for name in ("iat", "exp"))
 
 
+def test_a_token_without_subject_is_introspected_without_one(world: World) -> None:
+    token = world.create(scopes=["a"])
+    claims = introspect(world, token["token"])
+    assert claims == {
+        "active": True, "scope": "a", "client_id": "admin", "jti": token["id"], "token_type": "Bearer",
+        "iat": epoch(token["createdAt"]), "exp": epoch(token["expiresAt"]),
+    }  # fmt: skip
+
+
 def test_a_session_and_a_one_time_token_are_introspected_and_stay_unspent(world: World) -> None:
     one_time = world.one_time(subject="order-7")
     for _ in range(2):

@@ -49,9 +49,10 @@ def test_a_managed_token_is_allowed_with_what_it_says_of_itself(world: World) ->
     assert unquote(found["name"] or "") == name
 
 
-def test_a_managed_token_without_subject_speaks_for_its_creator(world: World) -> None:
-    found = identity(world.validate(world.secret()))
-    assert (found["subject"], found["scopes"]) == ("admin", "-")
+def test_a_managed_token_without_subject_speaks_for_nobody(world: World) -> None:
+    for subject in ({}, {"subject": None}, {"subject": ""}):
+        found = identity(world.validate(world.secret(**subject)))
+        assert (found["subject"], found["scopes"]) == ("-", "-")
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -125,6 +125,8 @@ def test_update_changes_and_clears(stub: Stub, run: Run) -> None:
         "meta",
         "--clear",
         "description",
+        "--clear",
+        "subject",
     )
     assert "name\tnew" in result.stdout
     assert stub.asked[0].body == {
@@ -137,6 +139,7 @@ def test_update_changes_and_clears(stub: Stub, run: Run) -> None:
         "maxUses": None,
         "metadata": {},
         "description": "",
+        "subject": "",
     }
 
 

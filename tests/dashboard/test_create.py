@@ -18,6 +18,10 @@ def test_a_token_is_created_and_its_secret_copied(page: Page, service: Service) 
     page.get_by_label("Description").fill("for a test")
     page.get_by_label("6 months").check()
     page.get_by_label("Scopes").fill("orders:read, orders:write")
+    expect(page.get_by_label("Subject")).to_have_accessible_description(
+        "Decides whom the token speaks for upstream. Without it, for nobody."
+    )
+    page.get_by_label("Subject").fill("svc:pointer")
     page.get_by_role("button", name="Create token").last.click()
     expect(page.get_by_role("heading", name="made by pointer is ready")).to_be_visible()
     page.get_by_role("button", name="Copy", exact=True).click()
@@ -26,6 +30,9 @@ def test_a_token_is_created_and_its_secret_copied(page: Page, service: Service) 
 
     expect(row(page, "made by pointer")).to_contain_text("for a test · orders:read, orders:write")
     assert service.validate(clipboard(page)) == 200
+    page.get_by_role("link", name="made by pointer").click()
+    expect(page.get_by_role("term").filter(has_text="Speaks for")).to_be_visible()
+    expect(page.get_by_role("definition").filter(has_text="svc:pointer")).to_be_visible()
 
 
 def test_four_actions_lead_from_sign_in_to_a_copied_secret(open_page: Open, service: Service) -> None:

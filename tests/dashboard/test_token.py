@@ -53,10 +53,11 @@ def test_an_unknown_id_says_so(open_page: Open, service: Service) -> None:
 
 
 def test_only_what_was_edited_is_sent(page: Page, service: Service) -> None:
-    token = service.create("edited", description="before", metadata={"team": "a"})
+    token = service.create("edited", description="before", subject="svc:a", metadata={"team": "a"})
     page.goto(f"/dashboard/tokens/{token['id']}")
     page.get_by_role("button", name="Edit").click()
     page.get_by_label("Description").fill("after")
+    page.get_by_label("Subject").fill("")
     end = datetime.now(UTC) + timedelta(days=60)
     page.get_by_label("Expires, UTC").fill(end.strftime("%Y-%m-%dT%H:%M"))
 
@@ -64,9 +65,10 @@ def test_only_what_was_edited_is_sent(page: Page, service: Service) -> None:
         page.get_by_role("button", name="Save").click()
 
     assert sent.value.post_data_json == {
-        "id": token["id"], "description": "after", "expiresAt": end.strftime("%Y-%m-%dT%H:%M:00Z"),
+        "id": token["id"], "description": "after", "expiresAt": end.strftime("%Y-%m-%dT%H:%M:00Z"), "subject": "",
     }  # fmt: skip
     expect(page.get_by_role("definition").filter(has_text="after")).to_be_visible()
+    expect(page.get_by_role("definition").filter(has_text="nobody")).to_be_visible()
 
 
 def test_revoking_a_token_in_use_says_when_it_was_used(page: Page, service: Service) -> None:

@@ -44,11 +44,11 @@ async def test_a_created_token_is_active_and_known_by_its_masked_end(still: Serv
     )  # fmt: skip
 
 
-async def test_without_a_subject_a_token_speaks_for_its_creator(still: Service) -> None:
+async def test_without_a_subject_a_token_speaks_for_nobody(still: Service) -> None:
     created = await create(still)
     verdict = await still.authority.verify(created.secret.encode(), (Kind.MANAGED,))
     assert verdict.credential is not None
-    assert verdict.credential.subject == "admin"
+    assert (verdict.credential.subject, verdict.credential.client) == ("", "admin")
 
 
 async def test_of_twenty_tokens_created_under_one_name_at_once_exactly_one_is(

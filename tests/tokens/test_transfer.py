@@ -177,7 +177,7 @@ async def test_secrets_of_any_form_open_the_door_and_are_ordinary_tokens_then(st
         assert await outcome(still, secret) is Outcome.UNKNOWN
         assert await why(still, secret) is Outcome.REVOKED
     token = await still.managed.get(token_id)
-    assert (token.foreign, token.created_by, token.subject) == (True, "admin", "admin")
+    assert (token.foreign, token.created_by, token.subject) == (True, "admin", "")
 
 
 async def test_a_foreign_secret_is_of_no_other_kind(still: Service) -> None:

@@ -25,9 +25,10 @@ function needed(text) {
   return text;
 }
 
-/** The first four are always seen, the others are folded. */
+/** The first five are always seen, the others are folded. */
 function makeFields(maxDays, token) {
-  const { name, description, scopes = [], rateLimit, allowedNetworks = [], metadata: pairs = {} } = token ?? {};
+  const { name, description, scopes = [], subject, rateLimit, allowedNetworks = [],
+    metadata: pairs = {} } = token ?? {};
   const example = ["Say what will use it, such as ", h("code", "checkout-api"), "."];
   const perMinute = rateLimit?.periodSeconds === 60 && rateLimit.limit;
   const written = Object.entries(pairs).map((pair) => pair.join("=")).join(", ");
@@ -37,6 +38,8 @@ function makeFields(maxDays, token) {
     expiresAt: expiryField(maxDays, token),
     scopes: field("Scopes", { value: scopes.join(", ") },
       "Comma separated. Returned to your gateway with each check.", list),
+    subject: field("Subject", { maxlength: 128, value: subject },
+      "Decides whom the token speaks for upstream. Without it, for nobody."),
     rateLimit: field("Requests per minute", { inputmode: "numeric", value: perMinute }, "", limit),
     allowedNetworks: field("Networks", { placeholder: "10.4.0.0/16", value: allowedNetworks.join(", ") },
       "Comma separated. Empty means from anywhere.", list),
@@ -102,8 +105,8 @@ function tokenForm(app, token, words, save) {
   };
   openDialog({
     ...words, submit, tail: [cancel(), go],
-    body: [place, nodes.slice(0, 4), h("details.more", h("summary", icon("right", 14), "Limits and metadata"),
-      h("div.fields", nodes.slice(4)))],
+    body: [place, nodes.slice(0, 5), h("details.more", h("summary", icon("right", 14), "Limits and metadata"),
+      h("div.fields", nodes.slice(5)))],
   });
 }
 

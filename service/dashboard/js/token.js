@@ -21,6 +21,7 @@ function details(app, token) {
     ["Description", token.description || "none"],
     ["Created", `${day(token.createdAt)} by ${token.createdBy}`],
     ["Expires", expiresAt ? [time(expiresAt, day(expiresAt)), h("span.muted", ` (${relative(expiresAt)})`)] : "never"],
+    ["Speaks for", token.subject || "nobody"],
     ["Scopes", tags(token.scopes)],
     ["Rate limit", rate ? `${rate.limit} per ${rate.periodSeconds === 60 ? "minute" : `${rate.periodSeconds} s`}`
       : "none"],
