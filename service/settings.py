@@ -61,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     session_idle_seconds: Annotated[int, Meta(ge=0, description="idle time that ends a session; 0 for none")] = 0
     max_lifetime_days: Annotated[int, Meta(ge=0, description="longest life of a managed token; 0 allows never")] = 365
     retention_days: Annotated[int, Meta(ge=1, description="how long ended tokens stay listed")] = 30
-    audit_max_entries: Annotated[int, Meta(ge=1000, description="audit entries kept")] = 100_000
+    audit_max_entries: Annotated[int, Meta(ge=1000, description="audit entries kept of each kind")] = 100_000
     trusted_proxies: Annotated[
         str, Meta(description="addresses or networks whose X-Forwarded-For is believed, comma separated")
     ] = ""

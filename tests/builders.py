@@ -11,6 +11,7 @@ import msgspec
 
 from service.app import Service
 from service.model import AuditEntry, Kind, Origin, Outcome
+from service.store.audit_store import audit_streams
 from service.tokens.managed import Created, NewToken
 from tests.conftest import PASSWORD
 
@@ -50,10 +51,10 @@ async def outcome(service: Service, secret: bytes | str, **more: Any) -> Outcome
 
 
 async def audit(service: Service) -> list[AuditEntry]:
-    """The audit trail, oldest first within each shard."""
+    """The audit trail, oldest first within each stream of a shard."""
     entries = []
-    for shard in service.shards:
-        for _, fields in await shard.link.execute("XRANGE", shard.keys.events, "-", "+"):
+    for stream in audit_streams(service.shards):
+        for _, fields in await stream.link.execute("XRANGE", stream.entries, "-", "+"):
             pairs = dict(zip(fields[::2], fields[1::2], strict=True))
             entries.append(msgspec.json.decode(pairs[b"e"], type=AuditEntry))
     return entries

@@ -11,14 +11,14 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response, StreamingResponse
 
-from service.api.audit_shapes import AuditPage, AuditShown, shown
+from service.api.audit_shapes import AuditPage, AuditShown, AuditVerification, shown, verified
 from service.api.guard import BEARER, Guard
 from service.api.http import Call, Json, Operation, convert_query
 from service.api.times import parse_rfc3339
 from service.errors import InvalidRequest
 from service.tokens.audit import Audit, AuditFilter, Event, Position
 from service.tokens.trail import Trail
-from service.tokens.verification import Report, Verification
+from service.tokens.verification import Verification
 
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"
@@ -62,7 +62,7 @@ class AuditApi:
             ),
             Operation(
                 method="GET", path=path + "/verification", handler=self.verify, tag="audit",
-                summary="Verify the trail", answers={200: Report}, security=BEARER,
+                summary="Verify the trail", answers={200: AuditVerification}, security=BEARER,
                 description="Reads all of it: faults are entries changed, misplaced or missing since they "
                 "were sealed, a second after they were written.",
             ),
@@ -92,7 +92,7 @@ class AuditApi:
     async def verify(self, call: Call) -> Response:
         """Whether the trail is what was written."""
         await self._guard.reader(call)
-        return Json(await self._verification.verify())
+        return Json(verified(await self._verification.verify()))
 
 
 def stream(pieces: AsyncIterator[bytes], media_type: str, name: str) -> Response:

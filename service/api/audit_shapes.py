@@ -10,6 +10,7 @@ from service.api.times import rfc3339, rfc3339_or_none
 from service.model import AuditEntry, ManagedToken
 from service.tokens.audit import Event
 from service.tokens.events import EventType
+from service.tokens.verification import Fault, Report
 
 # What entries hold of a record, under the names that the API has for it.
 _NAMES = {"networks": "allowedNetworks", "active": "isActive", "predecessor_until": "oldSecretValidUntil"}
@@ -42,6 +43,28 @@ class AuditPage(msgspec.Struct, rename="camel"):
     next_cursor: str | None
 
 
+class CompleteSince(msgspec.Struct):
+    """The parts of the trail: changes by people; sign-ins and what time ended; refused sign-ins."""
+
+    changes: str | None
+    occurrences: str | None
+    refusals: str | None
+
+
+class AuditVerification(msgspec.Struct, rename="camel"):
+    """What a verification found.
+
+    `unsealed` entries, of the last second, stand on their own MAC alone. An instant in `completeSince` says from
+    when on all that was written is there, null that the bound of this part of the trail has taken nothing yet.
+    """
+
+    intact: bool
+    entries: int
+    unsealed: int
+    faults: list[Fault]
+    complete_since: CompleteSince
+
+
 class EventData(msgspec.Struct, rename="camel"):
     """What happened to a token; `name` is null where there is no record of it."""
 
@@ -72,6 +95,14 @@ def shown(event: Event) -> AuditShown:
         target=entry.target, address=entry.address, channel=entry.channel, request_id=entry.request_id,
         before=facts(entry.before), after=facts(entry.after),
     )  # fmt: skip
+
+
+def verified(report: Report) -> AuditVerification:
+    """A report as its readers see it."""
+    since = {stream.name.lower(): rfc3339_or_none(at or 0) for stream, at in report.complete_since.items()}
+    return AuditVerification(
+        report.intact, report.entries, report.unsealed, report.faults, msgspec.convert(since, CompleteSince)
+    )
 
 
 def message(kind: EventType, event_id: str, entry: AuditEntry, token: ManagedToken | None) -> str:

@@ -86,6 +86,8 @@ def verify(as_json: bool) -> None:
         raise Failure(f"the trail is not intact: {len(report['faults'])} faults named, {report['entries']:,} entries")
     if not as_json:
         note(f"{report['entries']:,} entries, intact; {report['unsealed']:,} of them not sealed yet.")
+        for kind, since in report["completeSince"].items():
+            note(f"{kind}: {f'complete since {since}' if since else 'complete'}")
 
 
 def _entries(client: Client, query: dict[str, object], limit: int) -> tuple[list[dict[str, Any]], bool]:

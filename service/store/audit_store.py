@@ -1,15 +1,17 @@
-"""The audit stream: entries come in by the scripts that make a change, or alone where nothing else is.
+"""The audit streams: entries come in by the scripts that make a change, or alone where nothing else is.
 
-Beside it stands the stream of checkpoints, which seal what was written; see `tokens.chain`.
+Beside each stands a stream of checkpoints, which seal what was written; see `tokens.chain`.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from service.store.connection import Link
+from service.store.keys import Stream
 from service.store.replies import Reply
 from service.store.scripts import Script
-from service.store.shards import Shard
+from service.store.shards import Shard, Shards
 
 START = "0-0"
 
@@ -30,6 +32,36 @@ class Stored(NamedTuple):
     seal: str
 
 
+class AuditStream(NamedTuple):
+    """One of the audit streams of a shard."""
+
+    shard: Shard
+    stream: Stream
+
+    @property
+    def link(self) -> Link:
+        return self.shard.link
+
+    @property
+    def entries(self) -> bytes:
+        """The key of its entries."""
+        return self.shard.keys.entries(self.stream)
+
+    @property
+    def checkpoints(self) -> bytes:
+        """The key of its checkpoints."""
+        return self.shard.keys.checkpoints(self.stream)
+
+    def public_id(self, entry_id: str) -> str:
+        """The id of one of its entries or checkpoints for those who read the trail."""
+        return f"{entry_id}.{self.shard.index}{self.stream}"
+
+
+def audit_streams(shards: Shards) -> list[AuditStream]:
+    """All streams of all shards."""
+    return [AuditStream(shard, stream) for shard in shards for stream in Stream]
+
+
 class Checkpoint(NamedTuple):
     """What a checkpoint says of the entries behind `after` up to its own id.
 
@@ -47,52 +79,50 @@ class Checkpoint(NamedTuple):
 
 
 class AuditStore:
-    """Reads the entries of a shard and keeps its checkpoints."""
+    """Reads the entries of a stream and keeps its checkpoints."""
 
     def __init__(self) -> None:
         self._seal = Script("seal_events", retry=True)
 
-    async def newest(self, shard: Shard, before: str, count: int) -> list[Stored]:
+    async def newest(self, stream: AuditStream, before: str, count: int) -> list[Stored]:
         """Entries in falling order from `before`: an id, `(` and an id to leave it out, or +."""
-        reply = await shard.link.execute("XREVRANGE", shard.keys.events, before, "-", "COUNT", count, retry=True)
+        reply = await stream.link.execute("XREVRANGE", stream.entries, before, "-", "COUNT", count, retry=True)
         return [stored(item) for item in reply]
 
-    async def oldest(self, shard: Shard, after: str, count: int, *, last: str = "+") -> list[Stored]:
+    async def oldest(self, stream: AuditStream, after: str, count: int, *, last: str = "+") -> list[Stored]:
         """Entries in rising order behind the id `after`, up to `last`."""
-        reply = await shard.link.execute("XRANGE", shard.keys.events, f"({after}", last, "COUNT", count, retry=True)
+        reply = await stream.link.execute("XRANGE", stream.entries, f"({after}", last, "COUNT", count, retry=True)
         return [stored(item) for item in reply]
 
-    async def last_checkpoint(self, shard: Shard) -> Checkpoint | None:
+    async def last_checkpoint(self, stream: AuditStream) -> Checkpoint | None:
         """The newest checkpoint, None if nothing was sealed yet."""
-        reply = await shard.link.execute("XREVRANGE", shard.keys.checkpoints, "+", "-", "COUNT", 1, retry=True)
+        reply = await stream.link.execute("XREVRANGE", stream.checkpoints, "+", "-", "COUNT", 1, retry=True)
         return _checkpoint(reply[0]) if reply else None
 
-    async def checkpoints(self, shard: Shard, after: str, count: int) -> list[Checkpoint]:
+    async def checkpoints(self, stream: AuditStream, after: str, count: int) -> list[Checkpoint]:
         """Checkpoints in rising order behind an id."""
-        reply = await shard.link.execute("XRANGE", shard.keys.checkpoints, f"({after}", "+", "COUNT", count, retry=True)
+        reply = await stream.link.execute("XRANGE", stream.checkpoints, f"({after}", "+", "COUNT", count, retry=True)
         return [_checkpoint(item) for item in reply]
 
-    async def seal(self, shard: Shard, known: str, checkpoint: Checkpoint) -> bool:
+    async def seal(self, stream: AuditStream, known: str, checkpoint: Checkpoint) -> bool:
         """Append a checkpoint; False if `known` is no longer the last one's id."""
         appended: int = await self._seal.run(
-            shard.link, (shard.keys.checkpoints,), known, checkpoint.entry_id,
+            stream.link, (stream.checkpoints,), known, checkpoint.entry_id,
             "f", checkpoint.after, "n", checkpoint.before, "k", checkpoint.keep, "p", checkpoint.previous,
             "l", checkpoint.marks, "m", checkpoint.mac,
         )  # fmt: skip
         return appended == 1
 
-    async def forget(self, shard: Shard) -> None:
+    async def forget(self, stream: AuditStream) -> None:
         """Drop checkpoints all of whose entries have been trimmed."""
-        oldest = await self.oldest(shard, START, 1)
+        oldest = await self.oldest(stream, START, 1)
         if oldest:
-            await shard.link.execute("XTRIM", shard.keys.checkpoints, "MINID", oldest[0].entry_id, retry=True)
+            await stream.link.execute("XTRIM", stream.checkpoints, "MINID", oldest[0].entry_id, retry=True)
 
 
-async def append(shard: Shard, entry: Entry) -> None:
+async def append(stream: AuditStream, entry: Entry) -> None:
     """Write an entry that goes with no other change: a refused sign-in, a reload."""
-    await shard.link.execute(
-        "XADD", shard.keys.events, "MAXLEN", "~", entry.keep, "*", "e", entry.body, "s", entry.seal
-    )
+    await stream.link.execute("XADD", stream.entries, "MAXLEN", "~", entry.keep, "*", "e", entry.body, "s", entry.seal)
 
 
 def stored(item: Reply) -> Stored:

@@ -32,7 +32,7 @@ class ExpiryStore:
         arguments = [part for token_id, entry in entries.items() for part in (token_id, entry.body, entry.seal)]
         keep = next(iter(entries.values())).keep
         moved: int = await self._expire.run(
-            shard.link, (keys.on, keys.off, keys.dead, keys.expiry, keys.purge, keys.events),
+            shard.link, (keys.on, keys.off, keys.dead, keys.expiry, keys.purge, keys.occurrences),
             now, self._retention.seconds, keep, *arguments,
         )  # fmt: skip
         return moved

@@ -27,8 +27,9 @@ od:<h>            string  the answer to a consumption, for a retry of the same r
 su:<user>         zset    digest -> expiry of a user's sessions                    with the last of them
 six               zset    digest -> expiry of all sessions                         swept
 sg:<user>         int     generation of a user's sessions                          -
-ev                stream  audit trail: `e` JSON, `s` its MAC                       MAXLEN ~
-evc               stream  checkpoints that seal the audit trail; the id is that of  when all they cover is trimmed
+ev evo evr        stream  audit trail, `e` JSON and `s` its MAC: changes; sign-ins  MAXLEN ~
+                          and what time ended; refused sign-ins
+evc evco evcr     stream  checkpoints that seal one of these; the id is that of    when all they cover is trimmed
                           the last entry covered. `f` the id before the first,
                           `n` entries sealed before, `k` how many are kept, `p`
                           MAC of the previous one, `l` eight bytes for each
@@ -53,6 +54,7 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64encode
 from binascii import b2a_base64
+from enum import StrEnum
 from hashlib import sha256
 
 # Chosen so that sixteen shards spread evenly over the 16,384 slots of a cluster.
@@ -61,6 +63,18 @@ SHARDS = (1, len(TAGS))
 DIGEST_CHARACTERS = 43
 _TOKEN_ID = re.compile(r"[0-9a-f]{16}")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+class Stream(StrEnum):
+    """The audit streams of a shard; the value stands behind the shard in an entry's public id.
+
+    Each has a bound of its own, so that what a crowd or the calendar does pushes no change by a person out, and
+    what strangers do nothing at all.
+    """
+
+    CHANGES = ""
+    OCCURRENCES = "o"
+    REFUSALS = "r"
 
 
 def encode_digest(digest: bytes) -> bytes:
@@ -111,14 +125,20 @@ class Keys:
         self.one_time_index = prefix + b"oix"
         self.session_index = prefix + b"six"
         self.foreign = prefix + b"foreign"
-        self.events = prefix + b"ev"
-        self.checkpoints = prefix + b"evc"
+        self.changes = self.entries(Stream.CHANGES)
+        self.occurrences = self.entries(Stream.OCCURRENCES)
         self.hygiene = prefix + b"hy"
         self.hygiene_lock = prefix + b"hl"
         self.webhooks = prefix + b"wh"
         self.notices = prefix + b"wn"
         self.notices_reached = prefix + b"wx"
         self.delivery_lock = prefix + b"wl"
+
+    def entries(self, stream: Stream) -> bytes:
+        return self._prefix + b"ev" + stream.encode()
+
+    def checkpoints(self, stream: Stream) -> bytes:
+        return self._prefix + b"evc" + stream.encode()
 
     def credential(self, digest: bytes) -> bytes:
         return self.credential_prefix + encode_digest(digest)

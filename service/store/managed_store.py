@@ -59,7 +59,7 @@ class ManagedStore:
             shard.keys.expiry,
             shard.keys.names,
             shard.keys.owner(token.created_by),
-            shard.keys.events,
+            shard.keys.changes,
         )
         fields = tuple(records.encode(token, seal=seal))
         while True:
@@ -102,7 +102,7 @@ class ManagedStore:
             shard.keys.expiry,
             shard.keys.purge,
             shard.keys.names,
-            shard.keys.events,
+            shard.keys.changes,
         )
         fields = records.encode_some(new, _changed(old, new), seal=seal)
         was, becomes = member(old), member(new if old.name == new.name else old)
@@ -134,7 +134,7 @@ class ManagedStore:
             shard.keys.expiry,
             shard.keys.purge,
             shard.keys.names,
-            shard.keys.events,
+            shard.keys.changes,
         )
         until = now + self._retention.seconds
         reason_until = until * 1000 if state == "revoked" else self._retention.reason_until(token.expires_at)

@@ -45,7 +45,7 @@ class Outbox:
         mark = "0" if again else ">"
         reply = await shard.link.execute(
             "XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", count,
-            "STREAMS", shard.keys.events, shard.keys.notices, mark, mark,
+            "STREAMS", shard.keys.changes, shard.keys.occurrences, shard.keys.notices, mark, mark, mark,
         )  # fmt: skip
         return {stream: [stored(item) for item in items] for stream, items in reply or []}
 

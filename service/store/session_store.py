@@ -74,7 +74,7 @@ class SessionStore:
             shard.keys.user_generation(user),
             shard.keys.rate(counters.account),
             shard.keys.rate(counters.known),
-            shard.keys.events,
+            shard.keys.occurrences,
             shard.keys.rate(counters.own),
         )
         created: int = await self._create.run(
@@ -85,7 +85,8 @@ class SessionStore:
 
     async def end(self, user: str, digest: bytes, entry: Entry) -> bool:
         """End one session; False if it was over already."""
-        return await self._end_members(user, [encode_digest(digest)], entry) == 1
+        shard = self._shards.of_name(user)
+        return await self._end_members(user, [encode_digest(digest)], shard.keys.occurrences, entry) == 1
 
     async def end_all(self, user: str, entry: Entry) -> int:
         """End every session of a user, also those being created now. Two round trips for up to 500 sessions."""
@@ -93,12 +94,12 @@ class SessionStore:
         await shard.link.execute("INCR", shard.keys.user_generation(user))
         ended = 0
         while members := await shard.link.execute("ZRANGE", shard.keys.user_sessions(user), 0, _PAGE - 1, retry=True):
-            ended += await self._end_members(user, members, entry)
+            ended += await self._end_members(user, members, shard.keys.changes, entry)
         return ended
 
-    async def _end_members(self, user: str, members: list[bytes], entry: Entry) -> int:
+    async def _end_members(self, user: str, members: list[bytes], stream: bytes, entry: Entry) -> int:
         shard = self._shards.of_name(user)
-        keys = (shard.keys.user_sessions(user), shard.keys.session_index, shard.keys.events)
+        keys = (shard.keys.user_sessions(user), shard.keys.session_index, stream)
         credentials = tuple(shard.keys.credential_prefix + member for member in members)
         ended: int = await self._end.run(shard.link, keys + credentials, *entry, *members)
         return ended

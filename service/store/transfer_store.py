@@ -107,7 +107,7 @@ class TransferStore:
             home.link,
             (keys.credential(digest), keys.reason(digest), keys.credential(older), keys.reason(older),
              keys.metadata(token.token_id), state.listed, state.timers, keys.names, keys.owner(token.created_by),
-             keys.foreign, keys.events),
+             keys.foreign, keys.changes),
             token.token_id, name, names_member, token.created_micros, state.place, state.time,
             incoming.credential, token.expires_at * 1000, state.reason, state.reason_until,
             incoming.predecessor, token.predecessor_until * 1000,

@@ -33,14 +33,16 @@ class WebhookStore:
 
     async def open_one(self, shard: Shard) -> int:
         """The same for one shard: it may have lost its data since."""
-        now: int = await self._open.run(shard.link, (shard.keys.events, shard.keys.notices), GROUP)
+        now: int = await self._open.run(
+            shard.link, (shard.keys.changes, shard.keys.occurrences, shard.keys.notices), GROUP
+        )
         return now
 
     async def put(self, webhook_id: str, record: bytes, *, most: int, entry: Entry) -> int:
         """Write a record, empty to take it away: 1 done, 0 there is none, -1 there are too many."""
         shard = self._shards[0]
         done: int = await self._put.run(
-            shard.link, (shard.keys.webhooks, shard.keys.events), webhook_id, record, most, *entry
+            shard.link, (shard.keys.webhooks, shard.keys.changes), webhook_id, record, most, *entry
         )
         return done
 

@@ -1,37 +1,43 @@
-"""Reading the audit trail: the streams of all shards merged, newest first."""
+"""Reading the audit trail: all streams of all shards merged, newest first."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import msgspec
 
 from service.model import AuditEntry
-from service.store.audit_store import AuditStore, Stored
-from service.store.shards import Shard, Shards
+from service.store.audit_store import AuditStore, AuditStream, Stored, audit_streams
+from service.store.keys import Stream
+from service.store.shards import Shards
 
 _CHUNK = 512
+_POSITION = re.compile(r"([0-9]{1,19})-([0-9]{1,19})\.([0-9]{1,2})([a-z]?)")
 _decode = msgspec.json.Decoder(AuditEntry).decode
 _encode = msgspec.json.Encoder().encode
 
 
 class Position(msgspec.Struct, frozen=True, order=True):
-    """Where an entry stands: by time, then by its number in that millisecond, then by shard."""
+    """Where an entry stands: by time, then by its number in that millisecond, then by shard and stream."""
 
     milliseconds: int
     number: int
     shard: int
+    stream: Stream
 
     def __str__(self) -> str:
-        return f"{self.milliseconds}-{self.number}.{self.shard}"
+        return f"{self.milliseconds}-{self.number}.{self.shard}{self.stream}"
 
     @classmethod
     def read(cls, text: str) -> Position:
         """The position of an entry's public id. Raises ValueError."""
-        entry_id, _, shard = text.partition(".")
-        milliseconds, _, number = entry_id.partition("-")
-        return cls(int(milliseconds), int(number), int(shard))
+        found = _POSITION.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is no entry's id")
+        milliseconds, number, shard, stream = found.groups()
+        return cls(int(milliseconds), int(number), int(shard), Stream(stream))
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -68,7 +74,7 @@ class Audit:
 
     def __init__(self, store: AuditStore, shards: Shards) -> None:
         self._store = store
-        self._shards = shards
+        self._streams = audit_streams(shards)
 
     async def page(
         self, wanted: AuditFilter, limit: int, after: Position | None
@@ -86,7 +92,8 @@ class Audit:
 
     async def every(self, wanted: AuditFilter, *, after: Position | None = None) -> AsyncIterator[Event]:
         """All entries of a filter behind a position, newest first, in bounded memory."""
-        readers = [_Reader(self._store, shard, after, _CHUNK // len(self._shards)) for shard in self._shards]
+        chunk = _CHUNK // len(self._streams)
+        readers = [_Reader(self._store, stream, after, chunk) for stream in self._streams]
         while True:
             await asyncio.gather(*[reader.fill() for reader in readers if reader.thirsty])
             readers = [reader for reader in readers if reader.waiting]
@@ -102,18 +109,18 @@ class Audit:
 
 
 class _Reader:
-    """One shard's stream, read backwards chunk by chunk."""
+    """One stream, read backwards chunk by chunk."""
 
-    def __init__(self, store: AuditStore, shard: Shard, after: Position | None, chunk: int) -> None:
+    def __init__(self, store: AuditStore, stream: AuditStream, after: Position | None, chunk: int) -> None:
         self._store = store
-        self._shard = shard
+        self._stream = stream
         self._chunk = chunk
         self._next = "+"
         self._ended = False
         self.waiting: list[tuple[Position, bytes]] = []
         if after is not None:
-            # Of entries with the same id those of lower shards come after it.
-            bracket = "" if shard.index < after.shard else "("
+            # Of entries with the same id those of lower shards and streams come after it.
+            bracket = "" if (stream.shard.index, stream.stream) < (after.shard, after.stream) else "("
             self._next = f"{bracket}{after.milliseconds}-{after.number}"
 
     @property
@@ -121,7 +128,7 @@ class _Reader:
         return not self.waiting and not self._ended
 
     async def fill(self) -> None:
-        entries = await self._store.newest(self._shard, self._next, self._chunk)
+        entries = await self._store.newest(self._stream, self._next, self._chunk)
         self._ended = len(entries) < self._chunk
         self.waiting = [(self._position(entry), entry.body) for entry in entries]
         if entries:
@@ -135,7 +142,7 @@ class _Reader:
 
     def _position(self, entry: Stored) -> Position:
         milliseconds, _, number = entry.entry_id.partition("-")
-        return Position(int(milliseconds), int(number), self._shard.index)
+        return Position(int(milliseconds), int(number), self._stream.shard.index, self._stream.stream)
 
 
 def _read(body: bytes) -> AuditEntry | None:

@@ -17,6 +17,7 @@ import msgspec
 from service.errors import StoreUnavailable
 from service.model import AuditEntry, ManagedToken
 from service.store.audit_store import Stored
+from service.store.keys import Stream
 from service.store.managed_store import ManagedStore
 from service.store.outbox import Outbox, Waiting
 from service.store.shards import Shard, Shards
@@ -141,18 +142,18 @@ class Deliveries:
         read = await self._outbox.read(shard, _READ, again=again)
         for stream, events in read.items():
             if events:
-                await self._queue(shard, events, of_trail=stream == shard.keys.events)
+                await self._queue(shard, events, suffix=_suffix(shard, stream))
                 await self._outbox.finish(shard, stream, events)
         return any(len(events) == _READ for events in read.values())
 
-    async def _queue(self, shard: Shard, events: list[Stored], *, of_trail: bool) -> None:
+    async def _queue(self, shard: Shard, events: list[Stored], *, suffix: str) -> None:
         now = self._clock()
         told = [(event, entry, kind) for event in events if (entry := self._entry(event)) is not None
                 and (kind := event_type(entry.action)) is not None and self._webhooks.wants(kind)]  # fmt: skip
         records = await self._tokens.get_many([entry.target for _, entry, _ in told])
         waiting: list[Waiting] = []
         for (event, entry, kind), record in zip(told, records, strict=True):
-            event_id = f"{event.entry_id}.{shard.index}{'' if of_trail else 'n'}"
+            event_id = f"{event.entry_id}.{shard.index}{suffix}"
             body = self._describe(kind, event_id, entry, record.token if record else None)
             delivery = Delivery(event_id, kind, body, int(now))
             milliseconds = int(event.entry_id.partition("-")[0])
@@ -252,6 +253,12 @@ def pause(delivery: Delivery) -> float:
     doubled = 1 << min(delivery.attempts - 1, 20)
     spread = crc32(f"{delivery.event_id} {delivery.attempts}".encode()) % 1000 / 5000
     return min(_FIRST_PAUSE_SECONDS * doubled, _LONGEST_PAUSE_SECONDS) * (0.9 + spread)
+
+
+def _suffix(shard: Shard, stream: bytes) -> str:
+    """What tells an event's id from one of another stream."""
+    of_trail = (one for one in Stream if shard.keys.entries(one) == stream)
+    return next(of_trail, "n")
 
 
 def _bound(webhook_id: str) -> bytes:

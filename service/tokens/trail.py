@@ -8,11 +8,14 @@ from typing import Any
 import msgspec
 
 from service.model import AuditEntry, Origin
-from service.store.audit_store import Entry, append
+from service.store.audit_store import AuditStream, Entry, append
+from service.store.keys import Stream
 from service.store.shards import Shards
 from service.tokens.secret import Keyring
 
 _encode = msgspec.json.Encoder().encode
+# What anybody can cause who knows nothing.
+_REFUSALS = ("login.failed", "login.throttled")
 
 
 class Trail:
@@ -22,7 +25,7 @@ class Trail:
     """
 
     def __init__(self, keyring: Keyring, shards: Shards, clock: Callable[[], float], *, keep: int) -> None:
-        """`keep`: entries kept in a shard."""
+        """`keep`: entries kept in a stream of a shard."""
         self._keyring = keyring
         self._shards = shards
         self._clock = clock
@@ -44,4 +47,5 @@ class Trail:
 
     async def write(self, action: str, origin: Origin, target: str, **more: Mapping[str, Any]) -> None:
         """An entry that goes with no other change, in the shard of its target's name."""
-        await append(self._shards.of_name(target), self.entry(action, origin, target, **more))
+        stream = Stream.REFUSALS if action in _REFUSALS else Stream.CHANGES
+        await append(AuditStream(self._shards.of_name(target), stream), self.entry(action, origin, target, **more))

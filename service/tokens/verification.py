@@ -1,4 +1,4 @@
-"""Verification of the audit trail: walks every shard from its old end and names what does not fit."""
+"""Verification of the audit trail: walks every stream from its old end and names what does not fit."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from service.store.audit_store import START, AuditStore, Checkpoint, Stored
-from service.store.shards import Shard, Shards
+from service.store.audit_store import START, AuditStore, AuditStream, Checkpoint, Stored, audit_streams
+from service.store.keys import Stream
+from service.store.shards import Shards
 from service.tokens import chain
 from service.tokens.sealer import Sealer
 from service.tokens.secret import Keyring
@@ -32,18 +33,28 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct):
-    """What a verification found. `unsealed` entries, of the last second, stand on their own MAC alone."""
+    """What a verification found. `unsealed` entries, of the last second, stand on their own MAC alone.
+
+    `complete_since`: from when on a stream holds all that was ever written to it, in epoch seconds; None where
+    its bound has taken nothing yet.
+    """
 
     intact: bool = True
     entries: int = 0
     unsealed: int = 0
     faults: list[Fault] = []
+    complete_since: dict[Stream, int | None] = msgspec.field(default_factory=lambda: dict.fromkeys(Stream))
 
-    def blame(self, shard: Shard, entry_id: str, fault: str) -> None:
+    def blame(self, stream: AuditStream, entry_id: str, fault: str) -> None:
         """Note a fault; the first hundred are named."""
         self.intact = False
         if len(self.faults) < _FAULTS:
-            self.faults.append(Fault(f"{entry_id}.{shard.index}", fault))
+            self.faults.append(Fault(stream.public_id(entry_id), fault))
+
+    def begins(self, stream: Stream, entry_id: str) -> None:
+        """In one shard this is the oldest entry that is left of a stream."""
+        milliseconds = int(entry_id.partition("-")[0])
+        self.complete_since[stream] = max(self.complete_since[stream] or 0, -(-milliseconds // 1000))
 
 
 class Verification:
@@ -53,7 +64,7 @@ class Verification:
         self, store: AuditStore, shards: Shards, keyrings: tuple[Keyring, ...], sealer: Sealer, *, keep: int
     ) -> None:
         self._store = store
-        self._shards = shards
+        self._streams = audit_streams(shards)
         self._keyrings = keyrings
         self._sealer = sealer
         self._keep = keep
@@ -61,30 +72,39 @@ class Verification:
     async def verify(self) -> Report:
         """Read the whole trail, in pages that let other requests through. Raises StoreUnavailable."""
         report = Report(faults=[])
-        for shard in self._shards:
-            await self._sealer.head(shard)
-            if shard.index in self._sealer.rolled_back:
-                report.blame(shard, self._sealer.rolled_back[shard.index], ROLLED_BACK)
-            await _Walk(self._store, shard, self._keyrings, report, self._keep).walk()
+        for stream in self._streams:
+            await self._sealer.head(stream)
+            if stream in self._sealer.rolled_back:
+                report.blame(stream, self._sealer.rolled_back[stream], ROLLED_BACK)
+            await _Walk(self._store, stream, self._keyrings, report, self._keep).walk()
         return report
 
 
 class _Walk:
-    """The verification of one shard."""
+    """The verification of one stream."""
 
     def __init__(
-        self, store: AuditStore, shard: Shard, keyrings: tuple[Keyring, ...], report: Report, keep: int
+        self, store: AuditStore, stream: AuditStream, keyrings: tuple[Keyring, ...], report: Report, keep: int
     ) -> None:
         self._store = store
-        self._shard = shard
+        self._stream = stream
         self._keyrings = keyrings
         self._report = report
         self._keep = keep
         # Entries ever written that trimming may have taken, and the number of the oldest one that is left.
         self._may_be_gone = 0
         self._oldest = 0
+        # What is there, counted, and the first of it.
+        self._entries_left = 0
+        self._first = ""
 
     async def walk(self) -> None:
+        await self._walk()
+        # A stream that is shorter than its bound, and has its first checkpoint, has lost nothing.
+        if self._first and (self._oldest or self._entries_left >= self._keep):
+            self._report.begins(self._stream.stream, self._first)
+
+    async def _walk(self) -> None:
         last: Checkpoint | None = None
         async for checkpoint in self._checkpoints():
             await self._check(checkpoint, last)
@@ -97,33 +117,33 @@ class _Walk:
         written = chain.sealed_with(last) + len(await self._unsealed(last))
         if self._oldest > written - self._keep:
             # More is gone from the old end than trimming ever took.
-            self._report.blame(self._shard, last.entry_id, MISSING)
+            self._report.blame(self._stream, last.entry_id, MISSING)
 
     async def _unsealed(self, last: Checkpoint | None) -> list[Stored]:
         """What no checkpoint covers, up to the newest entry there is now: writing goes on meanwhile."""
-        newest = await self._store.newest(self._shard, "+", 1)
+        newest = await self._store.newest(self._stream, "+", 1)
         if not newest:
             return []
         return [entry async for entry in self._entries(last.entry_id if last else START, newest[0].entry_id)]
 
     async def _checkpoints(self) -> AsyncIterator[Checkpoint]:
         after = START
-        while page := await self._store.checkpoints(self._shard, after, _CHECKPOINTS):
+        while page := await self._store.checkpoints(self._stream, after, _CHECKPOINTS):
             for checkpoint in page:
                 yield checkpoint
             after = page[-1].entry_id
 
     async def _entries(self, after: str, last: str) -> AsyncIterator[Stored]:
-        while page := await self._store.oldest(self._shard, after, _PAGE, last=last):
+        while page := await self._store.oldest(self._stream, after, _PAGE, last=last):
             for entry in page:
                 yield entry
             after = page[-1].entry_id
 
     async def _check(self, checkpoint: Checkpoint, last: Checkpoint | None) -> None:
-        keyring = chain.signer(self._keyrings, self._shard.keys.events, checkpoint)
+        keyring = chain.signer(self._keyrings, self._stream.entries, checkpoint)
         after = last.entry_id if last else START
         if keyring is None:
-            self._report.blame(self._shard, checkpoint.entry_id, CHECKPOINT_CHANGED)
+            self._report.blame(self._stream, checkpoint.entry_id, CHECKPOINT_CHANGED)
             self._check_words([entry async for entry in self._entries(after, checkpoint.entry_id)])
             return
         # Behind a checkpoint that is gone lie entries that nothing speaks for.
@@ -131,7 +151,7 @@ class _Walk:
         self._check_words(stray)
         follows = last is None or (checkpoint.after, checkpoint.previous) == (last.entry_id, last.mac)
         if stray or not follows:
-            self._report.blame(self._shard, checkpoint.entry_id, CHECKPOINT_MISSING)
+            self._report.blame(self._stream, checkpoint.entry_id, CHECKPOINT_MISSING)
         if last is None:
             self._oldest = checkpoint.before
         entries = [entry async for entry in self._entries(checkpoint.after, checkpoint.entry_id)]
@@ -141,19 +161,21 @@ class _Walk:
 
     def _check_words(self, entries: list[Stored]) -> None:
         self._report.entries += len(entries)
+        self._entries_left += len(entries)
+        self._first = self._first or (entries[0].entry_id if entries else "")
         for entry in entries:
             if not chain.genuine(self._keyrings, entry):
-                self._report.blame(self._shard, entry.entry_id, CHANGED)
+                self._report.blame(self._stream, entry.entry_id, CHANGED)
 
     async def _check_places(self, keyring: Keyring, checkpoint: Checkpoint, entries: list[Stored]) -> None:
         wanted = chain.marks_of(checkpoint)
-        found = [chain.mark(keyring, self._shard.keys.events, entry) for entry in entries]
+        found = [chain.mark(keyring, self._stream.entries, entry) for entry in entries]
         if found == wanted:
             return
         sealed, present = set(wanted), set(found)
         for entry, its_mark in zip(entries, found, strict=True):
             if its_mark not in sealed:
-                self._report.blame(self._shard, entry.entry_id, MISPLACED)
+                self._report.blame(self._stream, entry.entry_id, MISPLACED)
         missing = [number for number, its_mark in enumerate(wanted) if its_mark not in present]
         if missing and await self._begins_behind(checkpoint.after):
             # Here the stream begins now: what is gone before the first entry was trimmed.
@@ -161,11 +183,11 @@ class _Walk:
             self._oldest = checkpoint.before + trimmed
             missing = missing[trimmed:]
         if missing:
-            self._report.blame(self._shard, checkpoint.entry_id, MISSING)
+            self._report.blame(self._stream, checkpoint.entry_id, MISSING)
 
     async def _begins_behind(self, entry_id: str) -> bool:
         """Is the oldest entry younger than this id? Asked anew, for trimming goes on meanwhile."""
-        oldest = await self._store.oldest(self._shard, START, 1)
+        oldest = await self._store.oldest(self._stream, START, 1)
         return not oldest or _order(oldest[0].entry_id) > _order(entry_id)
 
 

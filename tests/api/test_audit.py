@@ -120,11 +120,14 @@ async def test_the_verification_tells_what_was_done_to_the_trail(still: Service)
     await admin.create("gate")
     await still.sealer.seal()
     path = f"{AUDIT}/verification"
-    assert (await admin.get(path)).json() == {"intact": True, "entries": 2, "unsealed": 0, "faults": []}
+    assert (await admin.get(path)).json() == {
+        "intact": True, "entries": 2, "unsealed": 0, "faults": [],
+        "completeSince": {"changes": None, "occurrences": None, "refusals": None},
+    }  # fmt: skip
     event = (await admin.get(AUDIT, action="token.created")).json()["entries"][0]["id"]
     entry_id, _, shard_number = event.partition(".")
     shard = still.shards[int(shard_number)]
-    await shard.link.execute("XDEL", shard.keys.events, entry_id)
+    await shard.link.execute("XDEL", shard.keys.changes, entry_id)
     report = (await admin.get(path)).json()
     assert report["intact"] is False
     assert report["faults"] == [{"id": event, "fault": "missing"}]
@@ -134,6 +137,6 @@ async def test_no_export_without_its_entry(make_service: Callable[..., Any]) -> 
     service = await make_service(background=False)
     admin = await sign_in(service)
     shard = service.shards.of_name("audit")
-    await shard.link.execute("DEL", shard.keys.events)
-    await shard.link.execute("SET", shard.keys.events, "of a wrong type")
+    await shard.link.execute("DEL", shard.keys.changes)
+    await shard.link.execute("SET", shard.keys.changes, "of a wrong type")
     assert (await admin.get(AUDIT, format="csv")).status == 503

@@ -11,7 +11,8 @@ from tests.cli.stub import Stub
 
 STATS, HYGIENE = "/api/admin/tokens/stats", "/api/admin/tokens/hygiene"
 VERIFICATION = "/api/admin/audit/verification"
-INTACT = {"intact": True, "entries": 1200, "unsealed": 3, "faults": []}
+SINCE = {"changes": None, "occurrences": "2026-11-20T00:00:00Z", "refusals": None}
+INTACT = {"intact": True, "entries": 1200, "unsealed": 3, "faults": [], "completeSince": SINCE}
 COUNTED = {
     "idle": {"30d": 3, "90d": 2}, "neverUsed": 1, "countedAt": "2026-11-20T10:00:00Z",
     "expiring": {"1d": 0, "7d": 0, "14d": 1, "30d": 1}, "neverExpire": 0, "expired": {"7d": 4},
@@ -59,7 +60,10 @@ def test_a_whole_trail_is_a_success(stub: Stub, run: Run) -> None:
     stub.on("GET", VERIFICATION, INTACT)
     result = run("audit", "verify")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "1,200 entries, intact; 3 of them not sealed yet.\n"
+    assert result.stderr == (
+        "1,200 entries, intact; 3 of them not sealed yet.\n"
+        "changes: complete\noccurrences: complete since 2026-11-20T00:00:00Z\nrefusals: complete\n"
+    )
     assert json.loads(run("audit", "verify", "--json").stdout) == INTACT
 
 

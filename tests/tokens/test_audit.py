@@ -123,8 +123,8 @@ async def test_filters_find_exactly_what_they_name(service: Service, clock: Cloc
 async def test_what_is_no_entry_of_ours_stops_nobody(service: Service) -> None:
     token_id = await make(service, "gate")
     shard = service.shards[0]
-    await shard.link.execute("XADD", shard.keys.events, "*", "e", b"\xff{", "s", "x")
-    await shard.link.execute("XADD", shard.keys.events, "*", "other", "field")
+    await shard.link.execute("XADD", shard.keys.changes, "*", "e", b"\xff{", "s", "x")
+    await shard.link.execute("XADD", shard.keys.changes, "*", "other", "field")
     assert [event.entry.target for event in await listed(service)] == [token_id]
     await service.sealer.seal()
     report = await service.verification.verify()

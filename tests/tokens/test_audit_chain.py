@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from service.app import Service
+from service.store.audit_store import AuditStream
+from service.store.keys import Stream
 from service.store.shards import Shard
 from service.tokens.verification import Report
 from tests.asgi import TEST
@@ -22,7 +24,7 @@ Items = list[tuple[bytes, list[bytes]]]
 async def write(service: Service, count: int, *, start: int = 0) -> None:
     for first in range(start, start + count, 50):
         numbers = range(first, min(first + 50, start + count))
-        await asyncio.gather(*[service.trail.write("login.failed", TEST, f"user {number}") for number in numbers])
+        await asyncio.gather(*[service.trail.write("export.made", TEST, f"user {number}") for number in numbers])
 
 
 async def faults(service: Service) -> list[str]:
@@ -59,7 +61,7 @@ async def test_written_entries_are_counted_once_whoever_seals(make_service: Call
     for _ in range(3):
         await asyncio.gather(one.sealer.seal(), other.sealer.seal())
     scrapes = b"".join(service.metrics.render("")[0] for service in (one, other)).decode()
-    counted = re.findall(r'^tokens_audit_events_total\{action="login.failed"\} (\S+)$', scrapes, re.MULTILINE)
+    counted = re.findall(r'^tokens_audit_events_total\{action="export.made"\} (\S+)$', scrapes, re.MULTILINE)
     assert sum(map(float, counted)) == 40
     assert await faults(one) == await faults(other) == []
 
@@ -72,7 +74,7 @@ async def test_two_processes_that_seal_at_once_leave_one_chain(make_service: Cal
     report = await services[0].verification.verify()
     assert report == Report(entries=60)
     shard = services[0].shards[0]
-    assert await shard.link.execute("XLEN", shard.keys.checkpoints) == 20
+    assert await shard.link.execute("XLEN", shard.keys.checkpoints(Stream.CHANGES)) == 20
 
 
 async def test_trimming_raises_no_alarm_and_takes_the_checkpoints_with_it(
@@ -84,8 +86,8 @@ async def test_trimming_raises_no_alarm_and_takes_the_checkpoints_with_it(
         await write(service, 150, start=150 * turn)
         await service.sealer.seal()
         assert await faults(service) == []
-    assert 1000 <= await shard.link.execute("XLEN", shard.keys.events) < 1400
-    assert await shard.link.execute("XLEN", shard.keys.checkpoints) < 12
+    assert 1000 <= await shard.link.execute("XLEN", shard.keys.changes) < 1400
+    assert await shard.link.execute("XLEN", shard.keys.checkpoints(Stream.CHANGES)) < 12
     # Between the seals too: part of a checkpoint's entries is gone.
     await write(service, 170, start=9000)
     assert await faults(service) == []
@@ -123,14 +125,14 @@ async def test_what_is_deleted_at_the_old_end_of_a_trail_that_is_not_full_is_mis
     await still.sealer.seal()
     await write(still, 10, start=30)
     await still.sealer.seal()
-    twice = [shard for shard in still.shards if len(await read(shard, shard.keys.checkpoints)) > 1]
+    twice = [shard for shard in still.shards if len(await read(shard, shard.keys.checkpoints(Stream.CHANGES))) > 1]
     shard = twice[0]
-    first, *_ = await read(shard, shard.keys.checkpoints)
-    entries = await read(shard, shard.keys.events)
-    await put(shard, shard.keys.events, [item for item in entries if _order(item[0]) > _order(first[0])])
+    first, *_ = await read(shard, shard.keys.checkpoints(Stream.CHANGES))
+    entries = await read(shard, shard.keys.changes)
+    await put(shard, shard.keys.changes, [item for item in entries if _order(item[0]) > _order(first[0])])
     assert await faults(still) == ["missing"]
     # With its checkpoint gone as well, as if it had been trimmed.
-    await still.audit_store.forget(shard)
+    await still.audit_store.forget(AuditStream(shard, Stream.CHANGES))
     assert await faults(still) == ["missing"]
 
 
@@ -161,7 +163,7 @@ async def test_a_trail_sealed_under_the_previous_server_key_stays_intact(
 
 
 def _keys(shard: Shard) -> tuple[bytes, bytes]:
-    return shard.keys.events, shard.keys.checkpoints
+    return shard.keys.changes, shard.keys.checkpoints(Stream.CHANGES)
 
 
 class Mutation:
@@ -236,14 +238,14 @@ async def mutate(make_service: Callable[..., Any], namespace: str, rounds: int, 
         entries, checkpoints = trails[number % 2]
         strange = [item for items in trails[1 - number % 2] for item in items]
         mutated = mutation.apply(list(entries), list(checkpoints), strange)
-        await put(shard, shard.keys.events, mutated[0])
-        await put(shard, shard.keys.checkpoints, mutated[1])
+        await put(shard, shard.keys.changes, mutated[0])
+        await put(shard, shard.keys.checkpoints(Stream.CHANGES), mutated[1])
         report = await service.verification.verify()
         assert not report.intact, f"seed {seed + number}: {mutation.name} was not found"
         service.sealer.rolled_back.clear()
-        await put(shard, shard.keys.events, entries)
-        await put(shard, shard.keys.checkpoints, checkpoints)
-        await service.sealer.head(shard)
+        await put(shard, shard.keys.changes, entries)
+        await put(shard, shard.keys.checkpoints(Stream.CHANGES), checkpoints)
+        await service.sealer.head(AuditStream(shard, Stream.CHANGES))
     assert [await faults(service) for service in services] == [[], []]
 
 

@@ -59,7 +59,7 @@ async def test_what_is_refused_leaves_no_entry(still: Service) -> None:
 async def test_each_entry_carries_its_seal(still: Service) -> None:
     await create(still)
     for shard in still.shards:
-        for _, fields in await shard.link.execute("XRANGE", shard.keys.events, "-", "+"):
+        for _, fields in await shard.link.execute("XRANGE", shard.keys.changes, "-", "+"):
             pairs = dict(zip(fields[::2], fields[1::2], strict=True))
             assert pairs[b"s"].decode() == Keyring(SERVER_KEY).mac("audit", pairs[b"e"])
 
@@ -76,8 +76,8 @@ async def test_the_trail_is_kept_to_its_bound(make_service: object) -> None:
     service: Service = await make_service(background=False, audit_max_entries=1000)  # type: ignore[operator]
     for _ in range(0, 1500, 100):
         for _ in range(100):
-            await service.trail.write("login.failed", ADMIN, "x")
-    kept = await service.shards[0].link.execute("XLEN", service.shards[0].keys.events)
+            await service.trail.write("export.made", ADMIN, "x")
+    kept = await service.shards[0].link.execute("XLEN", service.shards[0].keys.changes)
     # Redis trims whole nodes of a hundred entries.
     assert 1000 <= kept <= 1200
 

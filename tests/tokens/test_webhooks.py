@@ -258,7 +258,7 @@ async def test_what_a_dead_process_had_read_is_delivered_by_the_next(teller: Ser
     await deliver(teller)
     assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
     for shard in teller.shards:
-        unfinished, *_ = await shard.link.execute("XPENDING", shard.keys.events, "webhooks")
+        unfinished, *_ = await shard.link.execute("XPENDING", shard.keys.changes, "webhooks")
         assert unfinished == 0
 
 
@@ -488,7 +488,7 @@ async def test_what_somebody_else_wrote_is_neither_followed_nor_sent(
     await shard.link.execute("HSET", key, event_id, record.replace(b"token.created", b"token.revoked"))
     await shard.link.execute("HSET", key, "9-9.0", record)
     await shard.link.execute("ZADD", due, 0, "9-9.0", 0, "8-8.0")
-    await shard.link.execute("XADD", shard.keys.events, "*", "e", b'{"action":"token.created"}', "s", "x")
+    await shard.link.execute("XADD", shard.keys.changes, "*", "e", b'{"action":"token.created"}', "s", "x")
     first = teller.shards[0]
     stored = await teller.webhooks._store.all()
     await first.link.execute("HSET", first.keys.webhooks, "another", stored[webhook_id])

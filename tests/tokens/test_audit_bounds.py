@@ -1,0 +1,121 @@
+"""What a crowd, the calendar or strangers do pushes no change by a person out of the audit trail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from service.app import Service
+from service.store.audit_store import AuditStream
+from service.store.keys import Stream
+from service.tokens.audit import AuditFilter
+from tests.builders import ADMIN, DAY, create, sign_in
+from tests.conftest import Clock
+
+pytestmark = pytest.mark.anyio
+FEWEST = 1000  # entries that the setting can ask for
+
+
+async def many(count: int, act: Callable[[int], Coroutine[Any, Any, object]]) -> None:
+    for first in range(0, count, 200):
+        await asyncio.gather(*[act(number) for number in range(first, min(first + 200, count))])
+
+
+async def listed(service: Service, **wanted: Any) -> list[str]:
+    return [event.entry.target async for event in service.audit.every(AuditFilter(**wanted))]
+
+
+@pytest.fixture
+async def small(make_service: Callable[..., Any]) -> Service:
+    """A service with the shortest trail there is, in which an administrator made one token."""
+    made: Service = await make_service(background=False, audit_max_entries=FEWEST)
+    await create(made, "ci")
+    return made
+
+
+async def test_refused_sign_ins_push_nothing_out_but_their_own_like(small: Service) -> None:
+    session = await sign_in(small)
+    await small.sessions.end(session, ADMIN)
+    await many(1500, lambda number: small.trail.write("login.failed", ADMIN, f"user {number}"))
+    for action in ("token.created", "session.created", "session.revoked"):
+        assert len(await listed(small, action=action)) == 1
+    assert FEWEST <= len(await listed(small, action="login.failed")) < 1500
+    await small.sealer.seal()
+    report = await small.verification.verify()
+    assert report.intact
+    assert report.complete_since[Stream.CHANGES] is None
+    assert report.complete_since[Stream.OCCURRENCES] is None
+    oldest, *_ = await small.audit_store.oldest(AuditStream(small.shards[0], Stream.REFUSALS), "0-0", 1)
+    since = report.complete_since[Stream.REFUSALS]
+    assert since is not None
+    assert 0 <= since * 1000 - int(oldest.entry_id.partition("-")[0]) < 1000
+
+
+async def test_a_crowd_that_signs_in_pushes_no_change_out(small: Service) -> None:
+    secret = (await sign_in(small)).decode()
+    await many(1500, lambda _: _sign_in_without_a_password(small))
+    assert len(await listed(small, action="token.created")) == 1
+    assert FEWEST <= len(await listed(small, action="session.created")) < 1501
+    # To be logged out everywhere is a person's doing.
+    await small.sessions.end_all("admin", ADMIN)
+    ended = await small.audit_store.oldest(AuditStream(small.shards[0], Stream.CHANGES), "0-0", 10)
+    assert b"session.revoked" in ended[-1].body
+    assert secret not in str(ended)
+
+
+async def _sign_in_without_a_password(service: Service) -> None:
+    account = service.accounts.get("admin")
+    assert account is not None
+    await service.sessions._create("admin", account, b"0", ADMIN)
+
+
+async def test_a_sweep_of_many_pushes_no_change_out_and_leaves_a_line_among_them(
+    small: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.tokens.sweeper.MASS", 300)
+    await many(299, lambda number: create(small, f"few {number}", days=1))
+    await many(300, lambda number: create(small, f"many {number}", days=3))
+    clock.forward(2 * DAY)
+    assert await small.sweeper.sweep() == 299
+    assert await listed(small, action="sweep.made") == []
+    clock.forward(2 * DAY)
+    assert await small.sweeper.sweep() == 300
+    assert len(await listed(small, action="token.expired")) == 599
+    (summary,) = [event.entry async for event in small.audit.every(AuditFilter(action="sweep.made"))]
+    assert (summary.actor, summary.target, summary.after) == ("clock", "tokens", {"expired": 300})
+    changes = await small.audit_store.oldest(AuditStream(small.shards[0], Stream.CHANGES), "0-0", 1000)
+    assert len(changes) == 1 + 599 + 1
+
+
+async def test_the_streams_are_one_list_with_one_cursor(still: Service) -> None:
+    await create(still, "ci")
+    await sign_in(still)
+    for number in range(3):
+        await still.trail.write("login.failed", ADMIN, f"user {number}")
+    everything = [event.position async for event in still.audit.every(AuditFilter())]
+    assert everything == sorted(everything, reverse=True)
+    assert {position.stream for position in everything} == set(Stream)
+    walked, after = [], None
+    while True:
+        events, after = await still.audit.page(AuditFilter(), 1, after)
+        walked += [event.position for event in events]
+        if after is None:
+            break
+    assert walked == everything
+
+
+async def test_an_entry_that_was_moved_to_another_stream_is_found(still: Service) -> None:
+    await still.trail.write("export.made", ADMIN, "audit")
+    await still.sealer.seal()
+    shard = still.shards.of_name("audit")
+    (entry,) = await still.audit_store.oldest(AuditStream(shard, Stream.CHANGES), "0-0", 1)
+    other = AuditStream(shard, Stream.REFUSALS)
+    await shard.link.execute("XADD", other.entries, entry.entry_id, "e", entry.body, "s", entry.seal)
+    checkpoint = await still.audit_store.last_checkpoint(AuditStream(shard, Stream.CHANGES))
+    assert checkpoint is not None
+    assert await still.audit_store.seal(other, "0-0", checkpoint)
+    report = await still.verification.verify()
+    assert [fault.id for fault in report.faults] == [other.public_id(entry.entry_id)]
