@@ -18,6 +18,7 @@ from service.errors import StoreUnavailable
 from service.metrics import Metrics
 from service.metrics_port import MetricsPort
 from service.store.guardian import Guardian
+from service.store.replies import NotPrimary
 
 log = logging.getLogger(__name__)
 # Next to nothing here is garbage in a cycle, and a look through all objects stops every request meanwhile.
@@ -85,6 +86,8 @@ class Running:
     async def _first_look(self) -> None:
         try:
             await self._guardian.look()
+        except NotPrimary as fault:
+            raise StartRefused(fault.detail) from None
         except StoreUnavailable as error:
             log.warning("starting without Redis: %s", error.detail)
             return

@@ -15,6 +15,7 @@ from service.settings import Settings
 from service.store.batch import Batch
 from service.store.connection import connector, inspect
 from service.store.keys import meta_key
+from service.store.replies import NotPrimary
 
 _SECONDS_APART = 2.0
 _SECONDS_TOO_FAR_APART = 60.0
@@ -40,6 +41,8 @@ async def _examine(url: str, namespace: str) -> list[Finding]:
     try:
         # On its own first, for the batch tells why it cannot connect to the log alone.
         await (await connect()).disconnect()
+    except NotPrimary as fault:
+        return [Finding("redis role", FAILED, fault.detail)]
     except (RedisError, OSError, TypeError, AttributeError) as error:
         reason = str(error).rstrip(".") or type(error).__name__
         return [Finding("redis", FAILED, f"cannot be reached: {reason}; check TOKENS_REDIS_URL")]
@@ -57,7 +60,7 @@ async def _examine(url: str, namespace: str) -> list[Finding]:
     found = [Finding(f"redis {name}", FAILED, fault) for name, fault in inspection.faults.items()]
     found += [Finding("redis", WARNING, text) for text in inspection.warnings]
     if not inspection.faults:
-        kind = f"version {inspection.version}, {inspection.role}, {inspection.policy}"
+        kind = f"version {inspection.version}, master, {inspection.policy}"
         found.insert(0, Finding("redis", OK, f"{kind}, answers in {seconds * 1000:.2f} ms"))
     found.append(_clock(apart))
     return found

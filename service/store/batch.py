@@ -16,11 +16,13 @@ import hiredis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from service.store.replies import Answer, Replies, Reply, Waiting, give, unavailable
+from service.errors import StoreUnavailable
+from service.store.replies import Answer, NotPrimary, Replies, Reply, Waiting, give, role_fault, unavailable
 
 log = logging.getLogger(__name__)
 
 _pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
+_ROLE = _pack(("ROLE",))
 _TICK_SECONDS = 0.02
 # So many commands do not wait for the end of the turn: Redis begins with them while the rest is still being made.
 # Lookups of the straight path do wait, for one costs Redis less than the write would cost here.
@@ -36,6 +38,9 @@ class Batch:
     StoreUnavailable and the connection is given up, for a late reply must never meet another request. Commands
     marked `retry` (idempotent ones) are asked once more on the next connection if theirs is lost. While the
     node cannot be reached every command fails at once; a background task tries again every half second at most.
+
+    Only a primary is asked: `connect` refuses any other, and what is sent `role_seconds` or more after the last look
+    at the role begins with another one, so that no reply of a node that was demoted since counts for longer.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Batch:
         *,
         timeout_seconds: float = 0.25,
         limit: int = 20_000,
+        role_seconds: float = 0.25,
         on_error: Callable[[str], None] = lambda _: None,
         on_seconds: Callable[[str, float], None] = lambda _name, _seconds: None,
     ) -> None:
@@ -52,6 +58,9 @@ class Batch:
         self._connect = connect
         self._timeout = timeout_seconds
         self._limit = limit
+        self._role_seconds = role_seconds
+        self._role_due = 0.0
+        self._refusal: NotPrimary | None = None
         self._on_error = on_error
         self._replies: Replies | None = None
         # Held, for a writer that nobody holds closes its transport.
@@ -73,14 +82,14 @@ class Batch:
         queue = self._queue
         if not queue:
             if self._refuses():
-                asyncio.get_running_loop().call_soon(answer, unavailable())
+                asyncio.get_running_loop().call_soon(answer, self._unavailable())
                 return
             # One look at the clock and one flush for all that is asked in this turn of the loop.
             loop = asyncio.get_running_loop()
             self._asked_at = loop.time()
             loop.call_soon(self._flush)
         elif len(queue) >= self._limit:
-            asyncio.get_running_loop().call_soon(answer, unavailable())
+            asyncio.get_running_loop().call_soon(answer, self._unavailable())
             return
         queue.append((command, answer, retry, self._asked_at))
 
@@ -122,9 +131,29 @@ class Batch:
         if replies is None:
             self._start_connecting()
             return
+        if queue[0][3] >= self._role_due:
+            self._look_at_role(replies, queue)
         self._queue = []
         replies.waiting.extend(queue)
         replies.transport.write(queue[0][0] if len(queue) == 1 else b"".join([waiting[0] for waiting in queue]))
+
+    def _look_at_role(self, replies: Replies, queue: list[Waiting]) -> None:
+        """Put ROLE before what is about to be sent: if it tells of a replica, no reply behind it counts."""
+
+        def answer(role: Reply) -> None:
+            # A lost connection is an exception, too, and not the present one any more.
+            if replies is self._replies and (fault := role_fault(role)) is not None:
+                self._refuse(replies, fault)
+
+        asked_at = queue[0][3]
+        self._role_due = asked_at + self._role_seconds
+        queue.insert(0, (_ROLE, answer, False, asked_at))
+
+    def _refuse(self, replies: Replies, fault: NotPrimary) -> None:
+        """Give the connection up before another reply is read from it; what waits fails at once."""
+        log.warning("Redis must not be asked: %s", fault.detail)
+        self._refusal = fault
+        self._give_up(replies, "NotPrimary")
 
     def _start_connecting(self) -> None:
         if self._connecting is None and not self._closed:
@@ -137,30 +166,41 @@ class Batch:
                 try:
                     await self._open()
                     return
+                except NotPrimary as fault:
+                    if self._refusal is None:
+                        log.warning("Redis must not be asked: %s", fault.detail)
+                    self._refusal = fault
+                    self._cannot_connect("NotPrimary")
                 except (RedisError, OSError, TypeError, AttributeError) as error:
                     # TypeError and AttributeError are what redis-py raises when a peer answers nonsense.
                     if self._reachable:
                         log.warning("Redis cannot be reached: %s", type(error).__name__)
-                    self._reachable = False
-                    self._on_error(type(error).__name__)
-                    self._fail(self._take_queue())
+                    self._refusal = None
+                    self._cannot_connect(type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
         finally:
             self._connecting = None
 
+    def _cannot_connect(self, error: str) -> None:
+        self._reachable = False
+        self._on_error(error)
+        self._fail(self._take_queue())
+
     async def _open(self) -> None:
+        asked_at = asyncio.get_running_loop().time()
         connection = await self._connect()
         # The private names we lean on; a contract test names them. The connection forgets what it opened.
         writer, connection._writer, connection._reader = connection._writer, None, None
         if writer is None:
             raise OSError("the connection was closed while it was opened")
-        replies = Replies(writer.transport, self._lost, self._on_error, self._took)
+        replies = Replies(writer.transport, self._lost, self._on_error, self._took, self._refuse)
         writer.transport.set_protocol(replies)
         self._writer, self._replies = writer, replies
         if not self._reachable:
             log.warning("Redis answers again")
-        self._reachable = True
+        self._reachable, self._refusal = True, None
+        self._role_due = asked_at + self._role_seconds
         self._flush()
 
     def _took(self, asked_at: float) -> None:
@@ -184,7 +224,10 @@ class Batch:
 
     def _fail(self, waiting: list[Waiting]) -> None:
         for one in waiting:
-            give(one[1], unavailable())
+            give(one[1], self._unavailable())
+
+    def _unavailable(self) -> StoreUnavailable:
+        return NotPrimary(self._refusal.detail) if self._refusal else unavailable()
 
     def _take_queue(self) -> list[Waiting]:
         queue, self._queue = self._queue, []
@@ -205,14 +248,14 @@ class Batch:
                 replies.reprieved = True
                 self._arm(_REPRIEVE_SECONDS)
                 return
-            self._give_up(replies)
+            self._give_up(replies, "TimeoutError")
         if self._queue and self._queue[0][3] <= overdue:
             self._fail(self._take_queue())
         if self._queue or (self._replies is not None and self._replies.waiting):
             self._arm()
 
-    def _give_up(self, replies: Replies) -> None:
-        self._on_error("TimeoutError")
+    def _give_up(self, replies: Replies, error: str) -> None:
+        self._on_error(error)
         overdue = list(replies.waiting)
         replies.waiting.clear()
         # First, for a writer that is let go while its connection is open warns of it.

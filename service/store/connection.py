@@ -9,11 +9,12 @@ import msgspec
 from redis.asyncio.connection import AbstractConnection, Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from service.errors import StoreUnavailable
 from service.store.redis_url import options_of
-from service.store.replies import Answer, Reply
+from service.store.replies import Answer, Reply, role_fault
 
 MINIMUM_VERSION = (6, 2)
 # Opens one connection.
@@ -33,7 +34,8 @@ class Link(Protocol):
 def connector(url: str, *, timeout_seconds: float = 0.25) -> Connect:
     """A function that opens one connection to `url`: explicit time-outs, no retries, RESP2, no push messages.
 
-    It raises RedisError or OSError, the first within twice the time-out. A malformed url is a ValueError here.
+    It raises RedisError or OSError, the first within three times the time-out, and NotPrimary where a replica
+    answers. A malformed url is a ValueError here.
     """
     options = options_of(url)
     make: type[AbstractConnection] = options.pop("connection_class", Connection)
@@ -51,23 +53,36 @@ def connector(url: str, *, timeout_seconds: float = 0.25) -> Connect:
     async def connect() -> AbstractConnection:
         connection = make(**options)
         await connection.connect()  # type: ignore[no-untyped-call]
+        try:
+            if (fault := role_fault(await _role(connection))) is not None:
+                raise fault
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
         return connection
 
     return connect
+
+
+async def _role(connection: AbstractConnection) -> Reply:
+    await connection.send_command("ROLE")
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
 
 
 class Inspection(msgspec.Struct, frozen=True):
     """What a look at the server found. `faults` (check to reason) stop readiness; `warnings` are only said."""
 
     version: str
-    role: str
     policy: str
     faults: dict[str, str]
     warnings: tuple[str, ...]
 
 
 async def inspect(link: Link, scratch_key: bytes) -> Inspection:
-    """One INFO, judged: too old, a replica, or an eviction policy that deletes tokens are faults.
+    """One INFO, judged: too old, or an eviction policy that deletes tokens are faults.
 
     Where INFO is forbidden the server is judged by what it can do with `scratch_key`, three commands more.
     Raises StoreUnavailable when it does not answer.
@@ -77,20 +92,17 @@ async def inspect(link: Link, scratch_key: bytes) -> Inspection:
     except StoreUnavailable:
         return await _probe(link, scratch_key)
     version = facts.get("redis_version", "0")
-    role = facts.get("role", "unknown")
     policy = facts.get("maxmemory_policy", "noeviction")
     faults = {}
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < MINIMUM_VERSION:
         faults["version"] = f"Redis {version} is too old: 6.2 or later is needed"
-    if role not in ("master", "primary"):
-        faults["role"] = f"this Redis is a {role}: connect to the master"
     if policy != "noeviction":
         faults["eviction"] = f"maxmemory-policy {policy} deletes tokens: set it to noeviction"
     warnings = []
     if facts.get("aof_enabled") != "1":
         warnings.append("appendonly is off: a restart of Redis loses what was written since its last snapshot")
     shown = facts.get("valkey_version") or version
-    return Inspection(shown, role, policy, faults, tuple(warnings))
+    return Inspection(shown, policy, faults, tuple(warnings))
 
 
 async def _probe(link: Link, scratch_key: bytes) -> Inspection:
@@ -98,7 +110,7 @@ async def _probe(link: Link, scratch_key: bytes) -> Inspection:
     await link.execute("SET", scratch_key, "1", "PX", 5000)
     await link.execute("GETDEL", scratch_key)
     await link.execute("EVAL", "return redis.call('EXISTS', KEYS[1])", 1, scratch_key, retry=True)
-    return Inspection("unknown", "master", "unknown", {}, ("INFO is forbidden: eviction and version were not checked",))
+    return Inspection("unknown", "unknown", {}, ("INFO is forbidden: eviction and version were not checked",))
 
 
 def _parse_info(reply: bytes) -> dict[str, str]:

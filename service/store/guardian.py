@@ -8,6 +8,7 @@ import logging
 from service.errors import ServiceError, StoreUnavailable
 from service.store.connection import Inspection, inspect
 from service.store.keys import meta_key, probe_key
+from service.store.replies import NotPrimary
 from service.store.scripts import Script
 from service.store.shards import Shards
 
@@ -41,8 +42,7 @@ class Guardian:
         """
         inspection = await inspect(self._link, self._scratch)
         self._inspection = inspection
-        if "role" not in inspection.faults:
-            await self._settle_shards()
+        await self._settle_shards()
         self.usable = not inspection.faults and not self._shard_fault
         for text in (*inspection.faults.values(), *inspection.warnings, self._shard_fault):
             if text and text not in self._said:
@@ -74,7 +74,7 @@ class Guardian:
             await self._probe.run(self._link, (self._scratch,), 0, 0, -1)
         except StoreUnavailable as error:
             self.usable = False
-            return {"redis": error.detail}
+            return {"role" if isinstance(error, NotPrimary) else "redis": error.detail}
         found.update(inspection.faults)
         found["namespace"] = self._shard_fault
         return found

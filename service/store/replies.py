@@ -29,6 +29,8 @@ def translate(error: BaseException) -> Exception:
         return NoScriptError(text)
     if isinstance(error, StoreUnavailable):
         return error
+    if text.startswith("MASTERDOWN") or "READONLY" in text:
+        return NotPrimary("This Redis is a replica: connect to the master.")
     if "OOM command not allowed" in text:
         return StoreFull("The token store is full: no new tokens until memory is freed.")
     return unavailable()
@@ -39,19 +41,32 @@ def unavailable() -> StoreUnavailable:
     return StoreUnavailable("The token store is not answering. Try again.")
 
 
+class NotPrimary(StoreUnavailable):
+    """This node is a replica, or was made one: what it says may be out of date, and counts as no answer."""
+
+
+def role_fault(role: Reply) -> NotPrimary | None:
+    """Judge the reply to ROLE: None for a primary; a server that does not tell is none."""
+    if isinstance(role, Exception):
+        return NotPrimary("Redis does not tell its role: allow the service's user the command ROLE.")
+    return None if role[0] == b"master" else NotPrimary(f"This Redis is a {role[0].decode()}: connect to the master.")
+
+
 class Replies(asyncio.Protocol):
     """Feeds what Redis sends to hiredis and gives each reply to the one who waits longest."""
 
     def __init__(
         self, transport: asyncio.WriteTransport, lost: Callable[[Replies], None], failed: Callable[[str], None],
-        took: Callable[[float], None],
+        took: Callable[[float], None], refused: Callable[[Replies, NotPrimary], None],
     ) -> None:  # fmt: skip
+        """`lost` is told of the connection's end, `failed` the name of an error, `refused` that a replica answered."""
         self.waiting: deque[Waiting] = deque()
         self.transport = transport
         self.reprieved = False
         self._lost = lost
         self._failed = failed
         self._took = took
+        self._refused = refused
         self._reader = hiredis.Reader(replyError=ResponseError)
 
     def data_received(self, data: bytes) -> None:
@@ -67,13 +82,18 @@ class Replies(asyncio.Protocol):
                     reply = self._judged(reply)
                 give(waiting.popleft()[1], reply)
         except (hiredis.ProtocolError, IndexError):
+            if self.transport.is_closing():
+                # Given up by a reply before these, which count no more.
+                return
             # Bytes that are no reply, or a reply that nobody asked for: nothing after them can be trusted.
             log.error("the reply of Redis cannot be read; dropping the connection")
             self.transport.abort()
 
     def _judged(self, error: ResponseError) -> Exception:
         meaning = translate(error)
-        if not isinstance(meaning, NoScriptError):
+        if isinstance(meaning, NotPrimary):
+            self._refused(self, meaning)
+        elif not isinstance(meaning, NoScriptError):
             self._failed(str(error).partition(" ")[0] if str(error)[:1].isupper() else "ERR")
         return meaning
 

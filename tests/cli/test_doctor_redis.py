@@ -14,6 +14,7 @@ from service import embedded
 from service.cli import doctor_redis
 from service.embedded import EmbeddedRedis
 from service.store.connection import Inspection
+from tests.api.redis_child import RedisChild
 from tests.cli.conftest import Found
 from tests.cli.stub import serving
 
@@ -87,7 +88,7 @@ def test_an_eviction_policy_that_deletes_tokens_fails(
     policy = "allkeys-lru deletes tokens"
 
     async def evicting(*_: object) -> Inspection:
-        return Inspection("7.0", "master", "allkeys-lru", {"eviction": policy}, ("nothing is kept",))
+        return Inspection("7.0", "allkeys-lru", {"eviction": policy}, ("nothing is kept",))
 
     monkeypatch.setattr(doctor_redis, "inspect", evicting)
     code, checks = found(**outside)
@@ -96,11 +97,21 @@ def test_an_eviction_policy_that_deletes_tokens_fails(
     assert checks["redis"] == ("warning", "nothing is kept")
 
 
+def test_a_replica_fails(found: Found, outside: dict[str, str]) -> None:
+    child = RedisChild("--replicaof", "127.0.0.1 1")
+    try:
+        code, checks = found(**outside | {"TOKENS_REDIS_URL": child.url})
+    finally:
+        child.close()
+    assert code == 1
+    assert checks["redis role"] == ("failed", "This Redis is a slave: connect to the master.")
+
+
 def test_a_redis_that_forbids_what_is_needed_fails(
     found: Found, outside: dict[str, str], redis_server: EmbeddedRedis
 ) -> None:
     with redis.Redis.from_url(redis_server.url) as client:
-        client.execute_command("ACL", "SETUSER", "barred", "on", ">pw", "+client", "+select")
+        client.execute_command("ACL", "SETUSER", "barred", "on", ">pw", "+client", "+select", "+role")
     url = redis_server.url.replace("unix://", "unix://barred:pw@")
     code, checks = found(**outside | {"TOKENS_REDIS_URL": url})
     assert (code, checks["redis"][0]) == (1, "failed")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from redis.exceptions import AuthenticationError, NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import AuthenticationError, NoScriptError, ResponseError
 
 from service.embedded import EmbeddedRedis
 from service.errors import StoreFull, StoreUnavailable
 from service.store.batch import Batch
 from service.store.connection import connector
-from service.store.replies import translate
+from service.store.replies import NotPrimary, translate
 from tests.builders import until
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +43,7 @@ async def test_what_is_asked_in_one_turn_travels_together(redis_server: Embedded
         transport.write = lambda data: (written.append(data), write(data))
         return connection
 
-    batch = Batch(connect, timeout_seconds=10)
+    batch = Batch(connect, timeout_seconds=10, role_seconds=math.inf)
     await batch.execute("PING")
     written.clear()
     await asyncio.gather(*[batch.execute("PING") for _ in range(50)])
@@ -94,7 +95,7 @@ async def test_an_error_is_the_affair_of_the_command_that_caused_it(batch: Batch
         (ResponseError("Error running script: @user_script:1: OOM command not allowed"), StoreFull),
         (ResponseError("NOSCRIPT No matching script."), NoScriptError),
         (NoScriptError("No matching script."), NoScriptError),
-        (ReadOnlyError("You can't write against a read only replica."), StoreUnavailable),
+        (ResponseError("READONLY You can't write against a read only replica."), NotPrimary),
         (ResponseError("NOPERM no permissions"), StoreUnavailable),
         (ResponseError("MISCONF disk"), StoreUnavailable),
         (AuthenticationError("WRONGPASS"), StoreUnavailable),

@@ -33,14 +33,12 @@ class Telling(Wrapped):
         return self.text.encode() + b"executable:/\xff\r\n"
 
 
-GOOD = {"redis_version": "7.4.1", "role": "master", "maxmemory_policy": "noeviction", "aof_enabled": 1}
+GOOD = {"redis_version": "7.4.1", "maxmemory_policy": "noeviction", "aof_enabled": 1}
 
 
 async def test_a_fit_server_has_no_faults() -> None:
     found = await inspect(Telling(**GOOD), b"scratch")
-    assert (found.version, found.role, found.policy, found.faults, found.warnings) == (
-        "7.4.1", "master", "noeviction", {}, (),
-    )  # fmt: skip
+    assert (found.version, found.policy, found.faults, found.warnings) == ("7.4.1", "noeviction", {}, ())
 
 
 @pytest.mark.parametrize(
@@ -49,9 +47,6 @@ async def test_a_fit_server_has_no_faults() -> None:
         ({"redis_version": "6.0.16"}, "version", "Redis 6.0.16 is too old"),
         ({"redis_version": "5.9.9"}, "version", "too old"),
         ({"redis_version": ""}, "version", "too old"),
-        ({"role": "slave"}, "role", "is a slave"),
-        ({"role": "replica"}, "role", "is a replica"),
-        ({"role": "sentinel"}, "role", "is a sentinel"),
         ({"maxmemory_policy": "allkeys-lru"}, "eviction", "allkeys-lru deletes tokens"),
         ({"maxmemory_policy": "volatile-ttl"}, "eviction", "volatile-ttl deletes tokens"),
     ],
@@ -73,8 +68,8 @@ async def test_valkey_is_told_by_its_own_version() -> None:
 
 
 async def test_several_faults_are_all_told_and_missing_persistence_is_a_warning() -> None:
-    found = await inspect(Telling(redis_version="6.0.1", role="slave", maxmemory_policy="allkeys-lfu"), b"scratch")
-    assert set(found.faults) == {"version", "role", "eviction"}
+    found = await inspect(Telling(redis_version="6.0.1", maxmemory_policy="allkeys-lfu"), b"scratch")
+    assert set(found.faults) == {"version", "eviction"}
     (warning,) = found.warnings
     assert "appendonly is off" in warning
 
@@ -95,7 +90,7 @@ async def operator(own_server: embedded.EmbeddedRedis) -> AsyncIterator[Batch]:
     batch = Batch(connector(own_server.url), timeout_seconds=10)
     yield batch
     for command in (
-        ("REPLICAOF", "NO", "ONE"), ("CONFIG", "SET", "maxmemory", "0"),
+        ("CONFIG", "SET", "maxmemory", "0"),
         ("CONFIG", "SET", "maxmemory-policy", "noeviction"), ("ACL", "DELUSER", "service"),
     ):  # fmt: skip
         await batch.execute(*command)
@@ -104,21 +99,12 @@ async def operator(own_server: embedded.EmbeddedRedis) -> AsyncIterator[Batch]:
 
 async def test_the_managed_server_is_fit(operator: Batch) -> None:
     found = await inspect(operator, b"scratch")
-    assert (found.role, found.policy, found.faults, found.warnings) == ("master", "noeviction", {}, ())
+    assert (found.policy, found.faults, found.warnings) == ("noeviction", {}, ())
 
 
 async def test_a_real_server_that_evicts_is_refused(operator: Batch) -> None:
     await operator.execute("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
     assert set((await inspect(operator, b"scratch")).faults) == {"eviction"}
-
-
-async def test_a_real_replica_is_refused_and_accepted_once_it_is_promoted(operator: Batch) -> None:
-    await operator.execute("REPLICAOF", "127.0.0.1", "1")
-    assert set((await inspect(operator, b"scratch")).faults) == {"role"}
-    with pytest.raises(StoreUnavailable):
-        await operator.execute("SET", "x", "1")
-    await operator.execute("REPLICAOF", "NO", "ONE")
-    assert (await inspect(operator, b"scratch")).faults == {}
 
 
 async def test_a_full_server_says_so(operator: Batch) -> None:
