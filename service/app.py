@@ -203,7 +203,7 @@ class Service:
         clients = Clients(self.authority, self.sessions)
         operations = OperationsApi(self.health, metrics, with_metrics=not settings.metrics_port)
         dialects: tuple[Dialect, ...] = (
-            GatewayApi(self.authority, self.one_time, clients, metrics),
+            GatewayApi(self.authority, self.one_time, clients, metrics, _trusted(settings)),
             OneTimeApi(self.one_time, guard, metrics, open_to_all=settings.one_time_issue == "open"),
             SessionApi(self.sessions, metrics),
             ManagedApi(self.managed, self.bulk, views, guard, metrics, self.clock),

@@ -63,7 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: Annotated[int, Meta(ge=1, description="how long ended tokens stay listed")] = 30
     audit_max_entries: Annotated[int, Meta(ge=1000, description="audit entries kept of each kind")] = 100_000
     trusted_proxies: Annotated[
-        str, Meta(description="addresses or networks whose X-Forwarded-For is believed, comma separated")
+        str,
+        Meta(description="addresses or networks believed in X-Forwarded-For and X-Tokens-Retry-Key, comma separated"),
     ] = ""
     log_format: Annotated[
         Literal["auto", "text", "json"], Meta(description="text or json; auto is text on a terminal")

@@ -71,8 +71,9 @@ local function question(r)
 		"Host: " .. HOST,
 		"X-Forwarded-For: " .. r.useragent_ip,
 		"X-Original-URI: " .. r.unparsed_uri,
-		-- Lets the question be asked again after a lost answer without losing a one-time token.
-		"Idempotency-Key: " .. r.subprocess_env["UNIQUE_ID"],
+		-- Says that a question asked again after a lost answer is the same: a one-time token is not lost. It must be
+		-- Apache's own word, never the client's.
+		"X-Tokens-Retry-Key: " .. r.subprocess_env["UNIQUE_ID"],
 	}
 	if r.subprocess_env["TOKEN_SCOPE"] then
 		lines[#lines + 1] = "X-Required-Scope: " .. r.subprocess_env["TOKEN_SCOPE"]
@@ -85,15 +86,27 @@ local function question(r)
 	return table.concat(lines, "\r\n") .. "\r\n\r\n"
 end
 
+-- A client may name any header in Connection as meant for this hop alone: Apache would drop the service's word, too.
+local function of_this_hop(named)
+	local kept = {}
+	for word in (named or ""):lower():gmatch("[^%s,]+") do
+		if word == "close" or word == "keep-alive" or word == "upgrade" then
+			kept[#kept + 1] = word
+		end
+	end
+	return kept[1] and table.concat(kept, ", ")
+end
+
 function check(r)
 	local status, headers = ask(question(r))
 	-- X_Token_Id is X-Token-Id to applications behind CGI or WSGI.
 	for name in pairs(r:headers_in_table()) do
-		if name:find("_", 1, true) then
+		if name:find("[^%w-]") then
 			r.headers_in[name] = nil
 		end
 	end
-	for _, name in ipairs(CREDENTIALS) do
+	r.headers_in["Connection"] = of_this_hop(r.headers_in["Connection"])
+	for _, name in ipairs({ "X-Tokens-Retry-Key", table.unpack(CREDENTIALS) }) do
 		r.headers_in[name] = nil
 	end
 	for _, name in ipairs(IDENTITY) do

@@ -31,6 +31,9 @@ local function ask(txn, path, scope)
 		["user-agent"] = all_of(headers, "user-agent"),
 		["x-forwarded-for"] = { txn.sf:src() },
 		["x-original-uri"] = { txn.sf:url() },
+		-- HAProxy asks again after a lost answer. The key says that it is the same question: a one-time token is not lost.
+		-- It must be HAProxy's own word, never the client's.
+		["x-tokens-retry-key"] = { txn.f:uuid() },
 		["x-required-scope"] = scope ~= "-" and { scope } or nil,
 	}
 	local answer = core.httpclient():head({ url = SERVICE .. path, headers = asked, timeout = 2000 })

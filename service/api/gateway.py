@@ -12,10 +12,18 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from service.api.clients import Clients
-from service.api.http import Call, Json, Operation
+from service.api.http import Call, Json, Network, Operation
 from service.api.times import rfc3339
 from service.api.token_shapes import Scope
-from service.api.verdicts import ABSENT, UNAVAILABLE, answer, in_original_uri, presented, required_scopes
+from service.api.verdicts import (
+    ABSENT,
+    UNAVAILABLE,
+    answer,
+    in_original_uri,
+    presented,
+    required_scopes,
+    retried_request,
+)
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND, Metrics
 from service.model import Kind, Verdict
@@ -24,7 +32,8 @@ from service.tokens.one_time import OneTimeTokens
 from service.tokens.secret import parse
 
 KINDS = (Kind.SESSION, Kind.MANAGED)
-_CREDENTIALS = ("X-API-Key", "X-Token", "X-Required-Scope", "X-Forwarded-For")
+_ASKS = ("X-API-Key", "X-Token", "X-Required-Scope", "X-Forwarded-For")
+_SPENDS = (*_ASKS, "X-Original-URI", "X-Forwarded-Uri", "X-Tokens-Retry-Key")
 _IDENTITY = (
     "X-Token-Id", "X-Token-Subject", "X-Token-Scopes", "X-Token-Kind", "X-Token-Name", "Remote-User",
     "X-Auth-Request-User", "RateLimit", "RateLimit-Policy",
@@ -59,20 +68,26 @@ class BatchResults(msgspec.Struct):
 class GatewayApi:
     """Answers /validate and its forms. The straight path in edge/ answers the same bytes without this class."""
 
-    def __init__(self, authority: Authority, one_time: OneTimeTokens, clients: Clients, metrics: Metrics) -> None:
+    def __init__(
+        self, authority: Authority, one_time: OneTimeTokens, clients: Clients, metrics: Metrics,
+        trusted: tuple[Network, ...],
+    ) -> None:  # fmt: skip
         self._authority = authority
         self._one_time = one_time
         self._clients = clients
         self._metrics = metrics
+        self._trusted = trusted
         self._observe = metrics.validation_timer("ordinary")
 
     def operations(self) -> list[Operation]:
         """The routes of this dialect."""
-        forms: list[tuple[str, Callable[[Call], Awaitable[Response]], str]] = [
-            ("/validate", self.validate, "Validate a session or managed token"),
-            ("/validate/envoy/{anything:path}", self.validate_envoy, "The same for Envoy's HTTP mode"),
-            ("/validate/one-time", self.spend, "Validate a one-time token and spend it"),
-            ("/validate/one-time/envoy/{anything:path}", self.spend, "The same for Envoy's HTTP mode"),
+        yes = "Any method. Exactly 200 and an empty body means yes."
+        once = f"{yes} A trusted proxy may ask again within 30 s with the same X-Tokens-Retry-Key."
+        forms: list[tuple[str, Callable[[Call], Awaitable[Response]], str, str]] = [
+            ("/validate", self.validate, "Validate a session or managed token", yes),
+            ("/validate/envoy/{anything:path}", self.validate_envoy, "The same for Envoy's HTTP mode", yes),
+            ("/validate/one-time", self.spend, "Validate a one-time token and spend it", once),
+            ("/validate/one-time/envoy/{anything:path}", self.spend, "The same for Envoy's HTTP mode", once),
         ]
         answers = {200: None, 401: None, 403: None, 429: None, 503: None}
         return [
@@ -81,10 +96,10 @@ class GatewayApi:
                       description="In one round trip; nothing is spent or counted."),
             *[
                 Operation(method="*", path=path, handler=handler, tag="gateway", summary=summary, answers=answers,
-                          header_names=_CREDENTIALS, answer_headers=_IDENTITY, security=("bearer",),
-                          query={"required_scope": list[str]} if path == "/validate" else None,
-                          description="Any method. Exactly 200 and an empty body means yes.")
-                for path, handler, summary in forms
+                          header_names=_SPENDS if handler == self.spend else _ASKS, answer_headers=_IDENTITY,
+                          security=("bearer",), description=description,
+                          query={"required_scope": list[str]} if path == "/validate" else None)
+                for path, handler, summary, description in forms
             ],
         ]  # fmt: skip
 
@@ -124,10 +139,10 @@ class GatewayApi:
             return self._respond(call, None, ABSENT)
         if len(secrets) > 1:
             return self._respond(call, None, MALFORMED)
-        key = call.text_header(b"idempotency-key")
+        request = retried_request(headers, call.scope["client"], self._trusted)
         try:
             started = time.perf_counter()
-            verdict = await self._one_time.consume(secrets[0], request=key[:64], required=required_scopes(b"", headers))
+            verdict = await self._one_time.consume(secrets[0], request=request, required=required_scopes(b"", headers))
             self._observe(time.perf_counter() - started)
         except StoreUnavailable:
             verdict = UNAVAILABLE

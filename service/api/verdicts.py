@@ -6,16 +6,18 @@ the bytes of the answer.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote
 
 from service.api.failures import challenge, problem_body
-from service.api.http import NO_STORE
+from service.api.http import NO_STORE, Network, is_trusted
 from service.model import Credential, Kind, Outcome, Quota, Verdict
 
 Headers = list[tuple[bytes, bytes]]
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 _PROBLEM = (b"content-type", b"application/problem+json")
+_RETRY_KEY = re.compile(rb"[!-~]{1,64}")
 
 
 class Answer(NamedTuple):
@@ -56,6 +58,19 @@ def in_original_uri(headers: Headers) -> bytes | None:
             tokens = parse_qs(query.decode("latin-1")).get("token", [])
             return tokens[0].encode("latin-1", "replace") if len(tokens) == 1 else b"?" if tokens else None
     return None
+
+
+def retried_request(headers: Headers, client: tuple[str, int] | None, trusted: tuple[Network, ...]) -> str:
+    """What a gateway of ours calls the request it asks about, so that it may ask again; empty where it is not known.
+
+    `client` is the connection's other end. Only a trusted proxy is believed, and of two keys none, for one of them may
+    be its client's: whoever chooses the key of two requests makes a one-time token good twice.
+    """
+    keys = [value for name, value in headers if name == b"x-tokens-retry-key"]
+    if len(keys) != 1 or not _RETRY_KEY.fullmatch(keys[0]) or not is_trusted(client[0] if client else "", trusted):
+        return ""
+    # The space keeps it apart from every Idempotency-Key: who knows a gateway's request id cannot repeat its question.
+    return f"gateway {keys[0].decode()}"
 
 
 def required_scopes(query: bytes, headers: Headers) -> tuple[str, ...]:

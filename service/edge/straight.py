@@ -23,6 +23,7 @@ from service.api.verdicts import (
     in_original_uri,
     presented,
     required_scopes,
+    retried_request,
 )
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND, Metrics
@@ -247,8 +248,8 @@ class StraightCycle:
         straight = self._straight
         try:
             if self._plan[0]:
-                key = self._named.get(b"idempotency-key", b"").decode("latin-1")
-                verdict = await straight.one_time.consume(self._secret, request=key[:64], required=self._required())
+                request = retried_request(self._headers, self._protocol.client, straight.trusted)
+                verdict = await straight.one_time.consume(self._secret, request=request, required=self._required())
                 straight.metrics.consumed.inc(verdict.outcome.value)
             else:
                 verdict = await straight.authority.verify(

@@ -21,6 +21,12 @@ def test_a_strict_service_issues_to_known_callers_alone(strict: World) -> None:
         strict.ask(method, path, bearer=strict.user).problem(403, "forbidden")
 
 
+def test_a_client_cannot_ask_again_where_no_proxy_is_trusted(strict: World) -> None:
+    secret = strict.one_time()
+    sent = {"X-Tokens-Retry-Key": "same", "X-Forwarded-For": "127.0.0.1"}
+    assert [strict.get("/validate/one-time", bearer=secret, headers=sent).status for _ in range(2)] == [200, 401]
+
+
 def test_a_client_cannot_choose_its_address_where_no_proxy_is_trusted(strict: World) -> None:
     secret = strict.secret(allowedNetworks=["203.0.113.0/24"])
     strict.validate(secret, X_Forwarded_For="203.0.113.9").problem(403, "network_denied")

@@ -65,13 +65,45 @@ def test_no_other_kind_opens_this_door_and_this_kind_no_other(world: World) -> N
     assert world.get(PATH, bearer=secret).status == 200
 
 
-def test_a_retry_of_the_same_request_is_allowed_again_and_another_is_not(world: World) -> None:
+def test_a_gateway_may_ask_again_about_the_same_request_and_about_no_other(world: World) -> None:
     secret = world.one_time()
     statuses = [
-        world.get(PATH, bearer=secret, headers={"Idempotency-Key": key} if key else {}).status
+        world.get(PATH, bearer=secret, headers={"X-Tokens-Retry-Key": key} if key else {}).status
         for key in ("first", "first", "second", "", "first")
     ]
     assert statuses == [200, 200, 401, 401, 200]
+
+
+@pytest.mark.parametrize("key", ["a" * 65, "two words", "", "caf\u00e9"])
+def test_a_retry_key_that_is_none_lets_nobody_ask_again(world: World, key: str) -> None:
+    secret = world.one_time()
+    assert [world.get(PATH, bearer=secret, headers={"X-Tokens-Retry-Key": key}).status for _ in range(2)] == [200, 401]
+
+
+def test_of_two_retry_keys_none_is_believed(world: World) -> None:
+    # A gateway that adds its own behind its client's.
+    secret = world.one_time()
+    lines = f"X-Token: {secret}\r\nX-Tokens-Retry-Key: client\r\nX-Tokens-Retry-Key: gateway\r\n"
+    statuses = []
+    for _ in range(2):
+        with Raw(world.running.port) as raw:
+            raw.send(f"GET {PATH} HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode())
+            statuses.append(raw.answer().status)
+    assert statuses == [200, 401]
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "X-Request-Id", "X_Tokens_Retry_Key"])
+def test_no_header_of_a_client_makes_a_token_good_twice(world: World, name: str) -> None:
+    secret = world.one_time()
+    assert [world.get(PATH, bearer=secret, headers={name: "same"}).status for _ in range(3)] == [200, 401, 401]
+
+
+def test_who_knows_a_gateways_key_cannot_repeat_its_question_by_the_api(world: World) -> None:
+    secret = world.one_time()
+    assert world.get(PATH, bearer=secret, headers={"X-Tokens-Retry-Key": "seen-in-a-log"}).status == 200
+    for key in ("seen-in-a-log", "gatewayseen-in-a-log"):
+        answer = world.post("/api/one-time-tokens/consume", {"token": secret}, headers={"Idempotency-Key": key})
+        assert answer.json() == {"valid": False}
 
 
 def test_a_body_that_is_declared_and_never_sent_is_not_waited_for(world: World) -> None:

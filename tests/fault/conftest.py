@@ -48,6 +48,8 @@ def settings(accounts_file: Path) -> dict[str, str]:
         "TOKENS_SECRET_KEY": SERVER_KEY,
         "TOKENS_ACCOUNTS_FILE": str(accounts_file),
         "TOKENS_LOG_FORMAT": "json",
+        # The tests ask as gateways do.
+        "TOKENS_TRUSTED_PROXIES": "127.0.0.1",
         "TOKENS_ONE_TIME_ISSUE_PER_MINUTE": "1000000",
     }
 

@@ -21,7 +21,7 @@ def by_api(site: Site) -> Spend:
 
 def by_gateway(site: Site) -> Spend:
     def spend(secret: str, key: str) -> bool | None:
-        answer = site.client.get("/validate/one-time", bearer=secret, headers={"Idempotency-Key": key})
+        answer = site.client.get("/validate/one-time", bearer=secret, headers={"X-Tokens-Retry-Key": key})
         assert answer.status in (200, 401, 503), answer
         return None if answer.status == 503 else answer.status == 200
 

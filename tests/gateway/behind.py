@@ -56,12 +56,13 @@ class Application:
 
 
 class Counter:
-    """Passes connections on to the service, or refuses them, and counts."""
+    """Passes connections on to the service, or refuses them, and counts. May lose answers of the service."""
 
     def __init__(self, port: int) -> None:
         self._target = port
         self.connections = 0
         self.refuses = False
+        self.losses = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
@@ -80,12 +81,15 @@ class Counter:
             self.connections += 1
             service = socket.create_connection(("127.0.0.1", self._target))
             self._open |= {client, service}
-            for source, sink in ((client, service), (service, client)):
-                threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+            for source, sink, may_lose in ((client, service, False), (service, client, True)):
+                threading.Thread(target=self._pass_on, args=(source, sink, may_lose), daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket, may_lose: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                if may_lose and self.losses:
+                    self.losses -= 1
+                    break
                 sink.sendall(data)
         for end in (source, sink):
             with suppress(OSError):

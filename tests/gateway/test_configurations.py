@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+
 import pytest
 import yaml
 
@@ -33,6 +36,24 @@ def test_every_configuration_names_each_identity_header_and_each_credential(gate
     text = text_of(gateway).lower()
     assert [name for name in IDENTITY if name.lower() not in text] == []
     assert [name for name in ("authorization", "x-api-key", "x-token") if name not in text] == []
+
+
+@pytest.mark.parametrize("gateway", ALL)
+def test_every_configuration_has_a_word_about_the_retry_key_and_none_uses_what_a_client_may_send(gateway: str) -> None:
+    text = text_of(gateway).lower()
+    assert "x-tokens-retry-key" in text
+    assert "idempotency-key" not in text
+
+
+@pytest.mark.parametrize("gateway", ["traefik"])
+def test_a_configuration_that_names_what_it_strips_names_each_way_of_writing_it(gateway: str) -> None:
+    """Traefik's headers have no pattern: with `_` for any `-` an application may take them for the same."""
+    stripped = yaml.safe_load(text_of(gateway))["http"]["middlewares"]["strip-identity"]["headers"][
+        "customRequestHeaders"
+    ]
+    for name in IDENTITY:
+        for spelled in itertools.product(*["-_" if part == "-" else [part] for part in re.split("(-)", name)]):
+            assert stripped["".join(spelled)] == ""
 
 
 @pytest.mark.parametrize("gateway", NOT_EXECUTED)

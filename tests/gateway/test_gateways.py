@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.running import wait_until
-from tests.api.wire import Answer, Client
+from tests.api.wire import Answer, Client, Raw
 from tests.gateway.conftest import Gateway, Site, apache, caddy, haproxy, nginx
 
 pytestmark = pytest.mark.slow
@@ -17,6 +17,12 @@ SPOOFED = {
     "X-Token-Id": "spoof", "X-Token-Subject": "spoof", "X-Token-Scopes": "spoof", "X-Token-Kind": "spoof",
     "X-Token-Name": "spoof", "Remote-User": "spoof", "X-Auth-Request-User": "spoof",
 }  # fmt: skip
+
+
+# What a client may say of a request, by any name under which something believes it to be the request's own.
+_OWN = ("Idempotency-Key", "X-Tokens-Retry-Key", "X_Tokens_Retry_Key", "X-Request-Id", "X-Correlation-Id", "Request-Id",
+        "Unique-Id", "X-Unique-Id")  # fmt: skip
+SAME = dict.fromkeys(_OWN, "same")
 
 
 class Front:
@@ -29,6 +35,12 @@ class Front:
 
     def ask(self, method: str, path: str, secret: str = "", **more: Any) -> Answer:
         return self.client.ask(method, path, bearer=secret, **more)
+
+    def raw(self, request: str) -> Answer:
+        """The answer to exactly these bytes."""
+        with Raw(self.gateway.port) as raw:
+            raw.send(request.encode("latin-1"))
+            return raw.answer(request.partition(" ")[0])
 
     def passed(self, method: str, path: str, secret: str, **more: Any) -> dict[str, Any]:
         """What the application was sent, by a request that must be allowed."""
@@ -150,6 +162,53 @@ def test_a_one_time_token_opens_its_door_once(front: Front) -> None:
     front.passed("GET", target, "")
     front.refused(401, "GET", target)
     front.refused(401, "GET", "/download/file", front.site.admin)
+
+
+@pytest.mark.parametrize("by_url", [False, True])
+def test_of_ten_requests_with_one_token_one_passes_whatever_the_client_says(front: Front, by_url: bool) -> None:
+    for said in ({}, SAME, *({name: value} for name, value in SAME.items())):
+        secret = front.site.one_time()
+        target = f"/download/file?token={secret}" if by_url else "/download/file"
+        statuses = [front.ask("GET", target, "" if by_url else secret, headers=said).status for _ in range(10)]
+        assert statuses == [200] + [401] * 9, said
+
+
+def test_a_retry_key_given_twice_or_named_as_of_one_hop_is_still_not_the_clients(front: Front) -> None:
+    secret = front.site.one_time()
+    twice = "X-Tokens-Retry-Key: a\r\nx-tokens-retry-key: a\r\nConnection: close, X-Tokens-Retry-Key\r\n"
+    statuses = [front.raw(f"GET /download/file HTTP/1.1\r\nHost: x\r\nX-Token: {secret}\r\n{twice}\r\n").status
+                for _ in range(3)]  # fmt: skip
+    assert statuses == [200, 401, 401]
+
+
+def test_a_lost_answer_costs_no_one_time_token(front: Front) -> None:
+    front.passed("GET", "/", front.site.admin)  # so that a connection is kept
+    for _ in range(3):
+        secret = front.site.one_time()
+        front.site.counter.losses = 1
+        front.passed("GET", "/download/file", secret)
+        assert front.site.counter.losses == 0
+        front.refused(401, "GET", "/download/file", secret)
+
+
+def test_the_clients_own_idempotency_key_reaches_the_application_and_no_retry_key_does(front: Front) -> None:
+    headers = front.passed("POST", "/", front.site.admin, headers=SAME)["headers"]
+    assert headers["idempotency-key"] == ["same"]
+    assert [name for name in headers if name.replace("_", "-") == "x-tokens-retry-key"] == []
+
+
+def test_a_header_that_the_client_names_as_of_one_hop_counts_all_the_same(front: Front) -> None:
+    token = front.site.token(subject="svc:a", scopes=["x"])
+    named = ["close", *SPOOFED, "X-Forwarded-For", "X-Required-Scope", "X-Original-URI"]
+    hop = f"Connection: keep-alive, upgrade\r\nConnection: {','.join(named)}\r\n"
+    lines = f"Host: x\r\nX-Token: {token['token']}\r\n{hop}\r\n"
+    answer = front.raw(f"GET / HTTP/1.1\r\n{lines}")
+    assert answer.status == 200
+    seen = dict(answer.json()["headers"])
+    assert (seen["x-token-id"], seen["remote-user"], seen["x-token-scopes"]) == (token["id"], "svc:a", "x")
+    assert front.raw(f"GET /orders/7 HTTP/1.1\r\n{lines}").status == 403
+    bound = front.site.token(allowedNetworks=["127.0.0.0/8"])["token"]
+    assert front.raw(f"GET / HTTP/1.1\r\n{lines}".replace(token["token"], bound)).status == 200
 
 
 def test_one_connection_to_the_service_carries_many_questions(front: Front) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import msgspec
 import pytest
 
@@ -13,6 +15,7 @@ from service.api.verdicts import (
     in_original_uri,
     presented,
     required_scopes,
+    retried_request,
 )
 from service.model import Credential, Kind, Outcome, Quota, Verdict
 
@@ -88,6 +91,33 @@ def test_the_header_adds_scopes_to_those_of_the_query(
     query: bytes, header: bytes | None, scopes: tuple[str, ...]
 ) -> None:
     assert required_scopes(query, [] if header is None else [(b"x-required-scope", header)]) == scopes
+
+
+@pytest.mark.parametrize(
+    ("keys", "client", "request_"),
+    [
+        ([b"k"], ("10.0.0.1", 1), "gateway k"),
+        ([b"k"], None, "gateway k"),  # a unix socket has no address
+        ([b"k"], ("192.0.2.1", 1), ""),
+        ([b"k", b"k"], ("10.0.0.1", 1), ""),
+        ([b"k" * 64], ("10.0.0.1", 1), "gateway " + "k" * 64),
+        ([b"k" * 65], ("10.0.0.1", 1), ""),
+        ([b""], ("10.0.0.1", 1), ""),
+        ([b"a b"], ("10.0.0.1", 1), ""),
+        ([b"\xe9"], ("10.0.0.1", 1), ""),
+        ([], ("10.0.0.1", 1), ""),
+    ],
+)
+def test_a_trusted_proxy_alone_names_the_request_that_it_asks_about(
+    keys: list[bytes], client: tuple[str, int] | None, request_: str
+) -> None:
+    headers = [(b"idempotency-key", b"client"), *[(b"x-tokens-retry-key", key) for key in keys]]
+    assert retried_request(headers, client, (ip_network("10.0.0.0/8"),)) == request_
+
+
+def test_without_trusted_proxies_nobody_names_a_request() -> None:
+    for client in (None, ("127.0.0.1", 1)):
+        assert retried_request([(b"x-tokens-retry-key", b"k")], client, ()) == ""
 
 
 def test_an_allowed_request_has_an_empty_body_and_the_identity() -> None:
