@@ -64,12 +64,14 @@ from service.tokens.audit import Audit
 from service.tokens.authority import Authority
 from service.tokens.bulk import Bulk
 from service.tokens.deliveries import Deliveries
+from service.tokens.delivery import DeliverySeal
 from service.tokens.delivery_log import DeliveryLog
 from service.tokens.hygiene import Hygiene
 from service.tokens.idempotency import Repeats
 from service.tokens.ledger import Ledger
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed import ManagedTokens
+from service.tokens.messages import Messages
 from service.tokens.notices import Notices
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.passwords import PasswordChecker
@@ -120,11 +122,11 @@ class Service:
         )  # fmt: skip
         self.notices = Notices(webhook_store, self.webhooks, managed_store, self.trail, clock)
         self.deliveries = Deliveries(
-            self.webhooks, self.notices, webhook_store, outbox, managed_store, shards, keyrings,
-            Courier(resolve, allow_private=settings.webhook_allow_private), message, clock,
-            count=metrics.webhook_deliveries.inc,
+            self.webhooks, self.notices, outbox, Messages(managed_store, keyrings, message, clock), shards, keyrings,
+            Courier(resolve, allow_private=settings.webhook_allow_private), clock,
+            count=metrics.webhook_delivered,
         )  # fmt: skip
-        self.delivery_log = DeliveryLog(outbox, shards, self.deliveries)
+        self.delivery_log = DeliveryLog(outbox, shards, DeliverySeal(keyrings))
         usage_store = UsageStore(shards)
         self.usage = Usage(
             usage_store, clock, idle_seconds=settings.session_idle_seconds, on_limited=self.notices.limit_exceeded

@@ -24,9 +24,9 @@ EXPIRY_WINDOWS = {"1d": 86400, "7d": 7 * 86400, "14d": 14 * 86400, "30d": 30 * 8
 # Sweeping, sealing, delivering and counting. Each name costs a kilobyte of every scrape.
 _BACKGROUND = frozenset({
     "EXISTS", "EXPIRE", "HDEL", "HGETALL", "HINCRBY", "HSET", "INFO", "LPUSH", "LRANGE", "LTRIM", "PEXPIRE", "SET",
-    "XACK", "XADD", "XRANGE", "XREADGROUP", "XREVRANGE", "XTRIM", "ZADD", "ZREM", "ZREMRANGEBYLEX",
-    "ZREMRANGEBYSCORE", "announce_expiries", "announce_token", "expire_tokens", "hold_lock", "open_outbox",
-    "purge_token", "put_webhook", "record_usage", "seal_events", "void_reservation", "write_notice",
+    "UNLINK", "XADD", "XRANGE", "XREVRANGE", "XTRIM", "ZADD", "ZREM", "ZREMRANGEBYLEX",
+    "ZREMRANGEBYSCORE", "announce_expiries", "announce_token", "expire_tokens", "hold_lock", "begin_webhook",
+    "purge_token", "put_webhook", "read_events", "record_usage", "seal_events", "void_reservation", "write_notice",
 })  # fmt: skip
 # Where several workers' counts meet: prometheus-client looks here when it is imported.
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
@@ -110,8 +110,8 @@ class Metrics:
         self.limits_paused = Counter(
             "tokens_limits_paused", "requests admitted unlimited: Redis full", registry=registry
         )
-        self.webhook_deliveries = self._tally(
-            "tokens_webhook_deliveries", "attempts to deliver an event, by how they ended", ["outcome"]
+        self._webhook_deliveries = self._tally(
+            "tokens_webhook_deliveries", "attempts to deliver an event, and events dropped unread", ["outcome"]
         )
         self.usage_dropped = Counter("tokens_usage_dropped", "flushes of usage that failed", registry=registry)
         build = Gauge(
@@ -140,6 +140,11 @@ class Metrics:
     def sealed(self, entries: int) -> None:
         """How many audit entries were ever sealed."""
         self.state.sealed = entries
+
+    def webhook_delivered(self, outcome: str, events: int) -> None:
+        """Count attempts at deliveries by how they ended, or events that were dropped before they were read."""
+        if events:
+            self._webhook_deliveries.inc(outcome, by=events)
 
     def redis_took(self, operation: str, seconds: float) -> None:
         """Time of one kind of Redis operation: a script's name, a command's, or `roundtrip` for all that

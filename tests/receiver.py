@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-TAKEN = b"HTTP/1.1 204 No Content\r\n\r\n"
+TAKEN = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -28,27 +28,37 @@ class Receiver:
         self.answers: list[bytes | None] = [TAKEN]
         self.received: list[Received] = []
         self.connections = 0
+        # Requests that a connection takes before it is closed.
+        self.keeps_open = 1
+        self.most_at_once = self._at_once = 0
         self.server_names: list[str | None] = []
         self.port = 0
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            line, *lines = head.rstrip().split("\r\n")
-            headers = {name.lower(): value for name, value in (one.split(": ", 1) for one in lines)}
-            body = await reader.readexactly(int(headers["content-length"]))
-            self.received.append(Received(line, headers, body.decode()))
-            answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-            if answer is None:
-                await reader.read()
-            else:
-                writer.write(answer)
-                await writer.drain()
+            for _ in range(self.keeps_open):
+                await self._answer(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
             return
         finally:
+            self._at_once -= 1
             writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        line, *lines = head.rstrip().split("\r\n")
+        headers = {name.lower(): value for name, value in (one.split(": ", 1) for one in lines)}
+        body = await reader.readexactly(int(headers["content-length"]))
+        self.received.append(Received(line, headers, body.decode()))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if answer is None:
+            await reader.read()
+        else:
+            writer.write(answer)
+            await writer.drain()
 
     def named(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         self.server_names.append(name)

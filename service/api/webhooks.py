@@ -13,7 +13,7 @@ from service.api.http import Call, Json, Operation, convert_query
 from service.api.times import rfc3339, rfc3339_or_none
 from service.api.token_shapes import Message
 from service.errors import InvalidRequest
-from service.tokens.deliveries import Delivery
+from service.tokens.delivery import Delivery
 from service.tokens.delivery_log import DeliveryLog
 from service.tokens.events import EventType
 from service.tokens.webhooks import Known, Webhook, Webhooks
@@ -44,10 +44,19 @@ class WebhookCreated(WebhookShown, rename="camel"):
     secret: str
 
 
+class WebhookStanding(WebhookShown, rename="camel"):
+    """A receiver and how far it is: deliveries that wait to be sent again, changes of any kind that were not
+    looked at for it yet, and changes that were trimmed from the trail before it had room for them."""
+
+    waiting: int
+    unread: int
+    dropped: int
+
+
 class WebhookList(msgspec.Struct):
     """All receivers."""
 
-    webhooks: list[WebhookShown]
+    webhooks: list[WebhookStanding]
 
 
 class DeliveriesQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -108,7 +117,9 @@ class WebhooksApi:
         await self._webhooks.refresh()
         webhooks = [known.webhook for known in self._webhooks.known.values()]
         webhooks.sort(key=lambda webhook: (webhook.since, webhook.webhook_id))
-        return Json(WebhookList([WebhookShown(*_shown(webhook)) for webhook in webhooks]))
+        standings = [await self._deliveries.standing(webhook.webhook_id) for webhook in webhooks]
+        each = zip(webhooks, standings, strict=True)
+        return Json(WebhookList([WebhookStanding(*_shown(webhook), *standing) for webhook, standing in each]))
 
     async def create(self, call: Call) -> Response:
         """Add a receiver and show its secret, this once."""

@@ -32,14 +32,16 @@ def webhooks() -> None:
 @webhooks.command("list")
 @json_option
 def list_webhooks(as_json: bool) -> None:
-    """List webhooks."""
+    """List webhooks: what waits to be sent again, what was not read yet, and what was dropped unread."""
     answer = connect().get(_PATH)
     if as_json:
         print_json(answer)
         return
-    rows = [[one.get(name) for name in ("id", "url", "events", "createdBy", "createdAt")] for one in answer["webhooks"]]
+    names = ("id", "url", "events", "waiting", "unread", "dropped", "createdBy", "createdAt")
+    rows = [[one.get(name) for name in names] for one in answer["webhooks"]]
     if rows:
-        print_table(("ID", "URL", "EVENTS", "CREATED BY", "CREATED"), rows, optional=2)
+        head = ("ID", "URL", "EVENTS", "WAITING", "UNREAD", "DROPPED", "CREATED BY", "CREATED")
+        print_table(head, rows, optional=2)
 
 
 @webhooks.command("add")

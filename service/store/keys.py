@@ -39,6 +39,9 @@ wn                stream  notices for webhooks that are no audit entries: `e`, `
 wt:<name>         string  such a notice was written a moment ago                   PX
 wx                hash    window -> how far notices of expiries went               -
 wl                string  the process that delivers for this shard                 PX 10 s
+wc:<id>           hash    how far a webhook has read each stream of events: id of   -
+                          the last entry, how many had been added with it;
+                          `dropped` events that were trimmed before
 wd:<id> wq:<id>   hash, zset  a webhook's deliveries that wait: event -> sealed    -
                           record, event -> when due, epoch milliseconds
 wf:<id> wz:<id>   list    sealed records of deliveries made, and given up          30 days
@@ -133,6 +136,8 @@ class Keys:
         self.notices = prefix + b"wn"
         self.notices_reached = prefix + b"wx"
         self.delivery_lock = prefix + b"wl"
+        # What webhooks are told of, by the name under which each remembers how far it has read.
+        self.event_streams = {"changes": self.changes, "occurrences": self.occurrences, "notices": self.notices}
 
     def entries(self, stream: Stream) -> bytes:
         return self._prefix + b"ev" + stream.encode()
@@ -175,6 +180,9 @@ class Keys:
 
     def noticed(self, name: str) -> bytes:
         return self._prefix + b"wt:" + _encode_name(name)
+
+    def webhook_places(self, webhook_id: str) -> bytes:
+        return self._prefix + b"wc:" + webhook_id.encode()
 
     def deliveries(self, webhook_id: str) -> bytes:
         return self._prefix + b"wd:" + webhook_id.encode()

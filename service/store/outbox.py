@@ -1,4 +1,7 @@
-"""The outbox of a shard: events read for webhooks, and deliveries that wait, were made or were given up."""
+"""The outbox of a shard: how far each webhook has read the events, and its deliveries that wait, were made or given up.
+
+The streams of events are the buffer: a webhook that takes nothing keeps its place in them, and no other one waits.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,47 @@ from typing import NamedTuple
 from service.store.audit_store import Stored, stored
 from service.store.scripts import Script
 from service.store.shards import Shard
-from service.store.webhook_store import GROUP
 
-CONSUMER = "deliverer"
 LOCK_MILLISECONDS = 10_000
 MADE_KEPT = 100
 GIVEN_UP_KEPT = 1000
 _KEEP_SECONDS = 30 * 86400
+UNKNOWN = -1
+_DROPPED = "dropped"
 
 
 class Waiting(NamedTuple):
-    """A delivery: of which event, to whom, and its sealed record."""
+    """A delivery that waits: of which event, its sealed record, and when it is due in epoch milliseconds."""
 
     event_id: str
-    webhook_id: str
     record: bytes
+    due: int = 0
+
+
+class Place(NamedTuple):
+    """How far a webhook has read one stream: the last entry's id, and how many entries had been added with it.
+
+    The number is -1 where it is not known: on servers before 7.0, and before the first page.
+    """
+
+    entry_id: str
+    added: int
+
+
+class Page(NamedTuple):
+    """Events in the order they happened, the place behind them, and how many were trimmed before they were read."""
+
+    events: list[Stored]
+    place: Place
+    dropped: int
+
+
+class Standing(NamedTuple):
+    """Of one webhook in one shard: deliveries that wait to be sent again, events not read yet, events dropped."""
+
+    waiting: int
+    unread: int
+    dropped: int
 
 
 class Outbox:
@@ -30,75 +59,124 @@ class Outbox:
 
     def __init__(self) -> None:
         self._hold = Script("hold_lock", retry=True)
+        self._begin = Script("begin_webhook", retry=True)
+        self._read = Script("read_events", retry=True)
 
-    async def hold(self, shard: Shard, holder: str) -> int:
-        """Take or keep the shard for this process: 2 taken, 1 kept, 0 another process has it."""
+    async def hold(self, shard: Shard, holder: str) -> bool:
+        """Take or keep the shard for this process; False if another process has it."""
         held: int = await self._hold.run(shard.link, (shard.keys.delivery_lock,), holder, LOCK_MILLISECONDS)
-        return held
+        return held > 0
 
     async def let_go(self, shard: Shard, holder: str) -> None:
         """Give the shard up, so that another process need not wait."""
         await self._hold.run(shard.link, (shard.keys.delivery_lock,), holder, 0)
 
-    async def read(self, shard: Shard, count: int, *, again: bool) -> dict[bytes, list[Stored]]:
-        """Events by stream that were not read yet; `again`: those that a process read and did not finish."""
-        mark = "0" if again else ">"
-        reply = await shard.link.execute(
-            "XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", count,
-            "STREAMS", shard.keys.changes, shard.keys.occurrences, shard.keys.notices, mark, mark, mark,
-        )  # fmt: skip
-        return {stream: [stored(item) for item in items] for stream, items in reply or []}
+    async def begin(self, shard: Shard, webhook_id: str) -> int:
+        """Let a webhook be told what happens from now on; now by the shard's clock, epoch milliseconds."""
+        streams = shard.keys.event_streams
+        keys = (shard.keys.webhook_places(webhook_id), *streams.values())
+        now: int = await self._begin.run(shard.link, keys, *streams)
+        return now
 
-    async def finish(self, shard: Shard, stream: bytes, events: list[Stored]) -> None:
-        """Their deliveries are written: they need not be read again."""
-        await shard.link.execute("XACK", stream, GROUP, *[event.entry_id for event in events], retry=True)
+    async def place(self, shard: Shard, webhook_id: str, stream: str) -> Place | None:
+        """How far a webhook has read a stream; None if the shard does not know, because it lost its data."""
+        reply = await shard.link.execute("HGET", shard.keys.webhook_places(webhook_id), stream, retry=True)
+        if reply is None:
+            return None
+        entry_id, _, added = reply.decode().partition(" ")
+        return Place(entry_id, int(added))
+
+    async def read(self, shard: Shard, stream: str, place: Place, count: int) -> Page:
+        """The events behind a place, at most so many."""
+        key = shard.keys.event_streams[stream]
+        added, length, first, items = await self._read.run(shard.link, (key,), place.entry_id, count)
+        if not items:
+            return Page([], place, 0)
+        events = [stored(item) for item in items]
+        # Whatever was trimmed lay before the first entry there is; ids alone do not tell how much it was.
+        before = place.added
+        if events[0].entry_id == first.decode() and added != UNKNOWN:
+            before = added - length
+        dropped = before - place.added if UNKNOWN not in (before, place.added) else 0
+        behind = before + len(events) if before != UNKNOWN else UNKNOWN
+        return Page(events, Place(events[-1].entry_id, behind), max(0, dropped))
+
+    async def move(self, shard: Shard, webhook_id: str, stream: str, page: Page) -> None:
+        """What a page brought is sent or waits: go on behind it the next time."""
+        places, place = shard.keys.webhook_places(webhook_id), page.place
+        await shard.link.execute("HSET", places, stream, f"{place.entry_id} {place.added}", retry=True)
+        if page.dropped:
+            await shard.link.execute("HINCRBY", places, _DROPPED, page.dropped)
+
+    async def unread(self, shard: Shard, webhook_id: str, stream: str) -> int:
+        """How many events of a stream a webhook has not read yet, 0 where the server cannot tell."""
+        place = await self.place(shard, webhook_id, stream)
+        if place is None or place.added == UNKNOWN:
+            return 0
+        added: int = (await self._read.run(shard.link, (shard.keys.event_streams[stream],), place.entry_id, 0))[0]
+        return max(0, added - place.added)
+
+    async def standing(self, shard: Shard, webhook_id: str) -> Standing:
+        """How a webhook stands with its events."""
+        dropped = await shard.link.execute("HGET", shard.keys.webhook_places(webhook_id), _DROPPED, retry=True)
+        unread = [await self.unread(shard, webhook_id, stream) for stream in shard.keys.event_streams]
+        return Standing(await self.length(shard, webhook_id), sum(unread), int(dropped or 0))
 
     async def length(self, shard: Shard, webhook_id: str) -> int:
         """How many deliveries wait for a webhook."""
         waiting: int = await shard.link.execute("ZCARD", shard.keys.deliveries_due(webhook_id), retry=True)
         return waiting
 
-    async def queue(self, shard: Shard, deliveries: list[Waiting], due: int) -> None:
-        """Let deliveries wait until `due`, epoch milliseconds. The record is written first."""
-        ask = shard.link.execute
+    async def queue(self, shard: Shard, webhook_id: str, deliveries: list[Waiting]) -> None:
+        """Let deliveries wait until they are due. The records are written first."""
+        records = [part for one in deliveries for part in (one.event_id, one.record)]
+        due = [part for one in deliveries for part in (one.due, one.event_id)]
         await asyncio.gather(
-            *[ask("HSET", shard.keys.deliveries(one.webhook_id), one.event_id, one.record) for one in deliveries],
-            *[ask("ZADD", shard.keys.deliveries_due(one.webhook_id), due, one.event_id) for one in deliveries],
+            shard.link.execute("HSET", shard.keys.deliveries(webhook_id), *records, retry=True),
+            shard.link.execute("ZADD", shard.keys.deliveries_due(webhook_id), *due, retry=True),
         )
 
     async def due(self, shard: Shard, webhook_id: str, now: int, count: int) -> list[Waiting]:
         """Deliveries whose time has come, the longest due first; `now` in epoch milliseconds."""
-        ids = await shard.link.execute(
-            "ZRANGEBYSCORE", shard.keys.deliveries_due(webhook_id), "-inf", now, "LIMIT", 0, count, retry=True
-        )
-        return await self._with_records(shard, webhook_id, ids)
+        reply = await shard.link.execute(
+            "ZRANGEBYSCORE", shard.keys.deliveries_due(webhook_id), "-inf", now, "WITHSCORES", "LIMIT", 0, count,
+            retry=True,
+        )  # fmt: skip
+        return await self._with_records(shard, webhook_id, reply)
 
-    async def waiting(self, shard: Shard, webhook_id: str, count: int) -> list[tuple[Waiting, int]]:
-        """Deliveries that wait and when each is due, the next first."""
+    async def waiting(self, shard: Shard, webhook_id: str, count: int) -> list[Waiting]:
+        """Deliveries that wait, the next due first."""
         reply = await shard.link.execute(
             "ZRANGE", shard.keys.deliveries_due(webhook_id), 0, count - 1, "WITHSCORES", retry=True
         )
-        found = await self._with_records(shard, webhook_id, reply[::2])
-        return [(one, int(float(score))) for one, score in zip(found, reply[1::2], strict=True)]
+        return await self._with_records(shard, webhook_id, reply)
 
-    async def _with_records(self, shard: Shard, webhook_id: str, ids: list[bytes]) -> list[Waiting]:
+    async def _with_records(self, shard: Shard, webhook_id: str, ids_and_dues: list[bytes]) -> list[Waiting]:
+        ids, dues = ids_and_dues[::2], ids_and_dues[1::2]
         if not ids:
             return []
         records = await shard.link.execute("HMGET", shard.keys.deliveries(webhook_id), *ids, retry=True)
         return [
-            Waiting(event_id.decode(), webhook_id, record or b"") for event_id, record in zip(ids, records, strict=True)
+            Waiting(event_id.decode(), record or b"", int(float(due)))
+            for event_id, record, due in zip(ids, records, dues, strict=True)
         ]
 
-    async def end(self, shard: Shard, delivery: Waiting, *, given_up: bool) -> None:
-        """Take a delivery out and remember how it ended. Made ones are remembered for a while, the last alone."""
+    async def remember(self, shard: Shard, webhook_id: str, records: list[bytes], *, given_up: bool) -> None:
+        """Keep the sealed records of deliveries that ended, for a while: the last made, more of those given up."""
         keys, ask = shard.keys, shard.link.execute
-        ended = (keys.deliveries_given_up if given_up else keys.deliveries_made)(delivery.webhook_id)
-        await ask("LPUSH", ended, delivery.record)
+        ended = (keys.deliveries_given_up if given_up else keys.deliveries_made)(webhook_id)
+        kept = GIVEN_UP_KEPT if given_up else MADE_KEPT
+        await ask("LPUSH", ended, *records[-kept:])
         await asyncio.gather(
-            ask("LTRIM", ended, 0, (GIVEN_UP_KEPT if given_up else MADE_KEPT) - 1, retry=True),
-            ask("EXPIRE", ended, _KEEP_SECONDS, retry=True),
-            ask("ZREM", keys.deliveries_due(delivery.webhook_id), delivery.event_id, retry=True),
-            ask("HDEL", keys.deliveries(delivery.webhook_id), delivery.event_id, retry=True),
+            ask("LTRIM", ended, 0, kept - 1, retry=True), ask("EXPIRE", ended, _KEEP_SECONDS, retry=True)
+        )
+
+    async def take_out(self, shard: Shard, webhook_id: str, event_ids: list[str]) -> None:
+        """Deliveries that waited have ended."""
+        ask = shard.link.execute
+        await asyncio.gather(
+            ask("ZREM", shard.keys.deliveries_due(webhook_id), *event_ids, retry=True),
+            ask("HDEL", shard.keys.deliveries(webhook_id), *event_ids, retry=True),
         )
 
     async def ended(self, shard: Shard, webhook_id: str, count: int, *, given_up: bool) -> list[bytes]:
@@ -109,9 +187,9 @@ class Outbox:
         return records
 
     async def forget(self, shard: Shard, webhook_id: str) -> None:
-        """Drop all that waits for a webhook or is remembered of it."""
+        """Drop a webhook's place, all that waits for it and what is remembered of it."""
         keys = shard.keys
         await shard.link.execute(
-            "DEL", keys.deliveries_due(webhook_id), keys.deliveries(webhook_id), keys.deliveries_made(webhook_id),
-            keys.deliveries_given_up(webhook_id), retry=True,
+            "UNLINK", keys.webhook_places(webhook_id), keys.deliveries_due(webhook_id), keys.deliveries(webhook_id),
+            keys.deliveries_made(webhook_id), keys.deliveries_given_up(webhook_id), retry=True,
         )  # fmt: skip

@@ -6,8 +6,7 @@ from service.store.audit_store import Entry
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
 
-GROUP = "webhooks"
-_NOTICES_KEPT = 10_000
+NOTICES_KEPT = 10_000
 
 
 class WebhookStore:
@@ -16,7 +15,6 @@ class WebhookStore:
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self._put = Script("put_webhook")
-        self._open = Script("open_outbox", retry=True)
         self._notice = Script("write_notice", retry=True)
         self._announce = Script("announce_expiries")
 
@@ -25,18 +23,6 @@ class WebhookStore:
         shard = self._shards[0]
         reply = await shard.link.execute("HGETALL", shard.keys.webhooks, retry=True)
         return {webhook_id.decode(): record for webhook_id, record in zip(reply[::2], reply[1::2], strict=True)}
-
-    async def open(self) -> int:
-        """Begin to keep events in every shard; now by the first one's clock, epoch milliseconds."""
-        began = [await self.open_one(shard) for shard in self._shards]
-        return began[0]
-
-    async def open_one(self, shard: Shard) -> int:
-        """The same for one shard: it may have lost its data since."""
-        now: int = await self._open.run(
-            shard.link, (shard.keys.changes, shard.keys.occurrences, shard.keys.notices), GROUP
-        )
-        return now
 
     async def put(self, webhook_id: str, record: bytes, *, most: int, entry: Entry) -> int:
         """Write a record, empty to take it away: 1 done, 0 there is none, -1 there are too many."""
@@ -50,9 +36,7 @@ class WebhookStore:
         """Tell of something that happened to `name`; False if it was told a moment ago."""
         shard = self._shards.of_name(name)
         keys = (shard.keys.noticed(name), shard.keys.notices)
-        written: int = await self._notice.run(
-            shard.link, keys, hold_milliseconds, _NOTICES_KEPT, entry.body, entry.seal
-        )
+        written: int = await self._notice.run(shard.link, keys, hold_milliseconds, NOTICES_KEPT, entry.body, entry.seal)
         return written == 1
 
     async def reached(self, shard: Shard, window: str) -> str:
@@ -80,5 +64,5 @@ class WebhookStore:
         """Write notices of expiries and how far they go; False if another process did so since."""
         words = [part for entry in entries for part in (entry.body, entry.seal)]
         keys = (shard.keys.notices_reached, shard.keys.notices)
-        written: int = await self._announce.run(shard.link, keys, window, seen, upto, _NOTICES_KEPT, *words)
+        written: int = await self._announce.run(shard.link, keys, window, seen, upto, NOTICES_KEPT, *words)
         return written == 1

@@ -1,12 +1,12 @@
-"""What became of deliveries, for people: those that wait, that were made, and that were given up."""
+"""What became of deliveries, for people: those that wait, were made or were given up, and what is still to come."""
 
 from __future__ import annotations
 
 import asyncio
 
-from service.store.outbox import Outbox
+from service.store.outbox import Outbox, Standing
 from service.store.shards import Shard, Shards
-from service.tokens.deliveries import Deliveries, Delivery
+from service.tokens.delivery import Delivery, DeliverySeal
 
 PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
 # A delivery, its state, and when it is due in epoch seconds if it waits.
@@ -16,10 +16,15 @@ Logged = tuple[Delivery, str, int]
 class DeliveryLog:
     """Reads the outboxes of all shards."""
 
-    def __init__(self, outbox: Outbox, shards: Shards, deliveries: Deliveries) -> None:
+    def __init__(self, outbox: Outbox, shards: Shards, seal: DeliverySeal) -> None:
         self._outbox = outbox
         self._shards = shards
-        self._deliveries = deliveries
+        self._seal = seal
+
+    async def standing(self, webhook_id: str) -> Standing:
+        """How many deliveries of a webhook wait, events it has not read, and events it lost, in all shards."""
+        each = await asyncio.gather(*[self._outbox.standing(shard, webhook_id) for shard in self._shards])
+        return Standing(*map(sum, zip(*each, strict=True)))
 
     async def read(self, webhook_id: str, status: str | None, count: int) -> list[Logged]:
         """Deliveries of one webhook, in one state or in any.
@@ -41,12 +46,12 @@ class DeliveryLog:
 
     async def _pending(self, shard: Shard, webhook_id: str, count: int) -> list[Logged]:
         waiting = await self._outbox.waiting(shard, webhook_id, count)
-        opened = [(self._deliveries.open(webhook_id, one.record), due) for one, due in waiting]
+        opened = [(self._seal.open(webhook_id, one.record), one.due) for one in waiting]
         return [(delivery, PENDING, due // 1000) for delivery, due in opened if delivery is not None]
 
     async def _ended(self, shard: Shard, webhook_id: str, count: int, state: str) -> list[Logged]:
         records = await self._outbox.ended(shard, webhook_id, count, given_up=state == DEAD)
-        opened = [self._deliveries.open(webhook_id, record) for record in records]
+        opened = [self._seal.open(webhook_id, record) for record in records]
         return [(delivery, state, 0) for delivery in opened if delivery is not None]
 
 

@@ -17,6 +17,7 @@ from service.tokens.webhooks import Webhooks
 WINDOWS = {"7d": 7 * 86400, "1d": 86400}
 _HOLD_MILLISECONDS = 60_000
 _SLICE = 200
+_SLICES = 10
 _LAST = "~"  # behind every id
 _CLOCK = Origin(actor="clock", address="", channel="sweep", request_id="")
 _GATEWAY = Origin(actor="holder", address="", channel="validate", request_id="")
@@ -58,12 +59,19 @@ class Notices:
                 entry = self._trail.entry(event, _GATEWAY, name)
                 await self._store.notice(name, entry, hold_milliseconds=_HOLD_MILLISECONDS)
 
-    async def look_ahead(self, shard: Shard) -> None:
-        """Write notices of tokens that came within a window of their end since the last look, each once."""
+    async def look_ahead(self, shard: Shard) -> bool:
+        """Write notices of tokens that came within a window of their end since the last look, each once.
+
+        At most 2,000 for each window; True if there are more to write.
+        """
+        more = False
         if self._webhooks.wants(EventType.EXPIRING):
             for window, seconds in WINDOWS.items():
-                while await self._look(shard, window, seconds):
-                    pass
+                left = _SLICES
+                while left and await self._look(shard, window, seconds):
+                    left -= 1
+                more |= not left
+        return more
 
     async def _look(self, shard: Shard, window: str, seconds: int) -> bool:
         """One slice; True if there is more."""

@@ -95,15 +95,17 @@ class Webhooks:
         Raises InvalidRequest for a URL that is not allowed, Conflict `too_many_webhooks`.
         """
         await self._check(url)
-        since = await self._store.open()
+        webhook_id = random_id()
+        since, *_ = [await self._outbox.begin(shard, webhook_id) for shard in self._shards]
         webhook = Webhook(
-            random_id(), url, tuple(dict.fromkeys(events)), int(self._clock()), origin.actor, since,
+            webhook_id, url, tuple(dict.fromkeys(events)), int(self._clock()), origin.actor, since,
             random_id() + random_id(),
         )  # fmt: skip
         record = self._keyrings[0].seal(_bound(webhook.webhook_id), _encode(webhook))
         after = {"url": url, "events": list(webhook.events)}
         entry = self._trail.entry("webhook.created", origin, webhook.webhook_id, after=after)
         if await self._store.put(webhook.webhook_id, record, most=MOST, entry=entry) < 0:
+            await self._forget(webhook_id)
             raise Conflict(f"There are {MOST} webhooks already. Delete one first.", code="too_many_webhooks")
         known = self.known[webhook.webhook_id] = Known(webhook, self._keyrings[0])
         return known
@@ -127,6 +129,9 @@ class Webhooks:
         if await self._store.put(webhook_id, b"", most=MOST, entry=entry) == 0:
             raise NotFound("No webhook with this ID.")
         self.known.pop(webhook_id, None)
+        await self._forget(webhook_id)
+
+    async def _forget(self, webhook_id: str) -> None:
         for shard in self._shards:
             await self._outbox.forget(shard, webhook_id)
 

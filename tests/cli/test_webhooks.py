@@ -31,10 +31,11 @@ DELIVERY = {
 
 
 def test_webhooks_are_listed_one_a_line(stub: Stub, run: Run) -> None:
-    stub.on("GET", HOOKS, {"webhooks": [HOOK]})
-    line = "wh1\thttps://hooks.example.com/tokens\ttoken.created token.revoked\tada\t2026-11-20T10:00:00Z\n"
+    hook = {**HOOK, "waiting": 3, "unread": 40, "dropped": 0}
+    stub.on("GET", HOOKS, {"webhooks": [hook]})
+    line = "wh1\thttps://hooks.example.com/tokens\ttoken.created token.revoked\t3\t40\t0\tada\t2026-11-20T10:00:00Z\n"
     assert run("webhooks", "list").stdout == line
-    assert json.loads(run("webhooks", "list", "--json").stdout) == {"webhooks": [HOOK]}
+    assert json.loads(run("webhooks", "list", "--json").stdout) == {"webhooks": [hook]}
 
 
 def test_a_new_webhook_shows_its_secret_once(stub: Stub, run: Run) -> None:

@@ -13,12 +13,12 @@ DECLARED = re.compile(r"\b(KEYS|ARGV)\[(\d+)(\.\.\.)?\]")
 CALL = re.compile(r"redis\.p?call\('([A-Z]+)'(?:, *([^,)]+(?:\([^)]*\))?))?")
 ONE_KEY = {
     "GET", "SET", "GETDEL", "DEL", "EXISTS", "INCR", "DECR", "EXPIRE", "PEXPIRE", "PEXPIREAT", "PTTL", "TTL", "PERSIST",
-    "HSET", "HGET", "HMGET", "HINCRBY", "HDEL", "HKEYS", "HEXISTS", "HGETALL", "HLEN", "ZADD", "ZREM", "ZSCORE", "ZCARD",
+    "HSET", "HSETNX", "HGET", "HMGET", "HINCRBY", "HDEL", "HKEYS", "HEXISTS", "HGETALL", "HLEN", "ZADD", "ZREM", "ZSCORE", "ZCARD",
     "ZRANGE", "ZRANGEBYSCORE", "ZRANGEBYLEX", "ZREMRANGEBYSCORE", "ZCOUNT", "XADD", "XLEN", "XRANGE", "XREVRANGE",
     "XTRIM", "XDEL", "APPEND", "STRLEN", "EXPIREAT", "SADD", "SREM", "SISMEMBER", "SCARD",
 }  # fmt: skip
-# XGROUP names its key after its own first word; the run where the server checks slots sees to it.
-NO_KEY = {"TIME", "XGROUP"}
+# XINFO names its key after its own first word; the run where the server checks slots sees to it.
+NO_KEY = {"TIME", "XINFO"}
 
 
 def parts(source: str) -> tuple[str, str]:
