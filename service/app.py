@@ -76,6 +76,7 @@ from service.tokens.notices import Notices
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.passwords import PasswordChecker
 from service.tokens.reload import Reload
+from service.tokens.revocation import Revocation
 from service.tokens.rotation import Rotation
 from service.tokens.sealer import Sealer
 from service.tokens.secret import Keyring
@@ -101,11 +102,7 @@ class Service:
         self._batch: Batch | None = None
         self._metrics_port: MetricsPort | None = None
         if links is None:
-            self._batch = Batch(
-                _connector(settings),
-                on_error=metrics.redis_errors.inc,
-                on_seconds=metrics.redis_took,
-            )
+            self._batch = Batch(_connector(settings), on_error=metrics.redis_errors.inc, on_seconds=metrics.redis_took)
             links = [self._batch]
         self.shards = shards = Shards(settings.namespace, links)
         keys = [settings.secret_key, settings.secret_key_previous]
@@ -152,7 +149,7 @@ class Service:
             SessionStore(shards), shards, self.authority, keyrings[0], self.accounts, self.passwords, self.trail, clock,
             ttl_seconds=settings.session_ttl_seconds, idle_seconds=settings.session_idle_seconds,
         )  # fmt: skip
-        census = Census(shards)
+        self.census = census = Census(shards)
         listing = Listing(shards, managed_store)
         ledger = Ledger(managed_store, self.authority, keyrings, self.trail, clock)
         lifetime = Lifetime(settings.max_lifetime_days)
@@ -161,11 +158,11 @@ class Service:
             managed_store, ledger, listing, census, shards, keyrings[0], repeats, lifetime, clock
         )
         self.rotation = Rotation(managed_store, ledger, shards, keyrings[0], repeats, clock)
+        self.revocation = Revocation(credentials, ledger, self.authority, self.sessions, self.one_time)
         self.bulk = Bulk(self.managed, listing, clock)
         self.usage_series = UsageSeries(usage_store, clock)
         self.sweeper = Sweeper(ExpiryStore(shards, retention), managed_store, shards, self.trail, clock)
         self.guardian = Guardian(shards)
-        self.census = census
         self.hygiene = Hygiene(HygieneStore(shards, retention), clock)
         self.health = Health(self.guardian, census, self.hygiene, metrics, clock)
         self.transfer = Transfer(
@@ -210,14 +207,14 @@ class Service:
             SessionApi(self.sessions, metrics),
             ManagedApi(self.managed, self.bulk, views, guard, metrics, self.clock),
             RotationApi(self.rotation, views, guard),
-            SelfServiceApi(self.managed, self.rotation, views, guard, metrics),
+            SelfServiceApi(self.managed, self.revocation, self.rotation, views, guard, metrics),
             KillSwitchApi(self.bulk, self.sessions, views, guard, metrics),
             UsageApi(self.usage_series, self.managed, guard),
             HygieneApi(self.hygiene, self.census, guard, self.clock),
             TransferApi(self.transfer, views, self.trail, guard, self.clock, shards=len(self.shards)),
             WebhooksApi(self.webhooks, self.delivery_log, guard),
             AuditApi(self.audit, self.verification, self.trail, guard),
-            OAuthApi(self.authority, self.sessions, self.managed, clients, metrics),
+            OAuthApi(self.authority, self.revocation, clients, metrics),
             operations,
             dashboard,
             *([DocsApi()] if settings.docs else []),

@@ -37,9 +37,10 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """The holder of a managed token: its record, and the digests its secret may be stored under, as text."""
+    """The holder of a managed token: its secret and record, and the digests of the secret as records have them."""
 
     origin: Origin
+    secret: bytes
     credential: Credential
     digests: frozenset[str]
 
@@ -110,7 +111,7 @@ class Guard:
         digests = frozenset(
             encode_digest(digest).decode() for digest in self._authority.digests(Kind.MANAGED, secrets[0])
         )
-        return Holder(self._origin(call, f"token:{credential.token_id}", "self"), credential, digests)
+        return Holder(self._origin(call, f"token:{credential.token_id}", "self"), secrets[0], credential, digests)
 
     async def caller(self, call: Call) -> Caller:
         """Whoever presents a valid credential. Raises Unauthorized."""

@@ -13,11 +13,9 @@ from service.api.guard import anonymous
 from service.api.http import Call, Json, Operation
 from service.errors import InvalidRequest
 from service.metrics import Metrics
-from service.model import Kind, Origin, Verdict
+from service.model import Kind, Verdict
 from service.tokens.authority import Authority
-from service.tokens.managed import ManagedTokens
-from service.tokens.secret import parse
-from service.tokens.sessions import Sessions
+from service.tokens.revocation import Revocation
 
 _CLIENT_AUTHENTICATION = ["client_secret_basic", "client_secret_post"]
 _REVIEW_VERSIONS = ("authentication.k8s.io/v1", "authentication.k8s.io/v1beta1")
@@ -76,12 +74,9 @@ class TokenReview(msgspec.Struct):
 class OAuthApi:
     """Introspects and revokes for third parties."""
 
-    def __init__(
-        self, authority: Authority, sessions: Sessions, managed: ManagedTokens, clients: Clients, metrics: Metrics
-    ) -> None:
+    def __init__(self, authority: Authority, revocation: Revocation, clients: Clients, metrics: Metrics) -> None:
         self._authority = authority
-        self._sessions = sessions
-        self._managed = managed
+        self._revocation = revocation
         self._clients = clients
         self._metrics = metrics
 
@@ -101,7 +96,10 @@ class OAuthApi:
                       security=clients),
             Operation(method="POST", path="/oauth2/revoke", handler=self.revoke, tag="oauth", form=form,
                       summary="Revoke a token (RFC 7009)", answers={200: None, **errors}, security=(*clients, ""),
-                      description="Without client authentication the token itself is proof enough."),
+                      description="Without client authentication the token itself is proof enough. After the answer no "
+                                  "later change makes it good again, in whatever state it was, one-time tokens too. A "
+                                  "managed token ends whole, also by an old secret in its overlap; an old secret after "
+                                  "its overlap is over already and ends nothing else."),
             Operation(method="GET", path="/.well-known/oauth-authorization-server", handler=self.metadata, tag="oauth",
                       summary="Authorization server metadata (RFC 8414)", answers={200: AuthorizationServer}),
             Operation(method="POST", path="/k8s/tokenreview", handler=self.review, tag="oauth", body=TokenReview,
@@ -123,7 +121,7 @@ class OAuthApi:
         return Json(_claims(verdict))
 
     async def revoke(self, call: Call) -> Response:
-        """RFC 7009 section 2.2: 200 whether the token existed or not."""
+        """RFC 7009 section 2.2: 200 whether the token existed or not; it will not be accepted again."""
         form = await call.form()
         origin = anonymous(call, "oauth")
         if call.header(b"authorization") or form.get("client_id"):
@@ -133,20 +131,10 @@ class OAuthApi:
                 return _invalid_client()
         if "token" not in form:
             return Json(OAuthError("invalid_request", "token is missing"), 400)
-        await self._revoke(form["token"].encode(), origin)
+        ended = await self._revocation.revoke(form["token"].encode(), origin)
+        if ended is not None:
+            self._metrics.revoked.inc(ended.value)
         return Json(b"")
-
-    async def _revoke(self, secret: bytes, origin: Origin) -> None:
-        if parse(secret) is Kind.SESSION and await self._sessions.end(secret, origin):
-            self._metrics.revoked.inc(Kind.SESSION.value)
-            return
-        verdict = await self._authority.look(secret, (Kind.MANAGED,))
-        if verdict.credential is not None:
-            token_id = verdict.credential.token_id
-            if origin.actor == "anonymous":
-                origin = msgspec.structs.replace(origin, actor=f"token:{token_id}")
-            await self._managed.revoke(token_id, origin)
-            self._metrics.revoked.inc(Kind.MANAGED.value)
 
     async def metadata(self, call: Call) -> Response:
         """Where introspection and revocation are."""

@@ -13,6 +13,7 @@ from service.errors import Forbidden
 from service.metrics import Metrics
 from service.model import Kind
 from service.tokens.managed import ManagedTokens
+from service.tokens.revocation import Revocation
 from service.tokens.rotation import Rotation
 
 SCOPE = "self:rotate"
@@ -23,9 +24,11 @@ class SelfServiceApi:
     """Shows, revokes and rotates the token that asks. Nothing here spends a use or a rate limit."""
 
     def __init__(
-        self, tokens: ManagedTokens, rotation: Rotation, views: TokenViews, guard: Guard, metrics: Metrics
-    ) -> None:
+        self, tokens: ManagedTokens, revocation: Revocation, rotation: Rotation, views: TokenViews, guard: Guard,
+        metrics: Metrics,
+    ) -> None:  # fmt: skip
         self._tokens = tokens
+        self._revocation = revocation
         self._rotation = rotation
         self._views = views
         self._guard = guard
@@ -55,7 +58,7 @@ class SelfServiceApi:
     async def revoke(self, call: Call) -> Response:
         """Revoke the token that asks."""
         holder = await self._guard.holder(call)
-        if await self._tokens.revoke(holder.credential.token_id, holder.origin):
+        if await self._revocation.revoke(holder.secret, holder.origin):
             self._metrics.revoked.inc(Kind.MANAGED.value)
         return Json(Message("API token revoked successfully"))
 

@@ -19,6 +19,13 @@ ANOTHER_RECORD = 3
 Lookup = tuple[bytes, Callable[..., None]]
 
 
+class Reason(NamedTuple):
+    """Why the credential of a managed token is gone, once it is: expired, inactive or revoked; and whose it was."""
+
+    state: str
+    token_id: str
+
+
 class Charge(NamedTuple):
     """What the limited lookup answered; see lua/validate_limited.lua. Times in milliseconds."""
 
@@ -54,14 +61,14 @@ class CredentialStore:
         reply: bytes | None = await shard.link.execute("GET", shard.keys.one_time(digest), retry=True)
         return reply
 
-    async def look_up_with_reason(self, digest: bytes) -> tuple[bytes | None, str | None]:
-        """A managed token's sealed credential; if it is gone, why: expired, inactive or revoked. One round trip."""
+    async def look_up_with_reason(self, digest: bytes) -> tuple[bytes | None, Reason | None]:
+        """A managed token's sealed credential, and why it may be gone. One round trip."""
         shard = self._shards.of_digest(digest)
         sealed, reason = await asyncio.gather(
             shard.link.execute("GET", shard.keys.credential(digest), retry=True),
             shard.link.execute("GET", shard.keys.reason(digest), retry=True),
         )
-        return sealed, None if reason is None else reason.decode()
+        return sealed, None if reason is None else Reason(*reason.decode().split(" "))
 
     async def charge(
         self, digest: bytes, token_id: str, *, seal: bytes, limit: tuple[int, int, int], spend: bool, now: float

@@ -5,7 +5,9 @@ All keys of a shard share one hash tag, `<namespace>:{<tag>}:`, so that a script
 
 family            type    content                                                  expiry
 c:<h>             string  the credential, sealed; it exists while the token is valid  PXAT
-x:<h>             string  why a managed credential is gone: expired inactive revoked  PXAT, with the retention
+x:<h>             string  why a managed credential is gone, and its token's id:       PXAT, with the retention
+                          expired inactive revoked; by it a secret is found whose
+                          credential is gone
 r:<h> r:<id>      string  rate-limit state: GCRA, attempts at a password; of a       PX until full again
                           managed token, whichever of its secrets is used
 i:<h>             string  a request with an Idempotency-Key: the nonce its secret is  PX 10 min

@@ -31,6 +31,10 @@ class Retention(NamedTuple):
         """Epoch milliseconds at which the reason goes, 0 for never."""
         return (expires_at + self.seconds) * 1000 if expires_at else 0
 
+    def revoked_until(self, expires_at: int, now: int) -> int:
+        """The same once a token is revoked: as long as an export from before could bring it back."""
+        return self.reason_until(max(expires_at, now)) if expires_at else 0
+
 
 class ManagedStore:
     """All keys of a managed token live in the shard it was born in, the first two hex digits of its id."""
@@ -42,6 +46,7 @@ class ManagedStore:
         self._create = Script("create_token")
         self._update = Script("update_token")
         self._withdraw = Script("withdraw_token", retry=True)
+        self._drop = Script("drop_credential", retry=True)
         self._reserve = Script("reserve_name", retry=True)
         self._void = Script("void_reservation", retry=True)
 
@@ -137,7 +142,9 @@ class ManagedStore:
             shard.keys.changes,
         )
         until = now + self._retention.seconds
-        reason_until = until * 1000 if state == "revoked" else self._retention.reason_until(token.expires_at)
+        reason_until = self._retention.reason_until(token.expires_at)
+        if state == "revoked":
+            reason_until = self._retention.revoked_until(token.expires_at, now)
         done: int = await self._withdraw.run(
             shard.link, keys, token.token_id, token.digest, state, now, reason_until, until,
             member(token), freed_member(token), *entry,
@@ -147,6 +154,18 @@ class ManagedStore:
             await name_shard.link.execute("ZADD", name_shard.keys.names, 0, freed_member(token), retry=True)
             await name_shard.link.execute("ZREM", name_shard.keys.names, member(token), retry=True)
         return done
+
+    async def drop(self, digest: bytes, token_id: str, *, owner: str, expires_at: int, now: int, entry: Entry) -> bool:
+        """Take a credential away that no record names; False if there is none. Works on a full server."""
+        shard = self._shards.of_digest(digest)
+        keys = shard.keys
+        dropped: int = await self._drop.run(
+            shard.link,
+            (keys.credential(digest), keys.reason(digest), keys.metadata(token_id), keys.on, keys.off, keys.dead,
+             keys.expiry, keys.purge, keys.owner(owner), keys.foreign, keys.changes),
+            token_id, self._retention.revoked_until(expires_at, now), *entry,
+        )  # fmt: skip
+        return dropped == 1
 
     async def reserve(self, token: ManagedToken) -> bool:
         """Reserve the name of a token that is about to take it; False if another bears it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from service.store.keys import encode_digest
@@ -12,7 +13,7 @@ RETRY_MILLISECONDS = 30_000
 
 
 class OneTimeStore:
-    """Each method is one script, one round trip."""
+    """Each method is one round trip."""
 
     def __init__(self, shards: Shards, *, on_spent_twice: Callable[[bytes], None] = lambda _: None) -> None:
         """`on_spent_twice` is told the digest of a token that another request spent within the last 30 s."""
@@ -50,3 +51,12 @@ class OneTimeStore:
             self._on_spent_twice(digest)
             return None
         return reply
+
+    async def revoke(self, digest: bytes) -> bool:
+        """End a token, and the answer that is kept for a retry of its use; False if there was neither."""
+        shard = self._shards.of_digest(digest)
+        gone, _ = await asyncio.gather(
+            shard.link.execute("DEL", shard.keys.one_time(digest), shard.keys.consumed(digest), retry=True),
+            shard.link.execute("ZREM", shard.keys.one_time_index, encode_digest(digest), retry=True),
+        )
+        return bool(gone)

@@ -79,9 +79,16 @@ class Authority:
         own = [keyring.digest(kind, secret) for keyring in self._keyrings]
         return own + self._foreign_digests(secret) if kind is Kind.MANAGED else own
 
+    def every_digest(self, secret: bytes) -> list[bytes]:
+        """All digests that a managed token of this secret may have, also while no foreign one is known here yet."""
+        own = [keyring.digest(Kind.MANAGED, secret) for keyring in self._keyrings]
+        foreign = self._all_foreign(secret) if is_foreign(secret) else []
+        return (own if parse(secret) is Kind.MANAGED else []) + foreign
+
     def _foreign_digests(self, secret: bytes) -> list[bytes]:
-        if not self.accepts_foreign or not is_foreign(secret):
-            return []
+        return self._all_foreign(secret) if self.accepts_foreign and is_foreign(secret) else []
+
+    def _all_foreign(self, secret: bytes) -> list[bytes]:
         sha256_hex = sha256(secret).hexdigest().encode()
         return [keyring.foreign_digest(sha256_hex) for keyring in self._keyrings]
 
@@ -123,7 +130,7 @@ class Authority:
             if digest in self.limited:
                 verdict, opened = await self._verify_limited(digest, self.limited[digest], required, address, now)
             else:
-                opened = await self._look_up(digest)
+                opened = await self.read(digest)
                 verdict = self.judge(opened, required, address, now)
                 if opened is not None and opened.limited and verdict.active:
                     verdict, opened = await self._verify_limited(digest, opened, required, address, now)
@@ -147,7 +154,7 @@ class Authority:
                 sealed = await self._store.look_up_one_time(digest)
             elif kind is Kind.MANAGED:
                 sealed, reason = await self._store.look_up_with_reason(digest)
-                verdict = Verdict(Outcome(reason)) if reason else verdict
+                verdict = Verdict(Outcome(reason.state)) if reason else verdict
             else:
                 sealed = await self._store.look_up(digest)
             if sealed is not None:
@@ -161,7 +168,8 @@ class Authority:
         verdict = self.judge(opened, required, "", now)
         return opened.active if opened is not None and verdict is NETWORK_DENIED else verdict
 
-    async def _look_up(self, digest: bytes) -> Opened | None:
+    async def read(self, digest: bytes) -> Opened | None:
+        """The record of a session or managed token as it stands, in whatever state: nothing is judged."""
         sealed = await self._store.look_up(digest)
         return None if sealed is None else self.open(digest, sealed)
 
@@ -173,7 +181,7 @@ class Authority:
             verdict = self.judge(remembered, required, address, now)
             if not verdict.active:
                 # Whatever forbids it now, it must not cost a use: look at the record as it stands.
-                opened = await self._look_up(digest)
+                opened = await self.read(digest)
                 verdict = self.judge(opened, required, address, now)
                 if opened is None or not verdict.active:
                     return verdict, opened

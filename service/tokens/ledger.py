@@ -49,7 +49,7 @@ class Ledger:
     async def _record(self, token_id: str) -> Record:
         record = await self._store.get(token_id)
         if record is None:
-            raise NotFound("No token with this ID. It may have been removed after its retention time.")
+            raise _not_found()
         return record
 
     def is_ours(self, record: Record) -> bool:
@@ -84,29 +84,54 @@ class Ledger:
         )  # fmt: skip
         return new if written else None
 
-    async def withdraw(self, token_id: str, state: str, origin: Origin) -> bool:
+    async def withdraw(self, token_id: str, state: str, origin: Origin, *, digest: bytes | None = None) -> bool:
         """Deactivate (`state` inactive) or revoke, old and new secret alike; False if it was so already.
 
-        Raises NotFound, and Conflict for deactivating what has ended. Works on a full server.
+        `digest`: that of the secret that asks for it. Raises NotFound, also if the record does not name it among
+        those that may work; Conflict for deactivating what has ended, and `record_tampered` if the record was changed
+        outside the service and may name another secret than that in use. Works on a full server.
         """
         action = "token.revoked" if state == "revoked" else "token.deactivated"
         for _ in range(TRIES):
-            token = await self.read(token_id)
+            record = await self._record(token_id)
+            token = record.token
             if state == "inactive":
                 refuse_if_ended(token, self._clock())
-            digest = records.decode_digest(token.digest)
-            predecessor = records.decode_digest(token.predecessor) if token.predecessor else digest
+            present = records.decode_digest(token.digest)
+            predecessor = records.decode_digest(token.predecessor) if token.predecessor else present
+            if digest not in (None, present, predecessor):
+                raise _not_found()
+            known = await self._names_its_secret(record, present)
             # With the name, by which people look for the entry, also when the record is gone.
             entry = self._trail.entry(
                 action, origin, token_id, before={"name": token.name, "status": token.status(self._clock())},
                 after={"name": token.name, "status": state},
             )  # fmt: skip
             done = await self._store.withdraw(
-                token, (digest, predecessor), state=state, now=int(self._clock()), entry=entry
+                token, (present, predecessor), state=state, now=int(self._clock()), entry=entry
             )
             if done >= 0:
+                if digest is None and not known:
+                    raise Conflict("This record was changed outside the service. Revoke the token by its secret.",
+                                   code="record_tampered")  # fmt: skip
                 return done == 1
         raise keeps_changing()
+
+    async def _names_its_secret(self, record: Record, digest: bytes) -> bool:
+        """Is this the secret in use? Only then is it certain that it ends with what a record names."""
+        if self.is_ours(record):
+            return True
+        opened = await self._authority.read(digest)
+        return opened is not None and opened.credential.token_id == record.token.token_id
+
+    async def drop(self, digest: bytes, token_id: str, credential: Credential | None, origin: Origin) -> bool:
+        """Take a credential away that no record speaks for; False if there is none. Works on a full server."""
+        now = int(self._clock())
+        entry = self._trail.entry("token.revoked", origin, token_id, after={"status": "revoked"})
+        return await self._store.drop(
+            digest, token_id, owner=credential.client if credential else "",
+            expires_at=credential.expires_at if credential else now, now=now, entry=entry,
+        )  # fmt: skip
 
     def seal(self, token: ManagedToken) -> str:
         """What shows later that a record is ours."""
@@ -131,6 +156,10 @@ def _with_predecessor(old: ManagedToken, new: ManagedToken, now: float) -> Manag
     if not (old.active and new.active and new.predecessor and until > now):
         return msgspec.structs.replace(new, predecessor="", predecessor_until=0)
     return msgspec.structs.replace(new, predecessor_until=until)
+
+
+def _not_found() -> NotFound:
+    return NotFound("No token with this ID. It may have been removed after its retention time.")
 
 
 def refuse_if_ended(token: ManagedToken, now: float) -> None:

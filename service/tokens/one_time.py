@@ -77,3 +77,8 @@ class OneTimeTokens:
             if sealed is not None:
                 return self._authority.judge(self._authority.open_once(digest, sealed), (), "", self._clock())
         return UNKNOWN
+
+    async def revoke(self, secret: bytes) -> bool:
+        """End a token before its use; False if there is none. The answer kept for a retry of its use goes as well."""
+        ended = [await self._store.revoke(digest) for digest in self._authority.digests(Kind.ONE_TIME, secret)]
+        return any(ended)

@@ -124,17 +124,15 @@ class Sessions:
         return await self._authority.verify(secret, (Kind.SESSION,))
 
     async def end(self, secret: bytes, origin: Origin) -> bool:
-        """End the session of this secret; False if there is none. Two round trips."""
-        verdict = await self._authority.look(secret, (Kind.SESSION,))
-        if verdict.credential is None:
-            return False
-        subject = verdict.credential.subject
-        entry = self._trail.entry(
-            "session.revoked", msgspec.structs.replace(origin, actor=subject), verdict.credential.token_id
-        )
+        """End the session of this secret, usable or not; False if there is none. Two round trips."""
         ended = False
         for digest in self._authority.digests(Kind.SESSION, secret):
-            ended = await self._store.end(normalise(subject), digest, entry) or ended
+            opened = await self._authority.read(digest)
+            if opened is not None:
+                subject = opened.credential.subject
+                session_origin = msgspec.structs.replace(origin, actor=subject)
+                entry = self._trail.entry("session.revoked", session_origin, opened.credential.token_id)
+                ended = await self._store.end(normalise(subject), digest, entry) or ended
         return ended
 
     async def end_all(self, username: str, origin: Origin) -> int:

@@ -163,6 +163,9 @@ def test_a_full_redis_still_validates_consumes_and_revokes_but_issues_nothing(fr
     calls, active = Calls(fragile), fragile.create("stays active")
     used = fragile.create("limited", rateLimit={"limit": 1000, "periodSeconds": 60})
     renamed, put_away = fragile.create("keeps its name"), fragile.create("to put away")
+    off, lost, one_time = fragile.create("off"), fragile.create("without a record"), fragile.one_time()
+    fragile.client.done("PATCH", TOKENS, json_body={"id": off["id"], "isActive": False}, bearer=fragile.admin)
+    assert fragile.redis.client.delete(*fragile.redis.client.keys(f"*:m:{lost['id']}")) == 1
     fragile.redis.client.config_set("maxmemory", "1mb")
     try:
         for call in (calls.issue, calls.create):
@@ -181,6 +184,8 @@ def test_a_full_redis_still_validates_consumes_and_revokes_but_issues_nothing(fr
         gone = fragile.client.ask("DELETE", f"{TOKENS}?id={active['id']}", bearer=fragile.admin)
         assert gone.status == 200
         assert fragile.client.get("/validate", bearer=active["token"]).status == 401
+        for secret in (off["token"], lost["token"], one_time):
+            assert fragile.client.post("/oauth2/revoke", form={"token": secret}).status == 200
         # A new name takes room, so all of that change is refused; a note beside it needs none.
         both = {"id": renamed["id"], "isActive": False, "name": "another name"}
         fragile.client.ask("PATCH", TOKENS, json_body=both, bearer=fragile.admin).problem(503, "store_full")
@@ -191,7 +196,10 @@ def test_a_full_redis_still_validates_consumes_and_revokes_but_issues_nothing(fr
     finally:
         fragile.redis.client.config_set("maxmemory", "0")
     wait_until(lambda: calls.issue().status == 201, what="issuing to work again")
-    assert fragile.client.get("/validate", bearer=active["token"]).status == 401
+    fragile.client.ask("PATCH", TOKENS, json_body={"id": off["id"], "isActive": True}, bearer=fragile.admin)
+    for token in (active, off, lost):
+        assert fragile.client.get("/validate", bearer=token["token"]).status == 401
+    assert fragile.client.get("/validate/one-time", bearer=one_time).status == 401
 
 
 @pytest.mark.slow

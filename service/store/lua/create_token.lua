@@ -27,10 +27,10 @@ end
 redis.call('HSET', metadata, unpack(ARGV, 11))
 if expires == '0' then
   redis.call('SET', credential, record)
-  redis.call('SET', reason, 'expired')
+  redis.call('SET', reason, 'expired ' .. id)
 else
   redis.call('SET', credential, record, 'PXAT', expires .. '000')
-  redis.call('SET', reason, 'expired', 'PXAT', reason_until)
+  redis.call('SET', reason, 'expired ' .. id, 'PXAT', reason_until)
   redis.call('ZADD', expiries, expires, id)
 end
 redis.call('ZADD', on, created, id)

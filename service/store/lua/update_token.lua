@@ -23,13 +23,13 @@ local id, version, created, expires, record, reason_until, older_record, older_u
 local was, is, keep, entry, seal = unpack(ARGV, 10, 14)
 if redis.call('HGET', metadata, 'version') ~= version then return 0 end
 redis.call('DEL', credential, older, ended)
-for _, key in ipairs({older_reason, ended_reason}) do redis.call('SET', key, 'revoked', 'PXAT', gone_until) end
+for _, key in ipairs({older_reason, ended_reason}) do redis.call('SET', key, 'revoked ' .. id, 'PXAT', gone_until) end
 if older_record ~= '' then redis.call('SET', older, older_record, 'PXAT', older_until) end
 redis.call('HSET', metadata, unpack(ARGV, 15))
 local from, to, state, sign = off, on, 'expired', ''
 if record == '' then from, to, state, sign = on, off, 'inactive', '-' else redis.call('SET', credential, record) end
 redis.call('ZREM', dead, id) redis.call('ZREM', purges, id) redis.call('ZREM', expiries, id) redis.call('ZREM', from, id)
-redis.call('ZADD', to, created, id) redis.call('SET', reason, state)
+redis.call('ZADD', to, created, id) redis.call('SET', reason, state .. ' ' .. id)
 if expires ~= '0' then
   if record ~= '' then redis.call('PEXPIREAT', credential, expires .. '000') end
   redis.call('PEXPIREAT', reason, reason_until)

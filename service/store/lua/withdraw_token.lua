@@ -24,7 +24,7 @@ redis.call('DEL', credential, predecessor)
 redis.call('HINCRBY', metadata, 'version', 1)
 redis.call('HSET', metadata, 'active', 0)
 redis.call('ZREM', on, id)
-redis.call('SET', reason, state)
+redis.call('SET', reason, state .. ' ' .. id)
 if reason_until ~= '0' then redis.call('PEXPIREAT', reason, reason_until) end
 if state == 'revoked' then
   redis.call('HSET', metadata, 'revoked_at', now)
