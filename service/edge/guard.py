@@ -8,6 +8,8 @@ from service.api.verdicts import Headers
 
 HEAD_BYTES = 16 * 1024
 HEAD_FIELDS = 64
+# What is read of a body that nobody wants before its connection is closed.
+UNWANTED_BYTES = 64 * 1024
 _ONCE = (b"host", b"authorization", b"content-length", b"transfer-encoding")
 
 
@@ -27,17 +29,41 @@ class Refused(Exception):
         self.refusal = refusal
 
 
+TOO_LARGE = Refusal(431, "head_too_large", "The request's head is larger than 16 KiB or 64 fields.")
+
+
+class Trailer(list[tuple[bytes, bytes]]):
+    """Stands where the parser leaves fields once a head is complete: counts what comes then, with it, and keeps none.
+
+    A trailer field is no header field: a proxy in front has looked at the head alone.
+    """
+
+    def __init__(self, url: bytes, head: Headers) -> None:
+        super().__init__()
+        self._bytes = size_of(url, head)
+        self._fields = len(head)
+
+    def append(self, field: tuple[bytes, bytes]) -> None:
+        """Drop a field. Raises Refused for one too many."""
+        self._fields += 1
+        self._bytes += size_of(b"", [field])
+        if self._fields > HEAD_FIELDS or self._bytes > HEAD_BYTES:
+            raise Refused(TOO_LARGE)
+
+
 def size_of(url: bytes, headers: Headers) -> int:
     """The bytes of a head, but for the method and version."""
     return len(url) + sum([len(name) + len(value) + 4 for name, value in headers])
 
 
-def check(version: str, url: bytes, headers: Headers, named: dict[bytes, bytes]) -> None:
+def check(method: bytes, version: str, url: bytes, headers: Headers, named: dict[bytes, bytes]) -> None:
     """Judge a complete head whose size is within bounds. Raises Refused."""
     if len(headers) > HEAD_FIELDS:
         raise Refused(Refusal(431, "head_too_large", "The request's head has more than 64 fields."))
     if version not in ("1.1", "1.0"):
         raise _bad("Use HTTP/1.1.")
+    if method == b"CONNECT":
+        raise _bad("No tunnels are opened here.")
     if version == "1.1" and b"host" not in named:
         raise _bad("The Host field is missing.")
     if len(named) != len(headers):

@@ -17,14 +17,23 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.api.failures import problem_body
-from service.edge.guard import HEAD_BYTES, HEAD_FIELDS, Refusal, Refused, check, size_of
+from service.edge.guard import (
+    HEAD_BYTES,
+    HEAD_FIELDS,
+    TOO_LARGE,
+    UNWANTED_BYTES,
+    Refusal,
+    Refused,
+    Trailer,
+    check,
+    size_of,
+)
 from service.edge.joined import Joined
 from service.edge.straight import Plan, Straight, StraightCycle, lines_of, plan_of
 from service.edge.sweep import Sweep
 
 # What these announce is for the ordinary way: bodies, expectations, other protocols.
 _UNUSUAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
-_TOO_LARGE = Refusal(431, "head_too_large", "The request's head is larger than 16 KiB or 64 fields.")
 _NOT_HTTP = Refusal(400, "invalid_request", "The request is not valid HTTP.")
 
 
@@ -44,6 +53,9 @@ class EdgeProtocol(HttpToolsProtocol):
         self._draining = False
         self._in_head = False
         self._head_bytes = 0
+        # Of the body that is being read: did this packet bring any that is wanted, and how much came without since.
+        self._progress = False
+        self._unread_bytes = 0
         # Instants of the sweep's coarse clock for its deadlines; None where none runs.
         self.idle_since: float | None = None
         self.head_since: float | None = None
@@ -58,23 +70,73 @@ class EdgeProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
-        continued = self._in_head
+        continued = self.headers if self._in_head else None
         # Exact for a head that goes on; for one that begins here at most too large, which is looked at again.
-        self._head_bytes = self._head_bytes + len(data) if continued else len(data)
+        self._head_bytes = len(data) if continued is None else self._head_bytes + len(data)
+        offer = None
         try:
-            self.parser.feed_data(data)
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as raised:
+                offer = raised
+            if offer is not None:
+                self._decline(data, offer)
         except httptools.HttpParserError as error:
             refused = error.__context__
             self.refuse(refused.refusal if isinstance(refused, Refused) else _NOT_HTTP)
             return
-        except httptools.HttpParserUpgrade:
-            # No other protocol is spoken here; the request itself is answered as if it had not asked for one.
-            return
         if self._in_head:
-            if not continued:
+            if self.headers is not continued:
                 self._head_bytes = size_of(self.url, self.headers)
             if self._head_bytes > HEAD_BYTES:
-                self.refuse(_TOO_LARGE)
+                self.refuse(TOO_LARGE)
+        elif self.body_since is not None:
+            self._bound_body(len(data))
+
+    def _decline(self, data: bytes, offer: httptools.HttpParserUpgrade | None) -> None:
+        """Read a request that offers another protocol again, without the offer, and then what follows its head.
+
+        None is spoken here, and an offer changes nothing (RFC 9110, 7.8); but the parser takes what follows such a
+        head for the other protocol, body and all.
+        """
+        rest = memoryview(data)
+        while offer is not None:
+            rest = rest[offer.args[0] :]
+            head = self._head_without_offer()
+            # A new one: the old one would take a request that closes the connection for its last.
+            self.parser = self._new_parser()
+            self.parser.feed_data(head)
+            offer = None
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as another:
+                offer = another
+
+    def _head_without_offer(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        fields = lines_of([field for field in self.headers if field[0] != b"upgrade"])
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, fields)
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # As uvicorn's.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    def _bound_body(self, received: int) -> None:
+        """Called after each packet that ends within a body: what nobody reads of it must come to an end."""
+        if self._progress:
+            self._progress = False
+            self._unread_bytes = 0
+            return
+        self._unread_bytes += received
+        # More than a head's worth between two pieces of a body are trailer fields, or extensions of a chunk.
+        if self._unread_bytes > (UNWANTED_BYTES if self.cycle.response_complete else HEAD_BYTES):
+            self.refuse(TOO_LARGE)
+
+    def on_body(self, body: bytes) -> None:
+        self._progress = not self.cycle.response_complete
+        super().on_body(body)
 
     def on_message_begin(self) -> None:
         self._in_head = True
@@ -95,7 +157,7 @@ class EdgeProtocol(HttpToolsProtocol):
         headers = self.headers
         named = dict(headers)
         if self._head_bytes > HEAD_BYTES and size_of(self.url, headers) > HEAD_BYTES:
-            raise Refused(_TOO_LARGE)
+            raise Refused(TOO_LARGE)
         # A version other than 1.1 is kept alive only by a field that says so.
         is_plain = (
             len(named) == len(headers) <= HEAD_FIELDS
@@ -105,11 +167,14 @@ class EdgeProtocol(HttpToolsProtocol):
             and (b"connection" not in named or self.parser.get_http_version() == "1.1")
         )
         plan = plan_of(self.url) if is_plain else None
-        if plan is not None:
+        # So it is said of an offer of another protocol, and of CONNECT.
+        is_last = self.parser.should_upgrade()
+        if plan is not None and not is_last:
             self._begin_straight(named, plan)
         else:
-            check(self.parser.get_http_version(), self.url, headers, named)
-            self._begin_ordinary(named)
+            check(self.parser.get_method(), self.parser.get_http_version(), self.url, headers, named)
+            if not is_last:
+                self._begin_ordinary(named)
 
     def _begin_straight(self, named: dict[bytes, bytes], plan: Plan) -> None:
         previous: RequestResponseCycle | StraightCycle | None = self.cycle
@@ -132,13 +197,16 @@ class EdgeProtocol(HttpToolsProtocol):
         self.headers.extend(headers)
         self.expect_100_continue = named.get(b"expect", b"").lower() == b"100-continue"
         super().on_headers_complete()
+        if b"transfer-encoding" in named:
+            self.headers = Trailer(url, headers)
+        self._progress = True
         self.body_since = self.sweep.now
         if self._draining:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         self.body_since = None
-        if not isinstance(self.cycle, StraightCycle):
+        if not isinstance(self.cycle, StraightCycle) and not self.parser.should_upgrade():
             super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle | StraightCycle, app: ASGI3Application) -> None:
@@ -193,10 +261,16 @@ class EdgeProtocol(HttpToolsProtocol):
         self.sweep.drain()
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answer with a problem and close; nothing more is read from this connection."""
+        """Answer with a problem and close; nothing more is read from this connection.
+
+        Where an answer has begun, of which this would be read as a part or as the next, it only closes.
+        """
         if self._refusal is not None or self.transport.is_closing():
             return
         self._refusal = refusal
+        if self._answer_has_begun():
+            self.transport.close()
+            return
         request_id = self._straight.request_ids.of(None)
         body = problem_body(refusal.status, refusal.code, refusal.detail, request_id)
         headers = [
@@ -206,3 +280,10 @@ class EdgeProtocol(HttpToolsProtocol):
         default_headers = self.server_state.default_headers
         self.transport.write(STATUS_LINE[refusal.status] + lines_of(default_headers + headers) + b"\r\n" + body)
         self.transport.close()
+
+    def _answer_has_begun(self) -> bool:
+        """Is the answer to the request that is being read on its way, or that to one before it half written?"""
+        cycle: RequestResponseCycle | StraightCycle | None = self.cycle
+        if cycle is None or isinstance(cycle, StraightCycle) or not cycle.response_started:
+            return False
+        return self.body_since is not None or not cycle.response_complete
