@@ -8,7 +8,7 @@ ARGS ?=
 
 # Debian packages (but for a library each named as its program) that a target needs beside Python.
 APT_PACKAGES = chromium nginx caddy haproxy apache2 lua-socket prometheus nodejs node-express
-bench soak: APT_PACKAGES = wrk
+bench soak mass: APT_PACKAGES = wrk
 
 VENV_PYTHON := .venv/bin/python
 PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt
@@ -16,7 +16,7 @@ PYTEST := $(VENV_PYTHON) -m pytest --quiet --numprocesses $(JOBS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check format coverage bench soak screenshots image system-packages clean
+.PHONY: help run test check format coverage bench soak mass screenshots image system-packages clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ bench: .venv/dev.stamp system-packages ## measure speed beside references, as a 
 
 soak: .venv/dev.stamp system-packages ## run a mixed load for ten minutes: no wrong answer, flat memory
 	@$(VENV_PYTHON) -m tests.bench soak $(ARGS)
+
+mass: .venv/dev.stamp system-packages ## a hundred thousand events, removals or entries at once, and who waits (ARGS="--only webhooks")
+	@$(VENV_PYTHON) -m tests.bench mass $(ARGS)
 
 screenshots: .venv/dev.stamp system-packages ## take pictures of the dashboard into deploy/screenshots
 	@$(VENV_PYTHON) -m tests.dashboard.screenshots $(ARGS)

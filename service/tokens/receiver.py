@@ -21,7 +21,7 @@ from service.tokens.webhooks import Known
 # Deliveries of one webhook that may wait in one shard to be sent again; beyond them no more events are read.
 MOST_WAITING = 10_000
 _PAGE = 100
-_AT_ONCE = 32
+_AT_ONCE = 16
 # A receiver that is back takes what is new within this time.
 _LONGEST_PAUSE_SECONDS = 300
 

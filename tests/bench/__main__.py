@@ -1,11 +1,11 @@
-"""Command line of the benchmark: `python -m tests.bench [full|quick|references|soak|scale]`."""
+"""Command line of the benchmark: `python -m tests.bench [full|quick|references|soak|scale|mass]`."""
 
 import argparse
 import signal
 import sys
 from pathlib import Path
 
-from tests.bench import compare, installs, scale, soak
+from tests.bench import compare, installs, mass, scale, soak
 from tests.bench.servers import BenchError
 
 
@@ -27,11 +27,14 @@ def main() -> int:
     scaling.add_argument("--tokens", type=int, default=1_000_000)
     scaling.add_argument("--seconds", type=float, default=5, help="of each run of validations")
     scaling.add_argument("--fill-minutes", type=float, default=10, help="stop filling then and go on")
+    massing = modes.add_parser("mass", help="a hundred thousand of something at once, beside an honest caller")
+    massing.add_argument("--count", type=int, default=100_000)
+    massing.add_argument("--only", action="append", default=[], metavar="ROW", help="only this row; may repeat")
     options = parser.parse_args()
     # So that a benchmark told to end takes its servers with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        return {"soak": _soak, "scale": _scale}.get(options.mode, _compare)(options)
+        return {"soak": _soak, "scale": _scale, "mass": _mass}.get(options.mode, _compare)(options)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -66,6 +69,10 @@ def _soak(given: argparse.Namespace) -> int:
 def _scale(given: argparse.Namespace) -> int:
     output = installs.cache() / "scale.json"
     return 0 if scale.run(given.tokens, given.seconds, given.fill_minutes, output) else 1
+
+
+def _mass(given: argparse.Namespace) -> int:
+    return 0 if mass.run(given.count, given.only, installs.cache() / "mass.json") else 1
 
 
 if __name__ == "__main__":

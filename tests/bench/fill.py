@@ -5,6 +5,8 @@ import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+import uvloop
+
 from service.app import Service
 from service.model import Origin
 from service.settings import read
@@ -48,3 +50,9 @@ async def fill(env: dict[str, str], first: int, last: int, seconds: float) -> Fi
             if filled.seconds > seconds:
                 break
     return filled
+
+
+def fill_now(env: dict[str, str], first: int, last: int, seconds: float) -> Filled:
+    """`fill`, in a loop of its own."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(fill(env, first, last, seconds))

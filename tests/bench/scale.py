@@ -1,6 +1,5 @@
 """The scale: the same questions to 1,000, 100,000 and a million managed tokens, and validation beside them."""
 
-import asyncio
 import http.client
 import json
 import tempfile
@@ -15,11 +14,10 @@ from typing import Any
 from urllib.parse import quote
 
 import redis
-import uvloop
 
 from tests.bench import machine, report, servers
 from tests.bench.client import Client
-from tests.bench.fill import Filled, fill
+from tests.bench.fill import Filled, fill_now
 from tests.bench.load import Case, Sample, measure
 
 FEW, MIDDLE = 1000, 100_000
@@ -61,7 +59,7 @@ def run(count: int, seconds: float, fill_minutes: float, output: Path) -> bool:
         server = stack.enter_context(servers.service(folder, env))
         client, first = Client(server), 0
         for last in sorted({FEW, MIDDLE, count}):
-            filled = _fill(env, first, last, fill_minutes * 60)
+            filled = fill_now(env, first, last, fill_minutes * 60)
             print(f"{filled.count:,} tokens created by the store's own code in {filled.seconds:.0f} s", flush=True)
             stages.append(_stage(client, server, store, folder, filled, seconds))
             first = last
@@ -73,11 +71,6 @@ def run(count: int, seconds: float, fill_minutes: float, output: Path) -> bool:
     output.write_text(json.dumps({"machine": facts, "stages": shown, "bars": bars}, indent=1) + "\n")
     print(f"written to {output}")
     return not any(stage["wrong"] for stage in stages)
-
-
-def _fill(env: dict[str, str], first: int, last: int, seconds: float) -> Filled:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(fill(env, first, last, seconds))
 
 
 def _stage(

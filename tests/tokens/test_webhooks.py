@@ -302,7 +302,7 @@ async def test_more_events_than_a_page_are_all_delivered(make_service: Make, rec
     made = [(await make(teller, f"gate {number}"))[0] for number in range(330)]
     await deliver(teller)
     assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
-    assert receiver.most_at_once <= 32
+    assert receiver.most_at_once <= 16
 
 
 async def test_a_receiver_deleted_while_it_is_told_is_told_no_more(make_service: Make, receiver: Receiver) -> None:
