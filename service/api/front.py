@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api import failures
 from service.api.http import Call, Handler, Network, Operation, client_address
+from service.api.validate_paths import form_of
 from service.errors import ServiceError
 from service.metrics import Metrics
 
@@ -63,6 +64,7 @@ class _Path:
 
     def __init__(self, template: str) -> None:
         self.template = _CONVERTOR.sub("}", template)
+        self.form = form_of(template)
         self.handlers: dict[str, Handler] = {}
 
     def add(self, operation: Operation) -> None:
@@ -75,7 +77,10 @@ class _Path:
 
 
 class Front:
-    """The ASGI application. Paths without parameters are found in a dictionary, the rest by Starlette's routes."""
+    """The ASGI application. Paths without parameters are found in a dictionary, the rest by Starlette's routes.
+
+    The forms of /validate are found by what a path means: they are never 404 for a slash too many.
+    """
 
     def __init__(
         self, operations: Iterable[Operation], *, metrics: Metrics, trusted: tuple[Network, ...], access_log: bool,
@@ -89,8 +94,10 @@ class Front:
         paths: dict[str, _Path] = {}
         for operation in self.operations:
             paths.setdefault(operation.path, _Path(operation.path)).add(operation)
+        self._forms = {path.form: path for path in paths.values() if path.form}
         self._exact = {template: path for template, path in paths.items() if "{" not in template}
-        self._routes = [(Route(template, _unused), path) for template, path in paths.items() if "{" in template]
+        routed = paths.keys() - self._exact.keys() - self._forms.keys()
+        self._routes = [(Route(template, _unused), path) for template, path in paths.items() if template in routed]
         self._lifespan = lifespan
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,6 +149,8 @@ class Front:
                 405, "method_not_allowed", detail, call.request_id, [(b"allow", allow)]
             )
         try:
+            if path.form is None:
+                call.refuse_two_authorizations()
             return path.template, await handler(call)
         except ServiceError as error:
             call.outcome = error.code
@@ -157,6 +166,9 @@ class Front:
         exact = self._exact.get(scope["path"])
         if exact is not None:
             return exact
+        form = form_of(scope["path"])
+        if form is not None:
+            return self._forms.get(form)
         for route, path in self._routes:
             match, child = route.matches(scope)
             if match is not Match.NONE:

@@ -15,11 +15,11 @@ from service.api.clients import Clients
 from service.api.http import Call, Json, Network, Operation
 from service.api.times import rfc3339
 from service.api.token_shapes import Scope
+from service.api.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN
 from service.api.verdicts import (
     ABSENT,
     UNAVAILABLE,
     answer,
-    in_original_uri,
     presented,
     required_scopes,
     retried_request,
@@ -84,10 +84,10 @@ class GatewayApi:
         yes = "Any method. Exactly 200 and an empty body means yes."
         once = f"{yes} A trusted proxy may ask again within 30 s with the same X-Tokens-Retry-Key."
         forms: list[tuple[str, Callable[[Call], Awaitable[Response]], str, str]] = [
-            ("/validate", self.validate, "Validate a session or managed token", yes),
-            ("/validate/envoy/{anything:path}", self.validate_envoy, "The same for Envoy's HTTP mode", yes),
-            ("/validate/one-time", self.spend, "Validate a one-time token and spend it", once),
-            ("/validate/one-time/envoy/{anything:path}", self.spend, "The same for Envoy's HTTP mode", once),
+            (PLAIN, self.validate, "Validate a session or managed token", yes),
+            (ENVOY, self.validate_envoy, "The same for Envoy's HTTP mode", yes),
+            (ONE_TIME, self.spend, "Validate a one-time token and spend it", once),
+            (ONE_TIME_ENVOY, self.spend, "The same for Envoy's HTTP mode", once),
         ]
         answers = {200: None, 401: None, 403: None, 429: None, 503: None}
         return [
@@ -98,7 +98,7 @@ class GatewayApi:
                 Operation(method="*", path=path, handler=handler, tag="gateway", summary=summary, answers=answers,
                           header_names=_SPENDS if handler == self.spend else _ASKS, answer_headers=_IDENTITY,
                           security=("bearer",), description=description,
-                          query={"required_scope": list[str]} if path == "/validate" else None)
+                          query={"required_scope": list[str]} if path == PLAIN else None)
                 for path, handler, summary, description in forms
             ],
         ]  # fmt: skip
@@ -131,10 +131,7 @@ class GatewayApi:
     async def spend(self, call: Call) -> Response:
         """One-time tokens only; a token that is good is spent with this answer."""
         headers = call.scope["headers"]
-        secrets = presented(headers)
-        in_uri = in_original_uri(headers)
-        if in_uri is not None and in_uri not in secrets:
-            secrets.append(in_uri)
+        secrets = presented(headers, in_uri=True)
         if not secrets:
             return self._respond(call, None, ABSENT)
         if len(secrets) > 1:

@@ -50,7 +50,7 @@ def bearer(call: Call) -> bytes | None:
     value = call.header(b"authorization")
     if value is None or value[:7].lower() != b"bearer ":
         return None
-    return value[7:].strip()
+    return value[7:].strip() or None
 
 
 class Guard:

@@ -78,6 +78,13 @@ class Call:
         """The same as text, empty where there is none."""
         return (self.header(name) or b"").decode("latin-1")
 
+    def refuse_two_authorizations(self) -> None:
+        """Raises InvalidRequest for a second Authorization field: two readers may take different ones."""
+        if len(self._headers) == len(self.scope["headers"]):
+            return
+        if sum(name == b"authorization" for name, _ in self.scope["headers"]) > 1:
+            raise InvalidRequest("The Authorization field is given twice.")
+
     @property
     def query(self) -> list[tuple[str, str]]:
         """The query's pairs in order. Raises InvalidRequest for one that is not UTF-8."""

@@ -32,32 +32,36 @@ ABSENT = Verdict(Outcome.ABSENT)
 UNAVAILABLE = Verdict(Outcome.UNAVAILABLE)
 
 
-def presented(headers: Headers) -> list[bytes]:
-    """The different secrets a request presents: Authorization: Bearer, X-API-Key, X-Token."""
-    secrets = []
-    for name, value in headers:
-        if name == b"authorization":
-            if value[:6].lower() != b"bearer" or value[6:7] not in (b" ", b""):
-                continue
-            secret = value[7:].strip()
-        elif name in (b"x-api-key", b"x-token"):
-            secret = value.strip()
-        else:
-            continue
-        if secret not in secrets:
-            secrets.append(secret)
-    return secrets
+def presented(headers: Headers, *, in_uri: bool = False) -> list[bytes]:
+    """The different secrets a request presents: Authorization: Bearer, X-API-Key, X-Token; an empty one is none.
+
+    Two Authorization fields are two secrets whatever they hold. `in_uri` adds those of the URI that the gateway's
+    client asked for; whoever wrote that line, the secret in it is all that counts.
+    """
+    fields = [value for name, value in headers if name == b"authorization"]
+    if len(fields) > 1:
+        return fields
+    secrets = [_bearer(value) for value in fields]
+    secrets += [value.strip() for name, value in headers if name in (b"x-api-key", b"x-token")]
+    if in_uri:
+        secrets += _in_original_uri(headers)
+    return [secret for secret in dict.fromkeys(secrets) if secret]
 
 
-def in_original_uri(headers: Headers) -> bytes | None:
-    """The `token` parameter of the URI that the gateway's client asked for."""
+def _bearer(value: bytes) -> bytes:
+    """What an Authorization field presents, empty for another scheme."""
+    return value[7:].strip() if value[:6].lower() == b"bearer" and value[6:7] in (b" ", b"") else b""
+
+
+def _in_original_uri(headers: Headers) -> list[bytes]:
+    """The `token` parameters of the URI that the gateway's client asked for."""
+    tokens: list[str] = []
     for name, value in headers:
         if name in (b"x-original-uri", b"x-forwarded-uri"):
             # Not urlsplit: it raises for a host that is none, and the client writes this line.
             query = value.partition(b"?")[2].partition(b"#")[0]
-            tokens = parse_qs(query.decode("latin-1")).get("token", [])
-            return tokens[0].encode("latin-1", "replace") if len(tokens) == 1 else b"?" if tokens else None
-    return None
+            tokens += parse_qs(query.decode("latin-1")).get("token", [])
+    return [token.encode("latin-1", "replace") for token in tokens]
 
 
 def retried_request(headers: Headers, client: tuple[str, int] | None, trusted: tuple[Network, ...]) -> str:

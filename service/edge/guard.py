@@ -10,7 +10,7 @@ HEAD_BYTES = 16 * 1024
 HEAD_FIELDS = 64
 # What is read of a body that nobody wants before its connection is closed.
 UNWANTED_BYTES = 64 * 1024
-_ONCE = (b"host", b"authorization", b"content-length", b"transfer-encoding")
+_ONCE = (b"host", b"content-length", b"transfer-encoding")
 
 
 class Refusal(NamedTuple):

@@ -144,3 +144,14 @@ def test_what_can_be_refused_without_redis_is(deserted: Client) -> None:
     deserted.get("/validate", bearer="rtk_" + "0" * 64).problem(401, "invalid_token")
     deserted.get("/validate", bearer="x").problem(401, "invalid_token")
     assert deserted.get("/api/token?token=x").json() == {"valid": False, "expiry_time": None}
+
+
+def test_a_second_authorization_is_refused_but_where_gateways_ask(world: World) -> None:
+    for sample in SAMPLES:
+        with Raw(world.running.port) as raw:
+            lines = "Host: x\r\nAuthorization: Bearer x\r\nauthorization: Bearer x\r\n\r\n"
+            raw.send(f"{sample.method} {sample.path} HTTP/1.1\r\n{lines}".encode())
+            if sample.needs == "gateway":
+                raw.answer(sample.method).problem(401, "invalid_token")
+            else:
+                raw.answer(sample.method).problem(400, "invalid_request")

@@ -66,13 +66,41 @@ async def ways(make_service: Callable[..., Any]) -> AsyncIterator[Ways]:
         yield Ways(straight, ordinary, secrets, service)
 
 
+# What a gateway's configuration or its clients may make of the path, without another meaning.
+TARGETS = (
+    "/validate/", "//validate", "///validate//", "/validate/?required_scope=orders:read", "/validate#x",
+    "/validate?required_scope=orders:read#&required_scope=b", "/%76alidate/", "/validate%2F", "/validate/envoy",
+    "/validate/envoy/", "//validate//envoy//a//b", "/validate/envoy/%0A", "/validate/envoy/a%0Ab%0D%0A",
+    "/validate/envoy/%FF%00", "/validate/envoy/%", "/validate/envoy/../one-time", "/validate/envoy/..%2F..%2Fone-time",
+    "/validate/envoy/one-time", "/validate/envoy/?required_scope=b", "/validate/envoy/a?b?c#d", "/validate%2Fenvoy/x",
+    "/validate/envoy/a;b|c\"<>{}^`\\",
+)  # fmt: skip
+SPENDING = (
+    "/validate/one-time/", "//validate//one-time//", "/validate/one-time/envoy", "/validate/one-time/envoy/",
+    "/validate//one-time/envoy/%0A", "/validate/one-time?token=b", "/validate/one-time/envoy/..%2F..%2Fvalidate",
+    "/validate%2Fone-time",
+)  # fmt: skip
+# Fields that present nothing.
+EMPTY = (("X-API-Key:",), ("X-Token: ",), ("Authorization: Bearer",), ("Authorization: bearer  ",), ("Authorization:",),
+         ("X-Token:", "X-API-Key:", "Authorization: Bearer"), ("X-Token:", "X-Token:"))  # fmt: skip
+
+
+def empty_beside(bearer: str, secret: str) -> list[tuple[str, ...]]:
+    """A credential, and others that present nothing."""
+    return [
+        (bearer, "X-API-Key:"), (bearer, "X-Token:"), ("X-Token:", "X-API-Key: ", bearer),
+        ("Authorization: Bearer", f"X-Token: {secret}"), ("Authorization:", f"X-API-Key: {secret}"),
+        ("X-Token:", f"X-Token: {secret}"),
+    ]  # fmt: skip
+
+
 def request(line: str, *fields: str) -> bytes:
     return "\r\n".join([line, "Host: gateway.test", *fields, "", ""]).encode("latin-1")
 
 
 def recorded(secrets: dict[str, str]) -> list[bytes]:
     """Some hundred requests: every secret in every place, every method, scopes, odd targets and odd fields."""
-    requests = []
+    requests = [request("GET /validate HTTP/1.1", *fields) for fields in EMPTY]
     for (name, secret), method in itertools.product(secrets.items(), ("GET", "HEAD", "POST")):
         if name == "one-time":
             continue  # spent by the first way that sees it on the other path; on this one it is refused below
@@ -104,8 +132,13 @@ def recorded(secrets: dict[str, str]) -> list[bytes]:
             request("GET /validate HTTP/1.1", bearer, "Connection: keep-alive"),
             request("GET http://gateway.test/validate HTTP/1.1", bearer),
             request("GET /%76alidate HTTP/1.1", bearer),
-            request("GET /validate/ HTTP/1.1", bearer),
             request("GET /validate/one-timer HTTP/1.1", bearer),
+            *[request(f"GET {target} HTTP/1.1", bearer) for target in TARGETS],
+            *[request("GET /validate HTTP/1.1", *fields) for fields in empty_beside(bearer, secret)],
+            request("GET /validate HTTP/1.1", bearer, bearer),
+            request("GET /validate HTTP/1.1", bearer, "Authorization: Basic dTpw"),
+            request("GET /validate HTTP/1.1", bearer, "authorization:"),
+            request("GET /validate/one-time HTTP/1.1", bearer, bearer),
             request("POST /validate HTTP/1.1", bearer, "Content-Length: 3") + b"abc",
             request("POST /validate HTTP/1.1", bearer, "Content-Length: 0"),
             request("GET /validate HTTP/1.1", bearer, "Expect: 100-continue"),
@@ -127,6 +160,13 @@ def recorded(secrets: dict[str, str]) -> list[bytes]:
         request("OPTIONS /validate HTTP/1.1"),
     ]
     return requests
+
+
+async def statuses(ways: Ways, sent: bytes) -> bytes:
+    """The status that both ways agree on."""
+    straight, ordinary = await asyncio.gather(exchange(ways.straight, [sent], 1), exchange(ways.ordinary, [sent], 1))
+    assert straight == ordinary, sent
+    return straight[9:12]
 
 
 async def exchange(port: int, pieces: list[bytes], answers: int) -> bytes:
@@ -165,6 +205,43 @@ async def test_several_hundred_recorded_requests_get_the_same_bytes_both_ways(wa
     exposition = ways.service.metrics.render("")[0].decode()
     counted = re.search(r'tokens_validation_seconds_count{path="straight"} (\d+)', exposition)
     assert counted is not None and int(counted[1]) > 150, "the straight path was hardly taken"
+
+
+async def test_the_path_is_answered_as_it_means_whatever_slashes_it_has(ways: Ways) -> None:
+    bearer = f"Authorization: Bearer {ways.secrets['scoped']}"
+    for target in TARGETS:
+        assert await statuses(ways, request(f"PUT {target} HTTP/1.1", bearer)) == b"200", target
+    for target in SPENDING:
+        issued = await ways.service.one_time.issue(address="192.0.2.1", anonymous=False)
+        asked = request(f"PUT {target} HTTP/1.1", f"X-Token: {issued.secret}")
+        # Each way spends; the first one is let in.
+        assert [(await exchange(port, [asked], 1))[9:12] for port in ways[:2]] == [b"200", b"401"], target
+    for target in ("/validate/x", "/validatex", "/validate/envoyx", "/validate/one-time/x", "/x/validate"):
+        assert await statuses(ways, request(f"GET {target} HTTP/1.1", bearer)) == b"404", target
+
+
+async def test_an_empty_credential_presents_nothing(ways: Ways) -> None:
+    secret = ways.secrets["plain"]
+    for fields in empty_beside(f"Authorization: Bearer {secret}", secret):
+        assert await statuses(ways, request("GET /validate HTTP/1.1", *fields)) == b"200", fields
+    for fields in EMPTY:
+        for path in ("/validate", "/validate/one-time"):
+            told = await exchange(ways.straight, [request(f"GET {path} HTTP/1.1", *fields)], 1)
+            assert b'\r\nwww-authenticate: Bearer realm="tokens"\r\n' in told, (path, fields)
+
+
+async def test_a_second_authorization_is_no_credential(ways: Ways) -> None:
+    good = f"Authorization: Bearer {ways.secrets['plain']}"
+    for other in (good, "Authorization: Bearer x", "Authorization: Basic dTpw", "authorization:"):
+        for fields in ((good, other), (other, good), (good, other, f"X-Token: {ways.secrets['plain']}")):
+            assert await statuses(ways, request("GET /validate HTTP/1.1", *fields)) == b"401", fields
+
+
+async def test_where_no_proxy_is_trusted_a_retry_key_is_not_believed_on_either_way(ways: Ways) -> None:
+    for port in ways[:2]:
+        issued = await ways.service.one_time.issue(address="192.0.2.1", anonymous=False)
+        asked = request("GET /validate/one-time HTTP/1.1", f"X-Token: {issued.secret}", "X-Tokens-Retry-Key: k")
+        assert [(await exchange(port, [asked], 1))[9:12] for _ in range(2)] == [b"200", b"401"]
 
 
 async def test_a_request_split_at_every_byte_gets_the_same_bytes(ways: Ways) -> None:

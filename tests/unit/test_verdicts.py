@@ -12,7 +12,6 @@ from service.api.verdicts import (
     UNAVAILABLE,
     Headers,
     answer,
-    in_original_uri,
     presented,
     required_scopes,
     retried_request,
@@ -29,14 +28,19 @@ SESSION = Credential(Kind.SESSION, "s1", "Jürgen", (), 1, 2)
         ([], []),
         ([(b"authorization", b"Bearer abc")], [b"abc"]),
         ([(b"authorization", b"bEaReR   abc ")], [b"abc"]),
-        ([(b"authorization", b"Bearer")], [b""]),
+        ([(b"authorization", b"Bearer")], []),
+        ([(b"authorization", b"Bearer \t")], []),
+        ([(b"authorization", b"")], []),
         ([(b"authorization", b"Bearerabc")], []),
         ([(b"authorization", b"Basic abc")], []),
         ([(b"x-api-key", b" abc ")], [b"abc"]),
         ([(b"x-token", b"abc")], [b"abc"]),
         ([(b"x-token", b"abc"), (b"authorization", b"Bearer abc"), (b"x-api-key", b"abc")], [b"abc"]),
         ([(b"x-token", b"abc"), (b"x-api-key", b"abd")], [b"abc", b"abd"]),
-        ([(b"x-token", b"abc"), (b"x-token", b"")], [b"abc", b""]),
+        ([(b"x-token", b"abc"), (b"x-token", b"")], [b"abc"]),
+        ([(b"x-token", b" "), (b"x-api-key", b"")], []),
+        ([(b"authorization", b"Bearer a"), (b"authorization", b"Bearer a")], [b"Bearer a", b"Bearer a"]),
+        ([(b"authorization", b"Bearer a"), (b"authorization", b"")], [b"Bearer a", b""]),
         ([(b"cookie", b"token=abc"), (b"x-tokens", b"abc")], []),
     ],
 )
@@ -45,31 +49,40 @@ def test_every_different_secret_of_a_request_is_seen(headers: Headers, secrets: 
 
 
 @pytest.mark.parametrize(
-    ("uri", "secret"),
+    ("uri", "secrets"),
     [
-        (b"/fasterread.php?tableKey=k&token=abc", b"abc"),
-        (b"https://h/x?token=a%62c#token=no", b"abc"),
-        (b"/x?tokens=abc", None),
-        (b"/x", None),
-        (b"/x?token=", None),
-        (b"/x?token=abc&token=abd", b"?"),
-        (b"/x?token=%C3%A9", b"\xe9"),
-        (b"/x?token=%E2%82%AC", b"?"),
-        (b"/x?\xff\xfe&token=abc", b"abc"),
+        (b"/fasterread.php?tableKey=k&token=abc", [b"abc"]),
+        (b"https://h/x?token=a%62c#token=no", [b"abc"]),
+        (b"/x?tokens=abc", []),
+        (b"/x", []),
+        (b"/x?token=", []),
+        (b"/x?token=abc&token=abd", [b"abc", b"abd"]),
+        (b"/x?token=abc&token=abc&token=", [b"abc"]),
+        (b"/x?token=%C3%A9", [b"\xe9"]),
+        (b"/x?token=%E2%82%AC", [b"?"]),
+        (b"/x?\xff\xfe&token=abc", [b"abc"]),
     ],
 )
 @pytest.mark.parametrize("name", [b"x-original-uri", b"x-forwarded-uri"])
-def test_a_one_time_token_is_found_in_the_original_uri(name: bytes, uri: bytes, secret: bytes | None) -> None:
-    assert in_original_uri([(b"host", b"h"), (name, uri)]) == secret
+def test_a_one_time_token_is_found_in_the_original_uri(name: bytes, uri: bytes, secrets: list[bytes]) -> None:
+    assert presented([(b"host", b"h"), (name, uri)], in_uri=True) == secrets
+    assert presented([(b"host", b"h"), (name, uri)]) == []
 
 
 def test_without_an_original_uri_there_is_no_token_in_it() -> None:
-    assert in_original_uri([(b"host", b"h")]) is None
+    assert presented([(b"host", b"h")], in_uri=True) == []
+
+
+def test_every_line_that_tells_the_original_uri_is_read() -> None:
+    lines = [(b"x-original-uri", b"/x?token=abc"), (b"x-forwarded-uri", b"/x?token=abc")]
+    assert presented(lines, in_uri=True) == [b"abc"]
+    assert presented([*lines, (b"x-forwarded-uri", b"/x?token=abd")], in_uri=True) == [b"abc", b"abd"]
+    assert presented([*lines, (b"x-token", b"abe")], in_uri=True) == [b"abe", b"abc"]
 
 
 @pytest.mark.parametrize("uri", [b"//[x?token=abc", b"http://[::1/?token=abc", b"/x?" + b"a=1&" * 300 + b"token=abc"])
 def test_an_original_uri_that_is_none_is_no_failure(uri: bytes) -> None:
-    assert in_original_uri([(b"x-original-uri", uri)]) in (None, b"?", b"abc")
+    assert presented([(b"x-original-uri", uri)], in_uri=True) == [b"abc"]
 
 
 @pytest.mark.parametrize(
