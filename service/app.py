@@ -79,6 +79,7 @@ from service.tokens.reload import Reload
 from service.tokens.revocation import Revocation
 from service.tokens.rotation import Rotation
 from service.tokens.sealer import Sealer
+from service.tokens.seals import Seals
 from service.tokens.secret import Keyring
 from service.tokens.sessions import Sessions
 from service.tokens.sweeper import Sweeper
@@ -105,8 +106,9 @@ class Service:
             self._batch = Batch(_connector(settings), on_error=metrics.redis_errors.inc, on_seconds=metrics.redis_took)
             links = [self._batch]
         self.shards = shards = Shards(settings.namespace, links)
-        keys = [settings.secret_key, settings.secret_key_previous]
-        self.keyrings = keyrings = tuple(Keyring(key) for key in keys if key)
+        self.keyrings = keyrings = tuple(
+            Keyring(key) for key in (settings.secret_key, settings.secret_key_previous) if key
+        )
         retention = Retention(settings.retention_days * 86400)
         self.accounts = Accounts(_accounts(settings), keyrings[0])
         keep = max(1, settings.audit_max_entries // len(shards))
@@ -151,7 +153,8 @@ class Service:
         )  # fmt: skip
         self.census = census = Census(shards)
         listing = Listing(shards, managed_store)
-        ledger = Ledger(managed_store, self.authority, keyrings, self.trail, clock)
+        seals = Seals(self.authority, credentials, keyrings)
+        ledger = Ledger(managed_store, seals, self.trail, clock)
         lifetime = Lifetime(settings.max_lifetime_days)
         repeats = Repeats(RequestStore(shards), keyrings[0])
         self.managed = ManagedTokens(
@@ -166,7 +169,7 @@ class Service:
         self.hygiene = Hygiene(HygieneStore(shards, retention), clock)
         self.health = Health(self.guardian, census, self.hygiene, metrics, clock)
         self.transfer = Transfer(
-            TransferStore(shards, retention, managed_store), listing, shards, ledger, self.authority,
+            TransferStore(shards, retention, managed_store), listing, shards, seals, self.authority,
             keyrings[0], self.trail, lifetime, clock,
         )  # fmt: skip
         self.front = self._front()

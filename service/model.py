@@ -108,6 +108,7 @@ class ManagedToken(msgspec.Struct, frozen=True):
     """The metadata of a managed token: all but its secret. Instants in epoch seconds, 0 means none or never.
 
     Only the creation is kept in microseconds, for lists are paged by it and many tokens may be born in one second.
+    `contests`: how often another token asked whether a name reserved for this one is void.
     `foreign`: the secret was made by another system, and is stored under `Keyring.foreign_digest`.
     """
 
@@ -138,6 +139,7 @@ class ManagedToken(msgspec.Struct, frozen=True):
     predecessor_used_at: int = 0
     foreign: bool = False
     version: int = 1
+    contests: int = 0
 
     @property
     def created_at(self) -> int:

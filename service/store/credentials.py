@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
+from service.model import ManagedToken
 from service.store.keys import DIGEST_CHARACTERS, encode_digest
 from service.store.replies import Reply
 from service.store.scripts import Script
@@ -20,10 +21,26 @@ Lookup = tuple[bytes, Callable[..., None]]
 
 
 class Reason(NamedTuple):
-    """Why the credential of a managed token is gone, once it is: expired, inactive or revoked; and whose it was."""
+    """Why the credential of a managed token is gone, once it is: expired, inactive or revoked; and whose it was.
+
+    `version`: that of the record of an inactive token, so that an older one is known by it.
+    """
 
     state: str
     token_id: str
+    version: str = ""
+
+    @classmethod
+    def of(cls, token: ManagedToken) -> Reason:
+        """What is written beside this record."""
+        if token.revoked_at:
+            return cls("revoked", token.token_id)
+        return cls("expired", token.token_id) if token.active else cls("inactive", token.token_id, str(token.version))
+
+    @property
+    def text(self) -> str:
+        """As Redis has it."""
+        return " ".join(filter(None, self))
 
 
 class Charge(NamedTuple):
@@ -69,6 +86,11 @@ class CredentialStore:
             shard.link.execute("GET", shard.keys.reason(digest), retry=True),
         )
         return sealed, None if reason is None else Reason(*reason.decode().split(" "))
+
+    async def time(self, digest: bytes) -> int:
+        """The time of the server that holds this digest, epoch seconds: by it credentials end."""
+        seconds, _ = await self._shards.of_digest(digest).link.execute("TIME", retry=True)
+        return int(seconds)
 
     async def charge(
         self, digest: bytes, token_id: str, *, seal: bytes, limit: tuple[int, int, int], spend: bool, now: float

@@ -8,6 +8,7 @@ from service.errors import StoreUnavailable
 from service.model import ManagedToken
 from service.store import records
 from service.store.audit_store import Entry
+from service.store.credentials import Reason
 from service.store.hashes import Hashes
 from service.store.keys import Keys
 from service.store.replies import Reply
@@ -31,9 +32,9 @@ class Retention(NamedTuple):
         """Epoch milliseconds at which the reason goes, 0 for never."""
         return (expires_at + self.seconds) * 1000 if expires_at else 0
 
-    def revoked_until(self, expires_at: int, now: int) -> int:
-        """The same once a token is revoked: as long as an export from before could bring it back."""
-        return self.reason_until(max(expires_at, now)) if expires_at else 0
+    def reason_goes(self, token: ManagedToken) -> int:
+        """The same for a token; a revoked one is told apart as long as an export from before could bring it back."""
+        return self.reason_until(token.expires_at and max(token.expires_at, token.revoked_at))
 
 
 class ManagedStore:
@@ -112,8 +113,8 @@ class ManagedStore:
         fields = records.encode_some(new, _changed(old, new), seal=seal)
         was, becomes = member(old), member(new if old.name == new.name else old)
         written: int = await self._update.run(
-            shard.link, keys, old.token_id, old.version, new.created_micros, new.expires_at, sealed,
-            self._retention.reason_until(new.expires_at), predecessor, new.predecessor_until * 1000,
+            shard.link, keys, old.token_id, old.version, old.contests, new.created_micros, new.expires_at, sealed,
+            Reason.of(new).text, self._retention.reason_goes(new), predecessor, new.predecessor_until * 1000,
             self._retention.reason_until(max(new.predecessor_until, now)), was, becomes, *entry, *fields,
         )  # fmt: skip
         if written and member(old) != member(new):
@@ -121,17 +122,18 @@ class ManagedStore:
         return written == 1
 
     async def withdraw(
-        self, token: ManagedToken, digests: tuple[bytes, bytes], *, state: str, now: int, entry: Entry
+        self, token: ManagedToken, withdrawn: ManagedToken, *, seal: str, now: int, entry: Entry, insist: bool = False
     ) -> int:
-        """Deactivate (`state` inactive) or revoke: 1 done, 0 it was already, -1 rotated meanwhile, -2 gone.
+        """Deactivate or revoke: 1 done, 0 it was already, -1 changed since it was read, -2 gone.
 
-        `digests` are those of the credential and of its predecessor. Works on a full server.
+        With `insist` only a rotation counts as a change. Works on a full server.
         """
         shard = self._shard(token.token_id)
+        digest = records.decode_digest(token.digest)
         keys = (
-            shard.keys.credential(digests[0]),
-            shard.keys.credential(digests[1]),
-            shard.keys.reason(digests[0]),
+            shard.keys.credential(digest),
+            shard.keys.credential(records.decode_digest(token.predecessor or token.digest)),
+            shard.keys.reason(digest),
             shard.keys.metadata(token.token_id),
             shard.keys.on,
             shard.keys.off,
@@ -141,21 +143,18 @@ class ManagedStore:
             shard.keys.names,
             shard.keys.changes,
         )
-        until = now + self._retention.seconds
-        reason_until = self._retention.reason_until(token.expires_at)
-        if state == "revoked":
-            reason_until = self._retention.revoked_until(token.expires_at, now)
         done: int = await self._withdraw.run(
-            shard.link, keys, token.token_id, token.digest, state, now, reason_until, until,
-            member(token), freed_member(token), *entry,
+            shard.link, keys, token.token_id, token.digest, "" if insist else token.version, withdrawn.revoked_at,
+            Reason.of(withdrawn).text, self._retention.reason_goes(withdrawn), now + self._retention.seconds,
+            member(token), freed_member(token), seal, *entry,
         )  # fmt: skip
         name_shard = self._shards.of_name(token.name)
-        if done == 1 and state == "revoked" and name_shard is not shard:
+        if done == 1 and withdrawn.revoked_at and name_shard is not shard:
             await name_shard.link.execute("ZADD", name_shard.keys.names, 0, freed_member(token), retry=True)
             await name_shard.link.execute("ZREM", name_shard.keys.names, member(token), retry=True)
         return done
 
-    async def drop(self, digest: bytes, token_id: str, *, owner: str, expires_at: int, now: int, entry: Entry) -> bool:
+    async def drop(self, digest: bytes, token_id: str, *, owner: str, ended_at: int, entry: Entry) -> bool:
         """Take a credential away that no record names; False if there is none. Works on a full server."""
         shard = self._shards.of_digest(digest)
         keys = shard.keys
@@ -163,7 +162,7 @@ class ManagedStore:
             shard.link,
             (keys.credential(digest), keys.reason(digest), keys.metadata(token_id), keys.on, keys.off, keys.dead,
              keys.expiry, keys.purge, keys.owner(owner), keys.foreign, keys.changes),
-            token_id, self._retention.revoked_until(expires_at, now), *entry,
+            token_id, self._retention.reason_until(ended_at), *entry,
         )  # fmt: skip
         return dropped == 1
 

@@ -17,11 +17,8 @@ from service.store.replies import Argument, Reply
 # The order in which a record is read; `seal` comes last.
 FIELDS = (*ManagedToken.__struct_fields__, "seal")
 FIELD_NAMES = tuple(field.encode() for field in FIELDS)
-# What a seal covers: all that decides who a token speaks for, what it may do and until when.
-_SEALED = (
-    "token_id", "name", "digest", "created_by", "created_micros", "expires_at", "subject", "scopes", "rate_limit",
-    "networks", "max_uses", "predecessor", "predecessor_until",
-)  # fmt: skip
+# What scripts count and note without the server key. A seal covers everything else.
+COUNTED = frozenset({"uses_left", "last_used_at", "last_address", "last_agent", "predecessor_used_at", "contests"})
 _json = msgspec.json.Encoder().encode
 _TEXT_OF: dict[type, Callable[[Any], bytes]] = {
     str: str.encode,
@@ -52,7 +49,9 @@ _VALUE_OF: dict[Any, Callable[[bytes], Any]] = {
 }
 _READERS = tuple((field.name, _VALUE_OF[field.type]) for field in msgspec.structs.fields(ManagedToken))
 _SEAL = b"seal"
-_sealed_values = attrgetter(*_SEALED)
+_SEALED = tuple((name, _DEFAULTS[name]) for name in ManagedToken.__struct_fields__ if name not in COUNTED)
+_sealed_values = attrgetter(*(name for name, _ in _SEALED))
+_pack = msgspec.msgpack.Encoder().encode
 
 
 def encode_digest(digest: bytes) -> str:
@@ -78,8 +77,9 @@ def encode_some(token: ManagedToken, names: Iterable[str], *, seal: str) -> Iter
 
 
 def sealed_part(token: ManagedToken) -> bytes:
-    """The bytes that a record's seal is made over."""
-    return b"\n".join([_TEXT_OF[value.__class__](value) for value in _sealed_values(token)])
+    """The bytes that a record's seal is made over: what differs from its default, so that a new field breaks none."""
+    values = zip(_SEALED, _sealed_values(token), strict=True)
+    return _pack([(name, value) for (name, default), value in values if value != default])
 
 
 def decode(reply: list[Reply]) -> tuple[ManagedToken, str] | None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from service.model import ManagedToken, Status
 from service.store import records
 from service.store.audit_store import Entry
+from service.store.credentials import Reason
 from service.store.managed_store import ManagedStore, Retention, freed_member, member
 from service.store.replies import Reply
 from service.store.scripts import Script
@@ -109,7 +110,7 @@ class TransferStore:
              keys.metadata(token.token_id), state.listed, state.timers, keys.names, keys.owner(token.created_by),
              keys.foreign, keys.changes),
             token.token_id, name, names_member, token.created_micros, state.place, state.time,
-            incoming.credential, token.expires_at * 1000, state.reason, state.reason_until,
+            incoming.credential, token.expires_at * 1000, Reason.of(token).text, self._retention.reason_goes(token),
             incoming.predecessor, token.predecessor_until * 1000,
             self._retention.reason_until(token.predecessor_until), int(token.foreign), *incoming.entry, *fields,
         )  # fmt: skip
@@ -117,16 +118,15 @@ class TransferStore:
     def _state(self, home: Shard, token: ManagedToken, now: int) -> _State:
         """Where a token of this status stands, and what tells of it once its credential is gone."""
         keys, created, expires = home.keys, token.created_micros, token.expires_at
-        until = self._retention.reason_until(token.revoked_at or expires)
         purge = str((token.revoked_at or expires) + self._retention.seconds)
         match token.status(now):
             case Status.REVOKED:
-                return _State(keys.off, keys.purge, -created, purge, "revoked", until)
+                return _State(keys.off, keys.purge, -created, purge)
             case Status.EXPIRED:
-                return _State(keys.dead, keys.purge, created, purge, "expired", until)
+                return _State(keys.dead, keys.purge, created, purge)
             case Status.INACTIVE:
-                return _State(keys.off, keys.expiry, created, str(-expires or ""), "inactive", until)
-        return _State(keys.on, keys.expiry, created, str(expires or ""), "expired", until)
+                return _State(keys.off, keys.expiry, created, str(-expires or ""))
+        return _State(keys.on, keys.expiry, created, str(expires or ""))
 
     def _home(self, token: ManagedToken) -> Shard:
         home = self._shards.of_id(token.token_id)
@@ -165,8 +165,6 @@ class _State(NamedTuple):
     timers: bytes
     place: int
     time: str
-    reason: str
-    reason_until: int
 
 
 def _refusal(reply: Reply) -> Refused | None:

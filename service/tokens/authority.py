@@ -59,9 +59,9 @@ class Authority:
         """May a secret that its first digest does not find be found by another?"""
         return self.accepts_foreign or len(self._keyrings) > 1
 
-    def seal(self, digest: bytes, credential: Credential) -> bytes:
-        """The bytes under which a credential is stored."""
-        return self._keyrings[0].seal(digest, _encode(credential))
+    def seal(self, digest: bytes, credential: Credential, keyring: Keyring | None = None) -> bytes:
+        """The bytes under which a credential is stored, under the present server key unless told another."""
+        return (keyring or self._keyrings[0]).seal(digest, _encode(credential))
 
     def open_once(self, digest: bytes, sealed: bytes) -> Opened | None:
         """A record whose seal is right, decoded; None for another, which is counted. `open` remembers it, too."""

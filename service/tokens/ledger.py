@@ -8,11 +8,10 @@ from typing import Any
 import msgspec
 
 from service.errors import Conflict, NotFound, StoreUnavailable
-from service.model import Credential, Kind, ManagedToken, Origin, Status
+from service.model import Credential, ManagedToken, Origin, Status
 from service.store import records
 from service.store.managed_store import ManagedStore, Record
-from service.tokens.authority import Authority
-from service.tokens.secret import Keyring
+from service.tokens.seals import Seals
 from service.tokens.trail import Trail
 
 # How often a change is tried again after another one came in between.
@@ -22,13 +21,9 @@ TRIES = 8
 class Ledger:
     """What creating, editing, rotating and withdrawing have in common."""
 
-    def __init__(
-        self, store: ManagedStore, authority: Authority, keyrings: tuple[Keyring, ...], trail: Trail,
-        clock: Callable[[], float],
-    ) -> None:  # fmt: skip
+    def __init__(self, store: ManagedStore, seals: Seals, trail: Trail, clock: Callable[[], float]) -> None:
         self._store = store
-        self._authority = authority
-        self._keyrings = keyrings
+        self._seals = seals
         self._trail = trail
         self._clock = clock
 
@@ -37,14 +32,20 @@ class Ledger:
         return (await self._record(token_id)).token
 
     async def read_to_change(self, token_id: str) -> ManagedToken:
-        """The same, for a change that may give rights.
+        """The same, for a change that may give rights. Two round trips.
 
-        Raises NotFound, and Conflict `record_tampered` if somebody without the server key wrote the record.
+        Raises NotFound, and Conflict `record_tampered` if somebody without the server key wrote the record, or put
+        an old one in its place.
         """
-        record = await self._record(token_id)
-        if not self.is_ours(record):
-            raise Conflict("This record was changed outside the service. Revoke the token.", code="record_tampered")
-        return record.token
+        for _ in range(TRIES):
+            record = await self._record(token_id)
+            token = record.token
+            if self._seals.is_ours(record) and (token.revoked_at or await self._seals.agree(token)):
+                return token
+            # Between the reads a change may have come.
+            if (await self._record(token_id)).seal == record.seal:
+                raise Conflict("This record was changed outside the service. Revoke the token.", code="record_tampered")
+        raise keeps_changing()
 
     async def _record(self, token_id: str) -> Record:
         record = await self._store.get(token_id)
@@ -52,17 +53,11 @@ class Ledger:
             raise _not_found()
         return record
 
-    def is_ours(self, record: Record) -> bool:
-        """Was this record written by a service with our server key?"""
-        part = records.sealed_part(record.token)
-        return any(keyring.mac("metadata", part) == record.seal for keyring in self._keyrings)
-
     async def add(self, token: ManagedToken, digest: bytes, origin: Origin) -> bool:
         """Record a token; False if its name is taken or it was recorded before. One round trip."""
         entry = self._trail.entry("token.created", origin, token.token_id, after=facts(token))
-        return await self._store.create(
-            token, digest, seal=self.seal(token), sealed=self.credential(token, digest, token.expires_at), entry=entry
-        )
+        sealed = self._seals.credential(token, digest, token.expires_at)
+        return await self._store.create(token, digest, seal=self._seals.of(token), sealed=sealed, entry=entry)
 
     async def write(self, old: ManagedToken, new: ManagedToken, action: str, origin: Origin) -> ManagedToken | None:
         """Write a token anew; None if it changed since it was read. Returns what was written.
@@ -73,15 +68,14 @@ class Ledger:
         now = self._clock()
         new = msgspec.structs.replace(_with_predecessor(old, new, now), version=old.version + 1)
         usable = new.active and new.status(now) is Status.ACTIVE
-        digest = records.decode_digest(new.digest)
-        predecessor = b""
+        digest, predecessor = records.decode_digest(new.digest), b""
+        sealed = self._seals.credential(new, digest, new.expires_at) if usable else b""
         if new.predecessor:
-            predecessor = self.credential(new, records.decode_digest(new.predecessor), new.predecessor_until)
+            predecessor = self._seals.credential(new, records.decode_digest(new.predecessor), new.predecessor_until)
         entry = self._trail.entry(action, origin, new.token_id, before=facts(old, new), after=facts(new, old))
         written = await self._store.update(
-            old, new, seal=self.seal(new), sealed=self.credential(new, digest, new.expires_at) if usable else b"",
-            predecessor=predecessor, now=int(now), entry=entry,
-        )  # fmt: skip
+            old, new, seal=self._seals.of(new), sealed=sealed, predecessor=predecessor, now=int(now), entry=entry
+        )
         return new if written else None
 
     async def withdraw(self, token_id: str, state: str, origin: Origin, *, digest: bytes | None = None) -> bool:
@@ -91,63 +85,45 @@ class Ledger:
         those that may work; Conflict for deactivating what has ended, and `record_tampered` if the record was changed
         outside the service and may name another secret than that in use. Works on a full server.
         """
-        action = "token.revoked" if state == "revoked" else "token.deactivated"
-        for _ in range(TRIES):
+        for number in range(TRIES):
             record = await self._record(token_id)
             token = record.token
             if state == "inactive":
                 refuse_if_ended(token, self._clock())
-            present = records.decode_digest(token.digest)
-            predecessor = records.decode_digest(token.predecessor) if token.predecessor else present
-            if digest not in (None, present, predecessor):
+            if digest not in (None, *map(records.decode_digest, filter(None, (token.digest, token.predecessor)))):
                 raise _not_found()
-            known = await self._names_its_secret(record, present)
-            # With the name, by which people look for the entry, also when the record is gone.
-            entry = self._trail.entry(
-                action, origin, token_id, before={"name": token.name, "status": token.status(self._clock())},
-                after={"name": token.name, "status": state},
-            )  # fmt: skip
-            done = await self._store.withdraw(
-                token, (present, predecessor), state=state, now=int(self._clock()), entry=entry
-            )
+            is_certain = digest is not None or await self._seals.names_its_secret(record)
+            done = await self._withdraw(record, state, origin, insist=state == "revoked" and number >= TRIES // 2)
+            if done >= 0 and not is_certain:
+                raise Conflict("This record was changed outside the service. Revoke the token by its secret.",
+                               code="record_tampered")  # fmt: skip
             if done >= 0:
-                if digest is None and not known:
-                    raise Conflict("This record was changed outside the service. Revoke the token by its secret.",
-                                   code="record_tampered")  # fmt: skip
                 return done == 1
         raise keeps_changing()
 
-    async def _names_its_secret(self, record: Record, digest: bytes) -> bool:
-        """Is this the secret in use? Only then is it certain that it ends with what a record names."""
-        if self.is_ours(record):
-            return True
-        opened = await self._authority.read(digest)
-        return opened is not None and opened.credential.token_id == record.token.token_id
+    async def _withdraw(self, record: Record, state: str, origin: Origin, *, insist: bool) -> int:
+        """One try, as the store's; `insist` for an end that others' changes must not hold up for long."""
+        now, token = int(self._clock()), record.token
+        action = "token.revoked" if state == "revoked" else "token.deactivated"
+        withdrawn = msgspec.structs.replace(
+            token, active=False, revoked_at=now if state == "revoked" else 0, version=token.version + 1
+        )
+        # With the name, by which people look for the entry, also when the record is gone.
+        entry = self._trail.entry(
+            action, origin, token.token_id, before={"name": token.name, "status": token.status(now)},
+            after={"name": token.name, "status": state},
+        )  # fmt: skip
+        # What somebody else wrote is not vouched for, nor what may have changed since.
+        seal = "" if insist or not self._seals.is_ours(record) else self._seals.of(withdrawn)
+        return await self._store.withdraw(token, withdrawn, seal=seal, now=now, entry=entry, insist=insist)
 
     async def drop(self, digest: bytes, token_id: str, credential: Credential | None, origin: Origin) -> bool:
         """Take a credential away that no record speaks for; False if there is none. Works on a full server."""
         now = int(self._clock())
         entry = self._trail.entry("token.revoked", origin, token_id, after={"status": "revoked"})
-        return await self._store.drop(
-            digest, token_id, owner=credential.client if credential else "",
-            expires_at=credential.expires_at if credential else now, now=now, entry=entry,
-        )  # fmt: skip
-
-    def seal(self, token: ManagedToken) -> str:
-        """What shows later that a record is ours."""
-        return self._keyrings[0].mac("metadata", records.sealed_part(token))
-
-    def credential(self, token: ManagedToken, digest: bytes, expires_at: int) -> bytes:
-        """The bytes that make a secret of this token valid, until its end in epoch seconds."""
-        limit = token.rate_limit
-        return self._authority.seal(
-            digest,
-            Credential(
-                Kind.MANAGED, token.token_id, token.subject, token.scopes, token.created_at, expires_at,
-                name=token.name, client=token.created_by, networks=token.networks, max_uses=token.max_uses,
-                rate_limit=(limit.limit, limit.period_seconds, limit.burst or limit.limit) if limit else None,
-            ),
-        )  # fmt: skip
+        ended_at = credential.expires_at and max(credential.expires_at, now) if credential else now
+        owner = credential.client if credential else ""
+        return await self._store.drop(digest, token_id, owner=owner, ended_at=ended_at, entry=entry)
 
 
 def _with_predecessor(old: ManagedToken, new: ManagedToken, now: float) -> ManagedToken:

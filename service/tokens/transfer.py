@@ -22,9 +22,10 @@ from service.store.query import Query
 from service.store.shards import Shards
 from service.store.transfer_store import Incoming, Refused, TransferStore
 from service.tokens.authority import Authority
-from service.tokens.ledger import Ledger, facts
+from service.tokens.ledger import facts
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed import NewToken
+from service.tokens.seals import Seals
 from service.tokens.secret import Keyring, mint_id
 from service.tokens.trail import Trail
 
@@ -84,13 +85,13 @@ class Transfer:
     """Takes tokens in and gives them out."""
 
     def __init__(
-        self, store: TransferStore, listing: Listing, shards: Shards, ledger: Ledger, authority: Authority,
+        self, store: TransferStore, listing: Listing, shards: Shards, seals: Seals, authority: Authority,
         keyring: Keyring, trail: Trail, lifetime: Lifetime, clock: Callable[[], float],
     ) -> None:  # fmt: skip
         self._store = store
         self._listing = listing
         self._shards = shards
-        self._ledger = ledger
+        self._seals = seals
         self._authority = authority
         self._keyring = keyring
         self._trail = trail
@@ -122,7 +123,7 @@ class Transfer:
             return refused
         if rehearsal is not None:
             return _skipped(await self._store.conflict(token) or rehearsal.conflict(token))
-        return _skipped(await self._put(self._incoming(row, token, origin), born_here=isinstance(row, Foreign)))
+        return _skipped(await self._put(self._incoming(token, origin), born_here=isinstance(row, Foreign)))
 
     async def _put(self, incoming: Incoming, *, born_here: bool) -> Refused | None:
         """Write a token; of thousands of rows one may meet a Redis that is busy for a moment, so it is tried again."""
@@ -144,7 +145,7 @@ class Transfer:
             if row.shards != len(self._shards) or not self._at_home(token):
                 message = f"Exported from {row.shards} shards, while there are {len(self._shards)} here."
                 return Skipped("wrong_shards", message)
-            if not self._ledger.is_ours(Record(token, row.seal)):
+            if not self._seals.is_ours(Record(token, row.seal)):
                 return Skipped("not_ours", "Exported under another server key, or changed since.")
         if token.status(self._clock()) is Status.ACTIVE or isinstance(row, Foreign):
             try:
@@ -171,15 +172,16 @@ class Transfer:
         self._last_micros = max(int(self._clock() * 1_000_000), self._last_micros + 1)
         return self._last_micros
 
-    def _incoming(self, row: Exported | Foreign, token: ManagedToken, origin: Origin) -> Incoming:
+    def _incoming(self, token: ManagedToken, origin: Origin) -> Incoming:
         now = self._clock()
         credential = predecessor = b""
         if token.status(now) is Status.ACTIVE:
-            credential = self._ledger.credential(token, records.decode_digest(token.digest), token.expires_at)
+            credential = self._seals.credential(token, records.decode_digest(token.digest), token.expires_at)
             if token.predecessor and token.predecessor_until > now:
                 older = records.decode_digest(token.predecessor)
-                predecessor = self._ledger.credential(token, older, token.predecessor_until)
-        seal = row.seal if isinstance(row, Exported) else self._ledger.seal(token)
+                predecessor = self._seals.credential(token, older, token.predecessor_until)
+        # Sealed anew, for the credentials beside it are sealed by the present key.
+        seal = self._seals.of(token)
         entry = self._trail.entry("token.imported", origin, token.token_id, after=facts(token))
         return Incoming(token, seal, credential, predecessor, entry)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
@@ -84,21 +85,26 @@ async def test_a_record_of_a_shard_this_namespace_has_not_cannot_be_written(
     token = msgspec.structs.replace((await create(still, "ci")).token, token_id="77" + "0" * 14)
     before = await dump(still)
     with pytest.raises(StoreUnavailable):
-        await store.withdraw(token, (b"d" * 32, b"d" * 32), state="revoked", now=1, entry=ENTRY)
+        await store.withdraw(token, token, seal="", now=1, entry=ENTRY)
     assert await dump(still) == before
 
 
 @pytest.mark.parametrize(
     ("change", "answer"),
-    [({}, 1), ({"digest": records.encode_digest(b"other" * 6 + b"xx")}, -1), ({"token_id": "00" + "0" * 14}, -2)],
+    [
+        ({}, 1),
+        ({"digest": records.encode_digest(b"other" * 6 + b"xx")}, -1),
+        ({"version": 7}, -1),
+        ({"token_id": "00" + "0" * 14}, -2),
+    ],
 )
 async def test_a_withdrawal_says_what_it_found(
-    still: Service, store: ManagedStore, change: dict[str, str], answer: int
+    still: Service, store: ManagedStore, change: dict[str, Any], answer: int
 ) -> None:
     token = msgspec.structs.replace((await create(still, "ci")).token, **change)
-    digest = records.decode_digest(token.digest)
     before = await dump(still)
-    done = await store.withdraw(token, (digest, digest), state="inactive", now=int(still.clock()), entry=ENTRY)
+    off = msgspec.structs.replace(token, active=False)
+    done = await store.withdraw(token, off, seal="", now=int(still.clock()), entry=ENTRY)
     assert done == answer
     assert (await dump(still) == before) is (answer < 0)
 
@@ -106,10 +112,9 @@ async def test_a_withdrawal_says_what_it_found(
 @pytest.mark.parametrize("state", ["inactive", "revoked"])
 async def test_of_fifty_withdrawals_exactly_one_is_written(still: Service, store: ManagedStore, state: str) -> None:
     token = (await create(still, "ci")).token
-    digest = records.decode_digest(token.digest)
-    asked = [
-        store.withdraw(token, (digest, digest), state=state, now=int(still.clock()), entry=ENTRY) for _ in range(50)
-    ]
+    now = int(still.clock())
+    ended = msgspec.structs.replace(token, active=False, revoked_at=now if state == "revoked" else 0)
+    asked = [store.withdraw(token, ended, seal="", now=now, entry=ENTRY) for _ in range(50)]
     assert sorted(await asyncio.gather(*asked)) == [0] * 49 + [1]
     assert len(await audit(still)) == 2
 

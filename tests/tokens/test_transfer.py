@@ -283,7 +283,7 @@ async def test_a_token_of_another_number_of_shards_is_never_written(make_service
     service = await make_service(background=False)
     token_id, _ = await plain(service, "first")
     token = replace(await service.managed.get(token_id), token_id="0f" + "0" * 14)
-    incoming = service.transfer._incoming(Exported(token, "", 1), token, TEST)
+    incoming = service.transfer._incoming(token, TEST)
     for doing in (service.transfer._store.put(incoming, 0), service.transfer._store.conflict(token)):
         with pytest.raises(ValueError, match="no shard"):
             await doing

@@ -30,7 +30,7 @@ local function put(key, value, till)
   if till ~= '0' then redis.call('PEXPIREAT', key, till) end
 end
 if record ~= '' then put(credential, record, record_until) end
-put(reason, word .. ' ' .. id, word_until)
+put(reason, word, word_until)
 if older_record ~= '' then put(older, older_record, older_until) put(older_reason, 'revoked ' .. id, older_word_until) end
 redis.call('ZADD', listed, place, id) redis.call('ZADD', owned, created, id)
 if time ~= '' then redis.call('ZADD', timers, time, id) end

@@ -6,30 +6,30 @@ KEYS[7]  metadata (hash)                 KEYS[8]  active tokens (zset)
 KEYS[9]  ended or switched off (zset)    KEYS[10] expired tokens (zset)
 KEYS[11] expiries (zset)                 KEYS[12] purges (zset)
 KEYS[13] names (zset)                    KEYS[14] audit trail (stream)
-ARGV[1]  id                              ARGV[2]  version that was read
-ARGV[3]  created, epoch microseconds     ARGV[4]  expires, epoch seconds, 0 for never
-ARGV[5]  sealed credential, empty for a token that stays switched off
-ARGV[6]  when its reason goes, epoch milliseconds, 0 for never
-ARGV[7]  sealed predecessor, empty to end it; ARGV[8] when it ends, ARGV[9] when its reason goes, milliseconds
-ARGV[10] member in names                 ARGV[11] the member that takes its place, may be the same
-ARGV[12] audit entries to keep           ARGV[13] audit entry, JSON; ARGV[14] its seal
-ARGV[15...] fields and values of the metadata
+ARGV[1]  id                              ARGV[2]  version that was read; ARGV[3] and contests
+ARGV[4]  created, microseconds           ARGV[5]  expires, seconds, 0 for never
+ARGV[6]  sealed credential, empty for a token that stays switched off
+ARGV[7]  why it may be gone; ARGV[8] when that goes, epoch milliseconds, 0 for never
+ARGV[9]  sealed predecessor, empty to end it; ARGV[10] when it ends, ARGV[11] when its reason goes, milliseconds
+ARGV[12] member in names                 ARGV[13] the member that takes its place, may be the same
+ARGV[14] audit entries to keep; ARGV[15] audit entry, JSON; ARGV[16] its seal; ARGV[17...] fields and values
 returns  1 written | 0 changed meanwhile, or gone
 cost     O(log n)
 ]]
 local credential, reason, older, older_reason, ended, ended_reason = unpack(KEYS, 1, 6)
 local metadata, on, off, dead, expiries, purges, names, events = unpack(KEYS, 7)
-local id, version, created, expires, record, reason_until, older_record, older_until, gone_until = unpack(ARGV, 1, 9)
-local was, is, keep, entry, seal = unpack(ARGV, 10, 14)
-if redis.call('HGET', metadata, 'version') ~= version then return 0 end
+local id, version, contests, created, expires, record, why, reason_until = unpack(ARGV, 1, 8)
+local older_record, older_until, gone_until, was, is, keep, entry, seal = unpack(ARGV, 9, 16)
+local known = redis.call('HMGET', metadata, 'version', 'contests')
+if known[1] ~= version or (known[2] or '0') ~= contests then return 0 end
 redis.call('DEL', credential, older, ended)
 for _, key in ipairs({older_reason, ended_reason}) do redis.call('SET', key, 'revoked ' .. id, 'PXAT', gone_until) end
 if older_record ~= '' then redis.call('SET', older, older_record, 'PXAT', older_until) end
-redis.call('HSET', metadata, unpack(ARGV, 15))
-local from, to, state, sign = off, on, 'expired', ''
-if record == '' then from, to, state, sign = on, off, 'inactive', '-' else redis.call('SET', credential, record) end
+redis.call('HSET', metadata, unpack(ARGV, 17))
+local from, to, sign = off, on, ''
+if record == '' then from, to, sign = on, off, '-' else redis.call('SET', credential, record) end
 redis.call('ZREM', dead, id) redis.call('ZREM', purges, id) redis.call('ZREM', expiries, id) redis.call('ZREM', from, id)
-redis.call('ZADD', to, created, id) redis.call('SET', reason, state .. ' ' .. id)
+redis.call('ZADD', to, created, id) redis.call('SET', reason, why)
 if expires ~= '0' then
   if record ~= '' then redis.call('PEXPIREAT', credential, expires .. '000') end
   redis.call('PEXPIREAT', reason, reason_until)

@@ -1,4 +1,4 @@
---[[ Decide whether a token gave up a name; raising its version makes a renaming under way start over.
+--[[ Decide whether a token gave up a name; counting that it was asked makes a renaming under way start over.
 KEYS[1]  metadata of the token that holds the name (hash)
 ARGV[1]  the name
 returns  1 the reservation is void | 0 the token bears the name
@@ -8,5 +8,5 @@ local metadata = KEYS[1]
 local name = ARGV[1]
 local known = redis.call('HMGET', metadata, 'name', 'revoked_at')
 if known[1] == name and known[2] == '0' then return 0 end
-if known[1] then redis.call('HINCRBY', metadata, 'version', 1) end
+if known[1] then redis.call('HINCRBY', metadata, 'contests', 1) end
 return 1
