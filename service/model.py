@@ -169,12 +169,17 @@ class Statistics(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Who asks and how, for the audit trail: an account, a token's id or `anonymous`, and where from."""
+    """Who asks and how, for the audit trail: an account, a token's id or `anonymous`, and where from.
+
+    `bound` is the managed token whose rights bound what is done; None for administrators, who hold everything, for
+    the holder of the very token that is changed, and for the service itself.
+    """
 
     actor: str
     address: str
     channel: str
     request_id: str
+    bound: Credential | None = None
 
 
 class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):

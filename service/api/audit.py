@@ -11,8 +11,9 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response, StreamingResponse
 
+from service.api.access import READ
 from service.api.audit_shapes import AuditPage, AuditShown, AuditVerification, shown, verified
-from service.api.guard import BEARER, Guard
+from service.api.guard import Guard
 from service.api.http import Call, Json, Operation, convert_query
 from service.api.times import parse_rfc3339
 from service.errors import InvalidRequest
@@ -57,12 +58,12 @@ class AuditApi:
         return [
             Operation(
                 method="GET", path=path, handler=self.page, tag="audit", summary="List changes and sign-ins",
-                query=AuditQuery, answers={200: AuditPage}, streams=(NDJSON, CSV), security=BEARER,
+                query=AuditQuery, answers={200: AuditPage}, streams=(NDJSON, CSV), access=READ,
                 description="Newest first. With `format` all that match, as a stream; that is noted too.",
             ),
             Operation(
                 method="GET", path=path + "/verification", handler=self.verify, tag="audit",
-                summary="Verify the trail", answers={200: AuditVerification}, security=BEARER,
+                summary="Verify the trail", answers={200: AuditVerification}, access=READ,
                 description="Reads all of it: faults are entries changed, misplaced or missing since they "
                 "were sealed, a second after they were written.",
             ),
@@ -70,7 +71,7 @@ class AuditApi:
 
     async def page(self, call: Call) -> Response:
         """A page of entries, or a stream of all."""
-        caller = await self._guard.reader(call)
+        caller = await self._guard.admit(call)
         query = convert_query(call, AuditQuery)
         wanted = AuditFilter(
             actor=query.actor, action=query.action, target=query.target, text=query.q,
@@ -91,7 +92,7 @@ class AuditApi:
 
     async def verify(self, call: Call) -> Response:
         """Whether the trail is what was written."""
-        await self._guard.reader(call)
+        await self._guard.admit(call)
         return Json(verified(await self._verification.verify()))
 
 

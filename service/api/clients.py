@@ -7,15 +7,13 @@ from base64 import b64decode
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
+from service.api.access import Access
 from service.api.guard import anonymous, bearer, covers
 from service.api.http import Call
 from service.errors import RateLimited, Unauthorized
-from service.model import Credential, Kind, Role
+from service.model import Credential, Kind
 from service.tokens.authority import Authority
 from service.tokens.sessions import InvalidCredentials, Sessions
-
-INTROSPECT = "introspect"
-REVOKE = "revoke"
 
 
 class InvalidClient(Unauthorized):
@@ -33,45 +31,38 @@ class Clients:
         self._authority = authority
         self._sessions = sessions
 
-    async def introspector(self, call: Call, form: Mapping[str, str] | None = None) -> str:
-        """The name of a client that may introspect. Raises InvalidClient."""
-        return await self._client(call, form or {}, INTROSPECT)
-
-    async def revoker(self, call: Call, form: Mapping[str, str]) -> str:
-        """The name of a client that may revoke. Raises InvalidClient."""
-        return await self._client(call, form, REVOKE)
-
-    async def _client(self, call: Call, form: Mapping[str, str], scope: str) -> str:
+    async def admit(self, call: Call, form: Mapping[str, str] | None = None) -> str:
+        """The name of a client to which the operation is open. Raises InvalidClient."""
         secret = bearer(call)
         if secret is not None:
-            return await self._by_token(call, secret, scope, None)
+            return await self._by_token(call, secret, None)
+        form = form or {}
         name, password = _basic(call) or (form.get("client_id", ""), form.get("client_secret", ""))
         if not name:
             raise InvalidClient(presented=False)
         if password.startswith("rtk_"):
-            return await self._by_token(call, password.encode(), scope, name)
+            return await self._by_token(call, password.encode(), name)
         try:
             signed_in = await self._sessions.check_password(name, password, anonymous(call, "oauth"))
         except (InvalidCredentials, RateLimited):
             raise InvalidClient(presented=True) from None
-        if signed_in.role not in (Role.ADMIN, Role.VIEWER):
+        if signed_in.role not in call.access.roles:
             raise InvalidClient(presented=True)
         return name
 
-    async def _by_token(self, call: Call, secret: bytes, scope: str, token_id: str | None) -> str:
+    async def _by_token(self, call: Call, secret: bytes, token_id: str | None) -> str:
         verdict = await self._authority.verify(secret, (Kind.MANAGED, Kind.SESSION), address=call.address)
         credential = verdict.credential
         if not verdict.active or credential is None or token_id not in (None, credential.token_id):
             raise InvalidClient(presented=True)
-        if not self._may(credential, scope):
+        if not self._may(credential, call.access):
             raise InvalidClient(presented=True)
         return credential.token_id
 
-    def _may(self, credential: Credential, scope: str) -> bool:
+    def _may(self, credential: Credential, access: Access) -> bool:
         if credential.kind is Kind.SESSION:
-            role = self._sessions.role(credential.subject)
-            return role is Role.ADMIN or (role is Role.VIEWER and scope == INTROSPECT)
-        return covers(credential, scope)
+            return self._sessions.role(credential.subject) in access.roles
+        return covers(credential, access.scope)
 
 
 def _basic(call: Call) -> tuple[str, str] | None:

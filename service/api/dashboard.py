@@ -8,6 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from service import __version__
+from service.api.access import ANYONE
 from service.api.dashboard_files import load
 from service.api.guard import anonymous
 from service.api.http import Call, Json, Operation
@@ -80,7 +81,9 @@ class DashboardApi:
             ("GET", "/dashboard/{path:path}", self.page),
         ]  # fmt: skip
         return [
-            Operation(method=method, path=path, handler=handler, tag="dashboard", summary="", hidden=True)
+            Operation(
+                method=method, path=path, handler=handler, tag="dashboard", summary="", access=ANYONE, hidden=True
+            )
             for method, path, handler in routes
         ]
 

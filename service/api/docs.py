@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from starlette.responses import Response
 
+from service.api.access import ANYONE
 from service.api.http import Call, Operation
 
 # Swagger UI draws its icons from data: URLs, and breaks under Trusted Types.
@@ -28,7 +29,7 @@ class DocsApi:
     def operations(self) -> list[Operation]:
         """The routes; they are no part of the document they show."""
         return [
-            Operation(method="GET", path=path, handler=self.file, tag="docs", summary="", hidden=True)
+            Operation(method="GET", path=path, handler=self.file, tag="docs", summary="", access=ANYONE, hidden=True)
             for path in _FILES
         ]
 

@@ -16,7 +16,7 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from service.api import failures
-from service.api.http import Call, Handler, Network, Operation, client_address
+from service.api.http import Call, Network, Operation, client_address
 from service.api.validate_paths import form_of
 from service.errors import ServiceError
 from service.metrics import Metrics
@@ -65,15 +65,15 @@ class _Path:
     def __init__(self, template: str) -> None:
         self.template = _CONVERTOR.sub("}", template)
         self.form = form_of(template)
-        self.handlers: dict[str, Handler] = {}
+        self.operations: dict[str, Operation] = {}
 
     def add(self, operation: Operation) -> None:
-        self.handlers[operation.method] = operation.handler
+        self.operations[operation.method] = operation
         if operation.method == "GET":
-            self.handlers.setdefault("HEAD", operation.handler)
+            self.operations.setdefault("HEAD", operation)
 
-    def find(self, method: str) -> Handler | None:
-        return self.handlers.get(method) or self.handlers.get("*")
+    def find(self, method: str) -> Operation | None:
+        return self.operations.get(method) or self.operations.get("*")
 
 
 class Front:
@@ -141,17 +141,18 @@ class Front:
         path = self._find(call.scope)
         if path is None:
             return "unknown", failures.plain(404, "not_found", "There is nothing at this path.", call.request_id, [])
-        handler = path.find(call.method)
-        if handler is None:
-            allow = ", ".join(sorted(path.handlers)).encode()
+        operation = path.find(call.method)
+        if operation is None:
+            allow = ", ".join(sorted(path.operations)).encode()
             detail = f"Use one of: {allow.decode()}."
             return path.template, failures.plain(
                 405, "method_not_allowed", detail, call.request_id, [(b"allow", allow)]
             )
+        call.access = operation.access
         try:
             if path.form is None:
                 call.refuse_two_authorizations()
-            return path.template, await handler(call)
+            return path.template, await operation.handler(call)
         except ServiceError as error:
             call.outcome = error.code
             return path.template, failures.respond(error, call.request_id)

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
+from service.api.access import GATEWAY, INTROSPECT
 from service.api.clients import Clients
 from service.api.http import Call, Json, Network, Operation
 from service.api.times import rfc3339
@@ -92,12 +93,12 @@ class GatewayApi:
         answers = {200: None, 401: None, 403: None, 429: None, 503: None}
         return [
             Operation(method="POST", path="/validate/batch", handler=self.batch, tag="gateway", body=ValidateBatch,
-                      summary="Look at up to 100 tokens", answers={200: BatchResults}, security=("basic", "bearer"),
+                      summary="Look at up to 100 tokens", answers={200: BatchResults}, access=INTROSPECT,
                       description="In one round trip; nothing is spent or counted."),
             *[
                 Operation(method="*", path=path, handler=handler, tag="gateway", summary=summary, answers=answers,
                           header_names=_SPENDS if handler == self.spend else _ASKS, answer_headers=_IDENTITY,
-                          security=("bearer",), description=description,
+                          access=GATEWAY, description=description,
                           query={"required_scope": list[str]} if path == PLAIN else None)
                 for path, handler, summary, description in forms
             ],
@@ -161,7 +162,7 @@ class GatewayApi:
 
     async def batch(self, call: Call) -> Response:
         """Look at up to 100 tokens at once; spends nothing."""
-        await self._clients.introspector(call)
+        await self._clients.admit(call)
         wanted = await call.json(ValidateBatch)
         verdicts = await asyncio.gather(
             *[self._authority.look(secret.encode(), tuple(Kind), required=wanted.required_scopes)

@@ -1,4 +1,4 @@
-"""Who is calling, and may they: the one place where callers of the administration are known and judged."""
+"""Who is calling, and may they: callers of the administration, known and held against `access.py`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from service.api.access import Access
 from service.api.http import Call
 from service.api.verdicts import presented
 from service.errors import Forbidden, Unauthorized
@@ -15,9 +16,6 @@ from service.tokens.accounts import Accounts
 from service.tokens.authority import Authority
 from service.tokens.opened import Opened
 
-READ = "tokens:read"
-WRITE = "tokens:write"
-BEARER = ("bearer",)
 _KINDS = (Kind.SESSION, Kind.MANAGED)
 # Reads an administrator's JWT and returns its subject; raises Unauthorized or Forbidden.
 JwtReader = Callable[[bytes], Awaitable[str]]
@@ -29,11 +27,6 @@ class Caller(msgspec.Struct, frozen=True):
     origin: Origin
     role: Role | None = None
     credential: Credential | None = None
-
-    @property
-    def is_administrator(self) -> bool:
-        """An account or JWT with every right, not a token with scopes."""
-        return self.role is Role.ADMIN
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -65,39 +58,29 @@ class Guard:
         self._jwt = jwt
         self._cookie = cookie
 
-    async def reader(self, call: Call) -> Caller:
-        """A caller who may read tokens. Raises Unauthorized or Forbidden."""
-        return self._require(await self.caller(call), (Role.ADMIN, Role.VIEWER), READ)
-
-    async def writer(self, call: Call) -> Caller:
-        """A caller who may change tokens. Raises Unauthorized or Forbidden."""
-        return self._require(await self.caller(call), (Role.ADMIN,), WRITE)
-
-    async def administrator(self, call: Call) -> Caller:
-        """An administrator's account or JWT; no managed token, whatever its scopes."""
-        caller = self._require(await self.caller(call), (Role.ADMIN,), WRITE)
-        if not caller.is_administrator:
-            raise Forbidden("Only an administrator may do this, not a token.")
+    async def admit(self, call: Call) -> Caller:
+        """The caller, if the operation is open to it. Raises Unauthorized or Forbidden."""
+        caller = await self.caller(call)
+        self.require(caller, call.access)
         return caller
 
-    async def issuer(self, call: Call, scope: str) -> Caller:
-        """An administrator, or the holder of a managed token with this scope."""
-        return self._require(await self.caller(call), (Role.ADMIN,), scope)
-
-    def _require(self, caller: Caller, roles: tuple[Role, ...], scope: str) -> Caller:
-        if caller.role in roles:
-            return caller
+    def require(self, caller: Caller, access: Access) -> None:
+        """Raises Forbidden for a caller who is not let in."""
+        if caller.role in access.roles:
+            return
+        if caller.role is Role.VIEWER:
+            raise Forbidden("Your role can look but not change tokens.")
         if caller.role is not None:
-            raise Forbidden("Your role can look but not change tokens." if caller.role is Role.VIEWER else
-                            "Your account may not administer tokens.")  # fmt: skip
-        if caller.credential is not None and not covers(caller.credential, scope):
-            raise Forbidden(f"This needs a token with the scope {scope}.", scope=scope)
-        return caller
+            raise Forbidden("Your account may not administer tokens.")
+        if not access.scope:
+            raise Forbidden("Only an administrator may do this, not a token.")
+        if caller.credential is not None and not covers(caller.credential, access.scope):
+            raise _lacks(access.scope)
 
     async def holder(self, call: Call) -> Holder:
         """Whoever presents a managed token, for a request about that token; spends and counts no use.
 
-        Raises Unauthorized, also for a token that may not be used from this address.
+        Raises Unauthorized, also for a token that may not be used from this address; Forbidden without the scope.
         """
         secrets = presented(call.scope["headers"])
         if not secrets:
@@ -108,6 +91,8 @@ class Guard:
         if credential is None or not known or len(secrets) > 1 or not Opened(b"", credential).admits(call.address):
             raise Unauthorized("The token is not valid.", presented=True)
         call.token_id = credential.token_id
+        if call.access.scope and not covers(credential, call.access.scope):
+            raise _lacks(call.access.scope)
         digests = frozenset(
             encode_digest(digest).decode() for digest in self._authority.digests(Kind.MANAGED, secrets[0])
         )
@@ -130,7 +115,8 @@ class Guard:
             raise Unauthorized("The token is not valid.", presented=True)
         call.token_id = credential.token_id
         if credential.kind is Kind.MANAGED:
-            return Caller(self._origin(call, f"token:{credential.token_id}", channel), None, credential)
+            origin = self._origin(call, f"token:{credential.token_id}", channel)
+            return Caller(msgspec.structs.replace(origin, bound=credential), None, credential)
         account = self._accounts.get(credential.subject)
         if account is None:
             raise Unauthorized("The token is not valid.", presented=True)
@@ -143,6 +129,10 @@ class Guard:
 def anonymous(call: Call, channel: str = "api") -> Origin:
     """The origin of a request whose caller is not known."""
     return Origin(actor="anonymous", address=call.address, channel=channel, request_id=call.request_id)
+
+
+def _lacks(scope: str) -> Forbidden:
+    return Forbidden(f"This needs a token with the scope {scope}.", scope=scope)
 
 
 def covers(credential: Credential, scope: str) -> bool:

@@ -1,6 +1,6 @@
 """What every dialect shares about HTTP: the call, its body, answers, and the declaration of an operation.
 
-Knows nothing of tokens. Failures become answers in `failures.py`.
+Who may call an operation is in `access.py`. Failures become answers in `failures.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
+from service.api.access import ANYONE, Access
 from service.errors import InvalidRequest
 
 BODY_BYTES = 16 * 1024
@@ -40,13 +41,14 @@ class Json(Response):
 class Call:
     """One request as a handler sees it."""
 
-    __slots__ = ("_headers", "_query", "_receive", "address", "outcome", "request_id", "scope", "token_id")
+    __slots__ = ("_headers", "_query", "_receive", "access", "address", "outcome", "request_id", "scope", "token_id")
 
     def __init__(
         self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], request_id: str, address: str
     ) -> None:
-        """`headers`: by lower-case name, the first of each."""
+        """`headers`: by lower-case name, the first of each. `access` is set with the operation that is called."""
         self.scope = scope
+        self.access = ANYONE
         self.request_id = request_id
         self.address = address
         self.outcome = ""
@@ -204,7 +206,7 @@ Handler = Callable[[Call], Awaitable[Response]]
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One method of one path: how it is routed and how it is described in the OpenAPI document.
+    """One method of one path: how it is routed, who may call it, how the OpenAPI document describes it.
 
     `method` "*" answers every method. `answers` maps a status to the type of its body; a tuple
     for several of which the request decides, None for none or for a problem. `streams` names further
@@ -214,6 +216,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     handler: Handler
+    access: Access
     tag: str
     summary: str
     description: str = ""
@@ -226,7 +229,6 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     media_types: Mapping[int, str | tuple[str, ...]] = {}
     streams: tuple[str, ...] = ()
     answer_headers: tuple[str, ...] = ()
-    security: tuple[str, ...] = ()
     hidden: bool = False
 
 

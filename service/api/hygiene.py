@@ -7,7 +7,8 @@ from collections.abc import Callable
 import msgspec
 from starlette.responses import Response
 
-from service.api.guard import BEARER, Guard
+from service.api.access import READ
+from service.api.guard import Guard
 from service.api.http import Call, Json, Operation
 from service.api.times import rfc3339
 from service.metrics import EXPIRY_WINDOWS
@@ -44,7 +45,7 @@ class HygieneApi:
         """The routes of this dialect."""
         return [
             Operation(
-                method="GET", path="/api/admin/tokens/hygiene", handler=self.show, tag="managed", security=BEARER,
+                method="GET", path="/api/admin/tokens/hygiene", handler=self.show, tag="managed", access=READ,
                 summary="Count tokens that nobody seems to need", answers={200: HygieneShown},
                 description="The lists behind the numbers: `unusedForDays`, `neverUsed` and `expiresBefore`.",
             ),
@@ -52,7 +53,7 @@ class HygieneApi:
 
     async def show(self, call: Call) -> Response:
         """The last count, or one made now if there is none."""
-        await self._guard.reader(call)
+        await self._guard.admit(call)
         counted = await self._hygiene.known() or await self._hygiene.count()
         expiring = await self._census.expiring(int(self._clock()), EXPIRY_WINDOWS)
         never = await self._hygiene.without_end()

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import UNSET, Meta
 from starlette.responses import Response
 
-from service.api.guard import BEARER, Guard
+from service.api.access import ADMINISTER
+from service.api.guard import Guard
 from service.api.http import Call, Json, Operation
 from service.api.token_shapes import EndTokens, Filter, TokensEnded, TokensMatched
 from service.api.token_views import TokenViews, several, wrong
@@ -49,14 +50,14 @@ class KillSwitchApi:
                "`count_changed`. A `scope` is matched as it is written: `orders:*` is not `orders:read`.")  # fmt: skip
         return [
             Operation(method="POST", path="/api/admin/tokens/revoke", handler=self.revoke, tag="managed",
-                      summary="Revoke many tokens", body=EndTokens, answers=answers, security=BEARER,
+                      summary="Revoke many tokens", body=EndTokens, answers=answers, access=ADMINISTER,
                       description=f"For good, all that are not revoked yet. {how}"),
             Operation(method="POST", path="/api/admin/tokens/deactivate", handler=self.deactivate, tag="managed",
-                      summary="Deactivate many tokens", body=EndTokens, answers=answers, security=BEARER,
+                      summary="Deactivate many tokens", body=EndTokens, answers=answers, access=ADMINISTER,
                       description=f"Those among them that are active. {how}"),
             Operation(method="POST", path="/api/admin/sessions/revoke", handler=self.end_sessions, tag="managed",
                       summary="End all sessions of a user", body=EndSessions, answers={200: SessionsEnded},
-                      security=BEARER, description="Also those being created now."),
+                      access=ADMINISTER, description="Also those being created now."),
         ]  # fmt: skip
 
     async def revoke(self, call: Call) -> Response:
@@ -68,7 +69,7 @@ class KillSwitchApi:
         return await self._end(call, Ending.DEACTIVATE)
 
     async def _end(self, call: Call, ending: Ending) -> Response:
-        caller = await self._guard.writer(call)
+        caller = await self._guard.admit(call)
         wanted = await call.json(EndTokens)
         query = self._query(wanted)
         if wanted.dry_run:
@@ -95,7 +96,7 @@ class KillSwitchApi:
 
     async def end_sessions(self, call: Call) -> Response:
         """Log a user out everywhere."""
-        caller = await self._guard.writer(call)
+        caller = await self._guard.admit(call)
         wanted = await call.json(EndSessions)
         ended = await self._sessions.end_all(wanted.username, caller.origin)
         self._metrics.revoked.inc(Kind.SESSION.value, by=ended)

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import UNSET, Meta
 from starlette.responses import Response
 
-from service.api.guard import BEARER, Guard
+from service.api.access import ADMINISTER, READ, WRITE
+from service.api.guard import Guard
 from service.api.http import BULK_BYTES, Call, Json, Operation, convert_query
 from service.api.repeats import HEADER, repeatable
 from service.api.times import parse_rfc3339
@@ -35,6 +36,7 @@ from service.model import Kind, Origin, Statistics
 from service.tokens.bulk import Bulk
 from service.tokens.lifetime import DURATIONS
 from service.tokens.managed import ManagedTokens, NewToken
+from service.tokens.rights import cut_life
 
 _SORTS = {"createdAt": "created_at", "name": "name", "lastUsedAt": "last_used_at", "expiresAt": "expires_at"}
 _LARGEST_PAGE = 200
@@ -68,28 +70,32 @@ class ManagedApi:
         path = "/api/admin/tokens"
         return [
             Operation(method="GET", path=path, handler=self.page, tag="managed", summary="List tokens",
-                      query=ListQuery, answers={200: TokenList}, security=BEARER),
+                      query=ListQuery, answers={200: TokenList}, access=READ),
             Operation(method="POST", path=path, handler=self.create, tag="managed", summary="Create a token",
-                      body=CreateToken, answers={201: TokenIssued, 409: None}, security=BEARER,
+                      body=CreateToken, answers={201: TokenIssued, 409: None}, access=WRITE,
                       header_names=(HEADER,),
                       description="The only answer that shows the secret. With an Idempotency-Key a repeat within "
-                                  "ten minutes creates nothing and answers the same secret."),
+                                  "ten minutes creates nothing and answers the same secret. A token creates none "
+                                  "that may more than itself; a duration ends with its own life at the latest."),
             Operation(method="PATCH", path=path, handler=self.change, tag="managed", summary="Change tokens",
                       body=ChangeToken, answers={200: (TokenChanged, TokensChanged), 404: None, 409: None},
-                      security=BEARER,
-                      description="One by `id`, several by `ids`, or all that a `filter` finds with `expected`."),
+                      access=WRITE,
+                      description="One by `id`, several by `ids`, or all that a `filter` finds with `expected`, "
+                                  "which needs `tokens:admin` as the kill switch does. A token edits and "
+                                  "activates none that may more than itself."),
             Operation(method="DELETE", path=path, handler=self.revoke, tag="managed", summary="Revoke tokens",
                       query={"id": str, "ids": str}, answers={200: (Message, TokensChanged), 404: None},
-                      security=BEARER, description="For good. Refused from the moment this answers."),
+                      access=WRITE, description="For good. Refused from the moment this answers. A token revokes those "
+                                                 "whose scopes and subject it has itself, with `tokens:admin` any."),
             Operation(method="GET", path=path + "/stats", handler=self.stats, tag="managed",
-                      summary="Count tokens", answers={200: Statistics}, security=BEARER),
+                      summary="Count tokens", answers={200: Statistics}, access=READ),
             Operation(method="GET", path=path + "/{id}", handler=self.show, tag="managed", summary="Show a token",
-                      answers={200: TokenShown, 404: None}, security=BEARER),
+                      answers={200: TokenShown, 404: None}, access=READ),
         ]  # fmt: skip
 
     async def page(self, call: Call) -> Response:
         """A page of tokens, newest first unless sorted otherwise."""
-        await self._guard.reader(call)
+        await self._guard.admit(call)
         wanted = convert_query(call, ListQuery)
         query = self._views.query(wanted)
         name = wanted.sort.removeprefix("-")
@@ -104,29 +110,31 @@ class ManagedApi:
 
     async def show(self, call: Call) -> Response:
         """One token."""
-        await self._guard.reader(call)
+        await self._guard.admit(call)
         token = await self._tokens.get(call.path_parameters["id"])
         return Json(await self._views.of_one(token))
 
     async def stats(self, call: Call) -> Response:
         """How many tokens there are; total = active + expired + inactive."""
-        await self._guard.reader(call)
+        await self._guard.admit(call)
         return Json(await self._tokens.statistics())
 
     async def create(self, call: Call) -> Response:
         """Create a token and show its secret, this once."""
-        caller = await self._guard.writer(call)
+        caller = await self._guard.admit(call)
         wanted = await call.json(CreateToken)
-        created = await self._tokens.create(self._new(wanted), caller.origin, repeatable(call, wanted))
+        created = await self._tokens.create(self._new(wanted, caller.origin), caller.origin, repeatable(call, wanted))
         if not created.repeated:
             self._metrics.issued.inc(Kind.MANAGED.value)
         call.token_id = created.token.token_id
         return Json(self._views.issued(created, "API token created successfully"), 201)
 
-    def _new(self, wanted: CreateToken) -> NewToken:
+    def _new(self, wanted: CreateToken, origin: Origin) -> NewToken:
+        now = self._clock()
+        expires_at = expiry(wanted.duration, wanted.expires_at, now, DURATIONS)
         return NewToken(
             name=clean_name(wanted.name),
-            expires_at=expiry(wanted.duration, wanted.expires_at, self._clock(), DURATIONS),
+            expires_at=cut_life(origin, expires_at, now) if wanted.duration else expires_at,
             description=wanted.description,
             subject=wanted.subject or "",
             scopes=wanted.scopes,
@@ -138,7 +146,7 @@ class ManagedApi:
 
     async def change(self, call: Call) -> Response:
         """Change one token, several, or all that a filter finds."""
-        caller = await self._guard.writer(call)
+        caller = await self._guard.admit(call)
         wanted = await call.json(ChangeToken, BULK_BYTES)
         if sum(which is not UNSET for which in (wanted.id, wanted.ids, wanted.filter)) != 1:
             raise wrong("id", "give one of id, ids or filter")
@@ -151,6 +159,8 @@ class ManagedApi:
             return Json(TokenChanged(_said(changes), await self._views.of_one(token)))
         if set(changes) != {"active"}:
             raise wrong("ids", "several tokens can only be activated or deactivated: give isActive alone")
+        if wanted.filter is not UNSET:
+            self._guard.require(caller, ADMINISTER)
         return Json(await self._change_several(wanted, bool(changes["active"]), caller.origin))
 
     async def _change_several(self, wanted: ChangeToken, active: bool, origin: Origin) -> TokensChanged:
@@ -165,7 +175,7 @@ class ManagedApi:
 
     async def revoke(self, call: Call) -> Response:
         """Revoke one token or several, for good."""
-        caller = await self._guard.writer(call)
+        caller = await self._guard.admit(call)
         token_id, token_ids = call.parameter("id"), call.parameter("ids")
         if token_id:
             if await self._tokens.revoke(token_id, caller.origin):

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from service.api.access import ANYONE, INTROSPECT, REVOKE
 from service.api.clients import Clients, InvalidClient
 from service.api.failures import REALM, Problem
 from service.api.guard import anonymous
@@ -88,31 +89,31 @@ class OAuthApi:
             "client_id": "account name, or id of a managed token",
             "client_secret": "its password or secret",
         }
-        clients = ("basic", "bearer")
         errors = {400: (OAuthError, Problem), 401: OAuthError}
         return [
             Operation(method="POST", path="/oauth2/introspect", handler=self.introspect, tag="oauth", form=form,
                       summary="Introspect a token (RFC 7662)", answers={200: Introspection, **errors},
-                      security=clients),
+                      access=INTROSPECT),
             Operation(method="POST", path="/oauth2/revoke", handler=self.revoke, tag="oauth", form=form,
-                      summary="Revoke a token (RFC 7009)", answers={200: None, **errors}, security=(*clients, ""),
+                      summary="Revoke a token (RFC 7009)", answers={200: None, **errors}, access=REVOKE,
                       description="Without client authentication the token itself is proof enough. After the answer no "
                                   "later change makes it good again, in whatever state it was, one-time tokens too. A "
                                   "managed token ends whole, also by an old secret in its overlap; an old secret after "
                                   "its overlap is over already and ends nothing else."),
             Operation(method="GET", path="/.well-known/oauth-authorization-server", handler=self.metadata, tag="oauth",
-                      summary="Authorization server metadata (RFC 8414)", answers={200: AuthorizationServer}),
+                      summary="Authorization server metadata (RFC 8414)", answers={200: AuthorizationServer},
+                      access=ANYONE),
             Operation(method="POST", path="/k8s/tokenreview", handler=self.review, tag="oauth", body=TokenReview,
                       summary="Kubernetes TokenReview",
                       description="The user is the token's subject; a token without one is not authenticated.",
-                      answers={200: dict[str, Any]}, security=clients),
+                      answers={200: dict[str, Any]}, access=INTROSPECT),
         ]  # fmt: skip
 
     async def introspect(self, call: Call) -> Response:
         """RFC 7662 section 2.2: 200 and {"active": false} for any unusable token, whatever the defect."""
         form = await call.form()
         try:
-            await self._clients.introspector(call, form)
+            await self._clients.admit(call, form)
         except InvalidClient:
             return _invalid_client()
         if "token" not in form:
@@ -126,7 +127,7 @@ class OAuthApi:
         origin = anonymous(call, "oauth")
         if call.header(b"authorization") or form.get("client_id"):
             try:
-                origin = msgspec.structs.replace(origin, actor=await self._clients.revoker(call, form))
+                origin = msgspec.structs.replace(origin, actor=await self._clients.admit(call, form))
             except InvalidClient:
                 return _invalid_client()
         if "token" not in form:
@@ -147,7 +148,7 @@ class OAuthApi:
 
     async def review(self, call: Call) -> Response:
         """A bad token is 200 with `authenticated: false`, and so is a good one that speaks for nobody."""
-        await self._clients.introspector(call)
+        await self._clients.admit(call)
         review = await call.json(TokenReview)
         if review.apiVersion not in _REVIEW_VERSIONS:
             raise InvalidRequest("apiVersion must be authentication.k8s.io/v1 or v1beta1.")

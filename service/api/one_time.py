@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from service.api.guard import BEARER, Guard
+from service.api.access import ANYONE, ISSUE
+from service.api.guard import Guard
 from service.api.http import Call, Json, Operation
 from service.api.times import rfc3339
 from service.errors import Forbidden, InvalidRequest, StoreUnavailable, Unauthorized
@@ -18,7 +19,6 @@ from service.metrics import Metrics
 from service.model import Kind
 from service.tokens.one_time import OneTimeTokens
 
-SCOPE = "one-time:issue"
 _PRINTABLE = re.compile(r"[!-~]{1,64}")
 _DATA_BYTES = 4096
 Subject = Annotated[str, Meta(pattern=r"^[!-~]{1,128}$", description="whom the token speaks for")]
@@ -87,18 +87,19 @@ class OneTimeApi:
                 method="GET", path="/api-v{version:int}/fastertokengenerator.php", handler=self.generate,
                 tag="one-time", summary="Generate a one-time token (PHP-compatible)",
                 answers={200: PhpToken, 429: None, 500: PhpError},
-                security=(*BEARER, ""),
+                access=ISSUE,
                 description="The drop-in for the PHP generator: no body, no parameters, UTC times.",
             ),
             Operation(
                 method="POST", path="/api/one-time-tokens", handler=self.issue, tag="one-time", body=IssueOneTime,
                 summary="Issue a one-time token", answers={201: IssuedOneTime, 403: None, 429: None},
-                security=(*BEARER, ""),
+                access=ISSUE,
                 description="Anyone may where TOKENS_ONE_TIME_ISSUE is open; subject and data need a known caller.",
             ),
             Operation(
                 method="POST", path="/api/one-time-tokens/consume", handler=self.consume, tag="one-time", body=Consume,
                 summary="Spend a one-time token", answers={200: Consumed}, header_names=("Idempotency-Key",),
+                access=ANYONE,
                 description="Valid exactly once. With an Idempotency-Key a retry within 30 s gets the first answer.",
             ),
         ]  # fmt: skip
@@ -139,7 +140,7 @@ class OneTimeApi:
     async def _admit(self, call: Call) -> bool:
         """Is the issuer anonymous? Raises where only known ones may issue, or a credential is not good."""
         try:
-            await self._guard.issuer(call, SCOPE)
+            await self._guard.admit(call)
         except Unauthorized as unknown:
             if self._open_to_all and not unknown.presented:
                 return True

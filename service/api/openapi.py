@@ -87,11 +87,10 @@ def _describe(operation: Operation, method: str, by_type: Mapping[str, Any]) -> 
     described: dict[str, Any] = {
         "tags": [operation.tag],
         "summary": operation.summary,
+        "description": " ".join(part for part in (operation.description, f"For {operation.access.who}.") if part),
         "operationId": _operation_id(operation, method),
         "responses": _responses(operation, by_type),
     }
-    if operation.description:
-        described["description"] = operation.description
     if parameters := _parameters(operation, by_type):
         described["parameters"] = parameters
     if operation.body is not None:
@@ -99,9 +98,10 @@ def _describe(operation: Operation, method: str, by_type: Mapping[str, Any]) -> 
         described["requestBody"] = _content(operation.body_media_type, by_type[str(operation.body)], required)
     elif operation.form is not None:
         described["requestBody"] = _content("application/x-www-form-urlencoded", _form(operation.form), True)
-    if operation.security:
+    if operation.access.credentials:
+        scopes = [operation.access.scope] if operation.access.scope else []
         # An empty name stands for nobody: the operation serves callers without a credential, too.
-        described["security"] = [{name: []} if name else {} for name in operation.security]
+        described["security"] = [{name: scopes} if name else {} for name in operation.access.credentials]
     return described
 
 
@@ -139,7 +139,7 @@ def _responses(operation: Operation, by_type: Mapping[str, Any]) -> dict[str, An
     statuses = dict(operation.answers)
     if operation.method != "*":
         with_body = operation.body is not None or operation.form is not None
-        common = (*_ALWAYS, *((401, 403) if operation.security else ()), *(_WITH_BODY if with_body else ()))
+        common = (*_ALWAYS, *((401, 403) if operation.access.credentials else ()), *(_WITH_BODY if with_body else ()))
         statuses = dict.fromkeys(common) | statuses
     return {str(status): _response(operation, status, statuses[status], by_type) for status in sorted(statuses)}
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from service.api.access import ANYONE
 from service.api.failures import raw
 from service.api.health import Health, Readiness
 from service.api.http import Call, Json, Operation
@@ -40,13 +41,13 @@ class OperationsApi:
         """The routes of this dialect; metrics only where they have no port of their own."""
         ready = {200: Readiness, 503: Readiness}
         routes = [
-            Operation(method="GET", path="/livez", handler=self.live, tag="operation", summary="Is the process alive?",
-                      answers={200: Live}),
-            Operation(method="GET", path="/readyz", handler=self.ready, tag="operation", answers=ready,
+            Operation(method="GET", path="/livez", handler=self.live, tag="operation", access=ANYONE,
+                      summary="Is the process alive?", answers={200: Live}),
+            Operation(method="GET", path="/readyz", handler=self.ready, tag="operation", access=ANYONE, answers=ready,
                       summary="May traffic come?", description="Redis reached, role, version, eviction, scripts."),
-            Operation(method="GET", path="/healthz", handler=self.ready, tag="operation", answers=ready,
+            Operation(method="GET", path="/healthz", handler=self.ready, tag="operation", access=ANYONE, answers=ready,
                       summary="The same as /readyz"),
-            Operation(method="GET", path="/openapi.json", handler=self.document, tag="operation",
+            Operation(method="GET", path="/openapi.json", handler=self.document, tag="operation", access=ANYONE,
                       summary="This document", answers={200: dict[str, Any]}),
         ]  # fmt: skip
         return routes + self.metrics_operations() if self._with_metrics else routes
@@ -54,8 +55,9 @@ class OperationsApi:
     def metrics_operations(self) -> list[Operation]:
         """The route for scrapes, which may have a port of its own."""
         return [
-            Operation(method="GET", path="/metrics", handler=self.metrics, tag="operation", answers={200: str},
-                      summary="Prometheus metrics", media_types={200: ("text/plain", "application/openmetrics-text")},
+            Operation(method="GET", path="/metrics", handler=self.metrics, tag="operation", access=ANYONE,
+                      summary="Prometheus metrics", answers={200: str},
+                      media_types={200: ("text/plain", "application/openmetrics-text")},
                       description="OpenMetrics where the Accept header asks for it."),
         ]  # fmt: skip
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from service.api.guard import BEARER, Guard
+from service.api.access import WRITE
+from service.api.guard import Guard
 from service.api.http import Call, Json, Operation
 from service.api.repeats import HEADER, repeatable
 from service.api.token_shapes import Message, RotateToken, TokenIssued
@@ -25,19 +26,19 @@ class RotationApi:
         path = "/api/admin/tokens/{id}/rotate"
         return [
             Operation(method="POST", path=path, handler=self.rotate, tag="managed", summary="Rotate a token",
-                      body=RotateToken, answers={201: TokenIssued, 404: None, 409: None}, security=BEARER,
+                      body=RotateToken, answers={201: TokenIssued, 404: None, 409: None}, access=WRITE,
                       header_names=(HEADER,),
                       description="A new secret under the same id. The old one works for `overlapSeconds`, never "
                                   "past the token's expiry; one from an earlier rotation ends now. With an "
                                   "Idempotency-Key a repeat within ten minutes answers the same secret."),
             Operation(method="DELETE", path=path, handler=self.end_overlap, tag="managed",
-                      summary="End a token's overlap", answers={200: Message, 404: None, 409: None}, security=BEARER,
+                      summary="End a token's overlap", answers={200: Message, 404: None, 409: None}, access=WRITE,
                       description="The old secret stops now. Harmless where there is none."),
         ]  # fmt: skip
 
     async def rotate(self, call: Call) -> Response:
         """Give a token a new secret and show it, this once."""
-        caller = await self._guard.writer(call)
+        caller = await self._guard.admit(call)
         wanted = await read_rotation(call)
         token_id = call.path_parameters["id"]
         rotated = await self._rotation.rotate(
@@ -48,7 +49,7 @@ class RotationApi:
 
     async def end_overlap(self, call: Call) -> Response:
         """Let the old secret stop now."""
-        caller = await self._guard.writer(call)
+        caller = await self._guard.admit(call)
         token = await self._rotation.end_overlap(call.path_parameters["id"], caller.origin)
         call.token_id = token.token_id
         return Json(Message("The old secret of the API token is no longer valid"))

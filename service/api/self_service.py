@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from service.api.guard import BEARER, Guard, covers
+from service.api.access import HOLDER, HOLDER_ROTATES
+from service.api.guard import Guard
 from service.api.http import Call, Json, Operation
 from service.api.repeats import HEADER, repeatable
 from service.api.token_shapes import Message, RotateToken, TokenIssued, TokenShown
 from service.api.token_views import TokenViews, read_rotation
-from service.errors import Forbidden
 from service.metrics import Metrics
 from service.model import Kind
 from service.tokens.managed import ManagedTokens
 from service.tokens.revocation import Revocation
 from service.tokens.rotation import Rotation
 
-SCOPE = "self:rotate"
 _CREDENTIALS = ("X-API-Key", "X-Token")
 
 
@@ -39,14 +38,14 @@ class SelfServiceApi:
         path = "/api/tokens/self"
         return [
             Operation(method="GET", path=path, handler=self.show, tag="managed", summary="Show one's own token",
-                      answers={200: TokenShown}, security=BEARER, header_names=_CREDENTIALS),
+                      answers={200: TokenShown}, access=HOLDER, header_names=_CREDENTIALS),
             Operation(method="DELETE", path=path, handler=self.revoke, tag="managed", summary="Revoke one's own token",
-                      answers={200: Message}, security=BEARER, header_names=_CREDENTIALS,
+                      answers={200: Message}, access=HOLDER, header_names=_CREDENTIALS,
                       description="For good. An old secret in its overlap may do this, too."),
             Operation(method="POST", path=path + "/rotate", handler=self.rotate, tag="managed",
                       summary="Rotate one's own token", body=RotateToken, answers={201: TokenIssued, 409: None},
-                      security=BEARER, header_names=(*_CREDENTIALS, HEADER),
-                      description="Needs the scope `self:rotate` and the present secret. Give an overlap and an "
+                      access=HOLDER_ROTATES, header_names=(*_CREDENTIALS, HEADER),
+                      description="Needs the present secret. Give an overlap and an "
                                   "Idempotency-Key: should the answer be lost, the old secret can ask again."),
         ]  # fmt: skip
 
@@ -65,8 +64,6 @@ class SelfServiceApi:
     async def rotate(self, call: Call) -> Response:
         """Give the token that asks a new secret and show it, this once."""
         holder = await self._guard.holder(call)
-        if not covers(holder.credential, SCOPE):
-            raise Forbidden(f"This needs a token with the scope {SCOPE}.", scope=SCOPE)
         wanted = await read_rotation(call)
         rotated = await self._rotation.rotate(
             holder.credential.token_id, holder.origin, overlap_seconds=wanted.overlap_seconds,

@@ -7,6 +7,7 @@ import re
 import msgspec
 from starlette.responses import Response
 
+from service.api.access import ANYONE
 from service.api.guard import anonymous
 from service.api.http import NO_STORE, Call, Json, Operation
 from service.api.sign_in import SignIn
@@ -50,17 +51,18 @@ class SessionApi:
         """The routes of this dialect."""
         return [
             Operation(
-                method="POST", path="/api/token", handler=self.create, tag="sessions", body=SignIn,
+                method="POST", path="/api/token", handler=self.create, tag="sessions", access=ANYONE, body=SignIn,
                 summary="Create a session token", answers={200: SessionToken, 401: str, 429: None},
                 media_types={401: "text/plain"},
                 description="401 is the text `invalid credentials`, the same for unknown names and wrong passwords.",
             ),
             Operation(
-                method="GET", path="/api/token", handler=self.check, tag="sessions", query={"token": str},
-                summary="Validate a session token", answers={200: SessionState}, header_names=("X-Token",),
+                method="GET", path="/api/token", handler=self.check, tag="sessions", access=ANYONE,
+                query={"token": str}, summary="Validate a session token",
+                answers={200: SessionState}, header_names=("X-Token",),
             ),
             Operation(
-                method="DELETE", path="/api/token", handler=self.delete, tag="sessions", body=EndSession,
+                method="DELETE", path="/api/token", handler=self.delete, tag="sessions", access=ANYONE, body=EndSession,
                 summary="Delete a session token", answers={200: dict[str, str]}, header_names=("X-Token",),
                 description="Always 200 and {}, whatever the body.",
             ),

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from service.api.guard import BEARER, Guard
+from service.api.access import ADMINISTER, IN_PERSON
+from service.api.guard import Guard
 from service.api.http import BULK_BYTES, Call, Json, Operation, convert_query
 from service.api.token_shapes import Filter
 from service.api.token_views import TokenViews
@@ -65,14 +66,14 @@ class TransferApi:
         return [
             Operation(
                 method="GET", path="/api/admin/tokens/export", handler=self.give, tag="managed", query=Filter,
-                summary="Export tokens", answers={200: str}, media_types={200: NDJSON}, security=BEARER,
+                summary="Export tokens", answers={200: str}, media_types={200: NDJSON}, access=IN_PERSON,
                 description="One token a line, with its digest and never its secret; every status without a "
                 "filter. A service with the same server key and number of shards takes it as it is.",
             ),
             Operation(
                 method="POST", path="/api/admin/tokens/import", handler=self.take, tag="managed", body=str,
                 body_media_type=NDJSON, query=ImportQuery, summary="Import tokens", answers={200: ImportResult},
-                security=BEARER,
+                access=ADMINISTER,
                 description="Up to 1 MiB of lines: of an export, or `{name, secret or sha256, expiresAt or "
                 "duration, ...}` for secrets of 16 to 256 printable characters that another system made.",
             ),
@@ -80,7 +81,7 @@ class TransferApi:
 
     async def give(self, call: Call) -> Response:
         """All tokens of a filter, as a stream."""
-        caller = await self._guard.administrator(call)
+        caller = await self._guard.admit(call)
         query = self._views.query(convert_query(call, Filter))
         if not query.statuses:
             query = msgspec.structs.replace(query, statuses=frozenset(Status))
@@ -100,7 +101,7 @@ class TransferApi:
 
     async def take(self, call: Call) -> Response:
         """Take the lines in, each whole or not at all."""
-        caller = await self._guard.administrator(call)
+        caller = await self._guard.admit(call)
         rehearsal = Rehearsal() if convert_query(call, ImportQuery).dry_run else None
         media_type = (call.header(b"content-type") or _ACCEPTED[0]).split(b";")[0].strip().lower()
         if media_type not in _ACCEPTED:

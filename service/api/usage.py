@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from service.api.guard import BEARER, Guard
+from service.api.access import READ
+from service.api.guard import Guard
 from service.api.http import Call, Json, Operation, convert_query
 from service.api.times import rfc3339, rfc3339_or_none
 from service.store.usage_store import DAYS_KEPT, Count
@@ -75,18 +76,18 @@ class UsageApi:
         return [
             Operation(
                 method="GET", path="/api/admin/tokens/{id}/usage", handler=self.of_token, tag="managed", query=Days,
-                summary="Show how often a token was checked", answers={200: TokenUsage, 404: None}, security=BEARER,
+                summary="Show how often a token was checked", answers={200: TokenUsage, 404: None}, access=READ,
             ),
             Operation(
                 method="GET", path="/api/admin/usage", handler=self.of_service, tag="managed", query=Hours,
-                summary="Show how often all tokens were checked", answers={200: ServiceUsage}, security=BEARER,
+                summary="Show how often all tokens were checked", answers={200: ServiceUsage}, access=READ,
                 description="Checks of session and managed tokens; unknown secrets are in the metrics alone.",
             ),
         ]  # fmt: skip
 
     async def of_token(self, call: Call) -> Response:
         """The last days and hours of one token."""
-        await self._guard.reader(call)
+        await self._guard.admit(call)
         wanted = convert_query(call, Days)
         token = await self._tokens.get(call.path_parameters["id"])
         days, hours = await self._series.of_token(token.token_id, wanted.days)
@@ -100,7 +101,7 @@ class UsageApi:
 
     async def of_service(self, call: Call) -> Response:
         """The service's last hours."""
-        await self._guard.reader(call)
+        await self._guard.admit(call)
         wanted = convert_query(call, Hours)
         return Json(ServiceUsage(_hours(await self._series.of_service(wanted.hours))))
 

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from service.api.guard import BEARER, Guard
+from service.api.access import ADMINISTER, READ_WEBHOOKS
+from service.api.guard import Guard
 from service.api.http import Call, Json, Operation, convert_query
 from service.api.times import rfc3339, rfc3339_or_none
 from service.api.token_shapes import Message
@@ -99,21 +100,21 @@ class WebhooksApi:
         path = "/api/admin/webhooks"
         return [
             Operation(method="GET", path=path, handler=self.list, tag="webhooks", summary="List webhooks",
-                      answers={200: WebhookList}, security=BEARER),
+                      answers={200: WebhookList}, access=READ_WEBHOOKS),
             Operation(method="POST", path=path, handler=self.create, tag="webhooks", summary="Create a webhook",
-                      body=CreateWebhook, answers={201: WebhookCreated, 409: None}, security=BEARER,
+                      body=CreateWebhook, answers={201: WebhookCreated, 409: None}, access=ADMINISTER,
                       description="The only answer that shows its signing secret. Messages are as Standard Webhooks "
                                   "has them; each is sent at least once, in no certain order."),
             Operation(method="DELETE", path=path, handler=self.delete, tag="webhooks", summary="Delete a webhook",
-                      query={"id": str}, answers={200: Message, 404: None}, security=BEARER),
+                      query={"id": str}, answers={200: Message, 404: None}, access=ADMINISTER),
             Operation(method="GET", path=path + "/{id}/deliveries", handler=self.deliveries, tag="webhooks",
                       summary="List deliveries", query=DeliveriesQuery, answers={200: DeliveryList, 404: None},
-                      security=BEARER, description="Those made are listed while they are among the last hundred."),
+                      access=READ_WEBHOOKS, description="Those made are listed while they are among the last hundred."),
         ]  # fmt: skip
 
     async def list(self, call: Call) -> Response:
         """All receivers, in the order they were added."""
-        await self._guard.reader(call)
+        await self._guard.admit(call)
         await self._webhooks.refresh()
         webhooks = [known.webhook for known in self._webhooks.known.values()]
         webhooks.sort(key=lambda webhook: (webhook.since, webhook.webhook_id))
@@ -123,14 +124,14 @@ class WebhooksApi:
 
     async def create(self, call: Call) -> Response:
         """Add a receiver and show its secret, this once."""
-        caller = await self._guard.administrator(call)
+        caller = await self._guard.admit(call)
         wanted = await call.json(CreateWebhook)
         known: Known = await self._webhooks.create(wanted.url, tuple(wanted.events), caller.origin)
         return Json(WebhookCreated(*_shown(known.webhook), known.secret), 201)
 
     async def delete(self, call: Call) -> Response:
         """Remove a receiver; what waits for it is not sent any more."""
-        caller = await self._guard.administrator(call)
+        caller = await self._guard.admit(call)
         webhook_id = call.parameter("id")
         if not webhook_id:
             reason = "say which webhook to delete: ?id="
@@ -140,7 +141,7 @@ class WebhooksApi:
 
     async def deliveries(self, call: Call) -> Response:
         """What waits for a receiver, what it took and what it never did."""
-        await self._guard.reader(call)
+        await self._guard.admit(call)
         wanted = convert_query(call, DeliveriesQuery)
         webhook = await self._webhooks.get(call.path_parameters["id"])
         found = await self._deliveries.read(webhook.webhook_id, wanted.status, wanted.limit)

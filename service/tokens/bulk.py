@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from service.errors import Conflict, NotFound
+from service.errors import Conflict, Forbidden, NotFound
 from service.model import ManagedToken, Origin, Status
 from service.store.listing import Listing
 from service.store.query import Query
@@ -125,6 +125,6 @@ async def _each(token_ids: Sequence[str], change: Callable[[str], Coroutine[Any,
 async def _code(change: Coroutine[Any, Any, object]) -> str:
     try:
         await change
-    except (Conflict, NotFound) as refused:
+    except (Conflict, Forbidden, NotFound) as refused:
         return refused.code
     return ""

@@ -11,6 +11,7 @@ from service.errors import Conflict, NotFound, StoreUnavailable
 from service.model import Credential, ManagedToken, Origin, Status
 from service.store import records
 from service.store.managed_store import ManagedStore, Record
+from service.tokens.rights import check_end
 from service.tokens.seals import Seals
 from service.tokens.trail import Trail
 
@@ -82,12 +83,14 @@ class Ledger:
         """Deactivate (`state` inactive) or revoke, old and new secret alike; False if it was so already.
 
         `digest`: that of the secret that asks for it. Raises NotFound, also if the record does not name it among
-        those that may work; Conflict for deactivating what has ended, and `record_tampered` if the record was changed
-        outside the service and may name another secret than that in use. Works on a full server.
+        those that may work; Forbidden for what is not the caller's to end; Conflict for deactivating what has ended,
+        and `record_tampered` if the record was changed outside the service and may name another secret than that in
+        use. Works on a full server.
         """
         for number in range(TRIES):
             record = await self._record(token_id)
             token = record.token
+            check_end(origin, token)
             if state == "inactive":
                 refuse_if_ended(token, self._clock())
             if digest not in (None, *map(records.decode_digest, filter(None, (token.digest, token.predecessor)))):

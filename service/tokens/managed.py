@@ -22,6 +22,7 @@ from service.store.shards import Shards
 from service.tokens.idempotency import Repeatable, Repeats
 from service.tokens.ledger import TRIES, Ledger, keeps_changing, refuse_if_ended
 from service.tokens.lifetime import Lifetime
+from service.tokens.rights import check_held, check_life
 from service.tokens.secret import Keyring, mint_id, mint_into
 
 
@@ -71,8 +72,11 @@ class ManagedTokens:
     async def create(self, new: NewToken, origin: Origin, request: Repeatable | None = None) -> Created:
         """Create a token and mint its secret. One round trip, two for a `request` that may be repeated.
 
-        Raises Conflict (`name_taken`, `idempotency_mismatch`), InvalidRequest for a lifetime that policy forbids.
+        Raises Conflict (`name_taken`, `idempotency_mismatch`), InvalidRequest for a lifetime that policy forbids,
+        Forbidden for terms that the caller does not hold.
         """
+        check_held(origin, new)
+        check_life(origin, new.expires_at)
         self._lifetime.check(new.expires_at, self._clock())
         index = self._shards.of_name(new.name).index
         if request is None:
@@ -93,6 +97,8 @@ class ManagedTokens:
         earlier = await self._store.get(token_id) if request else None
         if earlier is None:
             raise _taken(new.name)
+        # It may have been given more since.
+        check_held(origin, earlier.token)
         return Created(earlier.token, secret, repeated=True)
 
     def _birth(self) -> int:
@@ -122,14 +128,19 @@ class ManagedTokens:
         """Change a token: fields of ManagedToken to new values, `active` among them. Returns it as it is then.
 
         An old secret in its overlap goes on with the new terms. What is refused changes nothing.
-        Raises NotFound, Conflict (`name_taken`, `token_revoked`, `token_expired`), InvalidRequest.
+        Raises NotFound, Conflict (`name_taken`, `token_revoked`, `token_expired`), InvalidRequest, and Forbidden
+        for what the caller does not hold, before the change or after it.
         """
         if changes == {"active": False}:
             await self._ledger.withdraw(token_id, "inactive", origin)
             return await self.get(token_id)
         for _ in range(TRIES):
             old = await self._ledger.read_to_change(token_id)
+            check_held(origin, old)
             new = self._changed(old, changes)
+            check_held(origin, new)
+            if new.expires_at != old.expires_at:
+                check_life(origin, new.expires_at)
             if new == old:
                 return new
             if written := await self._write(old, new, origin):
@@ -161,7 +172,7 @@ class ManagedTokens:
     async def revoke(self, token_id: str, origin: Origin) -> bool:
         """End a token for good; False if it was over already. It is refused from the moment this returns.
 
-        Raises NotFound for an id that never was.
+        Raises NotFound for an id that never was, Forbidden for one that is not the caller's to end.
         """
         return await self._ledger.withdraw(token_id, "revoked", origin)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from service.errors import Conflict, NotFound
+from service.errors import Conflict, Forbidden, NotFound
 from service.model import Kind, ManagedToken, Origin
 from service.store import records
 from service.store.managed_store import ManagedStore
@@ -14,6 +14,7 @@ from service.store.shards import Shards
 from service.tokens.idempotency import Repeatable, Repeats
 from service.tokens.ledger import TRIES, Ledger, keeps_changing, refuse_if_ended
 from service.tokens.managed import Created
+from service.tokens.rights import check_end, check_held
 from service.tokens.secret import Keyring, mint_into
 
 LONGEST_OVERLAP_SECONDS = 7 * 86400
@@ -42,11 +43,16 @@ class Rotation:
 
         `holder`: the digests, as the record has them, of the secret that asks for its own rotation.
         Raises NotFound, Conflict (`token_revoked`, `token_expired`, `record_tampered`, `idempotency_mismatch`, and
-        `rotated_already` for a holder whose secret is not the present one).
+        `rotated_already` for a holder whose secret is not the present one), Forbidden for a token that may more than
+        the caller's own.
         """
+        if origin.bound is not None and origin.bound.token_id == token_id:
+            # There the present secret is asked for, and the scope.
+            raise Forbidden("A token rotates itself at /api/tokens/self/rotate.", scope="self:rotate")
         secret, digest = await self._mint(token_id, origin, overlap_seconds, request)
         for _ in range(TRIES):
             old = await self._ledger.read_to_change(token_id)
+            check_held(origin, old)
             # Asked after the record was read: should an earlier try come in between, the write below is refused.
             if request and await self._store.was_issued(token_id, digest):
                 return Created(old, secret, repeated=True)
@@ -87,6 +93,7 @@ class Rotation:
         """Let the old secret stop now; harmless if there is none. Raises NotFound, Conflict as `rotate`."""
         for _ in range(TRIES):
             old = await self._ledger.read_to_change(token_id)
+            check_end(origin, old)
             if not old.predecessor or old.predecessor_until <= self._clock():
                 return old
             refuse_if_ended(old, self._clock())

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import msgspec
 
-from service.errors import InvalidRequest, StoreFull, StoreUnavailable
+from service.errors import Forbidden, InvalidRequest, StoreFull, StoreUnavailable
 from service.model import ManagedToken, Origin, Status
 from service.store import records
 from service.store.keys import shard_of_digest
@@ -25,6 +25,7 @@ from service.tokens.authority import Authority
 from service.tokens.ledger import facts
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed import NewToken
+from service.tokens.rights import check_creator, check_held, check_life
 from service.tokens.seals import Seals
 from service.tokens.secret import Keyring, mint_id
 from service.tokens.trail import Trail
@@ -119,7 +120,7 @@ class Transfer:
 
     async def _take(self, row: Exported | Foreign, origin: Origin, rehearsal: Rehearsal | None) -> Skipped | None:
         token = row.token if isinstance(row, Exported) else self._born(row, origin)
-        if refused := self._refuse(row, token):
+        if refused := self._refuse(row, token, origin):
             return refused
         if rehearsal is not None:
             return _skipped(await self._store.conflict(token) or rehearsal.conflict(token))
@@ -140,18 +141,23 @@ class Transfer:
                 lost = born_here and len(pauses) < len(_PAUSES)
                 return None if lost and refused is Refused.EXISTS else refused
 
-    def _refuse(self, row: Exported | Foreign, token: ManagedToken) -> Skipped | None:
+    def _refuse(self, row: Exported | Foreign, token: ManagedToken, origin: Origin) -> Skipped | None:
         if isinstance(row, Exported):
             if row.shards != len(self._shards) or not self._at_home(token):
                 message = f"Exported from {row.shards} shards, while there are {len(self._shards)} here."
                 return Skipped("wrong_shards", message)
             if not self._seals.is_ours(Record(token, row.seal)):
                 return Skipped("not_ours", "Exported under another server key, or changed since.")
-        if token.status(self._clock()) is Status.ACTIVE or isinstance(row, Foreign):
-            try:
+        try:
+            check_held(origin, token)
+            check_life(origin, token.expires_at)
+            if isinstance(row, Foreign):
+                # That of an exported one is sealed, and so is true.
+                check_creator(origin, token.created_by)
+            if token.status(self._clock()) is Status.ACTIVE or isinstance(row, Foreign):
                 self._lifetime.check(token.expires_at, self._clock())
-            except InvalidRequest as refused:
-                return Skipped(refused.code, refused.detail)
+        except (Forbidden, InvalidRequest) as refused:
+            return Skipped(refused.code, refused.detail)
         return None
 
     def _at_home(self, token: ManagedToken) -> bool:

@@ -13,10 +13,9 @@ NOBODY = "0" * 16
 class Sample(msgspec.Struct, frozen=True):
     """A request that only its credential or the state of the service could make fail.
 
-    `needs` says who may ask: `read` and `write` the administration, `admin` an administrator in person, `client`
-    introspection's callers, `holder` a managed token for itself, `gateway` any token, nothing everyone. `scope` is the
-    scope that opens it. `without_redis` is the status without Redis, `limit` the largest body; what `takes_anything`
-    answers 200 to a body that cannot be read.
+    `needs` says who may ask, in the words of `test_access.py`, nothing everyone. `scope` is the scope that opens it.
+    `without_redis` is the status without Redis, `limit` the largest body; what `takes_anything` answers 200 to a body
+    that cannot be read.
     """
 
     method: str
@@ -59,15 +58,28 @@ def _write(method: str, template: str, body: Any = None, target: str = "", limit
     return Sample(method, template, target, json_body=body, needs="write", scope="tokens:write", limit=limit)
 
 
+def _admin(method: str, template: str, body: Any = None, target: str = "") -> Sample:
+    return Sample(method, template, target, json_body=body, needs="admin", scope="tokens:admin")
+
+
 def _gateway(template: str, target: str = "") -> list[Sample]:
-    return [Sample(method, template, target, needs="gateway") for method in ("GET", "POST")]
+    needs = "one-time gateway" if "one-time" in template else "gateway"
+    return [Sample(method, template, target, needs=needs) for method in ("GET", "POST")]
 
 
 _TOKENS = "/api/admin/tokens"
 _ONE = f"{_TOKENS}/{NOBODY}"
+_HOOKS = "/api/admin/webhooks"
 SAMPLES = (
-    Sample("GET", "/api-v{version}/fastertokengenerator.php", "/api-v1/fastertokengenerator.php", without_redis=500),
-    Sample("POST", "/api/one-time-tokens", json_body={}),
+    Sample(
+        "GET",
+        "/api-v{version}/fastertokengenerator.php",
+        "/api-v1/fastertokengenerator.php",
+        needs="issue",
+        scope="one-time:issue",
+        without_redis=500,
+    ),
+    Sample("POST", "/api/one-time-tokens", json_body={}, needs="issue", scope="one-time:issue"),
     Sample("POST", "/api/one-time-tokens/consume", json_body={"token": "0" * 32}),
     Sample("POST", "/api/token", json_body={"username": "nobody", "password": "x"}),
     Sample("GET", "/api/token", "/api/token?token=" + "A" * 64),
@@ -81,42 +93,40 @@ SAMPLES = (
     _read(f"{_TOKENS}/{{id}}/usage", f"{_ONE}/usage?days=3"),
     _write("POST", f"{_TOKENS}/{{id}}/rotate", {"overlapSeconds": 0}, f"{_ONE}/rotate"),
     _write("DELETE", f"{_TOKENS}/{{id}}/rotate", target=f"{_ONE}/rotate"),
-    _write("POST", f"{_TOKENS}/revoke", {"createdBy": "nobody", "dryRun": True}),
-    _write("POST", f"{_TOKENS}/deactivate", {"createdBy": "nobody", "dryRun": True}),
-    _write("POST", "/api/admin/sessions/revoke", {"username": "nobody"}),
+    _admin("POST", f"{_TOKENS}/revoke", {"createdBy": "nobody", "dryRun": True}),
+    _admin("POST", f"{_TOKENS}/deactivate", {"createdBy": "nobody", "dryRun": True}),
+    _admin("POST", "/api/admin/sessions/revoke", {"username": "nobody"}),
     _read("/api/admin/usage"),
     _read("/api/admin/audit"),
     _read("/api/admin/audit/verification"),
     _read(f"{_TOKENS}/hygiene"),
-    _read("/api/admin/webhooks"),
-    _read("/api/admin/webhooks/{id}/deliveries", f"/api/admin/webhooks/{NOBODY}/deliveries"),
+    Sample("GET", _HOOKS, needs="webhooks", scope="tokens:admin"),
     Sample(
-        "POST",
-        "/api/admin/webhooks",
-        json_body={"url": "https://127.0.0.1/", "events": ["token.created"]},
-        needs="admin",
+        "GET", f"{_HOOKS}/{{id}}/deliveries", f"{_HOOKS}/{NOBODY}/deliveries", needs="webhooks", scope="tokens:admin"
     ),
-    Sample("DELETE", "/api/admin/webhooks", f"/api/admin/webhooks?id={NOBODY}", needs="admin"),
-    Sample("GET", f"{_TOKENS}/export", needs="admin"),
+    _admin("POST", _HOOKS, {"url": "https://127.0.0.1/", "events": ["token.created"]}),
+    _admin("DELETE", _HOOKS, target=f"{_HOOKS}?id={NOBODY}"),
+    Sample("GET", f"{_TOKENS}/export", needs="person"),
     Sample(
         "POST",
         f"{_TOKENS}/import",
         f"{_TOKENS}/import?dryRun=true",
         lines='{"name":"x"}',
         needs="admin",
+        scope="tokens:admin",
         limit=1 << 20,
         takes_anything=True,
     ),
     Sample("GET", "/api/tokens/self", needs="holder"),
     Sample("DELETE", "/api/tokens/self", needs="holder"),
-    Sample("POST", "/api/tokens/self/rotate", json_body={}, needs="holder", scope="self:rotate"),
+    Sample("POST", "/api/tokens/self/rotate", json_body={}, needs="rotating holder", scope="self:rotate"),
     *_gateway("/validate"),
     *_gateway("/validate/envoy/{anything}", "/validate/envoy/some/thing"),
     *_gateway("/validate/one-time"),
     *_gateway("/validate/one-time/envoy/{anything}", "/validate/one-time/envoy/some/thing"),
     Sample("POST", "/validate/batch", json_body={"tokens": ["x"]}, needs="client", scope="introspect"),
     Sample("POST", "/oauth2/introspect", form={"token": "x"}, needs="client", scope="introspect"),
-    Sample("POST", "/oauth2/revoke", form={"token": "A" * 64}, needs="client", scope="revoke"),
+    Sample("POST", "/oauth2/revoke", form={"token": "A" * 64}, needs="revoking client", scope="revoke"),
     Sample("GET", "/.well-known/oauth-authorization-server", without_redis=200),
     Sample("POST", "/k8s/tokenreview", json_body={"spec": {"token": "x"}}, needs="client", scope="introspect"),
     Sample("GET", "/livez", without_redis=200),

@@ -127,7 +127,8 @@ async def test_only_administrators_move_tokens(service: Service, method: str) ->
     assert (await Person(service).ask(method, path)).status == 401
     for person in (
         await sign_in(service, "vera"), await sign_in(service, "uma"),
-        await holder(service, "tokens:*"), await holder(service, "tokens:write", "tokens:read"),
+        *([await holder(service, "tokens:*")] if method == "GET" else []),
+        await holder(service, "tokens:write", "tokens:read"),
     ):  # fmt: skip
         answer = await person.ask(method, path, body=b"{}" if method == "POST" else b"")
         assert (answer.status, answer.json()["code"]) in ((403, "forbidden"), (403, "insufficient_scope"))

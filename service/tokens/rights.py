@@ -1,0 +1,111 @@
+"""How much the holder of a managed token may hand on or take away: nothing that it does not hold itself.
+
+Which operations it may call at all is decided in `service.api.access`. Administrators hold everything: their origin
+has no `bound`.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Protocol
+
+from service.errors import Forbidden
+from service.model import Credential, Origin, RateLimit
+from service.tokens.opened import Opened
+
+# With this scope any token may be ended, as by the kill switch.
+_ENDS_ANY = ("tokens:admin",)
+
+
+class Terms(Protocol):
+    """What decides how much a token may do, of one that is there or of one to be made."""
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What it permits."""
+
+    @property
+    def subject(self) -> str:
+        """Whom it speaks for."""
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Where it may be used, empty for anywhere."""
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """How often it may be used."""
+
+
+def check_held(origin: Origin, terms: Terms) -> None:
+    """May this caller make a token with these terms, see its secret, edit or activate it? See `check_life`, too.
+
+    Raises Forbidden: `insufficient_scope` with the scopes that the caller's own token lacks, else with the reason.
+    """
+    bound = origin.bound
+    if bound is None:
+        return
+    _check_scopes_and_subject(bound, terms)
+    if bound.max_uses:
+        raise Forbidden("A token whose own uses are counted cannot make, edit or rotate others.")
+    if not _is_within(terms.networks, bound.networks):
+        raise Forbidden("Your token cannot act for one that may be used from other networks.")
+    if bound.rate_limit is not None and not _is_slower(terms.rate_limit, bound.rate_limit):
+        raise Forbidden("Your token cannot act for one with a wider rate limit.")
+
+
+def check_life(origin: Origin, expires_at: int) -> None:
+    """May this caller let a token live until then, in epoch seconds, 0 for ever? Raises Forbidden."""
+    end = origin.bound.expires_at if origin.bound else 0
+    if end and not 0 < expires_at <= end:
+        raise Forbidden("Your token cannot hand on a longer life than its own.")
+
+
+def check_end(origin: Origin, terms: Terms) -> None:
+    """May this caller deactivate or revoke a token with these terms? Raises Forbidden as `check_held`."""
+    if origin.bound is not None and Opened(b"", origin.bound).missing(_ENDS_ANY):
+        _check_scopes_and_subject(origin.bound, terms)
+
+
+def check_creator(origin: Origin, created_by: str) -> None:
+    """May this caller bring in a token that names this creator? Raises Forbidden."""
+    if origin.bound is not None and created_by != origin.actor:
+        raise Forbidden("Your token cannot name another creator than itself.")
+
+
+def cut_life(origin: Origin, expires_at: int, now: float) -> int:
+    """The end of a life that was asked for as a duration: at most that of the caller's own token.
+
+    One longer than that token's whole life stays as it is, and `check_life` refuses it.
+    """
+    bound = origin.bound
+    if bound is None or not bound.expires_at or not expires_at:
+        return expires_at
+    is_longer = expires_at - int(now) > bound.expires_at - bound.issued_at
+    return expires_at if is_longer else min(expires_at, bound.expires_at)
+
+
+def _check_scopes_and_subject(bound: Credential, terms: Terms) -> None:
+    if missing := Opened(b"", bound).missing(terms.scopes):
+        scope = " ".join(missing)
+        raise Forbidden(f"Your token lacks what this one holds: the scope {scope}.", scope=scope)
+    if terms.subject not in ("", bound.subject):
+        raise Forbidden("Your token cannot act for a token that speaks for another subject.")
+
+
+def _is_within(networks: tuple[str, ...], allowed: tuple[str, ...]) -> bool:
+    if not allowed:
+        return True
+    held = [ip_network(network) for network in allowed]
+    return bool(networks) and all(any(_is_part(ip_network(network), of) for of in held) for network in networks)
+
+
+def _is_part(network: IPv4Network | IPv6Network, of: IPv4Network | IPv6Network) -> bool:
+    return network.version == of.version and network[0] in of and network[-1] in of
+
+
+def _is_slower(limit: RateLimit | None, held: tuple[int, int, int]) -> bool:
+    if limit is None:
+        return False
+    held_limit, held_period, held_burst = held
+    return limit.limit * held_period <= held_limit * limit.period_seconds and (limit.burst or limit.limit) <= held_burst
