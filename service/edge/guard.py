@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from service.api.verdicts import Headers
@@ -10,6 +12,9 @@ HEAD_BYTES = 16 * 1024
 HEAD_FIELDS = 64
 # What is read of a body that nobody wants before its connection is closed.
 UNWANTED_BYTES = 64 * 1024
+# A name or an IPv4 address, or what may be an IPv6 address, and a port.
+_HOST = re.compile(rb"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{0,5}))?")
+_HOSTS_REMEMBERED = 256
 _ONCE = (b"host", b"content-length", b"transfer-encoding")
 
 
@@ -56,6 +61,32 @@ def size_of(url: bytes, headers: Headers) -> int:
     return len(url) + sum([len(name) + len(value) + 4 for name, value in headers])
 
 
+def is_host(value: bytes) -> bool:
+    """Does a Host field name a host?"""
+    found = _HOST.fullmatch(value.strip(b" \t"))
+    if found is None:
+        return False
+    address, port = found.groups()
+    try:
+        return int(port or 0) <= 65535 and (address is None or bool(IPv6Address(address.decode())))
+    except ValueError:
+        return False
+
+
+class _Hosts(dict[bytes, bool]):
+    """`is_host` of some values, remembered: a gateway sends the same with every request."""
+
+    def __missing__(self, value: bytes) -> bool:
+        if len(self) >= _HOSTS_REMEMBERED:
+            self.clear()
+        self[value] = is_host(value)
+        return self[value]
+
+
+# One for all connections of the process.
+HOSTS = _Hosts()
+
+
 def check(method: bytes, version: str, url: bytes, headers: Headers, named: dict[bytes, bytes]) -> None:
     """Judge a complete head whose size is within bounds. Raises Refused."""
     if len(headers) > HEAD_FIELDS:
@@ -64,8 +95,6 @@ def check(method: bytes, version: str, url: bytes, headers: Headers, named: dict
         raise _bad("Use HTTP/1.1.")
     if method == b"CONNECT":
         raise _bad("No tunnels are opened here.")
-    if version == "1.1" and b"host" not in named:
-        raise _bad("The Host field is missing.")
     if len(named) != len(headers):
         names = [name for name, _ in headers]
         for name in _ONCE:
@@ -73,7 +102,15 @@ def check(method: bytes, version: str, url: bytes, headers: Headers, named: dict
                 raise _bad(f"The {name.decode().title()} field is given twice.")
     if b"transfer-encoding" in named and (b"content-length" in named or version == "1.0"):
         raise _bad("Transfer-Encoding does not go with Content-Length or HTTP/1.0.")
-    if not url.startswith(b"/") and url != b"*" and _authority(url) != named.get(b"host", b"").lower():
+    _check_host(named.get(b"host"), version, url)
+
+
+def _check_host(host: bytes | None, version: str, url: bytes) -> None:
+    if host is None and version == "1.1":
+        raise _bad("The Host field is missing.")
+    if host is not None and not is_host(host):
+        raise _bad("The Host field names no host.")
+    if not url.startswith(b"/") and url != b"*" and _authority(url) != (host or b"").strip(b" \t").lower():
         raise _bad("The target names another host than the Host field.")
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from service.edge.guard import HOSTS
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken
 from tests.edge.conftest import Turned
 
@@ -13,6 +14,9 @@ pytestmark = pytest.mark.anyio
 
 INVALID = {
     "no host": b"GET /livez HTTP/1.1\r\n\r\n",
+    "an empty host": b"GET /livez HTTP/1.1\r\nHost:\r\n\r\n",
+    "a blank host": b"GET /livez HTTP/1.1\r\nHost:  \t \r\n\r\n",
+    "an empty host in 1.0": b"GET /livez HTTP/1.0\r\nHost:\r\n\r\n",
     "two hosts": b"GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     "the same host twice": b"GET /livez HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
     "chunked with a length": (
@@ -78,6 +82,28 @@ async def test_what_two_readers_could_understand_differently_is_refused_and_the_
         assert got.startswith(b"HTTP/1.1 400 "), (name, got[:200])
         assert got.count(b"HTTP/1.1 ") == 1, f"{name}: something behind the refused request was answered"
         assert b"connection: close\r\n" in got and b"application/problem+json" in got, name
+
+
+NO_HOSTS = [
+    b"a b/c", b"x@y", b"a/b", b"a?b", b"a#b", b"a\\b", b"a,b", b"a b", b"a;b", b"a\"b", b"<a>", b"a%20b", b"\xe4", b"http://a",
+    b":", b":80", b"a:b", b"a:80:80", b"a:-1", b"a:+1", b"a:99999", b"a:123456", b"::1", b"[::1", b"::1]", b"[]", b"[1]",
+    b"[::1]a", b"[::g]", b"[fe80::1%25eth0]", b"[v1.a]", b".a", b"-a", b"*", b"a" * 254,
+]  # fmt: skip
+GOOD_HOSTS = [
+    b"a", b"A.TEST", b"a.test.", b"a_b", b"_a", b"a-b.c:8080", b"xn--nxasmq6b", b"127.0.0.1", b"127.0.0.1:80", b"a:",
+    b"a:65535", b"[::1]", b"[::1]:8080", b"[2001:DB8::192.0.2.1]", b"a" * 253,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [b"/livez", b"/validate"])
+async def test_a_host_that_is_none_is_400_on_every_way(port: int, path: bytes) -> None:
+    for host in NO_HOSTS:
+        got = await send(port, b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (path, host) + GOOD)
+        assert got.startswith(b"HTTP/1.1 400 "), host
+        assert got.count(b"HTTP/1.1 ") == 1, host
+    for host in GOOD_HOSTS:
+        got = await first(port, b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (path, host))
+        assert got.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 401 ")), host
 
 
 async def test_what_is_only_unusual_is_answered(port: int) -> None:
@@ -155,3 +181,10 @@ async def test_a_body_over_its_limit_is_413_before_it_is_read(port: int) -> None
         port, head + b"Transfer-Encoding: chunked\r\n\r\n" + b"4000\r\n" + b"a" * 16384 + b"\r\n1\r\na\r\n"
     )
     assert chunked.startswith(b"HTTP/1.1 413 ") and b"connection: close" in chunked
+
+
+def test_hosts_are_remembered_and_not_without_end() -> None:
+    for number in range(2000):
+        assert HOSTS[b"%d.test" % number]
+        assert not HOSTS[b"%d/" % number]
+        assert len(HOSTS) <= 256

@@ -1,0 +1,152 @@
+"""A connection as it is read: heads and bodies within their limits, whatever packets they come in."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from service.api.failures import problem_body
+from service.edge.guard import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, size_of
+from service.edge.straight import Straight, StraightCycle, lines_of
+from service.edge.sweep import Sweep
+
+_NOT_HTTP = Refusal(400, "invalid_request", "The request is not valid HTTP.")
+
+
+class ReadingProtocol(HttpToolsProtocol):
+    """Refuses what is too large, too slow or no HTTP, and closes; what becomes of a head is told by `EdgeProtocol`."""
+
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(config, server_state, app_state, _loop)
+        self.sweep: Sweep = app_state["sweep"]
+        self._straight: Straight = app_state["straight"]
+        self._refusal: Refusal | None = None
+        self._in_head = False
+        self._head_bytes = 0
+        # Of the body that is being read: did this packet bring any that is wanted, and how much came without since.
+        self._progress = False
+        self._unread_bytes = 0
+        # Instants of the sweep's coarse clock for its deadlines; None where none runs.
+        self.idle_since: float | None = None
+        self.head_since: float | None = None
+        self.body_since: float | None = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
+        continued = self.headers if self._in_head else None
+        # Exact for a head that goes on; for one that begins here at most too large, which is looked at again.
+        self._head_bytes = len(data) if continued is None else self._head_bytes + len(data)
+        offer = None
+        try:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as raised:
+                offer = raised
+            if offer is not None:
+                self._decline(data, offer)
+        except httptools.HttpParserError as error:
+            refused = error.__context__
+            self.refuse(refused.refusal if isinstance(refused, Refused) else _NOT_HTTP)
+            return
+        if self._in_head:
+            if self.headers is not continued:
+                self._head_bytes = size_of(self.url, self.headers)
+            if self._head_bytes > HEAD_BYTES:
+                self.refuse(TOO_LARGE)
+        elif self.body_since is not None:
+            self._bound_body(len(data))
+
+    def _decline(self, data: bytes, offer: httptools.HttpParserUpgrade | None) -> None:
+        """Read a request that offers another protocol again, without the offer, and then what follows its head.
+
+        None is spoken here, and an offer changes nothing (RFC 9110, 7.8); but the parser takes what follows such a
+        head for the other protocol, body and all.
+        """
+        rest = memoryview(data)
+        while offer is not None:
+            rest = rest[offer.args[0] :]
+            head = self._head_without_offer()
+            # A new one: the old one would take a request that closes the connection for its last.
+            self.parser = self._new_parser()
+            self.parser.feed_data(head)
+            offer = None
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as another:
+                offer = another
+
+    def _head_without_offer(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        fields = lines_of([field for field in self.headers if field[0] != b"upgrade"])
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, fields)
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # As uvicorn's.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    def _bound_body(self, received: int) -> None:
+        """Called after each packet that ends within a body: what nobody reads of it must come to an end."""
+        if self._progress:
+            self._progress = False
+            self._unread_bytes = 0
+            return
+        self._unread_bytes += received
+        # More than a head's worth between two pieces of a body are trailer fields, or extensions of a chunk.
+        if self._unread_bytes > (UNWANTED_BYTES if self.cycle.response_complete else HEAD_BYTES):
+            self.refuse(TOO_LARGE)
+
+    def on_body(self, body: bytes) -> None:
+        self._progress = not self.cycle.response_complete
+        super().on_body(body)
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self.head_since = self.sweep.now
+        self.idle_since = None
+        self.url = b""
+        self.headers = []
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with a problem and close; nothing more is read from this connection.
+
+        Where an answer has begun, of which this would be read as a part or as the next, it only closes.
+        """
+        if self._refusal is not None or self.transport.is_closing():
+            return
+        self._refusal = refusal
+        if self._answer_has_begun():
+            self.transport.close()
+            return
+        request_id = self._straight.request_ids.of(None)
+        body = problem_body(refusal.status, refusal.code, refusal.detail, request_id)
+        headers = [
+            (b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"), (b"x-request-id", request_id.encode()), (b"connection", b"close"),
+        ]  # fmt: skip
+        default_headers = self.server_state.default_headers
+        self.transport.write(STATUS_LINE[refusal.status] + lines_of(default_headers + headers) + b"\r\n" + body)
+        self.transport.close()
+
+    def _answer_has_begun(self) -> bool:
+        """Is the answer to the request that is being read on its way, or that to one before it half written?"""
+        cycle: RequestResponseCycle | StraightCycle | None = self.cycle
+        if cycle is None or isinstance(cycle, StraightCycle) or not cycle.response_started:
+            return False
+        return self.body_since is not None or not cycle.response_complete
