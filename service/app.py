@@ -152,7 +152,7 @@ class Service:
             ttl_seconds=settings.session_ttl_seconds, idle_seconds=settings.session_idle_seconds,
         )  # fmt: skip
         self.census = census = Census(shards)
-        listing = Listing(shards, managed_store)
+        listing = Listing(shards, managed_store, retention)
         seals = Seals(self.authority, credentials, keyrings)
         ledger = Ledger(managed_store, seals, self.trail, clock)
         lifetime = Lifetime(settings.max_lifetime_days)

@@ -5,8 +5,9 @@ Who may call an operation is in `access.py`. Failures become answers in `failure
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl
@@ -121,6 +122,26 @@ class Call:
                 raise too_large(limit)
             if not message.get("more_body", False):
                 return b"".join(parts) if len(parts) > 1 else part
+
+    async def unless_gone(self, work: Coroutine[Any, Any, T]) -> T:
+        """What a search that may take long comes to; it ends as soon as the client leaves, with ClientDisconnect.
+
+        For what changes nothing, and after the body has been read.
+        """
+        searching, leaving = asyncio.ensure_future(work), asyncio.ensure_future(self._leaving())
+        try:
+            await asyncio.wait((searching, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if searching.done():
+                return searching.result()
+            raise ClientDisconnect
+        finally:
+            searching.cancel()
+            leaving.cancel()
+            await asyncio.gather(searching, leaving, return_exceptions=True)
+
+    async def _leaving(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     async def json(self, kind: type[T], limit: int = BODY_BYTES) -> T:
         """The body as this type. Raises InvalidRequest: wrong media type, not JSON, a wrong or unknown field."""

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from service.api.access import ADMINISTER
 from service.api.guard import Guard
 from service.api.http import Call, Json, Operation
-from service.api.token_shapes import EndTokens, Filter, TokensEnded, TokensMatched
-from service.api.token_views import TokenViews, several, wrong
+from service.api.token_shapes import EndTokens, Filter, SliceChanged, TokensMatched
+from service.api.token_views import TokenViews, part_of_many, read_slice, wrong
 from service.metrics import Metrics
 from service.model import Kind
 from service.store.query import Query
@@ -45,9 +45,11 @@ class KillSwitchApi:
 
     def operations(self) -> list[Operation]:
         """The routes of this dialect."""
-        answers = {200: (TokensMatched, TokensEnded), 409: None}
+        answers = {200: (TokensMatched, SliceChanged), 409: None}
         how = ("With `dryRun` it says how many and shows ten. Without it `expected` must be that number, else 409 "
-               "`count_changed`. A `scope` is matched as it is written: `orders:*` is not `orders:read`.")  # fmt: skip
+               "`count_changed`. While `nextCursor` is not null there is more to end: send the same again with it as "
+               "`cursor`; a slice that was asked for twice does no harm. "
+               "A `scope` is matched as it is written: `orders:*` is not `orders:read`.")  # fmt: skip
         return [
             Operation(method="POST", path="/api/admin/tokens/revoke", handler=self.revoke, tag="managed",
                       summary="Revoke many tokens", body=EndTokens, answers=answers, access=ADMINISTER,
@@ -73,16 +75,13 @@ class KillSwitchApi:
         wanted = await call.json(EndTokens)
         query = self._query(wanted)
         if wanted.dry_run:
-            matched = await self._bulk.preview(query, ending)
+            matched = await call.unless_gone(self._bulk.preview(query, ending))
             return Json(TokensMatched(matched.count, await self._views.of(matched.sample)))
-        if not isinstance(wanted.expected, int):
-            raise wrong("expected", "say how many tokens should be ended: a dry run tells")
-        limit = wanted.limit if isinstance(wanted.limit, int) else 0
-        result = await self._bulk.withdraw(query, ending, caller.origin, expected=wanted.expected, limit=limit)
+        expected, limit, after = read_slice(wanted)
+        result = await self._bulk.withdraw(query, ending, caller.origin, expected=expected, limit=limit, after=after)
         if ending is Ending.REVOKE:
             self._metrics.revoked.inc(Kind.MANAGED.value, by=len(result.updated))
-        changed = several(result, "revoked" if ending is Ending.REVOKE else "deactivated")
-        return Json(TokensEnded(changed.message, changed.updated, changed.skipped, result.remaining))
+        return Json(part_of_many(result, "revoked" if ending is Ending.REVOKE else "deactivated"))
 
     def _query(self, wanted: EndTokens) -> Query:
         given = [which for which in (wanted.filter, wanted.created_by, wanted.scope, wanted.all) if which is not UNSET]

@@ -20,6 +20,7 @@ from service.api.token_shapes import (
     CreateToken,
     Filter,
     Message,
+    SliceChanged,
     TokenChanged,
     TokenIssued,
     TokenList,
@@ -30,7 +31,7 @@ from service.api.token_shapes import (
     expiry,
     to_limit,
 )
-from service.api.token_views import TokenViews, several, wrong
+from service.api.token_views import TokenViews, part_of_many, read_slice, several, wrong
 from service.metrics import Metrics
 from service.model import Kind, Origin, Statistics
 from service.tokens.bulk import Bulk
@@ -78,11 +79,12 @@ class ManagedApi:
                                   "ten minutes creates nothing and answers the same secret. A token creates none "
                                   "that may more than itself; a duration ends with its own life at the latest."),
             Operation(method="PATCH", path=path, handler=self.change, tag="managed", summary="Change tokens",
-                      body=ChangeToken, answers={200: (TokenChanged, TokensChanged), 404: None, 409: None},
-                      access=WRITE,
+                      body=ChangeToken, access=WRITE,
+                      answers={200: (TokenChanged, SliceChanged, TokensChanged), 404: None, 409: None},
                       description="One by `id`, several by `ids`, or all that a `filter` finds with `expected`, "
-                                  "which needs `tokens:admin` as the kill switch does. A token edits and "
-                                  "activates none that may more than itself."),
+                                  "which needs `tokens:admin` as the kill switch does: those slice by slice, the next "
+                                  "one with `nextCursor` as `cursor`. A token edits and activates none that may more "
+                                  "than itself."),
             Operation(method="DELETE", path=path, handler=self.revoke, tag="managed", summary="Revoke tokens",
                       query={"id": str, "ids": str}, answers={200: (Message, TokensChanged), 404: None},
                       access=WRITE, description="For good. Refused from the moment this answers. A token revokes those "
@@ -105,7 +107,7 @@ class ManagedApi:
             query, sort=_SORTS[name], descending=wanted.sort.startswith("-"), limit=wanted.limit,
             after=_read_cursor(wanted.cursor, wanted.sort), ids=tuple(filter(None, wanted.ids.split(","))),
         )  # fmt: skip
-        tokens, after, total = await self._tokens.page(query)
+        tokens, after, total = await call.unless_gone(self._tokens.page(query))
         return Json(TokenList(await self._views.of(tokens), _write_cursor(after, wanted.sort), total))
 
     async def show(self, call: Call) -> Response:
@@ -164,14 +166,16 @@ class ManagedApi:
         return Json(await self._change_several(wanted, bool(changes["active"]), caller.origin))
 
     async def _change_several(self, wanted: ChangeToken, active: bool, origin: Origin) -> TokensChanged:
+        done = "activated" if active else "deactivated"
         if isinstance(wanted.filter, Filter):
-            if not isinstance(wanted.expected, int):
-                raise wrong("expected", "say how many tokens the filter should match")
-            ids = await self._bulk.matching(self._views.query(wanted.filter), wanted.expected)
-        else:
-            ids = list(dict.fromkeys(wanted.ids)) if isinstance(wanted.ids, list) else []
-        result = await self._bulk.set_active(ids, active, origin)
-        return several(result, "activated" if active else "deactivated")
+            query = self._views.query(wanted.filter)
+            expected, limit, after = read_slice(wanted)
+            result = await self._bulk.set_active_matching(
+                query, active, origin, expected=expected, limit=limit, after=after
+            )
+            return part_of_many(result, done)
+        ids = list(dict.fromkeys(wanted.ids)) if isinstance(wanted.ids, list) else []
+        return several(await self._bulk.set_active(ids, active, origin), done)
 
     async def revoke(self, call: Call) -> Response:
         """Revoke one token or several, for good."""

@@ -32,6 +32,7 @@ _UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 Duration = Literal["7days", "1month", "6months", "1year", "never"]
 MaxUses = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+SliceCursor = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -93,7 +94,11 @@ class TokenShown(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class TokenList(msgspec.Struct, rename="camel"):
-    """A page of tokens; `nextCursor` leads to the next one, `total` is null where counting would read every record."""
+    """A page of tokens; `nextCursor` leads to the next one, `total` is null where counting would read every record.
+
+    With a filter that admits few of very many a page ends after a second: it may have fewer tokens than `limit`, even
+    none, while `nextCursor` goes on from there.
+    """
 
     tokens: list[TokenShown]
     next_cursor: str | None
@@ -150,8 +155,8 @@ class RotateToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 class EndTokens(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """Which tokens to end: exactly one of `filter`, `createdBy`, `scope` and `all`.
 
-    With `dryRun` nothing is changed. Without it `expected` says how many a dry run found; `limit` ends no more than
-    that many now, so that a client can go on slice by slice and show its progress.
+    With `dryRun` nothing is changed. Without it `expected` says how many a dry run found. One request ends as many as
+    a second allows, and `limit` at most; the next one goes on with the answer's `nextCursor` as `cursor`.
     """
 
     filter: Filter | UnsetType = UNSET
@@ -161,6 +166,7 @@ class EndTokens(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     dry_run: bool = False
     expected: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
     limit: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    cursor: SliceCursor | UnsetType = UNSET
 
 
 class TokensMatched(msgspec.Struct):
@@ -170,10 +176,11 @@ class TokensMatched(msgspec.Struct):
     sample: list[TokenShown]
 
 
-class TokensEnded(TokensChanged):
-    """What was ended, and how many more there are when a limit was given."""
+class SliceChanged(TokensChanged, rename="camel"):
+    """What one request changed of many, how many remain, and the cursor to go on with; null when all is done."""
 
     remaining: int
+    next_cursor: str | None
 
 
 class Message(msgspec.Struct):
@@ -183,12 +190,18 @@ class Message(msgspec.Struct):
 
 
 class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """A change of one token (`id`), of several (`ids`) or of all that a filter finds (`filter` and `expected`)."""
+    """A change of one token (`id`), of several (`ids`) or of all that a filter finds (`filter` and `expected`).
+
+    Of the last, one request changes as many as a second allows, and `limit` at most; the next one goes on with the
+    answer's `nextCursor` as `cursor`.
+    """
 
     id: Id | UnsetType = UNSET
     ids: Annotated[list[Id], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
     filter: Filter | UnsetType = UNSET
     expected: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    cursor: SliceCursor | UnsetType = UNSET
     is_active: bool | UnsetType = UNSET
     name: Name | UnsetType = UNSET
     description: Description | UnsetType = UNSET

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+
+import msgspec
 
 from service.api.http import Call
 from service.api.times import parse_rfc3339
-from service.api.token_shapes import Filter, RotateToken, Skipped, TokenIssued, TokensChanged, TokenShown, shown
+from service.api.token_shapes import (
+    ChangeToken,
+    EndTokens,
+    Filter,
+    RotateToken,
+    Skipped,
+    SliceChanged,
+    TokenIssued,
+    TokensChanged,
+    TokenShown,
+    shown,
+)
 from service.errors import InvalidRequest
 from service.model import ManagedToken, Status
 from service.store.query import Query
-from service.tokens.bulk import BulkResult
+from service.tokens.bulk import BulkResult, Continuation
 from service.tokens.managed import Created
 from service.tokens.usage_series import UsageSeries
 
 _DAYS = 14
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Continuation).decode
 
 
 class TokenViews:
@@ -71,6 +87,27 @@ def several(result: BulkResult, done: str) -> TokensChanged:
     if result.skipped:
         message += f", {len(result.skipped)} skipped"
     return TokensChanged(message, result.updated, [Skipped(*skipped) for skipped in result.skipped])
+
+
+def part_of_many(result: BulkResult, done: str) -> SliceChanged:
+    """The same of one slice, with the cursor to go on with."""
+    changed = several(result, done)
+    message = f"{changed.message}, {result.remaining} to go" if result.next else changed.message
+    cursor = urlsafe_b64encode(_encode(result.next)).decode().rstrip("=") if result.next else None
+    return SliceChanged(message, changed.updated, changed.skipped, result.remaining, cursor)
+
+
+def read_slice(wanted: EndTokens | ChangeToken) -> tuple[int, int, Continuation | None]:
+    """The number agreed on, the limit (0 for none), and where to go on. Raises InvalidRequest with neither."""
+    limit = wanted.limit if isinstance(wanted.limit, int) else 0
+    if isinstance(wanted.cursor, str):
+        try:
+            return 0, limit, _decode(urlsafe_b64decode(wanted.cursor + "=" * (-len(wanted.cursor) % 4)))
+        except (ValueError, msgspec.DecodeError):
+            raise wrong("cursor", "this is no cursor of an answer: start again without it") from None
+    if not isinstance(wanted.expected, int):
+        raise wrong("expected", "say how many tokens the filter should match")
+    return wanted.expected, limit, None
 
 
 async def read_rotation(call: Call) -> RotateToken:

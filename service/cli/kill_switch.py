@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from service.cli.asking import confirm
-from service.cli.client import Answer, Client, connect, refusal
+from service.cli.client import Client, connect
 from service.cli.failure import Failure, NoAnswer, WrongUsage
 from service.cli.outcome import Result, report
 from service.cli.output import note, print_json, print_table
@@ -17,8 +16,6 @@ from service.cli.progress import Progress
 from service.cli.references import TOKENS
 
 F = TypeVar("F", bound=Callable[..., Any])
-# Each slice looks at all that match once more; each lasts a second or two.
-_SLICE = 2000
 _NAMED = 5
 _CAN_END = frozenset({"active", "inactive", "expired"})
 _FILTERS = "--created-by, --scope, --status, --query, --unused-for and --never-used"
@@ -117,45 +114,24 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _end_all(client: Client, path: str, wanted: dict[str, Any], count: int, done: str) -> Result:
-    """Slice by slice; what was done before a failure is said."""
+    """Slice by slice; what was done before a failure, or before somebody stopped it, is said."""
     updated: list[str] = []
-    skipped: dict[str, dict[str, str]] = {}
-    left = count
+    skipped: list[dict[str, str]] = []
+    where: dict[str, Any] = {"expected": count}
     try:
         with Progress() as progress:
-            while left:
+            while where:
                 progress.show(f"{len(updated):,} of {count:,} {done}")
-                answer = _slice(client, path, wanted, left, agreed=left + len(skipped) if updated else None)
+                answer = client.send("POST", path, {**wanted, **where})
                 updated += answer["updated"]
-                skipped |= {one["id"]: one for one in answer["skipped"]}
-                left = answer["remaining"]
-                if left and not answer["updated"]:
-                    raise Failure(f"none of {len(answer['skipped']):,} could be {done}, {left:,} were not tried")
-    except Failure as failure:
-        if updated or isinstance(failure, NoAnswer):
+                skipped += answer["skipped"]
+                where = {"cursor": answer["nextCursor"]} if answer["nextCursor"] else {}
+    except (Failure, KeyboardInterrupt) as reason:
+        if updated or not isinstance(reason, Failure) or isinstance(reason, NoAnswer):
             # Of the slice whose answer was lost nobody knows.
-            note(f"At least {_tokens(len(updated))} {done}; then:")
+            note(f"At least {_tokens(len(updated))} {done} of {count:,}; then:")
         raise
-    return {"updated": updated, "skipped": list(skipped.values())}
-
-
-def _slice(client: Client, path: str, wanted: dict[str, Any], left: int, *, agreed: int | None) -> dict[str, Any]:
-    """The answer for the next slice; with `agreed`, also if there are fewer by now than `left`, up to that number.
-
-    Meanwhile some expire, some are ended by others, and some could not be ended and match still.
-    """
-
-    def ask(expected: int) -> Answer:
-        return client.ask("POST", path, body={**wanted, "expected": expected, "limit": _SLICE})
-
-    answer = ask(left)
-    if answer.status == http.client.CONFLICT and agreed is not None:
-        matched = client.send("POST", path, {**wanted, "dryRun": True})["matched"]
-        if matched <= agreed:
-            answer = ask(matched)
-    if answer.status != http.client.OK:
-        raise refusal(answer, client.address)
-    return answer.json()
+    return {"updated": updated, "skipped": skipped}
 
 
 def _tokens(count: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.model import ManagedToken
 from service.store.audit_store import Entry
 from service.store.managed_store import Retention, freed_member, member
+from service.store.name_search import Blocks, name_row
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
 
@@ -17,6 +18,7 @@ class ExpiryStore:
     def __init__(self, shards: Shards, retention: Retention) -> None:
         self._shards = shards
         self._retention = retention
+        self._blocks = Blocks(len(shards))
         self._expire = Script("expire_tokens", retry=True)
         self._purge = Script("purge_token", retry=True)
 
@@ -48,8 +50,8 @@ class ExpiryStore:
         await self._purge.run(
             shard.link,
             (keys.metadata(token.token_id), keys.usage_by_day(token.token_id), keys.off, keys.dead, keys.purge,
-             keys.names, keys.owner(token.created_by), keys.foreign),
-            token.token_id, now, member(token), freed_member(token),
+             keys.names, keys.owner(token.created_by), keys.foreign, keys.last_uses, keys.name_blocks),
+            token.token_id, now, member(token), freed_member(token), self._blocks.of(token.token_id), name_row(token),
         )  # fmt: skip
         name_shard = self._shards.of_name(token.name)
         if name_shard is not shard:

@@ -18,8 +18,11 @@ on off dead       zset    id -> created, epoch microseconds: active; inactive an
                           revoked, these with a negative score; expired
 exp               zset    id -> expiry of tokens in `on`; negative for those in `off`  -
 gc                zset    id -> when an ended token is purged                      -
-names             zset    `name NUL id NUL last eight NUL created`, score 0; a      -
-                          revoked token's id has a `~` before it
+names             zset    `name NUL id`, score 0; a revoked token's id has a `~`   -
+                          before it
+nb                hash    block -> rows `name NUL last-characters id created LF`,    -
+                          folded, of the tokens with these digits in their id
+lu                zset    id -> last use, epoch seconds, of tokens that had one      -
 foreign           zset    id -> created, epoch microseconds: tokens whose secret     -
                           another system made
 by:<owner>        zset    id -> created, epoch microseconds, by creator            -
@@ -127,6 +130,8 @@ class Keys:
         self.expiry = prefix + b"exp"
         self.purge = prefix + b"gc"
         self.names = prefix + b"names"
+        self.name_blocks = prefix + b"nb"
+        self.last_uses = prefix + b"lu"
         self.one_time_index = prefix + b"oix"
         self.session_index = prefix + b"six"
         self.foreign = prefix + b"foreign"

@@ -11,6 +11,7 @@ from service.store.audit_store import Entry
 from service.store.credentials import Reason
 from service.store.hashes import Hashes
 from service.store.keys import Keys
+from service.store.name_search import Blocks, name_row
 from service.store.replies import Reply
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
@@ -44,6 +45,7 @@ class ManagedStore:
         self._shards = shards
         self._retention = retention
         self._hashes = Hashes(shards)
+        self._blocks = Blocks(len(shards))
         self._create = Script("create_token")
         self._update = Script("update_token")
         self._withdraw = Script("withdraw_token", retry=True)
@@ -65,13 +67,15 @@ class ManagedStore:
             shard.keys.expiry,
             shard.keys.names,
             shard.keys.owner(token.created_by),
+            shard.keys.name_blocks,
             shard.keys.changes,
         )
         fields = tuple(records.encode(token, seal=seal))
         while True:
             reply: Reply = await self._create.run(
-                shard.link, keys, token.token_id, _name_prefix(token.name), member(token), token.created_micros,
-                token.expires_at, sealed, self._retention.reason_until(token.expires_at), *entry, *fields,
+                shard.link, keys, token.token_id, _name_prefix(token.name), member(token),
+                self._blocks.of(token.token_id), name_row(token), token.created_micros, token.expires_at, sealed,
+                self._retention.reason_until(token.expires_at), *entry, *fields,
             )  # fmt: skip
             if reply == 1:
                 return True
@@ -85,8 +89,17 @@ class ManagedStore:
 
     async def get_many(self, token_ids: list[str]) -> list[Record | None]:
         """Records in the order of the ids, in one round trip."""
-        rows = await self._hashes.read(token_ids, Keys.metadata, records.FIELD_NAMES)
+        rows = await self._hashes.read_whole(token_ids, Keys.metadata)
         return [None if found is None else Record(*found) for found in map(records.decode, rows)]
+
+    async def excerpts(self, token_ids: list[str], names: tuple[str, ...]) -> list[ManagedToken | None]:
+        """These fields of the records in the order of the ids, for a look at many; one round trip.
+
+        At least one of `active`, `revoked_at` and `expires_at` is among the fields.
+        """
+        excerpt = records.Excerpt(names)
+        rows = await self._hashes.read(token_ids, Keys.metadata, excerpt.fields)
+        return [excerpt.read(token_id, row) for token_id, row in zip(token_ids, rows, strict=True)]
 
     async def update(
         self, old: ManagedToken, new: ManagedToken, *, seal: str, sealed: bytes, predecessor: bytes, now: int,
@@ -107,18 +120,19 @@ class ManagedStore:
             shard.keys.dead,
             shard.keys.expiry,
             shard.keys.purge,
-            shard.keys.names,
+            shard.keys.name_blocks,
             shard.keys.changes,
         )
         fields = records.encode_some(new, _changed(old, new), seal=seal)
-        was, becomes = member(old), member(new if old.name == new.name else old)
+        block = self._blocks.of(old.token_id)
         written: int = await self._update.run(
             shard.link, keys, old.token_id, old.version, old.contests, new.created_micros, new.expires_at, sealed,
             Reason.of(new).text, self._retention.reason_goes(new), predecessor, new.predecessor_until * 1000,
-            self._retention.reason_until(max(new.predecessor_until, now)), was, becomes, *entry, *fields,
+            self._retention.reason_until(max(new.predecessor_until, now)), block, name_row(old), name_row(new),
+            *entry, *fields,
         )  # fmt: skip
-        if written and member(old) != member(new):
-            await self._move_name(old, new)
+        if written and old.name != new.name:
+            await self.release(old)
         return written == 1
 
     async def withdraw(
@@ -181,15 +195,6 @@ class ManagedStore:
         shard = self._shards.of_name(token.name)
         await shard.link.execute("ZREM", shard.keys.names, member(token), retry=True)
 
-    async def _move_name(self, old: ManagedToken, new: ManagedToken) -> None:
-        """Give up the old name; after a rotation only where the name lives in another shard than its token."""
-        shard = self._shards.of_name(new.name)
-        if old.name == new.name:
-            if shard is self._shards.of_id(new.token_id):
-                return
-            await shard.link.execute("ZADD", shard.keys.names, 0, member(new), retry=True)
-        await self.release(old)
-
     async def was_issued(self, token_id: str, digest: bytes) -> bool:
         """Was this digest ever that of the token's secret? True until its reason goes, after the retention."""
         shard = self._shard(token_id)
@@ -220,8 +225,8 @@ def _name_prefix(name: str) -> bytes:
 
 
 def member(token: ManagedToken) -> bytes:
-    """The member of `names`: name, id, last eight characters and creation, NUL between them."""
-    return _name_prefix(token.name) + f"{token.token_id}\x00{token.tail}\x00{token.created_micros}".encode()
+    """The member of `names`: name and id, NUL between them."""
+    return _name_prefix(token.name) + token.token_id.encode()
 
 
 def freed_member(token: ManagedToken) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from service.model import ManagedToken, Status
+from service.store.name_search import fold
 
 _ALL_BUT_REVOKED = frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED})
 
@@ -13,7 +14,7 @@ class Query(msgspec.Struct, frozen=True):
     """What to list. `statuses` empty means all but the revoked; instants in epoch seconds, 0 for no bound.
     `ids`, if any, are the only ones looked at.
 
-    `sort` is one of created_at, name, last_used_at, expires_at. `after` is the position of the last row seen.
+    `sort` is one of created_at, name, last_used_at, expires_at. `after` is the place of the last row looked at.
     """
 
     statuses: frozenset[Status] = frozenset()
@@ -41,11 +42,18 @@ class Query(msgspec.Struct, frozen=True):
         )
 
     @property
-    def by_record(self) -> bool:
-        """Does it take a look at the records to know which rows come first?"""
-        is_ordered = not self.text and self.sort in ("created_at", "name")
-        narrow = (self.scope, self.expires_before, self.unused_since, self.never_used, self.text and self.created_by)
-        return not self.ids and not is_ordered and any(narrow)
+    def judged_by(self) -> tuple[str, ...]:
+        """The fields of a record that `admits` looks at, where many are looked at and few admitted; else none."""
+        fields = {
+            "scopes": bool(self.scope),
+            "created_by": bool(self.created_by),
+            "last_used_at": self.never_used or self.unused_since > 0,
+            "created_micros": self.unused_since > 0,
+            "name": bool(self.text),
+            "tail": bool(self.text),
+        }
+        asked = tuple(name for name, is_asked in fields.items() if is_asked)
+        return (*asked, "active", "revoked_at", "expires_at") if asked or self.expires_before else ()
 
     def admits(self, token: ManagedToken, now: float) -> bool:
         """Does this record belong into the list?"""
@@ -60,5 +68,5 @@ class Query(msgspec.Struct, frozen=True):
         )
 
     def _is_said_of(self, token: ManagedToken) -> bool:
-        text = self.text.casefold()
-        return text in token.name.casefold() or token.tail.casefold().endswith(text)
+        text = fold(self.text)
+        return text in fold(token.name) or fold(token.tail).endswith(text)

@@ -14,9 +14,6 @@ from service.model import ManagedToken, RateLimit
 from service.store import keys
 from service.store.replies import Argument, Reply
 
-# The order in which a record is read; `seal` comes last.
-FIELDS = (*ManagedToken.__struct_fields__, "seal")
-FIELD_NAMES = tuple(field.encode() for field in FIELDS)
 # What scripts count and note without the server key. A seal covers everything else.
 COUNTED = frozenset({"uses_left", "last_used_at", "last_address", "last_agent", "predecessor_used_at", "contests"})
 _json = msgspec.json.Encoder().encode
@@ -47,11 +44,14 @@ _VALUE_OF: dict[Any, Callable[[bytes], Any]] = {
     dict[str, str]: msgspec.json.Decoder(dict[str, str]).decode,
     RateLimit | None: lambda text: _limit(text) if text else None,
 }
-_READERS = tuple((field.name, _VALUE_OF[field.type]) for field in msgspec.structs.fields(ManagedToken))
+_READERS = tuple(
+    (field.name.encode(), field.name, _VALUE_OF[field.type]) for field in msgspec.structs.fields(ManagedToken)
+)
 _SEAL = b"seal"
 _SEALED = tuple((name, _DEFAULTS[name]) for name in ManagedToken.__struct_fields__ if name not in COUNTED)
 _sealed_values = attrgetter(*(name for name, _ in _SEALED))
 _pack = msgspec.msgpack.Encoder().encode
+_BLANK: dict[str, Any] = dict.fromkeys(("name", "tail", "digest", "created_by"), "") | {"created_micros": 0}
 
 
 def encode_digest(digest: bytes) -> str:
@@ -82,12 +82,33 @@ def sealed_part(token: ManagedToken) -> bytes:
     return _pack([(name, value) for (name, default), value in values if value != default])
 
 
-def decode(reply: list[Reply]) -> tuple[ManagedToken, str] | None:
-    """The record and its seal from the values of FIELDS; None if there is no such token."""
-    if reply[0] is None:
+def decode(fields: dict[bytes, bytes]) -> tuple[ManagedToken, str] | None:
+    """The record and its seal from what is in the hash; None if there is no such token."""
+    if b"token_id" not in fields:
         return None
-    values = {name: read(text) for (name, read), text in zip(_READERS, reply[:-1], strict=True) if text is not None}
-    return ManagedToken(**values), (reply[-1] or b"").decode()
+    values = {name: read(fields[field]) for field, name, read in _READERS if field in fields}
+    return ManagedToken(**values), fields.get(_SEAL, b"").decode()
+
+
+class Excerpt:
+    """Some fields of a record, for whoever looks at many: the rest of the token is blank."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.fields = tuple(name.encode() for name in names)
+        self._readers = tuple((name, read) for _, name, read in _READERS if name in names)
+        self._places = tuple(names.index(name) for name, _ in self._readers)
+
+    def read(self, token_id: str, reply: list[Reply]) -> ManagedToken | None:
+        """The token, from the values of `fields` in order; None if there is no such record."""
+        values = dict(_BLANK)
+        for (name, read), place in zip(self._readers, self._places, strict=True):
+            text = reply[place]
+            if text is not None:
+                values[name] = read(text)
+            elif name in _ALWAYS:
+                return None
+        values["token_id"] = token_id
+        return ManagedToken(**values)
 
 
 def _to_argument(value: Any) -> Argument:

@@ -11,6 +11,7 @@ from service.store import records
 from service.store.audit_store import Entry
 from service.store.credentials import Reason
 from service.store.managed_store import ManagedStore, Retention, freed_member, member
+from service.store.name_search import Blocks, name_row
 from service.store.replies import Reply
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
@@ -45,6 +46,7 @@ class TransferStore:
     def __init__(self, shards: Shards, retention: Retention, tokens: ManagedStore) -> None:
         self._shards = shards
         self._retention = retention
+        self._blocks = Blocks(len(shards))
         self._tokens = tokens
         self._import = Script("import_token")
         self._announce = Script("announce_token", retry=True)
@@ -108,11 +110,12 @@ class TransferStore:
             home.link,
             (keys.credential(digest), keys.reason(digest), keys.credential(older), keys.reason(older),
              keys.metadata(token.token_id), state.listed, state.timers, keys.names, keys.owner(token.created_by),
-             keys.foreign, keys.changes),
+             keys.foreign, keys.last_uses, keys.name_blocks, keys.changes),
             token.token_id, name, names_member, token.created_micros, state.place, state.time,
             incoming.credential, token.expires_at * 1000, Reason.of(token).text, self._retention.reason_goes(token),
             incoming.predecessor, token.predecessor_until * 1000,
-            self._retention.reason_until(token.predecessor_until), int(token.foreign), *incoming.entry, *fields,
+            self._retention.reason_until(token.predecessor_until), int(token.foreign), token.last_used_at,
+            self._blocks.of(token.token_id), name_row(token), *incoming.entry, *fields,
         )  # fmt: skip
 
     def _state(self, home: Shard, token: ManagedToken, now: int) -> _State:

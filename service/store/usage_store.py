@@ -61,6 +61,7 @@ class UsageStore:
             shard.keys.metadata(use.token_id),
             shard.keys.usage_by_day(use.token_id),
             shard.keys.usage_by_hour(use.token_id),
+            shard.keys.last_uses,
         )
         await self._record.run(
             shard.link, keys, use.used_at, now // DAY, now // HOUR, use.allowed, use.denied, use.address,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -11,14 +12,18 @@ import msgspec
 
 from service.errors import Conflict, Forbidden, NotFound
 from service.model import ManagedToken, Origin, Status
-from service.store.listing import Listing
+from service.store.listing import Listing, Place, place
+from service.store.managed_store import Record
+from service.store.pacing import give_way
 from service.store.query import Query
 from service.tokens.managed import ManagedTokens
 
-SLICE = 100
+# So many changes are asked of Redis at once: a third of a millisecond of its time, for validations wait behind them.
+STEP = 10
 SAMPLE = 10
-# Records are decoded page by page, and other requests wait meanwhile.
-_PAGE = 200
+# What one request changes at most of what a filter finds: as much as a second allows, or so many.
+_SECONDS = 1.0
+MOST = 10_000
 
 
 class Ending(StrEnum):
@@ -32,14 +37,35 @@ _CAN_END = {
     Ending.REVOKE: frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED}),
     Ending.DEACTIVATE: frozenset({Status.ACTIVE}),
 }
+Change = Callable[[Record], Coroutine[Any, Any, object]]
+
+
+class Continuation(msgspec.Struct, frozen=True, array_like=True):
+    """Where a change of many goes on: behind this place by creation, with so many left of the number agreed on.
+
+    Nothing is touched that was created after the first slice, `born_until` in epoch microseconds.
+    """
+
+    position: str
+    tie: str
+    left: int
+    born_until: int
+
+    @property
+    def place(self) -> Place:
+        return self.position, self.tie
 
 
 class BulkResult(msgspec.Struct, frozen=True):
-    """What a change of several tokens did: the ids changed, and those left with why; how many it did not come to."""
+    """What a change of several tokens did: the ids changed, and those left with why.
+
+    `remaining`: how many it did not come to, with where to go on.
+    """
 
     updated: list[str]
     skipped: list[tuple[str, str]]
     remaining: int = 0
+    next: Continuation | None = None
 
 
 class Matched(msgspec.Struct, frozen=True):
@@ -65,41 +91,89 @@ class Bulk:
         """Revoke several tokens; ids that never were are skipped."""
         return await _each(token_ids, lambda token_id: self._tokens.revoke(token_id, origin))
 
-    async def matching(self, query: Query | None, expected: int) -> list[str]:
-        """The ids that a query finds. Raises Conflict `count_changed` if they are not as many as expected."""
-        ids = [token.token_id async for token in self._every(query)] if query else []
-        if len(ids) != expected:
-            raise Conflict(f"The filter matches {len(ids)} tokens now, not {expected}.", code="count_changed")
-        return ids
-
     async def preview(self, query: Query, ending: Ending) -> Matched:
         """How many tokens `withdraw` would end; reads every record unless only their status is asked for."""
         narrowed = _narrowed(query, ending)
         if narrowed is None:
             return Matched(0, [])
-        tokens, _, total = await self._tokens.page(msgspec.structs.replace(narrowed, limit=SAMPLE, after=None))
-        if total is None:
-            total = sum([1 async for _ in self._every(narrowed)])
-        return Matched(total, tokens)
+        tokens, _, _ = await self._tokens.page(msgspec.structs.replace(narrowed, limit=SAMPLE, after=None))
+        return Matched(await self._count(narrowed), tokens)
 
     async def withdraw(
-        self, query: Query, ending: Ending, origin: Origin, *, expected: int, limit: int = 0
-    ) -> BulkResult:
-        """Revoke or deactivate what a query finds, as far as it can still be; `limit` of them, 0 for all.
+        self, query: Query, ending: Ending, origin: Origin, *, expected: int = 0, limit: int = 0,
+        after: Continuation | None = None,
+    ) -> BulkResult:  # fmt: skip
+        """Revoke or deactivate a slice of what a query finds, as far as it can still be; `limit` of them at most.
 
-        Raises Conflict `count_changed` before anything is changed if they are not as many as expected.
+        Raises Conflict `count_changed` before anything is changed if they are not as many as expected; not where it
+        goes on `after` an earlier slice. To ask for the same slice again is harmless.
         """
-        ids = await self.matching(_narrowed(query, ending), expected)
-        part = ids[: limit or None]
-        if ending is Ending.REVOKE:
-            result = await self.revoke(part, origin)
-        else:
-            result = await self.set_active(part, False, origin)
-        return msgspec.structs.replace(result, remaining=len(ids) - len(part))
 
-    def _every(self, query: Query) -> AsyncIterator[ManagedToken]:
-        query = msgspec.structs.replace(query, limit=_PAGE, after=None)
-        return self._listing.every(query, self._clock())
+        async def end(record: Record) -> None:
+            if ending is Ending.REVOKE:
+                await self._tokens.revoke(record.token.token_id, origin, known=record)
+            else:
+                await self._tokens.deactivate(record.token.token_id, origin, known=record)
+
+        return await self._slice(_narrowed(query, ending), end, expected=expected, limit=limit, after=after)
+
+    async def set_active_matching(
+        self, query: Query, active: bool, origin: Origin, *, expected: int = 0, limit: int = 0,
+        after: Continuation | None = None,
+    ) -> BulkResult:  # fmt: skip
+        """Activate or deactivate a slice of what a query finds, as `withdraw` does."""
+
+        async def change(record: Record) -> None:
+            if active:
+                await self._tokens.update(record.token.token_id, {"active": True}, origin)
+            else:
+                await self._tokens.deactivate(record.token.token_id, origin, known=record)
+
+        return await self._slice(query, change, expected=expected, limit=limit, after=after)
+
+    async def _slice(
+        self, query: Query | None, change: Change, *, expected: int, limit: int, after: Continuation | None
+    ) -> BulkResult:
+        if after is None:
+            count = await self._count(query) if query else 0
+            if count != expected:
+                raise Conflict(f"The filter matches {count} tokens now, not {expected}.", code="count_changed")
+            after = Continuation("0", "", count, int(self._clock() * 1_000_000))
+        if query is None or not after.left:
+            return BulkResult([], [])
+        walk = msgspec.structs.replace(query, sort="created_at", descending=False, limit=MOST, after=after.place)
+        return await self._change(walk, change, after, min(limit or MOST, MOST, after.left))
+
+    async def _change(self, query: Query, change: Change, begun: Continuation, most: int) -> BulkResult:
+        result = BulkResult([], [])
+        until, left = 0.0, begun.left
+        async for portion in self._listing.walk(query, self._clock()):
+            until = until or time.monotonic() + _SECONDS
+            rows = [pair for pair in portion.found if int(pair[0].position) <= begun.born_until]
+            for start in range(0, len(rows), STEP):
+                step = rows[start : start + min(STEP, most)]
+                await _apply(result, [(record.token.token_id, change(record)) for _, record in step])
+                left, most, reached = left - len(step), most - len(step), place(step[-1][0])
+                if not left:
+                    return result
+                if not most or time.monotonic() > until:
+                    return _paused(result, begun, reached, left)
+                await give_way()
+            if portion.reached is None or len(rows) < len(portion.found):
+                return result
+            reached = portion.reached
+            if time.monotonic() > until:
+                return _paused(result, begun, reached, left)
+        return result
+
+    async def _count(self, query: Query) -> int:
+        total = await self._tokens.total(query)
+        return await self._listing.count(query, self._clock()) if total is None else total
+
+
+def _paused(result: BulkResult, begun: Continuation, reached: Place, left: int) -> BulkResult:
+    go_on = Continuation(*reached, left, begun.born_until)
+    return msgspec.structs.replace(result, remaining=left, next=go_on)
 
 
 def _narrowed(query: Query, ending: Ending) -> Query | None:
@@ -112,14 +186,21 @@ def _narrowed(query: Query, ending: Ending) -> Query | None:
 
 
 async def _each(token_ids: Sequence[str], change: Callable[[str], Coroutine[Any, Any, object]]) -> BulkResult:
-    """Make a change to each token, slice by slice; what it is refused for is skipped with its code."""
+    """Make a change to each token, step by step; what it is refused for is skipped with its code."""
     result = BulkResult([], [])
-    for start in range(0, len(token_ids), SLICE):
-        part = token_ids[start : start + SLICE]
-        codes = await asyncio.gather(*[_code(change(token_id)) for token_id in part])
-        result.updated.extend(token_id for token_id, code in zip(part, codes, strict=True) if not code)
-        result.skipped.extend((token_id, code) for token_id, code in zip(part, codes, strict=True) if code)
+    for start in range(0, len(token_ids), STEP):
+        await _apply(result, [(token_id, change(token_id)) for token_id in token_ids[start : start + STEP]])
+        await give_way()
     return result
+
+
+async def _apply(result: BulkResult, changes: list[tuple[str, Coroutine[Any, Any, object]]]) -> None:
+    codes = await asyncio.gather(*[_code(change) for _, change in changes])
+    for (token_id, _), code in zip(changes, codes, strict=True):
+        if code:
+            result.skipped.append((token_id, code))
+        else:
+            result.updated.append(token_id)
 
 
 async def _code(change: Coroutine[Any, Any, object]) -> str:

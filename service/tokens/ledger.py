@@ -79,16 +79,18 @@ class Ledger:
         )
         return new if written else None
 
-    async def withdraw(self, token_id: str, state: str, origin: Origin, *, digest: bytes | None = None) -> bool:
+    async def withdraw(
+        self, token_id: str, state: str, origin: Origin, *, digest: bytes | None = None, known: Record | None = None
+    ) -> bool:
         """Deactivate (`state` inactive) or revoke, old and new secret alike; False if it was so already.
 
-        `digest`: that of the secret that asks for it. Raises NotFound, also if the record does not name it among
-        those that may work; Forbidden for what is not the caller's to end; Conflict for deactivating what has ended,
-        and `record_tampered` if the record was changed outside the service and may name another secret than that in
-        use. Works on a full server.
+        `digest`: that of the secret that asks for it; `known`: the record as it was a moment ago, which saves a look
+        at it. Raises NotFound, also if the record does not name that digest among those that may work; Forbidden for
+        what is not the caller's to end; Conflict for deactivating what has ended, and `record_tampered` if the record
+        was changed outside the service and may name another secret than that in use. Works on a full server.
         """
         for number in range(TRIES):
-            record = await self._record(token_id)
+            record, known = known or await self._record(token_id), None
             token = record.token
             check_end(origin, token)
             if state == "inactive":

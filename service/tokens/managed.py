@@ -16,7 +16,7 @@ from service.model import Kind, ManagedToken, Origin, RateLimit, Statistics
 from service.store import records
 from service.store.census import Census
 from service.store.listing import Listing
-from service.store.managed_store import ManagedStore
+from service.store.managed_store import ManagedStore, Record
 from service.store.query import Query
 from service.store.shards import Shards
 from service.tokens.idempotency import Repeatable, Repeats
@@ -112,13 +112,15 @@ class ManagedTokens:
 
     async def page(self, query: Query) -> tuple[list[ManagedToken], tuple[str, str] | None, int | None]:
         """One page of a list, where to go on, and how many there are (None where counting would read them all)."""
-        now = self._clock()
-        page = self._listing.page(query, now)
+        (tokens, after), total = await asyncio.gather(self._listing.page(query, self._clock()), self.total(query))
+        return tokens, after, total
+
+    async def total(self, query: Query) -> int | None:
+        """How many tokens a query finds; None where counting would read every record."""
         if not query.by_status_alone:
-            tokens, after = await page
-            return tokens, after, None
-        (tokens, after), statistics = await asyncio.gather(page, self._census.take(int(now)))
-        return tokens, after, sum(getattr(statistics, status) for status in query.wanted)
+            return None
+        statistics = await self.statistics()
+        return sum(int(getattr(statistics, status)) for status in query.wanted)
 
     async def statistics(self) -> Statistics:
         """How many tokens there are now."""
@@ -132,7 +134,7 @@ class ManagedTokens:
         for what the caller does not hold, before the change or after it.
         """
         if changes == {"active": False}:
-            await self._ledger.withdraw(token_id, "inactive", origin)
+            await self.deactivate(token_id, origin)
             return await self.get(token_id)
         for _ in range(TRIES):
             old = await self._ledger.read_to_change(token_id)
@@ -169,12 +171,17 @@ class ManagedTokens:
             await self._store.release(new)
         return written
 
-    async def revoke(self, token_id: str, origin: Origin) -> bool:
+    async def revoke(self, token_id: str, origin: Origin, known: Record | None = None) -> bool:
         """End a token for good; False if it was over already. It is refused from the moment this returns.
 
-        Raises NotFound for an id that never was, Forbidden for one that is not the caller's to end.
+        `known` is its record, where it was read a moment ago. Raises NotFound for an id that never was, Forbidden for
+        one that is not the caller's to end.
         """
-        return await self._ledger.withdraw(token_id, "revoked", origin)
+        return await self._ledger.withdraw(token_id, "revoked", origin, known=known)
+
+    async def deactivate(self, token_id: str, origin: Origin, known: Record | None = None) -> bool:
+        """Switch a token off; False if it was off already. Raises as `revoke`, and Conflict for one that has ended."""
+        return await self._ledger.withdraw(token_id, "inactive", origin, known=known)
 
 
 def _taken(name: str) -> Conflict:

@@ -42,7 +42,7 @@ async def test_it_ends_what_was_asked_for(service: Service, end: str, which: dic
     assert answer.status == 200
     body = answer.json()
     assert body == {
-        "message": f"3 tokens {end}d", "updated": body["updated"], "skipped": [], "remaining": 0,
+        "message": f"3 tokens {end}d", "updated": body["updated"], "skipped": [], "remaining": 0, "nextCursor": None,
     }  # fmt: skip
     assert sorted(body["updated"]) == sorted(token["id"] for token in created)
     assert [await status(service, token["token"]) for token in created] == [401] * 3

@@ -60,9 +60,11 @@ async def test_an_expired_token_is_skipped(still: Service, clock: object) -> Non
 
 
 async def test_a_filter_that_no_longer_finds_as_many_is_refused(still: Service) -> None:
-    ids = {one.token.token_id for one in await create_many(still, "ci 1", "ci 2")}
-    assert set(await still.bulk.matching(Query(text="ci"), 2)) == ids
-    await create(still, "ci 3")
+    created = await create_many(still, "ci 1", "ci 2", "ci 3")
     with pytest.raises(Conflict) as refused:
-        await still.bulk.matching(Query(text="ci"), 2)
+        await still.bulk.set_active_matching(Query(text="ci"), False, ADMIN, expected=2)
     assert refused.value.code == "count_changed"
+    assert {await outcome(still, one.secret) for one in created} == {Outcome.ACTIVE}
+    result = await still.bulk.set_active_matching(Query(text="ci"), False, ADMIN, expected=3)
+    assert result.updated == [one.token.token_id for one in created]
+    assert {await outcome(still, one.secret) for one in created} == {Outcome.UNKNOWN}

@@ -140,7 +140,7 @@ class _Losing:
 
     async def execute(self, *args: Any, retry: bool = False, operation: str = "") -> Any:
         reply = await self._link.execute(*args, retry=retry)
-        if self._lost[0] and args[0] in ("EVALSHA", "EVAL") and args[2] == 8:
+        if self._lost[0] and operation == "create_token":
             raise StoreUnavailable("lost")
         return reply
 

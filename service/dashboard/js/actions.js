@@ -19,6 +19,23 @@ const which = ({ tokens, filter, expected }) => (filter ? { filter, expected } :
 export const matching = async (filter) =>
   (await send("POST", `${TOKENS}/revoke`, { filter, dryRun: true })).matched;
 
+/** A change of all that a filter finds, slice by slice: what became of them. tell(n) says how many are done so far. */
+async function changeAll(method, path, { expected, ...body }, tell) {
+  const [updated, skipped] = [[], []];
+  let where = { expected };
+  for (;;) {
+    const answer = await send(method, path, { ...body, ...where });
+    updated.push(...answer.updated);
+    skipped.push(...answer.skipped);
+    if (!answer.nextCursor) return { updated, skipped };
+    tell(updated.length);
+    where = { cursor: answer.nextCursor };
+  }
+}
+
+const telling = (app, choice, word) => (done) =>
+  app.notices.toast(`${number(done)} of ${number(size(choice))} ${word}…`);
+
 /** act, then done(), which reloads; where a filter no longer matches the expected number, that is said. */
 async function attempt(app, choice, done, act) {
   try {
@@ -37,7 +54,9 @@ async function attempt(app, choice, done, act) {
 export const setActive = (isActive, app, choice, done) => attempt(app, choice, done, async () => {
   const word = isActive ? "activated" : "deactivated";
   const one = size(choice) === 1 && choice.tokens[0];
-  const answer = await send("PATCH", TOKENS, { ...(one ? { id: one.id } : which(choice)), isActive });
+  const body = { ...(one ? { id: one.id } : which(choice)), isActive };
+  const answer = await (body.filter ? changeAll("PATCH", TOKENS, body, telling(app, choice, word))
+    : send("PATCH", TOKENS, body));
   const { updated = [one.id], skipped: [first, ...others] = [] } = answer;
   const nameOf = (id) => choice.tokens.find((token) => token.id === id)?.name ?? id;
   const why = WHY_SKIPPED[first?.code] ?? "could not be changed";
@@ -63,9 +82,10 @@ function usedNote(tokens, one) {
   return note("bad", h("b", many), `${names}${more}.`);
 }
 
-const revocation = (choice, one) => {
+const revocation = (app, choice, one) => {
   const { ids, ...all } = which(choice);
-  return ids ? send("DELETE", `${TOKENS}?${one ? "id" : "ids"}=${ids}`) : send("POST", `${TOKENS}/revoke`, all);
+  return ids ? send("DELETE", `${TOKENS}?${one ? "id" : "ids"}=${ids}`)
+    : changeAll("POST", `${TOKENS}/revoke`, all, telling(app, choice, "revoked"));
 };
 
 export async function revoke(app, choice, done) {
@@ -73,7 +93,7 @@ export async function revoke(app, choice, done) {
   const one = total === 1;
   const phrase = `revoke ${total}`;
   const act = async () => {
-    await revocation(choice, one);
+    await revocation(app, choice, one);
     app.notices.toast(`${name} revoked.`);
   };
   const confirm = field(["Type ", h("code", phrase), " to confirm"], { required: true, input: () => {

@@ -1,6 +1,6 @@
 --[[ Add what a second brought to a token's usage, if the token still has a record.
 KEYS[1]  metadata (hash)              KEYS[2]  usage by day (hash)
-KEYS[3]  usage by hour (hash)
+KEYS[3]  usage by hour (hash)         KEYS[4]  last uses (zset)
 ARGV[1]  last used, epoch seconds, 0 if it was only refused
 ARGV[2]  day, days since the epoch
 ARGV[3]  hour, hours since the epoch
@@ -14,7 +14,7 @@ ARGV[10] hours kept
 returns  1 added | 0 the token is gone
 cost     O(1); at the first use of a day or hour O(k) for k fields, at most twice what is kept
 ]]
-local metadata, days, hours = unpack(KEYS)
+local metadata, days, hours, last_uses = unpack(KEYS)
 local used_at, day, hour, allowed, denied, address, agent, digest, days_kept, hours_kept = unpack(ARGV)
 local function add(key, sign, period, count, kept, seconds)
   if count == '0' or redis.call('HINCRBY', key, sign .. period, count) ~= tonumber(count) then return end
@@ -31,6 +31,7 @@ if used_at ~= '0' then
   if agent ~= '' then said[#said + 1] = 'last_agent'; said[#said + 1] = agent end
   if predecessor == digest then said[#said + 1] = 'predecessor_used_at'; said[#said + 1] = used_at end
   redis.call('HSET', metadata, unpack(said))
+  redis.call('ZADD', last_uses, used_at, token_id)
 end
 for sign, count in pairs({a = allowed, d = denied}) do
   add(days, sign, day, count, days_kept, 86400)

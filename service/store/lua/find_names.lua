@@ -1,0 +1,31 @@
+--[[ Search folded names for a text, and the ends of tokens, some blocks of them at a time.
+KEYS[1]  blocks of rows `name NUL last-characters id created LF`, folded, id and creation of 16 characters each (hash)
+ARGV[1]  the text, folded, without NUL and LF
+ARGV[2]  the block to begin with       ARGV[3]  how many blocks there may be
+ARGV[4]  format of a block's name      ARGV[5]  about how many bytes to look at
+returns  the block to go on with, 0 after the last; then id and creation of each find, 32 characters
+cost     O(b) for b bytes: with 400,000 less than a millisecond
+]]
+local blocks = KEYS[1]
+local text, first, count, form, bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local length, found = #text, {0}
+for number = first, count - 1 do
+  if bytes <= 0 then
+    found[1] = number
+    break
+  end
+  local rows = redis.call('HGET', blocks, string.format(form, number)) or ''
+  -- A look-up, and a find below, take as long as so many bytes.
+  bytes = bytes - #rows - 250
+  local at = string.find(rows, text, 1, true)
+  while at do
+    local row_end = string.find(rows, '\n', at, true)
+    local name_end = string.find(rows, '\0', at, true) or row_end
+    -- In the name, or at the end of the last characters; not in their middle, nor in an id.
+    local is_find = name_end < row_end or at + length == row_end - 32
+    if is_find then found[#found + 1] = string.sub(rows, row_end - 32, row_end - 1) end
+    at = string.find(rows, text, is_find and row_end or at + 1, true)
+    bytes = bytes - 150
+  end
+end
+return found

@@ -1,0 +1,20 @@
+--[[ Read the next members of an index, from a place in it, in the order of score and member.
+KEYS[1]  ids by a number (zset)
+ARGV[1]  score of the place         ARGV[2]  member of the place, which need not be there any more
+ARGV[3]  up or down                 ARGV[4]  how many at most
+returns  members and scores in turn, ascending whichever way
+cost     O(log(n) * log(t) + k) for k members, where t share the score of the place
+]]
+local index = KEYS[1]
+local score, member, way, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local low = redis.call('ZCOUNT', index, '-inf', '(' .. score)
+local high = low + redis.call('ZCOUNT', index, score, score)
+-- Among those that share the score: the rank of the first one behind the place, or of the place itself on the way down.
+while low < high do
+  local middle = math.floor((low + high) / 2)
+  local found = redis.call('ZRANGE', index, middle, middle)[1]
+  if found < member or (way == 'up' and found == member) then low = middle + 1 else high = middle end
+end
+if way == 'up' then return redis.call('ZRANGE', index, low, low + most - 1, 'WITHSCORES') end
+if low == 0 then return {} end
+return redis.call('ZRANGE', index, math.max(0, low - most), low - 1, 'WITHSCORES')

@@ -1,0 +1,59 @@
+"""A client that leaves ends what was looked up for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.asgi import sign_in
+from tests.builders import DEADLINE, create
+from tests.links import Wrapped
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("GET", "/api/admin/tokens", b""), ("POST", "/api/admin/tokens/revoke", b'{"filter":{"q":"x"},"dryRun":true}')],
+)
+async def test_a_search_ends_with_the_connection_it_is_for(
+    make_service: Callable[..., Any], method: str, path: str, body: bytes
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    class Endless(Wrapped):
+        """A search of names that never comes to an end."""
+
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            if how.get("operation") != "find_names":
+                return await super().execute(*args, **how)
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+    service = await make_service(background=False, wrap=Endless)
+    await create(service)
+    admin = await sign_in(service)
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive() -> Any:
+        if message := next(messages, None):
+            return message
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        """Nobody is there."""
+
+    scope = {
+        "type": "http", "method": method, "path": path, "query_string": b"q=x" if method == "GET" else b"",
+        "client": ("192.0.2.7", 1), "headers": [(b"authorization", f"Bearer {admin.secret}".encode())],
+    }  # fmt: skip
+    async with asyncio.timeout(DEADLINE):
+        await service.front(scope, receive, send)
+    assert ended.is_set()
