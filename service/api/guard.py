@@ -9,7 +9,7 @@ import msgspec
 from service.api.access import Access
 from service.api.http import Call
 from service.api.verdicts import presented
-from service.errors import Forbidden, Unauthorized
+from service.errors import Forbidden, RateLimited, Unauthorized
 from service.model import Credential, Kind, Origin, Outcome, Role
 from service.store.keys import encode_digest
 from service.tokens.accounts import Accounts
@@ -59,7 +59,7 @@ class Guard:
         self._cookie = cookie
 
     async def admit(self, call: Call) -> Caller:
-        """The caller, if the operation is open to it. Raises Unauthorized or Forbidden."""
+        """The caller, if the operation is open to it. Raises Unauthorized, Forbidden, or RateLimited by its token."""
         caller = await self.caller(call)
         self.require(caller, call.access)
         return caller
@@ -99,7 +99,7 @@ class Guard:
         return Holder(self._origin(call, f"token:{credential.token_id}", "self"), secrets[0], credential, digests)
 
     async def caller(self, call: Call) -> Caller:
-        """Whoever presents a valid credential. Raises Unauthorized."""
+        """Whoever presents a valid credential. Raises Unauthorized, or RateLimited by its token."""
         secret, channel = bearer(call), "api"
         if secret is not None and self._jwt is not None and secret.count(b".") == 2:
             return Caller(self._origin(call, await self._jwt(secret), "jwt"), Role.ADMIN)
@@ -111,6 +111,8 @@ class Guard:
             secret, _KINDS, address=call.address, agent=call.header(b"user-agent") or b""
         )
         credential = verdict.credential
+        if verdict.outcome is Outcome.RATE_LIMITED and verdict.quota is not None:
+            raise RateLimited("The token's rate limit is used up.", retry_after=verdict.quota.retry_after)
         if not verdict.active or credential is None:
             raise Unauthorized("The token is not valid.", presented=True)
         call.token_id = credential.token_id

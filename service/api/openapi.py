@@ -31,6 +31,7 @@ _SECURITY = {
 # What every operation may answer besides its own; the questions of gateways are never refused for their form.
 _ALWAYS = (400, 503)
 _WITH_BODY = (413, 415)
+_WITH_CALLER = (401, 403, 429)
 _OPTIONAL_BODIES = ("IssueOneTime", "RotateToken")
 
 
@@ -139,7 +140,9 @@ def _responses(operation: Operation, by_type: Mapping[str, Any]) -> dict[str, An
     statuses = dict(operation.answers)
     if operation.method != "*":
         with_body = operation.body is not None or operation.form is not None
-        common = (*_ALWAYS, *((401, 403) if operation.access.credentials else ()), *(_WITH_BODY if with_body else ()))
+        common = (
+            *_ALWAYS, *(_WITH_CALLER if operation.access.credentials else ()), *(_WITH_BODY if with_body else ()),
+        )  # fmt: skip
         statuses = dict.fromkeys(common) | statuses
     return {str(status): _response(operation, status, statuses[status], by_type) for status in sorted(statuses)}
 

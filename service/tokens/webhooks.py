@@ -102,7 +102,8 @@ class Webhooks:
             random_id() + random_id(),
         )  # fmt: skip
         record = self._keyrings[0].seal(_bound(webhook.webhook_id), _encode(webhook))
-        after = {"url": url, "events": list(webhook.events)}
+        # Whoever reads tokens reads the trail, and a path may be what lets a sender in.
+        after = {"host": read_url(url, allow_private=True).authority, "events": list(webhook.events)}
         entry = self._trail.entry("webhook.created", origin, webhook.webhook_id, after=after)
         if await self._store.put(webhook.webhook_id, record, most=MOST, entry=entry) < 0:
             await self._forget(webhook_id)

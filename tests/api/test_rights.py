@@ -240,3 +240,13 @@ async def test_administrators_hold_everything(service: Service) -> None:
         made = await admin.create(f"given {number}", **{**HELD, **more})
         assert (await change(admin, made, scopes=["*"], subject="root", expiresAt=None)).status == 200
         assert (await rotate(admin, made)).status == 201
+
+
+async def test_a_token_over_its_limit_is_told_to_wait_and_not_that_it_is_bad(service: Service) -> None:
+    limit = {"limit": 1, "periodSeconds": 3600}
+    made = await (await sign_in(service)).create("slow", scopes=["tokens:read"], rateLimit=limit)
+    person = Person(service, made["token"])
+    assert (await person.get(TOKENS)).status == 200
+    answer = await person.get(TOKENS)
+    assert (answer.status, answer.json()["code"]) == (429, "rate_limited")
+    assert 0 < int(answer.headers["retry-after"]) <= 3600

@@ -80,6 +80,17 @@ async def test_a_name_that_leads_inside_is_refused(still: Service) -> None:
         assert (await admin.post(WEBHOOKS, HOOK)).status == 400
 
 
+async def test_the_trail_names_the_receiver_and_keeps_what_may_be_its_secret(still: Service) -> None:
+    still.webhooks.resolve = PUBLIC
+    admin = await sign_in(still)
+    hook = {**HOOK, "url": "https://hooks.example.com:8443/services/a-secret-path?key=another"}
+    assert (await admin.post(WEBHOOKS, hook)).status == 201
+    answer = await (await holder(still, "tokens:read")).get("/api/admin/audit", action="webhook.created")
+    assert [entry["after"] for entry in answer.json()["entries"]] == [
+        {"host": "hooks.example.com:8443", "events": HOOK["events"]}
+    ]
+
+
 async def test_readers_look_and_administrators_change(still: Service) -> None:
     still.webhooks.resolve = PUBLIC
     created = (await (await sign_in(still)).post(WEBHOOKS, HOOK)).json()
