@@ -41,6 +41,7 @@ from service.metrics import Metrics
 from service.metrics_port import MetricsPort
 from service.running import Running
 from service.settings import Settings, SettingsError, read
+from service.store.attempt_store import AttemptStore
 from service.store.audit_store import AuditStore
 from service.store.batch import Batch
 from service.store.census import Census
@@ -60,6 +61,7 @@ from service.store.transfer_store import TransferStore
 from service.store.usage_store import UsageStore
 from service.store.webhook_store import WebhookStore
 from service.tokens.accounts import Account, Accounts, AccountsError, read_accounts
+from service.tokens.attempts import Attempts
 from service.tokens.audit import Audit
 from service.tokens.authority import Authority
 from service.tokens.bulk import Bulk
@@ -132,9 +134,8 @@ class Service:
         )
         self.audit_store = audit_store = AuditStore()
         self.sealer = Sealer(
-            audit_store, shards, keyrings, keep=keep,
-            count=metrics.audit_events.inc, head=metrics.sealed,
-        )  # fmt: skip
+            audit_store, shards, keyrings, keep=keep, count=metrics.audit_events.inc, head=metrics.sealed
+        )
         self.verification = Verification(audit_store, shards, keyrings, self.sealer, keep=keep)
         self.audit = Audit(audit_store, shards)
         credentials = CredentialStore(shards)
@@ -148,7 +149,8 @@ class Service:
         )  # fmt: skip
         self.passwords = PasswordChecker()
         self.sessions = Sessions(
-            SessionStore(shards), shards, self.authority, keyrings[0], self.accounts, self.passwords, self.trail, clock,
+            SessionStore(shards), shards, self.authority, keyrings[0], self.accounts,
+            Attempts(AttemptStore(shards), keyrings[0]), self.passwords, self.trail, clock,
             ttl_seconds=settings.session_ttl_seconds, idle_seconds=settings.session_idle_seconds,
         )  # fmt: skip
         self.census = census = Census(shards)

@@ -56,7 +56,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     one_time_issue: Annotated[
         Literal["open", "authenticated"], Meta(description="who may issue one-time tokens: open or authenticated")
     ] = "open"
-    one_time_issue_per_minute: Annotated[int, Meta(ge=1, description="anonymous issues per client address")] = 60
+    one_time_issue_per_minute: Annotated[
+        int, Meta(ge=1, description="anonymous issues per client address; five times as many per network")
+    ] = 60
     session_ttl_seconds: Annotated[int, Meta(ge=1, description="life of a session token")] = 86400
     session_idle_seconds: Annotated[int, Meta(ge=0, description="idle time that ends a session; 0 for none")] = 0
     max_lifetime_days: Annotated[int, Meta(ge=0, description="longest life of a managed token; 0 allows never")] = 365

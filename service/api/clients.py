@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 from service.api.access import Access
 from service.api.guard import anonymous, bearer, covers
 from service.api.http import Call
-from service.errors import RateLimited, Unauthorized
+from service.errors import Unauthorized
 from service.model import Credential, Kind
 from service.tokens.authority import Authority
 from service.tokens.sessions import InvalidCredentials, Sessions
@@ -32,7 +32,7 @@ class Clients:
         self._sessions = sessions
 
     async def admit(self, call: Call, form: Mapping[str, str] | None = None) -> str:
-        """The name of a client to which the operation is open. Raises InvalidClient."""
+        """The name of a client that may do this. Raises InvalidClient; RateLimited if it was not judged."""
         secret = bearer(call)
         if secret is not None:
             return await self._by_token(call, secret, None)
@@ -44,7 +44,7 @@ class Clients:
             return await self._by_token(call, password.encode(), name)
         try:
             signed_in = await self._sessions.check_password(name, password, anonymous(call, "oauth"))
-        except (InvalidCredentials, RateLimited):
+        except InvalidCredentials:
             raise InvalidClient(presented=True) from None
         if signed_in.role not in call.access.roles:
             raise InvalidClient(presented=True)

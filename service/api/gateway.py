@@ -93,7 +93,7 @@ class GatewayApi:
         answers = {200: None, 401: None, 403: None, 429: None, 503: None}
         return [
             Operation(method="POST", path="/validate/batch", handler=self.batch, tag="gateway", body=ValidateBatch,
-                      summary="Look at up to 100 tokens", answers={200: BatchResults}, access=INTROSPECT,
+                      summary="Look at up to 100 tokens", answers={200: BatchResults, 429: None}, access=INTROSPECT,
                       description="In one round trip; nothing is spent or counted."),
             *[
                 Operation(method="*", path=path, handler=handler, tag="gateway", summary=summary, answers=answers,

@@ -89,7 +89,7 @@ class OAuthApi:
             "client_id": "account name, or id of a managed token",
             "client_secret": "its password or secret",
         }
-        errors = {400: (OAuthError, Problem), 401: OAuthError}
+        errors = {400: (OAuthError, Problem), 401: OAuthError, 429: None}
         return [
             Operation(method="POST", path="/oauth2/introspect", handler=self.introspect, tag="oauth", form=form,
                       summary="Introspect a token (RFC 7662)", answers={200: Introspection, **errors},
@@ -106,7 +106,7 @@ class OAuthApi:
             Operation(method="POST", path="/k8s/tokenreview", handler=self.review, tag="oauth", body=TokenReview,
                       summary="Kubernetes TokenReview",
                       description="The user is the token's subject; a token without one is not authenticated.",
-                      answers={200: dict[str, Any]}, access=INTROSPECT),
+                      answers={200: dict[str, Any], 429: None}, access=INTROSPECT),
         ]  # fmt: skip
 
     async def introspect(self, call: Call) -> Response:

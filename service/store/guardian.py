@@ -22,7 +22,7 @@ class Guardian:
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self._link = shards[0].link
-        self._probe = Script("count_attempt", retry=True)
+        self._probe = Script("read_field", retry=True)
         self._scratch = probe_key(shards.namespace)
         self._inspection: Inspection | None = None
         self._said: set[str] = set()
@@ -71,7 +71,7 @@ class Guardian:
         found = dict.fromkeys(_CHECKS, "")
         try:
             inspection = await self.look()
-            await self._probe.run(self._link, (self._scratch,), 0, 0, -1)
+            await self._probe.run(self._link, (self._scratch,), "")
         except StoreUnavailable as error:
             self.usable = False
             return {"role" if isinstance(error, NotPrimary) else "redis": error.detail}

@@ -1,15 +1,17 @@
 """Every key family, built here and nowhere else.
 
 All keys of a shard share one hash tag, `<namespace>:{<tag>}:`, so that a script touches one slot.
-`<h>` is the base64url of a digest, `<id>` a public token id, `<user>` the base64url of a user name.
+`<h>` is the base64url of a digest, `<id>` a public token id.
 
 family            type    content                                                  expiry
 c:<h>             string  the credential, sealed; it exists while the token is valid  PXAT
 x:<h>             string  why a managed credential is gone, and its token's id:       PXAT, with the retention
                           expired inactive revoked; by it a secret is found whose
                           credential is gone
-r:<h> r:<id>      string  rate-limit state: GCRA, attempts at a password; of a       PX until full again
-                          managed token, whichever of its secrets is used
+r:<h> r:<id>      string  rate-limit state, GCRA; of a managed token, whichever of    PX until full again
+                          its secrets is used; an account and an address that it
+                          signed in from
+                  zset    tries at passwords: id -> until when it counts, ms          PX with the last of them
 i:<h>             string  a request with an Idempotency-Key: the nonce its secret is  PX 10 min
                           derived with, and a MAC of what was asked; in the shard
                           of the key, for a repeat may ask for another name
@@ -29,9 +31,9 @@ by:<owner>        zset    id -> created, epoch microseconds, by creator         
 o:<h>             string  a one-time token, sealed                                 PXAT
 oix               zset    digest -> expiry of outstanding one-time tokens          swept
 od:<h>            string  the answer to a consumption, for a retry of the same request  PX 30 s
-su:<user>         zset    digest -> expiry of a user's sessions                    with the last of them
+su:<h>            zset    digest -> expiry of a user's sessions                    with the last of them
 six               zset    digest -> expiry of all sessions                         swept
-sg:<user>         int     generation of a user's sessions                          -
+sg:<h>            int     generation of a user's sessions                          -
 ev evo evr        stream  audit trail, `e` JSON and `s` its MAC: changes; sign-ins  MAXLEN ~
                           and what time ended; refused sign-ins
 evc evco evcr     stream  checkpoints that seal one of these; the id is that of    when all they cover is trimmed
@@ -91,7 +93,7 @@ def encode_digest(digest: bytes) -> bytes:
 
 
 def shard_of_name(name: str, shards: int) -> int:
-    """Where a name is unique or a user's sessions live: the first byte of its SHA-256 modulo the shards."""
+    """Where a name is unique: the first byte of its SHA-256 modulo the shards."""
     return sha256(name.encode()).digest()[0] % shards
 
 
@@ -179,11 +181,11 @@ class Keys:
     def owner(self, owner: str) -> bytes:
         return self._prefix + b"by:" + _encode_name(owner)
 
-    def user_sessions(self, user: str) -> bytes:
-        return self._prefix + b"su:" + _encode_name(user)
+    def user_sessions(self, user: bytes) -> bytes:
+        return self._prefix + b"su:" + encode_digest(user)
 
-    def user_generation(self, user: str) -> bytes:
-        return self._prefix + b"sg:" + _encode_name(user)
+    def user_generation(self, user: bytes) -> bytes:
+        return self._prefix + b"sg:" + encode_digest(user)
 
     def noticed(self, name: str) -> bytes:
         return self._prefix + b"wt:" + _encode_name(name)

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 from service.store.keys import encode_digest
 from service.store.scripts import Script
 from service.store.shards import Shards
 
 RETRY_MILLISECONDS = 30_000
+
+
+class IssueLimit(NamedTuple):
+    """The digest of a counter of issues, and how many it admits a minute, 0 for any number."""
+
+    counter: bytes
+    per_minute: int
 
 
 class OneTimeStore:
@@ -25,17 +33,19 @@ class OneTimeStore:
         self._consume_again = Script("consume_token", retry=True)
 
     async def issue(
-        self, digest: bytes, sealed: bytes, *, expires_at: int, rate_digest: bytes, now: float, per_minute: int
+        self, digest: bytes, sealed: bytes, *, expires_at: int, now: float, limits: tuple[IssueLimit, ...]
     ) -> int:
-        """Record a token. 0, or with a limit the milliseconds until its issuer may have another one.
+        """Record a token. 0, or the milliseconds until its issuer may have another one.
 
-        `rate_digest` names the issuer's counter, which must lie in the token's shard.
+        `limits`: of an address, of its network and of all, whose counters are kept in the token's shard.
         """
         shard = self._shards.of_digest(digest)
-        keys = (shard.keys.one_time(digest), shard.keys.one_time_index, shard.keys.rate(rate_digest))
+        rates = tuple(shard.keys.rate(limit.counter) for limit in limits)
+        keys = (shard.keys.one_time(digest), shard.keys.one_time_index, *rates)
         wait: int = await self._issue.run(
-            shard.link, keys, sealed, encode_digest(digest), expires_at, int(now * 1000), per_minute
-        )
+            shard.link, keys, sealed, encode_digest(digest), expires_at, int(now * 1000),
+            *[limit.per_minute for limit in limits],
+        )  # fmt: skip
         return wait
 
     async def consume(self, digest: bytes, request: bytes) -> bytes | None:

@@ -40,7 +40,7 @@ class Shards:
         return self._shards[shard_of_digest(digest, len(self._shards))]
 
     def of_name(self, name: str) -> Shard:
-        """Where this name is unique, or this user's sessions live."""
+        """Where this name is unique."""
         return self._shards[shard_of_name(name, len(self._shards))]
 
     def of_id(self, token_id: str) -> Shard | None:

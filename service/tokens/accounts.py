@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -59,6 +60,7 @@ class Accounts:
     def __init__(self, accounts: Mapping[str, Account], keyring: Keyring) -> None:
         self._keyring = keyring
         self._accounts: dict[str, Account] = {}
+        self._spellings: dict[str, str] = {}
         self._stamps: dict[str, str] = {}
         self.replace(accounts)
 
@@ -70,6 +72,10 @@ class Accounts:
         account = self._accounts.get(name)
         return None if account is None or account.disabled else account
 
+    def spelling(self, normal: str) -> str | None:
+        """How the accounts file spells a name that was normalised, None for one it does not have."""
+        return self._spellings.get(normal)
+
     def stamp(self, name: str) -> str | None:
         """What a session of this account must carry now; None if it may have none."""
         return self._stamps.get(name)
@@ -77,6 +83,7 @@ class Accounts:
     def replace(self, accounts: Mapping[str, Account]) -> list[str]:
         """Put new accounts in force; the names whose sessions are over with it."""
         self._accounts = dict(accounts)
+        self._spellings = {normalise(name): name for name in accounts}
         stamps = {
             name: self._keyring.pseudonym("account", name, account.password_hash)[:8].hex()
             for name, account in accounts.items()
@@ -89,3 +96,9 @@ class Accounts:
     def hashes(self) -> Iterable[str]:
         """All password hashes, for a look-alike to verify against when a name is unknown."""
         return [account.password_hash for account in self._accounts.values()]
+
+
+def normalise(username: str) -> str:
+    """The form under which a name is counted: case, width, spaces and invisible signs make no new name."""
+    folded = unicodedata.normalize("NFKC", username).casefold()
+    return "".join(sign for sign in folded if not sign.isspace() and unicodedata.category(sign)[0] != "C")[:128]

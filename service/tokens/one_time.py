@@ -10,10 +10,15 @@ import msgspec
 from service.errors import RateLimited
 from service.model import Credential, Kind, Verdict
 from service.store.keys import encode_digest
-from service.store.one_time_store import OneTimeStore
+from service.store.one_time_store import IssueLimit, OneTimeStore
 from service.store.shards import Shards
+from service.tokens.address_groups import address_groups
 from service.tokens.authority import MALFORMED, UNKNOWN, Authority
 from service.tokens.secret import Keyring, mint_into, parse
+
+# How many addresses' worth of anonymous tokens a network may have, and everybody together.
+NETWORK_SHARE = 5
+GLOBAL_LIMIT = 100
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -43,23 +48,33 @@ class OneTimeTokens:
     ) -> Issued:
         """Issue a token; `data` is JSON text to hand to its consumer. One round trip.
 
-        Raises RateLimited when an anonymous issuer asks more often than allowed from one address.
+        Raises RateLimited when an anonymous issuer asks more often than allowed from one address or network.
         """
         now = self._clock()
-        rate_digest = self._keyring.pseudonym("issue", address)
-        shard = self._shards.of_digest(rate_digest)
+        near, far = address_groups(address)
+        network = self._keyring.pseudonym("issue-network", far)
+        shard = self._shards.of_digest(network)
         secret, digest = mint_into(self._keyring, Kind.ONE_TIME, shard.index, len(self._shards))
         expires_at = int(now) + (ttl_seconds or self.ttl_seconds)
         credential = Credential(
             Kind.ONE_TIME, encode_digest(digest[:12]).decode(), subject, (), int(now), expires_at, data=data
         )
         wait = await self._store.issue(
-            digest, self._authority.seal(digest, credential), expires_at=expires_at, rate_digest=rate_digest,
-            now=now, per_minute=self._per_minute if anonymous else 0,
+            digest, self._authority.seal(digest, credential), expires_at=expires_at, now=now,
+            limits=self._limits(near, network, self._per_minute if anonymous else 0),
         )  # fmt: skip
         if wait:
             raise RateLimited("Too many one-time tokens for this address.", retry_after=math.ceil(wait / 1000))
         return Issued(secret, expires_at)
+
+    def _limits(self, near: str, network: bytes, per_minute: int) -> tuple[IssueLimit, ...]:
+        """What an issuer is counted under. Each shard bears its part of the global limit."""
+        shared = max(NETWORK_SHARE, GLOBAL_LIMIT // len(self._shards))
+        return (
+            IssueLimit(self._keyring.pseudonym("issue", near), per_minute),
+            IssueLimit(network, per_minute * NETWORK_SHARE),
+            IssueLimit(self._keyring.pseudonym("issue-global"), per_minute * shared),
+        )
 
     async def consume(self, secret: bytes, *, request: str = "", required: tuple[str, ...] = ()) -> Verdict:
         """Verify and burn a token in one atomic step: exactly one caller sees ACTIVE.

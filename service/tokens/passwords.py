@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from service.errors import RateLimited
+from service.tokens.attempts import Busy
 
 # OWASP's second choice: 19 MiB and two passes, about 50 ms here.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
@@ -41,9 +41,9 @@ class PasswordChecker:
         self._waiting = 0
 
     async def matches(self, password_hash: str, password: str) -> bool:
-        """Is this the password? Raises RateLimited when too many checks wait already."""
+        """Is this the password? Raises Busy when too many checks wait already."""
         if self._waiting >= _AT_ONCE + _WAITING:
-            raise RateLimited("Too many sign-ins at once. Try again in a moment.", retry_after=1)
+            raise Busy
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, _verify, password_hash, password)

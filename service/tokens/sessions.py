@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import re
-import unicodedata
 from collections.abc import Callable
 
 import msgspec
 
-from service.errors import RateLimited, Unauthorized
+from service.errors import Unauthorized
 from service.model import Credential, Kind, Origin, Role, Verdict
 from service.store.keys import encode_digest
-from service.store.session_store import Counters, SessionStore
+from service.store.session_store import SessionStore
 from service.store.shards import Shards
-from service.tokens.accounts import Account, Accounts
+from service.tokens.accounts import Account, Accounts, normalise
+from service.tokens.attempts import Attempt, Attempts, Busy, Throttled
 from service.tokens.authority import Authority
 from service.tokens.passwords import PasswordChecker, look_alike
 from service.tokens.secret import Keyring, mint_into
 from service.tokens.trail import Trail
-
-# What may be the secret of a token: no name has as many letters and digits without a break.
-_SECRET = re.compile(r"[0-9a-z]{32}")
 
 
 class InvalidCredentials(Unauthorized):
@@ -46,13 +41,15 @@ class Sessions:
 
     def __init__(
         self, store: SessionStore, shards: Shards, authority: Authority, keyring: Keyring, accounts: Accounts,
-        passwords: PasswordChecker, trail: Trail, clock: Callable[[], float], *, ttl_seconds: int, idle_seconds: int,
+        attempts: Attempts, passwords: PasswordChecker, trail: Trail, clock: Callable[[], float], *,
+        ttl_seconds: int, idle_seconds: int,
     ) -> None:  # fmt: skip
         self._store = store
         self._shards = shards
         self._authority = authority
         self._keyring = keyring
         self._accounts = accounts
+        self._attempts = attempts
         self._passwords = passwords
         self._trail = trail
         self._clock = clock
@@ -62,19 +59,30 @@ class Sessions:
     async def sign_in(self, username: str, password: str, origin: Origin) -> SignedIn:
         """Trade a password for a session. Five round trips and one password check.
 
-        Raises InvalidCredentials, or RateLimited after five wrong passwords for an account or twenty from an
-        address in 15 minutes; an address that has signed in before has its own five.
+        Raises InvalidCredentials; Throttled after too many wrong passwords, see `Attempts`; Busy for a moment.
         """
-        account, generation = await self._admit(username, password, origin)
-        signed_in = await self._create(username, account, generation, origin)
-        await self._store.count_address(self._address(origin), step=-1)
-        return signed_in
+        generation = await self._store.generation(self._user(username))
+        account = await self.check_password(username, password, origin)
+        return await self._create(username, account, generation, origin)
 
     async def check_password(self, username: str, password: str, origin: Origin) -> Account:
-        """The account of a name and password, under the same brakes as signing in, without a session."""
-        account, _ = await self._admit(username, password, origin)
-        await self._store.take_attempt(normalise(username), self._counters(username, origin), step=-1)
-        await self._store.count_address(self._address(origin), step=-1)
+        """The account of a name and password, under the same brakes as signing in, without a session.
+
+        The same steps are taken for a name that does not exist.
+        """
+        attempt = await self._reserve(username, origin)
+        account = self._accounts.get(username)
+        password_hash = account.password_hash if account else look_alike(next(iter(self._accounts.hashes()), None))
+        try:
+            right = await self._passwords.matches(password_hash, password)
+        except Busy:
+            await self._attempts.give_back(attempt)
+            raise
+        if account is None or not right:
+            tries_left = await self._attempts.wrong(attempt)
+            await self._trail.write("login.failed", origin, self._shown(username))
+            raise InvalidCredentials(tries_left)
+        await self._attempts.right(attempt)
         return account
 
     def role(self, username: str) -> Role | None:
@@ -82,29 +90,18 @@ class Sessions:
         account = self._accounts.get(username)
         return account.role if account else None
 
-    async def _admit(self, username: str, password: str, origin: Origin) -> tuple[Account, bytes]:
-        """Count the try, then look at the password: the same steps for a name that does not exist."""
-        wait = await self._store.count_address(self._address(origin))
-        attempt = None if wait else await self._store.take_attempt(
-            normalise(username), self._counters(username, origin)
-        )  # fmt: skip
-        if attempt is None or attempt.wait:
-            await self._trail.write("login.throttled", origin, _shown(username))
-            seconds = math.ceil((wait or (attempt.wait if attempt else 0)) / 1000)
-            raise RateLimited("Too many tries. Wait before the next one.", retry_after=max(1, seconds))
-        account = self._accounts.get(username)
-        password_hash = account.password_hash if account else look_alike(next(iter(self._accounts.hashes()), None))
-        right = await self._passwords.matches(password_hash, password)
-        if account is None or not right:
-            await self._trail.write("login.failed", origin, _shown(username))
-            raise InvalidCredentials(int(attempt.tries_left))
-        return account, attempt.generation
+    async def _reserve(self, username: str, origin: Origin) -> Attempt:
+        try:
+            return await self._attempts.reserve(normalise(username), origin.address)
+        except Throttled:
+            await self._trail.write("login.throttled", origin, self._shown(username))
+            raise
 
     async def _create(self, username: str, account: Account, generation: bytes, origin: Origin) -> SignedIn:
-        user = normalise(username)
+        user = self._user(username)
         now = int(self._clock())
         expires_at = now + self._ttl_seconds
-        secret, digest = mint_into(self._keyring, Kind.SESSION, self._shards.of_name(user).index, len(self._shards))
+        secret, digest = mint_into(self._keyring, Kind.SESSION, self._shards.of_digest(user).index, len(self._shards))
         token_id = encode_digest(digest[:12]).decode()
         credential = Credential(
             Kind.SESSION, token_id, username, (), now, expires_at, stamp=self._accounts.stamp(username) or ""
@@ -112,7 +109,6 @@ class Sessions:
         created = await self._store.create(
             user, digest, self._authority.seal(digest, credential), expires_at=expires_at,
             idle_seconds=min(self._idle_seconds, self._ttl_seconds), generation=generation,
-            counters=self._counters(username, origin),
             entry=self._trail.entry("session.created", msgspec.structs.replace(origin, actor=username), token_id),
         )  # fmt: skip
         if not created:
@@ -132,33 +128,19 @@ class Sessions:
                 subject = opened.credential.subject
                 session_origin = msgspec.structs.replace(origin, actor=subject)
                 entry = self._trail.entry("session.revoked", session_origin, opened.credential.token_id)
-                ended = await self._store.end(normalise(subject), digest, entry) or ended
+                ended = await self._store.end(self._user(subject), digest, entry) or ended
         return ended
 
     async def end_all(self, username: str, origin: Origin) -> int:
         """Log a user out everywhere, also where signing in is under way; how many sessions were ended."""
         entry = self._trail.entry("session.revoked", origin, username, after={"sessions": "all"})
-        return await self._store.end_all(normalise(username), entry)
+        return await self._store.end_all(self._user(username), entry)
 
-    def _address(self, origin: Origin) -> bytes:
-        return self._keyring.pseudonym("login-address", origin.address)
+    def _user(self, username: str) -> bytes:
+        return self._keyring.pseudonym("user", normalise(username))
 
-    def _counters(self, username: str, origin: Origin) -> Counters:
+    def _shown(self, username: str) -> str:
+        """An account's name; any other name by a digest, for it may be anything, a secret in the wrong field too."""
         normal = normalise(username)
-        return Counters(
-            self._keyring.pseudonym("login-account", normal),
-            self._keyring.pseudonym("login-known", normal, origin.address),
-            self._keyring.pseudonym("login-own", normal, origin.address),
-        )
-
-
-def normalise(username: str) -> str:
-    """The form under which a name is counted: case, width, spaces and invisible signs make no new name."""
-    folded = unicodedata.normalize("NFKC", username).casefold()
-    return "".join(sign for sign in folded if not sign.isspace() and unicodedata.category(sign)[0] != "C")[:128]
-
-
-def _shown(username: str) -> str:
-    """A name from outside as the audit trail shows it: it may be anything, a secret in the wrong field too."""
-    name = normalise(username)
-    return "-" if not name or _SECRET.search(name) else name
+        known = self._accounts.spelling(normal)
+        return known or f"unknown:{self._keyring.pseudonym('unknown', normal)[:6].hex()}"

@@ -18,7 +18,7 @@ from tests.builders import ADMIN, DAY, at, create, outcome, sign_in
 
 COVERED = {
     "consume_token", "count_attempt", "create_session", "create_token", "end_session", "expire_tokens", "issue_one_time",
-    "purge_token", "record_usage", "reserve_name", "reserve_request", "seal_events", "take_attempt", "update_token",
+    "purge_token", "record_usage", "reserve_attempt", "reserve_name", "reserve_request", "seal_events", "update_token",
     "validate_limited", "void_reservation", "withdraw_token",
 }  # fmt: skip
 

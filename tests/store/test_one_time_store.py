@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from service.app import Service
-from service.store.one_time_store import RETRY_MILLISECONDS, OneTimeStore
+from service.store.one_time_store import RETRY_MILLISECONDS, IssueLimit, OneTimeStore
 from tests.builders import all_keys
 
 pytestmark = pytest.mark.anyio
 REQUEST, OTHER = b"r" * 32, b"q" * 32
+
+NO_LIMITS = [IssueLimit(b"%d" % number * 32, 0) for number in range(3)]
 
 
 @pytest.fixture
@@ -25,11 +27,11 @@ def digest(number: int) -> bytes:
     return bytes([0, number]) + b"d" * 30
 
 
-async def issue(service: Service, store: OneTimeStore, number: int = 0, *, per_minute: int = 0, now: float = 0) -> int:
+async def issue(service: Service, store: OneTimeStore, number: int = 0, *, now: float = 0, **limits: int) -> int:
     now = now or service.clock()
     return await store.issue(
-        digest(number), b"record %d" % number, expires_at=int(now) + 300, rate_digest=b"\x00" * 32, now=now,
-        per_minute=per_minute,
+        digest(number), b"record %d" % number, expires_at=int(now) + 300, now=now,
+        limits=(*[IssueLimit(name.encode() * 4, limit) for name, limit in limits.items()], *NO_LIMITS)[:3],
     )  # fmt: skip
 
 
@@ -103,7 +105,7 @@ async def test_the_kept_answer_goes_after_thirty_seconds(
 
 async def test_an_issuer_gets_exactly_its_limit_however_many_ask_at_once(still: Service, store: OneTimeStore) -> None:
     now = still.clock()
-    waits = await asyncio.gather(*[issue(still, store, number, per_minute=60, now=now) for number in range(100)])
+    waits = await asyncio.gather(*[issue(still, store, number, address1=60, now=now) for number in range(100)])
     assert waits == [0] * 60 + [1000] * 40
     assert len(await still.shards[0].link.execute("ZRANGE", still.shards[0].keys.one_time_index, 0, -1)) == 60
 
@@ -111,14 +113,25 @@ async def test_an_issuer_gets_exactly_its_limit_however_many_ask_at_once(still: 
 async def test_an_issuer_who_waited_is_admitted_again(still: Service, store: OneTimeStore) -> None:
     now = still.clock()
     for number in range(4):
-        await issue(still, store, number, per_minute=3, now=now)
-    assert await issue(still, store, 9, per_minute=3, now=now) == 20_000
-    assert await issue(still, store, 9, per_minute=3, now=now + 19.9) == 100
-    assert await issue(still, store, 9, per_minute=3, now=now + 20) == 0
-    assert await issue(still, store, 8, per_minute=3, now=now + 20) == 20_000
+        await issue(still, store, number, address1=3, now=now)
+    assert await issue(still, store, 9, address1=3, now=now) == 20_000
+    assert await issue(still, store, 9, address1=3, now=now + 19.9) == 100
+    assert await issue(still, store, 9, address1=3, now=now + 20) == 0
+    assert await issue(still, store, 8, address1=3, now=now + 20) == 20_000
+
+
+async def test_an_issuer_whom_one_limit_refuses_is_not_charged_under_the_others(
+    still: Service, store: OneTimeStore
+) -> None:
+    now = still.clock()
+    for number in range(4):
+        await issue(still, store, number, now=now, address1=3, network1=5)
+    assert await issue(still, store, 5, now=now, address2=3, network1=5) == 0
+    assert await issue(still, store, 6, now=now, address2=3, network1=5) == 0
+    assert await issue(still, store, 7, now=now, address2=3, network1=5) == 12_000
 
 
 async def test_without_a_limit_no_rate_is_kept(still: Service, store: OneTimeStore) -> None:
-    await issue(still, store, per_minute=0)
+    await issue(still, store)
     shard = still.shards[0]
     assert await all_keys(still) == {shard.keys.one_time(digest(0)), shard.keys.one_time_index}

@@ -115,6 +115,29 @@ async def test_an_anonymous_issuer_is_limited_by_address_and_a_known_one_is_not(
         await issue(service, anonymous=False)
 
 
+@pytest.mark.parametrize(
+    ("addresses", "most"),
+    [("2001:db8:1:2:{:x}::1", 2), ("::ffff:192.0.2.1", 2), ("192.0.2.{}", 4), ("2001:db8:1:{:x}::1", 4),
+     ("198.{}.2.1", 6), ("2001:db8:{:x}::1", 6)],
+)  # fmt: skip
+async def test_anonymous_issuers_are_limited_by_network_and_in_all(
+    still: Service, monkeypatch: pytest.MonkeyPatch, addresses: str, most: int
+) -> None:
+    monkeypatch.setattr(still.one_time, "_per_minute", 2)
+    monkeypatch.setattr("service.tokens.one_time.NETWORK_SHARE", 2)
+    monkeypatch.setattr("service.tokens.one_time.GLOBAL_LIMIT", 3)
+    if len(still.shards) > 1 and most == 6:
+        pytest.skip("each shard bears its part of the global limit, and addresses spread over the shards")
+    issued = 0
+    for number in range(10):
+        try:
+            await issue(still, anonymous=True, address=addresses.format(number))
+        except RateLimited:
+            continue
+        issued += 1
+    assert issued == most
+
+
 async def test_after_its_use_nothing_of_a_token_is_left(still: Service) -> None:
     secret = await issue(still)
     assert await consume(still, secret) is Outcome.ACTIVE

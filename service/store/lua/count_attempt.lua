@@ -1,19 +1,13 @@
---[[ Count a try of an address, or refuse it; or take one back.
-KEYS[1]  tries (int)
-ARGV[1]  tries allowed
-ARGV[2]  window, milliseconds
-ARGV[3]  1 to count, -1 to take back
-returns  0 done | wait in milliseconds
-cost     O(1)
+--[[ Count a try at a password that was wrong; harmless when repeated.
+KEYS[1]  tries (zset): id -> when it stops to count, epoch milliseconds
+ARGV[1]  its id
+ARGV[2]  how long it counts, milliseconds
+returns  how many count now, reserved ones among them
+cost     O(log n)
 ]]
 local tries = KEYS[1]
-local allowed, window, step = unpack(ARGV)
-local used = tonumber(redis.call('GET', tries) or '0')
-if step == '-1' then
-  if used > 0 then redis.call('DECR', tries) end
-  return 0
-end
-if used >= tonumber(allowed) then return redis.call('PTTL', tries) end
-redis.call('INCR', tries)
-if redis.call('PTTL', tries) < 0 then redis.call('PEXPIRE', tries, window) end
-return 0
+local id, window = unpack(ARGV)
+local time = redis.call('TIME')
+redis.call('ZADD', tries, time[1] * 1000 + math.floor(time[2] / 1000) + window, id)
+redis.call('PEXPIRE', tries, window)
+return redis.call('ZCARD', tries)

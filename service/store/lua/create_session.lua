@@ -1,30 +1,25 @@
 --[[ Record a session, unless its user was logged out everywhere since the password was asked for.
 KEYS[1]  credential (string)          KEYS[2]  sessions of the user (zset)
 KEYS[3]  all sessions (zset)          KEYS[4]  generation of the user (int)
-KEYS[5]  tries at the account (int)   KEYS[6]  this address is known (string)
-KEYS[7]  audit trail (stream)         KEYS[8]  tries of this address at the account (int)
+KEYS[5]  audit trail (stream)
 ARGV[1]  sealed credential
 ARGV[2]  member of the indexes
 ARGV[3]  expires, epoch seconds
 ARGV[4]  generation that was read
 ARGV[5]  idle time, milliseconds, 0 for none
-ARGV[6]  how long the address stays known, milliseconds
-ARGV[7]  audit entries to keep
-ARGV[8]  audit entry, JSON
-ARGV[9]  seal of the audit entry
+ARGV[6]  audit entries to keep
+ARGV[7]  audit entry, JSON
+ARGV[8]  seal of the audit entry
 returns  1 recorded | 0 logged out meanwhile
 cost     O(log n)
 ]]
-local credential, own, all, generation, tries, known, events, own_tries = unpack(KEYS)
-local record, member, expires, seen, idle, known_for, keep, entry, seal = unpack(ARGV)
+local credential, own, all, generation, events = unpack(KEYS)
+local record, member, expires, seen, idle, keep, entry, seal = unpack(ARGV)
 if (redis.call('GET', generation) or '0') ~= seen then return 0 end
-if redis.call('EXISTS', known) == 1 then redis.call('DEL', own_tries)
-elseif redis.call('EXISTS', tries) == 1 then redis.call('DECR', tries) end
 redis.call('SET', credential, record, 'PXAT', expires .. '000')
 if idle ~= '0' then redis.call('PEXPIRE', credential, idle) end
 redis.call('ZADD', own, expires, member)
 if redis.call('PTTL', own) < 1000 * (expires - redis.call('TIME')[1]) then redis.call('PEXPIREAT', own, expires .. '000') end
 redis.call('ZADD', all, expires, member)
-redis.call('SET', known, 1, 'PX', known_for)
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 return 1
