@@ -176,8 +176,9 @@ class Service:
         )  # fmt: skip
         self.front = self._front()
         self.straight = Straight(
-            self.authority, credentials, self.one_time, metrics, self.front.request_ids, _trusted(settings)
-        )
+            self.authority, credentials, self.one_time, metrics, self.front.request_ids, _trusted(settings),
+            accept_basic=settings.accept_basic,
+        )  # fmt: skip
         self.running = Running(
             self.guardian, self.health, metrics, self.straight,
             prepare=self.transfer.look_for_foreign,
@@ -197,7 +198,7 @@ class Service:
         )  # fmt: skip
 
     def _front(self) -> Front:
-        settings, metrics = self.settings, self.metrics
+        settings, metrics, trusted = self.settings, self.metrics, _trusted(self.settings)
         dashboard = DashboardApi(
             self.sessions, self.accounts, metrics, self.clock,
             max_lifetime_days=settings.max_lifetime_days, retention_days=settings.retention_days,
@@ -207,7 +208,7 @@ class Service:
         clients = Clients(self.authority, self.sessions)
         operations = OperationsApi(self.health, metrics, with_metrics=not settings.metrics_port)
         dialects: tuple[Dialect, ...] = (
-            GatewayApi(self.authority, self.one_time, clients, metrics, _trusted(settings)),
+            GatewayApi(self.authority, self.one_time, clients, metrics, trusted, accept_basic=settings.accept_basic),
             OneTimeApi(self.one_time, guard, metrics, open_to_all=settings.one_time_issue == "open"),
             SessionApi(self.sessions, metrics),
             ManagedApi(self.managed, self.bulk, views, guard, metrics, self.clock),
@@ -231,9 +232,7 @@ class Service:
                 operations.metrics_operations(), metrics=metrics, trusted=(), access_log=False, lifespan=self._live
             )
             self._metrics_port = MetricsPort(own, settings.host, settings.metrics_port)
-        return Front(
-            routes, metrics=metrics, trusted=_trusted(settings), access_log=settings.access_log, lifespan=self._live
-        )
+        return Front(routes, metrics=metrics, trusted=trusted, access_log=settings.access_log, lifespan=self._live)
 
     async def flush_usage(self) -> None:
         """Write the usage gathered since the last time; what Redis does not take is dropped and counted."""

@@ -68,6 +68,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(description="addresses or networks believed in X-Forwarded-For and X-Tokens-Retry-Key, comma separated"),
     ] = ""
+    accept_basic: Annotated[
+        bool, Meta(description="let /validate take HTTP Basic with the token as user or password")
+    ] = False
     log_format: Annotated[
         Literal["auto", "text", "json"], Meta(description="text or json; auto is text on a terminal")
     ] = "auto"

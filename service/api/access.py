@@ -10,7 +10,7 @@ import msgspec
 from service.model import Role
 
 _BEARER = ("bearer",)
-_CLIENT = ("basic", "bearer")
+_BASIC_TOO = ("basic", "bearer")
 _ADMINS = frozenset({Role.ADMIN})
 _READERS = frozenset({Role.ADMIN, Role.VIEWER})
 
@@ -29,7 +29,7 @@ class Access(msgspec.Struct, frozen=True):
 
 
 ANYONE = Access("anyone")
-GATEWAY = Access("anyone who has the token that is validated", _BEARER)
+GATEWAY = Access("anyone who has the token that is validated", _BASIC_TOO)
 HOLDER = Access("the holder of a managed token", _BEARER)
 HOLDER_ROTATES = Access("the holder of a managed token with the scope `self:rotate`", _BEARER, scope="self:rotate")
 ISSUE = Access(
@@ -52,9 +52,9 @@ READ_WEBHOOKS = Access(
 )
 IN_PERSON = Access("an administrator; no managed token", _BEARER, _ADMINS)
 INTROSPECT = Access(
-    "an administrator, a viewer, or a managed token with the scope `introspect`", _CLIENT, _READERS, "introspect"
+    "an administrator, a viewer, or a managed token with the scope `introspect`", _BASIC_TOO, _READERS, "introspect"
 )
 REVOKE = Access(
     "an administrator, a managed token with the scope `revoke`, or the holder, without client authentication",
-    (*_CLIENT, ""), _ADMINS, "revoke",
+    (*_BASIC_TOO, ""), _ADMINS, "revoke",
 )  # fmt: skip

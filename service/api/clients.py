@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
 from service.api.access import Access
+from service.api.basic import pair_of
 from service.api.guard import anonymous, bearer, covers
 from service.api.http import Call
 from service.errors import Unauthorized
@@ -66,13 +65,8 @@ class Clients:
 
 
 def _basic(call: Call) -> tuple[str, str] | None:
-    value = call.header(b"authorization")
-    if value is None or value[:6].lower() != b"basic ":
-        return None
     try:
-        name, colon, password = b64decode(value[6:].strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+        pair = pair_of(call.header(b"authorization") or b"")
+        return pair and (unquote_plus(pair[0].decode()), unquote_plus(pair[1].decode()))
+    except ValueError:
         raise InvalidClient(presented=True) from None
-    if not colon:
-        raise InvalidClient(presented=True)
-    return unquote_plus(name), unquote_plus(password)

@@ -19,7 +19,8 @@ from service.errors import (
     Unauthorized,
 )
 
-REALM = b'Bearer realm="tokens"'
+BASIC = b'Basic realm="tokens"'
+BEARER = b'Bearer realm="tokens"'
 _STATUS: tuple[tuple[type[ServiceError], int], ...] = (
     (InvalidRequest, 400),
     (Unauthorized, 401),
@@ -93,9 +94,12 @@ def problem_body(
     )
 
 
-def challenge(error: str = "", scope: Iterable[str] = ()) -> bytes:
-    """The WWW-Authenticate value: bare where no credential came, with the error where one was refused."""
-    parts = [REALM]
+def challenge(error: str = "", scope: Iterable[str] = (), *, basic: bool = False) -> bytes:
+    """The WWW-Authenticate value: bare where no credential came, with the error where one was refused.
+
+    `basic` offers Basic first, in one line: docker takes a line's first scheme alone, and cannot use our Bearer.
+    """
+    parts = [BASIC, BEARER] if basic else [BEARER]
     if error:
         parts.append(f'error="{error}"'.encode())
     if wanted := " ".join(scope):

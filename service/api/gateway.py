@@ -71,18 +71,22 @@ class GatewayApi:
 
     def __init__(
         self, authority: Authority, one_time: OneTimeTokens, clients: Clients, metrics: Metrics,
-        trusted: tuple[Network, ...],
+        trusted: tuple[Network, ...], *, accept_basic: bool,
     ) -> None:  # fmt: skip
         self._authority = authority
         self._one_time = one_time
         self._clients = clients
         self._metrics = metrics
         self._trusted = trusted
+        self._accept_basic = accept_basic
         self._observe = metrics.validation_timer("ordinary")
 
     def operations(self) -> list[Operation]:
         """The routes of this dialect."""
-        yes = "Any method. Exactly 200 and an empty body means yes."
+        yes = (
+            "Any method. Exactly 200 and an empty body means yes. Basic, with the token as user or password, is read "
+            "where TOKENS_ACCEPT_BASIC is on, and presents nothing elsewhere."
+        )
         once = f"{yes} A trusted proxy may ask again within 30 s with the same X-Tokens-Retry-Key."
         forms: list[tuple[str, Callable[[Call], Awaitable[Response]], str, str]] = [
             (PLAIN, self.validate, "Validate a session or managed token", yes),
@@ -113,7 +117,7 @@ class GatewayApi:
         return await self._answer(call, required_scopes(b"", call.scope["headers"]))
 
     async def _answer(self, call: Call, required: tuple[str, ...]) -> Response:
-        secrets = presented(call.scope["headers"])
+        secrets = presented(call.scope["headers"], basic=self._accept_basic)
         if not secrets:
             return self._respond(call, None, ABSENT)
         if len(secrets) > 1:
@@ -132,7 +136,7 @@ class GatewayApi:
     async def spend(self, call: Call) -> Response:
         """One-time tokens only; a token that is good is spent with this answer."""
         headers = call.scope["headers"]
-        secrets = presented(headers, in_uri=True)
+        secrets = presented(headers, in_uri=True, basic=self._accept_basic)
         if not secrets:
             return self._respond(call, None, ABSENT)
         if len(secrets) > 1:
@@ -151,7 +155,7 @@ class GatewayApi:
         # A secret that another system made may have any form: what it stands for is in its record.
         shown = verdict.credential.kind if verdict.credential else kind
         self._metrics.validations.inc(shown or NO_KIND, verdict.outcome)
-        status, headers, body = answer(verdict, call.request_id)
+        status, headers, body = answer(verdict, call.request_id, basic=self._accept_basic)
         response = Response(status_code=status)
         response.body = body
         response.raw_headers = list(headers)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from service.api.access import ANYONE, INTROSPECT, REVOKE
 from service.api.clients import Clients, InvalidClient
-from service.api.failures import REALM, Problem
+from service.api.failures import Problem, challenge
 from service.api.guard import anonymous
 from service.api.http import Call, Json, Operation
 from service.errors import InvalidRequest
@@ -185,5 +185,4 @@ def _claims(verdict: Verdict) -> Introspection:
 
 
 def _invalid_client() -> Response:
-    challenge = b'Basic realm="tokens", ' + REALM
-    return Json(OAuthError("invalid_client"), 401, ((b"www-authenticate", challenge),))
+    return Json(OAuthError("invalid_client"), 401, ((b"www-authenticate", challenge(basic=True)),))

@@ -26,7 +26,11 @@ _TAGS = {
 }
 _SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "a session token, a managed token or a JWT"},
-    "basic": {"type": "http", "scheme": "basic", "description": "an account, or id and secret of a managed token"},
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "an account, or id and secret of a managed token; at /validate the token as user or password",
+    },
 }
 # What every operation may answer besides its own; the questions of gateways are never refused for their form.
 _ALWAYS = (400, 503)

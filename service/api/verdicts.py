@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote
 
+from service.api.basic import tokens_in
 from service.api.failures import challenge, problem_body
 from service.api.http import NO_STORE, Network, is_trusted
 from service.model import Credential, Kind, Outcome, Quota, Verdict
@@ -32,25 +33,27 @@ ABSENT = Verdict(Outcome.ABSENT)
 UNAVAILABLE = Verdict(Outcome.UNAVAILABLE)
 
 
-def presented(headers: Headers, *, in_uri: bool = False) -> list[bytes]:
+def presented(headers: Headers, *, in_uri: bool = False, basic: bool = False) -> list[bytes]:
     """The different secrets a request presents: Authorization: Bearer, X-API-Key, X-Token; an empty one is none.
 
-    Two Authorization fields are two secrets whatever they hold. `in_uri` adds those of the URI that the gateway's
-    client asked for; whoever wrote that line, the secret in it is all that counts.
+    `basic` takes that scheme, too; one that is not taken presents nothing (RFC 6750, 3.1). `in_uri` adds the secrets in
+    the URI that the gateway's client asked for: whoever wrote that line, the secret in it is all that counts. Two
+    Authorization fields are two secrets whatever they hold.
     """
     fields = [value for name, value in headers if name == b"authorization"]
     if len(fields) > 1:
         return fields
-    secrets = [_bearer(value) for value in fields]
+    secrets = [secret for value in fields for secret in _in_authorization(value, basic=basic)]
     secrets += [value.strip() for name, value in headers if name in (b"x-api-key", b"x-token")]
     if in_uri:
         secrets += _in_original_uri(headers)
     return [secret for secret in dict.fromkeys(secrets) if secret]
 
 
-def _bearer(value: bytes) -> bytes:
-    """What an Authorization field presents, empty for another scheme."""
-    return value[7:].strip() if value[:6].lower() == b"bearer" and value[6:7] in (b" ", b"") else b""
+def _in_authorization(value: bytes, *, basic: bool) -> list[bytes]:
+    if value[:6].lower() == b"bearer" and value[6:7] in (b" ", b""):
+        return [value[7:].strip()]
+    return tokens_in(value) if basic else []
 
 
 def _in_original_uri(headers: Headers) -> list[bytes]:
@@ -89,13 +92,13 @@ def required_scopes(query: bytes, headers: Headers) -> tuple[str, ...]:
     return tuple(dict.fromkeys(scopes))
 
 
-def answer(verdict: Verdict, request_id: str) -> Answer:
-    """The gateway's answer to a verdict: 200 with an empty body, or a problem."""
+def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
+    """The gateway's answer to a verdict: 200 with an empty body, or a problem; `basic` offers that scheme in a 401."""
     outcome, quota = verdict.outcome, verdict.quota
     if verdict.credential is not None and outcome is Outcome.ACTIVE:
         return Answer(200, allowed_headers(verdict.credential) + quota_headers(quota), b"")
     if outcome is Outcome.ABSENT:
-        return _problem(401, "unauthorized", "No token was presented.", request_id, challenge())
+        return _problem(401, "unauthorized", "No token was presented.", request_id, challenge(basic=basic))
     if outcome is Outcome.INSUFFICIENT_SCOPE:
         scopes = [scope if _is_scope(scope) else "invalid" for scope in verdict.missing_scopes]
         detail = f"The token lacks the scope {' '.join(scopes)}."
@@ -111,7 +114,9 @@ def answer(verdict: Verdict, request_id: str) -> Answer:
         refused = _problem(503, "store_unavailable", "The token store is not answering. Try again.", request_id)
         refused.headers.append((b"retry-after", b"1"))
         return refused
-    return _problem(401, "invalid_token", "The token is not valid.", request_id, challenge("invalid_token"))
+    return _problem(
+        401, "invalid_token", "The token is not valid.", request_id, challenge("invalid_token", basic=basic)
+    )
 
 
 def allowed_headers(credential: Credential) -> Headers:

@@ -77,7 +77,7 @@ class Straight:
 
     def __init__(
         self, authority: Authority, store: CredentialStore, one_time: OneTimeTokens, metrics: Metrics,
-        request_ids: RequestIds, trusted: tuple[Network, ...],
+        request_ids: RequestIds, trusted: tuple[Network, ...], *, accept_basic: bool,
     ) -> None:  # fmt: skip
         self.authority = authority
         self.store = store
@@ -85,15 +85,21 @@ class Straight:
         self.metrics = metrics
         self.request_ids = request_ids
         self.trusted = trusted
+        self.accept_basic = accept_basic
         self.validations = metrics.validations.counts
         self.observe = metrics.validation_timer("straight")
         # Fields seen in the last quarter of a second: a busy token is worked out once for all its requests in it,
         # and none stays in memory longer. Whether it is good is asked of Redis each time all the same.
         self.seen: dict[bytes, Seen] = {}
         # By what they say; only for ids that are made here, for the length of the body depends on the id's.
-        self.refusals = {verdict.outcome: _prepared(verdict, request_ids.new()) for verdict in _CONSTANT}
+        self.refusals = {verdict.outcome: self._prepared(verdict, request_ids.new()) for verdict in _CONSTANT}
         self._openings_of: object = None
         self._openings: dict[int, bytes] = {}
+
+    def _prepared(self, verdict: Verdict, request_id: str) -> Prepared:
+        status, headers, body = answer(verdict, request_id, basic=self.accept_basic)
+        before, _, after = body.partition(request_id.encode())
+        return Prepared(status, lines_of(headers) + _REQUEST_ID, before, after)
 
     def remember(self, field: bytes, seen: Seen) -> None:
         """Keep what was worked out until `forget`, unless a flood of secrets is under way."""
@@ -113,12 +119,6 @@ class Straight:
         if opening is None:
             opening = self._openings[status] = STATUS_LINE[status] + lines_of(default_headers)
         return opening
-
-
-def _prepared(verdict: Verdict, request_id: str) -> Prepared:
-    status, headers, body = answer(verdict, request_id)
-    before, _, after = body.partition(request_id.encode())
-    return Prepared(status, lines_of(headers) + _REQUEST_ID, before, after)
 
 
 def plan_of(url: bytes) -> Plan | None:
@@ -185,7 +185,7 @@ class StraightCycle:
         if alone and field[:7] in _BEARER and (secret := field[7:].strip()):
             secrets = [secret]
         else:
-            secrets = presented(self._headers, in_uri=self._plan[0])
+            secrets = presented(self._headers, in_uri=self._plan[0], basic=straight.accept_basic)
         if len(secrets) != 1:
             self._kind, self._secret = None, b""
             self._finish(MALFORMED if secrets else ABSENT)
@@ -283,5 +283,5 @@ class StraightCycle:
         prepared = self._straight.refusals.get(verdict.outcome) if own else None
         if prepared is not None:
             return prepared.status, prepared.lines, b"".join((prepared.before, request_id, prepared.after))
-        status, headers, body = answer(verdict, request_id.decode())
+        status, headers, body = answer(verdict, request_id.decode(), basic=self._straight.accept_basic)
         return status, lines_of(headers) + _REQUEST_ID, body

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
@@ -35,8 +36,9 @@ class Ways(NamedTuple):
 
 
 @pytest.fixture
-async def ways(make_service: Callable[..., Any]) -> AsyncIterator[Ways]:
-    service: Service = await make_service(one_time_issue="open")
+async def ways(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> AsyncIterator[Ways]:
+    """A service of the usual settings, or with those that a test asks for."""
+    service: Service = await make_service(one_time_issue="open", **getattr(request, "param", {}))
     expires = int(service.clock()) + 86400
 
     async def create(name: str, **more: Any) -> str:
@@ -83,6 +85,14 @@ SPENDING = (
 # Fields that present nothing.
 EMPTY = (("X-API-Key:",), ("X-Token: ",), ("Authorization: Bearer",), ("Authorization: bearer  ",), ("Authorization:",),
          ("X-Token:", "X-API-Key:", "Authorization: Bearer"), ("X-Token:", "X-Token:"))  # fmt: skip
+
+
+def basic_forms(secret: str) -> list[str]:
+    """The fields of programs that know Basic alone, as git, docker, npm and pip send them, and some that are none."""
+    pairs = (f"x-access-token:{secret}", f"{secret}:", f"{secret}:x-oauth-basic", f"__token__:{secret}",
+             f"{secret}:{secret}", f":{secret}", ":", secret)  # fmt: skip
+    encoded = [b64encode(pair.encode()).decode() for pair in pairs]
+    return [*[f"Basic {text}" for text in encoded], f"basic  {encoded[0]} ", "Basic", "Basic !!!", "Basic dTpw="]
 
 
 def empty_beside(bearer: str, secret: str) -> list[tuple[str, ...]]:
@@ -137,6 +147,7 @@ def recorded(secrets: dict[str, str]) -> list[bytes]:
             *[request("GET /validate HTTP/1.1", *fields) for fields in empty_beside(bearer, secret)],
             request("GET /validate HTTP/1.1", bearer, bearer),
             request("GET /validate HTTP/1.1", bearer, "Authorization: Basic dTpw"),
+            request("GET /validate HTTP/1.1", "Authorization: Basic dTpw", f"X-Token: {secret}"),
             request("GET /validate HTTP/1.1", bearer, "authorization:"),
             request("GET /validate/one-time HTTP/1.1", bearer, bearer),
             request("POST /validate HTTP/1.1", bearer, "Content-Length: 3") + b"abc",
@@ -227,7 +238,34 @@ async def test_an_empty_credential_presents_nothing(ways: Ways) -> None:
     for fields in EMPTY:
         for path in ("/validate", "/validate/one-time"):
             told = await exchange(ways.straight, [request(f"GET {path} HTTP/1.1", *fields)], 1)
-            assert b'\r\nwww-authenticate: Bearer realm="tokens"\r\n' in told, (path, fields)
+            assert b'Bearer realm="tokens"\r\n' in told, (path, fields)
+
+
+@pytest.mark.parametrize("ways", [{"accept_basic": True}, {"accept_basic": False}], indirect=True)
+async def test_basic_carries_a_token_where_it_is_taken_and_presents_nothing_elsewhere(ways: Ways) -> None:
+    plain, taken = ways.secrets["plain"], ways.service.settings.accept_basic
+    offered = b'Basic realm="tokens", Bearer realm="tokens"' if taken else b'Bearer realm="tokens"'
+    issued = await ways.service.one_time.issue(address="192.0.2.1", anonymous=False)
+    for known, once in zip(basic_forms(plain)[:6], basic_forms(issued.secret), strict=False):
+        asked = request("GET /validate HTTP/1.1", f"Authorization: {known}")
+        assert await statuses(ways, asked) == (b"200" if taken else b"401"), known
+        asked = request("GET /validate HTTP/1.1", f"Authorization: {once}")
+        assert await statuses(ways, asked) == b"401", once
+    for port in ways[:2]:
+        issued = await ways.service.one_time.issue(address="192.0.2.1", anonymous=False)
+        spending = request("GET /validate/one-time HTTP/1.1", f"Authorization: {basic_forms(issued.secret)[0]}")
+        spent = [(await exchange(port, [spending], 1))[9:12] for _ in range(2)]
+        assert spent == [b"200" if taken else b"401", b"401"]
+    for secret in ways.secrets.values():
+        for field in basic_forms(secret):
+            await statuses(ways, request("GET /validate HTTP/1.1", f"Authorization: {field}"))
+    beside = request("GET /validate HTTP/1.1", "Authorization: Basic dTpw", f"X-Token: {plain}")
+    assert await statuses(ways, beside) == (b"401" if taken else b"200")
+    for fields in ((), ("Authorization: Basic",), ("Authorization: Basic Og==",)):
+        told = await exchange(ways.straight, [request("GET /validate HTTP/1.1", *fields)], 1)
+        assert b"\r\nwww-authenticate: " + offered + b"\r\n" in told, fields
+    told = await exchange(ways.straight, [request("GET /validate HTTP/1.1", "Authorization: Bearer x")], 1)
+    assert b"\r\nwww-authenticate: " + offered + b', error="invalid_token"\r\n' in told
 
 
 async def test_a_second_authorization_is_no_credential(ways: Ways) -> None:

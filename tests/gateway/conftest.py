@@ -67,7 +67,7 @@ def site(accounts_file: Path) -> Iterator[Site]:
     settings = {
         "TOKENS_REDIS_URL": redis.url, "TOKENS_SECRET_KEY": SERVER_KEY, "TOKENS_ACCOUNTS_FILE": str(accounts_file),
         "TOKENS_TRUSTED_PROXIES": "127.0.0.1", "TOKENS_LOG_FORMAT": "json",
-        "TOKENS_ONE_TIME_ISSUE_PER_MINUTE": "1000000",
+        "TOKENS_ONE_TIME_ISSUE_PER_MINUTE": "1000000", "TOKENS_ACCEPT_BASIC": "on",
     }  # fmt: skip
     running = Running(settings)
     counter, application, client = Counter(running.port), Application(), Client(running.port)

@@ -13,6 +13,7 @@ from tests.gateway.conftest import Gateway, Site, apache, caddy, haproxy, nginx
 
 pytestmark = pytest.mark.slow
 IDENTITY = {"x-token-id", "x-token-subject", "x-token-scopes", "x-token-kind", "remote-user", "x-auth-request-user"}
+OFFERED = 'Basic realm="tokens", Bearer realm="tokens"'
 SPOOFED = {
     "X-Token-Id": "spoof", "X-Token-Subject": "spoof", "X-Token-Scopes": "spoof", "X-Token-Kind": "spoof",
     "X-Token-Name": "spoof", "Remote-User": "spoof", "X-Auth-Request-User": "spoof",
@@ -69,13 +70,21 @@ def front(request: pytest.FixtureRequest, site: Site) -> Iterator[Front]:
 def test_nobody_and_a_bad_token_do_not_pass(front: Front) -> None:
     for secret in ("", "x", "A" * 64, "rtk_" + "0" * 64, front.site.one_time()):
         answer = front.refused(401, "GET", "/", secret)
-        assert (answer.header("www-authenticate") or "").startswith("Bearer")
+        assert (answer.header("www-authenticate") or "").startswith(OFFERED)
 
 
 def test_a_bad_token_is_told_from_none(front: Front) -> None:
-    assert front.refused(401, "GET", "/").header("www-authenticate") == 'Bearer realm="tokens"'
+    assert front.refused(401, "GET", "/").header("www-authenticate") == OFFERED
     bad = front.refused(401, "GET", "/", "x").header("www-authenticate")
-    assert bad == 'Bearer realm="tokens", error="invalid_token"'
+    assert bad == f'{OFFERED}, error="invalid_token"'
+
+
+def test_programs_that_know_basic_alone_give_the_token_so(front: Front) -> None:
+    secret = front.site.token()["token"]
+    for pair in (("x-access-token", secret), (secret, "")):
+        headers = front.passed("GET", "/", "", basic=pair)["headers"]
+        assert "authorization" not in headers
+    front.refused(401, "GET", "/", "", basic=("x-access-token", "rtk_" + "0" * 64))
 
 
 def test_the_application_learns_who_it_is_and_not_the_secret(front: Front) -> None:

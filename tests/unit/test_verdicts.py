@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from ipaddress import ip_network
 
 import msgspec
@@ -17,6 +18,7 @@ from service.api.verdicts import (
     retried_request,
 )
 from service.model import Credential, Kind, Outcome, Quota, Verdict
+from service.tokens.secret import with_checksum
 
 TOKEN = Credential(Kind.MANAGED, "00" * 8, "ada", ("orders:read", "stock"), 1, 0, name="CI déploiement 1")
 SESSION = Credential(Kind.SESSION, "s1", "Jürgen", (), 1, 2)
@@ -46,6 +48,45 @@ SESSION = Credential(Kind.SESSION, "s1", "Jürgen", (), 1, 2)
 )
 def test_every_different_secret_of_a_request_is_seen(headers: Headers, secrets: list[bytes]) -> None:
     assert presented(headers) == secrets
+
+
+KNOWN, OTHER = with_checksum("ab" * 28), "B" * 64
+
+
+@pytest.mark.parametrize(
+    ("pair", "secrets"),
+    [
+        (f"x-access-token:{KNOWN}", [KNOWN]),
+        (f"oauth2:{KNOWN}", [KNOWN]),
+        (f"ada:{KNOWN}", [KNOWN]),
+        (f"__token__:{KNOWN}", [KNOWN]),
+        (f"{KNOWN}:", [KNOWN]),
+        (f"{KNOWN}:x-oauth-basic", [KNOWN]),
+        (f"{KNOWN}:password", [KNOWN]),
+        (f":{KNOWN}", [KNOWN]),
+        (f"{KNOWN}:{KNOWN}", [KNOWN]),
+        (f"{KNOWN}:{OTHER}", [KNOWN, OTHER]),
+        # Secrets that another system made have any form, a colon in them too.
+        ("ada:sk-live-1:2", ["sk-live-1:2"]),
+        ("sk-live-1:", ["sk-live-1"]),
+        ("sk-live-1:x-oauth-basic", ["sk-live-1"]),
+        (":", []),
+    ],
+)
+def test_basic_presents_the_token_in_its_user_or_password(pair: str, secrets: list[str]) -> None:
+    headers = [(b"authorization", b"bAsIc  " + b64encode(pair.encode()) + b" ")]
+    assert presented(headers, basic=True) == [secret.encode() for secret in secrets]
+    assert presented(headers) == []
+
+
+@pytest.mark.parametrize("field", [b"Basic !!!", b"Basic YQ==", b"Basic YTpi YTpi", b"Basic YTp"])
+def test_basic_that_cannot_be_read_presents_what_is_no_token(field: bytes) -> None:
+    assert presented([(b"authorization", field)], basic=True) == [field]
+
+
+@pytest.mark.parametrize("field", [b"Basic", b"Basic ", b"Digest YTpi", b"Basicx YTpi", b""])
+def test_another_scheme_and_an_empty_one_present_nothing(field: bytes) -> None:
+    assert presented([(b"authorization", field)], basic=True) == []
 
 
 @pytest.mark.parametrize(
