@@ -47,5 +47,12 @@ class Trail:
 
     async def write(self, action: str, origin: Origin, target: str, **more: Mapping[str, Any]) -> None:
         """An entry that goes with no other change, in the shard of its target's name."""
-        stream = Stream.REFUSALS if action in _REFUSALS else Stream.CHANGES
-        await append(AuditStream(self._shards.of_name(target), stream), self.entry(action, origin, target, **more))
+        stream = AuditStream(self._shards.of_name(target), _stream(action, target))
+        await append(stream, self.entry(action, origin, target, **more))
+
+
+def _stream(action: str, target: str) -> Stream:
+    if action in _REFUSALS:
+        return Stream.REFUSALS
+    # Whoever may read the trail may take it out as often as it likes.
+    return Stream.OCCURRENCES if (action, target) == ("export.made", "audit") else Stream.CHANGES

@@ -137,6 +137,6 @@ async def test_no_export_without_its_entry(make_service: Callable[..., Any]) -> 
     service = await make_service(background=False)
     admin = await sign_in(service)
     shard = service.shards.of_name("audit")
-    await shard.link.execute("DEL", shard.keys.changes)
-    await shard.link.execute("SET", shard.keys.changes, "of a wrong type")
+    await shard.link.execute("DEL", shard.keys.occurrences)
+    await shard.link.execute("SET", shard.keys.occurrences, "of a wrong type")
     assert (await admin.get(AUDIT, format="csv")).status == 503

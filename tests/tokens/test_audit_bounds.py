@@ -66,6 +66,16 @@ async def test_a_crowd_that_signs_in_pushes_no_change_out(small: Service) -> Non
     assert secret not in str(ended)
 
 
+async def test_a_reader_who_takes_the_trail_out_again_and_again_pushes_no_change_out(small: Service) -> None:
+    await many(1500, lambda _: small.trail.write("export.made", ADMIN, "audit"))
+    assert len(await listed(small, action="token.created")) == 1
+    assert FEWEST <= len(await listed(small, action="export.made")) < 1500
+    # To take the tokens out is for administrators alone, and stays among what they did.
+    await small.trail.write("export.made", ADMIN, "tokens")
+    last = await small.audit_store.oldest(AuditStream(small.shards[0], Stream.CHANGES), "0-0", 10)
+    assert b"export.made" in last[-1].body
+
+
 async def _sign_in_without_a_password(service: Service) -> None:
     account = service.accounts.get("admin")
     assert account is not None
@@ -108,9 +118,9 @@ async def test_the_streams_are_one_list_with_one_cursor(still: Service) -> None:
 
 
 async def test_an_entry_that_was_moved_to_another_stream_is_found(still: Service) -> None:
-    await still.trail.write("export.made", ADMIN, "audit")
+    await still.trail.write("export.made", ADMIN, "tokens")
     await still.sealer.seal()
-    shard = still.shards.of_name("audit")
+    shard = still.shards.of_name("tokens")
     (entry,) = await still.audit_store.oldest(AuditStream(shard, Stream.CHANGES), "0-0", 1)
     other = AuditStream(shard, Stream.REFUSALS)
     await shard.link.execute("XADD", other.entries, entry.entry_id, "e", entry.body, "s", entry.seal)
