@@ -167,7 +167,7 @@ def _foreign(line: ForeignToken, now: float) -> Foreign:
 
 
 def _with_micros(epoch_micros: int) -> str:
-    return (_EPOCH + timedelta(microseconds=epoch_micros)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{(_EPOCH + timedelta(microseconds=epoch_micros)).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def _micros(text: str) -> int:

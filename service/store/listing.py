@@ -13,7 +13,7 @@ from service.store.listing_slices import Row, merged
 from service.store.listing_sources import PLACED_BY, Sources, by_creation, row_of
 from service.store.managed_store import ManagedStore, Record, Retention
 from service.store.name_search import NameSearch
-from service.store.pacing import give_way
+from service.store.pacing import ahead, give_way
 from service.store.query import Query
 from service.store.shards import Shards
 
@@ -82,12 +82,17 @@ class Listing:
 
         Shard after shard, for merging all of them costs more than reading them; those of a search in no order.
         """
+        async for records in ahead(self._batches(query, now)):
+            for record in records:
+                yield record
+            await give_way()
+
+    async def _batches(self, query: Query, now: float) -> AsyncIterator[list[Record]]:
         judged_by = msgspec.structs.replace(query, text="").judged_by
         async for rows in self._everywhere(query):
             for start in range(0, len(rows), _AT_ONCE):
-                for _, record in await self._admitted(query, rows[start : start + _AT_ONCE], judged_by, now):
-                    yield record
-                await give_way()
+                found = await self._admitted(query, rows[start : start + _AT_ONCE], judged_by, now)
+                yield [record for _, record in found]
 
     async def count(self, query: Query, now: float) -> int:
         """How many tokens a query finds: a look at each that may be meant, in slices that let others through."""

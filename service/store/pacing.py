@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+T = TypeVar("T")
 
 # What nobody feels, and the longest pause, so that the work goes on however busy the process is.
 _UNFELT_SECONDS = 0.0005
@@ -17,3 +21,14 @@ async def give_way() -> None:
     taken = loop.time() - began
     if taken > _UNFELT_SECONDS:
         await asyncio.sleep(min(taken, _LONGEST_SECONDS))
+
+
+async def ahead(items: AsyncIterator[T]) -> AsyncIterator[T]:
+    """The same items, the next one on its way while whoever asks is at work with this one."""
+    coming = asyncio.ensure_future(anext(items, None))
+    try:
+        while (item := await coming) is not None:
+            coming = asyncio.ensure_future(anext(items, None))
+            yield item
+    finally:
+        coming.cancel()

@@ -25,7 +25,7 @@ for number = first, count - 1 do
     local is_find = name_end < row_end or at + length == row_end - 32
     if is_find then found[#found + 1] = string.sub(rows, row_end - 32, row_end - 1) end
     at = string.find(rows, text, is_find and row_end or at + 1, true)
-    bytes = bytes - 150
+    bytes = bytes - 300
   end
 end
 return found
