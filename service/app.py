@@ -55,6 +55,7 @@ from service.store.managed_store import ManagedStore, Retention
 from service.store.one_time_store import OneTimeStore
 from service.store.outbox import Outbox
 from service.store.request_store import RequestStore
+from service.store.server_clock import ServerClock
 from service.store.session_store import SessionStore
 from service.store.shards import Shards
 from service.store.transfer_store import TransferStore
@@ -94,18 +95,23 @@ from service.tokens.webhooks import Webhooks
 
 
 class Service:
-    """Every object of one process. `links` replaces the connections, one per shard; tests pass their own."""
+    """Every object of one process, which goes by the clock of Redis; `clock` is this machine's.
+
+    `links` replaces the connections, one per shard; tests pass their own.
+    """
 
     def __init__(
         self, settings: Settings, *, clock: Callable[[], float] = time.time, links: Sequence[Link] | None = None
     ) -> None:
         self.settings = settings
-        self.clock = clock
+        self.clock = clock = ServerClock(clock)
         self.metrics = metrics = Metrics()
         self._batch: Batch | None = None
         self._metrics_port: MetricsPort | None = None
         if links is None:
-            self._batch = Batch(_connector(settings), on_error=metrics.redis_errors.inc, on_seconds=metrics.redis_took)
+            self._batch = Batch(
+                _connector(settings, clock), on_error=metrics.redis_errors.inc, on_seconds=metrics.redis_took
+            )
             links = [self._batch]
         self.shards = shards = Shards(settings.namespace, links)
         self.keyrings = keyrings = tuple(
@@ -166,8 +172,8 @@ class Service:
         self.revocation = Revocation(credentials, ledger, self.authority, self.sessions, self.one_time)
         self.bulk = Bulk(self.managed, listing, clock)
         self.usage_series = UsageSeries(usage_store, clock)
-        self.sweeper = Sweeper(ExpiryStore(shards, retention), managed_store, shards, self.trail, clock)
-        self.guardian = Guardian(shards)
+        self.sweeper = Sweeper(ExpiryStore(shards, retention), managed_store, shards, self.trail)
+        self.guardian = Guardian(shards, clock)
         self.hygiene = Hygiene(HygieneStore(shards, retention), clock)
         self.health = Health(self.guardian, census, self.hygiene, metrics, clock)
         self.transfer = Transfer(
@@ -255,9 +261,9 @@ def _accounts(settings: Settings) -> dict[str, Account]:
         raise SettingsError(f"TOKENS_ACCOUNTS_FILE: {error}") from None
 
 
-def _connector(settings: Settings) -> Connect:
+def _connector(settings: Settings, clock: ServerClock) -> Connect:
     try:
-        return connector(settings.redis_url)
+        return connector(settings.redis_url, clock=clock)
     except ValueError as error:
         raise SettingsError(f"TOKENS_REDIS_URL: {str(error).rstrip('.')}") from None
 

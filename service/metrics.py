@@ -24,9 +24,9 @@ EXPIRY_WINDOWS = {"1d": 86400, "7d": 7 * 86400, "14d": 14 * 86400, "30d": 30 * 8
 # Sweeping, sealing, delivering and counting. Each name costs a kilobyte of every scrape.
 _BACKGROUND = frozenset({
     "EXISTS", "EXPIRE", "HDEL", "HGETALL", "HINCRBY", "HSET", "INFO", "LPUSH", "LRANGE", "LTRIM", "PEXPIRE", "SET",
-    "UNLINK", "XADD", "XRANGE", "XREVRANGE", "XTRIM", "ZADD", "ZREM", "ZREMRANGEBYLEX",
-    "ZREMRANGEBYSCORE", "announce_expiries", "announce_token", "expire_tokens", "hold_lock", "begin_webhook",
-    "purge_token", "put_webhook", "read_events", "record_usage", "seal_events", "void_reservation", "write_notice",
+    "TIME", "UNLINK", "XADD", "XRANGE", "XREVRANGE", "XTRIM", "ZADD", "ZREM", "ZREMRANGEBYLEX", "ZREMRANGEBYSCORE",
+    "announce_expiries", "announce_token", "begin_webhook", "expire_tokens", "hold_lock", "mend_token", "purge_token",
+    "put_webhook", "read_events", "record_usage", "seal_events", "trim_index", "void_reservation", "write_notice",
 })  # fmt: skip
 # Where several workers' counts meet: prometheus-client looks here when it is imported.
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
@@ -46,9 +46,14 @@ class _State:
         self.idle: dict[str, int] | None = None
         self.never_used = 0
         self.up = False
+        self.clock_seconds_apart = 0.0
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("tokens_redis_up", "1 if Redis answers and may be used", value=float(self.up))
+        yield GaugeMetricFamily(
+            "tokens_clock_seconds_apart", "how much the clocks of Redis and of this machine differ",
+            value=self.clock_seconds_apart,
+        )  # fmt: skip
         if self.statistics is None:
             return
         managed = GaugeMetricFamily("tokens_managed", "managed tokens by status", labels=["status"])

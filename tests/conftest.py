@@ -21,7 +21,7 @@ from service.app import Service
 from service.settings import Settings
 from service.store.batch import Batch
 from service.store.connection import connector
-from tests.links import ClientLink
+from tests.links import ClientLink, Wrapped
 
 # How fast an example runs is the machine's affair, and nothing is kept between runs.
 hypothesis.settings.register_profile("house", deadline=None, database=None)
@@ -43,6 +43,35 @@ class Clock:
 
     def forward(self, seconds: float) -> None:
         self.offset += seconds
+
+
+class FakeClock:
+    """That of fakeredis and of the services on it in one."""
+
+    offset = 0.0
+
+    def __init__(self, turn_time: Callable[[float], None]) -> None:
+        self.forward = turn_time
+
+    def __call__(self) -> float:
+        return time.time()
+
+
+class Turned(Wrapped):
+    """A Redis whose clock is turned with the service's, as far as it is asked for it; its scripts go by the real one."""
+
+    def __init__(self, link: Any, clock: Clock) -> None:
+        super().__init__(link)
+        self.clock = clock
+
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        reply = await super().execute(*args, **how)
+        if args == ("TIME",):
+            seconds, micros = divmod(
+                int(reply[0]) * 1_000_000 + int(reply[1]) + round(self.clock.offset * 1e6), 1_000_000
+            )
+            return [b"%d" % seconds, b"%d" % micros]
+        return reply
 
 
 @pytest.fixture
@@ -124,7 +153,7 @@ async def make_service(make_settings: Callable[..., Settings], clock: Clock) -> 
                 # A loaded machine may stall for longer than the service would wait.
                 link = Batch(connector(settings.redis_url, timeout_seconds=5), timeout_seconds=5)
                 stack.push_async_callback(link.aclose)
-            service = Service(settings, clock=clock, links=[wrap(link)] * shards)
+            service = Service(settings, clock=clock, links=[wrap(Turned(link, clock))] * shards)
             stack.push_async_callback(service.passwords.aclose)
             if background and not fake:  # fakeredis knows no INFO, so nothing watches it
                 await stack.enter_async_context(service.running())
@@ -168,3 +197,21 @@ def turn_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     monkeypatch.setattr(time, "time", lambda: real() + offset)
     return turn
+
+
+@pytest.fixture
+def turn_still_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """The same, for a time that stands still between the turns."""
+    now = time.time()
+
+    def turn(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(time, "time", lambda: now)
+    return turn
+
+
+@pytest.fixture
+def fake_clock(turn_time: Callable[[float], None]) -> FakeClock:
+    return FakeClock(turn_time)

@@ -62,6 +62,7 @@ class Health:
     async def measure(self) -> None:
         """Read the gauges; while Redis is away they are left out and `tokens_redis_up` is 0."""
         state, now = self._metrics.state, int(self._clock())
+        state.clock_seconds_apart = self._guardian.clock_seconds_apart
         try:
             state.statistics = await self._census.take(now)
             state.expiring = await self._census.expiring(now, EXPIRY_WINDOWS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from urllib.parse import quote
 
 from redis.exceptions import RedisError
@@ -16,9 +17,7 @@ from service.store.batch import Batch
 from service.store.connection import connector, inspect
 from service.store.keys import meta_key
 from service.store.replies import NotPrimary
-
-_SECONDS_APART = 2.0
-_SECONDS_TOO_FAR_APART = 60.0
+from service.store.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
 
 
 async def redis_of(settings: Settings) -> list[Finding]:
@@ -52,7 +51,8 @@ async def _examine(url: str, namespace: str) -> list[Finding]:
         started = time.perf_counter()
         await batch.execute("PING")
         seconds = time.perf_counter() - started
-        apart = await _seconds_apart(batch)
+        clock = ServerClock(time.time)
+        await clock.look(partial(batch.execute, "TIME"))
     except ServiceError as error:
         return [Finding("redis", FAILED, f"{error.detail} It must allow the commands that the README names.")]
     finally:
@@ -62,21 +62,13 @@ async def _examine(url: str, namespace: str) -> list[Finding]:
     if not inspection.faults:
         kind = f"version {inspection.version}, master, {inspection.policy}"
         found.insert(0, Finding("redis", OK, f"{kind}, answers in {seconds * 1000:.2f} ms"))
-    found.append(_clock(apart))
+    found.append(_clock(clock.seconds_ahead))
     return found
 
 
-async def _seconds_apart(batch: Batch) -> float:
-    """How far the clock of Redis is ahead of ours, to the time of one exchange."""
-    before = time.time()
-    seconds, micros = await batch.execute("TIME")
-    return int(seconds) + int(micros) / 1e6 - (before + time.time()) / 2
-
-
-def _clock(apart: float) -> Finding:
-    said = f"Redis is {abs(apart):.1f} s {'ahead' if apart > 0 else 'behind'}"
-    if abs(apart) >= _SECONDS_TOO_FAR_APART:
-        return Finding("clock", FAILED, f"{said}: tokens end at the wrong time; set both machines' clocks")
-    if abs(apart) >= _SECONDS_APART:
-        return Finding("clock", WARNING, f"{said}: set both machines' clocks")
+def _clock(ahead: float) -> Finding:
+    if abs(ahead) >= SECONDS_TOO_FAR_APART:
+        return Finding("clock", FAILED, difference(ahead))
+    if abs(ahead) >= SECONDS_APART:
+        return Finding("clock", WARNING, difference(ahead))
     return Finding("clock", OK, "the same as that of Redis")

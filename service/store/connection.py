@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -15,6 +16,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from service.errors import StoreUnavailable
 from service.store.redis_url import options_of
 from service.store.replies import Answer, Reply, role_fault
+from service.store.server_clock import ServerClock
 
 MINIMUM_VERSION = (6, 2)
 # Opens one connection.
@@ -31,11 +33,11 @@ class Link(Protocol):
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None: ...
 
 
-def connector(url: str, *, timeout_seconds: float = 0.25) -> Connect:
+def connector(url: str, *, timeout_seconds: float = 0.25, clock: ServerClock | None = None) -> Connect:
     """A function that opens one connection to `url`: explicit time-outs, no retries, RESP2, no push messages.
 
-    It raises RedisError or OSError, the first within three times the time-out, and NotPrimary where a replica
-    answers. A malformed url is a ValueError here.
+    `clock` follows that of the server before the connection is used. It raises RedisError or OSError, the first
+    within four times the time-out, and NotPrimary where a replica answers. A malformed url is a ValueError here.
     """
     options = options_of(url)
     make: type[AbstractConnection] = options.pop("connection_class", Connection)
@@ -56,6 +58,8 @@ def connector(url: str, *, timeout_seconds: float = 0.25) -> Connect:
         try:
             if (fault := role_fault(await _role(connection))) is not None:
                 raise fault
+            if clock is not None:
+                await clock.look(partial(_ask, connection, "TIME"))
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
@@ -65,11 +69,15 @@ def connector(url: str, *, timeout_seconds: float = 0.25) -> Connect:
 
 
 async def _role(connection: AbstractConnection) -> Reply:
-    await connection.send_command("ROLE")
     try:
-        return await connection.read_response()
+        return await _ask(connection, "ROLE")
     except ResponseError as error:
         return error
+
+
+async def _ask(connection: AbstractConnection, command: str) -> Reply:
+    await connection.send_command(command)
+    return await connection.read_response()
 
 
 class Inspection(msgspec.Struct, frozen=True):

@@ -93,7 +93,7 @@ class CredentialStore:
         return int(seconds)
 
     async def charge(
-        self, digest: bytes, token_id: str, *, seal: bytes, limit: tuple[int, int, int], spend: bool, now: float
+        self, digest: bytes, token_id: str, *, seal: bytes, limit: tuple[int, int, int], spend: bool
     ) -> Charge:
         """Read a credential and charge one request to its limit (`limit` 0 for none) and its uses.
 
@@ -102,9 +102,7 @@ class CredentialStore:
         shard = self._shards.of_digest(digest)
         requests, period_seconds, burst = limit
         keys = (shard.keys.credential(digest), shard.keys.rate_of_token(token_id), shard.keys.metadata(token_id))
-        reply = await self._limited.run(
-            shard.link, keys, int(now * 1000), requests, period_seconds * 1000, burst, int(spend), seal
-        )
+        reply = await self._limited.run(shard.link, keys, requests, period_seconds * 1000, burst, int(spend), seal)
         return Charge(*reply)
 
     async def standing(self, digest: bytes, token_id: str) -> tuple[float, int]:

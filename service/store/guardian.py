@@ -6,21 +6,26 @@ import asyncio
 import logging
 
 from service.errors import ServiceError, StoreUnavailable
+from service.store.clock_watch import ClockWatch
 from service.store.connection import Inspection, inspect
 from service.store.keys import meta_key, probe_key
 from service.store.replies import NotPrimary
 from service.store.scripts import Script
+from service.store.server_clock import ServerClock
 from service.store.shards import Shards
 
 log = logging.getLogger(__name__)
-_CHECKS = ("redis", "role", "version", "eviction", "scripts", "namespace")
+_CHECKS = ("redis", "role", "version", "eviction", "scripts", "namespace", "clock")
+_LOOK_SECONDS = 0.25
 
 
 class Guardian:
     """Knows whether this Redis may be used: reached, a master, new enough, not evicting, with our shard count."""
 
-    def __init__(self, shards: Shards) -> None:
+    def __init__(self, shards: Shards, clock: ServerClock) -> None:
+        """`clock` is kept at that of the first shard's node."""
         self._shards = shards
+        self._clocks = ClockWatch(shards, clock)
         self._link = shards[0].link
         self._probe = Script("read_field", retry=True)
         self._scratch = probe_key(shards.namespace)
@@ -35,11 +40,17 @@ class Guardian:
         found = self._inspection.faults.values() if self._inspection else ()
         return "; ".join(text for text in (*found, self._shard_fault) if text)
 
+    @property
+    def clock_seconds_apart(self) -> float:
+        """How much the clocks of Redis and of this machine differ."""
+        return self._clocks.seconds_apart
+
     async def look(self) -> Inspection:
         """Inspect the server and settle the number of shards; says each fault and warning once.
 
         Raises StoreUnavailable when it does not answer.
         """
+        await self._clocks.look()
         inspection = await inspect(self._link, self._scratch)
         self._inspection = inspection
         await self._settle_shards()
@@ -67,7 +78,10 @@ class Guardian:
             )
 
     async def checks(self) -> dict[str, str]:
-        """Each check's name and its fault, empty where all is well. One look and one script."""
+        """Each check's name and its fault, empty where all is well. One look and one script.
+
+        Clocks that differ forbid traffic, but not this Redis: the service goes by the clock of Redis all the same.
+        """
         found = dict.fromkeys(_CHECKS, "")
         try:
             inspection = await self.look()
@@ -77,13 +91,24 @@ class Guardian:
             return {"role" if isinstance(error, NotPrimary) else "redis": error.detail}
         found.update(inspection.faults)
         found["namespace"] = self._shard_fault
+        found["clock"] = self._clocks.fault
         return found
 
     async def watch(self) -> None:
-        """Look every minute, and every second while Redis is away; until cancelled."""
+        """Look at the clock, and with it at the role, four times a second; at all else every minute.
+
+        Every second while Redis may not be used. Until cancelled.
+        """
+        due, loop = 0.0, asyncio.get_running_loop()
         while True:
             try:
-                await self.look()
+                if loop.time() >= due:
+                    due = loop.time() + 1
+                    await self.look()
+                    due = loop.time() + (60 if self.usable else 1)
+                else:
+                    await self._clocks.look()
             except ServiceError:
                 self.usable = False
-            await asyncio.sleep(60 if self.usable else 1)
+                due = min(due, loop.time() + 1)
+            await asyncio.sleep(_LOOK_SECONDS)

@@ -32,9 +32,7 @@ class OneTimeStore:
         self._consume = Script("consume_token")
         self._consume_again = Script("consume_token", retry=True)
 
-    async def issue(
-        self, digest: bytes, sealed: bytes, *, expires_at: int, now: float, limits: tuple[IssueLimit, ...]
-    ) -> int:
+    async def issue(self, digest: bytes, sealed: bytes, *, expires_at: int, limits: tuple[IssueLimit, ...]) -> int:
         """Record a token. 0, or the milliseconds until its issuer may have another one.
 
         `limits`: of an address, of its network and of all, whose counters are kept in the token's shard.
@@ -43,9 +41,8 @@ class OneTimeStore:
         rates = tuple(shard.keys.rate(limit.counter) for limit in limits)
         keys = (shard.keys.one_time(digest), shard.keys.one_time_index, *rates)
         wait: int = await self._issue.run(
-            shard.link, keys, sealed, encode_digest(digest), expires_at, int(now * 1000),
-            *[limit.per_minute for limit in limits],
-        )  # fmt: skip
+            shard.link, keys, sealed, encode_digest(digest), expires_at, *[limit.per_minute for limit in limits]
+        )
         return wait
 
     async def consume(self, digest: bytes, request: bytes) -> bytes | None:

@@ -189,7 +189,7 @@ class Authority:
             credential = remembered.credential
             charge = await self._store.charge(
                 digest, credential.token_id, seal=remembered.seal, limit=_limit(credential),
-                spend=credential.max_uses > 0, now=now,
+                spend=credential.max_uses > 0,
             )  # fmt: skip
             if charge.sealed is None:
                 self.limited.pop(digest, None)

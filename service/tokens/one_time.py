@@ -60,7 +60,7 @@ class OneTimeTokens:
             Kind.ONE_TIME, encode_digest(digest[:12]).decode(), subject, (), int(now), expires_at, data=data
         )
         wait = await self._store.issue(
-            digest, self._authority.seal(digest, credential), expires_at=expires_at, now=now,
+            digest, self._authority.seal(digest, credential), expires_at=expires_at,
             limits=self._limits(near, network, self._per_minute if anonymous else 0),
         )  # fmt: skip
         if wait:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +14,10 @@ from service.api.front import StartRefused
 from service.app import Service
 from service.errors import StoreUnavailable
 from service.store.guardian import Guardian
+from service.store.server_clock import ServerClock
 from service.store.shards import Shards
-from tests.links import Wrapped
+from tests.conftest import Clock
+from tests.links import Recording, Wrapped
 
 pytestmark = pytest.mark.anyio
 
@@ -44,10 +48,10 @@ async def link(make_service: Callable[..., Any]) -> Saying:
 
 @pytest.fixture
 def guardian(link: Saying, namespace: str) -> Guardian:
-    return Guardian(Shards(namespace, [link]))
+    return Guardian(Shards(namespace, [link]), ServerClock(time.time))
 
 
-CHECKS = {"redis": "", "role": "", "version": "", "eviction": "", "scripts": "", "namespace": ""}
+CHECKS = {"redis": "", "role": "", "version": "", "eviction": "", "scripts": "", "namespace": "", "clock": ""}
 
 
 async def test_a_fit_server_passes_every_check(guardian: Guardian) -> None:
@@ -89,7 +93,7 @@ async def test_a_server_that_does_not_answer_is_not_usable(guardian: Guardian, l
 async def test_the_first_process_settles_the_number_of_shards_and_another_number_is_refused(
     link: Saying, namespace: str
 ) -> None:
-    first, other, same = (Guardian(Shards(namespace, [link] * count)) for count in (16, 1, 16))
+    first, other, same = (Guardian(Shards(namespace, [link] * count), ServerClock(time.time)) for count in (16, 1, 16))
     for guardian in (first, other, same):
         await guardian.look()
     assert (first.usable, other.usable, same.usable) == (True, False, True)
@@ -98,7 +102,7 @@ async def test_the_first_process_settles_the_number_of_shards_and_another_number
 
 
 async def test_a_full_server_is_asked_what_was_settled_before(guardian: Guardian, link: Saying, namespace: str) -> None:
-    await Guardian(Shards(namespace, [link] * 16)).look()
+    await Guardian(Shards(namespace, [link] * 16), ServerClock(time.time)).look()
     link.fails = {"SET"}
     await guardian.look()
     assert "16 shards" in guardian.faults
@@ -118,25 +122,59 @@ async def test_a_namespace_has_one_or_sixteen_shards(link: Saying, namespace: st
         Shards(namespace, [link] * count)
 
 
-async def test_the_watch_looks_again_and_again(
+async def test_the_watch_looks_at_the_clock_four_times_a_second_and_at_all_else_rarely(
     guardian: Guardian, link: Saying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pauses: list[float] = []
-    looked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    now, asked, done = loop.time(), Recording(link.link), asyncio.Event()
+    link.link = asked
+    monkeypatch.setattr(loop, "time", lambda: now)
+    seconds: list[Counter[str]] = []
+    turns = 0
 
-    async def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        link.fails = {"INFO", "SET"} if len(pauses) == 1 else set()
-        if len(pauses) == 3:
-            looked.set()
+    async def pause(length: float) -> None:
+        nonlocal now, turns
+        now, turns = now + length, turns + 1
+        if turns % 4 == 0:
+            seconds.append(Counter(name for name in asked.names() if name in ("TIME", "INFO")))
+            asked.asked.clear()
+            link.fails = {"INFO", "SET"} if len(seconds) == 60 else set()
+        if len(seconds) == 64:
+            done.set()
             await asyncio.Event().wait()
 
     monkeypatch.setattr("service.store.guardian.asyncio.sleep", pause)
     watching = asyncio.create_task(guardian.watch())
-    await looked.wait()
+    await done.wait()
     watching.cancel()
-    # Well, then away, then well again: rarely, often, rarely.
-    assert pauses == [60, 1, 60]
+    assert {second["TIME"] for second in seconds} == {4}
+    # Well for a minute, then away, then well again: rarely, often, rarely.
+    assert [second["INFO"] for second in seconds] == [1] + [0] * 60 + [1, 0, 0]
+    assert guardian.usable
+
+
+@pytest.mark.parametrize(("ahead", "warned", "ready"), [(1.9, 0, True), (-12, 1, True), (29, 1, True), (-60, 1, False)])
+async def test_a_clock_that_differs_is_followed_and_said_once(
+    link: Saying, namespace: str, caplog: pytest.LogCaptureFixture, ahead: float, warned: int, *, ready: bool
+) -> None:
+    clock = ServerClock(lambda: time.time() - ahead)
+    guardian = Guardian(Shards(namespace, [link]), clock)
+    for _ in range(3):
+        checks = await guardian.checks()
+    # As near as the time that an exchange took, which on a busy machine may be long.
+    assert clock() == pytest.approx(time.time(), abs=5)
+    assert guardian.clock_seconds_apart == pytest.approx(abs(ahead), abs=5)
+    assert sum("set both machines' clocks" in message for message in caplog.messages) == warned
+    assert (checks["clock"] == "") is ready
+    # Redis may be used all the same.
+    assert guardian.usable
+
+
+async def test_nodes_whose_clocks_differ_are_told(link: Saying, namespace: str, clock: Clock) -> None:
+    clock.forward(-60)
+    shards = Shards(namespace, [link, *[Wrapped(link.link.link)] * 15])
+    checks = await Guardian(shards, ServerClock(time.time)).checks()
+    assert "s apart: set them" in checks["clock"]
 
 
 async def test_a_service_refuses_to_start_on_a_server_that_deletes_tokens(make_service: Callable[..., Any]) -> None:

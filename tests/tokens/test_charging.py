@@ -12,6 +12,7 @@ import pytest
 from service.app import Service
 from service.model import Kind, Outcome, RateLimit
 from tests.builders import ADMIN, create, outcome
+from tests.conftest import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -120,21 +121,37 @@ async def test_more_uses_given_are_in_force_with_the_next_request(still: Service
     assert (await outcomes(still, created.secret, 9))[Outcome.ACTIVE] == 9
 
 
-async def test_a_limit_fills_up_again_with_time(still: Service, clock: Any) -> None:
-    created = await create(still, rate_limit=RateLimit(6, 60))
-    assert (await outcomes(still, created.secret, 9))[Outcome.ACTIVE] == 6
-    clock.forward(20)
-    assert (await outcomes(still, created.secret, 9))[Outcome.ACTIVE] == 2
-    clock.forward(3600)
-    assert (await outcomes(still, created.secret, 9))[Outcome.ACTIVE] == 6
+async def test_a_limit_fills_up_again_with_time(
+    make_service: Callable[..., Any], turn_still_time: Callable[[float], None]
+) -> None:
+    service = await make_service(fake=True)
+    created = await create(service, rate_limit=RateLimit(6, 60))
+    assert (await outcomes(service, created.secret, 9))[Outcome.ACTIVE] == 6
+    turn_still_time(20)
+    assert (await outcomes(service, created.secret, 9))[Outcome.ACTIVE] == 2
+    turn_still_time(3600)
+    assert (await outcomes(service, created.secret, 9))[Outcome.ACTIVE] == 6
+    # A Redis whose clock was set back keeps nobody out until then.
+    turn_still_time(-3600)
+    assert (await outcomes(service, created.secret, 9))[Outcome.ACTIVE] == 6
 
 
-async def test_the_quota_tells_what_is_left_and_when_to_come_back(still: Service, clock: Any) -> None:
-    created = await create(still, rate_limit=RateLimit(3, 60))
-    start = clock()
-    clock_reading = [start]
-    still.authority.clock = lambda: clock_reading[0]
-    quotas = [(await still.authority.verify(created.secret.encode(), (Kind.MANAGED,))).quota for _ in range(4)]
+async def test_a_process_with_a_wrong_clock_keeps_nobody_out(make_service: Callable[..., Any], clock: Clock) -> None:
+    created = await create(await make_service(background=False), rate_limit=RateLimit(6, 3600))
+    counted: Counter[Outcome] = Counter()
+    for offset in (0, 3600, -7200):
+        clock.forward(offset)
+        process = await make_service(background=False)
+        counted += await outcomes(process, created.secret, 3)
+    assert counted[Outcome.ACTIVE] == 6
+
+
+async def test_the_quota_tells_what_is_left_and_when_to_come_back(
+    make_service: Callable[..., Any], turn_still_time: Callable[[float], None]
+) -> None:
+    service = await make_service(fake=True)
+    created = await create(service, rate_limit=RateLimit(3, 60))
+    quotas = [(await service.authority.verify(created.secret.encode(), (Kind.MANAGED,))).quota for _ in range(4)]
     told = [(q.limit, q.period_seconds, q.remaining, q.reset_seconds, q.retry_after) for q in quotas if q]
     assert told == [(3, 60, 2, 20, 1), (3, 60, 1, 40, 1), (3, 60, 0, 60, 1), (3, 60, 0, 60, 20)]
 

@@ -13,6 +13,7 @@ from service.model import RateLimit, Status
 from service.store.expiry_store import BATCH
 from service.store.query import Query
 from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create, create_many, outcome, sign_in
+from tests.conftest import FakeClock
 
 pytestmark = pytest.mark.anyio
 
@@ -23,9 +24,14 @@ async def listed(service: Service) -> list[tuple[str, Status]]:
 
 
 @pytest.fixture
-async def fake(make_service: Callable[..., Any]) -> Service:
-    """On fakeredis, whose time the test turns together with the service's."""
-    service: Service = await make_service(fake=True)
+def clock(fake_clock: FakeClock) -> FakeClock:
+    """What has ended is decided by the clock of Redis."""
+    return fake_clock
+
+
+@pytest.fixture(params=[1, pytest.param(16, marks=pytest.mark.slow)])
+async def still(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> Service:
+    service: Service = await make_service(fake=True, shards=request.param)
     return service
 
 
@@ -41,7 +47,7 @@ async def test_a_token_past_its_date_is_moved_and_told_once(still: Service, cloc
 
 
 async def test_sweepers_of_four_processes_tell_each_expiry_once(make_service: Callable[..., Any], clock: Any) -> None:
-    processes = [await make_service(shards=16, background=False) for _ in range(4)]
+    processes = [await make_service(shards=16, fake=True) for _ in range(4)]
     await create_many(processes[0], *[f"token {number}" for number in range(40)], days=1)
     clock.forward(2 * DAY)
     moved = await asyncio.gather(*[process.sweeper.sweep() for process in processes])
@@ -51,7 +57,7 @@ async def test_sweepers_of_four_processes_tell_each_expiry_once(make_service: Ca
 
 
 async def test_more_than_one_step_is_swept(make_service: Callable[..., Any], clock: Any) -> None:
-    service = await make_service(background=False)
+    service = await make_service(fake=True)
     created = await create_many(service, *[f"token {number}" for number in range(BATCH + 60)], days=1)
     await service.bulk.set_active([one.token.token_id for one in created[: BATCH + 10]], False, ADMIN)
     clock.forward(2 * DAY)
@@ -67,7 +73,7 @@ async def test_a_token_given_another_date_while_the_sweep_was_on_its_way_lives_o
     due = await expiry.due(shard, int(still.clock()))
     await still.managed.update(created.token.token_id, {"expires_at": int(still.clock()) + DAY}, ADMIN)
     entry = still.trail.entry("token.expired", ADMIN, due[0])
-    assert await expiry.expire(shard, int(still.clock()), dict.fromkeys(due, entry)) == 0
+    assert await expiry.expire(shard, dict.fromkeys(due, entry)) == 0
     assert await outcome(still, created.secret) == "active"
 
 
@@ -81,7 +87,7 @@ async def test_a_token_revoked_while_the_sweep_was_on_its_way_is_not_told_as_exp
     due = await still.sweeper._expiry.due(shard, int(still.clock()))
     await still.managed.revoke(token.token_id, ADMIN)
     entry = still.trail.entry("token.expired", ADMIN, due[0])
-    assert await still.sweeper._expiry.expire(shard, int(still.clock()), dict.fromkeys(due, entry)) == 0
+    assert await still.sweeper._expiry.expire(shard, dict.fromkeys(due, entry)) == 0
     assert await listed(still) == [("ci", Status.REVOKED)]
 
 
@@ -94,9 +100,9 @@ async def test_an_inactive_token_expires_too_and_is_told(still: Service, clock: 
 
 
 async def test_ended_tokens_stay_for_their_retention_and_leave_no_trace_after_it(
-    fake: Service, turn_time: Callable[[float], None]
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
-    service = fake
+    service = await make_service(fake=True)
     late, gone, off, both = [
         (await create(service, name, days=1, rate_limit=RateLimit(5, 60), max_uses=9))
         for name in ("late", "gone", "off", "both")
@@ -134,7 +140,7 @@ async def test_ended_tokens_stay_for_their_retention_and_leave_no_trace_after_it
 async def test_a_purged_name_is_free_also_where_it_lives_in_another_shard(
     make_service: Callable[..., Any], clock: Any, shards: int
 ) -> None:
-    service = await make_service(shards=shards, background=False)
+    service = await make_service(shards=shards, fake=True)
     for number in range(8):
         token = (await create(service, f"token {number}", days=1)).token
         await service.managed.update(token.token_id, {"name": f"renamed {number}"}, ADMIN)
@@ -149,7 +155,7 @@ async def test_a_purged_name_is_free_also_where_it_lives_in_another_shard(
 
 
 async def test_purging_at_once_in_two_processes_does_no_harm(make_service: Callable[..., Any], clock: Any) -> None:
-    processes = [await make_service(background=False) for _ in range(2)]
+    processes = [await make_service(fake=True) for _ in range(2)]
     await create_many(processes[0], *[f"token {number}" for number in range(20)], days=1)
     clock.forward(2 * DAY)
     await processes[0].sweeper.sweep()

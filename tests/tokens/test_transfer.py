@@ -21,7 +21,7 @@ from service.tokens.audit import AuditFilter
 from service.tokens.managed import NewToken
 from service.tokens.transfer import Exported, Foreign, Rehearsal, sha256_of, tail_of
 from tests.asgi import TEST
-from tests.conftest import Clock
+from tests.conftest import Clock, FakeClock
 from tests.links import Recording, Wrapped
 
 pytestmark = pytest.mark.anyio
@@ -52,7 +52,7 @@ async def take(service: Service, *rows: Exported | Foreign, rehearsal: Rehearsal
     return [skipped.code if skipped else "imported" for skipped in taken]
 
 
-async def varied(service: Service, clock: Clock) -> dict[str, str]:
+async def varied(service: Service, clock: Clock | FakeClock) -> dict[str, str]:
     """A token in every state a token can be in; the secret of each by what it is."""
 
     async def make(name: str, **terms: Any) -> tuple[ManagedToken, str]:
@@ -86,11 +86,11 @@ async def varied(service: Service, clock: Clock) -> dict[str, str]:
 
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_an_export_opens_another_service_of_the_same_key_at_once(
-    make_service: Make, namespace: str, clock: Clock, shards: int
+    make_service: Make, namespace: str, fake_clock: FakeClock, shards: int
 ) -> None:
-    source = await make_service(shards=shards, background=False)
-    other = await make_service(shards=shards, background=False, namespace=f"{namespace}-b")
-    secrets = await varied(source, clock)
+    source = await make_service(shards=shards, fake=True)
+    other = await make_service(shards=shards, fake=True, namespace=f"{namespace}-b")
+    secrets = await varied(source, fake_clock)
     exported = await everything(source)
     rows = [Exported(record.token, record.seal, shards) for record in exported.values()]
     rehearsal = Rehearsal()
@@ -106,7 +106,7 @@ async def test_an_export_opens_another_service_of_the_same_key_at_once(
             "plain": "active", "full": "active", "off": "inactive", "revoked": "revoked", "again": "active",
             "renamed": "active", "old": "active", "new": "active", "expired": "expired",
         }  # fmt: skip
-    now = int(clock())
+    now = int(fake_clock())
     assert await other.managed.statistics() == await source.managed.statistics()
     # From here on both do the same: names are taken, searches find, what is due goes.
     for service in (source, other):
@@ -116,18 +116,18 @@ async def test_an_export_opens_another_service_of_the_same_key_at_once(
         for text in ("after", "full of", secrets["new"][-8:]):
             tokens, _, _ = await service.managed.page(Query(text=text))
             assert len(tokens) == 1, text
-    clock.forward(DAY + 100_000)
+    fake_clock.forward(DAY + 100_000)
     for service in (source, other):
         assert await why(service, secrets["new"]) is Outcome.ACTIVE
-    clock.forward(200 * DAY)
+    fake_clock.forward(200 * DAY)
     for service in (source, other):
         await service.sweeper.sweep()
         assert (await service.managed.statistics()).expired == 6
-    clock.forward(31 * DAY)
+    fake_clock.forward(31 * DAY)
     for service in (source, other):
         await service.sweeper.sweep()
         assert await everything(service) == {}
-        assert (await service.managed.create(NewToken("after, in another shard", int(clock()) + DAY), TEST)).secret
+        assert (await service.managed.create(NewToken("after, in another shard", int(fake_clock()) + DAY), TEST)).secret
 
 
 async def test_a_row_is_skipped_by_the_reason(make_service: Make, namespace: str) -> None:
@@ -246,14 +246,14 @@ class Away(Wrapped):
 
 
 async def test_after_the_purge_of_the_last_foreign_token_they_cost_nothing_again(
-    make_service: Make, clock: Clock
+    make_service: Make, fake_clock: FakeClock
 ) -> None:
-    service = await make_service(shards=16, background=False)
+    service = await make_service(shards=16, fake=True)
     await take(service, foreign(service, FORMS["uuid"], "gate"))
     await service.transfer.look_for_foreign()
     assert service.authority.accepts_foreign
     for days in (31, 31):
-        clock.forward(days * DAY)
+        fake_clock.forward(days * DAY)
         await service.sweeper.sweep()
     await service.transfer.look_for_foreign()
     assert not service.authority.accepts_foreign

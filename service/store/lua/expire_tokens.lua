@@ -2,20 +2,19 @@
 KEYS[1]  active tokens (zset)         KEYS[2]  ended or switched off (zset)
 KEYS[3]  expired tokens (zset)        KEYS[4]  expiries (zset)
 KEYS[5]  purges (zset)                KEYS[6]  audit trail (stream)
-ARGV[1]  now, epoch seconds
-ARGV[2]  retention, seconds
-ARGV[3]  audit entries to keep
-ARGV[4...] id, audit entry and its seal, repeated for each
+ARGV[1]  retention, seconds
+ARGV[2]  audit entries to keep
+ARGV[3...] id, audit entry and its seal, repeated for each
 returns  how many were moved
 cost     O(k log n) for k tokens, at most 200
 ]]
 local on, off, dead, expiries, purges, events = unpack(KEYS)
-local now, retention, keep = unpack(ARGV)
-local moved = 0
-for i = 4, #ARGV, 3 do
+local retention, keep = unpack(ARGV)
+local now, moved = tonumber(redis.call('TIME')[1]), 0
+for i = 3, #ARGV, 3 do
   local id, entry, seal = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local expires = math.abs(tonumber(redis.call('ZSCORE', expiries, id) or 'inf'))
-  if expires <= tonumber(now) then
+  if expires <= now then
     redis.call('ZREM', expiries, id)
     local created = redis.call('ZSCORE', on, id) or redis.call('ZSCORE', off, id)
     redis.call('ZREM', on, id) redis.call('ZREM', off, id)

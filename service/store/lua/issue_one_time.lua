@@ -5,18 +5,20 @@ KEYS[5]  rate of all (string)
 ARGV[1]  sealed record
 ARGV[2]  member of the index
 ARGV[3]  expires, epoch seconds
-ARGV[4]  now, epoch milliseconds
-ARGV[5...] issues a minute for each of the rates, 0 for no limit
+ARGV[4...] issues a minute for each of the rates, 0 for no limit
 returns  0 recorded | milliseconds until the next one is admitted
 cost     O(log n)
 ]]
 local token, index, address, network, all = unpack(KEYS)
-local record, member, expires, now = unpack(ARGV)
-local limits, due, wait = {unpack(ARGV, 5)}, {}, 0
+local record, member, expires = unpack(ARGV)
+local limits, due, wait, time = {unpack(ARGV, 4)}, {}, 0, redis.call('TIME')
+local now = time[1] * 1000 + time[2] / 1000
 for place, rate in ipairs({address, network, all}) do
   if limits[place] ~= '0' then
-    local interval = 60000 / limits[place]
-    due[place] = math.max(tonumber(redis.call('GET', rate) or '0'), tonumber(now)) + interval
+    local debt = tonumber(redis.call('GET', rate) or '0')
+    -- A debt greater than the window was written down by a clock that has been set back since.
+    if debt < now or debt > now + 60001 then debt = now end
+    due[place] = debt + 60000 / limits[place]
     wait = math.max(wait, due[place] - 60000 - now)
   end
 end

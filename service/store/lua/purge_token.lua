@@ -1,22 +1,25 @@
---[[ Remove the record of a token that ended long ago.
+--[[ Remove the record of a token that ended long ago, and whatever could still be let in by it.
 KEYS[1]  metadata (hash)              KEYS[2]  usage by day (hash)
-KEYS[3]  ended or switched off (zset) KEYS[4]  expired tokens (zset)
-KEYS[5]  purges (zset)                KEYS[6]  names (zset)
-KEYS[7]  tokens of the creator (zset) KEYS[8]  foreign tokens (zset)
-KEYS[9]  last uses (zset)             KEYS[10] blocks of folded names (hash)
+KEYS[3]  credential (string)          KEYS[4]  predecessor's credential (string)
+KEYS[5]  ended or switched off (zset) KEYS[6]  expired tokens (zset)
+KEYS[7]  purges (zset)                KEYS[8]  names (zset)
+KEYS[9]  tokens of the creator (zset) KEYS[10] foreign tokens (zset)
+KEYS[11] last uses (zset)             KEYS[12] blocks of folded names (hash)
 ARGV[1]  id
-ARGV[2]  now, epoch seconds
-ARGV[3]  member in names
-ARGV[4]  member in names of a revoked token
-ARGV[5]  its block of folded names    ARGV[6]  its row there
-returns  1 removed | 0 not due, or done already
+ARGV[2]  member in names
+ARGV[3]  member in names of a revoked token
+ARGV[4]  its block of folded names    ARGV[5]  its row there
+returns  1 removed | 0 not due, or done already | -1 the token has not ended
 cost     O(log n)
 ]]
-local metadata, usage, off, dead, purges, names, owned, foreign, used, blocks = unpack(KEYS)
-local id, now, member, freed, block, row = unpack(ARGV)
+local metadata, usage, credential, predecessor, off, dead, purges, names, owned, foreign, used, blocks = unpack(KEYS)
+local id, member, freed, block, row = unpack(ARGV)
+local now = tonumber(redis.call('TIME')[1])
 local due = redis.call('ZSCORE', purges, id)
-if not due or tonumber(due) > tonumber(now) then return 0 end
-redis.call('DEL', metadata, usage)
+if not due or tonumber(due) > now then return 0 end
+local expires, revoked = unpack(redis.call('HMGET', metadata, 'expires_at', 'revoked_at'))
+if expires and revoked == '0' and (expires == '0' or tonumber(expires) > now) then return -1 end
+redis.call('DEL', credential, predecessor, metadata, usage)
 redis.call('ZREM', purges, id)
 redis.call('ZREM', off, id) redis.call('ZREM', dead, id)
 redis.call('ZREM', names, member, freed)

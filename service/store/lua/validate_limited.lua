@@ -1,34 +1,34 @@
 --[[ Read a credential and charge one request to its rate limit (GCRA) and its uses.
 KEYS[1]  credential (string)          KEYS[2]  its rate (string)
 KEYS[3]  metadata (hash)
-ARGV[1]  now, epoch milliseconds
-ARGV[2]  requests a period, 0 for no limit
-ARGV[3]  period, milliseconds
-ARGV[4]  burst
-ARGV[5]  1 to spend one of its uses
-ARGV[6]  seal of the credential that was judged: another one is returned uncharged, for its terms may differ
+ARGV[1]  requests a period, 0 for no limit
+ARGV[2]  period, milliseconds
+ARGV[3]  burst
+ARGV[4]  1 to spend one of its uses
+ARGV[5]  seal of the credential that was judged: another one is returned uncharged, for its terms may differ
 returns  {credential or nil; 1 admitted, 0 refused by rate, -1 no use left, 2 admitted with the limit paused,
          3 another credential; remaining; milliseconds until full; milliseconds until the next is admitted}
 cost     O(1)
 ]]
 local credential, rate, metadata = unpack(KEYS)
-local now, limit, period, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local uses, seal = ARGV[5], ARGV[6]
+local limit, period, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local uses, seal = ARGV[4], ARGV[5]
 local record = redis.call('GET', credential)
 if not record then return {false, 0, 0, 0, 0} end
 if string.sub(record, 1, #seal) ~= seal then return {record, 3, 0, 0, 0} end
 if uses == '1' and tonumber(redis.call('HGET', metadata, 'uses_left') or '0') <= 0 then return {record, -1, 0, 0, 0} end
 local verdict, remaining, reset = 1, 0, 0
 if limit > 0 then
-  local interval = period / limit
-  local due = math.max(tonumber(redis.call('GET', rate) or '0'), now) + interval
-  local slack = burst * interval - (due - now)
-  if slack < -0.5 then
-    return {record, 0, 0, math.ceil(due - interval - now), math.ceil(-slack)}
-  end
-  reset = due - now
+  local interval, time = period / limit, redis.call('TIME')
+  local now = time[1] * 1000 + time[2] / 1000
+  local due = tonumber(redis.call('GET', rate) or '0')
+  -- A debt greater than the burst was written down by a clock that has been set back since.
+  if due < now or due > now + burst * interval + 1 then due = now end
+  local slack = (burst - 1) * interval - (due - now)
+  if slack < -0.5 then return {record, 0, 0, math.ceil(due - now), math.ceil(-slack)} end
+  reset = due + interval - now
   remaining = math.floor(slack / interval + 0.001)
-  local kept = redis.pcall('SET', rate, string.format('%.3f', due), 'PX', math.ceil(reset))
+  local kept = redis.pcall('SET', rate, string.format('%.3f', due + interval), 'PX', math.ceil(reset))
   if kept.err then verdict = 2 end
 end
 if uses == '1' then

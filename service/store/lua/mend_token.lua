@@ -1,0 +1,26 @@
+--[[ Put a token that is listed as ended, and is not, back among the active ones or those switched off.
+KEYS[1]  credential (string)          KEYS[2]  metadata (hash)
+KEYS[3]  active tokens (zset)         KEYS[4]  ended or switched off (zset)
+KEYS[5]  expired tokens (zset)        KEYS[6]  expiries (zset)
+KEYS[7]  purges (zset)
+ARGV[1]  id                           ARGV[2]  retention, seconds
+returns  1 put back | 0 it has ended, or its credential is gone
+cost     O(log n)
+]]
+local credential, metadata, on, off, dead, expiries, purges = unpack(KEYS)
+local id, retention = unpack(ARGV)
+local now = tonumber(redis.call('TIME')[1])
+local active, expires, revoked, created =
+  unpack(redis.call('HMGET', metadata, 'active', 'expires_at', 'revoked_at', 'created_micros'))
+if not active or revoked ~= '0' or (expires ~= '0' and tonumber(expires) <= now) then return 0 end
+redis.call('ZREM', purges, id)
+if active == '1' and redis.call('EXISTS', credential) == 0 then
+  if expires ~= '0' then redis.call('ZADD', purges, expires + retention, id) end
+  return 0
+end
+local to, sign = on, ''
+if active == '0' then to, sign = off, '-' end
+redis.call('ZREM', dead, id)
+redis.call('ZADD', to, created, id)
+if expires ~= '0' then redis.call('ZADD', expiries, sign .. expires, id) end
+return 1
