@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from service.model import ManagedToken
 from service.store.keys import DIGEST_CHARACTERS, encode_digest
+from service.store.records import LETTERS
 from service.store.replies import Reply
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
@@ -109,7 +110,7 @@ class CredentialStore:
         """When the limit is full again (epoch milliseconds, 0 for now) and the uses left; charges nothing."""
         shard = self._shards.of_digest(digest)
         due: Reply = await shard.link.execute("GET", shard.keys.rate_of_token(token_id), retry=True)
-        uses: Reply = await shard.link.execute("HGET", shard.keys.metadata(token_id), "uses_left", retry=True)
+        uses: Reply = await shard.link.execute("HGET", shard.keys.metadata(token_id), LETTERS["uses_left"], retry=True)
         return float(due or 0), int(uses or 0)
 
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from service.store.managed_store import Retention
+from service.store.records import LETTERS
 from service.store.scripts import Script
 from service.store.shards import Shard, Shards
 
@@ -62,7 +63,7 @@ class HygieneStore:
             fresh = [pair for pair in zip(reply[::2], reply[1::2], strict=True) if pair[0] not in seen]
             if fresh:
                 keys = tuple(shard.keys.metadata(token_id.decode()) for token_id, _ in fresh)
-                used = await self._fields.run(shard.link, keys, "last_used_at")
+                used = await self._fields.run(shard.link, keys, LETTERS["last_used_at"])
                 yield [
                     (int(float(created)) // 1_000_000, int(last or 0))
                     for (_, created), last in zip(fresh, used, strict=True)

@@ -70,7 +70,7 @@ class ManagedStore:
             shard.keys.name_blocks,
             shard.keys.changes,
         )
-        fields = tuple(records.encode(token, seal=seal))
+        fields = records.encode(token, seal=seal)
         while True:
             reply: Reply = await self._create.run(
                 shard.link, keys, token.token_id, _name_prefix(token.name), member(token),
@@ -90,16 +90,21 @@ class ManagedStore:
     async def get_many(self, token_ids: list[str]) -> list[Record | None]:
         """Records in the order of the ids, in one round trip."""
         rows = await self._hashes.read_whole(token_ids, Keys.metadata)
-        return [None if found is None else Record(*found) for found in map(records.decode, rows)]
+        return [None if found is None else Record(*found) for found in map(records.decode, token_ids, rows)]
 
     async def excerpts(self, token_ids: list[str], names: tuple[str, ...]) -> list[ManagedToken | None]:
-        """These fields of the records in the order of the ids, for a look at many; one round trip.
+        """These fields of the records in the order of the ids, for a look at many.
 
-        At least one of `active`, `revoked_at` and `expires_at` is among the fields.
+        One round trip; another for records of which a value is written in pieces.
         """
         excerpt = records.Excerpt(names)
         rows = await self._hashes.read(token_ids, Keys.metadata, excerpt.fields)
-        return [excerpt.read(token_id, row) for token_id, row in zip(token_ids, rows, strict=True)]
+        in_pieces = [token_id for token_id, row in zip(token_ids, rows, strict=True) if excerpt.is_cut(row)]
+        whole = dict(zip(in_pieces, await self.get_many(in_pieces), strict=True)) if in_pieces else {}
+        return [
+            record.token if (record := whole.get(token_id)) else excerpt.read(token_id, row)
+            for token_id, row in zip(token_ids, rows, strict=True)
+        ]
 
     async def update(
         self, old: ManagedToken, new: ManagedToken, *, seal: str, sealed: bytes, predecessor: bytes, now: int,
@@ -123,7 +128,7 @@ class ManagedStore:
             shard.keys.name_blocks,
             shard.keys.changes,
         )
-        fields = records.encode_some(new, _changed(old, new), seal=seal)
+        fields = records.encode_changes(old, new, seal=seal)
         block = self._blocks.of(old.token_id)
         written: int = await self._update.run(
             shard.link, keys, old.token_id, old.version, old.contests, new.created_micros, new.expires_at, sealed,
@@ -158,9 +163,9 @@ class ManagedStore:
             shard.keys.changes,
         )
         done: int = await self._withdraw.run(
-            shard.link, keys, token.token_id, token.digest, "" if insist else token.version, withdrawn.revoked_at,
+            shard.link, keys, token.token_id, digest, "" if insist else token.version, withdrawn.revoked_at,
             Reason.of(withdrawn).text, self._retention.reason_goes(withdrawn), now + self._retention.seconds,
-            member(token), freed_member(token), seal, *entry,
+            member(token), freed_member(token), bytes.fromhex(seal), *entry,
         )  # fmt: skip
         name_shard = self._shards.of_name(token.name)
         if done == 1 and withdrawn.revoked_at and name_shard is not shard:
@@ -175,7 +180,7 @@ class ManagedStore:
         dropped: int = await self._drop.run(
             shard.link,
             (keys.credential(digest), keys.reason(digest), keys.metadata(token_id), keys.on, keys.off, keys.dead,
-             keys.expiry, keys.purge, keys.owner(owner), keys.foreign, keys.changes),
+             keys.expiry, keys.purge, keys.owner(owner), keys.foreign, keys.last_uses, keys.changes),
             token_id, self._retention.reason_until(ended_at), *entry,
         )  # fmt: skip
         return dropped == 1
@@ -243,8 +248,3 @@ def _credential_keys(shard: Shard, old: ManagedToken, new: ManagedToken) -> list
     ended = [digest for digest in (old.digest, old.predecessor) if digest and digest not in kept]
     digests = [records.decode_digest(digest) for digest in (*kept, *ended, new.digest, new.digest)[:3]]
     return [key for digest in digests for key in (shard.keys.credential(digest), shard.keys.reason(digest))]
-
-
-def _changed(old: ManagedToken, new: ManagedToken) -> frozenset[str]:
-    names = {name for name in new.__struct_fields__ if getattr(old, name) != getattr(new, name)}
-    return frozenset(names | {"version"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -14,6 +14,19 @@ from service.model import ManagedToken, RateLimit
 from service.store import keys
 from service.store.replies import Argument, Reply
 
+# The letter that stands in the hash for each field but the id, which the key has: every record would repeat the names.
+LETTERS = {
+    "name": "n", "tail": "t", "digest": "d", "created_by": "b", "created_micros": "c", "expires_at": "e",
+    "description": "o", "subject": "s", "scopes": "p", "rate_limit": "l", "networks": "w", "max_uses": "m",
+    "uses_left": "u", "metadata": "j", "active": "a", "revoked_at": "r", "last_used_at": "i", "last_address": "f",
+    "last_agent": "g", "rotated_at": "k", "rotations": "h", "predecessor": "y", "predecessor_until": "z",
+    "predecessor_used_at": "x", "foreign": "q", "version": "v", "contests": "?", "seal": "=",
+}  # fmt: skip
+# One longer value, and a hash takes twice the room for good. So a value is written in pieces of this size, the first
+# under its letter, the others with a number behind it, until one is shorter.
+PIECE = 64
+# What is longer than this would be too many pieces. A name is written whole: a script compares it.
+_LONGEST_IN_PIECES = 16 * PIECE
 # What scripts count and note without the server key. A seal covers everything else.
 COUNTED = frozenset({"uses_left", "last_used_at", "last_address", "last_agent", "predecessor_used_at", "contests"})
 _json = msgspec.json.Encoder().encode
@@ -29,12 +42,8 @@ _TEXT_OF: dict[type, Callable[[Any], bytes]] = {
 # What a field that is not in the hash stands for.
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(ManagedToken)}
 _DEFAULTS["metadata"] = {}
-# What scripts read or count up, and so is always written: `version`, and why a token may not be usable.
-_ALWAYS = frozenset({"version", "active", "revoked_at", "expires_at"})
-# Each field and what need not be written of it, for which nothing stands where all must be.
-_PLAN = tuple(
-    (name.encode(), object() if name in _ALWAYS else _DEFAULTS[name]) for name in ManagedToken.__struct_fields__
-)
+# Texts of digests, whose bytes are stored.
+_RAW = frozenset({"digest", "predecessor"})
 _limit = msgspec.json.Decoder(RateLimit).decode
 _VALUE_OF: dict[Any, Callable[[bytes], Any]] = {
     str: bytes.decode,
@@ -44,10 +53,20 @@ _VALUE_OF: dict[Any, Callable[[bytes], Any]] = {
     dict[str, str]: msgspec.json.Decoder(dict[str, str]).decode,
     RateLimit | None: lambda text: _limit(text) if text else None,
 }
-_READERS = tuple(
-    (field.name.encode(), field.name, _VALUE_OF[field.type]) for field in msgspec.structs.fields(ManagedToken)
-)
-_SEAL = b"seal"
+
+
+def _digest_of(stored: bytes) -> str:
+    return encode_digest(stored) if stored else ""
+
+
+# Each stored field: its name, its letter, its default and how it is read.
+_STORED = tuple(
+    (field.name, LETTERS[field.name].encode(), _DEFAULTS[field.name],
+     _digest_of if field.name in _RAW else _VALUE_OF[field.type])
+    for field in msgspec.structs.fields(ManagedToken) if field.name in LETTERS
+)  # fmt: skip
+_stored_values = attrgetter(*(name for name, *_ in _STORED))
+_SEAL, _DIGEST = LETTERS["seal"].encode(), LETTERS["digest"].encode()
 _SEALED = tuple((name, _DEFAULTS[name]) for name in ManagedToken.__struct_fields__ if name not in COUNTED)
 _sealed_values = attrgetter(*(name for name, _ in _SEALED))
 _pack = msgspec.msgpack.Encoder().encode
@@ -55,7 +74,7 @@ _BLANK: dict[str, Any] = dict.fromkeys(("name", "tail", "digest", "created_by"),
 
 
 def encode_digest(digest: bytes) -> str:
-    """A digest as the metadata holds it: the same text as in its key."""
+    """A digest as text: the same as in its key."""
     return keys.encode_digest(digest).decode()
 
 
@@ -64,16 +83,36 @@ def decode_digest(text: str) -> bytes:
     return urlsafe_b64decode(text + "=")
 
 
-def encode(token: ManagedToken, *, seal: str) -> Iterable[Argument]:
+def encode(token: ManagedToken, *, seal: str) -> list[Argument]:
     """Fields and values in turn, as HSET wants them: those that say something, and the seal."""
-    values = zip(_PLAN, msgspec.structs.astuple(token), strict=True)
-    said = [(field, _to_argument(value)) for (field, default), value in values if value != default]
-    return chain.from_iterable((*said, (_SEAL, seal)))
+    said: list[Argument] = [_SEAL, bytes.fromhex(seal)]
+    for (name, letter, default, _), value in zip(_STORED, _stored_values(token), strict=True):
+        if value != default:
+            said += _written(name, letter, value)
+    return said
 
 
-def encode_some(token: ManagedToken, names: Iterable[str], *, seal: str) -> Iterable[Argument]:
-    """The same for some fields, whatever they say."""
-    return chain.from_iterable((*((name, _to_argument(getattr(token, name))) for name in names), (_SEAL, seal)))
+def encode_changes(old: ManagedToken, new: ManagedToken, *, seal: str) -> list[Argument]:
+    """The same for the fields in which two records differ; what is left of a longer value before is emptied."""
+    said: list[Argument] = [_SEAL, bytes.fromhex(seal)]
+    for (name, letter, _, _), before, value in zip(_STORED, _stored_values(old), _stored_values(new), strict=True):
+        if value != before:
+            written = _written(name, letter, value)
+            stale = [field for field in _written(name, letter, before)[::2] if field not in written[::2]]
+            said += (*written, *chain.from_iterable((field, b"") for field in stale))
+    return said
+
+
+def _written(name: str, letter: bytes, value: Any) -> list[Argument]:
+    """A field and its value, or the pieces of it."""
+    if value.__class__ is int:
+        return [letter, value]
+    text = decode_digest(value) if name in _RAW and value else _TEXT_OF[value.__class__](value)
+    if len(text) <= PIECE or len(text) > _LONGEST_IN_PIECES or name == "name":
+        return [letter, text]
+    pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
+    fields = [letter, *(letter + b"%d" % number for number in range(1, len(pieces)))]
+    return list(chain.from_iterable(zip(fields, pieces, strict=True)))
 
 
 def sealed_part(token: ManagedToken) -> bytes:
@@ -82,37 +121,43 @@ def sealed_part(token: ManagedToken) -> bytes:
     return _pack([(name, value) for (name, default), value in values if value != default])
 
 
-def decode(fields: dict[bytes, bytes]) -> tuple[ManagedToken, str] | None:
+def decode(token_id: str, fields: dict[bytes, bytes]) -> tuple[ManagedToken, str] | None:
     """The record and its seal from what is in the hash; None if there is no such token."""
-    if b"token_id" not in fields:
+    if _DIGEST not in fields:
         return None
-    values = {name: read(fields[field]) for field, name, read in _READERS if field in fields}
-    return ManagedToken(**values), fields.get(_SEAL, b"").decode()
+    values: dict[str, Any] = {"token_id": token_id}
+    for name, letter, _, read in _STORED:
+        if (text := fields.get(letter)) is not None:
+            values[name] = read(_joined(fields, letter, text) if len(text) == PIECE and name != "name" else text)
+    return ManagedToken(**values), fields.get(_SEAL, b"").hex()
 
 
 class Excerpt:
     """Some fields of a record, for whoever looks at many: the rest of the token is blank."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        self.fields = tuple(name.encode() for name in names)
-        self._readers = tuple((name, read) for _, name, read in _READERS if name in names)
-        self._places = tuple(names.index(name) for name, _ in self._readers)
+        # The digest tells that there is a record.
+        self.fields = (_DIGEST, *(LETTERS[name].encode() for name in names))
+        readers = {name: read for name, _, _, read in _STORED}
+        self._readers = tuple((name, readers[name]) for name in names)
+
+    def is_cut(self, reply: list[Reply]) -> bool:
+        """Does a value go on in further fields, or may it?"""
+        return any(text is not None and len(text) == PIECE for text in reply)
 
     def read(self, token_id: str, reply: list[Reply]) -> ManagedToken | None:
         """The token, from the values of `fields` in order; None if there is no such record."""
-        values = dict(_BLANK)
-        for (name, read), place in zip(self._readers, self._places, strict=True):
-            text = reply[place]
+        if reply[0] is None:
+            return None
+        values = _BLANK | {"token_id": token_id}
+        for (name, read), text in zip(self._readers, reply[1:], strict=True):
             if text is not None:
                 values[name] = read(text)
-            elif name in _ALWAYS:
-                return None
-        values["token_id"] = token_id
         return ManagedToken(**values)
 
 
-def _to_argument(value: Any) -> Argument:
-    """Text and numbers go to Redis as they are."""
-    kind = value.__class__
-    argument: Argument = value if kind is str or kind is int else _TEXT_OF[kind](value)
-    return argument
+def _joined(fields: dict[bytes, bytes], letter: bytes, first: bytes) -> bytes:
+    pieces = [first]
+    while len(pieces[-1]) == PIECE:
+        pieces.append(fields.get(letter + b"%d" % len(pieces), b""))
+    return b"".join(pieces)

@@ -1,7 +1,11 @@
-"""The Lua scripts: one file each in lua/, called by their digest, sent whole when Redis does not know them."""
+"""The Lua scripts: one file each in lua/, called by their digest, sent whole when Redis does not know them.
+
+In them `'@name'` stands for the field of a record, which has but a letter for it (`records.LETTERS`).
+"""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
@@ -9,7 +13,10 @@ from importlib.resources import files
 from redis.exceptions import NoScriptError
 
 from service.store.connection import Link
+from service.store.records import LETTERS
 from service.store.replies import Argument, Reply
+
+_FIELD = re.compile(r"'@(\w+)'")
 
 
 class Script:
@@ -36,4 +43,5 @@ class Script:
 def _read(name: str) -> tuple[str, str]:
     """A script and its SHA-1, read once however many stores use it."""
     source = files("service.store").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    source = _FIELD.sub(lambda field: f"'{LETTERS[field[1]]}'", source)
     return source, sha1(source.encode(), usedforsecurity=False).hexdigest()

@@ -21,7 +21,7 @@ SLICE = 100
 class Use(NamedTuple):
     """What one token was used for since the last flush. `used_at` in epoch seconds, 0 if it was only refused.
 
-    `digest` is that of the secret used, as the metadata holds it: it tells the predecessor in grace apart.
+    `digest` is that of the secret used, which tells the predecessor in grace apart.
     """
 
     token_id: str
@@ -30,7 +30,7 @@ class Use(NamedTuple):
     denied: int
     address: str
     agent: str
-    digest: str
+    digest: bytes
 
 
 class Count(NamedTuple):
@@ -65,7 +65,7 @@ class UsageStore:
         )
         await self._record.run(
             shard.link, keys, use.used_at, now // DAY, now // HOUR, use.allowed, use.denied, use.address,
-            use.agent, use.digest, DAYS_KEPT, HOURS_KEPT,
+            use.agent, use.digest, DAYS_KEPT, HOURS_KEPT, use.token_id,
         )  # fmt: skip
 
     async def add_total(self, now: int, allowed: int, denied: int) -> None:

@@ -7,11 +7,12 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 from service.model import Kind, Outcome, Verdict
-from service.store.keys import encode_digest
+from service.store.records import PIECE
 from service.store.usage_store import SLICE, UsageStore, Use
 from service.tokens.opened import Opened
 
-_AGENT_LENGTH = 200
+# A longer value makes the record take twice the room.
+_AGENT_LENGTH = PIECE
 
 
 class Usage:
@@ -67,7 +68,7 @@ def _take(opened: Opened) -> Use:
     """Empty what a credential gathered."""
     use = Use(
         opened.credential.token_id, int(opened.used_at), opened.allowed, opened.denied, _address(opened.address),
-        _agent(opened.agent), encode_digest(opened.digest).decode(),
+        _agent(opened.agent), opened.digest,
     )  # fmt: skip
     opened.allowed = opened.denied = 0
     opened.used_at = 0.0
@@ -85,5 +86,6 @@ def _address(text: str) -> str:
 
 def _agent(header: bytes) -> str:
     """The user agent as a client names itself, cut to a length and without control characters."""
-    agent = header[:_AGENT_LENGTH].decode("latin-1")
-    return agent if agent.isprintable() else "".join(sign for sign in agent if sign.isprintable())
+    agent = header[: 2 * _AGENT_LENGTH].decode("latin-1")
+    shown = agent if agent.isprintable() else "".join(sign for sign in agent if sign.isprintable())
+    return shown.encode()[:_AGENT_LENGTH].decode(errors="ignore")

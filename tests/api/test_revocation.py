@@ -128,8 +128,8 @@ class Table:
         case, other = await self.active(), await self.active()
         shard = self.service.shards.of_id(case.token_id)
         assert shard is not None
-        digest = records.encode_digest(self._digest(other))
-        await shard.link.execute("HSET", shard.keys.metadata(case.token_id), "digest", digest)
+        field = records.LETTERS["digest"]
+        await shard.link.execute("HSET", shard.keys.metadata(case.token_id), field, self._digest(other))
         return case
 
     async def one_time(self) -> Case:
@@ -306,7 +306,7 @@ async def test_without_its_record_a_token_leaves_nothing_behind_but_that_it_was_
     for _ in range(2):
         assert await by_its_holder(service, Person(service), case)
     left = {key: held for key, held in (await dump(service)).items() if case.token_id.encode() in repr(held).encode()}
-    assert {key.rpartition(b":")[2] for key in left if b":x:" not in key} == {b"names", b"ev"}
+    assert {key.rpartition(b":")[2] for key in left if b":x:" not in key} == {b"names", b"nb", b"ev"}
     assert [value for key, value in left.items() if b":x:" in key] == [f"revoked {case.token_id}".encode()]
     assert (await service.managed.statistics()).total == 0
     entry = next(entry for entry in await audit(service) if entry.action == "token.revoked")

@@ -21,7 +21,7 @@ def store(still: Service) -> UsageStore:
 
 
 def use(token_id: str, **more: object) -> Use:
-    facts = {"used_at": 5, "allowed": 3, "denied": 1, "address": "192.0.2.1", "agent": "curl", "digest": "d"} | more
+    facts = {"used_at": 5, "allowed": 3, "denied": 1, "address": "192.0.2.1", "agent": "curl", "digest": b"d"} | more
     return Use(token_id, **facts)  # type: ignore[arg-type]
 
 

@@ -11,6 +11,7 @@ import pytest
 from service.app import Service
 from service.errors import Conflict, NotFound, StoreUnavailable
 from service.model import Kind, Outcome, RateLimit, Status
+from service.store import records
 from service.store.query import Query
 from service.tokens.managed import Created
 from tests.builders import ADMIN, DAY, actions, all_keys, create, outcome
@@ -244,14 +245,15 @@ async def test_a_record_changed_outside_the_service_is_not_rotated_or_edited(ser
     victim, own = await create(service, "victim", scopes=("admin:all",)), await create(service, "own")
     shard = service.shards.of_id(victim.token.token_id)
     assert shard is not None
-    for planted in (("scopes", "more:*"), ("predecessor", own.token.digest), ("predecessor_until", "99999999999")):
-        before = await service.managed.get(victim.token.token_id)
+    own_digest = records.decode_digest(own.token.digest)
+    for name, value in (("scopes", "more:*"), ("predecessor", own_digest), ("predecessor_until", "99999999999")):
+        planted = records.LETTERS[name], value
         await shard.link.execute("HSET", shard.keys.metadata(victim.token.token_id), *planted)
         with pytest.raises(Conflict, match="outside the service"):
             await rotate(service, victim)
         with pytest.raises(Conflict, match="outside the service"):
             await service.managed.update(victim.token.token_id, {"description": "x"}, ADMIN)
-        text = {"scopes": "admin:all"}.get(planted[0], str(getattr(before, planted[0])))
+        text = {"scopes": "admin:all", "predecessor": ""}.get(name, "0")
         await shard.link.execute("HSET", shard.keys.metadata(victim.token.token_id), planted[0], text)
     await service.managed.update(victim.token.token_id, {"description": "x"}, ADMIN)
     await service.managed.revoke(victim.token.token_id, ADMIN)

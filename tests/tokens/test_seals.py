@@ -12,6 +12,7 @@ from service.app import Service
 from service.errors import Conflict
 from service.model import ManagedToken, RateLimit, Status
 from service.store import records
+from service.store.records import LETTERS
 from service.store.shards import Shard
 from service.tokens.managed import Created
 from tests.builders import ADMIN, DAY, create, outcome
@@ -21,7 +22,9 @@ OVERLAP = 3600
 # What scripts write without the server key; a new field is either sealed or named here, with a reason in records.py.
 COUNTED = {"uses_left", "last_used_at", "last_address", "last_agent", "predecessor_used_at", "contests"}
 OTHER: dict[type, str] = {str: "x", int: "7", bool: "0"}
-PLANTED = {
+DIGEST = b"d" * 32
+PLANTED: dict[str, str | bytes] = {
+    "digest": DIGEST, "predecessor": DIGEST,
     "scopes": "more:*", "networks": "192.0.2.0/24", "metadata": '{"a":"b"}', "version": "9", "foreign": "1",
     "rate_limit": '{"limit":9,"periodSeconds":1,"burst":0}',
 }  # fmt: skip
@@ -63,27 +66,38 @@ async def test_a_change_of_any_field_is_noticed_but_of_those_that_scripts_count(
     token = (await full(still)).token
     shard, key = place(still, token)
     noticed = {}
-    for field in msgspec.structs.fields(ManagedToken):
-        was = await shard.link.execute("HGET", key, field.name)
+    fields = [field for field in msgspec.structs.fields(ManagedToken) if field.name != "token_id"]
+    for field in fields:
+        letter = records.LETTERS[field.name]
+        was = await shard.link.execute("HGET", key, letter)
         planted = PLANTED.get(field.name) or OTHER[field.type]
-        assert was != planted.encode()
-        await shard.link.execute("HSET", key, field.name, planted)
+        assert was not in (planted, str(planted).encode())
+        await shard.link.execute("HSET", key, letter, planted)
         try:
             await still.managed.update(token.token_id, {"description": "of a job"}, ADMIN)
             noticed[field.name] = False
         except Conflict as conflict:
             noticed[field.name] = conflict.code == "record_tampered"
-        command = ("HDEL", key, field.name) if was is None else ("HSET", key, field.name, was)
+        command = ("HDEL", key, letter) if was is None else ("HSET", key, letter, was)
         await shard.link.execute(*command)
-    assert noticed == {field.name: field.name not in COUNTED for field in msgspec.structs.fields(ManagedToken)}
+    assert noticed == {field.name: field.name not in COUNTED for field in fields}
     assert records.COUNTED == COUNTED
+
+
+async def test_a_record_under_another_id_is_none_of_ours(still: Service) -> None:
+    """The id is the key's; the seal covers it all the same."""
+    created = await create(still, scopes=("a",))
+    shard, key = place(still, created.token)
+    other = msgspec.structs.replace(created.token, token_id=created.token.token_id[:2] + "f" * 14)
+    await shard.link.execute("HSET", place(still, other)[1], *await shard.link.execute("HGETALL", key))
+    assert await refused(still, other) == {"record_tampered"}
 
 
 async def test_a_revoked_token_is_not_given_back_by_writing_that_it_is_active(still: Service) -> None:
     created = await create(still)
     shard, key = place(still, created.token)
     await still.managed.revoke(created.token.token_id, ADMIN)
-    await shard.link.execute("HSET", key, "active", 1, "revoked_at", 0)
+    await shard.link.execute("HSET", key, LETTERS["active"], 1, LETTERS["revoked_at"], 0)
     assert await refused(still, created.token) == {"record_tampered"}
     assert await outcome(still, created.secret) == "unknown"
 
@@ -92,9 +106,9 @@ async def test_a_revocation_is_done_though_somebody_wrote_that_it_was(still: Ser
     created = await create(still)
     shard, key = place(still, created.token)
     await still.managed.update(created.token.token_id, {"active": False}, ADMIN)
-    await shard.link.execute("HSET", key, "revoked_at", 1)
+    await shard.link.execute("HSET", key, LETTERS["revoked_at"], 1)
     await still.revocation.revoke(created.secret.encode(), ADMIN)
-    await shard.link.execute("HSET", key, "revoked_at", 0)
+    await shard.link.execute("HSET", key, LETTERS["revoked_at"], 0)
     assert await refused(still, created.token) == {"record_tampered"}
     assert await outcome(still, created.secret) == "unknown"
 
@@ -161,7 +175,7 @@ async def put_back_after(service: Service, token: ManagedToken, change: Any) -> 
 async def test_a_changed_record_is_revoked_and_not_vouched_for(still: Service) -> None:
     created = await create(still, scopes=("a",))
     shard, key = place(still, created.token)
-    await shard.link.execute("HSET", key, "scopes", "a b")
+    await shard.link.execute("HSET", key, LETTERS["scopes"], "a b")
     await still.managed.update(created.token.token_id, {"active": False}, ADMIN)
     assert await refused(still, created.token) == {"record_tampered"}
     # Its credential is gone, so nothing genuine says any more that this is the secret to end.
@@ -179,7 +193,8 @@ async def test_changes_without_end_do_not_hold_a_revocation_up(still: Service, m
 
     async def get_and_change(token_id: str) -> Any:
         record = await get(token_id)
-        await shard.link.execute("HINCRBY", key, "version", 1)
+        assert record is not None
+        await shard.link.execute("HSET", key, LETTERS["version"], record.token.version + 1)
         return record
 
     monkeypatch.setattr(store, "get", get_and_change)

@@ -7,7 +7,7 @@ cost     O(1)
 ]]
 local metadata = KEYS[1]
 local name, hold = ARGV[1], ARGV[2]
-if redis.call('HEXISTS', metadata, 'token_id') == 1 then return 0 end
-redis.call('HSET', metadata, 'name', name, 'revoked_at', 0)
+if redis.call('HEXISTS', metadata, '@digest') == 1 then return 0 end
+redis.call('HSET', metadata, '@name', name)
 redis.call('PEXPIRE', metadata, hold)
 return 1

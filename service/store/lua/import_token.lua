@@ -20,7 +20,7 @@ local credential, reason, older, older_reason, metadata, listed, timers = unpack
 local names, owned, foreign, used, blocks, events = unpack(KEYS, 8)
 local id, name, member, created, place, time, record, record_until, word, word_until = unpack(ARGV, 1, 10)
 local older_record, older_until, older_word_until, is_foreign, used_at, block, row, keep, entry, seal = unpack(ARGV, 11, 20)
-if redis.call('HEXISTS', metadata, 'token_id') == 1 then return -1 end
+if redis.call('HEXISTS', metadata, '@digest') == 1 then return -1 end
 if redis.call('EXISTS', credential, reason, older) > 0 then return -2 end
 local holder = name ~= '' and redis.call('ZRANGEBYLEX', names, '[' .. name, '(' .. name .. 'g', 'LIMIT', 0, 1)[1]
 if holder and string.sub(holder, #name + 1, #name + 16) ~= id then return string.sub(holder, #name + 1, #name + 16) end

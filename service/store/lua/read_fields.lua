@@ -1,5 +1,5 @@
---[[ Read some fields of many hashes: the records of a page, or their usage.
-KEYS[1...] metadata or usage (hash)
+--[[ Read some fields of many hashes: the usage of a page of tokens.
+KEYS[1...] usage (hash)
 ARGV[1...] the fields
 returns  a list of values for each key, nil where there is none
 cost     O(k * f) for k keys and f fields

@@ -9,13 +9,12 @@ ARGV[5]  denied
 ARGV[6]  last address, may be empty
 ARGV[7]  last user agent, may be empty
 ARGV[8]  digest of the secret that was used
-ARGV[9]  days kept
-ARGV[10] hours kept
+ARGV[9]  days kept                    ARGV[10] hours kept; ARGV[11] id
 returns  1 added | 0 the token is gone
 cost     O(1); at the first use of a day or hour O(k) for k fields, at most twice what is kept
 ]]
 local metadata, days, hours, last_uses = unpack(KEYS)
-local used_at, day, hour, allowed, denied, address, agent, digest, days_kept, hours_kept = unpack(ARGV)
+local used_at, day, hour, allowed, denied, address, agent, digest, days_kept, hours_kept, id = unpack(ARGV)
 local function add(key, sign, period, count, kept, seconds)
   if count == '0' or redis.call('HINCRBY', key, sign .. period, count) ~= tonumber(count) then return end
   for _, field in ipairs(redis.call('HKEYS', key)) do
@@ -23,15 +22,15 @@ local function add(key, sign, period, count, kept, seconds)
   end
   redis.call('EXPIRE', key, kept * seconds)
 end
-local token_id, predecessor = unpack(redis.call('HMGET', metadata, 'token_id', 'predecessor'))
-if not token_id then return 0 end
+local present, predecessor = unpack(redis.call('HMGET', metadata, '@digest', '@predecessor'))
+if not present then return 0 end
 if used_at ~= '0' then
-  local said = {'last_used_at', used_at}
-  if address ~= '' then said[#said + 1] = 'last_address'; said[#said + 1] = address end
-  if agent ~= '' then said[#said + 1] = 'last_agent'; said[#said + 1] = agent end
-  if predecessor == digest then said[#said + 1] = 'predecessor_used_at'; said[#said + 1] = used_at end
+  local said = {'@last_used_at', used_at}
+  if address ~= '' then said[#said + 1] = '@last_address'; said[#said + 1] = address end
+  if agent ~= '' then said[#said + 1] = '@last_agent'; said[#said + 1] = agent end
+  if predecessor == digest then said[#said + 1] = '@predecessor_used_at'; said[#said + 1] = used_at end
   redis.call('HSET', metadata, unpack(said))
-  redis.call('ZADD', last_uses, used_at, token_id)
+  redis.call('ZADD', last_uses, used_at, id)
 end
 for sign, count in pairs({a = allowed, d = denied}) do
   add(days, sign, day, count, days_kept, 86400)

@@ -20,8 +20,8 @@ local credential, reason, older, older_reason, ended, ended_reason = unpack(KEYS
 local metadata, on, off, dead, expiries, purges, blocks, events = unpack(KEYS, 7)
 local id, version, contests, created, expires, record, why, reason_until = unpack(ARGV, 1, 8)
 local older_record, older_until, gone_until, block, old_row, row, keep, entry, seal = unpack(ARGV, 9, 17)
-local known = redis.call('HMGET', metadata, 'version', 'contests')
-if known[1] ~= version or (known[2] or '0') ~= contests then return 0 end
+local known = redis.call('HMGET', metadata, '@digest', '@version', '@contests')
+if not known[1] or (known[2] or '1') ~= version or (known[3] or '0') ~= contests then return 0 end
 redis.call('DEL', credential, older, ended)
 for _, key in ipairs({older_reason, ended_reason}) do redis.call('SET', key, 'revoked ' .. id, 'PXAT', gone_until) end
 if older_record ~= '' then redis.call('SET', older, older_record, 'PXAT', older_until) end

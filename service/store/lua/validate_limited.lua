@@ -16,7 +16,7 @@ local uses, seal = ARGV[4], ARGV[5]
 local record = redis.call('GET', credential)
 if not record then return {false, 0, 0, 0, 0} end
 if string.sub(record, 1, #seal) ~= seal then return {record, 3, 0, 0, 0} end
-if uses == '1' and tonumber(redis.call('HGET', metadata, 'uses_left') or '0') <= 0 then return {record, -1, 0, 0, 0} end
+if uses == '1' and tonumber(redis.call('HGET', metadata, '@uses_left') or '0') <= 0 then return {record, -1, 0, 0, 0} end
 local verdict, remaining, reset = 1, 0, 0
 if limit > 0 then
   local interval, time = period / limit, redis.call('TIME')
@@ -34,6 +34,6 @@ end
 if uses == '1' then
   -- Behind a write that only takes away, a full server lets this one through: uses are counted to the last.
   redis.call('HDEL', metadata, '')
-  redis.call('HINCRBY', metadata, 'uses_left', -1)
+  redis.call('HINCRBY', metadata, '@uses_left', -1)
 end
 return {record, verdict, remaining, math.ceil(reset), 0}

@@ -6,7 +6,7 @@ cost     O(1)
 ]]
 local metadata = KEYS[1]
 local name = ARGV[1]
-local known = redis.call('HMGET', metadata, 'name', 'revoked_at')
-if known[1] == name and known[2] == '0' then return 0 end
-if known[1] then redis.call('HINCRBY', metadata, 'contests', 1) end
+local known = redis.call('HMGET', metadata, '@name', '@revoked_at')
+if known[1] == name and (known[2] or '0') == '0' then return 0 end
+if known[1] then redis.call('HINCRBY', metadata, '@contests', 1) end
 return 1

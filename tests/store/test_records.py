@@ -1,0 +1,74 @@
+"""The hash of a record: letters for names, values in pieces, and the same record whatever way it came about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.app import Service
+from service.model import ManagedToken, RateLimit
+from service.store import records
+from tests.builders import ADMIN, create
+
+pytestmark = pytest.mark.anyio
+DIGEST = records.encode_digest(bytes(range(32)))
+TOKEN = ManagedToken("00a1b2c3d4e5f607", "ci", "89abcdef", DIGEST, "admin", 1_700_000_000_000_001)
+VALUES: dict[str, Any] = {
+    "description": "a note\n" * 70, "metadata": {"team": "x" * 256, "é": "\n"}, "scopes": ("a:read",) * 50,
+    "networks": ("10.0.0.0/8", "2001:db8::/32"), "rate_limit": RateLimit(5, 60, 2), "predecessor": DIGEST,
+    "name": "é" * 80, "subject": "s" * 128, "last_agent": "a" * 64,
+}  # fmt: skip
+
+
+def hash_of(fields: list[Any]) -> dict[bytes, bytes]:
+    """What is in the hash then."""
+    texts = [str(one).encode() if isinstance(one, int | str) else one for one in fields]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+def test_each_field_has_a_letter_of_its_own_but_the_id() -> None:
+    stored = {*records.LETTERS} - {"seal"}
+    assert stored == {*ManagedToken.__struct_fields__} - {"token_id"}
+    assert len({*records.LETTERS.values()}) == len(records.LETTERS)
+    assert {len(letter) for letter in records.LETTERS.values()} == {1}
+    assert not any(letter.isdigit() for letter in records.LETTERS.values())
+
+
+@pytest.mark.parametrize("field", msgspec.structs.fields(ManagedToken)[1:], ids=lambda field: field.name)
+def test_a_record_comes_back_as_it_was_written(field: Any) -> None:
+    value = VALUES.get(field.name, {int: 7, bool: False}.get(field.type, "x"))
+    token = msgspec.structs.replace(TOKEN, **{field.name: value if field.name != "digest" else DIGEST})
+    assert records.decode(token.token_id, hash_of(records.encode(token, seal="ab" * 16))) == (token, "ab" * 16)
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 127, 128, 129, 1023, 1024, 1025, 2000])
+def test_a_value_of_any_size_takes_the_place_of_any_other(size: int) -> None:
+    for before in (0, 64, 128, 700, 1024, 1500):
+        old = msgspec.structs.replace(TOKEN, description="b" * before)
+        new = msgspec.structs.replace(TOKEN, description="n" * size)
+        fields = records.encode(old, seal="")
+        fields += records.encode_changes(old, new, seal="")
+        assert records.decode(TOKEN.token_id, hash_of(fields)) == (new, "")
+
+
+def test_no_value_up_to_a_kibibyte_is_longer_than_a_compact_hash_bears() -> None:
+    token = msgspec.structs.replace(TOKEN, description="d" * 500, metadata={"k" * 64: "v" * 256}, subject="s" * 128)
+    assert max(map(len, hash_of(records.encode(token, seal="ab" * 16)).values())) <= 64
+
+
+async def test_a_record_stays_compact_whatever_its_client_calls_itself(still: Service) -> None:
+    if type(still.shards[0].link).__name__ == "ClientLink":
+        pytest.skip("fakeredis knows no OBJECT")
+    created = await create(still, description="d" * 500, metadata={"team": "t" * 256}, scopes=("orders:read",) * 20)
+    shard = still.shards.of_id(created.token.token_id)
+    assert shard is not None
+    agent = (
+        b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 \xe9 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+    )
+    await still.authority.verify(created.secret.encode(), ("managed",), agent=agent)  # type: ignore[arg-type]
+    await still.flush_usage()
+    assert len((await still.managed.get(created.token.token_id)).last_agent.encode()) == 64
+    await still.managed.update(created.token.token_id, {"description": "e" * 300}, ADMIN)
+    assert await shard.link.execute("OBJECT", "ENCODING", shard.keys.metadata(created.token.token_id)) == b"listpack"
