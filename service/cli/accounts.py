@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from service.cli.accounts_file import add, change, editing
-from service.cli.asking import read_password
 from service.cli.failure import Failure, WrongUsage
 from service.cli.first_start import FILE_NAME
+from service.cli.new_password import read_new_password, short_option
 from service.cli.output import json_option, note, print_json, print_table
 from service.model import Role
 from service.settings import SettingsError, read
@@ -40,7 +40,8 @@ def accounts() -> None:
     show_default=True,
     help="admin changes tokens, viewer looks at them, user only holds sessions.",
 )
-def add_account(name: str, role: str) -> None:
+@short_option
+def add_account(name: str, role: str, allow_short: bool) -> None:
     """Add an account.
 
     Asks for the password, or reads it from standard input.
@@ -50,7 +51,7 @@ def add_account(name: str, role: str) -> None:
     path = _path()
     if path.exists():
         _read(path)
-    password_hash = hash_password(read_password(new=True))
+    password_hash = hash_password(read_new_password(allow_short=allow_short))
     with editing(path) as document:
         add(document, name, password_hash=password_hash, role=role)
     _say(f"Added {name} ({role})", path)
@@ -74,7 +75,8 @@ def list_accounts(as_json: bool) -> None:
 
 @accounts.command()
 @click.argument("name")
-def passwd(name: str) -> None:
+@short_option
+def passwd(name: str, allow_short: bool) -> None:
     """Change an account's password, which ends its sessions.
 
     Asks for the password, or reads it from standard input. A password in clear in the file is removed.
@@ -83,7 +85,7 @@ def passwd(name: str) -> None:
     with editing(path) as document:
         # Before the question: whether there is such an account.
         change(document, name)
-    password_hash = hash_password(read_password(new=True))
+    password_hash = hash_password(read_new_password(allow_short=allow_short))
     with editing(path) as document:
         change(document, name, password_hash=password_hash, password=None)
     _say(f"Changed the password of {name}", path)
@@ -110,13 +112,14 @@ def enable(name: str) -> None:
 
 
 @accounts.command("hash")
+@short_option
 @json_option
-def hash_line(as_json: bool) -> None:
+def hash_line(allow_short: bool, as_json: bool) -> None:
     """Print the line that holds a password in an accounts file.
 
     Asks for the password, or reads it from standard input.
     """
-    password_hash = hash_password(read_password(new=True))
+    password_hash = hash_password(read_new_password(allow_short=allow_short))
     if as_json:
         print_json({"password_hash": password_hash})
     else:

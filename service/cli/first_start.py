@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from service.cli.failure import Failure
+from service.cli.new_password import require_length
 from service.cli.private_file import make_private
 from service.model import Kind, Role
 from service.settings import Settings
@@ -18,16 +19,18 @@ NAME = "admin"
 FILE_NAME = "accounts.toml"
 
 
-def admin_account(settings: Settings, *, dashboard: str) -> Settings:
+def admin_account(settings: Settings, *, dashboard: str, allow_short: bool = False) -> Settings:
     """The settings with an accounts file: the one they name, else the data directory's.
 
     That one is made if it is not there, and its password printed. `dashboard` is the URL to sign in at.
-    Raises Failure.
+    Raises Failure, and WrongUsage for a password that is too short.
     """
     if settings.accounts_file:
         return settings
     path = settings.data_path / FILE_NAME
     if not path.exists():
+        if settings.admin_password and not allow_short:
+            require_length(settings.admin_password, "TOKENS_ADMIN_PASSWORD")
         password = settings.admin_password or _made_password()
         text = f'[accounts.{NAME}]\npassword_hash = "{hash_password(password)}"\nrole = "{Role.ADMIN}"\n'
         try:

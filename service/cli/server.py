@@ -16,6 +16,7 @@ from service.cli.address import bracketed
 from service.cli.failure import Failure
 from service.cli.first_start import admin_account
 from service.cli.listener import listen, run
+from service.cli.new_password import short_option
 from service.embedded import EmbeddedError
 from service.settings import CLIENT_NAMES, PREFIX, Settings, SettingsError, read
 
@@ -27,7 +28,8 @@ _ENDINGS = (signal.SIGTERM, signal.SIGINT)
 @click.option("--host", help="Address to listen on; in place of TOKENS_HOST.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port, 0 for a free one; in place of TOKENS_PORT.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes; in place of TOKENS_WORKERS.")
-def serve(host: str | None, port: int | None, workers: int | None) -> None:
+@short_option
+def serve(host: str | None, port: int | None, workers: int | None, allow_short: bool) -> None:
     """Run the service.
 
     It uses the Redis of TOKENS_REDIS_URL, or starts one of its own in TOKENS_DATA_DIR. Ends on SIGTERM or
@@ -37,12 +39,12 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     try:
         settings = read({**os.environ, **{name: str(value) for name, value in given.items() if value is not None}})
         logs.configure(settings)
-        _serve(settings)
+        _serve(settings, allow_short=allow_short)
     except (SettingsError, EmbeddedError) as error:
         raise Failure(str(error)) from None
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, *, allow_short: bool) -> None:
     with ExitStack() as held:
         held.enter_context(_signals(_leave))
         listener = held.enter_context(listen(settings.host, settings.port))
@@ -50,7 +52,7 @@ def _serve(settings: Settings) -> None:
         url = f"http://{bracketed(settings.host)}:{port}"
         if not settings.redis_url:
             settings = held.enter_context(_default_redis(settings))
-            settings = admin_account(settings, dashboard=f"{url}/dashboard/")
+            settings = admin_account(settings, dashboard=f"{url}/dashboard/", allow_short=allow_short)
         publish(msgspec.structs.replace(settings, port=port, admin_password=""))
         # From here on uvicorn hears the signals and raises them again when it has ended; what follows is not
         # to be cut short.

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from service.model import Role
+from service.tokens.passwords import is_verifiable
 from service.tokens.secret import Keyring
 
 
@@ -28,7 +29,8 @@ class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_accounts(path: Path) -> dict[str, Account]:
     """The accounts of a file by name. Raises AccountsError, also for a password in clear."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
     except OSError as error:
         raise AccountsError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -36,7 +38,21 @@ def read_accounts(path: Path) -> dict[str, Account]:
     tables = document.get("accounts", {})
     if not isinstance(tables, dict) or set(document) - {"accounts"}:
         raise AccountsError(f"{path}: write one table [accounts.NAME] for each account and nothing else")
-    return {name: _read_account(path, name, table) for name, table in tables.items()}
+    accounts = {name: _read_account(path, name, table) for name, table in tables.items()}
+    for name, account in accounts.items():
+        if not is_verifiable(account.password_hash):
+            raise AccountsError(
+                f"{path}: line {_line_of(text, name, account.password_hash)}: account {name}: password_hash is not "
+                "argon2id as `token-service accounts hash` prints it: nobody could sign in with it"
+            )
+    return accounts
+
+
+def _line_of(text: str, name: str, value: str) -> int:
+    """The number of the line with an account's value, else of the first with its name."""
+    lines = text.splitlines()
+    named = next((place for place, line in enumerate(lines) if name in line), 0)
+    return next((place for place, line in enumerate(lines) if place >= named and value in line), named) + 1
 
 
 def _read_account(path: Path, name: str, table: object) -> Account:
@@ -46,12 +62,9 @@ def _read_account(path: Path, name: str, table: object) -> Account:
             "prints in its place"
         )
     try:
-        account = msgspec.convert(table, Account)
+        return msgspec.convert(table, Account)
     except msgspec.ValidationError as error:
         raise AccountsError(f"{path}: account {name}: {error}") from None
-    if not account.password_hash.startswith("$argon2id$"):
-        raise AccountsError(f"{path}: account {name}: password_hash is not argon2id: run `token-service accounts hash`")
-    return account
 
 
 class Accounts:

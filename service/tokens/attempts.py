@@ -13,6 +13,7 @@ from typing import NamedTuple
 from service.errors import RateLimited
 from service.store.attempt_store import AttemptStore
 from service.tokens.address_groups import address_groups
+from service.tokens.passwords import Busy
 from service.tokens.secret import Keyring, random_id
 
 WINDOW_SECONDS = 15 * 60
@@ -29,13 +30,6 @@ _MOST_WAITING = 64
 
 class Throttled(RateLimited):
     """Too many passwords were wrong."""
-
-
-class Busy(RateLimited):
-    """Too many passwords are being looked at: a second later there may be room."""
-
-    def __init__(self) -> None:
-        super().__init__("Too many sign-ins at once. Try again in a moment.", retry_after=1)
 
 
 class Bound(NamedTuple):

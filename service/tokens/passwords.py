@@ -4,23 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import binascii
 import os
+import re
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from service.tokens.attempts import Busy
+from service.errors import RateLimited
 
 # OWASP's second choice: 19 MiB and two passes, about 50 ms here.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 _AT_ONCE = 2
 _WAITING = 32
+SHORTEST = 12
+_ENCODED = re.compile(
+    r"\$argon2id(?:\$v=(?:16|19))?\$m=([1-9][0-9]{0,6}),t=([1-9][0-9]{0,3}),p=([1-9][0-9]{0,2})"
+    r"\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)"
+)
+_SALT_BYTES, _DIGEST_BYTES = 8, 16
+
+
+class Busy(RateLimited):
+    """Too many passwords are being looked at: a second later there may be room."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many sign-ins at once. Try again in a moment.", retry_after=1)
+
+
+def is_short(password: str) -> bool:
+    """Has it fewer characters than an account's password needs?"""
+    return len(_composed(password)) < SHORTEST
 
 
 def hash_password(password: str) -> str:
     """The argon2id hash of a password, as an accounts file holds it."""
-    return _HASHER.hash(password)
+    return _HASHER.hash(_composed(password))
+
+
+def is_verifiable(password_hash: str) -> bool:
+    """Can a password be checked against this? One with a blank behind it or its parts in another order never fits."""
+    found = _ENCODED.fullmatch(password_hash)
+    if found is None:
+        return False
+    memory, _, lanes, salt, digest = found.groups()
+    return int(memory) >= 8 * int(lanes) and _size(salt) >= _SALT_BYTES and _size(digest) >= _DIGEST_BYTES
 
 
 def look_alike(password_hash: str | None) -> str:
@@ -56,7 +86,27 @@ class PasswordChecker:
 
 
 def _verify(password_hash: str, password: str) -> bool:
+    """Composed, as `hash_password` does it, and as it came: a hash from elsewhere may be of any form."""
+    forms = dict.fromkeys((_composed(password), password))
+    return any(_fits(password_hash, form) for form in forms)
+
+
+def _fits(password_hash: str, password: str) -> bool:
     try:
         return _HASHER.verify(password_hash, password)
     except (VerificationError, InvalidHashError):
         return False
+
+
+def _composed(password: str) -> str:
+    """One form (NFC) for what looks the same: keyboards and systems write an accent in one sign or in two."""
+    return unicodedata.normalize("NFC", password)
+
+
+def _size(text: str) -> int:
+    """How many bytes a text in base64 without padding stands for, -1 if none or in another way than ours."""
+    try:
+        decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except binascii.Error:
+        return -1
+    return len(decoded) if base64.b64encode(decoded).decode().rstrip("=") == text else -1

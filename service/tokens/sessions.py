@@ -12,9 +12,9 @@ from service.store.keys import encode_digest
 from service.store.session_store import SessionStore
 from service.store.shards import Shards
 from service.tokens.accounts import Account, Accounts, normalise
-from service.tokens.attempts import Attempt, Attempts, Busy, Throttled
+from service.tokens.attempts import Attempt, Attempts, Throttled
 from service.tokens.authority import Authority
-from service.tokens.passwords import PasswordChecker, look_alike
+from service.tokens.passwords import Busy, PasswordChecker, look_alike
 from service.tokens.secret import Keyring, mint_into
 from service.tokens.trail import Trail
 

@@ -16,10 +16,11 @@ from service.model import Role
 from service.tokens.accounts import read_accounts
 from tests.cli.conftest import Run
 
-WRITTEN = """\
+HASH = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
+WRITTEN = f"""\
 # Who may sign in.
 [accounts.ada]  # on holiday
-password_hash = "$argon2id$x"   # of last year
+password_hash = "{HASH}"   # of last year
 role = "admin"
 
 # Bob left a password here.
@@ -63,18 +64,18 @@ def test_a_new_password_replaces_one_in_clear(run: Run, path: Path) -> None:
 
 
 def test_an_account_is_added_behind_the_others(run: Run, path: Path) -> None:
-    path.write_text(WRITTEN.replace('password = "swordfish"', 'password_hash = "$argon2id$y"'))
+    path.write_text(WRITTEN.replace('password = "swordfish"', f'password_hash = "{HASH}"'))
     before = path.read_text()
-    assert run("accounts", "add", "eve@example.org", stdin="pw\n").exit_code == 0
+    assert run("accounts", "add", "eve@example.org", stdin="correct horse\n").exit_code == 0
     assert path.read_text().startswith(before)
     assert list(read_accounts(path)) == ["ada", "bob", "eve@example.org"]
     assert read_accounts(path)["eve@example.org"].role is Role.USER
 
 
 def test_a_name_is_taken_in_any_case(run: Run, path: Path) -> None:
-    path.write_text('[accounts.ada]\npassword_hash = "$argon2id$x"\n')
+    path.write_text(f'[accounts.ada]\npassword_hash = "{HASH}"\n')
     before = path.read_text()
-    result = run("accounts", "add", "ADA", stdin="pw\n")
+    result = run("accounts", "add", "ADA", stdin="correct horse\n")
     assert result.exit_code == 1
     assert "there is an account ada" in result.stderr
     assert path.read_text() == before
@@ -82,13 +83,13 @@ def test_a_name_is_taken_in_any_case(run: Run, path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a b", "é", "", "x" * 65, "a\nb"])
 def test_a_name_that_no_header_can_carry_is_a_usage_error(run: Run, path: Path, name: str) -> None:
-    assert run("accounts", "add", name, stdin="pw\n").exit_code == 2
+    assert run("accounts", "add", name, stdin="correct horse\n").exit_code == 2
     assert path.read_text() == WRITTEN
 
 
 @pytest.mark.parametrize("command", ["passwd", "disable", "enable"])
 def test_an_unknown_account_fails(run: Run, path: Path, command: str) -> None:
-    result = run("accounts", command, "nobody", stdin="pw\n")
+    result = run("accounts", command, "nobody", stdin="correct horse\n")
     assert result.exit_code == 1
     assert "there is no account nobody" in result.stderr
     assert path.read_text() == WRITTEN
@@ -100,7 +101,7 @@ def test_no_password_changes_nothing(run: Run, path: Path) -> None:
 
 
 def test_the_list_names_role_and_state(run: Run, path: Path) -> None:
-    path.write_text('[accounts.ada]\npassword_hash = "$argon2id$x"\nrole = "viewer"\ndisabled = true\n')
+    path.write_text(f'[accounts.ada]\npassword_hash = "{HASH}"\nrole = "viewer"\ndisabled = true\n')
     assert run("accounts", "list").stdout == "ada\tviewer\tdisabled\n"
     assert json.loads(run("accounts", "list", "--json").stdout) == [{"name": "ada", "role": "viewer", "disabled": True}]
 
@@ -146,7 +147,7 @@ def test_editors_take_turns(path: Path) -> None:
     def edit(number: int) -> None:
         start.wait()
         with accounts_file.editing(path) as document:
-            accounts_file.add(document, f"user{number}", password_hash="$argon2id$x", role="user")
+            accounts_file.add(document, f"user{number}", password_hash=HASH, role="user")
 
     threads = [threading.Thread(target=edit, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -166,14 +167,16 @@ def test_a_link_to_the_file_stays_one(run: Run, path: Path, tmp_path: Path) -> N
 
 
 def test_the_hash_is_a_member_too(run: Run) -> None:
-    members = json.loads(run("accounts", "hash", "--json", stdin="pw\n").stdout)
-    assert PasswordHasher().verify(members["password_hash"], "pw")
+    members = json.loads(run("accounts", "hash", "--json", stdin="correct horse\n").stdout)
+    assert PasswordHasher().verify(members["password_hash"], "correct horse")
 
 
 def test_a_place_that_cannot_be_written_is_one_line(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for below in ("file/accounts.toml", "file/deeper/accounts.toml"):
-        result = run("accounts", "add", "ada", stdin="pw\n", env={"TOKENS_ACCOUNTS_FILE": str(tmp_path / below)})
+        result = run(
+            "accounts", "add", "ada", stdin="correct horse\n", env={"TOKENS_ACCOUNTS_FILE": str(tmp_path / below)}
+        )
         assert result.exit_code == 1
         assert str(tmp_path / "file") in result.stderr
 
@@ -193,7 +196,7 @@ def test_a_file_that_cannot_be_replaced_is_left_and_told(run: Run, path: Path, m
 
 
 def test_a_member_of_an_inline_table_is_changed(run: Run, path: Path) -> None:
-    path.write_text('[accounts]\nada = { password_hash = "$argon2id$x", role = "admin" }\n')
+    path.write_text(f'[accounts]\nada = {{ password_hash = "{HASH}", role = "admin" }}\n')
     assert run("accounts", "disable", "ada").exit_code == 0
     assert read_accounts(path)["ada"].disabled
 
@@ -201,5 +204,17 @@ def test_a_member_of_an_inline_table_is_changed(run: Run, path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_one_line(run: Run, path: Path) -> None:
     path.unlink()
     path.mkdir()
-    result = run("accounts", "passwd", "ada", stdin="pw\n")
+    result = run("accounts", "passwd", "ada", stdin="correct horse\n")
     assert (result.exit_code, result.stderr) == (1, f"token-service: {path}: Is a directory\n")
+
+
+@pytest.mark.parametrize("command", [["add", "eve"], ["passwd", "ada"], ["hash"]])
+@pytest.mark.parametrize("short", ["elevenchars", "e\u0301" * 11])
+def test_a_short_password_is_taken_in_a_lab_alone(run: Run, path: Path, command: list[str], short: str) -> None:
+    path.write_text(f'[accounts.ada]\npassword_hash = "{HASH}"\n')
+    before = path.read_text()
+    result = run("accounts", *command, stdin=f"{short}\n")
+    assert (result.exit_code, path.read_text(), result.stdout) == (2, before, "")
+    assert "fewer than 12 characters" in result.stderr
+    assert short not in result.output
+    assert run("accounts", *command, "--allow-short", stdin=f"{short}\n").exit_code == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from service.cli.failure import Failure
+from service.cli.failure import Failure, WrongUsage
 from service.cli.first_start import admin_account
 from service.cli.listener import listen
 from service.cli.server import publish
@@ -103,6 +103,19 @@ def test_a_given_password_is_taken_and_never_said(tmp_path: Path, capsys: pytest
     assert "correct horse" not in capsys.readouterr().out
     account = read_accounts(tmp_path / "accounts.toml")["admin"]
     assert PasswordHasher().verify(account.password_hash, "correct horse")
+
+
+def test_a_short_password_is_taken_in_a_lab_alone(tmp_path: Path) -> None:
+    settings = Settings(data_dir=str(tmp_path), admin_password="elevenchars")
+    with pytest.raises(
+        WrongUsage, match=r"^TOKENS_ADMIN_PASSWORD has fewer than 12 characters: --allow-short "
+    ) as said:
+        admin_account(settings, dashboard=DASHBOARD)
+    assert "elevenchars" not in str(said.value)
+    assert list(tmp_path.iterdir()) == []
+    admin_account(settings, dashboard=DASHBOARD, allow_short=True)
+    # Nobody is locked out of a service that was started so once.
+    admin_account(settings, dashboard=DASHBOARD)
 
 
 def test_a_named_accounts_file_is_left_alone(tmp_path: Path) -> None:

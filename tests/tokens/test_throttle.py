@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
 from service.app import Service
 from service.errors import RateLimited, StoreUnavailable
@@ -19,10 +20,9 @@ from service.tokens.attempts import (
     PER_ACCOUNT,
     PER_ADDRESS,
     PER_NETWORK,
-    Busy,
     Throttled,
 )
-from service.tokens.passwords import PasswordChecker, hash_password, look_alike
+from service.tokens.passwords import Busy, PasswordChecker, hash_password, look_alike
 from service.tokens.sessions import InvalidCredentials, normalise
 from tests.builders import ADDRESS, actions, all_keys, at, audit, create, outcome, sign_in, until
 from tests.conftest import PASSWORD
@@ -171,6 +171,17 @@ async def test_checks_wait_in_a_bounded_queue_two_at_once_and_the_loop_goes_on(
 async def test_what_no_hash_is_matches_nothing(still: Service) -> None:
     for broken in ("", "$argon2id$", "$argon2id$v=19$m=64,t=1,p=1$x$y", "plain"):
         assert not await still.passwords.matches(broken, "plain")
+
+
+async def test_an_accent_in_one_sign_or_in_two_is_the_same_password(still: Service) -> None:
+    one, two = "pass\u00e9 compos\u00e9", "passe\u0301 compose\u0301"
+    for typed in (one, two):
+        for hashed in (hash_password(one), hash_password(two)):
+            assert await still.passwords.matches(hashed, typed)
+    # A hash that another program made of what was typed.
+    raw = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(two)
+    assert await still.passwords.matches(raw, two)
+    assert not await still.passwords.matches(raw, "passe compose")
 
 
 def test_a_look_alike_costs_what_the_real_one_does_and_matches_nothing() -> None:

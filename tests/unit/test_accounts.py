@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 
 from service.model import Role
 from service.tokens.accounts import Account, Accounts, AccountsError, read_accounts
+from service.tokens.passwords import hash_password, is_verifiable, look_alike
 from service.tokens.secret import Keyring
 
 HASH = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
@@ -58,6 +61,43 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_path_and_the_reason(
         read_accounts(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        HASH + " ", " " + HASH, HASH + "\n", HASH[:-1], HASH + "=", HASH + "$", HASH.replace("aGF", "aG!"), "",
+        HASH.replace("m=64,t=1", "t=1,m=64"), HASH.replace("m=64", "m=7"), HASH.replace(",p=1", ""),
+        HASH.replace("v=19", "v=20"), HASH.replace("c2FsdHNhbHQ", "c2FsdA"), HASH.replace("m=64", "m=99999999"),
+        HASH.replace("argon2id", "argon2i"), HASH.replace("p=1", "p=0"), HASH[:-1] + "B",
+    ],
+)  # fmt: skip
+def test_a_hash_that_no_password_could_fit_is_refused_with_its_line(tmp_path: Path, broken: str) -> None:
+    quoted = broken.replace("\n", "\\n")
+    text = f'# ada and bob\n[accounts.bob]\npassword_hash = "{HASH}"\n\n[accounts.ada]\nrole = "admin"\n'
+    path = write(tmp_path, text + f'password_hash = "{quoted}"\n')
+    with pytest.raises(AccountsError) as caught:
+        read_accounts(path)
+    assert str(caught.value).startswith(f"{path}: line ")
+    assert "account ada: password_hash is not argon2id" in str(caught.value)
+
+
+def test_the_line_is_that_of_the_hash(tmp_path: Path) -> None:
+    for text, line in (
+        (f'[accounts.bob]\npassword_hash = "{HASH}"\n[accounts.ada]\n\npassword_hash = "{HASH} "', 5),
+        (f'[accounts]\n\nada = {{ password_hash = "{HASH} " }}\n', 3),
+        (f'[accounts.ada]\npassword_hash = """{HASH}\n"""', 1),
+    ):
+        with pytest.raises(AccountsError, match=f"toml: line {line}: account ada: "):
+            read_accounts(write(tmp_path, text))
+
+
+def test_what_is_called_verifiable_is_what_argon2_takes() -> None:
+    """Every hash that is let in can be checked: a password that does not fit is a mismatch, and no broken hash."""
+    for password_hash in (HASH, hash_password("correct horse"), look_alike(None), HASH.replace("$v=19", "")):
+        assert is_verifiable(password_hash)
+        with pytest.raises(VerifyMismatchError):
+            PasswordHasher().verify(password_hash, "another")
 
 
 def test_a_password_in_clear_is_refused_with_the_command_that_mends_it(tmp_path: Path) -> None:
