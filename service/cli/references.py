@@ -43,7 +43,8 @@ def every(client: Client, query: Mapping[str, object], *, limit: int | None = No
         if page.get("nextCursor") is None:
             return
         cursor = {"cursor": page["nextCursor"]}
-        left = None if left is None else left - size
+        # A page may be shorter than asked for, where a search took long.
+        left = None if left is None else left - len(page["tokens"])
 
 
 def _find_name(client: Client, name: str) -> Token:

@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from service.errors import Conflict, Forbidden, NotFound
 from service.model import ManagedToken, Origin, Status
@@ -46,10 +47,10 @@ class Continuation(msgspec.Struct, frozen=True, array_like=True):
     Nothing is touched that was created after the first slice, `born_until` in epoch microseconds.
     """
 
-    position: str
-    tie: str
-    left: int
-    born_until: int
+    position: Annotated[str, Meta(pattern="^[0-9]{1,19}$")]
+    tie: Annotated[str, Meta(pattern="^[0-9a-f]{0,16}$")]
+    left: Annotated[int, Meta(ge=0)]
+    born_until: Annotated[int, Meta(ge=0)]
 
     @property
     def place(self) -> Place:

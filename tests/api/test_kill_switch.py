@@ -61,6 +61,35 @@ async def test_a_limit_ends_a_slice_and_says_what_remains(service: Service, end:
 
 
 @BOTH
+async def test_the_cursor_of_a_slice_leads_to_the_next_one(service: Service, end: str) -> None:
+    admin = await sign_in(service)
+    for number in range(5):
+        await admin.create(f"n{number}")
+    wanted = {"all": True, "limit": 2}
+    body = (await admin.post(f"{TOKENS}/{end}", {**wanted, "expected": 5})).json()
+    assert body["message"] == f"2 tokens {end}d, 3 to go"
+    left = [body["remaining"]]
+    while body["nextCursor"]:
+        body = (await admin.post(f"{TOKENS}/{end}", {**wanted, "cursor": body["nextCursor"]})).json()
+        left.append(body["remaining"])
+    assert left == [3, 1, 0]
+    for cursor in ("x", "bnVsbA", "WzEsMiwzLDRd", "WyJhIiwiIiw1LDld", "WyIxIiwiIiwtNSw5XQ"):
+        refused = await admin.post(f"{TOKENS}/{end}", {**wanted, "cursor": cursor})
+        assert (refused.status, refused.json()["errors"][0]["field"]) == (400, "cursor")
+
+
+async def test_a_change_by_filter_goes_slice_by_slice(service: Service) -> None:
+    admin = await sign_in(service)
+    for number in range(5):
+        await admin.create(f"n{number}")
+    wanted: dict[str, Any] = {"filter": {"q": "n"}, "isActive": False, "limit": 3}
+    body = (await admin.ask("PATCH", TOKENS, json_body={**wanted, "expected": 5})).json()
+    assert (len(body["updated"]), body["remaining"]) == (3, 2)
+    body = (await admin.ask("PATCH", TOKENS, json_body={**wanted, "cursor": body["nextCursor"]})).json()
+    assert (len(body["updated"]), body["remaining"], body["nextCursor"]) == (2, 0, None)
+
+
+@BOTH
 async def test_another_number_than_expected_is_a_conflict(service: Service, end: str) -> None:
     admin = await sign_in(service)
     created = await admin.create("n")

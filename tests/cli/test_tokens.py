@@ -61,6 +61,14 @@ def test_a_limit_beyond_a_page_is_asked_in_parts_and_kept(stub: Stub, run: Run) 
     assert [asked.query["limit"] for asked in stub.asked] == ["200", "50"]
 
 
+def test_a_page_that_ended_early_is_no_full_page(stub: Stub, run: Run) -> None:
+    stub.on("GET", LIST, page(cursor="next"))
+    stub.on("GET", LIST, page(token(), cursor="more"))
+    stub.on("GET", LIST, page(token()))
+    assert len(run("list", "--limit", "2", "--scope", "rare").stdout.splitlines()) == 2
+    assert [asked.query["limit"] for asked in stub.asked] == ["2", "2", "1"]
+
+
 @pytest.mark.usefixtures("terminal")
 def test_a_terminal_is_told_how_many_there_are(stub: Stub, run: Run) -> None:
     stub.on("GET", LIST, page(token(), cursor="next", total=1284))

@@ -107,6 +107,16 @@ def test_never_used_tokens_are_found_and_used_ones_left_out(page: Page, service:
     expect(page.get_by_text("1–1 of 1")).to_be_visible()
 
 
+def test_a_page_that_ended_early_is_filled_before_it_is_shown(page: Page, service: Service) -> None:
+    make(service, "early-a", "early-b", "early-c")
+    one_by_one = re.compile(r"(?<=limit=)\d+")
+    page.route("**/api/admin/tokens?*", lambda route: route.continue_(url=one_by_one.sub("1", route.request.url)))
+    page.goto("/dashboard/?q=early-&sort=name")
+
+    expect(page.locator("tbody .name")).to_have_text(["early-a", "early-b", "early-c"])
+    expect(page.get_by_text("1–3 of 3")).to_be_visible()
+
+
 def test_without_tokens_the_page_says_how_to_begin(open_page: Open, start_service: Start) -> None:
     page = open_page(start_service())
 

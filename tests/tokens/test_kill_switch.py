@@ -113,6 +113,46 @@ async def test_many_are_ended_in_slices_that_a_client_may_ask_for_one_by_one(ser
     assert (await service.managed.statistics()).revoked == len(created)
 
 
+@pytest.mark.parametrize("query", [EVERYTHING, Query(text="T"), Query(scope="a")])
+async def test_each_slice_goes_on_behind_the_one_before_and_a_repeated_one_is_harmless(
+    still: Service, query: Query
+) -> None:
+    created = await create_many(still, *[f"t{number}" for number in range(12)], scopes=("a",))
+    result = await revoke(still, query, 12, limit=5)
+    late = await create(still, "t late", scopes=("a",))
+    ended = [*result.updated]
+    assert (len(ended), result.remaining, await outcome(still, late.secret)) == (5, 7, Outcome.ACTIVE)
+    while result.next:
+        again = await still.bulk.withdraw(query, Ending.REVOKE, ADMIN, limit=5, after=result.next)
+        repeated = await still.bulk.withdraw(query, Ending.REVOKE, ADMIN, limit=0, after=result.next)
+        ended += again.updated + repeated.updated
+        result = repeated
+    assert sorted(ended) == sorted(one.token.token_id for one in created)
+    # Not agreed to: it was not there when they were counted.
+    assert await outcome(still, late.secret) is Outcome.ACTIVE
+
+
+async def test_a_slice_ends_with_its_time(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.tokens.bulk._SECONDS", -1.0)
+    await create_many(still, *[f"t{number}" for number in range(25)])
+    result, slices = await revoke(still, EVERYTHING, 25), [10]
+    assert (len(result.updated), result.remaining) == (10, 15)
+    while result.next:
+        result = await still.bulk.withdraw(EVERYTHING, Ending.REVOKE, ADMIN, after=result.next)
+        slices.append(len(result.updated))
+    assert slices == [10, 10, 5]
+
+
+async def test_what_cannot_be_changed_is_skipped_and_counts_as_come_to(still: Service, clock: Any) -> None:
+    created = await create_many(still, "one", "two", days=1)
+    await create_many(still, "three", "four")
+    clock.forward(2 * 86400)
+    result = await still.bulk.set_active_matching(EVERYTHING, False, ADMIN, expected=4, limit=2)
+    assert result.skipped == [(one.token.token_id, "token_expired") for one in created]
+    result = await still.bulk.set_active_matching(EVERYTHING, False, ADMIN, after=result.next)
+    assert (len(result.updated), result.remaining, result.next) == (2, 0, None)
+
+
 async def test_a_sample_is_ten_at_most(service: Service) -> None:
     await create_many(service, *[f"t{number}" for number in range(12)])
     matched = await service.bulk.preview(EVERYTHING, Ending.REVOKE)

@@ -112,7 +112,19 @@ class Tokens extends List {
     const further = { unused: { unusedForDays: 90 }, never: { neverUsed: true },
       expiring: { expiresBefore: fromNow(SOON) } }[activity];
     this.filter = { ...(status && { status }), ...(q && { q }), ...further };
-    return Promise.all([this.page({ ...this.filter, sort }, this.limit), get(`${TOKENS}/stats`)]);
+    return Promise.all([this.fullPage({ ...this.filter, sort }), get(`${TOKENS}/stats`)]);
+  }
+
+  /** A page; one that ended early, because the search took long, goes on until it is full or everything was seen. */
+  async fullPage(query) {
+    const { asked } = this;
+    const answer = await this.page(query, this.limit);
+    while (answer.nextCursor && answer.tokens.length < this.limit && asked === this.asked) {
+      const more = await get(TOKENS, { ...query, limit: this.limit - answer.tokens.length, cursor: answer.nextCursor });
+      answer.tokens.push(...more.tokens);
+      answer.nextCursor = more.nextCursor;
+    }
+    return answer;
   }
 
   waiting() {
