@@ -1,11 +1,11 @@
-"""Command line of the benchmark: `python -m tests.bench [full|quick|references|soak|scale|mass]`."""
+"""Command line of the benchmark: `python -m tests.bench [full|quick|references|soak|scale|mass|footprint]`."""
 
 import argparse
 import signal
 import sys
 from pathlib import Path
 
-from tests.bench import compare, installs, mass, scale, soak
+from tests.bench import compare, footprint, installs, mass, scale, soak
 from tests.bench.servers import BenchError
 
 
@@ -30,11 +30,15 @@ def main() -> int:
     massing = modes.add_parser("mass", help="a hundred thousand of something at once, beside an honest caller")
     massing.add_argument("--count", type=int, default=100_000)
     massing.add_argument("--only", action="append", default=[], metavar="ROW", help="only this row; may repeat")
+    weighing = modes.add_parser("footprint", help="what a managed token takes of Redis' memory")
+    weighing.add_argument("--tokens", type=int, default=20_000)
     options = parser.parse_args()
     # So that a benchmark told to end takes its servers with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        return {"soak": _soak, "scale": _scale, "mass": _mass}.get(options.mode, _compare)(options)
+        return {"soak": _soak, "scale": _scale, "mass": _mass, "footprint": _footprint}.get(options.mode, _compare)(
+            options
+        )
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -73,6 +77,11 @@ def _scale(given: argparse.Namespace) -> int:
 
 def _mass(given: argparse.Namespace) -> int:
     return 0 if mass.run(given.count, given.only, installs.cache() / "mass.json") else 1
+
+
+def _footprint(given: argparse.Namespace) -> int:
+    footprint.run(given.tokens)
+    return 0
 
 
 if __name__ == "__main__":
