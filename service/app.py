@@ -173,7 +173,7 @@ class Service:
         self.bulk = Bulk(self.managed, listing, clock)
         self.usage_series = UsageSeries(usage_store, clock)
         self.sweeper = Sweeper(ExpiryStore(shards, retention), managed_store, shards, self.trail)
-        self.guardian = Guardian(shards, clock)
+        self.guardian = Guardian(shards, clock, tuple(keyring.mark(settings.namespace) for keyring in keyrings))
         self.hygiene = Hygiene(HygieneStore(shards, retention), clock)
         self.health = Health(self.guardian, census, self.hygiene, metrics, clock)
         self.transfer = Transfer(

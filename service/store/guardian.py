@@ -8,37 +8,37 @@ import logging
 from service.errors import ServiceError, StoreUnavailable
 from service.store.clock_watch import ClockWatch
 from service.store.connection import Inspection, inspect
-from service.store.keys import meta_key, probe_key
+from service.store.keys import probe_key
+from service.store.namespace import Namespace
 from service.store.replies import NotPrimary
 from service.store.scripts import Script
 from service.store.server_clock import ServerClock
 from service.store.shards import Shards
 
 log = logging.getLogger(__name__)
-_CHECKS = ("redis", "role", "version", "eviction", "scripts", "namespace", "clock")
+_CHECKS = ("redis", "role", "version", "eviction", "scripts", "namespace", "server_key", "clock")
 _LOOK_SECONDS = 0.25
 
 
 class Guardian:
-    """Knows whether this Redis may be used: reached, a master, new enough, not evicting, with our shard count."""
+    """Knows whether this Redis may be used: a master, new enough, not evicting, with our shard count and key."""
 
-    def __init__(self, shards: Shards, clock: ServerClock) -> None:
-        """`clock` is kept at that of the first shard's node."""
-        self._shards = shards
+    def __init__(self, shards: Shards, clock: ServerClock, key_marks: tuple[bytes, ...]) -> None:
+        """`clock` is kept at that of the first shard's node; `key_marks` are those of `Namespace`."""
+        self._namespace = Namespace(shards, key_marks)
         self._clocks = ClockWatch(shards, clock)
         self._link = shards[0].link
         self._probe = Script("read_field", retry=True)
         self._scratch = probe_key(shards.namespace)
         self._inspection: Inspection | None = None
         self._said: set[str] = set()
-        self._shard_fault = ""
         self.usable = False
 
     @property
     def faults(self) -> str:
         """What forbids this Redis, in one line."""
         found = self._inspection.faults.values() if self._inspection else ()
-        return "; ".join(text for text in (*found, self._shard_fault) if text)
+        return "; ".join(text for text in (*found, self._namespace.shard_fault, self._namespace.key_fault) if text)
 
     @property
     def clock_seconds_apart(self) -> float:
@@ -46,36 +46,21 @@ class Guardian:
         return self._clocks.seconds_apart
 
     async def look(self) -> Inspection:
-        """Inspect the server and settle the number of shards; says each fault and warning once.
+        """Inspect the server and what its namespace was started with; says each fault and warning once.
 
         Raises StoreUnavailable when it does not answer.
         """
         await self._clocks.look()
         inspection = await inspect(self._link, self._scratch)
         self._inspection = inspection
-        await self._settle_shards()
-        self.usable = not inspection.faults and not self._shard_fault
-        for text in (*inspection.faults.values(), *inspection.warnings, self._shard_fault):
+        await self._namespace.look()
+        faults = (*inspection.faults.values(), self._namespace.shard_fault, self._namespace.key_fault)
+        self.usable = not any(faults)
+        for text in (*faults, *inspection.warnings):
             if text and text not in self._said:
                 self._said.add(text)
                 log.warning(text)
         return inspection
-
-    async def _settle_shards(self) -> None:
-        """The first process to start fixes how many shards a namespace has; another number is refused for good."""
-        key, ours = meta_key(self._shards.namespace), str(len(self._shards)).encode()
-        try:
-            await self._link.execute("SET", key, ours, "NX", retry=True)
-        except StoreUnavailable:
-            # A full server refuses the write; whoever started first has settled it.
-            log.debug("the shard count could not be written")
-        stored = await self._link.execute("GET", key, retry=True)
-        self._shard_fault = ""
-        if stored is not None and stored != ours:
-            self._shard_fault = (
-                f"namespace {self._shards.namespace} was first started with {stored.decode()} shards, "
-                f"this configuration has {ours.decode()}: set another TOKENS_NAMESPACE"
-            )
 
     async def checks(self) -> dict[str, str]:
         """Each check's name and its fault, empty where all is well. One look and one script.
@@ -90,7 +75,8 @@ class Guardian:
             self.usable = False
             return {"role" if isinstance(error, NotPrimary) else "redis": error.detail}
         found.update(inspection.faults)
-        found["namespace"] = self._shard_fault
+        found["namespace"] = self._namespace.shard_fault
+        found["server_key"] = self._namespace.key_fault
         found["clock"] = self._clocks.fault
         return found
 

@@ -111,8 +111,13 @@ def shard_of_id(token_id: str, shards: int) -> int | None:
 
 
 def meta_key(namespace: str) -> bytes:
-    """The one key outside the shards: how many shards this namespace was first started with."""
+    """Outside the shards: how many of them this namespace was first started with."""
     return f"{namespace}:meta".encode()
+
+
+def key_mark_key(namespace: str) -> bytes:
+    """Beside it, what tells the server key of this namespace from any other."""
+    return f"{namespace}:meta:key".encode()
 
 
 def probe_key(namespace: str) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from service.model import Kind
-from service.store.keys import shard_of_digest
+from service.store.keys import encode_digest, shard_of_digest
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
@@ -131,6 +131,10 @@ class Keyring:
     def pseudonym(self, *parts: str) -> bytes:
         """A keyed digest of names and addresses, 32 bytes: a counter's key tells nobody whom it counts."""
         return hmac.digest(self._lookup_key, b"\x00".join(part.encode() for part in parts), "sha256")
+
+    def mark(self, namespace: str) -> bytes:
+        """What tells this key from any other in a namespace, and says nothing else of it; text."""
+        return encode_digest(self.pseudonym("server key", namespace))
 
 
 def mint_into(keyring: Keyring, kind: Kind, shard: int, shards: int) -> tuple[str, bytes]:

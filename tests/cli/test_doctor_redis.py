@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import redis
@@ -14,6 +15,8 @@ from service import embedded
 from service.cli import doctor_redis
 from service.embedded import EmbeddedRedis
 from service.store.connection import Inspection
+from service.store.keys import key_mark_key
+from service.tokens.secret import Keyring
 from tests.api.redis_child import RedisChild
 from tests.cli.conftest import Found
 from tests.cli.stub import serving
@@ -61,6 +64,22 @@ def test_clocks_that_differ_are_seen(
     assert code == (1 if result == "failed" else 0)
     if ahead:
         assert f"Redis' clock is {ahead:.1f} s behind" in checks["clock"][1]
+
+
+def test_another_server_key_than_that_of_the_tokens_fails(
+    found: Found, outside: dict[str, str], redis_server: EmbeddedRedis
+) -> None:
+    namespace = f"t{uuid4().hex[:12]}"
+    told = outside | {"TOKENS_NAMESPACE": namespace}
+    other = "another server key of the tests, long enough"
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.set(key_mark_key(namespace), Keyring(other).mark(namespace))
+    code, checks = found(**told)
+    assert code == 1
+    assert "TOKENS_SECRET_KEY_PREVIOUS" in checks["redis server key"][1]
+    for key in ({"TOKENS_SECRET_KEY": other}, {"TOKENS_SECRET_KEY_PREVIOUS": other}):
+        code, checks = found(**told | key)
+        assert (code, "redis server key" in checks) == (0, False)
 
 
 def test_a_running_redis_of_the_data_directory_is_examined(found: Found) -> None:

@@ -16,10 +16,12 @@ from service.errors import StoreUnavailable
 from service.store.guardian import Guardian
 from service.store.server_clock import ServerClock
 from service.store.shards import Shards
-from tests.conftest import Clock
+from service.tokens.secret import Keyring
+from tests.conftest import SERVER_KEY, Clock
 from tests.links import Recording, Wrapped
 
 pytestmark = pytest.mark.anyio
+MARKS = (Keyring(SERVER_KEY).mark("t"),)
 
 
 class Saying(Wrapped):
@@ -48,10 +50,19 @@ async def link(make_service: Callable[..., Any]) -> Saying:
 
 @pytest.fixture
 def guardian(link: Saying, namespace: str) -> Guardian:
-    return Guardian(Shards(namespace, [link]), ServerClock(time.time))
+    return Guardian(Shards(namespace, [link]), ServerClock(time.time), MARKS)
 
 
-CHECKS = {"redis": "", "role": "", "version": "", "eviction": "", "scripts": "", "namespace": "", "clock": ""}
+CHECKS = {
+    "redis": "",
+    "role": "",
+    "version": "",
+    "eviction": "",
+    "scripts": "",
+    "namespace": "",
+    "server_key": "",
+    "clock": "",
+}
 
 
 async def test_a_fit_server_passes_every_check(guardian: Guardian) -> None:
@@ -93,7 +104,9 @@ async def test_a_server_that_does_not_answer_is_not_usable(guardian: Guardian, l
 async def test_the_first_process_settles_the_number_of_shards_and_another_number_is_refused(
     link: Saying, namespace: str
 ) -> None:
-    first, other, same = (Guardian(Shards(namespace, [link] * count), ServerClock(time.time)) for count in (16, 1, 16))
+    first, other, same = (
+        Guardian(Shards(namespace, [link] * count), ServerClock(time.time), MARKS) for count in (16, 1, 16)
+    )
     for guardian in (first, other, same):
         await guardian.look()
     assert (first.usable, other.usable, same.usable) == (True, False, True)
@@ -102,7 +115,7 @@ async def test_the_first_process_settles_the_number_of_shards_and_another_number
 
 
 async def test_a_full_server_is_asked_what_was_settled_before(guardian: Guardian, link: Saying, namespace: str) -> None:
-    await Guardian(Shards(namespace, [link] * 16), ServerClock(time.time)).look()
+    await Guardian(Shards(namespace, [link] * 16), ServerClock(time.time), MARKS).look()
     link.fails = {"SET"}
     await guardian.look()
     assert "16 shards" in guardian.faults
@@ -158,7 +171,7 @@ async def test_a_clock_that_differs_is_followed_and_said_once(
     link: Saying, namespace: str, caplog: pytest.LogCaptureFixture, ahead: float, warned: int, *, ready: bool
 ) -> None:
     clock = ServerClock(lambda: time.time() - ahead)
-    guardian = Guardian(Shards(namespace, [link]), clock)
+    guardian = Guardian(Shards(namespace, [link]), clock, MARKS)
     for _ in range(3):
         checks = await guardian.checks()
     # As near as the time that an exchange took, which on a busy machine may be long.
@@ -173,7 +186,7 @@ async def test_a_clock_that_differs_is_followed_and_said_once(
 async def test_nodes_whose_clocks_differ_are_told(link: Saying, namespace: str, clock: Clock) -> None:
     clock.forward(-60)
     shards = Shards(namespace, [link, *[Wrapped(link.link.link)] * 15])
-    checks = await Guardian(shards, ServerClock(time.time)).checks()
+    checks = await Guardian(shards, ServerClock(time.time), MARKS).checks()
     assert "s apart: set them" in checks["clock"]
 
 
