@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
 from service.model import ManagedToken
-from service.store.listing_slices import Row, merged
+from service.store.listing_slices import Patient, Row, merged
 from service.store.listing_sources import PLACED_BY, Sources, by_creation, row_of
 from service.store.managed_store import ManagedStore, Record, Retention
 from service.store.name_search import NameSearch
-from service.store.pacing import ahead, give_way
+from service.store.pacing import ahead, give_way, patiently
 from service.store.query import Query
 from service.store.shards import Shards
 
@@ -91,7 +92,8 @@ class Listing:
         judged_by = msgspec.structs.replace(query, text="").judged_by
         async for rows in self._everywhere(query):
             for start in range(0, len(rows), _AT_ONCE):
-                found = await self._admitted(query, rows[start : start + _AT_ONCE], judged_by, now)
+                part = rows[start : start + _AT_ONCE]
+                found = await patiently(partial(self._admitted, query, part, judged_by, now))
                 yield [record for _, record in found]
 
     async def count(self, query: Query, now: float) -> int:
@@ -101,7 +103,7 @@ class Listing:
         async for rows in self._everywhere(query):
             for start in range(0, len(rows), _AT_ONCE):
                 ids = [row.token_id for row in rows[start : start + _AT_ONCE]]
-                tokens = await self._tokens.excerpts(ids, names)
+                tokens = await patiently(partial(self._tokens.excerpts, ids, names))
                 count += sum(token is not None and query.admits(token, now) for token in tokens)
                 await give_way()
         return count
@@ -112,7 +114,8 @@ class Listing:
                 yield [Row(one.created_micros, one.token_id, one.token_id) for one in found]
             return
         for shard in self._shards:
-            async for rows, _ in merged(by_creation(shard, query), None, _AT_ONCE, descending=False):
+            sources = map(Patient, by_creation(shard, query))
+            async for rows, _ in merged(sources, None, _AT_ONCE, descending=False):
                 yield rows
 
     async def _admitted(

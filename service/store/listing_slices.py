@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from service.store.pacing import patiently
 from service.store.scripts import Script
 from service.store.shards import Shard
 
@@ -108,6 +109,16 @@ class Names(NamedTuple):
         reply = await self.shard.link.execute(command, self.shard.keys.names, near, far, "LIMIT", 0, most, retry=True)
         rows = [named(member.decode()) for member in reply]
         return Slice(rows, rows[-1] if rows else None, len(rows) < most)
+
+
+class Patient(NamedTuple):
+    """A source for a look at everything, which a Redis that is busy for a moment must not break off."""
+
+    source: Source
+
+    async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice:
+        """As the source itself, tried again."""
+        return await patiently(lambda: self.source.read(after, most, descending=descending))
 
 
 def flipped(token_id: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
+
+from service.errors import StoreUnavailable
 
 T = TypeVar("T")
 
 # What nobody feels, and the longest pause, so that the work goes on however busy the process is.
 _UNFELT_SECONDS = 0.0005
 _LONGEST_SECONDS = 0.02
+_TRIED_AGAIN_AFTER = (0.1, 0.4)
 
 
 async def give_way() -> None:
@@ -21,6 +24,19 @@ async def give_way() -> None:
     taken = loop.time() - began
     if taken > _UNFELT_SECONDS:
         await asyncio.sleep(min(taken, _LONGEST_SECONDS))
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """The answer to one of thousands of questions, asked again where Redis was busy for a moment.
+
+    For what does no harm twice. Raises StoreUnavailable when Redis stays away.
+    """
+    for seconds in _TRIED_AGAIN_AFTER:
+        try:
+            return await ask()
+        except StoreUnavailable:
+            await asyncio.sleep(seconds)
+    return await ask()
 
 
 async def ahead(items: AsyncIterator[T]) -> AsyncIterator[T]:

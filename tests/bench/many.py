@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -19,15 +20,19 @@ LINES_AT_ONCE = 5000
 
 @dataclass(frozen=True)
 class Done:
-    """What it took for so many tokens: seconds in all and of the longest request."""
+    """What it took for so many tokens: seconds in all and of the longest request; or what went wrong."""
 
     count: int
     seconds: float
     longest: float
     requests: int
+    failure: str = ""
 
     def __str__(self) -> str:
-        return f"{self.count:,} in {self.seconds:.1f} s, {self.requests} requests, longest {self.longest:.2f} s"
+        return (
+            self.failure
+            or f"{self.count:,} in {self.seconds:.1f} s, {self.requests} requests, longest {self.longest:.2f} s"
+        )
 
 
 def rows(client: Client) -> dict[str, Done]:
@@ -42,12 +47,14 @@ def rows(client: Client) -> dict[str, Done]:
 
 def _timed(steps: Callable[[], Iterator[int]]) -> Done:
     """Each step is a request, and yields how many tokens it was about."""
-    counts, taken, began = [], [], time.monotonic()
-    for count in steps():
-        now = time.monotonic()
-        taken.append(now - began - sum(taken))
-        counts.append(count)
-    return Done(sum(counts), sum(taken), max(taken), len(taken))
+    counts, taken, began = [0], [0.0], time.monotonic()
+    try:
+        for count in steps():
+            taken.append(time.monotonic() - began - sum(taken))
+            counts.append(count)
+    except (OSError, http.client.HTTPException, BenchError) as error:
+        return Done(sum(counts), math.inf, math.inf, len(counts), f"{type(error).__name__} after {sum(counts):,}")
+    return Done(sum(counts), sum(taken), max(taken), len(taken) - 1)
 
 
 def _change(client: Client, wanted: dict[str, str], *, active: bool) -> Done:

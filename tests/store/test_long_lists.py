@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from service.app import Service
+from service.errors import StoreUnavailable
 from service.model import Status
 from service.store.query import Query
-from tests.builders import ADMIN, create, create_many, outcome
+from tests.builders import ADMIN, DAY, create, create_many, outcome
 from tests.links import Recording
 
 pytestmark = pytest.mark.anyio
@@ -104,6 +105,32 @@ async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
     assert asked["find_names"] > 400
 
 
+@pytest.mark.parametrize("lost", ["read_index", "read_hashes", "read_fields"])
+async def test_a_look_at_everything_outlasts_a_redis_that_is_busy_for_a_moment(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    monkeypatch.setattr("service.store.pacing._TRIED_AGAIN_AFTER", (0.0, 0.0))
+    failures: list[int] = []
+
+    class Busy(Recording):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            if how.get("operation") == lost and failures:
+                failures.pop()
+                raise StoreUnavailable("busy")
+            return await super().execute(*args, **how)
+
+    service = await make_service(background=False, wrap=Busy)
+    await create_many(service, *[f"token {number}" for number in range(5)], scopes=("a",))
+    query, listing = Query(scope="a"), service.bulk._listing
+    failures += [1, 2]
+    assert len([record async for record in listing.records(query, service.clock())]) == 5
+    failures += [1, 2]
+    assert await listing.count(query, service.clock()) == 5
+    failures += range(100)
+    with pytest.raises(StoreUnavailable):
+        await anext(listing.records(query, service.clock()))
+
+
 async def test_names_are_compared_whatever_their_case_and_composition(still: Service) -> None:
     await create_many(still, "Éclair", "STRASSE", "İstanbul")
     for text in ("éclair", "E\u0301CLAIR", "straße", "\u0130STANBUL"):
@@ -111,7 +138,7 @@ async def test_names_are_compared_whatever_their_case_and_composition(still: Ser
         assert len(tokens) == 1, text
 
 
-async def test_a_search_follows_a_token_through_its_life(still: Service, clock: Any) -> None:
+async def test_a_search_follows_a_token_through_its_life(still: Service) -> None:
     created = await create(still, "before", days=1)
     token_id = created.token.token_id
 
@@ -126,10 +153,20 @@ async def test_a_search_follows_a_token_through_its_life(still: Service, clock: 
     assert await found(created.secret[-8:]) == []
     await still.managed.revoke(token_id, ADMIN)
     assert await found("after") == ["after"]
-    clock.forward(60 * 86400)
-    await still.sweeper.sweep()
-    assert await found("after") == []
-    for shard in still.shards:
+
+
+async def test_what_was_purged_leaves_nothing_to_search(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+) -> None:
+    service = await make_service(fake=True)
+    created = await create(service, "gone", days=1)
+    assert await outcome(service, created.secret) == "active"
+    await service.flush_usage()
+    for days in (2, 31):
+        turn_time(days * DAY)
+        await service.sweeper.sweep()
+    assert await service.managed.page(Query(frozenset(Status), text="gone")) == ([], None, None)
+    for shard in service.shards:
         assert await shard.link.execute("EXISTS", shard.keys.name_blocks, shard.keys.last_uses) == 0
 
 
