@@ -35,6 +35,7 @@ from service.api.token_views import TokenViews
 from service.api.transfer import TransferApi
 from service.api.usage import UsageApi
 from service.api.webhooks import WebhooksApi
+from service.edge.limits import ConnectionLimits
 from service.edge.straight import Straight
 from service.errors import StoreUnavailable
 from service.metrics import Metrics
@@ -187,6 +188,7 @@ class Service:
         )  # fmt: skip
         self.running = Running(
             self.guardian, self.health, metrics, self.straight,
+            ConnectionLimits(_trusted(settings), per_address=settings.connections_per_address),
             prepare=self.transfer.look_for_foreign,
             work=(
                 ("usage", 1.0, self.flush_usage),

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from service.api.front import StartRefused
 from service.api.health import Health
+from service.edge.limits import ConnectionLimits
 from service.edge.straight import Straight
 from service.edge.sweep import Sweep
 from service.errors import StoreUnavailable
@@ -36,7 +37,7 @@ class Running:
     """The lifespan of one process. `work` pairs a name with what is done every so many seconds."""
 
     def __init__(
-        self, guardian: Guardian, health: Health, metrics: Metrics, straight: Straight, *,
+        self, guardian: Guardian, health: Health, metrics: Metrics, straight: Straight, limits: ConnectionLimits, *,
         prepare: Work, work: tuple[tuple[str, float, Work], ...], flush: Work, reload: Work,
         metrics_port: MetricsPort | None, opened: tuple[Closable, ...],
     ) -> None:  # fmt: skip
@@ -48,6 +49,7 @@ class Running:
         self._health = health
         self._metrics = metrics
         self._straight = straight
+        self._limits = limits
         self._prepare = prepare
         self._work = work
         self._flush = flush
@@ -70,6 +72,7 @@ class Running:
         try:
             yield {
                 "straight": self._straight,
+                "limits": self._limits,
                 "sweep": Sweep(on_tick=self._straight.forget, on_drain=self._health.drain),
             }
         finally:

@@ -71,6 +71,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     accept_basic: Annotated[
         bool, Meta(description="let /validate take HTTP Basic with the token as user or password")
     ] = False
+    connections_per_address: Annotated[
+        int, Meta(ge=0, description="connections open at once from one address or IPv6 /64, per process; 0 for any")
+    ] = 2048
     log_format: Annotated[
         Literal["auto", "text", "json"], Meta(description="text or json; auto is text on a terminal")
     ] = "auto"

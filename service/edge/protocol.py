@@ -15,13 +15,17 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from service.edge.guard import HEAD_BYTES, HEAD_FIELDS, HOSTS, TOO_LARGE, Refused, Trailer, check, size_of
+from service.edge.guard import HEAD_BYTES, HEAD_FIELDS, HOSTS, TOO_LARGE, Refusal, Refused, Trailer, check, size_of
 from service.edge.joined import Joined
+from service.edge.limits import ConnectionLimits
 from service.edge.reading import ReadingProtocol
 from service.edge.straight import Plan, StraightCycle, plan_of
 
 # What these announce is for the ordinary way: bodies, expectations, other protocols.
 _UNUSUAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
+
+_TOO_MANY = Refusal(503, "too_many_connections", "Too many connections from this address are open. Use fewer.")
+_ALL_BUSY = Refusal(503, "overloaded", "As many connections as this server can have are busy. Try again.")
 
 
 class EdgeProtocol(ReadingProtocol):
@@ -35,12 +39,24 @@ class EdgeProtocol(ReadingProtocol):
         # Requests on a connection follow each other, so one cycle serves them all but those of a pipeline.
         self._own_cycle = StraightCycle(self, self._straight)
         self._draining = False
+        self._limits: ConnectionLimits = app_state["limits"]
+        self.origin = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # First the sweep, whose clock may have stood still since the last connection went.
         self.sweep.watch(self.server_state.connections, self.timeout_keep_alive)
+        self.unread_since = self.sweep.now
+        self.origin = self._limits.origin_of(self.client[0] if self.client else "")
+        if not self._limits.enter(self.origin):
+            self.refuse(_TOO_MANY)
+        elif not self._limits.room_for(len(self.connections)) and not self.sweep.close_idlest():
+            self.refuse(_ALL_BUSY)
         self.idle_since = self.sweep.now
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._limits.leave(self.origin)
 
     def on_headers_complete(self) -> None:
         self._in_head = False

@@ -38,6 +38,14 @@ class ReadingProtocol(HttpToolsProtocol):
         self.idle_since: float | None = None
         self.head_since: float | None = None
         self.body_since: float | None = None
+        # What of the answers was still here when the sweep last looked, and since when it has not become less.
+        self.unread_bytes = 0
+        self.unread_since = self.sweep.now
+
+    @property
+    def waiting_since(self) -> float | None:
+        """Since when nothing has happened here but that the client may send a head."""
+        return self.idle_since if self.idle_since is not None else self.head_since
 
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
@@ -139,6 +147,7 @@ class ReadingProtocol(HttpToolsProtocol):
         headers = [
             (b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"), (b"x-request-id", request_id.encode()), (b"connection", b"close"),
+            *([(b"retry-after", b"1")] if refusal.status == 503 else []),
         ]  # fmt: skip
         default_headers = self.server_state.default_headers
         self.transport.write(STATUS_LINE[refusal.status] + lines_of(default_headers + headers) + b"\r\n" + body)

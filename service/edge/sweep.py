@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import struct
+import sys
 import time
 from collections.abc import Callable, Iterable, Set
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import TYPE_CHECKING, Any
 
 from service.edge.guard import Refusal
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
 
 HEAD_SECONDS = 5.0
 BODY_SECONDS = 10.0
+# How long an answer may lie here without its client's taking any of it.
+READ_SECONDS = 10.0
 _TICK = 0.25
 _DRAIN_IDLE_SECONDS = 1.0
 
@@ -39,6 +45,7 @@ class Sweep:
         self._connections: Set[Any] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
         self._draining = False
+        self._waiting: list[tuple[float, EdgeProtocol]] | None = None
 
     def watch(self, connections: Set[Any], keep_alive_seconds: float) -> None:
         """Begin with the first connection; the set is uvicorn's own and changes as they come and go."""
@@ -55,6 +62,7 @@ class Sweep:
 
     def _tick(self) -> None:
         self.now = self._clock()
+        self._waiting = None
         self._on_tick()
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick) if self._connections else None
         self._look(tuple(self._connections))
@@ -62,9 +70,46 @@ class Sweep:
     def _look(self, connections: Iterable[EdgeProtocol]) -> None:
         idle = self.now - (_DRAIN_IDLE_SECONDS if self._draining else self._keep_alive)
         for connection in connections:
-            if connection.head_since is not None and connection.head_since < self.now - HEAD_SECONDS:
+            if not self._is_read(connection):
+                connection.transport.abort()
+            elif connection.head_since is not None and connection.head_since < self.now - HEAD_SECONDS:
                 connection.refuse(Refusal(408, "request_timeout", "The request's head took too long."))
             elif connection.body_since is not None and connection.body_since < self.now - BODY_SECONDS:
                 connection.refuse(Refusal(408, "request_timeout", "The request's body took too long."))
             elif connection.idle_since is not None and connection.idle_since < idle:
                 connection.transport.close()
+
+    def _is_read(self, connection: EdgeProtocol) -> bool:
+        unread = _untaken(connection.transport)
+        if not unread or unread < connection.unread_bytes:
+            connection.unread_since = self.now
+        connection.unread_bytes = unread
+        since: float = connection.unread_since
+        return since >= self.now - READ_SECONDS
+
+    def close_idlest(self) -> bool:
+        """End the connection that has waited for its client for longest, our proxies' last; False if none does.
+
+        They are listed once between two looks: those who come in a flood do not each cost a look through all.
+        """
+        if self._waiting is None:
+            listed = [(since, each) for each in self._connections if (since := each.waiting_since) is not None]
+            self._waiting = sorted(listed, key=lambda each: (not each[1].origin, each[0]), reverse=True)
+        while self._waiting:
+            since, connection = self._waiting.pop()
+            if connection.waiting_since == since and not connection.transport.is_closing():
+                connection.transport.abort()
+                return True
+        return False
+
+
+def _untaken(transport: asyncio.Transport) -> int:
+    """The bytes of answers that the client has not taken; those in the kernel count once there are more than it holds.
+
+    A slow client takes from the kernel for a long time before there is room for more.
+    """
+    untaken: int = transport.get_write_buffer_size()
+    if untaken and sys.platform == "linux":
+        descriptor = transport.get_extra_info("socket").fileno()
+        untaken += struct.unpack("i", ioctl(descriptor, TIOCOUTQ, bytes(4)))[0]
+    return untaken

@@ -11,6 +11,7 @@ import pytest
 
 from service.api.front import StartRefused
 from service.app import Service
+from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
 from service.edge.sweep import Sweep
 from tests.listening import listening
@@ -33,7 +34,8 @@ async def test_metrics_are_on_their_own_port_and_nothing_else_is(make_service: C
     service: Service = await make_service(metrics_port=port)
     assert b"tokens_build_info" in await get(port, "/metrics")
     assert (await get(port, "/livez")).startswith(b"HTTP/1.1 404")
-    async with listening(service, EdgeProtocol, {"straight": service.straight, "sweep": Sweep()}) as main:
+    state = {"straight": service.straight, "limits": ConnectionLimits((), per_address=0), "sweep": Sweep()}
+    async with listening(service, EdgeProtocol, state) as main:
         assert (await get(main, "/metrics")).startswith(b"HTTP/1.1 404")
         assert (await get(main, "/livez")).startswith(b"HTTP/1.1 200")
 

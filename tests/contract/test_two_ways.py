@@ -13,6 +13,7 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import Service
+from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
 from service.edge.sweep import Sweep
 from service.model import Origin, RateLimit
@@ -60,7 +61,7 @@ async def ways(request: pytest.FixtureRequest, make_service: Callable[..., Any])
     revoked = await service.managed.create(NewToken("revoked", expires), ORIGIN)
     await service.managed.revoke(revoked.token.token_id, ORIGIN)
     secrets["revoked"] = revoked.secret
-    state = {"straight": service.straight, "sweep": Sweep()}
+    state = {"straight": service.straight, "limits": ConnectionLimits((), per_address=0), "sweep": Sweep()}
     async with (
         listening(service, EdgeProtocol, state) as straight,
         listening(service, HttpToolsProtocol, {}) as ordinary,

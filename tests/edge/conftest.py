@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 
 from service.app import Service
+from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
 from service.edge.sweep import Sweep
+from tests.edge.asking import PATIENCE_SECONDS
 from tests.listening import listening
 
 
 class Turned:
-    """A clock for the sweep that a test turns."""
+    """A clock for the sweep, which stands still unless a test turns it."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
+        self._read = asyncio.Event()
 
     def __call__(self) -> float:
-        return time.monotonic() + self.ahead
+        self._read.set()
+        return 1000.0 + self.ahead
+
+    async def to(self, ahead: float) -> None:
+        """Turn it, and wait until the sweep has looked at everything by it."""
+        self.ahead = ahead
+        self._read.clear()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self._read.wait()
 
 
 @pytest.fixture
@@ -36,8 +48,12 @@ async def service(make_service: Callable[..., Any]) -> Service:
     return made
 
 
+def edge(service: Service, turned: Turned, limits: ConnectionLimits) -> AbstractAsyncContextManager[int]:
+    """Listens as the service does, on the port that this yields."""
+    return listening(service, EdgeProtocol, {"straight": service.straight, "limits": limits, "sweep": Sweep(turned)})
+
+
 @pytest.fixture
 async def port(service: Service, turned: Turned) -> AsyncIterator[int]:
-    state = {"straight": service.straight, "sweep": Sweep(turned)}
-    async with listening(service, EdgeProtocol, state) as port:
+    async with edge(service, turned, ConnectionLimits((), per_address=0)) as port:
         yield port

@@ -1,0 +1,60 @@
+"""How many connections may be open: in all, so that descriptors are left for everything else, and from one address."""
+
+from __future__ import annotations
+
+import os
+import resource
+from ipaddress import IPv6Address
+
+from service.api.http import Network, is_trusted
+
+# Descriptors for Redis, webhooks, files and connections that are just being closed: an eighth of all, but at least.
+_SPARE = 16
+
+
+class ConnectionLimits:
+    """Counts the open connections of a process by the address they come from."""
+
+    def __init__(self, trusted: tuple[Network, ...], *, per_address: int, in_all: int | None = None) -> None:
+        """`per_address` 0 is no limit; `in_all` is what the descriptors allow unless it is given."""
+        self._trusted = trusted
+        self._per_address = per_address
+        self._in_all = in_all
+        self._open: dict[str, int] = {}
+
+    def room_for(self, connections: int) -> bool:
+        """May so many be open at once?"""
+        if self._in_all is None:
+            # Measured with the first connection, when everything else that stays open is.
+            self._in_all = _descriptors_left()
+        return connections <= self._in_all
+
+    def origin_of(self, address: str) -> str:
+        """What a connection from this address counts for: IPv6 addresses by /64, which are one customer's.
+
+        Empty for proxies of ours and unix sockets, which are not limited.
+        """
+        if not address or is_trusted(address, self._trusted):
+            return ""
+        if ":" not in address:
+            return address
+        return IPv6Address(address.partition("%")[0]).packed[:8].hex()
+
+    def enter(self, origin: str) -> bool:
+        """Count a connection, which must `leave`; False for one too many."""
+        if not origin:
+            return True
+        self._open[origin] = count = self._open.get(origin, 0) + 1
+        return not self._per_address or count <= self._per_address
+
+    def leave(self, origin: str) -> None:
+        """A connection has ended."""
+        if origin:
+            self._open[origin] -= 1
+            if not self._open[origin]:
+                del self._open[origin]
+
+
+def _descriptors_left() -> int:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(1, most - len(os.listdir("/dev/fd")) - max(_SPARE, most // 8))

@@ -1,0 +1,181 @@
+"""Connections have an end: so many in all and from one address, and none whose client takes no answer."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from ipaddress import ip_network
+
+import pytest
+
+from service.app import Service
+from service.edge.limits import ConnectionLimits
+from tests.edge.asking import GOOD, PATIENCE_SECONDS, first
+from tests.edge.conftest import Turned, edge
+
+pytestmark = pytest.mark.anyio
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+PROXY = "127.0.0.9"
+OPENAPI = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n"
+# Its body never comes, so it waits for nothing that the sweep would close it for within these tests.
+BUSY = b"POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n{"
+
+
+async def opened(port: int, sent: bytes = GOOD, address: str = "127.0.0.1") -> Stream:
+    """A connection that has sent this, and has been answered if it is a request."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+    writer.write(sent)
+    if sent is GOOD:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert (await reader.readuntil(b'"}')).startswith(b"HTTP/1.1 200 ")
+    return reader, writer
+
+
+async def ended(stream: Stream) -> bool:
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await stream[0].read() == b""
+    except ConnectionResetError:
+        return True
+
+
+async def answers(stream: Stream) -> bool:
+    stream[1].write(GOOD)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return (await stream[0].readuntil(b'"}')).startswith(b"HTTP/1.1 200 ")
+
+
+async def refused(port: int, code: bytes, address: str = "127.0.0.1") -> bool:
+    """Is a new connection told so, before it has said anything?"""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        got = await reader.read()
+    writer.close()
+    assert got.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 1\r\n" in got
+    assert b"connection: close\r\n" in got
+    return b'"code":"%b"' % code in got
+
+
+async def close(*streams: Stream) -> None:
+    for _, writer in streams:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_one_address_has_so_many_connections_and_others_have_theirs(service: Service, turned: Turned) -> None:
+    async with edge(service, turned, ConnectionLimits((), per_address=3)) as port:
+        streams = [await opened(port) for _ in range(3)]
+        assert await refused(port, b"too_many_connections")
+        streams += [await opened(port, address="127.0.0.2") for _ in range(3)]
+        assert await refused(port, b"too_many_connections", address="127.0.0.2")
+        assert [await answers(stream) for stream in streams] == [True] * 6
+        await close(*streams)
+        # Those that were refused are not counted for longer than they lasted, nor those that ended.
+        for _ in range(20):
+            await close(await opened(port))
+
+
+async def test_proxies_of_ours_have_as_many_as_they_want(service: Service, turned: Turned) -> None:
+    async with edge(service, turned, ConnectionLimits((ip_network(PROXY),), per_address=2)) as port:
+        streams = [await opened(port, address=PROXY) for _ in range(9)]
+        assert [await answers(stream) for stream in streams] == [True] * 9
+        await close(*streams)
+
+
+async def test_where_all_are_taken_the_one_that_waited_longest_makes_room(service: Service, turned: Turned) -> None:
+    limits = ConnectionLimits((ip_network(PROXY),), per_address=0, in_all=4)
+    async with edge(service, turned, limits) as port:
+        proxy = await opened(port, address=PROXY)
+        streams = []
+        for seconds in (1, 2, 3):
+            await turned.to(seconds)
+            streams.append(await opened(port))
+        assert await answers(streams[0])
+        fifth = await opened(port)
+        assert await ended(streams[1])
+        assert [await answers(stream) for stream in (proxy, streams[0], streams[2], fifth)] == [True] * 4
+        await close(proxy, *streams, fifth)
+
+
+async def test_half_a_head_makes_room_too(service: Service, turned: Turned) -> None:
+    async with edge(service, turned, ConnectionLimits((), per_address=0, in_all=1)) as port:
+        slow = await opened(port, b"GET /livez HTTP/1.1\r\nHost: ")
+        await turned.to(1)
+        second = await opened(port)
+        assert await ended(slow)
+        await close(slow, second)
+
+
+async def test_where_all_are_busy_a_new_one_is_told(service: Service, turned: Turned) -> None:
+    async with edge(service, turned, ConnectionLimits((), per_address=0, in_all=2)) as port:
+        busy = [await opened(port, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" + BUSY) for _ in range(2)]
+        for reader, _ in busy:
+            await reader.readuntil(b'"}')
+        assert await refused(port, b"overloaded")
+        await close(busy[0])
+        await close(await opened(port))
+        await close(busy[1])
+
+
+async def test_hundreds_that_come_at_once_and_say_nothing_keep_nobody_out(service: Service, turned: Turned) -> None:
+    async with edge(service, turned, ConnectionLimits((), per_address=0, in_all=20)) as port:
+        streams = [await opened(port, b"") for _ in range(300)]
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            # Those who came since the sweep last looked make no room.
+            while not (await first(port, GOOD)).startswith(b"HTTP/1.1 200 "):
+                await turned.to(turned.ahead + 1)
+        await close(*streams)
+
+
+def test_an_ipv6_address_counts_for_its_network_of_64_bits() -> None:
+    origin_of = ConnectionLimits((ip_network("2001:db8:1::/48"),), per_address=1).origin_of
+    assert origin_of("2001:db8::1") == origin_of("2001:db8::ffff:0:0:9") != origin_of("2001:db8:0:1::1")
+    assert origin_of("fe80::1%eth0") == origin_of("fe80::2")
+    assert origin_of("192.0.2.1") != origin_of("192.0.2.2")
+    assert origin_of("2001:db8:1::5") == origin_of("") == ""
+
+
+def slow_client(port: int) -> socket.socket:
+    """One whose kernel takes little of an answer by itself."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    client.connect(("127.0.0.1", port))
+    client.setblocking(False)
+    return client
+
+
+def sends(client: socket.socket) -> bool:
+    """Is the connection still there?"""
+    try:
+        client.send(b"\r\n")
+    except BlockingIOError:
+        pass
+    except (ConnectionResetError, BrokenPipeError):
+        return False
+    return True
+
+
+async def test_a_client_that_takes_no_answer_for_ten_seconds_is_cut_off(port: int, turned: Turned) -> None:
+    with slow_client(port) as client:
+        client.sendall(OPENAPI * 300)
+        await turned.to(9)
+        assert sends(client)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            # It is counted from when nothing more went into the kernel's buffers.
+            while sends(client):
+                await turned.to(turned.ahead + 9)
+
+
+async def test_a_client_that_takes_some_of_an_answer_now_and_then_gets_all_of_it(port: int, turned: Turned) -> None:
+    loop, count = asyncio.get_running_loop(), 100
+    with slow_client(port) as client:
+        client.sendall(OPENAPI * (count - 1) + OPENAPI[:-2] + b"Connection: close\r\n\r\n")
+        got = bytearray()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            for step in range(1, 5):
+                got += await loop.sock_recv(client, 400_000)
+                await turned.to(step * 6)
+            while part := await loop.sock_recv(client, 1_000_000):
+                got += part
+    assert got.count(b"HTTP/1.1 200 OK") == count
