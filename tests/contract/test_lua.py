@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from service.store.records import LETTERS
 from tests.contract.sources import LUA
 
 DECLARED = re.compile(r"\b(KEYS|ARGV)\[(\d+)(\.\.\.)?\]")
@@ -130,6 +131,14 @@ def test_a_script_keeps_to_its_header(path: Path) -> None:
 @pytest.mark.parametrize("path", LUA, ids=lambda path: path.stem)
 def test_a_script_is_named_for_what_it_does_and_to_what(path: Path) -> None:
     assert re.fullmatch(r"[a-z]+_[a-z_]+", path.stem)
+
+
+@pytest.mark.parametrize("path", LUA, ids=lambda path: path.stem)
+def test_a_field_of_a_record_is_named_by_what_stands_for_its_letter(path: Path) -> None:
+    _, body = parts(path.read_text(encoding="utf-8"))
+    quoted = set(re.findall(r"'(@?\w+)'", body))
+    assert quoted & LETTERS.keys() == set()
+    assert {name[1:] for name in quoted if name.startswith("@")} <= LETTERS.keys()
 
 
 GOOD = """--[[ Do a thing.

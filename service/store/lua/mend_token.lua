@@ -10,9 +10,9 @@ cost     O(log n)
 local credential, metadata, on, off, dead, expiries, purges = unpack(KEYS)
 local id, retention = unpack(ARGV)
 local now = tonumber(redis.call('TIME')[1])
-local active, expires, revoked, created =
-  unpack(redis.call('HMGET', metadata, 'active', 'expires_at', 'revoked_at', 'created_micros'))
-if not active or revoked ~= '0' or (expires ~= '0' and tonumber(expires) <= now) then return 0 end
+local known = redis.call('HMGET', metadata, '@created_micros', '@active', '@expires_at', '@revoked_at')
+local created, active, expires, revoked = known[1], known[2] or '1', known[3] or '0', known[4] or '0'
+if not created or revoked ~= '0' or (expires ~= '0' and tonumber(expires) <= now) then return 0 end
 redis.call('ZREM', purges, id)
 if active == '1' and redis.call('EXISTS', credential) == 0 then
   if expires ~= '0' then redis.call('ZADD', purges, expires + retention, id) end
