@@ -74,7 +74,7 @@ def test_an_unknown_method_makes_no_series_of_its_own() -> None:
 def test_redis_time_is_told_by_operation() -> None:
     metrics = Metrics()
     metrics.redis_took("consume", 0.002)
-    metrics.redis_took("XREADGROUP", 0.5)
+    metrics.redis_took("read_events", 0.5)
     metrics.redis_took("seal_events", 0.25)
     assert exposed(metrics)["tokens_redis_seconds_sum", "consume"] == 0.002
     assert exposed(metrics)["tokens_redis_seconds_sum", "background"] == 0.75
