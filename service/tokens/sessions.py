@@ -94,7 +94,8 @@ class Sessions:
         try:
             return await self._attempts.reserve(normalise(username), origin.address)
         except Throttled:
-            await self._trail.write("login.throttled", origin, self._shown(username))
+            if await self._attempts.is_news(origin.address):
+                await self._trail.write("login.throttled", origin, self._shown(username))
             raise
 
     async def _create(self, username: str, account: Account, generation: bytes, origin: Origin) -> SignedIn:

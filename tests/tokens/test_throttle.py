@@ -347,6 +347,19 @@ async def test_what_is_typed_as_a_name_reaches_redis_as_a_digest_alone(
     assert not [key for key in await all_keys(service) if base64.urlsafe_b64encode(b"vera").rstrip(b"=") in key]
 
 
+async def test_what_an_address_is_refused_is_told_once_a_minute(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+) -> None:
+    """Nobody washes his guesses out of the trail by asking on."""
+    service = await make_service(fake=True)
+    for minute in range(1, 4):
+        for number in range(10):
+            await guess(service, f"user {number % 2}", "2001:db8::1")
+            await guess(service, f"user {number % 2}", f"2001:db8::{number}")
+        assert Counter(await actions(service)) == {"login.failed": 10, "login.throttled": minute}
+        turn_time(61)
+
+
 async def test_the_audit_trail_names_accounts_and_tells_other_names_apart(still: Service) -> None:
     for name in ("VERA ", "somebody", "some body", "else"):
         await guess(still, name)
