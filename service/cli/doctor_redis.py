@@ -17,7 +17,7 @@ from service.store.batch import Batch
 from service.store.connection import connector, inspect
 from service.store.keys import key_mark_key, probe_key
 from service.store.namespace import key_fault
-from service.store.replies import NotPrimary
+from service.store.replies import NotPrimary, Refused
 from service.store.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
 from service.tokens.secret import Keyring
 
@@ -42,8 +42,8 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
     try:
         # On its own first, for the batch tells why it cannot connect to the log alone.
         await (await connect()).disconnect()
-    except NotPrimary as error:
-        return [Finding("redis role", FAILED, error.detail)]
+    except Refused as error:
+        return [Finding("redis role" if isinstance(error, NotPrimary) else "redis", FAILED, error.detail)]
     except (RedisError, OSError, TypeError, AttributeError) as error:
         reason = str(error).rstrip(".") or type(error).__name__
         return [Finding("redis", FAILED, f"cannot be reached: {reason}; check TOKENS_REDIS_URL")]

@@ -20,7 +20,7 @@ LAST_LINES = 4
 # --save takes an empty argument: no snapshots beside the AOF.
 OPTIONS = (
     "--port 0 --unixsocketperm 700 --daemonize no --appendonly yes --appendfsync everysec "
-    "--aof-use-rdb-preamble no --maxmemory-policy noeviction --save"
+    "--aof-use-rdb-preamble no --maxmemory-policy noeviction --lazyfree-lazy-expire yes --save"
 )
 
 # prctl(PR_SET_PDEATHSIG, SIGTERM) and then the server in its own place, unless the parent died meanwhile.

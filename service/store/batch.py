@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from copy import copy
 from typing import Any
 
 import hiredis
@@ -17,7 +18,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from service.errors import StoreUnavailable
-from service.store.replies import Answer, NotPrimary, Replies, Reply, Waiting, give, role_fault, unavailable
+from service.store.replies import Answer, Refused, Replies, Reply, Waiting, give, role_fault, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,9 @@ class Batch:
     marked `retry` (idempotent ones) are asked once more on the next connection if theirs is lost. While the
     node cannot be reached every command fails at once; a background task tries again every half second at most.
 
-    Only a primary is asked: `connect` refuses any other, and what is sent `role_seconds` or more after the last look
-    at the role begins with another one, so that no reply of a node that was demoted since counts for longer.
+    Only a primary that is ready is asked: `connect` refuses any other, and what is sent `role_seconds` or more after
+    the last look at the role begins with another one, so that no reply of a node that was demoted since counts for
+    longer.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class Batch:
         self._limit = limit
         self._role_seconds = role_seconds
         self._role_due = 0.0
-        self._refusal: NotPrimary | None = None
+        self._refusal: Refused | None = None
         self._on_error = on_error
         self._replies: Replies | None = None
         # Held, for a writer that nobody holds closes its transport.
@@ -149,11 +151,11 @@ class Batch:
         self._role_due = asked_at + self._role_seconds
         queue.insert(0, (_ROLE, answer, False, asked_at))
 
-    def _refuse(self, replies: Replies, fault: NotPrimary) -> None:
+    def _refuse(self, replies: Replies, fault: Refused) -> None:
         """Give the connection up before another reply is read from it; what waits fails at once."""
         log.warning("Redis must not be asked: %s", fault.detail)
         self._refusal = fault
-        self._give_up(replies, "NotPrimary")
+        self._give_up(replies, type(fault).__name__)
 
     def _start_connecting(self) -> None:
         if self._connecting is None and not self._closed:
@@ -166,11 +168,11 @@ class Batch:
                 try:
                     await self._open()
                     return
-                except NotPrimary as fault:
-                    if self._refusal is None:
+                except Refused as fault:
+                    if self._refusal is None or self._refusal.detail != fault.detail:
                         log.warning("Redis must not be asked: %s", fault.detail)
                     self._refusal = fault
-                    self._cannot_connect("NotPrimary")
+                    self._cannot_connect(type(fault).__name__)
                 except (RedisError, OSError, TypeError, AttributeError) as error:
                     # TypeError and AttributeError are what redis-py raises when a peer answers nonsense.
                     if self._reachable:
@@ -227,7 +229,7 @@ class Batch:
             give(one[1], self._unavailable())
 
     def _unavailable(self) -> StoreUnavailable:
-        return NotPrimary(self._refusal.detail) if self._refusal else unavailable()
+        return copy(self._refusal) if self._refusal else unavailable()
 
     def _take_queue(self) -> list[Waiting]:
         queue, self._queue = self._queue, []

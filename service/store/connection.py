@@ -10,12 +10,12 @@ import msgspec
 from redis.asyncio.connection import AbstractConnection, Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import BusyLoadingError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from service.errors import StoreUnavailable
 from service.store.redis_url import options_of
-from service.store.replies import Answer, Reply, role_fault
+from service.store.replies import Answer, Reply, loading, role_fault
 from service.store.server_clock import ServerClock
 
 MINIMUM_VERSION = (6, 2)
@@ -37,7 +37,8 @@ def connector(url: str, *, timeout_seconds: float = 0.25, clock: ServerClock | N
     """A function that opens one connection to `url`: explicit time-outs, no retries, RESP2, no push messages.
 
     `clock` follows that of the server before the connection is used. It raises RedisError or OSError, the first
-    within four times the time-out, and NotPrimary where a replica answers. A malformed url is a ValueError here.
+    within five times the time-out, and Refused where a replica or a loading server answers. A malformed url is a
+    ValueError here.
     """
     options = options_of(url)
     make: type[AbstractConnection] = options.pop("connection_class", Connection)
@@ -58,8 +59,13 @@ def connector(url: str, *, timeout_seconds: float = 0.25, clock: ServerClock | N
         try:
             if (fault := role_fault(await _role(connection))) is not None:
                 raise fault
+            # Unlike ROLE, refused by a server that is still loading.
+            await _ask(connection, "PING")
             if clock is not None:
                 await clock.look(partial(_ask, connection, "TIME"))
+        except BusyLoadingError:
+            await connection.disconnect(nowait=True)
+            raise loading() from None
         except BaseException:
             await connection.disconnect(nowait=True)
             raise

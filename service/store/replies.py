@@ -31,6 +31,8 @@ def translate(error: BaseException) -> Exception:
         return error
     if text.startswith("MASTERDOWN") or "READONLY" in text:
         return NotPrimary("This Redis is a replica: connect to the master.")
+    if text.startswith("LOADING"):
+        return loading()
     if "OOM command not allowed" in text:
         return StoreFull("The token store is full: no new tokens until memory is freed.")
     return unavailable()
@@ -41,8 +43,21 @@ def unavailable() -> StoreUnavailable:
     return StoreUnavailable("The token store is not answering. Try again.")
 
 
-class NotPrimary(StoreUnavailable):
+class Refused(StoreUnavailable):
+    """There is a Redis, but it must not be asked now; the message says why."""
+
+
+class NotPrimary(Refused):
     """This node is a replica, or was made one: what it says may be out of date, and counts as no answer."""
+
+
+class Loading(Refused):
+    """This node has just started and reads its data."""
+
+
+def loading() -> Loading:
+    """What is said of a server that reads its data."""
+    return Loading("Redis is loading its data and answers when that is done.")
 
 
 def role_fault(role: Reply) -> NotPrimary | None:
@@ -57,9 +72,9 @@ class Replies(asyncio.Protocol):
 
     def __init__(
         self, transport: asyncio.WriteTransport, lost: Callable[[Replies], None], failed: Callable[[str], None],
-        took: Callable[[float], None], refused: Callable[[Replies, NotPrimary], None],
+        took: Callable[[float], None], refused: Callable[[Replies, Refused], None],
     ) -> None:  # fmt: skip
-        """`lost` is told of the connection's end, `failed` the name of an error, `refused` that a replica answered."""
+        """`lost` is told of the connection's end, `failed` the name of an error, `refused` why no more is asked."""
         self.waiting: deque[Waiting] = deque()
         self.transport = transport
         self.reprieved = False
@@ -91,7 +106,7 @@ class Replies(asyncio.Protocol):
 
     def _judged(self, error: ResponseError) -> Exception:
         meaning = translate(error)
-        if isinstance(meaning, NotPrimary):
+        if isinstance(meaning, Refused):
             self._refused(self, meaning)
         elif not isinstance(meaning, NoScriptError):
             self._failed(str(error).partition(" ")[0] if str(error)[:1].isupper() else "ERR")

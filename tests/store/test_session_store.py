@@ -95,3 +95,13 @@ async def test_a_session_ends_with_its_idle_time_and_with_its_full_time(
     assert await credentials(service) == 0
     # The list of the user's sessions goes with the last of them.
     assert not [key for key in await all_keys(service) if b":su:" in key]
+
+
+async def test_who_signs_in_again_and_again_keeps_no_sessions_that_ended(still: Service, store: SessionStore) -> None:
+    shard = still.shards.of_digest(ADA)
+    own = shard.keys.user_sessions(ADA)
+    await create(still, store, 0)
+    await shard.link.execute("ZADD", own, *[part for number in range(150) for part in (1, f"ended {number}")])
+    for number, left in ((1, 52), (2, 3)):
+        await create(still, store, number)
+        assert await shard.link.execute("ZCARD", own) == left

@@ -18,8 +18,12 @@ local record, member, expires, seen, idle, keep, entry, seal = unpack(ARGV)
 if (redis.call('GET', generation) or '0') ~= seen then return 0 end
 redis.call('SET', credential, record, 'PXAT', expires .. '000')
 if idle ~= '0' then redis.call('PEXPIRE', credential, idle) end
+local now = redis.call('TIME')[1]
+-- Whoever signs in before the last session ends would keep the key, and all that ended, for good.
+local ended = redis.call('ZRANGEBYSCORE', own, '-inf', now, 'LIMIT', 0, 100)
+if #ended > 0 then redis.call('ZREM', own, unpack(ended)) end
 redis.call('ZADD', own, expires, member)
-if redis.call('PTTL', own) < 1000 * (expires - redis.call('TIME')[1]) then redis.call('PEXPIREAT', own, expires .. '000') end
+if redis.call('PTTL', own) < 1000 * (expires - now) then redis.call('PEXPIREAT', own, expires .. '000') end
 redis.call('ZADD', all, expires, member)
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 return 1
