@@ -65,7 +65,7 @@ class Listing:
     async def walk(self, query: Query, now: float) -> AsyncIterator[Portion]:
         """All that a query finds behind its cursor, in its order, in portions of which some may be empty."""
         seen: set[str] = set()
-        few = list(query.ids) if query.ids else await self._few(query)
+        few = await self._few(query)
         # What the search of names found need not be judged by its name again before its record is read.
         judged_by = (query if few is None else msgspec.structs.replace(query, text="")).judged_by
         async for rows, edge in self._rows(query, few):
@@ -130,51 +130,53 @@ class Listing:
         pairs = zip(rows, records, strict=True)
         return [(row, record) for row, record in pairs if record and query.admits(record.token, now)]
 
-    async def _rows(self, query: Query, few: list[str] | None) -> AsyncIterator[tuple[list[Row], Row | None]]:
+    async def _rows(self, query: Query, few: list[Row] | None) -> AsyncIterator[tuple[list[Row], Row | None]]:
         """Candidates behind the cursor in order, and the place up to which there are no more, None at the end.
 
         All of the few ids there are, else what the order's own indexes hold.
         """
         if few is not None:
-            yield await self._in_order(query, few), None
+            yield _in_order(query, few), None
             return
         async for part in merged(
             await self._sources.of(query), _row(query), query.limit + 1, descending=query.descending
         ):
             yield part
 
-    async def _few(self, query: Query) -> list[str] | None:
-        """The ids that may be meant, where they are few enough to be put in order at once; else None."""
-        ids: list[str] = []
-        if query.text:
-            async for found in self._names.find(query.text):
-                ids += [one.token_id for one in found]
-                if len(ids) > _FEW:
-                    return None
-            return ids
-        if not query.created_by or query.sort == "created_at":
+    async def _few(self, query: Query) -> list[Row] | None:
+        """The rows that may be meant, where they are few enough to be put in order at once; else None."""
+        if query.ids:
+            return await self._placed(query, list(query.ids))
+        if not query.text and (not query.created_by or query.sort == "created_at"):
             return None
+        found: list[Row] = []
         async for rows in self._everywhere(query):
-            ids += [row.token_id for row in rows]
-            if len(ids) > _FEW:
+            found += rows
+            if len(found) > _FEW:
                 return None
-        return ids
+        # By creation they are placed already.
+        return found if query.sort == "created_at" else await self._placed(query, [row.token_id for row in found])
 
-    async def _in_order(self, query: Query, ids: list[str]) -> list[Row]:
-        rows: set[Row] = set()
+    async def _placed(self, query: Query, ids: list[str]) -> list[Row]:
+        rows: list[Row] = []
         for start in range(0, len(ids), _AT_ONCE):
             tokens = await self._tokens.excerpts(ids[start : start + _AT_ONCE], PLACED_BY[query.sort])
-            rows.update(row_of(token, query.sort) for token in tokens if token)
-        after = _row(query)
-        if after is not None:
-            mark = after[:2]
-            rows = {row for row in rows if (row[:2] < mark if query.descending else row[:2] > mark)}
-        return sorted(rows, reverse=query.descending)
+            rows += [row_of(token, query.sort) for token in tokens if token]
+        return rows
 
 
 def place(row: Row) -> Place:
     """A row as a cursor has it."""
     return str(row.position), row.tie
+
+
+def _in_order(query: Query, rows: list[Row]) -> list[Row]:
+    """Sorted, each once, and only what lies behind the cursor."""
+    after = _row(query)
+    if after is not None:
+        mark = after[:2]
+        rows = [row for row in rows if (row[:2] < mark if query.descending else row[:2] > mark)]
+    return sorted(set(rows), reverse=query.descending)
 
 
 def _row(query: Query) -> Row | None:
