@@ -10,89 +10,90 @@ from ipaddress import ip_network
 from typing import Any
 
 from service import logs
-from service.api.audit import AuditApi
-from service.api.audit_shapes import message
-from service.api.clients import Clients
-from service.api.courier import Courier, resolve
-from service.api.dashboard import DashboardApi
-from service.api.docs import DocsApi
-from service.api.front import Front
-from service.api.gateway import GatewayApi
-from service.api.guard import Guard, JwtReader
+from service.api.admin.audit import AuditApi
+from service.api.admin.bulk_revocation import KillSwitchApi
+from service.api.admin.hygiene import HygieneApi
+from service.api.admin.import_export import TransferApi
+from service.api.admin.rotation import RotationApi
+from service.api.admin.schemas.audit import message
+from service.api.admin.token_views import TokenViews
+from service.api.admin.tokens import ManagedApi
+from service.api.admin.usage import UsageApi
+from service.api.admin.webhooks import WebhooksApi
+from service.api.auth.callers import Guard, JwtReader
+from service.api.auth.clients import Clients
+from service.api.gateway.validate import GatewayApi
 from service.api.health import Health
-from service.api.http import Dialect, Network
-from service.api.hygiene import HygieneApi
-from service.api.kill_switch import KillSwitchApi
-from service.api.managed import ManagedApi
+from service.api.http.application import Front
+from service.api.http.call import Dialect, Network
+from service.api.http.openapi import document
 from service.api.oauth import OAuthApi
 from service.api.one_time import OneTimeApi
-from service.api.openapi import document
 from service.api.operations import OperationsApi
-from service.api.rotation import RotationApi
+from service.api.pages.dashboard import DashboardApi
+from service.api.pages.docs import DocsApi
 from service.api.self_service import SelfServiceApi
 from service.api.sessions import SessionApi
-from service.api.token_views import TokenViews
-from service.api.transfer import TransferApi
-from service.api.usage import UsageApi
-from service.api.webhooks import WebhooksApi
+from service.edge.fast_path import Straight
 from service.edge.limits import ConnectionLimits
-from service.edge.straight import Straight
 from service.errors import StoreUnavailable
+from service.keyring import Keyring
+from service.lifespan import Running
 from service.metrics import Metrics
 from service.metrics_port import MetricsPort
-from service.running import Running
 from service.settings import Settings, SettingsError, read
-from service.store.attempt_store import AttemptStore
-from service.store.audit_store import AuditStore
-from service.store.batch import Batch
-from service.store.census import Census
-from service.store.connection import Connect, Link, connector
+from service.store.attempts import AttemptStore
+from service.store.audit import AuditStore
 from service.store.credentials import CredentialStore
-from service.store.expiry_store import ExpiryStore
-from service.store.guardian import Guardian
-from service.store.hygiene_store import HygieneStore
-from service.store.listing import Listing
-from service.store.managed_store import ManagedStore, Retention
-from service.store.one_time_store import OneTimeStore
+from service.store.driver.connection import Connect, Link, connector
+from service.store.driver.monitor import Guardian
+from service.store.driver.pipeline import Batch
+from service.store.driver.server_clock import ServerClock
+from service.store.driver.shards import Shards
+from service.store.idempotency import RequestStore
+from service.store.managed.expiry import ExpiryStore
+from service.store.managed.hygiene import HygieneStore
+from service.store.managed.imports import TransferStore
+from service.store.managed.listing import Listing
+from service.store.managed.statistics import Census
+from service.store.managed.tokens import ManagedStore, Retention
+from service.store.one_time import OneTimeStore
 from service.store.outbox import Outbox
-from service.store.request_store import RequestStore
-from service.store.server_clock import ServerClock
-from service.store.session_store import SessionStore
-from service.store.shards import Shards
-from service.store.transfer_store import TransferStore
-from service.store.usage_store import UsageStore
-from service.store.webhook_store import WebhookStore
-from service.tokens.accounts import Account, Accounts, AccountsError, read_accounts
-from service.tokens.attempts import Attempts
-from service.tokens.audit import Audit
+from service.store.sessions import SessionStore
+from service.store.usage import UsageStore
+from service.store.webhooks import WebhookStore
+from service.tokens.accounts.accounts import Account, Accounts, AccountsError, read_accounts
+from service.tokens.accounts.attempts import Attempts
+from service.tokens.accounts.passwords import PasswordChecker
+from service.tokens.accounts_reload import Reload
+from service.tokens.audit.checkpoints import Sealer
+from service.tokens.audit.log import Trail
+from service.tokens.audit.reader import Audit
+from service.tokens.audit.verification import Verification
 from service.tokens.authority import Authority
-from service.tokens.bulk import Bulk
-from service.tokens.deliveries import Deliveries
-from service.tokens.delivery import DeliverySeal
-from service.tokens.delivery_log import DeliveryLog
 from service.tokens.hygiene import Hygiene
 from service.tokens.idempotency import Repeats
-from service.tokens.ledger import Ledger
 from service.tokens.lifetime import Lifetime
-from service.tokens.managed import ManagedTokens
-from service.tokens.messages import Messages
-from service.tokens.notices import Notices
+from service.tokens.managed.bulk import Bulk
+from service.tokens.managed.import_export import Transfer
+from service.tokens.managed.records import Ledger
+from service.tokens.managed.revocation import Revocation
+from service.tokens.managed.rotation import Rotation
+from service.tokens.managed.seals import Seals
+from service.tokens.managed.sweeper import Sweeper
+from service.tokens.managed.tokens import ManagedTokens
 from service.tokens.one_time import OneTimeTokens
-from service.tokens.passwords import PasswordChecker
-from service.tokens.reload import Reload
-from service.tokens.revocation import Revocation
-from service.tokens.rotation import Rotation
-from service.tokens.sealer import Sealer
-from service.tokens.seals import Seals
-from service.tokens.secret import Keyring
 from service.tokens.sessions import Sessions
-from service.tokens.sweeper import Sweeper
-from service.tokens.trail import Trail
-from service.tokens.transfer import Transfer
 from service.tokens.usage import Usage
 from service.tokens.usage_series import UsageSeries
-from service.tokens.verification import Verification
-from service.tokens.webhooks import Webhooks
+from service.tokens.webhooks.deliveries import Deliveries
+from service.tokens.webhooks.delivery import DeliverySeal
+from service.tokens.webhooks.delivery_log import DeliveryLog
+from service.tokens.webhooks.messages import Messages
+from service.tokens.webhooks.notices import Notices
+from service.tokens.webhooks.registry import Webhooks
+from service.tokens.webhooks.sender import Courier
+from service.tokens.webhooks.ssrf import resolve
 
 
 class Service:
@@ -281,7 +282,7 @@ def _jwt_reader(settings: Settings, clock: Callable[[], float]) -> JwtReader | N
     """Administrators' JWTs, if any are to be accepted; their library is loaded only then."""
     if not (settings.admin_jwt_secret or settings.admin_jwt_jwks):
         return None
-    from service.tokens.jwt import administrators  # noqa: PLC0415 - a fifth of a second and 10 MB most never need
+    from service.tokens.accounts.jwt import administrators  # noqa: PLC0415 - a fifth of a second and 10 MB most never need
 
     return administrators(settings, clock).subject
 

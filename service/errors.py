@@ -1,6 +1,6 @@
 """Requests that cannot be served, as exceptions. A refused token is not one: that is a `Verdict`.
 
-Status codes live in `service.api.failures`, not here.
+Status codes live in `service.api.http.problems`, not here.
 """
 
 from __future__ import annotations

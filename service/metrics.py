@@ -17,8 +17,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from service import __version__
+from service.counters import BUCKETS, Seconds, Tally
 from service.model import Statistics, Status
-from service.tally import BUCKETS, Seconds, Tally
 
 EXPIRY_WINDOWS = {"1d": 86400, "7d": 7 * 86400, "14d": 14 * 86400, "30d": 30 * 86400}
 # Sweeping, sealing, delivering and counting. Each name costs a kilobyte of every scrape.

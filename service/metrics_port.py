@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.api.front import StartRefused
+from service.api.http.application import StartRefused
 
 log = logging.getLogger(__name__)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
+
+Scope = Annotated[str, Meta(pattern=r"^[a-z0-9:._*-]{1,64}$", description="`orders:*` covers `orders:read`")]
 
 
 class Kind(StrEnum):

@@ -11,8 +11,8 @@ import msgspec
 
 from service.app import Service
 from service.model import AuditEntry, Kind, Origin, Outcome
-from service.store.audit_store import audit_streams
-from service.tokens.managed import Created, NewToken
+from service.store.audit import audit_streams
+from service.tokens.managed.tokens import Created, NewToken
 from tests.conftest import PASSWORD
 
 ADMIN = Origin(actor="admin", address="192.0.2.1", channel="api", request_id="r1")

@@ -19,8 +19,8 @@ from fakeredis.aioredis import FakeRedis
 from service import embedded
 from service.app import Service
 from service.settings import Settings
-from service.store.batch import Batch
-from service.store.connection import connector
+from service.store.driver.connection import connector
+from service.store.driver.pipeline import Batch
 from tests.links import ClientLink, Wrapped
 
 # How fast an example runs is the machine's affair, and nothing is kept between runs.

@@ -9,7 +9,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from service.store.replies import translate
+from service.store.driver.replies import translate
 
 
 class ClientLink:

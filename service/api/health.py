@@ -9,8 +9,8 @@ import msgspec
 from service import __version__
 from service.errors import StoreUnavailable
 from service.metrics import EXPIRY_WINDOWS, Metrics
-from service.store.census import Census
-from service.store.guardian import Guardian
+from service.store.driver.monitor import Guardian
+from service.store.managed.statistics import Census
 from service.tokens.hygiene import Hygiene
 
 

@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from service.api.access import ANYONE, INTROSPECT, REVOKE
-from service.api.clients import Clients, InvalidClient
-from service.api.failures import Problem, challenge
-from service.api.guard import anonymous
-from service.api.http import Call, Json, Operation
+from service.api.auth.callers import anonymous
+from service.api.auth.clients import Clients, InvalidClient
+from service.api.http.access import ANYONE, INTROSPECT, REVOKE
+from service.api.http.call import Call, Json, Operation
+from service.api.http.problems import Problem, challenge
 from service.errors import InvalidRequest
 from service.metrics import Metrics
 from service.model import Kind, Verdict
 from service.tokens.authority import Authority
-from service.tokens.revocation import Revocation
+from service.tokens.managed.revocation import Revocation
 
 _CLIENT_AUTHENTICATION = ["client_secret_basic", "client_secret_post"]
 _REVIEW_VERSIONS = ("authentication.k8s.io/v1", "authentication.k8s.io/v1beta1")

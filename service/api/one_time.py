@@ -10,10 +10,10 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from service.api.access import ANYONE, ISSUE
-from service.api.guard import Guard
-from service.api.http import Call, Json, Operation
-from service.api.times import rfc3339
+from service.api.auth.callers import Guard
+from service.api.http.access import ANYONE, ISSUE
+from service.api.http.call import Call, Json, Operation
+from service.api.http.timestamps import rfc3339
 from service.errors import Forbidden, InvalidRequest, StoreUnavailable, Unauthorized
 from service.metrics import Metrics
 from service.model import Kind

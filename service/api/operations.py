@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from service.api.access import ANYONE
-from service.api.failures import raw
 from service.api.health import Health, Readiness
-from service.api.http import Call, Json, Operation
-from service.api.openapi import document
+from service.api.http.access import ANYONE
+from service.api.http.call import Call, Json, Operation
+from service.api.http.openapi import document
+from service.api.http.problems import raw
 from service.metrics import Metrics
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from service.api.access import HOLDER, HOLDER_ROTATES
-from service.api.guard import Guard
-from service.api.http import Call, Json, Operation
-from service.api.repeats import HEADER, repeatable
-from service.api.token_shapes import Message, RotateToken, TokenIssued, TokenShown
-from service.api.token_views import TokenViews, read_rotation
+from service.api.admin.idempotency import HEADER, repeatable
+from service.api.admin.schemas.tokens import Message, RotateToken, TokenIssued, TokenShown
+from service.api.admin.token_views import TokenViews, read_rotation
+from service.api.auth.callers import Guard
+from service.api.http.access import HOLDER, HOLDER_ROTATES
+from service.api.http.call import Call, Json, Operation
 from service.metrics import Metrics
 from service.model import Kind
-from service.tokens.managed import ManagedTokens
-from service.tokens.revocation import Revocation
-from service.tokens.rotation import Rotation
+from service.tokens.managed.revocation import Revocation
+from service.tokens.managed.rotation import Rotation
+from service.tokens.managed.tokens import ManagedTokens
 
 _CREDENTIALS = ("X-API-Key", "X-Token")
 

@@ -7,10 +7,10 @@ import re
 import msgspec
 from starlette.responses import Response
 
-from service.api.access import ANYONE
-from service.api.guard import anonymous
-from service.api.http import NO_STORE, Call, Json, Operation
-from service.api.sign_in import SignIn
+from service.api.auth.callers import anonymous
+from service.api.auth.sign_in import SignIn
+from service.api.http.access import ANYONE
+from service.api.http.call import NO_STORE, Call, Json, Operation
 from service.errors import InvalidRequest, RateLimited
 from service.metrics import NO_KIND, Metrics
 from service.model import Kind

@@ -2,6 +2,9 @@
 
 Each command lives in a module that is imported when it is called, so that `--help` and `healthcheck` stay
 quick however heavy `serve` is.
+
+commands are what people call, client speaks to the service, terminal prints and asks, serve and doctor have rooms of
+their own. failure says how a command ends, private_file writes what is nobody else's.
 """
 
 from __future__ import annotations
@@ -15,36 +18,36 @@ from service import __version__
 # Command to the module that has it and its line in `--help`.
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Service": {
-        "serve": ("server", "Run the service."),
-        "doctor": ("doctor", "Check everything that the service needs."),
-        "config": ("about", "Print the effective settings, secrets masked."),
-        "accounts": ("accounts", "Edit the accounts that may sign in."),
-        "healthcheck": ("health", "Ask the service whether it is ready."),
-        "openapi": ("openapi", "Print the OpenAPI document."),
-        "version": ("about", "Print the version."),
+        "serve": ("serve.command", "Run the service."),
+        "doctor": ("doctor.command", "Check everything that the service needs."),
+        "config": ("commands.about", "Print the effective settings, secrets masked."),
+        "accounts": ("commands.accounts", "Edit the accounts that may sign in."),
+        "healthcheck": ("commands.healthcheck", "Ask the service whether it is ready."),
+        "openapi": ("commands.openapi", "Print the OpenAPI document."),
+        "version": ("commands.about", "Print the version."),
     },
     "Tokens": {
-        "create": ("issue", "Create a token and print its secret, this once."),
-        "list": ("tokens", "List tokens."),
-        "show": ("tokens", "Show a token."),
-        "update": ("issue", "Change a token."),
-        "activate": ("states", "Let tokens be accepted again."),
-        "deactivate": ("states", "Refuse tokens until they are activated."),
-        "revoke": ("states", "Revoke tokens for good."),
-        "rotate": ("rotation", "Give a token a new secret."),
-        "verify": ("verification", "Ask whether a token is accepted."),
-        "stats": ("tokens", "Count tokens."),
-        "usage": ("tokens", "Show how often a token was used."),
-        "audit": ("audit", "List changes, or write all of them to a file."),
-        "export": ("transfer", "Write all tokens to a file, without their secrets."),
-        "import": ("transfer", "Take in tokens of an export, or of another system."),
-        "webhooks": ("webhooks", "Tell other services of changes."),
-        "self": ("self_service", "Show, revoke or rotate the token in TOKENS_TOKEN."),
+        "create": ("commands.tokens.issue", "Create a token and print its secret, this once."),
+        "list": ("commands.tokens.show", "List tokens."),
+        "show": ("commands.tokens.show", "Show a token."),
+        "update": ("commands.tokens.issue", "Change a token."),
+        "activate": ("commands.tokens.states", "Let tokens be accepted again."),
+        "deactivate": ("commands.tokens.states", "Refuse tokens until they are activated."),
+        "revoke": ("commands.tokens.states", "Revoke tokens for good."),
+        "rotate": ("commands.tokens.rotation", "Give a token a new secret."),
+        "verify": ("commands.verify", "Ask whether a token is accepted."),
+        "stats": ("commands.tokens.show", "Count tokens."),
+        "usage": ("commands.tokens.show", "Show how often a token was used."),
+        "audit": ("commands.audit", "List changes, or write all of them to a file."),
+        "export": ("commands.tokens.import_export", "Write all tokens to a file, without their secrets."),
+        "import": ("commands.tokens.import_export", "Take in tokens of an export, or of another system."),
+        "webhooks": ("commands.webhooks", "Tell other services of changes."),
+        "self": ("commands.tokens.self_service", "Show, revoke or rotate the token in TOKENS_TOKEN."),
     },
     "Session": {
-        "login": ("signin", "Sign in with an account."),
-        "logout": ("signin", "Sign out."),
-        "sessions": ("sessions", "End sessions of an account."),
+        "login": ("commands.sign_in", "Sign in with an account."),
+        "logout": ("commands.sign_in", "Sign out."),
+        "sessions": ("commands.sessions", "End sessions of an account."),
     },
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}

@@ -6,7 +6,7 @@ import os
 import resource
 from ipaddress import IPv6Address
 
-from service.api.http import Network, is_trusted
+from service.api.http.call import Network, is_trusted
 
 # Descriptors for Redis, webhooks, files and connections that are just being closed: an eighth of all, but at least.
 _SPARE = 16

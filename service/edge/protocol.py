@@ -15,11 +15,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from service.edge.guard import HEAD_BYTES, HEAD_FIELDS, HOSTS, TOO_LARGE, Refusal, Refused, Trailer, check, size_of
-from service.edge.joined import Joined
+from service.edge.fast_path import Plan, StraightCycle, plan_of
+from service.edge.head import HEAD_BYTES, HEAD_FIELDS, HOSTS, TOO_LARGE, Refusal, Refused, Trailer, check, size_of
 from service.edge.limits import ConnectionLimits
 from service.edge.reading import ReadingProtocol
-from service.edge.straight import Plan, StraightCycle, plan_of
+from service.edge.writer import Joined
 
 # What these announce is for the ordinary way: bodies, expectations, other protocols.
 _UNUSUAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))

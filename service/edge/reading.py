@@ -10,10 +10,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from service.api.failures import problem_body
-from service.edge.guard import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, size_of
-from service.edge.straight import Straight, StraightCycle, lines_of
-from service.edge.sweep import Sweep
+from service.api.http.problems import problem_body
+from service.edge.deadlines import Sweep
+from service.edge.fast_path import Straight, StraightCycle, lines_of
+from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, size_of
 
 _NOT_HTTP = Refusal(400, "invalid_request", "The request is not valid HTTP.")
 

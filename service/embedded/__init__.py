@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from service.embedded.child import Child
-from service.embedded.premises import (
+from service.embedded.prerequisites import (
     EmbeddedError,
     find_server,
     private_folder,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 
-from service.embedded.premises import EmbeddedError
+from service.embedded.prerequisites import EmbeddedError
 
 END_SECONDS = 10.0
 LOG_BYTES = 1 << 20

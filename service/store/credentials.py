@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
+from service.keyring import encode_digest
 from service.model import ManagedToken
-from service.store.keys import DIGEST_CHARACTERS, encode_digest
-from service.store.records import LETTERS
-from service.store.replies import Reply
-from service.store.scripts import Script
-from service.store.shards import Shard, Shards
+from service.store.driver.keys import DIGEST_CHARACTERS, LETTERS
+from service.store.driver.replies import Reply
+from service.store.driver.scripts import Script
+from service.store.driver.shards import Shard, Shards
 
 # The verdict of lua/validate_limited.lua on a credential that is not the one judged.
 ANOTHER_RECORD = 3

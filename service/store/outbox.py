@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from service.store.audit_store import Stored, stored
-from service.store.scripts import Script
-from service.store.shards import Shard
+from service.store.audit import Stored, stored
+from service.store.driver.scripts import Script
+from service.store.driver.shards import Shard
 
 LOCK_MILLISECONDS = 10_000
 MADE_KEPT = 100

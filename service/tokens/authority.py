@@ -8,11 +8,12 @@ from hashlib import sha256
 
 import msgspec
 
+from service.keyring import SEAL_BYTES, Keyring
 from service.model import Credential, Kind, Outcome, Quota, Verdict
 from service.store.credentials import ANOTHER_RECORD, Charge, CredentialStore
-from service.tokens.accounts import Accounts
-from service.tokens.opened import Opened
-from service.tokens.secret import SEAL_BYTES, Keyring, is_foreign, parse
+from service.tokens.accounts.accounts import Accounts
+from service.tokens.credential import Opened
+from service.tokens.secret import is_foreign, parse
 from service.tokens.usage import Usage
 
 _REMEMBERED = 16_384

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from service.store.hygiene_store import HygieneStore
-from service.tokens.secret import random_id
+from service.identifiers import random_id
+from service.store.managed.hygiene import HygieneStore
 
 IDLE_WINDOWS = {"30d": 30 * 86400, "90d": 90 * 86400}
 EXPIRED_WINDOWS = {"7d": 7 * 86400}

@@ -7,10 +7,11 @@ import hmac
 import msgspec
 
 from service.errors import Conflict
+from service.keyring import Keyring
 from service.model import Kind
-from service.store.keys import shard_of_digest
-from service.store.request_store import RequestStore
-from service.tokens.secret import Keyring, mint, with_checksum
+from service.store.driver.keys import shard_of_digest
+from service.store.idempotency import RequestStore
+from service.tokens.secret import mint, with_checksum
 
 _NONCE_SIZE = 32
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import msgspec
 
 from service.errors import RateLimited
+from service.keyring import Keyring, encode_digest
 from service.model import Credential, Kind, Verdict
-from service.store.keys import encode_digest
-from service.store.one_time_store import IssueLimit, OneTimeStore
-from service.store.shards import Shards
-from service.tokens.address_groups import address_groups
+from service.store.driver.shards import Shards
+from service.store.one_time import IssueLimit, OneTimeStore
+from service.tokens.accounts.address_groups import address_groups
 from service.tokens.authority import MALFORMED, UNKNOWN, Authority
-from service.tokens.secret import Keyring, mint_into, parse
+from service.tokens.secret import mint_into, parse
 
 # How many addresses' worth of anonymous tokens a network may have, and everybody together.
 NETWORK_SHARE = 5

@@ -1,6 +1,6 @@
 """How much the holder of a managed token may hand on or take away: nothing that it does not hold itself.
 
-Which operations it may call at all is decided in `service.api.access`. Administrators hold everything: their origin
+Which operations it may call at all is decided in `service.api.http.access`. Administrators hold everything: their origin
 has no `bound`.
 """
 
@@ -11,7 +11,7 @@ from typing import Protocol
 
 from service.errors import Forbidden
 from service.model import Credential, Origin, RateLimit
-from service.tokens.opened import Opened
+from service.tokens.credential import Opened
 
 # With this scope any token may be ended, as by the kill switch.
 _ENDS_ANY = ("tokens:admin",)

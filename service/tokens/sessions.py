@@ -7,16 +7,16 @@ from collections.abc import Callable
 import msgspec
 
 from service.errors import Unauthorized
+from service.keyring import Keyring, encode_digest
 from service.model import Credential, Kind, Origin, Role, Verdict
-from service.store.keys import encode_digest
-from service.store.session_store import SessionStore
-from service.store.shards import Shards
-from service.tokens.accounts import Account, Accounts, normalise
-from service.tokens.attempts import Attempt, Attempts, Throttled
+from service.store.driver.shards import Shards
+from service.store.sessions import SessionStore
+from service.tokens.accounts.accounts import Account, Accounts, normalise
+from service.tokens.accounts.attempts import Attempt, Attempts, Throttled
+from service.tokens.accounts.passwords import Busy, PasswordChecker, look_alike
+from service.tokens.audit.log import Trail
 from service.tokens.authority import Authority
-from service.tokens.passwords import Busy, PasswordChecker, look_alike
-from service.tokens.secret import Keyring, mint_into
-from service.tokens.trail import Trail
+from service.tokens.secret import mint_into
 
 
 class InvalidCredentials(Unauthorized):

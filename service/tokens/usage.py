@@ -7,9 +7,9 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 from service.model import Kind, Outcome, Verdict
-from service.store.records import PIECE
-from service.store.usage_store import SLICE, UsageStore, Use
-from service.tokens.opened import Opened
+from service.store.managed.records import PIECE
+from service.store.usage import SLICE, UsageStore, Use
+from service.tokens.credential import Opened
 
 # A longer value makes the record take twice the room.
 _AGENT_LENGTH = PIECE

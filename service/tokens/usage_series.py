@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from service.store.usage_store import HOURS_KEPT, Count, UsageStore
+from service.store.usage import HOURS_KEPT, Count, UsageStore
 
 
 class UsageSeries:

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import BusyLoadingError
 from redis.exceptions import ConnectionError as NotConnected
 
-from service.embedded.premises import find_server
+from service.embedded.prerequisites import find_server
 from tests.api.running import wait_until
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from service.app import Service
 from service.errors import StoreUnavailable
-from service.tokens.attempts import PER_ACCOUNT, WINDOW_SECONDS
-from service.tokens.passwords import Busy
+from service.tokens.accounts.attempts import PER_ACCOUNT, WINDOW_SECONDS
+from service.tokens.accounts.passwords import Busy
 from tests.asgi import Answer, Person
 from tests.conftest import PASSWORD
 from tests.links import Wrapped

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from service.api.front import StartRefused
+from service.api.http.application import StartRefused
 from service.app import Service
+from service.edge.deadlines import Sweep
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
-from service.edge.sweep import Sweep
 from tests.listening import listening
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.test_managed_create import epoch
+from tests.api.admin.test_tokens_create import epoch
 from tests.api.world import World
 
 INTROSPECT = "/oauth2/introspect"

@@ -10,11 +10,11 @@ import pytest
 
 from service.app import Service
 from service.model import Kind, Status
-from service.store import records
-from service.store.query import Query
-from service.tokens.accounts import read_accounts
-from service.tokens.managed import NewToken
-from service.tokens.transfer import Exported, Foreign, sha256_of
+from service.store.managed import records
+from service.store.managed.query import Query
+from service.tokens.accounts.accounts import read_accounts
+from service.tokens.managed.import_export import Exported, Foreign, sha256_of
+from service.tokens.managed.tokens import NewToken
 from tests.api.world import TOKENS
 from tests.asgi import Person, sign_in
 from tests.builders import ADMIN, DAY, audit, create, dump

@@ -10,9 +10,9 @@ import uvloop
 from service.app import Service
 from service.model import Origin
 from service.settings import read
-from service.store.batch import Batch
-from service.store.connection import connector
-from service.tokens.managed import NewToken
+from service.store.driver.connection import connector
+from service.store.driver.pipeline import Batch
+from service.tokens.managed.tokens import NewToken
 
 AT_ONCE = 200
 SAMPLED = 50_000

@@ -11,14 +11,18 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from service.cli import about, audit, doctor, outcome, output, program, tokens
+from service.cli import program
+from service.cli.commands import about, audit
+from service.cli.commands.tokens import show
+from service.cli.doctor import command
+from service.cli.terminal import outcome, output
 from service.embedded import EmbeddedRedis
 from tests.cli.stub import Stub, serving
 
 Run = Callable[..., Result]
 Found = Callable[..., tuple[int, dict[str, tuple[str, str]]]]
 # Imported before any is patched: a module first imported meanwhile would keep the patched name for ever.
-_SHOWING = (output, tokens, audit, about, doctor, outcome)
+_SHOWING = (output, show, audit, about, command, outcome)
 
 
 @pytest.fixture(autouse=True)

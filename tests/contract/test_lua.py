@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.store.records import LETTERS
+from service.store.driver.keys import LETTERS
 from tests.contract.sources import LUA
 
 DECLARED = re.compile(r"\b(KEYS|ARGV)\[(\d+)(\.\.\.)?\]")

@@ -13,11 +13,11 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import Service
+from service.edge.deadlines import Sweep
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
-from service.edge.sweep import Sweep
 from service.model import Origin, RateLimit
-from service.tokens.managed import NewToken
+from service.tokens.managed.tokens import NewToken
 from service.tokens.secret import with_checksum
 from tests.listening import listening
 

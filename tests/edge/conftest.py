@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from service.app import Service
+from service.edge.deadlines import Sweep
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
-from service.edge.sweep import Sweep
 from tests.edge.asking import PATIENCE_SECONDS
 from tests.listening import listening
 

@@ -11,7 +11,7 @@ import pytest
 
 from service.app import Service
 from service.model import Origin
-from service.tokens.managed import NewToken
+from service.tokens.managed.tokens import NewToken
 from tests.conftest import PASSWORD
 from tests.edge.asking import GOOD, first, send, until_closed
 

@@ -8,7 +8,7 @@ import pytest
 
 from service.app import Service
 from service.model import Origin
-from service.tokens.managed import NewToken
+from service.tokens.managed.tokens import NewToken
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken
 
 pytestmark = pytest.mark.anyio

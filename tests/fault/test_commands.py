@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from redis.client import Monitor
 
-from service.store import keys
+from service.store.driver import keys
 from tests.fault.conftest import Open, Site
 from tests.fault.test_secrets import Life
 

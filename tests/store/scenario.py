@@ -9,10 +9,10 @@ import pytest
 
 from service.app import Service
 from service.model import RateLimit
-from service.store.managed_store import ManagedStore, Retention
-from service.store.query import Query
+from service.store.managed.query import Query
+from service.store.managed.tokens import ManagedStore, Retention
 from service.tokens.idempotency import Repeatable
-from service.tokens.managed import NewToken
+from service.tokens.managed.tokens import NewToken
 from service.tokens.sessions import InvalidCredentials
 from tests.builders import ADMIN, DAY, at, create, outcome, sign_in
 

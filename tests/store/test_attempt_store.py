@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.app import Service
-from service.store.attempt_store import AttemptStore
+from service.store.attempts import AttemptStore
 from tests.builders import all_keys
 
 pytestmark = pytest.mark.anyio

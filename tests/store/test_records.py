@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from service.model import ManagedToken, RateLimit
-from service.store import records
+from service.store.managed import records
 from tests.builders import ADMIN, create
 
 pytestmark = pytest.mark.anyio

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from service.app import Service
-from service.store.audit_store import AuditStream
-from service.store.keys import Stream
-from service.tokens.audit import AuditFilter
+from service.store.audit import AuditStream
+from service.store.driver.keys import Stream
+from service.tokens.audit.reader import AuditFilter
 from tests.builders import ADMIN, DAY, create, sign_in
 from tests.conftest import Clock
 
@@ -85,7 +85,7 @@ async def _sign_in_without_a_password(service: Service) -> None:
 async def test_a_sweep_of_many_pushes_no_change_out_and_leaves_a_line_among_them(
     small: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.tokens.sweeper.MASS", 300)
+    monkeypatch.setattr("service.tokens.managed.sweeper.MASS", 300)
     # What has expired is decided by the clock of Redis, which no test turns.
     clock.forward(-4 * DAY)
     await many(299, lambda number: create(small, f"few {number}", days=1))

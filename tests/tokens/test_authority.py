@@ -10,8 +10,9 @@ import pytest
 
 from service.app import Service
 from service.errors import StoreUnavailable
+from service.keyring import Keyring
 from service.model import Credential, Kind, Outcome, RateLimit
-from service.tokens.secret import Keyring, mint, with_checksum
+from service.tokens.secret import mint, with_checksum
 from tests.builders import ADDRESS, ADMIN, DAY, create, outcome, sign_in
 from tests.conftest import SERVER_KEY
 from tests.links import Recording

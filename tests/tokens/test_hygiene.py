@@ -10,9 +10,9 @@ import pytest
 
 from service.app import Service
 from service.model import Kind
-from service.store import hygiene_store
+from service.store.managed import hygiene
 from service.tokens.hygiene import Idleness
-from service.tokens.managed import NewToken
+from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST, Person, holder, sign_in
 from tests.conftest import Clock
 
@@ -70,7 +70,7 @@ async def test_one_process_counts_every_ten_minutes(make_service: Callable[..., 
 async def test_a_token_counts_once_however_the_slices_fall(
     still: Service, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(hygiene_store, "_SLICE", size)
+    monkeypatch.setattr(hygiene, "_SLICE", size)
     for number in range(20):
         await make(still, f"gate {number}")
     for shard in still.shards:  # as if all of them were born in one microsecond
@@ -101,7 +101,7 @@ async def test_hygiene_is_shown_and_exported(make_service: Callable[..., Any], c
 async def test_what_expired_within_a_week_is_counted_until_it_is_gone(
     still: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, size: int, swept: bool
 ) -> None:
-    monkeypatch.setattr(hygiene_store, "_SLICE", size)
+    monkeypatch.setattr(hygiene, "_SLICE", size)
     ids = [(await make(still, f"{number} of {days}", days=days))[0] for days in (2, 4, 9, 60) for number in range(3)]
     for token_id in (ids[0], ids[3], ids[6]):
         await still.managed.update(token_id, {"active": False}, TEST)

@@ -13,7 +13,7 @@ from service.app import Service
 from service.errors import Conflict, StoreUnavailable
 from service.model import Origin, Outcome
 from service.tokens.idempotency import Repeatable
-from service.tokens.managed import Created, NewToken
+from service.tokens.managed.tokens import Created, NewToken
 from tests.builders import ADMIN, DAY, actions, create, dump, outcome
 
 pytestmark = pytest.mark.anyio

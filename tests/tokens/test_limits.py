@@ -15,8 +15,8 @@ import pytest
 from service.app import Service
 from service.model import Kind, Outcome, RateLimit
 from service.settings import Settings
-from service.store.batch import Batch
-from service.store.connection import connector
+from service.store.driver.connection import connector
+from service.store.driver.pipeline import Batch
 from tests.builders import create, outcome
 
 pytestmark = pytest.mark.anyio

@@ -13,8 +13,8 @@ import pytest
 from service.app import Service
 from service.errors import RateLimited, StoreUnavailable
 from service.model import Kind, Outcome, Role
-from service.tokens.accounts import Account, read_accounts
-from service.tokens.reload import Reload
+from service.tokens.accounts.accounts import Account, read_accounts
+from service.tokens.accounts_reload import Reload
 from service.tokens.sessions import InvalidCredentials
 from tests.builders import ADDRESS, DAY, actions, at, audit, create, outcome, sign_in
 from tests.conftest import PASSWORD

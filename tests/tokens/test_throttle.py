@@ -14,7 +14,7 @@ from argon2 import PasswordHasher
 
 from service.app import Service
 from service.errors import RateLimited, StoreUnavailable
-from service.tokens.attempts import (
+from service.tokens.accounts.attempts import (
     GLOBAL_LIMIT,
     HOLD_SECONDS,
     PER_ACCOUNT,
@@ -22,7 +22,7 @@ from service.tokens.attempts import (
     PER_NETWORK,
     Throttled,
 )
-from service.tokens.passwords import Busy, PasswordChecker, hash_password, look_alike
+from service.tokens.accounts.passwords import Busy, PasswordChecker, hash_password, look_alike
 from service.tokens.sessions import InvalidCredentials, normalise
 from tests.builders import ADDRESS, actions, all_keys, at, audit, create, outcome, sign_in, until
 from tests.conftest import PASSWORD
@@ -158,7 +158,7 @@ async def test_checks_wait_in_a_bounded_queue_two_at_once_and_the_loop_goes_on(
         running.append(password)
         return go_on.wait(20)
 
-    monkeypatch.setattr("service.tokens.passwords._verify", verify)
+    monkeypatch.setattr("service.tokens.accounts.passwords._verify", verify)
     checks = [asyncio.create_task(service.passwords.matches("hash", f"{number}")) for number in range(40)]
     assert await outcome(service, created.secret) == "active"
     assert [type(check.exception()) for check in checks if check.done()] == [Busy] * 6
@@ -258,14 +258,14 @@ async def test_a_password_that_was_not_looked_at_is_no_try(still: Service, monke
 async def test_who_waits_longer_than_a_moment_is_asked_to_come_again(
     still: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.tokens.attempts._PAUSE_SECONDS", 0)
+    monkeypatch.setattr("service.tokens.accounts.attempts._PAUSE_SECONDS", 0)
     attempts = still.sessions._attempts
     held = [await attempts.reserve("vera", ADDRESS) for _ in range(PER_ACCOUNT)]
     with pytest.raises(Busy):
         await attempts.reserve("vera", ADDRESS)
     await attempts.give_back(held[0])
     await attempts.give_back(await attempts.reserve("vera", ADDRESS))
-    monkeypatch.setattr("service.tokens.attempts._MOST_WAITING", 0)
+    monkeypatch.setattr("service.tokens.accounts.attempts._MOST_WAITING", 0)
     await attempts.reserve("vera", ADDRESS)
     with pytest.raises(Busy):
         await attempts.reserve("vera", ADDRESS)
@@ -286,8 +286,8 @@ SPRAYS = [
 async def test_an_account_each_is_no_free_try(
     still: Service, looked_at: list[str], monkeypatch: pytest.MonkeyPatch, addresses: str, bound: int
 ) -> None:
-    monkeypatch.setattr("service.tokens.attempts.PER_NETWORK", 30)
-    monkeypatch.setattr("service.tokens.attempts.GLOBAL_LIMIT", 40)
+    monkeypatch.setattr("service.tokens.accounts.attempts.PER_NETWORK", 30)
+    monkeypatch.setattr("service.tokens.accounts.attempts.GLOBAL_LIMIT", 40)
     expected = {PER_ADDRESS: 20, PER_NETWORK: 30, GLOBAL_LIMIT: 40}[bound]
     waits = await asyncio.gather(*[guess(still, f"user {n}", addresses.format(n)) for n in range(60)])
     assert waits.count(0) == len(looked_at) == expected
@@ -302,8 +302,8 @@ async def test_an_address_inside_ipv6_and_the_same_outside_are_one(still: Servic
 
 async def test_who_is_at_home_is_locked_out_by_nobody_nearby(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not by the same address, its network or everybody."""
-    monkeypatch.setattr("service.tokens.attempts.PER_NETWORK", 25)
-    monkeypatch.setattr("service.tokens.attempts.GLOBAL_LIMIT", 40)
+    monkeypatch.setattr("service.tokens.accounts.attempts.PER_NETWORK", 25)
+    monkeypatch.setattr("service.tokens.accounts.attempts.GLOBAL_LIMIT", 40)
     for address in ("198.51.100.1", "2001:db8::1"):
         await sign_in(still, "vera", address)
     await asyncio.gather(*[guess(still, f"user {number}", "198.51.100.1") for number in range(30)])

@@ -10,8 +10,8 @@ import pytest
 
 from service.app import Service
 from service.model import Kind, ManagedToken, RateLimit
-from service.store.usage_store import DAYS_KEPT, HOURS_KEPT
-from service.tokens.managed import NewToken
+from service.store.usage import DAYS_KEPT, HOURS_KEPT
+from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
 from tests.conftest import Clock
 

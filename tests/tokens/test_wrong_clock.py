@@ -8,8 +8,8 @@ import pytest
 
 from service.app import Service
 from service.model import Status
-from service.store.expiry_store import SLICE
-from service.store.query import Query
+from service.store.managed.expiry import SLICE
+from service.store.managed.query import Query
 from tests.builders import ADDRESS, ADMIN, DAY, create, create_many, outcome, sign_in
 from tests.conftest import Clock, FakeClock
 

@@ -8,10 +8,10 @@ import pytest
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
+from service.keyring import Keyring
 from service.model import Role
-from service.tokens.accounts import Account, Accounts, AccountsError, read_accounts
-from service.tokens.passwords import hash_password, is_verifiable, look_alike
-from service.tokens.secret import Keyring
+from service.tokens.accounts.accounts import Account, Accounts, AccountsError, read_accounts
+from service.tokens.accounts.passwords import hash_password, is_verifiable, look_alike
 
 HASH = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
 

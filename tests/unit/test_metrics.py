@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.counters import BUCKETS
 from service.metrics import EXPIRY_WINDOWS, NO_KIND, Metrics
 from service.model import Kind, Outcome, Statistics
-from service.tally import BUCKETS
 
 
 def exposed(metrics: Metrics) -> dict[tuple[str, ...], float]:

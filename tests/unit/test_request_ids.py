@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.api.front import RequestIds
+from service.api.http.application import RequestIds
 
 
 @pytest.mark.parametrize("number", [1, 0xFF, 1 << 32, (1 << 40) + 5])

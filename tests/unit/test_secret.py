@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.keyring import SEAL_BYTES, Keyring
 from service.model import Kind
-from service.store.keys import shard_of_digest
-from service.tokens.secret import SEAL_BYTES, Keyring, mint, mint_id, mint_into, parse, with_checksum
+from service.store.driver.keys import shard_of_digest
+from service.tokens.secret import mint, mint_id, mint_into, parse, with_checksum
 
 KEYRING = Keyring("a server key of the tests, long enough")
 OTHER = Keyring("another server key, also long enough")

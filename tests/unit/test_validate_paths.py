@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from service.api.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
+from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
 
 
 @pytest.mark.parametrize(

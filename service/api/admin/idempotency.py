@@ -1,0 +1,28 @@
+"""The Idempotency-Key header: a client that gives one may send its request again and gets the same secret."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from service.api.http.call import Call
+from service.errors import InvalidRequest
+from service.tokens.idempotency import Repeatable
+
+HEADER = "Idempotency-Key"
+_PRINTABLE = re.compile(r"[!-~]{1,64}")
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def repeatable(call: Call, wanted: object) -> Repeatable | None:
+    """The request as one that may be repeated, None without the header; `wanted` is its body, decoded.
+
+    Raises InvalidRequest for a key that is not 1 to 64 printable characters.
+    """
+    if call.header(b"idempotency-key") is None:
+        return None
+    key = call.text_header(b"idempotency-key")
+    if not _PRINTABLE.fullmatch(key):
+        raise InvalidRequest("Idempotency-Key must be 1 to 64 printable characters.")
+    return Repeatable(key, _encode(wanted))

@@ -1,0 +1,147 @@
+"""Dialect 3, transfer: all tokens out as NDJSON, and tokens of this or another system in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from service.api.admin.schemas.import_export import export_line, import_line, name_of
+from service.api.admin.schemas.tokens import Filter
+from service.api.admin.token_views import TokenViews
+from service.api.auth.callers import Guard
+from service.api.http.access import ADMINISTER, IN_PERSON
+from service.api.http.call import BULK_BYTES, Call, Json, Operation, convert_query
+from service.errors import InvalidRequest
+from service.model import Origin, Status
+from service.store.managed.tokens import Record
+from service.store.pacing import give_way
+from service.tokens.audit.log import Trail
+from service.tokens.managed.import_export import SLICE, Exported, Foreign, Rehearsal, Transfer
+
+NDJSON = "application/x-ndjson"
+_ACCEPTED = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl")
+_LINES = 100
+# While Redis takes one slice in, the next ones are read and sealed.
+_LANES = 3
+_encode = msgspec.json.Encoder().encode
+
+
+class ImportQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """With `dryRun` nothing is written, and the answer says what would be."""
+
+    dry_run: bool = False
+
+
+class SkippedLine(msgspec.Struct):
+    """A line that was not taken in: its number from 1, its name, and why."""
+
+    line: int
+    name: str
+    code: str
+    message: str
+
+
+class ImportResult(msgspec.Struct):
+    """How many tokens were taken in, and the lines that were not."""
+
+    imported: int
+    skipped: list[SkippedLine]
+
+
+class TransferApi:
+    """Export and import, for administrators alone."""
+
+    def __init__(
+        self, tokens: Transfer, views: TokenViews, trail: Trail, guard: Guard, clock: Callable[[], float], *,
+        shards: int,
+    ) -> None:  # fmt: skip
+        self._tokens = tokens
+        self._views = views
+        self._trail = trail
+        self._guard = guard
+        self._clock = clock
+        self._shards = shards
+
+    def operations(self) -> list[Operation]:
+        """The routes of this dialect."""
+        return [
+            Operation(
+                method="GET", path="/api/admin/tokens/export", handler=self.give, tag="managed", query=Filter,
+                summary="Export tokens", answers={200: str}, media_types={200: NDJSON}, access=IN_PERSON,
+                description="One token a line, with its digest and never its secret; every status without a "
+                "filter. A service with the same server key and number of shards takes it as it is.",
+            ),
+            Operation(
+                method="POST", path="/api/admin/tokens/import", handler=self.take, tag="managed", body=str,
+                body_media_type=NDJSON, query=ImportQuery, summary="Import tokens", answers={200: ImportResult},
+                access=ADMINISTER,
+                description="Up to 1 MiB of lines: of an export, or `{name, secret or sha256, expiresAt or "
+                "duration, ...}` for secrets of 16 to 256 printable characters that another system made.",
+            ),
+        ]  # fmt: skip
+
+    async def give(self, call: Call) -> Response:
+        """All tokens of a filter, as a stream."""
+        caller = await self._guard.admit(call)
+        query = self._views.query(convert_query(call, Filter))
+        if not query.statuses:
+            query = msgspec.structs.replace(query, statuses=frozenset(Status))
+        await self._trail.write("export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)})
+        headers = {"cache-control": "no-store", "content-disposition": 'attachment; filename="tokens.ndjson"'}
+        lines = self._lines(self._tokens.everything(query))
+        return StreamingResponse(lines, headers=headers, media_type=NDJSON)
+
+    async def _lines(self, records: AsyncIterator[Record]) -> AsyncIterator[bytes]:
+        lines: list[bytes] = []
+        async for record in records:
+            lines.append(_encode(export_line(record, self._shards)) + b"\n")
+            if len(lines) == _LINES:
+                yield b"".join(lines)
+                lines = []
+        yield b"".join(lines)
+
+    async def take(self, call: Call) -> Response:
+        """Take the lines in, each whole or not at all."""
+        caller = await self._guard.admit(call)
+        rehearsal = Rehearsal() if convert_query(call, ImportQuery).dry_run else None
+        media_type = (call.header(b"content-type") or _ACCEPTED[0]).split(b";")[0].strip().lower()
+        if media_type not in _ACCEPTED:
+            raise InvalidRequest(f"Send the lines as {NDJSON}.", code="unsupported_media_type")
+        lines = (await call.body(BULK_BYTES)).split(b"\n")
+        result = ImportResult(0, [])
+        parts = (list(enumerate(lines[start : start + SLICE], start + 1)) for start in range(0, len(lines), SLICE))
+
+        async def take_in_turn() -> None:
+            for part in parts:
+                await self._take(part, caller.origin, rehearsal, result)
+                await give_way()
+
+        # A rehearsal takes line after line, for it tells which of two with one name comes second.
+        await asyncio.gather(*[take_in_turn() for _ in range(1 if rehearsal else _LANES)])
+        result.skipped.sort(key=lambda skipped: skipped.line)
+        return Json(result)
+
+    async def _take(
+        self, numbered: list[tuple[int, bytes]], origin: Origin, rehearsal: Rehearsal | None, result: ImportResult
+    ) -> None:
+        rows: list[tuple[int, Exported | Foreign]] = []
+        for number, line in numbered:
+            if not line.strip():
+                continue
+            try:
+                rows.append((number, import_line(line, self._clock())))
+            except InvalidRequest as refused:
+                result.skipped.append(SkippedLine(number, name_of(line), refused.code, refused.detail))
+        taken = await self._tokens.take([row for _, row in rows], origin, rehearsal)
+        for (number, row), skipped in zip(rows, taken, strict=True):
+            if skipped is None:
+                result.imported += 1
+            else:
+                result.skipped.append(SkippedLine(number, _name(row), skipped.code, skipped.message))
+
+
+def _name(row: Exported | Foreign) -> str:
+    return row.token.name if isinstance(row, Exported) else row.new.name

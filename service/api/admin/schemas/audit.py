@@ -1,0 +1,134 @@
+"""Audit entries on the wire, and the events that webhooks tell of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from service.api.http.timestamps import rfc3339, rfc3339_or_none
+from service.model import AuditEntry, ManagedToken
+from service.tokens.audit.reader import Event
+from service.tokens.audit.verification import Fault, Report
+from service.tokens.webhooks.events import EventType
+
+# What entries hold of a record, under the names that the API has for it.
+_NAMES = {"networks": "allowedNetworks", "active": "isActive", "predecessor_until": "oldSecretValidUntil"}
+_encode = msgspec.json.Encoder().encode
+_INSTANTS = frozenset({"expires_at", "predecessor_until"})
+
+
+class AuditShown(msgspec.Struct, rename="camel"):
+    """One change or sign-in.
+
+    `before` and `after` hold what changed, and the name of a token that was switched off or revoked.
+    """
+
+    id: str
+    at: str
+    action: str
+    actor: str
+    target: str
+    address: str
+    channel: str
+    request_id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class AuditPage(msgspec.Struct, rename="camel"):
+    """Entries, newest first; `nextCursor` leads to older ones."""
+
+    entries: list[AuditShown]
+    next_cursor: str | None
+
+
+class CompleteSince(msgspec.Struct):
+    """The parts of the trail: changes by people; sign-ins and what time ended; refused sign-ins."""
+
+    changes: str | None
+    occurrences: str | None
+    refusals: str | None
+
+
+class AuditVerification(msgspec.Struct, rename="camel"):
+    """What a verification found.
+
+    `unsealed` entries, of the last second, stand on their own MAC alone. An instant in `completeSince` says from
+    when on all that was written is there, null that the bound of this part of the trail has taken nothing yet.
+    """
+
+    intact: bool
+    entries: int
+    unsealed: int
+    faults: list[Fault]
+    complete_since: CompleteSince
+
+
+class EventData(msgspec.Struct, rename="camel"):
+    """What happened to a token; `name` is null where there is no record of it."""
+
+    token_id: str
+    name: str | None
+    actor: str
+    address: str
+    channel: str
+    request_id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class EventMessage(msgspec.Struct):
+    """A webhook's message, as Standard Webhooks recommends."""
+
+    type: EventType
+    timestamp: str
+    id: str
+    data: EventData
+
+
+def shown(event: Event) -> AuditShown:
+    """An entry as its readers see it."""
+    entry = event.entry
+    return AuditShown(
+        id=str(event.position), at=rfc3339(entry.at), action=entry.action, actor=entry.actor,
+        target=entry.target, address=entry.address, channel=entry.channel, request_id=entry.request_id,
+        before=facts(entry.before), after=facts(entry.after),
+    )  # fmt: skip
+
+
+def verified(report: Report) -> AuditVerification:
+    """A report as its readers see it."""
+    since = {stream.name.lower(): rfc3339_or_none(at or 0) for stream, at in report.complete_since.items()}
+    return AuditVerification(
+        report.intact, report.entries, report.unsealed, report.faults, msgspec.convert(since, CompleteSince)
+    )
+
+
+def message(kind: EventType, event_id: str, entry: AuditEntry, token: ManagedToken | None) -> str:
+    """The body of a webhook's message about an event. Its id is that of the message, the same at each attempt."""
+    data = EventData(
+        entry.target, token.name if token else None, entry.actor, entry.address, entry.channel, entry.request_id,
+        facts(entry.before), facts(entry.after),
+    )  # fmt: skip
+    return _encode(EventMessage(kind, rfc3339(entry.at), event_id, data)).decode()
+
+
+def facts(recorded: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What an entry says of a record, in the words of the API."""
+    if recorded is None:
+        return None
+    return dict(_fact(name, value) for name, value in recorded.items())
+
+
+def _fact(name: str, value: Any) -> tuple[str, Any]:
+    if name in _INSTANTS and isinstance(value, int):
+        value = rfc3339_or_none(value)
+    elif name == "rate_limit" and isinstance(value, dict):
+        value = value | {"burst": value.get("burst") or value.get("limit")}
+    return _NAMES.get(name) or _camel(name), value
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)

@@ -1,0 +1,180 @@
+"""The lines of an export and an import, and how they become records."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from service.api.admin.schemas.tokens import (
+    Description,
+    Duration,
+    Id,
+    Limit,
+    MaxUses,
+    Metadata,
+    Name,
+    Networks,
+    Scopes,
+    Subject,
+    clean_name,
+    clean_networks,
+    expiry,
+    to_limit,
+)
+from service.api.http.call import decode
+from service.api.http.timestamps import parse_rfc3339, rfc3339_or_none
+from service.errors import InvalidRequest
+from service.model import ManagedToken
+from service.store.managed.tokens import Record
+from service.tokens.lifetime import DURATIONS
+from service.tokens.managed.import_export import Exported, Foreign, sha256_of, tail_of
+from service.tokens.managed.tokens import NewToken
+
+Digest = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{43}$")]
+OldDigest = Annotated[str, Meta(pattern="^([A-Za-z0-9_-]{43})?$")]
+Creator = Annotated[str, Meta(min_length=1, max_length=128)]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A managed token without its secret; instants are RFC 3339, null for none."""
+
+    id: Id
+    name: Name
+    digest: Digest
+    last_eight: Annotated[str, Meta(max_length=8)]
+    seal: Annotated[str, Meta(max_length=64)]
+    shards: int
+    created_at: str
+    created_by: Annotated[str, Meta(max_length=256)]
+    expires_at: str | None
+    is_active: bool
+    revoked_at: str | None
+    description: Description
+    subject: Annotated[str, Meta(max_length=256)]
+    scopes: Scopes
+    rate_limit: Limit | None
+    metadata: Metadata
+    allowed_networks: Networks
+    max_uses: MaxUses | None
+    uses_left: Annotated[int, Meta(ge=0)]
+    last_used_at: str | None
+    last_address: str
+    last_user_agent: str
+    rotated_at: str | None
+    rotations: Annotated[int, Meta(ge=0)]
+    old_digest: OldDigest
+    old_secret_valid_until: str | None
+    old_secret_last_used_at: str | None
+    foreign: bool
+    version: Annotated[int, Meta(ge=1)]
+
+
+class ForeignToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A token of another system: its secret in clear or the SHA-256 of it, and the terms as for a new token."""
+
+    name: Name
+    secret: Annotated[str, Meta(pattern="^[!-~]{16,256}$")] | None = None
+    sha256: Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")] | None = msgspec.field(name="sha256", default=None)
+    duration: Duration | None = None
+    expires_at: str | None = None
+    description: Description = ""
+    subject: Subject | None = None
+    scopes: Scopes = ()
+    rate_limit: Limit | None = None
+    metadata: Metadata = {}
+    allowed_networks: Networks = ()
+    max_uses: MaxUses | None = None
+    created_by: Creator | None = None
+
+
+class _Peek(msgspec.Struct):
+    """Which of the two a line is, and what to call it should it be refused."""
+
+    digest: object = None
+    name: object = None
+
+
+def export_line(record: Record, shards: int) -> ExportedToken:
+    """A record on its way out."""
+    token, limit = record.token, record.token.rate_limit
+    return ExportedToken(
+        id=token.token_id, name=token.name, digest=token.digest, last_eight=token.tail, seal=record.seal,
+        shards=shards, created_at=_with_micros(token.created_micros), created_by=token.created_by,
+        expires_at=rfc3339_or_none(token.expires_at), is_active=token.active,
+        revoked_at=rfc3339_or_none(token.revoked_at), description=token.description, subject=token.subject,
+        scopes=token.scopes,
+        rate_limit=Limit(limit.limit, limit.period_seconds, limit.burst or None) if limit else None,
+        metadata=token.metadata, allowed_networks=token.networks, max_uses=token.max_uses or None,
+        uses_left=token.uses_left, last_used_at=rfc3339_or_none(token.last_used_at),
+        last_address=token.last_address, last_user_agent=token.last_agent,
+        rotated_at=rfc3339_or_none(token.rotated_at), rotations=token.rotations, old_digest=token.predecessor,
+        old_secret_valid_until=rfc3339_or_none(token.predecessor_until),
+        old_secret_last_used_at=rfc3339_or_none(token.predecessor_used_at), foreign=token.foreign,
+        version=token.version,
+    )  # fmt: skip
+
+
+def import_line(line: bytes, now: float) -> Exported | Foreign:
+    """A line on its way in. Raises InvalidRequest for what is neither of the two."""
+    if decode(line, _Peek).digest is not None:
+        return _exported(decode(line, ExportedToken))
+    return _foreign(decode(line, ForeignToken), now)
+
+
+def name_of(line: bytes) -> str:
+    """What a line that is refused calls its token, empty if that cannot be read."""
+    try:
+        name = decode(line, _Peek).name
+    except InvalidRequest:
+        return ""
+    return name[:80] if isinstance(name, str) else ""
+
+
+def _exported(line: ExportedToken) -> Exported:
+    token = ManagedToken(
+        token_id=line.id, name=line.name, tail=line.last_eight, digest=line.digest, created_by=line.created_by,
+        created_micros=_micros(line.created_at), expires_at=_instant(line.expires_at, "expiresAt"),
+        description=line.description, subject=line.subject, scopes=line.scopes,
+        rate_limit=to_limit(line.rate_limit), networks=line.allowed_networks, max_uses=line.max_uses or 0,
+        uses_left=line.uses_left, metadata=line.metadata, active=line.is_active,
+        revoked_at=_instant(line.revoked_at, "revokedAt"), last_used_at=_instant(line.last_used_at, "lastUsedAt"),
+        last_address=line.last_address, last_agent=line.last_user_agent,
+        rotated_at=_instant(line.rotated_at, "rotatedAt"), rotations=line.rotations, predecessor=line.old_digest,
+        predecessor_until=_instant(line.old_secret_valid_until, "oldSecretValidUntil"),
+        predecessor_used_at=_instant(line.old_secret_last_used_at, "oldSecretLastUsedAt"), foreign=line.foreign,
+        version=line.version,
+    )  # fmt: skip
+    return Exported(token, line.seal, line.shards)
+
+
+def _foreign(line: ForeignToken, now: float) -> Foreign:
+    if (line.secret is None) == (line.sha256 is None):
+        reason = "give either the secret or its sha256"
+        raise InvalidRequest(f"secret: {reason}.", fields=(("secret", reason),))
+    new = NewToken(
+        name=clean_name(line.name), expires_at=expiry(line.duration, line.expires_at, now, DURATIONS),
+        description=line.description, subject=line.subject or "", scopes=line.scopes,
+        rate_limit=to_limit(line.rate_limit), networks=clean_networks(line.allowed_networks),
+        max_uses=line.max_uses or 0, metadata=line.metadata,
+    )  # fmt: skip
+    if line.secret is not None:
+        return Foreign(new, sha256_of(line.secret), tail_of(line.secret), line.created_by or "")
+    return Foreign(new, (line.sha256 or "").lower(), "", line.created_by or "")
+
+
+def _with_micros(epoch_micros: int) -> str:
+    return f"{(_EPOCH + timedelta(microseconds=epoch_micros)).isoformat(timespec='microseconds')[:-6]}Z"
+
+
+def _micros(text: str) -> int:
+    """Epoch microseconds, exactly what `_with_micros` was given. Raises InvalidRequest."""
+    seconds = parse_rfc3339(text, "createdAt")
+    return seconds * 1_000_000 + datetime.fromisoformat(text).microsecond
+
+
+def _instant(text: str | None, field: str) -> int:
+    return parse_rfc3339(text, field) if text else 0

@@ -1,0 +1,282 @@
+"""The shapes of managed tokens on the wire, and how a record becomes one."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from ipaddress import ip_network
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from service.api.http.timestamps import parse_rfc3339, rfc3339, rfc3339_or_none
+from service.errors import InvalidRequest
+from service.model import ManagedToken, RateLimit, Scope, Status
+from service.tokens.managed.rotation import LONGEST_OVERLAP_SECONDS
+
+Name = Annotated[str, Meta(min_length=1, max_length=80, description="1 to 80 characters, unique")]
+Description = Annotated[str, Meta(max_length=500)]
+Subject = Annotated[
+    str,
+    Meta(pattern=r"^[!-~]{0,128}$", description="decides whom the token speaks for upstream; without it, for nobody"),
+]
+Scopes = Annotated[tuple[Scope, ...], Meta(max_length=50)]
+Networks = Annotated[tuple[str, ...], Meta(max_length=50, description="IPv4 and IPv6 networks (CIDR)")]
+Metadata = Annotated[
+    dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=256)]], Meta(max_length=20)
+]
+# Categories of signs that a name may not have: controls, lone surrogates, ends of lines and paragraphs.
+_UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
+Duration = Literal["7days", "1month", "6months", "1year", "never"]
+MaxUses = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+SliceCursor = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`limit` requests in `periodSeconds`, `burst` of them at once (default: limit)."""
+
+    limit: Annotated[int, Meta(ge=1, le=1_000_000)]
+    period_seconds: Annotated[int, Meta(ge=1, le=86400)]
+    burst: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+
+
+class LimitShown(msgspec.Struct, rename="camel"):
+    """A rate limit in force."""
+
+    limit: int
+    period_seconds: int
+    burst: int
+
+
+class CreateToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """What a managed token is created with; give `duration` or `expiresAt`."""
+
+    name: Name
+    duration: Duration | None = None
+    description: Description = ""
+    expires_at: str | None = None
+    subject: Subject | None = None
+    scopes: Scopes = ()
+    rate_limit: Limit | None = None
+    metadata: Metadata = {}
+    allowed_networks: Networks = ()
+    max_uses: MaxUses | None = None
+
+
+class TokenShown(msgspec.Struct, rename="camel", kw_only=True):
+    """A managed token; its secret is masked but for the last eight characters."""
+
+    id: str
+    name: str
+    token: str
+    created_at: str
+    expires_at: str | None
+    is_active: bool
+    last_used_at: str | None
+    created_by: str
+    description: str
+    status: Status
+    scopes: Sequence[str]
+    rate_limit: LimitShown | None
+    subject: str
+    metadata: dict[str, str]
+    allowed_networks: Sequence[str]
+    max_uses: int | None
+    uses_left: int | None
+    rotated_at: str | None
+    old_secret_valid_until: str | None = msgspec.field(name="oldSecretValidUntil")
+    usage14d: list[int] = msgspec.field(name="usage14d")
+    rotations: int
+    old_secret_last_used_at: str | None = msgspec.field(name="oldSecretLastUsedAt")
+
+
+class TokenList(msgspec.Struct, rename="camel"):
+    """A page of tokens; `nextCursor` leads to the next one, `total` is null where counting would read every record.
+
+    With a filter that admits few of very many a page ends after a second: it may have fewer tokens than `limit`, even
+    none, while `nextCursor` goes on from there.
+    """
+
+    tokens: list[TokenShown]
+    next_cursor: str | None
+    total: int | None
+
+
+class TokenIssued(msgspec.Struct):
+    """A token with its secret in clear, the only time it is shown."""
+
+    message: str
+    token: TokenShown
+
+
+class TokenChanged(msgspec.Struct):
+    """A token after a change."""
+
+    message: str
+    token: TokenShown
+
+
+class Skipped(msgspec.Struct):
+    """A token that a change of several left as it was, and why."""
+
+    id: str
+    code: str
+
+
+class TokensChanged(msgspec.Struct):
+    """What a change of several tokens did."""
+
+    message: str
+    updated: list[str]
+    skipped: list[Skipped]
+
+
+class Filter(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """The filters of the list."""
+
+    status: str | None = None
+    q: Annotated[str, Meta(max_length=80)] = ""
+    created_by: Annotated[str, Meta(max_length=256)] = ""
+    scope: Annotated[str, Meta(max_length=64)] = ""
+    expires_before: str | None = None
+    unused_for_days: Annotated[int, Meta(ge=0, le=3650)] | None = None
+    never_used: Annotated[bool, Meta(description="true: only those without any use so far")] = False
+
+
+class RotateToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """For how long the old secret works beside the new one; an empty body ends it now."""
+
+    overlap_seconds: Annotated[int, Meta(ge=0, le=LONGEST_OVERLAP_SECONDS)] = 0
+
+
+class EndTokens(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """Which tokens to end: exactly one of `filter`, `createdBy`, `scope` and `all`.
+
+    With `dryRun` nothing is changed. Without it `expected` says how many a dry run found. One request ends as many as
+    a second allows, and `limit` at most; the next one goes on with the answer's `nextCursor` as `cursor`.
+    """
+
+    filter: Filter | UnsetType = UNSET
+    created_by: Annotated[str, Meta(min_length=1, max_length=256)] | UnsetType = UNSET
+    scope: Scope | UnsetType = UNSET
+    all: Literal[True] | UnsetType = UNSET
+    dry_run: bool = False
+    expected: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    cursor: SliceCursor | UnsetType = UNSET
+
+
+class TokensMatched(msgspec.Struct):
+    """What a dry run found: how many tokens would be ended, and the first ten."""
+
+    matched: int
+    sample: list[TokenShown]
+
+
+class SliceChanged(TokensChanged, rename="camel"):
+    """What one request changed of many, how many remain, and the cursor to go on with; null when all is done."""
+
+    remaining: int
+    next_cursor: str | None
+
+
+class Message(msgspec.Struct):
+    """What was done, for people."""
+
+    message: str
+
+
+class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """A change of one token (`id`), of several (`ids`) or of all that a filter finds (`filter` and `expected`).
+
+    Of the last, one request changes as many as a second allows, and `limit` at most; the next one goes on with the
+    answer's `nextCursor` as `cursor`.
+    """
+
+    id: Id | UnsetType = UNSET
+    ids: Annotated[list[Id], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
+    filter: Filter | UnsetType = UNSET
+    expected: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    cursor: SliceCursor | UnsetType = UNSET
+    is_active: bool | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    subject: Subject | UnsetType | None = UNSET
+    scopes: Scopes | UnsetType = UNSET
+    rate_limit: Limit | UnsetType | None = UNSET
+    metadata: Metadata | UnsetType = UNSET
+    expires_at: str | UnsetType | None = UNSET
+    allowed_networks: Networks | UnsetType = UNSET
+    max_uses: MaxUses | UnsetType | None = UNSET
+
+
+def shown(token: ManagedToken, now: float, usage14d: list[int], *, secret: str = "") -> TokenShown:
+    """A record as its readers see it; the secret only where it has just been made."""
+    limit = token.rate_limit
+    status = token.status(now)
+    in_grace = token.predecessor_until > now and status is Status.ACTIVE
+    return TokenShown(
+        id=token.token_id,
+        name=token.name,
+        token=secret or f"****-****-****-{token.tail}",
+        created_at=rfc3339(token.created_at),
+        expires_at=rfc3339_or_none(token.expires_at),
+        is_active=status is Status.ACTIVE,
+        last_used_at=rfc3339_or_none(token.last_used_at),
+        created_by=token.created_by,
+        description=token.description,
+        status=status,
+        scopes=token.scopes,
+        rate_limit=LimitShown(limit.limit, limit.period_seconds, limit.burst or limit.limit) if limit else None,
+        subject=token.subject,
+        metadata=token.metadata,
+        allowed_networks=token.networks,
+        max_uses=token.max_uses or None,
+        uses_left=token.uses_left if token.max_uses else None,
+        rotated_at=rfc3339_or_none(token.rotated_at),
+        old_secret_valid_until=rfc3339(token.predecessor_until) if in_grace else None,
+        usage14d=usage14d,
+        rotations=token.rotations,
+        old_secret_last_used_at=rfc3339_or_none(token.predecessor_used_at),
+    )
+
+
+def to_limit(limit: Limit | None) -> RateLimit | None:
+    """A limit as the record keeps it."""
+    return None if limit is None else RateLimit(limit.limit, limit.period_seconds, limit.burst or 0)
+
+
+def clean_name(name: str) -> str:
+    """The name in its normal form. Raises InvalidRequest for one that is blank or has control characters."""
+    cleaned = unicodedata.normalize("NFC", name).strip()
+    is_plain = cleaned.isascii() and cleaned.isprintable()
+    if not cleaned or (not is_plain and any(unicodedata.category(sign) in _UNFIT for sign in cleaned)):
+        raise _wrong("name", "give a name of 1 to 80 characters without control characters")
+    return cleaned
+
+
+def clean_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    """The networks in their normal form. Raises InvalidRequest with an example."""
+    cleaned = []
+    for network in networks:
+        try:
+            cleaned.append(str(ip_network(network.strip())))
+        except ValueError:
+            raise _wrong("allowedNetworks", f"{network} is not a network. Write it like 10.4.0.0/16") from None
+    return tuple(cleaned)
+
+
+def expiry(duration: str | None, expires_at: str | None, now: float, days: dict[str, int]) -> int:
+    """When a token expires, epoch seconds, 0 for never. Raises InvalidRequest unless exactly one is given."""
+    if (duration is None) == (expires_at is None):
+        raise _wrong("duration", "give either duration (7days, 1month, 6months, 1year, never) or expiresAt")
+    if expires_at is not None:
+        return parse_rfc3339(expires_at, "expiresAt")
+    return 0 if duration == "never" or duration is None else int(now) + days[duration] * 86400
+
+
+def _wrong(field: str, reason: str) -> InvalidRequest:
+    return InvalidRequest(f"{field}: {reason}.", fields=((field, reason),))

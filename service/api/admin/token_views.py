@@ -1,0 +1,121 @@
+"""What the dialects of managed tokens share: records with their usage as readers see them, filters as queries."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+
+import msgspec
+
+from service.api.admin.schemas.tokens import (
+    ChangeToken,
+    EndTokens,
+    Filter,
+    RotateToken,
+    Skipped,
+    SliceChanged,
+    TokenIssued,
+    TokensChanged,
+    TokenShown,
+    shown,
+)
+from service.api.http.call import Call
+from service.api.http.timestamps import parse_rfc3339
+from service.errors import InvalidRequest
+from service.model import ManagedToken, Status
+from service.store.managed.query import Query
+from service.tokens.managed.bulk import BulkResult, Continuation
+from service.tokens.managed.tokens import Created
+from service.tokens.usage_series import UsageSeries
+
+_DAYS = 14
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Continuation).decode
+
+
+class TokenViews:
+    """Shows tokens and reads filters, at the present time."""
+
+    def __init__(self, usage: UsageSeries, clock: Callable[[], float]) -> None:
+        self._usage = usage
+        self._clock = clock
+
+    async def of(self, tokens: list[ManagedToken]) -> list[TokenShown]:
+        """The tokens with their last fourteen days."""
+        now = self._clock()
+        series = await self._usage.last_days([token.token_id for token in tokens], _DAYS)
+        return [shown(token, now, days) for token, days in zip(tokens, series, strict=True)]
+
+    async def of_one(self, token: ManagedToken) -> TokenShown:
+        """The same for one token."""
+        return (await self.of([token]))[0]
+
+    def issued(self, created: Created, message: str) -> TokenIssued:
+        """A token with its secret in clear."""
+        return TokenIssued(message, shown(created.token, self._clock(), [0] * _DAYS, secret=created.secret))
+
+    def query(self, wanted: Filter) -> Query:
+        """A filter as a query. Raises InvalidRequest for an unknown status or an instant that is none."""
+        unused_since = 0
+        if wanted.unused_for_days is not None:
+            unused_since = int(self._clock()) - wanted.unused_for_days * 86400
+        return Query(
+            statuses=_statuses(wanted.status),
+            text=wanted.q,
+            created_by=wanted.created_by,
+            scope=wanted.scope,
+            expires_before=parse_rfc3339(wanted.expires_before, "expiresBefore") if wanted.expires_before else 0,
+            unused_since=unused_since,
+            never_used=wanted.never_used,
+        )
+
+
+def _statuses(text: str | None) -> frozenset[Status]:
+    if text is None:
+        return frozenset()
+    if text == "all":
+        return frozenset(Status)
+    try:
+        return frozenset(Status(part) for part in text.split(","))
+    except ValueError:
+        raise wrong("status", f"choose one of {', '.join(Status)}, all") from None
+
+
+def several(result: BulkResult, done: str) -> TokensChanged:
+    """What a change of several tokens did, with a sentence for people."""
+    message = f"{len(result.updated)} {'token' if len(result.updated) == 1 else 'tokens'} {done}"
+    if result.skipped:
+        message += f", {len(result.skipped)} skipped"
+    return TokensChanged(message, result.updated, [Skipped(*skipped) for skipped in result.skipped])
+
+
+def part_of_many(result: BulkResult, done: str) -> SliceChanged:
+    """The same of one slice, with the cursor to go on with."""
+    changed = several(result, done)
+    message = f"{changed.message}, {result.remaining} to go" if result.next else changed.message
+    cursor = urlsafe_b64encode(_encode(result.next)).decode().rstrip("=") if result.next else None
+    return SliceChanged(message, changed.updated, changed.skipped, result.remaining, cursor)
+
+
+def read_slice(wanted: EndTokens | ChangeToken) -> tuple[int, int, Continuation | None]:
+    """The number agreed on, the limit (0 for none), and where to go on. Raises InvalidRequest with neither."""
+    limit = wanted.limit if isinstance(wanted.limit, int) else 0
+    if isinstance(wanted.cursor, str):
+        try:
+            return 0, limit, _decode(urlsafe_b64decode(wanted.cursor + "=" * (-len(wanted.cursor) % 4)))
+        except (ValueError, msgspec.DecodeError):
+            raise wrong("cursor", "this is no cursor of an answer: start again without it") from None
+    if not isinstance(wanted.expected, int):
+        raise wrong("expected", "say how many tokens the filter should match")
+    return wanted.expected, limit, None
+
+
+async def read_rotation(call: Call) -> RotateToken:
+    """The body of a rotation, which may be empty. Raises InvalidRequest."""
+    body = await call.body()
+    return call.decode(body, RotateToken) if body.strip() else RotateToken()
+
+
+def wrong(field: str, reason: str) -> InvalidRequest:
+    """The refusal of one field."""
+    return InvalidRequest(f"{field}: {reason}.", fields=((field, reason),))

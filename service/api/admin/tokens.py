@@ -1,0 +1,244 @@
+"""Dialect 3: managed tokens, for administrators."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta
+from starlette.responses import Response
+
+from service.api.admin.idempotency import HEADER, repeatable
+from service.api.admin.schemas.tokens import (
+    ChangeToken,
+    CreateToken,
+    Filter,
+    Message,
+    SliceChanged,
+    TokenChanged,
+    TokenIssued,
+    TokenList,
+    TokensChanged,
+    TokenShown,
+    clean_name,
+    clean_networks,
+    expiry,
+    to_limit,
+)
+from service.api.admin.token_views import TokenViews, part_of_many, read_slice, several, wrong
+from service.api.auth.callers import Guard
+from service.api.http.access import ADMINISTER, READ, WRITE
+from service.api.http.call import BULK_BYTES, Call, Json, Operation, convert_query
+from service.api.http.timestamps import parse_rfc3339
+from service.metrics import Metrics
+from service.model import Kind, Origin, Statistics
+from service.tokens.lifetime import DURATIONS
+from service.tokens.managed.bulk import Bulk
+from service.tokens.managed.tokens import ManagedTokens, NewToken
+from service.tokens.rights import cut_life
+
+_SORTS = {"createdAt": "created_at", "name": "name", "lastUsedAt": "last_used_at", "expiresAt": "expires_at"}
+_LARGEST_PAGE = 200
+
+
+class ListQuery(Filter, forbid_unknown_fields=True, rename="camel"):
+    """The list's filters, order and page."""
+
+    sort: str = "-createdAt"
+    limit: Annotated[int, Meta(ge=1, le=_LARGEST_PAGE)] = 50
+    cursor: str | None = None
+    ids: Annotated[str, Meta(max_length=_LARGEST_PAGE * 17, description="only these, comma separated")] = ""
+
+
+class ManagedApi:
+    """Creates, lists, changes and revokes managed tokens over HTTP."""
+
+    def __init__(
+        self, tokens: ManagedTokens, bulk: Bulk, views: TokenViews, guard: Guard, metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._tokens = tokens
+        self._bulk = bulk
+        self._views = views
+        self._guard = guard
+        self._metrics = metrics
+        self._clock = clock
+
+    def operations(self) -> list[Operation]:
+        """The routes of this dialect."""
+        path = "/api/admin/tokens"
+        return [
+            Operation(method="GET", path=path, handler=self.page, tag="managed", summary="List tokens",
+                      query=ListQuery, answers={200: TokenList}, access=READ),
+            Operation(method="POST", path=path, handler=self.create, tag="managed", summary="Create a token",
+                      body=CreateToken, answers={201: TokenIssued, 409: None}, access=WRITE,
+                      header_names=(HEADER,),
+                      description="The only answer that shows the secret. With an Idempotency-Key a repeat within "
+                                  "ten minutes creates nothing and answers the same secret. A token creates none "
+                                  "that may more than itself; a duration ends with its own life at the latest."),
+            Operation(method="PATCH", path=path, handler=self.change, tag="managed", summary="Change tokens",
+                      body=ChangeToken, access=WRITE,
+                      answers={200: (TokenChanged, SliceChanged, TokensChanged), 404: None, 409: None},
+                      description="One by `id`, several by `ids`, or all that a `filter` finds with `expected`, "
+                                  "which needs `tokens:admin` as the kill switch does: those slice by slice, the next "
+                                  "one with `nextCursor` as `cursor`. A token edits and activates none that may more "
+                                  "than itself."),
+            Operation(method="DELETE", path=path, handler=self.revoke, tag="managed", summary="Revoke tokens",
+                      query={"id": str, "ids": str}, answers={200: (Message, TokensChanged), 404: None},
+                      access=WRITE, description="For good. Refused from the moment this answers. A token revokes those "
+                                                 "whose scopes and subject it has itself, with `tokens:admin` any."),
+            Operation(method="GET", path=path + "/stats", handler=self.stats, tag="managed",
+                      summary="Count tokens", answers={200: Statistics}, access=READ),
+            Operation(method="GET", path=path + "/{id}", handler=self.show, tag="managed", summary="Show a token",
+                      answers={200: TokenShown, 404: None}, access=READ),
+        ]  # fmt: skip
+
+    async def page(self, call: Call) -> Response:
+        """A page of tokens, newest first unless sorted otherwise."""
+        await self._guard.admit(call)
+        wanted = convert_query(call, ListQuery)
+        query = self._views.query(wanted)
+        name = wanted.sort.removeprefix("-")
+        if name not in _SORTS:
+            raise wrong("sort", f"choose one of {', '.join(_SORTS)}, with - for descending")
+        query = msgspec.structs.replace(
+            query, sort=_SORTS[name], descending=wanted.sort.startswith("-"), limit=wanted.limit,
+            after=_read_cursor(wanted.cursor, wanted.sort), ids=tuple(filter(None, wanted.ids.split(","))),
+        )  # fmt: skip
+        tokens, after, total = await call.unless_gone(self._tokens.page(query))
+        return Json(TokenList(await self._views.of(tokens), _write_cursor(after, wanted.sort), total))
+
+    async def show(self, call: Call) -> Response:
+        """One token."""
+        await self._guard.admit(call)
+        token = await self._tokens.get(call.path_parameters["id"])
+        return Json(await self._views.of_one(token))
+
+    async def stats(self, call: Call) -> Response:
+        """How many tokens there are; total = active + expired + inactive."""
+        await self._guard.admit(call)
+        return Json(await self._tokens.statistics())
+
+    async def create(self, call: Call) -> Response:
+        """Create a token and show its secret, this once."""
+        caller = await self._guard.admit(call)
+        wanted = await call.json(CreateToken)
+        created = await self._tokens.create(self._new(wanted, caller.origin), caller.origin, repeatable(call, wanted))
+        if not created.repeated:
+            self._metrics.issued.inc(Kind.MANAGED.value)
+        call.token_id = created.token.token_id
+        return Json(self._views.issued(created, "API token created successfully"), 201)
+
+    def _new(self, wanted: CreateToken, origin: Origin) -> NewToken:
+        now = self._clock()
+        expires_at = expiry(wanted.duration, wanted.expires_at, now, DURATIONS)
+        return NewToken(
+            name=clean_name(wanted.name),
+            expires_at=cut_life(origin, expires_at, now) if wanted.duration else expires_at,
+            description=wanted.description,
+            subject=wanted.subject or "",
+            scopes=wanted.scopes,
+            rate_limit=to_limit(wanted.rate_limit),
+            networks=clean_networks(wanted.allowed_networks),
+            max_uses=wanted.max_uses or 0,
+            metadata=wanted.metadata,
+        )
+
+    async def change(self, call: Call) -> Response:
+        """Change one token, several, or all that a filter finds."""
+        caller = await self._guard.admit(call)
+        wanted = await call.json(ChangeToken, BULK_BYTES)
+        if sum(which is not UNSET for which in (wanted.id, wanted.ids, wanted.filter)) != 1:
+            raise wrong("id", "give one of id, ids or filter")
+        changes = _changes(wanted)
+        if not changes:
+            raise wrong("isActive", "give at least one field to change")
+        if isinstance(wanted.id, str):
+            token = await self._tokens.update(wanted.id, changes, caller.origin)
+            call.token_id = token.token_id
+            return Json(TokenChanged(_said(changes), await self._views.of_one(token)))
+        if set(changes) != {"active"}:
+            raise wrong("ids", "several tokens can only be activated or deactivated: give isActive alone")
+        if wanted.filter is not UNSET:
+            self._guard.require(caller, ADMINISTER)
+        return Json(await self._change_several(wanted, bool(changes["active"]), caller.origin))
+
+    async def _change_several(self, wanted: ChangeToken, active: bool, origin: Origin) -> TokensChanged:
+        done = "activated" if active else "deactivated"
+        if isinstance(wanted.filter, Filter):
+            query = self._views.query(wanted.filter)
+            expected, limit, after = read_slice(wanted)
+            result = await self._bulk.set_active_matching(
+                query, active, origin, expected=expected, limit=limit, after=after
+            )
+            return part_of_many(result, done)
+        ids = list(dict.fromkeys(wanted.ids)) if isinstance(wanted.ids, list) else []
+        return several(await self._bulk.set_active(ids, active, origin), done)
+
+    async def revoke(self, call: Call) -> Response:
+        """Revoke one token or several, for good."""
+        caller = await self._guard.admit(call)
+        token_id, token_ids = call.parameter("id"), call.parameter("ids")
+        if token_id:
+            if await self._tokens.revoke(token_id, caller.origin):
+                self._metrics.revoked.inc(Kind.MANAGED.value)
+            call.token_id = token_id
+            return Json(Message("API token revoked successfully"))
+        if not token_ids:
+            raise wrong("id", "say which token to revoke: ?id=, or ?ids=a,b,c")
+        ids = list(dict.fromkeys(part for part in token_ids.split(",") if part))
+        result = await self._bulk.revoke(ids, caller.origin)
+        self._metrics.revoked.inc(Kind.MANAGED.value, by=len(result.updated))
+        return Json(several(result, "revoked"))
+
+
+def _changes(wanted: ChangeToken) -> dict[str, Any]:
+    """The fields to change, as the record names them."""
+    changes: dict[str, Any] = {
+        field: value
+        for field in ("description", "scopes", "metadata")
+        if (value := getattr(wanted, field)) is not UNSET
+    }
+    if wanted.subject is not UNSET:
+        changes["subject"] = wanted.subject or ""
+    if wanted.is_active is not UNSET:
+        changes["active"] = wanted.is_active
+    if isinstance(wanted.name, str):
+        changes["name"] = clean_name(wanted.name)
+    if not isinstance(wanted.rate_limit, msgspec.UnsetType):
+        changes["rate_limit"] = to_limit(wanted.rate_limit)
+    if not isinstance(wanted.allowed_networks, msgspec.UnsetType):
+        changes["networks"] = clean_networks(wanted.allowed_networks)
+    if not isinstance(wanted.expires_at, msgspec.UnsetType):
+        changes["expires_at"] = parse_rfc3339(wanted.expires_at, "expiresAt") if wanted.expires_at else 0
+    if wanted.max_uses is not UNSET:
+        changes["max_uses"] = wanted.max_uses or 0
+    return changes
+
+
+def _said(changes: dict[str, Any]) -> str:
+    if set(changes) == {"active"}:
+        return f"API token {'activated' if changes['active'] else 'deactivated'} successfully"
+    return "API token updated successfully"
+
+
+def _write_cursor(after: tuple[str, str] | None, sort: str) -> str | None:
+    if after is None:
+        return None
+    return urlsafe_b64encode(msgspec.json.encode([sort, *after])).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str | None, sort: str) -> tuple[str, str] | None:
+    if not cursor:
+        return None
+    try:
+        raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        for_sort, position, token_id = msgspec.json.decode(raw, type=tuple[str, str, str])
+    except (ValueError, msgspec.DecodeError):
+        for_sort = position = token_id = ""
+    is_number = position.isascii() and position.isdecimal() and len(position) < 20
+    if for_sort != sort or not (is_number or sort.removeprefix("-") == "name"):
+        raise wrong("cursor", "this cursor belongs to another list: start again without it")
+    return position, token_id

@@ -1,0 +1,110 @@
+"""Dialect 3, usage: how often tokens were checked, and by whom last."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from service.api.auth.callers import Guard
+from service.api.http.access import READ
+from service.api.http.call import Call, Json, Operation, convert_query
+from service.api.http.timestamps import rfc3339, rfc3339_or_none
+from service.store.usage import DAYS_KEPT, Count
+from service.tokens.managed.tokens import ManagedTokens
+from service.tokens.usage_series import UsageSeries
+
+_LONGEST = 720
+
+
+class Days(msgspec.Struct, forbid_unknown_fields=True):
+    """How far to look back at one token."""
+
+    days: Annotated[int, Meta(ge=1, le=DAYS_KEPT)] = 30
+
+
+class Hours(msgspec.Struct, forbid_unknown_fields=True):
+    """How far to look back at the whole service."""
+
+    hours: Annotated[int, Meta(ge=1, le=_LONGEST)] = 48
+
+
+class DayCount(msgspec.Struct):
+    """Checks on one day, UTC."""
+
+    date: str
+    allowed: int
+    denied: int
+
+
+class HourCount(msgspec.Struct):
+    """Checks in the hour that begins then."""
+
+    hour: str
+    allowed: int
+    denied: int
+
+
+class TokenUsage(msgspec.Struct, rename="camel"):
+    """Checks of one token, oldest first, and its last use; `hours` are the last 48."""
+
+    days: list[DayCount]
+    last_used_at: str | None
+    last_address: str | None
+    last_user_agent: str | None
+    hours: list[HourCount]
+
+
+class ServiceUsage(msgspec.Struct):
+    """Checks of all known tokens together, oldest first."""
+
+    hours: list[HourCount]
+
+
+class UsageApi:
+    """Shows what the service counted; a check is seen here a second later at most."""
+
+    def __init__(self, series: UsageSeries, tokens: ManagedTokens, guard: Guard) -> None:
+        self._series = series
+        self._tokens = tokens
+        self._guard = guard
+
+    def operations(self) -> list[Operation]:
+        """The routes of this dialect."""
+        return [
+            Operation(
+                method="GET", path="/api/admin/tokens/{id}/usage", handler=self.of_token, tag="managed", query=Days,
+                summary="Show how often a token was checked", answers={200: TokenUsage, 404: None}, access=READ,
+            ),
+            Operation(
+                method="GET", path="/api/admin/usage", handler=self.of_service, tag="managed", query=Hours,
+                summary="Show how often all tokens were checked", answers={200: ServiceUsage}, access=READ,
+                description="Checks of session and managed tokens; unknown secrets are in the metrics alone.",
+            ),
+        ]  # fmt: skip
+
+    async def of_token(self, call: Call) -> Response:
+        """The last days and hours of one token."""
+        await self._guard.admit(call)
+        wanted = convert_query(call, Days)
+        token = await self._tokens.get(call.path_parameters["id"])
+        days, hours = await self._series.of_token(token.token_id, wanted.days)
+        return Json(
+            TokenUsage(
+                [DayCount(rfc3339(day.starts_at)[:10], day.allowed, day.denied) for day in days],
+                rfc3339_or_none(token.last_used_at), token.last_address or None, token.last_agent or None,
+                _hours(hours),
+            )
+        )  # fmt: skip
+
+    async def of_service(self, call: Call) -> Response:
+        """The service's last hours."""
+        await self._guard.admit(call)
+        wanted = convert_query(call, Hours)
+        return Json(ServiceUsage(_hours(await self._series.of_service(wanted.hours))))
+
+
+def _hours(counts: list[Count]) -> list[HourCount]:
+    return [HourCount(rfc3339(hour.starts_at), hour.allowed, hour.denied) for hour in counts]

@@ -1,0 +1,162 @@
+"""Dialect 3, webhooks: who is told of events, and how the telling went."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from service.api.admin.schemas.tokens import Message
+from service.api.auth.callers import Guard
+from service.api.http.access import ADMINISTER, READ_WEBHOOKS
+from service.api.http.call import Call, Json, Operation, convert_query
+from service.api.http.timestamps import rfc3339, rfc3339_or_none
+from service.errors import InvalidRequest
+from service.tokens.webhooks.delivery import Delivery
+from service.tokens.webhooks.delivery_log import DeliveryLog
+from service.tokens.webhooks.events import EventType
+from service.tokens.webhooks.registry import Known, Webhook, Webhooks
+
+_LARGEST_PAGE = 200
+
+
+class CreateWebhook(msgspec.Struct, forbid_unknown_fields=True):
+    """Where to send which events; the address must be public and https."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=2048)]
+    events: Annotated[list[EventType], Meta(min_length=1, max_length=len(EventType))]
+
+
+class WebhookShown(msgspec.Struct, rename="camel"):
+    """A receiver of events."""
+
+    id: str
+    url: str
+    events: list[EventType]
+    created_at: str
+    created_by: str
+
+
+class WebhookCreated(WebhookShown, rename="camel"):
+    """A receiver with the secret its messages are signed with, shown this once."""
+
+    secret: str
+
+
+class WebhookStanding(WebhookShown, rename="camel"):
+    """A receiver and how far it is: deliveries that wait to be sent again, changes of any kind that were not
+    looked at for it yet, and changes that were trimmed from the trail before it had room for them."""
+
+    waiting: int
+    unread: int
+    dropped: int
+
+
+class WebhookList(msgspec.Struct):
+    """All receivers."""
+
+    webhooks: list[WebhookStanding]
+
+
+class DeliveriesQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which deliveries."""
+
+    status: Literal["pending", "delivered", "dead"] | None = None
+    limit: Annotated[int, Meta(ge=1, le=_LARGEST_PAGE)] = 50
+
+
+class DeliveryShown(msgspec.Struct, rename="camel"):
+    """One event on its way to a receiver; dead when it was not taken within a day."""
+
+    id: str
+    event: str
+    status: str
+    attempts: int
+    created_at: str
+    last_attempt_at: str | None
+    next_attempt_at: str | None
+    last_status: int | None
+    last_error: str | None
+
+
+class DeliveryList(msgspec.Struct):
+    """Deliveries: those that wait, the next due first, then those that ended, the last first."""
+
+    deliveries: list[DeliveryShown]
+
+
+class WebhooksApi:
+    """Lists, adds and removes receivers, and shows what became of their messages."""
+
+    def __init__(self, webhooks: Webhooks, deliveries: DeliveryLog, guard: Guard) -> None:
+        self._webhooks = webhooks
+        self._deliveries = deliveries
+        self._guard = guard
+
+    def operations(self) -> list[Operation]:
+        """The routes of this dialect."""
+        path = "/api/admin/webhooks"
+        return [
+            Operation(method="GET", path=path, handler=self.list, tag="webhooks", summary="List webhooks",
+                      answers={200: WebhookList}, access=READ_WEBHOOKS),
+            Operation(method="POST", path=path, handler=self.create, tag="webhooks", summary="Create a webhook",
+                      body=CreateWebhook, answers={201: WebhookCreated, 409: None}, access=ADMINISTER,
+                      description="The only answer that shows its signing secret. Messages are as Standard Webhooks "
+                                  "has them; each is sent at least once, in no certain order."),
+            Operation(method="DELETE", path=path, handler=self.delete, tag="webhooks", summary="Delete a webhook",
+                      query={"id": str}, answers={200: Message, 404: None}, access=ADMINISTER),
+            Operation(method="GET", path=path + "/{id}/deliveries", handler=self.deliveries, tag="webhooks",
+                      summary="List deliveries", query=DeliveriesQuery, answers={200: DeliveryList, 404: None},
+                      access=READ_WEBHOOKS, description="Those made are listed while they are among the last hundred."),
+        ]  # fmt: skip
+
+    async def list(self, call: Call) -> Response:
+        """All receivers, in the order they were added."""
+        await self._guard.admit(call)
+        await self._webhooks.refresh()
+        webhooks = [known.webhook for known in self._webhooks.known.values()]
+        webhooks.sort(key=lambda webhook: (webhook.since, webhook.webhook_id))
+        standings = [await self._deliveries.standing(webhook.webhook_id) for webhook in webhooks]
+        each = zip(webhooks, standings, strict=True)
+        return Json(WebhookList([WebhookStanding(*_shown(webhook), *standing) for webhook, standing in each]))
+
+    async def create(self, call: Call) -> Response:
+        """Add a receiver and show its secret, this once."""
+        caller = await self._guard.admit(call)
+        wanted = await call.json(CreateWebhook)
+        known: Known = await self._webhooks.create(wanted.url, tuple(wanted.events), caller.origin)
+        return Json(WebhookCreated(*_shown(known.webhook), known.secret), 201)
+
+    async def delete(self, call: Call) -> Response:
+        """Remove a receiver; what waits for it is not sent any more."""
+        caller = await self._guard.admit(call)
+        webhook_id = call.parameter("id")
+        if not webhook_id:
+            reason = "say which webhook to delete: ?id="
+            raise InvalidRequest(f"id: {reason}.", fields=(("id", reason),))
+        await self._webhooks.delete(webhook_id, caller.origin)
+        return Json(Message("Webhook deleted successfully"))
+
+    async def deliveries(self, call: Call) -> Response:
+        """What waits for a receiver, what it took and what it never did."""
+        await self._guard.admit(call)
+        wanted = convert_query(call, DeliveriesQuery)
+        webhook = await self._webhooks.get(call.path_parameters["id"])
+        found = await self._deliveries.read(webhook.webhook_id, wanted.status, wanted.limit)
+        return Json(DeliveryList([_delivery(delivery, status, due) for delivery, status, due in found]))
+
+
+def _shown(webhook: Webhook) -> tuple[str, str, list[EventType], str, str]:
+    return (
+        webhook.webhook_id, webhook.url, [*webhook.events], rfc3339(webhook.created_at), webhook.created_by,
+    )  # fmt: skip
+
+
+def _delivery(delivery: Delivery, status: str, due: int) -> DeliveryShown:
+    return DeliveryShown(
+        delivery.event_id, delivery.event, status, delivery.attempts, rfc3339(delivery.created_at),
+        rfc3339_or_none(delivery.last_at), rfc3339(due) if status == "pending" else None, delivery.status or None,
+        delivery.error or None,
+    )  # fmt: skip

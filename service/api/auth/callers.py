@@ -1,0 +1,144 @@
+"""Who is calling, and may they: callers of the administration, known and held against `access.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from service.api.auth.presented import presented
+from service.api.http.access import Access
+from service.api.http.call import Call
+from service.errors import Forbidden, RateLimited, Unauthorized
+from service.keyring import encode_digest
+from service.model import Credential, Kind, Origin, Outcome, Role
+from service.tokens.accounts.accounts import Accounts
+from service.tokens.authority import Authority
+from service.tokens.credential import Opened
+
+_KINDS = (Kind.SESSION, Kind.MANAGED)
+# Reads an administrator's JWT and returns its subject; raises Unauthorized or Forbidden.
+JwtReader = Callable[[bytes], Awaitable[str]]
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """A known caller: who it is in the audit trail, and its role or its token's record."""
+
+    origin: Origin
+    role: Role | None = None
+    credential: Credential | None = None
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """The holder of a managed token: its secret and record, and the digests of the secret as records have them."""
+
+    origin: Origin
+    secret: bytes
+    credential: Credential
+    digests: frozenset[str]
+
+
+def bearer(call: Call) -> bytes | None:
+    """The secret of an `Authorization: Bearer` header, None where there is none."""
+    value = call.header(b"authorization")
+    if value is None or value[:7].lower() != b"bearer ":
+        return None
+    return value[7:].strip() or None
+
+
+class Guard:
+    """Knows callers by session, managed token or administrator's JWT."""
+
+    def __init__(
+        self, authority: Authority, accounts: Accounts, *, jwt: JwtReader | None, cookie: Callable[[Call], bytes | None]
+    ) -> None:
+        """`cookie` finds the dashboard's session in a request that proves to come from the dashboard."""
+        self._authority = authority
+        self._accounts = accounts
+        self._jwt = jwt
+        self._cookie = cookie
+
+    async def admit(self, call: Call) -> Caller:
+        """The caller, if the operation is open to it. Raises Unauthorized, Forbidden, or RateLimited by its token."""
+        caller = await self.caller(call)
+        self.require(caller, call.access)
+        return caller
+
+    def require(self, caller: Caller, access: Access) -> None:
+        """Raises Forbidden for a caller who is not let in."""
+        if caller.role in access.roles:
+            return
+        if caller.role is Role.VIEWER:
+            raise Forbidden("Your role can look but not change tokens.")
+        if caller.role is not None:
+            raise Forbidden("Your account may not administer tokens.")
+        if not access.scope:
+            raise Forbidden("Only an administrator may do this, not a token.")
+        if caller.credential is not None and not covers(caller.credential, access.scope):
+            raise _lacks(access.scope)
+
+    async def holder(self, call: Call) -> Holder:
+        """Whoever presents a managed token, for a request about that token; spends and counts no use.
+
+        Raises Unauthorized, also for a token that may not be used from this address; Forbidden without the scope.
+        """
+        secrets = presented(call.scope["headers"])
+        if not secrets:
+            raise Unauthorized("Send the token as Authorization: Bearer, X-API-Key or X-Token.", presented=False)
+        verdict = await self._authority.look(secrets[0], (Kind.MANAGED,))
+        credential = verdict.credential
+        known = credential is not None and verdict.outcome in (Outcome.ACTIVE, Outcome.RATE_LIMITED)
+        if credential is None or not known or len(secrets) > 1 or not Opened(b"", credential).admits(call.address):
+            raise Unauthorized("The token is not valid.", presented=True)
+        call.token_id = credential.token_id
+        if call.access.scope and not covers(credential, call.access.scope):
+            raise _lacks(call.access.scope)
+        digests = frozenset(
+            encode_digest(digest).decode() for digest in self._authority.digests(Kind.MANAGED, secrets[0])
+        )
+        return Holder(self._origin(call, f"token:{credential.token_id}", "self"), secrets[0], credential, digests)
+
+    async def caller(self, call: Call) -> Caller:
+        """Whoever presents a valid credential. Raises Unauthorized, or RateLimited by its token."""
+        secret, channel = bearer(call), "api"
+        if secret is not None and self._jwt is not None and secret.count(b".") == 2:
+            return Caller(self._origin(call, await self._jwt(secret), "jwt"), Role.ADMIN)
+        if secret is None:
+            secret, channel = self._cookie(call), "dashboard"
+        if secret is None:
+            raise Unauthorized("Send a token as Authorization: Bearer.", presented=False)
+        verdict = await self._authority.verify(
+            secret, _KINDS, address=call.address, agent=call.header(b"user-agent") or b""
+        )
+        credential = verdict.credential
+        if verdict.outcome is Outcome.RATE_LIMITED and verdict.quota is not None:
+            raise RateLimited("The token's rate limit is used up.", retry_after=verdict.quota.retry_after)
+        if not verdict.active or credential is None:
+            raise Unauthorized("The token is not valid.", presented=True)
+        call.token_id = credential.token_id
+        if credential.kind is Kind.MANAGED:
+            origin = self._origin(call, f"token:{credential.token_id}", channel)
+            return Caller(msgspec.structs.replace(origin, bound=credential), None, credential)
+        account = self._accounts.get(credential.subject)
+        if account is None:
+            raise Unauthorized("The token is not valid.", presented=True)
+        return Caller(self._origin(call, credential.subject, channel), account.role, credential)
+
+    def _origin(self, call: Call, actor: str, channel: str) -> Origin:
+        return Origin(actor=actor, address=call.address, channel=channel, request_id=call.request_id)
+
+
+def anonymous(call: Call, channel: str = "api") -> Origin:
+    """The origin of a request whose caller is not known."""
+    return Origin(actor="anonymous", address=call.address, channel=channel, request_id=call.request_id)
+
+
+def _lacks(scope: str) -> Forbidden:
+    return Forbidden(f"This needs a token with the scope {scope}.", scope=scope)
+
+
+def covers(credential: Credential, scope: str) -> bool:
+    """Does one of the record's scopes permit this one? `tokens:*` covers `tokens:read`."""
+    return any(
+        granted == scope or (granted.endswith("*") and scope.startswith(granted[:-1])) for granted in credential.scopes
+    )

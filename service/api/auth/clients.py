@@ -1,0 +1,72 @@
+"""How programs authenticate to introspection, revocation and the batch: RFC 6749 section 2.3, or a Bearer token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import unquote_plus
+
+from service.api.auth.callers import anonymous, bearer, covers
+from service.api.http.access import Access
+from service.api.http.basic import pair_of
+from service.api.http.call import Call
+from service.errors import Unauthorized
+from service.model import Credential, Kind
+from service.tokens.authority import Authority
+from service.tokens.sessions import InvalidCredentials, Sessions
+
+
+class InvalidClient(Unauthorized):
+    """The program that asks is not known, or may not ask this."""
+
+    def __init__(self, *, presented: bool) -> None:
+        super().__init__("The client is not known or may not do this.", presented=presented)
+        self.code = "invalid_client"
+
+
+class Clients:
+    """Knows clients by a managed token with the right scope, or by an account."""
+
+    def __init__(self, authority: Authority, sessions: Sessions) -> None:
+        self._authority = authority
+        self._sessions = sessions
+
+    async def admit(self, call: Call, form: Mapping[str, str] | None = None) -> str:
+        """The name of a client that may do this. Raises InvalidClient; RateLimited if it was not judged."""
+        secret = bearer(call)
+        if secret is not None:
+            return await self._by_token(call, secret, None)
+        form = form or {}
+        name, password = _basic(call) or (form.get("client_id", ""), form.get("client_secret", ""))
+        if not name:
+            raise InvalidClient(presented=False)
+        if password.startswith("rtk_"):
+            return await self._by_token(call, password.encode(), name)
+        try:
+            signed_in = await self._sessions.check_password(name, password, anonymous(call, "oauth"))
+        except InvalidCredentials:
+            raise InvalidClient(presented=True) from None
+        if signed_in.role not in call.access.roles:
+            raise InvalidClient(presented=True)
+        return name
+
+    async def _by_token(self, call: Call, secret: bytes, token_id: str | None) -> str:
+        verdict = await self._authority.verify(secret, (Kind.MANAGED, Kind.SESSION), address=call.address)
+        credential = verdict.credential
+        if not verdict.active or credential is None or token_id not in (None, credential.token_id):
+            raise InvalidClient(presented=True)
+        if not self._may(credential, call.access):
+            raise InvalidClient(presented=True)
+        return credential.token_id
+
+    def _may(self, credential: Credential, access: Access) -> bool:
+        if credential.kind is Kind.SESSION:
+            return self._sessions.role(credential.subject) in access.roles
+        return covers(credential, access.scope)
+
+
+def _basic(call: Call) -> tuple[str, str] | None:
+    try:
+        pair = pair_of(call.header(b"authorization") or b"")
+        return pair and (unquote_plus(pair[0].decode()), unquote_plus(pair[1].decode()))
+    except ValueError:
+        raise InvalidClient(presented=True) from None

@@ -1,0 +1,128 @@
+"""The gateway's question and its answer: which credential a request presents, and what a verdict says on the wire.
+
+Both ways to /validate, the ordinary route and the straight path, use these functions for the decision's input and for
+the bytes of the answer.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import parse_qs, quote
+
+from service.api.http.call import NO_STORE, Headers, Network, is_trusted
+from service.api.http.problems import challenge, problem_body
+from service.model import Credential, Kind, Outcome, Quota, Verdict
+
+_PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
+_PROBLEM = (b"content-type", b"application/problem+json")
+_RETRY_KEY = re.compile(rb"[!-~]{1,64}")
+
+
+class Answer(NamedTuple):
+    """What goes on the wire but for the request id and the server's own headers."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+ABSENT = Verdict(Outcome.ABSENT)
+UNAVAILABLE = Verdict(Outcome.UNAVAILABLE)
+
+
+def retried_request(headers: Headers, client: tuple[str, int] | None, trusted: tuple[Network, ...]) -> str:
+    """What a gateway of ours calls the request it asks about, so that it may ask again; empty where it is not known.
+
+    `client` is the connection's other end. Only a trusted proxy is believed, and of two keys none, for one of them may
+    be its client's: whoever chooses the key of two requests makes a one-time token good twice.
+    """
+    keys = [value for name, value in headers if name == b"x-tokens-retry-key"]
+    if len(keys) != 1 or not _RETRY_KEY.fullmatch(keys[0]) or not is_trusted(client[0] if client else "", trusted):
+        return ""
+    # The space keeps it apart from every Idempotency-Key: who knows a gateway's request id cannot repeat its question.
+    return f"gateway {keys[0].decode()}"
+
+
+def required_scopes(query: bytes, headers: Headers) -> tuple[str, ...]:
+    """The scopes asked for by `required_scope` in the query and by X-Required-Scope, which adds to them."""
+    scopes: list[str] = []
+    if query:
+        for wanted in parse_qs(query.decode("latin-1"), keep_blank_values=True).get("required_scope", []):
+            scopes += wanted.split() or [""]
+    for name, value in headers:
+        if name == b"x-required-scope":
+            scopes += value.decode("latin-1").replace(",", " ").split()
+    return tuple(dict.fromkeys(scopes))
+
+
+def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
+    """The gateway's answer to a verdict: 200 with an empty body, or a problem; `basic` offers that scheme in a 401."""
+    outcome, quota = verdict.outcome, verdict.quota
+    if verdict.credential is not None and outcome is Outcome.ACTIVE:
+        return Answer(200, allowed_headers(verdict.credential) + quota_headers(quota), b"")
+    if outcome is Outcome.ABSENT:
+        return _problem(401, "unauthorized", "No token was presented.", request_id, challenge(basic=basic))
+    if outcome is Outcome.INSUFFICIENT_SCOPE:
+        scopes = [scope if _is_scope(scope) else "invalid" for scope in verdict.missing_scopes]
+        detail = f"The token lacks the scope {' '.join(scopes)}."
+        return _problem(403, outcome.value, detail, request_id, challenge("insufficient_scope", scopes))
+    if outcome is Outcome.NETWORK_DENIED:
+        return _problem(403, outcome.value, "The token may not be used from this address.", request_id)
+    if outcome is Outcome.RATE_LIMITED and quota is not None:
+        refused = _problem(429, outcome.value, "The token's rate limit is used up.", request_id)
+        refused.headers.append((b"retry-after", b"%d" % quota.retry_after))
+        refused.headers.extend(quota_headers(quota))
+        return refused
+    if outcome is Outcome.UNAVAILABLE:
+        refused = _problem(503, "store_unavailable", "The token store is not answering. Try again.", request_id)
+        refused.headers.append((b"retry-after", b"1"))
+        return refused
+    return _problem(
+        401, "invalid_token", "The token is not valid.", request_id, challenge("invalid_token", basic=basic)
+    )
+
+
+def allowed_headers(credential: Credential) -> Headers:
+    """The identity a gateway passes on: ASCII, never empty, `-` where there is nothing to say."""
+    subject = _ascii(credential.subject)
+    headers = [
+        (b"content-length", b"0"),
+        NO_STORE,
+        (b"x-token-id", _ascii(credential.token_id)),
+        (b"x-token-subject", subject),
+        (b"x-token-scopes", " ".join(credential.scopes).encode() or b"-"),
+        (b"x-token-kind", credential.kind.value.encode()),
+        (b"remote-user", subject),
+        (b"x-auth-request-user", subject),
+    ]
+    if credential.kind is Kind.MANAGED:
+        headers.append((b"x-token-name", quote(credential.name, safe="").encode() or b"-"))
+    return headers
+
+
+def quota_headers(quota: Quota | None) -> Headers:
+    """RateLimit fields as draft 11 of the IETF's writes them."""
+    if quota is None:
+        return []
+    return [
+        (b"ratelimit-policy", b'"default";q=%d;w=%d' % (quota.limit, quota.period_seconds)),
+        (b"ratelimit", b'"default";r=%d;t=%d' % (quota.remaining, quota.reset_seconds)),
+    ]
+
+
+def _problem(status: int, code: str, detail: str, request_id: str, challenged: bytes = b"") -> Answer:
+    body = problem_body(status, code, detail, request_id)
+    headers = [_PROBLEM, (b"content-length", b"%d" % len(body)), NO_STORE]
+    if challenged:
+        headers.append((b"www-authenticate", challenged))
+    return Answer(status, headers, body)
+
+
+def _ascii(text: str) -> bytes:
+    """Printable ASCII as it is, the rest percent-encoded."""
+    return quote(text, safe=_PRINTABLE).encode() or b"-"
+
+
+def _is_scope(scope: str) -> bool:
+    return scope.isascii() and scope.isprintable() and '"' not in scope and "\\" not in scope

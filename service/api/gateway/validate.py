@@ -1,0 +1,185 @@
+"""Dialect 4: the validate endpoint, the question gateways ask on every request."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from service.api.auth.clients import Clients
+from service.api.auth.presented import presented
+from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, required_scopes, retried_request
+from service.api.http.access import GATEWAY, INTROSPECT
+from service.api.http.call import Call, Json, Network, Operation
+from service.api.http.timestamps import rfc3339
+from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN
+from service.errors import StoreUnavailable
+from service.metrics import NO_KIND, Metrics
+from service.model import Kind, Scope, Verdict
+from service.tokens.authority import MALFORMED, Authority
+from service.tokens.one_time import OneTimeTokens
+from service.tokens.secret import parse
+
+KINDS = (Kind.SESSION, Kind.MANAGED)
+_ASKS = ("X-API-Key", "X-Token", "X-Required-Scope", "X-Forwarded-For")
+_SPENDS = (*_ASKS, "X-Original-URI", "X-Forwarded-Uri", "X-Tokens-Retry-Key")
+_IDENTITY = (
+    "X-Token-Id", "X-Token-Subject", "X-Token-Scopes", "X-Token-Kind", "X-Token-Name", "Remote-User",
+    "X-Auth-Request-User", "RateLimit", "RateLimit-Policy",
+)  # fmt: skip
+
+
+class ValidateBatch(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """Up to 100 secrets of any kind, and the scopes each must have."""
+
+    tokens: Annotated[list[str], Meta(min_length=1, max_length=100)]
+    required_scopes: Annotated[tuple[Scope, ...], Meta(max_length=50)] = ()
+
+
+class BatchResult(msgspec.Struct, rename="camel"):
+    """What is known of one secret; all but `active` and `code` are null for one that is not active."""
+
+    active: bool
+    id: str | None
+    kind: str | None
+    subject: str | None
+    scopes: tuple[str, ...] | None
+    expires_at: str | None
+    code: str
+
+
+class BatchResults(msgspec.Struct):
+    """The results in the order of the secrets."""
+
+    results: list[BatchResult]
+
+
+class GatewayApi:
+    """Answers /validate and its forms. The straight path in edge/ answers the same bytes without this class."""
+
+    def __init__(
+        self, authority: Authority, one_time: OneTimeTokens, clients: Clients, metrics: Metrics,
+        trusted: tuple[Network, ...], *, accept_basic: bool,
+    ) -> None:  # fmt: skip
+        self._authority = authority
+        self._one_time = one_time
+        self._clients = clients
+        self._metrics = metrics
+        self._trusted = trusted
+        self._accept_basic = accept_basic
+        self._observe = metrics.validation_timer("ordinary")
+
+    def operations(self) -> list[Operation]:
+        """The routes of this dialect."""
+        yes = (
+            "Any method. Exactly 200 and an empty body means yes. Basic, with the token as user or password, is read "
+            "where TOKENS_ACCEPT_BASIC is on, and presents nothing elsewhere."
+        )
+        once = f"{yes} A trusted proxy may ask again within 30 s with the same X-Tokens-Retry-Key."
+        forms: list[tuple[str, Callable[[Call], Awaitable[Response]], str, str]] = [
+            (PLAIN, self.validate, "Validate a session or managed token", yes),
+            (ENVOY, self.validate_envoy, "The same for Envoy's HTTP mode", yes),
+            (ONE_TIME, self.spend, "Validate a one-time token and spend it", once),
+            (ONE_TIME_ENVOY, self.spend, "The same for Envoy's HTTP mode", once),
+        ]
+        answers = {200: None, 401: None, 403: None, 429: None, 503: None}
+        return [
+            Operation(method="POST", path="/validate/batch", handler=self.batch, tag="gateway", body=ValidateBatch,
+                      summary="Look at up to 100 tokens", answers={200: BatchResults, 429: None}, access=INTROSPECT,
+                      description="In one round trip; nothing is spent or counted."),
+            *[
+                Operation(method="*", path=path, handler=handler, tag="gateway", summary=summary, answers=answers,
+                          header_names=_SPENDS if handler == self.spend else _ASKS, answer_headers=_IDENTITY,
+                          access=GATEWAY, description=description,
+                          query={"required_scope": list[str]} if path == PLAIN else None)
+                for path, handler, summary, description in forms
+            ],
+        ]  # fmt: skip
+
+    async def validate(self, call: Call) -> Response:
+        """Session and managed tokens; the query may ask for scopes."""
+        return await self._answer(call, required_scopes(call.scope["query_string"], call.scope["headers"]))
+
+    async def validate_envoy(self, call: Call) -> Response:
+        """The same; the path and the query belong to the client and are not read."""
+        return await self._answer(call, required_scopes(b"", call.scope["headers"]))
+
+    async def _answer(self, call: Call, required: tuple[str, ...]) -> Response:
+        secrets = presented(call.scope["headers"], basic=self._accept_basic)
+        if not secrets:
+            return self._respond(call, None, ABSENT)
+        if len(secrets) > 1:
+            return self._respond(call, None, MALFORMED)
+        kind = parse(secrets[0])
+        try:
+            started = time.perf_counter()
+            verdict = await self._authority.verify(
+                secrets[0], KINDS, required=required, address=call.address, agent=call.header(b"user-agent") or b""
+            )
+            self._observe(time.perf_counter() - started)
+        except StoreUnavailable:
+            verdict = UNAVAILABLE
+        return self._respond(call, kind, verdict)
+
+    async def spend(self, call: Call) -> Response:
+        """One-time tokens only; a token that is good is spent with this answer."""
+        headers = call.scope["headers"]
+        secrets = presented(headers, in_uri=True, basic=self._accept_basic)
+        if not secrets:
+            return self._respond(call, None, ABSENT)
+        if len(secrets) > 1:
+            return self._respond(call, None, MALFORMED)
+        request = retried_request(headers, call.scope["client"], self._trusted)
+        try:
+            started = time.perf_counter()
+            verdict = await self._one_time.consume(secrets[0], request=request, required=required_scopes(b"", headers))
+            self._observe(time.perf_counter() - started)
+        except StoreUnavailable:
+            verdict = UNAVAILABLE
+        self._metrics.consumed.inc(verdict.outcome.value)
+        return self._respond(call, parse(secrets[0]), verdict)
+
+    def _respond(self, call: Call, kind: Kind | None, verdict: Verdict) -> Response:
+        # A secret that another system made may have any form: what it stands for is in its record.
+        shown = verdict.credential.kind if verdict.credential else kind
+        self._metrics.validations.inc(shown or NO_KIND, verdict.outcome)
+        status, headers, body = answer(verdict, call.request_id, basic=self._accept_basic)
+        response = Response(status_code=status)
+        response.body = body
+        response.raw_headers = list(headers)
+        if call.declares_body:
+            # Some gateways declare a body and never send it: nothing may be read after this answer.
+            response.raw_headers.append((b"connection", b"close"))
+        return response
+
+    async def batch(self, call: Call) -> Response:
+        """Look at up to 100 tokens at once; spends nothing."""
+        await self._clients.admit(call)
+        wanted = await call.json(ValidateBatch)
+        verdicts = await asyncio.gather(
+            *[self._authority.look(secret.encode(), tuple(Kind), required=wanted.required_scopes)
+              for secret in wanted.tokens]
+        )  # fmt: skip
+        return Json(BatchResults([_result(verdict) for verdict in verdicts]))
+
+
+def _result(verdict: Verdict) -> BatchResult:
+    credential = verdict.credential
+    code = verdict.outcome.value
+    if not verdict.active or credential is None:
+        return BatchResult(False, None, None, None, None, None, code)
+    expires_at = rfc3339(credential.expires_at) if credential.expires_at else None
+    return BatchResult(
+        True,
+        credential.token_id,
+        credential.kind.value,
+        credential.subject or None,
+        credential.scopes,
+        expires_at,
+        code,
+    )

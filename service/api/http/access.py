@@ -1,0 +1,60 @@
+"""Who may call what: the whole table of roles and scopes. Operations name a line of it, and `callers.py` keeps to it.
+
+How much of its own a managed token may hand on is decided in `service.tokens.rights`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from service.model import Role
+
+_BEARER = ("bearer",)
+_BASIC_TOO = ("basic", "bearer")
+_ADMINS = frozenset({Role.ADMIN})
+_READERS = frozenset({Role.ADMIN, Role.VIEWER})
+
+
+class Access(msgspec.Struct, frozen=True):
+    """Who is let in: accounts with one of the roles, administrators' JWTs (as role admin), tokens with the scope.
+
+    Without a scope no managed token is. `credentials` are the ways to authenticate as OpenAPI names them, an empty
+    one for nobody. `who` says it to people.
+    """
+
+    who: str
+    credentials: tuple[str, ...] = ()
+    roles: frozenset[Role] = frozenset()
+    scope: str = ""
+
+
+ANYONE = Access("anyone")
+GATEWAY = Access("anyone who has the token that is validated", _BASIC_TOO)
+HOLDER = Access("the holder of a managed token", _BEARER)
+HOLDER_ROTATES = Access("the holder of a managed token with the scope `self:rotate`", _BEARER, scope="self:rotate")
+ISSUE = Access(
+    "an administrator, a managed token with the scope `one-time:issue`, and anyone where TOKENS_ONE_TIME_ISSUE is open",
+    (*_BEARER, ""), _ADMINS, "one-time:issue",
+)  # fmt: skip
+READ = Access(
+    "an administrator, a viewer, or a managed token with the scope `tokens:read`", _BEARER, _READERS, "tokens:read"
+)
+WRITE = Access(
+    "an administrator, or a managed token with the scope `tokens:write`, within what it holds itself",
+    _BEARER, _ADMINS, "tokens:write",
+)  # fmt: skip
+ADMINISTER = Access(
+    "an administrator, or a managed token with the scope `tokens:admin`", _BEARER, _ADMINS, "tokens:admin"
+)
+# An address may be a secret of its receiver's: a token that merely reads tokens does not see it.
+READ_WEBHOOKS = Access(
+    "an administrator, a viewer, or a managed token with the scope `tokens:admin`", _BEARER, _READERS, "tokens:admin"
+)
+IN_PERSON = Access("an administrator; no managed token", _BEARER, _ADMINS)
+INTROSPECT = Access(
+    "an administrator, a viewer, or a managed token with the scope `introspect`", _BASIC_TOO, _READERS, "introspect"
+)
+REVOKE = Access(
+    "an administrator, a managed token with the scope `revoke`, or the holder, without client authentication",
+    (*_BASIC_TOO, ""), _ADMINS, "revoke",
+)  # fmt: skip

@@ -1,0 +1,193 @@
+"""The front door: gives every request an id, finds its operation, answers what it raises, counts and logs it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
+
+from service.api.http import problems
+from service.api.http.call import Call, Network, Operation, client_address
+from service.api.http.validate_paths import form_of
+from service.errors import ServiceError
+from service.metrics import Metrics
+
+log = logging.getLogger("service.requests")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_CONVERTOR = re.compile(r":\w+}")
+_LAST_DIGITS = tuple(f"{value:02x}" for value in range(256))
+_UNLOGGED = ("/validate", "/livez", "/readyz", "/healthz", "/metrics")
+
+
+Lifespan = Callable[[], AbstractAsyncContextManager[dict[str, Any]]]
+
+
+class StartRefused(Exception):
+    """The service must not start; the message is one line for the operator."""
+
+
+class RequestIds:
+    """Ids for requests that bring none: a random start for the process and a running number."""
+
+    def __init__(self) -> None:
+        self._start = secrets.token_hex(5)
+        self._number = 0
+        self._block = ""
+
+    def of(self, given: bytes | None) -> str:
+        """The id a client gave, if it is 1 to 64 of A-Za-z0-9._-, else a new one."""
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given.decode()
+        return self.new()
+
+    def new(self) -> str:
+        """A new id. All but its last two digits is the same for 256 of them, and kept."""
+        number = self._number
+        self._number = number + 1
+        if not number & 0xFF:
+            # Twelve digits in all, for the straight path counts on ids of one length: enough for a hundred years.
+            self._block = f"{self._start}-{number >> 8:010x}"
+        return self._block + _LAST_DIGITS[number & 0xFF]
+
+
+class _Path:
+    """All operations of one path."""
+
+    def __init__(self, template: str) -> None:
+        self.template = _CONVERTOR.sub("}", template)
+        self.form = form_of(template)
+        self.operations: dict[str, Operation] = {}
+
+    def add(self, operation: Operation) -> None:
+        self.operations[operation.method] = operation
+        if operation.method == "GET":
+            self.operations.setdefault("HEAD", operation)
+
+    def find(self, method: str) -> Operation | None:
+        return self.operations.get(method) or self.operations.get("*")
+
+
+class Front:
+    """The ASGI application. Paths without parameters are found in a dictionary, the rest by Starlette's routes.
+
+    The forms of /validate are found by what a path means: they are never 404 for a slash too many.
+    """
+
+    def __init__(
+        self, operations: Iterable[Operation], *, metrics: Metrics, trusted: tuple[Network, ...], access_log: bool,
+        lifespan: Lifespan,
+    ) -> None:  # fmt: skip
+        self.operations = tuple(operations)
+        self.request_ids = RequestIds()
+        self._metrics = metrics
+        self._trusted = trusted
+        self._access_log = access_log
+        paths: dict[str, _Path] = {}
+        for operation in self.operations:
+            paths.setdefault(operation.path, _Path(operation.path)).add(operation)
+        self._forms = {path.form: path for path in paths.values() if path.form}
+        self._exact = {template: path for template, path in paths.items() if "{" not in template}
+        routed = paths.keys() - self._exact.keys() - self._forms.keys()
+        self._routes = [(Route(template, _unused), path) for template, path in paths.items() if template in routed]
+        self._lifespan = lifespan
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = dict(reversed(scope["headers"]))
+        request_id = self.request_ids.of(headers.get(b"x-request-id"))
+        address = client_address(scope, self._forwarded(scope), self._trusted)
+        call = Call(scope, receive, headers, request_id, address)
+        template, response = await self._answer(call)
+        response.raw_headers.append((b"x-request-id", request_id.encode()))
+        await response(scope, receive, send)
+        if not template.startswith("/validate"):
+            seconds = time.perf_counter() - started
+            self._metrics.requested(template, call.method, response.status_code, seconds)
+            if self._access_log and not (template in _UNLOGGED and response.status_code < 400):
+                self._log(call, template, response.status_code, seconds)
+
+    def _forwarded(self, scope: Scope) -> bytes:
+        """All X-Forwarded-For lines as one: a proxy may add a line of its own behind one that its client made up."""
+        if not self._trusted:
+            return b""
+        return b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The lifespan protocol; a refusal to start is told in its own words, not as a traceback."""
+        await receive()
+        try:
+            async with self._lifespan() as state:
+                scope["state"].update(state)
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except StartRefused as refused:
+            await send({"type": "lifespan.startup.failed", "message": str(refused)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, call: Call) -> tuple[str, Response]:
+        path = self._find(call.scope)
+        if path is None:
+            return "unknown", problems.plain(404, "not_found", "There is nothing at this path.", call.request_id, [])
+        operation = path.find(call.method)
+        if operation is None:
+            allow = ", ".join(sorted(path.operations)).encode()
+            detail = f"Use one of: {allow.decode()}."
+            return path.template, problems.plain(
+                405, "method_not_allowed", detail, call.request_id, [(b"allow", allow)]
+            )
+        call.access = operation.access
+        try:
+            if path.form is None:
+                call.refuse_two_authorizations()
+            return path.template, await operation.handler(call)
+        except ServiceError as error:
+            call.outcome = error.code
+            return path.template, problems.respond(error, call.request_id)
+        except ClientDisconnect:
+            return path.template, Response(status_code=400)
+        except Exception:
+            log.exception("a request failed", extra={"facts": {"request_id": call.request_id}})
+            detail = "That did not work. The fault is on this side and was logged under the request id."
+            return path.template, problems.plain(500, "internal_error", detail, call.request_id, [])
+
+    def _find(self, scope: Scope) -> _Path | None:
+        exact = self._exact.get(scope["path"])
+        if exact is not None:
+            return exact
+        form = form_of(scope["path"])
+        if form is not None:
+            return self._forms.get(form)
+        for route, path in self._routes:
+            match, child = route.matches(scope)
+            if match is not Match.NONE:
+                scope.update(child)
+                return path
+        return None
+
+    def _log(self, call: Call, template: str, status: int, seconds: float) -> None:
+        facts = {
+            "request_id": call.request_id, "method": call.method, "route": template, "status": status,
+            "seconds": round(seconds, 6), "address": call.address,
+        }  # fmt: skip
+        if call.outcome:
+            facts["outcome"] = call.outcome
+        if call.token_id:
+            facts["token_id"] = call.token_id
+        log.info("request", extra={"facts": facts})
+
+
+async def _unused(*_: object) -> None:
+    """Routes are used to match paths; `Front` calls the handlers."""

@@ -1,0 +1,294 @@
+"""What every dialect shares about HTTP: the call, its body, answers, and the declaration of an operation.
+
+Who may call an operation is in `access.py`. Failures become answers in `problems.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any, Protocol, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope
+
+from service.api.http.access import ANYONE, Access
+from service.errors import InvalidRequest
+
+Headers = list[tuple[bytes, bytes]]
+
+
+BODY_BYTES = 16 * 1024
+BULK_BYTES = 1024 * 1024
+T = TypeVar("T")
+Network = IPv4Network | IPv6Network
+_encode = msgspec.json.Encoder().encode
+_JSON = (b"content-type", b"application/json")
+NO_STORE = (b"cache-control", b"no-store")
+
+
+class Json(Response):
+    """A JSON answer; not stored by anyone unless `cache` allows it, for most carry a secret or a verdict."""
+
+    def __init__(self, content: object, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = content if isinstance(content, bytes) else _encode(content)
+        self.raw_headers = [_JSON, (b"content-length", b"%d" % len(self.body)), NO_STORE, *headers]
+
+
+class Call:
+    """One request as a handler sees it."""
+
+    __slots__ = ("_headers", "_query", "_receive", "access", "address", "outcome", "request_id", "scope", "token_id")
+
+    def __init__(
+        self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], request_id: str, address: str
+    ) -> None:
+        """`headers`: by lower-case name, the first of each. `access` is set with the operation that is called."""
+        self.scope = scope
+        self.access = ANYONE
+        self.request_id = request_id
+        self.address = address
+        self.outcome = ""
+        self.token_id = ""
+        self._receive = receive
+        self._headers = headers
+        self._query: list[tuple[str, str]] | None = None
+
+    @property
+    def method(self) -> str:
+        method: str = self.scope["method"]
+        return method
+
+    @property
+    def path(self) -> str:
+        path: str = self.scope["path"]
+        return path
+
+    @property
+    def path_parameters(self) -> dict[str, str]:
+        parameters: dict[str, str] = self.scope.get("path_params", {})
+        return parameters
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header of this lower-case name."""
+        return self._headers.get(name)
+
+    def text_header(self, name: bytes) -> str:
+        """The same as text, empty where there is none."""
+        return (self.header(name) or b"").decode("latin-1")
+
+    def refuse_two_authorizations(self) -> None:
+        """Raises InvalidRequest for a second Authorization field: two readers may take different ones."""
+        if len(self._headers) == len(self.scope["headers"]):
+            return
+        if sum(name == b"authorization" for name, _ in self.scope["headers"]) > 1:
+            raise InvalidRequest("The Authorization field is given twice.")
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """The query's pairs in order. Raises InvalidRequest for one that is not UTF-8."""
+        if self._query is None:
+            raw = self.scope["query_string"]
+            self._query = parse_pairs(raw) if raw else []
+        return self._query
+
+    def parameter(self, name: str) -> str | None:
+        """The first query parameter of this name."""
+        return next((value for key, value in self.query if key == name), None)
+
+    @property
+    def declares_body(self) -> bool:
+        """Did the client announce a body? Some gateways announce one and never send it."""
+        return (self.header(b"content-length") or b"0") != b"0" or self.header(b"transfer-encoding") is not None
+
+    async def body(self, limit: int = BODY_BYTES) -> bytes:
+        """The whole body. Raises InvalidRequest `payload_too_large` as soon as it is known to be too large."""
+        declared = self.header(b"content-length")
+        if declared is not None and int(declared) > limit:
+            raise too_large(limit)
+        parts, size = [], 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            part = message.get("body", b"")
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                raise too_large(limit)
+            if not message.get("more_body", False):
+                return b"".join(parts) if len(parts) > 1 else part
+
+    async def unless_gone(self, work: Coroutine[Any, Any, T]) -> T:
+        """What a search that may take long comes to; it ends as soon as the client leaves, with ClientDisconnect.
+
+        For what changes nothing, and after the body has been read.
+        """
+        searching, leaving = asyncio.ensure_future(work), asyncio.ensure_future(self._leaving())
+        try:
+            await asyncio.wait((searching, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if searching.done():
+                return searching.result()
+            raise ClientDisconnect
+        finally:
+            searching.cancel()
+            leaving.cancel()
+            await asyncio.gather(searching, leaving, return_exceptions=True)
+
+    async def _leaving(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def json(self, kind: type[T], limit: int = BODY_BYTES) -> T:
+        """The body as this type. Raises InvalidRequest: wrong media type, not JSON, a wrong or unknown field."""
+        return self.decode(await self.body(limit), kind)
+
+    def decode(self, body: bytes, kind: type[T]) -> T:
+        """A body that was read already, as this type. Raises InvalidRequest."""
+        media_type = self.header(b"content-type")
+        if media_type is not None and media_type.split(b";")[0].strip().lower() != b"application/json":
+            raise InvalidRequest("Send the body as application/json.", code="unsupported_media_type")
+        return decode(body, kind)
+
+    async def form(self) -> dict[str, str]:
+        """The fields of an application/x-www-form-urlencoded body; a repeated field is refused (RFC 6749, 3.1)."""
+        media_type = self.header(b"content-type") or b""
+        if media_type.split(b";")[0].strip().lower() != b"application/x-www-form-urlencoded":
+            raise InvalidRequest("Send the body as application/x-www-form-urlencoded.", code="unsupported_media_type")
+        pairs = parse_pairs(await self.body())
+        if len({name for name, _ in pairs}) != len(pairs):
+            raise InvalidRequest("A field is given twice.")
+        return dict(pairs)
+
+
+def too_large(limit: int) -> InvalidRequest:
+    """The refusal of a body over its limit."""
+    return InvalidRequest(f"The body is larger than {limit} bytes.", code="payload_too_large")
+
+
+def parse_pairs(raw: bytes) -> list[tuple[str, str]]:
+    """The pairs of a query or form. Raises InvalidRequest."""
+    try:
+        return parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=200)
+    except (UnicodeDecodeError, ValueError):
+        raise InvalidRequest("The query or form is not valid UTF-8 percent-encoding.") from None
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """JSON bytes as this type; a member given twice is refused, for two readers may take different ones.
+
+    Raises InvalidRequest with the field's path.
+    """
+    try:
+        if body.count(b":") > 1:
+            _members.decode(body.decode())
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise _wrong_field(str(error)) from None
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise InvalidRequest("The body is not valid JSON.") from None
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        twice = twice.encode("utf-8", "replace").decode()  # json lets half a surrogate pair through
+        raise InvalidRequest(f"The member {twice!r} is given twice.", fields=((twice, "given twice"),))
+
+
+# Made once: `json.loads` with a hook makes a decoder for each body.
+_members = json.JSONDecoder(object_pairs_hook=_refuse_twice)
+
+
+def _wrong_field(message: str) -> InvalidRequest:
+    reason, _, path = message.partition(" - at `$")
+    field = path.rstrip("`").lstrip(".")
+    if "field `" in reason:
+        # "Object missing required field `name`" and "Object contains unknown field `x`" give only its parent's path.
+        field = ".".join(part for part in (field, reason.split("`")[1]) if part)
+    return InvalidRequest(f"{field}: {reason}." if field else f"{reason}.", fields=((field, reason),))
+
+
+def convert_query(call: Call, kind: type[T]) -> T:
+    """The query parameters as this type; numbers and booleans are read from text. Raises InvalidRequest."""
+    pairs = dict(reversed(call.query))
+    try:
+        return msgspec.convert(pairs, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _wrong_field(str(error)) from None
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One method of one path: how it is routed, who may call it, how the OpenAPI document describes it.
+
+    `method` "*" answers every method. `answers` maps a status to the type of its body; a tuple
+    for several of which the request decides, None for none or for a problem. `streams` names further
+    media types of a 200, and `body_media_type` that of a body which is text and no JSON.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access
+    tag: str
+    summary: str
+    description: str = ""
+    body: Any = None
+    body_media_type: str = "application/json"
+    form: Mapping[str, str] | None = None
+    query: Any = None
+    header_names: tuple[str, ...] = ()
+    answers: Mapping[int, Any] = {}
+    media_types: Mapping[int, str | tuple[str, ...]] = {}
+    streams: tuple[str, ...] = ()
+    answer_headers: tuple[str, ...] = ()
+    hidden: bool = False
+
+
+class Dialect(Protocol):
+    """A file's worth of operations."""
+
+    def operations(self) -> list[Operation]:
+        """The routes of this dialect."""
+        ...
+
+
+def client_address(scope: Scope, forwarded: bytes | None, trusted: tuple[Network, ...]) -> str:
+    """The client's address: the right-most one in X-Forwarded-For that no trusted proxy of ours has."""
+    client = scope.get("client")
+    peer: str = client[0] if client else ""
+    if not trusted or not is_trusted(peer, trusted) or not forwarded:
+        return peer
+    for hop in reversed(forwarded.decode("latin-1").split(",")):
+        peer = _without_port(hop.strip())
+        if not is_trusted(peer, trusted):
+            break
+    return peer
+
+
+def is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
+    """Does this address belong to a proxy of ours? A unix socket's peer has none and counts as one."""
+    if not address:
+        return bool(trusted)
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed.version == network.version and parsed in network for network in trusted)
+
+
+def _without_port(hop: str) -> str:
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop

@@ -1,0 +1,152 @@
+"""Refusals and exceptions as answers: the one table of status codes, RFC 9457 problems, RFC 6750 challenges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from starlette.responses import Response
+
+from service.api.http.call import NO_STORE
+from service.errors import (
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    ServiceError,
+    StoreUnavailable,
+    Unauthorized,
+)
+
+BASIC = b'Basic realm="tokens"'
+BEARER = b'Bearer realm="tokens"'
+_STATUS: tuple[tuple[type[ServiceError], int], ...] = (
+    (InvalidRequest, 400),
+    (Unauthorized, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (RateLimited, 429),
+    (StoreUnavailable, 503),
+)
+_STATUS_OF_CODE = {
+    "payload_too_large": 413,
+    "unsupported_media_type": 415,
+    "method_not_allowed": 405,
+    "request_timeout": 408,
+    "head_too_large": 431,
+}
+TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    409: "Conflict",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One wrong field: its path in the body or query, and what is wrong with it."""
+
+    field: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An error, RFC 9457. `code` is a stable word to decide by; `detail` is for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[FieldError] | None = None
+    accounts: bool | None = None
+    triesLeft: int | None = None  # noqa: N815 - as the dashboard's contract spells it
+
+
+def status_of(error: ServiceError) -> int:
+    """The status an exception is answered with."""
+    if error.code in _STATUS_OF_CODE:
+        return _STATUS_OF_CODE[error.code]
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def problem_body(
+    status: int, code: str, detail: str, request_id: str, *, fields: Iterable[tuple[str, str]] = (),
+    tries_left: int | None = None,
+    accounts: bool | None = None,
+) -> bytes:  # fmt: skip
+    """The JSON of a problem."""
+    errors = [FieldError(field, message) for field, message in fields] or None
+    return msgspec.json.encode(
+        Problem("about:blank", TITLES[status], status, detail, code, request_id, errors, accounts, tries_left)
+    )
+
+
+def challenge(error: str = "", scope: Iterable[str] = (), *, basic: bool = False) -> bytes:
+    """The WWW-Authenticate value: bare where no credential came, with the error where one was refused.
+
+    `basic` offers Basic first, in one line: docker takes a line's first scheme alone, and cannot use our Bearer.
+    """
+    parts = [BASIC, BEARER] if basic else [BEARER]
+    if error:
+        parts.append(f'error="{error}"'.encode())
+    if wanted := " ".join(scope):
+        parts.append(f'scope="{wanted}"'.encode())
+    return b", ".join(parts)
+
+
+def respond(error: ServiceError, request_id: str) -> Response:
+    """The answer to an exception."""
+    status = status_of(error)
+    headers: list[tuple[bytes, bytes]] = []
+    fields: tuple[tuple[str, str], ...] = ()
+    if isinstance(error, InvalidRequest):
+        fields = error.fields
+        if status == 413:
+            # The rest of the body is still under way: it is not read, so nothing can follow it.
+            headers.append((b"connection", b"close"))
+    elif isinstance(error, Unauthorized):
+        headers.append((b"www-authenticate", challenge("invalid_token" if error.presented else "")))
+    elif isinstance(error, Forbidden) and error.scope:
+        headers.append((b"www-authenticate", challenge("insufficient_scope", (error.scope,))))
+    elif isinstance(error, RateLimited):
+        headers.append((b"retry-after", b"%d" % error.retry_after))
+    elif isinstance(error, StoreUnavailable):
+        headers.append((b"retry-after", b"1"))
+    body = problem_body(
+        status,
+        error.code,
+        error.detail,
+        request_id,
+        fields=fields,
+        tries_left=getattr(error, "tries_left", None),
+        accounts=getattr(error, "accounts", None),
+    )
+    return raw(status, body, b"application/problem+json", headers)
+
+
+def plain(status: int, code: str, detail: str, request_id: str, headers: list[tuple[bytes, bytes]]) -> Response:
+    """A problem that no exception stands for: an unknown path, a wrong method, our own fault."""
+    return raw(status, problem_body(status, code, detail, request_id), b"application/problem+json", headers)
+
+
+def raw(status: int, body: bytes, media_type: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> Response:
+    """An answer with exactly these bytes and headers, not to be stored."""
+    response = Response(status_code=status)
+    response.body = body
+    response.raw_headers = [
+        (b"content-type", media_type), (b"content-length", b"%d" % len(body)), NO_STORE, *headers,
+    ]  # fmt: skip
+    return response

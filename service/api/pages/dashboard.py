@@ -1,0 +1,198 @@
+"""The dashboard's own routes: its static files, and the cookie that carries its session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from starlette.responses import Response
+
+from service import __version__
+from service.api.auth.callers import anonymous
+from service.api.auth.sign_in import SignIn
+from service.api.http.access import ANYONE
+from service.api.http.call import Call, Json, Operation
+from service.api.http.timestamps import rfc3339
+from service.dashboard.bundle import load
+from service.errors import Forbidden, NotFound, RateLimited, Unauthorized
+from service.metrics import Metrics
+from service.model import Kind
+from service.tokens.accounts.accounts import Accounts
+from service.tokens.sessions import InvalidCredentials, Sessions
+
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    b"require-trusted-types-for 'script'; trusted-types 'none'"
+)
+_SECURITY = [
+    (b"content-security-policy", _POLICY),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_SAFE = ("GET", "HEAD")
+_ASKED_BY = b"tokens-dashboard"
+
+
+class Account(msgspec.Struct, rename="camel"):
+    """Who is signed in, and what the page must know of this server."""
+
+    username: str
+    role: str
+    expires_at: str
+    version: str
+    max_lifetime_days: int
+    retention_days: int
+    accounts: bool
+
+
+class SignedOut(Unauthorized):
+    """Nobody is signed in; `accounts` tells the page whether anybody could be."""
+
+    def __init__(self, *, presented: bool, accounts: bool) -> None:
+        super().__init__("Sign in to continue.", presented=presented)
+        self.accounts = accounts
+
+
+class DashboardApi:
+    """Serves the page and signs it in. All else the page does is the public API, with the cookie as credential."""
+
+    def __init__(
+        self, sessions: Sessions, accounts: Accounts, metrics: Metrics, clock: Callable[[], float], *,
+        max_lifetime_days: int, retention_days: int,
+    ) -> None:  # fmt: skip
+        self._sessions = sessions
+        self._accounts = accounts
+        self._metrics = metrics
+        self._clock = clock
+        self._max_lifetime_days = max_lifetime_days
+        self._retention_days = retention_days
+        self._assets, self._version = load()
+
+    def operations(self) -> list[Operation]:
+        """The routes of the dashboard; they are no part of the public API's document."""
+        session = "/dashboard/session"
+        routes = [
+            ("GET", "/dashboard", self.redirect), ("GET", "/dashboard/", self.page),
+            ("GET", session, self.who), ("POST", session, self.sign_in), ("DELETE", session, self.sign_out),
+            ("GET", "/dashboard/{path:path}", self.page),
+        ]  # fmt: skip
+        return [
+            Operation(
+                method=method, path=path, handler=handler, tag="dashboard", summary="", access=ANYONE, hidden=True
+            )
+            for method, path, handler in routes
+        ]
+
+    async def redirect(self, call: Call) -> Response:
+        """The page lives under the slash, so that its addresses are its own."""
+        return Response(status_code=308, headers={"location": "/dashboard/"})
+
+    async def page(self, call: Call) -> Response:
+        """A file under its checksum, for ever; for every other path the page itself, asked for anew each time."""
+        path = call.path_parameters.get("path", "")
+        version, _, name = path.partition("/")
+        if "." not in path.rpartition("/")[2]:
+            return self._file(call, "index.html", b"no-cache")
+        if version == self._version and name in self._assets:
+            return self._file(call, name, b"public, max-age=31536000, immutable")
+        raise NotFound("There is nothing at this path.")
+
+    def _file(self, call: Call, name: str, cache: bytes) -> Response:
+        asset = self._assets.get(name)
+        if asset is None:
+            raise NotFound("This build has no dashboard.")
+        packed = "gzip" in call.text_header(b"accept-encoding")
+        body = asset.packed if packed else asset.body
+        response = Response(status_code=200)
+        response.body = body
+        response.raw_headers = [
+            (b"content-type", asset.media_type), (b"content-length", b"%d" % len(body)), (b"cache-control", cache),
+            (b"vary", b"accept-encoding"), *([(b"content-encoding", b"gzip")] if packed else []), *_SECURITY,
+        ]  # fmt: skip
+        return response
+
+    async def who(self, call: Call) -> Response:
+        """Who is signed in. Raises Unauthorized."""
+        secret = self.cookie(call)
+        verdict = await self._sessions.check(secret) if secret else None
+        if verdict is None or not verdict.active or verdict.credential is None:
+            raise SignedOut(presented=secret is not None, accounts=len(self._accounts) > 0)
+        return Json(self._account(verdict.credential.subject, verdict.credential.expires_at))
+
+    async def sign_in(self, call: Call) -> Response:
+        """Trade a password for the cookie."""
+        require_same_origin(call)
+        wanted = await call.json(SignIn)
+        try:
+            signed_in = await self._sessions.sign_in(wanted.username, wanted.password, anonymous(call, "dashboard"))
+        except InvalidCredentials:
+            self._metrics.logins.inc("failed")
+            raise
+        except RateLimited:
+            self._metrics.logins.inc("throttled")
+            raise
+        self._metrics.logins.inc("succeeded")
+        self._metrics.issued.inc(Kind.SESSION.value)
+        name, flags = _cookie_name(call)
+        age = signed_in.expires_at - int(self._clock())
+        cookie = f"{name}={signed_in.secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{flags}"
+        return Json(self._account(wanted.username, signed_in.expires_at), headers=((b"set-cookie", cookie.encode()),))
+
+    async def sign_out(self, call: Call) -> Response:
+        """End the session and everything the browser kept of it."""
+        require_same_origin(call)
+        secret = self.cookie(call)
+        if secret and await self._sessions.end(secret, anonymous(call, "dashboard")):
+            self._metrics.revoked.inc(Kind.SESSION.value)
+        name, flags = _cookie_name(call)
+        response = Response(status_code=204)
+        response.raw_headers = [
+            (b"set-cookie", f"{name}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{flags}".encode()),
+            (b"clear-site-data", b'"cache", "cookies", "storage"'),
+            (b"cache-control", b"no-store"),
+        ]
+        return response
+
+    def _account(self, username: str, expires_at: int) -> Account:
+        account = self._accounts.get(username)
+        return Account(
+            username, account.role.value if account else "user", rfc3339(expires_at), __version__,
+            self._max_lifetime_days, self._retention_days, len(self._accounts) > 0,
+        )  # fmt: skip
+
+    def cookie(self, call: Call) -> bytes | None:
+        """The session in the cookie; an unsafe method must prove that the page itself sent it.
+
+        Raises Forbidden for one that does not.
+        """
+        name, _ = _cookie_name(call)
+        for part in call.text_header(b"cookie").split(";"):
+            key, _, value = part.strip().partition("=")
+            if key == name and value:
+                if call.method not in _SAFE:
+                    require_same_origin(call)
+                return value.encode("latin-1")
+        return None
+
+
+def require_same_origin(call: Call) -> None:
+    """Raises Forbidden unless the request comes from a page of this server that means to send it."""
+    origin = call.text_header(b"origin")
+    host = call.text_header(b"host")
+    own = origin in (f"http://{host}", f"https://{host}")
+    site = call.text_header(b"sec-fetch-site")
+    if not own or site not in ("", "same-origin") or call.header(b"x-requested-with") != _ASKED_BY:
+        raise Forbidden("This request did not come from the dashboard's own page.")
+
+
+def _cookie_name(call: Call) -> tuple[str, str]:
+    """`__Host-tokens` and Secure; on plain http over loopback, where a browser would drop that, `tokens`."""
+    origin = call.text_header(b"origin") or f"{call.scope['scheme']}://{call.text_header(b'host')}"
+    host = call.text_header(b"host").rpartition(":")[0] or call.text_header(b"host")
+    if host in _LOOPBACK and origin.startswith("http://"):
+        return "tokens", ""
+    return "__Host-tokens", "; Secure"

@@ -1,0 +1,55 @@
+"""The interactive API reference at /docs: Swagger UI, vendored, over our own /openapi.json."""
+
+from __future__ import annotations
+
+import gzip
+from importlib.resources import files
+
+from starlette.responses import Response
+
+from service.api.http.access import ANYONE
+from service.api.http.call import Call, Operation
+
+# Swagger UI draws its icons from data: URLs, and breaks under Trusted Types.
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_FILES = {
+    "/docs": ("docs.html", b"text/html; charset=utf-8"),
+    "/docs/docs.js": ("docs.js", b"text/javascript; charset=utf-8"),
+    "/docs/swagger-ui-bundle.js": ("swagger-ui-bundle.js.gz", b"text/javascript; charset=utf-8"),
+    "/docs/swagger-ui.css": ("swagger-ui.css.gz", b"text/css; charset=utf-8"),
+}
+
+
+class DocsApi:
+    """Serves the reference's four files; the large ones lie compressed in the package."""
+
+    def operations(self) -> list[Operation]:
+        """The routes; they are no part of the document they show."""
+        return [
+            Operation(method="GET", path=path, handler=self.file, tag="docs", summary="", access=ANYONE, hidden=True)
+            for path in _FILES
+        ]
+
+    async def file(self, call: Call) -> Response:
+        """A file, unpacked for the rare client that does not take gzip."""
+        name, media_type = _FILES[call.path]
+        body = files("service").joinpath("docs", name).read_bytes()
+        packed = name.endswith(".gz") and "gzip" in call.text_header(b"accept-encoding")
+        if name.endswith(".gz") and not packed:
+            body = gzip.decompress(body)
+        response = Response(status_code=200)
+        response.body = body
+        response.raw_headers = [
+            (b"content-type", media_type),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-cache"),
+            (b"vary", b"accept-encoding"),
+            *([(b"content-encoding", b"gzip")] if packed else []),
+            (b"content-security-policy", _POLICY),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+        ]
+        return response

@@ -1,0 +1,206 @@
+"""HTTP to a running service, and its refusals as one clear line each."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from email.message import Message
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+from service import __version__
+from service.cli.client import session_state
+from service.cli.client.address import Address, service_address
+from service.cli.failure import Failure, NoAnswer, SignInNeeded
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 60.0
+# For questions that take a walk over all that there is.
+LONG_READ_SECONDS = 600.0
+# For questions that a healthy service answers at once.
+PROBE_SECONDS = 5.0
+_CHUNK_BYTES = 1 << 16
+
+
+class Answer(NamedTuple):
+    """A response read to its end."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """The members of a JSON object; empty for anything else."""
+        try:
+            content = json.loads(self.body)
+        except ValueError:
+            return {}
+        return content if isinstance(content, dict) else {}
+
+
+class Client:
+    """Asks one service, each time on a connection of its own: questions to people lie between."""
+
+    def __init__(self, address: Address, token: str | None = None, *, read_seconds: float = READ_SECONDS) -> None:
+        self.address = address
+        self._token = token
+        self._read_seconds = read_seconds
+
+    def get(self, path: str, query: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """The answer to a GET. Raises Failure unless it is a success, as the others do."""
+        return self._judged(self.ask("GET", path, query=query)).json()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, object] | None = None,
+        key: str | None = None,
+    ) -> dict[str, Any]:
+        """The answer to a request that changes something; bytes are lines of NDJSON, `key` an Idempotency-Key."""
+        return self._judged(self.ask(method, path, query=query, body=body, key=key)).json()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        key: str | None = None,
+    ) -> Answer:
+        """The answer, whatever its status. Raises NoAnswer when there is none."""
+        try:
+            with self._request(method, path, query, body, key) as response:
+                return _read(response)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from None
+
+    def stream(self, path: str, query: Mapping[str, object]) -> Iterator[bytes]:
+        """The body of a GET, piece by piece."""
+        try:
+            with self._request("GET", path, query) as response:
+                if response.status != http.client.OK:
+                    self._judged(_read(response))
+                while piece := response.read(_CHUNK_BYTES):
+                    yield piece
+                if response.length:
+                    # A read in parts takes an end that came too early for the end.
+                    raise http.client.IncompleteRead(b"", response.length)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from None
+
+    @contextmanager
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None,
+        body: object = None,
+        key: str | None = None,
+    ) -> Iterator[http.client.HTTPResponse]:
+        headers = {
+            "User-Agent": f"token-service/{__version__}",
+            "Accept": "application/json",
+            "Connection": "close",
+        }
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        if key:
+            headers["Idempotency-Key"] = key
+        content = None
+        if body is not None:
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            headers["Content-Type"] = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
+        target = self.address.prefix + path
+        if query:
+            target += "?" + urlencode(query)
+        connection = self._connect()
+        try:
+            connection.request(method, target, content, headers)
+            with connection.getresponse() as response:
+                yield response
+        finally:
+            connection.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, port = self.address.host, self.address.port
+        if self.address.scheme == "https":
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                host, port, timeout=CONNECT_SECONDS, context=ssl.create_default_context()
+            )
+        else:
+            connection = http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)
+        connection.connect()
+        connection.sock.settimeout(self._read_seconds)
+        return connection
+
+    def _judged(self, answer: Answer) -> Answer:
+        if 200 <= answer.status < 300:
+            return answer
+        raise refusal(answer, self.address)
+
+    def _unreachable(self, error: Exception) -> NoAnswer:
+        if isinstance(error, TimeoutError):
+            return NoAnswer(f"no answer from {self.address}: is the service overloaded, or TOKENS_URL another's?")
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+        return NoAnswer(f"cannot reach {self.address}: {reason}. Is it running? TOKENS_URL says where it is")
+
+
+def _read(response: http.client.HTTPResponse) -> Answer:
+    return Answer(response.status, response.headers, response.read())
+
+
+def refusal(answer: Answer, address: Address) -> Failure:
+    """What a status that is no success means to whoever ran the command."""
+    problem = answer.json()
+    detail = problem.get("detail")
+    if answer.status == http.client.UNAUTHORIZED:
+        return _sign_in(address)
+    if not isinstance(detail, str):
+        return Failure(
+            f"{address} answered {answer.status} {http.client.responses.get(answer.status, '')}, "
+            "which is no answer of a token service: check TOKENS_URL"
+        )
+    fields = [f"{error.get('field')}: {error.get('message')}" for error in problem.get("errors") or ()]
+    if len(fields) > 1:
+        detail = "; ".join(fields)
+    if answer.status in (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE):
+        detail += f" (again in {answer.headers.get('Retry-After', '1')} s)"
+    if answer.status == http.client.INTERNAL_SERVER_ERROR:
+        detail += f" Request id: {problem.get('request_id', '-')}"
+    return Failure(detail)
+
+
+def connect(*, read_seconds: float = READ_SECONDS) -> Client:
+    """The client of the service, with TOKENS_TOKEN or the session of `login`.
+
+    Raises Failure where there is neither.
+    """
+    address = service_address()
+    token = os.environ.get("TOKENS_TOKEN", "").strip()
+    if not token:
+        session = session_state.read(str(address))
+        if session is None:
+            raise _sign_in(address)
+        token = session.token
+    return Client(address, token, read_seconds=read_seconds)
+
+
+def path_of(token_id: str, rest: str = "") -> str:
+    """The path of one managed token."""
+    return f"/api/admin/tokens/{quote(token_id, safe='')}{rest}"
+
+
+def _sign_in(address: Address) -> Failure:
+    if os.environ.get("TOKENS_TOKEN", "").strip():
+        message = f"{address} does not accept TOKENS_TOKEN: give a valid one, or unset it and sign in"
+    else:
+        message = f"not signed in to {address}, or no longer: run `token-service login`"
+    return SignInNeeded(message)

@@ -1,0 +1,61 @@
+"""Which token a command means: an id, or the name of one."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from service.cli.client.http import Client, path_of, refusal
+from service.cli.failure import Failure
+
+TOKENS = "/api/admin/tokens"
+LARGEST_PAGE = 200
+_ID = re.compile(r"[0-9a-f]{16}")
+Token = dict[str, Any]
+
+
+def find(client: Client, reference: str) -> Token:
+    """The token of an id or a name; what looks like an id is one if a token has it. Raises Failure."""
+    if _ID.fullmatch(reference):
+        answer = client.ask("GET", path_of(reference))
+        if answer.status == http.client.OK:
+            return answer.json()
+        if answer.status != http.client.NOT_FOUND:
+            raise refusal(answer, client.address)
+    return _find_name(client, reference)
+
+
+def token_id_of(client: Client, reference: str) -> str:
+    """The id alone, without a look-up where it is one already."""
+    return reference if _ID.fullmatch(reference) else str(_find_name(client, reference)["id"])
+
+
+def every(client: Client, query: Mapping[str, object], *, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    """The pages of a list, until `limit` tokens (None: all) are in them."""
+    left = limit
+    cursor: dict[str, object] = {}
+    while left is None or left > 0:
+        size = LARGEST_PAGE if left is None else min(left, LARGEST_PAGE)
+        page = client.get(TOKENS, {**query, "limit": size, **cursor})
+        yield page
+        if page.get("nextCursor") is None:
+            return
+        cursor = {"cursor": page["nextCursor"]}
+        # A page may be shorter than asked for, where a search took long.
+        left = None if left is None else left - len(page["tokens"])
+
+
+def _find_name(client: Client, name: str) -> Token:
+    """The token that bears the name, else the last one that bore it until it was revoked."""
+    revoked: Token | None = None
+    for page in every(client, {"q": name, "status": "all"}):
+        for token in page["tokens"]:
+            if token["name"] == name and token["status"] != "revoked":
+                return dict(token)
+            if token["name"] == name:
+                revoked = revoked or token
+    if revoked is None:
+        raise Failure(f"no token has the id or name {name}")
+    return revoked

@@ -1,0 +1,150 @@
+"""`accounts`: who may sign in, edited in the file that the service reads."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import click
+
+from service.cli.commands.accounts_file import add, change, editing
+from service.cli.failure import Failure, WrongUsage
+from service.cli.serve.first_start import FILE_NAME
+from service.cli.terminal.new_password import read_new_password, short_option
+from service.cli.terminal.output import json_option, note, print_json, print_table
+from service.model import Role
+from service.settings import SettingsError, read
+from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
+from service.tokens.accounts.passwords import hash_password
+
+# Names travel in headers and URLs.
+_NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
+
+
+@click.group()
+def accounts() -> None:
+    """Edit the accounts that may sign in.
+
+    They are in TOKENS_ACCOUNTS_FILE, or beside the data of the Redis that `serve` starts. A running service
+    reads the file again on SIGHUP, and at its next start.
+    """
+
+
+@accounts.command("add")
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    default=Role.USER.value,
+    show_default=True,
+    help="admin changes tokens, viewer looks at them, user only holds sessions.",
+)
+@short_option
+def add_account(name: str, role: str, allow_short: bool) -> None:
+    """Add an account.
+
+    Asks for the password, or reads it from standard input.
+    """
+    if not _NAME.fullmatch(name):
+        raise WrongUsage("a name has 1 to 64 of A-Z a-z 0-9 . _ @ + -")
+    path = _path()
+    if path.exists():
+        _read(path)
+    password_hash = hash_password(read_new_password(allow_short=allow_short))
+    with editing(path) as document:
+        add(document, name, password_hash=password_hash, role=role)
+    _say(f"Added {name} ({role})", path)
+
+
+@accounts.command("list")
+@json_option
+def list_accounts(as_json: bool) -> None:
+    """List the accounts."""
+    path = _path()
+    found = _read(path) if path.exists() else {}
+    if as_json:
+        print_json([{"name": name, "role": one.role.value, "disabled": one.disabled} for name, one in found.items()])
+        return
+    if not found:
+        note(f"No accounts in {path}: `token-service accounts add NAME --role admin` makes the first.")
+        return
+    rows = [(name, one.role.value, "disabled" if one.disabled else "enabled") for name, one in found.items()]
+    print_table(("NAME", "ROLE", "STATE"), rows)
+
+
+@accounts.command()
+@click.argument("name")
+@short_option
+def passwd(name: str, allow_short: bool) -> None:
+    """Change an account's password, which ends its sessions.
+
+    Asks for the password, or reads it from standard input. A password in clear in the file is removed.
+    """
+    path = _path()
+    with editing(path) as document:
+        # Before the question: whether there is such an account.
+        change(document, name)
+    password_hash = hash_password(read_new_password(allow_short=allow_short))
+    with editing(path) as document:
+        change(document, name, password_hash=password_hash, password=None)
+    _say(f"Changed the password of {name}", path)
+
+
+@accounts.command()
+@click.argument("name")
+def disable(name: str) -> None:
+    """Bar an account, which ends its sessions."""
+    path = _path()
+    with editing(path) as document:
+        change(document, name, disabled=True)
+    _say(f"Disabled {name}", path)
+
+
+@accounts.command()
+@click.argument("name")
+def enable(name: str) -> None:
+    """Let a disabled account sign in again."""
+    path = _path()
+    with editing(path) as document:
+        change(document, name, disabled=None)
+    _say(f"Enabled {name}", path)
+
+
+@accounts.command("hash")
+@short_option
+@json_option
+def hash_line(allow_short: bool, as_json: bool) -> None:
+    """Print the line that holds a password in an accounts file.
+
+    Asks for the password, or reads it from standard input.
+    """
+    password_hash = hash_password(read_new_password(allow_short=allow_short))
+    if as_json:
+        print_json({"password_hash": password_hash})
+    else:
+        click.echo(f'password_hash = "{password_hash}"')
+
+
+def _path() -> Path:
+    """The accounts file of the service under these settings. Raises Failure."""
+    try:
+        settings = read(os.environ)
+    except SettingsError as error:
+        raise Failure(str(error)) from None
+    if settings.accounts_file:
+        return Path(settings.accounts_file).expanduser()
+    if settings.redis_url:
+        raise Failure("set TOKENS_ACCOUNTS_FILE: with TOKENS_REDIS_URL no other file is read")
+    return settings.data_path / FILE_NAME
+
+
+def _read(path: Path) -> dict[str, Account]:
+    try:
+        return read_accounts(path)
+    except AccountsError as error:
+        raise Failure(str(error)) from None
+
+
+def _say(done: str, path: Path) -> None:
+    note(f"{done} in {path}. A running service reads it again on SIGHUP, and at its next start.")

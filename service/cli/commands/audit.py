@@ -1,0 +1,102 @@
+"""`audit`: the trail of changes, newest first on the screen, whole as a stream, or verified."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from service.cli.client.http import LONG_READ_SECONDS, Client, connect
+from service.cli.failure import Failure, WrongUsage
+from service.cli.terminal.output import json_option, note, on_terminal, print_json, print_table
+
+_PATH = "/api/admin/audit"
+_LARGEST_PAGE = 200
+
+
+@click.group(invoke_without_command=True)
+@click.option("--actor", help="Who did it.")
+@click.option("--action", help="What was done, like token.revoked.")
+@click.option("--target", help="The id it was done to.")
+@click.option("--from", "since", metavar="INSTANT", help="Since 2027-01-31T00:00:00Z.")
+@click.option("--to", "until", metavar="INSTANT", help="Until 2027-01-31T00:00:00Z.")
+@click.option("--query", "text", help="Text in an entry.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+@click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), help="Write all entries in this form.")
+@json_option
+@click.pass_context
+def audit(
+    ctx: click.Context,
+    actor: str | None,
+    action: str | None,
+    target: str | None,
+    since: str | None,
+    until: str | None,
+    text: str | None,
+    limit: int,
+    form: str | None,
+    as_json: bool,
+) -> None:
+    """List changes, or write all of them to a file.
+
+    For a file: token-service audit --format ndjson > audit.ndjson
+    """
+    if ctx.invoked_subcommand is not None:
+        if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
+            raise WrongUsage(f"give no options before {ctx.invoked_subcommand}: it looks at the whole trail")
+        return
+    filters = {"actor": actor, "action": action, "target": target, "from": since, "to": until, "q": text}
+    query: dict[str, object] = {name: value for name, value in filters.items() if value is not None}
+    client = connect()
+    if form is not None:
+        for piece in client.stream(_PATH, {**query, "format": form}):
+            sys.stdout.buffer.write(piece)
+        return
+    entries, more = _entries(client, query, limit)
+    if as_json:
+        print_json({"entries": entries})
+        return
+    print_table(
+        ("AT", "ACTION", "ACTOR", "TARGET", "ADDRESS", "CHANNEL", "REQUEST"),
+        [
+            [entry.get(name) for name in ("at", "action", "actor", "target", "address", "channel", "requestId")]
+            for entry in entries
+        ],
+        optional=3,
+    )
+    if more and on_terminal():
+        note("There are more: --limit, or --format for all.")
+
+
+@audit.command()
+@json_option
+def verify(as_json: bool) -> None:
+    """Verify that nobody changed the trail.
+
+    Exit 0 if it is intact, 1 if not; then the faults are listed, the first hundred of them.
+    """
+    report = connect(read_seconds=LONG_READ_SECONDS).get(f"{_PATH}/verification")
+    if as_json:
+        print_json(report)
+    elif report["faults"]:
+        print_table(("ENTRY", "FAULT"), [(fault["id"], fault["fault"]) for fault in report["faults"]])
+    if not report["intact"]:
+        raise Failure(f"the trail is not intact: {len(report['faults'])} faults named, {report['entries']:,} entries")
+    if not as_json:
+        note(f"{report['entries']:,} entries, intact; {report['unsealed']:,} of them not sealed yet.")
+        for kind, since in report["completeSince"].items():
+            note(f"{kind}: {f'complete since {since}' if since else 'complete'}")
+
+
+def _entries(client: Client, query: dict[str, object], limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """Up to `limit` entries, and whether there are more."""
+    entries: list[dict[str, Any]] = []
+    while True:
+        page = client.get(_PATH, {**query, "limit": min(limit - len(entries), _LARGEST_PAGE)})
+        entries += page["entries"]
+        cursor = page.get("nextCursor")
+        if cursor is None or len(entries) >= limit:
+            return entries, cursor is not None
+        query = {**query, "cursor": cursor}

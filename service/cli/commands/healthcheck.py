@@ -1,0 +1,37 @@
+"""`healthcheck`, for containers and scripts: is the service ready?"""
+
+from __future__ import annotations
+
+import http.client
+from typing import Any
+
+import click
+
+from service.cli.client.address import service_address
+from service.cli.client.http import PROBE_SECONDS, Client
+from service.cli.failure import Failure
+from service.cli.terminal.output import json_option, print_json
+
+
+@click.command()
+@json_option
+def healthcheck(as_json: bool) -> None:
+    """Ask the service whether it is ready.
+
+    GET /readyz of TOKENS_URL, or of this machine's TOKENS_PORT. Exit 0 if it is ready, 1 if not.
+    """
+    answer = Client(service_address(), read_seconds=PROBE_SECONDS).ask("GET", "/readyz")
+    report = answer.json()
+    if as_json:
+        print_json(report)
+    if answer.status != http.client.OK:
+        raise Failure(f"not ready ({answer.status}): {_failing(report) or answer.body[:200].decode(errors='replace')}")
+    if not as_json:
+        click.echo("ready")
+
+
+def _failing(report: dict[str, Any]) -> str:
+    checks = report.get("checks")
+    if not isinstance(checks, list):
+        return ""
+    return "; ".join(f"{check['name']}: {check.get('detail', '')}" for check in checks if check["status"] != "ok")

@@ -1,0 +1,62 @@
+"""`login` and `logout`: a session token for a name and password, kept for the commands that follow."""
+
+from __future__ import annotations
+
+import http.client
+import time
+
+import click
+
+from service.cli.client import session_state
+from service.cli.client.address import service_address
+from service.cli.client.http import Client, refusal
+from service.cli.failure import Failure, WrongUsage
+from service.cli.terminal.output import json_option, note, print_json
+from service.cli.terminal.prompts import read_password, somebody_answers
+
+
+@click.command()
+@click.argument("name", required=False)
+@json_option
+def login(name: str | None, as_json: bool) -> None:
+    """Sign in with an account.
+
+    Asks for the password, or reads it from standard input. The session is kept until `logout` or its end,
+    in a file that only you can read under XDG_STATE_HOME/token-service.
+    """
+    address = service_address()
+    if name is None:
+        if not somebody_answers():
+            raise WrongUsage("give the account's name: token-service login NAME")
+        name = str(click.prompt("Name", err=True))
+    password = read_password()
+    answer = Client(address).ask("POST", "/api/token", body={"username": name, "password": password})
+    if answer.status == http.client.UNAUTHORIZED:
+        raise Failure("wrong name or password")
+    members = answer.json()
+    if answer.status != http.client.OK or "token" not in members:
+        raise refusal(answer, address)
+    session_state.keep(session_state.Session(str(address), name, members["token"], members["expiry_time"]))
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(members["expiry_time"]))
+    if as_json:
+        print_json({"url": str(address), "username": name, "expiresAt": until})
+    else:
+        note(f"Signed in to {address} as {name} until {until}.")
+
+
+@click.command()
+@json_option
+def logout(as_json: bool) -> None:
+    """Sign out.
+
+    Ends the session and removes its file.
+    """
+    address = service_address()
+    session = session_state.read(str(address))
+    session_state.forget(str(address))
+    if session is not None:
+        Client(address).send("DELETE", "/api/token", {"token": session.token})
+    if as_json:
+        print_json({"url": str(address), "signedOut": session is not None})
+    else:
+        note(f"Signed out of {address}." if session else f"Not signed in to {address}.")

@@ -1,0 +1,138 @@
+"""Many tokens ended at once, by who created them, what they permit, their status, name or use, or all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+from service.cli.client.http import Client, connect
+from service.cli.client.references import TOKENS
+from service.cli.failure import Failure, NoAnswer, WrongUsage
+from service.cli.terminal.outcome import Result, report
+from service.cli.terminal.output import note, print_json, print_table
+from service.cli.terminal.progress import Progress
+from service.cli.terminal.prompts import confirm
+
+F = TypeVar("F", bound=Callable[..., Any])
+_NAMED = 5
+_CAN_END = frozenset({"active", "inactive", "expired"})
+_FILTERS = "--created-by, --scope, --status, --query, --unused-for and --never-used"
+
+
+class Ending(NamedTuple):
+    """What is done to tokens: the end of the path, the question's last word, and the word for it when done."""
+
+    path: str
+    question: str
+    done: str
+
+
+REVOKE = Ending("revoke", " for good?", "revoked")
+DEACTIVATE = Ending("deactivate", "?", "deactivated")
+
+
+def filters(command: F) -> F:
+    """The options that find tokens, which a command takes as **options for `which`, and --dry-run and --yes."""
+    for option in (
+        click.option("--yes", is_flag=True, help="Do not ask."),
+        click.option("--dry-run", is_flag=True, help="Change nothing: say how many, and show the first ten."),
+        click.option("--all", "everything", is_flag=True, help="All tokens."),
+        click.option("--never-used", is_flag=True, help="Those without any use so far."),
+        click.option(
+            "--unused-for",
+            "unused_days",
+            type=click.IntRange(0),
+            metavar="DAYS",
+            help="Those unused for so many days.",
+        ),
+        click.option("--query", "text", help="Those with this in the name, or at the end of the token."),
+        click.option("--status", help="Those that are active, inactive or expired (comma separated)."),
+        click.option("--scope", help="Those with this scope, as it is written."),
+        click.option("--created-by", help="Those that this account created."),
+    ):
+        command = option(command)
+    return command
+
+
+def which(tokens: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any] | None:
+    """The members of a request that say which tokens; None where they are named one by one.
+
+    Raises WrongUsage, also for an empty value: it comes from an empty variable, and would match every token.
+    """
+    wanted = {
+        "createdBy": options["created_by"],
+        "scope": options["scope"],
+        "status": options["status"],
+        "q": options["text"],
+        "unusedForDays": options["unused_days"],
+        "neverUsed": options["never_used"] or None,
+    }
+    given = {name: value for name, value in wanted.items() if value is not None}
+    if bool(tokens) + bool(given) + options["everything"] != 1:
+        raise WrongUsage(f"give ids or names, or {_FILTERS}, or --all")
+    if "" in {str(value).strip() for value in given.values()}:
+        raise WrongUsage("an empty value matches every token: if you want that, say --all")
+    if "status" in given and not set(given["status"].split(",")) <= _CAN_END:
+        raise WrongUsage(f"--status: choose from {', '.join(sorted(_CAN_END))}")
+    if tokens and options["dry_run"]:
+        raise WrongUsage(f"--dry-run is for {_FILTERS}, and --all")
+    if tokens:
+        return None
+    return {"all": True} if options["everything"] else {"filter": given}
+
+
+def end(ending: Ending, wanted: dict[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """End what matches, after a question with the number; or show what that would be. Raises Failure."""
+    client = connect()
+    path = f"{TOKENS}/{ending.path}"
+    found = client.send("POST", path, {**wanted, "dryRun": True})
+    if dry_run:
+        _show(found, as_json=as_json)
+        return
+    count, result = found["matched"], Result(updated=[], skipped=[])
+    if count:
+        names = ", ".join(f"{token['name']} ({token['id']})" for token in found["sample"][:_NAMED])
+        among = f"{'among them ' if count > _NAMED else ''}{names}"
+        confirm(f"{ending.path.capitalize()} {_tokens(count)}, {among}{ending.question}", yes=yes)
+        result = _end_all(client, path, wanted, count, ending.done)
+    elif not as_json:
+        note("No token matches.")
+    report(result, ending.done, as_json=as_json)
+
+
+def _show(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    if found["sample"]:
+        rows = [[token[name] for name in ("id", "name", "status", "createdBy", "scopes")] for token in found["sample"]]
+        print_table(("ID", "NAME", "STATUS", "CREATED BY", "SCOPES"), rows, optional=1)
+    more = found["matched"] - len(found["sample"])
+    note(f"{_tokens(found['matched'])} would be ended{f'; {more:,} more than are shown' if more > 0 else ''}.")
+
+
+def _end_all(client: Client, path: str, wanted: dict[str, Any], count: int, done: str) -> Result:
+    """Slice by slice; what was done before a failure, or before somebody stopped it, is said."""
+    updated: list[str] = []
+    skipped: list[dict[str, str]] = []
+    where: dict[str, Any] = {"expected": count}
+    try:
+        with Progress() as progress:
+            while where:
+                progress.show(f"{len(updated):,} of {count:,} {done}")
+                answer = client.send("POST", path, {**wanted, **where})
+                updated += answer["updated"]
+                skipped += answer["skipped"]
+                where = {"cursor": answer["nextCursor"]} if answer["nextCursor"] else {}
+    except (Failure, KeyboardInterrupt) as reason:
+        if updated or not isinstance(reason, Failure) or isinstance(reason, NoAnswer):
+            # Of the slice whose answer was lost nobody knows.
+            note(f"At least {_tokens(len(updated))} {done} of {count:,}; then:")
+        raise
+    return {"updated": updated, "skipped": skipped}
+
+
+def _tokens(count: int) -> str:
+    return f"{count:,} {'token' if count == 1 else 'tokens'}"

@@ -1,0 +1,134 @@
+"""Commands that issue or change a token: create, update; `rotate` is in rotation.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from service.cli.client.http import connect
+from service.cli.client.idempotency import send_once
+from service.cli.client.references import TOKENS, Token, token_id_of
+from service.cli.commands.tokens.show import facts
+from service.cli.failure import WrongUsage
+from service.cli.terminal.options import Lifetime, LifetimeType, Pair, Rate
+from service.cli.terminal.output import json_option, note, print_facts, print_json
+
+F = TypeVar("F", bound=Callable[..., Any])
+_CLEARED: dict[str, object] = {
+    "description": "",
+    "subject": "",
+    "scopes": [],
+    "rateLimit": None,
+    "allowedNetworks": [],
+    "maxUses": None,
+    "metadata": {},
+}
+_CLEARABLE = {
+    "description": "description",
+    "subject": "subject",
+    "scopes": "scopes",
+    "rate": "rateLimit",
+    "networks": "allowedNetworks",
+    "max-uses": "maxUses",
+    "meta": "metadata",
+}
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print the secret alone.")
+
+
+def _members(command: F) -> F:
+    """The options for what a token may and may not do."""
+    for option in (
+        click.option("--max-uses", type=click.IntRange(1), help="Uses after which it is refused."),
+        click.option("--meta", multiple=True, type=Pair(), help="What you want to remember; may repeat."),
+        click.option("--network", multiple=True, metavar="CIDR", help="Where it may come from; may repeat."),
+        click.option(
+            "--rate", type=Rate(), metavar="100/60s[:BURST]", help="Requests in a time, and how many at once."
+        ),
+        click.option("--subject", help="Decides whom it speaks for upstream; without it, for nobody."),
+        click.option("--scope", multiple=True, help="What it permits; may repeat."),
+        click.option("--description", help="What uses it."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--expires",
+    type=LifetimeType(),
+    default="1month",
+    show_default=True,
+    metavar="LIFETIME",
+    help="90d, 12h, 7days, 1month, 6months, 1year, 2027-01-31 (midnight UTC), an instant, or never.",
+)
+@_members
+@quiet_option
+@json_option
+def create(name: str, expires: Lifetime, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Create a token and print its secret, this once."""
+    body = {"name": name, **expires.to_create(), **_changes(options)}
+    show_secret(send_once(connect(), TOKENS, body)["token"], quiet=quiet, as_json=as_json)
+
+
+@click.command()
+@click.argument("token", metavar="ID|NAME")
+@click.option("--name", help="A new name.")
+@click.option("--expires", type=LifetimeType(), metavar="LIFETIME", help="As for `create`, counted from now.")
+@_members
+@click.option("--clear", multiple=True, type=click.Choice(list(_CLEARABLE)), help="Remove what is set; may repeat.")
+@json_option
+def update(
+    token: str,
+    name: str | None,
+    expires: Lifetime | None,
+    clear: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Change a token.
+
+    What may repeat (scopes, networks, meta) replaces all that was there.
+    """
+    changes: dict[str, Any] = {_CLEARABLE[which]: _CLEARED[_CLEARABLE[which]] for which in clear}
+    changes |= _changes(options)
+    if name is not None:
+        changes["name"] = name
+    if expires is not None:
+        changes |= expires.to_change()
+    if not changes:
+        raise WrongUsage("nothing to change: see token-service update --help")
+    client = connect()
+    changed = client.send("PATCH", TOKENS, {"id": token_id_of(client, token), **changes})["token"]
+    if as_json:
+        print_json(changed)
+    else:
+        print_facts(facts(changed))
+
+
+def _changes(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, as members of a body."""
+    members = {
+        "description": options["description"],
+        "subject": options["subject"],
+        "scopes": [scope for value in options["scope"] for scope in value.replace(",", " ").split()] or None,
+        "rateLimit": options["rate"],
+        "allowedNetworks": list(options["network"]) or None,
+        "maxUses": options["max_uses"],
+        "metadata": dict(options["meta"]) or None,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def show_secret(token: Token, *, quiet: bool, as_json: bool) -> None:
+    """A token that was just issued, with its secret."""
+    if as_json:
+        print_json(token)
+        return
+    if quiet:
+        click.echo(token["token"])
+        return
+    print_facts([("secret" if label == "token" else label, value) for label, value in facts(token)])
+    note("The secret is shown this once: keep it where only its user can read it.")

@@ -1,0 +1,203 @@
+"""Commands that look at tokens: list, show, stats, usage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from service.cli.client.http import connect, path_of
+from service.cli.client.references import TOKENS, Token, every, find, token_id_of
+from service.cli.failure import WrongUsage
+from service.cli.terminal.output import json_option, note, on_terminal, print_facts, print_json, print_table
+
+_SORTS = ("createdAt", "name", "lastUsedAt", "expiresAt")
+_HEADINGS = ("ID", "NAME", "TOKEN", "STATUS", "EXPIRES", "LAST USED", "CREATED BY", "SCOPES")
+_FACTS = {
+    "id": "id",
+    "name": "name",
+    "token": "token",
+    "status": "status",
+    "description": "description",
+    "subject": "subject",
+    "scopes": "scopes",
+    "createdAt": "created",
+    "createdBy": "created by",
+    "expiresAt": "expires",
+    "lastUsedAt": "last used",
+    "rateLimit": "rate limit",
+    "allowedNetworks": "networks",
+    "maxUses": "uses allowed",
+    "usesLeft": "uses left",
+    "metadata": "metadata",
+    "rotatedAt": "rotated",
+    "oldSecretValidUntil": "old secret until",
+}
+_COUNTS = {
+    "total": "total",
+    "active": "active",
+    "expired": "expired",
+    "inactive": "inactive",
+    "revoked": "revoked",
+    "expiring14d": "expire in 14 days",
+    "oneTimeOutstanding": "one-time tokens",
+    "sessions": "sessions",
+}
+
+
+@click.command("list")
+@click.option("--status", help="active, inactive, expired, revoked (comma separated), or all; without: not revoked.")
+@click.option("--query", "text", help="Part of the name, or the last characters of the token.")
+@click.option("--created-by", help="Account that created it.")
+@click.option("--scope", help="One of its scopes.")
+@click.option("--expires-before", metavar="INSTANT", help="An instant like 2027-01-31T00:00:00Z.")
+@click.option("--unused-for", "unused_days", type=click.IntRange(0), metavar="DAYS", help="Not used for so many days.")
+@click.option("--never-used", is_flag=True, help="Without any use so far.")
+@click.option("--sort", default="-createdAt", show_default=True, help=f"{', '.join(_SORTS)}; - for descending.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@json_option
+def list_tokens(
+    status: str | None,
+    text: str | None,
+    created_by: str | None,
+    scope: str | None,
+    expires_before: str | None,
+    unused_days: int | None,
+    never_used: bool,
+    sort: str,
+    limit: int,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """List tokens.
+
+    Newest first unless sorted otherwise; without --status all but the revoked.
+    """
+    filters = {
+        "status": status,
+        "q": text,
+        "createdBy": created_by,
+        "scope": scope,
+        "expiresBefore": expires_before,
+        "unusedForDays": unused_days,
+        "neverUsed": "true" if never_used else None,
+        "sort": sort,
+    }
+    query = {name: value for name, value in filters.items() if value is not None}
+    pages = list(every(connect(), query, limit=None if everything else limit))
+    tokens = [token for page in pages for token in page["tokens"]]
+    if as_json:
+        print_json({"tokens": tokens, "total": pages[0].get("total")})
+        return
+    if tokens or not on_terminal():
+        print_table(_HEADINGS, [_row(token) for token in tokens], optional=2)
+    if on_terminal():
+        _say_how_many(len(tokens), pages[0].get("total"), more=pages[-1].get("nextCursor") is not None)
+
+
+@click.command()
+@click.argument("token", metavar="ID|NAME")
+@json_option
+def show(token: str, as_json: bool) -> None:
+    """Show a token."""
+    found = find(connect(), token)
+    if as_json:
+        print_json(found)
+    else:
+        print_facts(facts(found))
+
+
+@click.command()
+@click.option("--hygiene", is_flag=True, help="Also what nobody seems to need, and what ended of late or never ends.")
+@json_option
+def stats(hygiene: bool, as_json: bool) -> None:
+    """Count tokens.
+
+    Total = active + expired + inactive; the revoked stand beside it.
+    """
+    client = connect()
+    counts = client.get(f"{TOKENS}/stats")
+    found = client.get(f"{TOKENS}/hygiene") if hygiene else None
+    if as_json:
+        print_json(counts if found is None else {**counts, "hygiene": found})
+        return
+    rows = [(label, counts.get(name)) for name, label in _COUNTS.items()]
+    print_facts(rows if found is None else [*rows, *_hygiene_rows(found)])
+
+
+def _hygiene_rows(found: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Windows are days as the API writes them, like 90d."""
+    return [
+        *((f"unused for {window[:-1]} days", count) for window, count in found["idle"].items()),
+        ("never used", found["neverUsed"]),
+        ("never expire", found["neverExpire"]),
+        *((f"expired in {window[:-1]} days", count) for window, count in found["expired"].items()),
+    ]
+
+
+@click.command()
+@click.argument("token", metavar="[ID|NAME]", required=False)
+@click.option("--days", type=click.IntRange(1), default=30, show_default=True, help="How many days back.")
+@click.option("--service", "of_service", is_flag=True, help="All tokens together, hour by hour.")
+@click.option(
+    "--hours", type=click.IntRange(1), default=48, show_default=True, help="How many hours back, with --service."
+)
+@json_option
+def usage(token: str | None, days: int, of_service: bool, hours: int, as_json: bool) -> None:
+    """Show how often a token was used."""
+    if of_service == bool(token):
+        raise WrongUsage("give a token, or --service for all of them together")
+    client = connect()
+    if not token:
+        totals = client.get("/api/admin/usage", {"hours": hours})
+        if as_json:
+            print_json(totals)
+        else:
+            rows = [(hour["hour"], hour["allowed"], hour["denied"]) for hour in totals["hours"]]
+            print_table(("HOUR", "ALLOWED", "DENIED"), rows)
+        return
+    counted = client.get(path_of(token_id_of(client, token), "/usage"), {"days": days})
+    if as_json:
+        print_json(counted)
+        return
+    print_table(
+        ("DAY", "ALLOWED", "DENIED"),
+        [(day["date"], day["allowed"], day["denied"]) for day in counted["days"]],
+    )
+    if on_terminal() and counted.get("lastUsedAt"):
+        note(f"Last used {counted['lastUsedAt']} from {counted.get('lastAddress') or 'an unknown address'}.")
+
+
+def facts(token: Token) -> list[tuple[str, Any]]:
+    """What there is to say of a token, the most wanted first; empty members are left out."""
+    shown = {**token, "rateLimit": _rate(token.get("rateLimit"))}
+    return [(label, shown[name]) for name, label in _FACTS.items() if shown.get(name) not in (None, "", [], {})]
+
+
+def _row(token: Token) -> tuple[object, ...]:
+    expires, used, masked = token["expiresAt"] or "never", token["lastUsedAt"], token["token"]
+    if on_terminal():
+        # Eighty columns are few: days and the end of the secret tell tokens apart.
+        expires, used, masked = expires[:10], used and used[:10], f"…{masked[-8:]}"
+    return (
+        token["id"],
+        token["name"],
+        masked,
+        token["status"],
+        expires,
+        used,
+        token["createdBy"],
+        token["scopes"],
+    )
+
+
+def _rate(limit: dict[str, int] | None) -> str | None:
+    return None if limit is None else f"{limit['limit']}/{limit['periodSeconds']}s, {limit['burst']} at once"
+
+
+def _say_how_many(shown: int, total: int | None, *, more: bool) -> None:
+    if not shown:
+        note("No tokens. `token-service create NAME` makes one." if total == 0 else "No token matches.")
+    elif more:
+        note(f"{shown:,} of {f'{total:,}' if total is not None else 'more'}; --all shows all of them.")

@@ -1,0 +1,91 @@
+"""Commands that decide whether tokens are accepted: activate, deactivate, revoke."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import click
+
+from service.cli.client.http import Client, connect
+from service.cli.client.references import TOKENS, find, token_id_of
+from service.cli.commands.tokens.bulk_revocation import DEACTIVATE, REVOKE, end, filters, which
+from service.cli.terminal.outcome import Result, report
+from service.cli.terminal.output import json_option
+from service.cli.terminal.prompts import confirm
+
+# A thousand ids are what a change takes; a revocation has them in its URL, whose length is bounded.
+_CHANGED_AT_ONCE = 1000
+_REVOKED_AT_ONCE = 200
+_NAMED = 5
+
+
+@click.command()
+@click.argument("tokens", metavar="ID|NAME...", nargs=-1, required=True)
+@json_option
+def activate(tokens: tuple[str, ...], as_json: bool) -> None:
+    """Let tokens be accepted again."""
+    report(_set_active(connect(), tokens, active=True), "activated", as_json=as_json)
+
+
+@click.command()
+@click.argument("tokens", metavar="[ID|NAME...]", nargs=-1)
+@filters
+@json_option
+def deactivate(tokens: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool, **options: Any) -> None:
+    """Refuse tokens until they are activated.
+
+    Those that are named, or all active ones that the options find together, after a question.
+    """
+    wanted = which(tokens, {**options, "dry_run": dry_run})
+    if wanted is not None:
+        end(DEACTIVATE, wanted, dry_run=dry_run, yes=yes, as_json=as_json)
+        return
+    report(_set_active(connect(), tokens, active=False), "deactivated", as_json=as_json)
+
+
+@click.command()
+@click.argument("tokens", metavar="[ID|NAME...]", nargs=-1)
+@filters
+@json_option
+def revoke(tokens: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool, **options: Any) -> None:
+    """Revoke tokens for good.
+
+    Those that are named, or all that the options find together. They are refused from the moment this returns,
+    and cannot be activated again.
+    """
+    wanted = which(tokens, {**options, "dry_run": dry_run})
+    if wanted is not None:
+        end(REVOKE, wanted, dry_run=dry_run, yes=yes, as_json=as_json)
+        return
+    client = connect()
+    if yes:
+        ids = [token_id_of(client, reference) for reference in tokens]
+    else:
+        found = [find(client, reference) for reference in tokens]
+        names = ", ".join(f"{token['name']} ({token['id']})" for token in found[:_NAMED])
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        confirm(f"Revoke {names}{more} for good?", yes=False)
+        ids = [token["id"] for token in found]
+
+    def change(part: list[str]) -> dict[str, Any]:
+        return client.send("DELETE", TOKENS, query={"ids": ",".join(part)})
+
+    report(_in_parts(ids, _REVOKED_AT_ONCE, change), "revoked", as_json=as_json)
+
+
+def _set_active(client: Client, references: Iterable[str], *, active: bool) -> Result:
+    def change(part: list[str]) -> dict[str, Any]:
+        return client.send("PATCH", TOKENS, {"ids": part, "isActive": active})
+
+    return _in_parts([token_id_of(client, reference) for reference in references], _CHANGED_AT_ONCE, change)
+
+
+def _in_parts(ids: Sequence[str], size: int, change: Callable[[list[str]], dict[str, Any]]) -> Result:
+    unique = list(dict.fromkeys(ids))
+    result: Result = {"updated": [], "skipped": []}
+    for start in range(0, len(unique), size):
+        answer = change(unique[start : start + size])
+        result["updated"] += answer["updated"]
+        result["skipped"] += answer["skipped"]
+    return result

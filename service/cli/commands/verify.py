@@ -1,0 +1,72 @@
+"""`verify`: the gateway's question, asked by hand."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+from urllib.parse import unquote
+
+import click
+
+from service.cli.client.address import service_address
+from service.cli.client.http import Answer, Client, refusal
+from service.cli.failure import TokenRefused, WrongUsage
+from service.cli.terminal.output import json_option, print_facts, print_json
+from service.cli.terminal.prompts import somebody_answers
+
+_REFUSALS = (http.client.UNAUTHORIZED, http.client.FORBIDDEN, http.client.TOO_MANY_REQUESTS)
+_HEADERS = {
+    "id": "X-Token-Id",
+    "kind": "X-Token-Kind",
+    "subject": "X-Token-Subject",
+    "scopes": "X-Token-Scopes",
+}
+
+
+@click.command()
+@click.option("--scope", multiple=True, help="A scope that it must have; may repeat.")
+@json_option
+def verify(scope: tuple[str, ...], as_json: bool) -> None:
+    """Ask whether a token is accepted.
+
+    Reads the secret from standard input, else from TOKENS_TOKEN. It counts as a use, like any other
+    validation. Exit 0 if it is accepted, 3 if it is refused. One-time tokens are refused, unspent.
+    """
+    address = service_address()
+    answer = Client(address, _secret()).ask(
+        "GET", "/validate", query={"required_scope": " ".join(scope)} if scope else None
+    )
+    if answer.status == http.client.OK:
+        found = _found(answer)
+        if as_json:
+            print_json({"active": True, **found, "scopes": found["scopes"].split()})
+        else:
+            print_facts([("status", "active"), *found.items()])
+        return
+    if answer.status not in _REFUSALS:
+        raise refusal(answer, address)
+    problem = answer.json()
+    if as_json:
+        print_json({"active": False, "status": answer.status, "code": problem.get("code")})
+    raise TokenRefused(f"refused: {problem.get('detail', answer.status)}")
+
+
+def _secret() -> str:
+    if somebody_answers():
+        secret = os.environ.get("TOKENS_TOKEN", "") or str(click.prompt("Token", hide_input=True, err=True))
+    else:
+        secret = sys.stdin.readline().strip() or os.environ.get("TOKENS_TOKEN", "")
+    secret = secret.strip()
+    if not secret or not secret.isascii() or not secret.isprintable():
+        raise WrongUsage("no token on standard input or in TOKENS_TOKEN")
+    return secret
+
+
+def _found(answer: Answer) -> dict[str, str]:
+    """What the gateway is told of a token; `-` stands for nothing there."""
+    found = {name: answer.headers.get(header, "-") for name, header in _HEADERS.items()}
+    found = {name: "" if value == "-" else value for name, value in found.items()}
+    if name := answer.headers.get("X-Token-Name"):
+        found["name"] = unquote(name)
+    return found

@@ -1,0 +1,94 @@
+"""`webhooks`: other services that are told of changes."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import click
+
+from service.cli.client.http import connect
+from service.cli.terminal.output import json_option, note, print_facts, print_json, print_table
+from service.cli.terminal.prompts import confirm
+
+_PATH = "/api/admin/webhooks"
+_DELIVERY = {
+    "id": "ID",
+    "event": "EVENT",
+    "status": "STATUS",
+    "createdAt": "CREATED",
+    "attempts": "ATTEMPTS",
+    "lastStatus": "ANSWER",
+    "lastError": "ERROR",
+    "lastAttemptAt": "LAST ATTEMPT",
+    "nextAttemptAt": "NEXT ATTEMPT",
+}
+
+
+@click.group()
+def webhooks() -> None:
+    """Tell other services of changes."""
+
+
+@webhooks.command("list")
+@json_option
+def list_webhooks(as_json: bool) -> None:
+    """List webhooks: what waits to be sent again, what was not read yet, and what was dropped unread."""
+    answer = connect().get(_PATH)
+    if as_json:
+        print_json(answer)
+        return
+    names = ("id", "url", "events", "waiting", "unread", "dropped", "createdBy", "createdAt")
+    rows = [[one.get(name) for name in names] for one in answer["webhooks"]]
+    if rows:
+        head = ("ID", "URL", "EVENTS", "WAITING", "UNREAD", "DROPPED", "CREATED BY", "CREATED")
+        print_table(head, rows, optional=2)
+
+
+@webhooks.command("add")
+@click.argument("url")
+@click.option("--event", "events", multiple=True, required=True, help="What to tell, like token.revoked; may repeat.")
+@json_option
+def add_webhook(url: str, events: tuple[str, ...], as_json: bool) -> None:
+    """Add a webhook and print its signing secret, this once."""
+    wanted = [event for value in events for event in value.replace(",", " ").split()]
+    answer = connect().send("POST", _PATH, {"url": url, "events": wanted})
+    if as_json:
+        print_json(answer)
+        return
+    print_facts([(name, answer[name]) for name in ("id", "url", "events", "secret")])
+    note("The secret signs what is sent, and is shown this once: keep it where only the receiver can read it.")
+
+
+@webhooks.command("remove")
+@click.argument("webhook", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def remove_webhook(webhook: str, yes: bool, as_json: bool) -> None:
+    """Remove a webhook; what waits for it is not sent any more."""
+    client = connect()
+    confirm(f"Remove webhook {webhook}?", yes=yes)
+    answer = client.send("DELETE", _PATH, query={"id": webhook})
+    if as_json:
+        print_json({"id": webhook, **answer})
+    else:
+        print_table(("ID", "DONE"), [(webhook, "removed")])
+
+
+@webhooks.command()
+@click.argument("webhook", metavar="ID")
+@click.option("--status", type=click.Choice(["pending", "delivered", "dead"]), help="Those alone; without: all.")
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="How many.")
+@json_option
+def deliveries(webhook: str, status: str | None, limit: int, as_json: bool) -> None:
+    """Show what a webhook was sent.
+
+    Newest first; dead is what it did not take within a day.
+    """
+    query: dict[str, object] = {"limit": limit} if status is None else {"status": status, "limit": limit}
+    answer = connect().get(f"{_PATH}/{quote(webhook, safe='')}/deliveries", query)
+    if as_json:
+        print_json(answer)
+        return
+    rows = [[one.get(name) for name in _DELIVERY] for one in answer["deliveries"]]
+    if rows:
+        print_table(tuple(_DELIVERY.values()), rows, optional=4)

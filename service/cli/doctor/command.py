@@ -1,0 +1,49 @@
+"""`doctor`: everything that the service needs, looked at one by one without starting or changing anything."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import click
+
+from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
+from service.cli.doctor.machine import accounts, data_directory, port, server_key, settings_for_start
+from service.cli.doctor.redis_server import redis_of
+from service.cli.terminal.output import json_option, note, on_terminal, print_json, print_table
+from service.settings import SettingsError
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Check everything that the service needs.
+
+    Settings, data directory, server key, Redis, clock, accounts, port. Starts and changes nothing. Exit 1 if
+    something failed.
+    """
+    found = _examine()
+    if as_json:
+        print_json([finding._asdict() for finding in found])
+    else:
+        print_table(("RESULT", "CHECK", "FOUND"), [(one.result, one.check, one.detail) for one in found])
+    results = [finding.result for finding in found]
+    if on_terminal() and not as_json:
+        note(f"{results.count(FAILED)} failed, {results.count(WARNING)} warnings")
+    if FAILED in results:
+        raise SystemExit(1)
+
+
+def _examine() -> list[Finding]:
+    try:
+        settings = settings_for_start(os.environ)
+    except SettingsError as error:
+        return [Finding("settings", FAILED, str(error))]
+    found = [Finding("settings", OK, "no unknown name, every value in bounds")]
+    if not settings.redis_url:
+        found.append(data_directory(settings))
+    found.append(server_key(settings))
+    found += asyncio.run(redis_of(settings))
+    found.append(accounts(settings))
+    found.append(port(settings))
+    return found

@@ -1,0 +1,136 @@
+"""The doctor's checks of this machine: settings, data directory, server key, accounts, port."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from service.app import create_app
+from service.cli.client.address import LOOPBACK_OF_ANY, Address
+from service.cli.client.http import PROBE_SECONDS, Client
+from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
+from service.cli.failure import Failure
+from service.cli.serve.first_start import FILE_NAME
+from service.cli.serve.listener import listen
+from service.model import Role
+from service.settings import Settings, read
+from service.tokens.accounts.accounts import AccountsError, read_accounts
+
+_NEEDED_BYTES = 100 * 1024 * 1024
+
+
+def settings_for_start(environment: Mapping[str, str]) -> Settings:
+    """The settings, after the service was built with them as at a start. Raises SettingsError."""
+    settings = read(environment)
+    # The accounts file is a check of its own; no connection is opened before the service runs.
+    create_app(
+        msgspec.structs.replace(
+            settings,
+            accounts_file="",
+            redis_url=settings.redis_url or "unix:///not-started",
+            secret_key=settings.secret_key or "-" * 32,
+        )
+    )
+    return settings
+
+
+def data_directory(settings: Settings) -> Finding:
+    """Ours alone, writable, with room; or a place where it can be made."""
+    folder = settings.data_path
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        return _data(FAILED, f"{place} cannot be written: name another TOKENS_DATA_DIR")
+    free = shutil.disk_usage(place).free
+    if free < _NEEDED_BYTES:
+        return _data(WARNING, f"{place} has only {free >> 20} MiB left: free some, or Redis will stop writing")
+    if not folder.exists():
+        return _data(OK, f"{folder} will be made at the first start")
+    facts = folder.stat()
+    if facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
+        return _data(FAILED, f"others may write in {folder}: make it yours alone (chown, chmod 700)")
+    return _data(OK, f"{folder}, {free >> 30} GiB free")
+
+
+def server_key(settings: Settings) -> Finding:
+    """Given, or in the data directory."""
+    if settings.secret_key:
+        also = ", and the previous one" if settings.secret_key_previous else ""
+        return _key(OK, f"given in TOKENS_SECRET_KEY{also}")
+    path = settings.data_path / "server.key"
+    if not path.exists():
+        if (settings.data_path / "appendonlydir").exists():
+            return _key(FAILED, f"{path} is missing, and the tokens beside it are void without: restore it")
+        return _key(OK, "will be made at the first start")
+    try:
+        key = path.read_text(encoding="ascii").strip()
+        mode = path.stat().st_mode & 0o777
+    except (OSError, UnicodeDecodeError) as error:
+        return _key(FAILED, f"{path} cannot be read: {error}")
+    if len(key) != 64:
+        return _key(FAILED, f"{path} does not hold 64 hex digits: restore it from a backup")
+    if mode & 0o077:
+        return _key(WARNING, f"others may read {path}: chmod 600")
+    return _key(OK, str(path))
+
+
+def accounts(settings: Settings) -> Finding:
+    """Readable, with somebody who can sign in and administer."""
+    if not settings.accounts_file and settings.redis_url:
+        return _accounts(WARNING, "no TOKENS_ACCOUNTS_FILE: nobody can sign in with a password")
+    path = Path(settings.accounts_file).expanduser() if settings.accounts_file else settings.data_path / FILE_NAME
+    if not settings.accounts_file and not path.exists():
+        return _accounts(OK, "one will be made at the first start")
+    try:
+        found = read_accounts(path)
+    except AccountsError as error:
+        return _accounts(FAILED, str(error))
+    if not any(account.role is Role.ADMIN and not account.disabled for account in found.values()):
+        return _accounts(WARNING, f"{path} has no administrator: token-service accounts add NAME --role admin")
+    if path.stat().st_mode & 0o077:
+        return _accounts(WARNING, f"others may read the hashes in {path}: chmod 600")
+    return _accounts(OK, f"{len(found)} in {path}")
+
+
+def port(settings: Settings) -> Finding:
+    """Free, or taken by this very service."""
+    if not settings.port:
+        return _port(OK, "a free one will be taken")
+    host = LOOPBACK_OF_ANY.get(settings.host, settings.host)
+    try:
+        listen(settings.host, settings.port).close()
+    except Failure as failure:
+        running = _running_version(Address("http", host, settings.port, ""))
+        if running is None:
+            return _port(FAILED, str(failure.message))
+        return _port(OK, f"token-service {running} answers at {settings.port}")
+    return _port(OK, f"{settings.port} is free")
+
+
+def _running_version(address: Address) -> str | None:
+    try:
+        answer = Client(address, read_seconds=PROBE_SECONDS).ask("GET", "/livez")
+    except Failure:
+        return None
+    version = answer.json().get("version")
+    return version if answer.status == http.client.OK and isinstance(version, str) else None
+
+
+def _data(result: str, detail: str) -> Finding:
+    return Finding("data directory", result, detail)
+
+
+def _key(result: str, detail: str) -> Finding:
+    return Finding("server key", result, detail)
+
+
+def _accounts(result: str, detail: str) -> Finding:
+    return Finding("accounts", result, detail)
+
+
+def _port(result: str, detail: str) -> Finding:
+    return Finding("port", result, detail)

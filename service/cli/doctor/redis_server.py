@@ -1,0 +1,91 @@
+"""The doctor's checks of Redis: reached, fit for tokens, of the same time."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from urllib.parse import quote
+
+from redis.exceptions import RedisError
+
+from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
+from service.embedded import EmbeddedError
+from service.embedded.prerequisites import find_server, socket_path_of
+from service.errors import ServiceError
+from service.keyring import Keyring
+from service.settings import Settings
+from service.store.driver.connection import connector, inspect
+from service.store.driver.keys import key_mark_key, probe_key
+from service.store.driver.namespace import key_fault
+from service.store.driver.pipeline import Batch
+from service.store.driver.replies import NotPrimary, Refused
+from service.store.driver.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
+
+
+async def redis_of(settings: Settings) -> list[Finding]:
+    """What there is to say of the Redis in use, or of the server that will be started."""
+    if settings.redis_url:
+        return await _examine(settings.redis_url, settings)
+    try:
+        server = find_server(settings.redis_bin or None)
+        path = socket_path_of(settings.data_path.absolute())
+    except EmbeddedError as error:
+        return [Finding("redis", FAILED, str(error))]
+    found = await _examine(f"unix://{quote(path)}", settings)
+    if found[0].result == FAILED and len(found) == 1:
+        return [Finding("redis", OK, f"{server.name} ({server.path}) will be started")]
+    return found
+
+
+async def _examine(url: str, settings: Settings) -> list[Finding]:
+    connect = connector(url, timeout_seconds=2.0)
+    try:
+        # On its own first, for the batch tells why it cannot connect to the log alone.
+        await (await connect()).disconnect()
+    except Refused as error:
+        return [Finding("redis role" if isinstance(error, NotPrimary) else "redis", FAILED, error.detail)]
+    except (RedisError, OSError, TypeError, AttributeError) as error:
+        reason = str(error).rstrip(".") or type(error).__name__
+        return [Finding("redis", FAILED, f"cannot be reached: {reason}; check TOKENS_REDIS_URL")]
+    batch = Batch(connect, timeout_seconds=2.0)
+    try:
+        inspection = await inspect(batch, probe_key(settings.namespace))
+        started = time.perf_counter()
+        await batch.execute("PING")
+        seconds = time.perf_counter() - started
+        clock = ServerClock(time.time)
+        await clock.look(partial(batch.execute, "TIME"))
+        fault = key_fault(
+            settings.namespace, await batch.execute("GET", key_mark_key(settings.namespace)), _key_marks(settings)
+        )
+    except ServiceError as error:
+        return [Finding("redis", FAILED, f"{error.detail} It must allow the commands that the README names.")]
+    finally:
+        await batch.aclose()
+    found = [Finding(f"redis {name}", FAILED, fault) for name, fault in inspection.faults.items()]
+    if fault:
+        found.append(Finding("redis server key", FAILED, fault))
+    found += [Finding("redis", WARNING, text) for text in inspection.warnings]
+    if not inspection.faults:
+        kind = f"version {inspection.version}, master, {inspection.policy}"
+        found.insert(0, Finding("redis", OK, f"{kind}, answers in {seconds * 1000:.2f} ms"))
+    found.append(_clock(clock.seconds_ahead))
+    return found
+
+
+def _key_marks(settings: Settings) -> tuple[bytes, ...]:
+    """Of the server keys that a start would take; what cannot be read is told by another check."""
+    try:
+        present = settings.secret_key or (settings.data_path / "server.key").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ()
+    keys = [key for key in (present, settings.secret_key_previous) if key]
+    return tuple(Keyring(key).mark(settings.namespace) for key in keys)
+
+
+def _clock(ahead: float) -> Finding:
+    if abs(ahead) >= SECONDS_TOO_FAR_APART:
+        return Finding("clock", FAILED, difference(ahead))
+    if abs(ahead) >= SECONDS_APART:
+        return Finding("clock", WARNING, difference(ahead))
+    return Finding("clock", OK, "the same as that of Redis")

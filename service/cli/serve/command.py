@@ -1,0 +1,108 @@
+"""`serve`: from the settings to a listening service, and everything ended in order."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import click
+import msgspec
+
+from service import __version__, embedded, logs
+from service.cli.client.address import bracketed
+from service.cli.failure import Failure
+from service.cli.serve.first_start import admin_account
+from service.cli.serve.listener import listen, run
+from service.cli.terminal.new_password import short_option
+from service.embedded import EmbeddedError
+from service.settings import CLIENT_NAMES, PREFIX, Settings, SettingsError, read
+
+log = logging.getLogger("service")
+_ENDINGS = (signal.SIGTERM, signal.SIGINT)
+
+
+@click.command()
+@click.option("--host", help="Address to listen on; in place of TOKENS_HOST.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port, 0 for a free one; in place of TOKENS_PORT.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes; in place of TOKENS_WORKERS.")
+@short_option
+def serve(host: str | None, port: int | None, workers: int | None, allow_short: bool) -> None:
+    """Run the service.
+
+    It uses the Redis of TOKENS_REDIS_URL, or starts one of its own in TOKENS_DATA_DIR. Ends on SIGTERM or
+    Ctrl-C when open requests are answered; reads the accounts again on SIGHUP.
+    """
+    given = {"TOKENS_HOST": host, "TOKENS_PORT": port, "TOKENS_WORKERS": workers}
+    try:
+        settings = read({**os.environ, **{name: str(value) for name, value in given.items() if value is not None}})
+        logs.configure(settings)
+        _serve(settings, allow_short=allow_short)
+    except (SettingsError, EmbeddedError) as error:
+        raise Failure(str(error)) from None
+
+
+def _serve(settings: Settings, *, allow_short: bool) -> None:
+    with ExitStack() as held:
+        held.enter_context(_signals(_leave))
+        listener = held.enter_context(listen(settings.host, settings.port))
+        port: int = listener.getsockname()[1]
+        url = f"http://{bracketed(settings.host)}:{port}"
+        if not settings.redis_url:
+            settings = held.enter_context(_default_redis(settings))
+            settings = admin_account(settings, dashboard=f"{url}/dashboard/", allow_short=allow_short)
+        publish(msgspec.structs.replace(settings, port=port, admin_password=""))
+        # From here on uvicorn hears the signals and raises them again when it has ended; what follows is not
+        # to be cut short.
+        held.enter_context(_signals(_stay))
+        run(settings, listener, ready=lambda: _say_ready(url))
+
+
+@contextmanager
+def _default_redis(settings: Settings) -> Iterator[Settings]:
+    """The settings with the managed Redis in them, which runs as long as the context."""
+    server = embedded.start(settings.data_path, redis_bin=settings.redis_bin or None, say=log.info)
+    try:
+        yield msgspec.structs.replace(
+            settings, redis_url=server.url, secret_key=settings.secret_key or server.secret_key
+        )
+    finally:
+        server.close()
+
+
+def publish(settings: Settings) -> None:
+    """Make these the settings in the environment: what worker processes read, and `from_environment` here.
+
+    A secret that came from a file is written as a value then, for two sources of one setting are an error.
+    """
+    for name in [name for name in os.environ if name.startswith(PREFIX) and name not in CLIENT_NAMES]:
+        del os.environ[name]
+    for field in settings.__struct_fields__:
+        value = getattr(settings, field)
+        os.environ[PREFIX + field.upper()] = ("on" if value else "off") if isinstance(value, bool) else str(value)
+
+
+def _say_ready(url: str) -> None:
+    click.echo(f"token-service {__version__} listens on {url} (dashboard at /dashboard/)")
+
+
+@contextmanager
+def _signals(handler: Callable[[int, object], None]) -> Iterator[None]:
+    """Let this handler have the signals that end the service."""
+    before = {number: signal.signal(number, handler) for number in _ENDINGS}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def _leave(number: int, frame: object) -> None:
+    """A signal while the service starts: what has been started is ended on the way out."""
+    raise SystemExit(0)
+
+
+def _stay(number: int, frame: object) -> None:
+    """A signal that has been obeyed already."""

@@ -1,0 +1,63 @@
+"""The first start with the managed Redis: an account to sign in with, and its password said once."""
+
+from __future__ import annotations
+
+import textwrap
+
+import click
+import msgspec
+
+from service.cli.failure import Failure
+from service.cli.private_file import make_private
+from service.cli.terminal.new_password import require_length
+from service.model import Kind, Role
+from service.settings import Settings
+from service.tokens.accounts.passwords import hash_password
+from service.tokens.secret import mint
+
+NAME = "admin"
+FILE_NAME = "accounts.toml"
+
+
+def admin_account(settings: Settings, *, dashboard: str, allow_short: bool = False) -> Settings:
+    """The settings with an accounts file: the one they name, else the data directory's.
+
+    That one is made if it is not there, and its password printed. `dashboard` is the URL to sign in at.
+    Raises Failure, and WrongUsage for a password that is too short.
+    """
+    if settings.accounts_file:
+        return settings
+    path = settings.data_path / FILE_NAME
+    if not path.exists():
+        if settings.admin_password and not allow_short:
+            require_length(settings.admin_password, "TOKENS_ADMIN_PASSWORD")
+        password = settings.admin_password or _made_password()
+        text = f'[accounts.{NAME}]\npassword_hash = "{hash_password(password)}"\nrole = "{Role.ADMIN}"\n'
+        try:
+            made = make_private(path, text)
+        except OSError as error:
+            raise Failure(f"cannot write {path}: {error.strerror}") from None
+        if made:
+            shown = "the one in TOKENS_ADMIN_PASSWORD" if settings.admin_password else password
+            _announce(shown, kept_in=str(path), dashboard=dashboard)
+    return msgspec.structs.replace(settings, accounts_file=str(path))
+
+
+def _made_password() -> str:
+    """80 random bits in groups that can be read aloud."""
+    return "-".join(textwrap.wrap(mint(Kind.ONE_TIME)[:20], 5))
+
+
+def _announce(password: str, *, kept_in: str, dashboard: str) -> None:
+    lines = (
+        "An account was made to sign in with. Its password is shown once.",
+        "",
+        f"    name       {NAME}",
+        f"    password   {password}",
+        f"    hash in    {kept_in}",
+        f"    sign in    {dashboard}",
+        "",
+        "Another password: token-service accounts passwd admin",
+    )
+    rule = "-" * 72
+    click.echo("\n".join((rule, *lines, rule)))

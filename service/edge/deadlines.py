@@ -1,0 +1,115 @@
+"""Deadlines of all connections, looked at four times a second: one timer for all, for one per request is dear."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterable, Set
+from fcntl import ioctl
+from termios import TIOCOUTQ
+from typing import TYPE_CHECKING, Any
+
+from service.edge.head import Refusal
+
+if TYPE_CHECKING:
+    from service.edge.protocol import EdgeProtocol
+
+HEAD_SECONDS = 5.0
+BODY_SECONDS = 10.0
+# How long an answer may lie here without its client's taking any of it.
+READ_SECONDS = 10.0
+_TICK = 0.25
+_DRAIN_IDLE_SECONDS = 1.0
+
+
+class Sweep:
+    """Closes what is idle for too long and refuses what comes too slowly. `now` is a clock as coarse as its tick."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        on_tick: Callable[[], None] = lambda: None,
+        on_drain: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_tick` is called with every look, `on_drain` once when a graceful stop begins."""
+        self._on_tick = on_tick
+        self._clock = clock
+        self._on_drain = on_drain
+        self.now = clock()
+        # Stands where uvicorn's cycles have an event of their own; nobody waits for it.
+        self.event = asyncio.Event()
+        self._keep_alive = 0.0
+        self._connections: Set[Any] = frozenset()
+        self._timer: asyncio.TimerHandle | None = None
+        self._draining = False
+        self._waiting: list[tuple[float, EdgeProtocol]] | None = None
+
+    def watch(self, connections: Set[Any], keep_alive_seconds: float) -> None:
+        """Begin with the first connection; the set is uvicorn's own and changes as they come and go."""
+        if self._timer is None:
+            self._connections = connections
+            self._keep_alive = keep_alive_seconds
+            self._tick()
+
+    def drain(self) -> None:
+        """From now on connections that have been idle for a second are closed."""
+        if not self._draining:
+            self._draining = True
+            self._on_drain()
+
+    def _tick(self) -> None:
+        self.now = self._clock()
+        self._waiting = None
+        self._on_tick()
+        self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick) if self._connections else None
+        self._look(tuple(self._connections))
+
+    def _look(self, connections: Iterable[EdgeProtocol]) -> None:
+        idle = self.now - (_DRAIN_IDLE_SECONDS if self._draining else self._keep_alive)
+        for connection in connections:
+            if not self._is_read(connection):
+                connection.transport.abort()
+            elif connection.head_since is not None and connection.head_since < self.now - HEAD_SECONDS:
+                connection.refuse(Refusal(408, "request_timeout", "The request's head took too long."))
+            elif connection.body_since is not None and connection.body_since < self.now - BODY_SECONDS:
+                connection.refuse(Refusal(408, "request_timeout", "The request's body took too long."))
+            elif connection.idle_since is not None and connection.idle_since < idle:
+                connection.transport.close()
+
+    def _is_read(self, connection: EdgeProtocol) -> bool:
+        unread = _untaken(connection.transport)
+        if not unread or unread < connection.unread_bytes:
+            connection.unread_since = self.now
+        connection.unread_bytes = unread
+        since: float = connection.unread_since
+        return since >= self.now - READ_SECONDS
+
+    def close_idlest(self) -> bool:
+        """End the connection that has waited for its client for longest, our proxies' last; False if none does.
+
+        They are listed once between two looks: those who come in a flood do not each cost a look through all.
+        """
+        if self._waiting is None:
+            listed = [(since, each) for each in self._connections if (since := each.waiting_since) is not None]
+            self._waiting = sorted(listed, key=lambda each: (not each[1].origin, each[0]), reverse=True)
+        while self._waiting:
+            since, connection = self._waiting.pop()
+            if connection.waiting_since == since and not connection.transport.is_closing():
+                connection.transport.abort()
+                return True
+        return False
+
+
+def _untaken(transport: asyncio.Transport) -> int:
+    """The bytes of answers that the client has not taken; those in the kernel count once there are more than it holds.
+
+    A slow client takes from the kernel for a long time before there is room for more.
+    """
+    untaken: int = transport.get_write_buffer_size()
+    if untaken and sys.platform == "linux":
+        descriptor = transport.get_extra_info("socket").fileno()
+        untaken += struct.unpack("i", ioctl(descriptor, TIOCOUTQ, bytes(4)))[0]
+    return untaken

@@ -1,0 +1,127 @@
+"""What a request's head may look like: its size, its fields, and what two readers could understand differently."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address
+from typing import NamedTuple
+
+from service.api.http.call import Headers
+
+HEAD_BYTES = 16 * 1024
+HEAD_FIELDS = 64
+# What is read of a body that nobody wants before its connection is closed.
+UNWANTED_BYTES = 64 * 1024
+# A name or an IPv4 address, or what may be an IPv6 address, and a port.
+_HOST = re.compile(rb"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{0,5}))?")
+_HOSTS_REMEMBERED = 256
+_ONCE = (b"host", b"content-length", b"transfer-encoding")
+
+
+class Refusal(NamedTuple):
+    """Why a connection is answered and closed before any operation sees its request."""
+
+    status: int
+    code: str
+    detail: str
+
+
+class Refused(Exception):
+    """Raised inside the parser's callbacks to stop it."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
+
+
+TOO_LARGE = Refusal(431, "head_too_large", "The request's head is larger than 16 KiB or 64 fields.")
+
+
+class Trailer(list[tuple[bytes, bytes]]):
+    """Stands where the parser leaves fields once a head is complete: counts what comes then, with it, and keeps none.
+
+    A trailer field is no header field: a proxy in front has looked at the head alone.
+    """
+
+    def __init__(self, url: bytes, head: Headers) -> None:
+        super().__init__()
+        self._bytes = size_of(url, head)
+        self._fields = len(head)
+
+    def append(self, field: tuple[bytes, bytes]) -> None:
+        """Drop a field. Raises Refused for one too many."""
+        self._fields += 1
+        self._bytes += size_of(b"", [field])
+        if self._fields > HEAD_FIELDS or self._bytes > HEAD_BYTES:
+            raise Refused(TOO_LARGE)
+
+
+def size_of(url: bytes, headers: Headers) -> int:
+    """The bytes of a head, but for the method and version."""
+    return len(url) + sum([len(name) + len(value) + 4 for name, value in headers])
+
+
+def is_host(value: bytes) -> bool:
+    """Does a Host field name a host?"""
+    found = _HOST.fullmatch(value.strip(b" \t"))
+    if found is None:
+        return False
+    address, port = found.groups()
+    try:
+        return int(port or 0) <= 65535 and (address is None or bool(IPv6Address(address.decode())))
+    except ValueError:
+        return False
+
+
+class _Hosts(dict[bytes, bool]):
+    """`is_host` of some values, remembered: a gateway sends the same with every request."""
+
+    def __missing__(self, value: bytes) -> bool:
+        if len(self) >= _HOSTS_REMEMBERED:
+            self.clear()
+        self[value] = is_host(value)
+        return self[value]
+
+
+# One for all connections of the process.
+HOSTS = _Hosts()
+
+
+def check(method: bytes, version: str, url: bytes, headers: Headers, named: dict[bytes, bytes]) -> None:
+    """Judge a complete head whose size is within bounds. Raises Refused."""
+    if len(headers) > HEAD_FIELDS:
+        raise Refused(Refusal(431, "head_too_large", "The request's head has more than 64 fields."))
+    if version not in ("1.1", "1.0"):
+        raise _bad("Use HTTP/1.1.")
+    if method == b"CONNECT":
+        raise _bad("No tunnels are opened here.")
+    if len(named) != len(headers):
+        names = [name for name, _ in headers]
+        for name in _ONCE:
+            if names.count(name) > 1:
+                raise _bad(f"The {name.decode().title()} field is given twice.")
+    if b"transfer-encoding" in named and (b"content-length" in named or version == "1.0"):
+        raise _bad("Transfer-Encoding does not go with Content-Length or HTTP/1.0.")
+    _check_host(named.get(b"host"), version, url)
+
+
+def _check_host(host: bytes | None, version: str, url: bytes) -> None:
+    if host is None and version == "1.1":
+        raise _bad("The Host field is missing.")
+    if host is not None and not is_host(host):
+        raise _bad("The Host field names no host.")
+    if not url.startswith(b"/") and url != b"*" and _authority(url) != (host or b"").strip(b" \t").lower():
+        raise _bad("The target names another host than the Host field.")
+
+
+def _bad(detail: str) -> Refused:
+    return Refused(Refusal(400, "invalid_request", detail))
+
+
+def _authority(url: bytes) -> bytes | None:
+    scheme, separator, rest = url.partition(b"://")
+    if not separator or scheme.lower() not in (b"http", b"https"):
+        return None
+    for end in (b"/", b"?", b"#"):
+        rest = rest.partition(end)[0]
+    return rest.lower()

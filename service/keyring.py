@@ -1,0 +1,89 @@
+"""All keys of the service, derived from the server key: digests, seals and MACs. No I/O."""
+
+from __future__ import annotations
+
+import hmac
+from binascii import b2a_base64
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from service.model import Kind
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+def encode_digest(digest: bytes) -> bytes:
+    """The text form of a digest in a key: base64url without padding."""
+    return b2a_base64(digest, newline=False).translate(_URL_SAFE, b"=")
+
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
+
+SEAL_BYTES = 16
+
+
+class Keyring:
+    """All keys derived (HKDF, RFC 5869) from one server key, by label, so that none can stand in for another."""
+
+    def __init__(self, server_key: str) -> None:
+        extracted = hmac.digest(b"token-service", server_key.encode(), "sha256")
+        self._extracted = extracted
+        key = self.derive(b"digest")
+        self._inner = {kind: _prepare(key, kind.value.encode() + b"\x00")[0] for kind in Kind}
+        self._outer = _prepare(key, b"")[1]
+        self._seal_inner, self._seal_outer = _prepare(self.derive(b"seal"), b"")
+        self._lookup_key = self.derive(b"lookup")
+        self._foreign_key = self.derive(b"foreign")
+
+    def derive(self, label: bytes) -> bytes:
+        """32 bytes for one purpose: one block of HKDF-Expand."""
+        return hmac.digest(self._extracted, label + b"\x01", "sha256")
+
+    def digest(self, kind: Kind, secret: bytes) -> bytes:
+        """What is stored of a secret: HMAC-SHA256 over kind, NUL and secret, 32 bytes."""
+        inner, outer = self._inner[kind].copy(), self._outer.copy()
+        inner.update(secret)
+        outer.update(inner.digest())
+        return outer.digest()
+
+    def foreign_digest(self, sha256_hex: bytes) -> bytes:
+        """What is stored of a secret that another system made: over its SHA-256, for some give no more than that."""
+        return hmac.digest(self._foreign_key, sha256_hex, "sha256")
+
+    def seal(self, digest: bytes, body: bytes) -> bytes:
+        """The body with a MAC before it that binds it to its digest; see `unseal`."""
+        return self._sealed(digest + body) + body
+
+    def unseal(self, digest: bytes, sealed: bytes) -> bytes | None:
+        """The body of a sealed record, or None if it was changed or belongs to another digest."""
+        body = sealed[SEAL_BYTES:]
+        return body if hmac.compare_digest(self._sealed(digest + body), sealed[:SEAL_BYTES]) else None
+
+    def mac(self, label: str, body: bytes) -> str:
+        """A MAC over something that is no credential (metadata, an audit entry), 32 hex characters."""
+        return self._sealed(label.encode() + b"\x00" + body).hex()
+
+    def _sealed(self, body: bytes) -> bytes:
+        inner, outer = self._seal_inner.copy(), self._seal_outer.copy()
+        inner.update(body)
+        outer.update(inner.digest())
+        return outer.digest()[:SEAL_BYTES]
+
+    def pseudonym(self, *parts: str) -> bytes:
+        """A keyed digest of names and addresses, 32 bytes: a counter's key tells nobody whom it counts."""
+        return hmac.digest(self._lookup_key, b"\x00".join(part.encode() for part in parts), "sha256")
+
+    def mark(self, namespace: str) -> bytes:
+        """What tells this key from any other in a namespace, and says nothing else of it; text."""
+        return encode_digest(self.pseudonym("server key", namespace))
+
+
+def _prepare(key: bytes, opening: bytes) -> tuple[Hash, Hash]:
+    """The two hash states of HMAC-SHA256 (RFC 2104) under a key, the inner one behind the opening of every message.
+
+    Going on from them takes half the time of `hmac.digest`, on every validation.
+    """
+    block = key.ljust(64, b"\x00")
+    return sha256(bytes(byte ^ 0x36 for byte in block) + opening), sha256(bytes(byte ^ 0x5C for byte in block))

@@ -1,0 +1,153 @@
+"""The audit streams: entries come in by the scripts that make a change, or alone where nothing else is.
+
+Beside each stands a stream of checkpoints, which seal what was written; see `tokens.audit.macs`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from service.store.driver.connection import Link
+from service.store.driver.keys import Stream
+from service.store.driver.replies import Reply
+from service.store.driver.scripts import Script
+from service.store.driver.shards import Shard, Shards
+
+START = "0-0"
+
+
+class Entry(NamedTuple):
+    """One audit entry as a script takes it: how many to keep, the JSON, its seal."""
+
+    keep: int
+    body: bytes
+    seal: str
+
+
+class Stored(NamedTuple):
+    """One audit entry as it stands in the stream; `entry_id` is Redis's, milliseconds and a number."""
+
+    entry_id: str
+    body: bytes
+    seal: str
+
+
+class AuditStream(NamedTuple):
+    """One of the audit streams of a shard."""
+
+    shard: Shard
+    stream: Stream
+
+    @property
+    def link(self) -> Link:
+        return self.shard.link
+
+    @property
+    def entries(self) -> bytes:
+        """The key of its entries."""
+        return self.shard.keys.entries(self.stream)
+
+    @property
+    def checkpoints(self) -> bytes:
+        """The key of its checkpoints."""
+        return self.shard.keys.checkpoints(self.stream)
+
+    def public_id(self, entry_id: str) -> str:
+        """The id of one of its entries or checkpoints for those who read the trail."""
+        return f"{entry_id}.{self.shard.index}{self.stream}"
+
+
+def audit_streams(shards: Shards) -> list[AuditStream]:
+    """All streams of all shards."""
+    return [AuditStream(shard, stream) for shard in shards for stream in Stream]
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint says of the entries behind `after` up to its own id.
+
+    `before` is how many entries were sealed before them, `keep` how many are kept, `previous` the MAC of the
+    checkpoint before, `marks` eight bytes for each entry, `mac` the MAC over all of it.
+    """
+
+    entry_id: str
+    after: str
+    before: int
+    keep: int
+    previous: str
+    marks: bytes
+    mac: str
+
+
+class AuditStore:
+    """Reads the entries of a stream and keeps its checkpoints."""
+
+    def __init__(self) -> None:
+        self._seal = Script("seal_events", retry=True)
+
+    async def newest(self, stream: AuditStream, before: str, count: int) -> list[Stored]:
+        """Entries in falling order from `before`: an id, `(` and an id to leave it out, or +."""
+        reply = await stream.link.execute("XREVRANGE", stream.entries, before, "-", "COUNT", count, retry=True)
+        return [stored(item) for item in reply]
+
+    async def oldest(self, stream: AuditStream, after: str, count: int, *, last: str = "+") -> list[Stored]:
+        """Entries in rising order behind the id `after`, up to `last`."""
+        reply = await stream.link.execute("XRANGE", stream.entries, f"({after}", last, "COUNT", count, retry=True)
+        return [stored(item) for item in reply]
+
+    async def last_checkpoint(self, stream: AuditStream) -> Checkpoint | None:
+        """The newest checkpoint, None if nothing was sealed yet."""
+        reply = await stream.link.execute("XREVRANGE", stream.checkpoints, "+", "-", "COUNT", 1, retry=True)
+        return _checkpoint(reply[0]) if reply else None
+
+    async def checkpoints(self, stream: AuditStream, after: str, count: int) -> list[Checkpoint]:
+        """Checkpoints in rising order behind an id."""
+        reply = await stream.link.execute("XRANGE", stream.checkpoints, f"({after}", "+", "COUNT", count, retry=True)
+        return [_checkpoint(item) for item in reply]
+
+    async def seal(self, stream: AuditStream, known: str, checkpoint: Checkpoint) -> bool:
+        """Append a checkpoint; False if `known` is no longer the last one's id."""
+        appended: int = await self._seal.run(
+            stream.link, (stream.checkpoints,), known, checkpoint.entry_id,
+            "f", checkpoint.after, "n", checkpoint.before, "k", checkpoint.keep, "p", checkpoint.previous,
+            "l", checkpoint.marks, "m", checkpoint.mac,
+        )  # fmt: skip
+        return appended == 1
+
+    async def forget(self, stream: AuditStream) -> None:
+        """Drop checkpoints all of whose entries have been trimmed."""
+        oldest = await self.oldest(stream, START, 1)
+        if oldest:
+            await stream.link.execute("XTRIM", stream.checkpoints, "MINID", oldest[0].entry_id, retry=True)
+
+
+async def append(stream: AuditStream, entry: Entry) -> None:
+    """Write an entry that goes with no other change: a refused sign-in, a reload."""
+    await stream.link.execute("XADD", stream.entries, "MAXLEN", "~", entry.keep, "*", "e", entry.body, "s", entry.seal)
+
+
+def stored(item: Reply) -> Stored:
+    """An entry as a stream has it. One that lacks a field, or was trimmed meanwhile, is one that no seal fits."""
+    fields = _fields(item[1] or [])
+    return Stored(item[0].decode(), fields.get(b"e", b""), fields.get(b"s", b"").decode("latin-1"))
+
+
+def _checkpoint(item: Reply) -> Checkpoint:
+    fields = _fields(item[1])
+    after, before, keep, previous, marks, mac = (fields.get(b"%c" % name, b"") for name in b"fnkplm")
+    return Checkpoint(
+        entry_id=item[0].decode(),
+        after=after.decode("latin-1"),
+        before=_number(before),
+        keep=_number(keep),
+        previous=previous.decode("latin-1"),
+        marks=marks,
+        mac=mac.decode("latin-1"),
+    )
+
+
+def _fields(parts: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _number(text: bytes) -> int:
+    return int(text) if text.isdigit() else -1

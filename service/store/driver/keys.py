@@ -1,0 +1,229 @@
+"""Every key family, built here and nowhere else.
+
+All keys of a shard share one hash tag, `<namespace>:{<tag>}:`, so that a script touches one slot.
+`<h>` is the base64url of a digest, `<id>` a public token id.
+
+family            type    content                                                  expiry
+c:<h>             string  the credential, sealed; it exists while the token is valid  PXAT
+x:<h>             string  why a managed credential is gone, and its token's id:       PXAT, with the retention
+                          expired inactive revoked; by it a secret is found whose
+                          credential is gone
+r:<h> r:<id>      string  rate-limit state, GCRA; of a managed token, whichever of    PX until full again
+                          its secrets is used; an account and an address that it
+                          signed in from
+                  zset    tries at passwords: id -> until when it counts, ms          PX with the last of them
+i:<h>             string  a request with an Idempotency-Key: the nonce its secret is  PX 10 min
+                          derived with, and a MAC of what was asked; in the shard
+                          of the key, for a repeat may ask for another name
+m:<id>            hash    metadata of a managed token                              at the purge
+on off dead       zset    id -> created, epoch microseconds: active; inactive and   -
+                          revoked, these with a negative score; expired
+exp               zset    id -> expiry of tokens in `on`; negative for those in `off`  -
+gc                zset    id -> when an ended token is purged                      -
+names             zset    `name NUL id`, score 0; a revoked token's id has a `~`   -
+                          before it
+nb                hash    block -> rows `name NUL last-characters id created LF`,    -
+                          folded, of the tokens with these digits in their id
+lu                zset    id -> last use, epoch seconds, of tokens that had one      -
+foreign           zset    id -> created, epoch microseconds: tokens whose secret     -
+                          another system made
+by:<owner>        zset    id -> created, epoch microseconds, by creator            -
+o:<h>             string  a one-time token, sealed                                 PXAT
+oix               zset    digest -> expiry of outstanding one-time tokens          swept
+od:<h>            string  the answer to a consumption, for a retry of the same request  PX 30 s
+su:<h>            zset    digest -> expiry of a user's sessions                    with the last of them
+six               zset    digest -> expiry of all sessions                         swept
+sg:<h>            int     generation of a user's sessions                          -
+ev evo evr        stream  audit trail, `e` JSON and `s` its MAC: changes; sign-ins  MAXLEN ~
+                          and what time ended; refused sign-ins
+evc evco evcr     stream  checkpoints that seal one of these; the id is that of    when all they cover is trimmed
+                          the last entry covered. `f` the id before the first,
+                          `n` entries sealed before, `k` how many are kept, `p`
+                          MAC of the previous one, `l` eight bytes for each
+                          entry, `m` MAC over all this
+wh                hash    webhook id -> its sealed record; in the first shard alone  -
+wn                stream  notices for webhooks that are no audit entries: `e`, `s`  MAXLEN ~
+wt:<name>         string  such a notice was written a moment ago                   PX
+wx                hash    window -> how far notices of expiries went               -
+wl                string  the process that delivers for this shard                 PX 10 s
+wc:<id>           hash    how far a webhook has read each stream of events: id of   -
+                          the last entry, how many had been added with it;
+                          `dropped` events that were trimmed before
+wd:<id> wq:<id>   hash, zset  a webhook's deliveries that wait: event -> sealed    -
+                          record, event -> when due, epoch milliseconds
+wf:<id> wz:<id>   list    sealed records of deliveries made, and given up          30 days
+ud:<id> ut:<id>   hash    usage of a token: `a` (allowed) or `d` (denied) and days,   100 days, 48 hours
+                          or hours, since the epoch -> count                       after the last use
+uh:<hour>         hash    usage of the service in an hour                          100 days
+hy                string  tokens that nobody uses, counted; in the first shard     1 h
+hl                string  the process that counts them                             PX 2 min
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64encode
+from enum import StrEnum
+from hashlib import sha256
+
+from service.keyring import encode_digest
+
+# The letter that stands in the hash for each field but the id, which the key has: every record would repeat the names.
+LETTERS = {
+    "name": "n", "tail": "t", "digest": "d", "created_by": "b", "created_micros": "c", "expires_at": "e",
+    "description": "o", "subject": "s", "scopes": "p", "rate_limit": "l", "networks": "w", "max_uses": "m",
+    "uses_left": "u", "metadata": "j", "active": "a", "revoked_at": "r", "last_used_at": "i", "last_address": "f",
+    "last_agent": "g", "rotated_at": "k", "rotations": "h", "predecessor": "y", "predecessor_until": "z",
+    "predecessor_used_at": "x", "foreign": "q", "version": "v", "contests": "?", "seal": "=",
+}  # fmt: skip
+
+
+# Chosen so that sixteen shards spread evenly over the 16,384 slots of a cluster.
+TAGS = ("u0", "qp", "dj", "j", "d2", "2", "uh", "acd", "ly", "h9", "uv", "q6", "9s", "qn", "dt", "t")
+SHARDS = (1, len(TAGS))
+DIGEST_CHARACTERS = 43
+_TOKEN_ID = re.compile(r"[0-9a-f]{16}")
+
+
+class Stream(StrEnum):
+    """The audit streams of a shard; the value stands behind the shard in an entry's public id.
+
+    Each has a bound of its own, so that what a crowd or the calendar does pushes no change by a person out, and
+    what strangers do nothing at all.
+    """
+
+    CHANGES = ""
+    OCCURRENCES = "o"
+    REFUSALS = "r"
+
+
+def shard_of_name(name: str, shards: int) -> int:
+    """Where a name is unique: the first byte of its SHA-256 modulo the shards."""
+    return sha256(name.encode()).digest()[0] % shards
+
+
+def shard_of_digest(digest: bytes, shards: int) -> int:
+    """Where the record of a digest lives: its first byte modulo the shards."""
+    return digest[0] % shards
+
+
+def shard_of_id(token_id: str, shards: int) -> int | None:
+    """Where a managed token lives: the first two hex digits of its id; None if the id cannot be one of ours."""
+    if not _TOKEN_ID.fullmatch(token_id):
+        return None
+    shard = int(token_id[:2], 16)
+    return shard if shard < shards else None
+
+
+def meta_key(namespace: str) -> bytes:
+    """Outside the shards: how many of them this namespace was first started with."""
+    return f"{namespace}:meta".encode()
+
+
+def key_mark_key(namespace: str) -> bytes:
+    """Beside it, what tells the server key of this namespace from any other."""
+    return f"{namespace}:meta:key".encode()
+
+
+def probe_key(namespace: str) -> bytes:
+    """A key for trying out what a server can do; it lives for seconds."""
+    return f"{namespace}:meta:probe".encode()
+
+
+class Keys:
+    """The key names of one shard."""
+
+    def __init__(self, namespace: str, shard: int) -> None:
+        self._prefix = prefix = f"{namespace}:{{{TAGS[shard]}}}:".encode()
+        self.credential_prefix = prefix + b"c:"
+        self.on = prefix + b"on"
+        self.off = prefix + b"off"
+        self.dead = prefix + b"dead"
+        self.expiry = prefix + b"exp"
+        self.purge = prefix + b"gc"
+        self.names = prefix + b"names"
+        self.name_blocks = prefix + b"nb"
+        self.last_uses = prefix + b"lu"
+        self.one_time_index = prefix + b"oix"
+        self.session_index = prefix + b"six"
+        self.foreign = prefix + b"foreign"
+        self.changes = self.entries(Stream.CHANGES)
+        self.occurrences = self.entries(Stream.OCCURRENCES)
+        self.hygiene = prefix + b"hy"
+        self.hygiene_lock = prefix + b"hl"
+        self.webhooks = prefix + b"wh"
+        self.notices = prefix + b"wn"
+        self.notices_reached = prefix + b"wx"
+        self.delivery_lock = prefix + b"wl"
+        # What webhooks are told of, by the name under which each remembers how far it has read.
+        self.event_streams = {"changes": self.changes, "occurrences": self.occurrences, "notices": self.notices}
+
+    def entries(self, stream: Stream) -> bytes:
+        return self._prefix + b"ev" + stream.encode()
+
+    def checkpoints(self, stream: Stream) -> bytes:
+        return self._prefix + b"evc" + stream.encode()
+
+    def credential(self, digest: bytes) -> bytes:
+        return self.credential_prefix + encode_digest(digest)
+
+    def reason(self, digest: bytes) -> bytes:
+        return self._prefix + b"x:" + encode_digest(digest)
+
+    def rate(self, digest: bytes) -> bytes:
+        return self._prefix + b"r:" + encode_digest(digest)
+
+    def rate_of_token(self, token_id: str) -> bytes:
+        return self._prefix + b"r:" + token_id.encode()
+
+    def request(self, digest: bytes) -> bytes:
+        return self._prefix + b"i:" + encode_digest(digest)
+
+    def one_time(self, digest: bytes) -> bytes:
+        return self._prefix + b"o:" + encode_digest(digest)
+
+    def consumed(self, digest: bytes) -> bytes:
+        return self._prefix + b"od:" + encode_digest(digest)
+
+    def metadata(self, token_id: str) -> bytes:
+        return self._prefix + b"m:" + token_id.encode()
+
+    def owner(self, owner: str) -> bytes:
+        return self._prefix + b"by:" + _encode_name(owner)
+
+    def user_sessions(self, user: bytes) -> bytes:
+        return self._prefix + b"su:" + encode_digest(user)
+
+    def user_generation(self, user: bytes) -> bytes:
+        return self._prefix + b"sg:" + encode_digest(user)
+
+    def noticed(self, name: str) -> bytes:
+        return self._prefix + b"wt:" + _encode_name(name)
+
+    def webhook_places(self, webhook_id: str) -> bytes:
+        return self._prefix + b"wc:" + webhook_id.encode()
+
+    def deliveries(self, webhook_id: str) -> bytes:
+        return self._prefix + b"wd:" + webhook_id.encode()
+
+    def deliveries_due(self, webhook_id: str) -> bytes:
+        return self._prefix + b"wq:" + webhook_id.encode()
+
+    def deliveries_made(self, webhook_id: str) -> bytes:
+        return self._prefix + b"wf:" + webhook_id.encode()
+
+    def deliveries_given_up(self, webhook_id: str) -> bytes:
+        return self._prefix + b"wz:" + webhook_id.encode()
+
+    def usage_by_day(self, token_id: str) -> bytes:
+        return self._prefix + b"ud:" + token_id.encode()
+
+    def usage_by_hour(self, token_id: str) -> bytes:
+        return self._prefix + b"ut:" + token_id.encode()
+
+    def usage_of_hour(self, hour: int) -> bytes:
+        return self._prefix + b"uh:%d" % hour
+
+
+def _encode_name(name: str) -> bytes:
+    return urlsafe_b64encode(name.encode()).rstrip(b"=")

@@ -1,0 +1,100 @@
+"""Watches over Redis: looked at when the service starts and every minute, and asked before readiness is said."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from service.errors import ServiceError, StoreUnavailable
+from service.store.driver.clock_watch import ClockWatch
+from service.store.driver.connection import Inspection, inspect
+from service.store.driver.keys import probe_key
+from service.store.driver.namespace import Namespace
+from service.store.driver.replies import NotPrimary
+from service.store.driver.scripts import Script
+from service.store.driver.server_clock import ServerClock
+from service.store.driver.shards import Shards
+
+log = logging.getLogger(__name__)
+_CHECKS = ("redis", "role", "version", "eviction", "scripts", "namespace", "server_key", "clock")
+_LOOK_SECONDS = 0.25
+
+
+class Guardian:
+    """Knows whether this Redis may be used: a master, new enough, not evicting, with our shard count and key."""
+
+    def __init__(self, shards: Shards, clock: ServerClock, key_marks: tuple[bytes, ...]) -> None:
+        """`clock` is kept at that of the first shard's node; `key_marks` are those of `Namespace`."""
+        self._namespace = Namespace(shards, key_marks)
+        self._clocks = ClockWatch(shards, clock)
+        self._link = shards[0].link
+        self._probe = Script("read_field", retry=True)
+        self._scratch = probe_key(shards.namespace)
+        self._inspection: Inspection | None = None
+        self._said: set[str] = set()
+        self.usable = False
+
+    @property
+    def faults(self) -> str:
+        """What forbids this Redis, in one line."""
+        found = self._inspection.faults.values() if self._inspection else ()
+        return "; ".join(text for text in (*found, self._namespace.shard_fault, self._namespace.key_fault) if text)
+
+    @property
+    def clock_seconds_apart(self) -> float:
+        """How much the clocks of Redis and of this machine differ."""
+        return self._clocks.seconds_apart
+
+    async def look(self) -> Inspection:
+        """Inspect the server and what its namespace was started with; says each fault and warning once.
+
+        Raises StoreUnavailable when it does not answer.
+        """
+        await self._clocks.look()
+        inspection = await inspect(self._link, self._scratch)
+        self._inspection = inspection
+        await self._namespace.look()
+        faults = (*inspection.faults.values(), self._namespace.shard_fault, self._namespace.key_fault)
+        self.usable = not any(faults)
+        for text in (*faults, *inspection.warnings):
+            if text and text not in self._said:
+                self._said.add(text)
+                log.warning(text)
+        return inspection
+
+    async def checks(self) -> dict[str, str]:
+        """Each check's name and its fault, empty where all is well. One look and one script.
+
+        Clocks that differ forbid traffic, but not this Redis: the service goes by the clock of Redis all the same.
+        """
+        found = dict.fromkeys(_CHECKS, "")
+        try:
+            inspection = await self.look()
+            await self._probe.run(self._link, (self._scratch,), "")
+        except StoreUnavailable as error:
+            self.usable = False
+            return {"role" if isinstance(error, NotPrimary) else "redis": error.detail}
+        found.update(inspection.faults)
+        found["namespace"] = self._namespace.shard_fault
+        found["server_key"] = self._namespace.key_fault
+        found["clock"] = self._clocks.fault
+        return found
+
+    async def watch(self) -> None:
+        """Look at the clock, and with it at the role, four times a second; at all else every minute.
+
+        Every second while Redis may not be used. Until cancelled.
+        """
+        due, loop = 0.0, asyncio.get_running_loop()
+        while True:
+            try:
+                if loop.time() >= due:
+                    due = loop.time() + 1
+                    await self.look()
+                    due = loop.time() + (60 if self.usable else 1)
+                else:
+                    await self._clocks.look()
+            except ServiceError:
+                self.usable = False
+                due = min(due, loop.time() + 1)
+            await asyncio.sleep(_LOOK_SECONDS)

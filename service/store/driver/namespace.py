@@ -1,0 +1,65 @@
+"""What a namespace was first started with, and every process of it must share: its shards and its server key."""
+
+from __future__ import annotations
+
+import logging
+
+from service.errors import StoreUnavailable
+from service.store.driver.keys import key_mark_key, meta_key
+from service.store.driver.shards import Shards
+
+log = logging.getLogger(__name__)
+
+
+class Namespace:
+    """Compares this process with the first one. `shard_fault` and `key_fault` say what differs, in one line each."""
+
+    def __init__(self, shards: Shards, key_marks: tuple[bytes, ...]) -> None:
+        """`key_marks`: what tells the present server key, then the previous one if there is one, from any other."""
+        self._link = shards[0].link
+        self._name = shards.namespace
+        self._shards = str(len(shards)).encode()
+        self._key_marks = key_marks
+        self._settled = False
+        self.shard_fault = ""
+        self.key_fault = ""
+
+    async def look(self) -> None:
+        """Compare; what nobody has settled yet is settled. Raises StoreUnavailable."""
+        shards = await self._settle(meta_key(self._name), self._shards, "NX")
+        self.shard_fault = ""
+        if shards not in (None, self._shards):
+            self.shard_fault = (
+                f"namespace {self._name} was first started with {shards.decode()} shards, "
+                f"this configuration has {self._shards.decode()}: set another TOKENS_NAMESPACE"
+            )
+        await self._look_at_key()
+
+    async def _look_at_key(self) -> None:
+        place, ours = key_mark_key(self._name), self._key_marks[0]
+        mark = await self._settle(place, ours, "NX")
+        if mark in self._key_marks[1:] and not self._settled:
+            # At the start alone: while keys are changed, processes that have them in both orders run side by side,
+            # and would take it from each other for ever.
+            mark = await self._settle(place, ours)
+        self._settled = self._settled or mark == ours
+        self.key_fault = key_fault(self._name, mark, self._key_marks)
+
+    async def _settle(self, key: bytes, value: bytes, *condition: str) -> bytes | None:
+        try:
+            await self._link.execute("SET", key, value, *condition, retry=True)
+        except StoreUnavailable:
+            # A full server refuses the write; what was settled before counts.
+            log.debug("what this namespace was started with could not be written")
+        stored: bytes | None = await self._link.execute("GET", key, retry=True)
+        return stored
+
+
+def key_fault(namespace: str, mark: bytes | None, ours: tuple[bytes, ...]) -> str:
+    """What to say of the mark that a namespace has, beside those of our server keys; empty if it is one of them."""
+    if mark is None or mark in ours:
+        return ""
+    return (
+        f"the tokens of namespace {namespace} were made under another server key: give that one as TOKENS_SECRET_KEY, "
+        "or, if keys are to be changed, as TOKENS_SECRET_KEY_PREVIOUS"
+    )

@@ -1,0 +1,280 @@
+"""One pipelined connection to one Redis: what is asked in a turn of the loop travels together.
+
+redis-py opens the connection (TLS, AUTH, unix sockets); then its transport is handed to `Replies`, which feeds
+hiredis and calls back, in order. Knows nothing of tokens; errors leave it as `ServiceError`s, or as `NoScriptError`
+for `scripts.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from copy import copy
+from typing import Any
+
+import hiredis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from service.errors import StoreUnavailable
+from service.store.driver.replies import Answer, Refused, Replies, Reply, Waiting, give, role_fault, unavailable
+
+log = logging.getLogger(__name__)
+
+_pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
+_ROLE = _pack(("ROLE",))
+_TICK_SECONDS = 0.02
+# So many commands do not wait for the end of the turn: Redis begins with them while the rest is still being made.
+# Lookups of the straight path do wait, for one costs Redis less than the write would cost here.
+_ENOUGH = 16
+_REPRIEVE_SECONDS = 0.005
+_LONGEST_PAUSE_SECONDS = 0.5
+
+
+class Batch:
+    """The connection to one Redis node, kept open, with a deadline for every command and a bound on the queue.
+
+    `connect` opens a redis-py connection. A command not answered within `timeout_seconds` fails with
+    StoreUnavailable and the connection is given up, for a late reply must never meet another request. Commands
+    marked `retry` (idempotent ones) are asked once more on the next connection if theirs is lost. While the
+    node cannot be reached every command fails at once; a background task tries again every half second at most.
+
+    Only a primary that is ready is asked: `connect` refuses any other, and what is sent `role_seconds` or more after
+    the last look at the role begins with another one, so that no reply of a node that was demoted since counts for
+    longer.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[AbstractConnection]],
+        *,
+        timeout_seconds: float = 0.25,
+        limit: int = 20_000,
+        role_seconds: float = 0.25,
+        on_error: Callable[[str], None] = lambda _: None,
+        on_seconds: Callable[[str, float], None] = lambda _name, _seconds: None,
+    ) -> None:
+        """`on_error` is told the name of each failure, `on_seconds` how long each operation took."""
+        self._on_seconds = on_seconds
+        self._connect = connect
+        self._timeout = timeout_seconds
+        self._limit = limit
+        self._role_seconds = role_seconds
+        self._role_due = 0.0
+        self._refusal: Refused | None = None
+        self._on_error = on_error
+        self._replies: Replies | None = None
+        # Held, for a writer that nobody holds closes its transport.
+        self._writer: asyncio.StreamWriter | None = None
+        self._queue: list[Waiting] = []
+        self._asked_at = 0.0
+        self._reachable = True
+        self._closed = False
+        self._connecting: asyncio.Task[None] | None = None
+        self._watch: asyncio.TimerHandle | None = None
+
+    @property
+    def up(self) -> bool:
+        """Is there a connection now?"""
+        return self._replies is not None
+
+    def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
+        """Ask with packed bytes; `answer` is called once, later, with the reply or an exception."""
+        queue = self._queue
+        if not queue:
+            if self._refuses():
+                asyncio.get_running_loop().call_soon(answer, self._unavailable())
+                return
+            # One look at the clock and one flush for all that is asked in this turn of the loop.
+            loop = asyncio.get_running_loop()
+            self._asked_at = loop.time()
+            loop.call_soon(self._flush)
+        elif len(queue) >= self._limit:
+            asyncio.get_running_loop().call_soon(answer, self._unavailable())
+            return
+        queue.append((command, answer, retry, self._asked_at))
+
+    def _refuses(self) -> bool:
+        replies = self._replies
+        return self._closed or not self._reachable or (replies is not None and len(replies.waiting) >= self._limit)
+
+    def execute(
+        self, *args: bytes | str | int | float, retry: bool = False, operation: str = ""
+    ) -> asyncio.Future[Reply]:
+        """Ask now, await the reply when it is needed; many that are gathered take no tasks.
+
+        `operation` is the name its time is counted under, the command's if there is none. The future raises
+        StoreUnavailable, StoreFull or NoScriptError.
+        """
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+        def answer(reply: Reply) -> None:
+            if future.done():
+                return
+            if isinstance(reply, Exception):
+                future.set_exception(reply)
+                return
+            self._on_seconds(operation or str(args[0]), future.get_loop().time() - asked_at)
+            future.set_result(reply)
+
+        self.submit(_pack(args), answer, retry=retry)
+        if len(self._queue) >= _ENOUGH:
+            self._flush()
+        asked_at = self._asked_at
+        return future
+
+    def _flush(self) -> None:
+        queue = self._queue
+        if not queue:
+            return
+        self._arm()
+        replies = self._replies
+        if replies is None:
+            self._start_connecting()
+            return
+        if queue[0][3] >= self._role_due:
+            self._look_at_role(replies, queue)
+        self._queue = []
+        replies.waiting.extend(queue)
+        replies.transport.write(queue[0][0] if len(queue) == 1 else b"".join([waiting[0] for waiting in queue]))
+
+    def _look_at_role(self, replies: Replies, queue: list[Waiting]) -> None:
+        """Put ROLE before what is about to be sent: if it tells of a replica, no reply behind it counts."""
+
+        def answer(role: Reply) -> None:
+            # A lost connection is an exception, too, and not the present one any more.
+            if replies is self._replies and (fault := role_fault(role)) is not None:
+                self._refuse(replies, fault)
+
+        asked_at = queue[0][3]
+        self._role_due = asked_at + self._role_seconds
+        queue.insert(0, (_ROLE, answer, False, asked_at))
+
+    def _refuse(self, replies: Replies, fault: Refused) -> None:
+        """Give the connection up before another reply is read from it; what waits fails at once."""
+        log.warning("Redis must not be asked: %s", fault.detail)
+        self._refusal = fault
+        self._give_up(replies, type(fault).__name__)
+
+    def _start_connecting(self) -> None:
+        if self._connecting is None and not self._closed:
+            self._connecting = asyncio.get_running_loop().create_task(self._keep_connecting())
+
+    async def _keep_connecting(self) -> None:
+        pause = 0.02
+        try:
+            while not self._closed:
+                try:
+                    await self._open()
+                    return
+                except Refused as fault:
+                    if self._refusal is None or self._refusal.detail != fault.detail:
+                        log.warning("Redis must not be asked: %s", fault.detail)
+                    self._refusal = fault
+                    self._cannot_connect(type(fault).__name__)
+                except (RedisError, OSError, TypeError, AttributeError) as error:
+                    # TypeError and AttributeError are what redis-py raises when a peer answers nonsense.
+                    if self._reachable:
+                        log.warning("Redis cannot be reached: %s", type(error).__name__)
+                    self._refusal = None
+                    self._cannot_connect(type(error).__name__)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+        finally:
+            self._connecting = None
+
+    def _cannot_connect(self, error: str) -> None:
+        self._reachable = False
+        self._on_error(error)
+        self._fail(self._take_queue())
+
+    async def _open(self) -> None:
+        asked_at = asyncio.get_running_loop().time()
+        connection = await self._connect()
+        # The private names we lean on; a contract test names them. The connection forgets what it opened.
+        writer, connection._writer, connection._reader = connection._writer, None, None
+        if writer is None:
+            raise OSError("the connection was closed while it was opened")
+        replies = Replies(writer.transport, self._lost, self._on_error, self._took, self._refuse)
+        writer.transport.set_protocol(replies)
+        self._writer, self._replies = writer, replies
+        if not self._reachable:
+            log.warning("Redis answers again")
+        self._reachable, self._refusal = True, None
+        self._role_due = asked_at + self._role_seconds
+        self._flush()
+
+    def _took(self, asked_at: float) -> None:
+        self._on_seconds("roundtrip", asyncio.get_running_loop().time() - asked_at)
+
+    def _lost(self, replies: Replies) -> None:
+        """A connection ended by itself: what is idempotent is asked once more, ahead of what waits."""
+        if replies is self._replies:
+            self._replies = self._writer = None
+        lost = list(replies.waiting)
+        replies.waiting.clear()
+        if lost:
+            self._on_error("ConnectionLost")
+        again = [
+            (command, answer, False, asked) for command, answer, retry, asked in lost if retry and not self._closed
+        ]
+        self._fail([waiting for waiting in lost if self._closed or not waiting[2]])
+        self._queue = again + self._queue
+        if self._queue:
+            self._start_connecting()
+
+    def _fail(self, waiting: list[Waiting]) -> None:
+        for one in waiting:
+            give(one[1], self._unavailable())
+
+    def _unavailable(self) -> StoreUnavailable:
+        return copy(self._refusal) if self._refusal else unavailable()
+
+    def _take_queue(self) -> list[Waiting]:
+        queue, self._queue = self._queue, []
+        return queue
+
+    def _arm(self, seconds: float = _TICK_SECONDS) -> None:
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().call_later(seconds, self._check_deadlines)
+
+    def _check_deadlines(self) -> None:
+        """Give up on what is overdue. One timer for all: the oldest command is always the first to be due."""
+        self._watch = None
+        replies = self._replies
+        overdue = asyncio.get_running_loop().time() - self._timeout
+        if replies is not None and replies.waiting and replies.waiting[0][3] <= overdue:
+            if not replies.reprieved:
+                # After a stall of our own the replies may lie unread in the socket: let the loop read once more.
+                replies.reprieved = True
+                self._arm(_REPRIEVE_SECONDS)
+                return
+            self._give_up(replies, "TimeoutError")
+        if self._queue and self._queue[0][3] <= overdue:
+            self._fail(self._take_queue())
+        if self._queue or (self._replies is not None and self._replies.waiting):
+            self._arm()
+
+    def _give_up(self, replies: Replies, error: str) -> None:
+        self._on_error(error)
+        overdue = list(replies.waiting)
+        replies.waiting.clear()
+        # First, for a writer that is let go while its connection is open warns of it.
+        replies.transport.abort()
+        self._replies = self._writer = None
+        self._reachable = False
+        self._fail(overdue)
+        self._start_connecting()
+
+    async def aclose(self) -> None:
+        """Fail what waits and close the connection."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._fail(self._take_queue())
+        if self._replies is not None:
+            self._replies.transport.abort()
+        self._replies = self._writer = None

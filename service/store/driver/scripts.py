@@ -1,0 +1,47 @@
+"""The Lua scripts: one file each in lua/, called by their digest, sent whole when Redis does not know them.
+
+In them `'@name'` stands for the field of a record, which has but a letter for it (`records.LETTERS`).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+
+from redis.exceptions import NoScriptError
+
+from service.store.driver.connection import Link
+from service.store.driver.keys import LETTERS
+from service.store.driver.replies import Argument, Reply
+
+_FIELD = re.compile(r"'@(\w+)'")
+
+
+class Script:
+    """One script: its source and the SHA-1 that Redis knows it by. `retry` says that running it twice is harmless."""
+
+    def __init__(self, name: str, *, retry: bool = False) -> None:
+        self.name = name
+        self.source, self._sha = _read(name)
+        self._retry = retry
+
+    async def run(self, link: Link, keys: tuple[bytes, ...], *args: Argument) -> Reply:
+        """Run it in one round trip, two the first time a server sees it.
+
+        Raises StoreUnavailable or StoreFull. After a lost reply it is asked again only if that is harmless.
+        """
+        call = (len(keys), *keys, *args)
+        try:
+            return await link.execute("EVALSHA", self._sha, *call, retry=self._retry, operation=self.name)
+        except NoScriptError:
+            return await link.execute("EVAL", self.source, *call, retry=self._retry, operation=self.name)
+
+
+@cache
+def _read(name: str) -> tuple[str, str]:
+    """A script and its SHA-1, read once however many stores use it."""
+    source = files("service.store").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    source = _FIELD.sub(lambda field: f"'{LETTERS[field[1]]}'", source)
+    return source, sha1(source.encode(), usedforsecurity=False).hexdigest()

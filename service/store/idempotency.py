@@ -1,0 +1,22 @@
+"""Requests that their clients may repeat, remembered for ten minutes."""
+
+from __future__ import annotations
+
+from service.store.driver.scripts import Script
+from service.store.driver.shards import Shards
+
+KEEP_MILLISECONDS = 10 * 60 * 1000
+
+
+class RequestStore:
+    """A request lives in the shard of its own digest, for what it asks for may differ from one try to the next."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._reserve = Script("reserve_request", retry=True)
+
+    async def reserve(self, request: bytes, words: bytes) -> bytes:
+        """Remember `words` for a request, unless it has some already; those that stand. One round trip."""
+        shard = self._shards.of_digest(request)
+        stand: bytes = await self._reserve.run(shard.link, (shard.keys.request(request),), words, KEEP_MILLISECONDS)
+        return stand

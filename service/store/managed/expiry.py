@@ -1,0 +1,105 @@
+"""What time ends: tokens whose date has passed, records past their retention, index members of gone keys."""
+
+from __future__ import annotations
+
+from service.model import ManagedToken
+from service.store.audit import Entry
+from service.store.driver.scripts import Script
+from service.store.driver.shards import Shard, Shards
+from service.store.managed.records import decode_digest
+from service.store.managed.search import Blocks, name_row
+from service.store.managed.tokens import Retention, freed_member, member
+
+BATCH = 200
+# Dropping so many members of an index takes Redis about half a millisecond.
+SLICE = 500
+
+
+class ExpiryStore:
+    """Bounded steps of the sweep, each harmless if two processes take it at once.
+
+    What has ended is decided by the clock of the node that holds it, in the script that ends it.
+    """
+
+    def __init__(self, shards: Shards, retention: Retention) -> None:
+        self._shards = shards
+        self._retention = retention
+        self._blocks = Blocks(len(shards))
+        self._expire = Script("expire_tokens", retry=True)
+        self._purge = Script("purge_token", retry=True)
+        self._mend = Script("mend_token", retry=True)
+        self._trim = Script("trim_index", retry=True)
+
+    async def now(self, shard: Shard) -> int:
+        """Epoch seconds by the clock of a shard's node."""
+        seconds, _ = await shard.link.execute("TIME", retry=True)
+        return int(seconds)
+
+    async def due(self, shard: Shard, now: int) -> list[str]:
+        """Ids whose date has passed and that still stand among the active or inactive ones, at most 200."""
+        active = await shard.link.execute("ZRANGEBYSCORE", shard.keys.expiry, 1, now, "LIMIT", 0, BATCH, retry=True)
+        inactive = await shard.link.execute("ZRANGEBYSCORE", shard.keys.expiry, -now, -1, "LIMIT", 0, BATCH, retry=True)
+        return [token_id.decode() for token_id in (active + inactive)[:BATCH]]
+
+    async def expire(self, shard: Shard, entries: dict[str, Entry]) -> int:
+        """Move tokens to the expired ones and write each one's entry, once; how many were moved."""
+        keys = shard.keys
+        arguments = [part for token_id, entry in entries.items() for part in (token_id, entry.body, entry.seal)]
+        keep = next(iter(entries.values())).keep
+        moved: int = await self._expire.run(
+            shard.link, (keys.on, keys.off, keys.dead, keys.expiry, keys.purge, keys.occurrences),
+            self._retention.seconds, keep, *arguments,
+        )  # fmt: skip
+        return moved
+
+    async def purgeable(self, shard: Shard, now: int) -> list[str]:
+        """Ids whose retention is over, at most 200."""
+        ids = await shard.link.execute("ZRANGEBYSCORE", shard.keys.purge, "-inf", now, "LIMIT", 0, BATCH, retry=True)
+        return [token_id.decode() for token_id in ids]
+
+    async def purge(self, shard: Shard, token: ManagedToken) -> int:
+        """Remove a record for good, with any credential of its own: 1 done, 0 not due, -1 the token has not ended."""
+        keys = shard.keys
+        credentials = [keys.credential(decode_digest(digest)) for digest in (token.digest, token.predecessor) if digest]
+        done: int = await self._purge.run(
+            shard.link,
+            (keys.metadata(token.token_id), keys.usage_by_day(token.token_id), credentials[0], credentials[-1],
+             keys.off, keys.dead, keys.purge, keys.names, keys.owner(token.created_by), keys.foreign, keys.last_uses,
+             keys.name_blocks),
+            token.token_id, member(token), freed_member(token), self._blocks.of(token.token_id), name_row(token),
+        )  # fmt: skip
+        name_shard = self._shards.of_name(token.name)
+        if done == 1 and name_shard is not shard:
+            await name_shard.link.execute("ZREM", name_shard.keys.names, member(token), freed_member(token), retry=True)
+        return done
+
+    async def kept_too_long(self, shard: Shard, now: int, after: int) -> list[tuple[str, int]]:
+        """Ids that are to be purged later than whatever ended until now, and when: past `after`, at most 200."""
+        start = max(now + self._retention.seconds, after)
+        found = await shard.link.execute(
+            "ZRANGEBYSCORE", shard.keys.purge, f"({start}", "+inf", "WITHSCORES", "LIMIT", 0, BATCH, retry=True
+        )
+        return [(token_id.decode(), int(at)) for token_id, at in zip(found[::2], found[1::2], strict=True)]
+
+    async def mend(self, shard: Shard, token: ManagedToken) -> bool:
+        """List a token that stands among the ended ones as what it is; False if it has ended."""
+        keys = shard.keys
+        mended: int = await self._mend.run(
+            shard.link,
+            (keys.credential(decode_digest(token.digest)), keys.metadata(token.token_id), keys.on, keys.off, keys.dead,
+             keys.expiry, keys.purge),
+            token.token_id, self._retention.seconds,
+        )  # fmt: skip
+        return mended == 1
+
+    async def forget(self, shard: Shard, token_id: str) -> bool:
+        """Drop what still points at a record that is gone; True."""
+        for index in (shard.keys.purge, shard.keys.off, shard.keys.dead):
+            await shard.link.execute("ZREM", index, token_id, retry=True)
+        return True
+
+    async def trim(self, shard: Shard) -> None:
+        """Drop index members of one-time and session tokens that have expired, slice by slice."""
+        for index in (shard.keys.one_time_index, shard.keys.session_index):
+            while await self._trim.run(shard.link, (index,), SLICE) == SLICE:
+                pass

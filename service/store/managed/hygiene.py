@@ -1,0 +1,112 @@
+"""Counting what no index holds: tokens that nobody uses, and those that expired of late, in slices.
+
+For the first every active token is looked at, now and then; for the second the purges to come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from service.store.driver.keys import LETTERS
+from service.store.driver.scripts import Script
+from service.store.driver.shards import Shard, Shards
+from service.store.managed.tokens import Retention
+
+_SLICE = 500
+_LOCK_MILLISECONDS = 120_000
+
+
+class HygieneStore:
+    """Walks the active tokens for the one process that counts, and keeps the result for all."""
+
+    def __init__(self, shards: Shards, retention: Retention) -> None:
+        self._shards = shards
+        self._retention = retention
+        self._fields = Script("read_field", retry=True)
+        self._hold = Script("hold_lock", retry=True)
+
+    async def hold(self, holder: str) -> bool:
+        """Take or keep the right to count; it goes by itself if the process dies."""
+        shard = self._shards[0]
+        held: int = await self._hold.run(shard.link, (shard.keys.hygiene_lock,), holder, _LOCK_MILLISECONDS)
+        return held > 0
+
+    async def let_go(self, holder: str) -> None:
+        """Give that right up."""
+        shard = self._shards[0]
+        await self._hold.run(shard.link, (shard.keys.hygiene_lock,), holder, 0)
+
+    async def read(self) -> bytes | None:
+        """The last result, None if there is none of late."""
+        shard = self._shards[0]
+        result: bytes | None = await shard.link.execute("GET", shard.keys.hygiene, retry=True)
+        return result
+
+    async def write(self, result: bytes, seconds: int) -> None:
+        """Keep a result for so long."""
+        shard = self._shards[0]
+        await shard.link.execute("SET", shard.keys.hygiene, result, "EX", seconds, retry=True)
+
+    async def ages(self) -> AsyncIterator[list[tuple[int, int]]]:
+        """When each active token was created and last used (0 for never), epoch seconds, slice by slice."""
+        for shard in self._shards:
+            async for slice_of in self._ages(shard):
+                yield slice_of
+
+    async def _ages(self, shard: Shard) -> AsyncIterator[list[tuple[int, int]]]:
+        mark, seen, size = "-inf", frozenset[bytes](), _SLICE
+        while True:
+            reply = await shard.link.execute(
+                "ZRANGEBYSCORE", shard.keys.on, mark, "+inf", "WITHSCORES", "LIMIT", 0, size, retry=True
+            )
+            fresh = [pair for pair in zip(reply[::2], reply[1::2], strict=True) if pair[0] not in seen]
+            if fresh:
+                keys = tuple(shard.keys.metadata(token_id.decode()) for token_id, _ in fresh)
+                used = await self._fields.run(shard.link, keys, LETTERS["last_used_at"])
+                yield [
+                    (int(float(created)) // 1_000_000, int(last or 0))
+                    for (_, created), last in zip(fresh, used, strict=True)
+                ]
+            if len(reply) < 2 * size:
+                return
+            # The next slice begins with those that share the last one's microsecond, which may be all of it.
+            size = 2 * size if reply[-1].decode() == mark else _SLICE
+            mark, seen = reply[-1].decode(), frozenset(reply[::2])
+
+    async def without_end(self) -> int:
+        """How many active tokens never expire; one round trip."""
+        asked = [
+            shard.link.execute(*command, retry=True)
+            for shard in self._shards
+            for command in (("ZCARD", shard.keys.on), ("ZCOUNT", shard.keys.expiry, "(0", "+inf"))
+        ]
+        counts: list[int] = await asyncio.gather(*asked)
+        return max(0, sum(counts[::2]) - sum(counts[1::2]))
+
+    async def expired_since(self, since: int, now: int) -> int:
+        """How many tokens expired behind `since`, epoch seconds, up to now, of those that are kept still.
+
+        One round trip for each 500 that ended since then. After a change of the retention it is right again
+        as soon as what had expired before is gone.
+        """
+        return sum(await asyncio.gather(*[self._expired_since(shard, since, now) for shard in self._shards]))
+
+    async def _expired_since(self, shard: Shard, since: int, now: int) -> int:
+        ask, keys, kept = shard.link.execute, shard.keys, self._retention.seconds
+        # Due, but not swept yet: positive expiries belong to active tokens, negative ones to inactive.
+        due: tuple[int, int] = await asyncio.gather(
+            ask("ZCOUNT", keys.expiry, f"({since}", now, retry=True),
+            ask("ZCOUNT", keys.expiry, -now, f"({-since}", retry=True),
+        )
+        count, seen = sum(due), 0
+        while True:
+            # A token is purged its retention after it ended; those revoked stand there too, but are not among the dead.
+            ended = await ask(
+                "ZRANGEBYSCORE", keys.purge, f"({since + kept}", now + kept, "LIMIT", seen, _SLICE, retry=True
+            )
+            if ended:
+                count += sum(place is not None for place in await ask("ZMSCORE", keys.dead, *ended, retry=True))
+            if len(ended) < _SLICE:
+                return count
+            seen += len(ended)

@@ -1,0 +1,186 @@
+"""Lists of managed tokens: a page from each shard, merged. Never SCAN or KEYS, and no step of a millisecond."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from service.model import ManagedToken
+from service.store.driver.shards import Shards
+from service.store.managed.listing_slices import Patient, Row, merged
+from service.store.managed.listing_sources import PLACED_BY, Sources, by_creation, row_of
+from service.store.managed.query import Query
+from service.store.managed.search import NameSearch
+from service.store.managed.tokens import ManagedStore, Record, Retention
+from service.store.pacing import ahead, give_way, patiently
+
+# So many records are looked at between two looks at what else there is to do.
+_AT_ONCE = 200
+# A page that takes longer ends early, with a cursor; not before so many looks, however slow the machine.
+_SECONDS = 1.0
+_LOOKS = 50
+# Up to so many candidates are put in order at once; with more of them a walk in the order asked for soon fills a page.
+_FEW = 20_000
+
+Place = tuple[str, str]
+
+
+class Portion(NamedTuple):
+    """Some rows of a list with their records, and the place up to which it was looked at; None at the end."""
+
+    found: list[tuple[Row, Record]]
+    reached: Place | None
+
+
+class Listing:
+    """Pages through managed tokens in the order asked for."""
+
+    def __init__(self, shards: Shards, tokens: ManagedStore, retention: Retention) -> None:
+        self._shards = shards
+        self._tokens = tokens
+        self._sources = Sources(shards, retention)
+        self._names = NameSearch(shards)
+
+    async def page(self, query: Query, now: float) -> tuple[list[ManagedToken], Place | None]:
+        """One page and the place to go on after, None at the end.
+
+        A few round trips; where a filter admits few of many, the page ends after a second with what it has by then.
+        """
+        found: list[tuple[Row, Record]] = []
+        until, looks, after = time.monotonic() + _SECONDS, 0, None
+        async for portion in self.walk(query, now):
+            found += portion.found
+            after, looks = portion.reached, looks + 1
+            if len(found) > query.limit:
+                after = place(found[query.limit - 1][0])
+                break
+            if looks >= _LOOKS and time.monotonic() > until:
+                break
+        return [record.token for _, record in found[: query.limit]], after
+
+    async def walk(self, query: Query, now: float) -> AsyncIterator[Portion]:
+        """All that a query finds behind its cursor, in its order, in portions of which some may be empty."""
+        seen: set[str] = set()
+        few = await self._few(query)
+        # What the search of names found need not be judged by its name again before its record is read.
+        judged_by = (query if few is None else msgspec.structs.replace(query, text="")).judged_by
+        async for rows, edge in self._rows(query, few):
+            for start in range(0, max(1, len(rows)), _AT_ONCE):
+                part = rows[start : start + _AT_ONCE]
+                fresh = list({row.token_id: row for row in part if row.token_id not in seen}.values())
+                seen.update(row.token_id for row in fresh)
+                is_whole = start + _AT_ONCE >= len(rows)
+                reached = (edge and place(edge)) if is_whole else place(part[-1])
+                yield Portion(await self._admitted(query, fresh, judged_by, now), reached)
+                await give_way()
+
+    async def records(self, query: Query, now: float) -> AsyncIterator[Record]:
+        """All records of a query with the seals they were written with, oldest first in each shard.
+
+        Shard after shard, for merging all of them costs more than reading them; those of a search in no order.
+        """
+        async for records in ahead(self._batches(query, now)):
+            for record in records:
+                yield record
+            await give_way()
+
+    async def _batches(self, query: Query, now: float) -> AsyncIterator[list[Record]]:
+        judged_by = msgspec.structs.replace(query, text="").judged_by
+        async for rows in self._everywhere(query):
+            for start in range(0, len(rows), _AT_ONCE):
+                part = rows[start : start + _AT_ONCE]
+                found = await patiently(partial(self._admitted, query, part, judged_by, now))
+                yield [record for _, record in found]
+
+    async def count(self, query: Query, now: float) -> int:
+        """How many tokens a query finds: a look at each that may be meant, in slices that let others through."""
+        names = query.judged_by or ("active", "revoked_at", "expires_at")
+        count = 0
+        async for rows in self._everywhere(query):
+            for start in range(0, len(rows), _AT_ONCE):
+                ids = [row.token_id for row in rows[start : start + _AT_ONCE]]
+                tokens = await patiently(partial(self._tokens.excerpts, ids, names))
+                count += sum(token is not None and query.admits(token, now) for token in tokens)
+                await give_way()
+        return count
+
+    async def _everywhere(self, query: Query) -> AsyncIterator[list[Row]]:
+        if query.text:
+            async for found in self._names.find(query.text):
+                yield [Row(one.created_micros, one.token_id, one.token_id) for one in found]
+            return
+        for shard in self._shards:
+            sources = map(Patient, by_creation(shard, query))
+            async for rows, _ in merged(sources, None, _AT_ONCE, descending=False):
+                yield rows
+
+    async def _admitted(
+        self, query: Query, rows: list[Row], judged_by: tuple[str, ...], now: float
+    ) -> list[tuple[Row, Record]]:
+        """The rows that belong into the list. Where most do not, whole records are read of those alone that do."""
+        if judged_by and rows:
+            judged = msgspec.structs.replace(query, text=query.text if "name" in judged_by else "")
+            tokens = await self._tokens.excerpts([row.token_id for row in rows], judged_by)
+            rows = [row for row, token in zip(rows, tokens, strict=True) if token and judged.admits(token, now)]
+        records = await self._tokens.get_many([row.token_id for row in rows])
+        pairs = zip(rows, records, strict=True)
+        return [(row, record) for row, record in pairs if record and query.admits(record.token, now)]
+
+    async def _rows(self, query: Query, few: list[Row] | None) -> AsyncIterator[tuple[list[Row], Row | None]]:
+        """Candidates behind the cursor in order, and the place up to which there are no more, None at the end.
+
+        All of the few ids there are, else what the order's own indexes hold.
+        """
+        if few is not None:
+            yield _in_order(query, few), None
+            return
+        async for part in merged(
+            await self._sources.of(query), _row(query), query.limit + 1, descending=query.descending
+        ):
+            yield part
+
+    async def _few(self, query: Query) -> list[Row] | None:
+        """The rows that may be meant, where they are few enough to be put in order at once; else None."""
+        if query.ids:
+            return await self._placed(query, list(query.ids))
+        if not query.text and (not query.created_by or query.sort == "created_at"):
+            return None
+        found: list[Row] = []
+        async for rows in self._everywhere(query):
+            found += rows
+            if len(found) > _FEW:
+                return None
+        # By creation they are placed already.
+        return found if query.sort == "created_at" else await self._placed(query, [row.token_id for row in found])
+
+    async def _placed(self, query: Query, ids: list[str]) -> list[Row]:
+        rows: list[Row] = []
+        for start in range(0, len(ids), _AT_ONCE):
+            tokens = await self._tokens.excerpts(ids[start : start + _AT_ONCE], PLACED_BY[query.sort])
+            rows += [row_of(token, query.sort) for token in tokens if token]
+        return rows
+
+
+def place(row: Row) -> Place:
+    """A row as a cursor has it."""
+    return str(row.position), row.tie
+
+
+def _in_order(query: Query, rows: list[Row]) -> list[Row]:
+    """Sorted, each once, and only what lies behind the cursor."""
+    after = _row(query)
+    if after is not None:
+        mark = after[:2]
+        rows = [row for row in rows if (row[:2] < mark if query.descending else row[:2] > mark)]
+    return sorted(set(rows), reverse=query.descending)
+
+
+def _row(query: Query) -> Row | None:
+    if query.after is None:
+        return None
+    position, tie = query.after
+    return Row(position if query.sort == "name" else int(position), tie, "")

@@ -1,0 +1,187 @@
+"""What a list is put together from: sorted sets of each shard, read slice by slice from where they were, and merged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from service.store.driver.scripts import Script
+from service.store.driver.shards import Shard
+from service.store.pacing import patiently
+
+# Rows of one slice: ids alone, so that Redis is done with them in a fifth of a millisecond.
+_MOST = 500
+_TURNED = str.maketrans("0123456789abcdef", "fedcba9876543210")
+_read_index = Script("read_index", retry=True)
+
+
+class Row(NamedTuple):
+    """A place in a list, by which rows compare, and the id found there.
+
+    The position is what the list is sorted by, a name or a number. `tie` tells rows of one position apart: the id,
+    or from a set that is read backwards the id with each digit turned over.
+    """
+
+    position: str | int
+    tie: str
+    token_id: str
+
+
+class Slice(NamedTuple):
+    """Rows in order, how far they reach (None if nothing was there to look at), and whether that was the end."""
+
+    rows: list[Row]
+    reached: Row | None
+    is_last: bool
+
+
+class Source(Protocol):
+    """A part of a list that is in order by itself."""
+
+    async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice: ...
+
+
+class Index(NamedTuple):
+    """The positive or the negative half of a sorted set with numbers for scores.
+
+    A row's position is the score without its sign, and `offset` more. What one of the sets `unless` holds as well
+    is left out.
+    """
+
+    shard: Shard
+    key: bytes
+    negative: bool = False
+    offset: int = 0
+    unless: tuple[bytes, ...] = ()
+
+    async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice:
+        """The next rows, at most so many, in one round trip; a second one where some are left out."""
+        up = descending == self.negative
+        score, member = self._mark(after, up=up)
+        reply = await _read_index.run(self.shard.link, (self.key,), score, member, "up" if up else "down", most)
+        pairs = list(zip(reply[::2], reply[1::2], strict=True))
+        rows = [self._row(token_id.decode(), int(float(number))) for token_id, number in (pairs if up else pairs[::-1])]
+        own = [row for row in rows if row.position != -1]
+        is_last = len(rows) < most or len(own) < len(rows)
+        return Slice(await self._without(own), own[-1] if own else None, is_last)
+
+    def _mark(self, after: Row | None, *, up: bool) -> tuple[str, str]:
+        """Score and member to go on behind. No score is 0, so that is where the halves meet."""
+        middle = ("0", "")
+        if after is None:
+            if up:
+                return ("-inf", "") if self.negative else middle
+            return middle if self.negative else ("+inf", "")
+        score = max(0, int(after.position) - self.offset)
+        if not score:
+            return middle
+        return (f"-{score}", flipped(after.tie)) if self.negative else (f"{score}", after.tie)
+
+    def _row(self, token_id: str, score: int) -> Row:
+        """Its row; at -1 if it belongs to the other half."""
+        if (score < 0) != self.negative:
+            return Row(-1, "", token_id)
+        tie = flipped(token_id) if self.negative else token_id
+        return Row(abs(score) + self.offset, tie, token_id)
+
+    async def _without(self, rows: list[Row]) -> list[Row]:
+        for key in self.unless if rows else ():
+            held = await self.shard.link.execute("ZMSCORE", key, *[row.token_id for row in rows], retry=True)
+            rows = [row for row, score in zip(rows, held, strict=True) if score is None]
+            if not rows:
+                break
+        return rows
+
+
+class Names(NamedTuple):
+    """All names of a shard, those of revoked tokens too, of which several may have had the same."""
+
+    shard: Shard
+
+    async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice:
+        """The next rows, in one round trip."""
+        # The position is the member itself.
+        place = str(after.position).encode() if after else b""
+        command, near, far = "ZRANGEBYLEX", b"(" + place if after else b"-", b"+"
+        if descending:
+            command, near, far = "ZREVRANGEBYLEX", b"(" + place if after else b"+", b"-"
+        reply = await self.shard.link.execute(command, self.shard.keys.names, near, far, "LIMIT", 0, most, retry=True)
+        rows = [named(member.decode()) for member in reply]
+        return Slice(rows, rows[-1] if rows else None, len(rows) < most)
+
+
+class Patient(NamedTuple):
+    """A source for a look at everything, which a Redis that is busy for a moment must not break off."""
+
+    source: Source
+
+    async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice:
+        """As the source itself, tried again."""
+        return await patiently(lambda: self.source.read(after, most, descending=descending))
+
+
+def flipped(token_id: str) -> str:
+    """The id with each digit turned over: the order of these is that of the ids backwards."""
+    return token_id.translate(_TURNED)
+
+
+def named(member: str) -> Row:
+    """The row of a member of `names`."""
+    token_id = member.rpartition("\x00")[2].removeprefix("~")
+    return Row(member, token_id, token_id)
+
+
+class _Stream:
+    """One source, what was read of it and not given yet, and where to go on."""
+
+    def __init__(self, source: Source, after: Row | None) -> None:
+        self._source = source
+        self.rows: list[Row] = []
+        self.reached = after
+        self.is_over = False
+
+    async def read(self, most: int, *, descending: bool) -> None:
+        """Read on; what comes next may be nothing though it is not over."""
+        part = await self._source.read(self.reached, most, descending=descending)
+        self.rows, self.is_over = part.rows, part.is_last
+        self.reached = part.reached or self.reached
+
+    def give(self, edge: Row | None, *, descending: bool) -> list[Row]:
+        """The rows up to an edge, all without one."""
+        if edge is None:
+            given, self.rows = self.rows, []
+            return given
+        count = sum(row >= edge if descending else row <= edge for row in self.rows)
+        given, self.rows = self.rows[:count], self.rows[count:]
+        return given
+
+
+async def merged(
+    sources: Iterable[Source], after: Row | None, need: int, *, descending: bool
+) -> AsyncIterator[tuple[list[Row], Row | None]]:
+    """The rows of all sources in one order, part by part, and the place up to which there are no more, None at the end.
+
+    Each source is read on from where it was, and only when all that was read of it has been given.
+    """
+    streams = [_Stream(source, after) for source in sources]
+    # Tokens spread evenly: each of several sources is asked for about three times its share.
+    most = min(_MOST, need if len(streams) == 1 else 3 * need // max(1, len(streams)) + 4)
+    while True:
+        idle = [stream for stream in streams if not stream.rows and not stream.is_over]
+        await asyncio.gather(*[stream.read(most, descending=descending) for stream in idle])
+        edge = _edge([stream.reached for stream in streams if not stream.is_over], descending=descending)
+        given = [row for stream in streams for row in stream.give(edge, descending=descending)]
+        yield sorted(given, reverse=descending), edge
+        if edge is None:
+            return
+        streams = [stream for stream in streams if stream.rows or not stream.is_over]
+        most = min(2 * most, _MOST)
+
+
+def _edge(reached: Sequence[Row | None], *, descending: bool) -> Row | None:
+    """How far all have come that go on."""
+    places = [row for row in reached if row is not None]
+    if not places:
+        return None
+    return max(places) if descending else min(places)

@@ -1,0 +1,72 @@
+"""What a list of managed tokens is asked for."""
+
+from __future__ import annotations
+
+import msgspec
+
+from service.model import ManagedToken, Status
+from service.store.managed.search import fold
+
+_ALL_BUT_REVOKED = frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED})
+
+
+class Query(msgspec.Struct, frozen=True):
+    """What to list. `statuses` empty means all but the revoked; instants in epoch seconds, 0 for no bound.
+    `ids`, if any, are the only ones looked at.
+
+    `sort` is one of created_at, name, last_used_at, expires_at. `after` is the place of the last row looked at.
+    """
+
+    statuses: frozenset[Status] = frozenset()
+    text: str = ""
+    created_by: str = ""
+    scope: str = ""
+    expires_before: int = 0
+    unused_since: int = 0
+    never_used: bool = False
+    ids: tuple[str, ...] = ()
+    sort: str = "created_at"
+    descending: bool = True
+    limit: int = 50
+    after: tuple[str, str] | None = None
+
+    @property
+    def wanted(self) -> frozenset[Status]:
+        return self.statuses or _ALL_BUT_REVOKED
+
+    @property
+    def by_status_alone(self) -> bool:
+        """Can the rows be counted without reading every record?"""
+        return not any(
+            (self.text, self.created_by, self.scope, self.expires_before, self.unused_since, self.never_used, self.ids)
+        )
+
+    @property
+    def judged_by(self) -> tuple[str, ...]:
+        """The fields of a record that `admits` looks at, where many are looked at and few admitted; else none."""
+        fields = {
+            "scopes": bool(self.scope),
+            "created_by": bool(self.created_by),
+            "last_used_at": self.never_used or self.unused_since > 0,
+            "created_micros": self.unused_since > 0,
+            "name": bool(self.text),
+            "tail": bool(self.text),
+        }
+        asked = tuple(name for name, is_asked in fields.items() if is_asked)
+        return (*asked, "active", "revoked_at", "expires_at") if asked or self.expires_before else ()
+
+    def admits(self, token: ManagedToken, now: float) -> bool:
+        """Does this record belong into the list?"""
+        return (
+            token.status(now) in self.wanted
+            and (not self.created_by or token.created_by == self.created_by)
+            and (not self.scope or self.scope in token.scopes)
+            and (not self.expires_before or 0 < token.expires_at < self.expires_before)
+            and (not self.unused_since or max(token.last_used_at, token.created_at) < self.unused_since)
+            and not (self.never_used and token.last_used_at)
+            and (not self.text or self._is_said_of(token))
+        )
+
+    def _is_said_of(self, token: ManagedToken) -> bool:
+        text = fold(self.text)
+        return text in fold(token.name) or fold(token.tail).endswith(text)

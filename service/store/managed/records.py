@@ -1,0 +1,156 @@
+"""The metadata hash of a managed token and its record in Python, each way."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
+from itertools import chain
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from service import keyring
+from service.model import ManagedToken, RateLimit
+from service.store.driver.keys import LETTERS
+from service.store.driver.replies import Argument, Reply
+
+# One longer value, and a hash takes twice the room for good. So a value is written in pieces of this size, the first
+# under its letter, the others with a number behind it, until one is shorter.
+PIECE = 64
+# What is longer than this would be too many pieces. A name is written whole: a script compares it.
+_LONGEST_IN_PIECES = 16 * PIECE
+# What scripts count and note without the server key. A seal covers everything else.
+COUNTED = frozenset({"uses_left", "last_used_at", "last_address", "last_agent", "predecessor_used_at", "contests"})
+_json = msgspec.json.Encoder().encode
+_TEXT_OF: dict[type, Callable[[Any], bytes]] = {
+    str: str.encode,
+    int: lambda value: b"%d" % value,
+    bool: lambda value: b"%d" % value,
+    tuple: lambda value: " ".join(value).encode(),
+    dict: _json,
+    RateLimit: _json,
+    type(None): lambda _: b"",
+}
+# What a field that is not in the hash stands for.
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(ManagedToken)}
+_DEFAULTS["metadata"] = {}
+# Texts of digests, whose bytes are stored.
+_RAW = frozenset({"digest", "predecessor"})
+_limit = msgspec.json.Decoder(RateLimit).decode
+_VALUE_OF: dict[Any, Callable[[bytes], Any]] = {
+    str: bytes.decode,
+    int: int,
+    bool: lambda text: text == b"1",
+    tuple[str, ...]: lambda text: tuple(text.decode().split()),
+    dict[str, str]: msgspec.json.Decoder(dict[str, str]).decode,
+    RateLimit | None: lambda text: _limit(text) if text else None,
+}
+
+
+def _digest_of(stored: bytes) -> str:
+    return encode_digest(stored) if stored else ""
+
+
+# Each stored field: its name, its letter, its default and how it is read.
+_STORED = tuple(
+    (field.name, LETTERS[field.name].encode(), _DEFAULTS[field.name],
+     _digest_of if field.name in _RAW else _VALUE_OF[field.type])
+    for field in msgspec.structs.fields(ManagedToken) if field.name in LETTERS
+)  # fmt: skip
+_stored_values = attrgetter(*(name for name, *_ in _STORED))
+_SEAL, _DIGEST = LETTERS["seal"].encode(), LETTERS["digest"].encode()
+_SEALED = tuple((name, _DEFAULTS[name]) for name in ManagedToken.__struct_fields__ if name not in COUNTED)
+_sealed_values = attrgetter(*(name for name, _ in _SEALED))
+_pack = msgspec.msgpack.Encoder().encode
+_BLANK: dict[str, Any] = dict.fromkeys(("name", "tail", "digest", "created_by"), "") | {"created_micros": 0}
+
+
+def encode_digest(digest: bytes) -> str:
+    """A digest as text: the same as in its key."""
+    return keyring.encode_digest(digest).decode()
+
+
+def decode_digest(text: str) -> bytes:
+    """The digest behind that text."""
+    return urlsafe_b64decode(text + "=")
+
+
+def encode(token: ManagedToken, *, seal: str) -> list[Argument]:
+    """Fields and values in turn, as HSET wants them: those that say something, and the seal."""
+    said: list[Argument] = [_SEAL, bytes.fromhex(seal)]
+    for (name, letter, default, _), value in zip(_STORED, _stored_values(token), strict=True):
+        if value != default:
+            said += _written(name, letter, value)
+    return said
+
+
+def encode_changes(old: ManagedToken, new: ManagedToken, *, seal: str) -> list[Argument]:
+    """The same for the fields in which two records differ; what is left of a longer value before is emptied."""
+    said: list[Argument] = [_SEAL, bytes.fromhex(seal)]
+    for (name, letter, _, _), before, value in zip(_STORED, _stored_values(old), _stored_values(new), strict=True):
+        if value != before:
+            written = _written(name, letter, value)
+            stale = [field for field in _written(name, letter, before)[::2] if field not in written[::2]]
+            said += (*written, *chain.from_iterable((field, b"") for field in stale))
+    return said
+
+
+def _written(name: str, letter: bytes, value: Any) -> list[Argument]:
+    """A field and its value, or the pieces of it."""
+    if value.__class__ is int:
+        return [letter, value]
+    text = decode_digest(value) if name in _RAW and value else _TEXT_OF[value.__class__](value)
+    if len(text) <= PIECE or len(text) > _LONGEST_IN_PIECES or name == "name":
+        return [letter, text]
+    pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
+    fields = [letter, *(letter + b"%d" % number for number in range(1, len(pieces)))]
+    return list(chain.from_iterable(zip(fields, pieces, strict=True)))
+
+
+def sealed_part(token: ManagedToken) -> bytes:
+    """The bytes that a record's seal is made over: what differs from its default, so that a new field breaks none."""
+    values = zip(_SEALED, _sealed_values(token), strict=True)
+    return _pack([(name, value) for (name, default), value in values if value != default])
+
+
+def decode(token_id: str, fields: dict[bytes, bytes]) -> tuple[ManagedToken, str] | None:
+    """The record and its seal from what is in the hash; None if there is no such token."""
+    if _DIGEST not in fields:
+        return None
+    values: dict[str, Any] = {"token_id": token_id}
+    for name, letter, _, read in _STORED:
+        if (text := fields.get(letter)) is not None:
+            values[name] = read(_joined(fields, letter, text) if len(text) == PIECE and name != "name" else text)
+    return ManagedToken(**values), fields.get(_SEAL, b"").hex()
+
+
+class Excerpt:
+    """Some fields of a record, for whoever looks at many: the rest of the token is blank."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        # The digest tells that there is a record.
+        self.fields = (_DIGEST, *(LETTERS[name].encode() for name in names))
+        readers = {name: read for name, _, _, read in _STORED}
+        self._readers = tuple((name, readers[name]) for name in names)
+
+    def is_cut(self, reply: list[Reply]) -> bool:
+        """Does a value go on in further fields, or may it?"""
+        return any(text is not None and len(text) == PIECE for text in reply)
+
+    def read(self, token_id: str, reply: list[Reply]) -> ManagedToken | None:
+        """The token, from the values of `fields` in order; None if there is no such record."""
+        if reply[0] is None:
+            return None
+        values = _BLANK | {"token_id": token_id}
+        for (name, read), text in zip(self._readers, reply[1:], strict=True):
+            if text is not None:
+                values[name] = read(text)
+        return ManagedToken(**values)
+
+
+def _joined(fields: dict[bytes, bytes], letter: bytes, first: bytes) -> bytes:
+    pieces = [first]
+    while len(pieces[-1]) == PIECE:
+        pieces.append(fields.get(letter + b"%d" % len(pieces), b""))
+    return b"".join(pieces)

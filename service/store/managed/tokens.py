@@ -1,0 +1,250 @@
+"""Managed tokens in Redis: created, read and changed, each change with its indexes and its audit entry."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from service.errors import StoreUnavailable
+from service.model import ManagedToken
+from service.store.audit import Entry
+from service.store.credentials import Reason
+from service.store.driver.hashes import Hashes
+from service.store.driver.keys import Keys
+from service.store.driver.replies import Reply
+from service.store.driver.scripts import Script
+from service.store.driver.shards import Shard, Shards
+from service.store.managed import records
+from service.store.managed.search import Blocks, name_row
+
+
+class Record(NamedTuple):
+    """A managed token's metadata and the seal it was written with."""
+
+    token: ManagedToken
+    seal: str
+
+
+class Retention(NamedTuple):
+    """How long an ended token stays listed, and with it the reason it is gone."""
+
+    seconds: int
+
+    def reason_until(self, expires_at: int) -> int:
+        """Epoch milliseconds at which the reason goes, 0 for never."""
+        return (expires_at + self.seconds) * 1000 if expires_at else 0
+
+    def reason_goes(self, token: ManagedToken) -> int:
+        """The same for a token; a revoked one is told apart as long as an export from before could bring it back."""
+        return self.reason_until(token.expires_at and max(token.expires_at, token.revoked_at))
+
+
+class ManagedStore:
+    """All keys of a managed token live in the shard it was born in, the first two hex digits of its id."""
+
+    def __init__(self, shards: Shards, retention: Retention) -> None:
+        self._shards = shards
+        self._retention = retention
+        self._hashes = Hashes(shards)
+        self._blocks = Blocks(len(shards))
+        self._create = Script("create_token")
+        self._update = Script("update_token")
+        self._withdraw = Script("withdraw_token", retry=True)
+        self._drop = Script("drop_credential", retry=True)
+        self._reserve = Script("reserve_name", retry=True)
+        self._void = Script("void_reservation", retry=True)
+
+    async def create(self, token: ManagedToken, digest: bytes, *, seal: str, sealed: bytes, entry: Entry) -> bool:
+        """Record a token in the shard of its name, all or nothing; False if the name is taken, or the id known.
+
+        One round trip; more when a reservation of the name turns out to be void.
+        """
+        shard = self._shard(token.token_id)
+        keys = (
+            shard.keys.credential(digest),
+            shard.keys.reason(digest),
+            shard.keys.metadata(token.token_id),
+            shard.keys.on,
+            shard.keys.expiry,
+            shard.keys.names,
+            shard.keys.owner(token.created_by),
+            shard.keys.name_blocks,
+            shard.keys.changes,
+        )
+        fields = records.encode(token, seal=seal)
+        while True:
+            reply: Reply = await self._create.run(
+                shard.link, keys, token.token_id, _name_prefix(token.name), member(token),
+                self._blocks.of(token.token_id), name_row(token), token.created_micros, token.expires_at, sealed,
+                self._retention.reason_until(token.expires_at), *entry, *fields,
+            )  # fmt: skip
+            if reply == 1:
+                return True
+            holder_id = reply.decode()
+            if holder_id == token.token_id or not await self._free_if_void(token.name, holder_id):
+                return False
+
+    async def get(self, token_id: str) -> Record | None:
+        """The record of an id, None if there is none."""
+        return (await self.get_many([token_id]))[0]
+
+    async def get_many(self, token_ids: list[str]) -> list[Record | None]:
+        """Records in the order of the ids, in one round trip."""
+        rows = await self._hashes.read_whole(token_ids, Keys.metadata)
+        return [None if found is None else Record(*found) for found in map(records.decode, token_ids, rows)]
+
+    async def excerpts(self, token_ids: list[str], names: tuple[str, ...]) -> list[ManagedToken | None]:
+        """These fields of the records in the order of the ids, for a look at many.
+
+        One round trip; another for records of which a value is written in pieces.
+        """
+        excerpt = records.Excerpt(names)
+        rows = await self._hashes.read(token_ids, Keys.metadata, excerpt.fields)
+        in_pieces = [token_id for token_id, row in zip(token_ids, rows, strict=True) if excerpt.is_cut(row)]
+        whole = dict(zip(in_pieces, await self.get_many(in_pieces), strict=True)) if in_pieces else {}
+        return [
+            record.token if (record := whole.get(token_id)) else excerpt.read(token_id, row)
+            for token_id, row in zip(token_ids, rows, strict=True)
+        ]
+
+    async def update(
+        self, old: ManagedToken, new: ManagedToken, *, seal: str, sealed: bytes, predecessor: bytes, now: int,
+        entry: Entry,
+    ) -> bool:  # fmt: skip
+        """Write a token anew; False if it changed since `old` was read.
+
+        `sealed` is the record of the new digest, empty for a token that stays switched off; `predecessor` that of
+        the predecessor in grace, empty to end it. Digests that `old` had and `new` has no more end. A new name must
+        have been reserved.
+        """
+        shard = self._shard(old.token_id)
+        keys = (
+            *_credential_keys(shard, old, new),
+            shard.keys.metadata(old.token_id),
+            shard.keys.on,
+            shard.keys.off,
+            shard.keys.dead,
+            shard.keys.expiry,
+            shard.keys.purge,
+            shard.keys.name_blocks,
+            shard.keys.changes,
+        )
+        fields = records.encode_changes(old, new, seal=seal)
+        block = self._blocks.of(old.token_id)
+        written: int = await self._update.run(
+            shard.link, keys, old.token_id, old.version, old.contests, new.created_micros, new.expires_at, sealed,
+            Reason.of(new).text, self._retention.reason_goes(new), predecessor, new.predecessor_until * 1000,
+            self._retention.reason_until(max(new.predecessor_until, now)), block, name_row(old), name_row(new),
+            *entry, *fields,
+        )  # fmt: skip
+        if written and old.name != new.name:
+            await self.release(old)
+        return written == 1
+
+    async def withdraw(
+        self, token: ManagedToken, withdrawn: ManagedToken, *, seal: str, now: int, entry: Entry, insist: bool = False
+    ) -> int:
+        """Deactivate or revoke: 1 done, 0 it was already, -1 changed since it was read, -2 gone.
+
+        With `insist` only a rotation counts as a change. Works on a full server.
+        """
+        shard = self._shard(token.token_id)
+        digest = records.decode_digest(token.digest)
+        keys = (
+            shard.keys.credential(digest),
+            shard.keys.credential(records.decode_digest(token.predecessor or token.digest)),
+            shard.keys.reason(digest),
+            shard.keys.metadata(token.token_id),
+            shard.keys.on,
+            shard.keys.off,
+            shard.keys.dead,
+            shard.keys.expiry,
+            shard.keys.purge,
+            shard.keys.names,
+            shard.keys.changes,
+        )
+        done: int = await self._withdraw.run(
+            shard.link, keys, token.token_id, digest, "" if insist else token.version, withdrawn.revoked_at,
+            Reason.of(withdrawn).text, self._retention.reason_goes(withdrawn), now + self._retention.seconds,
+            member(token), freed_member(token), bytes.fromhex(seal), *entry,
+        )  # fmt: skip
+        name_shard = self._shards.of_name(token.name)
+        if done == 1 and withdrawn.revoked_at and name_shard is not shard:
+            await name_shard.link.execute("ZADD", name_shard.keys.names, 0, freed_member(token), retry=True)
+            await name_shard.link.execute("ZREM", name_shard.keys.names, member(token), retry=True)
+        return done
+
+    async def drop(self, digest: bytes, token_id: str, *, owner: str, ended_at: int, entry: Entry) -> bool:
+        """Take a credential away that no record names; False if there is none. Works on a full server."""
+        shard = self._shards.of_digest(digest)
+        keys = shard.keys
+        dropped: int = await self._drop.run(
+            shard.link,
+            (keys.credential(digest), keys.reason(digest), keys.metadata(token_id), keys.on, keys.off, keys.dead,
+             keys.expiry, keys.purge, keys.owner(owner), keys.foreign, keys.last_uses, keys.changes),
+            token_id, self._retention.reason_until(ended_at), *entry,
+        )  # fmt: skip
+        return dropped == 1
+
+    async def reserve(self, token: ManagedToken) -> bool:
+        """Reserve the name of a token that is about to take it; False if another bears it."""
+        shard = self._shards.of_name(token.name)
+        while True:
+            reply: Reply = await self._reserve.run(
+                shard.link, (shard.keys.names,), _name_prefix(token.name), member(token), token.token_id
+            )
+            if reply == 1 or not await self._free_if_void(token.name, reply.decode()):
+                return bool(reply == 1)
+
+    async def release(self, token: ManagedToken) -> None:
+        """Give up the name a token bears in this record."""
+        shard = self._shards.of_name(token.name)
+        await shard.link.execute("ZREM", shard.keys.names, member(token), retry=True)
+
+    async def was_issued(self, token_id: str, digest: bytes) -> bool:
+        """Was this digest ever that of the token's secret? True until its reason goes, after the retention."""
+        shard = self._shard(token_id)
+        found: int = await shard.link.execute("EXISTS", shard.keys.reason(digest), retry=True)
+        return found == 1
+
+    async def _free_if_void(self, name: str, holder_id: str) -> bool:
+        """Free a name whose holder no longer bears it; three round trips, and only after a renaming was cut off."""
+        holder = self._shards.of_id(holder_id)
+        if holder is not None:
+            void = await self._void.run(holder.link, (holder.keys.metadata(holder_id),), name)
+            if not void:
+                return False
+        shard = self._shards.of_name(name)
+        start = _name_prefix(name) + holder_id.encode()
+        await shard.link.execute("ZREMRANGEBYLEX", shard.keys.names, b"[" + start, b"[" + start + b"\xff", retry=True)
+        return True
+
+    def _shard(self, token_id: str) -> Shard:
+        shard = self._shards.of_id(token_id)
+        if shard is None:
+            raise StoreUnavailable("A record names a shard that this namespace does not have.")
+        return shard
+
+
+def _name_prefix(name: str) -> bytes:
+    return name.encode() + b"\x00"
+
+
+def member(token: ManagedToken) -> bytes:
+    """The member of `names`: name and id, NUL between them."""
+    return _name_prefix(token.name) + token.token_id.encode()
+
+
+def freed_member(token: ManagedToken) -> bytes:
+    """The member of `names` that keeps a revoked token searchable and its name free."""
+    return _name_prefix(token.name) + b"~" + member(token).removeprefix(_name_prefix(token.name))
+
+
+def _credential_keys(shard: Shard, old: ManagedToken, new: ManagedToken) -> list[bytes]:
+    """Credential and reason of the new digest, of the predecessor in grace, and of one that ends.
+
+    Where there is none, the new digest's stand in: the script takes away before it writes.
+    """
+    kept = [digest for digest in (new.digest, new.predecessor) if digest]
+    ended = [digest for digest in (old.digest, old.predecessor) if digest and digest not in kept]
+    digests = [records.decode_digest(digest) for digest in (*kept, *ended, new.digest, new.digest)[:3]]
+    return [key for digest in digests for key in (shard.keys.credential(digest), shard.keys.reason(digest))]

@@ -1,0 +1,69 @@
+"""One-time tokens in Redis: recorded with their expiry, burnt by their first use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from service.keyring import encode_digest
+from service.store.driver.scripts import Script
+from service.store.driver.shards import Shards
+
+RETRY_MILLISECONDS = 30_000
+
+
+class IssueLimit(NamedTuple):
+    """The digest of a counter of issues, and how many it admits a minute, 0 for any number."""
+
+    counter: bytes
+    per_minute: int
+
+
+class OneTimeStore:
+    """Each method is one round trip."""
+
+    def __init__(self, shards: Shards, *, on_spent_twice: Callable[[bytes], None] = lambda _: None) -> None:
+        """`on_spent_twice` is told the digest of a token that another request spent within the last 30 s."""
+        self._shards = shards
+        self._on_spent_twice = on_spent_twice
+        self._issue = Script("issue_one_time")
+        # Asking again after a lost reply is safe only with a request's own key; the caller says so.
+        self._consume = Script("consume_token")
+        self._consume_again = Script("consume_token", retry=True)
+
+    async def issue(self, digest: bytes, sealed: bytes, *, expires_at: int, limits: tuple[IssueLimit, ...]) -> int:
+        """Record a token. 0, or the milliseconds until its issuer may have another one.
+
+        `limits`: of an address, of its network and of all, whose counters are kept in the token's shard.
+        """
+        shard = self._shards.of_digest(digest)
+        rates = tuple(shard.keys.rate(limit.counter) for limit in limits)
+        keys = (shard.keys.one_time(digest), shard.keys.one_time_index, *rates)
+        wait: int = await self._issue.run(
+            shard.link, keys, sealed, encode_digest(digest), expires_at, *[limit.per_minute for limit in limits]
+        )
+        return wait
+
+    async def consume(self, digest: bytes, request: bytes) -> bytes | None:
+        """Burn a token and return its sealed record, to exactly one caller.
+
+        `request` is the digest of an idempotency key, or empty: the same request gets the same answer for 30 s.
+        """
+        shard = self._shards.of_digest(digest)
+        keys = (shard.keys.one_time(digest), shard.keys.one_time_index, shard.keys.consumed(digest))
+        script = self._consume_again if request else self._consume
+        reply: bytes | None = await script.run(shard.link, keys, encode_digest(digest), request, RETRY_MILLISECONDS)
+        if reply == b"":
+            self._on_spent_twice(digest)
+            return None
+        return reply
+
+    async def revoke(self, digest: bytes) -> bool:
+        """End a token, and the answer that is kept for a retry of its use; False if there was neither."""
+        shard = self._shards.of_digest(digest)
+        gone, _ = await asyncio.gather(
+            shard.link.execute("DEL", shard.keys.one_time(digest), shard.keys.consumed(digest), retry=True),
+            shard.link.execute("ZREM", shard.keys.one_time_index, encode_digest(digest), retry=True),
+        )
+        return bool(gone)

@@ -1,0 +1,64 @@
+"""Sessions in Redis. A user is known here by a digest alone: what is typed as a name may be anything."""
+
+from __future__ import annotations
+
+from service.keyring import encode_digest
+from service.store.audit import Entry
+from service.store.driver.scripts import Script
+from service.store.driver.shards import Shards
+
+_PAGE = 500
+
+
+class SessionStore:
+    """All sessions of a user live in the shard of the user's digest."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._create = Script("create_session")
+        self._end = Script("end_session", retry=True)
+
+    async def generation(self, user: bytes) -> bytes:
+        """How often a user was logged out everywhere, to be read before the password is looked at."""
+        shard = self._shards.of_digest(user)
+        counted: bytes | None = await shard.link.execute("GET", shard.keys.user_generation(user), retry=True)
+        return counted or b"0"
+
+    async def create(
+        self, user: bytes, digest: bytes, sealed: bytes, *, expires_at: int, idle_seconds: int, generation: bytes,
+        entry: Entry,
+    ) -> bool:  # fmt: skip
+        """Record a session; False if the user was logged out everywhere since `generation` was read."""
+        shard = self._shards.of_digest(user)
+        keys = (
+            shard.keys.credential(digest),
+            shard.keys.user_sessions(user),
+            shard.keys.session_index,
+            shard.keys.user_generation(user),
+            shard.keys.occurrences,
+        )
+        created: int = await self._create.run(
+            shard.link, keys, sealed, encode_digest(digest), expires_at, generation, idle_seconds * 1000, *entry
+        )
+        return created == 1
+
+    async def end(self, user: bytes, digest: bytes, entry: Entry) -> bool:
+        """End one session; False if it was over already."""
+        shard = self._shards.of_digest(user)
+        return await self._end_members(user, [encode_digest(digest)], shard.keys.occurrences, entry) == 1
+
+    async def end_all(self, user: bytes, entry: Entry) -> int:
+        """End every session of a user, also those being created now. Two round trips for up to 500 sessions."""
+        shard = self._shards.of_digest(user)
+        await shard.link.execute("INCR", shard.keys.user_generation(user))
+        ended = 0
+        while members := await shard.link.execute("ZRANGE", shard.keys.user_sessions(user), 0, _PAGE - 1, retry=True):
+            ended += await self._end_members(user, members, shard.keys.changes, entry)
+        return ended
+
+    async def _end_members(self, user: bytes, members: list[bytes], stream: bytes, entry: Entry) -> int:
+        shard = self._shards.of_digest(user)
+        keys = (shard.keys.user_sessions(user), shard.keys.session_index, stream)
+        credentials = tuple(shard.keys.credential_prefix + member for member in members)
+        ended: int = await self._end.run(shard.link, keys + credentials, *entry, *members)
+        return ended

@@ -1,0 +1,142 @@
+"""Usage: what a second brought, added to each token's record and to the service's hours, and read back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from service.store.driver.hashes import Hashes
+from service.store.driver.keys import Keys
+from service.store.driver.scripts import Script
+from service.store.driver.shards import Shard, Shards
+
+DAY = 86400
+HOUR = 3600
+DAYS_KEPT = 100
+HOURS_KEPT = 48
+# So many scripts or touches travel together: about 2 ms of Redis time, for validations wait behind them.
+SLICE = 100
+
+
+class Use(NamedTuple):
+    """What one token was used for since the last flush. `used_at` in epoch seconds, 0 if it was only refused.
+
+    `digest` is that of the secret used, which tells the predecessor in grace apart.
+    """
+
+    token_id: str
+    used_at: int
+    allowed: int
+    denied: int
+    address: str
+    agent: str
+    digest: bytes
+
+
+class Count(NamedTuple):
+    """Checks in a day or an hour, and when it begins in epoch seconds."""
+
+    starts_at: int
+    allowed: int
+    denied: int
+
+
+class UsageStore:
+    """Writes usage in few round trips for all tokens together."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._hashes = Hashes(shards)
+        self._record = Script("record_usage")
+
+    async def add(self, uses: list[Use], now: int) -> None:
+        """Add to the records, SLICE of them at most, in one round trip; a token whose record is gone is left out."""
+        await asyncio.gather(*[self._add(use, now) for use in uses])
+
+    async def _add(self, use: Use, now: int) -> None:
+        shard = self._shards.of_id(use.token_id)
+        if shard is None:
+            return
+        keys = (
+            shard.keys.metadata(use.token_id),
+            shard.keys.usage_by_day(use.token_id),
+            shard.keys.usage_by_hour(use.token_id),
+            shard.keys.last_uses,
+        )
+        await self._record.run(
+            shard.link, keys, use.used_at, now // DAY, now // HOUR, use.allowed, use.denied, use.address,
+            use.agent, use.digest, DAYS_KEPT, HOURS_KEPT, use.token_id,
+        )  # fmt: skip
+
+    async def add_total(self, now: int, allowed: int, denied: int) -> None:
+        """Add to the service's totals of this hour."""
+        shard, key = self._of_hour(now // HOUR)
+        ask = shard.link.execute
+        await asyncio.gather(
+            ask("HINCRBY", key, "allowed", allowed),
+            ask("HINCRBY", key, "denied", denied),
+            ask("EXPIRE", key, DAYS_KEPT * DAY, retry=True),
+        )
+
+    async def touch_sessions(self, digests: list[bytes], idle_seconds: int) -> None:
+        """Put the idle end of sessions off; one that is over stays over."""
+        for start in range(0, len(digests), SLICE):
+            await asyncio.gather(
+                *[self._touch(digest, idle_seconds * 1000) for digest in digests[start : start + SLICE]]
+            )
+
+    async def _touch(self, digest: bytes, milliseconds: int) -> None:
+        shard = self._shards.of_digest(digest)
+        await shard.link.execute("PEXPIRE", shard.keys.credential(digest), milliseconds, retry=True)
+
+    async def by_day(self, token_id: str, now: int, days: int) -> list[Count]:
+        """The last days of a token, oldest first; the last one is the day of `now`, in UTC."""
+        return await self._series(token_id, now, days, DAY)
+
+    async def days_of(self, token_ids: list[str], now: int, days: int) -> list[list[int]]:
+        """Uses of each token on each of the last days, allowed and denied together; one round trip for all."""
+        last = now // DAY
+        fields = [b"%c%d" % (sign, day) for day in range(last - days + 1, last + 1) for sign in b"ad"]
+        rows = await self._hashes.read(token_ids, Keys.usage_by_day, fields)
+        return [
+            [int(allowed or 0) + int(denied or 0) for allowed, denied in zip(row[::2], row[1::2], strict=True)]
+            if any(row)
+            else [0] * days
+            for row in rows
+        ]
+
+    async def by_hour(self, token_id: str, now: int, hours: int) -> list[Count]:
+        """The last hours of a token, oldest first."""
+        return await self._series(token_id, now, hours, HOUR)
+
+    async def _series(self, token_id: str, now: int, length: int, seconds: int) -> list[Count]:
+        """One round trip; the fields are named, so that a page of many tokens reads no more than it shows."""
+        periods = range(now // seconds - length + 1, now // seconds + 1)
+        shard = self._shards.of_id(token_id)
+        if shard is None:
+            return [Count(period * seconds, 0, 0) for period in periods]
+        key = shard.keys.usage_by_day(token_id) if seconds == DAY else shard.keys.usage_by_hour(token_id)
+        fields = [b"%c%d" % (sign, period) for period in periods for sign in b"ad"]
+        reply = await shard.link.execute("HMGET", key, *fields, retry=True)
+        counts = [int(value or 0) for value in reply]
+        return [
+            Count(period * seconds, allowed, denied)
+            for period, allowed, denied in zip(periods, counts[::2], counts[1::2], strict=True)
+        ]
+
+    async def totals(self, now: int, hours: int) -> list[Count]:
+        """The service's last hours, oldest first; one round trip to each node."""
+        periods = range(now // HOUR - hours + 1, now // HOUR + 1)
+        asked = []
+        for period in periods:
+            shard, key = self._of_hour(period)
+            asked.append(shard.link.execute("HMGET", key, "allowed", "denied", retry=True))
+        replies = await asyncio.gather(*asked)
+        return [
+            Count(period * HOUR, int(allowed or 0), int(denied or 0))
+            for period, (allowed, denied) in zip(periods, replies, strict=True)
+        ]
+
+    def _of_hour(self, hour: int) -> tuple[Shard, bytes]:
+        shard = self._shards[hour % len(self._shards)]
+        return shard, shard.keys.usage_of_hour(hour)

@@ -1,0 +1,68 @@
+"""Webhooks in Redis: their records in the first shard, and in each shard the notices that are no audit entries."""
+
+from __future__ import annotations
+
+from service.store.audit import Entry
+from service.store.driver.scripts import Script
+from service.store.driver.shards import Shard, Shards
+
+NOTICES_KEPT = 10_000
+
+
+class WebhookStore:
+    """The records of webhooks, and what they are told beside the audit trail."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._put = Script("put_webhook")
+        self._notice = Script("write_notice", retry=True)
+        self._announce = Script("announce_expiries")
+
+    async def all(self) -> dict[str, bytes]:
+        """The sealed records by id."""
+        shard = self._shards[0]
+        reply = await shard.link.execute("HGETALL", shard.keys.webhooks, retry=True)
+        return {webhook_id.decode(): record for webhook_id, record in zip(reply[::2], reply[1::2], strict=True)}
+
+    async def put(self, webhook_id: str, record: bytes, *, most: int, entry: Entry) -> int:
+        """Write a record, empty to take it away: 1 done, 0 there is none, -1 there are too many."""
+        shard = self._shards[0]
+        done: int = await self._put.run(
+            shard.link, (shard.keys.webhooks, shard.keys.changes), webhook_id, record, most, *entry
+        )
+        return done
+
+    async def notice(self, name: str, entry: Entry, *, hold_milliseconds: int) -> bool:
+        """Tell of something that happened to `name`; False if it was told a moment ago."""
+        shard = self._shards.of_name(name)
+        keys = (shard.keys.noticed(name), shard.keys.notices)
+        written: int = await self._notice.run(shard.link, keys, hold_milliseconds, NOTICES_KEPT, entry.body, entry.seal)
+        return written == 1
+
+    async def reached(self, shard: Shard, window: str) -> str:
+        """How far notices of expiries went in this shard, empty for never."""
+        reply = await shard.link.execute("HGET", shard.keys.notices_reached, window, retry=True)
+        return (reply or b"").decode()
+
+    async def expiring(self, shard: Shard, after: tuple[int, str], until: int, count: int) -> list[tuple[int, str]]:
+        """Expiry and id of active tokens in order, behind `after` and up to `until`."""
+        fresh: list[tuple[int, str]] = []
+        start, page = 0, 500
+        while len(fresh) < count:
+            reply = await shard.link.execute(
+                "ZRANGEBYSCORE", shard.keys.expiry, after[0], until, "WITHSCORES", "LIMIT", start, page, retry=True
+            )
+            found = [(int(float(score)), name.decode()) for name, score in zip(reply[::2], reply[1::2], strict=True)]
+            # Those of the second that `after` names come again, in the order of their ids.
+            fresh += [pair for pair in found if pair > after]
+            if len(found) < page:
+                break
+            start += page
+        return fresh[:count]
+
+    async def announce(self, shard: Shard, window: str, seen: str, upto: str, entries: list[Entry]) -> bool:
+        """Write notices of expiries and how far they go; False if another process did so since."""
+        words = [part for entry in entries for part in (entry.body, entry.seal)]
+        keys = (shard.keys.notices_reached, shard.keys.notices)
+        written: int = await self._announce.run(shard.link, keys, window, seen, upto, NOTICES_KEPT, *words)
+        return written == 1

@@ -1,0 +1,117 @@
+"""Accounts: who may sign in, from a TOML file that holds argon2id hashes and never a password."""
+
+from __future__ import annotations
+
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from service.keyring import Keyring
+from service.model import Role
+from service.tokens.accounts.passwords import is_verifiable
+
+
+class AccountsError(Exception):
+    """The accounts file cannot be used; one line that names the file and what to do."""
+
+
+class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One table `[accounts.NAME]` of the file."""
+
+    password_hash: str
+    role: Role = Role.USER
+    disabled: bool = False
+
+
+def read_accounts(path: Path) -> dict[str, Account]:
+    """The accounts of a file by name. Raises AccountsError, also for a password in clear."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except OSError as error:
+        raise AccountsError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise AccountsError(f"{path}: not a TOML file: {error}") from None
+    tables = document.get("accounts", {})
+    if not isinstance(tables, dict) or set(document) - {"accounts"}:
+        raise AccountsError(f"{path}: write one table [accounts.NAME] for each account and nothing else")
+    accounts = {name: _read_account(path, name, table) for name, table in tables.items()}
+    for name, account in accounts.items():
+        if not is_verifiable(account.password_hash):
+            raise AccountsError(
+                f"{path}: line {_line_of(text, name, account.password_hash)}: account {name}: password_hash is not "
+                "argon2id as `token-service accounts hash` prints it: nobody could sign in with it"
+            )
+    return accounts
+
+
+def _line_of(text: str, name: str, value: str) -> int:
+    """The number of the line with an account's value, else of the first with its name."""
+    lines = text.splitlines()
+    named = next((place for place, line in enumerate(lines) if name in line), 0)
+    return next((place for place, line in enumerate(lines) if place >= named and value in line), named) + 1
+
+
+def _read_account(path: Path, name: str, table: object) -> Account:
+    if isinstance(table, dict) and "password" in table:
+        raise AccountsError(
+            f"{path}: account {name} has a password in clear: run `token-service accounts hash` and put the line it "
+            "prints in its place"
+        )
+    try:
+        return msgspec.convert(table, Account)
+    except msgspec.ValidationError as error:
+        raise AccountsError(f"{path}: account {name}: {error}") from None
+
+
+class Accounts:
+    """The accounts in force. Sessions carry a stamp of the password they were made with, so a change ends them."""
+
+    def __init__(self, accounts: Mapping[str, Account], keyring: Keyring) -> None:
+        self._keyring = keyring
+        self._accounts: dict[str, Account] = {}
+        self._spellings: dict[str, str] = {}
+        self._stamps: dict[str, str] = {}
+        self.replace(accounts)
+
+    def __len__(self) -> int:
+        return len(self._accounts)
+
+    def get(self, name: str) -> Account | None:
+        """An account that may sign in."""
+        account = self._accounts.get(name)
+        return None if account is None or account.disabled else account
+
+    def spelling(self, normal: str) -> str | None:
+        """How the accounts file spells a name that was normalised, None for one it does not have."""
+        return self._spellings.get(normal)
+
+    def stamp(self, name: str) -> str | None:
+        """What a session of this account must carry now; None if it may have none."""
+        return self._stamps.get(name)
+
+    def replace(self, accounts: Mapping[str, Account]) -> list[str]:
+        """Put new accounts in force; the names whose sessions are over with it."""
+        self._accounts = dict(accounts)
+        self._spellings = {normalise(name): name for name in accounts}
+        stamps = {
+            name: self._keyring.pseudonym("account", name, account.password_hash)[:8].hex()
+            for name, account in accounts.items()
+            if not account.disabled
+        }
+        ended = [name for name, stamp in self._stamps.items() if stamps.get(name) != stamp]
+        self._stamps = stamps
+        return ended
+
+    def hashes(self) -> Iterable[str]:
+        """All password hashes, for a look-alike to verify against when a name is unknown."""
+        return [account.password_hash for account in self._accounts.values()]
+
+
+def normalise(username: str) -> str:
+    """The form under which a name is counted: case, width, spaces and invisible signs make no new name."""
+    folded = unicodedata.normalize("NFKC", username).casefold()
+    return "".join(sign for sign in folded if not sign.isspace() and unicodedata.category(sign)[0] != "C")[:128]

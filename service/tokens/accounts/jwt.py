@@ -1,0 +1,161 @@
+"""Administrators' JWTs: RFC 7519 signed tokens of an identity provider, checked by RFC 8725's rules. No Redis."""
+
+from __future__ import annotations
+
+import json
+import math
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from service.errors import Forbidden, Unauthorized
+from service.settings import Settings, SettingsError
+from service.tokens.accounts.jwks import Jwks, KeySource, SharedSecret, file_reader, read_keys, url_reader
+
+LEEWAY_SECONDS = 30
+_TYPES = ("jwt", "at+jwt", "application/jwt", "application/at+jwt")
+# What would have the verifier take a key, or rules, from the token itself.
+_REFUSED = frozenset({"crit", "jku", "jwk", "x5u", "x5c", "b64", "zip", "enc"})
+_LONGEST_NAME = 256
+
+
+def administrators(settings: Settings, clock: Callable[[], float]) -> AdministratorJwts:
+    """The reader for these settings. Raises SettingsError for a JWKS that cannot be used."""
+    secret, place = settings.admin_jwt_secret, settings.admin_jwt_jwks
+    keys: KeySource = _secret(secret) if secret else _jwks(place, clock)
+    return AdministratorJwts(
+        keys, clock, issuer=settings.admin_jwt_issuer, audience=settings.admin_jwt_audience,
+        claim=settings.admin_jwt_claim,
+    )  # fmt: skip
+
+
+def _secret(secret: str) -> SharedSecret:
+    try:
+        return SharedSecret(secret)
+    except ValueError:
+        raise SettingsError("TOKENS_ADMIN_JWT_SECRET is a public key: set TOKENS_ADMIN_JWT_JWKS instead") from None
+
+
+def _jwks(place: str, clock: Callable[[], float]) -> Jwks:
+    if place.startswith("https://"):
+        return Jwks(url_reader(place), clock)
+    if "://" in place:
+        raise SettingsError("TOKENS_ADMIN_JWT_JWKS must be a file or start with https://")
+    read = file_reader(Path(place).expanduser())
+    try:
+        return Jwks(read, clock, read_keys(read()))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"TOKENS_ADMIN_JWT_JWKS: {error}") from None
+
+
+class AdministratorJwts:
+    """Reads JWTs that an identity provider issues to administrators."""
+
+    def __init__(self, keys: KeySource, clock: Callable[[], float], *, issuer: str, audience: str, claim: str) -> None:
+        """`claim` is `name=value`; dots in the name lead into nested claims, a list counts if the value is in it."""
+        self._keys = keys
+        self._clock = clock
+        self._issuer = issuer
+        self._audience = audience
+        self._claim, _, self._wanted = claim.partition("=")
+
+    async def subject(self, token: bytes) -> str:
+        """Who the administrator is.
+
+        Raises Unauthorized whatever the defect, Forbidden for a good token without the administrator's claim,
+        StoreUnavailable when there are no keys to check it with.
+        """
+        parts = token.split(b".")
+        if len(parts) != 3:
+            raise _not_valid()
+        header, signature = _members(_decode(parts[0])), _decode(parts[2])
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if not isinstance(algorithm, str) or not isinstance(kid, str | None) or not _is_plain(header):
+            raise _not_valid()
+        key = await self._keys.find(algorithm, kid)
+        if key is None or not key.verifies(parts[0] + b"." + parts[1], signature):
+            raise _not_valid()
+        return self._subject(_members(_decode(parts[1])))
+
+    def _subject(self, claims: dict[str, Any]) -> str:
+        name = claims.get("sub")
+        if not (self._is_for_us(claims) and self._is_now(claims)):
+            raise _not_valid()
+        if not (isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable()):
+            raise _not_valid()
+        if not _holds(_claim(claims, self._claim), self._wanted):
+            raise Forbidden("You are not an administrator here.")
+        return name
+
+    def _is_for_us(self, claims: dict[str, Any]) -> bool:
+        audience = claims.get("aud")
+        audiences = audience if isinstance(audience, list) else [audience]
+        return claims.get("iss") == self._issuer and self._audience in audiences
+
+    def _is_now(self, claims: dict[str, Any]) -> bool:
+        now = self._clock()
+        if not all(_is_instant(claims[name]) for name in ("exp", "nbf", "iat") if name in claims):
+            return False
+        if "exp" not in claims or claims["exp"] + LEEWAY_SECONDS <= now:
+            return False
+        return bool(claims.get("nbf", now) <= now + LEEWAY_SECONDS)
+
+
+def _not_valid() -> Unauthorized:
+    return Unauthorized("The token is not valid.", presented=True)
+
+
+def _decode(part: bytes) -> bytes:
+    """Base64url without padding, in its one canonical form."""
+    try:
+        decoded = urlsafe_b64decode(part + b"=" * (-len(part) % 4))
+    except ValueError:
+        raise _not_valid() from None
+    if urlsafe_b64encode(decoded).rstrip(b"=") != part:
+        raise _not_valid()
+    return decoded
+
+
+def _members(text: bytes) -> dict[str, Any]:
+    """A JSON object in which no member comes twice: two readers might take different ones."""
+    try:
+        read = json.loads(text, object_pairs_hook=_refuse_twice)
+    except (ValueError, RecursionError):
+        raise _not_valid() from None
+    if not isinstance(read, dict):
+        raise _not_valid()
+    return read
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member is given twice")
+    return members
+
+
+def _is_plain(header: dict[str, Any]) -> bool:
+    kind = header.get("typ", "JWT")
+    return not _REFUSED & header.keys() and isinstance(kind, str) and kind.lower() in _TYPES
+
+
+def _is_instant(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _claim(claims: dict[str, Any], name: str) -> object:
+    """The claim of this name, or what its dots lead to."""
+    if name in claims:
+        return claims[name]
+    found: object = claims
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def _holds(value: object, wanted: str) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return any(one == wanted or (isinstance(one, bool) and str(one).lower() == wanted) for one in values)

@@ -1,0 +1,79 @@
+"""Seals the audit trail: every second a checkpoint over what was written to a stream since the last one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from service.keyring import Keyring
+from service.model import AuditEntry
+from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored, audit_streams
+from service.store.driver.shards import Shards
+from service.tokens.audit import macs
+
+log = logging.getLogger(__name__)
+_decode = msgspec.json.Decoder(AuditEntry).decode
+
+
+class Sealer:
+    """Seals stream after stream. Of two processes that seal at once one is refused, which does no harm."""
+
+    def __init__(
+        self, store: AuditStore, shards: Shards, keyrings: tuple[Keyring, ...], *, keep: int,
+        count: Callable[[str], None], head: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        """`keep`: entries kept in a stream of a shard. `count` gets the action of each entry, once, in one process.
+
+        `head` is told how many entries were ever sealed; a number that falls tells of a trail that was set back.
+        """
+        self._store = store
+        self._streams = audit_streams(shards)
+        self._keyrings = keyrings
+        self._keep = keep
+        self._count = count
+        self._head = head
+        self._heads: dict[AuditStream, Checkpoint] = {}
+        self.rolled_back: dict[AuditStream, str] = {}
+
+    async def seal(self) -> int:
+        """One pass over all streams; how many entries were sealed. Raises StoreUnavailable."""
+        sealed = sum([await self._seal(stream) for stream in self._streams])
+        self._head(sum(macs.sealed_with(head) for head in self._heads.values()))
+        return sealed
+
+    async def _seal(self, stream: AuditStream) -> int:
+        sealed = 0
+        while True:
+            last = await self.head(stream)
+            known = last.entry_id if last else START
+            entries = await self._store.oldest(stream, known, macs.LONGEST)
+            if not entries:
+                return sealed
+            checkpoint = macs.forge(self._keyrings[0], stream.entries, entries, last, keep=self._keep)
+            if not await self._store.seal(stream, known, checkpoint):
+                return sealed
+            self._heads[stream] = checkpoint
+            sealed += len(entries)
+            self._tell(entries)
+            await self._store.forget(stream)
+            if len(entries) < macs.LONGEST:
+                return sealed
+
+    async def head(self, stream: AuditStream) -> Checkpoint | None:
+        """The newest checkpoint, kept in mind: if it goes, somebody put an older trail in its place."""
+        known = self._heads.get(stream)
+        last = await self._store.last_checkpoint(stream)
+        if known is not None and macs.sealed_with(last) < macs.sealed_with(known):
+            self.rolled_back[stream] = known.entry_id
+            log.error("the audit trail was set back behind %s", stream.public_id(known.entry_id))
+        if last is not None:
+            self._heads[stream] = last
+        return last
+
+    def _tell(self, entries: list[Stored]) -> None:
+        """Count what was written by this service: actions come from a closed set."""
+        for entry in entries:
+            if macs.genuine(self._keyrings, entry):
+                self._count(_decode(entry.body).action)

@@ -1,0 +1,58 @@
+"""The audit trail: what an entry says, and the MAC that shows if it was changed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from service.keyring import Keyring
+from service.model import AuditEntry, Origin
+from service.store.audit import AuditStream, Entry, append
+from service.store.driver.keys import Stream
+from service.store.driver.shards import Shards
+
+_encode = msgspec.json.Encoder().encode
+# What anybody can cause who knows nothing.
+_REFUSALS = ("login.failed", "login.throttled")
+
+
+class Trail:
+    """Makes audit entries. Never give it a secret: what goes in is shown to whoever may read the trail.
+
+    What was written is counted where it is sealed: a script may find that there is nothing to change.
+    """
+
+    def __init__(self, keyring: Keyring, shards: Shards, clock: Callable[[], float], *, keep: int) -> None:
+        """`keep`: entries kept in a stream of a shard."""
+        self._keyring = keyring
+        self._shards = shards
+        self._clock = clock
+        self._keep = keep
+
+    def entry(
+        self, action: str, origin: Origin, target: str, *, before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> Entry:  # fmt: skip
+        """An entry for the script that makes the change; `before` and `after` hold what changed, and maybe a name."""
+        body = _encode(
+            AuditEntry(
+                at=int(self._clock()), action=action, actor=origin.actor, target=target,
+                address=origin.address, channel=origin.channel, request_id=origin.request_id,
+                before=dict(before) if before else None, after=dict(after) if after else None,
+            )
+        )  # fmt: skip
+        return Entry(self._keep, body, self._keyring.mac("audit", body))
+
+    async def write(self, action: str, origin: Origin, target: str, **more: Mapping[str, Any]) -> None:
+        """An entry that goes with no other change, in the shard of its target's name."""
+        stream = AuditStream(self._shards.of_name(target), _stream(action, target))
+        await append(stream, self.entry(action, origin, target, **more))
+
+
+def _stream(action: str, target: str) -> Stream:
+    if action in _REFUSALS:
+        return Stream.REFUSALS
+    # Whoever may read the trail may take it out as often as it likes.
+    return Stream.OCCURRENCES if (action, target) == ("export.made", "audit") else Stream.CHANGES

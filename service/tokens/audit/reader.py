@@ -1,0 +1,159 @@
+"""Reading the audit trail: all streams of all shards merged, newest first."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from service.model import AuditEntry
+from service.store.audit import AuditStore, AuditStream, Stored, audit_streams
+from service.store.driver.keys import Stream
+from service.store.driver.shards import Shards
+
+_CHUNK = 512
+_POSITION = re.compile(r"([0-9]{1,19})-([0-9]{1,19})\.([0-9]{1,2})([a-z]?)")
+_decode = msgspec.json.Decoder(AuditEntry).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Position(msgspec.Struct, frozen=True, order=True):
+    """Where an entry stands: by time, then by its number in that millisecond, then by shard and stream."""
+
+    milliseconds: int
+    number: int
+    shard: int
+    stream: Stream
+
+    def __str__(self) -> str:
+        return f"{self.milliseconds}-{self.number}.{self.shard}{self.stream}"
+
+    @classmethod
+    def read(cls, text: str) -> Position:
+        """The position of an entry's public id. Raises ValueError."""
+        found = _POSITION.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is no entry's id")
+        milliseconds, number, shard, stream = found.groups()
+        return cls(int(milliseconds), int(number), int(shard), Stream(stream))
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One entry of the trail and its place there."""
+
+    position: Position
+    entry: AuditEntry
+
+
+class AuditFilter(msgspec.Struct, frozen=True):
+    """Which entries; empty and 0 mean any. `since` and `until` in epoch seconds, `until` not included."""
+
+    actor: str = ""
+    action: str = ""
+    target: str = ""
+    since: int = 0
+    until: int = 0
+    text: str = ""
+
+    def admits(self, entry: AuditEntry) -> bool:
+        """Does this entry belong into the list?"""
+        return (
+            (not self.actor or entry.actor == self.actor)
+            and (not self.action or entry.action == self.action)
+            and (not self.target or entry.target == self.target)
+            and entry.at >= self.since
+            and (not self.until or entry.at < self.until)
+            and (not self.text or self.text.casefold() in _words(entry).casefold())
+        )
+
+
+class Audit:
+    """Lists what happened."""
+
+    def __init__(self, store: AuditStore, shards: Shards) -> None:
+        self._store = store
+        self._streams = audit_streams(shards)
+
+    async def page(
+        self, wanted: AuditFilter, limit: int, after: Position | None
+    ) -> tuple[list[Event], Position | None]:
+        """One page, newest first, and where to go on, None at the end.
+
+        With a filter the trail is read until the page is full, in slices that let other requests through.
+        """
+        found: list[Event] = []
+        async for event in self.every(wanted, after=after):
+            if len(found) == limit:
+                return found, found[-1].position
+            found.append(event)
+        return found, None
+
+    async def every(self, wanted: AuditFilter, *, after: Position | None = None) -> AsyncIterator[Event]:
+        """All entries of a filter behind a position, newest first, in bounded memory."""
+        chunk = _CHUNK // len(self._streams)
+        readers = [_Reader(self._store, stream, after, chunk) for stream in self._streams]
+        while True:
+            await asyncio.gather(*[reader.fill() for reader in readers if reader.thirsty])
+            readers = [reader for reader in readers if reader.waiting]
+            if not readers:
+                return
+            # What lies before the last entry of any reader's chunk has certainly been read from all of them.
+            edge = max(reader.waiting[-1][0] for reader in readers)
+            ready = sorted((item for reader in readers for item in reader.take(edge)), reverse=True)
+            for position, body in ready:
+                entry = _read(body)
+                if entry is not None and wanted.admits(entry):
+                    yield Event(position, entry)
+
+
+class _Reader:
+    """One stream, read backwards chunk by chunk."""
+
+    def __init__(self, store: AuditStore, stream: AuditStream, after: Position | None, chunk: int) -> None:
+        self._store = store
+        self._stream = stream
+        self._chunk = chunk
+        self._next = "+"
+        self._ended = False
+        self.waiting: list[tuple[Position, bytes]] = []
+        if after is not None:
+            # Of entries with the same id those of lower shards and streams come after it.
+            bracket = "" if (stream.shard.index, stream.stream) < (after.shard, after.stream) else "("
+            self._next = f"{bracket}{after.milliseconds}-{after.number}"
+
+    @property
+    def thirsty(self) -> bool:
+        return not self.waiting and not self._ended
+
+    async def fill(self) -> None:
+        entries = await self._store.newest(self._stream, self._next, self._chunk)
+        self._ended = len(entries) < self._chunk
+        self.waiting = [(self._position(entry), entry.body) for entry in entries]
+        if entries:
+            self._next = f"({entries[-1].entry_id}"
+
+    def take(self, edge: Position) -> list[tuple[Position, bytes]]:
+        """What is not older than `edge`."""
+        count = sum(position >= edge for position, _ in self.waiting)
+        taken, self.waiting = self.waiting[:count], self.waiting[count:]
+        return taken
+
+    def _position(self, entry: Stored) -> Position:
+        milliseconds, _, number = entry.entry_id.partition("-")
+        return Position(int(milliseconds), int(number), self._stream.shard.index, self._stream.stream)
+
+
+def _read(body: bytes) -> AuditEntry | None:
+    """None for what the service cannot have written: the verification tells of it."""
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _words(entry: AuditEntry) -> str:
+    """All that a search looks at."""
+    parts = [entry.action, entry.actor, entry.target, entry.address, entry.channel, entry.request_id]
+    return "\n".join([*parts, *(_encode(facts).decode() for facts in (entry.before, entry.after) if facts)])

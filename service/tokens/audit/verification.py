@@ -1,0 +1,195 @@
+"""Verification of the audit trail: walks every stream from its old end and names what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from service.keyring import Keyring
+from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored, audit_streams
+from service.store.driver.keys import Stream
+from service.store.driver.shards import Shards
+from service.tokens.audit import macs
+from service.tokens.audit.checkpoints import Sealer
+
+_PAGE = 250
+_CHECKPOINTS = 20
+_FAULTS = 100
+
+CHANGED = "changed"
+MISPLACED = "misplaced"
+MISSING = "missing"
+CHECKPOINT_CHANGED = "checkpoint_changed"
+CHECKPOINT_MISSING = "checkpoint_missing"
+ROLLED_BACK = "rolled_back"
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What is wrong at or, for what is missing, right before an entry."""
+
+    id: str
+    fault: str
+
+
+class Report(msgspec.Struct):
+    """What a verification found. `unsealed` entries, of the last second, stand on their own MAC alone.
+
+    `complete_since`: from when on a stream holds all that was ever written to it, in epoch seconds; None where
+    its bound has taken nothing yet.
+    """
+
+    intact: bool = True
+    entries: int = 0
+    unsealed: int = 0
+    faults: list[Fault] = []
+    complete_since: dict[Stream, int | None] = msgspec.field(default_factory=lambda: dict.fromkeys(Stream))
+
+    def blame(self, stream: AuditStream, entry_id: str, fault: str) -> None:
+        """Note a fault; the first hundred are named."""
+        self.intact = False
+        if len(self.faults) < _FAULTS:
+            self.faults.append(Fault(stream.public_id(entry_id), fault))
+
+    def begins(self, stream: Stream, entry_id: str) -> None:
+        """In one shard this is the oldest entry that is left of a stream."""
+        milliseconds = int(entry_id.partition("-")[0])
+        self.complete_since[stream] = max(self.complete_since[stream] or 0, -(-milliseconds // 1000))
+
+
+class Verification:
+    """Checks every entry's MAC and every checkpoint against the entries it covers."""
+
+    def __init__(
+        self, store: AuditStore, shards: Shards, keyrings: tuple[Keyring, ...], sealer: Sealer, *, keep: int
+    ) -> None:
+        self._store = store
+        self._streams = audit_streams(shards)
+        self._keyrings = keyrings
+        self._sealer = sealer
+        self._keep = keep
+
+    async def verify(self) -> Report:
+        """Read the whole trail, in pages that let other requests through. Raises StoreUnavailable."""
+        report = Report(faults=[])
+        for stream in self._streams:
+            await self._sealer.head(stream)
+            if stream in self._sealer.rolled_back:
+                report.blame(stream, self._sealer.rolled_back[stream], ROLLED_BACK)
+            await _Walk(self._store, stream, self._keyrings, report, self._keep).walk()
+        return report
+
+
+class _Walk:
+    """The verification of one stream."""
+
+    def __init__(
+        self, store: AuditStore, stream: AuditStream, keyrings: tuple[Keyring, ...], report: Report, keep: int
+    ) -> None:
+        self._store = store
+        self._stream = stream
+        self._keyrings = keyrings
+        self._report = report
+        self._keep = keep
+        # Entries ever written that trimming may have taken, and the number of the oldest one that is left.
+        self._may_be_gone = 0
+        self._oldest = 0
+        # What is there, counted, and the first of it.
+        self._entries_left = 0
+        self._first = ""
+
+    async def walk(self) -> None:
+        await self._walk()
+        # A stream that is shorter than its bound, and has its first checkpoint, has lost nothing.
+        if self._first and (self._oldest or self._entries_left >= self._keep):
+            self._report.begins(self._stream.stream, self._first)
+
+    async def _walk(self) -> None:
+        last: Checkpoint | None = None
+        async for checkpoint in self._checkpoints():
+            await self._check(checkpoint, last)
+            last = checkpoint
+        unsealed = await self._unsealed(last)
+        self._check_words(unsealed)
+        self._report.unsealed += len(unsealed)
+        if last is None or self._oldest <= max(0, self._may_be_gone):
+            return
+        written = macs.sealed_with(last) + len(await self._unsealed(last))
+        if self._oldest > written - self._keep:
+            # More is gone from the old end than trimming ever took.
+            self._report.blame(self._stream, last.entry_id, MISSING)
+
+    async def _unsealed(self, last: Checkpoint | None) -> list[Stored]:
+        """What no checkpoint covers, up to the newest entry there is now: writing goes on meanwhile."""
+        newest = await self._store.newest(self._stream, "+", 1)
+        if not newest:
+            return []
+        return [entry async for entry in self._entries(last.entry_id if last else START, newest[0].entry_id)]
+
+    async def _checkpoints(self) -> AsyncIterator[Checkpoint]:
+        after = START
+        while page := await self._store.checkpoints(self._stream, after, _CHECKPOINTS):
+            for checkpoint in page:
+                yield checkpoint
+            after = page[-1].entry_id
+
+    async def _entries(self, after: str, last: str) -> AsyncIterator[Stored]:
+        while page := await self._store.oldest(self._stream, after, _PAGE, last=last):
+            for entry in page:
+                yield entry
+            after = page[-1].entry_id
+
+    async def _check(self, checkpoint: Checkpoint, last: Checkpoint | None) -> None:
+        keyring = macs.signer(self._keyrings, self._stream.entries, checkpoint)
+        after = last.entry_id if last else START
+        if keyring is None:
+            self._report.blame(self._stream, checkpoint.entry_id, CHECKPOINT_CHANGED)
+            self._check_words([entry async for entry in self._entries(after, checkpoint.entry_id)])
+            return
+        # Behind a checkpoint that is gone lie entries that nothing speaks for.
+        stray = [entry async for entry in self._entries(after, checkpoint.after)]
+        self._check_words(stray)
+        follows = last is None or (checkpoint.after, checkpoint.previous) == (last.entry_id, last.mac)
+        if stray or not follows:
+            self._report.blame(self._stream, checkpoint.entry_id, CHECKPOINT_MISSING)
+        if last is None:
+            self._oldest = checkpoint.before
+        entries = [entry async for entry in self._entries(checkpoint.after, checkpoint.entry_id)]
+        self._check_words(entries)
+        await self._check_places(keyring, checkpoint, entries)
+        self._may_be_gone = max(self._may_be_gone, macs.sealed_with(checkpoint) - checkpoint.keep)
+
+    def _check_words(self, entries: list[Stored]) -> None:
+        self._report.entries += len(entries)
+        self._entries_left += len(entries)
+        self._first = self._first or (entries[0].entry_id if entries else "")
+        for entry in entries:
+            if not macs.genuine(self._keyrings, entry):
+                self._report.blame(self._stream, entry.entry_id, CHANGED)
+
+    async def _check_places(self, keyring: Keyring, checkpoint: Checkpoint, entries: list[Stored]) -> None:
+        wanted = macs.marks_of(checkpoint)
+        found = [macs.mark(keyring, self._stream.entries, entry) for entry in entries]
+        if found == wanted:
+            return
+        sealed, present = set(wanted), set(found)
+        for entry, its_mark in zip(entries, found, strict=True):
+            if its_mark not in sealed:
+                self._report.blame(self._stream, entry.entry_id, MISPLACED)
+        missing = [number for number, its_mark in enumerate(wanted) if its_mark not in present]
+        if missing and await self._begins_behind(checkpoint.after):
+            # Here the stream begins now: what is gone before the first entry was trimmed.
+            trimmed = next((number for number, gone in enumerate(missing) if number != gone), len(missing))
+            self._oldest = checkpoint.before + trimmed
+            missing = missing[trimmed:]
+        if missing:
+            self._report.blame(self._stream, checkpoint.entry_id, MISSING)
+
+    async def _begins_behind(self, entry_id: str) -> bool:
+        """Is the oldest entry younger than this id? Asked anew, for trimming goes on meanwhile."""
+        oldest = await self._store.oldest(self._stream, START, 1)
+        return not oldest or _order(oldest[0].entry_id) > _order(entry_id)
+
+
+def _order(entry_id: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in entry_id.split("-"))

@@ -1,0 +1,212 @@
+"""Changes of many tokens at once, in bounded slices: by their ids, or all that a query finds (the kill switch)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from service.errors import Conflict, Forbidden, NotFound
+from service.model import ManagedToken, Origin, Status
+from service.store.managed.listing import Listing, Place, place
+from service.store.managed.query import Query
+from service.store.managed.tokens import Record
+from service.store.pacing import give_way
+from service.tokens.managed.tokens import ManagedTokens
+
+# So many changes are asked of Redis at once: a third of a millisecond of its time, for validations wait behind them.
+STEP = 10
+SAMPLE = 10
+# What one request changes at most of what a filter finds: as much as a second allows, or so many.
+_SECONDS = 1.0
+MOST = 10_000
+
+
+class Ending(StrEnum):
+    """How many tokens are ended at once: for good, or until somebody activates them again."""
+
+    REVOKE = "revoke"
+    DEACTIVATE = "deactivate"
+
+
+_CAN_END = {
+    Ending.REVOKE: frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED}),
+    Ending.DEACTIVATE: frozenset({Status.ACTIVE}),
+}
+Change = Callable[[Record], Coroutine[Any, Any, object]]
+
+
+class Continuation(msgspec.Struct, frozen=True, array_like=True):
+    """Where a change of many goes on: behind this place by creation, with so many left of the number agreed on.
+
+    Nothing is touched that was created after the first slice, `born_until` in epoch microseconds.
+    """
+
+    position: Annotated[str, Meta(pattern="^[0-9]{1,19}$")]
+    tie: Annotated[str, Meta(pattern="^[0-9a-f]{0,16}$")]
+    left: Annotated[int, Meta(ge=0)]
+    born_until: Annotated[int, Meta(ge=0)]
+
+    @property
+    def place(self) -> Place:
+        return self.position, self.tie
+
+
+class BulkResult(msgspec.Struct, frozen=True):
+    """What a change of several tokens did: the ids changed, and those left with why.
+
+    `remaining`: how many it did not come to, with where to go on.
+    """
+
+    updated: list[str]
+    skipped: list[tuple[str, str]]
+    remaining: int = 0
+    next: Continuation | None = None
+
+
+class Matched(msgspec.Struct, frozen=True):
+    """How many tokens a query finds, and the first of them."""
+
+    count: int
+    sample: list[ManagedToken]
+
+
+class Bulk:
+    """Activates, deactivates and revokes many tokens, each change as atomic and as audited as a single one."""
+
+    def __init__(self, tokens: ManagedTokens, listing: Listing, clock: Callable[[], float]) -> None:
+        self._tokens = tokens
+        self._listing = listing
+        self._clock = clock
+
+    async def set_active(self, token_ids: Sequence[str], active: bool, origin: Origin) -> BulkResult:
+        """Activate or deactivate several tokens; what cannot be changed is skipped with its code."""
+        return await _each(token_ids, lambda token_id: self._tokens.update(token_id, {"active": active}, origin))
+
+    async def revoke(self, token_ids: Sequence[str], origin: Origin) -> BulkResult:
+        """Revoke several tokens; ids that never were are skipped."""
+        return await _each(token_ids, lambda token_id: self._tokens.revoke(token_id, origin))
+
+    async def preview(self, query: Query, ending: Ending) -> Matched:
+        """How many tokens `withdraw` would end; reads every record unless only their status is asked for."""
+        narrowed = _narrowed(query, ending)
+        if narrowed is None:
+            return Matched(0, [])
+        tokens, _, _ = await self._tokens.page(msgspec.structs.replace(narrowed, limit=SAMPLE, after=None))
+        return Matched(await self._count(narrowed), tokens)
+
+    async def withdraw(
+        self, query: Query, ending: Ending, origin: Origin, *, expected: int = 0, limit: int = 0,
+        after: Continuation | None = None,
+    ) -> BulkResult:  # fmt: skip
+        """Revoke or deactivate a slice of what a query finds, as far as it can still be; `limit` of them at most.
+
+        Raises Conflict `count_changed` before anything is changed if they are not as many as expected; not where it
+        goes on `after` an earlier slice. To ask for the same slice again is harmless.
+        """
+
+        async def end(record: Record) -> None:
+            if ending is Ending.REVOKE:
+                await self._tokens.revoke(record.token.token_id, origin, known=record)
+            else:
+                await self._tokens.deactivate(record.token.token_id, origin, known=record)
+
+        return await self._slice(_narrowed(query, ending), end, expected=expected, limit=limit, after=after)
+
+    async def set_active_matching(
+        self, query: Query, active: bool, origin: Origin, *, expected: int = 0, limit: int = 0,
+        after: Continuation | None = None,
+    ) -> BulkResult:  # fmt: skip
+        """Activate or deactivate a slice of what a query finds, as `withdraw` does."""
+
+        async def change(record: Record) -> None:
+            if active:
+                await self._tokens.update(record.token.token_id, {"active": True}, origin)
+            else:
+                await self._tokens.deactivate(record.token.token_id, origin, known=record)
+
+        return await self._slice(query, change, expected=expected, limit=limit, after=after)
+
+    async def _slice(
+        self, query: Query | None, change: Change, *, expected: int, limit: int, after: Continuation | None
+    ) -> BulkResult:
+        if after is None:
+            count = await self._count(query) if query else 0
+            if count != expected:
+                raise Conflict(f"The filter matches {count} tokens now, not {expected}.", code="count_changed")
+            after = Continuation("0", "", count, int(self._clock() * 1_000_000))
+        if query is None or not after.left:
+            return BulkResult([], [])
+        walk = msgspec.structs.replace(query, sort="created_at", descending=False, limit=MOST, after=after.place)
+        return await self._change(walk, change, after, min(limit or MOST, MOST, after.left))
+
+    async def _change(self, query: Query, change: Change, begun: Continuation, most: int) -> BulkResult:
+        result = BulkResult([], [])
+        until, left = 0.0, begun.left
+        async for portion in self._listing.walk(query, self._clock()):
+            until = until or time.monotonic() + _SECONDS
+            rows = [pair for pair in portion.found if int(pair[0].position) <= begun.born_until]
+            for start in range(0, len(rows), STEP):
+                step = rows[start : start + min(STEP, most)]
+                await _apply(result, [(record.token.token_id, change(record)) for _, record in step])
+                left, most, reached = left - len(step), most - len(step), place(step[-1][0])
+                if not left:
+                    return result
+                if not most or time.monotonic() > until:
+                    return _paused(result, begun, reached, left)
+                await give_way()
+            if portion.reached is None or len(rows) < len(portion.found):
+                return result
+            reached = portion.reached
+            if time.monotonic() > until:
+                return _paused(result, begun, reached, left)
+        return result
+
+    async def _count(self, query: Query) -> int:
+        total = await self._tokens.total(query)
+        return await self._listing.count(query, self._clock()) if total is None else total
+
+
+def _paused(result: BulkResult, begun: Continuation, reached: Place, left: int) -> BulkResult:
+    go_on = Continuation(*reached, left, begun.born_until)
+    return msgspec.structs.replace(result, remaining=left, next=go_on)
+
+
+def _narrowed(query: Query, ending: Ending) -> Query | None:
+    """The query without the tokens for which nothing would change; None if that leaves none.
+
+    Never a query without statuses: that would mean all of them.
+    """
+    statuses = query.wanted & _CAN_END[ending]
+    return msgspec.structs.replace(query, statuses=statuses) if statuses else None
+
+
+async def _each(token_ids: Sequence[str], change: Callable[[str], Coroutine[Any, Any, object]]) -> BulkResult:
+    """Make a change to each token, step by step; what it is refused for is skipped with its code."""
+    result = BulkResult([], [])
+    for start in range(0, len(token_ids), STEP):
+        await _apply(result, [(token_id, change(token_id)) for token_id in token_ids[start : start + STEP]])
+        await give_way()
+    return result
+
+
+async def _apply(result: BulkResult, changes: list[tuple[str, Coroutine[Any, Any, object]]]) -> None:
+    codes = await asyncio.gather(*[_code(change) for _, change in changes])
+    for (token_id, _), code in zip(changes, codes, strict=True):
+        if code:
+            result.skipped.append((token_id, code))
+        else:
+            result.updated.append(token_id)
+
+
+async def _code(change: Coroutine[Any, Any, object]) -> str:
+    try:
+        await change
+    except (Conflict, Forbidden, NotFound) as refused:
+        return refused.code
+    return ""

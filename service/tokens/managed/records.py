@@ -1,0 +1,171 @@
+"""The records of managed tokens: read, sealed, and written anew together with the credentials they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from service.errors import Conflict, NotFound, StoreUnavailable
+from service.model import Credential, ManagedToken, Origin, Status
+from service.store.managed import records
+from service.store.managed.tokens import ManagedStore, Record
+from service.tokens.audit.log import Trail
+from service.tokens.managed.seals import Seals
+from service.tokens.rights import check_end
+
+# How often a change is tried again after another one came in between.
+TRIES = 8
+
+
+class Ledger:
+    """What creating, editing, rotating and withdrawing have in common."""
+
+    def __init__(self, store: ManagedStore, seals: Seals, trail: Trail, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._seals = seals
+        self._trail = trail
+        self._clock = clock
+
+    async def read(self, token_id: str) -> ManagedToken:
+        """The token of an id. Raises NotFound."""
+        return (await self._record(token_id)).token
+
+    async def read_to_change(self, token_id: str) -> ManagedToken:
+        """The same, for a change that may give rights. Two round trips.
+
+        Raises NotFound, and Conflict `record_tampered` if somebody without the server key wrote the record, or put
+        an old one in its place.
+        """
+        for _ in range(TRIES):
+            record = await self._record(token_id)
+            token = record.token
+            if self._seals.is_ours(record) and (token.revoked_at or await self._seals.agree(token)):
+                return token
+            # Between the reads a change may have come.
+            if (await self._record(token_id)).seal == record.seal:
+                raise Conflict("This record was changed outside the service. Revoke the token.", code="record_tampered")
+        raise keeps_changing()
+
+    async def _record(self, token_id: str) -> Record:
+        record = await self._store.get(token_id)
+        if record is None:
+            raise _not_found()
+        return record
+
+    async def add(self, token: ManagedToken, digest: bytes, origin: Origin) -> bool:
+        """Record a token; False if its name is taken or it was recorded before. One round trip."""
+        entry = self._trail.entry("token.created", origin, token.token_id, after=facts(token))
+        sealed = self._seals.credential(token, digest, token.expires_at)
+        return await self._store.create(token, digest, seal=self._seals.of(token), sealed=sealed, entry=entry)
+
+    async def write(self, old: ManagedToken, new: ManagedToken, action: str, origin: Origin) -> ManagedToken | None:
+        """Write a token anew; None if it changed since it was read. Returns what was written.
+
+        The predecessor in grace gets the new terms too, but never beyond its own end or the token's; it ends
+        with a token that is not usable.
+        """
+        now = self._clock()
+        new = msgspec.structs.replace(_with_predecessor(old, new, now), version=old.version + 1)
+        usable = new.active and new.status(now) is Status.ACTIVE
+        digest, predecessor = records.decode_digest(new.digest), b""
+        sealed = self._seals.credential(new, digest, new.expires_at) if usable else b""
+        if new.predecessor:
+            predecessor = self._seals.credential(new, records.decode_digest(new.predecessor), new.predecessor_until)
+        entry = self._trail.entry(action, origin, new.token_id, before=facts(old, new), after=facts(new, old))
+        written = await self._store.update(
+            old, new, seal=self._seals.of(new), sealed=sealed, predecessor=predecessor, now=int(now), entry=entry
+        )
+        return new if written else None
+
+    async def withdraw(
+        self, token_id: str, state: str, origin: Origin, *, digest: bytes | None = None, known: Record | None = None
+    ) -> bool:
+        """Deactivate (`state` inactive) or revoke, old and new secret alike; False if it was so already.
+
+        `digest`: that of the secret that asks for it; `known`: the record as it was a moment ago, which saves a look
+        at it. Raises NotFound, also if the record does not name that digest among those that may work; Forbidden for
+        what is not the caller's to end; Conflict for deactivating what has ended, and `record_tampered` if the record
+        was changed outside the service and may name another secret than that in use. Works on a full server.
+        """
+        for number in range(TRIES):
+            record, known = known or await self._record(token_id), None
+            token = record.token
+            check_end(origin, token)
+            if state == "inactive":
+                refuse_if_ended(token, self._clock())
+            if digest not in (None, *map(records.decode_digest, filter(None, (token.digest, token.predecessor)))):
+                raise _not_found()
+            is_certain = digest is not None or await self._seals.names_its_secret(record)
+            done = await self._withdraw(record, state, origin, insist=state == "revoked" and number >= TRIES // 2)
+            if done >= 0 and not is_certain:
+                raise Conflict("This record was changed outside the service. Revoke the token by its secret.",
+                               code="record_tampered")  # fmt: skip
+            if done >= 0:
+                return done == 1
+        raise keeps_changing()
+
+    async def _withdraw(self, record: Record, state: str, origin: Origin, *, insist: bool) -> int:
+        """One try, as the store's; `insist` for an end that others' changes must not hold up for long."""
+        now, token = int(self._clock()), record.token
+        action = "token.revoked" if state == "revoked" else "token.deactivated"
+        withdrawn = msgspec.structs.replace(
+            token, active=False, revoked_at=now if state == "revoked" else 0, version=token.version + 1
+        )
+        # With the name, by which people look for the entry, also when the record is gone.
+        entry = self._trail.entry(
+            action, origin, token.token_id, before={"name": token.name, "status": token.status(now)},
+            after={"name": token.name, "status": state},
+        )  # fmt: skip
+        # What somebody else wrote is not vouched for, nor what may have changed since.
+        seal = "" if insist or not self._seals.is_ours(record) else self._seals.of(withdrawn)
+        return await self._store.withdraw(token, withdrawn, seal=seal, now=now, entry=entry, insist=insist)
+
+    async def drop(self, digest: bytes, token_id: str, credential: Credential | None, origin: Origin) -> bool:
+        """Take a credential away that no record speaks for; False if there is none. Works on a full server."""
+        now = int(self._clock())
+        entry = self._trail.entry("token.revoked", origin, token_id, after={"status": "revoked"})
+        ended_at = credential.expires_at and max(credential.expires_at, now) if credential else now
+        owner = credential.client if credential else ""
+        return await self._store.drop(digest, token_id, owner=owner, ended_at=ended_at, entry=entry)
+
+
+def _with_predecessor(old: ManagedToken, new: ManagedToken, now: float) -> ManagedToken:
+    """Bound the grace of the predecessor: by the token's expiry, and by its being active all the time."""
+    until = min(new.predecessor_until, new.expires_at or new.predecessor_until)
+    if not (old.active and new.active and new.predecessor and until > now):
+        return msgspec.structs.replace(new, predecessor="", predecessor_until=0)
+    return msgspec.structs.replace(new, predecessor_until=until)
+
+
+def _not_found() -> NotFound:
+    return NotFound("No token with this ID. It may have been removed after its retention time.")
+
+
+def refuse_if_ended(token: ManagedToken, now: float) -> None:
+    """Raises Conflict for a token that is revoked or past its date."""
+    status = token.status(now)
+    if status is Status.REVOKED:
+        raise Conflict("A revoked token cannot be changed.", code="token_revoked")
+    if status is Status.EXPIRED:
+        raise Conflict("This token has expired. Change its date first.", code="token_expired")
+
+
+def keeps_changing() -> StoreUnavailable:
+    """The refusal after as many tries as there are."""
+    return StoreUnavailable("The token keeps changing. Try again.")
+
+
+_SHOWN = (
+    "name", "description", "subject", "scopes", "rate_limit", "networks", "max_uses", "metadata", "expires_at",
+    "active", "rotations", "predecessor_until",
+)  # fmt: skip
+
+
+def facts(token: ManagedToken, other: ManagedToken | None = None) -> dict[str, Any]:
+    """What an audit entry says of a token; beside another version of it only what differs."""
+    values = ((name, getattr(token, name)) for name in _SHOWN)
+    if other is None:
+        return {name: value for name, value in values if value}
+    return {name: value for name, value in values if value != getattr(other, name)}

@@ -1,0 +1,59 @@
+"""Revocation by the secret alone: whatever it stands for, and in whatever state that is, ends for good."""
+
+from __future__ import annotations
+
+import msgspec
+
+from service.errors import NotFound
+from service.model import Kind, Origin
+from service.store.credentials import CredentialStore
+from service.tokens.authority import Authority
+from service.tokens.managed.records import Ledger
+from service.tokens.one_time import OneTimeTokens
+from service.tokens.secret import parse
+from service.tokens.sessions import Sessions
+
+
+class Revocation:
+    """Finds what a secret stands for and ends it. It need not be usable now: whoever holds it may give it up."""
+
+    def __init__(
+        self, credentials: CredentialStore, ledger: Ledger, authority: Authority, sessions: Sessions,
+        one_time: OneTimeTokens,
+    ) -> None:  # fmt: skip
+        self._credentials = credentials
+        self._ledger = ledger
+        self._authority = authority
+        self._sessions = sessions
+        self._one_time = one_time
+
+    async def revoke(self, secret: bytes, origin: Origin) -> Kind | None:
+        """End what this secret stands for; which kind of token ended, None if nothing was left to end.
+
+        From the moment this returns the secret is refused, and no later edit changes that. A managed token ends
+        whole, by its present secret or by an old one in its overlap; an old one after that is over already.
+        Raises StoreUnavailable.
+        """
+        kind = parse(secret)
+        if kind is Kind.SESSION and await self._sessions.end(secret, origin):
+            return Kind.SESSION
+        if kind is Kind.ONE_TIME and await self._one_time.revoke(secret):
+            return Kind.ONE_TIME
+        ended = [await self._end(digest, origin) for digest in self._authority.every_digest(secret)]
+        return Kind.MANAGED if any(ended) else None
+
+    async def _end(self, digest: bytes, origin: Origin) -> bool:
+        """End the managed token of a digest, with or without its record."""
+        sealed, reason = await self._credentials.look_up_with_reason(digest)
+        if sealed is None and (reason is None or reason.state == "revoked"):
+            return False
+        opened = None if sealed is None else self._authority.open(digest, sealed)
+        credential = None if opened is None else opened.credential
+        # A credential is sealed and a reason is not, but nobody gains a right by what is taken away here.
+        token_id = credential.token_id if credential is not None else reason.token_id if reason is not None else ""
+        if origin.actor == "anonymous":
+            origin = msgspec.structs.replace(origin, actor=f"token:{token_id}")
+        try:
+            return await self._ledger.withdraw(token_id, "revoked", origin, digest=digest)
+        except NotFound:
+            return sealed is not None and await self._ledger.drop(digest, token_id, credential, origin)

@@ -1,0 +1,104 @@
+"""Rotation: a token gets a new secret under the same id; the old one may work on for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from service.errors import Conflict, Forbidden, NotFound
+from service.keyring import Keyring
+from service.model import Kind, ManagedToken, Origin
+from service.store.driver.shards import Shards
+from service.store.managed import records
+from service.store.managed.tokens import ManagedStore
+from service.tokens.idempotency import Repeatable, Repeats
+from service.tokens.managed.records import TRIES, Ledger, keeps_changing, refuse_if_ended
+from service.tokens.managed.tokens import Created
+from service.tokens.rights import check_end, check_held
+from service.tokens.secret import mint_into
+
+LONGEST_OVERLAP_SECONDS = 7 * 86400
+
+
+class Rotation:
+    """Rotates secrets. Of all the secrets a token had at most two work: the present one and its predecessor."""
+
+    def __init__(
+        self, store: ManagedStore, ledger: Ledger, shards: Shards, keyring: Keyring, repeats: Repeats,
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._ledger = ledger
+        self._shards = shards
+        self._keyring = keyring
+        self._repeats = repeats
+        self._clock = clock
+
+    async def rotate(
+        self, token_id: str, origin: Origin, *, overlap_seconds: int = 0, request: Repeatable | None = None,
+        holder: frozenset[str] | None = None,
+    ) -> Created:  # fmt: skip
+        """Give a token a new secret. The old one works for the overlap, never past the token's expiry; the one
+        before it ends now. A token that is switched off keeps no old secret.
+
+        `holder`: the digests, as the record has them, of the secret that asks for its own rotation.
+        Raises NotFound, Conflict (`token_revoked`, `token_expired`, `record_tampered`, `idempotency_mismatch`, and
+        `rotated_already` for a holder whose secret is not the present one), Forbidden for a token that may more than
+        the caller's own.
+        """
+        if origin.bound is not None and origin.bound.token_id == token_id:
+            # There the present secret is asked for, and the scope.
+            raise Forbidden("A token rotates itself at /api/tokens/self/rotate.", scope="self:rotate")
+        secret, digest = await self._mint(token_id, origin, overlap_seconds, request)
+        for _ in range(TRIES):
+            old = await self._ledger.read_to_change(token_id)
+            check_held(origin, old)
+            # Asked after the record was read: should an earlier try come in between, the write below is refused.
+            if request and await self._store.was_issued(token_id, digest):
+                return Created(old, secret, repeated=True)
+            refuse_if_ended(old, self._clock())
+            if holder is not None and old.digest not in holder:
+                raise Conflict("This secret was rotated already. Use the new one.", code="rotated_already")
+            new = self._rotated(old, secret, digest, overlap_seconds)
+            if written := await self._ledger.write(old, new, "token.rotated", origin):
+                return Created(written, secret)
+        raise keeps_changing()
+
+    async def _mint(
+        self, token_id: str, origin: Origin, overlap_seconds: int, request: Repeatable | None
+    ) -> tuple[str, bytes]:
+        """A secret whose digest lives where the token does."""
+        shard = self._shards.of_id(token_id)
+        if shard is None:
+            raise NotFound("No token with this ID. It may have been removed after its retention time.")
+        if request is None:
+            return mint_into(self._keyring, Kind.MANAGED, shard.index, len(self._shards))
+        derived = await self._repeats.admit(request, origin.actor, f"rotate {token_id} {overlap_seconds}")
+        return derived.secret_into(shard.index, len(self._shards))
+
+    def _rotated(self, old: ManagedToken, secret: str, digest: bytes, overlap_seconds: int) -> ManagedToken:
+        now = int(self._clock())
+        return msgspec.structs.replace(
+            old,
+            digest=records.encode_digest(digest),
+            tail=secret[-8:],
+            rotated_at=now,
+            rotations=old.rotations + 1,
+            predecessor=old.digest,
+            predecessor_until=now + overlap_seconds,
+            predecessor_used_at=0,
+        )
+
+    async def end_overlap(self, token_id: str, origin: Origin) -> ManagedToken:
+        """Let the old secret stop now; harmless if there is none. Raises NotFound, Conflict as `rotate`."""
+        for _ in range(TRIES):
+            old = await self._ledger.read_to_change(token_id)
+            check_end(origin, old)
+            if not old.predecessor or old.predecessor_until <= self._clock():
+                return old
+            refuse_if_ended(old, self._clock())
+            new = msgspec.structs.replace(old, predecessor="", predecessor_until=0)
+            if written := await self._ledger.write(old, new, "token.updated", origin):
+                return written
+        raise keeps_changing()

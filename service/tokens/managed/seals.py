@@ -1,0 +1,77 @@
+"""What the server key vouches for: the seals on records, the credentials they stand for, and whether both agree."""
+
+from __future__ import annotations
+
+from service.keyring import SEAL_BYTES, Keyring
+from service.model import Credential, Kind, ManagedToken
+from service.store.credentials import CredentialStore, Reason
+from service.store.managed import records
+from service.store.managed.tokens import Record
+from service.tokens.authority import Authority
+
+
+class Seals:
+    """Seals what this service writes, and tells it from what somebody else wrote or put back."""
+
+    def __init__(self, authority: Authority, credentials: CredentialStore, keyrings: tuple[Keyring, ...]) -> None:
+        self._authority = authority
+        self._credentials = credentials
+        self._keyrings = keyrings
+
+    def of(self, token: ManagedToken) -> str:
+        """The seal that a record of this token carries."""
+        return self._keyrings[0].mac("metadata", records.sealed_part(token))
+
+    def is_ours(self, record: Record) -> bool:
+        """Was this record written by a service with our server key?"""
+        part = records.sealed_part(record.token)
+        return any(keyring.mac("metadata", part) == record.seal for keyring in self._keyrings)
+
+    def credential(self, token: ManagedToken, digest: bytes, expires_at: int) -> bytes:
+        """The bytes that make a secret of this token valid, until its end in epoch seconds."""
+        return self._authority.seal(digest, _credential(token, expires_at))
+
+    async def names_its_secret(self, record: Record) -> bool:
+        """Is the secret that a record names the one in use? Only then is it certain what ends with it."""
+        if self.is_ours(record):
+            return True
+        opened = await self._authority.read(records.decode_digest(record.token.digest))
+        return opened is not None and opened.credential.token_id == record.token.token_id
+
+    async def agree(self, token: ManagedToken) -> bool:
+        """Do the credentials of a genuine record say what it says? Not if an old record was put back in its place.
+
+        One round trip, two for a token with an old secret in its overlap; one more where a credential is gone.
+        """
+        digest = records.decode_digest(token.digest)
+        sealed, reason = await self._credentials.look_up_with_reason(digest)
+        if not token.active:
+            return sealed is None and reason == Reason.of(token)
+        if reason is not None and reason.state == "revoked":
+            return False
+        if not await self._stands(token, digest, sealed, token.expires_at):
+            return False
+        if not token.predecessor:
+            return True
+        older = records.decode_digest(token.predecessor)
+        sealed, _ = await self._credentials.look_up_with_reason(older)
+        return await self._stands(token, older, sealed, token.predecessor_until)
+
+    async def _stands(self, token: ManagedToken, digest: bytes, sealed: bytes | None, expires_at: int) -> bool:
+        """Is this the credential that the record stands for, or did it end by its time?"""
+        if sealed is None:
+            return 0 < expires_at <= await self._credentials.time(digest)
+        credential = _credential(token, expires_at)
+        return any(
+            sealed[:SEAL_BYTES] == self._authority.seal(digest, credential, keyring)[:SEAL_BYTES]
+            for keyring in self._keyrings
+        )
+
+
+def _credential(token: ManagedToken, expires_at: int) -> Credential:
+    limit = token.rate_limit
+    return Credential(
+        Kind.MANAGED, token.token_id, token.subject, token.scopes, token.created_at, expires_at,
+        name=token.name, client=token.created_by, networks=token.networks, max_uses=token.max_uses,
+        rate_limit=(limit.limit, limit.period_seconds, limit.burst or limit.limit) if limit else None,
+    )  # fmt: skip

@@ -1,0 +1,79 @@
+"""The sweep: what time has ended is moved, told once and at last removed. Runs in the background of every process."""
+
+from __future__ import annotations
+
+import logging
+
+from service.model import ManagedToken, Origin
+from service.store.driver.shards import Shard, Shards
+from service.store.managed.expiry import BATCH, ExpiryStore
+from service.store.managed.tokens import ManagedStore
+from service.tokens.audit.log import Trail
+
+log = logging.getLogger(__name__)
+# So many at once leave a line among the changes, which stays when their own entries are pushed out by more.
+MASS = 1000
+_CLOCK = Origin(actor="clock", address="", channel="sweep", request_id="")
+
+
+class Sweeper:
+    """Sweeps shard after shard in bounded steps; two sweepers at once do no harm."""
+
+    def __init__(self, expiry: ExpiryStore, tokens: ManagedStore, shards: Shards, trail: Trail) -> None:
+        self._expiry = expiry
+        self._tokens = tokens
+        self._shards = shards
+        self._trail = trail
+        self._looked_to = [0] * len(shards)
+
+    async def sweep(self) -> int:
+        """One pass over all shards; how many tokens were moved to the expired ones. Raises StoreUnavailable."""
+        moved = sum([await self._sweep(shard) for shard in self._shards])
+        if moved >= MASS:
+            await self._trail.write("sweep.made", _CLOCK, "tokens", after={"expired": moved})
+        return moved
+
+    async def _sweep(self, shard: Shard) -> int:
+        now = await self._expiry.now(shard)
+        moved = await self._expire(shard, now)
+        await self._purge(shard, now)
+        await self._mend(shard, now)
+        await self._expiry.trim(shard)
+        return moved
+
+    async def _expire(self, shard: Shard, now: int) -> int:
+        moved = 0
+        while due := await self._expiry.due(shard, now):
+            entries = {token_id: self._trail.entry("token.expired", _CLOCK, token_id) for token_id in due}
+            done = await self._expiry.expire(shard, entries)
+            moved += done
+            if not done:
+                # Another sweeper was faster, or the clock of Redis was set back.
+                break
+        return moved
+
+    async def _purge(self, shard: Shard, now: int) -> None:
+        while purgeable := await self._expiry.purgeable(shard, now):
+            records = await self._tokens.get_many(purgeable)
+            settled = [
+                await self._expiry.forget(shard, token_id) if record is None else await self._end(shard, record.token)
+                for token_id, record in zip(purgeable, records, strict=True)
+            ]
+            if not any(settled):
+                # Another sweeper was faster, or the clock of Redis was set back.
+                break
+
+    async def _end(self, shard: Shard, token: ManagedToken) -> bool:
+        """Remove a record that is due; put one that has not ended back where it belongs."""
+        done = await self._expiry.purge(shard, token)
+        return done == 1 or (done == -1 and await self._expiry.mend(shard, token))
+
+    async def _mend(self, shard: Shard, now: int) -> None:
+        """Look at one slice of what seems to end in the future: a clock that was wrong listed it as ended."""
+        found = await self._expiry.kept_too_long(shard, now, self._looked_to[shard.index])
+        records = await self._tokens.get_many([token_id for token_id, _ in found])
+        mended = sum([await self._expiry.mend(shard, record.token) for record in records if record])
+        if mended:
+            log.warning("%d tokens that have not ended were listed as ended: listed as they are again", mended)
+        else:
+            self._looked_to[shard.index] = found[-1][1] if len(found) == BATCH else 0

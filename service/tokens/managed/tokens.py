@@ -1,0 +1,189 @@
+"""Managed tokens: created, edited and revoked by administrators, each change written to the audit trail.
+
+Rotation is in `rotation.py`, changes of many tokens in `bulk.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from service.errors import Conflict
+from service.keyring import Keyring
+from service.model import Kind, ManagedToken, Origin, RateLimit, Statistics
+from service.store.driver.shards import Shards
+from service.store.managed import records
+from service.store.managed.listing import Listing
+from service.store.managed.query import Query
+from service.store.managed.statistics import Census
+from service.store.managed.tokens import ManagedStore, Record
+from service.tokens.idempotency import Repeatable, Repeats
+from service.tokens.lifetime import Lifetime
+from service.tokens.managed.records import TRIES, Ledger, keeps_changing, refuse_if_ended
+from service.tokens.rights import check_held, check_life
+from service.tokens.secret import mint_id, mint_into
+
+
+class NewToken(msgspec.Struct, frozen=True):
+    """What a token is created with; `expires_at` in epoch seconds, 0 for never. Checked by whoever decodes it.
+
+    `subject` is whom it speaks for; empty for nobody, never for its creator.
+    """
+
+    name: str
+    expires_at: int
+    description: str = ""
+    subject: str = ""
+    scopes: tuple[str, ...] = ()
+    rate_limit: RateLimit | None = None
+    networks: tuple[str, ...] = ()
+    max_uses: int = 0
+    metadata: dict[str, str] = {}
+
+
+class Created(msgspec.Struct, frozen=True):
+    """A token and its secret, which is shown this once; `repeated` if an earlier try of the request made it."""
+
+    token: ManagedToken
+    secret: str
+    repeated: bool = False
+
+
+class ManagedTokens:
+    """The rules for managed tokens."""
+
+    def __init__(
+        self, store: ManagedStore, ledger: Ledger, listing: Listing, census: Census, shards: Shards, keyring: Keyring,
+        repeats: Repeats, lifetime: Lifetime, clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._ledger = ledger
+        self._listing = listing
+        self._census = census
+        self._shards = shards
+        self._keyring = keyring
+        self._repeats = repeats
+        self._lifetime = lifetime
+        self._clock = clock
+        self._last_micros = 0
+
+    async def create(self, new: NewToken, origin: Origin, request: Repeatable | None = None) -> Created:
+        """Create a token and mint its secret. One round trip, two for a `request` that may be repeated.
+
+        Raises Conflict (`name_taken`, `idempotency_mismatch`), InvalidRequest for a lifetime that policy forbids,
+        Forbidden for terms that the caller does not hold.
+        """
+        check_held(origin, new)
+        check_life(origin, new.expires_at)
+        self._lifetime.check(new.expires_at, self._clock())
+        index = self._shards.of_name(new.name).index
+        if request is None:
+            token_id = mint_id(index)
+            secret, digest = mint_into(self._keyring, Kind.MANAGED, index, len(self._shards))
+        else:
+            derived = await self._repeats.admit(request, origin.actor, "create")
+            token_id = derived.token_id(index)
+            secret, digest = derived.secret_into(index, len(self._shards))
+        token = ManagedToken(
+            token_id=token_id, tail=secret[-8:], digest=records.encode_digest(digest),
+            created_by=origin.actor, created_micros=self._birth(), uses_left=new.max_uses,
+            **msgspec.structs.asdict(new),
+        )  # fmt: skip
+        if await self._ledger.add(token, digest, origin):
+            return Created(token, secret)
+        # The name is taken: by this very token, if an earlier try of the same request made it.
+        earlier = await self._store.get(token_id) if request else None
+        if earlier is None:
+            raise _taken(new.name)
+        # It may have been given more since.
+        check_held(origin, earlier.token)
+        return Created(earlier.token, secret, repeated=True)
+
+    def _birth(self) -> int:
+        """Now in microseconds, later than the last one, so that lists have one order."""
+        self._last_micros = max(int(self._clock() * 1_000_000), self._last_micros + 1)
+        return self._last_micros
+
+    async def get(self, token_id: str) -> ManagedToken:
+        """The token of an id. Raises NotFound."""
+        return await self._ledger.read(token_id)
+
+    async def page(self, query: Query) -> tuple[list[ManagedToken], tuple[str, str] | None, int | None]:
+        """One page of a list, where to go on, and how many there are (None where counting would read them all)."""
+        (tokens, after), total = await asyncio.gather(self._listing.page(query, self._clock()), self.total(query))
+        return tokens, after, total
+
+    async def total(self, query: Query) -> int | None:
+        """How many tokens a query finds; None where counting would read every record."""
+        if not query.by_status_alone:
+            return None
+        statistics = await self.statistics()
+        return sum(int(getattr(statistics, status)) for status in query.wanted)
+
+    async def statistics(self) -> Statistics:
+        """How many tokens there are now."""
+        return await self._census.take(int(self._clock()))
+
+    async def update(self, token_id: str, changes: dict[str, Any], origin: Origin) -> ManagedToken:
+        """Change a token: fields of ManagedToken to new values, `active` among them. Returns it as it is then.
+
+        An old secret in its overlap goes on with the new terms. What is refused changes nothing.
+        Raises NotFound, Conflict (`name_taken`, `token_revoked`, `token_expired`), InvalidRequest, and Forbidden
+        for what the caller does not hold, before the change or after it.
+        """
+        if changes == {"active": False}:
+            await self.deactivate(token_id, origin)
+            return await self.get(token_id)
+        for _ in range(TRIES):
+            old = await self._ledger.read_to_change(token_id)
+            check_held(origin, old)
+            new = self._changed(old, changes)
+            check_held(origin, new)
+            if new.expires_at != old.expires_at:
+                check_life(origin, new.expires_at)
+            if new == old:
+                return new
+            if written := await self._write(old, new, origin):
+                return written
+        raise keeps_changing()
+
+    def _changed(self, old: ManagedToken, changes: dict[str, Any]) -> ManagedToken:
+        now = self._clock()
+        if "expires_at" in changes and not old.revoked_at and changes["expires_at"] != old.expires_at:
+            self._lifetime.check(changes["expires_at"], now)
+        if "max_uses" in changes:
+            changes = {**changes, "uses_left": changes["max_uses"]}
+        new = msgspec.structs.replace(old, **changes)
+        refuse_if_ended(new, now)
+        return new
+
+    async def _write(self, old: ManagedToken, new: ManagedToken, origin: Origin) -> ManagedToken | None:
+        switched = "token.activated" if new.active else "token.deactivated"
+        action = "token.updated" if new.active == old.active else switched
+        if old.name == new.name:
+            return await self._ledger.write(old, new, action, origin)
+        if not await self._store.reserve(new):
+            raise _taken(new.name)
+        written = await self._ledger.write(old, new, action, origin)
+        if not written:
+            await self._store.release(new)
+        return written
+
+    async def revoke(self, token_id: str, origin: Origin, known: Record | None = None) -> bool:
+        """End a token for good; False if it was over already. It is refused from the moment this returns.
+
+        `known` is its record, where it was read a moment ago. Raises NotFound for an id that never was, Forbidden for
+        one that is not the caller's to end.
+        """
+        return await self._ledger.withdraw(token_id, "revoked", origin, known=known)
+
+    async def deactivate(self, token_id: str, origin: Origin, known: Record | None = None) -> bool:
+        """Switch a token off; False if it was off already. Raises as `revoke`, and Conflict for one that has ended."""
+        return await self._ledger.withdraw(token_id, "inactive", origin, known=known)
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"A token called {name} already exists. Choose another name.", code="name_taken")

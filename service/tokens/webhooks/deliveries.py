@@ -1,0 +1,144 @@
+"""Deliveries: every event to every webhook that wants it, at least once, for a day.
+
+One process delivers for a shard at a time. Each webhook has its own place in the streams of events, moved on when
+a page of them is sent or waits to be sent again; what a process leaves behind when it dies its successor reads again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from service.errors import StoreUnavailable
+from service.identifiers import random_id
+from service.keyring import Keyring
+from service.store.driver.shards import Shard, Shards
+from service.store.outbox import Outbox
+from service.store.webhooks import NOTICES_KEPT
+from service.tokens.webhooks.delivery import DeliverySeal
+from service.tokens.webhooks.messages import Messages
+from service.tokens.webhooks.notices import Notices
+from service.tokens.webhooks.receiver import Post, Receiver
+from service.tokens.webhooks.registry import Webhooks
+from service.tokens.webhooks.sender import Courier
+
+log = logging.getLogger(__name__)
+_LOOK_AHEAD_SECONDS = 15.0
+_SAY_SECONDS = 60.0
+
+
+class Deliveries:
+    """Delivers in the background.
+
+    `count` is told how many attempts ended how: delivered, failed or given_up; or how many events were dropped,
+    because their stream was trimmed before a receiver had room for them.
+    """
+
+    def __init__(
+        self, webhooks: Webhooks, notices: Notices, outbox: Outbox, messages: Messages, shards: Shards,
+        keyrings: Sequence[Keyring], courier: Courier, clock: Callable[[], float], *,
+        count: Callable[[str, int], None],
+    ) -> None:  # fmt: skip
+        self._webhooks = webhooks
+        self._notices = notices
+        self._outbox = outbox
+        self._shards = shards
+        self.courier = courier
+        self._clock = clock
+        self._count = count
+        self._post = Post(outbox, messages, DeliverySeal(keyrings), courier, clock, count, self._drop)
+        self._holder = random_id()
+        self._held: set[int] = set()
+        self._receivers: dict[str, Receiver] = {}
+        self._busy: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._looked_at = 0.0
+        self._dropped = 0
+        self._said_at = 0.0
+
+    async def work(self) -> None:
+        """One pass: write notices, and start a task for each receiver in each shard that is ours.
+
+        Raises StoreUnavailable.
+        """
+        await self._webhooks.refresh()
+        gone = self._know()
+        await self._notices.flush()
+        self._say_what_was_dropped()
+        if not (gone or self._receivers):
+            return
+        looks_ahead = self._clock() - self._looked_at >= _LOOK_AHEAD_SECONDS
+        more = False
+        for shard in self._shards:
+            if not await self._hold(shard):
+                continue
+            for webhook_id in gone:
+                await self._outbox.forget(shard, webhook_id)
+            if looks_ahead:
+                more |= not await self._has_room(shard) or await self._notices.look_ahead(shard)
+            for webhook_id, receiver in self._receivers.items():
+                self._start(shard, webhook_id, receiver)
+        if looks_ahead and not more:
+            self._looked_at = self._clock()
+        self.courier.tidy()
+
+    def _know(self) -> list[str]:
+        """Bring the receivers up to date; the ids of those that are no more."""
+        known = self._webhooks.known
+        gone = [webhook_id for webhook_id in self._receivers if webhook_id not in known]
+        for webhook_id in gone:
+            self._receivers.pop(webhook_id).known = None
+        for webhook_id, one in known.items():
+            if (receiver := self._receivers.get(webhook_id)) is None:
+                self._receivers[webhook_id] = Receiver(one, self._post)
+            else:
+                receiver.known = one
+        return gone
+
+    async def _hold(self, shard: Shard) -> bool:
+        held = await self._outbox.hold(shard, self._holder)
+        (self._held.add if held else self._held.discard)(shard.index)
+        return held
+
+    async def _has_room(self, shard: Shard) -> bool:
+        """May more notices be written? The quickest receiver decides: one that takes nothing stops no other."""
+        unread = [await self._outbox.unread(shard, webhook_id, "notices") for webhook_id in self._receivers]
+        return min(unread, default=0) <= NOTICES_KEPT // 2
+
+    def _start(self, shard: Shard, webhook_id: str, receiver: Receiver) -> None:
+        key = (shard.index, webhook_id)
+        if key not in self._busy:
+            task = asyncio.get_running_loop().create_task(self._serve(shard, receiver))
+            self._busy[key] = task
+            task.add_done_callback(lambda _: self._busy.pop(key, None))
+
+    async def _serve(self, shard: Shard, receiver: Receiver) -> None:
+        try:
+            await receiver.serve(shard, lambda: shard.index in self._held)
+        except StoreUnavailable as error:
+            log.debug("deliveries wait: %s", error.detail)
+
+    def _drop(self, events: int) -> None:
+        self._dropped += events
+
+    def _say_what_was_dropped(self) -> None:
+        if self._dropped and self._clock() - self._said_at >= _SAY_SECONDS:
+            log.warning(
+                "%d events were trimmed before a webhook took them: see `token-service webhooks list`", self._dropped
+            )
+            self._count("dropped", self._dropped)
+            self._dropped, self._said_at = 0, self._clock()
+
+    async def aclose(self) -> None:
+        """End what is under way and let other processes deliver."""
+        tasks = list(self._busy.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.courier.aclose()
+        try:
+            for shard in self._shards:
+                if shard.index in self._held:
+                    await self._outbox.let_go(shard, self._holder)
+        except StoreUnavailable:
+            log.debug("the shards are let go by themselves")

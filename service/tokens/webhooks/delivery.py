@@ -1,0 +1,74 @@
+"""One event on its way to one webhook: its sealed record, how an attempt ended, and when the next one is due."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from zlib import crc32
+
+import msgspec
+
+from service.keyring import Keyring
+
+GIVE_UP_SECONDS = 86400
+_FIRST_PAUSE_SECONDS = 5
+_LONGEST_PAUSE_SECONDS = 7200
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One event on its way to one webhook. Instants in epoch seconds; `status` 0 without an answer."""
+
+    event_id: str
+    event: str
+    body: str
+    created_at: int
+    attempts: int = 0
+    last_at: int = 0
+    status: int = 0
+    error: str = ""
+
+
+class Outcome(StrEnum):
+    """How an attempt ended: taken, to be tried again, or never again."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    GIVEN_UP = "given_up"
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Delivery).decode
+
+
+class DeliverySeal:
+    """Writes and reads the records of deliveries, bound to their webhook."""
+
+    def __init__(self, keyrings: Sequence[Keyring]) -> None:
+        self._keyrings = keyrings
+
+    def seal(self, webhook_id: str, delivery: Delivery) -> bytes:
+        """The record of a delivery."""
+        return self._keyrings[0].seal(_bound(webhook_id), _encode(delivery))
+
+    def open(self, webhook_id: str, record: bytes) -> Delivery | None:
+        """The delivery of a record, None for one that somebody else wrote."""
+        for keyring in self._keyrings:
+            if (body := keyring.unseal(_bound(webhook_id), record)) is not None:
+                return _decode(body)
+        return None
+
+
+def pause(delivery: Delivery) -> float:
+    """Seconds until the next attempt: twice as long each time, and not the same for all."""
+    spread = crc32(f"{delivery.event_id} {delivery.attempts}".encode()) % 1000 / 5000
+    return doubled(delivery.attempts) * (0.9 + spread)
+
+
+def doubled(attempts: int) -> int:
+    """Seconds to wait after so many failed attempts: five, and twice as long each time, two hours at most."""
+    return min(_FIRST_PAUSE_SECONDS << min(attempts - 1, 20), _LONGEST_PAUSE_SECONDS)
+
+
+def _bound(webhook_id: str) -> bytes:
+    """What the seal of a record binds it to."""
+    return b"delivery\x00" + webhook_id.encode()

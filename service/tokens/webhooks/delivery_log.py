@@ -1,0 +1,59 @@
+"""What became of deliveries, for people: those that wait, were made or were given up, and what is still to come."""
+
+from __future__ import annotations
+
+import asyncio
+
+from service.store.driver.shards import Shard, Shards
+from service.store.outbox import Outbox, Standing
+from service.tokens.webhooks.delivery import Delivery, DeliverySeal
+
+PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
+# A delivery, its state, and when it is due in epoch seconds if it waits.
+Logged = tuple[Delivery, str, int]
+
+
+class DeliveryLog:
+    """Reads the outboxes of all shards."""
+
+    def __init__(self, outbox: Outbox, shards: Shards, seal: DeliverySeal) -> None:
+        self._outbox = outbox
+        self._shards = shards
+        self._seal = seal
+
+    async def standing(self, webhook_id: str) -> Standing:
+        """How many deliveries of a webhook wait, events it has not read, and events it lost, in all shards."""
+        each = await asyncio.gather(*[self._outbox.standing(shard, webhook_id) for shard in self._shards])
+        return Standing(*map(sum, zip(*each, strict=True)))
+
+    async def read(self, webhook_id: str, status: str | None, count: int) -> list[Logged]:
+        """Deliveries of one webhook, in one state or in any.
+
+        Those that wait come first, the next due before the others; then those that ended, the last before the others.
+        """
+        found: list[Logged] = []
+        if status in (None, PENDING):
+            pending = [self._pending(shard, webhook_id, count) for shard in self._shards]
+            found += sorted(_flat(await asyncio.gather(*pending)), key=lambda logged: logged[2])
+        ended = [
+            self._ended(shard, webhook_id, count, state)
+            for state in (DELIVERED, DEAD)
+            if status in (None, state)
+            for shard in self._shards
+        ]
+        found += sorted(_flat(await asyncio.gather(*ended)), key=lambda logged: logged[0].last_at, reverse=True)
+        return found[:count]
+
+    async def _pending(self, shard: Shard, webhook_id: str, count: int) -> list[Logged]:
+        waiting = await self._outbox.waiting(shard, webhook_id, count)
+        opened = [(self._seal.open(webhook_id, one.record), one.due) for one in waiting]
+        return [(delivery, PENDING, due // 1000) for delivery, due in opened if delivery is not None]
+
+    async def _ended(self, shard: Shard, webhook_id: str, count: int, state: str) -> list[Logged]:
+        records = await self._outbox.ended(shard, webhook_id, count, given_up=state == DEAD)
+        opened = [self._seal.open(webhook_id, record) for record in records]
+        return [(delivery, state, 0) for delivery in opened if delivery is not None]
+
+
+def _flat(parts: list[list[Logged]]) -> list[Logged]:
+    return [logged for part in parts for logged in part]

@@ -1,0 +1,61 @@
+"""Messages: events of the streams, as one webhook is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from service.keyring import Keyring
+from service.model import AuditEntry, ManagedToken
+from service.store.audit import Stored
+from service.store.driver.keys import Stream
+from service.store.driver.shards import Shard
+from service.store.managed.tokens import ManagedStore
+from service.tokens.audit import macs
+from service.tokens.webhooks.delivery import Delivery
+from service.tokens.webhooks.events import EventType, event_type
+from service.tokens.webhooks.registry import Webhook
+
+_decode_entry = msgspec.json.Decoder(AuditEntry).decode
+
+# Makes the body of an event: its type, its public id, its entry, and the token it is about if there is a record.
+Describe = Callable[[EventType, str, AuditEntry, ManagedToken | None], str]
+# How an event's public id ends, by the stream it stands in: entries of the audit trail are found by it.
+_SUFFIXES = {"changes": Stream.CHANGES, "occurrences": Stream.OCCURRENCES, "notices": "n"}
+
+
+class Messages:
+    """Turns events into deliveries. What another one than this service wrote is passed over."""
+
+    def __init__(
+        self, tokens: ManagedStore, keyrings: Sequence[Keyring], describe: Describe, clock: Callable[[], float]
+    ) -> None:
+        self._tokens = tokens
+        self._keyrings = keyrings
+        self._describe = describe
+        self._clock = clock
+
+    async def deliveries(self, shard: Shard, stream: str, events: list[Stored], webhook: Webhook) -> list[Delivery]:
+        """What a webhook wants to know of these events, in their order. One round trip, none if it is nothing."""
+        told = [
+            (event, entry, kind)
+            for event in events
+            if int(event.entry_id.partition("-")[0]) >= webhook.since
+            and (entry := self._entry(event)) is not None
+            and (kind := event_type(entry.action)) in webhook.events
+            and kind is not None
+        ]
+        if not told:
+            return []
+        records = await self._tokens.get_many([entry.target for _, entry, _ in told])
+        now = int(self._clock())
+        deliveries = []
+        for (event, entry, kind), record in zip(told, records, strict=True):
+            event_id = f"{event.entry_id}.{shard.index}{_SUFFIXES[stream]}"
+            body = self._describe(kind, event_id, entry, record.token if record else None)
+            deliveries.append(Delivery(event_id, kind, body, now))
+        return deliveries
+
+    def _entry(self, event: Stored) -> AuditEntry | None:
+        return _decode_entry(event.body) if macs.genuine(self._keyrings, event) else None

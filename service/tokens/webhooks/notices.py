@@ -1,0 +1,99 @@
+"""Notices: what webhooks are told of though nobody changed anything, so that the audit trail does not hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from service.keyring import encode_digest
+from service.model import ManagedToken, Origin
+from service.store.driver.shards import Shard
+from service.store.managed.tokens import ManagedStore
+from service.store.webhooks import WebhookStore
+from service.tokens.audit.log import Trail
+from service.tokens.webhooks.events import EventType
+from service.tokens.webhooks.registry import Webhooks
+
+# Before the end of a token that lives longer than this.
+WINDOWS = {"7d": 7 * 86400, "1d": 86400}
+_HOLD_MILLISECONDS = 60_000
+_SLICE = 200
+_SLICES = 10
+_LAST = "~"  # behind every id
+_CLOCK = Origin(actor="clock", address="", channel="sweep", request_id="")
+_GATEWAY = Origin(actor="holder", address="", channel="validate", request_id="")
+
+
+class Notices:
+    """Gathers what is noticed on the way of requests, and looks for tokens that expire soon.
+
+    Nothing is gathered that no webhook wants.
+    """
+
+    def __init__(
+        self, store: WebhookStore, webhooks: Webhooks, tokens: ManagedStore, trail: Trail, clock: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._webhooks = webhooks
+        self._tokens = tokens
+        self._trail = trail
+        self._clock = clock
+        self._limited: set[str] = set()
+        self._spent_twice: set[str] = set()
+
+    def limit_exceeded(self, token_id: str) -> None:
+        """A rate limit refused this managed token a request; told once a minute at most."""
+        if self._webhooks.wants(EventType.LIMIT_EXCEEDED):
+            self._limited.add(token_id)
+
+    def consumed_twice(self, digest: bytes) -> None:
+        """A one-time token that was spent a moment ago came again, by somebody else."""
+        if self._webhooks.wants(EventType.CONSUMED_TWICE):
+            self._spent_twice.add(encode_digest(digest[:12]).decode())
+
+    async def flush(self) -> None:
+        """Write what was gathered. Raises StoreUnavailable; what is not written then is dropped."""
+        limited, self._limited = self._limited, set()
+        spent_twice, self._spent_twice = self._spent_twice, set()
+        for event, names in ((EventType.LIMIT_EXCEEDED, limited), (EventType.CONSUMED_TWICE, spent_twice)):
+            for name in names:
+                entry = self._trail.entry(event, _GATEWAY, name)
+                await self._store.notice(name, entry, hold_milliseconds=_HOLD_MILLISECONDS)
+
+    async def look_ahead(self, shard: Shard) -> bool:
+        """Write notices of tokens that came within a window of their end since the last look, each once.
+
+        At most 2,000 for each window; True if there are more to write.
+        """
+        more = False
+        if self._webhooks.wants(EventType.EXPIRING):
+            for window, seconds in WINDOWS.items():
+                left = _SLICES
+                while left and await self._look(shard, window, seconds):
+                    left -= 1
+                more |= not left
+        return more
+
+    async def _look(self, shard: Shard, window: str, seconds: int) -> bool:
+        """One slice; True if there is more."""
+        now = int(self._clock())
+        seen = await self._store.reached(shard, window)
+        if not seen:
+            await self._store.announce(shard, window, seen, f"{now + seconds} {_LAST}", [])
+            return False
+        expires_at, _, token_id = seen.partition(" ")
+        due = await self._store.expiring(shard, (int(expires_at), token_id), now + seconds, _SLICE)
+        upto = due[-1] if len(due) == _SLICE else (now + seconds, _LAST)
+        if not due and upto <= (int(expires_at), token_id):
+            return False
+        records = await self._tokens.get_many([token_id for _, token_id in due])
+        entries = [
+            self._trail.entry(EventType.EXPIRING, _CLOCK, record.token.token_id, after=_facts(record.token, window))
+            for record in records
+            if record is not None and now < record.token.expires_at > record.token.created_at + seconds
+        ]
+        written = await self._store.announce(shard, window, seen, f"{upto[0]} {upto[1]}", entries)
+        return written and len(due) == _SLICE
+
+
+def _facts(token: ManagedToken, window: str) -> dict[str, object]:
+    return {"expires_at": token.expires_at, "window": window}

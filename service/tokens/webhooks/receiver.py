@@ -1,0 +1,145 @@
+"""One webhook's receiver: what is due again and what happened since, sent until it takes no more.
+
+How it took what it was sent last decides how much it is sent next: a receiver that takes nothing is asked with
+one message at a time and after growing pauses, while its events stay in their streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from service.store.driver.shards import Shard
+from service.store.outbox import UNKNOWN, Outbox, Place, Waiting
+from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, DeliverySeal, Outcome, doubled, pause
+from service.tokens.webhooks.messages import Messages
+from service.tokens.webhooks.registry import Known
+from service.tokens.webhooks.sender import Courier
+
+# Deliveries of one webhook that may wait in one shard to be sent again; beyond them no more events are read.
+MOST_WAITING = 10_000
+_PAGE = 100
+_AT_ONCE = 16
+# A receiver that is back takes what is new within this time.
+_LONGEST_PAUSE_SECONDS = 300
+
+
+class Post(NamedTuple):
+    """What every receiver sends with. `on_attempts` is told how many ended how."""
+
+    outbox: Outbox
+    messages: Messages
+    seal: DeliverySeal
+    courier: Courier
+    clock: Callable[[], float]
+    on_attempts: Callable[[str, int], None]
+    on_dropped: Callable[[int], None]
+
+
+class Receiver:
+    """Where one webhook leads. `known` is replaced when the webhook is read anew, None once it is deleted."""
+
+    def __init__(self, known: Known, post: Post) -> None:
+        self.known: Known | None = known
+        self._id = known.webhook.webhook_id
+        self._post = post
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._failures = 0
+        self._next_at = 0.0
+
+    async def serve(self, shard: Shard, held: Callable[[], bool]) -> None:
+        """Send what one shard has until nothing is left, it takes nothing, or the shard is another process's.
+
+        Raises StoreUnavailable.
+        """
+        while self.known is not None and held():
+            again = await self._send_again(shard)
+            told = [await self._tell(shard, stream) for stream in shard.keys.event_streams]
+            if not (again or any(told)):
+                return
+
+    async def _send_again(self, shard: Shard) -> bool:
+        """Send what is due once more; True if there may be more."""
+        outbox, count = self._post.outbox, self._most()
+        due = await outbox.due(shard, self._id, int(self._post.clock() * 1000), count)
+        if not due:
+            return False
+        opened = [(one.event_id, self._post.seal.open(self._id, one.record)) for one in due]
+        good = [delivery for event_id, delivery in opened if delivery is not None and delivery.event_id == event_id]
+        await self._send(shard, good)
+        # Somebody else wrote or removed these records: there is nothing that could be sent in good faith.
+        if bad := {one.event_id for one in due} - {one.event_id for one in good}:
+            await outbox.take_out(shard, self._id, list(bad))
+        return len(due) == count and not self._failures
+
+    async def _tell(self, shard: Shard, stream: str) -> bool:
+        """Send what happened since; True if there may be more. What is not taken waits to be sent again."""
+        outbox, known = self._post.outbox, self.known
+        if known is None or self._post.clock() < self._next_at:
+            return False
+        count = min(self._most(), MOST_WAITING - await outbox.length(shard, self._id))
+        if count <= 0:
+            return False
+        place = await outbox.place(shard, self._id, stream) or Place(f"{known.webhook.since}-0", UNKNOWN)
+        page = await outbox.read(shard, stream, place, count)
+        if not page.events:
+            return False
+        await self._send(shard, await self._post.messages.deliveries(shard, stream, page.events, known.webhook))
+        if self.known is not None:
+            await outbox.move(shard, self._id, stream, page)
+            self._post.on_dropped(page.dropped)
+        return len(page.events) == count
+
+    def _most(self) -> int:
+        return 1 if self._failures else _PAGE
+
+    async def _send(self, shard: Shard, deliveries: list[Delivery]) -> None:
+        """Try each once, and write down how that went. A deleted webhook leaves nothing behind."""
+        if not deliveries:
+            return
+        tried = await asyncio.gather(*[self._attempt(one) for one in deliveries])
+        if self.known is None:
+            return
+        outbox = self._post.outbox
+        by_outcome = {outcome: [one for found, one in tried if found is outcome] for outcome in Outcome}
+        self._learn(taken=bool(by_outcome[Outcome.DELIVERED]))
+        for outcome, ended in by_outcome.items():
+            self._post.on_attempts(outcome.value, len(ended))
+            records = [self._post.seal.seal(self._id, one) for one in ended]
+            if not ended:
+                continue
+            if outcome is Outcome.FAILED:
+                waiting = [
+                    Waiting(one.event_id, record, int((one.last_at + pause(one)) * 1000))
+                    for one, record in zip(ended, records, strict=True)
+                ]
+                await outbox.queue(shard, self._id, waiting)
+            else:
+                await outbox.remember(shard, self._id, records, given_up=outcome is Outcome.GIVEN_UP)
+                # Those that never waited are not there to be taken out.
+                if again := [one.event_id for one in ended if one.attempts > 1]:
+                    await outbox.take_out(shard, self._id, again)
+
+    async def _attempt(self, delivery: Delivery) -> tuple[Outcome, Delivery]:
+        """Try once: how it went, and the delivery with what was answered."""
+        async with self._slots:
+            known, now = self.known, self._post.clock()
+            if known is None:
+                return Outcome.FAILED, delivery
+            sent = await self._post.courier.send(known.webhook.url, known.secret, delivery.event_id, delivery.body, now)
+        delivery = msgspec.structs.replace(
+            delivery, attempts=delivery.attempts + 1, last_at=int(now), status=sent.status, error=sent.error
+        )
+        if sent.taken:
+            return Outcome.DELIVERED, delivery
+        given_up = sent.final or now + pause(delivery) > delivery.created_at + GIVE_UP_SECONDS
+        return Outcome.GIVEN_UP if given_up else Outcome.FAILED, delivery
+
+    def _learn(self, *, taken: bool) -> None:
+        """Be quick again with who takes anything, and slower with who takes nothing."""
+        self._failures = 0 if taken else self._failures + 1
+        pause_seconds = min(doubled(self._failures), _LONGEST_PAUSE_SECONDS) if self._failures else 0
+        self._next_at = self._post.clock() + pause_seconds

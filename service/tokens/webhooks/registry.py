@@ -1,0 +1,148 @@
+"""Webhooks: whom the service tells of events, and the secrets they check its word with."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+from collections.abc import Callable
+
+import msgspec
+
+from service.errors import Conflict, NotFound
+from service.identifiers import random_id
+from service.keyring import Keyring
+from service.model import Origin
+from service.store.driver.shards import Shards
+from service.store.outbox import Outbox
+from service.store.webhooks import WebhookStore
+from service.tokens.audit.log import Trail
+from service.tokens.webhooks.events import EventType
+from service.tokens.webhooks.ssrf import Resolve, is_public, read_url, refuse_address
+
+MOST = 20
+_RESOLVE_SECONDS = 2.0
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Webhook(msgspec.Struct, frozen=True):
+    """One receiver. `since` in epoch milliseconds by Redis: what happened before is not told."""
+
+    webhook_id: str
+    url: str
+    events: tuple[EventType, ...]
+    created_at: int
+    created_by: str
+    since: int
+    nonce: str
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A webhook and the key its record was sealed with, which its secret is derived from."""
+
+    webhook: Webhook
+    keyring: Keyring
+
+    @property
+    def secret(self) -> str:
+        """The signing secret, as Standard Webhooks writes it. It is derived, so it is stored nowhere."""
+        key = self.keyring.derive(b"webhook")
+        text = f"{self.webhook.webhook_id}\x00{self.webhook.nonce}".encode()
+        return "whsec_" + base64.b64encode(hmac.digest(key, text, "sha256")).decode()
+
+
+_decode = msgspec.msgpack.Decoder(Webhook).decode
+
+
+class Webhooks:
+    """The receivers there are. `known` is as fresh as the last `refresh`, a second at most."""
+
+    def __init__(
+        self, store: WebhookStore, outbox: Outbox, shards: Shards, keyrings: tuple[Keyring, ...], trail: Trail,
+        resolve: Resolve, clock: Callable[[], float], *, allow_private: bool,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._outbox = outbox
+        self._shards = shards
+        self._keyrings = keyrings
+        self._trail = trail
+        self.resolve = resolve
+        self._clock = clock
+        self._allow_private = allow_private
+        self.known: dict[str, Known] = {}
+
+    def wants(self, event: EventType) -> bool:
+        """Does any receiver want to be told of this?"""
+        return any(event in known.webhook.events for known in self.known.values())
+
+    async def refresh(self) -> None:
+        """Read the receivers. A record that somebody else wrote is left out. Raises StoreUnavailable."""
+        records = await self._store.all()
+        opened = {webhook_id: self._open(webhook_id, record) for webhook_id, record in records.items()}
+        self.known = {webhook_id: known for webhook_id, known in opened.items() if known is not None}
+
+    def _open(self, webhook_id: str, record: bytes) -> Known | None:
+        for keyring in self._keyrings:
+            if (body := keyring.unseal(_bound(webhook_id), record)) is not None:
+                return Known(_decode(body), keyring)
+        return None
+
+    async def create(self, url: str, events: tuple[EventType, ...], origin: Origin) -> Known:
+        """Add a receiver; what happens from now on is told.
+
+        Raises InvalidRequest for a URL that is not allowed, Conflict `too_many_webhooks`.
+        """
+        await self._check(url)
+        webhook_id = random_id()
+        since, *_ = [await self._outbox.begin(shard, webhook_id) for shard in self._shards]
+        webhook = Webhook(
+            webhook_id, url, tuple(dict.fromkeys(events)), int(self._clock()), origin.actor, since,
+            random_id() + random_id(),
+        )  # fmt: skip
+        record = self._keyrings[0].seal(_bound(webhook.webhook_id), _encode(webhook))
+        # Whoever reads tokens reads the trail, and a path may be what lets a sender in.
+        after = {"host": read_url(url, allow_private=True).authority, "events": list(webhook.events)}
+        entry = self._trail.entry("webhook.created", origin, webhook.webhook_id, after=after)
+        if await self._store.put(webhook.webhook_id, record, most=MOST, entry=entry) < 0:
+            await self._forget(webhook_id)
+            raise Conflict(f"There are {MOST} webhooks already. Delete one first.", code="too_many_webhooks")
+        known = self.known[webhook.webhook_id] = Known(webhook, self._keyrings[0])
+        return known
+
+    async def _check(self, url: str) -> None:
+        """Look where the URL leads now; a name that leads nowhere yet is looked at when it is used."""
+        destination = read_url(url, allow_private=self._allow_private)
+        if self._allow_private:
+            return
+        try:
+            async with asyncio.timeout(_RESOLVE_SECONDS):
+                addresses = await self.resolve(destination.host, destination.port)
+        except OSError:  # a time-out is one too
+            return
+        if not all(map(is_public, addresses)):
+            raise refuse_address()
+
+    async def delete(self, webhook_id: str, origin: Origin) -> None:
+        """Take a receiver away, with all that waits for it. Raises NotFound."""
+        entry = self._trail.entry("webhook.deleted", origin, webhook_id)
+        if await self._store.put(webhook_id, b"", most=MOST, entry=entry) == 0:
+            raise NotFound("No webhook with this ID.")
+        self.known.pop(webhook_id, None)
+        await self._forget(webhook_id)
+
+    async def _forget(self, webhook_id: str) -> None:
+        for shard in self._shards:
+            await self._outbox.forget(shard, webhook_id)
+
+    async def get(self, webhook_id: str) -> Webhook:
+        """The receiver of an id. Raises NotFound."""
+        await self.refresh()
+        known = self.known.get(webhook_id)
+        if known is None:
+            raise NotFound("No webhook with this ID.")
+        return known.webhook
+
+
+def _bound(webhook_id: str) -> bytes:
+    """What the seal of a record binds it to."""
+    return b"webhook\x00" + webhook_id.encode()

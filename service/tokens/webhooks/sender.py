@@ -1,0 +1,213 @@
+"""Carries webhooks out: one signed POST over a connection to an address that was looked at, and no further.
+
+No redirect is followed, nothing of the answer but its status is used, and five seconds are all it may take.
+A connection is used again for the next message to the same host, for a minute at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import httptools
+
+from service import __version__
+from service.errors import InvalidRequest
+from service.tokens.webhooks.ssrf import Destination, Resolve, is_public, read_url
+
+
+class Sent(NamedTuple):
+    """How an attempt ended: taken by the receiver or not, whether another one makes sense, and what to say of it."""
+
+    taken: bool
+    final: bool
+    status: int
+    error: str
+
+
+_SECONDS = 5.0
+_ADDRESSES = 3
+# Of an answer; a connection whose answer is longer is not used again.
+_ANSWER_BYTES = 16 * 1024
+# How long the rest of an answer is waited for, so that its connection can be used again.
+_REST_SECONDS = 0.2
+# A name may lead elsewhere by then.
+_LONGEST_USE_SECONDS = 60.0
+_IDLE_KEPT = 32
+_GONE = 410
+_TAKEN = range(200, 300)
+_Place = tuple[bool, str, int]
+
+
+class _Connection(NamedTuple):
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    opened_at: float
+
+    def is_fit(self) -> bool:
+        """May it be used again?"""
+        young = time.monotonic() - self.opened_at < _LONGEST_USE_SECONDS
+        return young and not (self.reader.at_eof() or self.writer.transport.is_closing())
+
+
+class Courier:
+    """Sends messages as Standard Webhooks has them. `tls` makes the context of the first secure connection."""
+
+    def __init__(
+        self, resolve: Resolve, *, allow_private: bool,
+        tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+    ) -> None:  # fmt: skip
+        self.resolve = resolve
+        self._allow_private = allow_private
+        self._tls = tls
+        self._context: ssl.SSLContext | None = None
+        self._idle: dict[_Place, list[_Connection]] = {}
+
+    async def send(self, url: str, secret: str, message_id: str, body: str, now: float) -> Sent:
+        """Send one message. What goes wrong on the way is told, not raised."""
+        try:
+            destination = read_url(url, allow_private=self._allow_private)
+            request = _request(destination, _signed(secret, message_id, body, now), body.encode())
+            async with asyncio.timeout(_SECONDS):
+                status = await self._post(destination, request)
+        except TimeoutError:
+            return Sent(False, False, 0, "no answer within 5 s")
+        except InvalidRequest as refused:
+            return Sent(False, False, 0, refused.detail)
+        except ssl.SSLCertVerificationError as error:
+            return Sent(False, False, 0, f"certificate: {error.verify_message}")
+        except httptools.HttpParserError:
+            return Sent(False, False, 0, "connection: not HTTP")
+        except OSError as error:
+            return Sent(False, False, 0, f"connection: {type(error).__name__}")
+        if status in _TAKEN:
+            return Sent(True, True, status, "")
+        return Sent(False, status == _GONE, status, f"answered {status}")
+
+    async def _post(self, destination: Destination, request: bytes) -> int:
+        place = (destination.secure, destination.host, destination.port)
+        while idle := self._idle.get(place):
+            connection = idle.pop()
+            if connection.is_fit():
+                try:
+                    return await self._exchange(connection, request, place)
+                except ConnectionError:
+                    # The receiver closed it while it was idle. Should it have taken the message all the same, it
+                    # is told twice, as it may be.
+                    continue
+            connection.writer.transport.abort()
+        return await self._exchange(await self._open(destination), request, place)
+
+    async def _exchange(self, connection: _Connection, request: bytes, place: _Place) -> int:
+        """Send a request and read its answer; the connection goes back to the idle ones if it may."""
+        answer, kept = _Answer(), False
+        try:
+            connection.writer.write(request)
+            await connection.writer.drain()
+            while not answer.status:
+                answer.feed(await connection.reader.read(_ANSWER_BYTES))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_REST_SECONDS):
+                    while not answer.complete and answer.size < _ANSWER_BYTES:
+                        answer.feed(await connection.reader.read(_ANSWER_BYTES))
+            kept = answer.keeps_open and len(self._idle.get(place, ())) < _IDLE_KEPT
+            return answer.status
+        finally:
+            if kept:
+                self._idle.setdefault(place, []).append(connection)
+            else:
+                connection.writer.transport.abort()
+
+    async def _open(self, destination: Destination) -> _Connection:
+        """Connect to the first address that answers: to an address, because a name may mean another one by now."""
+        addresses = await self.resolve(destination.host, destination.port)
+        allowed = [address for address in addresses if self._allow_private or is_public(address)][:_ADDRESSES]
+        if not allowed:
+            raise InvalidRequest("the name leads to no public address")
+        context = await self._secured() if destination.secure else None
+        host = destination.host if context else None
+        while True:
+            address, *allowed = allowed
+            try:
+                streams = await asyncio.open_connection(address, destination.port, ssl=context, server_hostname=host)
+                return _Connection(*streams, time.monotonic())
+            except OSError as error:
+                if isinstance(error, ssl.SSLError) or not allowed:
+                    raise
+
+    async def _secured(self) -> ssl.SSLContext:
+        if self._context is None:
+            # It reads the system's certificates, tens of milliseconds that no request need wait for.
+            self._context = await asyncio.to_thread(self._tls)
+        return self._context
+
+    def tidy(self) -> None:
+        """Close kept connections that will not be used again."""
+        for place, connections in list(self._idle.items()):
+            fit = [connection for connection in connections if connection.is_fit()]
+            for connection in connections:
+                if connection not in fit:
+                    connection.writer.transport.abort()
+            self._idle[place] = fit
+            if not fit:
+                del self._idle[place]
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept."""
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.writer.transport.abort()
+        self._idle.clear()
+
+
+class _Answer:
+    """What is read of an answer: its status, and whether its connection can be used again behind it."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self.status = 0
+        self.size = 0
+        self.complete = False
+        self.keeps_open = False
+
+    def feed(self, data: bytes) -> None:
+        """Raises HttpParserError for what is no answer, ConnectionResetError if it ends before its status is known."""
+        self.size += len(data)
+        if data:
+            self._parser.feed_data(data)
+        elif self.status:
+            self.complete = True
+        else:
+            raise ConnectionResetError
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        # An interim answer (1xx) announces another one.
+        self.status = 0 if status < 200 else status
+
+    def on_message_complete(self) -> None:
+        if self.status:
+            self.complete = True
+            self.keeps_open = self._parser.should_keep_alive()
+
+
+def _signed(secret: str, message_id: str, body: str, now: float) -> dict[str, str]:
+    # Loaded with the first message: most services send none.
+    from standardwebhooks import Webhook  # noqa: PLC0415
+
+    signature = Webhook(secret).sign(message_id, datetime.fromtimestamp(int(now), UTC), body)
+    return {"webhook-id": message_id, "webhook-timestamp": str(int(now)), "webhook-signature": signature}
+
+
+def _request(destination: Destination, signed: dict[str, str], body: bytes) -> bytes:
+    headers = {
+        "Host": destination.authority, "Content-Type": "application/json", "Content-Length": str(len(body)),
+        "User-Agent": f"token-service/{__version__}", **signed,
+    }  # fmt: skip
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"POST {destination.target} HTTP/1.1\r\n{lines}\r\n".encode("ascii") + body

@@ -1,0 +1,130 @@
+"""Where a webhook may go: a URL taken apart, and addresses that are everybody's and nobody's secret.
+
+A service that posts to a URL somebody gave it can be made to knock at doors only it can reach. So the address is
+looked at after the name was resolved, each time, and the connection goes to that very address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Awaitable, Callable
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from service.errors import InvalidRequest
+
+# Gives the addresses of a host name; raises OSError.
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a host name, by the system. Raises OSError."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
+    except UnicodeError:
+        raise OSError("not a host name") from None
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+_LONGEST = 2048
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.?")
+_LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "corp", "private")
+# What is private, shared by a carrier, loopback, link-local (where metadata services are), for documentation, for
+# benchmarks, for relays, multicast or reserved. Outside of all these one cloud keeps its platform's service: it is
+# the address of a single host.
+_NOT_FOR_US = tuple(
+    ip_network(network)
+    for network in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+        "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
+        "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "168.63.129.16/32",
+        "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+    )
+)  # fmt: skip
+_UNICAST = IPv6Network("2000::/3")
+_TRANSLATED = IPv6Network("64:ff9b::/96")
+
+
+class Destination(NamedTuple):
+    """A URL as it is connected to. `host` is a name or an address, without brackets."""
+
+    secure: bool
+    host: str
+    port: int
+    target: str
+
+    @property
+    def authority(self) -> str:
+        """The Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+
+def read_url(url: str, *, allow_private: bool) -> Destination:
+    """Take a URL apart. Raises InvalidRequest for one that webhooks may not go to by its form or its name."""
+    if len(url) > _LONGEST or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        raise _refuse("give an absolute https URL in ASCII")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise _refuse("give an absolute https URL") from None
+    if parts.scheme != "https" and not (allow_private and parts.scheme == "http"):
+        raise _refuse("only https is allowed")
+    if "@" in parts.netloc or parts.fragment or port == 0:
+        raise _refuse("leave out user names, fragments and port 0")
+    host = (parts.hostname or "").rstrip(".")
+    if not (_is_v6(host) if "[" in parts.netloc else _HOST.fullmatch(host)):
+        raise _refuse("the host is not a name or an address")
+    if not allow_private:
+        _refuse_local(host)
+    secure = parts.scheme == "https"
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Destination(secure, host, port or (443 if secure else 80), target)
+
+
+def is_public(address: str) -> bool:
+    """May a webhook go to this address? What hides an IPv4 address in IPv6 is judged by that."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, IPv6Address):
+        hidden = ip.ipv4_mapped or (IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _TRANSLATED else None)
+        if hidden is not None:
+            return is_public(str(hidden))
+        if ip not in _UNICAST or ip.scope_id is not None:
+            return False
+    return not any(ip.version == network.version and ip in network for network in _NOT_FOR_US)
+
+
+def _is_v6(host: str) -> bool:
+    try:
+        return ip_address(host).version == 6 and "%" not in host
+    except ValueError:
+        return False
+
+
+def _refuse_local(host: str) -> None:
+    """Raises InvalidRequest for an address that is not public, in any notation, and for names that mean one."""
+    try:
+        literal = host if ":" in host else socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        name = host.lower()
+        if "." not in name or name.endswith(tuple(f".{local}" for local in _LOCAL_NAMES)):
+            raise _refuse("this name is a local one") from None
+        return
+    if not is_public(literal):
+        raise _refuse("this address is private, local or reserved")
+
+
+def refuse_address() -> InvalidRequest:
+    """The refusal of a name that leads to addresses which are not public."""
+    return _refuse("this name leads to a private, local or reserved address")
+
+
+def _refuse(reason: str) -> InvalidRequest:
+    return InvalidRequest(f"url: {reason}.", fields=(("url", reason),))

@@ -1,0 +1,156 @@
+"""How the answers of a service, and none, reach whoever ran a command."""
+
+from __future__ import annotations
+
+import socket
+from threading import Thread
+
+import pytest
+from click.testing import Result
+
+from service import __version__
+from service.cli.commands import healthcheck
+from tests.cli.conftest import Run
+from tests.cli.stub import Stub
+
+STATS = "/api/admin/tokens/stats"
+
+
+def line(result: Result) -> str:
+    """The one line on standard error."""
+    assert result.stderr.startswith("token-service: "), result.stderr
+    assert result.stderr.count("\n") == 1
+    return result.stderr.removeprefix("token-service: ").rstrip()
+
+
+def test_a_request_carries_the_token_and_says_who_asks(stub: Stub, run: Run) -> None:
+    stub.on("GET", STATS, {"total": 3})
+    assert run("stats").exit_code == 0
+    (asked,) = stub.asked
+    assert asked.headers["Authorization"] == "Bearer the-caller"
+    assert asked.headers["User-Agent"] == f"token-service/{__version__}"
+
+
+def test_a_base_url_may_have_a_path(stub: Stub, run: Run) -> None:
+    stub.on("GET", f"/tokens{STATS}", {"total": 3})
+    assert run("stats", env={"TOKENS_URL": f"{stub.url}/tokens/"}).exit_code == 0
+
+
+def test_a_problem_is_told_by_its_detail(stub: Stub, run: Run) -> None:
+    stub.problem("GET", STATS, 403, "Your account may not administer tokens.", code="forbidden")
+    result = run("stats")
+    assert (result.exit_code, line(result)) == (1, "Your account may not administer tokens.")
+
+
+def test_several_wrong_fields_are_all_told(stub: Stub, run: Run) -> None:
+    errors = [{"field": "name", "message": "too long"}, {"field": "rateLimit.limit", "message": "too small"}]
+    stub.problem("POST", "/api/admin/tokens", 400, "name: too long.", errors=errors)
+    assert line(run("create", "x")) == "name: too long; rateLimit.limit: too small"
+
+
+def test_when_to_try_again_is_told(stub: Stub, run: Run) -> None:
+    stub.problem("GET", STATS, 503, "The token store is not answering.", headers={"Retry-After": "1"})
+    assert line(run("stats")) == "The token store is not answering. (again in 1 s)"
+
+
+def test_a_fault_of_the_service_is_told_with_its_request_id(stub: Stub, run: Run) -> None:
+    stub.problem("GET", STATS, 500, "That did not work.")
+    assert line(run("stats")) == "That did not work. Request id: r-1"
+
+
+def test_a_refused_token_wants_a_sign_in(stub: Stub, run: Run) -> None:
+    stub.problem("GET", STATS, 401, "The token is not valid.")
+    result = run("stats")
+    assert result.exit_code == 4
+    assert "does not accept TOKENS_TOKEN" in line(result)
+
+
+def test_without_a_credential_nothing_is_asked(stub: Stub, run: Run) -> None:
+    result = run("stats", env={"TOKENS_TOKEN": ""})
+    assert result.exit_code == 4
+    assert "token-service login" in line(result)
+    assert not stub.asked
+
+
+@pytest.mark.parametrize(("status", "body"), [(502, b"<h1>Bad Gateway</h1>"), (404, b""), (302, b"[1]")])
+def test_an_answer_of_something_else_is_told_as_one(stub: Stub, run: Run, status: int, body: bytes) -> None:
+    stub.on("GET", STATS, body, status=status)
+    result = run("stats")
+    assert result.exit_code == 1
+    assert f"answered {status}" in line(result)
+    assert "check TOKENS_URL" in line(result)
+
+
+def test_nobody_there_is_one_line(run: Run) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        result = run("stats", env={"TOKENS_URL": url, "TOKENS_TOKEN": "t"})
+    assert result.exit_code == 1
+    assert line(result).startswith(f"cannot reach {url}: Connection refused.")
+
+
+def test_somebody_who_hangs_up_is_one_line(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.settimeout(10)
+
+        def hang_up() -> None:
+            listener.accept()[0].close()
+
+        thread = Thread(target=hang_up)
+        thread.start()
+        result = run("stats", env={"TOKENS_URL": url, "TOKENS_TOKEN": "t"})
+        thread.join()
+    assert result.exit_code == 1
+    assert line(result).startswith(f"cannot reach {url}: ")
+
+
+def test_silence_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(healthcheck, "PROBE_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        result = run("healthcheck", env={"TOKENS_URL": url, "TOKENS_TOKEN": "t"})
+    assert result.exit_code == 1
+    assert line(result).startswith(f"no answer from {url}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["localhost:8080", "ftp://x", "http://", "http://a:b@c", "http://x:port", "http://x?y", "http://[::1"],
+)
+def test_no_url_is_a_usage_error(run: Run, url: str) -> None:
+    result = run("stats", env={"TOKENS_URL": url, "TOKENS_TOKEN": "t"})
+    assert result.exit_code == 2
+    assert "TOKENS_URL" in line(result)
+
+
+def test_the_local_service_is_found_by_its_own_settings(stub: Stub, run: Run) -> None:
+    stub.on("GET", STATS, {"total": 3})
+    port = stub.url.rpartition(":")[2]
+    anywhere = {"TOKENS_URL": None, "TOKENS_HOST": "0.0.0.0", "TOKENS_PORT": port}  # noqa: S104
+    assert run("stats", env=anywhere).exit_code == 0
+
+
+def test_a_stream_that_breaks_off_is_no_success(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        def break_off() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf an entry")
+
+        thread = Thread(target=break_off)
+        thread.start()
+        result = run("audit", "--format", "ndjson", env={"TOKENS_URL": url, "TOKENS_TOKEN": "t"})
+        thread.join()
+    assert (result.exit_code, result.stdout) == (1, "half an entry")
+    assert line(result).startswith(f"cannot reach {url}: IncompleteRead")
+
+
+def test_no_tls_where_some_is_wanted_is_one_line(stub: Stub, run: Run) -> None:
+    result = run("stats", env={"TOKENS_URL": stub.url.replace("http", "https")})
+    assert result.exit_code == 1
+    assert line(result).startswith("cannot reach https://")
+    assert not stub.asked

@@ -1,0 +1,202 @@
+"""All tokens out, and tokens in."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from service.cli.commands.tokens import import_export
+from service.cli.commands.tokens.import_parts import MOST_BYTES, Part, parts
+from service.cli.terminal import progress
+from tests.cli.conftest import Run
+from tests.cli.stub import Stub
+
+EXPORT, IMPORT = "/api/admin/tokens/export", "/api/admin/tokens/import"
+LINES = b'{"id":"00a1"}\n{"id":"00a2"}\n'
+
+
+def skip(line: int, code: str = "exists", name: str = "api") -> dict[str, object]:
+    return {"line": line, "name": name, "code": code, "message": "This token is here already."}
+
+
+def test_an_export_goes_to_standard_output_as_it_comes(stub: Stub, run: Run) -> None:
+    stub.on("GET", EXPORT, LINES * 50_000)
+    result = run("export")
+    assert (result.exit_code, result.stdout_bytes, result.stderr) == (0, LINES * 50_000, "")
+
+
+def test_an_export_to_a_file_is_nobody_else_s(stub: Stub, run: Run, tmp_path: Path) -> None:
+    stub.on("GET", EXPORT, LINES)
+    file = tmp_path / "tokens.ndjson"
+    result = run("export", str(file))
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"Tokens in {file}: 2.\n")
+    assert file.read_bytes() == LINES
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_export_never_overwrites_unless_told_to(stub: Stub, run: Run, tmp_path: Path) -> None:
+    stub.on("GET", EXPORT, LINES)
+    file = tmp_path / "tokens.ndjson"
+    file.write_text("mine")
+    file.chmod(0o644)
+    result = run("export", str(file))
+    assert result.exit_code == 1
+    assert "add --force" in result.stderr
+    assert file.read_text() == "mine"
+    assert not stub.asked
+    assert json.loads(run("export", str(file), "--force", "--json").stdout) == {"file": str(file), "tokens": 2}
+    assert file.read_bytes() == LINES
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_name_that_leads_nowhere_is_taken_too(stub: Stub, run: Run, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "elsewhere")
+    assert run("export", str(link)).exit_code == 1
+    assert not stub.asked
+
+
+def test_what_is_no_file_is_not_replaced_by_force(stub: Stub, run: Run) -> None:
+    result = run("export", "/dev/null", "--force")
+    assert (result.exit_code, result.stderr) == (1, "token-service: /dev/null is no file\n")
+    assert not stub.asked
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_an_export_that_breaks_off_leaves_no_file(stub: Stub, run: Run, tmp_path: Path, force: bool) -> None:
+    stub.on("GET", EXPORT, status=0)
+    assert run("export", str(tmp_path / "tokens"), *(["--force"] if force else [])).exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_export_leaves_the_file_that_was_there(stub: Stub, run: Run, tmp_path: Path) -> None:
+    stub.problem("GET", EXPORT, 403, "Only an administrator may do this, not a token.")
+    file = tmp_path / "tokens"
+    file.write_text("mine")
+    result = run("export", str(file), "--force")
+    assert (result.exit_code, result.stderr) == (1, "token-service: Only an administrator may do this, not a token.\n")
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("tokens", "mine")]
+
+
+def test_an_export_into_no_directory_is_one_line(stub: Stub, run: Run, tmp_path: Path) -> None:
+    stub.on("GET", EXPORT, LINES)
+    result = run("export", str(tmp_path / "none" / "tokens"))
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "No such file or directory" in result.stderr
+
+
+def test_a_file_made_meanwhile_is_kept(stub: Stub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub.on("GET", EXPORT, LINES)
+    file = tmp_path / "tokens"
+    file.write_text("another's")
+    monkeypatch.setattr(import_export, "_allow_over", lambda *_, **__: None)
+    result = run("export", str(file))
+    assert (result.exit_code, "by another process" in result.stderr) == (1, True)
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("tokens", "another's")]
+
+
+def test_a_file_is_cut_at_a_thousand_lines() -> None:
+    found = list(parts(BytesIO(b"{}\n" * 2500)))
+    assert [len(part.numbers) for part in found] == [1000, 1000, 500]
+    assert [part.numbers[0] for part in found] == [1, 1001, 2001]
+    assert b"".join(part.body for part in found) == b"{}\n" * 2500
+
+
+def test_a_file_is_cut_at_a_mebibyte() -> None:
+    whole = (b"x" * 299_999 + b"\n") * 7
+    found = list(parts(BytesIO(whole)))
+    assert [part.numbers for part in found] == [[1, 2, 3], [4, 5, 6], [7]]
+    assert all(len(part.body) <= MOST_BYTES for part in found)
+    assert b"".join(part.body for part in found) == whole
+
+
+def test_blank_lines_are_counted_but_not_sent_and_the_last_needs_no_end() -> None:
+    assert list(parts(BytesIO(b"\n{}\r\n  \n\n[]"))) == [Part([2, 5], b"{}\r\n[]\n")]
+    assert list(parts(BytesIO(b""))) == []
+
+
+@pytest.mark.parametrize("size", [MOST_BYTES, MOST_BYTES + 1, 3 * MOST_BYTES])
+def test_a_line_too_long_is_left_out_wherever_it_is(size: int) -> None:
+    assert list(parts(BytesIO(b"{}\n" + b"x" * size + b"\n[]\n"))) == [
+        Part([1], b"{}\n"),
+        Part([2], b""),
+        Part([3], b"[]\n"),
+    ]
+    assert list(parts(BytesIO(b"x" * size))) == [Part([1], b"")]
+
+
+def test_the_longest_line_that_fits_is_sent() -> None:
+    line = b"x" * (MOST_BYTES - 1)
+    assert list(parts(BytesIO(line + b"\n"))) == [Part([1], line + b"\n")]
+    assert list(parts(BytesIO(line))) == [Part([1], line + b"\n")]
+
+
+def test_an_import_sends_the_lines_as_they_are(stub: Stub, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_bytes(LINES)
+    stub.on("POST", IMPORT, {"imported": 2, "skipped": []})
+    result = run("import", str(file))
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "2 imported.\n")
+    (asked,) = stub.asked
+    assert (asked.body, asked.query) == (LINES, {})
+    assert asked.headers["Content-Type"] == "application/x-ndjson"
+
+
+def test_a_dry_run_says_so_to_the_service_and_to_people(stub: Stub, run: Run) -> None:
+    stub.on("POST", IMPORT, {"imported": 1, "skipped": [skip(2)]})
+    result = run("import", "-", "--dry-run", stdin=LINES.decode())
+    assert stub.asked[0].query == {"dryRun": "true"}
+    assert result.stderr == "1 would be imported.\ntoken-service: 1 would be skipped\n"
+    assert result.exit_code == 1
+
+
+def test_skipped_lines_are_named_by_their_number_in_the_file(stub: Stub, run: Run) -> None:
+    stub.on("POST", IMPORT, {"imported": 999, "skipped": [skip(1)]})
+    stub.on("POST", IMPORT, {"imported": 1, "skipped": [skip(3, "invalid_request", "")]})
+    result = run("import", "-", stdin="\n" + "{}\n" * 1001 + "\n" + "{}\n" * 2)
+    assert result.exit_code == 1
+    assert result.stdout == (
+        "2\texists\tapi\tThis token is here already.\n1005\tinvalid_request\t-\tThis token is here already.\n"
+    )
+    assert result.stderr == "1,000 imported.\ntoken-service: 2 skipped\n"
+
+
+def test_a_line_too_long_is_reported_and_the_rest_sent(stub: Stub, run: Run) -> None:
+    stub.on("POST", IMPORT, {"imported": 1, "skipped": []})
+    result = run("import", "-", "--json", stdin="{}\n" + "x" * MOST_BYTES + "\n{}\n")
+    report = json.loads(result.stdout)
+    assert (result.exit_code, report["imported"], report["dryRun"]) == (1, 2, False)
+    assert [(one["line"], one["code"]) for one in report["skipped"]] == [(2, "payload_too_large")]
+    assert [asked.body for asked in stub.asked] == [b"{}\n", b"{}\n"]
+
+
+def test_an_import_that_breaks_off_says_how_far_it_came(stub: Stub, run: Run) -> None:
+    stub.on("POST", IMPORT, {"imported": 1000, "skipped": []})
+    stub.problem("POST", IMPORT, 503, "The token store is not answering.", headers={"Retry-After": "1"})
+    result = run("import", "-", stdin="{}\n" * 1001)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Up to line 1,000: 1,000 imported, 0 skipped. Run it again after this:\n"
+        "token-service: The token store is not answering. (again in 1 s)\n"
+    )
+
+
+def test_an_import_refused_at_once_is_one_line(stub: Stub, run: Run) -> None:
+    stub.problem("POST", IMPORT, 403, "Not you.")
+    assert run("import", "-", stdin="{}\n").stderr == "token-service: Not you.\n"
+
+
+def test_no_file_is_a_usage_error(stub: Stub, run: Run, tmp_path: Path) -> None:
+    assert run("import", str(tmp_path / "none")).exit_code == 2
+    assert not stub.asked
+
+
+def test_progress_is_shown_where_somebody_watches(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub.on("POST", IMPORT, {"imported": 2, "skipped": []})
+    monkeypatch.setattr(progress, "watched", lambda: True)
+    said = run("import", "-", stdin=LINES.decode()).stderr
+    # What erases a line is left out where there is no terminal after all.
+    assert said == "\rline 2: 2 imported, 0 skipped\r2 imported.\n"

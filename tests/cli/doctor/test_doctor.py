@@ -1,0 +1,133 @@
+"""The doctor: each thing that can be wrong, and nothing changed by looking."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from tests.cli.conftest import Found, Run
+from tests.cli.stub import serving
+
+HASH = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
+
+
+def test_a_machine_without_any_set_up_is_well(found: Found, tmp_path: Path) -> None:
+    code, checks = found()
+    assert code == 0
+    assert {result for result, _ in checks.values()} == {"ok"}
+    assert "will be started" in checks["redis"][1]
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_bad_setting_is_all_that_is_said(found: Found) -> None:
+    code, checks = found(TOKENS_TRUSTED_PROXIES="everyone")
+    assert code == 1
+    assert list(checks) == ["settings"]
+    assert "TOKENS_TRUSTED_PROXIES" in checks["settings"][1]
+
+
+@pytest.mark.parametrize(
+    ("text", "result", "said"),
+    [
+        (f'[accounts.a]\npassword_hash = "{HASH}"\n', "warning", "no administrator"),
+        (
+            f'[accounts.a]\npassword_hash = "{HASH}"\nrole = "admin"\ndisabled = true\n',
+            "warning",
+            "no administrator",
+        ),
+        ('[accounts.a]\npassword = "x"\n', "failed", "password in clear"),
+        ("[", "failed", "not a TOML file"),
+    ],
+)
+def test_accounts_that_do_not_serve_are_seen(
+    found: Found, outside: dict[str, str], tmp_path: Path, text: str, result: str, said: str
+) -> None:
+    path = tmp_path / "accounts.toml"
+    path.write_text(text)
+    checks = found(**outside | {"TOKENS_ACCOUNTS_FILE": str(path)})[1]
+    assert checks["accounts"][0] == result
+    assert said in checks["accounts"][1]
+
+
+def test_readable_hashes_and_no_accounts_are_warned_of(found: Found, outside: dict[str, str]) -> None:
+    Path(outside["TOKENS_ACCOUNTS_FILE"]).chmod(0o644)
+    assert found(**outside)[1]["accounts"][0] == "warning"
+    assert found(**outside | {"TOKENS_ACCOUNTS_FILE": ""})[1]["accounts"][0] == "warning"
+
+
+def test_a_port_in_use_fails_unless_it_is_our_own(found: Found) -> None:
+    with serving() as stub:
+        port = stub.url.rpartition(":")[2]
+        code, checks = found(TOKENS_PORT=port)
+        assert (code, checks["port"][0]) == (1, "failed")
+        stub.on("GET", "/livez", {"status": "alive", "version": "9.9.9"})
+        assert found(TOKENS_PORT=port)[1]["port"] == ("ok", f"token-service 9.9.9 answers at {port}")
+
+
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def test_a_data_directory_that_others_may_write_fails(found: Found, tmp_path: Path) -> None:
+    data(tmp_path).chmod(0o770)
+    code, checks = found()
+    assert (code, checks["data directory"][0]) == (1, "failed")
+
+
+def test_a_data_directory_that_is_a_file_fails(found: Found, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    assert found()[1]["data directory"][0] == "failed"
+
+
+def test_a_full_disk_is_warned_of(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.cli.doctor.machine._NEEDED_BYTES", 1 << 60)
+    assert found()[1]["data directory"][0] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "result"),
+    [
+        ("a" * 64, 0o600, "ok"),
+        ("a" * 64, 0o640, "warning"),
+        ("short", 0o600, "failed"),
+        ("\xff", 0o600, "failed"),
+    ],
+)
+def test_the_server_key_is_looked_at(found: Found, tmp_path: Path, content: str, mode: int, result: str) -> None:
+    path = data(tmp_path) / "server.key"
+    path.write_bytes(content.encode("latin-1"))
+    path.chmod(mode)
+    assert found()[1]["server key"][0] == result
+
+
+def test_a_lost_server_key_fails(found: Found, tmp_path: Path) -> None:
+    (data(tmp_path) / "appendonlydir").mkdir()
+    assert found()[1]["server key"][0] == "failed"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_gets_every_word_and_a_sum(run: Run) -> None:
+    result = run("doctor", env={"TOKENS_PORT": "0", "TOKENS_DATA_DIR": "/" + "x" * 100})
+    assert "/" + "x" * 100 in result.stdout
+    assert "0 failed, 0 warnings" in result.stderr
+
+
+def test_a_port_is_free_or_has_a_stranger(found: Found) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = str(stranger.getsockname()[1])
+
+        def hang_up() -> None:
+            stranger.accept()[0].close()
+
+        thread = Thread(target=hang_up)
+        thread.start()
+        taken = found(TOKENS_PORT=port)[1]["port"]
+        thread.join()
+    assert taken[0] == "failed"
+    assert "Address already in use" in taken[1]
+    assert found(TOKENS_PORT=port)[1]["port"] == ("ok", f"{port} is free")

@@ -1,0 +1,136 @@
+"""The doctor's look at Redis: reached, fit for tokens, of the same time."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import redis
+
+from service import embedded
+from service.cli.doctor import redis_server
+from service.embedded import EmbeddedRedis
+from service.keyring import Keyring
+from service.store.driver.connection import Inspection
+from service.store.driver.keys import key_mark_key
+from tests.api.redis_child import RedisChild
+from tests.cli.conftest import Found
+from tests.cli.stub import serving
+
+
+def test_an_outside_redis_is_described(found: Found, outside: dict[str, str]) -> None:
+    code, checks = found(**outside)
+    assert code == 0
+    assert list(checks) == ["settings", "server key", "redis", "clock", "accounts", "port"]
+    assert "master, noeviction, answers in" in checks["redis"][1]
+    assert checks["clock"] == ("ok", "the same as that of Redis")
+
+
+def test_a_redis_that_is_away_fails(found: Found, outside: dict[str, str]) -> None:
+    code, checks = found(**outside | {"TOKENS_REDIS_URL": "redis://:hunter22@127.0.0.1:1"})
+    assert code == 1
+    result, detail = checks["redis"]
+    assert result == "failed"
+    assert "TOKENS_REDIS_URL" in detail
+    assert "hunter22" not in detail
+
+
+def test_something_else_at_the_port_of_redis_fails(found: Found, outside: dict[str, str]) -> None:
+    with serving() as stub:
+        code, checks = found(**outside | {"TOKENS_REDIS_URL": stub.url.replace("http", "redis")})
+    assert (code, checks["redis"][0]) == (1, "failed")
+
+
+@pytest.mark.parametrize(("ahead", "result"), [(0.0, "ok"), (3.0, "warning"), (29.0, "warning"), (31.0, "failed")])
+def test_clocks_that_differ_are_seen(
+    found: Found, outside: dict[str, str], monkeypatch: pytest.MonkeyPatch, ahead: float, result: str
+) -> None:
+    real = time.time
+
+    class Turned:
+        perf_counter = staticmethod(time.perf_counter)
+
+        @staticmethod
+        def time() -> float:
+            return real() + ahead
+
+    monkeypatch.setattr(redis_server, "time", Turned)
+    code, checks = found(**outside)
+    assert checks["clock"][0] == result
+    assert code == (1 if result == "failed" else 0)
+    if ahead:
+        assert f"Redis' clock is {ahead:.1f} s behind" in checks["clock"][1]
+
+
+def test_another_server_key_than_that_of_the_tokens_fails(
+    found: Found, outside: dict[str, str], redis_server: EmbeddedRedis
+) -> None:
+    namespace = f"t{uuid4().hex[:12]}"
+    told = outside | {"TOKENS_NAMESPACE": namespace}
+    other = "another server key of the tests, long enough"
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.set(key_mark_key(namespace), Keyring(other).mark(namespace))
+    code, checks = found(**told)
+    assert code == 1
+    assert "TOKENS_SECRET_KEY_PREVIOUS" in checks["redis server key"][1]
+    for key in ({"TOKENS_SECRET_KEY": other}, {"TOKENS_SECRET_KEY_PREVIOUS": other}):
+        code, checks = found(**told | key)
+        assert (code, "redis server key" in checks) == (0, False)
+
+
+def test_a_running_redis_of_the_data_directory_is_examined(found: Found) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="tk"))
+    server = embedded.start(folder, say=lambda _: None)
+    try:
+        code, checks = found(TOKENS_DATA_DIR=str(folder))
+    finally:
+        server.close()
+        shutil.rmtree(folder)
+    assert code == 0
+    assert "answers in" in checks["redis"][1]
+    assert checks["clock"][0] == "ok"
+
+
+def test_a_redis_that_cannot_be_started_fails(found: Found) -> None:
+    code, checks = found(TOKENS_REDIS_BIN="/bin/true")
+    assert (code, checks["redis"][0]) == (1, "failed")
+    assert "TOKENS_REDIS_BIN" in checks["redis"][1]
+
+
+def test_an_eviction_policy_that_deletes_tokens_fails(
+    found: Found, outside: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = "allkeys-lru deletes tokens"
+
+    async def evicting(*_: object) -> Inspection:
+        return Inspection("7.0", "allkeys-lru", {"eviction": policy}, ("nothing is kept",))
+
+    monkeypatch.setattr(redis_server, "inspect", evicting)
+    code, checks = found(**outside)
+    assert code == 1
+    assert checks["redis eviction"] == ("failed", policy)
+    assert checks["redis"] == ("warning", "nothing is kept")
+
+
+def test_a_replica_fails(found: Found, outside: dict[str, str]) -> None:
+    child = RedisChild("--replicaof", "127.0.0.1 1")
+    try:
+        code, checks = found(**outside | {"TOKENS_REDIS_URL": child.url})
+    finally:
+        child.close()
+    assert code == 1
+    assert checks["redis role"] == ("failed", "This Redis is a slave: connect to the master.")
+
+
+def test_a_redis_that_forbids_what_is_needed_fails(
+    found: Found, outside: dict[str, str], redis_server: EmbeddedRedis
+) -> None:
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.execute_command("ACL", "SETUSER", "barred", "on", ">pw", "+client", "+select", "+role")
+    url = redis_server.url.replace("unix://", "unix://barred:pw@")
+    code, checks = found(**outside | {"TOKENS_REDIS_URL": url})
+    assert (code, checks["redis"][0]) == (1, "failed")

@@ -1,0 +1,139 @@
+"""What `serve` does before uvicorn: the socket, the settings for the workers, the first account."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+
+from service.cli.failure import Failure, WrongUsage
+from service.cli.serve.command import publish
+from service.cli.serve.first_start import admin_account
+from service.cli.serve.listener import listen
+from service.settings import Settings, read
+from service.tokens.accounts.accounts import read_accounts
+from tests.cli.conftest import Run
+
+DASHBOARD = "http://127.0.0.1:8080/dashboard/"
+
+
+def test_the_socket_listens_at_once_so_that_a_second_one_is_refused() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        with pytest.raises(Failure, match=f"port {port}: Address already in use; .*--port or TOKENS_PORT"):
+            listen("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["host.invalid", "192.0.2.1", "::ffff:1:2:3:4:5:6:7"])
+def test_an_address_that_is_not_here_is_one_line(host: str) -> None:
+    with pytest.raises(Failure, match=r"^cannot listen on .*--host"):
+        listen(host, 0)
+
+
+def test_an_ipv6_address_takes_ipv6_alone() -> None:
+    with listen("::", 0) as listener:
+        assert listener.family == socket.AF_INET6
+        assert listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+
+
+def test_a_port_in_use_ends_serve_before_anything_is_made(run: Run, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run("serve", "--port", str(taken.getsockname()[1]))
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_options_go_before_the_environment_and_are_checked_like_it(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = run("serve", "--port", port, env={"TOKENS_PORT": "0"})
+    assert f"cannot listen on 127.0.0.1 port {port}" in result.stderr
+    assert run("serve", "--port", "65536").exit_code == 2
+    assert run("serve", "--workers", "0").exit_code == 2
+
+
+def test_a_redis_that_cannot_be_started_is_one_line(run: Run) -> None:
+    result = run("serve", "--port", "0", env={"TOKENS_REDIS_BIN": "/bin/true"})
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "token-service: TOKENS_REDIS_BIN: /bin/true is no Redis or Valkey server; name a redis-server of 6.2 or later\n"
+    )
+
+
+def test_what_is_published_reads_back_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("k" * 32 + "\n")
+    monkeypatch.setattr(os, "environ", {"TOKENS_SECRET_KEY_FILE": str(key), "TOKENS_URL": "http://x", "PATH": "/bin"})
+    settings = Settings(
+        redis_url="unix:///a%20b", secret_key="k" * 32, docs=False, port=1234, trusted_proxies="10.0.0.0/8"
+    )
+    publish(settings)
+    assert read(os.environ) == settings
+    assert os.environ["TOKENS_URL"] == "http://x"
+    assert os.environ["PATH"] == "/bin"
+
+
+def test_the_first_start_makes_an_account_and_says_its_password_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(data_dir=str(tmp_path))
+    effective = admin_account(settings, dashboard=DASHBOARD)
+    said = capsys.readouterr().out
+    path = tmp_path / "accounts.toml"
+    assert effective.accounts_file == str(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    found = re.search(r"password   ([0-9a-f]{5}(?:-[0-9a-f]{5}){3})\n", said)
+    assert found is not None
+    assert PasswordHasher().verify(read_accounts(path)["admin"].password_hash, found[1])
+    assert DASHBOARD in said
+    assert admin_account(settings, dashboard=DASHBOARD) == effective
+    assert capsys.readouterr().out == ""
+
+
+def test_a_given_password_is_taken_and_never_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings(data_dir=str(tmp_path), admin_password="correct horse")
+    admin_account(settings, dashboard=DASHBOARD)
+    assert "correct horse" not in capsys.readouterr().out
+    account = read_accounts(tmp_path / "accounts.toml")["admin"]
+    assert PasswordHasher().verify(account.password_hash, "correct horse")
+
+
+def test_a_short_password_is_taken_in_a_lab_alone(tmp_path: Path) -> None:
+    settings = Settings(data_dir=str(tmp_path), admin_password="elevenchars")
+    with pytest.raises(
+        WrongUsage, match=r"^TOKENS_ADMIN_PASSWORD has fewer than 12 characters: --allow-short "
+    ) as said:
+        admin_account(settings, dashboard=DASHBOARD)
+    assert "elevenchars" not in str(said.value)
+    assert list(tmp_path.iterdir()) == []
+    admin_account(settings, dashboard=DASHBOARD, allow_short=True)
+    # Nobody is locked out of a service that was started so once.
+    admin_account(settings, dashboard=DASHBOARD)
+
+
+def test_a_named_accounts_file_is_left_alone(tmp_path: Path) -> None:
+    settings = Settings(data_dir=str(tmp_path), accounts_file=str(tmp_path / "mine.toml"))
+    assert admin_account(settings, dashboard=DASHBOARD) == settings
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_first_starts_one_makes_the_account(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "accounts.toml"
+    monkeypatch.setattr("service.cli.serve.first_start.hash_password", lambda _: path.write_text("the other's") and "x")
+    assert admin_account(Settings(data_dir=str(tmp_path)), dashboard=DASHBOARD).accounts_file == str(path)
+    assert path.read_text() == "the other's"
+    assert capsys.readouterr().out == ""
+
+
+def test_an_account_that_cannot_be_kept_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=r"^cannot write .*: No such file or directory$"):
+        admin_account(Settings(data_dir=str(tmp_path / "gone")), dashboard=DASHBOARD)

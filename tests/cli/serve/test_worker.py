@@ -1,0 +1,49 @@
+"""One of several worker processes: it ends with its parent, and a bad setting ends it in a way the parent knows."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from types import SimpleNamespace
+
+import pytest
+from uvicorn.config import STARTUP_FAILURE
+
+from service.cli.serve import worker
+from service.settings import SettingsError
+
+
+def test_it_ends_when_its_parent_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[tuple[int, int]] = []
+    reading, writing = os.pipe()
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: SimpleNamespace(sentinel=reading))
+    monkeypatch.setattr(os, "kill", lambda process, number: ended.append((process, number)))
+    os.close(writing)
+    worker._end_with_parent()
+    os.close(reading)
+    assert ended == [(os.getpid(), signal.SIGTERM)]
+
+
+def test_it_watches_nobody_where_it_has_no_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("killed"))
+    worker._end_with_parent()
+
+
+def test_it_serves_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = object()
+    monkeypatch.setattr(worker, "from_environment", lambda: served)
+    assert worker.application() is served
+
+
+def test_a_bad_setting_tells_the_parent_not_to_try_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse() -> None:
+        raise SettingsError("TOKENS_PORT: no")
+
+    monkeypatch.setattr(worker, "from_environment", refuse)
+    with pytest.raises(SystemExit) as ended:
+        worker.application()
+    assert ended.value.code == STARTUP_FAILURE
+    assert caplog.messages == ["TOKENS_PORT: no"]

@@ -1,0 +1,94 @@
+"""What options may hold."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+import click
+import pytest
+
+from service.cli.terminal.options import LifetimeType, Pair, Rate, Span
+
+
+@pytest.mark.parametrize(
+    ("text", "members"),
+    [
+        ("7days", {"duration": "7days"}),
+        ("1month", {"duration": "1month"}),
+        ("30d", {"duration": "1month"}),
+        ("1year", {"duration": "1year"}),
+        ("365d", {"duration": "1year"}),
+        ("never", {"duration": "never"}),
+        ("2027-01-31", {"expiresAt": "2027-01-31T00:00:00Z"}),
+        ("2027-01-31T12:30", {"expiresAt": "2027-01-31T12:30:00Z"}),
+        ("2027-01-31T12:30:00+02:00", {"expiresAt": "2027-01-31T10:30:00Z"}),
+    ],
+)
+def test_a_lifetime_becomes_a_word_or_an_instant(text: str, members: dict[str, str]) -> None:
+    assert LifetimeType()(text).to_create() == members
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90d", 90 * 86400), ("12h", 43200), ("2w", 14 * 86400), ("90s", 90)])
+def test_a_span_is_counted_from_now(text: str, seconds: int) -> None:
+    before = int(time.time())
+    instant = datetime.fromisoformat(LifetimeType()(text).to_create()["expiresAt"]).timestamp()
+    assert before + seconds <= instant <= int(time.time()) + seconds
+
+
+def test_a_change_takes_an_instant_or_nothing() -> None:
+    assert LifetimeType()("never").to_change() == {"expiresAt": None}
+    assert LifetimeType()("2027-01-31").to_change() == {"expiresAt": "2027-01-31T00:00:00Z"}
+    assert list(LifetimeType()("1month").to_change()) == ["expiresAt"]
+
+
+@pytest.mark.parametrize("text", ["", "90", "90x", "tomorrow", "2027-13-01", "-5d", "99999999999d"])
+def test_no_lifetime_is_a_usage_error(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="write it like 90d"):
+        LifetimeType()(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("100/60s", {"limit": 100, "periodSeconds": 60}),
+        ("100/60", {"limit": 100, "periodSeconds": 60}),
+        ("100/m:20", {"limit": 100, "periodSeconds": 60, "burst": 20}),
+        ("5/2h", {"limit": 5, "periodSeconds": 7200}),
+        ("1000/d", {"limit": 1000, "periodSeconds": 86400}),
+    ],
+)
+def test_a_rate_has_a_limit_a_period_and_perhaps_a_burst(text: str, rate: dict[str, int]) -> None:
+    assert Rate()(text) == rate
+
+
+@pytest.mark.parametrize("text", ["100", "100/", "/60s", "100/60w", "100/60s:", "a/b"])
+def test_no_rate_is_a_usage_error(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="write it like 100/60s"):
+        Rate()(text)
+
+
+def test_spans_of_time_are_seconds() -> None:
+    assert [Span()(text) for text in ("24h", "7d", "0", "3600", "90s", "5m")] == [
+        86400,
+        604800,
+        0,
+        3600,
+        90,
+        300,
+    ]
+    with pytest.raises(click.BadParameter):
+        Span()("soon")
+
+
+def test_a_pair_is_split_at_its_first_equals_sign() -> None:
+    assert Pair()("team=pay=ments") == ("team", "pay=ments")
+    for text in ("team", "=payments"):
+        with pytest.raises(click.BadParameter):
+            Pair()(text)
+
+
+def test_what_is_converted_already_stays_as_it_is() -> None:
+    lifetime, rate, pair = LifetimeType()("90d"), Rate()("5/s"), Pair()("a=b")
+    assert LifetimeType()(lifetime) is lifetime
+    assert (Span()(60), Rate()(rate), Pair()(pair)) == (60, rate, pair)

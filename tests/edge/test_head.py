@@ -1,0 +1,190 @@
+"""What a client may send and how slowly; what is refused is refused by name, and before any operation sees it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from service.edge.head import HOSTS
+from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken
+from tests.edge.conftest import Turned
+
+pytestmark = pytest.mark.anyio
+
+INVALID = {
+    "no host": b"GET /livez HTTP/1.1\r\n\r\n",
+    "an empty host": b"GET /livez HTTP/1.1\r\nHost:\r\n\r\n",
+    "a blank host": b"GET /livez HTTP/1.1\r\nHost:  \t \r\n\r\n",
+    "an empty host in 1.0": b"GET /livez HTTP/1.0\r\nHost:\r\n\r\n",
+    "two hosts": b"GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    "the same host twice": b"GET /livez HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+    "chunked with a length": (
+        b"POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
+    "a length with chunked": (
+        b"POST /api/token HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n"
+    ),
+    "chunked twice": (
+        b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
+    "chunked in 1.0": b"POST /a HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "an unknown coding": b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n",
+    "two lengths": b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
+    "different lengths": b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na",
+    "a list of lengths": b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\na",
+    "a negative length": b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+    "a signed length": b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na",
+    "a hexadecimal length": b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1\r\n\r\na",
+    "HTTP/0.9": b"GET /livez\r\n\r\n",
+    "HTTP/0.9 with words": b"GET /livez HTTP/0.9\r\nHost: a\r\n\r\n",
+    "HTTP/2.0": b"GET /livez HTTP/2.0\r\nHost: a\r\n\r\n",
+    "HTTP/1.2": b"GET /livez HTTP/1.2\r\nHost: a\r\n\r\n",
+    "an HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "another host in the target": b"GET http://b.test/livez HTTP/1.1\r\nHost: a.test\r\n\r\n",
+    "another scheme in the target": b"GET ftp://a.test/livez HTTP/1.1\r\nHost: a.test\r\n\r\n",
+    "a target without a slash": b"GET livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a space in a name": b"GET /livez HTTP/1.1\r\nHost: a\r\nX Y: 1\r\n\r\n",
+    "a space before the colon": b"GET /livez HTTP/1.1\r\nHost : a\r\n\r\n",
+    "no name": b"GET /livez HTTP/1.1\r\nHost: a\r\n: 1\r\n\r\n",
+    "no colon": b"GET /livez HTTP/1.1\r\nHost: a\r\nbroken\r\n\r\n",
+    "a NUL in a value": b"GET /livez HTTP/1.1\r\nHost: a\r\nX-A: a\x00b\r\n\r\n",
+    "a folded field": b"GET /livez HTTP/1.1\r\nHost: a\r\nX-A: a\r\n b\r\n\r\n",
+    "a bare CR": b"GET /livez HTTP/1.1\rHost: a\r\n\r\n",
+    "no method": b" /livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    "an unknown method": b"GETT /livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a small method": b"get /livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a TLS greeting": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "a bad chunk": b"POST /api/token HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+}
+VALID = {
+    "plain": GOOD,
+    "1.0 without a host": b"GET /livez HTTP/1.0\r\n\r\n",
+    "1.0 kept alive": b"GET /livez HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
+    "its own host in the target": b"GET http://a.test/livez HTTP/1.1\r\nHost: a.test\r\n\r\n",
+    "its own host in capitals": b"GET HTTP://A.test/livez HTTP/1.1\r\nHost: a.TEST\r\n\r\n",
+    "a port": b"GET http://a.test:80/livez HTTP/1.1\r\nHost: a.test:80\r\n\r\n",
+    "empty lines first": b"\r\n\r\n" + GOOD,
+    "spaces around a value": b"GET /livez HTTP/1.1\r\nHost:   a   \r\n\r\n",
+    "a field twice that may be": b"GET /livez HTTP/1.1\r\nHost: a\r\nAccept: a\r\nAccept: b\r\n\r\n",
+    "64 fields": b"GET /livez HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(63)) + b"\r\n",
+    "nearly 16 KiB": b"GET /livez HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * 16300 + b"\r\n\r\n",
+    "a query": b"GET /livez?a=b&c HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a body on GET": b"GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab",
+    "an upgrade that nobody speaks": b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    "HEAD": b"HEAD /livez HTTP/1.1\r\nHost: a\r\n\r\n",
+}
+
+
+async def test_what_two_readers_could_understand_differently_is_refused_and_the_connection_closed(port: int) -> None:
+    for name, sent in INVALID.items():
+        got = await send(port, sent + GOOD)
+        assert got.startswith(b"HTTP/1.1 400 "), (name, got[:200])
+        assert got.count(b"HTTP/1.1 ") == 1, f"{name}: something behind the refused request was answered"
+        assert b"connection: close\r\n" in got and b"application/problem+json" in got, name
+
+
+NO_HOSTS = [
+    b"a b/c", b"x@y", b"a/b", b"a?b", b"a#b", b"a\\b", b"a,b", b"a b", b"a;b", b"a\"b", b"<a>", b"a%20b", b"\xe4", b"http://a",
+    b":", b":80", b"a:b", b"a:80:80", b"a:-1", b"a:+1", b"a:99999", b"a:123456", b"::1", b"[::1", b"::1]", b"[]", b"[1]",
+    b"[::1]a", b"[::g]", b"[fe80::1%25eth0]", b"[v1.a]", b".a", b"-a", b"*", b"a" * 254,
+]  # fmt: skip
+GOOD_HOSTS = [
+    b"a", b"A.TEST", b"a.test.", b"a_b", b"_a", b"a-b.c:8080", b"xn--nxasmq6b", b"127.0.0.1", b"127.0.0.1:80", b"a:",
+    b"a:65535", b"[::1]", b"[::1]:8080", b"[2001:DB8::192.0.2.1]", b"a" * 253,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [b"/livez", b"/validate"])
+async def test_a_host_that_is_none_is_400_on_every_way(port: int, path: bytes) -> None:
+    for host in NO_HOSTS:
+        got = await send(port, b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (path, host) + GOOD)
+        assert got.startswith(b"HTTP/1.1 400 "), host
+        assert got.count(b"HTTP/1.1 ") == 1, host
+    for host in GOOD_HOSTS:
+        got = await first(port, b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (path, host))
+        assert got.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 401 ")), host
+
+
+async def test_what_is_only_unusual_is_answered(port: int) -> None:
+    for name, sent in VALID.items():
+        assert (await first(port, sent)).startswith(b"HTTP/1.1 200 "), name
+
+
+async def test_a_head_over_its_limits_is_431(port: int) -> None:
+    for head in (
+        b"GET /livez HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * 17000 + b"\r\n\r\n",
+        b"GET /validate HTTP/1.1\r\nHost: a\r\n" + b"X-A: aaaaaaaaaaaaaaaa\r\n" * 800 + b"\r\n",
+        b"GET /" + b"a" * 17000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(64)) + b"\r\n",
+        b"GET /validate HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(64)) + b"\r\n",
+    ):
+        assert (await first(port, head)).startswith(b"HTTP/1.1 431 "), head[:60]
+
+
+async def test_a_head_without_end_is_cut_off_early(port: int) -> None:
+    for beginning in (b"GET /livez HTTP/1.1\r\nHost: a\r\nX-A: ", b"GET /livez HTTP/1.1\r\nHost: a\r\nX-", b"GET /"):
+        assert await taken(port, beginning, b"a" * 65536) < 8_000_000
+
+
+async def test_pipelined_small_requests_in_one_large_packet_are_no_large_head(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GOOD * 1500 + GOOD[:20])
+    writer.write(GOOD[20:])
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        for _ in range(1501):
+            assert (await reader.readuntil(b'"}')).lstrip().startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
+async def test_a_head_that_takes_longer_than_five_seconds_is_408(port: int, turned: Turned) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: a")
+    await first(port, GOOD)  # whatever was sent before has been read by now
+    turned.ahead = 6
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+    writer.close()
+
+
+async def test_a_body_that_takes_longer_than_ten_seconds_is_408(port: int, turned: Turned) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n{")
+    await first(port, GOOD)
+    turned.ahead = 9
+    await first(port, GOOD)
+    turned.ahead = 11
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+    writer.close()
+
+
+async def test_an_idle_connection_is_closed_after_the_keep_alive_and_not_before(port: int, turned: Turned) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GOOD)
+    await reader.readuntil(b'"}')
+    turned.ahead = 125
+    await first(port, GOOD)
+    writer.write(GOOD)
+    assert (await reader.readuntil(b'"}')).startswith(b"HTTP/1.1 200 ")
+    turned.ahead = 125 + 131
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_body_over_its_limit_is_413_before_it_is_read(port: int) -> None:
+    head = b"POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    declared = await first(port, head + b"Content-Length: 1000000000\r\n\r\n")
+    assert declared.startswith(b"HTTP/1.1 413 ") and b"connection: close" in declared
+    chunked = await first(
+        port, head + b"Transfer-Encoding: chunked\r\n\r\n" + b"4000\r\n" + b"a" * 16384 + b"\r\n1\r\na\r\n"
+    )
+    assert chunked.startswith(b"HTTP/1.1 413 ") and b"connection: close" in chunked
+
+
+def test_hosts_are_remembered_and_not_without_end() -> None:
+    for number in range(2000):
+        assert HOSTS[b"%d.test" % number]
+        assert not HOSTS[b"%d/" % number]
+        assert len(HOSTS) <= 256

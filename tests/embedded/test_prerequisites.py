@@ -1,0 +1,151 @@
+"""What the managed Redis asks of its machine: a program, a private directory, a key, a socket path."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import service.embedded as embedded
+from service.embedded import EmbeddedError, prerequisites
+from tests.embedded.embedded_runs import client, fake_server, fresh_folder, refusal, running
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with fresh_folder() as path:
+        yield path
+
+
+def test_every_file_is_for_the_owner_alone(folder: Path) -> None:
+    with running(folder) as server, client(server.url) as connection:
+        connection.set("name", "value")
+        (folder / "server.key").chmod(0o644)
+    with running(folder) as again:
+        assert again.secret_key == server.secret_key
+        assert folder.stat().st_mode & 0o777 == 0o700
+        open_to_others = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
+        assert open_to_others == []
+    assert (folder / "server.key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["with space", "50%25?#@", "ünï"])
+def test_odd_characters_in_the_path_reach_the_client(folder: Path, name: str) -> None:
+    with running(folder / name) as server, client(server.url) as connection:
+        assert connection.ping()
+
+
+def test_a_path_too_long_for_a_socket_gets_one_in_a_private_runtime_directory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = folder / ("x" * 120)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder.parent))
+    with running(long) as server, running(long) as sharer, client(sharer.url) as connection:
+        assert connection.ping()
+        path = Path(server.url.removeprefix("unix://"))
+        assert path.parent.parent == folder.parent
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_runtime_directory_that_others_may_write_in_is_not_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    squatted = folder.parent / f"token-service-{os.geteuid()}"
+    squatted.mkdir()
+    squatted.chmod(0o777)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder.parent))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder.parent))
+    with pytest.raises(EmbeddedError, match="shorter TOKENS_DATA_DIR"):
+        embedded.start(folder / ("x" * 120), say=lambda line: None)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o722])
+def test_a_data_directory_that_others_may_write_in_is_refused(folder: Path, mode: int) -> None:
+    folder.mkdir()
+    folder.chmod(mode)
+    assert "others may write" in refusal(folder)
+
+
+def test_a_data_directory_that_cannot_be_made_is_refused(folder: Path) -> None:
+    folder.write_text("a file")
+    assert "TOKENS_DATA_DIR" in refusal(folder)
+
+
+def test_without_any_server_one_line_says_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", "")
+    assert "TOKENS_REDIS_URL" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "said", ["Redis server v=6.0.16 sha=0", "Valkey server v=5.9.9 sha=0", "KeyDB server v=6.3.4", "v=7.0.0"]
+)
+def test_a_server_too_old_or_foreign_is_refused(folder: Path, said: str) -> None:
+    program = fake_server(folder.parent / "redis-server", said)
+    assert "6.2" in refusal(folder, redis_bin=str(program))
+
+
+def test_a_server_too_old_on_path_is_named_in_the_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    fake_server(folder.parent / "redis-server", "Redis server v=5.0.7 sha=0")
+    monkeypatch.setenv("PATH", str(folder.parent))
+    assert "Redis 5.0.7" in refusal(folder)
+
+
+def test_a_named_server_is_used_and_no_other(folder: Path) -> None:
+    assert "no-such-program" in refusal(folder, redis_bin="no-such-program")
+    wheel = prerequisites._candidates()[0]
+    with running(folder, redis_bin=wheel) as server:
+        assert server.owner
+
+
+def test_a_server_before_7_does_not_silently_start_empty(folder: Path) -> None:
+    with running(folder):
+        pass
+    program = fake_server(folder.parent / "redis-server", "Redis server v=6.2.14 sha=0")
+    assert "written by 7.0" in refusal(folder, redis_bin=str(program))
+
+
+def test_a_lost_server_key_is_not_replaced_beside_data(folder: Path) -> None:
+    with running(folder):
+        pass
+    (folder / "server.key").unlink()
+    assert "restore it" in refusal(folder)
+
+
+def test_a_damaged_server_key_is_refused(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    (folder / "server.key").write_text("short\n")
+    assert "64 hex" in refusal(folder)
+
+
+def test_a_server_that_cannot_start_is_quoted(folder: Path) -> None:
+    with running(folder):
+        pass
+    (folder / "appendonlydir" / "appendonly.aof.manifest").write_text("nonsense\n")
+    assert "manifest" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["redis.lock", "redis.log", "server.key"])
+def test_a_file_that_cannot_be_used_is_named(folder: Path, name: str) -> None:
+    (folder / name).mkdir(parents=True)
+    folder.chmod(0o700)
+    assert str(folder) in refusal(folder)
+
+
+def test_a_program_that_does_not_run_here_is_refused(folder: Path) -> None:
+    program = folder.parent / "redis-server"
+    program.write_bytes(b"\x7fELF of another machine")
+    program.chmod(0o755)
+    assert "no Redis or Valkey server" in refusal(folder, redis_bin=str(program))
+
+
+def test_a_runtime_directory_that_cannot_be_made_is_passed_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder.parent / "missing"))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder.parent))
+    with running(folder / ("x" * 120)) as server:
+        assert Path(server.url.removeprefix("unix://")).parent.parent == folder.parent

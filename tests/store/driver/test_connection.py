@@ -1,0 +1,157 @@
+"""What must be true of the server behind a connection: judged on what servers say, and on real ones."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service import embedded
+from service.errors import StoreFull, StoreUnavailable
+from service.store.driver.connection import connector, inspect
+from service.store.driver.pipeline import Batch
+from tests.builders import until
+from tests.links import Recording, Wrapped
+
+pytestmark = pytest.mark.anyio
+
+
+class Telling(Wrapped):
+    """A server that says this of itself."""
+
+    def __init__(self, **facts: object) -> None:
+        self.text = (
+            "# Server\r\n" + "".join(f"{name}:{value}\r\n" for name, value in facts.items()) + "\r\nnonsense\r\n"
+        )
+
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        assert args == ("INFO",)
+        return self.text.encode() + b"executable:/\xff\r\n"
+
+
+GOOD = {"redis_version": "7.4.1", "maxmemory_policy": "noeviction", "aof_enabled": 1}
+
+
+async def test_a_fit_server_has_no_faults() -> None:
+    found = await inspect(Telling(**GOOD), b"scratch")
+    assert (found.version, found.policy, found.faults, found.warnings) == ("7.4.1", "noeviction", {}, ())
+
+
+@pytest.mark.parametrize(
+    ("fact", "fault", "said"),
+    [
+        ({"redis_version": "6.0.16"}, "version", "Redis 6.0.16 is too old"),
+        ({"redis_version": "5.9.9"}, "version", "too old"),
+        ({"redis_version": ""}, "version", "too old"),
+        ({"maxmemory_policy": "allkeys-lru"}, "eviction", "allkeys-lru deletes tokens"),
+        ({"maxmemory_policy": "volatile-ttl"}, "eviction", "volatile-ttl deletes tokens"),
+    ],
+)
+async def test_a_server_that_must_not_be_used_has_its_fault_named(fact: dict[str, str], fault: str, said: str) -> None:
+    found = await inspect(Telling(**(GOOD | fact)), b"scratch")
+    assert list(found.faults) == [fault]
+    assert said in found.faults[fault]
+
+
+@pytest.mark.parametrize("version", ["6.2.0", "6.2.14", "7.0.15", "8.10.0", "10.0.0", "255.255.255"])
+async def test_every_version_since_6_2_will_do(version: str) -> None:
+    assert (await inspect(Telling(**(GOOD | {"redis_version": version})), b"scratch")).faults == {}
+
+
+async def test_valkey_is_told_by_its_own_version() -> None:
+    found = await inspect(Telling(**(GOOD | {"redis_version": "7.2.4", "valkey_version": "9.1.0"})), b"scratch")
+    assert (found.version, found.faults) == ("9.1.0", {})
+
+
+async def test_several_faults_are_all_told_and_missing_persistence_is_a_warning() -> None:
+    found = await inspect(Telling(redis_version="6.0.1", maxmemory_policy="allkeys-lfu"), b"scratch")
+    assert set(found.faults) == {"version", "eviction"}
+    (warning,) = found.warnings
+    assert "appendonly is off" in warning
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[embedded.EmbeddedRedis]:
+    """A server whose configuration a test may spoil."""
+    folder = Path(tempfile.mkdtemp(prefix="tk"))
+    server = embedded.start(folder, say=lambda _: None)
+    yield server
+    server.close()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def operator(own_server: embedded.EmbeddedRedis) -> AsyncIterator[Batch]:
+    """The one who may change everything, and puts it right again."""
+    batch = Batch(connector(own_server.url), timeout_seconds=10)
+    yield batch
+    for command in (
+        ("CONFIG", "SET", "maxmemory", "0"),
+        ("CONFIG", "SET", "maxmemory-policy", "noeviction"), ("ACL", "DELUSER", "service"),
+    ):  # fmt: skip
+        await batch.execute(*command)
+    await batch.aclose()
+
+
+async def test_the_managed_server_is_fit(operator: Batch) -> None:
+    found = await inspect(operator, b"scratch")
+    assert (found.policy, found.faults, found.warnings) == ("noeviction", {}, ())
+
+
+async def test_a_real_server_that_evicts_is_refused(operator: Batch) -> None:
+    await operator.execute("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
+    assert set((await inspect(operator, b"scratch")).faults) == {"eviction"}
+
+
+async def test_a_full_server_says_so(operator: Batch) -> None:
+    await operator.execute("CONFIG", "SET", "maxmemory", "1")
+    with pytest.raises(StoreFull):
+        await operator.execute("SET", "x", "1")
+    assert await operator.execute("GET", "x") is None
+
+
+async def as_service(operator: Batch, server: embedded.EmbeddedRedis, *rules: str) -> Batch:
+    """A connection whose user may do this much."""
+    await operator.execute("ACL", "SETUSER", "service", "reset", "on", ">secret", "~*", *rules)
+    return Batch(connector(server.url.replace("unix://", "unix://service:secret@")), timeout_seconds=10)
+
+
+async def test_where_info_is_forbidden_the_server_is_tried(own_server: embedded.EmbeddedRedis, operator: Batch) -> None:
+    batch = await as_service(operator, own_server, "+@all", "-info")
+    link = Recording(batch)
+    found = await inspect(link, b"scratch")
+    assert found.faults == {}
+    assert "INFO is forbidden" in found.warnings[0]
+    assert link.names() == ["INFO", "SET", "GETDEL", "EVAL"]
+    assert await operator.execute("EXISTS", "scratch") == 0
+    await batch.aclose()
+
+
+@pytest.mark.parametrize("command", ["set", "getdel", "eval"])
+async def test_a_server_that_forbids_what_we_cannot_do_without_is_no_use(
+    own_server: embedded.EmbeddedRedis, operator: Batch, command: str
+) -> None:
+    batch = await as_service(operator, own_server, "+@all", "-info", f"-{command}")
+    with pytest.raises(StoreUnavailable):
+        await inspect(batch, b"scratch")
+    await batch.aclose()
+
+
+async def test_a_wrong_password_is_unavailable_and_stays_out_of_the_log(
+    own_server: embedded.EmbeddedRedis, operator: Batch, caplog: pytest.LogCaptureFixture
+) -> None:
+    batch = await as_service(operator, own_server, "+@all")
+    await operator.execute("ACL", "SETUSER", "service", "<secret", ">other-secret")
+    errors: list[str] = []
+    batch._on_error = errors.append
+    with pytest.raises(StoreUnavailable):
+        await batch.execute("PING")
+    await until(lambda: errors)
+    assert "secret" not in caplog.text
+    await operator.execute("ACL", "SETUSER", "service", ">secret")
+    await until(lambda: batch.up)
+    await batch.aclose()

@@ -1,0 +1,99 @@
+"""A Redis that is loading its data: told as such, asked nothing, and used as soon as it is done."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import hiredis
+import pytest
+
+from service.errors import StoreUnavailable
+from service.store.driver.connection import connector
+from service.store.driver.monitor import Guardian
+from service.store.driver.pipeline import Batch
+from service.store.driver.replies import Loading, translate
+from service.store.driver.server_clock import ServerClock
+from service.store.driver.shards import Shards
+from tests.builders import until
+
+pytestmark = pytest.mark.anyio
+LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
+
+
+class Server:
+    """Answers as a Redis does that may be loading: its role it tells at once."""
+
+    def __init__(self) -> None:
+        self.loading = True
+        self.folder = Path(tempfile.mkdtemp(prefix="tk"))
+        self.url = f"unix://{self.folder}/s"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        parser = hiredis.Reader()
+        while data := await reader.read(65536):
+            parser.feed(data)
+            while (command := parser.gets()) is not False:
+                writer.write(self._answer(command[0]))
+        writer.close()
+
+    def _answer(self, name: bytes) -> bytes:
+        if name == b"ROLE":
+            return b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"
+        if name == b"CLIENT":
+            return b"+OK\r\n"
+        return LOADING if self.loading else b"$1\r\n1\r\n"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    made = Server()
+    listening = await asyncio.start_unix_server(made.serve, made.url.removeprefix("unix://"))
+    yield made
+    listening.close()
+    shutil.rmtree(made.folder)
+
+
+@pytest.fixture
+async def batch(server: Server) -> AsyncIterator[Batch]:
+    made = Batch(connector(server.url, timeout_seconds=10), timeout_seconds=10)
+    yield made
+    await made.aclose()
+
+
+async def answers(batch: Batch) -> bool:
+    try:
+        return bool(await batch.execute("GET", "x") == b"1")
+    except StoreUnavailable:
+        return False
+
+
+async def test_it_is_told_as_such_and_used_when_it_is_done(
+    server: Server, batch: Batch, caplog: pytest.LogCaptureFixture
+) -> None:
+    guardian = Guardian(Shards("t", [batch]), ServerClock(time.time), (b"mark",))
+    for _ in range(3):
+        assert await guardian.checks() == {"redis": "Redis is loading its data and answers when that is done."}
+    server.loading = False
+    await until(lambda: answers(batch))
+    assert caplog.messages == [
+        "Redis must not be asked: Redis is loading its data and answers when that is done.", "Redis answers again",
+    ]  # fmt: skip
+
+
+async def test_one_that_loads_anew_under_an_open_connection_is_noticed(server: Server, batch: Batch) -> None:
+    server.loading = False
+    assert await answers(batch)
+    server.loading = True
+    for _ in range(2):
+        with pytest.raises(Loading):
+            await batch.execute("GET", "x")
+    assert not batch.up
+
+
+def test_the_word_of_redis_is_understood() -> None:
+    assert isinstance(translate(hiredis.ReplyError(LOADING[1:-2].decode())), Loading)

@@ -1,0 +1,93 @@
+"""A namespace and its server key: another one is noticed, and a change of keys is no fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.api.http.application import StartRefused
+from service.app import Service
+from service.errors import StoreFull
+from service.store.driver.keys import key_mark_key
+from tests.builders import create, outcome
+from tests.conftest import SERVER_KEY
+from tests.links import Wrapped
+
+pytestmark = pytest.mark.anyio
+Make = Callable[..., Any]
+OTHER = "another server key of the tests, long enough"
+
+
+async def check(service: Service) -> str:
+    return (await service.guardian.checks())["server_key"]
+
+
+async def test_another_server_key_is_refused_and_says_what_to_do(make_service: Make) -> None:
+    created = await create(await make_service())
+    with pytest.raises(StartRefused, match="TOKENS_SECRET_KEY, or, if keys are to be changed, as TOKENS_SECRET_KEY_P"):
+        await make_service(secret_key=OTHER)
+    again = await make_service()
+    assert await check(again) == ""
+    assert await outcome(again, created.secret) == "active"
+
+
+async def test_a_change_of_keys_leaves_the_old_one_behind(make_service: Make) -> None:
+    old = await make_service()
+    created = await create(old)
+    new = await make_service(secret_key=OTHER, secret_key_previous=SERVER_KEY)
+    assert await check(new) == ""
+    assert await outcome(new, created.secret) == "active"
+    # One that knows the old key alone would refuse what is issued now.
+    assert "another server key" in await check(old)
+    assert not old.guardian.usable
+    with pytest.raises(StartRefused, match="another server key"):
+        await make_service()
+    assert await check(await make_service(secret_key=OTHER)) == ""
+
+
+async def test_processes_with_both_keys_in_either_order_run_side_by_side(make_service: Make, namespace: str) -> None:
+    before = await make_service(secret_key_previous=OTHER)
+    after = await make_service(secret_key=OTHER, secret_key_previous=SERVER_KEY)
+    marks = set()
+    for service in (before, after) * 3:
+        assert await check(service) == ""
+        marks.add(await before.shards[0].link.execute("GET", key_mark_key(namespace)))
+    # None takes it back from the other while they run.
+    assert len(marks) == 1
+
+
+async def test_a_namespace_emptied_under_a_running_process_is_its_own_again(make_service: Make, namespace: str) -> None:
+    service = await make_service()
+    link = service.shards[0].link
+    await link.execute("DEL", key_mark_key(namespace))
+    assert await check(service) == ""
+    with pytest.raises(StartRefused, match="another server key"):
+        await make_service(secret_key=OTHER)
+
+
+class Full(Wrapped):
+    """A server that takes no write."""
+
+    full = True
+
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        if self.full and args[0] == "SET":
+            raise StoreFull("The token store is full.")
+        return await super().execute(*args, **how)
+
+
+async def test_on_a_full_server_a_change_of_keys_is_written_down_later(make_service: Make) -> None:
+    await make_service()
+    new = await make_service(secret_key=OTHER, secret_key_previous=SERVER_KEY, wrap=Full)
+    assert await check(new) == ""
+    assert await check(await make_service()) == ""
+    new.shards[0].link.full = False
+    assert await check(new) == ""
+    with pytest.raises(StartRefused, match="another server key"):
+        await make_service()
+
+
+async def test_a_full_and_empty_server_is_held_against_no_key(make_service: Make) -> None:
+    assert await check(await make_service(wrap=Full)) == ""

@@ -1,0 +1,142 @@
+"""A primary that became a replica: noticed by the next look at its role, and asked nothing until it is one again."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from service.errors import StoreUnavailable
+from service.store.driver.connection import connector
+from service.store.driver.pipeline import Batch
+from service.store.driver.replies import NotPrimary
+from tests.api.redis_child import RedisChild
+from tests.builders import until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def own_redis() -> Iterator[RedisChild]:
+    child = RedisChild()
+    child.client.set("known", "yes")
+    yield child
+    child.close()
+
+
+@pytest.fixture
+def redis(own_redis: RedisChild) -> Iterator[RedisChild]:
+    yield own_redis
+    own_redis.client.replicaof("NO", "ONE")
+    own_redis.client.config_set("replica-read-only", "yes")
+
+
+def demote(redis: RedisChild) -> None:
+    """Make it the replica of nothing; it goes on to answer from what it knows."""
+    redis.client.replicaof("127.0.0.1", "1")
+
+
+@pytest.fixture
+async def batch(redis: RedisChild) -> AsyncIterator[Batch]:
+    made = Batch(connector(redis.url, timeout_seconds=10), timeout_seconds=10)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def blind(redis: RedisChild) -> AsyncIterator[Batch]:
+    """One that does not look at the role of its own accord."""
+    made = Batch(connector(redis.url, timeout_seconds=10), timeout_seconds=10, role_seconds=math.inf)
+    yield made
+    await made.aclose()
+
+
+async def known(batch: Batch) -> bool:
+    try:
+        return bool(await batch.execute("GET", "known", retry=True) == b"yes")
+    except StoreUnavailable:
+        return False
+
+
+async def test_a_quarter_of_a_second_after_the_last_look_no_reply_counts_before_the_next(
+    redis: RedisChild, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    monkeypatch.setattr(loop, "time", lambda: now)
+    assert await known(batch)
+    demote(redis)
+    assert await known(batch)
+    now += 0.25
+    replies = await asyncio.gather(
+        *[batch.execute("GET", "known", retry=True) for _ in range(50)], return_exceptions=True
+    )
+    assert {type(reply) for reply in replies} == {NotPrimary}
+    assert not batch.up
+
+
+async def test_the_role_is_asked_four_times_a_second_however_much_is_asked(
+    redis: RedisChild, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    monkeypatch.setattr(loop, "time", lambda: now)
+    assert await known(batch)
+    redis.client.config_resetstat()
+    for _ in range(64):
+        now += 1 / 64
+        assert await known(batch)
+    assert redis.client.info("commandstats")["cmdstat_role"]["calls"] == 4
+
+
+async def test_a_refused_write_is_noticed_at_once(redis: RedisChild, blind: Batch) -> None:
+    assert await known(blind)
+    demote(redis)
+    assert await known(blind)
+    asked = [blind.execute("SET", "x", "1"), blind.execute("GET", "known", retry=True)]
+    replies = await asyncio.gather(*asked, return_exceptions=True)
+    # What stood behind it in the same packet does not count either.
+    assert [type(reply) for reply in replies] == [NotPrimary, NotPrimary]
+    assert not await known(blind)
+
+
+async def test_no_connection_to_a_replica_is_used(redis: RedisChild, blind: Batch) -> None:
+    demote(redis)
+    # One that takes writes would not be noticed by what it refuses.
+    redis.client.config_set("replica-read-only", "no")
+    for _ in range(3):
+        assert not await known(blind)
+    redis.client.replicaof("NO", "ONE")
+    await until(lambda: known(blind))
+
+
+async def test_a_lost_connection_leads_to_another_look(redis: RedisChild, blind: Batch) -> None:
+    assert await known(blind)
+    demote(redis)
+    redis.client.client_kill_filter(_type="normal", skipme=True)
+    with pytest.raises(NotPrimary, match="is a slave: connect to the master"):
+        await blind.execute("GET", "known", retry=True)
+
+
+async def test_a_replica_is_said_once_and_so_is_its_promotion(
+    redis: RedisChild, batch: Batch, caplog: pytest.LogCaptureFixture
+) -> None:
+    demote(redis)
+    for _ in range(5):
+        assert not await known(batch)
+        await asyncio.sleep(0)
+    redis.client.replicaof("NO", "ONE")
+    await until(lambda: known(batch))
+    assert caplog.messages == [
+        "Redis must not be asked: This Redis is a slave: connect to the master.", "Redis answers again",
+    ]  # fmt: skip
+
+
+async def test_a_server_that_does_not_tell_its_role_is_not_asked(redis: RedisChild) -> None:
+    redis.client.acl_setuser("barred", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-role"])
+    batch = Batch(connector(redis.url.replace("unix://", "unix://barred:x@"), timeout_seconds=10), timeout_seconds=10)
+    with pytest.raises(NotPrimary, match="allow the service's user the command ROLE"):
+        await batch.execute("GET", "known")
+    await batch.aclose()

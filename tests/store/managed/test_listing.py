@@ -1,0 +1,276 @@
+"""Lists: each order, each filter, and searches by part of a name or the end of a token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.app import Service
+from service.model import Status
+from service.store.managed.query import Query
+from tests.builders import ADMIN, DAY, at, create, create_many, outcome
+
+pytestmark = pytest.mark.anyio
+EVERY = frozenset(Status)
+
+
+async def names(service: Service, **query: Any) -> list[str]:
+    tokens, after, _ = await service.managed.page(Query(**query))
+    assert after is None
+    return [token.name for token in tokens]
+
+
+async def test_the_newest_come_first(still: Service) -> None:
+    await create_many(still, "one", "two", "three")
+    assert await names(still) == ["three", "two", "one"]
+    assert await names(still, descending=False) == ["one", "two", "three"]
+
+
+async def test_an_empty_house_has_an_empty_list(still: Service) -> None:
+    for sort in ("created_at", "name", "last_used_at", "expires_at"):
+        assert await names(still, sort=sort, statuses=EVERY) == []
+        assert await names(still, sort=sort, text="x") == []
+
+
+async def test_names_are_put_in_order_by_their_characters(still: Service) -> None:
+    await create_many(still, "b", "a", "B", "ä", "a b", "a-b", "10", "9", "\U0001f511", "ﬀ")
+    expected = ["10", "9", "B", "a", "a b", "a-b", "b", "ä", "ﬀ", "\U0001f511"]
+    assert await names(still, sort="name", descending=False) == expected
+    assert await names(still, sort="name", descending=True) == expected[::-1]
+    assert await names(still, sort="name", descending=False, limit=200, text="") == expected
+
+
+async def test_tokens_are_put_in_order_by_their_expiry_and_those_without_one_come_last(
+    make_service: Callable[..., Any],
+) -> None:
+    service = await make_service(shards=16, background=False, max_lifetime_days=0)
+    for name, days in (("month", 30), ("never", 0), ("day", 1), ("year", 364)):
+        await create(service, name, days=days)
+    expected = ["day", "month", "year", "never"]
+    assert await names(service, sort="expires_at", descending=False) == expected
+    assert await names(service, sort="expires_at", descending=True) == expected[::-1]
+    first, after, _ = await service.managed.page(Query(sort="expires_at", limit=1))
+    rest, _, _ = await service.managed.page(Query(sort="expires_at", after=after))
+    assert [token.name for token in first + rest] == expected[::-1]
+
+
+async def test_tokens_are_put_in_order_by_their_last_use(still: Service, clock: Any) -> None:
+    created = await create_many(still, "never", "first", "second")
+    for one in created[1:]:
+        clock.forward(10)
+        assert await outcome(still, one.secret) == "active"
+        await still.flush_usage()
+    assert await names(still, sort="last_used_at") == ["second", "first", "never"]
+    assert await names(still, sort="last_used_at", descending=False) == ["never", "first", "second"]
+
+
+@pytest.fixture
+async def four(still: Service, clock: Any) -> Service:
+    """One token of each status, the expired one not swept yet."""
+    created = {one.token.name: one.token.token_id for one in await create_many(still, "active", "inactive", "revoked")}
+    await create(still, "expired", days=1)
+    await still.managed.update(created["inactive"], {"active": False}, ADMIN)
+    await still.managed.revoke(created["revoked"], ADMIN)
+    clock.forward(2 * DAY)
+    return still
+
+
+@pytest.mark.parametrize("sort", ["created_at", "name", "last_used_at", "expires_at"])
+@pytest.mark.parametrize("swept", [False, True])
+async def test_each_status_is_listed_alone_and_the_revoked_only_when_asked_for(
+    four: Service, sort: str, *, swept: bool
+) -> None:
+    if swept:
+        await four.sweeper.sweep()
+    for status in Status:
+        assert await names(four, sort=sort, statuses=frozenset({status})) == [status.value]
+        assert await names(four, sort=sort, statuses=frozenset({status}), text="e") == [status.value]
+    assert sorted(await names(four, sort=sort)) == ["active", "expired", "inactive"]
+    assert sorted(await names(four, sort=sort, statuses=EVERY)) == ["active", "expired", "inactive", "revoked"]
+
+
+async def test_the_total_is_told_where_nothing_but_the_status_is_asked(four: Service) -> None:
+    for swept in (False, True):
+        if swept:
+            await four.sweeper.sweep()
+        for statuses, total in ((frozenset(), 3), (EVERY, 4), (frozenset({Status.REVOKED}), 1)):
+            _, _, told = await four.managed.page(Query(statuses, limit=1))
+            assert told == total
+    for filtered in (
+        {"text": "a"},
+        {"created_by": "admin"},
+        {"scope": "a"},
+        {"expires_before": 9},
+        {"unused_since": 9},
+        {"never_used": True},
+        {"ids": ("00" * 8,)},
+    ):
+        _, _, told = await four.managed.page(Query(**filtered))
+        assert told is None
+
+
+async def test_a_list_can_be_narrowed_by_creator_scope_expiry_and_idleness(still: Service, clock: Any) -> None:
+    by_vera = at("192.0.2.2")
+    await create(still, "one", scopes=("a", "b"), days=10)
+    await create(still, "two", scopes=("a:*",), days=20, origin=by_vera)
+    used = await create(still, "three", days=300)
+    clock.forward(5 * DAY)
+    assert await outcome(still, used.secret) == "active"
+    await still.flush_usage()
+    now = int(still.clock())
+    assert await names(still, created_by="anonymous") == ["two"]
+    assert await names(still, created_by="admin") == ["three", "one"]
+    assert await names(still, created_by="Admin") == []
+    assert await names(still, created_by="admin", sort="name", descending=False) == ["one", "three"]
+    assert await names(still, scope="a") == ["one"]
+    assert await names(still, scope="a:*") == ["two"]
+    assert await names(still, expires_before=now + 6 * DAY) == ["one"]
+    assert await names(still, expires_before=now + 300 * DAY) == ["three", "two", "one"]
+    assert await names(still, unused_since=now - 4 * DAY) == ["two", "one"]
+    assert await names(still, unused_since=now - 6 * DAY) == []
+    assert await names(still, never_used=True) == ["two", "one"]
+    assert await names(still, never_used=True, created_by="admin", sort="last_used_at") == ["one"]
+    assert await names(still, scope="a", text="on", created_by="admin") == ["one"]
+
+
+@pytest.mark.parametrize("sort", ["created_at", "name", "expires_at", "last_used_at"])
+async def test_tokens_are_picked_by_their_ids_in_the_order_asked_for(four: Service, sort: str) -> None:
+    everything, _, _ = await four.managed.page(Query(EVERY))
+    ids = {token.name: token.token_id for token in everything}
+    asked = (ids["revoked"], "00" * 8, "no id", ids["active"], ids["active"])
+    whole = [name for name in await names(four, sort=sort, statuses=EVERY) if name in ("active", "revoked")]
+    assert await names(four, sort=sort, statuses=EVERY, ids=asked) == whole
+    assert await names(four, sort=sort, ids=asked) == ["active"]
+    assert await names(four, sort=sort, ids=asked, text="rev", statuses=EVERY) == ["revoked"]
+    query = Query(EVERY, ids=asked, sort=sort, limit=1)
+    first, after, _ = await four.managed.page(query)
+    rest, end, _ = await four.managed.page(msgspec.structs.replace(query, after=after))
+    assert ([token.name for token in first + rest], end) == (whole, None)
+
+
+@pytest.mark.parametrize("sort", ["created_at", "name", "expires_at", "last_used_at"])
+async def test_the_revoked_of_one_creator_are_listed_when_asked_for(still: Service, sort: str) -> None:
+    gone, _ = await create_many(still, "gone", "here")
+    await still.managed.revoke(gone.token.token_id, ADMIN)
+    assert await names(still, created_by="admin", sort=sort) == ["here"]
+    assert await names(still, created_by="admin", sort=sort, statuses=frozenset({Status.REVOKED})) == ["gone"]
+
+
+FOUND = {
+    "deploy": ["Deploy Key", "my DEPLOYMENT"], "DEPLOY": ["Deploy Key", "my DEPLOYMENT"], "ploy k": ["Deploy Key"],
+    "straße": ["Straße 5"], "ÉCOLE": ["école"], "*": ["a*b"], "?": ["what?"], "[a-z]": ["set[a-z]"],
+    "\\": ["back\\slash"], "a*b": ["a*b"], "^": ["^top"], "-": ["set[a-z]"], "]": ["set[a-z]"], "nothing": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sort", ["created_at", "name", "expires_at", "last_used_at"])
+async def test_a_search_finds_part_of_a_name_in_any_case_and_takes_signs_as_they_are(still: Service, sort: str) -> None:
+    await create_many(
+        still,
+        "Deploy Key",
+        "my DEPLOYMENT",
+        "Straße 5",
+        "école",
+        "a*b",
+        "aXb",
+        "what?",
+        "set[a-z]",
+        "back\\slash",
+        "^top",
+    )
+    assert {text: sorted(await names(still, text=text, sort=sort)) for text in FOUND} == FOUND
+
+
+async def test_a_search_finds_the_last_characters_of_a_token(still: Service) -> None:
+    created = await create_many(still, "one", "two", "three")
+    for one in created:
+        tail = one.secret[-8:]
+        for text in (tail, tail[-6:], tail.upper()):
+            assert one.token.name in await names(still, text=text)
+        # The middle of a tail, an id or a time of creation that a search also passes is no find.
+        assert await names(still, text=tail[:-1] + "g") == []
+        assert await names(still, text=one.token.token_id) == []
+        assert await names(still, text=str(one.token.created_micros)) == []
+
+
+async def test_a_search_never_meets_a_neighbouring_part_of_the_member(still: Service) -> None:
+    one = (await create(still, "name")).token
+    for text in (f"name\x00{one.token_id}", "\x00", f"{one.tail}\x00"):
+        assert await names(still, text=text) == []
+
+
+async def test_a_list_leaves_out_ids_whose_record_is_gone(still: Service) -> None:
+    one, _ = await create_many(still, "gone", "here")
+    shard = still.shards.of_id(one.token.token_id)
+    assert shard is not None
+    await shard.link.execute("DEL", shard.keys.metadata(one.token.token_id))
+    for sort in ("created_at", "name", "expires_at", "last_used_at"):
+        assert await names(still, sort=sort) == ["here"]
+        assert await names(still, sort=sort, text="e") == ["here"]
+
+
+@pytest.fixture
+async def many(make_service: Callable[..., Any]) -> Service:
+    """Sorted sets of more than 128 members are stored, and scanned, in another way."""
+    service: Service = await make_service(shards=16, background=False)
+    for number in range(700):
+        await create(service, f"token {number:03} {'even' if number % 2 == 0 else 'odd'}")
+    return service
+
+
+@pytest.mark.parametrize("sort", ["created_at", "name"])
+async def test_a_search_that_finds_many_pages_walks_through_them_in_order(many: Service, sort: str) -> None:
+    expected = [f"token {number:03} even" for number in range(0, 700, 2)]
+    for descending in (False, True):
+        for limit in (3, 50):
+            query = Query(text="EVEN", sort=sort, descending=descending, limit=limit)
+            found: list[str] = []
+            while limit * 5 > len(found):
+                tokens, after, _ = await many.managed.page(query)
+                found += [token.name for token in tokens]
+                query = msgspec.structs.replace(query, after=after)
+            assert found == (expected[::-1] if descending else expected)[: limit * 5]
+    tokens, after, _ = await many.managed.page(Query(text="odd", sort=sort, limit=200))
+    assert len(tokens) == 200
+    tokens, after, _ = await many.managed.page(Query(text="odd", sort=sort, limit=200, after=after))
+    assert (len(tokens), after) == (150, None)
+
+
+async def test_a_search_reads_on_until_every_name_was_seen(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.managed.search._SLICE_BYTES", 1)
+    service = await make_service(background=False)
+    await create_many(service, *[f"token {number:03}" for number in range(200)])
+    tokens, _, _ = await service.managed.page(Query(text="token", sort="name", limit=200, descending=False))
+    assert [token.name for token in tokens] == [f"token {number:03}" for number in range(200)]
+
+
+@pytest.mark.parametrize("text", ["", "billing"])
+async def test_a_look_at_all_finds_each_once(still: Service, text: str) -> None:
+    await create_many(still, *[f"{'billing' if number % 2 else 'other'} {number}" for number in range(30)])
+    query = Query(text=text, limit=4)
+    wanted = sorted(f"billing {n}" if n % 2 else f"other {n}" for n in range(30) if n % 2 or not text)
+    assert await still.bulk._listing.count(query, still.clock()) == len(wanted)
+    assert sorted([record.token.name async for record in still.bulk._listing.records(query, still.clock())]) == wanted
+
+
+async def test_filters_that_no_order_helps_with_keep_the_order(still: Service) -> None:
+    for number in range(12):
+        await create(still, f"gate {number:02}", days=20 - number, scopes=("a",) if number % 3 else ("b",))
+    expected = [f"gate {number:02}" for number in range(12) if number % 3]
+    for how in ({"sort": "created_at", "text": "gate"}, {"sort": "name", "text": "gate"}):
+        assert await names(still, scope="a", descending=False, **how) == expected
+    assert await names(still, scope="a", sort="expires_at", descending=False) == expected[::-1]
+    query = Query(scope="a", sort="expires_at", descending=False, limit=3)
+    pages = []
+    while True:
+        tokens, after, _ = await still.managed.page(query)
+        pages += [token.name for token in tokens]
+        if after is None:
+            break
+        query = msgspec.structs.replace(query, after=after)
+    assert pages == expected[::-1]

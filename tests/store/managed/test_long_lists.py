@@ -1,0 +1,183 @@
+"""Lists of very many: no scan holds the service, each goes on from where it was, and one that takes long ends early."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.app import Service
+from service.errors import StoreUnavailable
+from service.model import Status
+from service.store.managed.query import Query
+from tests.builders import ADMIN, DAY, create, create_many, outcome
+from tests.links import Recording
+
+pytestmark = pytest.mark.anyio
+SORTS = ["created_at", "name", "last_used_at", "expires_at"]
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page's time is over at its second look, and a look is at three records."""
+    monkeypatch.setattr("service.store.managed.listing._SECONDS", -1.0)
+    monkeypatch.setattr("service.store.managed.listing._LOOKS", 2)
+    monkeypatch.setattr("service.store.managed.listing._AT_ONCE", 3)
+    monkeypatch.setattr("service.store.managed.listing_slices._MOST", 3)
+
+
+@pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.usefixtures("hurried")
+async def test_a_page_whose_time_is_over_says_where_to_go_on(still: Service, sort: str, *, descending: bool) -> None:
+    for number in range(30):
+        await create(still, f"token {number:02}", days=1 + number % 7, scopes=("rare",) if number % 10 == 0 else ())
+    query = Query(scope="rare", sort=sort, descending=descending, limit=3)
+    first, after, total = await still.managed.page(query)
+    assert (len(first) < 3, after is None, total) == (True, False, None)
+    found, pages = list(first), 1
+    while after is not None:
+        tokens, after, _ = await still.managed.page(msgspec.structs.replace(query, after=after))
+        found, pages = found + tokens, pages + 1
+    assert sorted(token.name for token in found) == ["token 00", "token 10", "token 20"]
+    assert 3 < pages < 20
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.usefixtures("hurried")
+async def test_a_text_that_almost_every_name_has_is_looked_for_in_the_order_of_the_list(
+    still: Service, monkeypatch: pytest.MonkeyPatch, sort: str
+) -> None:
+    await create_many(still, *[f"token {number:02}" for number in range(12)])
+    walks = []
+    for few in (100, 4):
+        monkeypatch.setattr("service.store.managed.listing._FEW", few)
+        query, walk = Query(text="TOKEN", sort=sort, limit=5), list[str]()
+        while True:
+            tokens, after, _ = await still.managed.page(query)
+            walk += [token.name for token in tokens]
+            if after is None:
+                break
+            query = msgspec.structs.replace(query, after=after)
+        walks.append(walk)
+    assert walks[0] == walks[1]
+    assert len(set(walks[0])) == 12
+
+
+async def test_a_walk_reads_each_slice_once(make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan that began again for each page or slice would ask for more with the square of the tokens."""
+    monkeypatch.setattr("service.store.managed.listing_slices._MOST", 5)
+    asked: list[Any] = []
+
+    class Counting(Recording):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            if how.get("operation") == "read_index":
+                asked.append(args)
+            return await super().execute(*args, **how)
+
+    service = await make_service(background=False, wrap=Counting)
+    await create_many(service, *[f"token {number}" for number in range(50)])
+    asked.clear()
+    assert await service.managed.page(Query(scope="none", statuses=frozenset({Status.ACTIVE}))) == ([], None, None)
+    assert len(asked) == 11
+
+
+async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, int] = {}
+
+    class Counting(Recording):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            asked[how.get("operation", "")] = asked.get(how.get("operation", ""), 0) + 1
+            return await super().execute(*args, **how)
+
+    service = await make_service(background=False, wrap=Counting)
+    await create_many(service, *[f"token {number}" for number in range(50)])
+    asked.clear()
+    assert await service.managed.page(Query(text="é")) == ([], None, None)
+    assert set(asked) == {"find_names"}
+    monkeypatch.setattr("service.store.managed.search._SLICE_BYTES", 2500)  # ten blocks that are not there
+    asked.clear()
+    await service.managed.page(Query(text="é"))
+    assert asked["find_names"] > 400
+
+
+@pytest.mark.parametrize("lost", ["read_index", "read_hashes", "read_fields"])
+async def test_a_look_at_everything_outlasts_a_redis_that_is_busy_for_a_moment(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    monkeypatch.setattr("service.store.pacing._TRIED_AGAIN_AFTER", (0.0, 0.0))
+    failures: list[int] = []
+
+    class Busy(Recording):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            if how.get("operation") == lost and failures:
+                failures.pop()
+                raise StoreUnavailable("busy")
+            return await super().execute(*args, **how)
+
+    service = await make_service(background=False, wrap=Busy)
+    await create_many(service, *[f"token {number}" for number in range(5)], scopes=("a",))
+    query, listing = Query(scope="a"), service.bulk._listing
+    failures += [1, 2]
+    assert len([record async for record in listing.records(query, service.clock())]) == 5
+    failures += [1, 2]
+    assert await listing.count(query, service.clock()) == 5
+    failures += range(100)
+    with pytest.raises(StoreUnavailable):
+        await anext(listing.records(query, service.clock()))
+
+
+async def test_names_are_compared_whatever_their_case_and_composition(still: Service) -> None:
+    await create_many(still, "Éclair", "STRASSE", "İstanbul")
+    for text in ("éclair", "E\u0301CLAIR", "straße", "\u0130STANBUL"):
+        tokens, _, _ = await still.managed.page(Query(text=text))
+        assert len(tokens) == 1, text
+
+
+async def test_a_search_follows_a_token_through_its_life(still: Service) -> None:
+    created = await create(still, "before", days=1)
+    token_id = created.token.token_id
+
+    async def found(text: str) -> list[str]:
+        tokens, _, _ = await still.managed.page(Query(frozenset(Status), text=text))
+        return [token.name for token in tokens]
+
+    await still.managed.update(token_id, {"name": "after"}, ADMIN)
+    assert (await found("before"), await found("after")) == ([], ["after"])
+    rotated = await still.rotation.rotate(token_id, ADMIN)
+    assert await found(rotated.secret[-8:]) == ["after"]
+    assert await found(created.secret[-8:]) == []
+    await still.managed.revoke(token_id, ADMIN)
+    assert await found("after") == ["after"]
+
+
+async def test_what_was_purged_leaves_nothing_to_search(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+) -> None:
+    service = await make_service(fake=True)
+    created = await create(service, "gone", days=1)
+    assert await outcome(service, created.secret) == "active"
+    await service.flush_usage()
+    for days in (2, 31):
+        turn_time(days * DAY)
+        await service.sweeper.sweep()
+    assert await service.managed.page(Query(frozenset(Status), text="gone")) == ([], None, None)
+    for shard in service.shards:
+        assert await shard.link.execute("EXISTS", shard.keys.name_blocks, shard.keys.last_uses) == 0
+
+
+async def test_a_token_used_again_moves_in_the_list_by_last_use(still: Service, clock: Any) -> None:
+    one, two, _ = await create_many(still, "one", "two", "never")
+    for used in (one, two, one):
+        clock.forward(10)
+        assert await outcome(still, used.secret) == "active"
+        await still.flush_usage()
+    tokens, _, _ = await still.managed.page(Query(sort="last_used_at"))
+    assert [token.name for token in tokens] == ["one", "two", "never"]
+    await still.managed.revoke(one.token.token_id, ADMIN)
+    tokens, _, _ = await still.managed.page(Query(sort="last_used_at", statuses=frozenset(Status)))
+    assert [token.name for token in tokens] == ["one", "two", "never"]

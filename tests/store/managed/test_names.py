@@ -1,0 +1,177 @@
+"""Names are unique across all shards, and a name that nobody bears is free."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.app import Service
+from service.errors import Conflict
+from service.model import Status
+from service.store.managed.query import Query
+from service.store.managed.tokens import ManagedStore, Retention
+from tests.builders import ADMIN, DAY, all_keys, create
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def store(still: Service) -> ManagedStore:
+    return ManagedStore(still.shards, Retention(30 * DAY))
+
+
+def elsewhere(service: Service, name: str) -> str:
+    """A name that is unique in another shard than this one's, where there are several."""
+    shard = service.shards.of_name(name)
+    names = (f"{name} {number}" for number in range(1000))
+    return next(other for other in names if len(service.shards) == 1 or service.shards.of_name(other) is not shard)
+
+
+async def names_held(service: Service) -> list[bytes]:
+    """The names taken or kept for a search, whatever their shard."""
+    held: list[bytes] = []
+    for shard in service.shards:
+        held += await shard.link.execute("ZRANGE", shard.keys.names, 0, -1)
+    return sorted(member.split(b"\x00")[0] for member in held)
+
+
+async def refused(service: Service, name: str) -> bool:
+    try:
+        await create(service, name)
+    except Conflict as conflict:
+        return conflict.code == "name_taken"
+    return False
+
+
+async def test_a_renamed_token_holds_its_new_name_and_frees_the_old_one(still: Service) -> None:
+    token = (await create(still, "ci")).token
+    new_name = elsewhere(still, "ci")
+    await still.managed.update(token.token_id, {"name": new_name}, ADMIN)
+    assert await names_held(still) == [new_name.encode()]
+    assert await refused(still, new_name)
+    assert not await refused(still, "ci")
+
+
+async def test_a_taken_name_refuses_a_renaming_and_leaves_both_tokens_as_they_were(still: Service) -> None:
+    one = (await create(still, "ci")).token
+    taken = elsewhere(still, "ci")
+    two = (await create(still, taken)).token
+    with pytest.raises(Conflict) as conflict:
+        await still.managed.update(one.token_id, {"name": taken, "description": "changed"}, ADMIN)
+    assert conflict.value.code == "name_taken"
+    assert await still.managed.get(one.token_id) == one
+    assert await still.managed.get(two.token_id) == two
+    assert await names_held(still) == sorted([b"ci", taken.encode()])
+
+
+async def test_renaming_to_the_same_name_is_no_conflict(still: Service) -> None:
+    token = (await create(still, "ci")).token
+    assert await still.managed.update(token.token_id, {"name": "ci"}, ADMIN) == token
+    assert await still.managed.update(token.token_id, {"name": "CI"}, ADMIN) != token
+    assert await names_held(still) == [b"CI"]
+
+
+@pytest.mark.parametrize("neighbour", ["ci ", "ci\u0001", "c", "cig", "ci~", "Ci"])
+async def test_a_neighbouring_name_is_another_name(still: Service, neighbour: str) -> None:
+    await create(still, neighbour)
+    assert not await refused(still, "ci")
+    assert await refused(still, neighbour)
+
+
+async def test_a_reservation_left_by_a_cut_off_renaming_is_void(still: Service, store: ManagedStore) -> None:
+    token = (await create(still, "ci")).token
+    wanted = elsewhere(still, "ci")
+    assert await store.reserve(msgspec.structs.replace(token, name=wanted))
+    assert not await refused(still, wanted)
+    assert await refused(still, "ci")
+    assert await names_held(still) == sorted([b"ci", wanted.encode()])
+
+
+async def test_a_renaming_takes_a_name_that_was_only_reserved(still: Service, store: ManagedStore) -> None:
+    one, two = (await create(still, "one")).token, (await create(still, "two")).token
+    assert await store.reserve(msgspec.structs.replace(one, name="wanted"))
+    assert (await still.managed.update(two.token_id, {"name": "wanted"}, ADMIN)).name == "wanted"
+    assert await refused(still, "wanted")
+    assert await names_held(still) == [b"one", b"wanted"]
+
+
+async def test_a_renaming_that_lost_its_reservation_starts_over_and_finds_the_name_taken(
+    still: Service, store: ManagedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = (await create(still, "ci")).token
+    wanted = elsewhere(still, "ci")
+    reserve = ManagedStore.reserve
+
+    async def reserve_slowly(self: ManagedStore, new: Any) -> bool:
+        """Another creator comes between the reservation and the change."""
+        monkeypatch.setattr(ManagedStore, "reserve", reserve)
+        reserved = await reserve(self, new)
+        assert not await refused(still, wanted)
+        return reserved
+
+    monkeypatch.setattr(ManagedStore, "reserve", reserve_slowly)
+    with pytest.raises(Conflict) as conflict:
+        await still.managed.update(token.token_id, {"name": wanted}, ADMIN)
+    assert conflict.value.code == "name_taken"
+    assert (await still.managed.get(token.token_id)).name == "ci"
+    assert await names_held(still) == sorted([b"ci", wanted.encode()])
+
+
+async def test_a_name_held_by_a_token_that_is_gone_is_free(still: Service, store: ManagedStore) -> None:
+    token = (await create(still, "ci")).token
+    shard = still.shards.of_name("ci")
+    await shard.link.execute("DEL", shard.keys.metadata(token.token_id))
+    assert not await refused(still, "ci")
+    assert len(await names_held(still)) == 1
+
+
+async def test_a_name_held_by_an_id_that_cannot_be_ours_is_free(still: Service) -> None:
+    shard = still.shards.of_name("ci")
+    await shard.link.execute("ZADD", shard.keys.names, 0, b"ci\x00" + b"f" * 16 + b"\x00x\x001")
+    assert not await refused(still, "ci")
+    assert await names_held(still) == [b"ci"]
+
+
+async def test_a_revoked_token_frees_its_name_and_is_still_found_by_it(still: Service) -> None:
+    ids = []
+    for _ in range(3):
+        ids.append((await create(still, "ci")).token.token_id)
+        await still.managed.revoke(ids[-1], ADMIN)
+    ids.append((await create(still, "ci")).token.token_id)
+    tokens, _, _ = await still.managed.page(Query(frozenset({Status.REVOKED, Status.ACTIVE}), text="ci"))
+    assert sorted(token.token_id for token in tokens) == sorted(ids)
+    assert await refused(still, "ci")
+
+
+async def test_a_token_renamed_into_another_shard_is_revoked_with_its_name(still: Service) -> None:
+    token = (await create(still, "ci")).token
+    wanted = elsewhere(still, "ci")
+    await still.managed.update(token.token_id, {"name": wanted}, ADMIN)
+    await still.managed.revoke(token.token_id, ADMIN)
+    found, _, _ = await still.managed.page(Query(frozenset({Status.REVOKED}), text=wanted))
+    assert [one.token_id for one in found] == [token.token_id]
+    assert not await refused(still, wanted)
+    assert len(await names_held(still)) == 2
+
+
+async def test_of_twenty_tokens_renamed_to_one_name_at_once_exactly_one_bears_it(
+    make_service: Callable[..., Any], still: Service
+) -> None:
+    ids = [(await create(still, f"token {number}")).token.token_id for number in range(20)]
+    renaming = [still.managed.update(token_id, {"name": "wanted"}, ADMIN) for token_id in ids]
+    answers = await asyncio.gather(*renaming, return_exceptions=True)
+    assert sorted(type(answer).__name__ for answer in answers) == ["Conflict"] * 19 + ["ManagedToken"]
+    names = [(await still.managed.get(token_id)).name for token_id in ids]
+    assert names.count("wanted") == 1
+    assert await names_held(still) == sorted(name.encode() for name in names)
+
+
+async def test_no_key_is_left_by_a_refused_creation(still: Service) -> None:
+    await create(still, "ci")
+    before = await all_keys(still)
+    assert await refused(still, "ci")
+    assert await all_keys(still) == before

@@ -1,0 +1,125 @@
+"""Managed tokens in Redis: each change is whole, or did not happen."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.app import Service
+from service.errors import StoreUnavailable
+from service.store.audit import Entry
+from service.store.managed import records
+from service.store.managed.tokens import ManagedStore, Retention, member
+from tests.builders import DAY, all_keys, audit, create, dump
+
+pytestmark = pytest.mark.anyio
+ENTRY = Entry(
+    1000, b'{"at":1,"action":"a","actor":"a","target":"t","address":"","channel":"","request_id":""}', "0" * 32
+)
+
+
+@pytest.fixture
+def store(still: Service) -> ManagedStore:
+    return ManagedStore(still.shards, Retention(30 * DAY))
+
+
+async def test_a_token_is_read_as_it_was_written(still: Service, store: ManagedStore) -> None:
+    created = await create(
+        still, "CI déploiement", description="büild\nand \x00 ship", scopes=("a:*", "b"), networks=("10.0.0.0/8", "::1/128"),
+        metadata={"team": "ops", "ünï": '"'}, max_uses=7, subject="bob",
+    )  # fmt: skip
+    record = await store.get(created.token.token_id)
+    assert record is not None
+    assert record.token == created.token
+    assert len(record.seal) == 32
+
+
+async def test_a_taken_name_changes_nothing(still: Service, store: ManagedStore) -> None:
+    token = (await create(still, "ci")).token
+    before = await dump(still)
+    digest = records.decode_digest(token.digest)
+    other = msgspec.structs.replace(token, token_id=token.token_id[:2] + "0" * 14)
+    assert not await store.create(other, digest, seal="", sealed=b"x", entry=ENTRY)
+    assert await dump(still) == before
+
+
+async def test_of_fifty_creators_of_one_name_exactly_one_writes_anything(still: Service, store: ManagedStore) -> None:
+    token = (await create(still, "other")).token
+    name_shard = still.shards.of_name("wanted").index
+    rivals = [
+        msgspec.structs.replace(token, token_id=f"{name_shard:02x}{number:014x}", name="wanted") for number in range(50)
+    ]
+    digests = [bytes([name_shard, number]) + b"d" * 30 for number in range(50)]
+    writing = [
+        store.create(rival, digest, seal="", sealed=b"x", entry=ENTRY)
+        for rival, digest in zip(rivals, digests, strict=True)
+    ]
+    assert sorted(await asyncio.gather(*writing)) == [False] * 49 + [True]
+    held = [record for record in await store.get_many([rival.token_id for rival in rivals]) if record]
+    assert len(held) == 1
+    assert len([key for key in await all_keys(still) if b":c:" in key]) == 2
+    assert [entry.target for entry in await audit(still)].count("t") == 1
+
+
+@pytest.mark.parametrize(
+    "token_id",
+    ["", "zz", "00" * 7, "00" * 9, "ff" + "0" * 14, "00/../../../on00", "00\x00aaaaaaaaaaaaa", "0٠" + "0" * 14],
+)
+async def test_an_id_that_cannot_be_ours_is_not_asked_for(store: ManagedStore, token_id: str) -> None:
+    assert await store.get(token_id) is None
+
+
+async def test_records_come_in_the_order_of_their_ids(still: Service, store: ManagedStore) -> None:
+    ids = [(await create(still, f"token {number}")).token.token_id for number in range(5)]
+    wanted = [ids[3], "00" + "f" * 14, ids[0], ids[3]]
+    found = await store.get_many(wanted)
+    assert [record and record.token.token_id for record in found] == [ids[3], None, ids[0], ids[3]]
+
+
+async def test_a_record_of_a_shard_this_namespace_has_not_cannot_be_written(
+    still: Service, store: ManagedStore
+) -> None:
+    token = msgspec.structs.replace((await create(still, "ci")).token, token_id="77" + "0" * 14)
+    before = await dump(still)
+    with pytest.raises(StoreUnavailable):
+        await store.withdraw(token, token, seal="", now=1, entry=ENTRY)
+    assert await dump(still) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "answer"),
+    [
+        ({}, 1),
+        ({"digest": records.encode_digest(b"other" * 6 + b"xx")}, -1),
+        ({"version": 7}, -1),
+        ({"token_id": "00" + "0" * 14}, -2),
+    ],
+)
+async def test_a_withdrawal_says_what_it_found(
+    still: Service, store: ManagedStore, change: dict[str, Any], answer: int
+) -> None:
+    token = msgspec.structs.replace((await create(still, "ci")).token, **change)
+    before = await dump(still)
+    off = msgspec.structs.replace(token, active=False)
+    done = await store.withdraw(token, off, seal="", now=int(still.clock()), entry=ENTRY)
+    assert done == answer
+    assert (await dump(still) == before) is (answer < 0)
+
+
+@pytest.mark.parametrize("state", ["inactive", "revoked"])
+async def test_of_fifty_withdrawals_exactly_one_is_written(still: Service, store: ManagedStore, state: str) -> None:
+    token = (await create(still, "ci")).token
+    now = int(still.clock())
+    ended = msgspec.structs.replace(token, active=False, revoked_at=now if state == "revoked" else 0)
+    asked = [store.withdraw(token, ended, seal="", now=now, entry=ENTRY) for _ in range(50)]
+    assert sorted(await asyncio.gather(*asked)) == [0] * 49 + [1]
+    assert len(await audit(still)) == 2
+
+
+async def test_the_member_of_names_says_who_bears_the_name(still: Service) -> None:
+    token = (await create(still, "ci")).token
+    name, token_id = member(token).decode().split("\x00")
+    assert (name, token_id) == ("ci", token.token_id)

@@ -1,0 +1,107 @@
+"""Sessions in Redis: made, ended one by one and all at once, and gone with their time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.app import Service
+from service.store.audit import Entry
+from service.store.sessions import SessionStore
+from tests.builders import DAY, all_keys, audit
+
+pytestmark = pytest.mark.anyio
+BODY = b'{"at":1,"action":"a","actor":"a","target":"t","address":"","channel":"","request_id":""}'
+ENTRY = Entry(1000, BODY, "0" * 32)
+ADA = b"a" * 32
+
+
+@pytest.fixture
+def store(still: Service) -> SessionStore:
+    return SessionStore(still.shards)
+
+
+def digest_for(service: Service, number: int = 0) -> bytes:
+    return bytes([service.shards.of_digest(ADA).index, number]) + b"d" * 30
+
+
+async def create(
+    service: Service, store: SessionStore, number: int = 0, *, generation: bytes = b"0", idle: int = 0
+) -> bool:
+    return await store.create(
+        ADA, digest_for(service, number), b"sealed", expires_at=int(service.clock()) + DAY, idle_seconds=idle,
+        generation=generation, entry=ENTRY,
+    )  # fmt: skip
+
+
+async def credentials(service: Service) -> int:
+    return len([key for key in await all_keys(service) if b":c:" in key])
+
+
+async def test_a_session_is_not_recorded_after_its_user_was_logged_out_everywhere(
+    still: Service, store: SessionStore
+) -> None:
+    generation = await store.generation(ADA)
+    assert await store.end_all(ADA, ENTRY) == 0
+    assert not await create(still, store, generation=generation)
+    assert await credentials(still) == 0
+    assert await audit(still) == []
+    assert await create(still, store, generation=await store.generation(ADA))
+
+
+async def test_no_session_outlives_a_log_out_everywhere_that_comes_after_it(
+    still: Service, store: SessionStore
+) -> None:
+    """Sign-ins and one log-out at once, next to each other: what was recorded before it is ended by it."""
+    for place in range(0, 20, 4):
+        signing_in = [create(still, store, number, generation=b"%d" % (place // 4)) for number in range(20)]
+        signing_in.insert(place, store.end_all(ADA, ENTRY))  # type: ignore[arg-type]
+        await asyncio.gather(*signing_in)
+        assert await credentials(still) == 0
+
+
+async def test_all_sessions_end_also_when_they_fill_several_pages(
+    still: Service, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.sessions._PAGE", 4)
+    assert all([await create(still, store, number) for number in range(11)])
+    assert await store.end_all(ADA, ENTRY) == 11
+    assert await credentials(still) == 0
+    assert await still.shards.of_digest(ADA).link.execute("ZCARD", still.shards.of_digest(ADA).keys.session_index) == 0
+
+
+async def test_of_fifty_who_end_one_session_exactly_one_does(still: Service, store: SessionStore) -> None:
+    await create(still, store)
+    ended = await asyncio.gather(*[store.end(ADA, digest_for(still), ENTRY) for _ in range(50)])
+    assert sorted(ended) == [False] * 49 + [True]
+    assert len(await audit(still)) == 2
+
+
+async def test_a_session_ends_with_its_idle_time_and_with_its_full_time(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+) -> None:
+    service = await make_service(fake=True)
+    store = SessionStore(service.shards)
+    await create(service, store, 0, idle=600)
+    await create(service, store, 1)
+    turn_time(599)
+    assert await credentials(service) == 2
+    turn_time(2)
+    assert await credentials(service) == 1
+    turn_time(DAY)
+    assert await credentials(service) == 0
+    # The list of the user's sessions goes with the last of them.
+    assert not [key for key in await all_keys(service) if b":su:" in key]
+
+
+async def test_who_signs_in_again_and_again_keeps_no_sessions_that_ended(still: Service, store: SessionStore) -> None:
+    shard = still.shards.of_digest(ADA)
+    own = shard.keys.user_sessions(ADA)
+    await create(still, store, 0)
+    await shard.link.execute("ZADD", own, *[part for number in range(150) for part in (1, f"ended {number}")])
+    for number, left in ((1, 52), (2, 3)):
+        await create(still, store, number)
+        assert await shard.link.execute("ZCARD", own) == left

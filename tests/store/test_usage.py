@@ -1,0 +1,91 @@
+"""Usage in Redis: added, never lost to another process, and gone with its token."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from service.app import Service
+from service.store.usage import DAY, DAYS_KEPT, HOURS_KEPT, Count, UsageStore, Use
+from tests.builders import all_keys, create
+
+pytestmark = pytest.mark.anyio
+NOW = 1_795_214_400  # 2026-11-20T22:40:00Z
+TODAY = NOW // DAY * DAY
+
+
+@pytest.fixture
+def store(still: Service) -> UsageStore:
+    return UsageStore(still.shards)
+
+
+def use(token_id: str, **more: object) -> Use:
+    facts = {"used_at": 5, "allowed": 3, "denied": 1, "address": "192.0.2.1", "agent": "curl", "digest": b"d"} | more
+    return Use(token_id, **facts)  # type: ignore[arg-type]
+
+
+async def test_uses_of_many_processes_add_up(still: Service, store: UsageStore) -> None:
+    token = (await create(still, "ci")).token
+    await asyncio.gather(*[store.add([use(token.token_id)], NOW) for _ in range(50)])
+    await store.add([use(token.token_id, allowed=0, denied=2)], NOW + DAY)
+    assert await store.by_day(token.token_id, NOW + DAY, 3) == [
+        Count(TODAY - DAY, 0, 0), Count(TODAY, 150, 50), Count(TODAY + DAY, 0, 2),
+    ]  # fmt: skip
+    assert (await store.by_hour(token.token_id, NOW, 1)) == [Count(NOW // 3600 * 3600, 150, 50)]
+
+
+async def test_more_uses_than_a_slice_are_all_written(still: Service, store: UsageStore) -> None:
+    token = (await create(still, "ci")).token
+    await store.add([use(token.token_id)] * 120, NOW)
+    assert await store.by_day(token.token_id, NOW, 1) == [Count(TODAY, 360, 120)]
+
+
+async def test_the_last_use_is_told_with_its_address_and_agent(still: Service, store: UsageStore) -> None:
+    token = (await create(still, "ci")).token
+    await store.add([use(token.token_id, used_at=7)], NOW)
+    # A refusal is no use, and an unknown address or agent does not blot out a known one.
+    await store.add([use(token.token_id, used_at=0, allowed=0, address="x", agent="x")], NOW)
+    await store.add([use(token.token_id, used_at=9, address="", agent="")], NOW)
+    record = await still.managed.get(token.token_id)
+    assert (record.last_used_at, record.last_address, record.last_agent) == (9, "192.0.2.1", "curl")
+
+
+@pytest.mark.parametrize("token_id", ["00" + "f" * 14, "not an id", "ff" + "f" * 14])
+async def test_usage_of_a_token_that_is_gone_makes_no_key(still: Service, store: UsageStore, token_id: str) -> None:
+    before = await all_keys(still)
+    await store.add([use(token_id)], NOW)
+    assert await all_keys(still) == before
+    assert await store.by_day(token_id, NOW, 2) == [Count(TODAY - DAY, 0, 0), Count(TODAY, 0, 0)]
+
+
+async def test_old_days_and_hours_are_dropped_and_the_keys_go_with_the_last_use(
+    still: Service, store: UsageStore
+) -> None:
+    token = (await create(still, "ci")).token
+    for day in range(0, 2 * DAYS_KEPT, 10):
+        await store.add([use(token.token_id)], NOW + day * DAY)
+    last = NOW + (2 * DAYS_KEPT - 10) * DAY
+    days = [count.allowed for count in await store.by_day(token.token_id, last, 2 * DAYS_KEPT)]
+    assert days[DAYS_KEPT:] == ([0] * 9 + [3]) * 10
+    assert set(days[:DAYS_KEPT]) == {0}
+    shard = still.shards.of_id(token.token_id)
+    assert shard is not None
+    for key, kept in (
+        (shard.keys.usage_by_day(token.token_id), DAYS_KEPT * DAY),
+        (shard.keys.usage_by_hour(token.token_id), HOURS_KEPT * 3600),
+    ):
+        assert kept - 60 < await shard.link.execute("TTL", key) <= kept + DAY
+
+
+async def test_the_service_s_hours_add_up_over_all_tokens(still: Service, store: UsageStore) -> None:
+    await store.add_total(NOW, 2, 1)
+    await store.add_total(NOW, 5, 0)
+    await store.add_total(NOW - 3600, 1, 1)
+    assert [count[1:] for count in await store.totals(NOW, 3)] == [(0, 0), (1, 1), (7, 1)]
+
+
+async def test_a_session_that_is_over_is_not_touched_back_to_life(still: Service, store: UsageStore) -> None:
+    before = await all_keys(still)
+    await store.touch_sessions([bytes([number]) + b"d" * 31 for number in range(120)], 60)
+    assert await all_keys(still) == before

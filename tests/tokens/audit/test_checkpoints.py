@@ -1,0 +1,258 @@
+"""The chain over the audit trail: whatever is done to a sealed entry shows, and trimming alone does not."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.app import Service
+from service.store.audit import AuditStream
+from service.store.driver.keys import Stream
+from service.store.driver.shards import Shard
+from service.tokens.audit.verification import Report
+from tests.asgi import TEST
+
+pytestmark = pytest.mark.anyio
+Items = list[tuple[bytes, list[bytes]]]
+
+
+async def write(service: Service, count: int, *, start: int = 0) -> None:
+    for first in range(start, start + count, 50):
+        numbers = range(first, min(first + 50, start + count))
+        await asyncio.gather(*[service.trail.write("export.made", TEST, f"user {number}") for number in numbers])
+
+
+async def faults(service: Service) -> list[str]:
+    report = await service.verification.verify()
+    assert report.intact == (not report.faults)
+    return [fault.fault for fault in report.faults]
+
+
+async def read(shard: Shard, key: bytes) -> Items:
+    return [(item[0], list(item[1])) for item in await shard.link.execute("XRANGE", key, "-", "+")]
+
+
+async def put(shard: Shard, key: bytes, items: Items) -> None:
+    """Write a stream anew, as somebody with full access to Redis can."""
+    await shard.link.execute("DEL", key)
+    await asyncio.gather(*[shard.link.execute("XADD", key, entry_id, *fields) for entry_id, fields in items])
+
+
+async def test_an_untouched_trail_is_intact_sealed_or_not(still: Service) -> None:
+    assert await still.verification.verify() == Report()
+    await write(still, 5)
+    assert await still.verification.verify() == Report(entries=5, unsealed=5)
+    assert await still.sealer.seal() == 5
+    assert await still.sealer.seal() == 0
+    await write(still, 3, start=5)
+    assert await still.verification.verify() == Report(entries=8, unsealed=3)
+    await still.sealer.seal()
+    assert await still.verification.verify() == Report(entries=8)
+
+
+async def test_written_entries_are_counted_once_whoever_seals(make_service: Callable[..., Any]) -> None:
+    one, other = [await make_service(shards=16, background=False) for _ in range(2)]
+    await write(one, 40)
+    for _ in range(3):
+        await asyncio.gather(one.sealer.seal(), other.sealer.seal())
+    scrapes = b"".join(service.metrics.render("")[0] for service in (one, other)).decode()
+    counted = re.findall(r'^tokens_audit_events_total\{action="export.made"\} (\S+)$', scrapes, re.MULTILINE)
+    assert sum(map(float, counted)) == 40
+    assert await faults(one) == await faults(other) == []
+
+
+async def test_two_processes_that_seal_at_once_leave_one_chain(make_service: Callable[..., Any]) -> None:
+    services = [await make_service(background=False) for _ in range(4)]
+    for turn in range(20):
+        await write(services[turn % 4], 3, start=3 * turn)
+        await asyncio.gather(*[service.sealer.seal() for service in services])
+    report = await services[0].verification.verify()
+    assert report == Report(entries=60)
+    shard = services[0].shards[0]
+    assert await shard.link.execute("XLEN", shard.keys.checkpoints(Stream.CHANGES)) == 20
+
+
+async def test_trimming_raises_no_alarm_and_takes_the_checkpoints_with_it(
+    make_service: Callable[..., Any],
+) -> None:
+    service = await make_service(background=False, audit_max_entries=1000)
+    shard = service.shards[0]
+    for turn in range(30):
+        await write(service, 150, start=150 * turn)
+        await service.sealer.seal()
+        assert await faults(service) == []
+    assert 1000 <= await shard.link.execute("XLEN", shard.keys.changes) < 1400
+    assert await shard.link.execute("XLEN", shard.keys.checkpoints(Stream.CHANGES)) < 12
+    # Between the seals too: part of a checkpoint's entries is gone.
+    await write(service, 170, start=9000)
+    assert await faults(service) == []
+
+
+async def test_trimming_while_the_trail_is_verified_raises_no_alarm(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False, audit_max_entries=1000)
+    await write(service, 1500)
+    await service.sealer.seal()
+    reports = 0
+
+    async def write_on() -> None:
+        start = 1500
+        while reports < 5:
+            await write(service, 50, start=start)
+            start += 50
+
+    writing = asyncio.create_task(write_on())
+    while reports < 5:
+        assert await faults(service) == []
+        await service.sealer.seal()
+        reports += 1
+    await writing
+
+
+async def test_more_than_one_checkpoint_takes_is_sealed_in_several(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False)
+    await write(service, 2300)
+    assert await service.sealer.seal() == 2300
+    assert await service.verification.verify() == Report(entries=2300)
+
+
+async def test_what_is_deleted_at_the_old_end_of_a_trail_that_is_not_full_is_missed(still: Service) -> None:
+    await write(still, 30)
+    await still.sealer.seal()
+    await write(still, 10, start=30)
+    await still.sealer.seal()
+    twice = [shard for shard in still.shards if len(await read(shard, shard.keys.checkpoints(Stream.CHANGES))) > 1]
+    shard = twice[0]
+    first, *_ = await read(shard, shard.keys.checkpoints(Stream.CHANGES))
+    entries = await read(shard, shard.keys.changes)
+    await put(shard, shard.keys.changes, [item for item in entries if _order(item[0]) > _order(first[0])])
+    assert await faults(still) == ["missing"]
+    # With its checkpoint gone as well, as if it had been trimmed.
+    await still.audit_store.forget(AuditStream(shard, Stream.CHANGES))
+    assert await faults(still) == ["missing"]
+
+
+async def test_a_trail_set_back_is_noticed_by_a_process_that_saw_the_later_one(still: Service) -> None:
+    await write(still, 20)
+    await still.sealer.seal()
+    before = [(shard, key, await read(shard, key)) for shard in still.shards for key in _keys(shard)]
+    await write(still, 20, start=20)
+    await still.sealer.seal()
+    for shard, key, items in before:
+        await put(shard, key, items)
+    assert set(await faults(still)) == {"rolled_back"}
+
+
+async def test_a_trail_sealed_under_the_previous_server_key_stays_intact(
+    make_service: Callable[..., Any],
+) -> None:
+    key = "another server key of the tests, long enough"
+    old = await make_service(background=False, secret_key=key)
+    await write(old, 20)
+    await old.sealer.seal()
+    new = await make_service(background=False, secret_key_previous=key)
+    await write(new, 20, start=20)
+    await new.sealer.seal()
+    assert await new.verification.verify() == Report(entries=40)
+    stranger = await make_service(background=False)
+    assert len(await faults(stranger)) > 20
+
+
+def _keys(shard: Shard) -> tuple[bytes, bytes]:
+    return shard.keys.changes, shard.keys.checkpoints(Stream.CHANGES)
+
+
+class Mutation:
+    """Somebody at the streams of a shard: one change, that never leaves them as they were."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self.name = ""
+
+    def apply(self, entries: Items, checkpoints: Items, strange: Items) -> tuple[Items, Items]:
+        acts = (self.flip, self.delete, self.insert, self.swap, self.replace)
+        act = self._random.choice(acts)
+        of_checkpoints = self._random.random() < 0.3
+        self.name = f"{act.__name__} of {'checkpoints' if of_checkpoints else 'entries'}"
+        if of_checkpoints:
+            return entries, act(checkpoints, strange)
+        return act(entries, strange), checkpoints
+
+    def flip(self, items: Items, strange: Items) -> Items:
+        entry_id, fields = items.pop(place := self._random.randrange(len(items)))
+        fields = list(fields)
+        number = self._random.choice([index for index in range(1, len(fields), 2) if fields[index]])
+        value = bytearray(fields[number])
+        value[self._random.randrange(len(value))] ^= 1 << self._random.randrange(8)
+        fields[number] = bytes(value)
+        return [*items[:place], (entry_id, fields), *items[place:]]
+
+    def delete(self, items: Items, strange: Items) -> Items:
+        del items[self._random.randrange(len(items))]
+        return items
+
+    def insert(self, items: Items, strange: Items) -> Items:
+        """A genuine entry of this trail or another one, right before some entry."""
+        place = self._random.randrange(len(items))
+        milliseconds, _, number = items[place][0].partition(b"-")
+        before = b"%b-%d" % (milliseconds, int(number) - 1) if int(number) else b"%d-9" % (int(milliseconds) - 1)
+        if place and _order(items[place - 1][0]) >= _order(before):
+            return self.delete(items, strange)
+        _, fields = self._random.choice([*items, *strange])
+        return [*items[:place], (before, fields), *items[place:]]
+
+    def swap(self, items: Items, strange: Items) -> Items:
+        one, other = self._random.sample(range(len(items)), 2)
+        (one_id, one_fields), (other_id, other_fields) = items[one], items[other]
+        items[one], items[other] = (one_id, other_fields), (other_id, one_fields)
+        return items
+
+    def replace(self, items: Items, strange: Items) -> Items:
+        place = self._random.randrange(len(items))
+        items[place] = (items[place][0], self._random.choice(strange)[1])
+        return items
+
+
+def _order(entry_id: bytes) -> tuple[int, ...]:
+    return tuple(int(part) for part in entry_id.split(b"-"))
+
+
+async def mutate(make_service: Callable[..., Any], namespace: str, rounds: int, seed: int) -> None:
+    """Mutations of two trails under one server key: every one must be found."""
+    services = [await make_service(background=False, namespace=f"{namespace}-{name}") for name in "ab"]
+    trails = []
+    for place, service in enumerate(services):
+        shard = service.shards[0]
+        for turn in range(4):
+            await write(service, 8, start=1000 * place + 100 * turn)
+            await service.sealer.seal()
+        trails.append([await read(shard, key) for key in _keys(shard)])
+    for number in range(rounds):
+        mutation = Mutation(seed + number)
+        service = services[number % 2]
+        shard = service.shards[0]
+        entries, checkpoints = trails[number % 2]
+        strange = [item for items in trails[1 - number % 2] for item in items]
+        mutated = mutation.apply(list(entries), list(checkpoints), strange)
+        await put(shard, shard.keys.changes, mutated[0])
+        await put(shard, shard.keys.checkpoints(Stream.CHANGES), mutated[1])
+        report = await service.verification.verify()
+        assert not report.intact, f"seed {seed + number}: {mutation.name} was not found"
+        service.sealer.rolled_back.clear()
+        await put(shard, shard.keys.changes, entries)
+        await put(shard, shard.keys.checkpoints(Stream.CHANGES), checkpoints)
+        await service.sealer.head(AuditStream(shard, Stream.CHANGES))
+    assert [await faults(service) for service in services] == [[], []]
+
+
+async def test_two_hundred_mutations_are_found(make_service: Callable[..., Any], namespace: str) -> None:
+    await mutate(make_service, namespace, 200, seed=1)
+
+
+@pytest.mark.slow
+async def test_two_thousand_mutations_are_found(make_service: Callable[..., Any], namespace: str) -> None:
+    await mutate(make_service, namespace, 2000, seed=10_000)

@@ -1,0 +1,239 @@
+"""Webhooks on the wire: signed, to the very address that was looked at, and never a step further."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from service.tokens.webhooks import sender as courier_module
+from service.tokens.webhooks.sender import Courier
+from service.tokens.webhooks.ssrf import resolve
+from tests.receiver import receiving, resolving
+
+pytestmark = pytest.mark.anyio
+SECRET = "whsec_c2l4dGVlbiBieXRlcyBsb25n"
+BODY = json.dumps({"type": "token.created", "data": {"name": "Grüße"}}, ensure_ascii=False)
+LOOPBACK = resolving("127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The contexts of a server called hooks.example.com and of a client that believes its certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hooks.example.com")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("hooks.example.com")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("tls")
+    files = Path(folder / "certificate.pem"), Path(folder / "key.pem")
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(*files)
+    return server, ssl.create_default_context(cafile=str(files[0]))
+
+
+async def send_on(courier: Courier, url: str) -> Any:
+    return await courier.send(url, SECRET, "1-0.0", BODY, time.time())
+
+
+async def send(courier: Courier, url: str) -> Any:
+    """Send, and keep no connection."""
+    sent = await send_on(courier, url)
+    await courier.aclose()
+    return sent
+
+
+async def test_a_message_is_signed_as_standard_webhooks_has_it() -> None:
+    async with receiving() as receiver:
+        courier = Courier(LOOPBACK, allow_private=True)
+        sent = await send(courier, f"http://hooks.example.com:{receiver.port}/a/b?c=d")
+    assert sent == (True, True, 204, "")
+    (received,) = receiver.received
+    assert received.line == "POST /a/b?c=d HTTP/1.1"
+    assert received.headers["host"] == f"hooks.example.com:{receiver.port}"
+    assert received.headers["content-type"] == "application/json"
+    assert received.headers["webhook-id"] == "1-0.0"
+    assert Webhook(SECRET).verify(received.body, received.headers) == json.loads(BODY)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(received.body + " ", received.headers)
+    assert SECRET not in str(received)
+
+
+async def test_the_certificate_must_be_that_of_the_name(authority: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    server, client = authority
+    async with receiving(tls=server) as receiver:
+        courier = Courier(LOOPBACK, allow_private=True, tls=lambda: client)
+        assert (await send(courier, f"https://hooks.example.com:{receiver.port}/")).taken
+        assert receiver.server_names == ["hooks.example.com"]
+        assert receiver.received[0].headers["host"] == f"hooks.example.com:{receiver.port}"
+        for url in (f"https://other.example.com:{receiver.port}/", f"https://127.0.0.1:{receiver.port}/"):
+            sent = await send(courier, url)
+            assert (sent.taken, sent.final, sent.status) == (False, False, 0)
+            assert sent.error.startswith("certificate: ")
+        stranger = Courier(LOOPBACK, allow_private=True)
+        assert "certificate" in (await send(stranger, f"https://hooks.example.com:{receiver.port}/")).error
+        assert len(receiver.received) == 1
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["127.0.0.1"],
+        ["::1"],
+        ["10.0.0.1", "169.254.169.254"],
+        ["::ffff:127.0.0.1"],
+        ["100.100.100.200"],
+        ["64:ff9b::7f00:1"],
+        [],
+    ],
+)
+async def test_a_name_that_leads_to_no_public_address_is_not_connected_to(addresses: list[str]) -> None:
+    async with receiving() as receiver:
+        courier = Courier(resolving(*addresses), allow_private=False)
+        sent = await send(courier, f"https://hooks.example.com:{receiver.port}/")
+    assert (sent.taken, sent.final, sent.error) == (False, False, "the name leads to no public address")
+    assert receiver.connections == 0
+
+
+async def test_the_connection_goes_to_the_address_that_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+    turns = iter([["10.0.0.1", "93.184.216.34", "192.168.0.1", "2606:4700::1111"], ["127.0.0.1"]])
+
+    async def rebinding(host: str, port: int) -> list[str]:
+        return next(turns)
+
+    async def connect(host: str, port: int, **how: Any) -> Any:
+        asked.append((host, port, how["server_hostname"]))
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(courier_module.asyncio, "open_connection", connect)
+    courier = Courier(rebinding, allow_private=False)
+    sent = [await send(courier, "https://hooks.example.com/x") for _ in range(2)]
+    assert asked == [("93.184.216.34", 443, "hooks.example.com"), ("2606:4700::1111", 443, "hooks.example.com")]
+    assert [one.error for one in sent] == ["connection: ConnectionRefusedError", "the name leads to no public address"]
+
+
+async def test_a_connection_is_used_again_and_opened_anew_when_the_receiver_closed_it() -> None:
+    async with receiving() as receiver:
+        receiver.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"]
+        receiver.keeps_open = 3
+        courier = Courier(LOOPBACK, allow_private=True)
+        url = f"http://hooks.example.com:{receiver.port}/"
+        for _ in range(7):
+            assert (await send_on(courier, url)).taken
+        assert (receiver.connections, len(receiver.received)) == (3, 7)
+        await courier.aclose()
+
+
+async def test_a_kept_connection_is_used_for_a_minute_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name may lead elsewhere by then."""
+    now = [1000.0]
+    monkeypatch.setattr(courier_module.time, "monotonic", lambda: now[0])
+    async with receiving() as receiver:
+        receiver.answers = [b"HTTP/1.1 204 OK\r\n\r\n"]
+        receiver.keeps_open = 9
+        courier = Courier(LOOPBACK, allow_private=True)
+        url = f"http://hooks.example.com:{receiver.port}/"
+        assert (await send_on(courier, url)).taken
+        now[0] += 59
+        assert (await send_on(courier, url)).taken
+        assert receiver.connections == 1
+        now[0] += 1
+        courier.tidy()
+        assert courier._idle == {}
+        assert (await send_on(courier, url)).taken
+        assert receiver.connections == 2
+        await courier.aclose()
+
+
+async def test_a_second_address_is_tried_when_the_first_does_not_answer() -> None:
+    async with receiving() as receiver:
+        courier = Courier(resolving("::1", "127.0.0.1"), allow_private=True)
+        assert (await send(courier, f"http://hooks.example.com:{receiver.port}/")).taken
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_no_redirect_is_followed(status: int) -> None:
+    async with receiving() as inner, receiving() as receiver:
+        receiver.answers = [f"HTTP/1.1 {status} Moved\r\nLocation: http://127.0.0.1:{inner.port}/\r\n\r\n".encode()]
+        courier = Courier(LOOPBACK, allow_private=True)
+        sent = await send(courier, f"http://hooks.example.com:{receiver.port}/")
+    assert sent == (False, False, status, f"answered {status}")
+    assert inner.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nendless", (True, True, 200, "")),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.0 202\r\n\r\n", (True, True, 202, "")),
+        (b"HTTP/1.1 410 Gone\r\n\r\n", (False, True, 410, "answered 410")),
+        (b"HTTP/1.1 500 No\r\n\r\n", (False, False, 500, "answered 500")),
+        (b"HTTP/1.1 429 Slow\r\n\r\n", (False, False, 429, "answered 429")),
+        (b"SSH-2.0-OpenSSH_9\r\n", (False, False, 0, "connection: not HTTP")),
+        (b"HTTP/1.1 what\r\n\r\n", (False, False, 0, "connection: not HTTP")),
+        (b"HTTP/1.1 200", (False, False, 0, "connection: ConnectionResetError")),
+        (b"", (False, False, 0, "connection: ConnectionResetError")),
+        (b"x" * 40_000, (False, False, 0, "connection: not HTTP")),
+    ],
+)
+async def test_nothing_but_the_status_is_read(answer: bytes, wanted: tuple[Any, ...]) -> None:
+    async with receiving() as receiver:
+        receiver.answers = [answer]
+        courier = Courier(LOOPBACK, allow_private=True)
+        assert await send(courier, f"http://hooks.example.com:{receiver.port}/") == wanted
+
+
+@pytest.mark.parametrize("answer", [None, b"HTTP/1.1 100 Continue\r\n\r\n" * 3])
+async def test_a_receiver_that_does_not_answer_is_given_up(
+    answer: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier_module, "_SECONDS", 0.1)
+    async with receiving() as receiver:
+        receiver.answers = [answer]
+        courier = Courier(LOOPBACK, allow_private=True)
+        sent = await send(courier, f"http://hooks.example.com:{receiver.port}/")
+    assert not sent.taken
+    assert sent.error in ("no answer within 5 s", "connection: ConnectionResetError")
+
+
+async def test_a_name_that_cannot_be_resolved_is_told() -> None:
+    courier = Courier(resolve, allow_private=False)
+    for host in ("nowhere.invalid", "a" * 64 + ".example.com"):
+        sent = await send(courier, f"https://{host}/")
+        assert not sent.taken
+        assert sent.error.startswith(("connection: ", "no answer"))
+
+
+async def test_what_was_stored_is_judged_again_when_it_is_used() -> None:
+    """A record written while private addresses were allowed goes nowhere once they are not."""
+    async with receiving() as receiver:
+        courier = Courier(LOOPBACK, allow_private=False)
+        for url in (f"http://127.0.0.1:{receiver.port}/", f"https://127.0.0.1:{receiver.port}/"):
+            assert not (await send(courier, url)).taken
+    assert receiver.connections == 0
+
+
+async def test_the_system_resolves_names_and_every_notation_of_an_address() -> None:
+    found = await asyncio.gather(*[resolve(host, 443) for host in ("127.0.0.1", "0x7f000001", "localhost")])
+    assert found[0] == ["127.0.0.1"]
+    assert all(address in ("127.0.0.1", "::1") for addresses in found for address in addresses)

@@ -1,0 +1,650 @@
+"""Webhooks: every event to every receiver that wants it, at least once, by one process at a time, for a day."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from service.app import Service
+from service.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
+from service.model import Kind, Outcome, RateLimit
+from service.tokens.audit.reader import AuditFilter
+from service.tokens.managed.tokens import NewToken
+from service.tokens.webhooks import deliveries as deliveries_module
+from service.tokens.webhooks import notices as notices_module
+from service.tokens.webhooks import receiver as receiver_module
+from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, pause
+from service.tokens.webhooks.events import EventType
+from tests.asgi import TEST
+from tests.builders import until
+from tests.conftest import QUICK_AND_SLOW, Clock
+from tests.links import Wrapped
+from tests.receiver import TAKEN, Receiver, receiving, resolving
+
+pytestmark = pytest.mark.anyio
+DAY = 86400
+Make = Callable[..., Awaitable[Service]]
+ALL = tuple(EventType)
+
+
+@pytest.fixture(params=QUICK_AND_SLOW)
+async def teller(request: pytest.FixtureRequest, make_service: Make) -> Service:
+    """A service whose webhooks may go to this machine; it does nothing by itself."""
+    kind, shards = request.param.split("-")
+    return await make_service(shards=int(shards), fake=kind == "fake", background=False, webhook_allow_private=True)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as receiver:
+        yield receiver
+
+
+async def listen(service: Service, receiver: Receiver, *events: EventType) -> str:
+    """Add the receiver; the id."""
+    url = f"http://127.0.0.1:{receiver.port}/hook"
+    known = await service.webhooks.create(url, events or ALL, TEST)
+    return known.webhook.webhook_id
+
+
+async def deliver(service: Service) -> None:
+    """One pass and the end of what it started."""
+    await service.deliveries.work()
+    while tasks := list(service.deliveries._busy.values()):
+        await asyncio.gather(*tasks)
+
+
+def told(receiver: Receiver) -> list[tuple[str, str]]:
+    """Type and token of each message, in the order of the messages' ids."""
+    messages = [json.loads(received.body) for received in receiver.received]
+    return sorted((message["type"], message["data"]["tokenId"]) for message in messages)
+
+
+async def make(service: Service, name: str, *, days: float = 30, **terms: Any) -> tuple[str, bytes]:
+    created = await service.managed.create(NewToken(name, int(service.clock() + days * DAY), **terms), TEST)
+    return created.token.token_id, created.secret.encode()
+
+
+async def test_every_change_of_a_token_is_told(teller: Service, receiver: Receiver, clock: Clock) -> None:
+    # What has expired is decided by the clock of Redis, which no test turns.
+    clock.forward(-11 * DAY)
+    await make(teller, "before")
+    await listen(teller, receiver)
+    token_id, _ = await make(teller, "gate", days=10)
+    await teller.managed.update(token_id, {"description": "new"}, TEST)
+    await teller.managed.update(token_id, {"active": False}, TEST)
+    await teller.managed.update(token_id, {"active": True}, TEST)
+    await teller.rotation.rotate(token_id, TEST)
+    other, _ = await make(teller, "door")
+    await teller.managed.revoke(other, TEST)
+    clock.forward(11 * DAY)
+    await teller.sweeper.sweep()
+    await deliver(teller)
+    changes = ("activated", "created", "deactivated", "expired", "rotated", "updated")
+    assert told(receiver) == sorted(
+        [(f"token.{change}", token_id) for change in changes] + [("token.created", other), ("token.revoked", other)]
+    )
+    await deliver(teller)
+    assert len(receiver.received) == 8
+
+
+async def test_a_message_says_what_happened_and_is_signed(teller: Service, receiver: Receiver) -> None:
+    known = await teller.webhooks.create(f"http://127.0.0.1:{receiver.port}/", (EventType.UPDATED,), TEST)
+    token_id, secret = await make(teller, "Grüße")
+    await teller.managed.update(token_id, {"scopes": ("a:b",), "rate_limit": RateLimit(5, 60)}, TEST)
+    await deliver(teller)
+    (received,) = receiver.received
+    message = Webhook(known.secret).verify(received.body, received.headers)
+    event = (await teller.audit.page(AuditFilter(action="token.updated"), 1, None))[0][0]
+    assert message.pop("timestamp").endswith("Z")
+    assert message == {
+        "type": "token.updated",
+        "id": str(event.position),
+        "data": {
+            "tokenId": token_id, "name": "Grüße", "actor": "admin", "address": "192.0.2.1", "channel": "test",
+            "requestId": "t-1", "before": {"scopes": [], "rateLimit": None},
+            "after": {"scopes": ["a:b"], "rateLimit": {"limit": 5, "periodSeconds": 60, "burst": 5}},
+        },
+    }  # fmt: skip
+    assert received.headers["webhook-id"] == str(event.position)
+    assert secret.decode() not in str(received)
+
+
+async def test_each_receiver_gets_what_it_asked_for_under_its_own_secret(teller: Service, receiver: Receiver) -> None:
+    async with receiving() as second:
+        url = f"http://127.0.0.1:{second.port}/"
+        created = await teller.webhooks.create(url, (EventType.CREATED, EventType.CREATED), TEST)
+        revoked = await teller.webhooks.create(f"http://127.0.0.1:{receiver.port}/", (EventType.REVOKED,), TEST)
+        assert created.webhook.events == (EventType.CREATED,)
+        token_id, _ = await make(teller, "gate")
+        await teller.managed.revoke(token_id, TEST)
+        await deliver(teller)
+    assert told(second) == [("token.created", token_id)]
+    assert told(receiver) == [("token.revoked", token_id)]
+    Webhook(revoked.secret).verify(receiver.received[0].body, receiver.received[0].headers)
+    assert created.secret != revoked.secret
+    assert all(known.secret.startswith("whsec_") for known in (created, revoked))
+
+
+async def test_the_secret_is_derived_and_the_record_tells_nothing_of_it(teller: Service, receiver: Receiver) -> None:
+    await listen(teller, receiver)
+    known = next(iter(teller.webhooks.known.values()))
+    stored = await teller.webhooks._store.all()
+    assert known.secret.removeprefix("whsec_").encode() not in b"".join(stored.values())
+    before = known.secret
+    await teller.webhooks.refresh()
+    assert next(iter(teller.webhooks.known.values())).secret == before
+
+
+async def test_a_receiver_that_fails_is_asked_again_later_and_later_for_a_day(
+    teller: Service, receiver: Receiver, clock: Clock
+) -> None:
+    receiver.answers = [b"HTTP/1.1 500 No\r\n\r\n"]
+    webhook_id = await listen(teller, receiver)
+    await make(teller, "gate")
+    started, waits = clock(), []
+    while True:
+        await deliver(teller)
+        (logged,) = await teller.delivery_log.read(webhook_id, None, 10)
+        delivery, status, due = logged
+        assert (delivery.attempts, delivery.status, delivery.error) == (len(waits) + 1, 500, "answered 500")
+        if status == "dead":
+            break
+        waits.append(due - clock())
+        await deliver(teller)  # not due yet
+        assert len(receiver.received) == len(waits)
+        clock.forward(waits[-1] + 1)
+    assert all(later > 1.3 * earlier for earlier, later in pairwise(waits[1:9]))
+    assert 15 < len(waits) < 30
+    assert 0.8 * GIVE_UP_SECONDS < clock() - started <= GIVE_UP_SECONDS + 60
+    assert len({received.headers["webhook-id"] for received in receiver.received}) == 1
+    assert len({received.headers["webhook-timestamp"] for received in receiver.received}) > 15
+    await deliver(teller)
+    assert await teller.delivery_log.read(webhook_id, "pending", 10) == []
+    assert [logged[1] for logged in await teller.delivery_log.read(webhook_id, "dead", 10)] == ["dead"]
+
+
+async def test_a_receiver_that_comes_back_gets_what_it_missed(
+    teller: Service, receiver: Receiver, clock: Clock
+) -> None:
+    receiver.answers = [b"HTTP/1.1 503 Later\r\n\r\n"]
+    webhook_id = await listen(teller, receiver, EventType.CREATED)
+    made = [(await make(teller, f"gate {number}"))[0] for number in range(30)]
+    await deliver(teller)
+    receiver.answers, receiver.received = [TAKEN], []
+    clock.forward(60)
+    await deliver(teller)
+    assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
+    states = {status for _, status, _ in await teller.delivery_log.read(webhook_id, None, 100)}
+    assert states == {"delivered"}
+
+
+async def test_a_receiver_that_is_gone_for_good_is_not_asked_again(teller: Service, receiver: Receiver) -> None:
+    receiver.answers = [b"HTTP/1.1 410 Gone\r\n\r\n"]
+    webhook_id = await listen(teller, receiver, EventType.CREATED)
+    await make(teller, "gate")
+    await deliver(teller)
+    assert [(logged[0].attempts, logged[1]) for logged in await teller.delivery_log.read(webhook_id, None, 9)] == [
+        (1, "dead")
+    ]
+
+
+async def test_one_receiver_that_hangs_holds_no_other_up(teller: Service, receiver: Receiver) -> None:
+    async with receiving() as hanging:
+        hanging.answers = [None]
+        await listen(teller, hanging, EventType.CREATED)
+        await listen(teller, receiver, EventType.CREATED)
+        for number in range(3):
+            await make(teller, f"gate {number}")
+            await teller.deliveries.work()
+            quick = [task for (_, name), task in teller.deliveries._busy.items()
+                     if str(receiver.port) in teller.webhooks.known[name].webhook.url]  # fmt: skip
+            await asyncio.gather(*quick)
+        assert len(receiver.received) == 3
+        await teller.deliveries.aclose()
+
+
+async def test_a_deleted_receiver_is_told_nothing_more(teller: Service, receiver: Receiver, clock: Clock) -> None:
+    receiver.answers = [b"HTTP/1.1 500 No\r\n\r\n"]
+    webhook_id = await listen(teller, receiver)
+    await make(teller, "gate")
+    await deliver(teller)
+    asked = len(receiver.received)
+    await teller.webhooks.delete(webhook_id, TEST)
+    with pytest.raises(NotFound):
+        await teller.webhooks.delete(webhook_id, TEST)
+    with pytest.raises(NotFound):
+        await teller.webhooks.get(webhook_id)
+    clock.forward(60)
+    await make(teller, "door")
+    await deliver(teller)
+    assert len(receiver.received) == asked
+    assert await teller.delivery_log.read(webhook_id, None, 10) == []
+    actions = [event.entry.action async for event in teller.audit.every(AuditFilter(target=webhook_id))]
+    assert actions == ["webhook.deleted", "webhook.created"]
+
+
+async def test_of_four_processes_one_delivers_and_another_takes_over_when_it_dies(
+    make_service: Make, receiver: Receiver
+) -> None:
+    processes = [await make_service(background=False, shards=16, webhook_allow_private=True) for _ in range(4)]
+    await listen(processes[0], receiver, EventType.CREATED)
+    for number in range(20):
+        await make(processes[number % 4], f"gate {number}")
+        await asyncio.gather(*[deliver(process) for process in processes])
+    assert len(receiver.received) == 20
+    # One ends in good order, then all others die and their locks run out.
+    await processes[0].deliveries.aclose()
+    await make(processes[0], "after an end")
+    await asyncio.gather(*[deliver(process) for process in processes[1:]])
+    assert len(receiver.received) == 21
+    for shard in processes[1].shards:
+        await shard.link.execute("DEL", shard.keys.delivery_lock)
+    await make(processes[0], "after a death")
+    await deliver(processes[2])
+    await deliver(processes[1])
+    assert len(receiver.received) == 22
+
+
+async def test_what_a_process_sent_before_it_died_is_told_again_by_the_next(
+    teller: Service, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather twice than not at all: it could not say any more how far it had come."""
+    await listen(teller, receiver, EventType.CREATED)
+    made = [(await make(teller, f"gate {number}"))[0] for number in range(5)]
+
+    async def die(*args: Any) -> None:
+        raise StoreUnavailable("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(teller.deliveries._outbox, "move", die)
+        await deliver(teller)
+    everything = sorted(("token.created", token_id) for token_id in made)
+    assert told(receiver) == everything
+    receiver.received = []
+    await deliver(teller)
+    assert told(receiver) == everything
+    receiver.received = []
+    await deliver(teller)
+    assert told(receiver) == []
+
+
+async def test_a_receiver_is_told_nothing_that_was_before_it(teller: Service, receiver: Receiver) -> None:
+    async with receiving() as second:
+        await listen(teller, receiver, EventType.CREATED)
+        before, _ = await make(teller, "before")
+        shard = teller.shards[0]
+
+        async def now() -> int:
+            seconds, micros = await shard.link.execute("TIME")
+            return int(seconds) * 1000 + int(micros) // 1000
+
+        began = await now()
+        await until(lambda: _later(now, began))
+        await listen(teller, second, EventType.CREATED)
+        after, _ = await make(teller, "after")
+        await deliver(teller)
+        assert told(receiver) == sorted([("token.created", before), ("token.created", after)])
+        assert told(second) == [("token.created", after)]
+
+
+async def _later(now: Callable[[], Awaitable[int]], began: int) -> bool:
+    return await now() > began
+
+
+async def test_more_events_than_a_page_are_all_delivered(make_service: Make, receiver: Receiver) -> None:
+    teller = await make_service(background=False, webhook_allow_private=True)
+    await listen(teller, receiver, EventType.CREATED)
+    made = [(await make(teller, f"gate {number}"))[0] for number in range(330)]
+    await deliver(teller)
+    assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
+    assert receiver.most_at_once <= 16
+
+
+async def test_a_receiver_deleted_while_it_is_told_is_told_no_more(make_service: Make, receiver: Receiver) -> None:
+    teller = await make_service(background=False, webhook_allow_private=True)
+    webhook_id = await listen(teller, receiver, EventType.CREATED)
+    for number in range(120):
+        await make(teller, f"gate {number}")
+    await teller.deliveries.work()
+    await until(lambda: receiver.received)
+    await teller.webhooks.delete(webhook_id, TEST)
+    await deliver(teller)
+    assert len(receiver.received) < 100
+    await deliver(teller)
+    shard = teller.shards[0]
+    assert (
+        await shard.link.execute(
+            "EXISTS",
+            shard.keys.deliveries(webhook_id),
+            shard.keys.deliveries_due(webhook_id),
+            shard.keys.webhook_places(webhook_id),
+            shard.keys.deliveries_made(webhook_id),
+        )
+        == 0
+    )
+
+
+async def test_a_lost_answer_loses_no_event(make_service: Make, receiver: Receiver) -> None:
+    teller = await make_service(background=False, webhook_allow_private=True, wrap=Lossy)
+    await listen(teller, receiver, EventType.CREATED)
+    await deliver(teller)
+    for number, command in enumerate(("HGET", "LPUSH", "LTRIM", "HSET")):
+        token_id, _ = await make(teller, f"gate {number}")
+        teller.shards[0].link.lose = command
+        await deliver(teller)
+        assert teller.shards[0].link.lose == ""
+        await deliver(teller)
+        assert ("token.created", token_id) in told(receiver), command
+
+
+class Lossy(Wrapped):
+    """A server whose next answer to one command is lost; it did what was asked."""
+
+    lose = ""
+
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        reply = await super().execute(*args, **how)
+        if args[0] == self.lose:
+            self.lose = ""
+            raise StoreUnavailable("The token store is not answering. Try again.")
+        return reply
+
+
+async def test_without_redis_deliveries_wait(make_service: Make, receiver: Receiver) -> None:
+    teller = await make_service(background=False, webhook_allow_private=True, wrap=Away)
+    webhook_id = await listen(teller, receiver, EventType.CREATED)
+    await make(teller, "gate")
+    link = teller.shards[0].link
+    link.away_for = "ZRANGEBYSCORE"
+    await deliver(teller)
+    assert receiver.received == []
+    link.away_for = ""
+    await deliver(teller)
+    assert len(receiver.received) == 1
+    assert [status for _, status, _ in await teller.delivery_log.read(webhook_id, None, 9)] == ["delivered"]
+    link.away_for = "EVALSHA"
+    await teller.deliveries.aclose()
+
+
+class Away(Wrapped):
+    """A server that does not answer one command for a while."""
+
+    away_for = ""
+
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        if args[0] == self.away_for:
+            raise StoreUnavailable("The token store is not answering. Try again.")
+        return await super().execute(*args, **how)
+
+
+async def test_a_token_is_said_to_expire_a_week_and_a_day_before_once_each(
+    teller: Service, receiver: Receiver, clock: Clock
+) -> None:
+    await listen(teller, receiver, EventType.EXPIRING)
+    await deliver(teller)
+    clock.forward(60)
+    month, _ = await make(teller, "month", days=30)
+    week, _ = await make(teller, "week", days=7)
+    await make(teller, "half a day", days=0.5)
+    off, _ = await make(teller, "off", days=30)
+    await teller.managed.update(off, {"active": False}, TEST)
+    days = {}
+    for day in range(1, 31):
+        clock.forward(DAY)
+        for _ in range(2):
+            await deliver(teller)
+        days[day] = [(json.loads(one.body)["data"]["tokenId"], json.loads(one.body)["data"]["after"]["window"])
+                     for one in receiver.received]  # fmt: skip
+        receiver.received = []
+    assert {day: said for day, said in days.items() if said} == {
+        6: [(week, "1d")], 23: [(month, "7d")], 29: [(month, "1d")],
+    }  # fmt: skip
+
+
+async def test_what_expired_while_no_process_ran_is_not_said_to_expire(
+    teller: Service, receiver: Receiver, clock: Clock
+) -> None:
+    await listen(teller, receiver, EventType.EXPIRING)
+    await deliver(teller)
+    await make(teller, "gone meanwhile", days=10)
+    left, _ = await make(teller, "nearly gone", days=20.5)
+    clock.forward(20 * DAY)
+    await deliver(teller)
+    said = [json.loads(received.body)["data"] for received in receiver.received]
+    assert sorted((data["tokenId"], data["after"]["window"]) for data in said) == [(left, "1d"), (left, "7d")]
+
+
+async def test_more_tokens_that_expire_in_one_second_than_a_slice_holds_are_each_said_once(
+    make_service: Make, receiver: Receiver, clock: Clock
+) -> None:
+    teller = await make_service(background=False, webhook_allow_private=True)
+    await listen(teller, receiver, EventType.EXPIRING)
+    await deliver(teller)
+    expires_at = int(clock()) + 20 * DAY
+    made = []
+    for start in range(0, 750, 50):
+        names = [f"gate {number}" for number in range(start, start + 50)]
+        made += await asyncio.gather(*[teller.managed.create(NewToken(name, expires_at), TEST) for name in names])
+    clock.forward(13 * DAY + 60)
+    await deliver(teller)
+    said = [json.loads(received.body)["data"]["tokenId"] for received in receiver.received]
+    assert sorted(said) == sorted(created.token.token_id for created in made)
+
+
+async def test_two_processes_that_look_ahead_at_once_write_each_notice_once(
+    make_service: Make, receiver: Receiver, clock: Clock
+) -> None:
+    processes = [await make_service(background=False, webhook_allow_private=True) for _ in range(3)]
+    await listen(processes[0], receiver, EventType.EXPIRING)
+    shard = processes[0].shards[0]
+    for process in processes:
+        await process.webhooks.refresh()
+        await process.notices.look_ahead(shard)
+    for number in range(20):
+        await make(processes[0], f"gate {number}", days=10)
+    clock.forward(4 * DAY)
+    await asyncio.gather(*[process.notices.look_ahead(shard) for process in processes])
+    assert await shard.link.execute("XLEN", shard.keys.notices) == 20
+
+
+async def test_a_limit_exceeded_is_told_once_a_minute(teller: Service, receiver: Receiver) -> None:
+    await listen(teller, receiver, EventType.LIMIT_EXCEEDED)
+    token_id, secret = await make(teller, "gate", rate_limit=RateLimit(2, 3600))
+    for _ in range(3):
+        for _ in range(4):
+            await teller.authority.verify(secret, (Kind.MANAGED,))
+        await teller.flush_usage()
+        await deliver(teller)
+    assert told(receiver) == [("token.limit_exceeded", token_id)]
+    assert json.loads(receiver.received[0].body)["data"]["name"] == "gate"
+    assert not [event async for event in teller.audit.every(AuditFilter(action="token.limit_exceeded"))]
+
+
+async def test_a_second_consumer_with_another_key_is_told_of(teller: Service, receiver: Receiver) -> None:
+    await listen(teller, receiver, EventType.CONSUMED_TWICE)
+    issued = await teller.one_time.issue(address="192.0.2.1", anonymous=False, subject="order-7")
+    tries = [await teller.one_time.consume(issued.secret.encode(), request=key) for key in ("a", "a", "b", "c", "")]
+    assert [verdict.outcome for verdict in tries] == [Outcome.ACTIVE] * 2 + [Outcome.UNKNOWN] * 3
+    await deliver(teller)
+    ((kind, token_id),) = told(receiver)
+    assert kind == "token.consumed_twice"
+    assert tries[0].credential is not None
+    assert token_id == tries[0].credential.token_id
+    assert issued.secret not in receiver.received[0].body
+
+
+async def test_nothing_is_noticed_that_nobody_wants(teller: Service, receiver: Receiver) -> None:
+    token_id, secret = await make(teller, "gate", rate_limit=RateLimit(1, 3600))
+    for _ in range(3):
+        await teller.authority.verify(secret, (Kind.MANAGED,))
+    await teller.flush_usage()
+    await deliver(teller)
+    shard = teller.shards.of_name(token_id)
+    assert await shard.link.execute("EXISTS", shard.keys.notices, shard.keys.delivery_lock) == 0
+
+
+async def test_what_somebody_else_wrote_is_neither_followed_nor_sent(
+    teller: Service, receiver: Receiver, clock: Clock
+) -> None:
+    """Full access to Redis gives no way to make the service sign something or knock somewhere."""
+    receiver.answers = [b"HTTP/1.1 500 No\r\n\r\n"]
+    webhook_id = await listen(teller, receiver, EventType.CREATED)
+    token_id, _ = await make(teller, "gate")
+    await deliver(teller)
+    shard = teller.shards.of_id(token_id)
+    assert shard is not None
+    key, due = shard.keys.deliveries(webhook_id), shard.keys.deliveries_due(webhook_id)
+    event_id, record = await shard.link.execute("HGETALL", key)
+    await shard.link.execute("HSET", key, event_id, record.replace(b"token.created", b"token.revoked"))
+    await shard.link.execute("HSET", key, "9-9.0", record)
+    await shard.link.execute("ZADD", due, 0, "9-9.0", 0, "8-8.0")
+    await shard.link.execute("XADD", shard.keys.changes, "*", "e", b'{"action":"token.created"}', "s", "x")
+    first = teller.shards[0]
+    stored = await teller.webhooks._store.all()
+    await first.link.execute("HSET", first.keys.webhooks, "another", stored[webhook_id])
+    receiver.received = []
+    clock.forward(60)
+    await deliver(teller)
+    assert receiver.received == []
+    assert list(teller.webhooks.known) == [webhook_id]
+    assert await teller.delivery_log.read(webhook_id, None, 9) == []
+
+
+async def test_what_a_receiver_has_no_room_for_stays_in_the_stream_until_it_has(
+    make_service: Make, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    monkeypatch.setattr(receiver_module, "MOST_WAITING", 5)
+    teller = await make_service(background=False, webhook_allow_private=True)
+    receiver.answers = [b"HTTP/1.1 500 No\r\n\r\n"]
+    webhook_id = await listen(teller, receiver, EventType.CREATED)
+    made = [(await make(teller, f"gate {number}"))[0] for number in range(40)]
+    for _ in range(4):
+        await deliver(teller)
+        clock.forward(7200)
+    states = [status for _, status, _ in await teller.delivery_log.read(webhook_id, None, 20)]
+    # The first entry read is that of the webhook itself, of which nobody is told.
+    assert states == ["pending"] * 4
+    assert await teller.delivery_log.standing(webhook_id) == (4, 36, 0)
+    receiver.answers, receiver.received = [TAKEN], []
+    await deliver(teller)
+    assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
+    assert await teller.delivery_log.standing(webhook_id) == (0, 0, 0)
+
+
+async def test_a_receiver_that_takes_nothing_is_asked_little_and_holds_no_other_up(
+    make_service: Make, receiver: Receiver, clock: Clock
+) -> None:
+    teller = await make_service(background=False, webhook_allow_private=True)
+    async with receiving() as dead:
+        dead.answers = [b"HTTP/1.1 500 No\r\n\r\n"]
+        await listen(teller, dead, EventType.CREATED)
+        await listen(teller, receiver, EventType.CREATED)
+        made = [(await make(teller, f"gate {number}"))[0] for number in range(250)]
+        await deliver(teller)
+        assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
+        asked = len(dead.received)
+        assert asked == 98  # one page less the entries of the webhooks themselves, before it was known to be dead
+        for _ in range(10):
+            await deliver(teller)
+            clock.forward(1)
+        assert len(dead.received) - asked <= 12
+        dead.answers = [TAKEN]
+        clock.forward(600)
+        await deliver(teller)
+        assert {token_id for _, token_id in told(dead)} == set(made)
+
+
+async def test_events_that_the_trail_dropped_before_they_were_read_are_counted_shown_and_said_once_a_minute(
+    make_service: Make, receiver: Receiver, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    teller = await make_service(background=False, webhook_allow_private=True, audit_max_entries=50)
+    receiver.answers = [b"HTTP/1.1 500 No\r\n\r\n"]
+    webhook_id = await listen(teller, receiver, EventType.CREATED)
+    await make(teller, "first")
+    await deliver(teller)
+    (shard,) = teller.shards
+    for number in range(400):
+        await make(teller, f"gate {number}")
+    left: int = await shard.link.execute("XLEN", shard.keys.changes)
+    assert left < 400
+    receiver.answers, receiver.received = [TAKEN], []
+    clock.forward(60)
+    for _ in range(3):
+        await deliver(teller)
+    assert len(receiver.received) == left + 1
+    assert (await teller.delivery_log.standing(webhook_id)).dropped == 400 - left
+    said = [record.getMessage() for record in caplog.records if "trimmed" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].startswith(f"{400 - left} events")
+    assert (
+        f'tokens_webhook_deliveries_total{{outcome="dropped"}} {400 - left}.0' in teller.metrics.render("")[0].decode()
+    )
+
+
+async def test_notices_wait_while_the_quickest_receiver_has_not_read_them(
+    make_service: Make, receiver: Receiver, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices_module, "_SLICE", 3)
+    monkeypatch.setattr(notices_module, "_SLICES", 2)
+    monkeypatch.setattr(deliveries_module, "NOTICES_KEPT", 8)
+    teller = await make_service(background=False, webhook_allow_private=True)
+    receiver.answers = [b"HTTP/1.1 500 No\r\n\r\n"]
+    await listen(teller, receiver, EventType.EXPIRING)
+    await deliver(teller)
+    made = [(await make(teller, f"gate {number}", days=20))[0] for number in range(40)]
+    clock.forward(13 * DAY + 60)
+    (shard,) = teller.shards
+    for _ in range(8):
+        await deliver(teller)
+        clock.forward(1)
+    assert await shard.link.execute("XLEN", shard.keys.notices) < 15
+    receiver.answers, receiver.received = [TAKEN], []
+    clock.forward(600)
+    for _ in range(10):
+        await deliver(teller)
+        clock.forward(1)
+    assert {token_id for _, token_id in told(receiver)} == set(made)
+
+
+async def test_there_are_twenty_receivers_at_most(teller: Service, receiver: Receiver) -> None:
+    for _ in range(20):
+        await listen(teller, receiver)
+    with pytest.raises(Conflict) as refused:
+        await listen(teller, receiver)
+    assert refused.value.code == "too_many_webhooks"
+
+
+async def test_a_webhook_is_refused_where_it_may_not_go(make_service: Make) -> None:
+    service = await make_service(background=False)
+    for url in ("http://hooks.example.com/", "https://10.0.0.1/", "https://localhost/"):
+        with pytest.raises(InvalidRequest):
+            await service.webhooks.create(url, ALL, TEST)
+    service.webhooks.resolve = resolving("93.184.216.34", "10.0.0.1")
+    with pytest.raises(InvalidRequest):
+        await service.webhooks.create("https://hooks.example.com/", ALL, TEST)
+    service.webhooks.resolve = resolving("93.184.216.34")
+    await service.webhooks.create("https://hooks.example.com/", ALL, TEST)
+
+    async def nowhere(host: str, port: int) -> list[str]:
+        raise OSError("no such name")
+
+    service.webhooks.resolve = nowhere
+    await service.webhooks.create("https://later.example.com/", ALL, TEST)
+    assert not [event async for event in service.audit.every(AuditFilter(text="10.0.0.1"))]
+
+
+async def test_pauses_double_to_two_hours_and_differ_between_events() -> None:
+    def paused(attempts: int, event_id: str = "1-0.0") -> float:
+        return pause(Delivery(event_id, "token.created", "", 0, attempts))
+
+    assert 4.5 <= paused(1) <= 5.5
+    assert 36 <= paused(4) <= 44
+    assert 6480 <= paused(40) <= 7920
+    assert len({paused(3, f"{number}-0.0") for number in range(50)}) > 30

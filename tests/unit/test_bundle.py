@@ -1,0 +1,46 @@
+"""The page's files as they are served: one script in an order that works, and light."""
+
+from __future__ import annotations
+
+import re
+
+from service.dashboard.bundle import joined, load, tight
+
+
+def test_a_module_comes_behind_what_it_imports_and_once() -> None:
+    scripts = {
+        "js/main.js": 'import { a } from "./a.js";\nimport { b } from "./b.js";\na(b);\n',
+        "js/a.js": 'import { b } from "./b.js";\nexport function a() {\n  return [\n    b]; // kept: it shares its line;\n}\n',
+        "js/b.js": "// gone\nexport const b = 1;\n",
+        "js/unused.js": "export const unused = 1;\n",
+    }
+    assert joined(scripts) == "const b = 1;function a() {return [b]; // kept: it shares its line;\n}\na(b);"
+
+
+def test_modules_that_import_each_other_are_joined_too() -> None:
+    scripts = {
+        "js/main.js": 'import { a } from "./a.js";\na();\n',
+        "js/a.js": 'import { b } from "./b.js";\nexport function a() { b(); }\n',
+        "js/b.js": 'import { a } from "./a.js";\nexport function b() { a(); }\n',
+    }
+    assert joined(scripts) == "function b() { a(); }\nfunction a() { b(); }\na();"
+
+
+def test_text_over_several_lines_stays_as_it_is() -> None:
+    text = "const config = `\n  // not a comment\n    location /`;\n"
+    assert joined({"js/main.js": text}) == text
+
+
+def test_a_style_loses_the_space_that_means_nothing() -> None:
+    style = "@media (width < 9px) and (x: y) {\n  a :hover, b::after {\n    margin: 0 1px;\n    color: red;\n  }\n}\n"
+    assert tight(style) == "@media (width < 9px) and (x:y){a :hover,b::after{margin:0 1px;color:red;}}"
+
+
+def test_the_page_weighs_at_most_thirty_kibibytes_and_its_addresses_carry_the_checksum() -> None:
+    files = load()
+    assert sum(len(asset.packed) for asset in files.assets.values()) <= 30 * 1024
+    page = files.assets["index.html"].body.decode()
+    addresses = re.findall(r'(?:src|href)="/dashboard/(\w+)/([^"]+)"', page)
+    assert len(addresses) >= 4
+    assert all(version == files.version and path in files.assets for version, path in addresses)
+    assert not re.search(r"^(?:import|export) ", files.assets["js/main.js"].body.decode(), re.MULTILINE)

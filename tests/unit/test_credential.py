@@ -1,0 +1,84 @@
+"""An opened credential: which scopes it covers and which addresses it admits."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.model import Credential, Kind, Outcome
+from service.tokens.credential import Opened
+
+
+def opened(*, scopes: tuple[str, ...] = (), networks: tuple[str, ...] = (), **more: object) -> Opened:
+    credential = Credential(Kind.MANAGED, "00" * 8, "ada", scopes, 1, 0, networks=networks, **more)  # type: ignore[arg-type]
+    return Opened(b"d" * 32, credential)
+
+
+@pytest.mark.parametrize(
+    ("granted", "required", "missing"),
+    [
+        ((), (), ()),
+        ((), ("orders:read",), ("orders:read",)),
+        (("orders:read",), ("orders:read",), ()),
+        (("orders:read",), ("orders:write", "orders:read", "stock"), ("orders:write", "stock")),
+        (("orders:*",), ("orders:read", "orders:", "orders:read:all"), ()),
+        (("orders:*",), ("orders", "order:read", "xorders:read"), ("orders", "order:read", "xorders:read")),
+        (("*",), ("anything", "at:all"), ()),
+        (("orders:*",), ("orders:*",), ()),
+        (("orders:read",), ("orders:*",), ("orders:*",)),
+        (("a", "b"), ("", "a"), ("",)),
+        ((), ("",), ("",)),
+        (("Orders",), ("orders",), ("orders",)),
+        ((), ("\x00orders",), ("\x00orders",)),
+    ],
+)
+def test_missing_scopes_are_those_that_no_granted_one_covers(
+    granted: tuple[str, ...], required: tuple[str, ...], missing: tuple[str, ...]
+) -> None:
+    assert opened(scopes=granted).missing(required) == missing
+
+
+@pytest.mark.parametrize(
+    ("networks", "address", "admitted"),
+    [
+        ((), "", True),
+        ((), "203.0.113.9", True),
+        (("10.4.0.0/16",), "10.4.255.255", True),
+        (("10.4.0.0/16",), "10.5.0.0", False),
+        (("10.4.0.0/16",), "::ffff:10.4.0.1", True),
+        (("10.4.0.0/16",), "::ffff:10.5.0.1", False),
+        (("10.4.0.0/16",), "::10.4.0.1", False),
+        (("10.4.0.1",), "10.4.0.1", True),
+        (("2001:db8::/32",), "2001:db8:ffff::1", True),
+        (("2001:db8::/32",), "2001:db9::1", False),
+        (("2001:db8::/32",), "10.4.0.1", False),
+        (("::/0",), "10.4.0.1", False),
+        (("0.0.0.0/0",), "2001:db8::1", False),
+        (("0.0.0.0/0", "::/0"), "fe80::1", True),
+        (("10.4.0.0/16", "2001:db8::/32"), "2001:db8::5", True),
+        (("10.4.0.0/16",), "", False),
+        (("10.4.0.0/16",), "unknown", False),
+        (("10.4.0.0/16",), "10.4.0.1, 10.4.0.2", False),
+        (("10.4.0.0/16",), "10.4.0.01", False),
+        (("10.4.0.0/16",), "0x0a040001", False),
+    ],
+)
+def test_a_token_is_admitted_from_its_networks_alone(
+    networks: tuple[str, ...], address: str, *, admitted: bool
+) -> None:
+    assert opened(networks=networks).admits(address) is admitted
+
+
+@pytest.mark.parametrize(
+    ("more", "limited"),
+    [
+        ({}, False),
+        ({"rate_limit": (1, 1, 1)}, True),
+        ({"max_uses": 1}, True),
+        ({"networks": ("::/0",)}, False),
+    ],
+)
+def test_a_limit_or_a_number_of_uses_makes_a_token_limited(more: dict[str, object], *, limited: bool) -> None:
+    one = opened(**more)  # type: ignore[arg-type]
+    assert one.limited is limited
+    assert one.is_plain is (not more)
+    assert one.active.outcome is Outcome.ACTIVE

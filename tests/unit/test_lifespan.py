@@ -1,0 +1,51 @@
+"""What a process does by itself: a fault in one task is told, and the task goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.errors import StoreUnavailable
+from service.lifespan import collect_rarely
+from service.tokens.managed.sweeper import Sweeper
+from tests.builders import until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"), [(ValueError("a fault of ours"), True), (StoreUnavailable("Redis is away."), False)]
+)
+async def test_background_work_that_fails_is_told_and_done_again(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    fault: Exception, *, told: bool,
+) -> None:  # fmt: skip
+    swept: list[int] = []
+    pause = asyncio.sleep
+
+    async def sweep(_: Sweeper) -> int:
+        swept.append(1)
+        raise fault
+
+    # A second of the background passes with each turn of the loop.
+    monkeypatch.setattr("service.lifespan.asyncio.sleep", lambda seconds: pause(0))
+    monkeypatch.setattr(Sweeper, "sweep", sweep)
+    await make_service()
+    await until(lambda: len(swept) >= 3)
+    monkeypatch.undo()
+    assert ("background work failed" in caplog.messages) is told
+
+
+def test_the_collector_looks_rarely_and_not_at_what_the_start_made() -> None:
+    thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
+    try:
+        collect_rarely()
+        assert gc.get_freeze_count() > frozen
+        assert gc.get_threshold()[0] > 10 * 700
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
