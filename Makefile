@@ -1,12 +1,12 @@
 # Everything a person or CI does here. Needs make and a Python of 3.11 or later; the rest it installs into .venv.
-# Paths are relative, for a checkout may lie under a path with spaces; tools run as modules, for it may be moved.
+# Paths are relative because a checkout may lie under a path with spaces; tools run as modules because it may be moved.
 
 PYTHON ?= python3
 ENGINE ?= docker
 JOBS ?= 2
 ARGS ?=
 
-# Debian packages (but for a library each named as its program) that a target needs beside Python.
+# Debian packages (each named as its program, except libraries) that a target needs beside Python.
 APT_PACKAGES = chromium nginx caddy haproxy apache2 lua-socket prometheus nodejs node-express
 bench soak mass: APT_PACKAGES = wrk
 
@@ -27,7 +27,7 @@ run: .venv/run.stamp ## start the service, with a Redis of its own (ARGS="--port
 test: .venv/dev.stamp system-packages ## run every test (ARGS="tests/store -k race")
 ifeq ($(strip $(ARGS)),)
 	@$(PYTEST) --ignore=tests/dashboard
-	@$(VENV_PYTHON) -m pytest --quiet tests/dashboard  # alone, for two browsers starve each other on two cores
+	@$(VENV_PYTHON) -m pytest --quiet tests/dashboard  # alone: two browsers starve each other on two cores
 else
 	@$(PYTEST) $(ARGS)
 endif

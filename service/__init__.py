@@ -1,14 +1,18 @@
 """The token service: issue, validate, consume, rotate and revoke API tokens beside one Redis.
 
-app running cli      roof     builds every object once, hands each what it needs
-embedded metrics_port         a Redis of its own, a port of its own
-edge                 floor 4  the uvicorn protocol: limits, the straight path for /validate
-api                  floor 3  HTTP: one file per dialect; the only place that knows a status code
-tokens               floor 2  rules: what may happen to a token
-store                floor 1  Redis: keys, scripts, records; the only place that knows a key name
-model errors settings metrics tally logs ground: shared words, no behaviour
+Layers, from the top; imports point down, never up, and folders never form a cycle. Tests read both.
 
-Imports point down, never up or sideways.
+app composition        the composition root: builds every object once
+lifespan cli           starts and stops the process; the command line
+embedded metrics_port  a Redis of its own, a port of its own for metrics
+edge                   the uvicorn protocol: limits on requests, the fast path for /validate
+api                    HTTP: one file per kind of client; with edge the only place that knows a status code
+tokens                 the rules: what may happen to a token
+store                  Redis: keys, scripts, records; the only place that knows a key name
+dashboard docs         static files, and the bundle that serves them
+model errors settings keyring identifiers metrics counters logs  shared types and services of no one layer
+
+A request goes edge -> api/http -> one Api class -> tokens -> store -> Redis, and crosses each layer once.
 """
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Counts and times kept as plain integers until they are poured into prometheus-client's metrics.
+"""Counts and times buffered as plain integers until they are flushed into prometheus-client's metrics.
 
 Its own counters, found by their labels and guarded by a lock, would cost more than the rest of a request's bookkeeping.
 """
@@ -13,8 +13,8 @@ from prometheus_client import Counter, Histogram
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
-class Tally:
-    """A counter's increments. `counts` holds them by the values of its labels, for who has no time for a call."""
+class BufferedCounter:
+    """A counter's increments. `counts` holds them by the values of its labels, so that hot code adds without a call."""
 
     __slots__ = ("_counter", "counts")
 
@@ -26,14 +26,14 @@ class Tally:
         """Count so many more under these labels."""
         self.counts[labels] += by
 
-    def pour(self) -> None:
+    def flush(self) -> None:
         """Bring what was counted into the counter."""
         for labels, count in self.counts.items():
             self._counter.labels(*labels).inc(count)
         self.counts.clear()
 
 
-class Seconds:
+class BufferedHistogram:
     """A histogram's observations under one set of labels."""
 
     __slots__ = ("_child", "_counts", "_sum")
@@ -48,7 +48,7 @@ class Seconds:
         self._counts[bisect_left(BUCKETS, seconds)] += 1
         self._sum += seconds
 
-    def pour(self) -> None:
+    def flush(self) -> None:
         """Bring what was counted into the histogram."""
         if not self._sum:
             return

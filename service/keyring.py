@@ -35,7 +35,7 @@ class Keyring:
         self._outer = _prepare(key, b"")[1]
         self._seal_inner, self._seal_outer = _prepare(self.derive(b"seal"), b"")
         self._lookup_key = self.derive(b"lookup")
-        self._foreign_key = self.derive(b"foreign")
+        self._imported_key = self.derive(b"imported")
 
     def derive(self, label: bytes) -> bytes:
         """32 bytes for one purpose: one block of HKDF-Expand."""
@@ -48,9 +48,9 @@ class Keyring:
         outer.update(inner.digest())
         return outer.digest()
 
-    def foreign_digest(self, sha256_hex: bytes) -> bytes:
-        """What is stored of a secret that another system made: over its SHA-256, for some give no more than that."""
-        return hmac.digest(self._foreign_key, sha256_hex, "sha256")
+    def imported_digest(self, sha256_hex: bytes) -> bytes:
+        """What is stored of a secret that another system made: over its SHA-256, as some give only that."""
+        return hmac.digest(self._imported_key, sha256_hex, "sha256")
 
     def seal(self, digest: bytes, body: bytes) -> bytes:
         """The body with a MAC before it that binds it to its digest; see `unseal`."""

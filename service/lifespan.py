@@ -1,4 +1,4 @@
-"""A process from its first look at Redis to its last flush, and what it does in the background between."""
+"""A process from its first check of Redis to its last flush, and what it does in the background between."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any, Protocol
 
 from service.api.health import Health
 from service.api.http.application import StartRefused
-from service.edge.deadlines import Sweep
-from service.edge.fast_path import Straight
+from service.edge.deadlines import Deadlines
+from service.edge.fast_path import FastPath
 from service.edge.limits import ConnectionLimits
 from service.errors import StoreUnavailable
 from service.metrics import Metrics
 from service.metrics_port import MetricsPort
-from service.store.driver.monitor import Guardian
+from service.store.driver.monitor import Monitor
 from service.store.driver.replies import NotPrimary
 
 log = logging.getLogger(__name__)
-# Next to nothing here is garbage in a cycle, and a look through all objects stops every request meanwhile.
+# Next to nothing here is garbage in a cycle, and a pass through all objects stops every request meanwhile.
 _OBJECTS_BEFORE_COLLECTION = 20_000
 Work = Callable[[], Coroutine[Any, Any, object]]
 
@@ -33,47 +33,57 @@ class Closable(Protocol):
     async def aclose(self) -> None: ...
 
 
-class Running:
+class Lifespan:
     """The lifespan of one process. `work` pairs a name with what is done every so many seconds."""
 
     def __init__(
-        self, guardian: Guardian, health: Health, metrics: Metrics, straight: Straight, limits: ConnectionLimits, *,
-        prepare: Work, work: tuple[tuple[str, float, Work], ...], flush: Work, reload: Work,
-        metrics_port: MetricsPort | None, opened: tuple[Closable, ...],
-    ) -> None:  # fmt: skip
+        self,
+        monitor: Monitor,
+        health: Health,
+        metrics: Metrics,
+        fast_path: FastPath,
+        limits: ConnectionLimits,
+        *,
+        prepare: Work,
+        work: tuple[tuple[str, float, Work], ...],
+        flush: Work,
+        reload: Work,
+        metrics_port: MetricsPort | None,
+        closables: tuple[Closable, ...],
+    ) -> None:
         """`prepare` is done before traffic comes, `flush` once more at the end, `reload` on SIGHUP.
 
-        `opened` is closed last.
+        `closables` is closed last.
         """
-        self._guardian = guardian
+        self._monitor = monitor
         self._health = health
         self._metrics = metrics
-        self._straight = straight
+        self._fast_path = fast_path
         self._limits = limits
         self._prepare = prepare
         self._work = work
         self._flush = flush
         self._reload = reload
         self._metrics_port = metrics_port
-        self._opened = opened
+        self._closables = closables
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[dict[str, Any]]:
         """Yields the state that every connection gets. Raises StartRefused for a Redis that must not be used."""
-        await self._first_look()
+        await self._first_check()
         await _once(self._prepare, "prepare")
         if self._metrics_port is not None:
             self._metrics_port.start()
         tasks = [asyncio.create_task(_every(seconds, work, name), name=name) for name, seconds, work in self._work]
-        tasks.append(asyncio.create_task(self._guardian.watch(), name="watch"))
+        tasks.append(asyncio.create_task(self._monitor.watch(), name="watch"))
         collect_rarely()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, lambda: tasks.append(loop.create_task(_once(self._reload, "reload"))))
         try:
             yield {
-                "straight": self._straight,
+                "fast_path": self._fast_path,
                 "limits": self._limits,
-                "sweep": Sweep(on_tick=self._straight.forget, on_drain=self._health.drain),
+                "deadlines": Deadlines(on_tick=self._fast_path.forget, on_drain=self._health.drain),
             }
         finally:
             for task in tasks:
@@ -83,23 +93,23 @@ class Running:
             if self._metrics_port is not None:
                 await self._metrics_port.stop()
             self._metrics.close()
-            for closable in self._opened:
+            for closable in self._closables:
                 await closable.aclose()
 
-    async def _first_look(self) -> None:
+    async def _first_check(self) -> None:
         try:
-            await self._guardian.look()
+            await self._monitor.check()
         except NotPrimary as fault:
             raise StartRefused(fault.detail) from None
         except StoreUnavailable as error:
             log.warning("starting without Redis: %s", error.detail)
             return
-        if not self._guardian.usable:
-            raise StartRefused(self._guardian.faults)
+        if not self._monitor.usable:
+            raise StartRefused(self._monitor.faults)
 
 
 def collect_rarely() -> None:
-    """Leave what was made at the start out of the garbage collector's sight, and let it look less often."""
+    """Leave what was made at the start out of the garbage collector's reach, and let it run less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION, 20, 20)
@@ -112,7 +122,7 @@ async def _every(seconds: float, work: Work, name: str) -> None:
 
 
 async def _once(work: Work, name: str) -> None:
-    """Do it; what fails is told and left for the next time, for nobody would start this task again."""
+    """Run it; a failure is logged and left for the next time: nobody would start this task again."""
     try:
         await work()
     except StoreUnavailable as error:

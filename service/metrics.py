@@ -1,6 +1,6 @@
 """All metrics: names, labels from closed sets, and how they are exported, right across several workers.
 
-What is counted is poured into prometheus-client's metrics before a scrape and every tenth of a second.
+Counts are flushed into prometheus-client's metrics before a scrape and every tenth of a second.
 """
 
 from __future__ import annotations
@@ -17,17 +17,51 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from service import __version__
-from service.counters import BUCKETS, Seconds, Tally
+from service.counters import BUCKETS, BufferedCounter, BufferedHistogram
 from service.model import Statistics, Status
 
 EXPIRY_WINDOWS = {"1d": 86400, "7d": 7 * 86400, "14d": 14 * 86400, "30d": 30 * 86400}
 # Sweeping, sealing, delivering and counting. Each name costs a kilobyte of every scrape.
-_BACKGROUND = frozenset({
-    "EXISTS", "EXPIRE", "HDEL", "HGETALL", "HINCRBY", "HSET", "INFO", "LPUSH", "LRANGE", "LTRIM", "PEXPIRE", "SET",
-    "TIME", "UNLINK", "XADD", "XRANGE", "XREVRANGE", "XTRIM", "ZADD", "ZREM", "ZREMRANGEBYLEX", "ZREMRANGEBYSCORE",
-    "announce_expiries", "announce_token", "begin_webhook", "expire_tokens", "hold_lock", "mend_token", "purge_token",
-    "put_webhook", "read_events", "record_usage", "seal_events", "trim_index", "void_reservation", "write_notice",
-})  # fmt: skip
+_BACKGROUND = frozenset(
+    {
+        "EXISTS",
+        "EXPIRE",
+        "HDEL",
+        "HGETALL",
+        "HINCRBY",
+        "HSET",
+        "INFO",
+        "LPUSH",
+        "LRANGE",
+        "LTRIM",
+        "PEXPIRE",
+        "SET",
+        "TIME",
+        "UNLINK",
+        "XADD",
+        "XRANGE",
+        "XREVRANGE",
+        "XTRIM",
+        "ZADD",
+        "ZREM",
+        "ZREMRANGEBYLEX",
+        "ZREMRANGEBYSCORE",
+        "announce_expiries",
+        "announce_token",
+        "begin_webhook",
+        "expire_tokens",
+        "hold_lock",
+        "mend_token",
+        "purge_token",
+        "put_webhook",
+        "read_events",
+        "record_usage",
+        "seal_events",
+        "trim_index",
+        "void_reservation",
+        "write_notice",
+    }
+)
 # Where several workers' counts meet: prometheus-client looks here when it is imported.
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
 # What the folder is called that `serve` makes for them, and removes.
@@ -51,9 +85,10 @@ class _State:
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("tokens_redis_up", "1 if Redis answers and may be used", value=float(self.up))
         yield GaugeMetricFamily(
-            "tokens_clock_seconds_apart", "how much the clocks of Redis and of this machine differ",
+            "tokens_clock_seconds_apart",
+            "how much the clocks of Redis and of this machine differ",
             value=self.clock_seconds_apart,
-        )  # fmt: skip
+        )
         if self.statistics is None:
             return
         managed = GaugeMetricFamily("tokens_managed", "managed tokens by status", labels=["status"])
@@ -61,9 +96,10 @@ class _State:
             managed.add_metric([status.value], getattr(self.statistics, status.value))
         yield managed
         yield GaugeMetricFamily(
-            "tokens_one_time_outstanding", "one-time tokens issued and not spent",
+            "tokens_one_time_outstanding",
+            "one-time tokens issued and not spent",
             value=self.statistics.one_time_outstanding,
-        )  # fmt: skip
+        )
         yield GaugeMetricFamily("tokens_sessions", "session tokens in force", value=self.statistics.sessions)
         expiring = GaugeMetricFamily("tokens_expiring", "active tokens that expire within", labels=["window"])
         for window, count in self.expiring.items():
@@ -88,20 +124,20 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
-        self._tallies: list[Tally] = []
+        self._buffered: list[BufferedCounter] = []
         # Takes the kind, or NO_KIND where no secret of ours was presented, and the final outcome.
-        self.validations = self._tally(
+        self.validations = self._counter_of(
             "tokens_validations", "validations by kind and final outcome", ["kind", "outcome"]
         )
         validation_seconds = Histogram(
             "tokens_validation_seconds", "time to answer a validation", ["path"], buckets=BUCKETS, registry=registry
         )
-        self.issued = self._tally("tokens_issued", "tokens issued", ["kind"])
-        self.consumed = self._tally("tokens_consumed", "tries to consume a one-time token", ["outcome"])
-        self.revoked = self._tally("tokens_revoked", "tokens revoked", ["kind"])
-        self.logins = self._tally("tokens_login", "tries to sign in", ["outcome"])
-        self._http_requests = self._tally(
-            "tokens_http_requests", "requests but for validations", ["route", "method", "status"]
+        self.issued = self._counter_of("tokens_issued", "tokens issued", ["kind"])
+        self.consumed = self._counter_of("tokens_consumed", "tries to consume a one-time token", ["outcome"])
+        self.revoked = self._counter_of("tokens_revoked", "tokens revoked", ["kind"])
+        self.logins = self._counter_of("tokens_login", "tries to sign in", ["outcome"])
+        self._http_requests = self._counter_of(
+            "tokens_http_requests", "requests except validations", ["route", "method", "status"]
         )
         self._http_seconds = Histogram(
             "tokens_http_request_seconds", "time to answer a request", ["route"], buckets=BUCKETS, registry=registry
@@ -109,13 +145,13 @@ class Metrics:
         self._redis_seconds = Histogram(
             "tokens_redis_seconds", "time Redis took", ["operation"], buckets=BUCKETS, registry=registry
         )
-        self.redis_errors = self._tally("tokens_redis_errors", "failed Redis commands", ["error"])
-        self.audit_events = self._tally("tokens_audit_events", "audit entries written", ["action"])
+        self.redis_errors = self._counter_of("tokens_redis_errors", "failed Redis commands", ["error"])
+        self.audit_events = self._counter_of("tokens_audit_events", "audit entries written", ["action"])
         self.tampered = Counter("tokens_integrity_failures", "records whose seal was wrong", registry=registry)
         self.limits_paused = Counter(
             "tokens_limits_paused", "requests admitted unlimited: Redis full", registry=registry
         )
-        self._webhook_deliveries = self._tally(
+        self._webhook_deliveries = self._counter_of(
             "tokens_webhook_deliveries", "attempts to deliver an event, and events dropped unread", ["outcome"]
         )
         self.usage_dropped = Counter("tokens_usage_dropped", "flushes of usage that failed", registry=registry)
@@ -124,17 +160,17 @@ class Metrics:
         )
         build.labels(__version__).set(1)
         self.state = _State()
-        self._http_timings: dict[str, Seconds] = {}
-        self._redis_timings: dict[str, Seconds] = {}
-        self._timings = {path: Seconds(validation_seconds.labels(path)) for path in ("straight", "ordinary")}
+        self._http_timings: dict[str, BufferedHistogram] = {}
+        self._redis_timings: dict[str, BufferedHistogram] = {}
+        self._timings = {path: BufferedHistogram(validation_seconds.labels(path)) for path in ("fast", "ordinary")}
 
-    def _tally(self, name: str, documentation: str, labels: list[str]) -> Tally:
-        tally = Tally(Counter(name, documentation, labels, registry=self._registry))
-        self._tallies.append(tally)
-        return tally
+    def _counter_of(self, name: str, documentation: str, labels: list[str]) -> BufferedCounter:
+        counter = BufferedCounter(Counter(name, documentation, labels, registry=self._registry))
+        self._buffered.append(counter)
+        return counter
 
     def validation_timer(self, path: str) -> Callable[[float], None]:
-        """Where the seconds of validations on this path go: straight or ordinary."""
+        """Where the seconds of validations on this path go: fast or ordinary."""
         return self._timings[path].observe
 
     def requested(self, route: str, method: str, status: int, seconds: float) -> None:
@@ -158,30 +194,30 @@ class Metrics:
         self._seconds(self._redis_timings, self._redis_seconds, kind).observe(seconds)
 
     @staticmethod
-    def _seconds(timings: dict[str, Seconds], histogram: Histogram, label: str) -> Seconds:
+    def _seconds(timings: dict[str, BufferedHistogram], histogram: Histogram, label: str) -> BufferedHistogram:
         timing = timings.get(label)
         if timing is None:
-            timing = timings[label] = Seconds(histogram.labels(label))
+            timing = timings[label] = BufferedHistogram(histogram.labels(label))
         return timing
 
-    def pour(self) -> None:
+    def flush(self) -> None:
         """Bring what was counted as integers into the exported metrics."""
-        for tally in self._tallies:
-            tally.pour()
+        for counter in self._buffered:
+            counter.flush()
         for timings in (self._timings, self._http_timings, self._redis_timings):
             for timing in timings.values():
-                timing.pour()
+                timing.flush()
 
     def close(self) -> None:
-        """Pour once more; a worker whose parent was killed removes the folder that the parent had made."""
-        self.pour()
+        """Flush once more; a worker whose parent was killed removes the folder that the parent had made."""
+        self.flush()
         parent, folder = multiprocessing.parent_process(), Path(os.environ.get(_SHARED, ""))
         if parent is not None and not parent.is_alive() and folder.name.startswith(_FOLDER_PREFIX):
             shutil.rmtree(folder, ignore_errors=True)
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The exposition and its content type: OpenMetrics if asked for, else Prometheus text."""
-        self.pour()
+        self.flush()
         encode, content_type = choose_encoder(accept)
         return encode(_Gathered(self._registry, self.state)), content_type
 

@@ -1,4 +1,4 @@
-"""A port of its own for /metrics, for who will not show it to the service's clients."""
+"""A port of its own for /metrics, so that the service's clients do not see it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words that every floor shares: kinds, outcomes and the records they travel in. No behaviour."""
+"""The types that every layer shares: kinds, outcomes and the records they travel in. No behaviour."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Status(StrEnum):
 
 
 class Role(StrEnum):
-    """What an account may do: change tokens, look at them, or only hold a session."""
+    """What an account may do: change tokens, read them, or only hold a session."""
 
     ADMIN = "admin"
     VIEWER = "viewer"
@@ -64,7 +64,7 @@ class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
 class Credential(msgspec.Struct, frozen=True, array_like=True):
     """What Redis holds under a digest: everything a validation needs, in one GET.
 
-    Instants in epoch seconds; `expires_at` 0 means never. `stamp` binds a session to its account's password.
+    Instants in epoch seconds; `expires_at` 0 means never. `password_mark` binds a session to its account's password.
     `max_uses` 0 means unlimited. `data` is the JSON an issuer attached to a one-time token.
     """
 
@@ -79,7 +79,7 @@ class Credential(msgspec.Struct, frozen=True, array_like=True):
     rate_limit: tuple[int, int, int] | None = None
     networks: tuple[str, ...] = ()
     max_uses: int = 0
-    stamp: str = ""
+    password_mark: str = ""
     data: str = ""
 
 
@@ -110,14 +110,14 @@ class Verdict(msgspec.Struct, frozen=True):
 class ManagedToken(msgspec.Struct, frozen=True):
     """The metadata of a managed token: all but its secret. Instants in epoch seconds, 0 means none or never.
 
-    Only the creation is kept in microseconds, for lists are paged by it and many tokens may be born in one second.
+    Only the creation is kept in microseconds: lists are paged by it and one second may bring many tokens.
     `contests`: how often another token asked whether a name reserved for this one is void.
-    `foreign`: the secret was made by another system, and is stored under `Keyring.foreign_digest`.
+    `imported`: the secret was made by another system, and is stored under `Keyring.imported_digest`.
     """
 
     token_id: str
     name: str
-    tail: str
+    last_eight: str
     digest: str
     created_by: str
     created_micros: int
@@ -140,7 +140,7 @@ class ManagedToken(msgspec.Struct, frozen=True):
     predecessor: str = ""
     predecessor_until: int = 0
     predecessor_used_at: int = 0
-    foreign: bool = False
+    imported: bool = False
     version: int = 1
     contests: int = 0
 
@@ -172,7 +172,7 @@ class Statistics(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Who asks and how, for the audit trail: an account, a token's id or `anonymous`, and where from.
+    """Who asks and how, for the audit log: an account, a token's id or `anonymous`, and where from.
 
     `bound` is the managed token whose rights bound what is done; None for administrators, who hold everything, for
     the holder of the very token that is changed, and for the service itself.

@@ -60,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, description="anonymous issues per client address; five times as many per network")
     ] = 60
     session_ttl_seconds: Annotated[int, Meta(ge=1, description="life of a session token")] = 86400
-    session_idle_seconds: Annotated[int, Meta(ge=0, description="idle time that ends a session; 0 for none")] = 0
+    session_idle_seconds: Annotated[int, Meta(ge=0, description="idle time that ends a session; 0 disables it")] = 0
     max_lifetime_days: Annotated[int, Meta(ge=0, description="longest life of a managed token; 0 allows never")] = 365
     retention_days: Annotated[int, Meta(ge=1, description="how long ended tokens stay listed")] = 30
     audit_max_entries: Annotated[int, Meta(ge=1000, description="audit entries kept of each kind")] = 100_000
@@ -77,8 +77,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Annotated[
         Literal["auto", "text", "json"], Meta(description="text or json; auto is text on a terminal")
     ] = "auto"
-    access_log: Annotated[bool, Meta(description="a line per request, but for validations, health and metrics")] = True
-    metrics_port: Annotated[int, Meta(ge=0, le=65535, description="port of its own for /metrics; 0 for none")] = 0
+    access_log: Annotated[bool, Meta(description="a line per request, except validations, health and metrics")] = True
+    metrics_port: Annotated[int, Meta(ge=0, le=65535, description="port of its own for /metrics; 0 disables it")] = 0
     webhook_allow_private: Annotated[bool, Meta(description="let webhooks go to private addresses")] = False
     docs: Annotated[bool, Meta(description="serve the interactive API reference at /docs")] = True
     drain_seconds: Annotated[int, Meta(ge=0, le=300, description="time open requests get at a stop")] = 5

@@ -41,9 +41,15 @@ class Person:
         self.address = address
 
     async def ask(
-        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, json_body: Any = None,
-        body: bytes = b"", headers: Mapping[str, str] | None = None,
-    ) -> Answer:  # fmt: skip
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        json_body: Any = None,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """One request and its whole answer."""
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         if self.secret:
@@ -54,12 +60,19 @@ class Person:
         if body:
             sent["content-length"] = str(len(body))
         scope = {
-            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
-            "scheme": "http", "method": method, "path": path, "raw_path": path.encode(), "root_path": "",
-            "query_string": urlencode(query or {}).encode(), "client": (self.address, 1),
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "scheme": "http",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": urlencode(query or {}).encode(),
+            "client": (self.address, 1),
             "server": ("127.0.0.1", 80),
             "headers": [(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
-        }  # fmt: skip
+        }
         return await _exchange(self.service, scope, body)
 
     async def get(self, path: str, **query: Any) -> Answer:
@@ -86,7 +99,7 @@ async def _exchange(service: Service, scope: dict[str, Any], body: bytes) -> Ans
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await service.front(scope, receive, send)
+    await service.application(scope, receive, send)
     headers = {name.decode().lower(): value.decode("latin-1") for name, value in sent[0]["headers"]}
     return Answer(sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:]))
 
@@ -98,7 +111,7 @@ async def _messages(body: bytes) -> AsyncIterator[dict[str, Any]]:
 
 async def sign_in(service: Service, name: str = "admin") -> Person:
     """Somebody with a session."""
-    signed_in = await service.sessions.sign_in(name, PASSWORD, TEST)
+    signed_in = await service.rules.sessions.sign_in(name, PASSWORD, TEST)
     return Person(service, signed_in.secret)
 
 

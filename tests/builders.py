@@ -31,7 +31,7 @@ async def create(
 ) -> Created:
     """A managed token; `days` 0 for one that never expires."""
     expires_at = int(service.clock() + days * DAY) if days else 0
-    return await service.managed.create(NewToken(name, expires_at, **more), origin)
+    return await service.rules.managed.create(NewToken(name, expires_at, **more), origin)
 
 
 async def create_many(service: Service, *names: str, **more: Any) -> list[Created]:
@@ -41,19 +41,19 @@ async def create_many(service: Service, *names: str, **more: Any) -> list[Create
 
 async def sign_in(service: Service, username: str = "admin", address: str = ADDRESS, password: str = PASSWORD) -> bytes:
     """A session's secret."""
-    return (await service.sessions.sign_in(username, password, at(address))).secret.encode()
+    return (await service.rules.sessions.sign_in(username, password, at(address))).secret.encode()
 
 
 async def outcome(service: Service, secret: bytes | str, **more: Any) -> Outcome:
     """What a gateway's question about this secret comes to."""
     asked = secret.encode() if isinstance(secret, str) else secret
-    return (await service.authority.verify(asked, (Kind.SESSION, Kind.MANAGED), **more)).outcome
+    return (await service.rules.authority.verify(asked, (Kind.SESSION, Kind.MANAGED), **more)).outcome
 
 
 async def audit(service: Service) -> list[AuditEntry]:
-    """The audit trail, oldest first within each stream of a shard."""
+    """The audit log, oldest first within each stream of a shard."""
     entries = []
-    for stream in audit_streams(service.shards):
+    for stream in audit_streams(service.stores.shards):
         for _, fields in await stream.link.execute("XRANGE", stream.entries, "-", "+"):
             pairs = dict(zip(fields[::2], fields[1::2], strict=True))
             entries.append(msgspec.json.decode(pairs[b"e"], type=AuditEntry))
@@ -61,7 +61,7 @@ async def audit(service: Service) -> list[AuditEntry]:
 
 
 async def actions(service: Service, target: str | None = None) -> list[str]:
-    """What the audit trail says was done, to one target or at all."""
+    """What the audit log says was done, to one target or at all."""
     return [entry.action for entry in await audit(service) if target is None or entry.target == target]
 
 
@@ -69,7 +69,7 @@ async def all_keys(service: Service) -> set[bytes]:
     """Every key of the test's namespace."""
     found, cursor = set(), b"0"
     while True:
-        cursor, keys = await service.shards[0].link.execute(
+        cursor, keys = await service.stores.shards[0].link.execute(
             "SCAN", cursor, "MATCH", f"{service.settings.namespace}:*", "COUNT", 1000
         )
         found |= set(keys)
@@ -79,11 +79,14 @@ async def all_keys(service: Service) -> set[bytes]:
 
 async def dump(service: Service) -> dict[bytes, Any]:
     """Every key with what it holds, to see that nothing was changed."""
-    link = service.shards[0].link
+    link = service.stores.shards[0].link
     read = {
-        b"string": ("GET",), b"hash": ("HGETALL",), b"zset": ("ZRANGE", 0, -1, "WITHSCORES"),
-        b"stream": ("XRANGE", "-", "+"), b"set": ("SMEMBERS",),
-    }  # fmt: skip
+        b"string": ("GET",),
+        b"hash": ("HGETALL",),
+        b"zset": ("ZRANGE", 0, -1, "WITHSCORES"),
+        b"stream": ("XRANGE", "-", "+"),
+        b"set": ("SMEMBERS",),
+    }
     held = {}
     for key in await all_keys(service):
         command, *rest = read[await link.execute("TYPE", key)]

@@ -20,7 +20,7 @@ from service import embedded
 from service.app import Service
 from service.settings import Settings
 from service.store.driver.connection import connector
-from service.store.driver.pipeline import Batch
+from service.store.driver.pipeline import Pipeline
 from tests.links import ClientLink, Wrapped
 
 # How fast an example runs is the machine's affair, and nothing is kept between runs.
@@ -142,21 +142,25 @@ async def make_service(make_settings: Callable[..., Settings], clock: Clock) -> 
     async with AsyncExitStack() as stack:
 
         async def make(
-            *, shards: int = 1, fake: bool = False, background: bool = True,
-            wrap: Callable[[Any], Any] = lambda link: link, **overrides: Any,
-        ) -> Service:  # fmt: skip
+            *,
+            shards: int = 1,
+            fake: bool = False,
+            background: bool = True,
+            wrap: Callable[[Any], Any] = lambda link: link,
+            **overrides: Any,
+        ) -> Service:
             settings = make_settings(**overrides)
             if fake:
                 link: Any = ClientLink(FakeRedis(server=server, protocol=2, max_connections=10_000))
                 stack.push_async_callback(link.client.aclose)
             else:
                 # A loaded machine may stall for longer than the service would wait.
-                link = Batch(connector(settings.redis_url, timeout_seconds=5), timeout_seconds=5)
+                link = Pipeline(connector(settings.redis_url, timeout_seconds=5), timeout_seconds=5)
                 stack.push_async_callback(link.aclose)
             service = Service(settings, clock=clock, links=[wrap(Turned(link, clock))] * shards)
-            stack.push_async_callback(service.passwords.aclose)
+            stack.push_async_callback(service.rules.passwords.aclose)
             if background and not fake:  # fakeredis knows no INFO, so nothing watches it
-                await stack.enter_async_context(service.running())
+                await stack.enter_async_context(service.lifespan())
             return service
 
         yield make

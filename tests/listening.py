@@ -16,9 +16,18 @@ from service.app import Service
 async def listening(service: Service, protocol: type[asyncio.Protocol], state: dict[str, Any]) -> AsyncIterator[int]:
     """A uvicorn server over the application on a free port, without a lifespan of its own."""
     config = uvicorn.Config(
-        service.front, host="127.0.0.1", port=0, http=protocol, log_config=None, access_log=False,
-        server_header=False, proxy_headers=False, ws="none", lifespan="off", timeout_keep_alive=130,
-    )  # fmt: skip
+        service.application,
+        host="127.0.0.1",
+        port=0,
+        http=protocol,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="off",
+        timeout_keep_alive=130,
+    )
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)

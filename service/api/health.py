@@ -9,8 +9,8 @@ import msgspec
 from service import __version__
 from service.errors import StoreUnavailable
 from service.metrics import EXPIRY_WINDOWS, Metrics
-from service.store.driver.monitor import Guardian
-from service.store.managed.statistics import Census
+from service.store.driver.monitor import Monitor
+from service.store.managed.statistics import TokenCounts
 from service.tokens.hygiene import Hygiene
 
 
@@ -34,10 +34,15 @@ class Health:
     """Looks at Redis for probes and scrapes."""
 
     def __init__(
-        self, guardian: Guardian, census: Census, hygiene: Hygiene, metrics: Metrics, clock: Callable[[], float]
+        self,
+        monitor: Monitor,
+        token_counts: TokenCounts,
+        hygiene: Hygiene,
+        metrics: Metrics,
+        clock: Callable[[], float],
     ) -> None:
-        self._guardian = guardian
-        self._census = census
+        self._monitor = monitor
+        self._token_counts = token_counts
         self._hygiene = hygiene
         self._metrics = metrics
         self._clock = clock
@@ -54,7 +59,7 @@ class Health:
     async def ready(self) -> Readiness:
         """Ready when nothing has failed and no stop is under way."""
         checks = [Check("draining", "failed", "the service is stopping")] if self._draining else []
-        for name, fault in (await self._guardian.checks()).items():
+        for name, fault in (await self._monitor.checks()).items():
             checks.append(Check(name, "failed" if fault else "ok", fault))
         failed = any(check.status == "failed" for check in checks)
         return Readiness("not_ready" if failed else "ready", __version__, checks)
@@ -62,12 +67,12 @@ class Health:
     async def measure(self) -> None:
         """Read the gauges; while Redis is away they are left out and `tokens_redis_up` is 0."""
         state, now = self._metrics.state, int(self._clock())
-        state.clock_seconds_apart = self._guardian.clock_seconds_apart
+        state.clock_seconds_apart = self._monitor.clock_seconds_apart
         try:
-            state.statistics = await self._census.take(now)
-            state.expiring = await self._census.expiring(now, EXPIRY_WINDOWS)
+            state.statistics = await self._token_counts.take(now)
+            state.expiring = await self._token_counts.expiring(now, EXPIRY_WINDOWS)
             if idleness := await self._hygiene.known():
                 state.idle, state.never_used = idleness.idle, idleness.never_used
-            state.up = self._guardian.usable
+            state.up = self._monitor.usable
         except StoreUnavailable:
             state.statistics, state.up = None, False

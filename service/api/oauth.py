@@ -1,4 +1,4 @@
-"""Dialect 5: OAuth 2.0 introspection (RFC 7662), revocation (RFC 7009), metadata (RFC 8414), Kubernetes reviews."""
+"""OAuth 2.0 introspection (RFC 7662), revocation (RFC 7009), metadata (RFC 8414), Kubernetes reviews."""
 
 from __future__ import annotations
 
@@ -82,7 +82,10 @@ class OAuthApi:
         self._metrics = metrics
 
     def operations(self) -> list[Operation]:
-        """The routes of this dialect."""
+        """The operations of this class."""
+        return self._first_operations() + self._more_operations()
+
+    def _first_operations(self) -> list[Operation]:
         form = {
             "token": "the token",
             "token_type_hint": "ignored: the token carries its kind",
@@ -91,23 +94,55 @@ class OAuthApi:
         }
         errors = {400: (OAuthError, Problem), 401: OAuthError, 429: None}
         return [
-            Operation(method="POST", path="/oauth2/introspect", handler=self.introspect, tag="oauth", form=form,
-                      summary="Introspect a token (RFC 7662)", answers={200: Introspection, **errors},
-                      access=INTROSPECT),
-            Operation(method="POST", path="/oauth2/revoke", handler=self.revoke, tag="oauth", form=form,
-                      summary="Revoke a token (RFC 7009)", answers={200: None, **errors}, access=REVOKE,
-                      description="Without client authentication the token itself is proof enough. After the answer no "
-                                  "later change makes it good again, in whatever state it was, one-time tokens too. A "
-                                  "managed token ends whole, also by an old secret in its overlap; an old secret after "
-                                  "its overlap is over already and ends nothing else."),
-            Operation(method="GET", path="/.well-known/oauth-authorization-server", handler=self.metadata, tag="oauth",
-                      summary="Authorization server metadata (RFC 8414)", answers={200: AuthorizationServer},
-                      access=ANYONE),
-            Operation(method="POST", path="/k8s/tokenreview", handler=self.review, tag="oauth", body=TokenReview,
-                      summary="Kubernetes TokenReview",
-                      description="The user is the token's subject; a token without one is not authenticated.",
-                      answers={200: dict[str, Any], 429: None}, access=INTROSPECT),
-        ]  # fmt: skip
+            Operation(
+                method="POST",
+                path="/oauth2/introspect",
+                handler=self.introspect,
+                tag="oauth",
+                form=form,
+                summary="Introspect a token (RFC 7662)",
+                answers={200: Introspection, **errors},
+                access=INTROSPECT,
+            ),
+            Operation(
+                method="POST",
+                path="/oauth2/revoke",
+                handler=self.revoke,
+                tag="oauth",
+                form=form,
+                summary="Revoke a token (RFC 7009)",
+                answers={200: None, **errors},
+                access=REVOKE,
+                description="Without client authentication the token itself is proof enough. After the answer no "
+                "later change makes it good again, in whatever state it was, one-time tokens too. A "
+                "managed token ends whole, also by an old secret in its overlap; an old secret after "
+                "its overlap is over already and ends nothing else.",
+            ),
+        ]
+
+    def _more_operations(self) -> list[Operation]:
+        return [
+            Operation(
+                method="GET",
+                path="/.well-known/oauth-authorization-server",
+                handler=self.metadata,
+                tag="oauth",
+                summary="Authorization server metadata (RFC 8414)",
+                answers={200: AuthorizationServer},
+                access=ANYONE,
+            ),
+            Operation(
+                method="POST",
+                path="/k8s/tokenreview",
+                handler=self.review,
+                tag="oauth",
+                body=TokenReview,
+                summary="Kubernetes TokenReview",
+                description="The user is the token's subject; a token without one is not authenticated.",
+                answers={200: dict[str, Any], 429: None},
+                access=INTROSPECT,
+            ),
+        ]
 
     async def introspect(self, call: Call) -> Response:
         """RFC 7662 section 2.2: 200 and {"active": false} for any unusable token, whatever the defect."""
@@ -118,7 +153,7 @@ class OAuthApi:
             return _invalid_client()
         if "token" not in form:
             return Json(OAuthError("invalid_request", "token is missing"), 400)
-        verdict = await self._authority.look(form["token"].encode(), tuple(Kind))
+        verdict = await self._authority.peek(form["token"].encode(), tuple(Kind))
         return Json(_claims(verdict))
 
     async def revoke(self, call: Call) -> Response:
@@ -152,15 +187,18 @@ class OAuthApi:
         review = await call.json(TokenReview)
         if review.apiVersion not in _REVIEW_VERSIONS:
             raise InvalidRequest("apiVersion must be authentication.k8s.io/v1 or v1beta1.")
-        verdict = await self._authority.look(review.spec.token.encode(), (Kind.SESSION, Kind.MANAGED))
+        verdict = await self._authority.peek(review.spec.token.encode(), (Kind.SESSION, Kind.MANAGED))
         credential = verdict.credential
         status: dict[str, Any] = {"authenticated": False}
         if verdict.active and credential is not None and not credential.subject:
             # Kubernetes would take a user without a name for one of `system:authenticated`.
             status["error"] = "The token has no subject, so there is no user to name."
         elif verdict.active and credential is not None:
-            user = {"username": credential.subject, "uid": credential.token_id,
-                    "extra": {"scopes": list(credential.scopes)}}  # fmt: skip
+            user = {
+                "username": credential.subject,
+                "uid": credential.token_id,
+                "extra": {"scopes": list(credential.scopes)},
+            }
             status = {"authenticated": True, "user": user}
             if review.spec.audiences:
                 status["audiences"] = review.spec.audiences

@@ -1,4 +1,4 @@
-"""Dialect 1: one-time tokens, and the drop-in for the PHP generator."""
+"""One-time tokens, and the drop-in for the PHP generator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from service.api.auth.callers import Guard
+from service.api.auth.callers import Callers
 from service.api.http.access import ANYONE, ISSUE
 from service.api.http.call import Call, Json, Operation
 from service.api.http.timestamps import rfc3339
@@ -74,35 +74,49 @@ class Consumed(msgspec.Struct, rename="camel", omit_defaults=True):
 class OneTimeApi:
     """Issues and consumes one-time tokens over HTTP. GET and HEAD never consume."""
 
-    def __init__(self, tokens: OneTimeTokens, guard: Guard, metrics: Metrics, *, open_to_all: bool) -> None:
+    def __init__(self, tokens: OneTimeTokens, callers: Callers, metrics: Metrics, *, open_to_all: bool) -> None:
         self._tokens = tokens
-        self._guard = guard
+        self._callers = callers
         self._metrics = metrics
         self._open_to_all = open_to_all
 
     def operations(self) -> list[Operation]:
-        """The routes of this dialect."""
+        """The operations of this class."""
         return [
             Operation(
-                method="GET", path="/api-v{version:int}/fastertokengenerator.php", handler=self.generate,
-                tag="one-time", summary="Generate a one-time token (PHP-compatible)",
+                method="GET",
+                path="/api-v{version:int}/fastertokengenerator.php",
+                handler=self.generate,
+                tag="one-time",
+                summary="Generate a one-time token (PHP-compatible)",
                 answers={200: PhpToken, 429: None, 500: PhpError},
                 access=ISSUE,
                 description="The drop-in for the PHP generator: no body, no parameters, UTC times.",
             ),
             Operation(
-                method="POST", path="/api/one-time-tokens", handler=self.issue, tag="one-time", body=IssueOneTime,
-                summary="Issue a one-time token", answers={201: IssuedOneTime, 403: None, 429: None},
+                method="POST",
+                path="/api/one-time-tokens",
+                handler=self.issue,
+                tag="one-time",
+                body=IssueOneTime,
+                summary="Issue a one-time token",
+                answers={201: IssuedOneTime, 403: None, 429: None},
                 access=ISSUE,
                 description="Anyone may where TOKENS_ONE_TIME_ISSUE is open; subject and data need a known caller.",
             ),
             Operation(
-                method="POST", path="/api/one-time-tokens/consume", handler=self.consume, tag="one-time", body=Consume,
-                summary="Spend a one-time token", answers={200: Consumed}, header_names=("Idempotency-Key",),
+                method="POST",
+                path="/api/one-time-tokens/consume",
+                handler=self.consume,
+                tag="one-time",
+                body=Consume,
+                summary="Spend a one-time token",
+                answers={200: Consumed},
+                header_names=("Idempotency-Key",),
                 access=ANYONE,
                 description="Valid exactly once. With an Idempotency-Key a retry within 30 s gets the first answer.",
             ),
-        ]  # fmt: skip
+        ]
 
     async def generate(self, call: Call) -> Response:
         """The PHP generator's answer, its 500 body included."""
@@ -130,9 +144,12 @@ class OneTimeApi:
                 f"data is larger than {_DATA_BYTES} bytes.", fields=(("data", f"larger than {_DATA_BYTES} bytes"),)
             )
         issued = await self._tokens.issue(
-            address=call.address, anonymous=anonymous, ttl_seconds=wanted.ttl_seconds or 0,
-            subject=wanted.subject or "", data=data,
-        )  # fmt: skip
+            address=call.address,
+            anonymous=anonymous,
+            ttl_seconds=wanted.ttl_seconds or 0,
+            subject=wanted.subject or "",
+            data=data,
+        )
         self._metrics.issued.inc(Kind.ONE_TIME.value)
         expires_in = wanted.ttl_seconds or self._tokens.ttl_seconds
         return Json(IssuedOneTime(issued.secret, Kind.ONE_TIME.value, rfc3339(issued.expires_at), expires_in), 201)
@@ -140,7 +157,7 @@ class OneTimeApi:
     async def _admit(self, call: Call) -> bool:
         """Is the issuer anonymous? Raises where only known ones may issue, or a credential is not good."""
         try:
-            await self._guard.admit(call)
+            await self._callers.admit(call)
         except Unauthorized as unknown:
             if self._open_to_all and not unknown.presented:
                 return True

@@ -1,4 +1,4 @@
-"""Dialect 6: operation. Health, readiness, metrics and the OpenAPI document."""
+"""Operation: health, readiness, metrics and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -38,28 +38,64 @@ class OperationsApi:
         self._described = operations
 
     def operations(self) -> list[Operation]:
-        """The routes of this dialect; metrics only where they have no port of their own."""
+        """The operations of this class; metrics only where they have no port of their own."""
         ready = {200: Readiness, 503: Readiness}
         routes = [
-            Operation(method="GET", path="/livez", handler=self.live, tag="operation", access=ANYONE,
-                      summary="Is the process alive?", answers={200: Live}),
-            Operation(method="GET", path="/readyz", handler=self.ready, tag="operation", access=ANYONE, answers=ready,
-                      summary="May traffic come?", description="Redis reached, role, version, eviction, scripts."),
-            Operation(method="GET", path="/healthz", handler=self.ready, tag="operation", access=ANYONE, answers=ready,
-                      summary="The same as /readyz"),
-            Operation(method="GET", path="/openapi.json", handler=self.document, tag="operation", access=ANYONE,
-                      summary="This document", answers={200: dict[str, Any]}),
-        ]  # fmt: skip
+            Operation(
+                method="GET",
+                path="/livez",
+                handler=self.live,
+                tag="operation",
+                access=ANYONE,
+                summary="Is the process alive?",
+                answers={200: Live},
+            ),
+            Operation(
+                method="GET",
+                path="/readyz",
+                handler=self.ready,
+                tag="operation",
+                access=ANYONE,
+                answers=ready,
+                summary="May traffic come?",
+                description="Redis reached, role, version, eviction, scripts.",
+            ),
+            Operation(
+                method="GET",
+                path="/healthz",
+                handler=self.ready,
+                tag="operation",
+                access=ANYONE,
+                answers=ready,
+                summary="The same as /readyz",
+            ),
+            Operation(
+                method="GET",
+                path="/openapi.json",
+                handler=self.document,
+                tag="operation",
+                access=ANYONE,
+                summary="This document",
+                answers={200: dict[str, Any]},
+            ),
+        ]
         return routes + self.metrics_operations() if self._with_metrics else routes
 
     def metrics_operations(self) -> list[Operation]:
         """The route for scrapes, which may have a port of its own."""
         return [
-            Operation(method="GET", path="/metrics", handler=self.metrics, tag="operation", access=ANYONE,
-                      summary="Prometheus metrics", answers={200: str},
-                      media_types={200: ("text/plain", "application/openmetrics-text")},
-                      description="OpenMetrics where the Accept header asks for it."),
-        ]  # fmt: skip
+            Operation(
+                method="GET",
+                path="/metrics",
+                handler=self.metrics,
+                tag="operation",
+                access=ANYONE,
+                summary="Prometheus metrics",
+                answers={200: str},
+                media_types={200: ("text/plain", "application/openmetrics-text")},
+                description="OpenMetrics where the Accept header asks for it.",
+            ),
+        ]
 
     async def live(self, call: Call) -> Response:
         """200 while the loop turns, whatever Redis does."""

@@ -1,4 +1,4 @@
-"""Dialect 2: session tokens for a username and password."""
+"""Session tokens for a username and password."""
 
 from __future__ import annotations
 
@@ -48,25 +48,44 @@ class SessionApi:
         self._metrics = metrics
 
     def operations(self) -> list[Operation]:
-        """The routes of this dialect."""
+        """The operations of this class."""
         return [
             Operation(
-                method="POST", path="/api/token", handler=self.create, tag="sessions", access=ANYONE, body=SignIn,
-                summary="Create a session token", answers={200: SessionToken, 401: str, 429: None},
+                method="POST",
+                path="/api/token",
+                handler=self.create,
+                tag="sessions",
+                access=ANYONE,
+                body=SignIn,
+                summary="Create a session token",
+                answers={200: SessionToken, 401: str, 429: None},
                 media_types={401: "text/plain"},
                 description="401 is the text `invalid credentials`, the same for unknown names and wrong passwords.",
             ),
             Operation(
-                method="GET", path="/api/token", handler=self.check, tag="sessions", access=ANYONE,
-                query={"token": str}, summary="Validate a session token",
-                answers={200: SessionState}, header_names=("X-Token",),
+                method="GET",
+                path="/api/token",
+                handler=self.check,
+                tag="sessions",
+                access=ANYONE,
+                query={"token": str},
+                summary="Validate a session token",
+                answers={200: SessionState},
+                header_names=("X-Token",),
             ),
             Operation(
-                method="DELETE", path="/api/token", handler=self.delete, tag="sessions", access=ANYONE, body=EndSession,
-                summary="Delete a session token", answers={200: dict[str, str]}, header_names=("X-Token",),
+                method="DELETE",
+                path="/api/token",
+                handler=self.delete,
+                tag="sessions",
+                access=ANYONE,
+                body=EndSession,
+                summary="Delete a session token",
+                answers={200: dict[str, str]},
+                header_names=("X-Token",),
                 description="Always 200 and {}, whatever the body.",
             ),
-        ]  # fmt: skip
+        ]
 
     async def create(self, call: Call) -> Response:
         """Trade a password for a session of 24 hours."""

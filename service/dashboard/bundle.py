@@ -98,7 +98,7 @@ def _lighter(text: str) -> str:
 
 
 def tight(style: str) -> str:
-    """Without the space around signs that need none. One before a colon stays, for there it means a descendant."""
+    """Without the space around signs that need none. One before a colon stays: there it means a descendant."""
     return _STYLE_SIGN.sub(r"\1", style)
 
 

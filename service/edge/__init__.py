@@ -1,1 +1,12 @@
-"""Floor 4, the edge: uvicorn's protocol with limits, and the straight path for /validate."""
+"""The edge: uvicorn's protocol with limits on what a client may send, and a fast path for /validate.
+
+protocol   one connection: hands each request to the fast path or to uvicorn's ordinary way
+reading    a connection as it is read: heads and bodies within their limits
+fast_path  /validate answered from the parser's callback, without an ASGI scope
+limits     how many connections may be open: in all, and from one address
+head       limits on a request's head, and what two readers of it could understand differently
+deadlines  time-outs of all connections, checked by one timer
+writer     an answer's head and the first of its body in one write
+
+What a verdict says on the wire is in api/gateway/answers.py; both ways to /validate use it.
+"""

@@ -1,4 +1,4 @@
-"""Deadlines of all connections, looked at four times a second: one timer for all, for one per request is dear."""
+"""Time-outs of all connections, checked four times a second by one timer: a timer per request costs too much."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TICK = 0.25
 _DRAIN_IDLE_SECONDS = 1.0
 
 
-class Sweep:
+class Deadlines:
     """Closes what is idle for too long and refuses what comes too slowly. `now` is a clock as coarse as its tick."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Sweep:
         on_tick: Callable[[], None] = lambda: None,
         on_drain: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_tick` is called with every look, `on_drain` once when a graceful stop begins."""
+        """`on_tick` is called with every check, `on_drain` once when a graceful stop begins."""
         self._on_tick = on_tick
         self._clock = clock
         self._on_drain = on_drain
@@ -65,9 +65,9 @@ class Sweep:
         self._waiting = None
         self._on_tick()
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick) if self._connections else None
-        self._look(tuple(self._connections))
+        self._check(tuple(self._connections))
 
-    def _look(self, connections: Iterable[EdgeProtocol]) -> None:
+    def _check(self, connections: Iterable[EdgeProtocol]) -> None:
         idle = self.now - (_DRAIN_IDLE_SECONDS if self._draining else self._keep_alive)
         for connection in connections:
             if not self._is_read(connection):

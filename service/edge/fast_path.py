@@ -1,4 +1,4 @@
-"""The straight path: /validate answered from the parser's callback, without an ASGI scope and mostly without a task.
+"""The fast path: /validate answered from the parser's callback, without an ASGI scope and mostly without a task.
 
 Decides by `Authority` and speaks by `api.gateway.answers`, as the ordinary route does; Redis is asked every time.
 """
@@ -23,7 +23,7 @@ from service.model import Kind, Verdict
 from service.store.credentials import CredentialStore
 from service.store.driver.replies import Reply
 from service.tokens.authority import EXPIRED, MALFORMED, NETWORK_DENIED, UNKNOWN, Authority
-from service.tokens.credential import Opened
+from service.tokens.credential import DecodedCredential
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.secret import parse
 
@@ -56,7 +56,7 @@ class Seen(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A refusal that is the same for all requests but for their id: its header lines, and its body around the id."""
+    """A refusal that is the same for all requests except their id: its header lines, and its body around the id."""
 
     status: int
     lines: bytes
@@ -64,13 +64,20 @@ class Prepared(NamedTuple):
     after: bytes
 
 
-class Straight:
-    """What the straight path of every connection shares."""
+class FastPath:
+    """What the fast path of every connection shares."""
 
     def __init__(
-        self, authority: Authority, store: CredentialStore, one_time: OneTimeTokens, metrics: Metrics,
-        request_ids: RequestIds, trusted: tuple[Network, ...], *, accept_basic: bool,
-    ) -> None:  # fmt: skip
+        self,
+        authority: Authority,
+        store: CredentialStore,
+        one_time: OneTimeTokens,
+        metrics: Metrics,
+        request_ids: RequestIds,
+        trusted: tuple[Network, ...],
+        *,
+        accept_basic: bool,
+    ) -> None:
         self.authority = authority
         self.store = store
         self.one_time = one_time
@@ -79,11 +86,11 @@ class Straight:
         self.trusted = trusted
         self.accept_basic = accept_basic
         self.validations = metrics.validations.counts
-        self.observe = metrics.validation_timer("straight")
+        self.observe = metrics.validation_timer("fast")
         # Fields seen in the last quarter of a second: a busy token is worked out once for all its requests in it,
         # and none stays in memory longer. Whether it is good is asked of Redis each time all the same.
         self.seen: dict[bytes, Seen] = {}
-        # By what they say; only for ids that are made here, for the length of the body depends on the id's.
+        # By what they say; only with ids made here, because the body's length depends on the id's.
         self.refusals = {verdict.outcome: self._prepared(verdict, request_ids.new()) for verdict in _CONSTANT}
         self._openings_of: object = None
         self._openings: dict[int, bytes] = {}
@@ -133,16 +140,16 @@ def lines_of(headers: Headers) -> bytes:
     return b"".join([name + b": " + value + b"\r\n" for name, value in headers])
 
 
-class StraightCycle:
-    """One request after another on the straight path, standing where uvicorn keeps its request-response cycle."""
+class FastPathCycle:
+    """One request after another on the fast path, in the place of uvicorn's request-response cycle."""
 
     # What uvicorn's protocol reads on a cycle whose request has no body.
     disconnected = False
     more_body = True
 
-    def __init__(self, protocol: EdgeProtocol, straight: Straight) -> None:
+    def __init__(self, protocol: EdgeProtocol, fast_path: FastPath) -> None:
         self._protocol = protocol
-        self._straight = straight
+        self._fast_path = fast_path
         self._named: dict[bytes, bytes] = {}
         self._headers: Headers = []
         self._plan = _PLAIN
@@ -152,7 +159,7 @@ class StraightCycle:
         self._started = 0.0
         self.keep_alive = True
         self.response_complete = True
-        self.message_event = protocol.sweep.event
+        self.message_event = protocol.deadlines.event
 
     def take(
         self, headers: Headers, named: dict[bytes, bytes], plan: Plan, *, head_only: bool, keep_alive: bool
@@ -168,68 +175,68 @@ class StraightCycle:
     def start(self) -> None:
         """Ask, or answer at once where nothing need be asked."""
         self._started = perf_counter()
-        straight, named = self._straight, self._named
+        fast_path, named = self._fast_path, self._named
         field = named.get(b"authorization", b"")
         alone = not self._plan[0] and _OTHER_CREDENTIALS.isdisjoint(named)
-        if alone and (seen := straight.seen.get(field)) is not None:
+        if alone and (seen := fast_path.seen.get(field)) is not None:
             self._look_up(seen)
             return
         if alone and field[:7] in _BEARER and (secret := field[7:].strip()):
             secrets = [secret]
         else:
-            secrets = presented(self._headers, in_uri=self._plan[0], basic=straight.accept_basic)
+            secrets = presented(self._headers, in_uri=self._plan[0], basic=fast_path.accept_basic)
         if len(secrets) != 1:
             self._kind, self._secret = None, b""
             self._finish(MALFORMED if secrets else ABSENT)
             return
         self._secret = secret = secrets[0]
         self._kind = kind = parse(secret)
-        authority = straight.authority
-        if self._plan[0] or (kind not in KINDS and authority.accepts_foreign):
+        authority = fast_path.authority
+        if self._plan[0] or (kind not in KINDS and authority.accepts_imported):
             self._protocol.run_task(self._ask())
         elif kind is None or kind is Kind.ONE_TIME:
             self._finish(MALFORMED)
         else:
             digest = authority.digest(kind, secret)
-            seen = Seen(kind, secret, digest, *straight.store.prepare(digest))
+            seen = Seen(kind, secret, digest, *fast_path.store.prepare(digest))
             if alone:
-                straight.remember(field, seen)
+                fast_path.remember(field, seen)
             self._look_up(seen)
 
     def _look_up(self, seen: Seen) -> None:
         self._kind, self._secret, digest, command, submit = seen
         self._digest = digest
-        if digest in self._straight.authority.limited:
+        if digest in self._fast_path.authority.limited:
             self._protocol.run_task(self._ask())
         else:
             submit(command, self._answered, retry=True)
 
     def _answered(self, reply: Reply) -> None:
-        authority = self._straight.authority
+        authority = self._fast_path.authority
         if reply.__class__ is not bytes:
             if reply is None and authority.may_lie_elsewhere:
                 self._protocol.run_task(self._ask())
             else:
                 self._finish(UNKNOWN if reply is None else UNAVAILABLE)
             return
-        opened = authority.open(self._digest, reply)
-        if opened is None:
+        decoded = authority.open(self._digest, reply)
+        if decoded is None:
             self._finish(UNKNOWN)
-        elif opened.limited:
+        elif decoded.limited:
             # The lookup that counts is another one.
             self._protocol.run_task(self._ask())
         else:
             named, now = self._named, authority.clock()
             asks = self._plan is not _PLAIN or b"x-required-scope" in named
             client = self._protocol.client
-            address = self._address() if self._straight.trusted or client is None else client[0]
-            verdict = authority.judge(opened, self._required() if asks else (), address, now)
-            authority.count(opened, verdict, now, address, named.get(b"user-agent", b""))
-            self._finish(verdict, opened)
+            address = self._address() if self._fast_path.trusted or client is None else client[0]
+            verdict = authority.evaluate(decoded, self._required() if asks else (), address, now)
+            authority.count(decoded, verdict, now, address, named.get(b"user-agent", b""))
+            self._finish(verdict, decoded)
 
     def _address(self) -> str:
         forwarded = self._named.get(b"x-forwarded-for")
-        return client_address({"client": self._protocol.client}, forwarded, self._straight.trusted)
+        return client_address({"client": self._protocol.client}, forwarded, self._fast_path.trusted)
 
     def _required(self) -> tuple[str, ...]:
         query = self._plan[1]
@@ -237,43 +244,46 @@ class StraightCycle:
 
     async def _ask(self) -> None:
         """The rest of a way that needs more than one answer of Redis."""
-        straight = self._straight
+        fast_path = self._fast_path
         try:
             if self._plan[0]:
-                request = retried_request(self._headers, self._protocol.client, straight.trusted)
-                verdict = await straight.one_time.consume(self._secret, request=request, required=self._required())
-                straight.metrics.consumed.inc(verdict.outcome.value)
+                request = retried_request(self._headers, self._protocol.client, fast_path.trusted)
+                verdict = await fast_path.one_time.consume(self._secret, request=request, required=self._required())
+                fast_path.metrics.consumed.inc(verdict.outcome.value)
             else:
-                verdict = await straight.authority.verify(
-                    self._secret, KINDS, required=self._required(), address=self._address(),
+                verdict = await fast_path.authority.verify(
+                    self._secret,
+                    KINDS,
+                    required=self._required(),
+                    address=self._address(),
                     agent=self._named.get(b"user-agent", b""),
-                )  # fmt: skip
+                )
         except StoreUnavailable:
             verdict = UNAVAILABLE
         self._finish(verdict)
 
-    def _finish(self, verdict: Verdict, opened: Opened | None = None) -> None:
-        straight, protocol = self._straight, self._protocol
+    def _finish(self, verdict: Verdict, decoded: DecodedCredential | None = None) -> None:
+        fast_path, protocol = self._fast_path, self._protocol
         kind = verdict.credential.kind if verdict.credential else self._kind
-        straight.validations[kind or NO_KIND, verdict.outcome] += 1
+        fast_path.validations[kind or NO_KIND, verdict.outcome] += 1
         if self._secret:
-            straight.observe(perf_counter() - self._started)
+            fast_path.observe(perf_counter() - self._started)
         given = self._named.get(b"x-request-id")
-        request_id = (straight.request_ids.new() if given is None else straight.request_ids.of(given)).encode()
-        if opened is not None and verdict is opened.active:
-            status, lines, body = 200, opened.answer, b""
+        request_id = (fast_path.request_ids.new() if given is None else fast_path.request_ids.of(given)).encode()
+        if decoded is not None and verdict is decoded.active:
+            status, lines, body = 200, decoded.answer, b""
             if lines is None:
-                lines = opened.answer = lines_of(allowed_headers(opened.credential)) + _REQUEST_ID
+                lines = decoded.answer = lines_of(allowed_headers(decoded.credential)) + _REQUEST_ID
         else:
             status, lines, body = self._refusal(verdict, request_id, own=given is None)
-        opening = straight.opening(status, protocol.server_state.default_headers)
+        opening = fast_path.opening(status, protocol.server_state.default_headers)
         end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        protocol.answer_straight(self, b"".join((opening, lines, request_id, end, b"" if self._head_only else body)))
+        protocol.answer_fast(self, b"".join((opening, lines, request_id, end, b"" if self._head_only else body)))
 
     def _refusal(self, verdict: Verdict, request_id: bytes, *, own: bool) -> tuple[int, bytes, bytes]:
         """The status, the header lines up to the request id, and the body; `own` says that the id was made here."""
-        prepared = self._straight.refusals.get(verdict.outcome) if own else None
+        prepared = self._fast_path.refusals.get(verdict.outcome) if own else None
         if prepared is not None:
             return prepared.status, prepared.lines, b"".join((prepared.before, request_id, prepared.after))
-        status, headers, body = answer(verdict, request_id.decode(), basic=self._straight.accept_basic)
+        status, headers, body = answer(verdict, request_id.decode(), basic=self._fast_path.accept_basic)
         return status, lines_of(headers) + _REQUEST_ID, body

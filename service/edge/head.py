@@ -57,7 +57,7 @@ class Trailer(list[tuple[bytes, bytes]]):
 
 
 def size_of(url: bytes, headers: Headers) -> int:
-    """The bytes of a head, but for the method and version."""
+    """The bytes of a head, without the method and version."""
     return len(url) + sum([len(name) + len(value) + 4 for name, value in headers])
 
 
@@ -88,7 +88,7 @@ HOSTS = _Hosts()
 
 
 def check(method: bytes, version: str, url: bytes, headers: Headers, named: dict[bytes, bytes]) -> None:
-    """Judge a complete head whose size is within bounds. Raises Refused."""
+    """Check a complete head whose size is within bounds. Raises Refused."""
     if len(headers) > HEAD_FIELDS:
         raise Refused(Refusal(431, "head_too_large", "The request's head has more than 64 fields."))
     if version not in ("1.1", "1.0"):

@@ -1,4 +1,4 @@
-"""uvicorn's protocol with the straight path, on what `reading` lets through.
+"""uvicorn's protocol with the fast path, on what `reading` lets through.
 
 Pipelining, keep-alive, disconnects, back-pressure and shutdown stay uvicorn's own; a contract test names the internals
 this class leans on.
@@ -15,11 +15,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from service.edge.fast_path import Plan, StraightCycle, plan_of
+from service.edge.fast_path import FastPathCycle, Plan, plan_of
 from service.edge.head import HEAD_BYTES, HEAD_FIELDS, HOSTS, TOO_LARGE, Refusal, Refused, Trailer, check, size_of
 from service.edge.limits import ConnectionLimits
 from service.edge.reading import ReadingProtocol
-from service.edge.writer import Joined
+from service.edge.writer import CoalescingWriter
 
 # What these announce is for the ordinary way: bodies, expectations, other protocols.
 _UNUSUAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
@@ -32,27 +32,30 @@ class EdgeProtocol(ReadingProtocol):
     """One connection. Takes what it shares with all others from the lifespan's state."""
 
     def __init__(
-        self, config: Config, server_state: ServerState, app_state: dict[str, Any],
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         # Requests on a connection follow each other, so one cycle serves them all but those of a pipeline.
-        self._own_cycle = StraightCycle(self, self._straight)
+        self._own_cycle = FastPathCycle(self, self._fast_path)
         self._draining = False
         self._limits: ConnectionLimits = app_state["limits"]
         self.origin = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # First the sweep, whose clock may have stood still since the last connection went.
-        self.sweep.watch(self.server_state.connections, self.timeout_keep_alive)
-        self.unread_since = self.sweep.now
+        # First the deadlines, whose clock may have stood still since the last connection went.
+        self.deadlines.watch(self.server_state.connections, self.timeout_keep_alive)
+        self.unread_since = self.deadlines.now
         self.origin = self._limits.origin_of(self.client[0] if self.client else "")
         if not self._limits.enter(self.origin):
             self.refuse(_TOO_MANY)
-        elif not self._limits.room_for(len(self.connections)) and not self.sweep.close_idlest():
+        elif not self._limits.room_for(len(self.connections)) and not self.deadlines.close_idlest():
             self.refuse(_ALL_BUSY)
-        self.idle_since = self.sweep.now
+        self.idle_since = self.deadlines.now
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -77,16 +80,16 @@ class EdgeProtocol(ReadingProtocol):
         # Said of an offer of another protocol, and of CONNECT.
         leaves_http = self.parser.should_upgrade()
         if plan is not None and not leaves_http:
-            self._begin_straight(named, plan)
+            self._begin_fast_path(named, plan)
         else:
             check(self.parser.get_method(), self.parser.get_http_version(), self.url, headers, named)
             if not leaves_http:
                 self._begin_ordinary(named)
 
-    def _begin_straight(self, named: dict[bytes, bytes], plan: Plan) -> None:
-        previous: RequestResponseCycle | StraightCycle | None = self.cycle
+    def _begin_fast_path(self, named: dict[bytes, bytes], plan: Plan) -> None:
+        previous: RequestResponseCycle | FastPathCycle | None = self.cycle
         waits = previous is not None and not previous.response_complete
-        cycle: Any = StraightCycle(self, self._straight) if waits else self._own_cycle
+        cycle: Any = FastPathCycle(self, self._fast_path) if waits else self._own_cycle
         head_only = self.parser.get_method() == b"HEAD"
         cycle.take(self.headers, named, plan, head_only=head_only, keep_alive=not self._draining)
         self.cycle = cycle
@@ -107,31 +110,31 @@ class EdgeProtocol(ReadingProtocol):
         if b"transfer-encoding" in named:
             self.headers = Trailer(url, headers)
         self._progress = True
-        self.body_since = self.sweep.now
+        self.body_since = self.deadlines.now
         if self._draining:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         self.body_since = None
-        if not isinstance(self.cycle, StraightCycle) and not self.parser.should_upgrade():
+        if not isinstance(self.cycle, FastPathCycle) and not self.parser.should_upgrade():
             super().on_message_complete()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle | StraightCycle, app: ASGI3Application) -> None:
-        if isinstance(cycle, StraightCycle):
+    def _start_asgi_task(self, cycle: RequestResponseCycle | FastPathCycle, app: ASGI3Application) -> None:
+        if isinstance(cycle, FastPathCycle):
             # Not called from here: a long pipeline of answers that need no lookup would nest without end.
             self.loop.call_soon(cycle.start)
         else:
             if cycle.scope["method"] != "HEAD":
-                cycle.transport = Joined(cycle, self.transport)  # type: ignore[assignment]
+                cycle.transport = CoalescingWriter(cycle, self.transport)  # type: ignore[assignment]
             super()._start_asgi_task(cycle, app)
 
     def run_task(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run the rest of a straight request as a task that a graceful stop waits for."""
+        """Run the rest of a request on the fast path as a task that a graceful stop waits for."""
         task = self.loop.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    def answer_straight(self, cycle: StraightCycle, answer: bytes) -> None:
+    def answer_fast(self, cycle: FastPathCycle, answer: bytes) -> None:
         """Write an answer, or hold it while the client does not read."""
         if self.flow.write_paused and not self.transport.is_closing():
             self.run_task(self._answer_later(cycle, answer))
@@ -143,12 +146,12 @@ class EdgeProtocol(ReadingProtocol):
                 self.transport.close()
         self.on_response_complete()
 
-    async def _answer_later(self, cycle: StraightCycle, answer: bytes) -> None:
+    async def _answer_later(self, cycle: FastPathCycle, answer: bytes) -> None:
         await self.flow.drain()
-        self.answer_straight(cycle, answer)
+        self.answer_fast(cycle, answer)
 
     def on_response_complete(self) -> None:
-        """As uvicorn's, but for the keep-alive: an instant for the sweep in place of a timer for each request."""
+        """As uvicorn's, except the keep-alive: an instant that `Deadlines` reads, not a timer per request."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -157,12 +160,12 @@ class EdgeProtocol(ReadingProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
-            self.idle_since = self.sweep.now
+            self.idle_since = self.deadlines.now
 
     def shutdown(self) -> None:
-        """Graceful stop: answer what comes and close with it; connections that stay idle are closed by the sweep."""
+        """Graceful stop: answer what comes and close with it; connections that stay idle are closed by `Deadlines`."""
         self._draining = True
-        previous: RequestResponseCycle | StraightCycle | None = self.cycle
+        previous: RequestResponseCycle | FastPathCycle | None = self.cycle
         if previous is not None:
             previous.keep_alive = False
-        self.sweep.drain()
+        self.deadlines.drain()

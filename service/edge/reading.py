@@ -11,8 +11,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.api.http.problems import problem_body
-from service.edge.deadlines import Sweep
-from service.edge.fast_path import Straight, StraightCycle, lines_of
+from service.edge.deadlines import Deadlines
+from service.edge.fast_path import FastPath, FastPathCycle, lines_of
 from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, size_of
 
 _NOT_HTTP = Refusal(400, "invalid_request", "The request is not valid HTTP.")
@@ -22,25 +22,28 @@ class ReadingProtocol(HttpToolsProtocol):
     """Refuses what is too large, too slow or no HTTP, and closes; what becomes of a head is told by `EdgeProtocol`."""
 
     def __init__(
-        self, config: Config, server_state: ServerState, app_state: dict[str, Any],
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.sweep: Sweep = app_state["sweep"]
-        self._straight: Straight = app_state["straight"]
+        self.deadlines: Deadlines = app_state["deadlines"]
+        self._fast_path: FastPath = app_state["fast_path"]
         self._refusal: Refusal | None = None
         self._in_head = False
         self._head_bytes = 0
         # Of the body that is being read: did this packet bring any that is wanted, and how much came without since.
         self._progress = False
         self._unread_bytes = 0
-        # Instants of the sweep's coarse clock for its deadlines; None where none runs.
+        # Instants of the coarse clock of `Deadlines`; None where no time-out runs.
         self.idle_since: float | None = None
         self.head_since: float | None = None
         self.body_since: float | None = None
         # What of the answers was still here when the sweep last looked, and since when it has not become less.
         self.unread_bytes = 0
-        self.unread_since = self.sweep.now
+        self.unread_since = self.deadlines.now
 
     @property
     def waiting_since(self) -> float | None:
@@ -51,7 +54,7 @@ class ReadingProtocol(HttpToolsProtocol):
         if self._refusal is not None:
             return
         continued = self.headers if self._in_head else None
-        # Exact for a head that goes on; for one that begins here at most too large, which is looked at again.
+        # Exact for a head that goes on; for one that begins here at most too large, which is checked again.
         self._head_bytes = len(data) if continued is None else self._head_bytes + len(data)
         offer = None
         try:
@@ -120,7 +123,7 @@ class ReadingProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._in_head = True
-        self.head_since = self.sweep.now
+        self.head_since = self.deadlines.now
         self.idle_since = None
         self.url = b""
         self.headers = []
@@ -142,20 +145,23 @@ class ReadingProtocol(HttpToolsProtocol):
         if self._answer_has_begun():
             self.transport.close()
             return
-        request_id = self._straight.request_ids.of(None)
+        request_id = self._fast_path.request_ids.of(None)
         body = problem_body(refusal.status, refusal.code, refusal.detail, request_id)
         headers = [
-            (b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"), (b"x-request-id", request_id.encode()), (b"connection", b"close"),
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+            (b"x-request-id", request_id.encode()),
+            (b"connection", b"close"),
             *([(b"retry-after", b"1")] if refusal.status == 503 else []),
-        ]  # fmt: skip
+        ]
         default_headers = self.server_state.default_headers
         self.transport.write(STATUS_LINE[refusal.status] + lines_of(default_headers + headers) + b"\r\n" + body)
         self.transport.close()
 
     def _answer_has_begun(self) -> bool:
         """Is the answer to the request that is being read on its way, or that to one before it half written?"""
-        cycle: RequestResponseCycle | StraightCycle | None = self.cycle
-        if cycle is None or isinstance(cycle, StraightCycle) or not cycle.response_started:
+        cycle: RequestResponseCycle | FastPathCycle | None = self.cycle
+        if cycle is None or isinstance(cycle, FastPathCycle) or not cycle.response_started:
             return False
         return self.body_since is not None or not cycle.response_complete

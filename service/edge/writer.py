@@ -1,4 +1,4 @@
-"""The head of an answer and the first of its body, which uvicorn writes one after the other, as one packet."""
+"""Coalesces an answer's head and the first chunk of its body into one write; uvicorn makes two."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import asyncio
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
-class Joined:
-    """Stands where a request's cycle has its transport. Not for HEAD, whose answer has nothing to go with its head."""
+class CoalescingWriter:
+    """Takes the place of a cycle's transport. Not for HEAD, whose answer is a head alone."""
 
     __slots__ = ("_cycle", "_head", "_transport")
 

@@ -1,6 +1,6 @@
 """The managed Redis of a machine without one: start it or share it, wait for it, end it.
 
-`premises` has what a server needs beforehand, `child` the process. No client library and no event loop
+`prerequisites` has what a server needs beforehand, `child` the process. No client library and no event loop
 here: `serve` waits for this before it imports anything heavy.
 """
 

@@ -92,7 +92,7 @@ class Child:
             if log.tell() > LOG_BYTES:
                 log.truncate(0)
             self._log_start = os.fstat(log.fileno()).st_size
-            return subprocess.Popen(  # noqa: S603 - a program that find_server has looked at
+            return subprocess.Popen(  # noqa: S603 - a program that find_server has checked
                 command,
                 cwd=self._log.parent,
                 stdin=subprocess.DEVNULL,

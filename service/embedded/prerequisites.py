@@ -36,7 +36,7 @@ def find_server(redis_bin: str | None) -> Server:
     """The program to run: the one named and no other, else the wheel's, else one on PATH."""
     refused = []
     for path in [redis_bin] if redis_bin else _candidates():
-        server = _look(path)
+        server = _probe(path)
         if server is not None and server.release >= OLDEST:
             return server
         refused.append(f"{path} is {server.name if server else 'no Redis or Valkey server'}")
@@ -114,7 +114,7 @@ def _candidates() -> list[str]:
     return wheel + [path for name in ("valkey-server", "redis-server") if (path := shutil.which(name))]
 
 
-def _look(program: str) -> Server | None:
+def _probe(program: str) -> Server | None:
     """What a program says it is; None when it does not run here or is something else."""
     path = shutil.which(program)
     if path is None:

@@ -1,1 +1,12 @@
-"""Floor 1, Redis: the only place that knows a key name or a Redis command."""
+"""Redis: the only place that knows a key name or a command.
+
+driver   connection, pipelining, scripts, keys and shards
+lua      the scripts, one atomic decision each
+pacing   long work that lets requests go first
+managed  managed tokens: records, lists, search, import, expiry
+credentials sessions one_time  what a secret's digest leads to
+audit usage webhooks outbox idempotency attempts  what else is kept
+
+A method here is one round trip unless it says otherwise. Whether something may happen is decided in tokens/;
+what must be decided together with a write is in a script.
+"""

@@ -53,7 +53,7 @@ class AuditStream(NamedTuple):
         return self.shard.keys.checkpoints(self.stream)
 
     def public_id(self, entry_id: str) -> str:
-        """The id of one of its entries or checkpoints for those who read the trail."""
+        """The id of one of its entries or checkpoints for those who read the log."""
         return f"{entry_id}.{self.shard.index}{self.stream}"
 
 
@@ -107,10 +107,23 @@ class AuditStore:
     async def seal(self, stream: AuditStream, known: str, checkpoint: Checkpoint) -> bool:
         """Append a checkpoint; False if `known` is no longer the last one's id."""
         appended: int = await self._seal.run(
-            stream.link, (stream.checkpoints,), known, checkpoint.entry_id,
-            "f", checkpoint.after, "n", checkpoint.before, "k", checkpoint.keep, "p", checkpoint.previous,
-            "l", checkpoint.marks, "m", checkpoint.mac,
-        )  # fmt: skip
+            stream.link,
+            (stream.checkpoints,),
+            known,
+            checkpoint.entry_id,
+            "f",
+            checkpoint.after,
+            "n",
+            checkpoint.before,
+            "k",
+            checkpoint.keep,
+            "p",
+            checkpoint.previous,
+            "l",
+            checkpoint.marks,
+            "m",
+            checkpoint.mac,
+        )
         return appended == 1
 
     async def forget(self, stream: AuditStream) -> None:

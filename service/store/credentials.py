@@ -13,7 +13,7 @@ from service.store.driver.replies import Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
-# The verdict of lua/validate_limited.lua on a credential that is not the one judged.
+# The verdict of lua/validate_limited.lua on a credential that is not the one evaluated.
 ANOTHER_RECORD = 3
 
 
@@ -69,7 +69,7 @@ class CredentialStore:
         return reply
 
     def prepare(self, digest: bytes) -> Lookup:
-        """The same for the straight path, as bytes ready to be sent, and whom to send them by."""
+        """The same for the fast path, as bytes ready to be sent, and whom to send them by."""
         opening, submit = self._prepared[digest[0]]
         return opening + encode_digest(digest) + b"\r\n", submit
 
@@ -96,7 +96,7 @@ class CredentialStore:
     async def charge(
         self, digest: bytes, token_id: str, *, seal: bytes, limit: tuple[int, int, int], spend: bool
     ) -> Charge:
-        """Read a credential and charge one request to its limit (`limit` 0 for none) and its uses.
+        """Read a credential and charge one request to its limit (`limit` 0 disables it) and its uses.
 
         A credential that begins with another seal is not charged.
         """

@@ -9,7 +9,7 @@ KEEP_MILLISECONDS = 10 * 60 * 1000
 
 
 class RequestStore:
-    """A request lives in the shard of its own digest, for what it asks for may differ from one try to the next."""
+    """A request lives in the shard of its own digest, because what it asks for may differ from one try to the next."""
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards

@@ -139,9 +139,16 @@ class Outbox:
     async def due(self, shard: Shard, webhook_id: str, now: int, count: int) -> list[Waiting]:
         """Deliveries whose time has come, the longest due first; `now` in epoch milliseconds."""
         reply = await shard.link.execute(
-            "ZRANGEBYSCORE", shard.keys.deliveries_due(webhook_id), "-inf", now, "WITHSCORES", "LIMIT", 0, count,
+            "ZRANGEBYSCORE",
+            shard.keys.deliveries_due(webhook_id),
+            "-inf",
+            now,
+            "WITHSCORES",
+            "LIMIT",
+            0,
+            count,
             retry=True,
-        )  # fmt: skip
+        )
         return await self._with_records(shard, webhook_id, reply)
 
     async def waiting(self, shard: Shard, webhook_id: str, count: int) -> list[Waiting]:
@@ -190,6 +197,11 @@ class Outbox:
         """Drop a webhook's place, all that waits for it and what is remembered of it."""
         keys = shard.keys
         await shard.link.execute(
-            "UNLINK", keys.webhook_places(webhook_id), keys.deliveries_due(webhook_id), keys.deliveries(webhook_id),
-            keys.deliveries_made(webhook_id), keys.deliveries_given_up(webhook_id), retry=True,
-        )  # fmt: skip
+            "UNLINK",
+            keys.webhook_places(webhook_id),
+            keys.deliveries_due(webhook_id),
+            keys.deliveries(webhook_id),
+            keys.deliveries_made(webhook_id),
+            keys.deliveries_given_up(webhook_id),
+            retry=True,
+        )

@@ -25,9 +25,16 @@ class SessionStore:
         return counted or b"0"
 
     async def create(
-        self, user: bytes, digest: bytes, sealed: bytes, *, expires_at: int, idle_seconds: int, generation: bytes,
+        self,
+        user: bytes,
+        digest: bytes,
+        sealed: bytes,
+        *,
+        expires_at: int,
+        idle_seconds: int,
+        generation: bytes,
         entry: Entry,
-    ) -> bool:  # fmt: skip
+    ) -> bool:
         """Record a session; False if the user was logged out everywhere since `generation` was read."""
         shard = self._shards.of_digest(user)
         keys = (

@@ -14,7 +14,7 @@ DAY = 86400
 HOUR = 3600
 DAYS_KEPT = 100
 HOURS_KEPT = 48
-# So many scripts or touches travel together: about 2 ms of Redis time, for validations wait behind them.
+# So many scripts or touches travel together: about 2 ms of Redis' time, because validations wait behind them.
 SLICE = 100
 
 
@@ -64,9 +64,20 @@ class UsageStore:
             shard.keys.last_uses,
         )
         await self._record.run(
-            shard.link, keys, use.used_at, now // DAY, now // HOUR, use.allowed, use.denied, use.address,
-            use.agent, use.digest, DAYS_KEPT, HOURS_KEPT, use.token_id,
-        )  # fmt: skip
+            shard.link,
+            keys,
+            use.used_at,
+            now // DAY,
+            now // HOUR,
+            use.allowed,
+            use.denied,
+            use.address,
+            use.agent,
+            use.digest,
+            DAYS_KEPT,
+            HOURS_KEPT,
+            use.token_id,
+        )
 
     async def add_total(self, now: int, allowed: int, denied: int) -> None:
         """Add to the service's totals of this hour."""

@@ -10,7 +10,7 @@ NOTICES_KEPT = 10_000
 
 
 class WebhookStore:
-    """The records of webhooks, and what they are told beside the audit trail."""
+    """The records of webhooks, and what they are told beside the audit log."""
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards

@@ -1,1 +1,15 @@
-"""Floor 2, the rules: what may happen to a token."""
+"""The rules: what may happen to a token. No HTTP, no key names.
+
+authority   decides whether a secret may be used now; every decision asks Redis
+credential  one record, decoded and authenticated, and the checks on it
+secret      minting, parsing and checksums of secrets
+one_time sessions  the two other kinds of token
+managed     managed tokens: their whole life
+audit       the audit log and its checkpoints
+webhooks    events sent to others
+accounts    who may sign in: accounts file, passwords, JWTs; accounts_reload reads the file again
+rights      how much the holder of a managed token may hand on
+usage usage_series hygiene idempotency lifetime  counting use, finding unused tokens, safe repetition, policy
+
+Rooms import this folder; nothing here imports managed or webhooks.
+"""

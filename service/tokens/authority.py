@@ -12,8 +12,8 @@ from service.keyring import SEAL_BYTES, Keyring
 from service.model import Credential, Kind, Outcome, Quota, Verdict
 from service.store.credentials import ANOTHER_RECORD, Charge, CredentialStore
 from service.tokens.accounts.accounts import Accounts
-from service.tokens.credential import Opened
-from service.tokens.secret import is_foreign, parse
+from service.tokens.credential import DecodedCredential
+from service.tokens.secret import may_be_imported, parse
 from service.tokens.usage import Usage
 
 _REMEMBERED = 16_384
@@ -33,9 +33,16 @@ class Authority:
     """Verifies secrets. Decoding and checking a record is remembered under the very bytes Redis returned."""
 
     def __init__(
-        self, store: CredentialStore, keyrings: tuple[Keyring, ...], accounts: Accounts, usage: Usage,
-        clock: Callable[[], float], *, on_tampered: Callable[[], None], on_paused: Callable[[], None],
-    ) -> None:  # fmt: skip
+        self,
+        store: CredentialStore,
+        keyrings: tuple[Keyring, ...],
+        accounts: Accounts,
+        usage: Usage,
+        clock: Callable[[], float],
+        *,
+        on_tampered: Callable[[], None],
+        on_paused: Callable[[], None],
+    ) -> None:
         """`keyrings`: the present server key's first, then that of a previous one, if any.
 
         `on_tampered` is called for a record that somebody else wrote, `on_paused` when a limit could not be kept.
@@ -50,25 +57,25 @@ class Authority:
         self._on_tampered = on_tampered
         self._on_paused = on_paused
         # Does this namespace hold secrets of other systems, whose form `parse` does not know?
-        self.accepts_foreign = False
+        self.accepts_imported = False
         # Records on which a limit was seen: their lookup must be the one that counts.
-        self.limited: dict[bytes, Opened] = {}
+        self.limited: dict[bytes, DecodedCredential] = {}
         self.open = lru_cache(_REMEMBERED)(self.open_once)
 
     @property
     def may_lie_elsewhere(self) -> bool:
         """May a secret that its first digest does not find be found by another?"""
-        return self.accepts_foreign or len(self._keyrings) > 1
+        return self.accepts_imported or len(self._keyrings) > 1
 
     def seal(self, digest: bytes, credential: Credential, keyring: Keyring | None = None) -> bytes:
         """The bytes under which a credential is stored, under the present server key unless told another."""
         return (keyring or self._keyrings[0]).seal(digest, _encode(credential))
 
-    def open_once(self, digest: bytes, sealed: bytes) -> Opened | None:
+    def open_once(self, digest: bytes, sealed: bytes) -> DecodedCredential | None:
         """A record whose seal is right, decoded; None for another, which is counted. `open` remembers it, too."""
         for keyring in self._keyrings:
             if (body := keyring.unseal(digest, sealed)) is not None:
-                return Opened(digest, _decode(body), sealed[:SEAL_BYTES])
+                return DecodedCredential(digest, _decode(body), sealed[:SEAL_BYTES])
         self._on_tampered()
         return None
 
@@ -78,46 +85,53 @@ class Authority:
         A managed token's may have been made by another system; those follow.
         """
         own = [keyring.digest(kind, secret) for keyring in self._keyrings]
-        return own + self._foreign_digests(secret) if kind is Kind.MANAGED else own
+        return own + self._imported_digests(secret) if kind is Kind.MANAGED else own
 
     def every_digest(self, secret: bytes) -> list[bytes]:
-        """All digests that a managed token of this secret may have, also while no foreign one is known here yet."""
+        """All digests that a managed token of this secret may have, also while no imported one is known here yet."""
         own = [keyring.digest(Kind.MANAGED, secret) for keyring in self._keyrings]
-        foreign = self._all_foreign(secret) if is_foreign(secret) else []
-        return (own if parse(secret) is Kind.MANAGED else []) + foreign
+        imported = self._all_imported(secret) if may_be_imported(secret) else []
+        return (own if parse(secret) is Kind.MANAGED else []) + imported
 
-    def _foreign_digests(self, secret: bytes) -> list[bytes]:
-        return self._all_foreign(secret) if self.accepts_foreign and is_foreign(secret) else []
+    def _imported_digests(self, secret: bytes) -> list[bytes]:
+        return self._all_imported(secret) if self.accepts_imported and may_be_imported(secret) else []
 
-    def _all_foreign(self, secret: bytes) -> list[bytes]:
+    def _all_imported(self, secret: bytes) -> list[bytes]:
         sha256_hex = sha256(secret).hexdigest().encode()
-        return [keyring.foreign_digest(sha256_hex) for keyring in self._keyrings]
+        return [keyring.imported_digest(sha256_hex) for keyring in self._keyrings]
 
     def _candidates(self, secret: bytes, kinds: Iterable[Kind]) -> list[tuple[Kind, bytes]]:
         """What a secret may stand for, and the digest to look it up by. Those of another system have any form."""
         kind = parse(secret)
         found = [(kind, digest) for digest in self.digests(kind, secret)] if kind is not None and kind in kinds else []
-        if kind is not Kind.MANAGED and self.accepts_foreign and Kind.MANAGED in kinds:
-            found += [(Kind.MANAGED, digest) for digest in self._foreign_digests(secret)]
+        if kind is not Kind.MANAGED and self.accepts_imported and Kind.MANAGED in kinds:
+            found += [(Kind.MANAGED, digest) for digest in self._imported_digests(secret)]
         return found
 
-    def judge(self, opened: Opened | None, required: tuple[str, ...], address: str, now: float) -> Verdict:
+    def evaluate(
+        self, decoded: DecodedCredential | None, required: tuple[str, ...], address: str, now: float
+    ) -> Verdict:
         """May this record be used now, for these scopes, from this address? Limits are not its business."""
-        if opened is None:
+        if decoded is None:
             return UNKNOWN
-        credential = opened.credential
+        credential = decoded.credential
         if credential.expires_at and credential.expires_at <= now:
             return EXPIRED
-        if credential.kind is _SESSION and self._accounts.stamp(credential.subject) != credential.stamp:
+        if credential.kind is _SESSION and self._accounts.password_mark(credential.subject) != credential.password_mark:
             return UNKNOWN
-        if required and (missing := opened.missing(required)):
+        if required and (missing := decoded.missing(required)):
             return Verdict(Outcome.INSUFFICIENT_SCOPE, credential, missing)
-        return opened.active if opened.admits(address) else NETWORK_DENIED
+        return decoded.active if decoded.admits(address) else NETWORK_DENIED
 
     async def verify(
-        self, secret: bytes, kinds: Iterable[Kind], *, required: tuple[str, ...] = (), address: str = "",
+        self,
+        secret: bytes,
+        kinds: Iterable[Kind],
+        *,
+        required: tuple[str, ...] = (),
+        address: str = "",
         agent: bytes = b"",
-    ) -> Verdict:  # fmt: skip
+    ) -> Verdict:
         """Decide, count the use, and charge a limit. One round trip, none for a malformed secret.
 
         A secret of another kind is MALFORMED here. Never ask for one-time tokens: see `OneTimeTokens.consume`.
@@ -129,21 +143,21 @@ class Authority:
         now = self.clock()
         for _, digest in candidates:
             if digest in self.limited:
-                verdict, opened = await self._verify_limited(digest, self.limited[digest], required, address, now)
+                verdict, decoded = await self._verify_limited(digest, self.limited[digest], required, address, now)
             else:
-                opened = await self.read(digest)
-                verdict = self.judge(opened, required, address, now)
-                if opened is not None and opened.limited and verdict.active:
-                    verdict, opened = await self._verify_limited(digest, opened, required, address, now)
-            if opened is not None:
-                self.count(opened, verdict, now, address, agent)
+                decoded = await self.read(digest)
+                verdict = self.evaluate(decoded, required, address, now)
+                if decoded is not None and decoded.limited and verdict.active:
+                    verdict, decoded = await self._verify_limited(digest, decoded, required, address, now)
+            if decoded is not None:
+                self.count(decoded, verdict, now, address, agent)
                 return verdict
         return UNKNOWN
 
-    async def look(self, secret: bytes, kinds: Iterable[Kind], *, required: tuple[str, ...] = ()) -> Verdict:
+    async def peek(self, secret: bytes, kinds: Iterable[Kind], *, required: tuple[str, ...] = ()) -> Verdict:
         """Decide without using: nothing is spent, charged or counted. One round trip, two for a limited token.
 
-        One-time tokens are looked at, not spent. Managed tokens that are gone say why.
+        One-time tokens are peeked at, not spent. Managed tokens that are gone say why.
         """
         candidates = self._candidates(secret, kinds)
         if not candidates:
@@ -159,81 +173,88 @@ class Authority:
             else:
                 sealed = await self._store.look_up(digest)
             if sealed is not None:
-                opened = self.open(digest, sealed)
-                verdict = self._judge_networkless(opened, required, now)
-                return await self._peek(verdict, opened, now) if opened is not None and opened.limited else verdict
+                decoded = self.open(digest, sealed)
+                verdict = self._evaluate_anywhere(decoded, required, now)
+                return (
+                    await self._peek_limited(verdict, decoded, now)
+                    if decoded is not None and decoded.limited
+                    else verdict
+                )
         return verdict
 
-    def _judge_networkless(self, opened: Opened | None, required: tuple[str, ...], now: float) -> Verdict:
+    def _evaluate_anywhere(self, decoded: DecodedCredential | None, required: tuple[str, ...], now: float) -> Verdict:
         """For a third party, whose own address says nothing about the holder's."""
-        verdict = self.judge(opened, required, "", now)
-        return opened.active if opened is not None and verdict is NETWORK_DENIED else verdict
+        verdict = self.evaluate(decoded, required, "", now)
+        return decoded.active if decoded is not None and verdict is NETWORK_DENIED else verdict
 
-    async def read(self, digest: bytes) -> Opened | None:
-        """The record of a session or managed token as it stands, in whatever state: nothing is judged."""
+    async def read(self, digest: bytes) -> DecodedCredential | None:
+        """The record of a session or managed token as it stands, in whatever state: nothing is evaluated."""
         sealed = await self._store.look_up(digest)
         return None if sealed is None else self.open(digest, sealed)
 
     async def _verify_limited(
-        self, digest: bytes, remembered: Opened, required: tuple[str, ...], address: str, now: float
-    ) -> tuple[Verdict, Opened | None]:
+        self, digest: bytes, remembered: DecodedCredential, required: tuple[str, ...], address: str, now: float
+    ) -> tuple[Verdict, DecodedCredential | None]:
         """Read and charge in one script, by the record last seen; again if another one has taken its place."""
         while True:
-            verdict = self.judge(remembered, required, address, now)
+            verdict = self.evaluate(remembered, required, address, now)
             if not verdict.active:
-                # Whatever forbids it now, it must not cost a use: look at the record as it stands.
-                opened = await self.read(digest)
-                verdict = self.judge(opened, required, address, now)
-                if opened is None or not verdict.active:
-                    return verdict, opened
-                remembered = opened
+                # Whatever forbids it now, it must not cost a use: read the record as it stands.
+                decoded = await self.read(digest)
+                verdict = self.evaluate(decoded, required, address, now)
+                if decoded is None or not verdict.active:
+                    return verdict, decoded
+                remembered = decoded
             credential = remembered.credential
             charge = await self._store.charge(
-                digest, credential.token_id, seal=remembered.seal, limit=_limit(credential),
+                digest,
+                credential.token_id,
+                seal=remembered.seal,
+                limit=_limit(credential),
                 spend=credential.max_uses > 0,
-            )  # fmt: skip
+            )
             if charge.sealed is None:
                 self.limited.pop(digest, None)
                 return UNKNOWN, None
-            opened = self.open(digest, charge.sealed)
-            if opened is None:
+            decoded = self.open(digest, charge.sealed)
+            if decoded is None:
                 return UNKNOWN, None
             if charge.verdict != ANOTHER_RECORD:
-                return self._charged(digest, opened, verdict, charge), opened
-            remembered = opened
+                return self._charged(digest, decoded, verdict, charge), decoded
+            remembered = decoded
 
-    def _charged(self, digest: bytes, opened: Opened, verdict: Verdict, charge: Charge) -> Verdict:
-        self._remember(digest, opened)
+    def _charged(self, digest: bytes, decoded: DecodedCredential, verdict: Verdict, charge: Charge) -> Verdict:
+        self._remember(digest, decoded)
         if charge.verdict == -1:
             return USES_EXHAUSTED
         if charge.verdict == 2:
             self._on_paused()
-        limit = opened.credential.rate_limit
+        limit = decoded.credential.rate_limit
         if limit is None:
             return verdict
         reset = -(-charge.full_in // 1000)
         quota = Quota(limit[0], limit[1], charge.remaining, reset, max(1, -(-charge.next_in // 1000)))
-        return Verdict(Outcome.RATE_LIMITED if charge.verdict == 0 else Outcome.ACTIVE, opened.credential, (), quota)
+        return Verdict(Outcome.RATE_LIMITED if charge.verdict == 0 else Outcome.ACTIVE, decoded.credential, (), quota)
 
-    def _remember(self, digest: bytes, opened: Opened) -> None:
-        if not opened.limited:
+    def _remember(self, digest: bytes, decoded: DecodedCredential) -> None:
+        if not decoded.limited:
             self.limited.pop(digest, None)
             return
         if digest not in self.limited and len(self.limited) >= _REMEMBERED:
             self.limited.pop(next(iter(self.limited)))
-        self.limited[digest] = opened
+        self.limited[digest] = decoded
 
-    async def _peek(self, verdict: Verdict, opened: Opened, now: float) -> Verdict:
+    async def _peek_limited(self, verdict: Verdict, decoded: DecodedCredential, now: float) -> Verdict:
         if not verdict.active:
             return verdict
-        full_at, uses_left = await self._store.standing(opened.digest, opened.credential.token_id)
-        if opened.credential.max_uses and uses_left <= 0:
+        full_at, uses_left = await self._store.standing(decoded.digest, decoded.credential.token_id)
+        if decoded.credential.max_uses and uses_left <= 0:
             return USES_EXHAUSTED
-        limit, period_seconds, burst = _limit(opened.credential)
+        limit, period_seconds, burst = _limit(decoded.credential)
         if limit:
             interval = period_seconds * 1000 / limit
             if full_at + interval - now * 1000 > burst * interval:
-                return Verdict(Outcome.RATE_LIMITED, opened.credential)
+                return Verdict(Outcome.RATE_LIMITED, decoded.credential)
         return verdict
 
 

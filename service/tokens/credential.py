@@ -1,4 +1,4 @@
-"""A credential whose seal was checked, ready to be judged again and again while Redis returns the same bytes."""
+"""A credential whose MAC was checked: decoded once and evaluated again while Redis returns the same bytes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from service.model import Credential, Outcome, Verdict
 
 
-class Opened:
+class DecodedCredential:
     """One record as Redis returned it, decoded. `answer` is the gateway's prepared answer, kept beside it.
 
     `seal` tells this record from any other that may take its place.
@@ -15,9 +15,21 @@ class Opened:
     """
 
     __slots__ = (
-        "_networks", "_prefixes", "_scopes", "active", "address", "agent", "allowed", "answer", "credential", "denied",
-        "digest", "limited", "seal", "used_at",
-    )  # fmt: skip
+        "_networks",
+        "_prefixes",
+        "_scopes",
+        "active",
+        "address",
+        "agent",
+        "allowed",
+        "answer",
+        "credential",
+        "denied",
+        "digest",
+        "limited",
+        "seal",
+        "used_at",
+    )
 
     def __init__(self, digest: bytes, credential: Credential, seal: bytes = b"") -> None:
         self.digest = digest

@@ -68,6 +68,7 @@ class Repeats:
         stands = await self._store.reserve(digest, mint(Kind.ONE_TIME).encode() + said)
         nonce, first_said = stands[:_NONCE_SIZE], stands[_NONCE_SIZE:]
         if not hmac.compare_digest(first_said, said):
-            raise Conflict("This Idempotency-Key was used for another request. Take a new one.",
-                           code="idempotency_mismatch")  # fmt: skip
+            raise Conflict(
+                "This Idempotency-Key was used for another request. Take a new one.", code="idempotency_mismatch"
+            )
         return Derived(self._keyring, digest, nonce)

@@ -32,9 +32,16 @@ class OneTimeTokens:
     """Issues and consumes one-time tokens."""
 
     def __init__(
-        self, store: OneTimeStore, shards: Shards, authority: Authority, keyring: Keyring,
-        clock: Callable[[], float], *, ttl_seconds: int, per_minute: int,
-    ) -> None:  # fmt: skip
+        self,
+        store: OneTimeStore,
+        shards: Shards,
+        authority: Authority,
+        keyring: Keyring,
+        clock: Callable[[], float],
+        *,
+        ttl_seconds: int,
+        per_minute: int,
+    ) -> None:
         self._store = store
         self._shards = shards
         self._authority = authority
@@ -60,9 +67,11 @@ class OneTimeTokens:
             Kind.ONE_TIME, encode_digest(digest[:12]).decode(), subject, (), int(now), expires_at, data=data
         )
         wait = await self._store.issue(
-            digest, self._authority.seal(digest, credential), expires_at=expires_at,
+            digest,
+            self._authority.seal(digest, credential),
+            expires_at=expires_at,
             limits=self._limits(near, network, self._per_minute if anonymous else 0),
-        )  # fmt: skip
+        )
         if wait:
             raise RateLimited("Too many one-time tokens for this address.", retry_after=math.ceil(wait / 1000))
         return Issued(secret, expires_at)
@@ -80,17 +89,17 @@ class OneTimeTokens:
         """Verify and burn a token in one atomic step: exactly one caller sees ACTIVE.
 
         The same `request` (an idempotency key) gets the same answer for 30 s. One round trip. A token of another
-        kind is MALFORMED here and stays usable. Where scopes are required it stays unspent, too, for it has none.
+        kind is MALFORMED here and stays usable. Where scopes are required it stays unspent, too, because it has none.
         """
         if parse(secret) is not Kind.ONE_TIME:
             return MALFORMED
         if required:
-            return await self._authority.look(secret, (Kind.ONE_TIME,), required=required)
+            return await self._authority.peek(secret, (Kind.ONE_TIME,), required=required)
         mark = self._keyring.pseudonym("request", request) if request else b""
         for digest in self._authority.digests(Kind.ONE_TIME, secret):
             sealed = await self._store.consume(digest, mark)
             if sealed is not None:
-                return self._authority.judge(self._authority.open_once(digest, sealed), (), "", self._clock())
+                return self._authority.evaluate(self._authority.open_once(digest, sealed), (), "", self._clock())
         return UNKNOWN
 
     async def revoke(self, secret: bytes) -> bool:

@@ -1,7 +1,7 @@
 """How much the holder of a managed token may hand on or take away: nothing that it does not hold itself.
 
-Which operations it may call at all is decided in `service.api.http.access`. Administrators hold everything: their origin
-has no `bound`.
+Which operations it may call at all is decided in `service.api.http.access`. Administrators hold everything: their
+origin has no `bound`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol
 
 from service.errors import Forbidden
 from service.model import Credential, Origin, RateLimit
-from service.tokens.credential import Opened
+from service.tokens.credential import DecodedCredential
 
 # With this scope any token may be ended, as by the kill switch.
 _ENDS_ANY = ("tokens:admin",)
@@ -63,7 +63,7 @@ def check_life(origin: Origin, expires_at: int) -> None:
 
 def check_end(origin: Origin, terms: Terms) -> None:
     """May this caller deactivate or revoke a token with these terms? Raises Forbidden as `check_held`."""
-    if origin.bound is not None and Opened(b"", origin.bound).missing(_ENDS_ANY):
+    if origin.bound is not None and DecodedCredential(b"", origin.bound).missing(_ENDS_ANY):
         _check_scopes_and_subject(origin.bound, terms)
 
 
@@ -86,7 +86,7 @@ def cut_life(origin: Origin, expires_at: int, now: float) -> int:
 
 
 def _check_scopes_and_subject(bound: Credential, terms: Terms) -> None:
-    if missing := Opened(b"", bound).missing(terms.scopes):
+    if missing := DecodedCredential(b"", bound).missing(terms.scopes):
         scope = " ".join(missing)
         raise Forbidden(f"Your token lacks what this one holds: the scope {scope}.", scope=scope)
     if terms.subject not in ("", bound.subject):

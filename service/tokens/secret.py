@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _SESSION = re.compile(rb"[a-zA-Z0-9]{64}")
 _ONE_TIME = re.compile(rb"[0-9a-f]{32}")
-_FOREIGN = re.compile(rb"[!-~]{16,256}")
+_IMPORTED = re.compile(rb"[!-~]{16,256}")
 _ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
 # Maps random bytes evenly onto the 62 characters; the last 8 of 256 values would favour some, so they are dropped.
 _EVENLY = bytes(_ALPHANUMERIC[value % 62] for value in range(256))
@@ -42,9 +42,9 @@ def parse(secret: bytes) -> Kind | None:
     return Kind.ONE_TIME if size == 32 and _ONE_TIME.fullmatch(secret) else None
 
 
-def is_foreign(secret: bytes) -> bool:
+def may_be_imported(secret: bytes) -> bool:
     """May this be a secret of another system: 16 to 256 printable characters? It may look like one of ours."""
-    return _FOREIGN.fullmatch(secret) is not None
+    return _IMPORTED.fullmatch(secret) is not None
 
 
 def mint(kind: Kind) -> str:

@@ -13,8 +13,8 @@ from service.store.driver.shards import Shards
 from service.store.sessions import SessionStore
 from service.tokens.accounts.accounts import Account, Accounts, normalise
 from service.tokens.accounts.attempts import Attempt, Attempts, Throttled
-from service.tokens.accounts.passwords import Busy, PasswordChecker, look_alike
-from service.tokens.audit.log import Trail
+from service.tokens.accounts.passwords import Busy, PasswordChecker, decoy_hash
+from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
 from service.tokens.secret import mint_into
 
@@ -40,10 +40,20 @@ class Sessions:
     """Signs accounts in and ends their sessions."""
 
     def __init__(
-        self, store: SessionStore, shards: Shards, authority: Authority, keyring: Keyring, accounts: Accounts,
-        attempts: Attempts, passwords: PasswordChecker, trail: Trail, clock: Callable[[], float], *,
-        ttl_seconds: int, idle_seconds: int,
-    ) -> None:  # fmt: skip
+        self,
+        store: SessionStore,
+        shards: Shards,
+        authority: Authority,
+        keyring: Keyring,
+        accounts: Accounts,
+        attempts: Attempts,
+        passwords: PasswordChecker,
+        audit_log: AuditLog,
+        clock: Callable[[], float],
+        *,
+        ttl_seconds: int,
+        idle_seconds: int,
+    ) -> None:
         self._store = store
         self._shards = shards
         self._authority = authority
@@ -51,7 +61,7 @@ class Sessions:
         self._accounts = accounts
         self._attempts = attempts
         self._passwords = passwords
-        self._trail = trail
+        self._audit_log = audit_log
         self._clock = clock
         self._ttl_seconds = ttl_seconds
         self._idle_seconds = idle_seconds
@@ -66,13 +76,13 @@ class Sessions:
         return await self._create(username, account, generation, origin)
 
     async def check_password(self, username: str, password: str, origin: Origin) -> Account:
-        """The account of a name and password, under the same brakes as signing in, without a session.
+        """The account of a name and password, under the same rate limits as signing in, without a session.
 
         The same steps are taken for a name that does not exist.
         """
         attempt = await self._reserve(username, origin)
         account = self._accounts.get(username)
-        password_hash = account.password_hash if account else look_alike(next(iter(self._accounts.hashes()), None))
+        password_hash = account.password_hash if account else decoy_hash(next(iter(self._accounts.hashes()), None))
         try:
             right = await self._passwords.matches(password_hash, password)
         except Busy:
@@ -80,7 +90,7 @@ class Sessions:
             raise
         if account is None or not right:
             tries_left = await self._attempts.wrong(attempt)
-            await self._trail.write("login.failed", origin, self._shown(username))
+            await self._audit_log.write("login.failed", origin, self._shown(username))
             raise InvalidCredentials(tries_left)
         await self._attempts.right(attempt)
         return account
@@ -95,7 +105,7 @@ class Sessions:
             return await self._attempts.reserve(normalise(username), origin.address)
         except Throttled:
             if await self._attempts.is_news(origin.address):
-                await self._trail.write("login.throttled", origin, self._shown(username))
+                await self._audit_log.write("login.throttled", origin, self._shown(username))
             raise
 
     async def _create(self, username: str, account: Account, generation: bytes, origin: Origin) -> SignedIn:
@@ -105,13 +115,23 @@ class Sessions:
         secret, digest = mint_into(self._keyring, Kind.SESSION, self._shards.of_digest(user).index, len(self._shards))
         token_id = encode_digest(digest[:12]).decode()
         credential = Credential(
-            Kind.SESSION, token_id, username, (), now, expires_at, stamp=self._accounts.stamp(username) or ""
+            Kind.SESSION,
+            token_id,
+            username,
+            (),
+            now,
+            expires_at,
+            password_mark=self._accounts.password_mark(username) or "",
         )
         created = await self._store.create(
-            user, digest, self._authority.seal(digest, credential), expires_at=expires_at,
-            idle_seconds=min(self._idle_seconds, self._ttl_seconds), generation=generation,
-            entry=self._trail.entry("session.created", msgspec.structs.replace(origin, actor=username), token_id),
-        )  # fmt: skip
+            user,
+            digest,
+            self._authority.seal(digest, credential),
+            expires_at=expires_at,
+            idle_seconds=min(self._idle_seconds, self._ttl_seconds),
+            generation=generation,
+            entry=self._audit_log.entry("session.created", msgspec.structs.replace(origin, actor=username), token_id),
+        )
         if not created:
             raise InvalidCredentials(0)
         return SignedIn(secret, expires_at, account)
@@ -124,24 +144,24 @@ class Sessions:
         """End the session of this secret, usable or not; False if there is none. Two round trips."""
         ended = False
         for digest in self._authority.digests(Kind.SESSION, secret):
-            opened = await self._authority.read(digest)
-            if opened is not None:
-                subject = opened.credential.subject
+            decoded = await self._authority.read(digest)
+            if decoded is not None:
+                subject = decoded.credential.subject
                 session_origin = msgspec.structs.replace(origin, actor=subject)
-                entry = self._trail.entry("session.revoked", session_origin, opened.credential.token_id)
+                entry = self._audit_log.entry("session.revoked", session_origin, decoded.credential.token_id)
                 ended = await self._store.end(self._user(subject), digest, entry) or ended
         return ended
 
     async def end_all(self, username: str, origin: Origin) -> int:
         """Log a user out everywhere, also where signing in is under way; how many sessions were ended."""
-        entry = self._trail.entry("session.revoked", origin, username, after={"sessions": "all"})
+        entry = self._audit_log.entry("session.revoked", origin, username, after={"sessions": "all"})
         return await self._store.end_all(self._user(username), entry)
 
     def _user(self, username: str) -> bytes:
         return self._keyring.pseudonym("user", normalise(username))
 
     def _shown(self, username: str) -> str:
-        """An account's name; any other name by a digest, for it may be anything, a secret in the wrong field too."""
+        """An account's name; any other name by a digest: it may be anything, a secret in the wrong field too."""
         normal = normalise(username)
         known = self._accounts.spelling(normal)
         return known or f"unknown:{self._keyring.pseudonym('unknown', normal)[:6].hex()}"

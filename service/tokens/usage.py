@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from service.model import Kind, Outcome, Verdict
 from service.store.managed.records import PIECE
 from service.store.usage import SLICE, UsageStore, Use
-from service.tokens.credential import Opened
+from service.tokens.credential import DecodedCredential
 
 # A longer value makes the record take twice the room.
 _AGENT_LENGTH = PIECE
@@ -19,28 +19,27 @@ class Usage:
     """Gathers uses of credentials and writes them in one go."""
 
     def __init__(
-        self, store: UsageStore, clock: Callable[[], float], *, idle_seconds: int,
-        on_limited: Callable[[str], None],
-    ) -> None:  # fmt: skip
+        self, store: UsageStore, clock: Callable[[], float], *, idle_seconds: int, on_limited: Callable[[str], None]
+    ) -> None:
         """`on_limited` is told at each flush of every token whose rate limit refused a request since then."""
         self._store = store
         self._clock = clock
         self._idle_seconds = idle_seconds
         self._on_limited = on_limited
-        self._used: dict[int, Opened] = {}
+        self._used: dict[int, DecodedCredential] = {}
         self._limited: set[str] = set()
 
-    def count(self, opened: Opened, verdict: Verdict, now: float, address: str, agent: bytes) -> None:
+    def count(self, decoded: DecodedCredential, verdict: Verdict, now: float, address: str, agent: bytes) -> None:
         """Count a use of a record, whether it was allowed or refused though the secret was right."""
-        self._used[id(opened)] = opened
-        opened.address, opened.agent = address, agent
-        if verdict is opened.active or verdict.active:
-            opened.allowed += 1
-            opened.used_at = now
+        self._used[id(decoded)] = decoded
+        decoded.address, decoded.agent = address, agent
+        if verdict is decoded.active or verdict.active:
+            decoded.allowed += 1
+            decoded.used_at = now
             return
-        opened.denied += 1
+        decoded.denied += 1
         if verdict.outcome is Outcome.RATE_LIMITED:
-            self._limited.add(opened.credential.token_id)
+            self._limited.add(decoded.credential.token_id)
 
     async def flush(self) -> None:
         """Write what was gathered; what Redis does not take is dropped. Raises StoreUnavailable or StoreFull."""
@@ -52,26 +51,31 @@ class Usage:
             self._on_limited(token_id)
         now, allowed, denied = int(self._clock()), 0, 0
         if self._idle_seconds:
-            sessions = [opened.digest for opened in used if opened.credential.kind is Kind.SESSION]
+            sessions = [decoded.digest for decoded in used if decoded.credential.kind is Kind.SESSION]
             await self._store.touch_sessions(sessions, self._idle_seconds)
         # Slice by slice: a second may bring tens of thousands, and requests go on between.
         for start in range(0, len(used), SLICE):
-            taken = [(opened, _take(opened)) for opened in used[start : start + SLICE]]
+            taken = [(decoded, _take(decoded)) for decoded in used[start : start + SLICE]]
             allowed += sum(use.allowed for _, use in taken)
             denied += sum(use.denied for _, use in taken)
-            managed = [use for opened, use in taken if opened.credential.kind is Kind.MANAGED]
+            managed = [use for decoded, use in taken if decoded.credential.kind is Kind.MANAGED]
             await self._store.add([use for use in managed if use.allowed or use.denied], now)
         await self._store.add_total(now, allowed, denied)
 
 
-def _take(opened: Opened) -> Use:
+def _take(decoded: DecodedCredential) -> Use:
     """Empty what a credential gathered."""
     use = Use(
-        opened.credential.token_id, int(opened.used_at), opened.allowed, opened.denied, _address(opened.address),
-        _agent(opened.agent), opened.digest,
-    )  # fmt: skip
-    opened.allowed = opened.denied = 0
-    opened.used_at = 0.0
+        decoded.credential.token_id,
+        int(decoded.used_at),
+        decoded.allowed,
+        decoded.denied,
+        _address(decoded.address),
+        _agent(decoded.agent),
+        decoded.digest,
+    )
+    decoded.allowed = decoded.denied = 0
+    decoded.used_at = 0.0
     return use
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from service import embedded
 from tests.api.described import Described
-from tests.api.running import Running
+from tests.api.running import Lifespan
 from tests.api.wire import Client
 from tests.api.world import World
 from tests.conftest import PASSWORD, SERVER_KEY
@@ -46,22 +46,22 @@ def environment(redis_server: embedded.EmbeddedRedis, accounts_file: Path) -> En
 
 
 @pytest.fixture(scope="session")
-def one_process(environment: Environment) -> Iterator[Running]:
-    running = Running(environment(trusted_proxies="127.0.0.1"))
+def one_process(environment: Environment) -> Iterator[Lifespan]:
+    running = Lifespan(environment(trusted_proxies="127.0.0.1"))
     yield running
     running.close()
 
 
 @pytest.fixture(scope="session")
-def four_processes(environment: Environment) -> Iterator[Running]:
-    running = Running(environment(trusted_proxies="127.0.0.1"), workers=4)
+def four_processes(environment: Environment) -> Iterator[Lifespan]:
+    running = Lifespan(environment(trusted_proxies="127.0.0.1"), workers=4)
     yield running
     running.close()
 
 
 @pytest.fixture(scope="session")
-def described(one_process: Running) -> Described:
-    """What the document promises; every answer of a judged client is held against it."""
+def described(one_process: Lifespan) -> Described:
+    """What the document promises; every answer of a checked client is compared with it."""
     return Described(Client(one_process.port).get("/openapi.json").json())
 
 
@@ -75,6 +75,6 @@ def world(request: pytest.FixtureRequest, described: Described) -> World:
 @pytest.fixture(scope="session")
 def strict(environment: Environment, described: Described) -> Iterator[World]:
     """A service that trusts no proxy, issues one-time tokens to known callers alone and allows endless tokens."""
-    running = Running(environment(one_time_issue="authenticated", max_lifetime_days="0"))
+    running = Lifespan(environment(one_time_issue="authenticated", max_lifetime_days="0"))
     yield World(running, described, PASSWORD)
     running.close()

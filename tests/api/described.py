@@ -1,4 +1,4 @@
-"""The OpenAPI document as a judge: every answer must be one that it describes."""
+"""Every answer checked against the OpenAPI document: it must be one that the document describes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Described:
         self._patterns = [(re.compile(self._pattern(template)), template) for template in exact_first]
         self._validators: dict[str, Draft202012Validator] = {}
 
-    def judge(self, method: str, target: str, answer: Answer) -> None:
+    def evaluate(self, method: str, target: str, answer: Answer) -> None:
         """An AssertionError for an answer that the document does not describe."""
         template = self.template(urlsplit(target).path)
         operation = self.operation(method, template) if template else None
@@ -39,8 +39,8 @@ class Described:
         described = operation["responses"].get(str(answer.status))
         assert described, f"{method} {template} answers {answer.status}, which is not described: {answer.body!r}"
         if method != "HEAD":
-            self._judge_body(described.get("content", {}), answer, f"{method} {template} {answer.status}")
-            self._judge_headers(described.get("headers", {}), answer)
+            self._check_body(described.get("content", {}), answer, f"{method} {template} {answer.status}")
+            self._check_headers(described.get("headers", {}), answer)
 
     def operation(self, method: str, template: str) -> dict[str, Any] | None:
         """An operation by method and template; those that answer every method are described by two."""
@@ -53,7 +53,7 @@ class Described:
         """The template that a path belongs to."""
         return next((template for pattern, template in self._patterns if pattern.fullmatch(path)), None)
 
-    def _judge_body(self, content: dict[str, Any], answer: Answer, where: str) -> None:
+    def _check_body(self, content: dict[str, Any], answer: Answer, where: str) -> None:
         if not content:
             assert answer.body == b"", f"{where} has a body, which is not described: {answer.body!r}"
             return
@@ -68,7 +68,7 @@ class Described:
             self._validators[where] = Draft202012Validator(schema | {"components": self._components})
         return self._validators[where]
 
-    def _judge_headers(self, described: dict[str, Any], answer: Answer) -> None:
+    def _check_headers(self, described: dict[str, Any], answer: Answer) -> None:
         known = {name.lower() for name in described}
         identity = {name for name, _ in answer.headers if name.startswith(("x-token-", "remote-", "ratelimit"))}
         if answer.status == 200:

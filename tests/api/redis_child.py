@@ -25,10 +25,25 @@ class RedisChild:
         self.url = f"unix://{self.socket_path}"
         self.client = Redis(unix_socket_path=self.socket_path, socket_timeout=10)
         self._command = [
-            find_server(None).path, "--port", "0", "--unixsocket", self.socket_path, "--dir", str(self.folder),
-            "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--aof-use-rdb-preamble", "no",
-            "--maxmemory-policy", "noeviction", *options,
-        ]  # fmt: skip
+            find_server(None).path,
+            "--port",
+            "0",
+            "--unixsocket",
+            self.socket_path,
+            "--dir",
+            str(self.folder),
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "everysec",
+            "--save",
+            "",
+            "--aof-use-rdb-preamble",
+            "no",
+            "--maxmemory-policy",
+            "noeviction",
+            *options,
+        ]
         self.start()
 
     def start(self) -> None:

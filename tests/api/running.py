@@ -27,7 +27,7 @@ def wait_until(true: Callable[[], bool], *, seconds: float = 15.0, what: str) ->
         time.sleep(0.01)
 
 
-class Running:
+class Lifespan:
     """A started service: its port, its processes and what it logged. Ends with `stop`, or `kill -9` by `kill`."""
 
     def __init__(self, environment: Mapping[str, str], *, workers: int = 1, port: int = 0) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.api.conftest import Environment
 from tests.api.described import Described
-from tests.api.running import Running
+from tests.api.running import Lifespan
 from tests.api.world import World
 from tests.conftest import PASSWORD
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def lenient(environment: Environment, described: Described) -> Iterator[World]:
     """A service that takes Basic where gateways ask."""
-    running = Running(environment(accept_basic="on"))
+    running = Lifespan(environment(accept_basic="on"))
     yield World(running, described, PASSWORD)
     running.close()
 
@@ -39,8 +39,9 @@ def ran(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
         "LC_ALL": "C",
     }
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return subprocess.run(command, cwd=folder, env=environment | alone, capture_output=True, text=True, check=False,
-                          timeout=60)  # fmt: skip
+    return subprocess.run(
+        command, cwd=folder, env=environment | alone, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 @pytest.mark.parametrize("pair", ["x-access-token:{}", "{}:x-oauth-basic", "{}", "ada:{}"])

@@ -17,7 +17,7 @@ async def test_a_page_that_is_signed_out_knows_whether_anybody_could_sign_in(
 ) -> None:
     service = await (make_service() if has_accounts else make_service(accounts_file=""))
     async with httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app=service.front), base_url="http://a.test"
+        transport=httpx2.ASGITransport(app=service.application), base_url="http://a.test"
     ) as client:
         answer = await client.get("/dashboard/session")
     assert answer.status_code == 401

@@ -15,9 +15,12 @@ V1 = "authentication.k8s.io/v1"
 
 def review(world: World, token: str, *, version: str = V1, bearer: str | None = None, **spec: Any) -> Answer:
     body = {
-        "apiVersion": version, "kind": "TokenReview", "metadata": {"creationTimestamp": None}, "status": {"user": {}},
+        "apiVersion": version,
+        "kind": "TokenReview",
+        "metadata": {"creationTimestamp": None},
+        "status": {"user": {}},
         "spec": {"token": token, **spec},
-    }  # fmt: skip
+    }
     return world.post(PATH, body, bearer=world.admin if bearer is None else bearer)
 
 

@@ -51,9 +51,13 @@ async def test_a_search_ends_with_the_connection_it_is_for(
         """Nobody is there."""
 
     scope = {
-        "type": "http", "method": method, "path": path, "query_string": b"q=x" if method == "GET" else b"",
-        "client": ("192.0.2.7", 1), "headers": [(b"authorization", f"Bearer {admin.secret}".encode())],
-    }  # fmt: skip
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": b"q=x" if method == "GET" else b"",
+        "client": ("192.0.2.7", 1),
+        "headers": [(b"authorization", f"Bearer {admin.secret}".encode())],
+    }
     async with asyncio.timeout(DEADLINE):
-        await service.front(scope, receive, send)
+        await service.application(scope, receive, send)
     assert ended.is_set()

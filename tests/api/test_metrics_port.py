@@ -11,7 +11,7 @@ import pytest
 
 from service.api.http.application import StartRefused
 from service.app import Service
-from service.edge.deadlines import Sweep
+from service.edge.deadlines import Deadlines
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
 from tests.listening import listening
@@ -34,7 +34,7 @@ async def test_metrics_are_on_their_own_port_and_nothing_else_is(make_service: C
     service: Service = await make_service(metrics_port=port)
     assert b"tokens_build_info" in await get(port, "/metrics")
     assert (await get(port, "/livez")).startswith(b"HTTP/1.1 404")
-    state = {"straight": service.straight, "limits": ConnectionLimits((), per_address=0), "sweep": Sweep()}
+    state = {"fast_path": service.fast_path, "limits": ConnectionLimits((), per_address=0), "deadlines": Deadlines()}
     async with listening(service, EdgeProtocol, state) as main:
         assert (await get(main, "/metrics")).startswith(b"HTTP/1.1 404")
         assert (await get(main, "/livez")).startswith(b"HTTP/1.1 200")
@@ -53,6 +53,6 @@ async def test_a_port_is_free_again_when_the_service_has_ended(make_service: Cal
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     service: Service = await make_service(background=False, metrics_port=port)
-    async with service.running():
+    async with service.lifespan():
         assert b"tokens_build_info" in await get(port, "/metrics")
     socket.create_server(("127.0.0.1", port)).close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.api.running import ROOT, Running
+from tests.api.running import ROOT, Lifespan
 from tests.api.wire import Client
 
 FOLDER = ROOT / "deploy" / "monitoring"
@@ -29,7 +29,7 @@ def promtool(*arguments: str, folder: Path = FOLDER, text: str = "") -> subproce
 
 
 @pytest.mark.slow
-def test_the_exposition_passes_promtools_check(one_process: Running) -> None:
+def test_the_exposition_passes_promtools_check(one_process: Lifespan) -> None:
     client = Client(one_process.port)
     client.get("/validate")
     checked = promtool("check", "metrics", text=client.get("/metrics").body.decode())
@@ -64,7 +64,7 @@ def test_an_alert_that_never_rings_is_noticed(copy: Path, alert: str) -> None:
     assert promtool("test", "rules", "alerts_test.yml", folder=copy).returncode == 1
 
 
-def test_the_alerts_ask_for_metrics_that_there_are(one_process: Running) -> None:
+def test_the_alerts_ask_for_metrics_that_there_are(one_process: Lifespan) -> None:
     client = Client(one_process.port)
     exposed = set(re.findall(r"^# TYPE (\w+) ", client.get("/metrics").body.decode(), re.MULTILINE))
     asked = set(re.findall(r"\btokens_\w+", (FOLDER / "alerts.yml").read_text()))

@@ -1,4 +1,4 @@
-"""The wire of the OAuth dialect: RFC 7662 introspection, RFC 7009 revocation, RFC 8414 metadata."""
+"""The wire of OAuth: RFC 7662 introspection, RFC 7009 revocation, RFC 8414 metadata."""
 
 from __future__ import annotations
 
@@ -27,9 +27,16 @@ def test_a_managed_token_is_introspected_with_every_claim(world: World) -> None:
     token = world.create(subject="svc:a", scopes=["a", "b:*"])
     claims = introspect(world, token["token"])
     assert claims == {
-        "active": True, "scope": "a b:*", "client_id": "admin", "username": "svc:a", "sub": "svc:a", "jti": token["id"],
-        "token_type": "Bearer", "iat": epoch(token["createdAt"]), "exp": epoch(token["expiresAt"]),
-    }  # fmt: skip
+        "active": True,
+        "scope": "a b:*",
+        "client_id": "admin",
+        "username": "svc:a",
+        "sub": "svc:a",
+        "jti": token["id"],
+        "token_type": "Bearer",
+        "iat": epoch(token["createdAt"]),
+        "exp": epoch(token["expiresAt"]),
+    }
     assert all(isinstance(claims[name], int) for name in ("iat", "exp"))
 
 
@@ -37,9 +44,14 @@ def test_a_token_without_subject_is_introspected_without_one(world: World) -> No
     token = world.create(scopes=["a"])
     claims = introspect(world, token["token"])
     assert claims == {
-        "active": True, "scope": "a", "client_id": "admin", "jti": token["id"], "token_type": "Bearer",
-        "iat": epoch(token["createdAt"]), "exp": epoch(token["expiresAt"]),
-    }  # fmt: skip
+        "active": True,
+        "scope": "a",
+        "client_id": "admin",
+        "jti": token["id"],
+        "token_type": "Bearer",
+        "iat": epoch(token["createdAt"]),
+        "exp": epoch(token["expiresAt"]),
+    }
 
 
 def test_a_session_and_a_one_time_token_are_introspected_and_stay_unspent(world: World) -> None:
@@ -74,9 +86,12 @@ def test_the_hint_is_ignored(world: World) -> None:
 def test_the_caller_authenticates_in_any_of_the_ways_of_rfc_6749(world: World) -> None:
     client = world.create(scopes=["introspect"])
     for credential in (
-        {"basic": ("admin", world.password)}, {"basic": ("vera", world.password)}, {"bearer": world.viewer},
-        {"basic": (client["id"], client["token"])}, {"bearer": client["token"]},
-    ):  # fmt: skip
+        {"basic": ("admin", world.password)},
+        {"basic": ("vera", world.password)},
+        {"bearer": world.viewer},
+        {"basic": (client["id"], client["token"])},
+        {"bearer": client["token"]},
+    ):
         assert introspect(world, "x", **credential) == {"active": False}
     for name, secret in (("admin", world.password), (client["id"], client["token"])):
         form = {"token": "x", "client_id": name, "client_secret": secret}
@@ -86,11 +101,19 @@ def test_the_caller_authenticates_in_any_of_the_ways_of_rfc_6749(world: World) -
 def test_any_other_caller_is_an_invalid_client(world: World) -> None:
     client, other = world.create(scopes=["introspect"]), world.create(scopes=["tokens:*"])
     for credential in (
-        {}, {"bearer": world.user}, {"bearer": other["token"]}, {"bearer": world.one_time()}, {"bearer": "x"},
-        {"basic": ("uma", world.password)}, {"basic": ("nobody", "x")}, {"basic": (other["id"], client["token"])},
-        {"basic": ("admin", client["token"])}, {"headers": {"Authorization": "Basic !!!"}},
-        {"headers": {"Authorization": "Basic YWRtaW4="}}, {"headers": {"X-Token": world.admin}},
-    ):  # fmt: skip
+        {},
+        {"bearer": world.user},
+        {"bearer": other["token"]},
+        {"bearer": world.one_time()},
+        {"bearer": "x"},
+        {"basic": ("uma", world.password)},
+        {"basic": ("nobody", "x")},
+        {"basic": (other["id"], client["token"])},
+        {"basic": ("admin", client["token"])},
+        {"headers": {"Authorization": "Basic !!!"}},
+        {"headers": {"Authorization": "Basic YWRtaW4="}},
+        {"headers": {"X-Token": world.admin}},
+    ):
         for path in (INTROSPECT, REVOKE):
             if path == REVOKE and credential in ({}, {"headers": {"X-Token": world.admin}}):
                 continue

@@ -13,7 +13,7 @@ from service.model import Kind, Status
 from service.store.managed import records
 from service.store.managed.query import Query
 from service.tokens.accounts.accounts import read_accounts
-from service.tokens.managed.import_export import Exported, Foreign, sha256_of
+from service.tokens.managed.import_export import Exported, ImportedSecret, sha256_of
 from service.tokens.managed.tokens import NewToken
 from tests.api.world import TOKENS
 from tests.asgi import Person, sign_in
@@ -60,7 +60,7 @@ class Table:
 
     async def expired_and_swept(self) -> Case:
         case = await self.expired()
-        await self.service.sweeper.sweep()
+        await self.service.rules.sweeper.sweep()
         return case
 
     async def expired_in_redis(self) -> Case:
@@ -72,7 +72,7 @@ class Table:
     async def switched_off_and_then_expired(self) -> Case:
         case = await self.deactivated()
         self.clock.forward(2 * DAY)
-        await self.service.sweeper.sweep()
+        await self.service.rules.sweeper.sweep()
         return case
 
     async def used_up(self) -> Case:
@@ -100,17 +100,17 @@ class Table:
     async def rotated_and_switched_off(self) -> Case:
         return await self._off(await self.rotated())
 
-    async def foreign(self) -> Case:
+    async def imported(self) -> Case:
         self.number += 1
         secret = f"a secret of another system {self.number}".replace(" ", "-")
-        row = Foreign(NewToken(f"n{self.number:03}", int(self.clock()) + DAY), sha256_of(secret))
-        assert await self.service.transfer.take([row], ADMIN) == [None]
-        verdict = await self.service.authority.look(secret.encode(), (Kind.MANAGED,))
+        row = ImportedSecret(NewToken(f"n{self.number:03}", int(self.clock()) + DAY), sha256_of(secret))
+        assert await self.service.rules.transfer.take([row], ADMIN) == [None]
+        verdict = await self.service.rules.authority.look(secret.encode(), (Kind.MANAGED,))
         assert verdict.credential is not None
         return Case(secret, verdict.credential.token_id)
 
-    async def foreign_and_switched_off(self) -> Case:
-        return await self._off(await self.foreign())
+    async def imported_and_switched_off(self) -> Case:
+        return await self._off(await self.imported())
 
     async def of_the_previous_server_key(self) -> Case:
         return await self.active(self.before)
@@ -126,14 +126,14 @@ class Table:
     async def with_a_record_of_another_secret(self) -> Case:
         """Somebody wrote to Redis, so that what the record names is not what works."""
         case, other = await self.active(), await self.active()
-        shard = self.service.shards.of_id(case.token_id)
+        shard = self.service.stores.shards.of_id(case.token_id)
         assert shard is not None
         field = records.LETTERS["digest"]
         await shard.link.execute("HSET", shard.keys.metadata(case.token_id), field, self._digest(other))
         return case
 
     async def one_time(self) -> Case:
-        return Case((await self.service.one_time.issue(address="", anonymous=False)).secret)
+        return Case((await self.service.rules.one_time.issue(address="", anonymous=False)).secret)
 
     async def one_time_of_the_previous_server_key(self) -> Case:
         return Case((await self.before.one_time.issue(address="", anonymous=False)).secret)
@@ -144,37 +144,40 @@ class Table:
     async def session_of_a_disabled_account(self) -> Case:
         """The account comes back before the session is tried again."""
         case = await self.session()
-        admin = self.service.accounts.get("admin")
+        admin = self.service.rules.accounts.get("admin")
         assert admin is not None
-        self.service.accounts.replace({"admin": admin})
+        self.service.rules.accounts.replace({"admin": admin})
         return case
 
     async def _off(self, case: Case) -> Case:
-        await self.service.managed.update(case.token_id, {"active": False}, ADMIN)
+        await self.service.rules.managed.update(case.token_id, {"active": False}, ADMIN)
         return case
 
     async def _rotate(self, case: Case, overlap: int = OVERLAP) -> str:
-        return (await self.service.rotation.rotate(case.token_id, ADMIN, overlap_seconds=overlap)).secret
+        return (await self.service.rules.rotation.rotate(case.token_id, ADMIN, overlap_seconds=overlap)).secret
 
     def _digest(self, case: Case) -> bytes:
-        return self.service.keyrings[0].digest(Kind.MANAGED, case.secret.encode())
+        return self.service.rules.keyrings[0].digest(Kind.MANAGED, case.secret.encode())
 
     async def _delete(self, family: str, case: Case) -> None:
-        shard = self.service.shards.of_id(case.token_id)
+        shard = self.service.stores.shards.of_id(case.token_id)
         assert shard is not None
         key = shard.keys.metadata(case.token_id) if family == "metadata" else shard.keys.credential(self._digest(case))
         assert await shard.link.execute("DEL", key) == 1
 
 
 STATES = [name for name in vars(Table) if not name.startswith("_")]
-WITHOUT_AN_ID = {
-    "one_time", "one_time_of_the_previous_server_key", "session", "session_of_a_disabled_account",
-}  # fmt: skip
+WITHOUT_AN_ID = {"one_time", "one_time_of_the_previous_server_key", "session", "session_of_a_disabled_account"}
 # To revoke itself by the door of its own a token must be known there, and be asked from where it may be used.
 USABLE = {
-    "active", "rotated", "in_its_overlap", "foreign", "of_the_previous_server_key", "without_a_record",
+    "active",
+    "rotated",
+    "in_its_overlap",
+    "imported",
+    "of_the_previous_server_key",
+    "without_a_record",
     "with_a_record_of_another_secret",
-}  # fmt: skip
+}
 UNKNOWN_BY_ID = {"without_a_record", "with_a_record_of_another_secret"}
 Way = Callable[[Service, Person, Case], Awaitable[bool | None]]
 
@@ -214,9 +217,11 @@ async def by_the_kill_switch(service: Service, admin: Person, case: Case) -> boo
 
 async def _form(person: Person, secret: str) -> bool:
     answer = await person.ask(
-        "POST", "/oauth2/revoke", body=f"token={secret}".encode(),
+        "POST",
+        "/oauth2/revoke",
+        body=f"token={secret}".encode(),
         headers={"Content-Type": "application/x-www-form-urlencoded"},
-    )  # fmt: skip
+    )
     return answer.status == 200
 
 
@@ -242,16 +247,16 @@ async def change_everything(service: Service, admin: Person, case: Case, exporte
     await admin.ask("PATCH", TOKENS, json_body={"ids": [case.token_id], "isActive": True})
     rotated = await admin.post(f"{TOKENS}/{case.token_id}/rotate", {"overlapSeconds": 60})
     if exported is not None:
-        await service.transfer.take([exported], ADMIN)
-    await service.sweeper.sweep()
+        await service.rules.transfer.take([exported], ADMIN)
+    await service.rules.sweeper.sweep()
     return [rotated.json()["token"]["token"]] if rotated.status == 201 else []
 
 
 async def export(service: Service, token_id: str) -> Exported | None:
     """The record as it could be taken in again later."""
     query = Query(ids=(token_id,), statuses=frozenset(Status))
-    found = [record async for record in service.transfer.everything(query)] if token_id else []
-    return Exported(found[0].token, found[0].seal, len(service.shards)) if found else None
+    found = [record async for record in service.rules.transfer.everything(query)] if token_id else []
+    return Exported(found[0].token, found[0].seal, len(service.stores.shards)) if found else None
 
 
 def expected(way: Way, state: str) -> tuple[bool | None, bool]:
@@ -266,11 +271,15 @@ def expected(way: Way, state: str) -> tuple[bool | None, bool]:
 @pytest.mark.parametrize(
     ("way", "shards"),
     [
-        (by_its_holder, 1), (by_itself, 1), (by_its_id, 1),
-        *[pytest.param(*slow, marks=pytest.mark.slow)
-          for slow in ((by_a_client, 1), (among_several, 1), (by_the_kill_switch, 1), (by_its_holder, 16))],
+        (by_its_holder, 1),
+        (by_itself, 1),
+        (by_its_id, 1),
+        *[
+            pytest.param(*slow, marks=pytest.mark.slow)
+            for slow in ((by_a_client, 1), (among_several, 1), (by_the_kill_switch, 1), (by_its_holder, 16))
+        ],
     ],
-)  # fmt: skip
+)
 async def test_what_was_revoked_is_never_accepted_again(
     make_service: Callable[..., Any], clock: Clock, way: Way, shards: int
 ) -> None:
@@ -287,7 +296,7 @@ async def test_what_was_revoked_is_never_accepted_again(
         exported = await export(service, case.token_id)
         admin = await sign_in(service)
         confirmed, ended = await way(service, admin, case), [case.secret, *case.others]
-        service.accounts.replace(people)
+        service.rules.accounts.replace(people)
         if confirmed:
             ended += await change_everything(service, admin, case, exported)
             if case.lives:
@@ -308,7 +317,7 @@ async def test_without_its_record_a_token_leaves_nothing_behind_but_that_it_was_
     left = {key: held for key, held in (await dump(service)).items() if case.token_id.encode() in repr(held).encode()}
     assert {key.rpartition(b":")[2] for key in left if b":x:" not in key} == {b"names", b"nb", b"ev"}
     assert [value for key, value in left.items() if b":x:" in key] == [f"revoked {case.token_id}".encode()]
-    assert (await service.managed.statistics()).total == 0
+    assert (await service.rules.managed.statistics()).total == 0
     entry = next(entry for entry in await audit(service) if entry.action == "token.revoked")
     assert (entry.action, entry.actor, entry.target) == ("token.revoked", f"token:{case.token_id}", case.token_id)
     assert 'tokens_revoked_total{kind="managed"} 1.0' in service.metrics.render("")[0].decode()
@@ -320,7 +329,7 @@ async def test_after_its_revocation_a_spent_one_time_tokens_answer_is_not_repeat
     make_service: Callable[..., Any],
 ) -> None:
     service = await make_service(background=False)
-    secret = (await service.one_time.issue(address="", anonymous=False)).secret
+    secret = (await service.rules.one_time.issue(address="", anonymous=False)).secret
     person = Person(service)
 
     async def consume() -> bool:

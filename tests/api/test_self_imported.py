@@ -65,9 +65,9 @@ async def test_it_knows_itself_after_a_change_of_the_server_key(make_service: Ca
     assert (await person.get(SELF)).status == 200
     rotated = await person.ask("POST", f"{SELF}/rotate", json_body={})
     assert rotated.status == 201
-    assert [(await Person(after, each).get(SELF)).status for each in (SECRETS[0], rotated.json()["token"]["token"])] == [
-        401, 200,
-    ]  # fmt: skip
+    assert [
+        (await Person(after, each).get(SELF)).status for each in (SECRETS[0], rotated.json()["token"]["token"])
+    ] == [401, 200]
 
 
 async def test_its_terms_bind_it_here_as_well(service: Service) -> None:

@@ -68,8 +68,17 @@ def test_a_disabled_account_signs_in_no_more_than_an_unknown_one(world: World) -
     assert sign_in(world, "dora", world.password, somewhere()).body == b"invalid credentials"
 
 
-@pytest.mark.parametrize("body", [{}, {"username": "uma"}, {"username": "uma", "password": 1},
-                                  {"username": "uma", "password": "x", "more": 1}, [], "uma"])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"username": "uma"},
+        {"username": "uma", "password": 1},
+        {"username": "uma", "password": "x", "more": 1},
+        [],
+        "uma",
+    ],
+)
 def test_a_sign_in_that_cannot_be_read_is_refused_and_counts_as_no_try(world: World, body: object) -> None:
     here = somewhere()
     for _ in range(7):
@@ -132,8 +141,9 @@ def test_a_deleted_session_is_over_at_once_and_deleting_again_is_the_same(world:
         assert world.get(f"{PATH}?token={token}").json() == DEAD
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b'{"token":1}', b"\xff\xfe", b'{"token":"' + b"x" * 30000 + b'"}',
-                                  b"[" * 15000])  # fmt: skip
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"null", b"[]", b'{"token":1}', b"\xff\xfe", b'{"token":"' + b"x" * 30000 + b'"}', b"[" * 15000]
+)
 def test_deleting_answers_the_same_whatever_the_body(world: World, body: bytes) -> None:
     answer = world.ask("DELETE", PATH, body=body, headers={"Content-Type": "text/xml"})
     assert (answer.status, answer.body) == (200, b"{}")

@@ -71,9 +71,17 @@ class Client:
         self._timeout = timeout
 
     def ask(
-        self, method: str, path: str, *, bearer: str = "", basic: tuple[str, str] | None = None, json_body: Any = None,
-        form: Mapping[str, str] | None = None, body: bytes | None = None, headers: Mapping[str, str] | None = None,
-    ) -> Answer:  # fmt: skip
+        self,
+        method: str,
+        path: str,
+        *,
+        bearer: str = "",
+        basic: tuple[str, str] | None = None,
+        json_body: Any = None,
+        form: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """One request; `json_body`, `form` or `body` with its media type in `headers`."""
         sent = dict(headers or {})
         if bearer:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.described import Described
-from tests.api.running import Running
+from tests.api.running import Lifespan
 from tests.api.wire import Answer, Client
 
 TOKENS = "/api/admin/tokens"
@@ -25,12 +25,12 @@ def fresh(word: str) -> str:
 
 
 class World:
-    """The service, a client whose every answer is judged by the document, and three people's sessions."""
+    """The service, a client whose every answer is checked against the document, and three people's sessions."""
 
-    def __init__(self, running: Running, described: Described, password: str) -> None:
+    def __init__(self, running: Lifespan, described: Described, password: str) -> None:
         self.running = running
         self.described = described
-        self.client = Client(running.port, seen=described.judge)
+        self.client = Client(running.port, seen=described.evaluate)
         self.password = password
         self.admin, self.viewer, self.user = (self.client.sign_in(name, password) for name in ("admin", "vera", "uma"))
         self.ask, self.get, self.post = self.client.ask, self.client.get, self.client.post

@@ -11,7 +11,7 @@ from service.app import Service
 from service.model import Origin
 from service.settings import read
 from service.store.driver.connection import connector
-from service.store.driver.pipeline import Batch
+from service.store.driver.pipeline import Pipeline
 from service.tokens.managed.tokens import NewToken
 
 AT_ONCE = 200
@@ -33,15 +33,15 @@ async def fill(env: dict[str, str], first: int, last: int, seconds: float) -> Fi
     """Create `scale <first>` to `scale <last>`, many in one write; stops early when the time is over."""
     settings, filled, began = read(env), Filled(), time.monotonic()
     # The service's own deadline is for one request among others, not for hundreds at once on a busy machine.
-    link = Batch(connector(settings.redis_url), timeout_seconds=30)
+    link = Pipeline(connector(settings.redis_url), timeout_seconds=30)
     service = Service(settings, links=[link])
     every = max(1, (last - first) // SAMPLED)
-    async with aclosing(link), service.running():
+    async with aclosing(link), service.lifespan():
         for start in range(first, last, AT_ONCE):
             expires_at = int(time.time()) + (1 + start // AT_ONCE % 300) * DAY
             numbers = range(start, min(last, start + AT_ONCE))
             new = [NewToken(f"scale {number}", expires_at) for number in numbers]
-            made = await asyncio.gather(*[service.managed.create(one, ORIGIN) for one in new])
+            made = await asyncio.gather(*[service.rules.managed.create(one, ORIGIN) for one in new])
             for number, created in zip(numbers, made, strict=True):
                 if number % every == 0:
                     filled.sample.append((created.secret, created.token.token_id))

@@ -14,13 +14,21 @@ from tests.bench.fill import fill
 
 _TRAIL = 1000
 _FAMILY = re.compile(rb":\{\w+\}:(\w+)")
-# What a token adds to: all but the audit trail, which has a bound of its own.
-_NAMED = {"c": "credential", "m": "record", "x": "why it is gone", "names": "names", "nb": "names to search",
-          "on": "index by creation", "exp": "index by expiry", "by": "index by creator"}  # fmt: skip
+# What a token adds to: all but the audit log, which has a bound of its own.
+_NAMED = {
+    "c": "credential",
+    "m": "record",
+    "x": "why it is gone",
+    "names": "names",
+    "nb": "names to search",
+    "on": "index by creation",
+    "exp": "index by expiry",
+    "by": "index by creator",
+}
 
 
 def run(tokens: int) -> None:
-    """Fill a server of its own and print bytes for each token; nothing is judged."""
+    """Fill a server of its own and print bytes for each token; nothing is evaluated."""
     folder = Path(tempfile.mkdtemp(prefix="tk"))
     server = embedded.start(folder, say=lambda _: None)
     try:
@@ -39,7 +47,7 @@ async def _measure(direct: "Redis[bytes]", url: str, tokens: int) -> dict[str, f
         "TOKENS_SECRET_KEY": "of the benchmark, and long enough",
         "TOKENS_AUDIT_MAX_ENTRIES": f"{_TRAIL}",
     }
-    # First as many as fill the audit trail, which grows no more then.
+    # First as many as fill the audit log, which grows no more then.
     first = 2 * _TRAIL
     await fill(environment, 0, first, 600)
     before = _used(direct)

@@ -86,7 +86,7 @@ class Results:
     def bars(self) -> list[dict[str, Any]]:
         """Each ratio of the bar that could be taken: aim, met or MISSED; void after a wrong answer.
 
-        It is called rough where a server had much less than its core, for then others decided the ratio too.
+        It is called rough where a server had much less than its core: then others decided the ratio too.
         """
         found = []
         for bar in BARS:

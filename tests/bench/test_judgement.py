@@ -13,7 +13,7 @@ from tests.bench.load import Case, Sample
 from tests.bench.memory import MIB, Watch
 from tests.bench.report import BARS, Results
 from tests.bench.servers import Server
-from tests.bench.visitor import Ledger, Token, Visitor
+from tests.bench.visitor import Book, Token, Visitor
 
 SAMPLE = Sample(rps=100, p50_ms=1, p99_ms=2, cpu_us=10, busy=1, requests=500, wrong=0, example="")
 
@@ -79,10 +79,10 @@ def test_one_wrong_answer_of_a_warm_up_is_named() -> None:
     ],
 )
 def test_the_soak_knows_a_wrong_validation(ending: bool, ended: bool, status: int, token_id: str, wrong: int) -> None:
-    ledger, wire = Ledger(), OneAnswer(Answer(status, {"x-token-id": token_id}, None))
-    visitor = Visitor(wire, wire, ledger, "session", "issuer")  # type: ignore[arg-type]
+    book, wire = Book(), OneAnswer(Answer(status, {"x-token-id": token_id}, None))
+    visitor = Visitor(wire, wire, book, "session", "issuer")  # type: ignore[arg-type]
     asyncio.run(visitor.validate_token(wire, Token("secret", "mine", ending, ended)))  # type: ignore[arg-type]
-    assert len(ledger.wrong) == wrong
+    assert len(book.wrong) == wrong
 
 
 @pytest.mark.parametrize(("per_second", "flat"), [(0, True), (1000, True), (20_000, False)])

@@ -31,7 +31,7 @@ def own_environment(folder: Path, **more: str) -> dict[str, str]:
     }
 
 
-class Running:
+class Lifespan:
     """`token-service serve`, ready; what it printed until then is `said`."""
 
     def __init__(self, folder: Path, *arguments: str, **more: str) -> None:
@@ -74,9 +74,9 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str, **more: str) -> Iterator[Running]:
+def running(folder: Path, *arguments: str, **more: str) -> Iterator[Lifespan]:
     """The service until the block ends; killed if the block failed."""
-    service = Running(folder, *arguments, **more)
+    service = Lifespan(folder, *arguments, **more)
     try:
         yield service
     finally:

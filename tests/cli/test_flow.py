@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import COMMAND, DEADLINE, Running, own_environment, running, wait_for
+from tests.cli.running import COMMAND, DEADLINE, Lifespan, own_environment, running, wait_for
 
 pytestmark = pytest.mark.slow
 PASSWORD = "correct horse"
@@ -20,7 +20,7 @@ OLD_SECRET = "an-old-system-made-this-one"
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Running]:
+def service() -> Iterator[Lifespan]:
     """A first start with a known password, signed in; its folder's path is short enough for a socket."""
     folder = Path(tempfile.mkdtemp(prefix="tk"))
     with running(folder, TOKENS_ADMIN_PASSWORD=PASSWORD) as service:
@@ -29,7 +29,7 @@ def service() -> Iterator[Running]:
     shutil.rmtree(folder)
 
 
-def call(service: Running, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+def call(service: Lifespan, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *arguments],
         input=stdin,
@@ -41,7 +41,7 @@ def call(service: Running, *arguments: str, stdin: str = "", **more: str) -> sub
     )
 
 
-def settled(service: Running, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+def settled(service: Lifespan, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
     """The same, repeated while Redis is too slow for it on a busy machine: the service says so, and to try again."""
     ended: list[subprocess.CompletedProcess[str]] = []
 
@@ -53,20 +53,20 @@ def settled(service: Running, *arguments: str, stdin: str = "", **more: str) -> 
     return ended[0]
 
 
-def done(service: Running, *arguments: str, stdin: str = "", **more: str) -> str:
+def done(service: Lifespan, *arguments: str, stdin: str = "", **more: str) -> str:
     """What a command that must succeed prints."""
     ended = settled(service, *arguments, stdin=stdin, **more)
     assert ended.returncode == 0, (arguments, ended.stderr, service.log.read_text())
     return ended.stdout
 
 
-def accepted(service: Running, secret: str) -> bool:
+def accepted(service: Lifespan, secret: str) -> bool:
     code = settled(service, "verify", stdin=f"{secret}\n").returncode
     assert code in (0, 3)
     return code == 0
 
 
-def test_tokens_of_another_system_are_taken_in_and_an_export_gives_them_out(service: Running) -> None:
+def test_tokens_of_another_system_are_taken_in_and_an_export_gives_them_out(service: Lifespan) -> None:
     digest = hashlib.sha256(b"another-old-secret").hexdigest()
     rows: list[object] = [{"name": f"old-{n}", "sha256": f"{n:064x}", "duration": "7days"} for n in range(1100)]
     rows[1050] = {"name": "in-clear", "secret": OLD_SECRET, "duration": "7days"}
@@ -107,7 +107,7 @@ def test_tokens_of_another_system_are_taken_in_and_an_export_gives_them_out(serv
     assert json.loads(done(service, "stats", "--hygiene", "--json"))["hygiene"]["idle"] == {"30d": 0, "90d": 0}
 
 
-def test_a_token_rotates_and_revokes_itself(service: Running) -> None:
+def test_a_token_rotates_and_revokes_itself(service: Lifespan) -> None:
     first = done(service, "create", "worker", "--scope", "self:rotate", "-q").strip()
     second = done(service, "self", "rotate", "-q", TOKENS_TOKEN=first).strip()
     assert accepted(service, first)
@@ -120,12 +120,12 @@ def test_a_token_rotates_and_revokes_itself(service: Running) -> None:
     assert call(service, "self", "show", TOKENS_TOKEN=second).returncode == 4
 
 
-def test_the_trail_is_verified_and_the_hours_are_counted(service: Running) -> None:
+def test_the_trail_is_verified_and_the_hours_are_counted(service: Lifespan) -> None:
     assert json.loads(done(service, "audit", "verify", "--json"))["intact"]
     assert len(done(service, "usage", "--service", "--hours", "5").splitlines()) == 5
 
 
-def test_the_last_is_the_end_of_one_s_own_session(service: Running) -> None:
+def test_the_last_is_the_end_of_one_s_own_session(service: Lifespan) -> None:
     assert done(service, "sessions", "revoke", "admin", "--yes") == "admin\t1\n"
     assert call(service, "list").returncode == 4
     done(service, "login", "admin", stdin=f"{PASSWORD}\n")

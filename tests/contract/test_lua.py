@@ -13,11 +13,52 @@ from tests.contract.sources import LUA
 DECLARED = re.compile(r"\b(KEYS|ARGV)\[(\d+)(\.\.\.)?\]")
 CALL = re.compile(r"redis\.p?call\('([A-Z]+)'(?:, *([^,)]+(?:\([^)]*\))?))?")
 ONE_KEY = {
-    "GET", "SET", "GETDEL", "DEL", "EXISTS", "INCR", "DECR", "EXPIRE", "PEXPIRE", "PEXPIREAT", "PTTL", "TTL", "PERSIST",
-    "HSET", "HSETNX", "HGET", "HMGET", "HINCRBY", "HDEL", "HKEYS", "HEXISTS", "HGETALL", "HLEN", "ZADD", "ZREM", "ZSCORE", "ZCARD",
-    "ZRANGE", "ZRANGEBYSCORE", "ZRANGEBYLEX", "ZREMRANGEBYSCORE", "ZCOUNT", "XADD", "XLEN", "XRANGE", "XREVRANGE",
-    "XTRIM", "XDEL", "APPEND", "STRLEN", "EXPIREAT", "SADD", "SREM", "SISMEMBER", "SCARD",
-}  # fmt: skip
+    "GET",
+    "SET",
+    "GETDEL",
+    "DEL",
+    "EXISTS",
+    "INCR",
+    "DECR",
+    "EXPIRE",
+    "PEXPIRE",
+    "PEXPIREAT",
+    "PTTL",
+    "TTL",
+    "PERSIST",
+    "HSET",
+    "HSETNX",
+    "HGET",
+    "HMGET",
+    "HINCRBY",
+    "HDEL",
+    "HKEYS",
+    "HEXISTS",
+    "HGETALL",
+    "HLEN",
+    "ZADD",
+    "ZREM",
+    "ZSCORE",
+    "ZCARD",
+    "ZRANGE",
+    "ZRANGEBYSCORE",
+    "ZRANGEBYLEX",
+    "ZREMRANGEBYSCORE",
+    "ZCOUNT",
+    "XADD",
+    "XLEN",
+    "XRANGE",
+    "XREVRANGE",
+    "XTRIM",
+    "XDEL",
+    "APPEND",
+    "STRLEN",
+    "EXPIREAT",
+    "SADD",
+    "SREM",
+    "SISMEMBER",
+    "SCARD",
+}
 # XINFO names its key after its own first word; the run where the server checks slots sees to it.
 NO_KEY = {"TIME", "XINFO"}
 
@@ -53,7 +94,7 @@ def faults(source: str) -> list[str]:
     for name in named["KEYS"] + named["ARGV"]:
         if len(re.findall(rf"\b{name}\b", body)) < 2:
             found.append(f"{name} is named and never used")
-    return found + untyped_keys(header) + foreign_keys(body, set(named["KEYS"]))
+    return found + untyped_keys(header) + imported_keys(body, set(named["KEYS"]))
 
 
 def names_of(kind: str, body: str, fixed: int, *, many: bool) -> tuple[list[str], list[str]]:
@@ -87,7 +128,7 @@ def untyped_keys(header: str) -> list[str]:
     return [f"KEYS[{n}] has no type" for n, text in enumerate(texts, 1) if not re.search(types, text)]
 
 
-def foreign_keys(body: str, declared: set[str]) -> list[str]:
+def imported_keys(body: str, declared: set[str]) -> list[str]:
     """Commands whose key is none of those declared, and commands that search through all keys."""
     local_keys = {
         name

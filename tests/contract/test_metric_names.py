@@ -110,9 +110,17 @@ def test_the_internals_of_redis_py_whose_connection_we_take_over_are_there(kind:
 
 def test_the_internals_of_uvicorn_that_the_protocol_leans_on_are_there() -> None:
     for method in (
-        "connection_made", "data_received", "on_message_begin", "on_url", "on_header", "on_headers_complete",
-        "on_message_complete", "on_response_complete", "_start_asgi_task", "shutdown",
-    ):  # fmt: skip
+        "connection_made",
+        "data_received",
+        "on_message_begin",
+        "on_url",
+        "on_header",
+        "on_headers_complete",
+        "on_message_complete",
+        "on_response_complete",
+        "_start_asgi_task",
+        "shutdown",
+    ):
         assert callable(getattr(HttpToolsProtocol, method)), method
     source = ast.parse(_source(HttpToolsProtocol))
     set_by_uvicorn = {
@@ -121,9 +129,20 @@ def test_the_internals_of_uvicorn_that_the_protocol_leans_on_are_there() -> None
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self"
     }
     assert set_by_uvicorn >= {
-        "parser", "url", "headers", "cycle", "pipeline", "flow", "transport", "server_state", "loop", "tasks", "app",
-        "timeout_keep_alive", "expect_100_continue",
-    }  # fmt: skip
+        "parser",
+        "url",
+        "headers",
+        "cycle",
+        "pipeline",
+        "flow",
+        "transport",
+        "server_state",
+        "loop",
+        "tasks",
+        "app",
+        "timeout_keep_alive",
+        "expect_100_continue",
+    }
     cycle = ast.parse(_source(RequestResponseCycle))
     assert {"response_started", "response_complete", "keep_alive", "transport"} <= {
         node.attr for node in ast.walk(cycle) if isinstance(node, ast.Attribute)

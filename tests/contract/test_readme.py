@@ -31,8 +31,11 @@ def service() -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     environment = {
-        **os.environ, "TOKENS_DATA_DIR": f"{folder}/data", "TOKENS_PORT": port, "TOKENS_ADMIN_PASSWORD": PASSWORD,
-    }  # fmt: skip
+        **os.environ,
+        "TOKENS_DATA_DIR": f"{folder}/data",
+        "TOKENS_PORT": port,
+        "TOKENS_ADMIN_PASSWORD": PASSWORD,
+    }
     with subprocess.Popen(
         [sys.executable, "-m", "service", "serve"], env=environment, cwd=ROOT, stdout=subprocess.DEVNULL
     ) as process:
@@ -78,13 +81,21 @@ def test_every_command_runs_as_it_is_printed(service: str, tmp_path: Path) -> No
     blocks = [block.replace("curl -fsS -X POST", first_screen + "curl -fsS -X POST", 1) for block in blocks]
     script = "set -euo pipefail\n" + "\n".join(blocks).replace("8080", service)
     environment = {
-        **os.environ, "PATH": f"{tool.parent}:{os.environ['PATH']}", "PASSWORD": PASSWORD,
-        "TOKENS_URL": f"http://127.0.0.1:{service}", "XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
+        **os.environ,
+        "PATH": f"{tool.parent}:{os.environ['PATH']}",
+        "PASSWORD": PASSWORD,
+        "TOKENS_URL": f"http://127.0.0.1:{service}",
+        "XDG_STATE_HOME": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+    }
     done = subprocess.run(
-        ["bash", "-c", script.replace("8080", service)], cwd=tmp_path, env=environment, capture_output=True,
-        text=True, timeout=60,
-    )  # fmt: skip
+        ["bash", "-c", script.replace("8080", service)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     answered = (tmp_path / "shown").read_text()
     for line in shown[0][2].splitlines():

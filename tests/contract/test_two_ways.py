@@ -1,4 +1,4 @@
-"""/validate has two ways, the straight path and the ordinary route: the same bytes come out of both."""
+"""/validate has two ways, the fast path and the ordinary route: the same bytes come out of both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import Service
-from service.edge.deadlines import Sweep
+from service.edge.deadlines import Deadlines
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
 from service.model import Origin, RateLimit
@@ -30,7 +30,7 @@ VARYING = re.compile(rb'(date: [^\r]+|x-request-id: [0-9a-f]+-[0-9a-f]+|"request
 class Ways(NamedTuple):
     """The two ports, and the secrets that both know."""
 
-    straight: int
+    fast_path: int
     ordinary: int
     secrets: dict[str, str]
     service: Service
@@ -43,7 +43,7 @@ async def ways(request: pytest.FixtureRequest, make_service: Callable[..., Any])
     expires = int(service.clock()) + 86400
 
     async def create(name: str, **more: Any) -> str:
-        return (await service.managed.create(NewToken(name, expires, **more), ORIGIN)).secret
+        return (await service.rules.managed.create(NewToken(name, expires, **more), ORIGIN)).secret
 
     secrets = {
         "plain": await create("plain"),
@@ -52,46 +52,82 @@ async def ways(request: pytest.FixtureRequest, make_service: Callable[..., Any])
         "unknown": with_checksum("ab" * 28),
         "mistyped": with_checksum("ab" * 28)[:-1] + "x",
         "capitals": with_checksum("ab" * 28).upper(),
-        "session": (await service.sessions.sign_in("admin", "correct horse", ORIGIN)).secret,
+        "session": (await service.rules.sessions.sign_in("admin", "correct horse", ORIGIN)).secret,
         "other session": "A" * 64,
-        "one-time": (await service.one_time.issue(address="192.0.2.1", anonymous=True)).secret,
+        "one-time": (await service.rules.one_time.issue(address="192.0.2.1", anonymous=True)).secret,
         "empty": "",
         "junk": "tok en",
     }
-    revoked = await service.managed.create(NewToken("revoked", expires), ORIGIN)
-    await service.managed.revoke(revoked.token.token_id, ORIGIN)
+    revoked = await service.rules.managed.create(NewToken("revoked", expires), ORIGIN)
+    await service.rules.managed.revoke(revoked.token.token_id, ORIGIN)
     secrets["revoked"] = revoked.secret
-    state = {"straight": service.straight, "limits": ConnectionLimits((), per_address=0), "sweep": Sweep()}
+    state = {"fast_path": service.fast_path, "limits": ConnectionLimits((), per_address=0), "deadlines": Deadlines()}
     async with (
-        listening(service, EdgeProtocol, state) as straight,
+        listening(service, EdgeProtocol, state) as fast_path,
         listening(service, HttpToolsProtocol, {}) as ordinary,
     ):
-        yield Ways(straight, ordinary, secrets, service)
+        yield Ways(fast_path, ordinary, secrets, service)
 
 
 # What a gateway's configuration or its clients may make of the path, without another meaning.
 TARGETS = (
-    "/validate/", "//validate", "///validate//", "/validate/?required_scope=orders:read", "/validate#x",
-    "/validate?required_scope=orders:read#&required_scope=b", "/%76alidate/", "/validate%2F", "/validate/envoy",
-    "/validate/envoy/", "//validate//envoy//a//b", "/validate/envoy/%0A", "/validate/envoy/a%0Ab%0D%0A",
-    "/validate/envoy/%FF%00", "/validate/envoy/%", "/validate/envoy/../one-time", "/validate/envoy/..%2F..%2Fone-time",
-    "/validate/envoy/one-time", "/validate/envoy/?required_scope=b", "/validate/envoy/a?b?c#d", "/validate%2Fenvoy/x",
-    "/validate/envoy/a;b|c\"<>{}^`\\",
-)  # fmt: skip
+    "/validate/",
+    "//validate",
+    "///validate//",
+    "/validate/?required_scope=orders:read",
+    "/validate#x",
+    "/validate?required_scope=orders:read#&required_scope=b",
+    "/%76alidate/",
+    "/validate%2F",
+    "/validate/envoy",
+    "/validate/envoy/",
+    "//validate//envoy//a//b",
+    "/validate/envoy/%0A",
+    "/validate/envoy/a%0Ab%0D%0A",
+    "/validate/envoy/%FF%00",
+    "/validate/envoy/%",
+    "/validate/envoy/../one-time",
+    "/validate/envoy/..%2F..%2Fone-time",
+    "/validate/envoy/one-time",
+    "/validate/envoy/?required_scope=b",
+    "/validate/envoy/a?b?c#d",
+    "/validate%2Fenvoy/x",
+    '/validate/envoy/a;b|c"<>{}^`\\',
+)
 SPENDING = (
-    "/validate/one-time/", "//validate//one-time//", "/validate/one-time/envoy", "/validate/one-time/envoy/",
-    "/validate//one-time/envoy/%0A", "/validate/one-time?token=b", "/validate/one-time/envoy/..%2F..%2Fvalidate",
+    "/validate/one-time/",
+    "//validate//one-time//",
+    "/validate/one-time/envoy",
+    "/validate/one-time/envoy/",
+    "/validate//one-time/envoy/%0A",
+    "/validate/one-time?token=b",
+    "/validate/one-time/envoy/..%2F..%2Fvalidate",
     "/validate%2Fone-time",
-)  # fmt: skip
+)
 # Fields that present nothing.
-EMPTY = (("X-API-Key:",), ("X-Token: ",), ("Authorization: Bearer",), ("Authorization: bearer  ",), ("Authorization:",),
-         ("X-Token:", "X-API-Key:", "Authorization: Bearer"), ("X-Token:", "X-Token:"))  # fmt: skip
+EMPTY = (
+    ("X-API-Key:",),
+    ("X-Token: ",),
+    ("Authorization: Bearer",),
+    ("Authorization: bearer  ",),
+    ("Authorization:",),
+    ("X-Token:", "X-API-Key:", "Authorization: Bearer"),
+    ("X-Token:", "X-Token:"),
+)
 
 
 def basic_forms(secret: str) -> list[str]:
     """The fields of programs that know Basic alone, as git, docker, npm and pip send them, and some that are none."""
-    pairs = (f"x-access-token:{secret}", f"{secret}:", f"{secret}:x-oauth-basic", f"__token__:{secret}",
-             f"{secret}:{secret}", f":{secret}", ":", secret)  # fmt: skip
+    pairs = (
+        f"x-access-token:{secret}",
+        f"{secret}:",
+        f"{secret}:x-oauth-basic",
+        f"__token__:{secret}",
+        f"{secret}:{secret}",
+        f":{secret}",
+        ":",
+        secret,
+    )
     encoded = [b64encode(pair.encode()).decode() for pair in pairs]
     return [*[f"Basic {text}" for text in encoded], f"basic  {encoded[0]} ", "Basic", "Basic !!!", "Basic dTpw="]
 
@@ -99,10 +135,13 @@ def basic_forms(secret: str) -> list[str]:
 def empty_beside(bearer: str, secret: str) -> list[tuple[str, ...]]:
     """A credential, and others that present nothing."""
     return [
-        (bearer, "X-API-Key:"), (bearer, "X-Token:"), ("X-Token:", "X-API-Key: ", bearer),
-        ("Authorization: Bearer", f"X-Token: {secret}"), ("Authorization:", f"X-API-Key: {secret}"),
+        (bearer, "X-API-Key:"),
+        (bearer, "X-Token:"),
+        ("X-Token:", "X-API-Key: ", bearer),
+        ("Authorization: Bearer", f"X-Token: {secret}"),
+        ("Authorization:", f"X-API-Key: {secret}"),
         ("X-Token:", f"X-Token: {secret}"),
-    ]  # fmt: skip
+    ]
 
 
 def request(line: str, *fields: str) -> bytes:
@@ -176,9 +215,9 @@ def recorded(secrets: dict[str, str]) -> list[bytes]:
 
 async def statuses(ways: Ways, sent: bytes) -> bytes:
     """The status that both ways agree on."""
-    straight, ordinary = await asyncio.gather(exchange(ways.straight, [sent], 1), exchange(ways.ordinary, [sent], 1))
-    assert straight == ordinary, sent
-    return straight[9:12]
+    fast_path, ordinary = await asyncio.gather(exchange(ways.fast_path, [sent], 1), exchange(ways.ordinary, [sent], 1))
+    assert fast_path == ordinary, sent
+    return fast_path[9:12]
 
 
 async def exchange(port: int, pieces: list[bytes], answers: int) -> bytes:
@@ -210,13 +249,13 @@ async def test_several_hundred_recorded_requests_get_the_same_bytes_both_ways(wa
     requests = recorded(ways.secrets)
     assert len(requests) >= 300
     for sent in requests:
-        straight, ordinary = await asyncio.gather(
-            exchange(ways.straight, [sent], 1), exchange(ways.ordinary, [sent], 1)
+        fast_path, ordinary = await asyncio.gather(
+            exchange(ways.fast_path, [sent], 1), exchange(ways.ordinary, [sent], 1)
         )
-        assert straight == ordinary, sent
+        assert fast_path == ordinary, sent
     exposition = ways.service.metrics.render("")[0].decode()
-    counted = re.search(r'tokens_validation_seconds_count{path="straight"} (\d+)', exposition)
-    assert counted is not None and int(counted[1]) > 150, "the straight path was hardly taken"
+    counted = re.search(r'tokens_validation_seconds_count{path="fast"} (\d+)', exposition)
+    assert counted is not None and int(counted[1]) > 150, "the fast path was hardly taken"
 
 
 async def test_the_path_is_answered_as_it_means_whatever_slashes_it_has(ways: Ways) -> None:
@@ -224,7 +263,7 @@ async def test_the_path_is_answered_as_it_means_whatever_slashes_it_has(ways: Wa
     for target in TARGETS:
         assert await statuses(ways, request(f"PUT {target} HTTP/1.1", bearer)) == b"200", target
     for target in SPENDING:
-        issued = await ways.service.one_time.issue(address="192.0.2.1", anonymous=False)
+        issued = await ways.service.rules.one_time.issue(address="192.0.2.1", anonymous=False)
         asked = request(f"PUT {target} HTTP/1.1", f"X-Token: {issued.secret}")
         # Each way spends; the first one is let in.
         assert [(await exchange(port, [asked], 1))[9:12] for port in ways[:2]] == [b"200", b"401"], target
@@ -238,7 +277,7 @@ async def test_an_empty_credential_presents_nothing(ways: Ways) -> None:
         assert await statuses(ways, request("GET /validate HTTP/1.1", *fields)) == b"200", fields
     for fields in EMPTY:
         for path in ("/validate", "/validate/one-time"):
-            told = await exchange(ways.straight, [request(f"GET {path} HTTP/1.1", *fields)], 1)
+            told = await exchange(ways.fast_path, [request(f"GET {path} HTTP/1.1", *fields)], 1)
             assert b'Bearer realm="tokens"\r\n' in told, (path, fields)
 
 
@@ -246,14 +285,14 @@ async def test_an_empty_credential_presents_nothing(ways: Ways) -> None:
 async def test_basic_carries_a_token_where_it_is_taken_and_presents_nothing_elsewhere(ways: Ways) -> None:
     plain, taken = ways.secrets["plain"], ways.service.settings.accept_basic
     offered = b'Basic realm="tokens", Bearer realm="tokens"' if taken else b'Bearer realm="tokens"'
-    issued = await ways.service.one_time.issue(address="192.0.2.1", anonymous=False)
+    issued = await ways.service.rules.one_time.issue(address="192.0.2.1", anonymous=False)
     for known, once in zip(basic_forms(plain)[:6], basic_forms(issued.secret), strict=False):
         asked = request("GET /validate HTTP/1.1", f"Authorization: {known}")
         assert await statuses(ways, asked) == (b"200" if taken else b"401"), known
         asked = request("GET /validate HTTP/1.1", f"Authorization: {once}")
         assert await statuses(ways, asked) == b"401", once
     for port in ways[:2]:
-        issued = await ways.service.one_time.issue(address="192.0.2.1", anonymous=False)
+        issued = await ways.service.rules.one_time.issue(address="192.0.2.1", anonymous=False)
         spending = request("GET /validate/one-time HTTP/1.1", f"Authorization: {basic_forms(issued.secret)[0]}")
         spent = [(await exchange(port, [spending], 1))[9:12] for _ in range(2)]
         assert spent == [b"200" if taken else b"401", b"401"]
@@ -263,9 +302,9 @@ async def test_basic_carries_a_token_where_it_is_taken_and_presents_nothing_else
     beside = request("GET /validate HTTP/1.1", "Authorization: Basic dTpw", f"X-Token: {plain}")
     assert await statuses(ways, beside) == (b"401" if taken else b"200")
     for fields in ((), ("Authorization: Basic",), ("Authorization: Basic Og==",)):
-        told = await exchange(ways.straight, [request("GET /validate HTTP/1.1", *fields)], 1)
+        told = await exchange(ways.fast_path, [request("GET /validate HTTP/1.1", *fields)], 1)
         assert b"\r\nwww-authenticate: " + offered + b"\r\n" in told, fields
-    told = await exchange(ways.straight, [request("GET /validate HTTP/1.1", "Authorization: Bearer x")], 1)
+    told = await exchange(ways.fast_path, [request("GET /validate HTTP/1.1", "Authorization: Bearer x")], 1)
     assert b"\r\nwww-authenticate: " + offered + b', error="invalid_token"\r\n' in told
 
 
@@ -278,7 +317,7 @@ async def test_a_second_authorization_is_no_credential(ways: Ways) -> None:
 
 async def test_where_no_proxy_is_trusted_a_retry_key_is_not_believed_on_either_way(ways: Ways) -> None:
     for port in ways[:2]:
-        issued = await ways.service.one_time.issue(address="192.0.2.1", anonymous=False)
+        issued = await ways.service.rules.one_time.issue(address="192.0.2.1", anonymous=False)
         asked = request("GET /validate/one-time HTTP/1.1", f"X-Token: {issued.secret}", "X-Tokens-Retry-Key: k")
         assert [(await exchange(port, [asked], 1))[9:12] for _ in range(2)] == [b"200", b"401"]
 
@@ -290,7 +329,7 @@ async def test_a_request_split_at_every_byte_gets_the_same_bytes(ways: Ways) -> 
     whole = await exchange(ways.ordinary, [sent], 1)
     assert b"200 OK" in whole
     for at in range(1, len(sent)):
-        assert await exchange(ways.straight, [sent[:at], sent[at:]], 1) == whole
+        assert await exchange(ways.fast_path, [sent[:at], sent[at:]], 1) == whole
 
 
 async def test_pipelined_requests_are_answered_in_order_whatever_way_each_goes(ways: Ways) -> None:
@@ -303,26 +342,26 @@ async def test_pipelined_requests_are_answered_in_order_whatever_way_each_goes(w
         request("GET /validate HTTP/1.1", "Accept: a", "Accept: b", f"X-Token: {scoped}", "X-Request-Id: fifth"),
         request("GET /validate HTTP/1.1", f"X-Token: {plain}", "X-Request-Id: sixth"),
     ]
-    straight, ordinary = await asyncio.gather(
-        exchange(ways.straight, [b"".join(sent)], 6), exchange(ways.ordinary, [b"".join(sent)], 6)
+    fast_path, ordinary = await asyncio.gather(
+        exchange(ways.fast_path, [b"".join(sent)], 6), exchange(ways.ordinary, [b"".join(sent)], 6)
     )
-    assert straight == ordinary
-    ids = re.findall(rb"x-request-id: (\w+)", straight)
+    assert fast_path == ordinary
+    ids = re.findall(rb"x-request-id: (\w+)", fast_path)
     assert ids == [b"first", b"second", b"third", b"fourth", b"fifth", b"sixth"]
 
 
 async def test_a_long_pipeline_of_answers_without_a_lookup_does_not_nest(ways: Ways) -> None:
     asked = request("GET /validate HTTP/1.1", f"X-Token: {ways.secrets['plain']}")
-    got = await exchange(ways.straight, [asked + request("GET /validate HTTP/1.1") * 3000], 3001)
+    got = await exchange(ways.fast_path, [asked + request("GET /validate HTTP/1.1") * 3000], 3001)
     assert got.count(b"HTTP/1.1 401") == 3000
 
 
 async def test_a_limited_token_counts_on_both_ways_together(ways: Ways) -> None:
     limit = RateLimit(limit=4, period_seconds=60)
     expires = int(ways.service.clock()) + 600
-    created = await ways.service.managed.create(NewToken("limited", expires, rate_limit=limit), ORIGIN)
+    created = await ways.service.rules.managed.create(NewToken("limited", expires, rate_limit=limit), ORIGIN)
     sent = request("GET /validate HTTP/1.1", f"X-Token: {created.secret}")
-    statuses = [(await exchange(port, [sent], 1))[9:12] for port in (ways.straight, ways.ordinary) * 3]
+    statuses = [(await exchange(port, [sent], 1))[9:12] for port in (ways.fast_path, ways.ordinary) * 3]
     assert statuses == [b"200"] * 4 + [b"429"] * 2
 
 
@@ -330,7 +369,7 @@ async def test_a_one_time_token_is_spent_once_on_either_way(ways: Ways) -> None:
     secret = ways.secrets["one-time"]
     sent = request("GET /validate/one-time HTTP/1.1", f"X-Original-URI: /read.php?token={secret}")
     answers = await asyncio.gather(
-        *[exchange(port, [sent], 1) for port in (ways.straight, ways.ordinary) for _ in range(10)]
+        *[exchange(port, [sent], 1) for port in (ways.fast_path, ways.ordinary) for _ in range(10)]
     )
     assert sum(answer.startswith(b"HTTP/1.1 200") for answer in answers) == 1
 
@@ -338,7 +377,7 @@ async def test_a_one_time_token_is_spent_once_on_either_way(ways: Ways) -> None:
 async def test_an_aborted_request_harms_nobody(ways: Ways) -> None:
     sent = request("GET /validate HTTP/1.1", f"X-Token: {ways.secrets['plain']}")
     for _ in range(50):
-        _, writer = await asyncio.open_connection("127.0.0.1", ways.straight)
+        _, writer = await asyncio.open_connection("127.0.0.1", ways.fast_path)
         writer.write(sent)
         writer.transport.abort()
-    assert (await exchange(ways.straight, [sent], 1)).startswith(b"HTTP/1.1 200")
+    assert (await exchange(ways.fast_path, [sent], 1)).startswith(b"HTTP/1.1 200")

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-# Run by the browser's own debugger, for a script tag would be stopped by the page's policy.
+# Run by the browser's own debugger: a script tag would be stopped by the page's policy.
 SOURCE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 WIDTHS = (1280, 390)

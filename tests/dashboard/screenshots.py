@@ -52,11 +52,19 @@ def main(folder: Path) -> None:
 def stock(service: Service) -> None:
     for at, (name, description, scopes, _, _) in enumerate(MADE_UP):
         expires = datetime.now(UTC) + timedelta(days=9 + 25 * (len(MADE_UP) - 1 - at))
-        token = service.ask("POST", TOKENS, {
-            "name": name, "description": description, "scopes": scopes, "metadata": {"team": "payments"},
-            "expiresAt": expires.strftime("%Y-%m-%dT%H:%M:%SZ"), "rateLimit": {"limit": 600, "periodSeconds": 60},
-            "allowedNetworks": ["10.4.0.0/16"],
-        })["token"]  # fmt: skip
+        token = service.ask(
+            "POST",
+            TOKENS,
+            {
+                "name": name,
+                "description": description,
+                "scopes": scopes,
+                "metadata": {"team": "payments"},
+                "expiresAt": expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "rateLimit": {"limit": 600, "periodSeconds": 60},
+                "allowedNetworks": ["10.4.0.0/16"],
+            },
+        )["token"]
         if name == "legacy-importer":
             service.ask("PATCH", TOKENS, {"id": token["id"], "isActive": False})
 
@@ -85,9 +93,13 @@ def as_counted(route: Route) -> None:
     now = datetime.now(UTC)
     allowed, denied = series("checkout-api", 30, 50_000), series("denied", 30, 900)
     days = [
-        {"date": (now - timedelta(days=29 - at)).strftime("%Y-%m-%d"), "allowed": allowed[at], "denied": denied[at] * (at % 3 == 1)}
+        {
+            "date": (now - timedelta(days=29 - at)).strftime("%Y-%m-%d"),
+            "allowed": allowed[at],
+            "denied": denied[at] * (at % 3 == 1),
+        }
         for at in range(30)
-    ]  # fmt: skip
+    ]
     last = (now - timedelta(minutes=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
     route.fulfill(json={"days": days, "lastUsedAt": last, "lastAddress": "10.4.8.21", "lastUserAgent": None})
 
@@ -153,7 +165,7 @@ def nginx(page: Page) -> None:
     page.get_by_text("Ready, answered in").wait_for()
 
 
-def trail(page: Page) -> None:
+def audit_log(page: Page) -> None:
     page.get_by_role("row").nth(1).wait_for()
 
 
@@ -167,7 +179,7 @@ PICTURES: dict[str, tuple[str, dict[str, int], str, Callable[[Page], object]]] =
     "revoke-dark": ("dark", DESK, "", revoking),
     "token-dark": ("dark", DESK, "", one),
     "token-phone": ("light", PHONE, "", one),
-    "audit-light": ("light", DESK, "audit", trail),
+    "audit-light": ("light", DESK, "audit", audit_log),
     "help-dark": ("dark", DESK, "help", nginx),
     "secret-light": ("light", DESK, "", secret),
 }

@@ -98,10 +98,20 @@ def test_one_token_with_numbers(home: Page) -> None:
 
 def test_the_audit_with_an_opened_entry(home: Page) -> None:
     entries = [
-        {"id": str(at), "at": "2026-11-20T22:31:07Z", "action": action, "actor": "maria", "target": "00aa", "address": "10.4.1.7",
-         "channel": "dashboard", "requestId": "a8c1", "before": None, "after": {"name": "checkout-api"}}
+        {
+            "id": str(at),
+            "at": "2026-11-20T22:31:07Z",
+            "action": action,
+            "actor": "maria",
+            "target": "00aa",
+            "address": "10.4.1.7",
+            "channel": "dashboard",
+            "requestId": "a8c1",
+            "before": None,
+            "after": {"name": "checkout-api"},
+        }
         for at, action in enumerate(("token.created", "login.failed", "token.revoked"))
-    ]  # fmt: skip
+    ]
     home.route("**/api/admin/audit?**", lambda route: route.fulfill(json={"entries": entries, "nextCursor": "x"}))
     home.get_by_role("link", name="Audit").click()
     home.get_by_role("button", name="Created").click()

@@ -22,8 +22,12 @@ def attacks(url: str, token_id: str) -> dict[str, str]:
     create, off = json.dumps({"name": "forged", "duration": "7days"}), json.dumps({"id": token_id, "isActive": False})
     aim = f"{url}{TOKENS}"
     return {
-        "form": FORM.format(enctype="application/x-www-form-urlencoded", url=url, path=TOKENS, name="name", value="forged"),
-        "text": FORM.format(enctype="text/plain", url=url, path=TOKENS, name=create[:-1] + ',"description":"', value='"}'),
+        "form": FORM.format(
+            enctype="application/x-www-form-urlencoded", url=url, path=TOKENS, name="name", value="forged"
+        ),
+        "text": FORM.format(
+            enctype="text/plain", url=url, path=TOKENS, name=create[:-1] + ',"description":"', value='"}'
+        ),
         "image": f'<img src="{aim}?id={token_id}&_method=DELETE"><img src="{aim}/{token_id}/rotate">',
         "fetch": f"""<script>
           const to = (method, body, headers) => fetch("{aim}", {{method, body, headers, mode: headers ? "cors" : "no-cors", credentials: "include"}}).catch(() => 0);
@@ -44,7 +48,7 @@ def attacks(url: str, token_id: str) -> dict[str, str]:
             document.title = "tried: " + got;
           }}, 500);
         </script>""",
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture

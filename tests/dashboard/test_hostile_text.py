@@ -86,10 +86,20 @@ def test_names_in_dialogs_title_and_history(
 def test_everything_in_the_audit(page: Page) -> None:
     texts = hostile()
     entries = [
-        {"id": str(at), "at": "2026-11-20T22:31:07Z", "action": text, "actor": text, "target": text, "address": text,
-         "channel": text, "requestId": text, "before": None, "after": {text: text}}
+        {
+            "id": str(at),
+            "at": "2026-11-20T22:31:07Z",
+            "action": text,
+            "actor": text,
+            "target": text,
+            "address": text,
+            "channel": text,
+            "requestId": text,
+            "before": None,
+            "after": {text: text},
+        }
         for at, text in enumerate(texts)
-    ]  # fmt: skip
+    ]
     page.route("**/api/admin/audit?**", lambda route: route.fulfill(json={"entries": entries, "nextCursor": None}))
     page.get_by_role("link", name="Audit").click()
     expect(page.locator("tbody tr:not([hidden])")).to_have_count(len(texts))
@@ -105,9 +115,17 @@ def test_user_agents_and_addresses_of_callers(page: Page, service: Service) -> N
     token = service.create("called by anyone")
     told = {"text": ""}
     days = [{"date": f"2026-11-{day:02}", "allowed": 1, "denied": 0} for day in range(1, 31)]
-    page.route("**/usage?days=30", lambda route: route.fulfill(json={
-        "days": days, "lastUsedAt": "2026-11-20T22:31:07Z", "lastAddress": told["text"], "lastUserAgent": told["text"],
-    }))  # fmt: skip
+    page.route(
+        "**/usage?days=30",
+        lambda route: route.fulfill(
+            json={
+                "days": days,
+                "lastUsedAt": "2026-11-20T22:31:07Z",
+                "lastAddress": told["text"],
+                "lastUserAgent": told["text"],
+            }
+        ),
+    )
     page.goto(f"/dashboard/tokens/{token['id']}")
     for text in hostile()[::5]:
         told["text"] = text

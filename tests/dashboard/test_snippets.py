@@ -81,8 +81,11 @@ app.listen({port}, "127.0.0.1");
 
 
 STARTS: dict[str, Callable[[str, int], Gateway]] = {
-    "nginx": nginx, "Caddy": caddy, "FastAPI": fastapi, "Express": express,
-}  # fmt: skip
+    "nginx": nginx,
+    "Caddy": caddy,
+    "FastAPI": fastapi,
+    "Express": express,
+}
 
 
 @pytest.fixture

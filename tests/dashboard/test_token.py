@@ -65,8 +65,11 @@ def test_only_what_was_edited_is_sent(page: Page, service: Service) -> None:
         page.get_by_role("button", name="Save").click()
 
     assert sent.value.post_data_json == {
-        "id": token["id"], "description": "after", "expiresAt": end.strftime("%Y-%m-%dT%H:%M:00Z"), "subject": "",
-    }  # fmt: skip
+        "id": token["id"],
+        "description": "after",
+        "expiresAt": end.strftime("%Y-%m-%dT%H:%M:00Z"),
+        "subject": "",
+    }
     expect(page.get_by_role("definition").filter(has_text="after")).to_be_visible()
     expect(page.get_by_role("definition").filter(has_text="nobody")).to_be_visible()
 
@@ -87,11 +90,17 @@ def test_revoking_a_token_in_use_says_when_it_was_used(page: Page, service: Serv
 def test_the_audit_is_filtered_opened_and_exported(open_page: Open, service: Service) -> None:
     page = open_page(service)
     entry = {
-        "id": "1", "at": "2026-11-20T22:31:07Z", "action": "token.updated", "actor": "maria", "target": "00aabbccddeeff00",
-        "address": "10.4.1.7", "channel": "dashboard", "requestId": "a8c1",
+        "id": "1",
+        "at": "2026-11-20T22:31:07Z",
+        "action": "token.updated",
+        "actor": "maria",
+        "target": "00aabbccddeeff00",
+        "address": "10.4.1.7",
+        "channel": "dashboard",
+        "requestId": "a8c1",
         "before": {"name": "checkout-api", "expiresAt": "2026-11-30T00:00:00Z"},
         "after": {"name": "checkout-api", "expiresAt": "2027-02-12T00:00:00Z"},
-    }  # fmt: skip
+    }
     asked: list[str] = []
 
     def answer(route: Route) -> None:

@@ -165,7 +165,7 @@ def test_who_may_only_look_is_told_and_finds_every_change_switched_off(page: Pag
     page.route("**/dashboard/session", as_viewer)
     find(page, "only looked at")
 
-    expect(page.get_by_text("Your role can look but not change tokens.")).to_be_visible()
+    expect(page.get_by_text("Your role can read tokens but not change them.")).to_be_visible()
     expect(page.get_by_role("button", name="Create token")).to_be_disabled()
     page.keyboard.press("c")
     expect(page.get_by_role("dialog")).to_have_count(0)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.app import Service
-from service.edge.deadlines import Sweep
+from service.edge.deadlines import Deadlines
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
 from tests.edge.asking import PATIENCE_SECONDS
@@ -50,7 +50,9 @@ async def service(make_service: Callable[..., Any]) -> Service:
 
 def edge(service: Service, turned: Turned, limits: ConnectionLimits) -> AbstractAsyncContextManager[int]:
     """Listens as the service does, on the port that this yields."""
-    return listening(service, EdgeProtocol, {"straight": service.straight, "limits": limits, "sweep": Sweep(turned)})
+    return listening(
+        service, EdgeProtocol, {"fast_path": service.fast_path, "limits": limits, "deadlines": Deadlines(turned)}
+    )
 
 
 @pytest.fixture

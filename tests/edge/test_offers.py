@@ -48,7 +48,7 @@ REQUESTS = {
 
 
 async def secret_of(service: Service) -> bytes:
-    created = await service.managed.create(NewToken("offered", int(service.clock()) + 600), ORIGIN)
+    created = await service.rules.managed.create(NewToken("offered", int(service.clock()) + 600), ORIGIN)
     return created.secret.encode()
 
 
@@ -153,7 +153,7 @@ async def living(port: int, secret: str) -> bool:
 async def test_a_session_ends_for_clients_that_offer_http_2(port: int, service: Service, client: str) -> None:
     end = RECORDED[client].index(b"\r\n\r\n") + 4
     for cut in (0, end):
-        secret = (await service.sessions.sign_in("admin", PASSWORD, ORIGIN)).secret
+        secret = (await service.rules.sessions.sign_in("admin", PASSWORD, ORIGIN)).secret
         sent = RECORDED[client].replace(SECRET, secret.encode())
         assert await living(port, secret)
         assert (await first(port, sent[:cut], sent[cut:])).startswith(b"HTTP/1.1 200 ")
@@ -163,11 +163,14 @@ async def test_a_session_ends_for_clients_that_offer_http_2(port: int, service: 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("java") is None, reason="no java here: its recorded bytes are sent above")
 async def test_a_session_ends_for_javas_own_client(port: int, service: Service) -> None:
-    secrets = [(await service.sessions.sign_in("admin", PASSWORD, ORIGIN)).secret for _ in range(4)]
+    secrets = [(await service.rules.sessions.sign_in("admin", PASSWORD, ORIGIN)).secret for _ in range(4)]
     client = await asyncio.create_subprocess_exec(
-        "java", str(Path(__file__).with_name("Client.java")), f"http://127.0.0.1:{port}/api/token",
-        *[json.dumps({"token": secret}) for secret in secrets], stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+        "java",
+        str(Path(__file__).with_name("Client.java")),
+        f"http://127.0.0.1:{port}/api/token",
+        *[json.dumps({"token": secret}) for secret in secrets],
+        stdout=asyncio.subprocess.PIPE,
+    )
     said, _ = await client.communicate()
     assert said.split() == [b"200"] * 4
     assert [await living(port, secret) for secret in secrets] == [False] * 4

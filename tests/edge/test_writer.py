@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 
-from service.edge.writer import Joined
+from service.edge.writer import CoalescingWriter
 
 
 class Wire(asyncio.Transport):
@@ -24,9 +24,9 @@ class Wire(asyncio.Transport):
         self.closed = True
 
 
-def joined(*, started: bool) -> tuple[Joined, Wire, SimpleNamespace]:
+def joined(*, started: bool) -> tuple[CoalescingWriter, Wire, SimpleNamespace]:
     cycle, wire = SimpleNamespace(response_started=started), Wire()
-    return Joined(cycle, wire), wire, cycle  # type: ignore[arg-type]
+    return CoalescingWriter(cycle, wire), wire, cycle  # type: ignore[arg-type]
 
 
 def test_the_head_waits_for_the_first_of_the_body_and_the_rest_for_nothing() -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.api.redis_child import RedisChild
-from tests.api.running import Running
+from tests.api.running import Lifespan
 from tests.api.wire import Client
 from tests.conftest import PASSWORD, SERVER_KEY
 from tests.fault.lost_replies import proxied
@@ -20,7 +20,7 @@ class Site(msgspec.Struct, frozen=True):
     """A running service and its Redis, and an administrator's session."""
 
     redis: RedisChild
-    running: Running
+    running: Lifespan
     client: Client
     admin: str
 
@@ -63,7 +63,7 @@ def open_site(settings: dict[str, str]) -> Iterator[Open]:
         redis = redis or RedisChild()
         told = {f"TOKENS_{name.upper()}": value for name, value in changed.items()}
         try:
-            running = Running({"TOKENS_REDIS_URL": url or redis.url, **settings, **told}, workers=workers)
+            running = Lifespan({"TOKENS_REDIS_URL": url or redis.url, **settings, **told}, workers=workers)
         except BaseException:
             redis.close()
             raise
@@ -74,7 +74,7 @@ def open_site(settings: dict[str, str]) -> Iterator[Open]:
 
     yield start
     for site in opened:
-        site.running.process.terminate()  # all at once, for each takes a while
+        site.running.process.terminate()  # all at once: each takes a while
     for site in opened:
         try:
             site.running.close()

@@ -84,8 +84,15 @@ def lies(site: Site) -> list[bytes]:
     (key, *_) = site.redis.client.keys("*:c:*")
     record = site.redis.client.get(key)
     assert isinstance(record, bytes)
-    return [b"nonsense\r\n", b"$-1\r\n$-1\r\n", b":1\r\n", b"*2\r\n$1\r\na\r\n$1\r\nb\r\n", b"$3\r\nabc\r\n",
-            b"+OK\r\n", b"$%d\r\n%b\r\n" % (len(record), record)]  # fmt: skip
+    return [
+        b"nonsense\r\n",
+        b"$-1\r\n$-1\r\n",
+        b":1\r\n",
+        b"*2\r\n$1\r\na\r\n$1\r\nb\r\n",
+        b"$3\r\nabc\r\n",
+        b"+OK\r\n",
+        b"$%d\r\n%b\r\n" % (len(record), record),
+    ]
 
 
 def test_a_reply_that_is_not_ours_lets_nobody_in(linked: Linked, ask: Callable[[], Answer]) -> None:

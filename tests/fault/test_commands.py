@@ -29,9 +29,13 @@ NEVER = {
     "SUBSCRIBE",
 }
 SHAPES = {
-    "<h>": "[A-Za-z0-9_-]{43}", "<id>": "[0-9a-f]{16}", "<user>": "[A-Za-z0-9_-]*", "<owner>": "[A-Za-z0-9_-]*",
-    "<name>": "[A-Za-z0-9_.:-]+", "<hour>": "[0-9]+",
-}  # fmt: skip
+    "<h>": "[A-Za-z0-9_-]{43}",
+    "<id>": "[0-9a-f]{16}",
+    "<user>": "[A-Za-z0-9_-]*",
+    "<owner>": "[A-Za-z0-9_-]*",
+    "<name>": "[A-Za-z0-9_.:-]+",
+    "<hour>": "[0-9]+",
+}
 
 
 def families() -> re.Pattern[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.api.redis_child import RedisChild
-from tests.api.running import Running, wait_until
+from tests.api.running import Lifespan, wait_until
 from tests.api.wire import Client
 from tests.conftest import PASSWORD
 
@@ -29,7 +29,7 @@ def asked(port: int) -> bytes:
 
 def test_idle_connections_keep_no_caller_out(settings: Mapping[str, str]) -> None:
     redis = RedisChild()
-    running = Running({**settings, "TOKENS_REDIS_URL": redis.url})
+    running = Lifespan({**settings, "TOKENS_REDIS_URL": redis.url})
     resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
     idle: list[socket.socket] = []
     try:

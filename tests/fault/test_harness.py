@@ -32,8 +32,19 @@ def planted(name: str, url: str, *, workers: int) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", f"tests.fault.planted:{name}", "--port", str(port), "--workers",
-               str(workers), "--no-access-log", "--log-level", "critical"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        f"tests.fault.planted:{name}",
+        "--port",
+        str(port),
+        "--workers",
+        str(workers),
+        "--no-access-log",
+        "--log-level",
+        "critical",
+    ]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"REDIS": url}, stdin=subprocess.DEVNULL)
     try:
         wait_until(lambda: answers(port), seconds=30, what="the planted service to answer")

@@ -23,7 +23,7 @@ def issue(site: Site, count: int) -> list[str]:
 
 
 def race(site: Site, tokens: int, racers: int) -> tuple[list[int], set[bytes]]:
-    """How often each token was won, by both doors, and the processes that judged."""
+    """How often each token was won, by both doors, and the processes that decided."""
     requests = [ask(secret, racer) for secret in issue(site, tokens) for racer in range(racers)]
     replies = known(site, requests)
     won = [0] * tokens
@@ -44,8 +44,8 @@ def known(site: Site, requests: list[bytes]) -> list[Reply]:
     replies: dict[int, Reply] = {}
     while left := [index for index in range(len(requests)) if index not in replies]:
         answers = asyncio.run(volley(site.running.port, [requests[index] for index in left]))
-        judged = zip(left, answers, strict=True)
-        replies |= {index: reply for index, reply in judged if reply is not None and reply.status != 503}
+        evaluated = zip(left, answers, strict=True)
+        replies |= {index: reply for index, reply in evaluated if reply is not None and reply.status != 503}
     return [replies[index] for index in range(len(requests))]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from tests.api.running import Running, wait_until
+from tests.api.running import Lifespan, wait_until
 from tests.api.wire import Client
 from tests.api.world import fresh
 from tests.conftest import PASSWORD
@@ -47,7 +47,7 @@ def test_what_was_answered_before_a_kill_is_still_so_after_it(open_site: Open) -
 @pytest.mark.slow
 def test_the_managed_redis_keeps_everything_when_the_service_is_killed(tmp_path: Path) -> None:
     folder = Path("/tmp") / f"tk{os.getpid()}"
-    running = Running({"TOKENS_DATA_DIR": str(folder), "TOKENS_ADMIN_PASSWORD": PASSWORD, "TOKENS_LOG_FORMAT": "json"})
+    running = Lifespan({"TOKENS_DATA_DIR": str(folder), "TOKENS_ADMIN_PASSWORD": PASSWORD, "TOKENS_LOG_FORMAT": "json"})
     try:
         client = Client(running.port)
         admin = client.sign_in("admin", PASSWORD)

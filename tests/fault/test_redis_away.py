@@ -59,8 +59,16 @@ class Calls:
         return self.client.ask("DELETE", f"{TOKENS}?id={self._ending['id']}", bearer=self._site.admin)
 
     def all(self) -> list[Callable[[], Answer]]:
-        return [self.validate, self.validate_session, self.issue, self.create, self.deactivate, self.sign_in,
-                self.consume, self.revoke]  # fmt: skip
+        return [
+            self.validate,
+            self.validate_session,
+            self.issue,
+            self.create,
+            self.deactivate,
+            self.sign_in,
+            self.consume,
+            self.revoke,
+        ]
 
     def all_are_unknown(self) -> None:
         for call in self.all():

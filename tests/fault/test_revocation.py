@@ -123,7 +123,7 @@ def revoked_by_its_holder(site: Site, count: int) -> list[Trial]:
 
 def signed_out(site: Site, count: int) -> list[Trial]:
     credentials = {"username": "uma", "password": PASSWORD}
-    # One after the other: tries for one account are counted before they are judged.
+    # One after the other: tries for one account are counted before they are checked.
     sign_in = [request("POST", "/api/token", "", credentials)] * count
     secrets = [reply["token"] for reply in ask_all(site, sign_in, connections=1)]
     return [

@@ -102,8 +102,15 @@ class Life:
 
     def _misuse(self, secret: str) -> None:
         client, admin = self._site.client, self._site.admin
-        for path in (f"/{secret}", f"/validate?token={secret}", f"{TOKENS}/{secret}", f"{TOKENS}?q={secret[:70]}",
-                     f"{TOKENS}?cursor={secret}", f"/validate/one-time?token={secret}", f"/dashboard/{secret}"):  # fmt: skip
+        for path in (
+            f"/{secret}",
+            f"/validate?token={secret}",
+            f"{TOKENS}/{secret}",
+            f"{TOKENS}?q={secret[:70]}",
+            f"{TOKENS}?cursor={secret}",
+            f"/validate/one-time?token={secret}",
+            f"/dashboard/{secret}",
+        ):
             self._keep(client.get(path, bearer=admin))
         self._keep(client.ask("DELETE", f"{TOKENS}?id={secret}", bearer=admin))
         self._keep(client.post("/api/token", {"username": secret, "password": secret}))
@@ -136,9 +143,11 @@ def test_no_secret_is_in_redis_the_log_the_errors_or_the_metrics(lived: tuple[Si
     metrics = site.client.get("/metrics").body
     secrets = [*life.secrets, PASSWORD, WRONG_PASSWORD, SERVER_KEY]
     places = {
-        "redis": site.redis.append_only_file(), "log": site.running.log.encode(), "metrics": metrics,
+        "redis": site.redis.append_only_file(),
+        "log": site.running.log.encode(),
+        "metrics": metrics,
         "errors": b"\n".join(life.errors),
-    }  # fmt: skip
+    }
     assert len(places["log"]) > 2000, "nothing was logged"
     assert b"canary" in places["redis"], "nothing was written"
     assert len(life.errors) > 50, "nothing was refused"

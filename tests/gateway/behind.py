@@ -29,8 +29,12 @@ class Application:
             def handle_any(self) -> None:
                 application.requests += 1
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                seen = {"method": self.command, "path": self.path, "body": body.decode(),
-                        "headers": [(name.lower(), value) for name, value in self.headers.items()]}  # fmt: skip
+                seen = {
+                    "method": self.command,
+                    "path": self.path,
+                    "body": body.decode(),
+                    "headers": [(name.lower(), value) for name, value in self.headers.items()],
+                }
                 answer = json.dumps(seen).encode()
                 self.send_response(500 if self.path.endswith("/broken") else 200)
                 self.send_header("Content-Length", str(len(answer)))

@@ -14,8 +14,13 @@ from pathlib import Path
 from tests.api.running import wait_until
 
 NGINX_ARGUMENTS = (
-    "-p", "{folder}", "-c", "{folder}/nginx.conf", "-g", "daemon off; pid {folder}/pid; error_log stderr;",
-)  # fmt: skip
+    "-p",
+    "{folder}",
+    "-c",
+    "{folder}/nginx.conf",
+    "-g",
+    "daemon off; pid {folder}/pid; error_log stderr;",
+)
 
 
 def nginx_head() -> tuple[str, str]:
@@ -48,9 +53,12 @@ class Gateway:
         self._log = (self.folder / "log").open("wb")
         self._process = subprocess.Popen(
             [found, *(argument.replace("{folder}", str(self.folder)) for argument in arguments)],
-            cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
             env={**os.environ, "HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder), **environment},
-        )  # fmt: skip
+        )
         wait_until(self._listens, what=f"{program} to listen")
 
     def _listens(self) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.api.redis_child import RedisChild
-from tests.api.running import ROOT, Running
+from tests.api.running import ROOT, Lifespan
 from tests.api.wire import Client
 from tests.api.world import fresh
 from tests.conftest import PASSWORD, SERVER_KEY
@@ -34,7 +34,7 @@ class Site(msgspec.Struct, frozen=True):
     """Everything behind a gateway; `counter` stands before the service."""
 
     redis: RedisChild
-    running: Running
+    running: Lifespan
     counter: Counter
     application: Application
     service: Client
@@ -65,11 +65,15 @@ class Site(msgspec.Struct, frozen=True):
 def site(accounts_file: Path) -> Iterator[Site]:
     redis = RedisChild()
     settings = {
-        "TOKENS_REDIS_URL": redis.url, "TOKENS_SECRET_KEY": SERVER_KEY, "TOKENS_ACCOUNTS_FILE": str(accounts_file),
-        "TOKENS_TRUSTED_PROXIES": "127.0.0.1", "TOKENS_LOG_FORMAT": "json",
-        "TOKENS_ONE_TIME_ISSUE_PER_MINUTE": "1000000", "TOKENS_ACCEPT_BASIC": "on",
-    }  # fmt: skip
-    running = Running(settings)
+        "TOKENS_REDIS_URL": redis.url,
+        "TOKENS_SECRET_KEY": SERVER_KEY,
+        "TOKENS_ACCOUNTS_FILE": str(accounts_file),
+        "TOKENS_TRUSTED_PROXIES": "127.0.0.1",
+        "TOKENS_LOG_FORMAT": "json",
+        "TOKENS_ONE_TIME_ISSUE_PER_MINUTE": "1000000",
+        "TOKENS_ACCEPT_BASIC": "on",
+    }
+    running = Lifespan(settings)
     counter, application, client = Counter(running.port), Application(), Client(running.port)
     yield Site(redis, running, counter, application, client, client.sign_in("admin", PASSWORD))
     application.close()
@@ -94,8 +98,15 @@ def haproxy(site: Site) -> Gateway:
 
 
 def apache(site: Site) -> Gateway:
-    lines = ["ServerName localhost", "PidFile {folder}/pid", "ErrorLog /dev/stderr", "StartServers 1", "ServerLimit 1",
-             "ThreadsPerChild 4", "MaxRequestWorkers 4"]  # fmt: skip
+    lines = [
+        "ServerName localhost",
+        "PidFile {folder}/pid",
+        "ErrorLog /dev/stderr",
+        "StartServers 1",
+        "ServerLimit 1",
+        "ThreadsPerChild 4",
+        "MaxRequestWorkers 4",
+    ]
     if os.getuid() == 0:
         lines += ["User www-data", "Group www-data"]
     own = {

@@ -19,8 +19,15 @@ EXECUTED = {
 NOT_EXECUTED = {name: (f"{name}.yaml",) for name in ("envoy", "traefik", "apisix", "kong")}
 ALL = EXECUTED | NOT_EXECUTED
 # Applications believe these, so a client must not be able to set them.
-IDENTITY = ("X-Token-Id", "X-Token-Subject", "X-Token-Scopes", "X-Token-Kind", "X-Token-Name", "Remote-User",
-            "X-Auth-Request-User")  # fmt: skip
+IDENTITY = (
+    "X-Token-Id",
+    "X-Token-Subject",
+    "X-Token-Scopes",
+    "X-Token-Kind",
+    "X-Token-Name",
+    "Remote-User",
+    "X-Auth-Request-User",
+)
 
 
 def text_of(name: str) -> str:

@@ -15,14 +15,27 @@ pytestmark = pytest.mark.slow
 IDENTITY = {"x-token-id", "x-token-subject", "x-token-scopes", "x-token-kind", "remote-user", "x-auth-request-user"}
 OFFERED = 'Basic realm="tokens", Bearer realm="tokens"'
 SPOOFED = {
-    "X-Token-Id": "spoof", "X-Token-Subject": "spoof", "X-Token-Scopes": "spoof", "X-Token-Kind": "spoof",
-    "X-Token-Name": "spoof", "Remote-User": "spoof", "X-Auth-Request-User": "spoof",
-}  # fmt: skip
+    "X-Token-Id": "spoof",
+    "X-Token-Subject": "spoof",
+    "X-Token-Scopes": "spoof",
+    "X-Token-Kind": "spoof",
+    "X-Token-Name": "spoof",
+    "Remote-User": "spoof",
+    "X-Auth-Request-User": "spoof",
+}
 
 
 # What a client may say of a request, by any name under which something believes it to be the request's own.
-_OWN = ("Idempotency-Key", "X-Tokens-Retry-Key", "X_Tokens_Retry_Key", "X-Request-Id", "X-Correlation-Id", "Request-Id",
-        "Unique-Id", "X-Unique-Id")  # fmt: skip
+_OWN = (
+    "Idempotency-Key",
+    "X-Tokens-Retry-Key",
+    "X_Tokens_Retry_Key",
+    "X-Request-Id",
+    "X-Correlation-Id",
+    "Request-Id",
+    "Unique-Id",
+    "X-Unique-Id",
+)
 SAME = dict.fromkeys(_OWN, "same")
 
 
@@ -99,8 +112,11 @@ def test_the_application_learns_who_it_is_and_not_the_secret(front: Front) -> No
 
 
 def test_nothing_that_a_client_says_of_itself_reaches_the_application(front: Front) -> None:
-    for spelled in (SPOOFED, {name.lower(): value for name, value in SPOOFED.items()},
-                    {name.replace("-", "_"): value for name, value in SPOOFED.items()}):  # fmt: skip
+    for spelled in (
+        SPOOFED,
+        {name.lower(): value for name, value in SPOOFED.items()},
+        {name.replace("-", "_"): value for name, value in SPOOFED.items()},
+    ):
         headers = front.passed("GET", "/", front.site.admin, headers=spelled)["headers"]
         assert "spoof" not in str(headers)
         assert headers["x-token-subject"] == ["admin"]
@@ -185,8 +201,10 @@ def test_of_ten_requests_with_one_token_one_passes_whatever_the_client_says(fron
 def test_a_retry_key_given_twice_or_named_as_of_one_hop_is_still_not_the_clients(front: Front) -> None:
     secret = front.site.one_time()
     twice = "X-Tokens-Retry-Key: a\r\nx-tokens-retry-key: a\r\nConnection: close, X-Tokens-Retry-Key\r\n"
-    statuses = [front.raw(f"GET /download/file HTTP/1.1\r\nHost: x\r\nX-Token: {secret}\r\n{twice}\r\n").status
-                for _ in range(3)]  # fmt: skip
+    statuses = [
+        front.raw(f"GET /download/file HTTP/1.1\r\nHost: x\r\nX-Token: {secret}\r\n{twice}\r\n").status
+        for _ in range(3)
+    ]
     assert statuses == [200, 401, 401]
 
 

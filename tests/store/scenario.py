@@ -17,10 +17,24 @@ from service.tokens.sessions import InvalidCredentials
 from tests.builders import ADMIN, DAY, at, create, outcome, sign_in
 
 COVERED = {
-    "consume_token", "count_attempt", "create_session", "create_token", "end_session", "expire_tokens", "issue_one_time",
-    "purge_token", "record_usage", "reserve_attempt", "reserve_name", "reserve_request", "seal_events", "update_token",
-    "validate_limited", "void_reservation", "withdraw_token",
-}  # fmt: skip
+    "consume_token",
+    "count_attempt",
+    "create_session",
+    "create_token",
+    "end_session",
+    "expire_tokens",
+    "issue_one_time",
+    "purge_token",
+    "record_usage",
+    "reserve_attempt",
+    "reserve_name",
+    "reserve_request",
+    "seal_events",
+    "update_token",
+    "validate_limited",
+    "void_reservation",
+    "end_token",
+}
 
 
 async def live_through(service: Service, clock: Any) -> None:
@@ -28,27 +42,27 @@ async def live_through(service: Service, clock: Any) -> None:
     limited = await create(service, "limited", rate_limit=RateLimit(5, 60), max_uses=3)
     assert await outcome(service, limited.secret) == "active"
     await service.flush_usage()
-    await service.managed.create(NewToken("repeated", 0), ADMIN, Repeatable("key", b"words"))
+    await service.rules.managed.create(NewToken("repeated", 0), ADMIN, Repeatable("key", b"words"))
     old_name = await create(service, "old name")
-    await service.managed.update(old_name.token.token_id, {"name": "new name"}, ADMIN)
+    await service.rules.managed.update(old_name.token.token_id, {"name": "new name"}, ADMIN)
     await cut_off_a_renaming(service, old_name.token.token_id)
     await create(service, "reserved only")
-    await service.managed.update(limited.token.token_id, {"active": False}, ADMIN)
-    await service.managed.revoke(limited.token.token_id, ADMIN)
-    issued = await service.one_time.issue(address="192.0.2.1", anonymous=True)
-    assert (await service.one_time.consume(issued.secret.encode())).active
+    await service.rules.managed.update(limited.token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.revoke(limited.token.token_id, ADMIN)
+    issued = await service.rules.one_time.issue(address="192.0.2.1", anonymous=True)
+    assert (await service.rules.one_time.consume(issued.secret.encode())).active
     session = await sign_in(service)
     with pytest.raises(InvalidCredentials):
         await sign_in(service, password="wrong")
-    assert await service.sessions.end(session, at("192.0.2.1"))
-    await service.managed.page(Query(sort="last_used_at"))
+    assert await service.rules.sessions.end(session, at("192.0.2.1"))
+    await service.rules.managed.page(Query(sort="last_used_at"))
     clock.forward(61 * DAY)
-    assert await service.sweeper.sweep() == 2
-    await service.sealer.seal()
+    assert await service.rules.sweeper.sweep() == 2
+    await service.rules.checkpoints.seal()
 
 
 async def cut_off_a_renaming(service: Any, token_id: str) -> None:
     """A process dies between the reservation of a name and the change that takes it."""
-    store = ManagedStore(service.shards, Retention(30 * DAY))
-    token = await service.managed.get(token_id)
+    store = ManagedStore(service.stores.shards, Retention(30 * DAY))
+    token = await service.rules.managed.get(token_id)
     assert await store.reserve(msgspec.structs.replace(token, name="reserved only"))

@@ -20,7 +20,7 @@ WINDOW = 900_000
 
 @pytest.fixture
 def store(still: Service) -> AttemptStore:
-    return AttemptStore(still.shards)
+    return AttemptStore(still.stores.shards)
 
 
 async def reserve(store: AttemptStore, attempt: object, *, allowed: int = 5) -> int:
@@ -62,7 +62,7 @@ async def test_a_reservation_lapses_in_seconds_and_a_wrong_try_counts_for_its_ow
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
-    store = AttemptStore(service.shards)
+    store = AttemptStore(service.stores.shards)
     for number in range(5):
         assert await reserve(store, f"left alone {number}") == 0
     turn_time(HOLD / 1000 + 0.1)
@@ -82,7 +82,7 @@ async def test_a_reservation_lapses_in_seconds_and_a_wrong_try_counts_for_its_ow
 async def test_a_pair_is_remembered_for_its_time(
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
-    store = AttemptStore((await make_service(fake=True)).shards)
+    store = AttemptStore((await make_service(fake=True)).stores.shards)
     assert not await store.is_known(COUNTER)
     await store.remember(COUNTER, 60_000)
     assert await store.is_known(COUNTER)

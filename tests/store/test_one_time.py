@@ -20,7 +20,7 @@ NO_LIMITS = [IssueLimit(b"%d" % number * 32, 0) for number in range(3)]
 
 @pytest.fixture
 def store(still: Service) -> OneTimeStore:
-    return OneTimeStore(still.shards)
+    return OneTimeStore(still.stores.shards)
 
 
 def digest(number: int) -> bytes:
@@ -29,9 +29,11 @@ def digest(number: int) -> bytes:
 
 async def issue(service: Service, store: OneTimeStore, number: int = 0, **limits: int) -> int:
     return await store.issue(
-        digest(number), b"record %d" % number, expires_at=int(service.clock()) + 300,
+        digest(number),
+        b"record %d" % number,
+        expires_at=int(service.clock()) + 300,
         limits=(*[IssueLimit(name.encode() * 4, limit) for name, limit in limits.items()], *NO_LIMITS)[:3],
-    )  # fmt: skip
+    )
 
 
 async def test_of_fifty_consumers_of_each_of_six_tokens_exactly_six_succeed(
@@ -51,9 +53,9 @@ async def test_the_harness_catches_a_consumption_that_reads_and_then_deletes(
 ) -> None:
     """The fault planted on purpose: were the race test blind to it, it would prove nothing.
 
-    On fakeredis it would be blind, for commands there never wait for each other.
+    On fakeredis it would be blind: commands there never wait for each other.
     """
-    shard = (await make_service(background=False)).shards[0]
+    shard = (await make_service(background=False)).stores.shards[0]
     key = shard.keys.one_time(digest(0))
     await shard.link.execute("SET", key, "record")
 
@@ -70,7 +72,7 @@ async def test_only_the_request_that_burnt_a_token_gets_the_answer_again(still: 
     await issue(still, store)
     assert await store.consume(digest(0), REQUEST) == b"record 0"
     assert [await store.consume(digest(0), request) for request in (REQUEST, OTHER, b"")] == [b"record 0", None, None]
-    shard = still.shards[0]
+    shard = still.stores.shards[0]
     assert 0 < await shard.link.execute("PTTL", shard.keys.consumed(digest(0))) <= RETRY_MILLISECONDS
 
 
@@ -93,7 +95,7 @@ async def test_the_kept_answer_goes_after_thirty_seconds(
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
-    store = OneTimeStore(service.shards)
+    store = OneTimeStore(service.stores.shards)
     await issue(service, store)
     await store.consume(digest(0), REQUEST)
     turn_time(29)
@@ -106,14 +108,16 @@ async def test_an_issuer_gets_exactly_its_limit_however_many_ask_at_once(still: 
     waits = await asyncio.gather(*[issue(still, store, number, address1=2) for number in range(100)])
     assert waits.count(0) == 2
     assert max(waits) <= 30_000
-    assert len(await still.shards[0].link.execute("ZRANGE", still.shards[0].keys.one_time_index, 0, -1)) == 2
+    assert (
+        len(await still.stores.shards[0].link.execute("ZRANGE", still.stores.shards[0].keys.one_time_index, 0, -1)) == 2
+    )
 
 
 async def test_an_issuer_who_waited_is_admitted_again(
     make_service: Callable[..., Any], turn_still_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
-    store = OneTimeStore(service.shards)
+    store = OneTimeStore(service.stores.shards)
     for number in range(4):
         await issue(service, store, number, address1=3)
     assert await issue(service, store, 9, address1=3) == 20_000
@@ -128,7 +132,7 @@ async def test_an_issuer_whom_one_limit_refuses_is_not_charged_under_the_others(
     make_service: Callable[..., Any], turn_still_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
-    store = OneTimeStore(service.shards)
+    store = OneTimeStore(service.stores.shards)
     for number in range(4):
         await issue(service, store, number, address1=3, network1=5)
     assert await issue(service, store, 5, address2=3, network1=5) == 0
@@ -141,7 +145,7 @@ async def test_a_redis_whose_clock_was_set_back_keeps_nobody_out_until_then(
     make_service: Callable[..., Any], turn_still_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
-    store = OneTimeStore(service.shards)
+    store = OneTimeStore(service.stores.shards)
     turn_still_time(3600)
     await issue(service, store, address1=3)
     turn_still_time(-3600)
@@ -150,5 +154,5 @@ async def test_a_redis_whose_clock_was_set_back_keeps_nobody_out_until_then(
 
 async def test_without_a_limit_no_rate_is_kept(still: Service, store: OneTimeStore) -> None:
     await issue(still, store)
-    shard = still.shards[0]
+    shard = still.stores.shards[0]
     assert await all_keys(still) == {shard.keys.one_time(digest(0)), shard.keys.one_time_index}

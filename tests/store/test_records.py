@@ -16,10 +16,16 @@ pytestmark = pytest.mark.anyio
 DIGEST = records.encode_digest(bytes(range(32)))
 TOKEN = ManagedToken("00a1b2c3d4e5f607", "ci", "89abcdef", DIGEST, "admin", 1_700_000_000_000_001)
 VALUES: dict[str, Any] = {
-    "description": "a note\n" * 70, "metadata": {"team": "x" * 256, "é": "\n"}, "scopes": ("a:read",) * 50,
-    "networks": ("10.0.0.0/8", "2001:db8::/32"), "rate_limit": RateLimit(5, 60, 2), "predecessor": DIGEST,
-    "name": "é" * 80, "subject": "s" * 128, "last_agent": "a" * 64,
-}  # fmt: skip
+    "description": "a note\n" * 70,
+    "metadata": {"team": "x" * 256, "é": "\n"},
+    "scopes": ("a:read",) * 50,
+    "networks": ("10.0.0.0/8", "2001:db8::/32"),
+    "rate_limit": RateLimit(5, 60, 2),
+    "predecessor": DIGEST,
+    "name": "é" * 80,
+    "subject": "s" * 128,
+    "last_agent": "a" * 64,
+}
 
 
 def hash_of(fields: list[Any]) -> dict[bytes, bytes]:
@@ -61,21 +67,21 @@ def test_no_value_up_to_a_kibibyte_is_longer_than_a_compact_hash_bears() -> None
 async def test_a_record_stays_compact_whatever_its_client_calls_itself(make_service: Callable[..., Any]) -> None:
     still = await make_service(background=False)
     created = await create(still, description="d" * 500, metadata={"team": "t" * 256}, scopes=("orders:read",) * 20)
-    shard = still.shards.of_id(created.token.token_id)
+    shard = still.stores.shards.of_id(created.token.token_id)
     assert shard is not None
     agent = (
         b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 \xe9 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
     )
-    await still.authority.verify(created.secret.encode(), ("managed",), agent=agent)  # type: ignore[arg-type]
+    await still.rules.authority.verify(created.secret.encode(), ("managed",), agent=agent)  # type: ignore[arg-type]
     await still.flush_usage()
-    assert len((await still.managed.get(created.token.token_id)).last_agent.encode()) == 64
-    await still.managed.update(created.token.token_id, {"description": "e" * 300}, ADMIN)
+    assert len((await still.rules.managed.get(created.token.token_id)).last_agent.encode()) == 64
+    await still.rules.managed.update(created.token.token_id, {"description": "e" * 300}, ADMIN)
     assert await shard.link.execute("OBJECT", "ENCODING", shard.keys.metadata(created.token.token_id)) == b"listpack"
 
 
 async def test_an_ordinary_record_takes_less_than_a_quarter_of_a_kibibyte(make_service: Callable[..., Any]) -> None:
     still = await make_service(background=False)
     token = (await create(still, "ci for the shop", scopes=("orders:read",))).token
-    shard = still.shards.of_id(token.token_id)
+    shard = still.stores.shards.of_id(token.token_id)
     assert shard is not None
     assert await shard.link.execute("MEMORY", "USAGE", shard.keys.metadata(token.token_id)) <= 256

@@ -21,20 +21,25 @@ ADA = b"a" * 32
 
 @pytest.fixture
 def store(still: Service) -> SessionStore:
-    return SessionStore(still.shards)
+    return SessionStore(still.stores.shards)
 
 
 def digest_for(service: Service, number: int = 0) -> bytes:
-    return bytes([service.shards.of_digest(ADA).index, number]) + b"d" * 30
+    return bytes([service.stores.shards.of_digest(ADA).index, number]) + b"d" * 30
 
 
 async def create(
     service: Service, store: SessionStore, number: int = 0, *, generation: bytes = b"0", idle: int = 0
 ) -> bool:
     return await store.create(
-        ADA, digest_for(service, number), b"sealed", expires_at=int(service.clock()) + DAY, idle_seconds=idle,
-        generation=generation, entry=ENTRY,
-    )  # fmt: skip
+        ADA,
+        digest_for(service, number),
+        b"sealed",
+        expires_at=int(service.clock()) + DAY,
+        idle_seconds=idle,
+        generation=generation,
+        entry=ENTRY,
+    )
 
 
 async def credentials(service: Service) -> int:
@@ -70,7 +75,12 @@ async def test_all_sessions_end_also_when_they_fill_several_pages(
     assert all([await create(still, store, number) for number in range(11)])
     assert await store.end_all(ADA, ENTRY) == 11
     assert await credentials(still) == 0
-    assert await still.shards.of_digest(ADA).link.execute("ZCARD", still.shards.of_digest(ADA).keys.session_index) == 0
+    assert (
+        await still.stores.shards.of_digest(ADA).link.execute(
+            "ZCARD", still.stores.shards.of_digest(ADA).keys.session_index
+        )
+        == 0
+    )
 
 
 async def test_of_fifty_who_end_one_session_exactly_one_does(still: Service, store: SessionStore) -> None:
@@ -84,7 +94,7 @@ async def test_a_session_ends_with_its_idle_time_and_with_its_full_time(
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
-    store = SessionStore(service.shards)
+    store = SessionStore(service.stores.shards)
     await create(service, store, 0, idle=600)
     await create(service, store, 1)
     turn_time(599)
@@ -98,7 +108,7 @@ async def test_a_session_ends_with_its_idle_time_and_with_its_full_time(
 
 
 async def test_who_signs_in_again_and_again_keeps_no_sessions_that_ended(still: Service, store: SessionStore) -> None:
-    shard = still.shards.of_digest(ADA)
+    shard = still.stores.shards.of_digest(ADA)
     own = shard.keys.user_sessions(ADA)
     await create(still, store, 0)
     await shard.link.execute("ZADD", own, *[part for number in range(150) for part in (1, f"ended {number}")])

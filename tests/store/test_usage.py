@@ -17,7 +17,7 @@ TODAY = NOW // DAY * DAY
 
 @pytest.fixture
 def store(still: Service) -> UsageStore:
-    return UsageStore(still.shards)
+    return UsageStore(still.stores.shards)
 
 
 def use(token_id: str, **more: object) -> Use:
@@ -30,8 +30,10 @@ async def test_uses_of_many_processes_add_up(still: Service, store: UsageStore) 
     await asyncio.gather(*[store.add([use(token.token_id)], NOW) for _ in range(50)])
     await store.add([use(token.token_id, allowed=0, denied=2)], NOW + DAY)
     assert await store.by_day(token.token_id, NOW + DAY, 3) == [
-        Count(TODAY - DAY, 0, 0), Count(TODAY, 150, 50), Count(TODAY + DAY, 0, 2),
-    ]  # fmt: skip
+        Count(TODAY - DAY, 0, 0),
+        Count(TODAY, 150, 50),
+        Count(TODAY + DAY, 0, 2),
+    ]
     assert (await store.by_hour(token.token_id, NOW, 1)) == [Count(NOW // 3600 * 3600, 150, 50)]
 
 
@@ -47,7 +49,7 @@ async def test_the_last_use_is_told_with_its_address_and_agent(still: Service, s
     # A refusal is no use, and an unknown address or agent does not blot out a known one.
     await store.add([use(token.token_id, used_at=0, allowed=0, address="x", agent="x")], NOW)
     await store.add([use(token.token_id, used_at=9, address="", agent="")], NOW)
-    record = await still.managed.get(token.token_id)
+    record = await still.rules.managed.get(token.token_id)
     assert (record.last_used_at, record.last_address, record.last_agent) == (9, "192.0.2.1", "curl")
 
 
@@ -69,7 +71,7 @@ async def test_old_days_and_hours_are_dropped_and_the_keys_go_with_the_last_use(
     days = [count.allowed for count in await store.by_day(token.token_id, last, 2 * DAYS_KEPT)]
     assert days[DAYS_KEPT:] == ([0] * 9 + [3]) * 10
     assert set(days[:DAYS_KEPT]) == {0}
-    shard = still.shards.of_id(token.token_id)
+    shard = still.stores.shards.of_id(token.token_id)
     assert shard is not None
     for key, kept in (
         (shard.keys.usage_by_day(token.token_id), DAYS_KEPT * DAY),

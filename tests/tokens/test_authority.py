@@ -21,13 +21,13 @@ pytestmark = pytest.mark.anyio
 EVERY = tuple(Kind)
 
 
-async def look(service: Service, secret: bytes | str, **more: Any) -> Outcome:
+async def peek(service: Service, secret: bytes | str, **more: Any) -> Outcome:
     asked = secret.encode() if isinstance(secret, str) else secret
-    return (await service.authority.look(asked, EVERY, **more)).outcome
+    return (await service.rules.authority.peek(asked, EVERY, **more)).outcome
 
 
 async def one_time(service: Service, **more: Any) -> bytes:
-    return (await service.one_time.issue(address=ADDRESS, anonymous=False, **more)).secret.encode()
+    return (await service.rules.one_time.issue(address=ADDRESS, anonymous=False, **more)).secret.encode()
 
 
 async def test_an_unknown_secret_is_unknown_and_a_malformed_one_is_not_asked_for(
@@ -40,27 +40,28 @@ async def test_an_unknown_secret_is_unknown_and_a_malformed_one_is_not_asked_for
     assert links[0].names() == ["GET", "GET"]
     for secret in (b"", b"x", b"rtk_" + b"0" * 64, b"\xff" * 64, mint(Kind.ONE_TIME).encode(), b"a" * 10_000):
         assert await outcome(service, secret) == "malformed"
-        assert not (await service.one_time.consume(b"rtk_" + secret)).active
+        assert not (await service.rules.one_time.consume(b"rtk_" + secret)).active
     assert len(links[0].asked) == 2
 
 
 async def test_no_kind_opens_another_kinds_door(still: Service) -> None:
     secrets = {
-        Kind.ONE_TIME: await one_time(still), Kind.SESSION: await sign_in(still),
+        Kind.ONE_TIME: await one_time(still),
+        Kind.SESSION: await sign_in(still),
         Kind.MANAGED: (await create(still)).secret.encode(),
-    }  # fmt: skip
+    }
     for kind, secret in secrets.items():
         for door in (Kind.SESSION, Kind.MANAGED):
-            verdict = await still.authority.verify(secret, (door,))
+            verdict = await still.rules.authority.verify(secret, (door,))
             assert verdict.outcome is (Outcome.ACTIVE if kind is door else Outcome.MALFORMED)
-            assert (await still.authority.look(secret, (door,))).outcome is verdict.outcome
+            assert (await still.rules.authority.peek(secret, (door,))).outcome is verdict.outcome
         if kind is not Kind.ONE_TIME:
-            assert (await still.one_time.consume(secret)).outcome is Outcome.MALFORMED
-            assert await look(still, secret) == "active"
+            assert (await still.rules.one_time.consume(secret)).outcome is Outcome.MALFORMED
+            assert await peek(still, secret) == "active"
     # Never by `verify`, even where every kind is named; looking does not spend.
-    assert not (await still.authority.verify(secrets[Kind.ONE_TIME], EVERY)).active
-    assert [await look(still, secrets[Kind.ONE_TIME]) for _ in range(2)] == [Outcome.ACTIVE] * 2
-    assert (await still.one_time.consume(secrets[Kind.ONE_TIME])).active
+    assert not (await still.rules.authority.verify(secrets[Kind.ONE_TIME], EVERY)).active
+    assert [await peek(still, secrets[Kind.ONE_TIME]) for _ in range(2)] == [Outcome.ACTIVE] * 2
+    assert (await still.rules.one_time.consume(secrets[Kind.ONE_TIME])).active
 
 
 async def test_looking_tells_why_a_managed_token_is_gone(
@@ -68,25 +69,25 @@ async def test_looking_tells_why_a_managed_token_is_gone(
 ) -> None:
     service = await make_service(fake=True)
     off, gone, late = [await create(service, name, days=2) for name in ("off", "gone", "late")]
-    await service.managed.update(off.token.token_id, {"active": False}, ADMIN)
-    await service.managed.revoke(gone.token.token_id, ADMIN)
-    assert [await look(service, one.secret) for one in (off, gone, late)] == ["inactive", "revoked", "active"]
+    await service.rules.managed.update(off.token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.revoke(gone.token.token_id, ADMIN)
+    assert [await peek(service, one.secret) for one in (off, gone, late)] == ["inactive", "revoked", "active"]
     turn_time(3 * DAY)
-    assert [await look(service, one.secret) for one in (off, gone, late)][1:] == ["revoked", "expired"]
+    assert [await peek(service, one.secret) for one in (off, gone, late)][1:] == ["revoked", "expired"]
     # From outside, and to the gateway, they are all simply not valid.
     assert {await outcome(service, one.secret) for one in (off, gone, late)} == {Outcome.UNKNOWN}
     turn_time(40 * DAY)
-    assert {await look(service, one.secret) for one in (off, gone, late)} == {Outcome.UNKNOWN}
+    assert {await peek(service, one.secret) for one in (off, gone, late)} == {Outcome.UNKNOWN}
 
 
 async def test_a_record_past_its_date_is_refused_though_redis_still_has_it(still: Service, clock: Any) -> None:
     managed, session, once = (await create(still, days=1)).secret, await sign_in(still), await one_time(still)
     clock.forward(301)
-    assert (await still.one_time.consume(once)).outcome is Outcome.EXPIRED
+    assert (await still.rules.one_time.consume(once)).outcome is Outcome.EXPIRED
     clock.forward(2 * DAY)
     assert await outcome(still, managed) == "expired"
     assert await outcome(still, session) == "expired"
-    assert await look(still, managed) == "expired"
+    assert await peek(still, managed) == "expired"
 
 
 async def test_scopes_and_networks_are_judged_on_every_path(still: Service) -> None:
@@ -97,20 +98,20 @@ async def test_scopes_and_networks_are_judged_on_every_path(still: Service) -> N
     assert await outcome(still, created.secret, **(asked | {"address": ""})) == "network_denied"
     assert await outcome(still, created.secret, **(asked | {"required": ("a:b", "c")})) == "insufficient_scope"
     # A third party's own address says nothing about the holder's.
-    assert await look(still, created.secret, required=("a:b",)) == "active"
-    assert await look(still, created.secret, required=("c",)) == "insufficient_scope"
+    assert await peek(still, created.secret, required=("a:b",)) == "active"
+    assert await peek(still, created.secret, required=("c",)) == "insufficient_scope"
 
 
 async def test_the_missing_scopes_are_named(still: Service) -> None:
     created = await create(still, scopes=("a",))
-    verdict = await still.authority.verify(created.secret.encode(), EVERY, required=("a", "b", "c"))
+    verdict = await still.rules.authority.verify(created.secret.encode(), EVERY, required=("a", "b", "c"))
     assert verdict.missing_scopes == ("b", "c")
 
 
 async def replace_record(service: Service, secret: str, change: Callable[[bytes], bytes]) -> None:
     """What somebody who can write to Redis, but has not the server key, may do."""
     digest = Keyring(SERVER_KEY).digest(Kind.MANAGED, secret.encode())
-    shard = service.shards.of_digest(digest)
+    shard = service.stores.shards.of_digest(digest)
     record = await shard.link.execute("GET", shard.keys.credential(digest))
     await shard.link.execute("SET", shard.keys.credential(digest), change(record), "KEEPTTL")
 
@@ -128,16 +129,22 @@ def resealed(record: bytes) -> bytes:
 @pytest.mark.parametrize(
     "change",
     [
-        widened, resealed, lambda record: b"", lambda record: record[:15], lambda record: record[:16],
-        lambda record: record[16:], lambda record: record + b"\x00", lambda record: record[:-1] + b"\xff",
+        widened,
+        resealed,
+        lambda record: b"",
+        lambda record: record[:15],
+        lambda record: record[:16],
+        lambda record: record[16:],
+        lambda record: record + b"\x00",
+        lambda record: record[:-1] + b"\xff",
     ],
-)  # fmt: skip
+)
 async def test_a_tampered_record_is_unknown_and_counted(still: Service, change: Callable[[bytes], bytes]) -> None:
     created = await create(still)
     assert await outcome(still, created.secret) == "active"
     await replace_record(still, created.secret, change)
     assert await outcome(still, created.secret) == "unknown"
-    assert await look(still, created.secret) == "unknown"
+    assert await peek(still, created.secret) == "unknown"
     assert still.metrics.tampered._value.get() >= 1
 
 
@@ -162,7 +169,7 @@ async def test_a_record_copied_under_another_digest_is_unknown(still: Service) -
 async def test_the_reply_to_another_question_is_noticed(make_service: Callable[..., Any]) -> None:
     service = await make_service(background=False)
     one, two = await create(service, "one"), await create(service, "two")
-    shard = service.shards[0]
+    shard = service.stores.shards[0]
     keys = [shard.keys.credential(Keyring(SERVER_KEY).digest(Kind.MANAGED, c.secret.encode())) for c in (one, two)]
     crossed = await shard.link.execute("GET", keys[1])
 
@@ -184,17 +191,17 @@ async def test_what_the_previous_server_key_issued_goes_on_until_it_is_no_longer
     new_key = "the next server key, long enough too"
     both = await make_service(shards=shards, background=False, secret_key=new_key, secret_key_previous=SERVER_KEY)
     assert await outcome(both, managed.secret) == "active"
-    assert await look(both, managed.secret) == "active"
-    assert (await both.one_time.consume(issued[0])).active
+    assert await peek(both, managed.secret) == "active"
+    assert (await both.rules.one_time.consume(issued[0])).active
     assert await outcome(both, (await create(both, "new")).secret) == "active"
     assert await outcome(both, with_checksum("0" * 56)) == "unknown"
-    renamed = await both.managed.update(managed.token.token_id, {"scopes": ("a",)}, ADMIN)
+    renamed = await both.rules.managed.update(managed.token.token_id, {"scopes": ("a",)}, ADMIN)
     assert renamed.scopes == ("a",)
     assert await outcome(both, managed.secret, required=("a",)) == "active"
     after = await make_service(shards=shards, background=False, secret_key=new_key)
     assert await outcome(after, managed.secret) == "unknown"
     assert not (await after.one_time.consume(issued[1])).active
-    # A session's stamp is made with the present key, so that a change of keys asks everyone to sign in again.
+    # A session's password mark is made with the present key, so that a change of keys asks everyone to sign in again.
     assert await outcome(both, session) == "unknown"
 
 
@@ -208,7 +215,7 @@ async def test_no_answer_from_redis_is_neither_yes_nor_no(make_service: Callable
         with pytest.raises(StoreUnavailable):
             await outcome(service, mint(kind))
     with pytest.raises(StoreUnavailable):
-        await service.one_time.consume(mint(Kind.ONE_TIME).encode())
+        await service.rules.one_time.consume(mint(Kind.ONE_TIME).encode())
 
 
 async def test_one_validation_is_one_round_trip(make_service: Callable[..., Any]) -> None:

@@ -22,7 +22,7 @@ async def outcomes(service: Service, secret: str, count: int) -> Counter[Outcome
 
 
 async def uses_left(service: Service, token_id: str) -> int:
-    return (await service.managed.get(token_id)).uses_left
+    return (await service.rules.managed.get(token_id)).uses_left
 
 
 @pytest.mark.parametrize(("limit", "admitted"), [(RateLimit(50, 3600), 50), (RateLimit(100, 3600, 7), 7)])
@@ -52,7 +52,9 @@ async def test_uses_are_spent_to_the_last_and_never_below(still: Service) -> Non
     assert await outcomes(still, created.secret, 30) == Counter({Outcome.ACTIVE: 5, Outcome.USES_EXHAUSTED: 25})
     assert await outcomes(still, created.secret, 10) == Counter({Outcome.USES_EXHAUSTED: 10})
     assert await uses_left(still, created.token.token_id) == 0
-    assert (await still.authority.look(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.USES_EXHAUSTED
+    assert (
+        await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))
+    ).outcome is Outcome.USES_EXHAUSTED
 
 
 async def test_a_refusal_for_rate_spends_no_use_and_a_used_up_token_no_rate(still: Service) -> None:
@@ -79,7 +81,7 @@ async def test_a_scope_taken_away_since_the_last_request_spends_nothing(still: S
     """The limit's memory still holds the old record; the charge must not go by it."""
     created = await create(still, scopes=("a",), max_uses=5)
     assert await outcome(still, created.secret, required=("a",)) == "active"
-    await still.managed.update(created.token.token_id, {"scopes": ("b",)}, ADMIN)
+    await still.rules.managed.update(created.token.token_id, {"scopes": ("b",)}, ADMIN)
     assert await outcome(still, created.secret, required=("a",)) == "insufficient_scope"
     assert await uses_left(still, created.token.token_id) == 4
 
@@ -88,7 +90,7 @@ async def test_a_scope_given_since_the_last_request_is_in_force(still: Service) 
     created = await create(still, scopes=("a",), rate_limit=RateLimit(100, 60))
     assert await outcome(still, created.secret, required=("b",)) == "insufficient_scope"
     assert await outcome(still, created.secret) == "active"
-    await still.managed.update(created.token.token_id, {"scopes": ("b",)}, ADMIN)
+    await still.rules.managed.update(created.token.token_id, {"scopes": ("b",)}, ADMIN)
     assert await outcome(still, created.secret, required=("b",)) == "active"
 
 
@@ -96,18 +98,20 @@ async def test_a_scope_given_since_the_last_request_is_in_force(still: Service) 
     ("before", "after", "admitted", "after_one"),
     [
         # One of ten used before leaves two of three; one of three used leaves two thirds of ten.
-        (RateLimit(10, 3600), RateLimit(3, 3600), 3, 2), (RateLimit(3, 3600), RateLimit(10, 3600), 10, 6),
-        (RateLimit(3, 3600), None, 20, 20), (None, RateLimit(3, 3600), 3, 3),
+        (RateLimit(10, 3600), RateLimit(3, 3600), 3, 2),
+        (RateLimit(3, 3600), RateLimit(10, 3600), 10, 6),
+        (RateLimit(3, 3600), None, 20, 20),
+        (None, RateLimit(3, 3600), 3, 3),
     ],
-)  # fmt: skip
+)
 async def test_a_changed_limit_is_in_force_with_the_next_request(
     still: Service, before: RateLimit | None, after: RateLimit | None, admitted: int, after_one: int
 ) -> None:
     created = await create(still, rate_limit=before)
     other = await create(still, "other", rate_limit=before)
     assert await outcome(still, other.secret) == "active"
-    await still.managed.update(created.token.token_id, {"rate_limit": after}, ADMIN)
-    await still.managed.update(other.token.token_id, {"rate_limit": after}, ADMIN)
+    await still.rules.managed.update(created.token.token_id, {"rate_limit": after}, ADMIN)
+    await still.rules.managed.update(other.token.token_id, {"rate_limit": after}, ADMIN)
     assert (await outcomes(still, created.secret, 20))[Outcome.ACTIVE] == admitted
     assert (await outcomes(still, other.secret, 20))[Outcome.ACTIVE] == after_one
 
@@ -115,9 +119,9 @@ async def test_a_changed_limit_is_in_force_with_the_next_request(
 async def test_more_uses_given_are_in_force_with_the_next_request(still: Service) -> None:
     created = await create(still, max_uses=1)
     assert (await outcomes(still, created.secret, 3))[Outcome.ACTIVE] == 1
-    await still.managed.update(created.token.token_id, {"max_uses": 4}, ADMIN)
+    await still.rules.managed.update(created.token.token_id, {"max_uses": 4}, ADMIN)
     assert (await outcomes(still, created.secret, 9))[Outcome.ACTIVE] == 4
-    await still.managed.update(created.token.token_id, {"max_uses": 0}, ADMIN)
+    await still.rules.managed.update(created.token.token_id, {"max_uses": 0}, ADMIN)
     assert (await outcomes(still, created.secret, 9))[Outcome.ACTIVE] == 9
 
 
@@ -151,7 +155,7 @@ async def test_the_quota_tells_what_is_left_and_when_to_come_back(
 ) -> None:
     service = await make_service(fake=True)
     created = await create(service, rate_limit=RateLimit(3, 60))
-    quotas = [(await service.authority.verify(created.secret.encode(), (Kind.MANAGED,))).quota for _ in range(4)]
+    quotas = [(await service.rules.authority.verify(created.secret.encode(), (Kind.MANAGED,))).quota for _ in range(4)]
     told = [(q.limit, q.period_seconds, q.remaining, q.reset_seconds, q.retry_after) for q in quotas if q]
     assert told == [(3, 60, 2, 20, 1), (3, 60, 1, 40, 1), (3, 60, 0, 60, 1), (3, 60, 0, 60, 20)]
 
@@ -160,26 +164,28 @@ async def test_looking_at_a_limited_token_charges_nothing(still: Service) -> Non
     created = await create(still, rate_limit=RateLimit(2, 3600), max_uses=2)
     for expected in (Outcome.ACTIVE, Outcome.ACTIVE):
         for _ in range(5):
-            assert (await still.authority.look(created.secret.encode(), (Kind.MANAGED,))).outcome is expected
+            assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).outcome is expected
         assert await outcome(still, created.secret) == "active"
-    assert (await still.authority.look(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.USES_EXHAUSTED
+    assert (
+        await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))
+    ).outcome is Outcome.USES_EXHAUSTED
 
 
 async def test_looking_tells_that_the_limit_is_used_up(still: Service, clock: Any) -> None:
     created = await create(still, rate_limit=RateLimit(2, 3600))
     assert (await outcomes(still, created.secret, 5))[Outcome.ACTIVE] == 2
-    assert (await still.authority.look(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.RATE_LIMITED
+    assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.RATE_LIMITED
     clock.forward(1801)
-    assert (await still.authority.look(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.ACTIVE
+    assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.ACTIVE
 
 
 async def test_a_limited_token_that_is_revoked_is_refused_and_forgotten(still: Service) -> None:
     created = await create(still, rate_limit=RateLimit(100, 60))
     assert await outcome(still, created.secret) == "active"
-    assert len(still.authority.limited) == 1
-    await still.managed.revoke(created.token.token_id, ADMIN)
+    assert len(still.rules.authority.limited) == 1
+    await still.rules.managed.revoke(created.token.token_id, ADMIN)
     assert await outcome(still, created.secret) == "unknown"
-    assert len(still.authority.limited) == 0
+    assert len(still.rules.authority.limited) == 0
 
 
 async def test_the_memory_of_limited_tokens_is_bounded(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,17 +194,17 @@ async def test_the_memory_of_limited_tokens_is_bounded(still: Service, monkeypat
     for _ in range(2):
         for one in created:
             assert await outcome(still, one.secret) == "active"
-    assert len(still.authority.limited) == 3
+    assert len(still.rules.authority.limited) == 3
     assert await outcome(still, created[0].secret) == "rate_limited"
 
 
 async def test_looking_at_a_limited_token_that_may_not_be_used_says_so(still: Service) -> None:
     created = await create(still, rate_limit=RateLimit(2, 3600), scopes=("a",))
-    verdict = await still.authority.look(created.secret.encode(), (Kind.MANAGED,), required=("b",))
+    verdict = await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,), required=("b",))
     assert verdict.outcome is Outcome.INSUFFICIENT_SCOPE
 
 
 async def test_looking_at_a_token_with_uses_left_finds_it_active(still: Service) -> None:
     created = await create(still, max_uses=2)
-    assert (await still.authority.look(created.secret.encode(), (Kind.MANAGED,))).active
+    assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).active
     assert await uses_left(still, created.token.token_id) == 2

@@ -22,12 +22,12 @@ DAY = 86400
 
 async def make(service: Service, name: str, *, days: int = 300) -> tuple[str, bytes]:
     expires_at = int(service.clock()) + days * DAY if days else 0
-    created = await service.managed.create(NewToken(name, expires_at), TEST)
+    created = await service.rules.managed.create(NewToken(name, expires_at), TEST)
     return created.token.token_id, created.secret.encode()
 
 
 async def use(service: Service, secret: bytes) -> None:
-    assert (await service.authority.verify(secret, (Kind.MANAGED,))).active
+    assert (await service.rules.authority.verify(secret, (Kind.MANAGED,))).active
     await service.flush_usage()
 
 
@@ -38,8 +38,8 @@ async def varied(service: Service, clock: Clock) -> None:
     _, busy = await make(service, "busy")
     off, _ = await make(service, "off")
     revoked, _ = await make(service, "revoked")
-    await service.managed.update(off, {"active": False}, TEST)
-    await service.managed.revoke(revoked, TEST)
+    await service.rules.managed.update(off, {"active": False}, TEST)
+    await service.rules.managed.revoke(revoked, TEST)
     clock.forward(60 * DAY)
     await use(service, forty)
     clock.forward(40 * DAY)
@@ -48,11 +48,11 @@ async def varied(service: Service, clock: Clock) -> None:
 
 
 async def test_idle_and_never_used_tokens_are_counted(still: Service, clock: Clock) -> None:
-    assert await still.hygiene.known() is None
+    assert await still.rules.hygiene.known() is None
     await varied(still, clock)
-    counted = await still.hygiene.count()
+    counted = await still.rules.hygiene.count()
     assert counted == Idleness({"30d": 2, "90d": 1}, 2, counted.counted_at)
-    assert await still.hygiene.known() == counted
+    assert await still.rules.hygiene.known() == counted
 
 
 async def test_one_process_counts_every_ten_minutes(make_service: Callable[..., Any], clock: Clock) -> None:
@@ -60,8 +60,8 @@ async def test_one_process_counts_every_ten_minutes(make_service: Callable[..., 
     counts = []
     for _ in range(3):
         await make(processes[0], f"gate {len(counts)}")
-        await asyncio.gather(*[process.hygiene.work() for process in processes])
-        counts.append((await processes[1].hygiene.known()).never_used)
+        await asyncio.gather(*[process.rules.hygiene.work() for process in processes])
+        counts.append((await processes[1].rules.hygiene.known()).never_used)
         clock.forward(301)
     assert counts == [1, 1, 3]
 
@@ -73,10 +73,10 @@ async def test_a_token_counts_once_however_the_slices_fall(
     monkeypatch.setattr(hygiene, "_SLICE", size)
     for number in range(20):
         await make(still, f"gate {number}")
-    for shard in still.shards:  # as if all of them were born in one microsecond
+    for shard in still.stores.shards:  # as if all of them were born in one microsecond
         for token_id in await shard.link.execute("ZRANGE", shard.keys.on, 0, 9):
             await shard.link.execute("ZADD", shard.keys.on, "1763683200123456", token_id)
-    assert (await still.hygiene.count()).never_used == 20
+    assert (await still.rules.hygiene.count()).never_used == 20
 
 
 async def test_hygiene_is_shown_and_exported(make_service: Callable[..., Any], clock: Clock) -> None:
@@ -104,19 +104,19 @@ async def test_what_expired_within_a_week_is_counted_until_it_is_gone(
     monkeypatch.setattr(hygiene, "_SLICE", size)
     ids = [(await make(still, f"{number} of {days}", days=days))[0] for days in (2, 4, 9, 60) for number in range(3)]
     for token_id in (ids[0], ids[3], ids[6]):
-        await still.managed.update(token_id, {"active": False}, TEST)
-    await still.managed.revoke(ids[4], TEST)
+        await still.rules.managed.update(token_id, {"active": False}, TEST)
+    await still.rules.managed.revoke(ids[4], TEST)
 
     async def expired() -> int:
         if swept:
-            await still.sweeper.sweep()
-        return (await still.hygiene.expired())["7d"]
+            await still.rules.sweeper.sweep()
+        return (await still.rules.hygiene.expired())["7d"]
 
     assert await expired() == 0
     clock.forward(5 * DAY)
     assert await expired() == 5
-    await still.managed.revoke(ids[0], TEST)
-    await still.managed.update(ids[1], {"expires_at": int(still.clock()) + 60 * DAY}, TEST)
+    await still.rules.managed.revoke(ids[0], TEST)
+    await still.rules.managed.update(ids[1], {"expires_at": int(still.clock()) + 60 * DAY}, TEST)
     assert await expired() == 3
     clock.forward(5 * DAY)
     assert await expired() == 5

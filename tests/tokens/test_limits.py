@@ -16,7 +16,7 @@ from service.app import Service
 from service.model import Kind, Outcome, RateLimit
 from service.settings import Settings
 from service.store.driver.connection import connector
-from service.store.driver.pipeline import Batch
+from service.store.driver.pipeline import Pipeline
 from tests.builders import create, outcome
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ PROCESSES, REQUESTS, LIMIT = 4, 10_000, 1_000
 @asynccontextmanager
 async def full(service: Service) -> AsyncIterator[None]:
     """Redis refuses every write that needs memory."""
-    link = service.shards[0].link
+    link = service.stores.shards[0].link
     await link.execute("CONFIG", "SET", "maxmemory", "1")
     try:
         yield
@@ -53,21 +53,21 @@ async def test_on_a_full_server_uses_are_still_spent_to_the_last(
     async with full(service):
         outcomes = await asyncio.gather(*[outcome(service, created.secret) for _ in range(20)])
     assert Counter(outcomes) == {Outcome.ACTIVE: 5, Outcome.USES_EXHAUSTED: 15}
-    assert (await service.managed.get(created.token.token_id)).uses_left == 0
+    assert (await service.rules.managed.get(created.token.token_id)).uses_left == 0
 
 
 def _hammer(settings: Settings, shards: int, secret: str, requests: int) -> Counter[str]:
     """What so many requests at once come to in a process of its own."""
 
     async def ask() -> Counter[str]:
-        link = Batch(connector(settings.redis_url), timeout_seconds=30)
+        link = Pipeline(connector(settings.redis_url), timeout_seconds=30)
         service = Service(settings, links=[link] * shards)
         try:
             verdicts = await asyncio.gather(
-                *[service.authority.verify(secret.encode(), (Kind.MANAGED,)) for _ in range(requests)]
+                *[service.rules.authority.verify(secret.encode(), (Kind.MANAGED,)) for _ in range(requests)]
             )
         finally:
-            await service.passwords.aclose()
+            await service.rules.passwords.aclose()
             await link.aclose()
         return Counter(verdict.outcome.value for verdict in verdicts)
 
@@ -93,4 +93,4 @@ async def test_a_limit_is_exact_under_four_processes(
     assert sum(outcomes.values()) == REQUESTS
     assert set(outcomes) == {"active", "rate_limited"}
     assert LIMIT <= outcomes["active"] <= 2 * LIMIT
-    assert (await service.managed.get(created.token.token_id)).uses_left == 2 * LIMIT - outcomes["active"]
+    assert (await service.rules.managed.get(created.token.token_id)).uses_left == 2 * LIMIT - outcomes["active"]

@@ -18,17 +18,17 @@ pytestmark = pytest.mark.anyio
 
 
 async def issue(service: Service, **more: Any) -> bytes:
-    issued = await service.one_time.issue(**({"address": ADDRESS, "anonymous": False} | more))
+    issued = await service.rules.one_time.issue(**({"address": ADDRESS, "anonymous": False} | more))
     return issued.secret.encode()
 
 
 async def consume(service: Service, secret: bytes, request: str = "") -> Outcome:
-    return (await service.one_time.consume(secret, request=request)).outcome
+    return (await service.rules.one_time.consume(secret, request=request)).outcome
 
 
 async def test_consume_admits_exactly_one_of_fifty_callers(service: Service) -> None:
-    issued = await service.one_time.issue(address="192.0.2.1", anonymous=True)
-    verdicts = await asyncio.gather(*[service.one_time.consume(issued.secret.encode()) for _ in range(50)])
+    issued = await service.rules.one_time.issue(address="192.0.2.1", anonymous=True)
+    verdicts = await asyncio.gather(*[service.rules.one_time.consume(issued.secret.encode()) for _ in range(50)])
     assert sorted(verdict.outcome for verdict in verdicts) == [Outcome.ACTIVE] + [Outcome.UNKNOWN] * 49
 
 
@@ -46,9 +46,9 @@ async def test_of_racers_in_four_processes_exactly_one_consumes_each_token(
 
 async def test_a_retry_of_the_same_request_gets_the_first_answer_and_another_request_none(service: Service) -> None:
     secret = await issue(service, subject="order-7", data='{"a":1}')
-    first = await service.one_time.consume(secret, request="attempt-1")
-    again = await service.one_time.consume(secret, request="attempt-1")
-    other = await service.one_time.consume(secret, request="attempt-2")
+    first = await service.rules.one_time.consume(secret, request="attempt-1")
+    again = await service.rules.one_time.consume(secret, request="attempt-1")
+    other = await service.rules.one_time.consume(secret, request="attempt-2")
     assert first == again
     assert first.credential is not None
     assert (first.credential.subject, first.credential.data) == ("order-7", '{"a":1}')
@@ -79,8 +79,10 @@ async def test_a_lost_reply_with_a_request_key_burns_no_token(make_service: Call
         await consume(service, secret, "key")
     Losing.lose = False
     assert [await consume(service, secret, request) for request in ("other", "", "key")] == [
-        Outcome.UNKNOWN, Outcome.UNKNOWN, Outcome.ACTIVE,
-    ]  # fmt: skip
+        Outcome.UNKNOWN,
+        Outcome.UNKNOWN,
+        Outcome.ACTIVE,
+    ]
 
 
 async def test_a_token_lives_five_minutes_or_as_long_as_was_asked(
@@ -95,7 +97,7 @@ async def test_a_token_lives_five_minutes_or_as_long_as_was_asked(
     turn_time(11)
     assert await consume(service, short) is Outcome.UNKNOWN
     turn_time(287)
-    assert (await service.authority.look(usual, (Kind.ONE_TIME,))).active
+    assert (await service.rules.authority.peek(usual, (Kind.ONE_TIME,))).active
     turn_time(3)
     assert await consume(service, usual) is Outcome.UNKNOWN
     assert await consume(service, long) is Outcome.ACTIVE
@@ -117,16 +119,22 @@ async def test_an_anonymous_issuer_is_limited_by_address_and_a_known_one_is_not(
 
 @pytest.mark.parametrize(
     ("addresses", "most"),
-    [("2001:db8:1:2:{:x}::1", 2), ("::ffff:192.0.2.1", 2), ("192.0.2.{}", 4), ("2001:db8:1:{:x}::1", 4),
-     ("198.{}.2.1", 6), ("2001:db8:{:x}::1", 6)],
-)  # fmt: skip
+    [
+        ("2001:db8:1:2:{:x}::1", 2),
+        ("::ffff:192.0.2.1", 2),
+        ("192.0.2.{}", 4),
+        ("2001:db8:1:{:x}::1", 4),
+        ("198.{}.2.1", 6),
+        ("2001:db8:{:x}::1", 6),
+    ],
+)
 async def test_anonymous_issuers_are_limited_by_network_and_in_all(
     still: Service, monkeypatch: pytest.MonkeyPatch, addresses: str, most: int
 ) -> None:
-    monkeypatch.setattr(still.one_time, "_per_minute", 2)
+    monkeypatch.setattr(still.rules.one_time, "_per_minute", 2)
     monkeypatch.setattr("service.tokens.one_time.NETWORK_SHARE", 2)
     monkeypatch.setattr("service.tokens.one_time.GLOBAL_LIMIT", 3)
-    if len(still.shards) > 1 and most == 6:
+    if len(still.stores.shards) > 1 and most == 6:
         pytest.skip("each shard bears its part of the global limit, and addresses spread over the shards")
     issued = 0
     for number in range(10):
@@ -142,7 +150,7 @@ async def test_after_its_use_nothing_of_a_token_is_left(still: Service) -> None:
     secret = await issue(still)
     assert await consume(still, secret) is Outcome.ACTIVE
     assert await all_keys(still) == set()
-    assert (await still.managed.statistics()).one_time_outstanding == 0
+    assert (await still.rules.managed.statistics()).one_time_outstanding == 0
 
 
 async def test_no_other_kind_is_consumed(still: Service) -> None:
@@ -153,6 +161,6 @@ async def test_no_other_kind_is_consumed(still: Service) -> None:
 
 async def test_where_a_scope_is_required_a_token_is_refused_and_stays_unspent(still: Service) -> None:
     secret = await issue(still)
-    assert (await still.one_time.consume(secret, required=("a",))).outcome is Outcome.INSUFFICIENT_SCOPE
+    assert (await still.rules.one_time.consume(secret, required=("a",))).outcome is Outcome.INSUFFICIENT_SCOPE
     assert await consume(still, secret) is Outcome.ACTIVE
-    assert (await still.one_time.consume(secret, required=("a",))).outcome is Outcome.UNKNOWN
+    assert (await still.rules.one_time.consume(secret, required=("a",))).outcome is Outcome.UNKNOWN

@@ -24,10 +24,10 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_right_password_is_traded_for_a_session_of_a_day(still: Service) -> None:
-    signed_in = await still.sessions.sign_in("vera", PASSWORD, at(ADDRESS))
+    signed_in = await still.rules.sessions.sign_in("vera", PASSWORD, at(ADDRESS))
     assert signed_in.account.role is Role.VIEWER
     assert signed_in.expires_at == pytest.approx(still.clock() + DAY, abs=2)
-    verdict = await still.sessions.check(signed_in.secret.encode())
+    verdict = await still.rules.sessions.check(signed_in.secret.encode())
     assert verdict.credential is not None
     assert (verdict.outcome, verdict.credential.kind, verdict.credential.subject) == (
         Outcome.ACTIVE,
@@ -36,18 +36,30 @@ async def test_a_right_password_is_traded_for_a_session_of_a_day(still: Service)
     )
     (entry,) = await audit(still)
     assert (entry.action, entry.actor, entry.target, entry.address) == (
-        "session.created", "vera", verdict.credential.token_id, ADDRESS,
-    )  # fmt: skip
+        "session.created",
+        "vera",
+        verdict.credential.token_id,
+        ADDRESS,
+    )
 
 
 @pytest.mark.parametrize(
     ("username", "password"),
-    [("vera", "wrong"), ("vera", ""), ("nobody", PASSWORD), ("", ""), ("VERA", PASSWORD), ("vera ", PASSWORD),
-     ("vera", PASSWORD + " "), ("vera", "p" * 5000), ("\x00", "\x00")],
-)  # fmt: skip
+    [
+        ("vera", "wrong"),
+        ("vera", ""),
+        ("nobody", PASSWORD),
+        ("", ""),
+        ("VERA", PASSWORD),
+        ("vera ", PASSWORD),
+        ("vera", PASSWORD + " "),
+        ("vera", "p" * 5000),
+        ("\x00", "\x00"),
+    ],
+)
 async def test_anything_else_is_refused_in_the_same_words(still: Service, username: str, password: str) -> None:
     with pytest.raises(InvalidCredentials) as caught:
-        await still.sessions.sign_in(username, password, at(ADDRESS))
+        await still.rules.sessions.sign_in(username, password, at(ADDRESS))
     assert (caught.value.detail, caught.value.code) == ("That name and password do not match.", "invalid_credentials")
     assert caught.value.tries_left == 4
     assert await actions(still) == ["login.failed"]
@@ -55,87 +67,87 @@ async def test_anything_else_is_refused_in_the_same_words(still: Service, userna
 
 async def test_a_session_ended_by_its_holder_is_refused_and_ending_it_again_is_harmless(still: Service) -> None:
     secret, other = await sign_in(still), await sign_in(still)
-    assert await still.sessions.end(secret, at(ADDRESS))
+    assert await still.rules.sessions.end(secret, at(ADDRESS))
     assert await outcome(still, secret) == "unknown"
     assert await outcome(still, other) == "active"
-    assert not await still.sessions.end(secret, at(ADDRESS))
+    assert not await still.rules.sessions.end(secret, at(ADDRESS))
     assert await actions(still) == ["session.created", "session.created", "session.revoked"]
 
 
 @pytest.mark.parametrize("secret", [b"", b"x", b"a" * 64, b"0" * 32])
 async def test_ending_what_is_no_session_ends_nothing(still: Service, secret: bytes) -> None:
-    assert not await still.sessions.end(secret, at(ADDRESS))
+    assert not await still.rules.sessions.end(secret, at(ADDRESS))
     assert await actions(still) == []
 
 
 async def test_a_managed_token_is_not_ended_as_a_session(still: Service) -> None:
     created = await create(still)
-    assert not await still.sessions.end(created.secret.encode(), at(ADDRESS))
+    assert not await still.rules.sessions.end(created.secret.encode(), at(ADDRESS))
     assert await outcome(still, created.secret) == "active"
 
 
 async def test_all_sessions_of_one_user_end_and_nobody_elses(still: Service) -> None:
     secrets = [await sign_in(still) for _ in range(3)]
     other = await sign_in(still, "vera")
-    assert await still.sessions.end_all("admin", at(ADDRESS)) == 3
+    assert await still.rules.sessions.end_all("admin", at(ADDRESS)) == 3
     assert {await outcome(still, secret) for secret in secrets} == {Outcome.UNKNOWN}
     assert await outcome(still, other) == "active"
-    assert (await still.managed.statistics()).sessions == 1
-    assert await still.sessions.end_all("admin", at(ADDRESS)) == 0
+    assert (await still.rules.managed.statistics()).sessions == 1
+    assert await still.rules.sessions.end_all("admin", at(ADDRESS)) == 0
     assert await outcome(still, await sign_in(still)) == "active"
 
 
 async def test_no_session_survives_that_was_signed_in_while_its_account_was_disabled(still: Service) -> None:
     """Disabled at every moment of five sign-ins, then enabled again: only what began afterwards may live."""
-    enabled = Account(next(iter(still.accounts.hashes())), Role.ADMIN)
+    enabled = Account(next(iter(still.rules.accounts.hashes())), Role.ADMIN)
     for turns in range(12):
         signing_in = [asyncio.create_task(sign_in(still, address=f"192.0.2.{number}")) for number in range(5)]
         for _ in range(turns * 3):
             await asyncio.sleep(0)
-        still.accounts.replace({"admin": msgspec.structs.replace(enabled, disabled=True)})
-        await still.sessions.end_all("admin", at(ADDRESS))
+        still.rules.accounts.replace({"admin": msgspec.structs.replace(enabled, disabled=True)})
+        await still.rules.sessions.end_all("admin", at(ADDRESS))
         answers = await asyncio.gather(*signing_in, return_exceptions=True)
-        still.accounts.replace({"admin": enabled})
+        still.rules.accounts.replace({"admin": enabled})
         secrets = [answer for answer in answers if isinstance(answer, bytes)]
         assert {await outcome(still, secret) for secret in secrets} <= {Outcome.UNKNOWN}
         assert all(isinstance(a, bytes | InvalidCredentials | RateLimited) for a in answers)
-        assert (await still.managed.statistics()).sessions == 0
+        assert (await still.rules.managed.statistics()).sessions == 0
 
 
 async def test_a_log_out_between_the_password_and_the_record_makes_no_session(
     still: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    matches = still.passwords.matches
+    matches = still.rules.passwords.matches
 
     async def matches_slowly(password_hash: str, password: str) -> bool:
         right = await matches(password_hash, password)
-        await still.sessions.end_all("admin", at(ADDRESS))
+        await still.rules.sessions.end_all("admin", at(ADDRESS))
         return right
 
-    monkeypatch.setattr(still.passwords, "matches", matches_slowly)
+    monkeypatch.setattr(still.rules.passwords, "matches", matches_slowly)
     with pytest.raises(InvalidCredentials):
         await sign_in(still)
-    assert (await still.managed.statistics()).sessions == 0
+    assert (await still.rules.managed.statistics()).sessions == 0
 
 
 async def test_a_changed_password_refuses_the_sessions_made_with_the_old_one_by_itself(still: Service) -> None:
     """Whether or not Redis can be told to end them."""
     secret = await sign_in(still, "vera")
-    account = still.accounts.get("vera")
+    account = still.rules.accounts.get("vera")
     assert account is not None
-    still.accounts.replace(
+    still.rules.accounts.replace(
         {"vera": msgspec.structs.replace(account, password_hash=account.password_hash[:-4] + "AAAA")}
     )
     assert await outcome(still, secret) == "unknown"
-    still.accounts.replace({})
+    still.rules.accounts.replace({})
     assert await outcome(still, secret) == "unknown"
-    still.accounts.replace({"vera": account})
+    still.rules.accounts.replace({"vera": account})
     assert await outcome(still, secret) == "active"
 
 
 async def reload(service: Service, path: Path) -> None:
     """What SIGHUP brings about."""
-    await Reload(path, service.accounts, service.sessions, service.trail)()
+    await Reload(path, service.rules.accounts, service.rules.sessions, service.rules.audit_log)()
 
 
 async def test_without_redis_a_reload_is_in_force_all_the_same(
@@ -149,13 +161,13 @@ async def test_without_redis_a_reload_is_in_force_all_the_same(
     path = tmp_path / "accounts.toml"
     path.write_text("")
     await reload(service, path)
-    assert len(service.accounts) == 0
+    assert len(service.rules.accounts) == 0
     assert "ended sessions will be counted until they expire" in caplog.messages
 
 
 async def test_without_an_accounts_file_a_reload_leaves_nobody(still: Service) -> None:
-    await Reload(None, still.accounts, still.sessions, still.trail)()
-    assert len(still.accounts) == 0
+    await Reload(None, still.rules.accounts, still.rules.sessions, still.rules.audit_log)()
+    assert len(still.rules.accounts) == 0
 
 
 @pytest.mark.parametrize("change", ["removed", "disabled", "another password"])
@@ -170,15 +182,17 @@ async def test_a_changed_account_ends_its_sessions_at_the_reload_and_no_others(
     table = text[text.index("[accounts.vera]") : text.index("[accounts.uma]")]
     hashed = read_accounts(path)["vera"].password_hash
     becomes = {
-        "removed": "", "disabled": table + "disabled = true\n", "another password": table.replace(hashed, hashed[:-4] + "AAAA"),
-    }  # fmt: skip
+        "removed": "",
+        "disabled": table + "disabled = true\n",
+        "another password": table.replace(hashed, hashed[:-4] + "AAAA"),
+    }
     path.write_text(text.replace(table, becomes[change]))
     assert await outcome(services[0], ended) == "active"
     for service in services:
         await reload(service, path)
         assert await outcome(service, ended) == "unknown"
         assert await outcome(service, kept) == "active"
-    assert (await services[0].managed.statistics()).sessions == 1
+    assert (await services[0].rules.managed.statistics()).sessions == 1
     assert (await actions(services[0])).count("account.reloaded") == 2
 
 
@@ -224,7 +238,7 @@ async def test_use_does_not_draw_out_the_full_time_of_a_session(
         assert await outcome(service, secret) == "active"
         await service.flush_usage()
     turn_time(101)
-    assert not (await service.sessions.check(secret)).active
+    assert not (await service.rules.sessions.check(secret)).active
 
 
 async def test_without_an_idle_time_an_unused_session_lives_its_day(
@@ -240,8 +254,8 @@ async def test_without_an_idle_time_an_unused_session_lives_its_day(
 
 async def test_a_program_with_a_right_password_is_known_without_a_session(still: Service) -> None:
     for _ in range(10):
-        account = await still.sessions.check_password("vera", PASSWORD, at(ADDRESS))
+        account = await still.rules.sessions.check_password("vera", PASSWORD, at(ADDRESS))
     assert account.role is Role.VIEWER
-    assert (await still.managed.statistics()).sessions == 0
+    assert (await still.rules.managed.statistics()).sessions == 0
     assert await actions(still) == []
-    assert (still.sessions.role("vera"), still.sessions.role("nobody")) == (Role.VIEWER, None)
+    assert (still.rules.sessions.role("vera"), still.rules.sessions.role("nobody")) == (Role.VIEWER, None)

@@ -1,4 +1,4 @@
-"""Brakes on guessing passwords: per account, per address, and never against whoever signed in from there before."""
+"""Rate limits on guessing passwords: per account, per address, and never against whoever signed in from there before."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from service.tokens.accounts.attempts import (
     PER_NETWORK,
     Throttled,
 )
-from service.tokens.accounts.passwords import Busy, PasswordChecker, hash_password, look_alike
+from service.tokens.accounts.passwords import Busy, PasswordChecker, decoy_hash, hash_password
 from service.tokens.sessions import InvalidCredentials, normalise
 from tests.builders import ADDRESS, actions, all_keys, at, audit, create, outcome, sign_in, until
 from tests.conftest import PASSWORD
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 async def guess(service: Service, username: str = "vera", address: str = ADDRESS) -> int:
     """A wrong password: the seconds to wait, 0 where it was looked at."""
     try:
-        await service.sessions.sign_in(username, "wrong", at(address))
+        await service.rules.sessions.sign_in(username, "wrong", at(address))
     except InvalidCredentials:
         return 0
     except RateLimited as refused:
@@ -46,14 +46,14 @@ async def guess(service: Service, username: str = "vera", address: str = ADDRESS
 def looked_at(still: Service, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every password that was checked against a hash."""
     checked: list[str] = []
-    matches = still.passwords.matches
+    matches = still.rules.passwords.matches
 
     async def counted(password_hash: str, password: str) -> bool:
         right = await matches(password_hash, password)
         checked.append(password)
         return right
 
-    monkeypatch.setattr(still.passwords, "matches", counted)
+    monkeypatch.setattr(still.rules.passwords, "matches", counted)
     return checked
 
 
@@ -79,7 +79,7 @@ async def test_an_account_that_does_not_exist_is_throttled_like_one_that_does(st
         answers = []
         for number in range(7):
             try:
-                await still.sessions.sign_in(username, "wrong", at(f"192.0.2.{number}"))
+                await still.rules.sessions.sign_in(username, "wrong", at(f"192.0.2.{number}"))
             except InvalidCredentials as refused:
                 answers.append((refused.detail, refused.tries_left))
             except RateLimited as throttled:
@@ -92,9 +92,25 @@ async def test_an_account_that_does_not_exist_is_throttled_like_one_that_does(st
 
 
 VARIANTS = [
-    "vera", "Vera", "VERA", " vera", "vera ", "v e r a", "ve\u200bra", "ve\u200dra", "\ufeffvera", "vera\x00", "ve\tra",
-    "ｖｅｒａ", "ⓥera", "𝐯era", "ve\u00adra", "vera\r\n", "\u2003vera", "ve\u2060ra",
-]  # fmt: skip
+    "vera",
+    "Vera",
+    "VERA",
+    " vera",
+    "vera ",
+    "v e r a",
+    "ve\u200bra",
+    "ve\u200dra",
+    "\ufeffvera",
+    "vera\x00",
+    "ve\tra",
+    "ｖｅｒａ",
+    "ⓥera",
+    "𝐯era",
+    "ve\u00adra",
+    "vera\r\n",
+    "\u2003vera",
+    "ve\u2060ra",
+]
 
 
 def test_variants_of_a_name_are_one_name() -> None:
@@ -128,7 +144,7 @@ async def test_right_passwords_use_up_no_tries(still: Service) -> None:
     for _ in range(25):
         await sign_in(still, "vera")
     for _ in range(25):
-        await still.sessions.check_password("uma", PASSWORD, at("192.0.2.99"))
+        await still.rules.sessions.check_password("uma", PASSWORD, at("192.0.2.99"))
     assert await guess(still, "vera") == 0
     assert await guess(still, "uma", "192.0.2.99") == 0
 
@@ -159,29 +175,29 @@ async def test_checks_wait_in_a_bounded_queue_two_at_once_and_the_loop_goes_on(
         return go_on.wait(20)
 
     monkeypatch.setattr("service.tokens.accounts.passwords._verify", verify)
-    checks = [asyncio.create_task(service.passwords.matches("hash", f"{number}")) for number in range(40)]
+    checks = [asyncio.create_task(service.rules.passwords.matches("hash", f"{number}")) for number in range(40)]
     assert await outcome(service, created.secret) == "active"
     assert [type(check.exception()) for check in checks if check.done()] == [Busy] * 6
     await until(lambda: len(running) == 2)
     go_on.set()
     assert [answer for answer in await asyncio.gather(*checks, return_exceptions=True) if answer is True] == [True] * 34
-    assert await service.passwords.matches("hash", "one more")
+    assert await service.rules.passwords.matches("hash", "one more")
 
 
 async def test_what_no_hash_is_matches_nothing(still: Service) -> None:
     for broken in ("", "$argon2id$", "$argon2id$v=19$m=64,t=1,p=1$x$y", "plain"):
-        assert not await still.passwords.matches(broken, "plain")
+        assert not await still.rules.passwords.matches(broken, "plain")
 
 
 async def test_an_accent_in_one_sign_or_in_two_is_the_same_password(still: Service) -> None:
     one, two = "pass\u00e9 compos\u00e9", "passe\u0301 compose\u0301"
     for typed in (one, two):
         for hashed in (hash_password(one), hash_password(two)):
-            assert await still.passwords.matches(hashed, typed)
+            assert await still.rules.passwords.matches(hashed, typed)
     # A hash that another program made of what was typed.
     raw = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(two)
-    assert await still.passwords.matches(raw, two)
-    assert not await still.passwords.matches(raw, "passe compose")
+    assert await still.rules.passwords.matches(raw, two)
+    assert not await still.rules.passwords.matches(raw, "passe compose")
 
 
 def test_a_look_alike_costs_what_the_real_one_does_and_matches_nothing() -> None:
@@ -191,9 +207,9 @@ def test_a_look_alike_costs_what_the_real_one_does_and_matches_nothing() -> None
         (None, real),
         ("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo", "m=64,t=1,p=1"),
     ):
-        alike = look_alike(given)
+        alike = decoy_hash(given)
         assert alike.split("$")[3] in shape
-        assert alike != look_alike(given)
+        assert alike != decoy_hash(given)
 
 
 async def test_a_closed_checker_checks_no_more() -> None:
@@ -205,7 +221,7 @@ async def test_a_closed_checker_checks_no_more() -> None:
 
 async def test_twelve_right_passwords_at_once_are_all_right(still: Service) -> None:
     signing_in = [sign_in(still, "vera", f"192.0.2.{number % 2}") for number in range(12)]
-    checking = [still.sessions.check_password("uma", PASSWORD, at(ADDRESS)) for _ in range(12)]
+    checking = [still.rules.sessions.check_password("uma", PASSWORD, at(ADDRESS)) for _ in range(12)]
     await asyncio.gather(*signing_in, *checking)
     assert await guess(still, "vera", "192.0.2.99") == 0
 
@@ -230,7 +246,7 @@ async def test_lost_replies_lock_nobody_out(
             raise StoreUnavailable("The token store does not answer.")
         return reply
 
-    link = service.shards[0].link
+    link = service.stores.shards[0].link
     execute = link.execute
     with monkeypatch.context() as patched:
         patched.setattr(link, "execute", told)
@@ -247,7 +263,7 @@ async def test_a_password_that_was_not_looked_at_is_no_try(still: Service, monke
         raise Busy
 
     with monkeypatch.context() as patched:
-        patched.setattr(still.passwords, "matches", busy)
+        patched.setattr(still.rules.passwords, "matches", busy)
         for _ in range(PER_ACCOUNT + 1):
             with pytest.raises(Busy) as caught:
                 await sign_in(still, "vera")
@@ -259,7 +275,7 @@ async def test_who_waits_longer_than_a_moment_is_asked_to_come_again(
     still: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.tokens.accounts.attempts._PAUSE_SECONDS", 0)
-    attempts = still.sessions._attempts
+    attempts = still.rules.sessions._attempts
     held = [await attempts.reserve("vera", ADDRESS) for _ in range(PER_ACCOUNT)]
     with pytest.raises(Busy):
         await attempts.reserve("vera", ADDRESS)
@@ -334,7 +350,7 @@ async def test_what_is_typed_as_a_name_reaches_redis_as_a_digest_alone(
     service = await make_service(background=False, wrap=Recording)
     typed = (await create(service)).secret
     await sign_in(service, "vera")
-    link = service.shards[0].link
+    link = service.stores.shards[0].link
     link.asked.clear()
     for _ in range(PER_ACCOUNT + 1):
         await guess(service, typed)
@@ -350,7 +366,7 @@ async def test_what_is_typed_as_a_name_reaches_redis_as_a_digest_alone(
 async def test_what_an_address_is_refused_is_told_once_a_minute(
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
-    """Nobody washes his guesses out of the trail by asking on."""
+    """Nobody washes his guesses out of the log by asking on."""
     service = await make_service(fake=True)
     for minute in range(1, 4):
         for number in range(10):

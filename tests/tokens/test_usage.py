@@ -20,13 +20,13 @@ DAY = 86400
 
 
 async def make(service: Service, name: str = "gate", **terms: Any) -> tuple[ManagedToken, bytes]:
-    created = await service.managed.create(NewToken(name, int(service.clock()) + 300 * DAY, **terms), TEST)
+    created = await service.rules.managed.create(NewToken(name, int(service.clock()) + 300 * DAY, **terms), TEST)
     return created.token, created.secret.encode()
 
 
 async def use(service: Service, secret: bytes, times: int, **how: Any) -> None:
     for _ in range(times):
-        await service.authority.verify(secret, (Kind.MANAGED,), **how)
+        await service.rules.authority.verify(secret, (Kind.MANAGED,), **how)
 
 
 async def test_allowed_and_denied_checks_are_counted_by_day_and_hour(service: Service) -> None:
@@ -34,12 +34,12 @@ async def test_allowed_and_denied_checks_are_counted_by_day_and_hour(service: Se
     await use(service, secret, 3, address="198.51.100.9", agent=b"curl/8")
     await use(service, secret, 2, required=("b",))
     await service.flush_usage()
-    days, hours = await service.usage_series.of_token(token.token_id, 30)
+    days, hours = await service.rules.usage_series.of_token(token.token_id, 30)
     assert (len(days), len(hours)) == (30, 48)
     assert [count[1:] for count in (days[-1], hours[-1])] == [(3, 2), (3, 2)]
     assert not any(count.allowed or count.denied for count in days[:-1] + hours[:-1])
     assert (days[-1].starts_at % DAY, hours[-1].starts_at % 3600) == (0, 0)
-    assert await service.usage_series.last_days([token.token_id, "00" * 8], 14) == [[0] * 13 + [5], [0] * 14]
+    assert await service.rules.usage_series.last_days([token.token_id, "00" * 8], 14) == [[0] * 13 + [5], [0] * 14]
 
 
 async def test_flushes_of_two_processes_add_up(make_service: Callable[..., Any]) -> None:
@@ -47,9 +47,9 @@ async def test_flushes_of_two_processes_add_up(make_service: Callable[..., Any])
     token, secret = await make(one)
     await asyncio.gather(use(one, secret, 40), use(other, secret, 2))
     await asyncio.gather(one.flush_usage(), other.flush_usage())
-    days, _ = await one.usage_series.of_token(token.token_id, 1)
+    days, _ = await one.rules.usage_series.of_token(token.token_id, 1)
     assert days[0].allowed == 42
-    assert (await other.usage_series.of_service(1))[0].allowed == 42
+    assert (await other.rules.usage_series.of_service(1))[0].allowed == 42
 
 
 async def test_uses_during_a_flush_are_counted_once(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,16 +63,16 @@ async def test_uses_during_a_flush_are_counted_once(still: Service, monkeypatch:
     await use_all()
     await asyncio.gather(still.flush_usage(), use_all())
     await still.flush_usage()
-    series = await still.usage_series.last_days([token.token_id for token, _ in made], 1)
+    series = await still.rules.usage_series.last_days([token.token_id for token, _ in made], 1)
     assert series == [[6]] * 7
-    assert (await still.usage_series.of_service(1))[0].allowed == 42
+    assert (await still.rules.usage_series.of_service(1))[0].allowed == 42
 
 
 async def test_the_last_use_is_told_with_its_address_and_agent(service: Service) -> None:
     token, secret = await make(service)
     await use(service, secret, 1, address="2001:db8::7", agent=b"a\x00b\x1b[31m" + b"x" * 300)
     await service.flush_usage()
-    record = await service.managed.get(token.token_id)
+    record = await service.rules.managed.get(token.token_id)
     assert abs(record.last_used_at - service.clock()) < 5
     assert record.last_address == "2001:db8::7"
     assert record.last_agent.startswith("ab[31mx")
@@ -85,7 +85,7 @@ async def test_what_is_no_address_is_not_kept(service: Service) -> None:
     await service.flush_usage()
     await use(service, secret, 1, address="<script>alert(1)</script>")
     await service.flush_usage()
-    assert (await service.managed.get(token.token_id)).last_address == "192.0.2.1"
+    assert (await service.rules.managed.get(token.token_id)).last_address == "192.0.2.1"
 
 
 async def test_old_days_and_hours_are_dropped_when_a_new_one_begins(
@@ -100,21 +100,21 @@ async def test_old_days_and_hours_are_dropped_when_a_new_one_begins(
     clock.forward((DAYS_KEPT - 3) * DAY)
     await use(service, secret, 1)
     await service.flush_usage()
-    shard = service.shards.of_id(token.token_id)
+    shard = service.stores.shards.of_id(token.token_id)
     assert shard is not None
     days = await shard.link.execute("HKEYS", shard.keys.usage_by_day(token.token_id))
     hours = await shard.link.execute("HKEYS", shard.keys.usage_by_hour(token.token_id))
     assert len(days) == 3  # the two oldest of five are a hundred days old and more
     assert len(hours) == 1
     assert 0 < await shard.link.execute("TTL", shard.keys.usage_by_hour(token.token_id)) <= HOURS_KEPT * 3600
-    series, _ = await service.usage_series.of_token(token.token_id, DAYS_KEPT)
+    series, _ = await service.rules.usage_series.of_token(token.token_id, DAYS_KEPT)
     assert sum(day.allowed for day in series) == 3
 
 
 async def test_a_purged_token_gets_no_record_by_a_late_flush(service: Service) -> None:
     token, secret = await make(service)
     await use(service, secret, 1)
-    shard = service.shards.of_id(token.token_id)
+    shard = service.stores.shards.of_id(token.token_id)
     assert shard is not None
     await shard.link.execute("DEL", shard.keys.metadata(token.token_id))
     await service.flush_usage()
@@ -127,13 +127,13 @@ async def test_more_tokens_than_one_write_takes_are_all_counted(make_service: Ca
     made = [await make(service, f"gate {number}") for number in range(250)]
     await asyncio.gather(*[use(service, secret, 1) for _, secret in made])
     await service.flush_usage()
-    days = await service.usage_series.last_days([token.token_id for token, _ in made], 1)
+    days = await service.rules.usage_series.last_days([token.token_id for token, _ in made], 1)
     assert days == [[1]] * 250
 
 
 async def test_a_limit_that_refuses_is_told_once_a_flush(service: Service) -> None:
     told: list[str] = []
-    service.usage._on_limited = told.append
+    service.rules.usage._on_limited = told.append
     token, secret = await make(service, rate_limit=RateLimit(2, 60))
     await use(service, secret, 5)
     await service.flush_usage()

@@ -1,4 +1,4 @@
-"""The report on the audit trail: complete in its verdict, bounded in what it names."""
+"""The report on the audit log: complete in its verdict, bounded in what it names."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ pytestmark = pytest.mark.anyio
 
 
 async def write(service: Service, count: int) -> None:
-    await asyncio.gather(*[service.trail.write("export.made", TEST, f"user {number}") for number in range(count)])
+    await asyncio.gather(
+        *[service.rules.audit_log.write("export.made", TEST, f"user {number}") for number in range(count)]
+    )
 
 
 async def test_of_many_faults_a_hundred_are_named(still: Service) -> None:
-    shard = still.shards[0]
+    shard = still.stores.shards[0]
     await asyncio.gather(
         *[shard.link.execute("XADD", shard.keys.changes, "*", "e", b"{}", "s", "0" * 32) for _ in range(130)]
     )
-    report = await still.verification.verify()
+    report = await still.rules.verification.verify()
     assert (report.intact, report.entries, len(report.faults)) == (False, 130, 100)
 
 
 async def test_a_trail_that_was_emptied_keeps_what_shows_it(still: Service) -> None:
     await write(still, 5)
-    await still.sealer.seal()
-    stream, *_ = [one for one in audit_streams(still.shards) if await still.audit_store.oldest(one, "0-0", 1)]
+    await still.rules.checkpoints.seal()
+    stream, *_ = [one for one in audit_streams(still.stores.shards) if await still.stores.audit.oldest(one, "0-0", 1)]
     await stream.link.execute("DEL", stream.entries)
-    await still.audit_store.forget(stream)
-    assert await still.audit_store.last_checkpoint(stream) is not None
-    report = await still.verification.verify()
+    await still.stores.audit.forget(stream)
+    assert await still.stores.audit.last_checkpoint(stream) is not None
+    report = await still.rules.verification.verify()
     assert [fault.fault for fault in report.faults] == ["missing"]

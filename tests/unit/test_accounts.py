@@ -11,7 +11,7 @@ from argon2.exceptions import VerifyMismatchError
 from service.keyring import Keyring
 from service.model import Role
 from service.tokens.accounts.accounts import Account, Accounts, AccountsError, read_accounts
-from service.tokens.accounts.passwords import hash_password, is_verifiable, look_alike
+from service.tokens.accounts.passwords import decoy_hash, hash_password, is_verifiable
 
 HASH = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
 
@@ -66,12 +66,25 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_path_and_the_reason(
 @pytest.mark.parametrize(
     "broken",
     [
-        HASH + " ", " " + HASH, HASH + "\n", HASH[:-1], HASH + "=", HASH + "$", HASH.replace("aGF", "aG!"), "",
-        HASH.replace("m=64,t=1", "t=1,m=64"), HASH.replace("m=64", "m=7"), HASH.replace(",p=1", ""),
-        HASH.replace("v=19", "v=20"), HASH.replace("c2FsdHNhbHQ", "c2FsdA"), HASH.replace("m=64", "m=99999999"),
-        HASH.replace("argon2id", "argon2i"), HASH.replace("p=1", "p=0"), HASH[:-1] + "B",
+        HASH + " ",
+        " " + HASH,
+        HASH + "\n",
+        HASH[:-1],
+        HASH + "=",
+        HASH + "$",
+        HASH.replace("aGF", "aG!"),
+        "",
+        HASH.replace("m=64,t=1", "t=1,m=64"),
+        HASH.replace("m=64", "m=7"),
+        HASH.replace(",p=1", ""),
+        HASH.replace("v=19", "v=20"),
+        HASH.replace("c2FsdHNhbHQ", "c2FsdA"),
+        HASH.replace("m=64", "m=99999999"),
+        HASH.replace("argon2id", "argon2i"),
+        HASH.replace("p=1", "p=0"),
+        HASH[:-1] + "B",
     ],
-)  # fmt: skip
+)
 def test_a_hash_that_no_password_could_fit_is_refused_with_its_line(tmp_path: Path, broken: str) -> None:
     quoted = broken.replace("\n", "\\n")
     text = f'# ada and bob\n[accounts.bob]\npassword_hash = "{HASH}"\n\n[accounts.ada]\nrole = "admin"\n'
@@ -94,7 +107,7 @@ def test_the_line_is_that_of_the_hash(tmp_path: Path) -> None:
 
 def test_what_is_called_verifiable_is_what_argon2_takes() -> None:
     """Every hash that is let in can be checked: a password that does not fit is a mismatch, and no broken hash."""
-    for password_hash in (HASH, hash_password("correct horse"), look_alike(None), HASH.replace("$v=19", "")):
+    for password_hash in (HASH, hash_password("correct horse"), decoy_hash(None), HASH.replace("$v=19", "")):
         assert is_verifiable(password_hash)
         with pytest.raises(VerifyMismatchError):
             PasswordHasher().verify(password_hash, "another")
@@ -126,13 +139,13 @@ def accounts() -> Accounts:
 def test_a_disabled_account_may_not_sign_in_and_has_no_stamp(accounts: Accounts) -> None:
     assert len(accounts) == 3
     assert accounts.get("eve") is None
-    assert accounts.stamp("eve") is None
+    assert accounts.password_mark("eve") is None
     assert accounts.get("nobody") is None
     assert accounts.get("ada") == Account(HASH, Role.ADMIN)
 
 
 def test_stamps_differ_by_account_though_the_hash_is_the_same(accounts: Accounts) -> None:
-    assert accounts.stamp("ada") != accounts.stamp("bob")
+    assert accounts.password_mark("ada") != accounts.password_mark("bob")
 
 
 def test_only_a_removal_a_disabling_or_another_password_ends_sessions(accounts: Accounts) -> None:
@@ -142,12 +155,12 @@ def test_only_a_removal_a_disabling_or_another_password_ends_sessions(accounts: 
         "bob",
         "new",
     ]
-    assert accounts.stamp("bob") is None
+    assert accounts.password_mark("bob") is None
     assert list(accounts.hashes()) == [HASH + "x", HASH]
 
 
 def test_an_account_that_comes_back_unchanged_has_its_stamp_again(accounts: Accounts) -> None:
-    before = accounts.stamp("ada")
+    before = accounts.password_mark("ada")
     accounts.replace({})
     accounts.replace({"ada": Account(HASH)})
-    assert accounts.stamp("ada") == before
+    assert accounts.password_mark("ada") == before

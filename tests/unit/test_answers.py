@@ -172,10 +172,16 @@ def test_an_allowed_request_has_an_empty_body_and_the_identity() -> None:
     status, headers, body = answer(Verdict(Outcome.ACTIVE, TOKEN), "r1")
     assert (status, body) == (200, b"")
     assert dict(headers) == {
-        b"content-length": b"0", b"cache-control": b"no-store", b"x-token-id": b"00" * 8, b"x-token-subject": b"ada",
-        b"x-token-scopes": b"orders:read stock", b"x-token-kind": b"managed", b"remote-user": b"ada",
-        b"x-auth-request-user": b"ada", b"x-token-name": b"CI%20d%C3%A9ploiement%201",
-    }  # fmt: skip
+        b"content-length": b"0",
+        b"cache-control": b"no-store",
+        b"x-token-id": b"00" * 8,
+        b"x-token-subject": b"ada",
+        b"x-token-scopes": b"orders:read stock",
+        b"x-token-kind": b"managed",
+        b"remote-user": b"ada",
+        b"x-auth-request-user": b"ada",
+        b"x-token-name": b"CI%20d%C3%A9ploiement%201",
+    }
 
 
 def test_identity_headers_are_ascii_and_never_empty() -> None:
@@ -209,12 +215,18 @@ REFUSALS = [
     *[
         (Verdict(outcome), 401, "invalid_token", BARE + b', error="invalid_token"')
         for outcome in (
-            Outcome.MALFORMED, Outcome.UNKNOWN, Outcome.EXPIRED, Outcome.INACTIVE, Outcome.REVOKED,
+            Outcome.MALFORMED,
+            Outcome.UNKNOWN,
+            Outcome.EXPIRED,
+            Outcome.INACTIVE,
+            Outcome.REVOKED,
             Outcome.USES_EXHAUSTED,
         )
     ],
     (
-        Verdict(Outcome.INSUFFICIENT_SCOPE, TOKEN, ("a", "b")), 403, "insufficient_scope",
+        Verdict(Outcome.INSUFFICIENT_SCOPE, TOKEN, ("a", "b")),
+        403,
+        "insufficient_scope",
         BARE + b', error="insufficient_scope", scope="a b"',
     ),
     (Verdict(Outcome.NETWORK_DENIED), 403, "network_denied", None),
@@ -222,7 +234,7 @@ REFUSALS = [
     # An active verdict without its record, a limit without its figures: never an allowance.
     (Verdict(Outcome.ACTIVE), 401, "invalid_token", BARE + b', error="invalid_token"'),
     (Verdict(Outcome.RATE_LIMITED), 401, "invalid_token", BARE + b', error="invalid_token"'),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("verdict", "status", "code", "challenge"), REFUSALS)

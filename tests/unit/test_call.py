@@ -25,30 +25,84 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
 
 
 NOT_JSON = [
-    b"", b" ", b"token", b"{", b"[", b'{"token"', b'{"token":', b'{"token":"a"', b'{"token":"a",}', b"{'token':'a'}",
-    b'{"token":"a"}}', b'{"token":"a"} x', b'{"token":"a"}\x00', b'\xef\xbb\xbf{"token":"a"}', b'{token:"a"}',
-    b'{"token":"\xff"}', b'{"token":"\xc3"}', b'{"\xff":1}', b'{"token":"\xed\xa0\x80"}', b'{"token":"\xc0\xaf"}',
-    b'{"token":"a\nb"}', b'{"token":"\x01"}', b'{"token":"\\x41"}', b'{"token":"\\u12"}', b'{"token":"\\ud800"}',
-    b'{"token":"\\udc00\\ud800"}', b'{"\\ud800":1,"token":"a"}', b'{"token":"a","count":01}',
-    b'{"token":"a","count":+1}', b'{"token":"a","count":.5}', b'{"token":"a","count":1.}', b'{"token":"a","count":NaN}',
-    b'{"token":"a","count":Infinity}', b'{"token":"a","count":-}', b'{"token":"a","count":0x10}',
-    b'{"token":"a" /* why */}', b'{"token":"a"}//', b'"token":"a"', b"nul", b"True", b"\x00", b"\xff\xfe{\x00}\x00",
-    '{"token":"a"}'.encode("utf-16"), '{"token":"a"}'.encode("utf-32"), b"[" * 16000, b'{"a":' * 3000,
-    b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000, b'{"token":"a","data":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    b"",
+    b" ",
+    b"token",
+    b"{",
+    b"[",
+    b'{"token"',
+    b'{"token":',
+    b'{"token":"a"',
+    b'{"token":"a",}',
+    b"{'token':'a'}",
+    b'{"token":"a"}}',
+    b'{"token":"a"} x',
+    b'{"token":"a"}\x00',
+    b'\xef\xbb\xbf{"token":"a"}',
+    b'{token:"a"}',
+    b'{"token":"\xff"}',
+    b'{"token":"\xc3"}',
+    b'{"\xff":1}',
+    b'{"token":"\xed\xa0\x80"}',
+    b'{"token":"\xc0\xaf"}',
+    b'{"token":"a\nb"}',
+    b'{"token":"\x01"}',
+    b'{"token":"\\x41"}',
+    b'{"token":"\\u12"}',
+    b'{"token":"\\ud800"}',
+    b'{"token":"\\udc00\\ud800"}',
+    b'{"\\ud800":1,"token":"a"}',
+    b'{"token":"a","count":01}',
+    b'{"token":"a","count":+1}',
+    b'{"token":"a","count":.5}',
+    b'{"token":"a","count":1.}',
+    b'{"token":"a","count":NaN}',
+    b'{"token":"a","count":Infinity}',
+    b'{"token":"a","count":-}',
+    b'{"token":"a","count":0x10}',
+    b'{"token":"a" /* why */}',
+    b'{"token":"a"}//',
+    b'"token":"a"',
+    b"nul",
+    b"True",
+    b"\x00",
+    b"\xff\xfe{\x00}\x00",
+    '{"token":"a"}'.encode("utf-16"),
+    '{"token":"a"}'.encode("utf-32"),
+    b"[" * 16000,
+    b'{"a":' * 3000,
+    b"[" * 100_000,
+    b"[" * 100_000 + b"]" * 100_000,
+    b'{"token":"a","data":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     b'{"token":"a","more":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001,
-]  # fmt: skip
+]
 WRONG = [
-    (b"null", ""), (b"[]", ""), (b'"token"', ""), (b"1", ""), (b"{}", "token"), (b'{"Token":"a"}', "Token"),
-    (b'{"token":null}', "token"), (b'{"token":1}', "token"), (b'{"token":["a"]}', "token"),
-    (b'{"token":"a","count":"1"}', "count"), (b'{"token":"a","count":1.5}', "count"), (b'{"token":"a","count":true}', "count"),
-    (b'{"token":"a","count":1e400}', "count"), (b'{"token":"a","scopes":"a"}', "scopes"),
-    (b'{"token":"a","scopes":["a",1]}', "scopes[1]"), (b'{"token":"a","extra":1}', "extra"),
-    (b'{"token":"a","__class__":1}', "__class__"), (b'{"token":"a","":1}', ""),
-]  # fmt: skip
+    (b"null", ""),
+    (b"[]", ""),
+    (b'"token"', ""),
+    (b"1", ""),
+    (b"{}", "token"),
+    (b'{"Token":"a"}', "Token"),
+    (b'{"token":null}', "token"),
+    (b'{"token":1}', "token"),
+    (b'{"token":["a"]}', "token"),
+    (b'{"token":"a","count":"1"}', "count"),
+    (b'{"token":"a","count":1.5}', "count"),
+    (b'{"token":"a","count":true}', "count"),
+    (b'{"token":"a","count":1e400}', "count"),
+    (b'{"token":"a","scopes":"a"}', "scopes"),
+    (b'{"token":"a","scopes":["a",1]}', "scopes[1]"),
+    (b'{"token":"a","extra":1}', "extra"),
+    (b'{"token":"a","__class__":1}', "__class__"),
+    (b'{"token":"a","":1}', ""),
+]
 TWICE = [
-    b'{"token":"a","token":"b"}', b'{"token":"a","tok\\u0065n":"a"}', b'{"token":"a","data":{"x":1,"x":1}}',
-    b'{"token":"a","more":{"deep":[{"x":1,"x":2}]}}', b'{"token":"a","\\ud800":1,"\\ud800":2}',
-]  # fmt: skip
+    b'{"token":"a","token":"b"}',
+    b'{"token":"a","tok\\u0065n":"a"}',
+    b'{"token":"a","data":{"x":1,"x":1}}',
+    b'{"token":"a","more":{"deep":[{"x":1,"x":2}]}}',
+    b'{"token":"a","\\ud800":1,"\\ud800":2}',
+]
 
 
 def refused(body: bytes) -> InvalidRequest:
@@ -85,8 +139,12 @@ def test_a_number_of_thousands_of_digits_is_refused(digits: int) -> None:
 def test_what_is_json_is_read() -> None:
     body = decode(b' {"token":"a\\u0000b","count":-3,"scopes":["a"],"data":{"x":[1]},"more":{"\\u00e9":1}} \n', Body)
     assert (body.token, body.count, body.scopes, bytes(body.data), body.more) == (
-        "a\x00b", -3, ("a",), b'{"x":[1]}', {"é": 1},
-    )  # fmt: skip
+        "a\x00b",
+        -3,
+        ("a",),
+        b'{"x":[1]}',
+        {"é": 1},
+    )
 
 
 @given(st.binary(max_size=200))

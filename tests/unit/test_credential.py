@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from service.model import Credential, Kind, Outcome
-from service.tokens.credential import Opened
+from service.tokens.credential import DecodedCredential
 
 
-def opened(*, scopes: tuple[str, ...] = (), networks: tuple[str, ...] = (), **more: object) -> Opened:
+def decoded(*, scopes: tuple[str, ...] = (), networks: tuple[str, ...] = (), **more: object) -> DecodedCredential:
     credential = Credential(Kind.MANAGED, "00" * 8, "ada", scopes, 1, 0, networks=networks, **more)  # type: ignore[arg-type]
-    return Opened(b"d" * 32, credential)
+    return DecodedCredential(b"d" * 32, credential)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def opened(*, scopes: tuple[str, ...] = (), networks: tuple[str, ...] = (), **mo
 def test_missing_scopes_are_those_that_no_granted_one_covers(
     granted: tuple[str, ...], required: tuple[str, ...], missing: tuple[str, ...]
 ) -> None:
-    assert opened(scopes=granted).missing(required) == missing
+    assert decoded(scopes=granted).missing(required) == missing
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_missing_scopes_are_those_that_no_granted_one_covers(
 def test_a_token_is_admitted_from_its_networks_alone(
     networks: tuple[str, ...], address: str, *, admitted: bool
 ) -> None:
-    assert opened(networks=networks).admits(address) is admitted
+    assert decoded(networks=networks).admits(address) is admitted
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_token_is_admitted_from_its_networks_alone(
     ],
 )
 def test_a_limit_or_a_number_of_uses_makes_a_token_limited(more: dict[str, object], *, limited: bool) -> None:
-    one = opened(**more)  # type: ignore[arg-type]
+    one = decoded(**more)  # type: ignore[arg-type]
     assert one.limited is limited
     assert one.is_plain is (not more)
     assert one.active.outcome is Outcome.ACTIVE

@@ -21,9 +21,13 @@ pytestmark = pytest.mark.anyio
     ("fault", "told"), [(ValueError("a fault of ours"), True), (StoreUnavailable("Redis is away."), False)]
 )
 async def test_background_work_that_fails_is_told_and_done_again(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-    fault: Exception, *, told: bool,
-) -> None:  # fmt: skip
+    make_service: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fault: Exception,
+    *,
+    told: bool,
+) -> None:
     swept: list[int] = []
     pause = asyncio.sleep
 

@@ -34,9 +34,12 @@ def with_failure(made: logging.LogRecord) -> logging.LogRecord:
 def test_a_line_tells_when_how_grave_where_and_what() -> None:
     line = json.loads(JsonFormatter().format(record("accounts %s", "reloaded", accounts=3)))
     assert line == {
-        "at": "2026-11-20T22:40:00.250Z", "level": "warning", "logger": "service.app", "message": "accounts reloaded",
+        "at": "2026-11-20T22:40:00.250Z",
+        "level": "warning",
+        "logger": "service.app",
+        "message": "accounts reloaded",
         "accounts": 3,
-    }  # fmt: skip
+    }
 
 
 @given(st.text(st.characters(exclude_categories=())), st.text(st.characters(exclude_categories=())))

@@ -41,16 +41,16 @@ def test_validations_are_poured_once() -> None:
 
 def test_seconds_are_poured_into_their_buckets_once() -> None:
     metrics = Metrics()
-    observe = metrics.validation_timer("straight")
+    observe = metrics.validation_timer("fast")
     for seconds in (0.0001, 0.0005, 0.003, 2.0):
         observe(seconds)
     for _ in range(2):
         samples = exposed(metrics)
         name = "tokens_validation_seconds"
-        by_bucket = [samples[f"{name}_bucket", str(bound), "straight"] for bound in BUCKETS]
+        by_bucket = [samples[f"{name}_bucket", str(bound), "fast"] for bound in BUCKETS]
         assert by_bucket == [2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3]
-        assert samples[f"{name}_bucket", "+Inf", "straight"] == samples[f"{name}_count", "straight"] == 4
-        assert samples[f"{name}_sum", "straight"] == pytest.approx(2.0036)
+        assert samples[f"{name}_bucket", "+Inf", "fast"] == samples[f"{name}_count", "fast"] == 4
+        assert samples[f"{name}_sum", "fast"] == pytest.approx(2.0036)
         assert samples[f"{name}_count", "ordinary"] == 0
 
 
@@ -111,7 +111,7 @@ from service.model import Kind, Outcome
 metrics = Metrics()
 for _ in range({count}):
     metrics.validations.inc(Kind.SESSION, Outcome.ACTIVE)
-    metrics.validation_timer("straight")(0.001)
+    metrics.validation_timer("fast")(0.001)
 body, _ = metrics.render("")
 print(body.decode())
 """
@@ -120,12 +120,16 @@ print(body.decode())
 def test_one_scrape_shows_all_workers(tmp_path: Path) -> None:
     for count in (3, 4):
         ran = subprocess.run(
-            [sys.executable, "-c", WORKER.format(count=count)], env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
-            cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            [sys.executable, "-c", WORKER.format(count=count)],
+            env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     lines = ran.stdout.splitlines()
     assert 'tokens_validations_total{kind="session",outcome="active"} 7.0' in lines
-    assert 'tokens_validation_seconds_count{path="straight"} 7.0' in lines
+    assert 'tokens_validation_seconds_count{path="fast"} 7.0' in lines
     assert 'tokens_build_info{version="0.1.0"} 1.0' in lines
     assert lines.count("tokens_redis_up 0.0") == 1
 

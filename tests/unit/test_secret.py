@@ -62,11 +62,27 @@ def test_every_change_of_one_character_of_a_managed_secret_is_refused() -> None:
 @pytest.mark.parametrize(
     "secret",
     [
-        b"", b"rtk_", MANAGED[:-1], MANAGED + b"0", MANAGED.upper(), b" " + MANAGED[1:], MANAGED + b"\n",
-        MANAGED[:-1] + b"\n", b"a" * 63, b"a" * 65, b"a" * 63 + b"-", b"a" * 63 + b"\n", b"\x00" * 64, "é".encode() * 32,
-        b"A" * 32, b"g" * 32, b"0" * 31, b"0" * 33, b"0" * 31 + b"\n",
+        b"",
+        b"rtk_",
+        MANAGED[:-1],
+        MANAGED + b"0",
+        MANAGED.upper(),
+        b" " + MANAGED[1:],
+        MANAGED + b"\n",
+        MANAGED[:-1] + b"\n",
+        b"a" * 63,
+        b"a" * 65,
+        b"a" * 63 + b"-",
+        b"a" * 63 + b"\n",
+        b"\x00" * 64,
+        "é".encode() * 32,
+        b"A" * 32,
+        b"g" * 32,
+        b"0" * 31,
+        b"0" * 33,
+        b"0" * 31 + b"\n",
     ],
-)  # fmt: skip
+)
 def test_what_this_service_cannot_have_issued_has_no_kind(secret: bytes) -> None:
     assert parse(secret) is None
 

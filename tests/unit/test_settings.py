@@ -39,19 +39,37 @@ def test_a_switch_is_written_in_several_ways(text: str, *, value: bool) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("PORT", "eighty"), ("PORT", "65536"), ("PORT", "-1"), ("PORT", ""), ("PORT", "80.5"),
-        ("WORKERS", "0"), ("WORKERS", "257"), ("WORKERS", "true"),
-        ("NAMESPACE", "Tokens"), ("NAMESPACE", ""), ("NAMESPACE", "a{b}"), ("NAMESPACE", "n" * 33),
+        ("PORT", "eighty"),
+        ("PORT", "65536"),
+        ("PORT", "-1"),
+        ("PORT", ""),
+        ("PORT", "80.5"),
+        ("WORKERS", "0"),
+        ("WORKERS", "257"),
+        ("WORKERS", "true"),
+        ("NAMESPACE", "Tokens"),
+        ("NAMESPACE", ""),
+        ("NAMESPACE", "a{b}"),
+        ("NAMESPACE", "n" * 33),
         ("NAMESPACE", "tokens:1"),
-        ("ONE_TIME_TTL_SECONDS", "0"), ("ONE_TIME_TTL_SECONDS", "3601"),
-        ("ONE_TIME_ISSUE", "closed"), ("ONE_TIME_ISSUE_PER_MINUTE", "0"),
-        ("SESSION_TTL_SECONDS", "0"), ("SESSION_IDLE_SECONDS", "-1"),
-        ("MAX_LIFETIME_DAYS", "-1"), ("RETENTION_DAYS", "0"), ("AUDIT_MAX_ENTRIES", "999"),
-        ("LOG_FORMAT", "xml"), ("ACCESS_LOG", "maybe"), ("METRICS_PORT", "70000"),
-        ("WEBHOOK_ALLOW_PRIVATE", "sometimes"), ("DOCS", ""), ("DRAIN_SECONDS", "301"),
+        ("ONE_TIME_TTL_SECONDS", "0"),
+        ("ONE_TIME_TTL_SECONDS", "3601"),
+        ("ONE_TIME_ISSUE", "closed"),
+        ("ONE_TIME_ISSUE_PER_MINUTE", "0"),
+        ("SESSION_TTL_SECONDS", "0"),
+        ("SESSION_IDLE_SECONDS", "-1"),
+        ("MAX_LIFETIME_DAYS", "-1"),
+        ("RETENTION_DAYS", "0"),
+        ("AUDIT_MAX_ENTRIES", "999"),
+        ("LOG_FORMAT", "xml"),
+        ("ACCESS_LOG", "maybe"),
+        ("METRICS_PORT", "70000"),
+        ("WEBHOOK_ALLOW_PRIVATE", "sometimes"),
+        ("DOCS", ""),
+        ("DRAIN_SECONDS", "301"),
         ("ADMIN_JWT_CLAIM", "admin"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_value_names_its_variable(name: str, text: str) -> None:
     assert refusal(**{name: text}).startswith(f"TOKENS_{name}=")
 
@@ -59,10 +77,12 @@ def test_a_bad_value_names_its_variable(name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "right"),
     [
-        ("TOKENS_PROT", "TOKENS_PORT"), ("TOKENS_REDIS_URI", "TOKENS_REDIS_URL"),
-        ("TOKENS_SECRET_KEY_FIEL", "TOKENS_SECRET_KEY_FILE"), ("TOKENS_TRUSTED_PROXY", "TOKENS_TRUSTED_PROXIES"),
+        ("TOKENS_PROT", "TOKENS_PORT"),
+        ("TOKENS_REDIS_URI", "TOKENS_REDIS_URL"),
+        ("TOKENS_SECRET_KEY_FIEL", "TOKENS_SECRET_KEY_FILE"),
+        ("TOKENS_TRUSTED_PROXY", "TOKENS_TRUSTED_PROXIES"),
     ],
-)  # fmt: skip
+)
 def test_an_unknown_name_is_refused_with_the_nearest_known_one(wrong: str, right: str) -> None:
     message = refusal(**{wrong.removeprefix("TOKENS_"): "x"})
     assert message == f"{wrong} is not a setting: did you mean {right}?"
@@ -118,9 +138,18 @@ def test_an_outside_redis_needs_the_server_key() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["localhost:6379", "http://localhost", "redis+sentinel://a,b/NAME", "redis+cluster://a", "redis", "rediss:/x",
-     "redis://localhost:port", "redis://localhost:70000", "redis://[::1"],
-)  # fmt: skip
+    [
+        "localhost:6379",
+        "http://localhost",
+        "redis+sentinel://a,b/NAME",
+        "redis+cluster://a",
+        "redis",
+        "rediss:/x",
+        "redis://localhost:port",
+        "redis://localhost:70000",
+        "redis://[::1",
+    ],
+)
 def test_a_redis_url_that_cannot_be_used_is_refused(url: str) -> None:
     assert refusal(REDIS_URL=url, SECRET_KEY=KEY).startswith("TOKENS_REDIS_URL")
 
@@ -150,13 +179,19 @@ def test_jwts_need_issuer_and_audience_and_one_source_of_keys() -> None:
 
 def test_no_secret_is_printed() -> None:
     settings = Settings(
-        redis_url="redis://user:hunter2@localhost/0", secret_key=KEY, secret_key_previous="p" * 32,
-        admin_password="opensesame", admin_jwt_secret="j" * 32,
-    )  # fmt: skip
+        redis_url="redis://user:hunter2@localhost/0",
+        secret_key=KEY,
+        secret_key_previous="p" * 32,
+        admin_password="opensesame",
+        admin_jwt_secret="j" * 32,
+    )
     shown = masked(settings)
     assert [name for name, value in shown.items() if value == "***"] == [
-        "TOKENS_SECRET_KEY", "TOKENS_SECRET_KEY_PREVIOUS", "TOKENS_ADMIN_PASSWORD", "TOKENS_ADMIN_JWT_SECRET",
-    ]  # fmt: skip
+        "TOKENS_SECRET_KEY",
+        "TOKENS_SECRET_KEY_PREVIOUS",
+        "TOKENS_ADMIN_PASSWORD",
+        "TOKENS_ADMIN_JWT_SECRET",
+    ]
     assert shown["TOKENS_REDIS_URL"] == "redis://user:***@localhost/0"
     assert not any(secret in str(shown) for secret in ("hunter2", KEY, "opensesame"))
 

@@ -36,9 +36,19 @@ def test_the_forms_of_rfc_3339_are_read(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "tomorrow", "2026-11-20", "2026-11-20T22:40:00", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z",
-     "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "1795214400", "2026-11-20T22:40:00Zjunk"],
-)  # fmt: skip
+    [
+        "",
+        "tomorrow",
+        "2026-11-20",
+        "2026-11-20T22:40:00",
+        "2026-13-01T00:00:00Z",
+        "2026-02-30T00:00:00Z",
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59-23:59",
+        "1795214400",
+        "2026-11-20T22:40:00Zjunk",
+    ],
+)
 def test_what_is_no_instant_is_refused_with_its_field(text: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_rfc3339(text, "expiresAt")

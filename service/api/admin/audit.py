@@ -1,4 +1,4 @@
-"""Dialect 3, the audit trail: who changed what, listed, exported and verified."""
+"""/api/admin/audit: who changed what, listed, exported and verified."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from msgspec import Meta
 from starlette.responses import Response, StreamingResponse
 
 from service.api.admin.schemas.audit import AuditPage, AuditShown, AuditVerification, shown, verified
-from service.api.auth.callers import Guard
+from service.api.auth.callers import Callers
 from service.api.http.access import READ
 from service.api.http.call import Call, Json, Operation, convert_query
 from service.api.http.timestamps import parse_rfc3339
 from service.errors import InvalidRequest
-from service.tokens.audit.log import Trail
-from service.tokens.audit.reader import Audit, AuditFilter, Event, Position
+from service.tokens.audit.log import AuditLog
+from service.tokens.audit.reader import AuditFilter, AuditReader, Event, Position
 from service.tokens.audit.verification import Verification
 
 CSV = "text/csv"
@@ -44,45 +44,60 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class AuditApi:
-    """Shows the trail to those who may read tokens."""
+    """Shows the log to those who may read tokens."""
 
-    def __init__(self, audit: Audit, verification: Verification, trail: Trail, guard: Guard) -> None:
+    def __init__(self, audit: AuditReader, verification: Verification, audit_log: AuditLog, callers: Callers) -> None:
         self._audit = audit
         self._verification = verification
-        self._trail = trail
-        self._guard = guard
+        self._audit_log = audit_log
+        self._callers = callers
 
     def operations(self) -> list[Operation]:
-        """The routes of this dialect."""
+        """The operations of this class."""
         path = "/api/admin/audit"
         return [
             Operation(
-                method="GET", path=path, handler=self.page, tag="audit", summary="List changes and sign-ins",
-                query=AuditQuery, answers={200: AuditPage}, streams=(NDJSON, CSV), access=READ,
+                method="GET",
+                path=path,
+                handler=self.page,
+                tag="audit",
+                summary="List changes and sign-ins",
+                query=AuditQuery,
+                answers={200: AuditPage},
+                streams=(NDJSON, CSV),
+                access=READ,
                 description="Newest first. With `format` all that match, as a stream; that is noted too.",
             ),
             Operation(
-                method="GET", path=path + "/verification", handler=self.verify, tag="audit",
-                summary="Verify the trail", answers={200: AuditVerification}, access=READ,
+                method="GET",
+                path=path + "/verification",
+                handler=self.verify,
+                tag="audit",
+                summary="Verify the log",
+                answers={200: AuditVerification},
+                access=READ,
                 description="Reads all of it: faults are entries changed, misplaced or missing since they "
                 "were sealed, a second after they were written.",
             ),
-        ]  # fmt: skip
+        ]
 
     async def page(self, call: Call) -> Response:
         """A page of entries, or a stream of all."""
-        caller = await self._guard.admit(call)
+        caller = await self._callers.admit(call)
         query = convert_query(call, AuditQuery)
         wanted = AuditFilter(
-            actor=query.actor, action=query.action, target=query.target, text=query.q,
+            actor=query.actor,
+            action=query.action,
+            target=query.target,
+            text=query.q,
             since=parse_rfc3339(query.since, "from") if query.since else 0,
             until=parse_rfc3339(query.to, "to") if query.to else 0,
-        )  # fmt: skip
+        )
         if query.format == "json":
             events, after = await self._audit.page(wanted, query.limit, _position(query.cursor))
             return Json(AuditPage([shown(event) for event in events], str(after) if after else None))
         asked = {name: value for name, value in call.query if name != "format"}
-        await self._trail.write("export.made", caller.origin, "audit", after={"format": query.format, **asked})
+        await self._audit_log.write("export.made", caller.origin, "audit", after={"format": query.format, **asked})
         lines = _ndjson if query.format == "ndjson" else _csv
         return stream(
             lines(self._audit.every(wanted)),
@@ -91,8 +106,8 @@ class AuditApi:
         )
 
     async def verify(self, call: Call) -> Response:
-        """Whether the trail is what was written."""
-        await self._guard.admit(call)
+        """Whether the log is what was written."""
+        await self._callers.admit(call)
         return Json(verified(await self._verification.verify()))
 
 

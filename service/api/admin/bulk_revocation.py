@@ -1,4 +1,4 @@
-"""Dialect 3, the kill switch: end all tokens of a creator, a scope, a filter, or all; end a user's sessions."""
+"""Bulk revocation, the kill switch: end all tokens of a creator, a scope, a filter, or all; end a user's sessions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from service.api.admin.schemas.tokens import EndTokens, Filter, SliceChanged, TokensMatched
 from service.api.admin.token_views import TokenViews, part_of_many, read_slice, wrong
-from service.api.auth.callers import Guard
+from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER
 from service.api.http.call import Call, Json, Operation
 from service.metrics import Metrics
@@ -33,34 +33,60 @@ class SessionsEnded(msgspec.Struct):
     ended: int
 
 
-class KillSwitchApi:
+class BulkRevocationApi:
     """Ends many tokens or sessions over HTTP."""
 
-    def __init__(self, bulk: Bulk, sessions: Sessions, views: TokenViews, guard: Guard, metrics: Metrics) -> None:
+    def __init__(self, bulk: Bulk, sessions: Sessions, views: TokenViews, callers: Callers, metrics: Metrics) -> None:
         self._bulk = bulk
         self._sessions = sessions
         self._views = views
-        self._guard = guard
+        self._callers = callers
         self._metrics = metrics
 
     def operations(self) -> list[Operation]:
-        """The routes of this dialect."""
+        """The operations of this class."""
         answers = {200: (TokensMatched, SliceChanged), 409: None}
-        how = ("With `dryRun` it says how many and shows ten. Without it `expected` must be that number, else 409 "
-               "`count_changed`. While `nextCursor` is not null there is more to end: send the same again with it as "
-               "`cursor`; a slice that was asked for twice does no harm. "
-               "A `scope` is matched as it is written: `orders:*` is not `orders:read`.")  # fmt: skip
+        how = (
+            "With `dryRun` it says how many and shows ten. Without it `expected` must be that number, else 409 "
+            "`count_changed`. While `nextCursor` is not null there is more to end: send the same again with it as "
+            "`cursor`; a slice that was asked for twice does no harm. "
+            "A `scope` is matched as it is written: `orders:*` is not `orders:read`."
+        )
         return [
-            Operation(method="POST", path="/api/admin/tokens/revoke", handler=self.revoke, tag="managed",
-                      summary="Revoke many tokens", body=EndTokens, answers=answers, access=ADMINISTER,
-                      description=f"For good, all that are not revoked yet. {how}"),
-            Operation(method="POST", path="/api/admin/tokens/deactivate", handler=self.deactivate, tag="managed",
-                      summary="Deactivate many tokens", body=EndTokens, answers=answers, access=ADMINISTER,
-                      description=f"Those among them that are active. {how}"),
-            Operation(method="POST", path="/api/admin/sessions/revoke", handler=self.end_sessions, tag="managed",
-                      summary="End all sessions of a user", body=EndSessions, answers={200: SessionsEnded},
-                      access=ADMINISTER, description="Also those being created now."),
-        ]  # fmt: skip
+            Operation(
+                method="POST",
+                path="/api/admin/tokens/revoke",
+                handler=self.revoke,
+                tag="managed",
+                summary="Revoke many tokens",
+                body=EndTokens,
+                answers=answers,
+                access=ADMINISTER,
+                description=f"For good, all that are not revoked yet. {how}",
+            ),
+            Operation(
+                method="POST",
+                path="/api/admin/tokens/deactivate",
+                handler=self.deactivate,
+                tag="managed",
+                summary="Deactivate many tokens",
+                body=EndTokens,
+                answers=answers,
+                access=ADMINISTER,
+                description=f"Those among them that are active. {how}",
+            ),
+            Operation(
+                method="POST",
+                path="/api/admin/sessions/revoke",
+                handler=self.end_sessions,
+                tag="managed",
+                summary="End all sessions of a user",
+                body=EndSessions,
+                answers={200: SessionsEnded},
+                access=ADMINISTER,
+                description="Also those being created now.",
+            ),
+        ]
 
     async def revoke(self, call: Call) -> Response:
         """Revoke what is asked for, or say what that would be."""
@@ -71,14 +97,14 @@ class KillSwitchApi:
         return await self._end(call, Ending.DEACTIVATE)
 
     async def _end(self, call: Call, ending: Ending) -> Response:
-        caller = await self._guard.admit(call)
+        caller = await self._callers.admit(call)
         wanted = await call.json(EndTokens)
         query = self._query(wanted)
         if wanted.dry_run:
             matched = await call.unless_gone(self._bulk.preview(query, ending))
             return Json(TokensMatched(matched.count, await self._views.of(matched.sample)))
         expected, limit, after = read_slice(wanted)
-        result = await self._bulk.withdraw(query, ending, caller.origin, expected=expected, limit=limit, after=after)
+        result = await self._bulk.end(query, ending, caller.origin, expected=expected, limit=limit, after=after)
         if ending is Ending.REVOKE:
             self._metrics.revoked.inc(Kind.MANAGED.value, by=len(result.updated))
         return Json(part_of_many(result, "revoked" if ending is Ending.REVOKE else "deactivated"))
@@ -95,7 +121,7 @@ class KillSwitchApi:
 
     async def end_sessions(self, call: Call) -> Response:
         """Log a user out everywhere."""
-        caller = await self._guard.admit(call)
+        caller = await self._callers.admit(call)
         wanted = await call.json(EndSessions)
         ended = await self._sessions.end_all(wanted.username, caller.origin)
         self._metrics.revoked.inc(Kind.SESSION.value, by=ended)

@@ -1,4 +1,4 @@
-"""Dialect 3, transfer: all tokens out as NDJSON, and tokens of this or another system in."""
+"""Import and export: all tokens out as NDJSON, and tokens of this or another system in."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from starlette.responses import Response, StreamingResponse
 from service.api.admin.schemas.import_export import export_line, import_line, name_of
 from service.api.admin.schemas.tokens import Filter
 from service.api.admin.token_views import TokenViews
-from service.api.auth.callers import Guard
+from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, IN_PERSON
 from service.api.http.call import BULK_BYTES, Call, Json, Operation, convert_query
 from service.errors import InvalidRequest
 from service.model import Origin, Status
 from service.store.managed.tokens import Record
 from service.store.pacing import give_way
-from service.tokens.audit.log import Trail
-from service.tokens.managed.import_export import SLICE, Exported, Foreign, Rehearsal, Transfer
+from service.tokens.audit.log import AuditLog
+from service.tokens.managed.import_export import SLICE, DryRun, Exported, ImportedSecret, ImportExport
 
 NDJSON = "application/x-ndjson"
 _ACCEPTED = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl")
@@ -51,45 +51,67 @@ class ImportResult(msgspec.Struct):
     skipped: list[SkippedLine]
 
 
-class TransferApi:
+class ImportExportApi:
     """Export and import, for administrators alone."""
 
     def __init__(
-        self, tokens: Transfer, views: TokenViews, trail: Trail, guard: Guard, clock: Callable[[], float], *,
+        self,
+        tokens: ImportExport,
+        views: TokenViews,
+        audit_log: AuditLog,
+        callers: Callers,
+        clock: Callable[[], float],
+        *,
         shards: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._tokens = tokens
         self._views = views
-        self._trail = trail
-        self._guard = guard
+        self._audit_log = audit_log
+        self._callers = callers
         self._clock = clock
         self._shards = shards
 
     def operations(self) -> list[Operation]:
-        """The routes of this dialect."""
+        """The operations of this class."""
         return [
             Operation(
-                method="GET", path="/api/admin/tokens/export", handler=self.give, tag="managed", query=Filter,
-                summary="Export tokens", answers={200: str}, media_types={200: NDJSON}, access=IN_PERSON,
+                method="GET",
+                path="/api/admin/tokens/export",
+                handler=self.give,
+                tag="managed",
+                query=Filter,
+                summary="Export tokens",
+                answers={200: str},
+                media_types={200: NDJSON},
+                access=IN_PERSON,
                 description="One token a line, with its digest and never its secret; every status without a "
                 "filter. A service with the same server key and number of shards takes it as it is.",
             ),
             Operation(
-                method="POST", path="/api/admin/tokens/import", handler=self.take, tag="managed", body=str,
-                body_media_type=NDJSON, query=ImportQuery, summary="Import tokens", answers={200: ImportResult},
+                method="POST",
+                path="/api/admin/tokens/import",
+                handler=self.take,
+                tag="managed",
+                body=str,
+                body_media_type=NDJSON,
+                query=ImportQuery,
+                summary="Import tokens",
+                answers={200: ImportResult},
                 access=ADMINISTER,
                 description="Up to 1 MiB of lines: of an export, or `{name, secret or sha256, expiresAt or "
                 "duration, ...}` for secrets of 16 to 256 printable characters that another system made.",
             ),
-        ]  # fmt: skip
+        ]
 
     async def give(self, call: Call) -> Response:
         """All tokens of a filter, as a stream."""
-        caller = await self._guard.admit(call)
+        caller = await self._callers.admit(call)
         query = self._views.query(convert_query(call, Filter))
         if not query.statuses:
             query = msgspec.structs.replace(query, statuses=frozenset(Status))
-        await self._trail.write("export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)})
+        await self._audit_log.write(
+            "export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)}
+        )
         headers = {"cache-control": "no-store", "content-disposition": 'attachment; filename="tokens.ndjson"'}
         lines = self._lines(self._tokens.everything(query))
         return StreamingResponse(lines, headers=headers, media_type=NDJSON)
@@ -105,8 +127,8 @@ class TransferApi:
 
     async def take(self, call: Call) -> Response:
         """Take the lines in, each whole or not at all."""
-        caller = await self._guard.admit(call)
-        rehearsal = Rehearsal() if convert_query(call, ImportQuery).dry_run else None
+        caller = await self._callers.admit(call)
+        dry_run = DryRun() if convert_query(call, ImportQuery).dry_run else None
         media_type = (call.header(b"content-type") or _ACCEPTED[0]).split(b";")[0].strip().lower()
         if media_type not in _ACCEPTED:
             raise InvalidRequest(f"Send the lines as {NDJSON}.", code="unsupported_media_type")
@@ -116,18 +138,18 @@ class TransferApi:
 
         async def take_in_turn() -> None:
             for part in parts:
-                await self._take(part, caller.origin, rehearsal, result)
+                await self._take(part, caller.origin, dry_run, result)
                 await give_way()
 
-        # A rehearsal takes line after line, for it tells which of two with one name comes second.
-        await asyncio.gather(*[take_in_turn() for _ in range(1 if rehearsal else _LANES)])
+        # A dry run takes line after line, for it tells which of two with one name comes second.
+        await asyncio.gather(*[take_in_turn() for _ in range(1 if dry_run else _LANES)])
         result.skipped.sort(key=lambda skipped: skipped.line)
         return Json(result)
 
     async def _take(
-        self, numbered: list[tuple[int, bytes]], origin: Origin, rehearsal: Rehearsal | None, result: ImportResult
+        self, numbered: list[tuple[int, bytes]], origin: Origin, dry_run: DryRun | None, result: ImportResult
     ) -> None:
-        rows: list[tuple[int, Exported | Foreign]] = []
+        rows: list[tuple[int, Exported | ImportedSecret]] = []
         for number, line in numbered:
             if not line.strip():
                 continue
@@ -135,7 +157,7 @@ class TransferApi:
                 rows.append((number, import_line(line, self._clock())))
             except InvalidRequest as refused:
                 result.skipped.append(SkippedLine(number, name_of(line), refused.code, refused.detail))
-        taken = await self._tokens.take([row for _, row in rows], origin, rehearsal)
+        taken = await self._tokens.take([row for _, row in rows], origin, dry_run)
         for (number, row), skipped in zip(rows, taken, strict=True):
             if skipped is None:
                 result.imported += 1
@@ -143,5 +165,5 @@ class TransferApi:
                 result.skipped.append(SkippedLine(number, _name(row), skipped.code, skipped.message))
 
 
-def _name(row: Exported | Foreign) -> str:
+def _name(row: Exported | ImportedSecret) -> str:
     return row.token.name if isinstance(row, Exported) else row.new.name

@@ -1,4 +1,4 @@
-"""What the dialects of managed tokens share: records with their usage as readers see them, filters as queries."""
+"""What the operations on managed tokens share: records with their usage as readers see them, filters as queries."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def part_of_many(result: BulkResult, done: str) -> SliceChanged:
 
 
 def read_slice(wanted: EndTokens | ChangeToken) -> tuple[int, int, Continuation | None]:
-    """The number agreed on, the limit (0 for none), and where to go on. Raises InvalidRequest with neither."""
+    """The number agreed on, the limit (0 disables it), and where to go on. Raises InvalidRequest with neither."""
     limit = wanted.limit if isinstance(wanted.limit, int) else 0
     if isinstance(wanted.cursor, str):
         try:

@@ -1,4 +1,4 @@
-"""Dialect 3: managed tokens, for administrators."""
+"""Managed tokens, as administrators create, list, edit and revoke them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from service.api.admin.schemas.tokens import (
     to_limit,
 )
 from service.api.admin.token_views import TokenViews, part_of_many, read_slice, several, wrong
-from service.api.auth.callers import Guard
+from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, READ, WRITE
 from service.api.http.call import BULK_BYTES, Call, Json, Operation, convert_query
 from service.api.http.timestamps import parse_rfc3339
@@ -56,74 +56,136 @@ class ManagedApi:
     """Creates, lists, changes and revokes managed tokens over HTTP."""
 
     def __init__(
-        self, tokens: ManagedTokens, bulk: Bulk, views: TokenViews, guard: Guard, metrics: Metrics,
+        self,
+        tokens: ManagedTokens,
+        bulk: Bulk,
+        views: TokenViews,
+        callers: Callers,
+        metrics: Metrics,
         clock: Callable[[], float],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._tokens = tokens
         self._bulk = bulk
         self._views = views
-        self._guard = guard
+        self._callers = callers
         self._metrics = metrics
         self._clock = clock
 
     def operations(self) -> list[Operation]:
-        """The routes of this dialect."""
+        """The operations of this class."""
+        return self._first_operations() + self._more_operations()
+
+    def _first_operations(self) -> list[Operation]:
         path = "/api/admin/tokens"
         return [
-            Operation(method="GET", path=path, handler=self.page, tag="managed", summary="List tokens",
-                      query=ListQuery, answers={200: TokenList}, access=READ),
-            Operation(method="POST", path=path, handler=self.create, tag="managed", summary="Create a token",
-                      body=CreateToken, answers={201: TokenIssued, 409: None}, access=WRITE,
-                      header_names=(HEADER,),
-                      description="The only answer that shows the secret. With an Idempotency-Key a repeat within "
-                                  "ten minutes creates nothing and answers the same secret. A token creates none "
-                                  "that may more than itself; a duration ends with its own life at the latest."),
-            Operation(method="PATCH", path=path, handler=self.change, tag="managed", summary="Change tokens",
-                      body=ChangeToken, access=WRITE,
-                      answers={200: (TokenChanged, SliceChanged, TokensChanged), 404: None, 409: None},
-                      description="One by `id`, several by `ids`, or all that a `filter` finds with `expected`, "
-                                  "which needs `tokens:admin` as the kill switch does: those slice by slice, the next "
-                                  "one with `nextCursor` as `cursor`. A token edits and activates none that may more "
-                                  "than itself."),
-            Operation(method="DELETE", path=path, handler=self.revoke, tag="managed", summary="Revoke tokens",
-                      query={"id": str, "ids": str}, answers={200: (Message, TokensChanged), 404: None},
-                      access=WRITE, description="For good. Refused from the moment this answers. A token revokes those "
-                                                 "whose scopes and subject it has itself, with `tokens:admin` any."),
-            Operation(method="GET", path=path + "/stats", handler=self.stats, tag="managed",
-                      summary="Count tokens", answers={200: Statistics}, access=READ),
-            Operation(method="GET", path=path + "/{id}", handler=self.show, tag="managed", summary="Show a token",
-                      answers={200: TokenShown, 404: None}, access=READ),
-        ]  # fmt: skip
+            Operation(
+                method="GET",
+                path=path,
+                handler=self.page,
+                tag="managed",
+                summary="List tokens",
+                query=ListQuery,
+                answers={200: TokenList},
+                access=READ,
+            ),
+            Operation(
+                method="POST",
+                path=path,
+                handler=self.create,
+                tag="managed",
+                summary="Create a token",
+                body=CreateToken,
+                answers={201: TokenIssued, 409: None},
+                access=WRITE,
+                header_names=(HEADER,),
+                description="The only answer that shows the secret. With an Idempotency-Key a repeat within "
+                "ten minutes creates nothing and answers the same secret. A token creates none "
+                "that may more than itself; a duration ends with its own life at the latest.",
+            ),
+            Operation(
+                method="PATCH",
+                path=path,
+                handler=self.change,
+                tag="managed",
+                summary="Change tokens",
+                body=ChangeToken,
+                access=WRITE,
+                answers={200: (TokenChanged, SliceChanged, TokensChanged), 404: None, 409: None},
+                description="One by `id`, several by `ids`, or all that a `filter` finds with `expected`, "
+                "which needs `tokens:admin` as the kill switch does: those slice by slice, the next "
+                "one with `nextCursor` as `cursor`. A token edits and activates none that may more "
+                "than itself.",
+            ),
+        ]
+
+    def _more_operations(self) -> list[Operation]:
+        path = "/api/admin/tokens"
+        return [
+            Operation(
+                method="DELETE",
+                path=path,
+                handler=self.revoke,
+                tag="managed",
+                summary="Revoke tokens",
+                query={"id": str, "ids": str},
+                answers={200: (Message, TokensChanged), 404: None},
+                access=WRITE,
+                description="For good. Refused from the moment this answers. A token revokes those "
+                "whose scopes and subject it has itself, with `tokens:admin` any.",
+            ),
+            Operation(
+                method="GET",
+                path=path + "/stats",
+                handler=self.stats,
+                tag="managed",
+                summary="Count tokens",
+                answers={200: Statistics},
+                access=READ,
+            ),
+            Operation(
+                method="GET",
+                path=path + "/{id}",
+                handler=self.show,
+                tag="managed",
+                summary="Show a token",
+                answers={200: TokenShown, 404: None},
+                access=READ,
+            ),
+        ]
 
     async def page(self, call: Call) -> Response:
         """A page of tokens, newest first unless sorted otherwise."""
-        await self._guard.admit(call)
+        await self._callers.admit(call)
         wanted = convert_query(call, ListQuery)
         query = self._views.query(wanted)
         name = wanted.sort.removeprefix("-")
         if name not in _SORTS:
             raise wrong("sort", f"choose one of {', '.join(_SORTS)}, with - for descending")
         query = msgspec.structs.replace(
-            query, sort=_SORTS[name], descending=wanted.sort.startswith("-"), limit=wanted.limit,
-            after=_read_cursor(wanted.cursor, wanted.sort), ids=tuple(filter(None, wanted.ids.split(","))),
-        )  # fmt: skip
+            query,
+            sort=_SORTS[name],
+            descending=wanted.sort.startswith("-"),
+            limit=wanted.limit,
+            after=_read_cursor(wanted.cursor, wanted.sort),
+            ids=tuple(filter(None, wanted.ids.split(","))),
+        )
         tokens, after, total = await call.unless_gone(self._tokens.page(query))
         return Json(TokenList(await self._views.of(tokens), _write_cursor(after, wanted.sort), total))
 
     async def show(self, call: Call) -> Response:
         """One token."""
-        await self._guard.admit(call)
+        await self._callers.admit(call)
         token = await self._tokens.get(call.path_parameters["id"])
         return Json(await self._views.of_one(token))
 
     async def stats(self, call: Call) -> Response:
         """How many tokens there are; total = active + expired + inactive."""
-        await self._guard.admit(call)
+        await self._callers.admit(call)
         return Json(await self._tokens.statistics())
 
     async def create(self, call: Call) -> Response:
         """Create a token and show its secret, this once."""
-        caller = await self._guard.admit(call)
+        caller = await self._callers.admit(call)
         wanted = await call.json(CreateToken)
         created = await self._tokens.create(self._new(wanted, caller.origin), caller.origin, repeatable(call, wanted))
         if not created.repeated:
@@ -148,7 +210,7 @@ class ManagedApi:
 
     async def change(self, call: Call) -> Response:
         """Change one token, several, or all that a filter finds."""
-        caller = await self._guard.admit(call)
+        caller = await self._callers.admit(call)
         wanted = await call.json(ChangeToken, BULK_BYTES)
         if sum(which is not UNSET for which in (wanted.id, wanted.ids, wanted.filter)) != 1:
             raise wrong("id", "give one of id, ids or filter")
@@ -162,7 +224,7 @@ class ManagedApi:
         if set(changes) != {"active"}:
             raise wrong("ids", "several tokens can only be activated or deactivated: give isActive alone")
         if wanted.filter is not UNSET:
-            self._guard.require(caller, ADMINISTER)
+            self._callers.require(caller, ADMINISTER)
         return Json(await self._change_several(wanted, bool(changes["active"]), caller.origin))
 
     async def _change_several(self, wanted: ChangeToken, active: bool, origin: Origin) -> TokensChanged:
@@ -179,7 +241,7 @@ class ManagedApi:
 
     async def revoke(self, call: Call) -> Response:
         """Revoke one token or several, for good."""
-        caller = await self._guard.admit(call)
+        caller = await self._callers.admit(call)
         token_id, token_ids = call.parameter("id"), call.parameter("ids")
         if token_id:
             if await self._tokens.revoke(token_id, caller.origin):

@@ -1,4 +1,4 @@
-"""Dialect 3, usage: how often tokens were checked, and by whom last."""
+"""Usage: how often tokens were checked, and by whom last."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from service.api.auth.callers import Guard
+from service.api.auth.callers import Callers
 from service.api.http.access import READ
 from service.api.http.call import Call, Json, Operation, convert_query
 from service.api.http.timestamps import rfc3339, rfc3339_or_none
@@ -66,42 +66,56 @@ class ServiceUsage(msgspec.Struct):
 class UsageApi:
     """Shows what the service counted; a check is seen here a second later at most."""
 
-    def __init__(self, series: UsageSeries, tokens: ManagedTokens, guard: Guard) -> None:
+    def __init__(self, series: UsageSeries, tokens: ManagedTokens, callers: Callers) -> None:
         self._series = series
         self._tokens = tokens
-        self._guard = guard
+        self._callers = callers
 
     def operations(self) -> list[Operation]:
-        """The routes of this dialect."""
+        """The operations of this class."""
         return [
             Operation(
-                method="GET", path="/api/admin/tokens/{id}/usage", handler=self.of_token, tag="managed", query=Days,
-                summary="Show how often a token was checked", answers={200: TokenUsage, 404: None}, access=READ,
+                method="GET",
+                path="/api/admin/tokens/{id}/usage",
+                handler=self.of_token,
+                tag="managed",
+                query=Days,
+                summary="Show how often a token was checked",
+                answers={200: TokenUsage, 404: None},
+                access=READ,
             ),
             Operation(
-                method="GET", path="/api/admin/usage", handler=self.of_service, tag="managed", query=Hours,
-                summary="Show how often all tokens were checked", answers={200: ServiceUsage}, access=READ,
+                method="GET",
+                path="/api/admin/usage",
+                handler=self.of_service,
+                tag="managed",
+                query=Hours,
+                summary="Show how often all tokens were checked",
+                answers={200: ServiceUsage},
+                access=READ,
                 description="Checks of session and managed tokens; unknown secrets are in the metrics alone.",
             ),
-        ]  # fmt: skip
+        ]
 
     async def of_token(self, call: Call) -> Response:
         """The last days and hours of one token."""
-        await self._guard.admit(call)
+        await self._callers.admit(call)
         wanted = convert_query(call, Days)
         token = await self._tokens.get(call.path_parameters["id"])
         days, hours = await self._series.of_token(token.token_id, wanted.days)
         return Json(
             TokenUsage(
                 [DayCount(rfc3339(day.starts_at)[:10], day.allowed, day.denied) for day in days],
-                rfc3339_or_none(token.last_used_at), token.last_address or None, token.last_agent or None,
+                rfc3339_or_none(token.last_used_at),
+                token.last_address or None,
+                token.last_agent or None,
                 _hours(hours),
             )
-        )  # fmt: skip
+        )
 
     async def of_service(self, call: Call) -> Response:
         """The service's last hours."""
-        await self._guard.admit(call)
+        await self._callers.admit(call)
         wanted = convert_query(call, Hours)
         return Json(ServiceUsage(_hours(await self._series.of_service(wanted.hours))))
 

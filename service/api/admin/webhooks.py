@@ -1,4 +1,4 @@
-"""Dialect 3, webhooks: who is told of events, and how the telling went."""
+"""Webhooks: who gets events, and how their delivery went."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from service.api.admin.schemas.tokens import Message
-from service.api.auth.callers import Guard
+from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, READ_WEBHOOKS
 from service.api.http.call import Call, Json, Operation, convert_query
 from service.api.http.timestamps import rfc3339, rfc3339_or_none
@@ -47,7 +47,7 @@ class WebhookCreated(WebhookShown, rename="camel"):
 
 class WebhookStanding(WebhookShown, rename="camel"):
     """A receiver and how far it is: deliveries that wait to be sent again, changes of any kind that were not
-    looked at for it yet, and changes that were trimmed from the trail before it had room for them."""
+    looked at for it yet, and changes that were trimmed from the log before it had room for them."""
 
     waiting: int
     unread: int
@@ -90,31 +90,62 @@ class DeliveryList(msgspec.Struct):
 class WebhooksApi:
     """Lists, adds and removes receivers, and shows what became of their messages."""
 
-    def __init__(self, webhooks: Webhooks, deliveries: DeliveryLog, guard: Guard) -> None:
+    def __init__(self, webhooks: Webhooks, deliveries: DeliveryLog, callers: Callers) -> None:
         self._webhooks = webhooks
         self._deliveries = deliveries
-        self._guard = guard
+        self._callers = callers
 
     def operations(self) -> list[Operation]:
-        """The routes of this dialect."""
+        """The operations of this class."""
         path = "/api/admin/webhooks"
         return [
-            Operation(method="GET", path=path, handler=self.list, tag="webhooks", summary="List webhooks",
-                      answers={200: WebhookList}, access=READ_WEBHOOKS),
-            Operation(method="POST", path=path, handler=self.create, tag="webhooks", summary="Create a webhook",
-                      body=CreateWebhook, answers={201: WebhookCreated, 409: None}, access=ADMINISTER,
-                      description="The only answer that shows its signing secret. Messages are as Standard Webhooks "
-                                  "has them; each is sent at least once, in no certain order."),
-            Operation(method="DELETE", path=path, handler=self.delete, tag="webhooks", summary="Delete a webhook",
-                      query={"id": str}, answers={200: Message, 404: None}, access=ADMINISTER),
-            Operation(method="GET", path=path + "/{id}/deliveries", handler=self.deliveries, tag="webhooks",
-                      summary="List deliveries", query=DeliveriesQuery, answers={200: DeliveryList, 404: None},
-                      access=READ_WEBHOOKS, description="Those made are listed while they are among the last hundred."),
-        ]  # fmt: skip
+            Operation(
+                method="GET",
+                path=path,
+                handler=self.list,
+                tag="webhooks",
+                summary="List webhooks",
+                answers={200: WebhookList},
+                access=READ_WEBHOOKS,
+            ),
+            Operation(
+                method="POST",
+                path=path,
+                handler=self.create,
+                tag="webhooks",
+                summary="Create a webhook",
+                body=CreateWebhook,
+                answers={201: WebhookCreated, 409: None},
+                access=ADMINISTER,
+                description="The only answer that shows its signing secret. Messages are as Standard Webhooks "
+                "has them; each is sent at least once, in no certain order.",
+            ),
+            Operation(
+                method="DELETE",
+                path=path,
+                handler=self.delete,
+                tag="webhooks",
+                summary="Delete a webhook",
+                query={"id": str},
+                answers={200: Message, 404: None},
+                access=ADMINISTER,
+            ),
+            Operation(
+                method="GET",
+                path=path + "/{id}/deliveries",
+                handler=self.deliveries,
+                tag="webhooks",
+                summary="List deliveries",
+                query=DeliveriesQuery,
+                answers={200: DeliveryList, 404: None},
+                access=READ_WEBHOOKS,
+                description="Those made are listed while they are among the last hundred.",
+            ),
+        ]
 
     async def list(self, call: Call) -> Response:
         """All receivers, in the order they were added."""
-        await self._guard.admit(call)
+        await self._callers.admit(call)
         await self._webhooks.refresh()
         webhooks = [known.webhook for known in self._webhooks.known.values()]
         webhooks.sort(key=lambda webhook: (webhook.since, webhook.webhook_id))
@@ -124,14 +155,14 @@ class WebhooksApi:
 
     async def create(self, call: Call) -> Response:
         """Add a receiver and show its secret, this once."""
-        caller = await self._guard.admit(call)
+        caller = await self._callers.admit(call)
         wanted = await call.json(CreateWebhook)
         known: Known = await self._webhooks.create(wanted.url, tuple(wanted.events), caller.origin)
         return Json(WebhookCreated(*_shown(known.webhook), known.secret), 201)
 
     async def delete(self, call: Call) -> Response:
         """Remove a receiver; what waits for it is not sent any more."""
-        caller = await self._guard.admit(call)
+        caller = await self._callers.admit(call)
         webhook_id = call.parameter("id")
         if not webhook_id:
             reason = "say which webhook to delete: ?id="
@@ -141,7 +172,7 @@ class WebhooksApi:
 
     async def deliveries(self, call: Call) -> Response:
         """What waits for a receiver, what it took and what it never did."""
-        await self._guard.admit(call)
+        await self._callers.admit(call)
         wanted = convert_query(call, DeliveriesQuery)
         webhook = await self._webhooks.get(call.path_parameters["id"])
         found = await self._deliveries.read(webhook.webhook_id, wanted.status, wanted.limit)
@@ -149,14 +180,18 @@ class WebhooksApi:
 
 
 def _shown(webhook: Webhook) -> tuple[str, str, list[EventType], str, str]:
-    return (
-        webhook.webhook_id, webhook.url, [*webhook.events], rfc3339(webhook.created_at), webhook.created_by,
-    )  # fmt: skip
+    return (webhook.webhook_id, webhook.url, [*webhook.events], rfc3339(webhook.created_at), webhook.created_by)
 
 
 def _delivery(delivery: Delivery, status: str, due: int) -> DeliveryShown:
     return DeliveryShown(
-        delivery.event_id, delivery.event, status, delivery.attempts, rfc3339(delivery.created_at),
-        rfc3339_or_none(delivery.last_at), rfc3339(due) if status == "pending" else None, delivery.status or None,
+        delivery.event_id,
+        delivery.event,
+        status,
+        delivery.attempts,
+        rfc3339(delivery.created_at),
+        rfc3339_or_none(delivery.last_at),
+        rfc3339(due) if status == "pending" else None,
+        delivery.status or None,
         delivery.error or None,
-    )  # fmt: skip
+    )

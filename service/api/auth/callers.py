@@ -14,7 +14,7 @@ from service.keyring import encode_digest
 from service.model import Credential, Kind, Origin, Outcome, Role
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.authority import Authority
-from service.tokens.credential import Opened
+from service.tokens.credential import DecodedCredential
 
 _KINDS = (Kind.SESSION, Kind.MANAGED)
 # Reads an administrator's JWT and returns its subject; raises Unauthorized or Forbidden.
@@ -22,7 +22,7 @@ JwtReader = Callable[[bytes], Awaitable[str]]
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """A known caller: who it is in the audit trail, and its role or its token's record."""
+    """A known caller: who it is in the audit log, and its role or its token's record."""
 
     origin: Origin
     role: Role | None = None
@@ -46,7 +46,7 @@ def bearer(call: Call) -> bytes | None:
     return value[7:].strip() or None
 
 
-class Guard:
+class Callers:
     """Knows callers by session, managed token or administrator's JWT."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Guard:
         if caller.role in access.roles:
             return
         if caller.role is Role.VIEWER:
-            raise Forbidden("Your role can look but not change tokens.")
+            raise Forbidden("Your role can read tokens but not change them.")
         if caller.role is not None:
             raise Forbidden("Your account may not administer tokens.")
         if not access.scope:
@@ -85,10 +85,15 @@ class Guard:
         secrets = presented(call.scope["headers"])
         if not secrets:
             raise Unauthorized("Send the token as Authorization: Bearer, X-API-Key or X-Token.", presented=False)
-        verdict = await self._authority.look(secrets[0], (Kind.MANAGED,))
+        verdict = await self._authority.peek(secrets[0], (Kind.MANAGED,))
         credential = verdict.credential
         known = credential is not None and verdict.outcome in (Outcome.ACTIVE, Outcome.RATE_LIMITED)
-        if credential is None or not known or len(secrets) > 1 or not Opened(b"", credential).admits(call.address):
+        if (
+            credential is None
+            or not known
+            or len(secrets) > 1
+            or not DecodedCredential(b"", credential).admits(call.address)
+        ):
             raise Unauthorized("The token is not valid.", presented=True)
         call.token_id = credential.token_id
         if call.access.scope and not covers(credential, call.access.scope):

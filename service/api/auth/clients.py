@@ -31,7 +31,7 @@ class Clients:
         self._sessions = sessions
 
     async def admit(self, call: Call, form: Mapping[str, str] | None = None) -> str:
-        """The name of a client that may do this. Raises InvalidClient; RateLimited if it was not judged."""
+        """The name of a client that may do this. Raises InvalidClient; RateLimited if it was not evaluated."""
         secret = bearer(call)
         if secret is not None:
             return await self._by_token(call, secret, None)

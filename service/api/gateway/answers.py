@@ -1,6 +1,6 @@
 """The gateway's question and its answer: which credential a request presents, and what a verdict says on the wire.
 
-Both ways to /validate, the ordinary route and the straight path, use these functions for the decision's input and for
+Both ways to /validate, the ordinary route and the fast path, use these functions for the decision's input and for
 the bytes of the answer.
 """
 
@@ -20,7 +20,7 @@ _RETRY_KEY = re.compile(rb"[!-~]{1,64}")
 
 
 class Answer(NamedTuple):
-    """What goes on the wire but for the request id and the server's own headers."""
+    """What goes on the wire except the request id and the server's own headers."""
 
     status: int
     headers: Headers
@@ -34,7 +34,7 @@ UNAVAILABLE = Verdict(Outcome.UNAVAILABLE)
 def retried_request(headers: Headers, client: tuple[str, int] | None, trusted: tuple[Network, ...]) -> str:
     """What a gateway of ours calls the request it asks about, so that it may ask again; empty where it is not known.
 
-    `client` is the connection's other end. Only a trusted proxy is believed, and of two keys none, for one of them may
+    `client` is the connection's other end. Only a trusted proxy is believed, and of two keys none: one of them may
     be its client's: whoever chooses the key of two requests makes a one-time token good twice.
     """
     keys = [value for name, value in headers if name == b"x-tokens-retry-key"]

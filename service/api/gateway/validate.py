@@ -1,4 +1,4 @@
-"""Dialect 4: the validate endpoint, the question gateways ask on every request."""
+"""The validate endpoint, the question gateways ask on every request."""
 
 from __future__ import annotations
 
@@ -29,9 +29,16 @@ KINDS = (Kind.SESSION, Kind.MANAGED)
 _ASKS = ("X-API-Key", "X-Token", "X-Required-Scope", "X-Forwarded-For")
 _SPENDS = (*_ASKS, "X-Original-URI", "X-Forwarded-Uri", "X-Tokens-Retry-Key")
 _IDENTITY = (
-    "X-Token-Id", "X-Token-Subject", "X-Token-Scopes", "X-Token-Kind", "X-Token-Name", "Remote-User",
-    "X-Auth-Request-User", "RateLimit", "RateLimit-Policy",
-)  # fmt: skip
+    "X-Token-Id",
+    "X-Token-Subject",
+    "X-Token-Scopes",
+    "X-Token-Kind",
+    "X-Token-Name",
+    "Remote-User",
+    "X-Auth-Request-User",
+    "RateLimit",
+    "RateLimit-Policy",
+)
 
 
 class ValidateBatch(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -60,12 +67,18 @@ class BatchResults(msgspec.Struct):
 
 
 class GatewayApi:
-    """Answers /validate and its forms. The straight path in edge/ answers the same bytes without this class."""
+    """Answers /validate and its forms. The fast path in edge/ answers the same bytes without this class."""
 
     def __init__(
-        self, authority: Authority, one_time: OneTimeTokens, clients: Clients, metrics: Metrics,
-        trusted: tuple[Network, ...], *, accept_basic: bool,
-    ) -> None:  # fmt: skip
+        self,
+        authority: Authority,
+        one_time: OneTimeTokens,
+        clients: Clients,
+        metrics: Metrics,
+        trusted: tuple[Network, ...],
+        *,
+        accept_basic: bool,
+    ) -> None:
         self._authority = authority
         self._one_time = one_time
         self._clients = clients
@@ -75,7 +88,7 @@ class GatewayApi:
         self._observe = metrics.validation_timer("ordinary")
 
     def operations(self) -> list[Operation]:
-        """The routes of this dialect."""
+        """The operations of this class."""
         yes = (
             "Any method. Exactly 200 and an empty body means yes. Basic, with the token as user or password, is read "
             "where TOKENS_ACCEPT_BASIC is on, and presents nothing elsewhere."
@@ -89,17 +102,34 @@ class GatewayApi:
         ]
         answers = {200: None, 401: None, 403: None, 429: None, 503: None}
         return [
-            Operation(method="POST", path="/validate/batch", handler=self.batch, tag="gateway", body=ValidateBatch,
-                      summary="Look at up to 100 tokens", answers={200: BatchResults, 429: None}, access=INTROSPECT,
-                      description="In one round trip; nothing is spent or counted."),
+            Operation(
+                method="POST",
+                path="/validate/batch",
+                handler=self.batch,
+                tag="gateway",
+                body=ValidateBatch,
+                summary="Look at up to 100 tokens",
+                answers={200: BatchResults, 429: None},
+                access=INTROSPECT,
+                description="In one round trip; nothing is spent or counted.",
+            ),
             *[
-                Operation(method="*", path=path, handler=handler, tag="gateway", summary=summary, answers=answers,
-                          header_names=_SPENDS if handler == self.spend else _ASKS, answer_headers=_IDENTITY,
-                          access=GATEWAY, description=description,
-                          query={"required_scope": list[str]} if path == PLAIN else None)
+                Operation(
+                    method="*",
+                    path=path,
+                    handler=handler,
+                    tag="gateway",
+                    summary=summary,
+                    answers=answers,
+                    header_names=_SPENDS if handler == self.spend else _ASKS,
+                    answer_headers=_IDENTITY,
+                    access=GATEWAY,
+                    description=description,
+                    query={"required_scope": list[str]} if path == PLAIN else None,
+                )
                 for path, handler, summary, description in forms
             ],
-        ]  # fmt: skip
+        ]
 
     async def validate(self, call: Call) -> Response:
         """Session and managed tokens; the query may ask for scopes."""
@@ -162,9 +192,11 @@ class GatewayApi:
         await self._clients.admit(call)
         wanted = await call.json(ValidateBatch)
         verdicts = await asyncio.gather(
-            *[self._authority.look(secret.encode(), tuple(Kind), required=wanted.required_scopes)
-              for secret in wanted.tokens]
-        )  # fmt: skip
+            *[
+                self._authority.peek(secret.encode(), tuple(Kind), required=wanted.required_scopes)
+                for secret in wanted.tokens
+            ]
+        )
         return Json(BatchResults([_result(verdict) for verdict in verdicts]))
 
 

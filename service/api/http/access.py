@@ -34,15 +34,19 @@ HOLDER = Access("the holder of a managed token", _BEARER)
 HOLDER_ROTATES = Access("the holder of a managed token with the scope `self:rotate`", _BEARER, scope="self:rotate")
 ISSUE = Access(
     "an administrator, a managed token with the scope `one-time:issue`, and anyone where TOKENS_ONE_TIME_ISSUE is open",
-    (*_BEARER, ""), _ADMINS, "one-time:issue",
-)  # fmt: skip
+    (*_BEARER, ""),
+    _ADMINS,
+    "one-time:issue",
+)
 READ = Access(
     "an administrator, a viewer, or a managed token with the scope `tokens:read`", _BEARER, _READERS, "tokens:read"
 )
 WRITE = Access(
     "an administrator, or a managed token with the scope `tokens:write`, within what it holds itself",
-    _BEARER, _ADMINS, "tokens:write",
-)  # fmt: skip
+    _BEARER,
+    _ADMINS,
+    "tokens:write",
+)
 ADMINISTER = Access(
     "an administrator, or a managed token with the scope `tokens:admin`", _BEARER, _ADMINS, "tokens:admin"
 )
@@ -56,5 +60,7 @@ INTROSPECT = Access(
 )
 REVOKE = Access(
     "an administrator, a managed token with the scope `revoke`, or the holder, without client authentication",
-    (*_BASIC_TOO, ""), _ADMINS, "revoke",
-)  # fmt: skip
+    (*_BASIC_TOO, ""),
+    _ADMINS,
+    "revoke",
+)

@@ -1,4 +1,4 @@
-"""The front door: gives every request an id, finds its operation, answers what it raises, counts and logs it."""
+"""The ASGI application: gives every request an id, finds its operation, answers what it raises, counts and logs it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class RequestIds:
         number = self._number
         self._number = number + 1
         if not number & 0xFF:
-            # Twelve digits in all, for the straight path counts on ids of one length: enough for a hundred years.
+            # Twelve digits, enough for a hundred years: the fast path counts on ids of one length.
             self._block = f"{self._start}-{number >> 8:010x}"
         return self._block + _LAST_DIGITS[number & 0xFF]
 
@@ -76,16 +76,21 @@ class _Path:
         return self.operations.get(method) or self.operations.get("*")
 
 
-class Front:
+class Application:
     """The ASGI application. Paths without parameters are found in a dictionary, the rest by Starlette's routes.
 
     The forms of /validate are found by what a path means: they are never 404 for a slash too many.
     """
 
     def __init__(
-        self, operations: Iterable[Operation], *, metrics: Metrics, trusted: tuple[Network, ...], access_log: bool,
+        self,
+        operations: Iterable[Operation],
+        *,
+        metrics: Metrics,
+        trusted: tuple[Network, ...],
+        access_log: bool,
         lifespan: Lifespan,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.operations = tuple(operations)
         self.request_ids = RequestIds()
         self._metrics = metrics
@@ -179,9 +184,13 @@ class Front:
 
     def _log(self, call: Call, template: str, status: int, seconds: float) -> None:
         facts = {
-            "request_id": call.request_id, "method": call.method, "route": template, "status": status,
-            "seconds": round(seconds, 6), "address": call.address,
-        }  # fmt: skip
+            "request_id": call.request_id,
+            "method": call.method,
+            "route": template,
+            "status": status,
+            "seconds": round(seconds, 6),
+            "address": call.address,
+        }
         if call.outcome:
             facts["outcome"] = call.outcome
         if call.token_id:
@@ -190,4 +199,4 @@ class Front:
 
 
 async def _unused(*_: object) -> None:
-    """Routes are used to match paths; `Front` calls the handlers."""
+    """Routes are used to match paths; `Application` calls the handlers."""

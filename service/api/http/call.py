@@ -1,4 +1,4 @@
-"""What every dialect shares about HTTP: the call, its body, answers, and the declaration of an operation.
+"""What every operation shares about HTTP: the call, its body, answers, and the declaration of an operation.
 
 Who may call an operation is in `access.py`. Failures become answers in `problems.py`.
 """
@@ -33,7 +33,7 @@ NO_STORE = (b"cache-control", b"no-store")
 
 
 class Json(Response):
-    """A JSON answer; not stored by anyone unless `cache` allows it, for most carry a secret or a verdict."""
+    """A JSON answer; not stored by anyone unless `cache` allows it: most carry a secret or a verdict."""
 
     def __init__(self, content: object, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         self.status_code = status
@@ -182,7 +182,7 @@ def parse_pairs(raw: bytes) -> list[tuple[str, str]]:
 
 
 def decode(body: bytes, kind: type[T]) -> T:
-    """JSON bytes as this type; a member given twice is refused, for two readers may take different ones.
+    """JSON bytes as this type; a member given twice is refused, because two readers may take different ones.
 
     Raises InvalidRequest with the field's path.
     """
@@ -256,11 +256,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     hidden: bool = False
 
 
-class Dialect(Protocol):
-    """A file's worth of operations."""
+class OperationGroup(Protocol):
+    """A class that lists its operations."""
 
     def operations(self) -> list[Operation]:
-        """The routes of this dialect."""
+        """The operations of this class."""
         ...
 
 

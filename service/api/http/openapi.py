@@ -144,9 +144,7 @@ def _responses(operation: Operation, by_type: Mapping[str, Any]) -> dict[str, An
     statuses = dict(operation.answers)
     if operation.method != "*":
         with_body = operation.body is not None or operation.form is not None
-        common = (
-            *_ALWAYS, *(_WITH_CALLER if operation.access.credentials else ()), *(_WITH_BODY if with_body else ()),
-        )  # fmt: skip
+        common = (*_ALWAYS, *(_WITH_CALLER if operation.access.credentials else ()), *(_WITH_BODY if with_body else ()))
         statuses = dict.fromkeys(common) | statuses
     return {str(status): _response(operation, status, statuses[status], by_type) for status in sorted(statuses)}
 

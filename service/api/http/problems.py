@@ -83,10 +83,15 @@ def status_of(error: ServiceError) -> int:
 
 
 def problem_body(
-    status: int, code: str, detail: str, request_id: str, *, fields: Iterable[tuple[str, str]] = (),
+    status: int,
+    code: str,
+    detail: str,
+    request_id: str,
+    *,
+    fields: Iterable[tuple[str, str]] = (),
     tries_left: int | None = None,
     accounts: bool | None = None,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """The JSON of a problem."""
     errors = [FieldError(field, message) for field, message in fields] or None
     return msgspec.json.encode(
@@ -146,7 +151,5 @@ def raw(status: int, body: bytes, media_type: bytes, headers: Iterable[tuple[byt
     """An answer with exactly these bytes and headers, not to be stored."""
     response = Response(status_code=status)
     response.body = body
-    response.raw_headers = [
-        (b"content-type", media_type), (b"content-length", b"%d" % len(body)), NO_STORE, *headers,
-    ]  # fmt: skip
+    response.raw_headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), NO_STORE, *headers]
     return response

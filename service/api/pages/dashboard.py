@@ -61,9 +61,15 @@ class DashboardApi:
     """Serves the page and signs it in. All else the page does is the public API, with the cookie as credential."""
 
     def __init__(
-        self, sessions: Sessions, accounts: Accounts, metrics: Metrics, clock: Callable[[], float], *,
-        max_lifetime_days: int, retention_days: int,
-    ) -> None:  # fmt: skip
+        self,
+        sessions: Sessions,
+        accounts: Accounts,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        *,
+        max_lifetime_days: int,
+        retention_days: int,
+    ) -> None:
         self._sessions = sessions
         self._accounts = accounts
         self._metrics = metrics
@@ -76,10 +82,13 @@ class DashboardApi:
         """The routes of the dashboard; they are no part of the public API's document."""
         session = "/dashboard/session"
         routes = [
-            ("GET", "/dashboard", self.redirect), ("GET", "/dashboard/", self.page),
-            ("GET", session, self.who), ("POST", session, self.sign_in), ("DELETE", session, self.sign_out),
+            ("GET", "/dashboard", self.redirect),
+            ("GET", "/dashboard/", self.page),
+            ("GET", session, self.who),
+            ("POST", session, self.sign_in),
+            ("DELETE", session, self.sign_out),
             ("GET", "/dashboard/{path:path}", self.page),
-        ]  # fmt: skip
+        ]
         return [
             Operation(
                 method=method, path=path, handler=handler, tag="dashboard", summary="", access=ANYONE, hidden=True
@@ -110,9 +119,13 @@ class DashboardApi:
         response = Response(status_code=200)
         response.body = body
         response.raw_headers = [
-            (b"content-type", asset.media_type), (b"content-length", b"%d" % len(body)), (b"cache-control", cache),
-            (b"vary", b"accept-encoding"), *([(b"content-encoding", b"gzip")] if packed else []), *_SECURITY,
-        ]  # fmt: skip
+            (b"content-type", asset.media_type),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", cache),
+            (b"vary", b"accept-encoding"),
+            *([(b"content-encoding", b"gzip")] if packed else []),
+            *_SECURITY,
+        ]
         return response
 
     async def who(self, call: Call) -> Response:
@@ -160,9 +173,14 @@ class DashboardApi:
     def _account(self, username: str, expires_at: int) -> Account:
         account = self._accounts.get(username)
         return Account(
-            username, account.role.value if account else "user", rfc3339(expires_at), __version__,
-            self._max_lifetime_days, self._retention_days, len(self._accounts) > 0,
-        )  # fmt: skip
+            username,
+            account.role.value if account else "user",
+            rfc3339(expires_at),
+            __version__,
+            self._max_lifetime_days,
+            self._retention_days,
+            len(self._accounts) > 0,
+        )
 
     def cookie(self, call: Call) -> bytes | None:
         """The session in the cookie; an unsafe method must prove that the page itself sent it.

@@ -52,7 +52,7 @@ class Client:
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> dict[str, Any]:
         """The answer to a GET. Raises Failure unless it is a success, as the others do."""
-        return self._judged(self.ask("GET", path, query=query)).json()
+        return self._checked(self.ask("GET", path, query=query)).json()
 
     def send(
         self,
@@ -64,7 +64,7 @@ class Client:
         key: str | None = None,
     ) -> dict[str, Any]:
         """The answer to a request that changes something; bytes are lines of NDJSON, `key` an Idempotency-Key."""
-        return self._judged(self.ask(method, path, query=query, body=body, key=key)).json()
+        return self._checked(self.ask(method, path, query=query, body=body, key=key)).json()
 
     def ask(
         self,
@@ -87,7 +87,7 @@ class Client:
         try:
             with self._request("GET", path, query) as response:
                 if response.status != http.client.OK:
-                    self._judged(_read(response))
+                    self._checked(_read(response))
                 while piece := response.read(_CHUNK_BYTES):
                     yield piece
                 if response.length:
@@ -141,7 +141,7 @@ class Client:
         connection.sock.settimeout(self._read_seconds)
         return connection
 
-    def _judged(self, answer: Answer) -> Answer:
+    def _checked(self, answer: Answer) -> Answer:
         if 200 <= answer.status < 300:
             return answer
         raise refusal(answer, self.address)

@@ -38,7 +38,7 @@ def accounts() -> None:
     type=click.Choice([role.value for role in Role]),
     default=Role.USER.value,
     show_default=True,
-    help="admin changes tokens, viewer looks at them, user only holds sessions.",
+    help="admin changes tokens, viewer reads them, user only holds sessions.",
 )
 @short_option
 def add_account(name: str, role: str, allow_short: bool) -> None:

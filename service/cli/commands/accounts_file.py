@@ -21,7 +21,7 @@ from service.cli.private_file import write_private
 def editing(path: Path) -> Iterator[tomlkit.TOMLDocument]:
     """The document, empty where there is no file yet, written if it was changed. Raises Failure.
 
-    One editor at a time: the directory is locked, not the file, for the file is replaced.
+    One editor at a time: the directory is locked, because the file is replaced.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

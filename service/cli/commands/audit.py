@@ -1,4 +1,4 @@
-"""`audit`: the trail of changes, newest first on the screen, whole as a stream, or verified."""
+"""`audit`: the log of changes, newest first on the screen, whole as a stream, or verified."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def audit(
     """
     if ctx.invoked_subcommand is not None:
         if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
-            raise WrongUsage(f"give no options before {ctx.invoked_subcommand}: it looks at the whole trail")
+            raise WrongUsage(f"give no options before {ctx.invoked_subcommand}: it checks the whole log")
         return
     filters = {"actor": actor, "action": action, "target": target, "from": since, "to": until, "q": text}
     query: dict[str, object] = {name: value for name, value in filters.items() if value is not None}
@@ -73,7 +73,7 @@ def audit(
 @audit.command()
 @json_option
 def verify(as_json: bool) -> None:
-    """Verify that nobody changed the trail.
+    """Verify that nobody changed the log.
 
     Exit 0 if it is intact, 1 if not; then the faults are listed, the first hundred of them.
     """
@@ -83,7 +83,7 @@ def verify(as_json: bool) -> None:
     elif report["faults"]:
         print_table(("ENTRY", "FAULT"), [(fault["id"], fault["fault"]) for fault in report["faults"]])
     if not report["intact"]:
-        raise Failure(f"the trail is not intact: {len(report['faults'])} faults named, {report['entries']:,} entries")
+        raise Failure(f"the log is not intact: {len(report['faults'])} faults named, {report['entries']:,} entries")
     if not as_json:
         note(f"{report['entries']:,} entries, intact; {report['unsealed']:,} of them not sealed yet.")
         for kind, since in report["completeSince"].items():

@@ -1,4 +1,4 @@
-"""`doctor`: everything that the service needs, looked at one by one without starting or changing anything."""
+"""`doctor`: everything that the service needs, checked one by one without starting or changing anything."""
 
 from __future__ import annotations
 

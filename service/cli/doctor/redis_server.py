@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.store.driver.connection import connector, inspect
 from service.store.driver.keys import key_mark_key, probe_key
 from service.store.driver.namespace import key_fault
-from service.store.driver.pipeline import Batch
+from service.store.driver.pipeline import Pipeline
 from service.store.driver.replies import NotPrimary, Refused
 from service.store.driver.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
 
@@ -40,21 +40,21 @@ async def redis_of(settings: Settings) -> list[Finding]:
 async def _examine(url: str, settings: Settings) -> list[Finding]:
     connect = connector(url, timeout_seconds=2.0)
     try:
-        # On its own first, for the batch tells why it cannot connect to the log alone.
+        # On its own first: the pipeline writes why it cannot connect to the log only.
         await (await connect()).disconnect()
     except Refused as error:
         return [Finding("redis role" if isinstance(error, NotPrimary) else "redis", FAILED, error.detail)]
     except (RedisError, OSError, TypeError, AttributeError) as error:
         reason = str(error).rstrip(".") or type(error).__name__
         return [Finding("redis", FAILED, f"cannot be reached: {reason}; check TOKENS_REDIS_URL")]
-    batch = Batch(connect, timeout_seconds=2.0)
+    batch = Pipeline(connect, timeout_seconds=2.0)
     try:
         inspection = await inspect(batch, probe_key(settings.namespace))
         started = time.perf_counter()
         await batch.execute("PING")
         seconds = time.perf_counter() - started
         clock = ServerClock(time.time)
-        await clock.look(partial(batch.execute, "TIME"))
+        await clock.check(partial(batch.execute, "TIME"))
         fault = key_fault(
             settings.namespace, await batch.execute("GET", key_mark_key(settings.namespace)), _key_marks(settings)
         )

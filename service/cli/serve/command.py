@@ -75,7 +75,7 @@ def _default_redis(settings: Settings) -> Iterator[Settings]:
 def publish(settings: Settings) -> None:
     """Make these the settings in the environment: what worker processes read, and `from_environment` here.
 
-    A secret that came from a file is written as a value then, for two sources of one setting are an error.
+    A secret that came from a file is written as a value then: two sources of one setting are an error.
     """
     for name in [name for name in os.environ if name.startswith(PREFIX) and name not in CLIENT_NAMES]:
         del os.environ[name]

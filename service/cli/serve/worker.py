@@ -12,12 +12,12 @@ from multiprocessing.connection import wait
 
 from uvicorn.config import STARTUP_FAILURE
 
-from service.api.http.application import Front
+from service.api.http.application import Application
 from service.app import from_environment
 from service.settings import SettingsError
 
 
-def application() -> Front:
+def application() -> Application:
     """The application, in a process that ends when its parent is gone: nobody else would end it then."""
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     try:

@@ -96,7 +96,7 @@ def _escape(sign: str) -> str:
 
 
 def _text(value: object) -> str:
-    """A value as a cell; what is not there is a dash, for a shell's `read` would skip an empty field."""
+    """A value as a cell; what is not there is a dash, because a shell's `read` would skip an empty field."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):

@@ -24,7 +24,7 @@ export function openDialog({ title, lead, mark, role, body, tail, submit, leave 
   const opener = document.activeElement;
   const dialog = { leave, objects, close() {
     if (live !== dialog) return;
-    // At once and not when the browser gets to tell of it, for what it held may be a secret.
+    // At once, not when the browser reports it: what it held may be a secret.
     live = null;
     dialog.node.close();
     dialog.node.remove();

@@ -7,7 +7,7 @@ const TOAST_MILLISECONDS = 8000;
 const FIRST_WAIT_SECONDS = 2;
 const LONGEST_WAIT_SECONDS = 30;
 
-export const CANNOT_CHANGE = "Your role can look but not change tokens.";
+export const CANNOT_CHANGE = "Your role can read tokens but not change them.";
 
 const link = (label, click) => h("button.link", { click }, label);
 

@@ -72,7 +72,7 @@ class Tokens extends List {
     this.countExpired();
   }
 
-  /** Apart from the list, for it may take a moment. */
+  /** Apart from the list: it may take a moment. */
   countExpired() {
     const tell = ({ expired }) => fill(this.lately, `${number(expired["7d"])} in the last 7 days`);
     get(`${TOKENS}/hygiene`).then(tell, () => null);

@@ -19,10 +19,10 @@ class ClockWatch:
         self._nodes = [(first, clock), *((link, ServerClock(clock.ours)) for link in others)]
         self._told = 0
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Ask every node once, and warn when clocks came to differ. Raises StoreUnavailable."""
         for link, clock in self._nodes:
-            await clock.look(partial(link.execute, "TIME"))
+            await clock.check(partial(link.execute, "TIME"))
         seriousness = sum(self.seconds_apart >= bound for bound in (SECONDS_APART, SECONDS_TOO_FAR_APART))
         if seriousness > self._told:
             log.warning(self._difference())

@@ -24,7 +24,7 @@ Connect = Callable[[], Awaitable[AbstractConnection]]
 
 
 class Link(Protocol):
-    """How the store asks one Redis node; `Batch` is the one in production."""
+    """How the store asks one Redis node; `Pipeline` is the one in production."""
 
     def execute(
         self, *args: bytes | str | int | float, retry: bool = False, operation: str = ""
@@ -62,7 +62,7 @@ def connector(url: str, *, timeout_seconds: float = 0.25, clock: ServerClock | N
             # Unlike ROLE, refused by a server that is still loading.
             await _ask(connection, "PING")
             if clock is not None:
-                await clock.look(partial(_ask, connection, "TIME"))
+                await clock.check(partial(_ask, connection, "TIME"))
         except BusyLoadingError:
             await connection.disconnect(nowait=True)
             raise loading() from None
@@ -87,7 +87,7 @@ async def _ask(connection: AbstractConnection, command: str) -> Reply:
 
 
 class Inspection(msgspec.Struct, frozen=True):
-    """What a look at the server found. `faults` (check to reason) stop readiness; `warnings` are only said."""
+    """What a check of the server found. `faults` (check to reason) stop readiness; `warnings` are only said."""
 
     version: str
     policy: str
@@ -96,9 +96,9 @@ class Inspection(msgspec.Struct, frozen=True):
 
 
 async def inspect(link: Link, scratch_key: bytes) -> Inspection:
-    """One INFO, judged: too old, or an eviction policy that deletes tokens are faults.
+    """One INFO, checked: too old, or an eviction policy that deletes tokens are faults.
 
-    Where INFO is forbidden the server is judged by what it can do with `scratch_key`, three commands more.
+    Where INFO is forbidden the server is tried by what it can do with `scratch_key`, three commands more.
     Raises StoreUnavailable when it does not answer.
     """
     try:

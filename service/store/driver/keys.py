@@ -14,7 +14,7 @@ r:<h> r:<id>      string  rate-limit state, GCRA; of a managed token, whichever 
                   zset    tries at passwords: id -> until when it counts, ms          PX with the last of them
 i:<h>             string  a request with an Idempotency-Key: the nonce its secret is  PX 10 min
                           derived with, and a MAC of what was asked; in the shard
-                          of the key, for a repeat may ask for another name
+                          of the key: a repeat may ask for another name
 m:<id>            hash    metadata of a managed token                              at the purge
 on off dead       zset    id -> created, epoch microseconds: active; inactive and   -
                           revoked, these with a negative score; expired
@@ -25,7 +25,7 @@ names             zset    `name NUL id`, score 0; a revoked token's id has a `~`
 nb                hash    block -> rows `name NUL last-characters id created LF`,    -
                           folded, of the tokens with these digits in their id
 lu                zset    id -> last use, epoch seconds, of tokens that had one      -
-foreign           zset    id -> created, epoch microseconds: tokens whose secret     -
+imported          zset    id -> created, epoch microseconds: tokens whose secret     -
                           another system made
 by:<owner>        zset    id -> created, epoch microseconds, by creator            -
 o:<h>             string  a one-time token, sealed                                 PXAT
@@ -34,7 +34,7 @@ od:<h>            string  the answer to a consumption, for a retry of the same r
 su:<h>            zset    digest -> expiry of a user's sessions                    with the last of them
 six               zset    digest -> expiry of all sessions                         swept
 sg:<h>            int     generation of a user's sessions                          -
-ev evo evr        stream  audit trail, `e` JSON and `s` its MAC: changes; sign-ins  MAXLEN ~
+ev evo evr        stream  audit log, `e` JSON and `s` its MAC: changes; sign-ins  MAXLEN ~
                           and what time ended; refused sign-ins
 evc evco evcr     stream  checkpoints that seal one of these; the id is that of    when all they cover is trimmed
                           the last entry covered. `f` the id before the first,
@@ -70,12 +70,35 @@ from service.keyring import encode_digest
 
 # The letter that stands in the hash for each field but the id, which the key has: every record would repeat the names.
 LETTERS = {
-    "name": "n", "tail": "t", "digest": "d", "created_by": "b", "created_micros": "c", "expires_at": "e",
-    "description": "o", "subject": "s", "scopes": "p", "rate_limit": "l", "networks": "w", "max_uses": "m",
-    "uses_left": "u", "metadata": "j", "active": "a", "revoked_at": "r", "last_used_at": "i", "last_address": "f",
-    "last_agent": "g", "rotated_at": "k", "rotations": "h", "predecessor": "y", "predecessor_until": "z",
-    "predecessor_used_at": "x", "foreign": "q", "version": "v", "contests": "?", "seal": "=",
-}  # fmt: skip
+    "name": "n",
+    "last_eight": "t",
+    "digest": "d",
+    "created_by": "b",
+    "created_micros": "c",
+    "expires_at": "e",
+    "description": "o",
+    "subject": "s",
+    "scopes": "p",
+    "rate_limit": "l",
+    "networks": "w",
+    "max_uses": "m",
+    "uses_left": "u",
+    "metadata": "j",
+    "active": "a",
+    "revoked_at": "r",
+    "last_used_at": "i",
+    "last_address": "f",
+    "last_agent": "g",
+    "rotated_at": "k",
+    "rotations": "h",
+    "predecessor": "y",
+    "predecessor_until": "z",
+    "predecessor_used_at": "x",
+    "imported": "q",
+    "version": "v",
+    "contests": "?",
+    "seal": "=",
+}
 
 
 # Chosen so that sixteen shards spread evenly over the 16,384 slots of a cluster.
@@ -146,7 +169,7 @@ class Keys:
         self.last_uses = prefix + b"lu"
         self.one_time_index = prefix + b"oix"
         self.session_index = prefix + b"six"
-        self.foreign = prefix + b"foreign"
+        self.imported = prefix + b"imported"
         self.changes = self.entries(Stream.CHANGES)
         self.occurrences = self.entries(Stream.OCCURRENCES)
         self.hygiene = prefix + b"hy"

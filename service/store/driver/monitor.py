@@ -1,4 +1,4 @@
-"""Watches over Redis: looked at when the service starts and every minute, and asked before readiness is said."""
+"""Monitors Redis: at start, every minute and on each readiness probe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHECKS = ("redis", "role", "version", "eviction", "scripts", "namespace", "serv
 _LOOK_SECONDS = 0.25
 
 
-class Guardian:
+class Monitor:
     """Knows whether this Redis may be used: a master, new enough, not evicting, with our shard count and key."""
 
     def __init__(self, shards: Shards, clock: ServerClock, key_marks: tuple[bytes, ...]) -> None:
@@ -45,15 +45,15 @@ class Guardian:
         """How much the clocks of Redis and of this machine differ."""
         return self._clocks.seconds_apart
 
-    async def look(self) -> Inspection:
+    async def check(self) -> Inspection:
         """Inspect the server and what its namespace was started with; says each fault and warning once.
 
         Raises StoreUnavailable when it does not answer.
         """
-        await self._clocks.look()
+        await self._clocks.check()
         inspection = await inspect(self._link, self._scratch)
         self._inspection = inspection
-        await self._namespace.look()
+        await self._namespace.check()
         faults = (*inspection.faults.values(), self._namespace.shard_fault, self._namespace.key_fault)
         self.usable = not any(faults)
         for text in (*faults, *inspection.warnings):
@@ -63,13 +63,13 @@ class Guardian:
         return inspection
 
     async def checks(self) -> dict[str, str]:
-        """Each check's name and its fault, empty where all is well. One look and one script.
+        """Each check's name and its fault, empty where all is well. One check and one script.
 
         Clocks that differ forbid traffic, but not this Redis: the service goes by the clock of Redis all the same.
         """
         found = dict.fromkeys(_CHECKS, "")
         try:
-            inspection = await self.look()
+            inspection = await self.check()
             await self._probe.run(self._link, (self._scratch,), "")
         except StoreUnavailable as error:
             self.usable = False
@@ -90,10 +90,10 @@ class Guardian:
             try:
                 if loop.time() >= due:
                     due = loop.time() + 1
-                    await self.look()
+                    await self.check()
                     due = loop.time() + (60 if self.usable else 1)
                 else:
-                    await self._clocks.look()
+                    await self._clocks.check()
             except ServiceError:
                 self.usable = False
                 due = min(due, loop.time() + 1)

@@ -24,7 +24,7 @@ class Namespace:
         self.shard_fault = ""
         self.key_fault = ""
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Compare; what nobody has settled yet is settled. Raises StoreUnavailable."""
         shards = await self._settle(meta_key(self._name), self._shards, "NX")
         self.shard_fault = ""
@@ -33,9 +33,9 @@ class Namespace:
                 f"namespace {self._name} was first started with {shards.decode()} shards, "
                 f"this configuration has {self._shards.decode()}: set another TOKENS_NAMESPACE"
             )
-        await self._look_at_key()
+        await self._check_key()
 
-    async def _look_at_key(self) -> None:
+    async def _check_key(self) -> None:
         place, ours = key_mark_key(self._name), self._key_marks[0]
         mark = await self._settle(place, ours, "NX")
         if mark in self._key_marks[1:] and not self._settled:

@@ -26,17 +26,17 @@ _pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
 _ROLE = _pack(("ROLE",))
 _TICK_SECONDS = 0.02
 # So many commands do not wait for the end of the turn: Redis begins with them while the rest is still being made.
-# Lookups of the straight path do wait, for one costs Redis less than the write would cost here.
+# Lookups of the fast path do wait: one costs Redis less than the write would cost here.
 _ENOUGH = 16
 _REPRIEVE_SECONDS = 0.005
 _LONGEST_PAUSE_SECONDS = 0.5
 
 
-class Batch:
+class Pipeline:
     """The connection to one Redis node, kept open, with a deadline for every command and a bound on the queue.
 
     `connect` opens a redis-py connection. A command not answered within `timeout_seconds` fails with
-    StoreUnavailable and the connection is given up, for a late reply must never meet another request. Commands
+    StoreUnavailable and the connection is closed, because a late reply must never meet another request. Commands
     marked `retry` (idempotent ones) are asked once more on the next connection if theirs is lost. While the
     node cannot be reached every command fails at once; a background task tries again every half second at most.
 
@@ -65,7 +65,7 @@ class Batch:
         self._refusal: Refused | None = None
         self._on_error = on_error
         self._replies: Replies | None = None
-        # Held, for a writer that nobody holds closes its transport.
+        # Held because a writer that nobody holds closes its transport.
         self._writer: asyncio.StreamWriter | None = None
         self._queue: list[Waiting] = []
         self._asked_at = 0.0
@@ -86,7 +86,7 @@ class Batch:
             if self._refuses():
                 asyncio.get_running_loop().call_soon(answer, self._unavailable())
                 return
-            # One look at the clock and one flush for all that is asked in this turn of the loop.
+            # One reading of the clock and one flush for all that is asked in this turn of the loop.
             loop = asyncio.get_running_loop()
             self._asked_at = loop.time()
             loop.call_soon(self._flush)
@@ -260,7 +260,7 @@ class Batch:
         self._on_error(error)
         overdue = list(replies.waiting)
         replies.waiting.clear()
-        # First, for a writer that is let go while its connection is open warns of it.
+        # First, because a writer released while its connection is open warns of it.
         replies.transport.abort()
         self._replies = self._writer = None
         self._reachable = False

@@ -1,4 +1,4 @@
-"""Replies of Redis: read from the wire in order, judged, and handed to who waits for them."""
+"""Replies of Redis: read from the wire in order, checked, and handed to their callers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Waiting = tuple[bytes, Answer, bool, float]
 
 
 def translate(error: BaseException) -> Exception:
-    """What a failed command means to the floors above: full, or unavailable. NOSCRIPT stays as it is."""
+    """What a failed command means to the layers above: full, or unavailable. NOSCRIPT stays as it is."""
     text = str(error)
     if isinstance(error, NoScriptError) or text.startswith("NOSCRIPT"):
         return NoScriptError(text)
@@ -61,7 +61,7 @@ def loading() -> Loading:
 
 
 def role_fault(role: Reply) -> NotPrimary | None:
-    """Judge the reply to ROLE: None for a primary; a server that does not tell is none."""
+    """Check the reply to ROLE: None for a primary; a server that does not tell is none."""
     if isinstance(role, Exception):
         return NotPrimary("Redis does not tell its role: allow the service's user the command ROLE.")
     return None if role[0] == b"master" else NotPrimary(f"This Redis is a {role[0].decode()}: connect to the master.")
@@ -71,9 +71,13 @@ class Replies(asyncio.Protocol):
     """Feeds what Redis sends to hiredis and gives each reply to the one who waits longest."""
 
     def __init__(
-        self, transport: asyncio.WriteTransport, lost: Callable[[Replies], None], failed: Callable[[str], None],
-        took: Callable[[float], None], refused: Callable[[Replies, Refused], None],
-    ) -> None:  # fmt: skip
+        self,
+        transport: asyncio.WriteTransport,
+        lost: Callable[[Replies], None],
+        failed: Callable[[str], None],
+        took: Callable[[float], None],
+        refused: Callable[[Replies, Refused], None],
+    ) -> None:
         """`lost` is told of the connection's end, `failed` the name of an error, `refused` why no more is asked."""
         self.waiting: deque[Waiting] = deque()
         self.transport = transport
@@ -94,7 +98,7 @@ class Replies(asyncio.Protocol):
         try:
             while (reply := gets()) is not False:
                 if reply.__class__ is ResponseError:
-                    reply = self._judged(reply)
+                    reply = self._checked(reply)
                 give(waiting.popleft()[1], reply)
         except (hiredis.ProtocolError, IndexError):
             if self.transport.is_closing():
@@ -104,7 +108,7 @@ class Replies(asyncio.Protocol):
             log.error("the reply of Redis cannot be read; dropping the connection")
             self.transport.abort()
 
-    def _judged(self, error: ResponseError) -> Exception:
+    def _checked(self, error: ResponseError) -> Exception:
         meaning = translate(error)
         if isinstance(meaning, Refused):
             self._refused(self, meaning)

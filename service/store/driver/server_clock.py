@@ -24,7 +24,7 @@ class ServerClock:
     def __call__(self) -> float:
         return self.ours() + self.seconds_ahead
 
-    async def look(self, ask: Callable[[], Awaitable[Reply]]) -> None:
+    async def check(self, ask: Callable[[], Awaitable[Reply]]) -> None:
         """Ask TIME once and follow it. Raises what `ask` raises."""
         before = self.ours()
         seconds, micros = await ask()

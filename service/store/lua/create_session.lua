@@ -1,12 +1,12 @@
 --[[ Record a session, unless its user was logged out everywhere since the password was asked for.
 KEYS[1]  credential (string)          KEYS[2]  sessions of the user (zset)
 KEYS[3]  all sessions (zset)          KEYS[4]  generation of the user (int)
-KEYS[5]  audit trail (stream)
+KEYS[5]  audit log (stream)
 ARGV[1]  sealed credential
 ARGV[2]  member of the indexes
 ARGV[3]  expires, epoch seconds
 ARGV[4]  generation that was read
-ARGV[5]  idle time, milliseconds, 0 for none
+ARGV[5]  idle time, milliseconds, 0 disables it
 ARGV[6]  audit entries to keep
 ARGV[7]  audit entry, JSON
 ARGV[8]  seal of the audit entry

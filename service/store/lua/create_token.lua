@@ -3,7 +3,7 @@ KEYS[1]  credential (string)          KEYS[2]  reason it may be gone (string)
 KEYS[3]  metadata (hash)              KEYS[4]  active tokens (zset)
 KEYS[5]  expiries (zset)              KEYS[6]  names (zset)
 KEYS[7]  tokens of the creator (zset) KEYS[8]  blocks of folded names (hash)
-KEYS[9]  audit trail (stream)
+KEYS[9]  audit log (stream)
 ARGV[1]  id                           ARGV[2]  name followed by NUL
 ARGV[3]  member for names             ARGV[4]  its block of folded names
 ARGV[5]  its row there                ARGV[6]  created, epoch microseconds

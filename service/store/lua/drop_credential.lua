@@ -3,20 +3,20 @@ KEYS[1]  credential (string)          KEYS[2]  reason it is gone (string)
 KEYS[3]  metadata (hash)              KEYS[4]  active tokens (zset)
 KEYS[5]  ended or switched off (zset) KEYS[6]  expired tokens (zset)
 KEYS[7]  expiries (zset)              KEYS[8]  purges (zset)
-KEYS[9]  tokens of the creator (zset) KEYS[10] foreign tokens (zset)
-KEYS[11] last uses (zset)             KEYS[12] audit trail (stream)
+KEYS[9]  tokens of the creator (zset) KEYS[10] imported tokens (zset)
+KEYS[11] last uses (zset)             KEYS[12] audit log (stream)
 ARGV[1]  id                           ARGV[2]  when the reason goes, epoch milliseconds, 0 for never
 ARGV[3]  audit entries to keep        ARGV[4]  audit entry, JSON; ARGV[5] its seal
 returns  1 dropped | 0 there was none
 cost     O(log n)
 ]]
-local credential, reason, metadata, on, off, dead, expiries, purges, owned, foreign, used, events = unpack(KEYS)
+local credential, reason, metadata, on, off, dead, expiries, purges, owned, imported, used, events = unpack(KEYS)
 local id, reason_until, keep, entry, seal = unpack(ARGV)
 if redis.call('DEL', credential) == 0 then return 0 end
 redis.call('SET', reason, 'revoked ' .. id)
 if reason_until ~= '0' then redis.call('PEXPIREAT', reason, reason_until) end
 if redis.call('EXISTS', metadata) == 0 then
-  for _, index in ipairs({on, off, dead, expiries, purges, owned, foreign, used}) do redis.call('ZREM', index, id) end
+  for _, index in ipairs({on, off, dead, expiries, purges, owned, imported, used}) do redis.call('ZREM', index, id) end
 end
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 return 1

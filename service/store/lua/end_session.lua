@@ -1,6 +1,6 @@
 --[[ End sessions of one user. Takes away first, so it works on a full server.
 KEYS[1]  sessions of the user (zset)  KEYS[2]  all sessions (zset)
-KEYS[3]  audit trail (stream)
+KEYS[3]  audit log (stream)
 KEYS[4...] credentials (string)
 ARGV[1]  audit entries to keep
 ARGV[2]  audit entry, JSON

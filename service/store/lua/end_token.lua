@@ -3,13 +3,13 @@ KEYS[1]  credential (string)          KEYS[2]  predecessor's credential (string)
 KEYS[3]  reason it is gone (string)   KEYS[4]  metadata (hash)
 KEYS[5]  active tokens (zset)         KEYS[6]  ended or switched off (zset)
 KEYS[7]  expired tokens (zset)        KEYS[8]  expiries (zset)
-KEYS[9]  purges (zset)                KEYS[10] names (zset); KEYS[11] audit trail (stream)
+KEYS[9]  purges (zset)                KEYS[10] names (zset); KEYS[11] audit log (stream)
 ARGV[1]  id                           ARGV[2]  digest that was read; ARGV[3] version, empty whatever it is by now
 ARGV[4]  when it was revoked and so 0 to deactivate, epoch seconds
 ARGV[5]  why the credential is gone   ARGV[6]  when that goes, epoch milliseconds, 0 for never
 ARGV[7]  when the record is purged    ARGV[8]  member in names; ARGV[9] the same once revoked, which frees the name
 ARGV[10] its seal from then on        ARGV[11] audit entries to keep; ARGV[12] audit entry, JSON; ARGV[13] its seal
-returns  1 withdrawn | 0 it was already | -1 changed meanwhile: read again | -2 gone
+returns  1 ended | 0 it was already | -1 changed meanwhile: read again | -2 gone
 cost     O(log n)
 ]]
 local credential, predecessor, reason, metadata, on, off, dead, expiries, purges, names, events = unpack(KEYS)

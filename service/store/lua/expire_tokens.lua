@@ -1,7 +1,7 @@
 --[[ Move managed tokens whose date has passed to the expired ones; harmless if two processes run it.
 KEYS[1]  active tokens (zset)         KEYS[2]  ended or switched off (zset)
 KEYS[3]  expired tokens (zset)        KEYS[4]  expiries (zset)
-KEYS[5]  purges (zset)                KEYS[6]  audit trail (stream)
+KEYS[5]  purges (zset)                KEYS[6]  audit log (stream)
 ARGV[1]  retention, seconds
 ARGV[2]  audit entries to keep
 ARGV[3...] id, audit entry and its seal, repeated for each

@@ -3,7 +3,7 @@ KEYS[1]  metadata (hash)              KEYS[2]  usage by day (hash)
 KEYS[3]  credential (string)          KEYS[4]  predecessor's credential (string)
 KEYS[5]  ended or switched off (zset) KEYS[6]  expired tokens (zset)
 KEYS[7]  purges (zset)                KEYS[8]  names (zset)
-KEYS[9]  tokens of the creator (zset) KEYS[10] foreign tokens (zset)
+KEYS[9]  tokens of the creator (zset) KEYS[10] imported tokens (zset)
 KEYS[11] last uses (zset)             KEYS[12] blocks of folded names (hash)
 ARGV[1]  id
 ARGV[2]  member in names
@@ -12,7 +12,7 @@ ARGV[4]  its block of folded names    ARGV[5]  its row there
 returns  1 removed | 0 not due, or done already | -1 the token has not ended
 cost     O(log n)
 ]]
-local metadata, usage, credential, predecessor, off, dead, purges, names, owned, foreign, used, blocks = unpack(KEYS)
+local metadata, usage, credential, predecessor, off, dead, purges, names, owned, imported, used, blocks = unpack(KEYS)
 local id, member, freed, block, row = unpack(ARGV)
 local now = tonumber(redis.call('TIME')[1])
 local due = redis.call('ZSCORE', purges, id)
@@ -24,7 +24,7 @@ redis.call('DEL', credential, predecessor, metadata, usage)
 redis.call('ZREM', purges, id)
 redis.call('ZREM', off, id) redis.call('ZREM', dead, id)
 redis.call('ZREM', names, member, freed)
-redis.call('ZREM', owned, id) redis.call('ZREM', foreign, id) redis.call('ZREM', used, id)
+redis.call('ZREM', owned, id) redis.call('ZREM', imported, id) redis.call('ZREM', used, id)
 local rows = redis.call('HGET', blocks, block) or ''
 local at = string.find(rows, row, 1, true)
 if at then

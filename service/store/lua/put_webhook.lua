@@ -1,5 +1,5 @@
 --[[ Write a webhook, or take it away.
-KEYS[1]  webhooks (hash)              KEYS[2]  audit trail (stream)
+KEYS[1]  webhooks (hash)              KEYS[2]  audit log (stream)
 ARGV[1]  id
 ARGV[2]  sealed record, empty to take it away
 ARGV[3]  how many there may be

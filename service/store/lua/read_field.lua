@@ -1,4 +1,4 @@
---[[ Read one field of many records, for a list that is sorted by it.
+--[[ Read one field of many records, to sort a list by it.
 KEYS[1...] metadata (hash)
 ARGV[1]  the field
 returns  its values in the order of the keys, nil where there is none

@@ -1,6 +1,6 @@
 --[[ Append a checkpoint over audit entries, unless another process appended one since the last was read.
 KEYS[1]  checkpoints (stream)
-ARGV[1]  id of the last checkpoint, 0-0 for none
+ARGV[1]  id of the last checkpoint, 0-0 disables it
 ARGV[2]  id of the last entry that is covered, which becomes the checkpoint's own
 ARGV[3...] fields and values
 returns  1 appended | 0 another process was faster

@@ -5,7 +5,7 @@ KEYS[5]  credential to end (string)      KEYS[6]  reason it is gone (string)
 KEYS[7]  metadata (hash)                 KEYS[8]  active tokens (zset)
 KEYS[9]  ended or switched off (zset)    KEYS[10] expired tokens (zset)
 KEYS[11] expiries (zset)                 KEYS[12] purges (zset)
-KEYS[13] blocks of folded names (hash)   KEYS[14] audit trail (stream)
+KEYS[13] blocks of folded names (hash)   KEYS[14] audit log (stream)
 ARGV[1]  id                              ARGV[2]  version that was read; ARGV[3] and contests
 ARGV[4]  created, microseconds           ARGV[5]  expires, seconds, 0 for never
 ARGV[6]  sealed credential, empty for a token that stays off

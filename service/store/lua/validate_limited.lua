@@ -5,7 +5,7 @@ ARGV[1]  requests a period, 0 for no limit
 ARGV[2]  period, milliseconds
 ARGV[3]  burst
 ARGV[4]  1 to spend one of its uses
-ARGV[5]  seal of the credential that was judged: another one is returned uncharged, for its terms may differ
+ARGV[5]  seal of the credential that was evaluated: another one is returned uncharged: its terms may differ
 returns  {credential or nil; 1 admitted, 0 refused by rate, -1 no use left, 2 admitted with the limit paused,
          3 another credential; remaining; milliseconds until full; milliseconds until the next is admitted}
 cost     O(1)

@@ -47,9 +47,12 @@ class ExpiryStore:
         arguments = [part for token_id, entry in entries.items() for part in (token_id, entry.body, entry.seal)]
         keep = next(iter(entries.values())).keep
         moved: int = await self._expire.run(
-            shard.link, (keys.on, keys.off, keys.dead, keys.expiry, keys.purge, keys.occurrences),
-            self._retention.seconds, keep, *arguments,
-        )  # fmt: skip
+            shard.link,
+            (keys.on, keys.off, keys.dead, keys.expiry, keys.purge, keys.occurrences),
+            self._retention.seconds,
+            keep,
+            *arguments,
+        )
         return moved
 
     async def purgeable(self, shard: Shard, now: int) -> list[str]:
@@ -63,11 +66,26 @@ class ExpiryStore:
         credentials = [keys.credential(decode_digest(digest)) for digest in (token.digest, token.predecessor) if digest]
         done: int = await self._purge.run(
             shard.link,
-            (keys.metadata(token.token_id), keys.usage_by_day(token.token_id), credentials[0], credentials[-1],
-             keys.off, keys.dead, keys.purge, keys.names, keys.owner(token.created_by), keys.foreign, keys.last_uses,
-             keys.name_blocks),
-            token.token_id, member(token), freed_member(token), self._blocks.of(token.token_id), name_row(token),
-        )  # fmt: skip
+            (
+                keys.metadata(token.token_id),
+                keys.usage_by_day(token.token_id),
+                credentials[0],
+                credentials[-1],
+                keys.off,
+                keys.dead,
+                keys.purge,
+                keys.names,
+                keys.owner(token.created_by),
+                keys.imported,
+                keys.last_uses,
+                keys.name_blocks,
+            ),
+            token.token_id,
+            member(token),
+            freed_member(token),
+            self._blocks.of(token.token_id),
+            name_row(token),
+        )
         name_shard = self._shards.of_name(token.name)
         if done == 1 and name_shard is not shard:
             await name_shard.link.execute("ZREM", name_shard.keys.names, member(token), freed_member(token), retry=True)
@@ -86,10 +104,18 @@ class ExpiryStore:
         keys = shard.keys
         mended: int = await self._mend.run(
             shard.link,
-            (keys.credential(decode_digest(token.digest)), keys.metadata(token.token_id), keys.on, keys.off, keys.dead,
-             keys.expiry, keys.purge),
-            token.token_id, self._retention.seconds,
-        )  # fmt: skip
+            (
+                keys.credential(decode_digest(token.digest)),
+                keys.metadata(token.token_id),
+                keys.on,
+                keys.off,
+                keys.dead,
+                keys.expiry,
+                keys.purge,
+            ),
+            token.token_id,
+            self._retention.seconds,
+        )
         return mended == 1
 
     async def forget(self, shard: Shard, token_id: str) -> bool:

@@ -1,6 +1,6 @@
 """Counting what no index holds: tokens that nobody uses, and those that expired of late, in slices.
 
-For the first every active token is looked at, now and then; for the second the purges to come.
+For the first every active token is read, now and then; for the second the purges to come.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Incoming(NamedTuple):
     entry: Entry
 
 
-class TransferStore:
+class ImportStore:
     """Takes tokens in, each in the shard that its id and its digest name."""
 
     def __init__(self, shards: Shards, retention: Retention, tokens: ManagedStore) -> None:
@@ -55,7 +55,7 @@ class TransferStore:
         """Record a token; None if that was done.
 
         One round trip if its name lives in its own shard, else three and a half: a name is reserved in the name's
-        shard, after the token's own shard has been told, for a reservation nobody stands behind is void.
+        shard, after the token's own shard has been told, because a reservation without a token is void.
         """
         token = incoming.token
         home = self._home(token)
@@ -108,15 +108,41 @@ class TransferStore:
         fields = records.encode(token, seal=incoming.seal)
         return await self._import.run(
             home.link,
-            (keys.credential(digest), keys.reason(digest), keys.credential(older), keys.reason(older),
-             keys.metadata(token.token_id), state.listed, state.timers, keys.names, keys.owner(token.created_by),
-             keys.foreign, keys.last_uses, keys.name_blocks, keys.changes),
-            token.token_id, name, names_member, token.created_micros, state.place, state.time,
-            incoming.credential, token.expires_at * 1000, Reason.of(token).text, self._retention.reason_goes(token),
-            incoming.predecessor, token.predecessor_until * 1000,
-            self._retention.reason_until(token.predecessor_until), int(token.foreign), token.last_used_at,
-            self._blocks.of(token.token_id), name_row(token), *incoming.entry, *fields,
-        )  # fmt: skip
+            (
+                keys.credential(digest),
+                keys.reason(digest),
+                keys.credential(older),
+                keys.reason(older),
+                keys.metadata(token.token_id),
+                state.listed,
+                state.timers,
+                keys.names,
+                keys.owner(token.created_by),
+                keys.imported,
+                keys.last_uses,
+                keys.name_blocks,
+                keys.changes,
+            ),
+            token.token_id,
+            name,
+            names_member,
+            token.created_micros,
+            state.place,
+            state.time,
+            incoming.credential,
+            token.expires_at * 1000,
+            Reason.of(token).text,
+            self._retention.reason_goes(token),
+            incoming.predecessor,
+            token.predecessor_until * 1000,
+            self._retention.reason_until(token.predecessor_until),
+            int(token.imported),
+            token.last_used_at,
+            self._blocks.of(token.token_id),
+            name_row(token),
+            *incoming.entry,
+            *fields,
+        )
 
     def _state(self, home: Shard, token: ManagedToken, now: int) -> _State:
         """Where a token of this status stands, and what tells of it once its credential is gone."""
@@ -155,10 +181,10 @@ class TransferStore:
             return Refused.SECRET_TAKEN
         return Refused.NAME_TAKEN if holders and not token.revoked_at else None
 
-    async def holds_foreign(self) -> bool:
+    async def holds_imported(self) -> bool:
         """Does this namespace hold secrets that another system made? One round trip."""
         found = await asyncio.gather(
-            *[shard.link.execute("EXISTS", shard.keys.foreign, retry=True) for shard in self._shards]
+            *[shard.link.execute("EXISTS", shard.keys.imported, retry=True) for shard in self._shards]
         )
         return any(found)
 

@@ -66,8 +66,8 @@ class Listing:
         """All that a query finds behind its cursor, in its order, in portions of which some may be empty."""
         seen: set[str] = set()
         few = await self._few(query)
-        # What the search of names found need not be judged by its name again before its record is read.
-        judged_by = (query if few is None else msgspec.structs.replace(query, text="")).judged_by
+        # What the search of names found need not be evaluated by its name again before its record is read.
+        evaluated_by = (query if few is None else msgspec.structs.replace(query, text="")).evaluated_by
         async for rows, edge in self._rows(query, few):
             for start in range(0, max(1, len(rows)), _AT_ONCE):
                 part = rows[start : start + _AT_ONCE]
@@ -75,13 +75,13 @@ class Listing:
                 seen.update(row.token_id for row in fresh)
                 is_whole = start + _AT_ONCE >= len(rows)
                 reached = (edge and place(edge)) if is_whole else place(part[-1])
-                yield Portion(await self._admitted(query, fresh, judged_by, now), reached)
+                yield Portion(await self._admitted(query, fresh, evaluated_by, now), reached)
                 await give_way()
 
     async def records(self, query: Query, now: float) -> AsyncIterator[Record]:
         """All records of a query with the seals they were written with, oldest first in each shard.
 
-        Shard after shard, for merging all of them costs more than reading them; those of a search in no order.
+        Shard after shard, because merging all of them costs more than reading them; those of a search in no order.
         """
         async for records in ahead(self._batches(query, now)):
             for record in records:
@@ -89,16 +89,16 @@ class Listing:
             await give_way()
 
     async def _batches(self, query: Query, now: float) -> AsyncIterator[list[Record]]:
-        judged_by = msgspec.structs.replace(query, text="").judged_by
+        evaluated_by = msgspec.structs.replace(query, text="").evaluated_by
         async for rows in self._everywhere(query):
             for start in range(0, len(rows), _AT_ONCE):
                 part = rows[start : start + _AT_ONCE]
-                found = await patiently(partial(self._admitted, query, part, judged_by, now))
+                found = await patiently(partial(self._admitted, query, part, evaluated_by, now))
                 yield [record for _, record in found]
 
     async def count(self, query: Query, now: float) -> int:
         """How many tokens a query finds: a look at each that may be meant, in slices that let others through."""
-        names = query.judged_by or ("active", "revoked_at", "expires_at")
+        names = query.evaluated_by or ("active", "revoked_at", "expires_at")
         count = 0
         async for rows in self._everywhere(query):
             for start in range(0, len(rows), _AT_ONCE):
@@ -119,13 +119,13 @@ class Listing:
                 yield rows
 
     async def _admitted(
-        self, query: Query, rows: list[Row], judged_by: tuple[str, ...], now: float
+        self, query: Query, rows: list[Row], evaluated_by: tuple[str, ...], now: float
     ) -> list[tuple[Row, Record]]:
         """The rows that belong into the list. Where most do not, whole records are read of those alone that do."""
-        if judged_by and rows:
-            judged = msgspec.structs.replace(query, text=query.text if "name" in judged_by else "")
-            tokens = await self._tokens.excerpts([row.token_id for row in rows], judged_by)
-            rows = [row for row, token in zip(rows, tokens, strict=True) if token and judged.admits(token, now)]
+        if evaluated_by and rows:
+            evaluated = msgspec.structs.replace(query, text=query.text if "name" in evaluated_by else "")
+            tokens = await self._tokens.excerpts([row.token_id for row in rows], evaluated_by)
+            rows = [row for row, token in zip(rows, tokens, strict=True) if token and evaluated.admits(token, now)]
         records = await self._tokens.get_many([row.token_id for row in rows])
         pairs = zip(rows, records, strict=True)
         return [(row, record) for row, record in pairs if record and query.admits(record.token, now)]

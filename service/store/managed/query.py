@@ -12,7 +12,7 @@ _ALL_BUT_REVOKED = frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED})
 
 class Query(msgspec.Struct, frozen=True):
     """What to list. `statuses` empty means all but the revoked; instants in epoch seconds, 0 for no bound.
-    `ids`, if any, are the only ones looked at.
+    `ids`, if any, are the only ones considered.
 
     `sort` is one of created_at, name, last_used_at, expires_at. `after` is the place of the last row looked at.
     """
@@ -42,7 +42,7 @@ class Query(msgspec.Struct, frozen=True):
         )
 
     @property
-    def judged_by(self) -> tuple[str, ...]:
+    def evaluated_by(self) -> tuple[str, ...]:
         """The fields of a record that `admits` looks at, where many are looked at and few admitted; else none."""
         fields = {
             "scopes": bool(self.scope),
@@ -50,7 +50,7 @@ class Query(msgspec.Struct, frozen=True):
             "last_used_at": self.never_used or self.unused_since > 0,
             "created_micros": self.unused_since > 0,
             "name": bool(self.text),
-            "tail": bool(self.text),
+            "last_eight": bool(self.text),
         }
         asked = tuple(name for name, is_asked in fields.items() if is_asked)
         return (*asked, "active", "revoked_at", "expires_at") if asked or self.expires_before else ()
@@ -69,4 +69,4 @@ class Query(msgspec.Struct, frozen=True):
 
     def _is_said_of(self, token: ManagedToken) -> bool:
         text = fold(self.text)
-        return text in fold(token.name) or fold(token.tail).endswith(text)
+        return text in fold(token.name) or fold(token.last_eight).endswith(text)

@@ -54,16 +54,21 @@ def _digest_of(stored: bytes) -> str:
 
 # Each stored field: its name, its letter, its default and how it is read.
 _STORED = tuple(
-    (field.name, LETTERS[field.name].encode(), _DEFAULTS[field.name],
-     _digest_of if field.name in _RAW else _VALUE_OF[field.type])
-    for field in msgspec.structs.fields(ManagedToken) if field.name in LETTERS
-)  # fmt: skip
+    (
+        field.name,
+        LETTERS[field.name].encode(),
+        _DEFAULTS[field.name],
+        _digest_of if field.name in _RAW else _VALUE_OF[field.type],
+    )
+    for field in msgspec.structs.fields(ManagedToken)
+    if field.name in LETTERS
+)
 _stored_values = attrgetter(*(name for name, *_ in _STORED))
 _SEAL, _DIGEST = LETTERS["seal"].encode(), LETTERS["digest"].encode()
 _SEALED = tuple((name, _DEFAULTS[name]) for name in ManagedToken.__struct_fields__ if name not in COUNTED)
 _sealed_values = attrgetter(*(name for name, _ in _SEALED))
 _pack = msgspec.msgpack.Encoder().encode
-_BLANK: dict[str, Any] = dict.fromkeys(("name", "tail", "digest", "created_by"), "") | {"created_micros": 0}
+_BLANK: dict[str, Any] = dict.fromkeys(("name", "last_eight", "digest", "created_by"), "") | {"created_micros": 0}
 
 
 def encode_digest(digest: bytes) -> str:

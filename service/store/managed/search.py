@@ -49,7 +49,7 @@ def fold(text: str) -> str:
 
 def name_row(token: ManagedToken) -> bytes:
     """The row of a token in its block: name and last characters folded, then id and creation at a fixed length."""
-    return f"{fold(token.name)}\x00{fold(token.tail)}{token.token_id}{token.created_micros:016}\n".encode()
+    return f"{fold(token.name)}\x00{fold(token.last_eight)}{token.token_id}{token.created_micros:016}\n".encode()
 
 
 class NameSearch:
@@ -73,9 +73,14 @@ class NameSearch:
         block = 0
         while True:
             block, *finds = await self._find.run(
-                shard.link, (shard.keys.name_blocks,), folded, block, self._blocks.count, self._blocks.form,
+                shard.link,
+                (shard.keys.name_blocks,),
+                folded,
+                block,
+                self._blocks.count,
+                self._blocks.form,
                 _SLICE_BYTES,
-            )  # fmt: skip
+            )
             yield list(_decoded(finds))
             if not block:
                 return

@@ -10,7 +10,7 @@ from service.store.driver.shards import Shard, Shards
 _FORTNIGHT = 14 * 86400
 
 
-class Census:
+class TokenCounts:
     """Statistics over all shards, in one round trip to each node."""
 
     def __init__(self, shards: Shards) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from service.errors import StoreUnavailable
 from service.model import ManagedToken
@@ -48,7 +48,7 @@ class ManagedStore:
         self._blocks = Blocks(len(shards))
         self._create = Script("create_token")
         self._update = Script("update_token")
-        self._withdraw = Script("withdraw_token", retry=True)
+        self._end = Script("end_token", retry=True)
         self._drop = Script("drop_credential", retry=True)
         self._reserve = Script("reserve_name", retry=True)
         self._void = Script("void_reservation", retry=True)
@@ -73,10 +73,20 @@ class ManagedStore:
         fields = records.encode(token, seal=seal)
         while True:
             reply: Reply = await self._create.run(
-                shard.link, keys, token.token_id, _name_prefix(token.name), member(token),
-                self._blocks.of(token.token_id), name_row(token), token.created_micros, token.expires_at, sealed,
-                self._retention.reason_until(token.expires_at), *entry, *fields,
-            )  # fmt: skip
+                shard.link,
+                keys,
+                token.token_id,
+                _name_prefix(token.name),
+                member(token),
+                self._blocks.of(token.token_id),
+                name_row(token),
+                token.created_micros,
+                token.expires_at,
+                sealed,
+                self._retention.reason_until(token.expires_at),
+                *entry,
+                *fields,
+            )
             if reply == 1:
                 return True
             holder_id = reply.decode()
@@ -107,9 +117,16 @@ class ManagedStore:
         ]
 
     async def update(
-        self, old: ManagedToken, new: ManagedToken, *, seal: str, sealed: bytes, predecessor: bytes, now: int,
+        self,
+        old: ManagedToken,
+        new: ManagedToken,
+        *,
+        seal: str,
+        sealed: bytes,
+        predecessor: bytes,
+        now: int,
         entry: Entry,
-    ) -> bool:  # fmt: skip
+    ) -> bool:
         """Write a token anew; False if it changed since `old` was read.
 
         `sealed` is the record of the new digest, empty for a token that stays switched off; `predecessor` that of
@@ -120,28 +137,38 @@ class ManagedStore:
         keys = (
             *_credential_keys(shard, old, new),
             shard.keys.metadata(old.token_id),
-            shard.keys.on,
-            shard.keys.off,
-            shard.keys.dead,
-            shard.keys.expiry,
-            shard.keys.purge,
+            *_list_keys(shard),
             shard.keys.name_blocks,
             shard.keys.changes,
         )
         fields = records.encode_changes(old, new, seal=seal)
         block = self._blocks.of(old.token_id)
         written: int = await self._update.run(
-            shard.link, keys, old.token_id, old.version, old.contests, new.created_micros, new.expires_at, sealed,
-            Reason.of(new).text, self._retention.reason_goes(new), predecessor, new.predecessor_until * 1000,
-            self._retention.reason_until(max(new.predecessor_until, now)), block, name_row(old), name_row(new),
-            *entry, *fields,
-        )  # fmt: skip
+            shard.link,
+            keys,
+            old.token_id,
+            old.version,
+            old.contests,
+            new.created_micros,
+            new.expires_at,
+            sealed,
+            Reason.of(new).text,
+            self._retention.reason_goes(new),
+            predecessor,
+            new.predecessor_until * 1000,
+            self._retention.reason_until(max(new.predecessor_until, now)),
+            block,
+            name_row(old),
+            name_row(new),
+            *entry,
+            *fields,
+        )
         if written and old.name != new.name:
             await self.release(old)
         return written == 1
 
-    async def withdraw(
-        self, token: ManagedToken, withdrawn: ManagedToken, *, seal: str, now: int, entry: Entry, insist: bool = False
+    async def end(
+        self, token: ManagedToken, ended: ManagedToken, *, seal: str, now: int, entry: Entry, insist: bool = False
     ) -> int:
         """Deactivate or revoke: 1 done, 0 it was already, -1 changed since it was read, -2 gone.
 
@@ -154,21 +181,27 @@ class ManagedStore:
             shard.keys.credential(records.decode_digest(token.predecessor or token.digest)),
             shard.keys.reason(digest),
             shard.keys.metadata(token.token_id),
-            shard.keys.on,
-            shard.keys.off,
-            shard.keys.dead,
-            shard.keys.expiry,
-            shard.keys.purge,
+            *_list_keys(shard),
             shard.keys.names,
             shard.keys.changes,
         )
-        done: int = await self._withdraw.run(
-            shard.link, keys, token.token_id, digest, "" if insist else token.version, withdrawn.revoked_at,
-            Reason.of(withdrawn).text, self._retention.reason_goes(withdrawn), now + self._retention.seconds,
-            member(token), freed_member(token), bytes.fromhex(seal), *entry,
-        )  # fmt: skip
+        done: int = await self._end.run(
+            shard.link,
+            keys,
+            token.token_id,
+            digest,
+            "" if insist else token.version,
+            ended.revoked_at,
+            Reason.of(ended).text,
+            self._retention.reason_goes(ended),
+            now + self._retention.seconds,
+            member(token),
+            freed_member(token),
+            bytes.fromhex(seal),
+            *entry,
+        )
         name_shard = self._shards.of_name(token.name)
-        if done == 1 and withdrawn.revoked_at and name_shard is not shard:
+        if done == 1 and ended.revoked_at and name_shard is not shard:
             await name_shard.link.execute("ZADD", name_shard.keys.names, 0, freed_member(token), retry=True)
             await name_shard.link.execute("ZREM", name_shard.keys.names, member(token), retry=True)
         return done
@@ -179,10 +212,24 @@ class ManagedStore:
         keys = shard.keys
         dropped: int = await self._drop.run(
             shard.link,
-            (keys.credential(digest), keys.reason(digest), keys.metadata(token_id), keys.on, keys.off, keys.dead,
-             keys.expiry, keys.purge, keys.owner(owner), keys.foreign, keys.last_uses, keys.changes),
-            token_id, self._retention.reason_until(ended_at), *entry,
-        )  # fmt: skip
+            (
+                keys.credential(digest),
+                keys.reason(digest),
+                keys.metadata(token_id),
+                keys.on,
+                keys.off,
+                keys.dead,
+                keys.expiry,
+                keys.purge,
+                keys.owner(owner),
+                keys.imported,
+                keys.last_uses,
+                keys.changes,
+            ),
+            token_id,
+            self._retention.reason_until(ended_at),
+            *entry,
+        )
         return dropped == 1
 
     async def reserve(self, token: ManagedToken) -> bool:
@@ -248,3 +295,9 @@ def _credential_keys(shard: Shard, old: ManagedToken, new: ManagedToken) -> list
     ended = [digest for digest in (old.digest, old.predecessor) if digest and digest not in kept]
     digests = [records.decode_digest(digest) for digest in (*kept, *ended, new.digest, new.digest)[:3]]
     return [key for digest in digests for key in (shard.keys.credential(digest), shard.keys.reason(digest))]
+
+
+def _list_keys(shard: Shard) -> tuple[Any, ...]:
+    """The keys of the lists that a token may move between, as scripts take them."""
+    keys = shard.keys
+    return keys.on, keys.off, keys.dead, keys.expiry, keys.purge

@@ -68,13 +68,13 @@ def _read_account(path: Path, name: str, table: object) -> Account:
 
 
 class Accounts:
-    """The accounts in force. Sessions carry a stamp of the password they were made with, so a change ends them."""
+    """The accounts in force. Sessions carry a mark of the password they were made with, so a change ends them."""
 
     def __init__(self, accounts: Mapping[str, Account], keyring: Keyring) -> None:
         self._keyring = keyring
         self._accounts: dict[str, Account] = {}
         self._spellings: dict[str, str] = {}
-        self._stamps: dict[str, str] = {}
+        self._password_marks: dict[str, str] = {}
         self.replace(accounts)
 
     def __len__(self) -> int:
@@ -89,25 +89,27 @@ class Accounts:
         """How the accounts file spells a name that was normalised, None for one it does not have."""
         return self._spellings.get(normal)
 
-    def stamp(self, name: str) -> str | None:
+    def password_mark(self, name: str) -> str | None:
         """What a session of this account must carry now; None if it may have none."""
-        return self._stamps.get(name)
+        return self._password_marks.get(name)
 
     def replace(self, accounts: Mapping[str, Account]) -> list[str]:
         """Put new accounts in force; the names whose sessions are over with it."""
         self._accounts = dict(accounts)
         self._spellings = {normalise(name): name for name in accounts}
-        stamps = {
+        password_marks = {
             name: self._keyring.pseudonym("account", name, account.password_hash)[:8].hex()
             for name, account in accounts.items()
             if not account.disabled
         }
-        ended = [name for name, stamp in self._stamps.items() if stamps.get(name) != stamp]
-        self._stamps = stamps
+        ended = [
+            name for name, password_mark in self._password_marks.items() if password_marks.get(name) != password_mark
+        ]
+        self._password_marks = password_marks
         return ended
 
     def hashes(self) -> Iterable[str]:
-        """All password hashes, for a look-alike to verify against when a name is unknown."""
+        """All password hashes, for a decoy to be verified against when a name is unknown."""
         return [account.password_hash for account in self._accounts.values()]
 
 

@@ -1,6 +1,6 @@
-"""Brakes on guessing passwords: wrong ones are bounded for an account, an address, its network and in all.
+"""Limits on guessing passwords: wrong ones are bounded for an account, an address, its network and in all.
 
-A try is reserved before its password is looked at, so that guesses side by side pass no bound, and given back after
+A try is reserved before its password is checked, so that guesses side by side pass no bound, and given back after
 a right one. A reservation whose process or Redis went lapses by itself. Wrong ones count for a quarter of an hour.
 """
 

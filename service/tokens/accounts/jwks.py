@@ -51,7 +51,7 @@ class KeySource(Protocol):
 
 
 class SharedSecret:
-    """One secret for HS256. A key id says nothing more about it and is not looked at."""
+    """One secret for HS256. A key id says nothing more about it and is ignored."""
 
     def __init__(self, secret: str) -> None:
         self._key = VerificationKey("HS256", OctKey.import_key(secret))
@@ -100,8 +100,9 @@ class Jwks:
             if self._may_ask(_FIRST_AGAIN_SECONDS) or self._asking is not None:
                 await self._ask()
             if self._clock() - self._read_at > STALE_SECONDS:
-                raise StoreUnavailable("The keys of administrators' JWTs cannot be read. Try again.",
-                                       code="keys_unavailable")  # fmt: skip
+                raise StoreUnavailable(
+                    "The keys of administrators' JWTs cannot be read. Try again.", code="keys_unavailable"
+                )
         elif age > FRESH_SECONDS and self._may_ask(ASK_AGAIN_SECONDS):
             self._start()
 

@@ -25,9 +25,12 @@ def administrators(settings: Settings, clock: Callable[[], float]) -> Administra
     secret, place = settings.admin_jwt_secret, settings.admin_jwt_jwks
     keys: KeySource = _secret(secret) if secret else _jwks(place, clock)
     return AdministratorJwts(
-        keys, clock, issuer=settings.admin_jwt_issuer, audience=settings.admin_jwt_audience,
+        keys,
+        clock,
+        issuer=settings.admin_jwt_issuer,
+        audience=settings.admin_jwt_audience,
         claim=settings.admin_jwt_claim,
-    )  # fmt: skip
+    )
 
 
 def _secret(secret: str) -> SharedSecret:

@@ -53,7 +53,7 @@ def is_verifiable(password_hash: str) -> bool:
     return int(memory) >= 8 * int(lanes) and _size(salt) >= _SALT_BYTES and _size(digest) >= _DIGEST_BYTES
 
 
-def look_alike(password_hash: str | None) -> str:
+def decoy_hash(password_hash: str | None) -> str:
     """A hash that no password matches and that costs as much to check as the given one."""
     parameters = extract_parameters(password_hash) if password_hash else None
     memory, passes, lanes = (

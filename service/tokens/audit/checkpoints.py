@@ -1,4 +1,4 @@
-"""Seals the audit trail: every second a checkpoint over what was written to a stream since the last one."""
+"""Seals the audit log: every second a checkpoint over what was written to a stream since the last one."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ log = logging.getLogger(__name__)
 _decode = msgspec.json.Decoder(AuditEntry).decode
 
 
-class Sealer:
+class Checkpoints:
     """Seals stream after stream. Of two processes that seal at once one is refused, which does no harm."""
 
     def __init__(
-        self, store: AuditStore, shards: Shards, keyrings: tuple[Keyring, ...], *, keep: int,
-        count: Callable[[str], None], head: Callable[[int], None],
-    ) -> None:  # fmt: skip
+        self,
+        store: AuditStore,
+        shards: Shards,
+        keyrings: tuple[Keyring, ...],
+        *,
+        keep: int,
+        count: Callable[[str], None],
+        head: Callable[[int], None],
+    ) -> None:
         """`keep`: entries kept in a stream of a shard. `count` gets the action of each entry, once, in one process.
 
-        `head` is told how many entries were ever sealed; a number that falls tells of a trail that was set back.
+        `head` is told how many entries were ever sealed; a number that falls tells of a log that was set back.
         """
         self._store = store
         self._streams = audit_streams(shards)
@@ -51,7 +57,7 @@ class Sealer:
             entries = await self._store.oldest(stream, known, macs.LONGEST)
             if not entries:
                 return sealed
-            checkpoint = macs.forge(self._keyrings[0], stream.entries, entries, last, keep=self._keep)
+            checkpoint = macs.make_checkpoint(self._keyrings[0], stream.entries, entries, last, keep=self._keep)
             if not await self._store.seal(stream, known, checkpoint):
                 return sealed
             self._heads[stream] = checkpoint
@@ -62,12 +68,12 @@ class Sealer:
                 return sealed
 
     async def head(self, stream: AuditStream) -> Checkpoint | None:
-        """The newest checkpoint, kept in mind: if it goes, somebody put an older trail in its place."""
+        """The newest checkpoint, kept in mind: if it goes, somebody put an older log in its place."""
         known = self._heads.get(stream)
         last = await self._store.last_checkpoint(stream)
         if known is not None and macs.sealed_with(last) < macs.sealed_with(known):
             self.rolled_back[stream] = known.entry_id
-            log.error("the audit trail was set back behind %s", stream.public_id(known.entry_id))
+            log.error("the audit log was set back behind %s", stream.public_id(known.entry_id))
         if last is not None:
             self._heads[stream] = last
         return last

@@ -1,4 +1,4 @@
-"""The audit trail: what an entry says, and the MAC that shows if it was changed afterwards."""
+"""The audit log: what an entry says, and the MAC that shows if it was changed afterwards."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _encode = msgspec.json.Encoder().encode
 _REFUSALS = ("login.failed", "login.throttled")
 
 
-class Trail:
-    """Makes audit entries. Never give it a secret: what goes in is shown to whoever may read the trail.
+class AuditLog:
+    """Makes audit entries. Never give it a secret: what goes in is shown to whoever may read the log.
 
     What was written is counted where it is sealed: a script may find that there is nothing to change.
     """
@@ -32,17 +32,28 @@ class Trail:
         self._keep = keep
 
     def entry(
-        self, action: str, origin: Origin, target: str, *, before: Mapping[str, Any] | None = None,
+        self,
+        action: str,
+        origin: Origin,
+        target: str,
+        *,
+        before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
-    ) -> Entry:  # fmt: skip
+    ) -> Entry:
         """An entry for the script that makes the change; `before` and `after` hold what changed, and maybe a name."""
         body = _encode(
             AuditEntry(
-                at=int(self._clock()), action=action, actor=origin.actor, target=target,
-                address=origin.address, channel=origin.channel, request_id=origin.request_id,
-                before=dict(before) if before else None, after=dict(after) if after else None,
+                at=int(self._clock()),
+                action=action,
+                actor=origin.actor,
+                target=target,
+                address=origin.address,
+                channel=origin.channel,
+                request_id=origin.request_id,
+                before=dict(before) if before else None,
+                after=dict(after) if after else None,
             )
-        )  # fmt: skip
+        )
         return Entry(self._keep, body, self._keyring.mac("audit", body))
 
     async def write(self, action: str, origin: Origin, target: str, **more: Mapping[str, Any]) -> None:
@@ -54,5 +65,5 @@ class Trail:
 def _stream(action: str, target: str) -> Stream:
     if action in _REFUSALS:
         return Stream.REFUSALS
-    # Whoever may read the trail may take it out as often as it likes.
+    # Whoever may read the log may take it out as often as it likes.
     return Stream.OCCURRENCES if (action, target) == ("export.made", "audit") else Stream.CHANGES

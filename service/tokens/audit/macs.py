@@ -1,4 +1,4 @@
-"""The chain over the audit trail: checkpoints that show a sealed entry changed, lost, added or moved. No I/O.
+"""MACs over the audit log: checkpoints that show an entry changed, lost, added or moved. No I/O.
 
 A script that writes an entry cannot know the one before without another round trip or a lock, which would
 halve the rate of changes. So each entry carries a MAC of its own, and once a second a checkpoint seals
@@ -29,7 +29,7 @@ def mark(keyring: Keyring, scope: bytes, entry: Stored) -> bytes:
     return bytes.fromhex(keyring.mac("mark", text))[:MARK_BYTES]
 
 
-def forge(
+def make_checkpoint(
     keyring: Keyring, scope: bytes, entries: Sequence[Stored], last: Checkpoint | None, *, keep: int
 ) -> Checkpoint:
     """The next checkpoint, over one entry or more that follow the last one."""

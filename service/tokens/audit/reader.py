@@ -1,4 +1,4 @@
-"""Reading the audit trail: all streams of all shards merged, newest first."""
+"""Reading the audit log: all streams of all shards merged, newest first."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Position(msgspec.Struct, frozen=True, order=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One entry of the trail and its place there."""
+    """One entry of the log and its place there."""
 
     position: Position
     entry: AuditEntry
@@ -69,7 +69,7 @@ class AuditFilter(msgspec.Struct, frozen=True):
         )
 
 
-class Audit:
+class AuditReader:
     """Lists what happened."""
 
     def __init__(self, store: AuditStore, shards: Shards) -> None:
@@ -81,7 +81,7 @@ class Audit:
     ) -> tuple[list[Event], Position | None]:
         """One page, newest first, and where to go on, None at the end.
 
-        With a filter the trail is read until the page is full, in slices that let other requests through.
+        With a filter the log is read until the page is full, in slices that let other requests through.
         """
         found: list[Event] = []
         async for event in self.every(wanted, after=after):
@@ -95,7 +95,7 @@ class Audit:
         chunk = _CHUNK // len(self._streams)
         readers = [_Reader(self._store, stream, after, chunk) for stream in self._streams]
         while True:
-            await asyncio.gather(*[reader.fill() for reader in readers if reader.thirsty])
+            await asyncio.gather(*[reader.fill() for reader in readers if reader.needs_more])
             readers = [reader for reader in readers if reader.waiting]
             if not readers:
                 return
@@ -124,7 +124,7 @@ class _Reader:
             self._next = f"{bracket}{after.milliseconds}-{after.number}"
 
     @property
-    def thirsty(self) -> bool:
+    def needs_more(self) -> bool:
         return not self.waiting and not self._ended
 
     async def fill(self) -> None:
@@ -154,6 +154,6 @@ def _read(body: bytes) -> AuditEntry | None:
 
 
 def _words(entry: AuditEntry) -> str:
-    """All that a search looks at."""
+    """All that a search considers."""
     parts = [entry.action, entry.actor, entry.target, entry.address, entry.channel, entry.request_id]
     return "\n".join([*parts, *(_encode(facts).decode() for facts in (entry.before, entry.after) if facts)])

@@ -1,4 +1,4 @@
-"""Verification of the audit trail: walks every stream from its old end and names what does not fit."""
+"""Verification of the audit log: walks every stream from its old end and names what does not fit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stor
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shards
 from service.tokens.audit import macs
-from service.tokens.audit.checkpoints import Sealer
+from service.tokens.audit.checkpoints import Checkpoints
 
 _PAGE = 250
 _CHECKPOINTS = 20
@@ -26,7 +26,7 @@ ROLLED_BACK = "rolled_back"
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What is wrong at or, for what is missing, right before an entry."""
+    """What is wrong at an entry, or right before it where one is missing."""
 
     id: str
     fault: str
@@ -61,21 +61,21 @@ class Verification:
     """Checks every entry's MAC and every checkpoint against the entries it covers."""
 
     def __init__(
-        self, store: AuditStore, shards: Shards, keyrings: tuple[Keyring, ...], sealer: Sealer, *, keep: int
+        self, store: AuditStore, shards: Shards, keyrings: tuple[Keyring, ...], checkpoints: Checkpoints, *, keep: int
     ) -> None:
         self._store = store
         self._streams = audit_streams(shards)
         self._keyrings = keyrings
-        self._sealer = sealer
+        self._checkpoints = checkpoints
         self._keep = keep
 
     async def verify(self) -> Report:
-        """Read the whole trail, in pages that let other requests through. Raises StoreUnavailable."""
+        """Read the whole log, in pages that let other requests through. Raises StoreUnavailable."""
         report = Report(faults=[])
         for stream in self._streams:
-            await self._sealer.head(stream)
-            if stream in self._sealer.rolled_back:
-                report.blame(stream, self._sealer.rolled_back[stream], ROLLED_BACK)
+            await self._checkpoints.head(stream)
+            if stream in self._checkpoints.rolled_back:
+                report.blame(stream, self._checkpoints.rolled_back[stream], ROLLED_BACK)
             await _Walk(self._store, stream, self._keyrings, report, self._keep).walk()
         return report
 
@@ -186,7 +186,7 @@ class _Walk:
             self._report.blame(self._stream, checkpoint.entry_id, MISSING)
 
     async def _begins_behind(self, entry_id: str) -> bool:
-        """Is the oldest entry younger than this id? Asked anew, for trimming goes on meanwhile."""
+        """Is the oldest entry younger than this id? Asked anew, because trimming goes on meanwhile."""
         oldest = await self._store.oldest(self._stream, START, 1)
         return not oldest or _order(oldest[0].entry_id) > _order(entry_id)
 

@@ -93,17 +93,23 @@ class Bulk:
         return await _each(token_ids, lambda token_id: self._tokens.revoke(token_id, origin))
 
     async def preview(self, query: Query, ending: Ending) -> Matched:
-        """How many tokens `withdraw` would end; reads every record unless only their status is asked for."""
+        """How many tokens `end` would end; reads every record unless only their status is asked for."""
         narrowed = _narrowed(query, ending)
         if narrowed is None:
             return Matched(0, [])
         tokens, _, _ = await self._tokens.page(msgspec.structs.replace(narrowed, limit=SAMPLE, after=None))
         return Matched(await self._count(narrowed), tokens)
 
-    async def withdraw(
-        self, query: Query, ending: Ending, origin: Origin, *, expected: int = 0, limit: int = 0,
+    async def end(
+        self,
+        query: Query,
+        ending: Ending,
+        origin: Origin,
+        *,
+        expected: int = 0,
+        limit: int = 0,
         after: Continuation | None = None,
-    ) -> BulkResult:  # fmt: skip
+    ) -> BulkResult:
         """Revoke or deactivate a slice of what a query finds, as far as it can still be; `limit` of them at most.
 
         Raises Conflict `count_changed` before anything is changed if they are not as many as expected; not where it
@@ -119,10 +125,16 @@ class Bulk:
         return await self._slice(_narrowed(query, ending), end, expected=expected, limit=limit, after=after)
 
     async def set_active_matching(
-        self, query: Query, active: bool, origin: Origin, *, expected: int = 0, limit: int = 0,
+        self,
+        query: Query,
+        active: bool,
+        origin: Origin,
+        *,
+        expected: int = 0,
+        limit: int = 0,
         after: Continuation | None = None,
-    ) -> BulkResult:  # fmt: skip
-        """Activate or deactivate a slice of what a query finds, as `withdraw` does."""
+    ) -> BulkResult:
+        """Activate or deactivate a slice of what a query finds, as `end` does."""
 
         async def change(record: Record) -> None:
             if active:

@@ -18,11 +18,11 @@ from service.model import ManagedToken, Origin, Status
 from service.store.driver.keys import shard_of_digest
 from service.store.driver.shards import Shards
 from service.store.managed import records
-from service.store.managed.imports import Incoming, Refused, TransferStore
+from service.store.managed.imports import ImportStore, Incoming, Refused
 from service.store.managed.listing import Listing
 from service.store.managed.query import Query
 from service.store.managed.tokens import Record
-from service.tokens.audit.log import Trail
+from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed.records import facts
@@ -49,12 +49,12 @@ class Exported(msgspec.Struct, frozen=True):
     shards: int
 
 
-class Foreign(msgspec.Struct, frozen=True):
+class ImportedSecret(msgspec.Struct, frozen=True):
     """A token of another system: its terms, the SHA-256 of its secret in hex and what may be shown of it."""
 
     new: NewToken
     sha256_hex: str
-    tail: str = ""
+    last_eight: str = ""
     created_by: str = ""
 
 
@@ -65,7 +65,7 @@ class Skipped(msgspec.Struct, frozen=True):
     message: str
 
 
-class Rehearsal:
+class DryRun:
     """What the earlier rows of an import that writes nothing would have left no room for."""
 
     def __init__(self) -> None:
@@ -84,20 +84,28 @@ class Rehearsal:
         return None
 
 
-class Transfer:
+class ImportExport:
     """Takes tokens in and gives them out."""
 
     def __init__(
-        self, store: TransferStore, listing: Listing, shards: Shards, seals: Seals, authority: Authority,
-        keyring: Keyring, trail: Trail, lifetime: Lifetime, clock: Callable[[], float],
-    ) -> None:  # fmt: skip
+        self,
+        store: ImportStore,
+        listing: Listing,
+        shards: Shards,
+        seals: Seals,
+        authority: Authority,
+        keyring: Keyring,
+        audit_log: AuditLog,
+        lifetime: Lifetime,
+        clock: Callable[[], float],
+    ) -> None:
         self._store = store
         self._listing = listing
         self._shards = shards
         self._seals = seals
         self._authority = authority
         self._keyring = keyring
-        self._trail = trail
+        self._audit_log = audit_log
         self._lifetime = lifetime
         self._clock = clock
         self._last_micros = 0
@@ -108,25 +116,25 @@ class Transfer:
         return self._listing.records(msgspec.structs.replace(query, limit=500), self._clock())
 
     async def take(
-        self, rows: list[Exported | Foreign], origin: Origin, rehearsal: Rehearsal | None = None
+        self, rows: list[Exported | ImportedSecret], origin: Origin, dry_run: DryRun | None = None
     ) -> list[Skipped | None]:
         """Take a slice of rows in, at most SLICE; for each None, or why it was skipped.
 
-        With a `rehearsal` nothing is written. A row is taken in whole or not at all. Raises StoreUnavailable
+        With a `dry_run` nothing is written. A row is taken in whole or not at all. Raises StoreUnavailable
         when Redis stays away; the rows may be sent again then, and those that were taken in are skipped.
         """
-        taken = await asyncio.gather(*[self._take(row, origin, rehearsal) for row in rows])
-        if rehearsal is None and any(isinstance(row, Foreign) for row in rows):
-            self._authority.accepts_foreign = True
+        taken = await asyncio.gather(*[self._take(row, origin, dry_run) for row in rows])
+        if dry_run is None and any(isinstance(row, ImportedSecret) for row in rows):
+            self._authority.accepts_imported = True
         return taken
 
-    async def _take(self, row: Exported | Foreign, origin: Origin, rehearsal: Rehearsal | None) -> Skipped | None:
+    async def _take(self, row: Exported | ImportedSecret, origin: Origin, dry_run: DryRun | None) -> Skipped | None:
         token = row.token if isinstance(row, Exported) else self._born(row, origin)
         if refused := self._refuse(row, token, origin):
             return refused
-        if rehearsal is not None:
-            return _skipped(await self._store.conflict(token) or rehearsal.conflict(token))
-        return _skipped(await self._put(self._incoming(token, origin), born_here=isinstance(row, Foreign)))
+        if dry_run is not None:
+            return _skipped(await self._store.conflict(token) or dry_run.conflict(token))
+        return _skipped(await self._put(self._incoming(token, origin), born_here=isinstance(row, ImportedSecret)))
 
     async def _put(self, incoming: Incoming, *, born_here: bool) -> Refused | None:
         """Write a token; of thousands of rows one may meet a Redis that is busy for a moment, so it is tried again."""
@@ -143,7 +151,7 @@ class Transfer:
                 lost = born_here and len(pauses) < len(_PAUSES)
                 return None if lost and refused is Refused.EXISTS else refused
 
-    def _refuse(self, row: Exported | Foreign, token: ManagedToken, origin: Origin) -> Skipped | None:
+    def _refuse(self, row: Exported | ImportedSecret, token: ManagedToken, origin: Origin) -> Skipped | None:
         if isinstance(row, Exported):
             if row.shards != len(self._shards) or not self._at_home(token):
                 message = f"Exported from {row.shards} shards, while there are {len(self._shards)} here."
@@ -153,10 +161,10 @@ class Transfer:
         try:
             check_held(origin, token)
             check_life(origin, token.expires_at)
-            if isinstance(row, Foreign):
+            if isinstance(row, ImportedSecret):
                 # That of an exported one is sealed, and so is true.
                 check_creator(origin, token.created_by)
-            if token.status(self._clock()) is Status.ACTIVE or isinstance(row, Foreign):
+            if token.status(self._clock()) is Status.ACTIVE or isinstance(row, ImportedSecret):
                 self._lifetime.check(token.expires_at, self._clock())
         except (Forbidden, InvalidRequest) as refused:
             return Skipped(refused.code, refused.detail)
@@ -166,15 +174,19 @@ class Transfer:
         shard = self._shards.of_id(token.token_id)
         return shard is not None and shard is self._shards.of_digest(records.decode_digest(token.digest))
 
-    def _born(self, row: Foreign, origin: Origin) -> ManagedToken:
+    def _born(self, row: ImportedSecret, origin: Origin) -> ManagedToken:
         """A token of its own for a secret that another system made; the digest decides where it lives."""
-        digest = self._keyring.foreign_digest(row.sha256_hex.encode())
+        digest = self._keyring.imported_digest(row.sha256_hex.encode())
         return ManagedToken(
-            token_id=mint_id(shard_of_digest(digest, len(self._shards))), tail=row.tail,
-            digest=records.encode_digest(digest), created_by=row.created_by or origin.actor,
-            created_micros=self._birth(), uses_left=row.new.max_uses, foreign=True,
+            token_id=mint_id(shard_of_digest(digest, len(self._shards))),
+            last_eight=row.last_eight,
+            digest=records.encode_digest(digest),
+            created_by=row.created_by or origin.actor,
+            created_micros=self._birth(),
+            uses_left=row.new.max_uses,
+            imported=True,
             **msgspec.structs.asdict(row.new),
-        )  # fmt: skip
+        )
 
     def _birth(self) -> int:
         self._last_micros = max(int(self._clock() * 1_000_000), self._last_micros + 1)
@@ -188,20 +200,20 @@ class Transfer:
             if token.predecessor and token.predecessor_until > now:
                 older = records.decode_digest(token.predecessor)
                 predecessor = self._seals.credential(token, older, token.predecessor_until)
-        # Sealed anew, for the credentials beside it are sealed by the present key.
+        # Sealed anew, because the credentials beside it are sealed by the present key.
         seal = self._seals.of(token)
-        entry = self._trail.entry("token.imported", origin, token.token_id, after=facts(token))
+        entry = self._audit_log.entry("token.imported", origin, token.token_id, after=facts(token))
         return Incoming(token, seal, credential, predecessor, entry)
 
-    async def look_for_foreign(self) -> None:
+    async def look_for_imported(self) -> None:
         """Learn whether secrets of other systems are to be looked up; asked every second.
 
-        Until it is known they are, for not knowing must never refuse one. Raises StoreUnavailable.
+        Until it is known they are: not knowing must never refuse one. Raises StoreUnavailable.
         """
         try:
-            self._authority.accepts_foreign = await self._store.holds_foreign()
+            self._authority.accepts_imported = await self._store.holds_imported()
         except StoreUnavailable:
-            self._authority.accepts_foreign = self._authority.accepts_foreign or not self._asked
+            self._authority.accepts_imported = self._authority.accepts_imported or not self._asked
             raise
         self._asked = True
 
@@ -211,7 +223,7 @@ def sha256_of(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
 
 
-def tail_of(secret: str) -> str:
+def last_eight_of(secret: str) -> str:
     """What may be shown of a secret of any length: its end, at most a quarter and eight characters of it."""
     return secret[-min(8, len(secret) // 4) :]
 

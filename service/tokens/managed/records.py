@@ -1,4 +1,4 @@
-"""The records of managed tokens: read, sealed, and written anew together with the credentials they stand for."""
+"""The records of managed tokens: read, authenticated, and written together with their credentials."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.errors import Conflict, NotFound, StoreUnavailable
 from service.model import Credential, ManagedToken, Origin, Status
 from service.store.managed import records
 from service.store.managed.tokens import ManagedStore, Record
-from service.tokens.audit.log import Trail
+from service.tokens.audit.log import AuditLog
 from service.tokens.managed.seals import Seals
 from service.tokens.rights import check_end
 
@@ -19,13 +19,13 @@ from service.tokens.rights import check_end
 TRIES = 8
 
 
-class Ledger:
-    """What creating, editing, rotating and withdrawing have in common."""
+class ManagedRecords:
+    """What creating, editing, rotating and revoking have in common."""
 
-    def __init__(self, store: ManagedStore, seals: Seals, trail: Trail, clock: Callable[[], float]) -> None:
+    def __init__(self, store: ManagedStore, seals: Seals, audit_log: AuditLog, clock: Callable[[], float]) -> None:
         self._store = store
         self._seals = seals
-        self._trail = trail
+        self._audit_log = audit_log
         self._clock = clock
 
     async def read(self, token_id: str) -> ManagedToken:
@@ -33,7 +33,7 @@ class Ledger:
         return (await self._record(token_id)).token
 
     async def read_to_change(self, token_id: str) -> ManagedToken:
-        """The same, for a change that may give rights. Two round trips.
+        """The same before a change that may give rights. Two round trips.
 
         Raises NotFound, and Conflict `record_tampered` if somebody without the server key wrote the record, or put
         an old one in its place.
@@ -56,7 +56,7 @@ class Ledger:
 
     async def add(self, token: ManagedToken, digest: bytes, origin: Origin) -> bool:
         """Record a token; False if its name is taken or it was recorded before. One round trip."""
-        entry = self._trail.entry("token.created", origin, token.token_id, after=facts(token))
+        entry = self._audit_log.entry("token.created", origin, token.token_id, after=facts(token))
         sealed = self._seals.credential(token, digest, token.expires_at)
         return await self._store.create(token, digest, seal=self._seals.of(token), sealed=sealed, entry=entry)
 
@@ -73,13 +73,13 @@ class Ledger:
         sealed = self._seals.credential(new, digest, new.expires_at) if usable else b""
         if new.predecessor:
             predecessor = self._seals.credential(new, records.decode_digest(new.predecessor), new.predecessor_until)
-        entry = self._trail.entry(action, origin, new.token_id, before=facts(old, new), after=facts(new, old))
+        entry = self._audit_log.entry(action, origin, new.token_id, before=facts(old, new), after=facts(new, old))
         written = await self._store.update(
             old, new, seal=self._seals.of(new), sealed=sealed, predecessor=predecessor, now=int(now), entry=entry
         )
         return new if written else None
 
-    async def withdraw(
+    async def end(
         self, token_id: str, state: str, origin: Origin, *, digest: bytes | None = None, known: Record | None = None
     ) -> bool:
         """Deactivate (`state` inactive) or revoke, old and new secret alike; False if it was so already.
@@ -98,34 +98,39 @@ class Ledger:
             if digest not in (None, *map(records.decode_digest, filter(None, (token.digest, token.predecessor)))):
                 raise _not_found()
             is_certain = digest is not None or await self._seals.names_its_secret(record)
-            done = await self._withdraw(record, state, origin, insist=state == "revoked" and number >= TRIES // 2)
+            done = await self._end(record, state, origin, insist=state == "revoked" and number >= TRIES // 2)
             if done >= 0 and not is_certain:
-                raise Conflict("This record was changed outside the service. Revoke the token by its secret.",
-                               code="record_tampered")  # fmt: skip
+                raise Conflict(
+                    "This record was changed outside the service. Revoke the token by its secret.",
+                    code="record_tampered",
+                )
             if done >= 0:
                 return done == 1
         raise keeps_changing()
 
-    async def _withdraw(self, record: Record, state: str, origin: Origin, *, insist: bool) -> int:
+    async def _end(self, record: Record, state: str, origin: Origin, *, insist: bool) -> int:
         """One try, as the store's; `insist` for an end that others' changes must not hold up for long."""
         now, token = int(self._clock()), record.token
         action = "token.revoked" if state == "revoked" else "token.deactivated"
-        withdrawn = msgspec.structs.replace(
+        ended = msgspec.structs.replace(
             token, active=False, revoked_at=now if state == "revoked" else 0, version=token.version + 1
         )
         # With the name, by which people look for the entry, also when the record is gone.
-        entry = self._trail.entry(
-            action, origin, token.token_id, before={"name": token.name, "status": token.status(now)},
+        entry = self._audit_log.entry(
+            action,
+            origin,
+            token.token_id,
+            before={"name": token.name, "status": token.status(now)},
             after={"name": token.name, "status": state},
-        )  # fmt: skip
+        )
         # What somebody else wrote is not vouched for, nor what may have changed since.
-        seal = "" if insist or not self._seals.is_ours(record) else self._seals.of(withdrawn)
-        return await self._store.withdraw(token, withdrawn, seal=seal, now=now, entry=entry, insist=insist)
+        seal = "" if insist or not self._seals.is_ours(record) else self._seals.of(ended)
+        return await self._store.end(token, ended, seal=seal, now=now, entry=entry, insist=insist)
 
     async def drop(self, digest: bytes, token_id: str, credential: Credential | None, origin: Origin) -> bool:
         """Take a credential away that no record speaks for; False if there is none. Works on a full server."""
         now = int(self._clock())
-        entry = self._trail.entry("token.revoked", origin, token_id, after={"status": "revoked"})
+        entry = self._audit_log.entry("token.revoked", origin, token_id, after={"status": "revoked"})
         ended_at = credential.expires_at and max(credential.expires_at, now) if credential else now
         owner = credential.client if credential else ""
         return await self._store.drop(digest, token_id, owner=owner, ended_at=ended_at, entry=entry)
@@ -158,9 +163,19 @@ def keeps_changing() -> StoreUnavailable:
 
 
 _SHOWN = (
-    "name", "description", "subject", "scopes", "rate_limit", "networks", "max_uses", "metadata", "expires_at",
-    "active", "rotations", "predecessor_until",
-)  # fmt: skip
+    "name",
+    "description",
+    "subject",
+    "scopes",
+    "rate_limit",
+    "networks",
+    "max_uses",
+    "metadata",
+    "expires_at",
+    "active",
+    "rotations",
+    "predecessor_until",
+)
 
 
 def facts(token: ManagedToken, other: ManagedToken | None = None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from service.errors import NotFound
 from service.model import Kind, Origin
 from service.store.credentials import CredentialStore
 from service.tokens.authority import Authority
-from service.tokens.managed.records import Ledger
+from service.tokens.managed.records import ManagedRecords
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.secret import parse
 from service.tokens.sessions import Sessions
@@ -18,11 +18,15 @@ class Revocation:
     """Finds what a secret stands for and ends it. It need not be usable now: whoever holds it may give it up."""
 
     def __init__(
-        self, credentials: CredentialStore, ledger: Ledger, authority: Authority, sessions: Sessions,
+        self,
+        credentials: CredentialStore,
+        managed_records: ManagedRecords,
+        authority: Authority,
+        sessions: Sessions,
         one_time: OneTimeTokens,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._credentials = credentials
-        self._ledger = ledger
+        self._managed_records = managed_records
         self._authority = authority
         self._sessions = sessions
         self._one_time = one_time
@@ -47,13 +51,13 @@ class Revocation:
         sealed, reason = await self._credentials.look_up_with_reason(digest)
         if sealed is None and (reason is None or reason.state == "revoked"):
             return False
-        opened = None if sealed is None else self._authority.open(digest, sealed)
-        credential = None if opened is None else opened.credential
+        decoded = None if sealed is None else self._authority.open(digest, sealed)
+        credential = None if decoded is None else decoded.credential
         # A credential is sealed and a reason is not, but nobody gains a right by what is taken away here.
         token_id = credential.token_id if credential is not None else reason.token_id if reason is not None else ""
         if origin.actor == "anonymous":
             origin = msgspec.structs.replace(origin, actor=f"token:{token_id}")
         try:
-            return await self._ledger.withdraw(token_id, "revoked", origin, digest=digest)
+            return await self._managed_records.end(token_id, "revoked", origin, digest=digest)
         except NotFound:
-            return sealed is not None and await self._ledger.drop(digest, token_id, credential, origin)
+            return sealed is not None and await self._managed_records.drop(digest, token_id, credential, origin)

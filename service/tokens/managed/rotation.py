@@ -13,7 +13,7 @@ from service.store.driver.shards import Shards
 from service.store.managed import records
 from service.store.managed.tokens import ManagedStore
 from service.tokens.idempotency import Repeatable, Repeats
-from service.tokens.managed.records import TRIES, Ledger, keeps_changing, refuse_if_ended
+from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended
 from service.tokens.managed.tokens import Created
 from service.tokens.rights import check_end, check_held
 from service.tokens.secret import mint_into
@@ -25,20 +25,30 @@ class Rotation:
     """Rotates secrets. Of all the secrets a token had at most two work: the present one and its predecessor."""
 
     def __init__(
-        self, store: ManagedStore, ledger: Ledger, shards: Shards, keyring: Keyring, repeats: Repeats,
+        self,
+        store: ManagedStore,
+        managed_records: ManagedRecords,
+        shards: Shards,
+        keyring: Keyring,
+        repeats: Repeats,
         clock: Callable[[], float],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._store = store
-        self._ledger = ledger
+        self._managed_records = managed_records
         self._shards = shards
         self._keyring = keyring
         self._repeats = repeats
         self._clock = clock
 
     async def rotate(
-        self, token_id: str, origin: Origin, *, overlap_seconds: int = 0, request: Repeatable | None = None,
+        self,
+        token_id: str,
+        origin: Origin,
+        *,
+        overlap_seconds: int = 0,
+        request: Repeatable | None = None,
         holder: frozenset[str] | None = None,
-    ) -> Created:  # fmt: skip
+    ) -> Created:
         """Give a token a new secret. The old one works for the overlap, never past the token's expiry; the one
         before it ends now. A token that is switched off keeps no old secret.
 
@@ -52,7 +62,7 @@ class Rotation:
             raise Forbidden("A token rotates itself at /api/tokens/self/rotate.", scope="self:rotate")
         secret, digest = await self._mint(token_id, origin, overlap_seconds, request)
         for _ in range(TRIES):
-            old = await self._ledger.read_to_change(token_id)
+            old = await self._managed_records.read_to_change(token_id)
             check_held(origin, old)
             # Asked after the record was read: should an earlier try come in between, the write below is refused.
             if request and await self._store.was_issued(token_id, digest):
@@ -61,7 +71,7 @@ class Rotation:
             if holder is not None and old.digest not in holder:
                 raise Conflict("This secret was rotated already. Use the new one.", code="rotated_already")
             new = self._rotated(old, secret, digest, overlap_seconds)
-            if written := await self._ledger.write(old, new, "token.rotated", origin):
+            if written := await self._managed_records.write(old, new, "token.rotated", origin):
                 return Created(written, secret)
         raise keeps_changing()
 
@@ -82,7 +92,7 @@ class Rotation:
         return msgspec.structs.replace(
             old,
             digest=records.encode_digest(digest),
-            tail=secret[-8:],
+            last_eight=secret[-8:],
             rotated_at=now,
             rotations=old.rotations + 1,
             predecessor=old.digest,
@@ -93,12 +103,12 @@ class Rotation:
     async def end_overlap(self, token_id: str, origin: Origin) -> ManagedToken:
         """Let the old secret stop now; harmless if there is none. Raises NotFound, Conflict as `rotate`."""
         for _ in range(TRIES):
-            old = await self._ledger.read_to_change(token_id)
+            old = await self._managed_records.read_to_change(token_id)
             check_end(origin, old)
             if not old.predecessor or old.predecessor_until <= self._clock():
                 return old
             refuse_if_ended(old, self._clock())
             new = msgspec.structs.replace(old, predecessor="", predecessor_until=0)
-            if written := await self._ledger.write(old, new, "token.updated", origin):
+            if written := await self._managed_records.write(old, new, "token.updated", origin):
                 return written
         raise keeps_changing()

@@ -35,8 +35,8 @@ class Seals:
         """Is the secret that a record names the one in use? Only then is it certain what ends with it."""
         if self.is_ours(record):
             return True
-        opened = await self._authority.read(records.decode_digest(record.token.digest))
-        return opened is not None and opened.credential.token_id == record.token.token_id
+        decoded = await self._authority.read(records.decode_digest(record.token.digest))
+        return decoded is not None and decoded.credential.token_id == record.token.token_id
 
     async def agree(self, token: ManagedToken) -> bool:
         """Do the credentials of a genuine record say what it says? Not if an old record was put back in its place.
@@ -71,7 +71,15 @@ class Seals:
 def _credential(token: ManagedToken, expires_at: int) -> Credential:
     limit = token.rate_limit
     return Credential(
-        Kind.MANAGED, token.token_id, token.subject, token.scopes, token.created_at, expires_at,
-        name=token.name, client=token.created_by, networks=token.networks, max_uses=token.max_uses,
+        Kind.MANAGED,
+        token.token_id,
+        token.subject,
+        token.scopes,
+        token.created_at,
+        expires_at,
+        name=token.name,
+        client=token.created_by,
+        networks=token.networks,
+        max_uses=token.max_uses,
         rate_limit=(limit.limit, limit.period_seconds, limit.burst or limit.limit) if limit else None,
-    )  # fmt: skip
+    )

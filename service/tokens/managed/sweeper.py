@@ -8,7 +8,7 @@ from service.model import ManagedToken, Origin
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.expiry import BATCH, ExpiryStore
 from service.store.managed.tokens import ManagedStore
-from service.tokens.audit.log import Trail
+from service.tokens.audit.log import AuditLog
 
 log = logging.getLogger(__name__)
 # So many at once leave a line among the changes, which stays when their own entries are pushed out by more.
@@ -19,18 +19,18 @@ _CLOCK = Origin(actor="clock", address="", channel="sweep", request_id="")
 class Sweeper:
     """Sweeps shard after shard in bounded steps; two sweepers at once do no harm."""
 
-    def __init__(self, expiry: ExpiryStore, tokens: ManagedStore, shards: Shards, trail: Trail) -> None:
+    def __init__(self, expiry: ExpiryStore, tokens: ManagedStore, shards: Shards, audit_log: AuditLog) -> None:
         self._expiry = expiry
         self._tokens = tokens
         self._shards = shards
-        self._trail = trail
+        self._audit_log = audit_log
         self._looked_to = [0] * len(shards)
 
     async def sweep(self) -> int:
         """One pass over all shards; how many tokens were moved to the expired ones. Raises StoreUnavailable."""
         moved = sum([await self._sweep(shard) for shard in self._shards])
         if moved >= MASS:
-            await self._trail.write("sweep.made", _CLOCK, "tokens", after={"expired": moved})
+            await self._audit_log.write("sweep.made", _CLOCK, "tokens", after={"expired": moved})
         return moved
 
     async def _sweep(self, shard: Shard) -> int:
@@ -44,7 +44,7 @@ class Sweeper:
     async def _expire(self, shard: Shard, now: int) -> int:
         moved = 0
         while due := await self._expiry.due(shard, now):
-            entries = {token_id: self._trail.entry("token.expired", _CLOCK, token_id) for token_id in due}
+            entries = {token_id: self._audit_log.entry("token.expired", _CLOCK, token_id) for token_id in due}
             done = await self._expiry.expire(shard, entries)
             moved += done
             if not done:

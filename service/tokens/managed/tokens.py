@@ -1,4 +1,4 @@
-"""Managed tokens: created, edited and revoked by administrators, each change written to the audit trail.
+"""Managed tokens: created, edited and revoked by administrators, each change written to the audit log.
 
 Rotation is in `rotation.py`, changes of many tokens in `bulk.py`.
 """
@@ -18,11 +18,11 @@ from service.store.driver.shards import Shards
 from service.store.managed import records
 from service.store.managed.listing import Listing
 from service.store.managed.query import Query
-from service.store.managed.statistics import Census
+from service.store.managed.statistics import TokenCounts
 from service.store.managed.tokens import ManagedStore, Record
 from service.tokens.idempotency import Repeatable, Repeats
 from service.tokens.lifetime import Lifetime
-from service.tokens.managed.records import TRIES, Ledger, keeps_changing, refuse_if_ended
+from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended
 from service.tokens.rights import check_held, check_life
 from service.tokens.secret import mint_id, mint_into
 
@@ -56,13 +56,21 @@ class ManagedTokens:
     """The rules for managed tokens."""
 
     def __init__(
-        self, store: ManagedStore, ledger: Ledger, listing: Listing, census: Census, shards: Shards, keyring: Keyring,
-        repeats: Repeats, lifetime: Lifetime, clock: Callable[[], float],
-    ) -> None:  # fmt: skip
+        self,
+        store: ManagedStore,
+        managed_records: ManagedRecords,
+        listing: Listing,
+        token_counts: TokenCounts,
+        shards: Shards,
+        keyring: Keyring,
+        repeats: Repeats,
+        lifetime: Lifetime,
+        clock: Callable[[], float],
+    ) -> None:
         self._store = store
-        self._ledger = ledger
+        self._managed_records = managed_records
         self._listing = listing
-        self._census = census
+        self._token_counts = token_counts
         self._shards = shards
         self._keyring = keyring
         self._repeats = repeats
@@ -88,11 +96,15 @@ class ManagedTokens:
             token_id = derived.token_id(index)
             secret, digest = derived.secret_into(index, len(self._shards))
         token = ManagedToken(
-            token_id=token_id, tail=secret[-8:], digest=records.encode_digest(digest),
-            created_by=origin.actor, created_micros=self._birth(), uses_left=new.max_uses,
+            token_id=token_id,
+            last_eight=secret[-8:],
+            digest=records.encode_digest(digest),
+            created_by=origin.actor,
+            created_micros=self._birth(),
+            uses_left=new.max_uses,
             **msgspec.structs.asdict(new),
-        )  # fmt: skip
-        if await self._ledger.add(token, digest, origin):
+        )
+        if await self._managed_records.add(token, digest, origin):
             return Created(token, secret)
         # The name is taken: by this very token, if an earlier try of the same request made it.
         earlier = await self._store.get(token_id) if request else None
@@ -109,7 +121,7 @@ class ManagedTokens:
 
     async def get(self, token_id: str) -> ManagedToken:
         """The token of an id. Raises NotFound."""
-        return await self._ledger.read(token_id)
+        return await self._managed_records.read(token_id)
 
     async def page(self, query: Query) -> tuple[list[ManagedToken], tuple[str, str] | None, int | None]:
         """One page of a list, where to go on, and how many there are (None where counting would read them all)."""
@@ -125,7 +137,7 @@ class ManagedTokens:
 
     async def statistics(self) -> Statistics:
         """How many tokens there are now."""
-        return await self._census.take(int(self._clock()))
+        return await self._token_counts.take(int(self._clock()))
 
     async def update(self, token_id: str, changes: dict[str, Any], origin: Origin) -> ManagedToken:
         """Change a token: fields of ManagedToken to new values, `active` among them. Returns it as it is then.
@@ -138,7 +150,7 @@ class ManagedTokens:
             await self.deactivate(token_id, origin)
             return await self.get(token_id)
         for _ in range(TRIES):
-            old = await self._ledger.read_to_change(token_id)
+            old = await self._managed_records.read_to_change(token_id)
             check_held(origin, old)
             new = self._changed(old, changes)
             check_held(origin, new)
@@ -164,10 +176,10 @@ class ManagedTokens:
         switched = "token.activated" if new.active else "token.deactivated"
         action = "token.updated" if new.active == old.active else switched
         if old.name == new.name:
-            return await self._ledger.write(old, new, action, origin)
+            return await self._managed_records.write(old, new, action, origin)
         if not await self._store.reserve(new):
             raise _taken(new.name)
-        written = await self._ledger.write(old, new, action, origin)
+        written = await self._managed_records.write(old, new, action, origin)
         if not written:
             await self._store.release(new)
         return written
@@ -178,11 +190,11 @@ class ManagedTokens:
         `known` is its record, where it was read a moment ago. Raises NotFound for an id that never was, Forbidden for
         one that is not the caller's to end.
         """
-        return await self._ledger.withdraw(token_id, "revoked", origin, known=known)
+        return await self._managed_records.end(token_id, "revoked", origin, known=known)
 
     async def deactivate(self, token_id: str, origin: Origin, known: Record | None = None) -> bool:
         """Switch a token off; False if it was off already. Raises as `revoke`, and Conflict for one that has ended."""
-        return await self._ledger.withdraw(token_id, "inactive", origin, known=known)
+        return await self._managed_records.end(token_id, "inactive", origin, known=known)
 
 
 def _taken(name: str) -> Conflict:

@@ -21,7 +21,7 @@ from service.tokens.webhooks.messages import Messages
 from service.tokens.webhooks.notices import Notices
 from service.tokens.webhooks.receiver import Post, Receiver
 from service.tokens.webhooks.registry import Webhooks
-from service.tokens.webhooks.sender import Courier
+from service.tokens.webhooks.sender import Sender
 
 log = logging.getLogger(__name__)
 _LOOK_AHEAD_SECONDS = 15.0
@@ -36,18 +36,26 @@ class Deliveries:
     """
 
     def __init__(
-        self, webhooks: Webhooks, notices: Notices, outbox: Outbox, messages: Messages, shards: Shards,
-        keyrings: Sequence[Keyring], courier: Courier, clock: Callable[[], float], *,
+        self,
+        webhooks: Webhooks,
+        notices: Notices,
+        outbox: Outbox,
+        messages: Messages,
+        shards: Shards,
+        keyrings: Sequence[Keyring],
+        sender: Sender,
+        clock: Callable[[], float],
+        *,
         count: Callable[[str, int], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._webhooks = webhooks
         self._notices = notices
         self._outbox = outbox
         self._shards = shards
-        self.courier = courier
+        self.sender = sender
         self._clock = clock
         self._count = count
-        self._post = Post(outbox, messages, DeliverySeal(keyrings), courier, clock, count, self._drop)
+        self._post = Post(outbox, messages, DeliverySeal(keyrings), sender, clock, count, self._drop)
         self._holder = random_id()
         self._held: set[int] = set()
         self._receivers: dict[str, Receiver] = {}
@@ -80,7 +88,7 @@ class Deliveries:
                 self._start(shard, webhook_id, receiver)
         if looks_ahead and not more:
             self._looked_at = self._clock()
-        self.courier.tidy()
+        self.sender.tidy()
 
     def _know(self) -> list[str]:
         """Bring the receivers up to date; the ids of those that are no more."""
@@ -135,7 +143,7 @@ class Deliveries:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.courier.aclose()
+        await self.sender.aclose()
         try:
             for shard in self._shards:
                 if shard.index in self._held:

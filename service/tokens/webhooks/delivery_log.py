@@ -46,13 +46,13 @@ class DeliveryLog:
 
     async def _pending(self, shard: Shard, webhook_id: str, count: int) -> list[Logged]:
         waiting = await self._outbox.waiting(shard, webhook_id, count)
-        opened = [(self._seal.open(webhook_id, one.record), one.due) for one in waiting]
-        return [(delivery, PENDING, due // 1000) for delivery, due in opened if delivery is not None]
+        decoded = [(self._seal.open(webhook_id, one.record), one.due) for one in waiting]
+        return [(delivery, PENDING, due // 1000) for delivery, due in decoded if delivery is not None]
 
     async def _ended(self, shard: Shard, webhook_id: str, count: int, state: str) -> list[Logged]:
         records = await self._outbox.ended(shard, webhook_id, count, given_up=state == DEAD)
-        opened = [self._seal.open(webhook_id, record) for record in records]
-        return [(delivery, state, 0) for delivery in opened if delivery is not None]
+        decoded = [self._seal.open(webhook_id, record) for record in records]
+        return [(delivery, state, 0) for delivery in decoded if delivery is not None]
 
 
 def _flat(parts: list[list[Logged]]) -> list[Logged]:

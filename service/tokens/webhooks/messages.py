@@ -21,7 +21,7 @@ _decode_entry = msgspec.json.Decoder(AuditEntry).decode
 
 # Makes the body of an event: its type, its public id, its entry, and the token it is about if there is a record.
 Describe = Callable[[EventType, str, AuditEntry, ManagedToken | None], str]
-# How an event's public id ends, by the stream it stands in: entries of the audit trail are found by it.
+# How an event's public id ends, by the stream it stands in: entries of the audit log are found by it.
 _SUFFIXES = {"changes": Stream.CHANGES, "occurrences": Stream.OCCURRENCES, "notices": "n"}
 
 

@@ -1,4 +1,4 @@
-"""Notices: what webhooks are told of though nobody changed anything, so that the audit trail does not hold it."""
+"""Notices: what webhooks are told of though nobody changed anything, so that the audit log does not hold it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.model import ManagedToken, Origin
 from service.store.driver.shards import Shard
 from service.store.managed.tokens import ManagedStore
 from service.store.webhooks import WebhookStore
-from service.tokens.audit.log import Trail
+from service.tokens.audit.log import AuditLog
 from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.registry import Webhooks
 
@@ -30,12 +30,17 @@ class Notices:
     """
 
     def __init__(
-        self, store: WebhookStore, webhooks: Webhooks, tokens: ManagedStore, trail: Trail, clock: Callable[[], float]
+        self,
+        store: WebhookStore,
+        webhooks: Webhooks,
+        tokens: ManagedStore,
+        audit_log: AuditLog,
+        clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._webhooks = webhooks
         self._tokens = tokens
-        self._trail = trail
+        self._audit_log = audit_log
         self._clock = clock
         self._limited: set[str] = set()
         self._spent_twice: set[str] = set()
@@ -56,11 +61,11 @@ class Notices:
         spent_twice, self._spent_twice = self._spent_twice, set()
         for event, names in ((EventType.LIMIT_EXCEEDED, limited), (EventType.CONSUMED_TWICE, spent_twice)):
             for name in names:
-                entry = self._trail.entry(event, _GATEWAY, name)
+                entry = self._audit_log.entry(event, _GATEWAY, name)
                 await self._store.notice(name, entry, hold_milliseconds=_HOLD_MILLISECONDS)
 
     async def look_ahead(self, shard: Shard) -> bool:
-        """Write notices of tokens that came within a window of their end since the last look, each once.
+        """Write notices of tokens that came within a window of their end since the last pass, each once.
 
         At most 2,000 for each window; True if there are more to write.
         """
@@ -68,12 +73,12 @@ class Notices:
         if self._webhooks.wants(EventType.EXPIRING):
             for window, seconds in WINDOWS.items():
                 left = _SLICES
-                while left and await self._look(shard, window, seconds):
+                while left and await self._announce(shard, window, seconds):
                     left -= 1
                 more |= not left
         return more
 
-    async def _look(self, shard: Shard, window: str, seconds: int) -> bool:
+    async def _announce(self, shard: Shard, window: str, seconds: int) -> bool:
         """One slice; True if there is more."""
         now = int(self._clock())
         seen = await self._store.reached(shard, window)
@@ -87,7 +92,7 @@ class Notices:
             return False
         records = await self._tokens.get_many([token_id for _, token_id in due])
         entries = [
-            self._trail.entry(EventType.EXPIRING, _CLOCK, record.token.token_id, after=_facts(record.token, window))
+            self._audit_log.entry(EventType.EXPIRING, _CLOCK, record.token.token_id, after=_facts(record.token, window))
             for record in records
             if record is not None and now < record.token.expires_at > record.token.created_at + seconds
         ]

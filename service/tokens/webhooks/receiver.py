@@ -17,7 +17,7 @@ from service.store.outbox import UNKNOWN, Outbox, Place, Waiting
 from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, DeliverySeal, Outcome, doubled, pause
 from service.tokens.webhooks.messages import Messages
 from service.tokens.webhooks.registry import Known
-from service.tokens.webhooks.sender import Courier
+from service.tokens.webhooks.sender import Sender
 
 # Deliveries of one webhook that may wait in one shard to be sent again; beyond them no more events are read.
 MOST_WAITING = 10_000
@@ -33,7 +33,7 @@ class Post(NamedTuple):
     outbox: Outbox
     messages: Messages
     seal: DeliverySeal
-    courier: Courier
+    sender: Sender
     clock: Callable[[], float]
     on_attempts: Callable[[str, int], None]
     on_dropped: Callable[[int], None]
@@ -67,8 +67,8 @@ class Receiver:
         due = await outbox.due(shard, self._id, int(self._post.clock() * 1000), count)
         if not due:
             return False
-        opened = [(one.event_id, self._post.seal.open(self._id, one.record)) for one in due]
-        good = [delivery for event_id, delivery in opened if delivery is not None and delivery.event_id == event_id]
+        decoded = [(one.event_id, self._post.seal.open(self._id, one.record)) for one in due]
+        good = [delivery for event_id, delivery in decoded if delivery is not None and delivery.event_id == event_id]
         await self._send(shard, good)
         # Somebody else wrote or removed these records: there is nothing that could be sent in good faith.
         if bad := {one.event_id for one in due} - {one.event_id for one in good}:
@@ -129,7 +129,7 @@ class Receiver:
             known, now = self.known, self._post.clock()
             if known is None:
                 return Outcome.FAILED, delivery
-            sent = await self._post.courier.send(known.webhook.url, known.secret, delivery.event_id, delivery.body, now)
+            sent = await self._post.sender.send(known.webhook.url, known.secret, delivery.event_id, delivery.body, now)
         delivery = msgspec.structs.replace(
             delivery, attempts=delivery.attempts + 1, last_at=int(now), status=sent.status, error=sent.error
         )

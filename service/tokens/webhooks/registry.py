@@ -16,7 +16,7 @@ from service.model import Origin
 from service.store.driver.shards import Shards
 from service.store.outbox import Outbox
 from service.store.webhooks import WebhookStore
-from service.tokens.audit.log import Trail
+from service.tokens.audit.log import AuditLog
 from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.ssrf import Resolve, is_public, read_url, refuse_address
 
@@ -58,14 +58,22 @@ class Webhooks:
     """The receivers there are. `known` is as fresh as the last `refresh`, a second at most."""
 
     def __init__(
-        self, store: WebhookStore, outbox: Outbox, shards: Shards, keyrings: tuple[Keyring, ...], trail: Trail,
-        resolve: Resolve, clock: Callable[[], float], *, allow_private: bool,
-    ) -> None:  # fmt: skip
+        self,
+        store: WebhookStore,
+        outbox: Outbox,
+        shards: Shards,
+        keyrings: tuple[Keyring, ...],
+        audit_log: AuditLog,
+        resolve: Resolve,
+        clock: Callable[[], float],
+        *,
+        allow_private: bool,
+    ) -> None:
         self._store = store
         self._outbox = outbox
         self._shards = shards
         self._keyrings = keyrings
-        self._trail = trail
+        self._audit_log = audit_log
         self.resolve = resolve
         self._clock = clock
         self._allow_private = allow_private
@@ -78,8 +86,8 @@ class Webhooks:
     async def refresh(self) -> None:
         """Read the receivers. A record that somebody else wrote is left out. Raises StoreUnavailable."""
         records = await self._store.all()
-        opened = {webhook_id: self._open(webhook_id, record) for webhook_id, record in records.items()}
-        self.known = {webhook_id: known for webhook_id, known in opened.items() if known is not None}
+        decoded = {webhook_id: self._open(webhook_id, record) for webhook_id, record in records.items()}
+        self.known = {webhook_id: known for webhook_id, known in decoded.items() if known is not None}
 
     def _open(self, webhook_id: str, record: bytes) -> Known | None:
         for keyring in self._keyrings:
@@ -96,13 +104,18 @@ class Webhooks:
         webhook_id = random_id()
         since, *_ = [await self._outbox.begin(shard, webhook_id) for shard in self._shards]
         webhook = Webhook(
-            webhook_id, url, tuple(dict.fromkeys(events)), int(self._clock()), origin.actor, since,
+            webhook_id,
+            url,
+            tuple(dict.fromkeys(events)),
+            int(self._clock()),
+            origin.actor,
+            since,
             random_id() + random_id(),
-        )  # fmt: skip
+        )
         record = self._keyrings[0].seal(_bound(webhook.webhook_id), _encode(webhook))
-        # Whoever reads tokens reads the trail, and a path may be what lets a sender in.
+        # Whoever reads tokens reads the log, and a path may be what lets a sender in.
         after = {"host": read_url(url, allow_private=True).authority, "events": list(webhook.events)}
-        entry = self._trail.entry("webhook.created", origin, webhook.webhook_id, after=after)
+        entry = self._audit_log.entry("webhook.created", origin, webhook.webhook_id, after=after)
         if await self._store.put(webhook.webhook_id, record, most=MOST, entry=entry) < 0:
             await self._forget(webhook_id)
             raise Conflict(f"There are {MOST} webhooks already. Delete one first.", code="too_many_webhooks")
@@ -110,7 +123,7 @@ class Webhooks:
         return known
 
     async def _check(self, url: str) -> None:
-        """Look where the URL leads now; a name that leads nowhere yet is looked at when it is used."""
+        """Resolve the URL's name now; a name without an address yet is checked when it is used."""
         destination = read_url(url, allow_private=self._allow_private)
         if self._allow_private:
             return
@@ -124,7 +137,7 @@ class Webhooks:
 
     async def delete(self, webhook_id: str, origin: Origin) -> None:
         """Take a receiver away, with all that waits for it. Raises NotFound."""
-        entry = self._trail.entry("webhook.deleted", origin, webhook_id)
+        entry = self._audit_log.entry("webhook.deleted", origin, webhook_id)
         if await self._store.put(webhook_id, b"", most=MOST, entry=entry) == 0:
             raise NotFound("No webhook with this ID.")
         self.known.pop(webhook_id, None)

@@ -1,4 +1,4 @@
-"""Carries webhooks out: one signed POST over a connection to an address that was looked at, and no further.
+"""Sends webhooks: one signed POST, over a connection to an address that was checked.
 
 No redirect is followed, nothing of the answer but its status is used, and five seconds are all it may take.
 A connection is used again for the next message to the same host, for a minute at most.
@@ -55,13 +55,12 @@ class _Connection(NamedTuple):
         return young and not (self.reader.at_eof() or self.writer.transport.is_closing())
 
 
-class Courier:
+class Sender:
     """Sends messages as Standard Webhooks has them. `tls` makes the context of the first secure connection."""
 
     def __init__(
-        self, resolve: Resolve, *, allow_private: bool,
-        tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
-    ) -> None:  # fmt: skip
+        self, resolve: Resolve, *, allow_private: bool, tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
+    ) -> None:
         self.resolve = resolve
         self._allow_private = allow_private
         self._tls = tls
@@ -206,8 +205,11 @@ def _signed(secret: str, message_id: str, body: str, now: float) -> dict[str, st
 
 def _request(destination: Destination, signed: dict[str, str], body: bytes) -> bytes:
     headers = {
-        "Host": destination.authority, "Content-Type": "application/json", "Content-Length": str(len(body)),
-        "User-Agent": f"token-service/{__version__}", **signed,
-    }  # fmt: skip
+        "Host": destination.authority,
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "User-Agent": f"token-service/{__version__}",
+        **signed,
+    }
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"POST {destination.target} HTTP/1.1\r\n{lines}\r\n".encode("ascii") + body

@@ -1,7 +1,7 @@
-"""Where a webhook may go: a URL taken apart, and addresses that are everybody's and nobody's secret.
+"""The guard against SSRF (server-side request forgery): which URLs and addresses a webhook may be sent to.
 
-A service that posts to a URL somebody gave it can be made to knock at doors only it can reach. So the address is
-looked at after the name was resolved, each time, and the connection goes to that very address.
+A service that posts to a URL somebody gave it can be made to call what only it can reach. So the
+address is checked after the name was resolved, each time, and the connection goes to that very address.
 """
 
 from __future__ import annotations
@@ -38,12 +38,28 @@ _LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa"
 _NOT_FOR_US = tuple(
     ip_network(network)
     for network in (
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
-        "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
-        "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "168.63.129.16/32",
-        "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "168.63.129.16/32",
+        "2001::/23",
+        "2001:db8::/32",
+        "2002::/16",
+        "3fff::/20",
     )
-)  # fmt: skip
+)
 _UNICAST = IPv6Network("2000::/3")
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 
@@ -87,7 +103,7 @@ def read_url(url: str, *, allow_private: bool) -> Destination:
 
 
 def is_public(address: str) -> bool:
-    """May a webhook go to this address? What hides an IPv4 address in IPv6 is judged by that."""
+    """May a webhook go to this address? An IPv6 address that embeds an IPv4 one is checked by that."""
     try:
         ip = ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The audit trail over HTTP: filters, cursors, exports that no spreadsheet runs, and its verification."""
+"""The audit log over HTTP: filters, cursors, exports that no spreadsheet runs, and its verification."""
 
 from __future__ import annotations
 
@@ -65,9 +65,18 @@ async def test_filters_by_time_and_text(service: Service) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    [{"limit": 0}, {"limit": 201}, {"cursor": "x"}, {"cursor": "1-2"}, {"from": "yesterday"},
-     {"to": "2026-01-01"}, {"format": "xml"}, {"who": "admin"}, {"q": "x" * 201}],
-)  # fmt: skip
+    [
+        {"limit": 0},
+        {"limit": 201},
+        {"cursor": "x"},
+        {"cursor": "1-2"},
+        {"from": "yesterday"},
+        {"to": "2026-01-01"},
+        {"format": "xml"},
+        {"who": "admin"},
+        {"q": "x" * 201},
+    ],
+)
 async def test_a_wrong_filter_is_refused_by_name(service: Service, query: dict[str, Any]) -> None:
     answer = await (await sign_in(service)).get(AUDIT, **query)
     assert answer.status == 400
@@ -86,7 +95,7 @@ async def test_the_trail_is_for_readers(service: Service, path: str) -> None:
 async def test_an_export_streams_all_that_match_and_is_noted(service: Service) -> None:
     admin = await sign_in(service)
     for number in range(250):
-        await service.trail.write("login.failed", TEST, f"user {number}")
+        await service.rules.audit_log.write("login.failed", TEST, f"user {number}")
     answer = await admin.get(AUDIT, format="ndjson", action="login.failed")
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert answer.headers["cache-control"] == "no-store"
@@ -104,7 +113,7 @@ async def test_csv_has_a_header_and_no_cell_that_a_spreadsheet_would_run(service
     admin = await sign_in(service)
     names = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", 'quo"te, comma', "plain"]
     for name in names:
-        await service.trail.write("login.failed", TEST, name, after={"name": name})
+        await service.rules.audit_log.write("login.failed", TEST, name, after={"name": name})
     answer = await admin.get(AUDIT, format="csv", action="login.failed")
     assert answer.headers["content-type"].startswith("text/csv")
     header, *rows = csv.reader(io.StringIO(answer.body.decode(), newline=""))
@@ -118,15 +127,18 @@ async def test_csv_has_a_header_and_no_cell_that_a_spreadsheet_would_run(service
 async def test_the_verification_tells_what_was_done_to_the_trail(still: Service) -> None:
     admin = await sign_in(still)
     await admin.create("gate")
-    await still.sealer.seal()
+    await still.rules.checkpoints.seal()
     path = f"{AUDIT}/verification"
     assert (await admin.get(path)).json() == {
-        "intact": True, "entries": 2, "unsealed": 0, "faults": [],
+        "intact": True,
+        "entries": 2,
+        "unsealed": 0,
+        "faults": [],
         "completeSince": {"changes": None, "occurrences": None, "refusals": None},
-    }  # fmt: skip
+    }
     event = (await admin.get(AUDIT, action="token.created")).json()["entries"][0]["id"]
     entry_id, _, shard_number = event.partition(".")
-    shard = still.shards[int(shard_number)]
+    shard = still.stores.shards[int(shard_number)]
     await shard.link.execute("XDEL", shard.keys.changes, entry_id)
     report = (await admin.get(path)).json()
     assert report["intact"] is False
@@ -136,7 +148,7 @@ async def test_the_verification_tells_what_was_done_to_the_trail(still: Service)
 async def test_no_export_without_its_entry(make_service: Callable[..., Any]) -> None:
     service = await make_service(background=False)
     admin = await sign_in(service)
-    shard = service.shards.of_name("audit")
+    shard = service.stores.shards.of_name("audit")
     await shard.link.execute("DEL", shard.keys.occurrences)
     await shard.link.execute("SET", shard.keys.occurrences, "of a wrong type")
     assert (await admin.get(AUDIT, format="csv")).status == 503

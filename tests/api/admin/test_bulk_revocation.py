@@ -42,8 +42,12 @@ async def test_it_ends_what_was_asked_for(service: Service, end: str, which: dic
     assert answer.status == 200
     body = answer.json()
     assert body == {
-        "message": f"3 tokens {end}d", "updated": body["updated"], "skipped": [], "remaining": 0, "nextCursor": None,
-    }  # fmt: skip
+        "message": f"3 tokens {end}d",
+        "updated": body["updated"],
+        "skipped": [],
+        "remaining": 0,
+        "nextCursor": None,
+    }
     assert sorted(body["updated"]) == sorted(token["id"] for token in created)
     assert [await status(service, token["token"]) for token in created] == [401] * 3
 
@@ -102,12 +106,22 @@ async def test_another_number_than_expected_is_a_conflict(service: Service, end:
 @pytest.mark.parametrize(
     "body",
     [
-        {}, {"all": True}, {"all": False, "expected": 1}, {"expected": 1}, {"all": True, "scope": "a", "expected": 1},
-        {"createdBy": "", "expected": 1}, {"scope": "", "expected": 1}, {"filter": {"status": "odd"}, "expected": 1},
-        {"filter": {"all": True}, "expected": 1}, {"all": True, "expected": -1}, {"all": True, "expected": "1"},
-        {"all": True, "expected": 1, "limit": 0}, {"all": True, "expected": 1, "force": True}, {"all": None},
+        {},
+        {"all": True},
+        {"all": False, "expected": 1},
+        {"expected": 1},
+        {"all": True, "scope": "a", "expected": 1},
+        {"createdBy": "", "expected": 1},
+        {"scope": "", "expected": 1},
+        {"filter": {"status": "odd"}, "expected": 1},
+        {"filter": {"all": True}, "expected": 1},
+        {"all": True, "expected": -1},
+        {"all": True, "expected": "1"},
+        {"all": True, "expected": 1, "limit": 0},
+        {"all": True, "expected": 1, "force": True},
+        {"all": None},
     ],
-)  # fmt: skip
+)
 async def test_what_is_not_said_clearly_ends_nothing(service: Service, end: str, body: dict[str, Any]) -> None:
     admin = await sign_in(service)
     created = await admin.create("n")
@@ -118,14 +132,19 @@ async def test_what_is_not_said_clearly_ends_nothing(service: Service, end: str,
 
 @pytest.mark.parametrize(
     ("path", "body"),
-    [(f"{TOKENS}/revoke", {"all": True, "expected": 0}), (f"{TOKENS}/deactivate", {"all": True, "dryRun": True}),
-     ("/api/admin/sessions/revoke", {"username": "uma"})],
-)  # fmt: skip
+    [
+        (f"{TOKENS}/revoke", {"all": True, "expected": 0}),
+        (f"{TOKENS}/deactivate", {"all": True, "dryRun": True}),
+        ("/api/admin/sessions/revoke", {"username": "uma"}),
+    ],
+)
 async def test_who_may_use_it(service: Service, path: str, body: dict[str, Any]) -> None:
     for person, refusal in (
-        (Person(service), 401), (await sign_in(service, "vera"), 403), (await sign_in(service, "uma"), 403),
+        (Person(service), 401),
+        (await sign_in(service, "vera"), 403),
+        (await sign_in(service, "uma"), 403),
         (await holder(service, "tokens:read", "tokens:write"), 403),
-    ):  # fmt: skip
+    ):
         assert (await person.post(path, body)).status == refusal
     assert (await (await holder(service, "tokens:admin")).post(path, body)).status in (200, 409)
 

@@ -78,10 +78,16 @@ async def test_lines_that_cannot_be_taken_in_are_named_and_the_rest_is(service: 
     result = (await send(admin, lines)).json()
     assert result["imported"] == 3
     assert [(row["line"], row["name"], row["code"]) for row in result["skipped"]] == [
-        (4, "", "invalid_request"), (5, "taken", "name_taken"), (6, "both", "invalid_request"),
-        (7, "neither", "invalid_request"), (8, "short", "invalid_request"), (9, "no end", "invalid_request"),
-        (10, "unknown", "invalid_request"), (11, "", "invalid_request"), (12, "torn export", "invalid_request"),
-    ]  # fmt: skip
+        (4, "", "invalid_request"),
+        (5, "taken", "name_taken"),
+        (6, "both", "invalid_request"),
+        (7, "neither", "invalid_request"),
+        (8, "short", "invalid_request"),
+        (9, "no end", "invalid_request"),
+        (10, "unknown", "invalid_request"),
+        (11, "", "invalid_request"),
+        (12, "torn export", "invalid_request"),
+    ]
     assert all(row["message"] for row in result["skipped"])
     assert (await Person(service, SECRET).get("/validate")).status == 200
     shown = (await admin.get("/api/admin/tokens", q="in clear")).json()["tokens"][0]
@@ -126,10 +132,11 @@ async def test_only_administrators_move_tokens(service: Service, method: str) ->
     path = EXPORT if method == "GET" else IMPORT
     assert (await Person(service).ask(method, path)).status == 401
     for person in (
-        await sign_in(service, "vera"), await sign_in(service, "uma"),
+        await sign_in(service, "vera"),
+        await sign_in(service, "uma"),
         *([await holder(service, "tokens:*")] if method == "GET" else []),
         await holder(service, "tokens:write", "tokens:read"),
-    ):  # fmt: skip
+    ):
         answer = await person.ask(method, path, body=b"{}" if method == "POST" else b"")
         assert (answer.status, answer.json()["code"]) in ((403, "forbidden"), (403, "insufficient_scope"))
 

@@ -123,9 +123,12 @@ async def test_who_may_rotate(service: Service) -> None:
     admin = await sign_in(service)
     created = await admin.create("ci")
     for person, status in (
-        (Person(service), 401), (Person(service, created["token"]), 403), (await sign_in(service, "vera"), 403),
-        (await sign_in(service, "uma"), 403), (await holder(service, "tokens:read"), 403),
-    ):  # fmt: skip
+        (Person(service), 401),
+        (Person(service, created["token"]), 403),
+        (await sign_in(service, "vera"), 403),
+        (await sign_in(service, "uma"), 403),
+        (await holder(service, "tokens:read"), 403),
+    ):
         assert (await rotate(person, created["id"])).status == status
         assert (await person.ask("DELETE", f"{TOKENS}/{created['id']}/rotate")).status == status
     assert (await rotate(await holder(service, "tokens:write"), created["id"])).status == 201

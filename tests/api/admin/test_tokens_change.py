@@ -36,11 +36,19 @@ def test_a_deactivated_token_is_refused_and_an_activated_one_allowed_again(world
 @pytest.mark.parametrize(
     "change",
     [
-        {"description": "another"}, {"subject": "svc:new"}, {"subject": ""}, {"scopes": ["a:b", "c"]}, {"metadata": {"k": "v"}},
-        {"rateLimit": {"limit": 5, "periodSeconds": 10, "burst": 2}}, {"rateLimit": None}, {"expiresAt": days_ahead(9)},
-        {"allowedNetworks": ["127.0.0.0/8"]}, {"maxUses": 3}, {"maxUses": None},
+        {"description": "another"},
+        {"subject": "svc:new"},
+        {"subject": ""},
+        {"scopes": ["a:b", "c"]},
+        {"metadata": {"k": "v"}},
+        {"rateLimit": {"limit": 5, "periodSeconds": 10, "burst": 2}},
+        {"rateLimit": None},
+        {"expiresAt": days_ahead(9)},
+        {"allowedNetworks": ["127.0.0.0/8"]},
+        {"maxUses": 3},
+        {"maxUses": None},
     ],
-)  # fmt: skip
+)
 def test_each_field_can_be_changed_and_the_rest_stays(world: World, change: dict[str, Any]) -> None:
     before = world.create(rateLimit={"limit": 9, "periodSeconds": 60}, maxUses=9)
     answer = world.change(id=before["id"], **change)

@@ -13,10 +13,27 @@ import pytest
 from tests.api.world import TOKENS, World, fresh
 
 SHOWN = {
-    "id", "name", "token", "createdAt", "expiresAt", "isActive", "lastUsedAt", "createdBy", "description", "status",
-    "scopes", "rateLimit", "subject", "metadata", "allowedNetworks", "maxUses", "usesLeft", "rotatedAt",
-    "oldSecretValidUntil", "usage14d",
-}  # fmt: skip
+    "id",
+    "name",
+    "token",
+    "createdAt",
+    "expiresAt",
+    "isActive",
+    "lastUsedAt",
+    "createdBy",
+    "description",
+    "status",
+    "scopes",
+    "rateLimit",
+    "subject",
+    "metadata",
+    "allowedNetworks",
+    "maxUses",
+    "usesLeft",
+    "rotatedAt",
+    "oldSecretValidUntil",
+    "usage14d",
+}
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
@@ -50,18 +67,24 @@ def test_a_token_is_created_for_a_duration_and_its_secret_shown_once(world: Worl
     assert (token["createdBy"], token["subject"]) == ("admin", "")
     assert (token["isActive"], token["status"]) == (True, "active")
     assert (token["scopes"], token["metadata"], token["allowedNetworks"]) == ([], {}, [])
-    assert [token[member] for member in ("rateLimit", "maxUses", "usesLeft", "lastUsedAt", "rotatedAt",
-                                         "oldSecretValidUntil")] == [None] * 6  # fmt: skip
+    assert [
+        token[member]
+        for member in ("rateLimit", "maxUses", "usesLeft", "lastUsedAt", "rotatedAt", "oldSecretValidUntil")
+    ] == [None] * 6
     assert token["usage14d"] == [0] * 14
     assert world.shown(token["id"]) == {**token, "token": f"****-****-****-{token['token'][-8:]}"}
 
 
 def test_every_optional_term_is_kept_as_it_was_given(world: World) -> None:
     terms = {
-        "expiresAt": days_ahead(3), "subject": "svc:billing", "scopes": ["orders:read", "orders:*"],
-        "rateLimit": {"limit": 100, "periodSeconds": 60, "burst": 20}, "metadata": {"team": "Zoë", "x": ""},
-        "allowedNetworks": ["10.4.0.0/16", "2001:db8::/32", "192.0.2.7"], "maxUses": 5,
-    }  # fmt: skip
+        "expiresAt": days_ahead(3),
+        "subject": "svc:billing",
+        "scopes": ["orders:read", "orders:*"],
+        "rateLimit": {"limit": 100, "periodSeconds": 60, "burst": 20},
+        "metadata": {"team": "Zoë", "x": ""},
+        "allowedNetworks": ["10.4.0.0/16", "2001:db8::/32", "192.0.2.7"],
+        "maxUses": 5,
+    }
     token = world.create(**terms)
     kept = {**terms, "allowedNetworks": ["10.4.0.0/16", "2001:db8::/32", "192.0.2.7/32"], "usesLeft": 5}
     assert {member: token[member] for member in kept} == kept
@@ -138,8 +161,11 @@ def test_a_name_is_unique_in_its_normal_form_until_its_token_is_revoked(world: W
 
 
 READS = (("GET", TOKENS), ("GET", f"{TOKENS}/stats"), ("GET", f"{TOKENS}/" + "0" * 16))
-WRITES = (("POST", TOKENS, {"name": "x", "duration": "7days"}), ("PATCH", TOKENS, {"id": "0" * 16, "isActive": True}),
-          ("DELETE", f"{TOKENS}?id=" + "0" * 16, None))  # fmt: skip
+WRITES = (
+    ("POST", TOKENS, {"name": "x", "duration": "7days"}),
+    ("PATCH", TOKENS, {"id": "0" * 16, "isActive": True}),
+    ("DELETE", f"{TOKENS}?id=" + "0" * 16, None),
+)
 
 
 def test_reading_is_for_administrators_viewers_and_the_scope(world: World) -> None:

@@ -83,9 +83,15 @@ def test_a_status_picks_its_tokens(world: World, word: str, status: str, found: 
 
 @pytest.mark.parametrize(
     ("sort", "found"),
-    [("createdAt", "aBce"), ("-createdAt", "ecBa"), ("name", "Bace"), ("-name", "ecaB"), ("expiresAt", "eacB"),
-     ("-expiresAt", "Bcae")],
-)  # fmt: skip
+    [
+        ("createdAt", "aBce"),
+        ("-createdAt", "ecBa"),
+        ("name", "Bace"),
+        ("-name", "ecaB"),
+        ("expiresAt", "eacB"),
+        ("-expiresAt", "Bcae"),
+    ],
+)
 def test_an_order_is_kept(world: World, word: str, sort: str, found: str) -> None:
     assert letters(world, word, sort=sort) == found
 
@@ -140,10 +146,20 @@ def test_the_total_is_right_where_it_can_be_had_without_reading_every_record(wor
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("limit=0", "limit"), ("limit=201", "limit"), ("limit=x", "limit"), ("sort=color", "sort"), ("status=gone", "status"),
-     ("expiresBefore=soon", "expiresBefore"), ("unusedForDays=-1", "unusedForDays"), ("cursor=AAAA", "cursor"),
-     ("cursor=%00", "cursor"), ("q=" + "x" * 81, "q"), ("ids=" + "0" * 3401, "ids")],
-)  # fmt: skip
+    [
+        ("limit=0", "limit"),
+        ("limit=201", "limit"),
+        ("limit=x", "limit"),
+        ("sort=color", "sort"),
+        ("status=gone", "status"),
+        ("expiresBefore=soon", "expiresBefore"),
+        ("unusedForDays=-1", "unusedForDays"),
+        ("cursor=AAAA", "cursor"),
+        ("cursor=%00", "cursor"),
+        ("q=" + "x" * 81, "q"),
+        ("ids=" + "0" * 3401, "ids"),
+    ],
+)
 def test_a_wrong_parameter_is_named(world: World, query: str, field: str) -> None:
     problem = world.get(f"{TOKENS}?{query}", bearer=world.admin).problem(400, "invalid_request")
     assert problem["errors"][0]["field"] == field

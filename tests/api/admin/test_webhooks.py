@@ -22,7 +22,7 @@ HOOK = {"url": "https://hooks.example.com/tokens", "events": ["token.created", "
 
 
 async def test_the_secret_is_shown_once(still: Service) -> None:
-    still.webhooks.resolve = PUBLIC
+    still.rules.webhooks.resolve = PUBLIC
     admin = await sign_in(still)
     assert (await admin.get(WEBHOOKS)).json() == {"webhooks": []}
     answer = await admin.post(WEBHOOKS, HOOK)
@@ -34,14 +34,14 @@ async def test_the_secret_is_shown_once(still: Service) -> None:
     assert (created["url"], created["events"], created["createdBy"]) == (HOOK["url"], HOOK["events"], "admin")
     secret = created.pop("secret")
     listed = await admin.get(WEBHOOKS)
-    # Its own creation is an entry of the trail that was not looked at for it yet.
+    # Its own creation is an entry of the log that was not looked at for it yet.
     assert listed.json() == {"webhooks": [created | {"waiting": 0, "unread": 1, "dropped": 0}]}
     assert secret not in listed.body.decode()
     assert secret not in (await admin.get("/api/admin/audit")).body.decode()
 
 
 async def test_a_webhook_is_deleted_by_its_id(still: Service) -> None:
-    still.webhooks.resolve = PUBLIC
+    still.rules.webhooks.resolve = PUBLIC
     admin = await sign_in(still)
     created = (await admin.post(WEBHOOKS, HOOK)).json()
     answer = await admin.ask("DELETE", WEBHOOKS, query={"id": created["id"]})
@@ -58,14 +58,20 @@ async def test_a_webhook_is_deleted_by_its_id(still: Service) -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"url": "http://hooks.example.com/"}, "url"), ({"url": "https://127.0.0.1/"}, "url"),
-        ({"url": "https://169.254.169.254/latest/meta-data/"}, "url"), ({"url": "https://[::1]/"}, "url"),
-        ({"url": ""}, "url"), ({"url": 7}, "url"), ({"events": []}, "events"), ({"color": "red"}, "color"),
-        ({"events": ["token.sold"]}, "events[0]"), ({"events": "token.created"}, "events"),
+        ({"url": "http://hooks.example.com/"}, "url"),
+        ({"url": "https://127.0.0.1/"}, "url"),
+        ({"url": "https://169.254.169.254/latest/meta-data/"}, "url"),
+        ({"url": "https://[::1]/"}, "url"),
+        ({"url": ""}, "url"),
+        ({"url": 7}, "url"),
+        ({"events": []}, "events"),
+        ({"color": "red"}, "color"),
+        ({"events": ["token.sold"]}, "events[0]"),
+        ({"events": "token.created"}, "events"),
     ],
-)  # fmt: skip
+)
 async def test_a_wrong_webhook_is_refused_by_name(still: Service, change: dict[str, Any], field: str) -> None:
-    still.webhooks.resolve = PUBLIC
+    still.rules.webhooks.resolve = PUBLIC
     admin = await sign_in(still)
     answer = await admin.post(WEBHOOKS, HOOK | change)
     assert (answer.status, answer.json()["code"]) == (400, "invalid_request")
@@ -76,12 +82,12 @@ async def test_a_wrong_webhook_is_refused_by_name(still: Service, change: dict[s
 async def test_a_name_that_leads_inside_is_refused(still: Service) -> None:
     admin = await sign_in(still)
     for addresses in (["10.0.0.1"], ["93.184.216.34", "::1"]):
-        still.webhooks.resolve = resolving(*addresses)
+        still.rules.webhooks.resolve = resolving(*addresses)
         assert (await admin.post(WEBHOOKS, HOOK)).status == 400
 
 
 async def test_the_trail_names_the_receiver_and_keeps_what_may_be_its_secret(still: Service) -> None:
-    still.webhooks.resolve = PUBLIC
+    still.rules.webhooks.resolve = PUBLIC
     admin = await sign_in(still)
     hook = {**HOOK, "url": "https://hooks.example.com:8443/services/a-secret-path?key=another"}
     assert (await admin.post(WEBHOOKS, hook)).status == 201
@@ -92,7 +98,7 @@ async def test_the_trail_names_the_receiver_and_keeps_what_may_be_its_secret(sti
 
 
 async def test_readers_look_and_administrators_change(still: Service) -> None:
-    still.webhooks.resolve = PUBLIC
+    still.rules.webhooks.resolve = PUBLIC
     created = (await (await sign_in(still)).post(WEBHOOKS, HOOK)).json()
     paths = [WEBHOOKS, f"{WEBHOOKS}/{created['id']}/deliveries"]
     for reader in (await sign_in(still, "vera"), await holder(still, "tokens:*")):
@@ -122,11 +128,19 @@ async def test_the_service_tells_by_itself_and_shows_how_it_went(make_service: C
         assert (message["type"], message["data"]["tokenId"]) == ("token.created", token["id"])
         assert token["token"] not in received.body
         path = f"{WEBHOOKS}/{created['id']}/deliveries"
-        await until(lambda: not service.deliveries._busy)
+        await until(lambda: not service.rules.deliveries._busy)
         (delivery,) = (await admin.get(path, status="delivered")).json()["deliveries"]
     assert list(delivery) == [
-        "id", "event", "status", "attempts", "createdAt", "lastAttemptAt", "nextAttemptAt", "lastStatus", "lastError",
-    ]  # fmt: skip
+        "id",
+        "event",
+        "status",
+        "attempts",
+        "createdAt",
+        "lastAttemptAt",
+        "nextAttemptAt",
+        "lastStatus",
+        "lastError",
+    ]
     assert delivery["id"] == message["id"] == received.headers["webhook-id"]
     assert (delivery["event"], delivery["status"], delivery["attempts"]) == ("token.created", "delivered", 1)
     assert (delivery["lastStatus"], delivery["lastError"], delivery["nextAttemptAt"]) == (204, None, None)
@@ -141,8 +155,8 @@ async def test_deliveries_are_listed_by_their_state(make_service: Callable[..., 
         path = f"{WEBHOOKS}/{(await admin.post(WEBHOOKS, hook)).json()['id']}/deliveries"
         for number in range(3):
             await admin.create(f"gate {number}")
-        await service.deliveries.work()
-        while tasks := list(service.deliveries._busy.values()):
+        await service.rules.deliveries.work()
+        while tasks := list(service.rules.deliveries._busy.values()):
             await asyncio.gather(*tasks)
     pending = (await admin.get(path, status="pending")).json()["deliveries"]
     assert [(one["status"], one["attempts"], one["lastStatus"]) for one in pending] == [("pending", 1, 500)] * 3

@@ -17,9 +17,7 @@ from tests.api.samples import SAMPLES, Sample
 from tests.asgi import Person, holder, sign_in
 from tests.conftest import PASSWORD
 
-SCOPES = (
-    "tokens:read", "tokens:write", "tokens:admin", "introspect", "revoke", "self:rotate", "one-time:issue",
-)  # fmt: skip
+SCOPES = ("tokens:read", "tokens:write", "tokens:admin", "introspect", "revoke", "self:rotate", "one-time:issue")
 ACCOUNTS = {"admin": "admin", "viewer": "vera", "user": "uma"}
 _numbers = count(1)
 HOLDERS = frozenset({"no scope", *SCOPES})
@@ -70,9 +68,13 @@ async def ask(person: Person, sample: Sample) -> int:
         json_body = {"username": "admin", "password": PASSWORD}
     text = urlencode(sample.form) if sample.form else sample.lines
     answer = await person.ask(
-        sample.method, path, query=dict(parse_qsl(query)), json_body=json_body, body=text.encode(),
+        sample.method,
+        path,
+        query=dict(parse_qsl(query)),
+        json_body=json_body,
+        body=text.encode(),
         headers={"content-type": sample.media_type} if text else {},
-    )  # fmt: skip
+    )
     return answer.status
 
 
@@ -92,13 +94,13 @@ async def test_every_operation_is_open_to_those_it_is_for_and_to_nobody_else(ser
 
 @pytest.mark.anyio
 async def test_the_table_has_every_operation_and_what_is_not_described_is_open_to_all(service: Service) -> None:
-    described = [operation for operation in service.front.operations if not operation.hidden]
+    described = [operation for operation in service.application.operations if not operation.hidden]
     templates = {(operation.method, re.sub(r":\w+}", "}", operation.path)) for operation in described}
     sampled = {(sample.method, sample.template) for sample in SAMPLES}
     assert {(method, path) for method, path in templates if method != "*"} | {
         (method, path) for _, path in {one for one in templates if one[0] == "*"} for method in ("GET", "POST")
-    } == sampled  # fmt: skip
-    assert {operation.access for operation in service.front.operations if operation.hidden} == {ANYONE}
+    } == sampled
+    assert {operation.access for operation in service.application.operations if operation.hidden} == {ANYONE}
 
 
 @pytest.mark.anyio

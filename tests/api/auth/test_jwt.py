@@ -31,9 +31,11 @@ def token(service: Service, key: Any = KEY, algorithm: str = "HS256", **claims: 
 @pytest.fixture(params=[1, 16])
 async def service(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> Service:
     made: Service = await make_service(
-        shards=request.param, admin_jwt_secret=SECRET, admin_jwt_issuer="https://id.example",
+        shards=request.param,
+        admin_jwt_secret=SECRET,
+        admin_jwt_issuer="https://id.example",
         admin_jwt_audience="tokens",
-    )  # fmt: skip
+    )
     return made
 
 
@@ -70,10 +72,13 @@ class Asked:
 
 async def test_a_bad_one_is_401_and_asks_redis_nothing(make_service: Callable[..., Any]) -> None:
     service = await make_service(
-        background=False, wrap=Asked, admin_jwt_secret=SECRET, admin_jwt_issuer="https://id.example",
+        background=False,
+        wrap=Asked,
+        admin_jwt_secret=SECRET,
+        admin_jwt_issuer="https://id.example",
         admin_jwt_audience="tokens",
-    )  # fmt: skip
-    link = service.shards[0].link
+    )
+    link = service.stores.shards[0].link
     for bad in (token(service, exp=1), token(service, iss="other"), "a.b.c", "..", "ey.ey.", "\u00e9.\u00e9.\u00e9"):
         answer = await Person(service, bad).get(TOKENS)
         assert answer.status == 401
@@ -101,9 +106,11 @@ async def test_keys_may_come_from_a_jwks(make_service: Callable[..., Any], tmp_p
     path = tmp_path / "jwks.json"
     path.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
     service = await make_service(
-        admin_jwt_jwks=str(path), admin_jwt_issuer="https://id.example", admin_jwt_audience="tokens",
+        admin_jwt_jwks=str(path),
+        admin_jwt_issuer="https://id.example",
+        admin_jwt_audience="tokens",
         admin_jwt_claim="groups=token-admins",
-    )  # fmt: skip
+    )
     good = token(service, key, "RS256", groups=["staff", "token-admins"])
     assert (await Person(service, good).get(TOKENS)).status == 200
     assert (await Person(service, token(service, groups=["token-admins"])).get(TOKENS)).status == 401

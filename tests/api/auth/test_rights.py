@@ -18,12 +18,17 @@ DAY = 86400
 LIMIT = {"limit": 6000, "periodSeconds": 60, "burst": 1000}
 # What a token of these terms lacks, for each kind of right.
 TERMS: dict[str, Any] = {
-    "scopes": ["tokens:write", "orders:*"], "subject": "svc:ci", "allowedNetworks": ["192.0.2.0/24", "2001:db8::/32"],
+    "scopes": ["tokens:write", "orders:*"],
+    "subject": "svc:ci",
+    "allowedNetworks": ["192.0.2.0/24", "2001:db8::/32"],
     "rateLimit": LIMIT,
-}  # fmt: skip
+}
 HELD: dict[str, Any] = {
-    "scopes": ["orders:read"], "subject": "svc:ci", "allowedNetworks": ["192.0.2.0/25"], "rateLimit": LIMIT,
-}  # fmt: skip
+    "scopes": ["orders:read"],
+    "subject": "svc:ci",
+    "allowedNetworks": ["192.0.2.0/25"],
+    "rateLimit": LIMIT,
+}
 MORE: dict[str, dict[str, Any]] = {
     "every scope": {"scopes": ["*"]},
     "another scope": {"scopes": ["orders:read", "users:read"]},
@@ -91,11 +96,15 @@ async def test_what_it_does_not_hold_it_neither_gives_nor_gets(service: Service,
     await change(admin, idle, isActive=False)
     weaker = (await create(person)).json()["token"]
     for answer in (
-        await create(person, name="mine", **MORE[more]), await rotate(person, stronger),
-        await change(person, stronger, description="mine"), await change(person, stronger, **HELD),
-        await change(person, idle, isActive=True), await change(person, stronger, isActive=True),
-        await change(person, weaker, **MORE[more]), await change(person, own, **MORE[more]),
-    ):  # fmt: skip
+        await create(person, name="mine", **MORE[more]),
+        await rotate(person, stronger),
+        await change(person, stronger, description="mine"),
+        await change(person, stronger, **HELD),
+        await change(person, idle, isActive=True),
+        await change(person, stronger, isActive=True),
+        await change(person, weaker, **MORE[more]),
+        await change(person, own, **MORE[more]),
+    ):
         refused(answer)
     skipped = (await person.ask("PATCH", TOKENS, json_body={"ids": [idle["id"]], "isActive": True})).json()
     assert (skipped["updated"], len(skipped["skipped"])) == ([], 1)
@@ -152,9 +161,7 @@ async def test_a_token_rotates_itself_at_its_own_door_alone(service: Service) ->
 async def test_a_repeated_creation_does_not_show_the_secret_of_a_token_that_was_given_more(service: Service) -> None:
     admin = await sign_in(service)
     person, _ = await writer(service)
-    request = {
-        "json_body": {"name": "made", "duration": "7days", **HELD}, "headers": {"Idempotency-Key": "once"},
-    }  # fmt: skip
+    request = {"json_body": {"name": "made", "duration": "7days", **HELD}, "headers": {"Idempotency-Key": "once"}}
     first = (await person.ask("POST", TOKENS, **request)).json()["token"]
     assert (await person.ask("POST", TOKENS, **request)).json()["token"]["token"] == first["token"]
     await change(admin, first, scopes=["*"])
@@ -224,10 +231,12 @@ async def test_what_ends_many_or_others_needs_the_scope_for_it(service: Service)
     admin = await sign_in(service)
     person, _ = await writer(service)
     for path, body in (
-        ("/api/admin/sessions/revoke", {"username": "admin"}), (f"{TOKENS}/revoke", {"all": True, "dryRun": True}),
-        (f"{TOKENS}/deactivate", {"all": True, "dryRun": True}), (f"{TOKENS}/import", {}),
+        ("/api/admin/sessions/revoke", {"username": "admin"}),
+        (f"{TOKENS}/revoke", {"all": True, "dryRun": True}),
+        (f"{TOKENS}/deactivate", {"all": True, "dryRun": True}),
+        (f"{TOKENS}/import", {}),
         ("/api/admin/webhooks", {"url": "https://192.0.2.1/", "events": ["token.created"]}),
-    ):  # fmt: skip
+    ):
         answer = await person.post(path, body)
         assert (answer.status, answer.json()["code"]) == (403, "insufficient_scope")
         assert answer.headers["www-authenticate"].endswith('scope="tokens:admin"')

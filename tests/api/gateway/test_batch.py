@@ -27,9 +27,14 @@ def test_the_results_are_in_order_and_say_what_each_token_is(world: World) -> No
     token, one_time = world.create(subject="svc:a", scopes=["a", "b"]), world.one_time(subject="order-7")
     managed, spent, session, nonsense = look(world, token["token"], one_time, world.user, "x")
     assert managed == {
-        "active": True, "id": token["id"], "kind": "managed", "subject": "svc:a", "scopes": ["a", "b"],
-        "expiresAt": token["expiresAt"], "code": "active",
-    }  # fmt: skip
+        "active": True,
+        "id": token["id"],
+        "kind": "managed",
+        "subject": "svc:a",
+        "scopes": ["a", "b"],
+        "expiresAt": token["expiresAt"],
+        "code": "active",
+    }
     assert (spent["active"], spent["kind"], spent["subject"]) == (True, "one_time", "order-7")
     assert (session["active"], session["kind"], session["subject"]) == (True, "session", "uma")
     assert nonsense == {**dict.fromkeys(MEMBERS), "active": False, "code": "malformed"}
@@ -47,9 +52,11 @@ def test_nothing_is_spent_by_looking(world: World) -> None:
 
 def test_each_reason_has_its_code(world: World) -> None:
     inactive, revoked, rated, used = (
-        world.create(), world.create(), world.create(rateLimit={"limit": 1, "periodSeconds": 86400}),
+        world.create(),
+        world.create(),
+        world.create(rateLimit={"limit": 1, "periodSeconds": 86400}),
         world.create(maxUses=1),
-    )  # fmt: skip
+    )
     world.change(id=inactive["id"], isActive=False)
     world.ask("DELETE", f"{TOKENS}?id={revoked['id']}", bearer=world.admin)
     for token in (rated, used):
@@ -77,20 +84,36 @@ def test_up_to_100_tokens_are_looked_at(world: World, count: int) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{"tokens": []}, {"tokens": ["x"] * 101}, {}, {"tokens": [1]}, {"tokens": ["x"], "requiredScopes": ["A B"]},
-     {"tokens": ["x"], "more": 1}],
-)  # fmt: skip
+    [
+        {"tokens": []},
+        {"tokens": ["x"] * 101},
+        {},
+        {"tokens": [1]},
+        {"tokens": ["x"], "requiredScopes": ["A B"]},
+        {"tokens": ["x"], "more": 1},
+    ],
+)
 def test_a_question_that_cannot_be_understood_is_refused(world: World, body: object) -> None:
     world.post(PATH, body, bearer=world.admin).problem(400, "invalid_request")
 
 
 def test_who_may_look(world: World) -> None:
     body = {"tokens": ["x"]}
-    allowed = [{"bearer": world.admin}, {"bearer": world.viewer}, {"bearer": world.secret(scopes=["introspect"])},
-               {"basic": ("admin", world.password)}]  # fmt: skip
+    allowed = [
+        {"bearer": world.admin},
+        {"bearer": world.viewer},
+        {"bearer": world.secret(scopes=["introspect"])},
+        {"basic": ("admin", world.password)},
+    ]
     for credential in allowed:
         assert world.post(PATH, body, **credential).status == 200
-    refused = [{}, {"bearer": world.user}, {"bearer": world.secret(scopes=["revoke"])}, {"bearer": "x"},
-               {"basic": ("uma", world.password)}, {"basic": ("nobody", "x")}]  # fmt: skip
+    refused = [
+        {},
+        {"bearer": world.user},
+        {"bearer": world.secret(scopes=["revoke"])},
+        {"bearer": "x"},
+        {"basic": ("uma", world.password)},
+        {"basic": ("nobody", "x")},
+    ]
     for credential in refused:
         world.post(PATH, body, **credential).problem(401, "invalid_client")

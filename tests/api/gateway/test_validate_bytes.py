@@ -52,7 +52,7 @@ def test_an_old_client_is_answered_and_its_connection_closed(world: World) -> No
 
 
 def both_ways(world: World, line: str, headers: dict[str, str]) -> list[Any]:
-    """Status, headers and body of one question by the straight path, and by the one that a declared length leads to."""
+    """Status, headers and body of one question by the fast path, and by the way that a declared length leads to."""
     found = []
     for more in ({}, {"Content-Length": "0"}):
         sent = {"Host": "x", "X-Request-Id": "same", **headers, **more}
@@ -67,11 +67,19 @@ def both_ways(world: World, line: str, headers: dict[str, str]) -> list[Any]:
 def test_both_ways_to_the_answer_agree_to_the_byte(world: World) -> None:
     rated = world.secret(rateLimit={"limit": 1, "periodSeconds": 86400})
     world.validate(rated)
-    secrets = [world.secret(scopes=["a"], name=fresh("Zoë")), world.user, rated, world.one_time(), "x", "", "A" * 64,
-               world.secret(allowedNetworks=["192.0.2.0/24"])]  # fmt: skip
+    secrets = [
+        world.secret(scopes=["a"], name=fresh("Zoë")),
+        world.user,
+        rated,
+        world.one_time(),
+        "x",
+        "",
+        "A" * 64,
+        world.secret(allowedNetworks=["192.0.2.0/24"]),
+    ]
     for method in ("GET", "HEAD", "POST"):
         for path in ("/validate", "/validate?required_scope=a", "/validate?required_scope=b", *PATHS[1:]):
             for secret in secrets:
                 for headers in ({"Authorization": f"Bearer {secret}"}, {"X-Token": secret, "X-Required-Scope": "a"}):
-                    straight, ordinary = both_ways(world, f"{method} {path} HTTP/1.1\r\n", headers)
-                    assert straight == ordinary, (method, path, headers)
+                    fast_path, ordinary = both_ways(world, f"{method} {path} HTTP/1.1\r\n", headers)
+                    assert fast_path == ordinary, (method, path, headers)

@@ -48,8 +48,11 @@ def test_never_in_a_parameter_of_our_own_url(world: World) -> None:
 
 def test_two_different_tokens_are_none_and_neither_is_spent(world: World) -> None:
     one, other = world.one_time(), world.one_time()
-    for headers in ({"X-Original-URI": f"/x?token={other}"}, {"X-Token": other},
-                    {"X-Original-URI": f"/x?token={one}&token={other}"}):  # fmt: skip
+    for headers in (
+        {"X-Original-URI": f"/x?token={other}"},
+        {"X-Token": other},
+        {"X-Original-URI": f"/x?token={one}&token={other}"},
+    ):
         world.get(PATH, bearer=one, headers=headers).problem(401, "invalid_token")
     assert world.get(PATH, bearer=one, headers={"X-Original-URI": f"/x?token={one}"}).status == 200
     assert world.get(PATH, bearer=other).status == 200

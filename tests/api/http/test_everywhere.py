@@ -57,8 +57,20 @@ def test_json_by_any_spelling_is_read(world: World, media_type: str) -> None:
     assert world.post(CONSUME, body=b'{"token":"x"}', headers={"Content-Type": media_type}).status == 200
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"token":}', b"\xff", b'{"token":"\xed\xa0\x80"}', b"[" * 10000,
-                                  b'{"token":"x"}x', b"NaN", b'{"token":NaN}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"token":}',
+        b"\xff",
+        b'{"token":"\xed\xa0\x80"}',
+        b"[" * 10000,
+        b'{"token":"x"}x',
+        b"NaN",
+        b'{"token":NaN}',
+    ],
+)
 def test_what_is_not_json_is_400(world: World, body: bytes) -> None:
     answer = world.post(CONSUME, body=body, headers={"Content-Type": "application/json"})
     answer.problem(400, "invalid_request")

@@ -48,7 +48,7 @@ async def lifespan(service: Service) -> list[dict[str, Any]]:
     async def send(message: Any) -> None:
         answered.append(message)
 
-    await service.front({"type": "lifespan", "state": {}}, receive, send)
+    await service.application({"type": "lifespan", "state": {}}, receive, send)
     return answered
 
 
@@ -61,7 +61,7 @@ async def test_a_fault_of_ours_is_a_500_that_tells_nothing_but_the_log(
     async def fail() -> None:
         raise ValueError("a detail for the log alone")
 
-    monkeypatch.setattr(service.managed, "statistics", fail)
+    monkeypatch.setattr(service.rules.managed, "statistics", fail)
     answer = await admin.ask("GET", STATS, headers={"X-Request-Id": "asked-1"})
     assert (answer.status, answer.headers["content-type"]) == (500, "application/problem+json")
     assert (answer.json()["code"], answer.json()["request_id"]) == ("internal_error", "asked-1")
@@ -90,29 +90,36 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault(
         sent.append(message)
 
     scope = {
-        "type": "http", "http_version": "1.1", "scheme": "http", "method": "POST", "path": "/api/admin/tokens",
-        "raw_path": b"/api/admin/tokens", "root_path": "", "query_string": b"", "client": ("192.0.2.7", 1),
+        "type": "http",
+        "http_version": "1.1",
+        "scheme": "http",
+        "method": "POST",
+        "path": "/api/admin/tokens",
+        "raw_path": b"/api/admin/tokens",
+        "root_path": "",
+        "query_string": b"",
+        "client": ("192.0.2.7", 1),
         "server": ("127.0.0.1", 80),
         "headers": [(b"authorization", f"Bearer {admin.secret}".encode()), (b"content-type", b"application/json")],
-    }  # fmt: skip
-    await service.front(scope, receive, send)
+    }
+    await service.application(scope, receive, send)
     assert sent[0]["status"] == 400
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
-    assert (await service.managed.statistics()).total == 0
+    assert (await service.rules.managed.statistics()).total == 0
 
 
 async def test_without_redis_every_door_says_that_it_does_not_know(make_service: Callable[..., Any]) -> None:
     service = await make_service(background=False, wrap=Cut)
     created = await create(service)
-    issued = await service.one_time.issue(address="192.0.2.7", anonymous=False)
-    service.shards[0].link.cut = True
+    issued = await service.rules.one_time.issue(address="192.0.2.7", anonymous=False)
+    service.stores.shards[0].link.cut = True
     for secret, path in ((created.secret, "/validate"), (issued.secret, "/validate/one-time")):
         answer = await Person(service, secret).get(path)
         assert (answer.status, answer.json()["code"]) == (503, "store_unavailable")
         assert answer.headers["retry-after"] == "1"
     php = await Person(service).get("/api-v1/fastertokengenerator.php")
     assert (php.status, php.json()) == (500, {"status": "error", "message": "Error generating token"})
-    service.shards[0].link.cut = False
+    service.stores.shards[0].link.cut = False
     assert (await Person(service, created.secret).get("/validate")).status == 200
     assert (await Person(service, issued.secret).get("/validate/one-time")).status == 200
 
@@ -121,9 +128,9 @@ async def test_usage_that_redis_does_not_take_is_dropped_and_counted(make_servic
     service = await make_service(background=False, wrap=Cut)
     created = await create(service)
     assert (await Person(service, created.secret).get("/validate")).status == 200
-    service.shards[0].link.cut = True
+    service.stores.shards[0].link.cut = True
     await service.flush_usage()
-    service.shards[0].link.cut = False
+    service.stores.shards[0].link.cut = False
     assert "tokens_usage_dropped_total 1.0" in service.metrics.render("")[0].decode()
     await service.flush_usage()
     assert "tokens_usage_dropped_total 1.0" in service.metrics.render("")[0].decode()
@@ -142,8 +149,9 @@ async def test_a_service_that_stops_is_alive_but_not_ready(make_service: Callabl
 async def test_a_start_and_a_stop_are_told_to_the_server(make_service: Callable[..., Any]) -> None:
     service = await make_service(background=False)
     assert [message["type"] for message in await lifespan(service)] == [
-        "lifespan.startup.complete", "lifespan.shutdown.complete",
-    ]  # fmt: skip
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
 
 
 async def test_a_refused_start_is_told_to_the_server_in_one_line(make_service: Callable[..., Any]) -> None:

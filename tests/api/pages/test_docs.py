@@ -26,7 +26,7 @@ def test_the_vendored_files_are_the_ones_that_are_named() -> None:
 async def test_everything_the_page_asks_for_is_served_under_a_strict_policy(make_service: Callable[..., Any]) -> None:
     service = await make_service()
     async with httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app=service.front), base_url="http://a.test"
+        transport=httpx2.ASGITransport(app=service.application), base_url="http://a.test"
     ) as client:
         page = await client.get("/docs")
         assert page.status_code == 200
@@ -43,7 +43,7 @@ async def test_everything_the_page_asks_for_is_served_under_a_strict_policy(make
 async def test_the_reference_can_be_switched_off(make_service: Callable[..., Any]) -> None:
     service = await make_service(docs=False)
     async with httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app=service.front), base_url="http://a.test"
+        transport=httpx2.ASGITransport(app=service.application), base_url="http://a.test"
     ) as client:
         assert (await client.get("/docs")).status_code == 404
         assert (await client.get("/openapi.json")).status_code == 200

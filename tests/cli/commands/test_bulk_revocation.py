@@ -33,13 +33,15 @@ def count_changed(stub: Stub) -> None:
     ("options", "members"),
     [
         (["--created-by", "ada"], {"filter": {"createdBy": "ada"}}),
-        (["--scope", "orders:*", "--status", "inactive,expired"],
-         {"filter": {"scope": "orders:*", "status": "inactive,expired"}}),
+        (
+            ["--scope", "orders:*", "--status", "inactive,expired"],
+            {"filter": {"scope": "orders:*", "status": "inactive,expired"}},
+        ),
         (["--query", "ci"], {"filter": {"q": "ci"}}),
         (["--never-used", "--unused-for", "0"], {"filter": {"unusedForDays": 0, "neverUsed": True}}),
         (["--all"], {"all": True}),
     ],
-)  # fmt: skip
+)
 def test_the_number_that_a_dry_run_found_is_sent(
     stub: Stub, run: Run, options: list[str], members: dict[str, object]
 ) -> None:

@@ -1,4 +1,4 @@
-"""What is counted of all tokens together, and whether the trail is whole."""
+"""What is counted of all tokens together, and whether the log is whole."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ VERIFICATION = "/api/admin/audit/verification"
 SINCE = {"changes": None, "occurrences": "2026-11-20T00:00:00Z", "refusals": None}
 INTACT = {"intact": True, "entries": 1200, "unsealed": 3, "faults": [], "completeSince": SINCE}
 COUNTED = {
-    "idle": {"30d": 3, "90d": 2}, "neverUsed": 1, "countedAt": "2026-11-20T10:00:00Z",
-    "expiring": {"1d": 0, "7d": 0, "14d": 1, "30d": 1}, "neverExpire": 0, "expired": {"7d": 4},
-}  # fmt: skip
+    "idle": {"30d": 3, "90d": 2},
+    "neverUsed": 1,
+    "countedAt": "2026-11-20T10:00:00Z",
+    "expiring": {"1d": 0, "7d": 0, "14d": 1, "30d": 1},
+    "neverExpire": 0,
+    "expired": {"7d": 4},
+}
 BROKEN = {"intact": False, "entries": 9, "unsealed": 0, "faults": [{"id": "1-0.0", "fault": "changed"}]}
 
 
@@ -26,8 +30,12 @@ def test_hygiene_counts_what_nobody_used(stub: Stub, run: Run) -> None:
     lines = run("stats", "--hygiene").stdout.splitlines()
     assert lines[0] == "total\t5"
     assert lines[-5:] == [
-        "unused for 30 days\t3", "unused for 90 days\t2", "never used\t1", "never expire\t0", "expired in 7 days\t4",
-    ]  # fmt: skip
+        "unused for 30 days\t3",
+        "unused for 90 days\t2",
+        "never used\t1",
+        "never expire\t0",
+        "expired in 7 days\t4",
+    ]
 
 
 def test_hygiene_as_json_stands_beside_the_counts(stub: Stub, run: Run) -> None:
@@ -71,7 +79,7 @@ def test_faults_of_the_trail_are_listed_and_fail(stub: Stub, run: Run) -> None:
     stub.on("GET", VERIFICATION, BROKEN)
     result = run("audit", "verify")
     assert (result.exit_code, result.stdout) == (1, "1-0.0\tchanged\n")
-    assert result.stderr == "token-service: the trail is not intact: 1 faults named, 9 entries\n"
+    assert result.stderr == "token-service: the log is not intact: 1 faults named, 9 entries\n"
     as_json = run("audit", "verify", "--json")
     assert (as_json.exit_code, json.loads(as_json.stdout)) == (1, BROKEN)
 

@@ -74,8 +74,14 @@ def test_a_webhook_is_removed_after_a_question(stub: Stub, run: Run) -> None:
 def test_deliveries_are_told_with_what_came_of_them(stub: Stub, run: Run) -> None:
     stub.on("GET", f"{HOOKS}/wh1/deliveries", {"deliveries": [DELIVERY]})
     assert run("webhooks", "deliveries", "wh1").stdout.split("\t")[:7] == [
-        "ev1", "token.revoked", "pending", "2026-11-20T10:00:00Z", "2", "500", "-",
-    ]  # fmt: skip
+        "ev1",
+        "token.revoked",
+        "pending",
+        "2026-11-20T10:00:00Z",
+        "2",
+        "500",
+        "-",
+    ]
     printed = run("webhooks", "deliveries", "wh1", "--status", "dead", "--limit", "7", "--json").stdout
     assert json.loads(printed) == {"deliveries": [DELIVERY]}
     assert [asked.query for asked in stub.asked] == [{"limit": "50"}, {"status": "dead", "limit": "7"}]

@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from service import embedded
-from tests.cli.running import COMMAND, DEADLINE, Running, own_environment, running, wait_for
+from tests.cli.running import COMMAND, DEADLINE, Lifespan, own_environment, running, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def call(service: Running, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def call(service: Lifespan, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """A command against this service, piped."""
     return subprocess.run(
         [*COMMAND, *arguments],
@@ -43,14 +43,14 @@ def call(service: Running, *arguments: str, stdin: str = "") -> subprocess.Compl
     )
 
 
-def done(service: Running, *arguments: str, stdin: str = "") -> str:
+def done(service: Lifespan, *arguments: str, stdin: str = "") -> str:
     """What a command that must succeed prints."""
     ended = call(service, *arguments, stdin=stdin)
     assert ended.returncode == 0, (arguments, ended.stderr, service.log.read_text())
     return ended.stdout
 
 
-def sign_in(service: Running, password: str = "correct horse") -> None:
+def sign_in(service: Lifespan, password: str = "correct horse") -> None:
     done(service, "login", "admin", stdin=f"{password}\n")
 
 

@@ -19,7 +19,7 @@ from service.errors import StoreUnavailable
 from service.settings import Settings
 from service.store.driver.connection import connector
 from service.store.driver.keys import TAGS
-from service.store.driver.pipeline import Batch
+from service.store.driver.pipeline import Pipeline
 from service.store.driver.scripts import Script
 from tests.builders import until
 from tests.links import Recording
@@ -34,29 +34,41 @@ def cluster_url() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="tk"))
     path = folder / "s"
     with subprocess.Popen(
-        [find_server(None).path, "--port", "0", "--unixsocket", path, "--cluster-enabled", "yes", "--save", "", "--dir", folder],
+        [
+            find_server(None).path,
+            "--port",
+            "0",
+            "--unixsocket",
+            path,
+            "--cluster-enabled",
+            "yes",
+            "--save",
+            "",
+            "--dir",
+            folder,
+        ],
         stdout=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
+    ) as process:
         yield f"unix://{path}"
         process.terminate()
     shutil.rmtree(folder)
 
 
 @pytest.fixture
-async def link(cluster_url: str) -> AsyncIterator[Batch]:
-    batch = Batch(connector(cluster_url), timeout_seconds=10)
+async def link(cluster_url: str) -> AsyncIterator[Pipeline]:
+    pipeline = Pipeline(connector(cluster_url), timeout_seconds=10)
 
     async def ready() -> bool:
         with suppress(StoreUnavailable):  # the socket is not there yet, or the slots are given out already
-            await batch.execute("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            await pipeline.execute("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         try:
-            return bool(b"cluster_state:ok" in await batch.execute("CLUSTER", "INFO"))
+            return bool(b"cluster_state:ok" in await pipeline.execute("CLUSTER", "INFO"))
         except StoreUnavailable:
             return False
 
     await until(ready)
-    yield batch
-    await batch.aclose()
+    yield pipeline
+    await pipeline.aclose()
 
 
 @pytest.fixture
@@ -74,12 +86,12 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("strict")
 async def test_scripts_touch_keys_of_one_slot_alone(
-    make_settings: Callable[..., Settings], clock: Any, link: Batch
+    make_settings: Callable[..., Settings], clock: Any, link: Pipeline
 ) -> None:
     recording = Recording(link)
     service = Service(make_settings(max_lifetime_days=0), clock=clock, links=[recording] * len(TAGS))
     await live_through(service, clock)
-    await service.passwords.aclose()
+    await service.rules.passwords.aclose()
     sent = {args[1] for args in recording.asked if args[0] == "EVAL"}
     assert all(source.startswith("#!lua\n--[[") for source in sent)
     assert len(sent) >= len(COVERED)
@@ -87,7 +99,7 @@ async def test_scripts_touch_keys_of_one_slot_alone(
 
 @pytest.mark.usefixtures("strict")
 @pytest.mark.parametrize("key", ["'{other}:c:x'", "'t:{qp}:c:x'"])
-async def test_the_check_sees_a_script_that_touches_another_key(link: Batch, key: str) -> None:
+async def test_the_check_sees_a_script_that_touches_another_key(link: Pipeline, key: str) -> None:
     """The fault planted on purpose."""
     script = Script("count_attempt")
     script.source = f"#!lua\nreturn redis.call('GET', {key})"
@@ -98,6 +110,6 @@ async def test_the_check_sees_a_script_that_touches_another_key(link: Batch, key
     assert await script.run(link, (b"t:{u0}:c:x",)) is None
 
 
-async def test_the_tags_spread_over_the_whole_cluster(link: Batch) -> None:
+async def test_the_tags_spread_over_the_whole_cluster(link: Pipeline) -> None:
     slots = sorted([await link.execute("CLUSTER", "KEYSLOT", f"n:{{{tag}}}:on") for tag in TAGS])
     assert [slot * 16 // 16384 for slot in slots] == list(range(16))

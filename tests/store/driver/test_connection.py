@@ -1,4 +1,4 @@
-"""What must be true of the server behind a connection: judged on what servers say, and on real ones."""
+"""What must be true of the server behind a connection: checked on what servers say, and on real ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from service import embedded
 from service.errors import StoreFull, StoreUnavailable
 from service.store.driver.connection import connector, inspect
-from service.store.driver.pipeline import Batch
+from service.store.driver.pipeline import Pipeline
 from tests.builders import until
 from tests.links import Recording, Wrapped
 
@@ -85,73 +85,76 @@ def own_server() -> Iterator[embedded.EmbeddedRedis]:
 
 
 @pytest.fixture
-async def operator(own_server: embedded.EmbeddedRedis) -> AsyncIterator[Batch]:
+async def operator(own_server: embedded.EmbeddedRedis) -> AsyncIterator[Pipeline]:
     """The one who may change everything, and puts it right again."""
-    batch = Batch(connector(own_server.url), timeout_seconds=10)
-    yield batch
+    pipeline = Pipeline(connector(own_server.url), timeout_seconds=10)
+    yield pipeline
     for command in (
         ("CONFIG", "SET", "maxmemory", "0"),
-        ("CONFIG", "SET", "maxmemory-policy", "noeviction"), ("ACL", "DELUSER", "service"),
-    ):  # fmt: skip
-        await batch.execute(*command)
-    await batch.aclose()
+        ("CONFIG", "SET", "maxmemory-policy", "noeviction"),
+        ("ACL", "DELUSER", "service"),
+    ):
+        await pipeline.execute(*command)
+    await pipeline.aclose()
 
 
-async def test_the_managed_server_is_fit(operator: Batch) -> None:
+async def test_the_managed_server_is_fit(operator: Pipeline) -> None:
     found = await inspect(operator, b"scratch")
     assert (found.policy, found.faults, found.warnings) == ("noeviction", {}, ())
 
 
-async def test_a_real_server_that_evicts_is_refused(operator: Batch) -> None:
+async def test_a_real_server_that_evicts_is_refused(operator: Pipeline) -> None:
     await operator.execute("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
     assert set((await inspect(operator, b"scratch")).faults) == {"eviction"}
 
 
-async def test_a_full_server_says_so(operator: Batch) -> None:
+async def test_a_full_server_says_so(operator: Pipeline) -> None:
     await operator.execute("CONFIG", "SET", "maxmemory", "1")
     with pytest.raises(StoreFull):
         await operator.execute("SET", "x", "1")
     assert await operator.execute("GET", "x") is None
 
 
-async def as_service(operator: Batch, server: embedded.EmbeddedRedis, *rules: str) -> Batch:
+async def as_service(operator: Pipeline, server: embedded.EmbeddedRedis, *rules: str) -> Pipeline:
     """A connection whose user may do this much."""
     await operator.execute("ACL", "SETUSER", "service", "reset", "on", ">secret", "~*", *rules)
-    return Batch(connector(server.url.replace("unix://", "unix://service:secret@")), timeout_seconds=10)
+    return Pipeline(connector(server.url.replace("unix://", "unix://service:secret@")), timeout_seconds=10)
 
 
-async def test_where_info_is_forbidden_the_server_is_tried(own_server: embedded.EmbeddedRedis, operator: Batch) -> None:
-    batch = await as_service(operator, own_server, "+@all", "-info")
-    link = Recording(batch)
+async def test_where_info_is_forbidden_the_server_is_tried(
+    own_server: embedded.EmbeddedRedis, operator: Pipeline
+) -> None:
+    pipeline = await as_service(operator, own_server, "+@all", "-info")
+    link = Recording(pipeline)
     found = await inspect(link, b"scratch")
     assert found.faults == {}
     assert "INFO is forbidden" in found.warnings[0]
     assert link.names() == ["INFO", "SET", "GETDEL", "EVAL"]
     assert await operator.execute("EXISTS", "scratch") == 0
-    await batch.aclose()
+    await pipeline.aclose()
 
 
 @pytest.mark.parametrize("command", ["set", "getdel", "eval"])
 async def test_a_server_that_forbids_what_we_cannot_do_without_is_no_use(
-    own_server: embedded.EmbeddedRedis, operator: Batch, command: str
+    own_server: embedded.EmbeddedRedis, operator: Pipeline, command: str
 ) -> None:
-    batch = await as_service(operator, own_server, "+@all", "-info", f"-{command}")
+    pipeline = await as_service(operator, own_server, "+@all", "-info", f"-{command}")
     with pytest.raises(StoreUnavailable):
-        await inspect(batch, b"scratch")
-    await batch.aclose()
+        await inspect(pipeline, b"scratch")
+    await pipeline.aclose()
 
 
 async def test_a_wrong_password_is_unavailable_and_stays_out_of_the_log(
-    own_server: embedded.EmbeddedRedis, operator: Batch, caplog: pytest.LogCaptureFixture
+    own_server: embedded.EmbeddedRedis, operator: Pipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
-    batch = await as_service(operator, own_server, "+@all")
+    pipeline = await as_service(operator, own_server, "+@all")
     await operator.execute("ACL", "SETUSER", "service", "<secret", ">other-secret")
     errors: list[str] = []
-    batch._on_error = errors.append
+    pipeline._on_error = errors.append
     with pytest.raises(StoreUnavailable):
-        await batch.execute("PING")
+        await pipeline.execute("PING")
     await until(lambda: errors)
     assert "secret" not in caplog.text
     await operator.execute("ACL", "SETUSER", "service", ">secret")
-    await until(lambda: batch.up)
-    await batch.aclose()
+    await until(lambda: pipeline.up)
+    await pipeline.aclose()

@@ -14,8 +14,8 @@ import pytest
 
 from service.errors import StoreUnavailable
 from service.store.driver.connection import connector
-from service.store.driver.monitor import Guardian
-from service.store.driver.pipeline import Batch
+from service.store.driver.monitor import Monitor
+from service.store.driver.pipeline import Pipeline
 from service.store.driver.replies import Loading, translate
 from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shards
@@ -59,40 +59,41 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def batch(server: Server) -> AsyncIterator[Batch]:
-    made = Batch(connector(server.url, timeout_seconds=10), timeout_seconds=10)
+async def pipeline(server: Server) -> AsyncIterator[Pipeline]:
+    made = Pipeline(connector(server.url, timeout_seconds=10), timeout_seconds=10)
     yield made
     await made.aclose()
 
 
-async def answers(batch: Batch) -> bool:
+async def answers(pipeline: Pipeline) -> bool:
     try:
-        return bool(await batch.execute("GET", "x") == b"1")
+        return bool(await pipeline.execute("GET", "x") == b"1")
     except StoreUnavailable:
         return False
 
 
 async def test_it_is_told_as_such_and_used_when_it_is_done(
-    server: Server, batch: Batch, caplog: pytest.LogCaptureFixture
+    server: Server, pipeline: Pipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
-    guardian = Guardian(Shards("t", [batch]), ServerClock(time.time), (b"mark",))
+    monitor = Monitor(Shards("t", [pipeline]), ServerClock(time.time), (b"mark",))
     for _ in range(3):
-        assert await guardian.checks() == {"redis": "Redis is loading its data and answers when that is done."}
+        assert await monitor.checks() == {"redis": "Redis is loading its data and answers when that is done."}
     server.loading = False
-    await until(lambda: answers(batch))
+    await until(lambda: answers(pipeline))
     assert caplog.messages == [
-        "Redis must not be asked: Redis is loading its data and answers when that is done.", "Redis answers again",
-    ]  # fmt: skip
+        "Redis must not be asked: Redis is loading its data and answers when that is done.",
+        "Redis answers again",
+    ]
 
 
-async def test_one_that_loads_anew_under_an_open_connection_is_noticed(server: Server, batch: Batch) -> None:
+async def test_one_that_loads_anew_under_an_open_connection_is_noticed(server: Server, pipeline: Pipeline) -> None:
     server.loading = False
-    assert await answers(batch)
+    assert await answers(pipeline)
     server.loading = True
     for _ in range(2):
         with pytest.raises(Loading):
-            await batch.execute("GET", "x")
-    assert not batch.up
+            await pipeline.execute("GET", "x")
+    assert not pipeline.up
 
 
 def test_the_word_of_redis_is_understood() -> None:

@@ -14,7 +14,7 @@ from service.api.http.application import StartRefused
 from service.app import Service
 from service.errors import StoreUnavailable
 from service.keyring import Keyring
-from service.store.driver.monitor import Guardian
+from service.store.driver.monitor import Monitor
 from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shards
 from tests.conftest import SERVER_KEY, Clock
@@ -25,7 +25,7 @@ MARKS = (Keyring(SERVER_KEY).mark("t"),)
 
 
 class Saying(Wrapped):
-    """The real server, but for what it says of itself and what it fails to do."""
+    """The real server, except what it says of itself and what it fails to do."""
 
     def __init__(self, link: Any) -> None:
         super().__init__(link)
@@ -43,14 +43,14 @@ class Saying(Wrapped):
 @pytest.fixture
 async def link(make_service: Callable[..., Any]) -> Saying:
     service: Service = await make_service(background=False, wrap=Saying)
-    link = service.shards[0].link
+    link = service.stores.shards[0].link
     assert isinstance(link, Saying)
     return link
 
 
 @pytest.fixture
-def guardian(link: Saying, namespace: str) -> Guardian:
-    return Guardian(Shards(namespace, [link]), ServerClock(time.time), MARKS)
+def monitor(link: Saying, namespace: str) -> Monitor:
+    return Monitor(Shards(namespace, [link]), ServerClock(time.time), MARKS)
 
 
 CHECKS = {
@@ -65,68 +65,68 @@ CHECKS = {
 }
 
 
-async def test_a_fit_server_passes_every_check(guardian: Guardian) -> None:
-    assert not guardian.usable
-    assert await guardian.checks() == CHECKS
-    assert guardian.usable
-    assert guardian.faults == ""
+async def test_a_fit_server_passes_every_check(monitor: Monitor) -> None:
+    assert not monitor.usable
+    assert await monitor.checks() == CHECKS
+    assert monitor.usable
+    assert monitor.faults == ""
 
 
 async def test_a_fault_is_told_by_its_check_and_warned_of_once(
-    guardian: Guardian, link: Saying, caplog: pytest.LogCaptureFixture
+    monitor: Monitor, link: Saying, caplog: pytest.LogCaptureFixture
 ) -> None:
     link.info = "redis_version:6.0.1\r\nmaxmemory_policy:allkeys-lru\r\n"
     for _ in range(3):
-        checks = await guardian.checks()
+        checks = await monitor.checks()
     assert {name for name, fault in checks.items() if fault} == {"version", "eviction"}
-    assert not guardian.usable
-    assert guardian.faults.count("; ") == 1
+    assert not monitor.usable
+    assert monitor.faults.count("; ") == 1
     assert len(caplog.messages) == len(set(caplog.messages)) == 3
 
 
-async def test_a_server_that_recovers_is_usable_again(guardian: Guardian, link: Saying) -> None:
+async def test_a_server_that_recovers_is_usable_again(monitor: Monitor, link: Saying) -> None:
     link.info = "redis_version:6.0.0\r\n"
-    await guardian.look()
-    assert not guardian.usable
+    await monitor.check()
+    assert not monitor.usable
     link.info = ""
-    await guardian.look()
-    assert guardian.usable
+    await monitor.check()
+    assert monitor.usable
 
 
 @pytest.mark.parametrize("command", ["INFO", "EVALSHA"])
-async def test_a_server_that_does_not_answer_is_not_usable(guardian: Guardian, link: Saying, command: str) -> None:
-    await guardian.look()
+async def test_a_server_that_does_not_answer_is_not_usable(monitor: Monitor, link: Saying, command: str) -> None:
+    await monitor.check()
     link.fails = {command} | ({"SET"} if command == "INFO" else set())
-    assert list(await guardian.checks()) == ["redis"]
-    assert not guardian.usable
+    assert list(await monitor.checks()) == ["redis"]
+    assert not monitor.usable
 
 
 async def test_the_first_process_settles_the_number_of_shards_and_another_number_is_refused(
     link: Saying, namespace: str
 ) -> None:
     first, other, same = (
-        Guardian(Shards(namespace, [link] * count), ServerClock(time.time), MARKS) for count in (16, 1, 16)
+        Monitor(Shards(namespace, [link] * count), ServerClock(time.time), MARKS) for count in (16, 1, 16)
     )
-    for guardian in (first, other, same):
-        await guardian.look()
+    for monitor in (first, other, same):
+        await monitor.check()
     assert (first.usable, other.usable, same.usable) == (True, False, True)
     assert "was first started with 16 shards" in other.faults
     assert (await other.checks())["namespace"] == other.faults
 
 
-async def test_a_full_server_is_asked_what_was_settled_before(guardian: Guardian, link: Saying, namespace: str) -> None:
-    await Guardian(Shards(namespace, [link] * 16), ServerClock(time.time), MARKS).look()
+async def test_a_full_server_is_asked_what_was_settled_before(monitor: Monitor, link: Saying, namespace: str) -> None:
+    await Monitor(Shards(namespace, [link] * 16), ServerClock(time.time), MARKS).check()
     link.fails = {"SET"}
-    await guardian.look()
-    assert "16 shards" in guardian.faults
+    await monitor.check()
+    assert "16 shards" in monitor.faults
 
 
 async def test_a_fresh_server_that_refuses_writes_is_not_held_against_the_shards(
-    guardian: Guardian, link: Saying
+    monitor: Monitor, link: Saying
 ) -> None:
     link.fails = {"SET"}
-    await guardian.look()
-    assert guardian.faults == ""
+    await monitor.check()
+    assert monitor.faults == ""
 
 
 @pytest.mark.parametrize("count", [0, 2, 15, 17])
@@ -136,7 +136,7 @@ async def test_a_namespace_has_one_or_sixteen_shards(link: Saying, namespace: st
 
 
 async def test_the_watch_looks_at_the_clock_four_times_a_second_and_at_all_else_rarely(
-    guardian: Guardian, link: Saying, monkeypatch: pytest.MonkeyPatch
+    monitor: Monitor, link: Saying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = asyncio.get_running_loop()
     now, asked, done = loop.time(), Recording(link.link), asyncio.Event()
@@ -157,13 +157,13 @@ async def test_the_watch_looks_at_the_clock_four_times_a_second_and_at_all_else_
             await asyncio.Event().wait()
 
     monkeypatch.setattr("service.store.driver.monitor.asyncio.sleep", pause)
-    watching = asyncio.create_task(guardian.watch())
+    watching = asyncio.create_task(monitor.watch())
     await done.wait()
     watching.cancel()
     assert {second["TIME"] for second in seconds} == {4}
     # Well for a minute, then away, then well again: rarely, often, rarely.
     assert [second["INFO"] for second in seconds] == [1] + [0] * 60 + [1, 0, 0]
-    assert guardian.usable
+    assert monitor.usable
 
 
 @pytest.mark.parametrize(("ahead", "warned", "ready"), [(1.9, 0, True), (-12, 1, True), (29, 1, True), (-60, 1, False)])
@@ -171,22 +171,22 @@ async def test_a_clock_that_differs_is_followed_and_said_once(
     link: Saying, namespace: str, caplog: pytest.LogCaptureFixture, ahead: float, warned: int, *, ready: bool
 ) -> None:
     clock = ServerClock(lambda: time.time() - ahead)
-    guardian = Guardian(Shards(namespace, [link]), clock, MARKS)
+    monitor = Monitor(Shards(namespace, [link]), clock, MARKS)
     for _ in range(3):
-        checks = await guardian.checks()
+        checks = await monitor.checks()
     # As near as the time that an exchange took, which on a busy machine may be long.
     assert clock() == pytest.approx(time.time(), abs=5)
-    assert guardian.clock_seconds_apart == pytest.approx(abs(ahead), abs=5)
+    assert monitor.clock_seconds_apart == pytest.approx(abs(ahead), abs=5)
     assert sum("set both machines' clocks" in message for message in caplog.messages) == warned
     assert (checks["clock"] == "") is ready
     # Redis may be used all the same.
-    assert guardian.usable
+    assert monitor.usable
 
 
 async def test_nodes_whose_clocks_differ_are_told(link: Saying, namespace: str, clock: Clock) -> None:
     clock.forward(-60)
     shards = Shards(namespace, [link, *[Wrapped(link.link.link)] * 15])
-    checks = await Guardian(shards, ServerClock(time.time), MARKS).checks()
+    checks = await Monitor(shards, ServerClock(time.time), MARKS).checks()
     assert "s apart: set them" in checks["clock"]
 
 

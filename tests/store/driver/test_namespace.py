@@ -21,7 +21,7 @@ OTHER = "another server key of the tests, long enough"
 
 
 async def check(service: Service) -> str:
-    return (await service.guardian.checks())["server_key"]
+    return (await service.stores.monitor.checks())["server_key"]
 
 
 async def test_another_server_key_is_refused_and_says_what_to_do(make_service: Make) -> None:
@@ -41,7 +41,7 @@ async def test_a_change_of_keys_leaves_the_old_one_behind(make_service: Make) ->
     assert await outcome(new, created.secret) == "active"
     # One that knows the old key alone would refuse what is issued now.
     assert "another server key" in await check(old)
-    assert not old.guardian.usable
+    assert not old.stores.monitor.usable
     with pytest.raises(StartRefused, match="another server key"):
         await make_service()
     assert await check(await make_service(secret_key=OTHER)) == ""
@@ -60,7 +60,7 @@ async def test_processes_with_both_keys_in_either_order_run_side_by_side(make_se
 
 async def test_a_namespace_emptied_under_a_running_process_is_its_own_again(make_service: Make, namespace: str) -> None:
     service = await make_service()
-    link = service.shards[0].link
+    link = service.stores.shards[0].link
     await link.execute("DEL", key_mark_key(namespace))
     assert await check(service) == ""
     with pytest.raises(StartRefused, match="another server key"):
@@ -83,7 +83,7 @@ async def test_on_a_full_server_a_change_of_keys_is_written_down_later(make_serv
     new = await make_service(secret_key=OTHER, secret_key_previous=SERVER_KEY, wrap=Full)
     assert await check(new) == ""
     assert await check(await make_service()) == ""
-    new.shards[0].link.full = False
+    new.stores.shards[0].link.full = False
     assert await check(new) == ""
     with pytest.raises(StartRefused, match="another server key"):
         await make_service()

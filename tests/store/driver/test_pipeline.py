@@ -14,7 +14,7 @@ from redis.exceptions import AuthenticationError, NoScriptError, ResponseError
 from service.embedded import EmbeddedRedis
 from service.errors import StoreFull, StoreUnavailable
 from service.store.driver.connection import connector
-from service.store.driver.pipeline import Batch
+from service.store.driver.pipeline import Pipeline
 from service.store.driver.replies import NotPrimary, translate
 from tests.builders import until
 
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def batch(redis_server: EmbeddedRedis) -> AsyncIterator[Batch]:
-    made = Batch(connector(redis_server.url), timeout_seconds=10)
+async def pipeline(redis_server: EmbeddedRedis) -> AsyncIterator[Pipeline]:
+    made = Pipeline(connector(redis_server.url), timeout_seconds=10)
     yield made
     await made.aclose()
 
 
-async def test_a_thousand_at_once_each_get_their_own_reply(batch: Batch) -> None:
-    replies = await asyncio.gather(*[batch.execute("ECHO", f"{number}") for number in range(1000)])
+async def test_a_thousand_at_once_each_get_their_own_reply(pipeline: Pipeline) -> None:
+    replies = await asyncio.gather(*[pipeline.execute("ECHO", f"{number}") for number in range(1000)])
     assert replies == [b"%d" % number for number in range(1000)]
 
 
@@ -43,19 +43,19 @@ async def test_what_is_asked_in_one_turn_travels_together(redis_server: Embedded
         transport.write = lambda data: (written.append(data), write(data))
         return connection
 
-    batch = Batch(connect, timeout_seconds=10, role_seconds=math.inf)
-    await batch.execute("PING")
+    pipeline = Pipeline(connect, timeout_seconds=10, role_seconds=math.inf)
+    await pipeline.execute("PING")
     written.clear()
-    await asyncio.gather(*[batch.execute("PING") for _ in range(50)])
+    await asyncio.gather(*[pipeline.execute("PING") for _ in range(50)])
     ping = b"*1\r\n$4\r\nPING\r\n"
     # Enough of them leave before the turn ends, that Redis may begin.
     assert written == [ping * 16] * 3 + [ping * 2]
     written.clear()
     answered: list[Any] = []
     for _ in range(50):
-        batch.submit(ping, answered.append)
+        pipeline.submit(ping, answered.append)
     await until(lambda: len(answered) == 50)
-    await batch.aclose()
+    await pipeline.aclose()
     assert written == [ping * 50]
 
 
@@ -71,21 +71,24 @@ async def test_what_is_asked_in_one_turn_travels_together(redis_server: Embedded
         (("DEL", "t-batch:ü"), 1),
     ],
 )
-async def test_replies_are_those_of_resp2(batch: Batch, command: tuple[Any, ...], reply: Any) -> None:
-    assert await batch.execute(*command) == reply
+async def test_replies_are_those_of_resp2(pipeline: Pipeline, command: tuple[Any, ...], reply: Any) -> None:
+    assert await pipeline.execute(*command) == reply
 
 
-async def test_an_error_is_the_affair_of_the_command_that_caused_it(batch: Batch) -> None:
+async def test_an_error_is_the_affair_of_the_command_that_caused_it(pipeline: Pipeline) -> None:
     asked = [
-        batch.execute("PING"),
-        batch.execute("NO SUCH COMMAND"),
-        batch.execute("PING"),
-        batch.execute("EVALSHA", "0" * 40, 0),
+        pipeline.execute("PING"),
+        pipeline.execute("NO SUCH COMMAND"),
+        pipeline.execute("PING"),
+        pipeline.execute("EVALSHA", "0" * 40, 0),
     ]
     replies = await asyncio.gather(*asked, return_exceptions=True)
     assert [reply if isinstance(reply, bytes) else type(reply) for reply in replies] == [
-        b"PONG", StoreUnavailable, b"PONG", NoScriptError,
-    ]  # fmt: skip
+        b"PONG",
+        StoreUnavailable,
+        b"PONG",
+        NoScriptError,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -108,25 +111,25 @@ def test_an_error_means_full_or_unavailable_and_never_no(error: Exception, meani
 
 
 async def test_what_a_handler_raises_harms_its_own_request_alone(
-    batch: Batch, caplog: pytest.LogCaptureFixture
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
     def answer(reply: Any) -> None:
         raise ValueError("a handler's own mistake")
 
-    before = asyncio.ensure_future(batch.execute("ECHO", "before"))
+    before = asyncio.ensure_future(pipeline.execute("ECHO", "before"))
     await asyncio.sleep(0)
-    batch.submit(b"*1\r\n$4\r\nPING\r\n", answer)
-    assert await batch.execute("ECHO", "after") == b"after"
+    pipeline.submit(b"*1\r\n$4\r\nPING\r\n", answer)
+    assert await pipeline.execute("ECHO", "after") == b"after"
     assert await before == b"before"
-    assert batch.up
+    assert pipeline.up
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
         "a reply handler failed"
     ]
 
 
-async def test_one_who_no_longer_waits_takes_no_reply_from_others(batch: Batch) -> None:
+async def test_one_who_no_longer_waits_takes_no_reply_from_others(pipeline: Pipeline) -> None:
     for _ in range(20):
-        asked = [asyncio.ensure_future(batch.execute("ECHO", f"{number}")) for number in range(10)]
+        asked = [asyncio.ensure_future(pipeline.execute("ECHO", f"{number}")) for number in range(10)]
         await asyncio.sleep(0)
         for task in asked[::2]:
             task.cancel()
@@ -136,32 +139,32 @@ async def test_one_who_no_longer_waits_takes_no_reply_from_others(batch: Batch) 
 
 
 async def test_what_exceeds_the_bound_is_refused_at_once_and_the_rest_is_served(redis_server: EmbeddedRedis) -> None:
-    batch = Batch(connector(redis_server.url), timeout_seconds=10, limit=10)
+    pipeline = Pipeline(connector(redis_server.url), timeout_seconds=10, limit=10)
     for warm in (False, True):
-        replies = await asyncio.gather(*[batch.execute("PING") for _ in range(13)], return_exceptions=True)
+        replies = await asyncio.gather(*[pipeline.execute("PING") for _ in range(13)], return_exceptions=True)
         assert replies[:10] == [b"PONG"] * 10, warm
         assert all(isinstance(reply, StoreUnavailable) for reply in replies[10:])
-    await batch.aclose()
+    await pipeline.aclose()
 
 
 async def test_a_closed_batch_refuses_and_fails_what_waits(redis_server: EmbeddedRedis) -> None:
-    batch = Batch(connector(redis_server.url), timeout_seconds=10)
-    await batch.execute("PING")
+    pipeline = Pipeline(connector(redis_server.url), timeout_seconds=10)
+    await pipeline.execute("PING")
     # A key that nobody pushes to: the reply is outstanding when the batch closes.
-    waiting = asyncio.ensure_future(batch.execute("BLPOP", "t-batch:never", 30))
+    waiting = asyncio.ensure_future(pipeline.execute("BLPOP", "t-batch:never", 30))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    queued = asyncio.ensure_future(batch.execute("PING"))
+    queued = asyncio.ensure_future(pipeline.execute("PING"))
     await asyncio.sleep(0)
-    await batch.aclose()
-    for refused in (waiting, queued, batch.execute("PING")):
+    await pipeline.aclose()
+    for refused in (waiting, queued, pipeline.execute("PING")):
         with pytest.raises(StoreUnavailable):
             await refused
-    assert not batch.up
+    assert not pipeline.up
 
 
 async def test_a_batch_that_was_never_used_closes(redis_server: EmbeddedRedis) -> None:
-    await Batch(connector(redis_server.url)).aclose()
+    await Pipeline(connector(redis_server.url)).aclose()
 
 
 async def test_a_batch_closed_while_it_connects_fails_what_waits() -> None:
@@ -171,10 +174,10 @@ async def test_a_batch_closed_while_it_connects_fails_what_waits() -> None:
         started.set()
         await asyncio.Event().wait()
 
-    batch = Batch(connect, timeout_seconds=10)
-    waiting = asyncio.ensure_future(batch.execute("PING"))
+    pipeline = Pipeline(connect, timeout_seconds=10)
+    waiting = asyncio.ensure_future(pipeline.execute("PING"))
     await started.wait()
-    await batch.aclose()
+    await pipeline.aclose()
     with pytest.raises(StoreUnavailable):
         await waiting
 
@@ -189,23 +192,23 @@ async def test_a_connection_that_closed_while_it_was_opened_is_tried_again(redis
             await connection.disconnect()
         return connection
 
-    batch = Batch(connect_at_the_second_try, timeout_seconds=10)
+    pipeline = Pipeline(connect_at_the_second_try, timeout_seconds=10)
     with pytest.raises(StoreUnavailable):
-        await batch.execute("PING")
-    await until(lambda: batch.up)
-    assert await batch.execute("PING") == b"PONG"
-    await batch.aclose()
+        await pipeline.execute("PING")
+    await until(lambda: pipeline.up)
+    assert await pipeline.execute("PING") == b"PONG"
+    await pipeline.aclose()
 
 
 async def test_who_waits_for_a_connection_waits_no_longer_than_for_a_reply() -> None:
     async def connect() -> Any:
         await asyncio.Event().wait()
 
-    batch = Batch(connect, timeout_seconds=0.05)
-    asked = [asyncio.ensure_future(batch.execute("PING"))]
+    pipeline = Pipeline(connect, timeout_seconds=0.05)
+    asked = [asyncio.ensure_future(pipeline.execute("PING"))]
     await asyncio.sleep(0)
-    asked.append(asyncio.ensure_future(batch.execute("PING")))
+    asked.append(asyncio.ensure_future(pipeline.execute("PING")))
     for waiting in asked:
         with pytest.raises(StoreUnavailable):
             await waiting
-    await batch.aclose()
+    await pipeline.aclose()

@@ -10,7 +10,7 @@ import pytest
 from service.embedded import EmbeddedRedis
 from service.errors import StoreUnavailable
 from service.store.driver.connection import connector
-from service.store.driver.pipeline import Batch
+from service.store.driver.pipeline import Pipeline
 from tests.builders import until
 from tests.store.proxy import FaultProxy
 
@@ -29,43 +29,43 @@ def errors() -> list[str]:
 
 
 @pytest.fixture
-async def batch(proxy: FaultProxy, errors: list[str]) -> AsyncIterator[Batch]:
+async def pipeline(proxy: FaultProxy, errors: list[str]) -> AsyncIterator[Pipeline]:
     """Patient where a test is about something else than its patience."""
-    made = Batch(connector(proxy.url, timeout_seconds=10), timeout_seconds=10, on_error=errors.append)
+    made = Pipeline(connector(proxy.url, timeout_seconds=10), timeout_seconds=10, on_error=errors.append)
     assert await made.execute("PING") == b"PONG"
     yield made
     await made.aclose()
 
 
 @pytest.fixture
-async def hasty(proxy: FaultProxy, errors: list[str]) -> AsyncIterator[Batch]:
-    made = Batch(connector(proxy.url, timeout_seconds=0.1), timeout_seconds=0.1, on_error=errors.append)
+async def hasty(proxy: FaultProxy, errors: list[str]) -> AsyncIterator[Pipeline]:
+    made = Pipeline(connector(proxy.url, timeout_seconds=0.1), timeout_seconds=0.1, on_error=errors.append)
     await until(lambda: answers(made))
     errors.clear()
     yield made
     await made.aclose()
 
 
-async def answers(batch: Batch) -> bool:
+async def answers(pipeline: Pipeline) -> bool:
     try:
-        return bool(await batch.execute("PING") == b"PONG")
+        return bool(await pipeline.execute("PING") == b"PONG")
     except StoreUnavailable:
         return False
 
 
-async def count(batch: Batch, key: str) -> int:
-    return int(await batch.execute("GET", key, retry=True) or 0)
+async def count(pipeline: Pipeline, key: str) -> int:
+    return int(await pipeline.execute("GET", key, retry=True) or 0)
 
 
-async def test_a_slow_redis_is_waited_for(proxy: FaultProxy, batch: Batch) -> None:
+async def test_a_slow_redis_is_waited_for(proxy: FaultProxy, pipeline: Pipeline) -> None:
     proxy.delay_seconds = 0.05
-    assert await asyncio.gather(*[batch.execute("ECHO", f"{number}") for number in range(100)]) == [
+    assert await asyncio.gather(*[pipeline.execute("ECHO", f"{number}") for number in range(100)]) == [
         b"%d" % number for number in range(100)
     ]
 
 
 async def test_a_silent_redis_fails_everyone_at_the_deadline_and_is_found_again(
-    proxy: FaultProxy, hasty: Batch, errors: list[str], caplog: pytest.LogCaptureFixture
+    proxy: FaultProxy, hasty: Pipeline, errors: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     proxy.silent = True
     asked = [hasty.execute("PING", retry=number % 2 == 0) for number in range(10)]
@@ -83,7 +83,7 @@ async def test_a_silent_redis_fails_everyone_at_the_deadline_and_is_found_again(
     assert "Redis answers again" in caplog.messages
 
 
-async def test_a_reply_that_comes_after_the_deadline_meets_nobody(proxy: FaultProxy, hasty: Batch) -> None:
+async def test_a_reply_that_comes_after_the_deadline_meets_nobody(proxy: FaultProxy, hasty: Pipeline) -> None:
     proxy.delay_seconds = 0.3
     with pytest.raises(StoreUnavailable):
         await hasty.execute("ECHO", "late")
@@ -97,41 +97,41 @@ async def test_a_reply_that_comes_after_the_deadline_meets_nobody(proxy: FaultPr
 
 
 async def test_a_reset_is_healed_for_what_may_be_asked_again_and_told_for_what_may_not(
-    proxy: FaultProxy, batch: Batch, namespace: str, errors: list[str]
+    proxy: FaultProxy, pipeline: Pipeline, namespace: str, errors: list[str]
 ) -> None:
     proxy.silent = True
-    reading = [asyncio.ensure_future(batch.execute("ECHO", f"{number}", retry=True)) for number in range(20)]
-    writing = [asyncio.ensure_future(batch.execute("INCR", f"{namespace}:n")) for _ in range(20)]
+    reading = [asyncio.ensure_future(pipeline.execute("ECHO", f"{number}", retry=True)) for number in range(20)]
+    writing = [asyncio.ensure_future(pipeline.execute("INCR", f"{namespace}:n")) for _ in range(20)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     proxy.silent = False
     proxy.reset()
     assert await asyncio.gather(*reading) == [b"%d" % number for number in range(20)]
     assert all(isinstance(e, StoreUnavailable) for e in await asyncio.gather(*writing, return_exceptions=True))
-    assert await count(batch, f"{namespace}:n") == 0
+    assert await count(pipeline, f"{namespace}:n") == 0
     assert errors == ["ConnectionLost"]
 
 
 async def test_a_swallowed_reply_is_never_asked_for_again_by_itself(
-    proxy: FaultProxy, batch: Batch, namespace: str
+    proxy: FaultProxy, pipeline: Pipeline, namespace: str
 ) -> None:
     proxy.swallows = is_integer
     for trial in range(1, 21):
         with pytest.raises(StoreUnavailable):
-            await batch.execute("INCR", f"{namespace}:n")
-        assert await count(batch, f"{namespace}:n") == trial
+            await pipeline.execute("INCR", f"{namespace}:n")
+        assert await count(pipeline, f"{namespace}:n") == trial
 
 
 async def test_a_question_marked_as_harmless_is_asked_twice_at_most(
-    proxy: FaultProxy, batch: Batch, namespace: str
+    proxy: FaultProxy, pipeline: Pipeline, namespace: str
 ) -> None:
     proxy.swallows = is_integer
     with pytest.raises(StoreUnavailable):
-        await batch.execute("INCR", f"{namespace}:n", retry=True)
-    assert await count(batch, f"{namespace}:n") == 2
+        await pipeline.execute("INCR", f"{namespace}:n", retry=True)
+    assert await count(pipeline, f"{namespace}:n") == 2
 
 
-async def test_a_swallowed_reply_to_a_harmless_question_is_healed(proxy: FaultProxy, batch: Batch) -> None:
+async def test_a_swallowed_reply_to_a_harmless_question_is_healed(proxy: FaultProxy, pipeline: Pipeline) -> None:
     lost: list[bytes] = []
 
     def first_echo(reply: bytes) -> bool:
@@ -141,7 +141,7 @@ async def test_a_swallowed_reply_to_a_harmless_question_is_healed(proxy: FaultPr
         return False
 
     proxy.swallows = first_echo
-    assert await batch.execute("ECHO", "x", retry=True) == b"x"
+    assert await pipeline.execute("ECHO", "x", retry=True) == b"x"
     assert lost
 
 
@@ -151,87 +151,89 @@ def is_integer(reply: bytes) -> bool:
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4, 9])
-async def test_half_a_reply_is_no_reply(proxy: FaultProxy, batch: Batch, cut: int) -> None:
+async def test_half_a_reply_is_no_reply(proxy: FaultProxy, pipeline: Pipeline, cut: int) -> None:
     proxy.cut = cut
-    assert await batch.execute("ECHO", "a longer reply", retry=True) == b"a longer reply"
+    assert await pipeline.execute("ECHO", "a longer reply", retry=True) == b"a longer reply"
     proxy.cut = cut
     with pytest.raises(StoreUnavailable):
-        await batch.execute("ECHO", "a longer reply")
+        await pipeline.execute("ECHO", "a longer reply")
 
 
 @pytest.mark.parametrize(
     "garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\x01\x02", b"$-7\r\n", b"*99999999999999\r\n"]
 )
 async def test_bytes_that_are_no_reply_end_the_connection(
-    proxy: FaultProxy, batch: Batch, garbage: bytes, caplog: pytest.LogCaptureFixture
+    proxy: FaultProxy, pipeline: Pipeline, garbage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     proxy.garbage = garbage
     with pytest.raises(StoreUnavailable):
-        await batch.execute("ECHO", "x")
+        await pipeline.execute("ECHO", "x")
     assert "cannot be read" in caplog.text
-    assert await batch.execute("ECHO", "y") == b"y"
+    assert await pipeline.execute("ECHO", "y") == b"y"
 
 
-async def test_a_reply_that_nobody_asked_for_ends_the_connection(proxy: FaultProxy, batch: Batch) -> None:
+async def test_a_reply_that_nobody_asked_for_ends_the_connection(proxy: FaultProxy, pipeline: Pipeline) -> None:
     proxy.garbage = b"$1\r\na\r\n$1\r\nb\r\n"
-    assert await batch.execute("ECHO", "a") == b"a"
-    await until(lambda: not batch.up)
-    assert await batch.execute("ECHO", "y", retry=True) == b"y"
+    assert await pipeline.execute("ECHO", "a") == b"a"
+    await until(lambda: not pipeline.up)
+    assert await pipeline.execute("ECHO", "y", retry=True) == b"y"
 
 
-async def test_what_comes_while_nobody_waits_ends_the_connection(proxy: FaultProxy, batch: Batch) -> None:
+async def test_what_comes_while_nobody_waits_ends_the_connection(proxy: FaultProxy, pipeline: Pipeline) -> None:
     proxy.say(b"+OK\r\n")
-    await until(lambda: not batch.up)
-    assert await batch.execute("ECHO", "y", retry=True) == b"y"
+    await until(lambda: not pipeline.up)
+    assert await pipeline.execute("ECHO", "y", retry=True) == b"y"
 
 
 async def test_a_refusing_redis_fails_all_at_once_and_is_found_again(
-    proxy: FaultProxy, batch: Batch, errors: list[str], caplog: pytest.LogCaptureFixture
+    proxy: FaultProxy, pipeline: Pipeline, errors: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     await proxy.refuse()
-    await until(lambda: not batch.up)
+    await until(lambda: not pipeline.up)
     for _ in range(3):
-        replies = await asyncio.gather(*[batch.execute("PING") for _ in range(10)], return_exceptions=True)
+        replies = await asyncio.gather(*[pipeline.execute("PING") for _ in range(10)], return_exceptions=True)
         assert all(isinstance(reply, StoreUnavailable) for reply in replies)
     await until(lambda: errors.count("ConnectionError") >= 2)
     assert caplog.messages.count("Redis cannot be reached: ConnectionError") == 1
     await proxy.listen()
-    await until(lambda: answers(batch))
+    await until(lambda: answers(pipeline))
     assert caplog.messages.count("Redis answers again") == 1
 
 
 async def test_a_redis_that_is_away_at_the_start_is_found_when_it_comes(proxy: FaultProxy) -> None:
     await proxy.refuse()
-    batch = Batch(connector(proxy.url))
-    assert not await answers(batch)
+    pipeline = Pipeline(connector(proxy.url))
+    assert not await answers(pipeline)
     await proxy.listen()
-    await until(lambda: answers(batch))
-    await batch.aclose()
+    await until(lambda: answers(pipeline))
+    await pipeline.aclose()
 
 
 async def test_a_peer_that_greets_with_nonsense_is_no_redis(proxy: FaultProxy) -> None:
     proxy.garbage = b"SSH-2.0-OpenSSH_9.2\r\n"
-    batch = Batch(connector(proxy.url))
-    assert not await answers(batch)
-    await until(lambda: answers(batch))
-    await batch.aclose()
+    pipeline = Pipeline(connector(proxy.url))
+    assert not await answers(pipeline)
+    await until(lambda: answers(pipeline))
+    await pipeline.aclose()
 
 
 async def test_a_peer_that_never_greets_is_given_up(proxy: FaultProxy) -> None:
     proxy.silent = True
-    batch = Batch(connector(proxy.url, timeout_seconds=0.05), timeout_seconds=0.05)
-    assert not await answers(batch)
+    pipeline = Pipeline(connector(proxy.url, timeout_seconds=0.05), timeout_seconds=0.05)
+    assert not await answers(pipeline)
     proxy.silent = False
-    await until(lambda: answers(batch))
-    await batch.aclose()
+    await until(lambda: answers(pipeline))
+    await pipeline.aclose()
 
 
-async def test_a_storm_of_resets_and_cancellations_mixes_up_no_replies(proxy: FaultProxy, batch: Batch) -> None:
+async def test_a_storm_of_resets_and_cancellations_mixes_up_no_replies(proxy: FaultProxy, pipeline: Pipeline) -> None:
     """Whoever gets a reply gets their own, whatever happens to the others."""
     proxy.delay_seconds = 0.002
     served = 0
     for turn in range(30):
-        asked = [asyncio.ensure_future(batch.execute("ECHO", f"{turn}-{number}", retry=True)) for number in range(40)]
+        asked = [
+            asyncio.ensure_future(pipeline.execute("ECHO", f"{turn}-{number}", retry=True)) for number in range(40)
+        ]
         await asyncio.sleep(0.001 * (turn % 4))
         for task in asked[turn % 3 :: 3]:
             task.cancel()

@@ -10,7 +10,7 @@ import pytest
 
 from service.errors import StoreUnavailable
 from service.store.driver.connection import connector
-from service.store.driver.pipeline import Batch
+from service.store.driver.pipeline import Pipeline
 from service.store.driver.replies import NotPrimary
 from tests.api.redis_child import RedisChild
 from tests.builders import until
@@ -39,59 +39,59 @@ def demote(redis: RedisChild) -> None:
 
 
 @pytest.fixture
-async def batch(redis: RedisChild) -> AsyncIterator[Batch]:
-    made = Batch(connector(redis.url, timeout_seconds=10), timeout_seconds=10)
+async def pipeline(redis: RedisChild) -> AsyncIterator[Pipeline]:
+    made = Pipeline(connector(redis.url, timeout_seconds=10), timeout_seconds=10)
     yield made
     await made.aclose()
 
 
 @pytest.fixture
-async def blind(redis: RedisChild) -> AsyncIterator[Batch]:
+async def blind(redis: RedisChild) -> AsyncIterator[Pipeline]:
     """One that does not look at the role of its own accord."""
-    made = Batch(connector(redis.url, timeout_seconds=10), timeout_seconds=10, role_seconds=math.inf)
+    made = Pipeline(connector(redis.url, timeout_seconds=10), timeout_seconds=10, role_seconds=math.inf)
     yield made
     await made.aclose()
 
 
-async def known(batch: Batch) -> bool:
+async def known(pipeline: Pipeline) -> bool:
     try:
-        return bool(await batch.execute("GET", "known", retry=True) == b"yes")
+        return bool(await pipeline.execute("GET", "known", retry=True) == b"yes")
     except StoreUnavailable:
         return False
 
 
 async def test_a_quarter_of_a_second_after_the_last_look_no_reply_counts_before_the_next(
-    redis: RedisChild, batch: Batch, monkeypatch: pytest.MonkeyPatch
+    redis: RedisChild, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = asyncio.get_running_loop()
     now = loop.time()
     monkeypatch.setattr(loop, "time", lambda: now)
-    assert await known(batch)
+    assert await known(pipeline)
     demote(redis)
-    assert await known(batch)
+    assert await known(pipeline)
     now += 0.25
     replies = await asyncio.gather(
-        *[batch.execute("GET", "known", retry=True) for _ in range(50)], return_exceptions=True
+        *[pipeline.execute("GET", "known", retry=True) for _ in range(50)], return_exceptions=True
     )
     assert {type(reply) for reply in replies} == {NotPrimary}
-    assert not batch.up
+    assert not pipeline.up
 
 
 async def test_the_role_is_asked_four_times_a_second_however_much_is_asked(
-    redis: RedisChild, batch: Batch, monkeypatch: pytest.MonkeyPatch
+    redis: RedisChild, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = asyncio.get_running_loop()
     now = loop.time()
     monkeypatch.setattr(loop, "time", lambda: now)
-    assert await known(batch)
+    assert await known(pipeline)
     redis.client.config_resetstat()
     for _ in range(64):
         now += 1 / 64
-        assert await known(batch)
+        assert await known(pipeline)
     assert redis.client.info("commandstats")["cmdstat_role"]["calls"] == 4
 
 
-async def test_a_refused_write_is_noticed_at_once(redis: RedisChild, blind: Batch) -> None:
+async def test_a_refused_write_is_noticed_at_once(redis: RedisChild, blind: Pipeline) -> None:
     assert await known(blind)
     demote(redis)
     assert await known(blind)
@@ -102,7 +102,7 @@ async def test_a_refused_write_is_noticed_at_once(redis: RedisChild, blind: Batc
     assert not await known(blind)
 
 
-async def test_no_connection_to_a_replica_is_used(redis: RedisChild, blind: Batch) -> None:
+async def test_no_connection_to_a_replica_is_used(redis: RedisChild, blind: Pipeline) -> None:
     demote(redis)
     # One that takes writes would not be noticed by what it refuses.
     redis.client.config_set("replica-read-only", "no")
@@ -112,7 +112,7 @@ async def test_no_connection_to_a_replica_is_used(redis: RedisChild, blind: Batc
     await until(lambda: known(blind))
 
 
-async def test_a_lost_connection_leads_to_another_look(redis: RedisChild, blind: Batch) -> None:
+async def test_a_lost_connection_leads_to_another_look(redis: RedisChild, blind: Pipeline) -> None:
     assert await known(blind)
     demote(redis)
     redis.client.client_kill_filter(_type="normal", skipme=True)
@@ -121,22 +121,25 @@ async def test_a_lost_connection_leads_to_another_look(redis: RedisChild, blind:
 
 
 async def test_a_replica_is_said_once_and_so_is_its_promotion(
-    redis: RedisChild, batch: Batch, caplog: pytest.LogCaptureFixture
+    redis: RedisChild, pipeline: Pipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
     demote(redis)
     for _ in range(5):
-        assert not await known(batch)
+        assert not await known(pipeline)
         await asyncio.sleep(0)
     redis.client.replicaof("NO", "ONE")
-    await until(lambda: known(batch))
+    await until(lambda: known(pipeline))
     assert caplog.messages == [
-        "Redis must not be asked: This Redis is a slave: connect to the master.", "Redis answers again",
-    ]  # fmt: skip
+        "Redis must not be asked: This Redis is a slave: connect to the master.",
+        "Redis answers again",
+    ]
 
 
 async def test_a_server_that_does_not_tell_its_role_is_not_asked(redis: RedisChild) -> None:
     redis.client.acl_setuser("barred", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-role"])
-    batch = Batch(connector(redis.url.replace("unix://", "unix://barred:x@"), timeout_seconds=10), timeout_seconds=10)
+    pipeline = Pipeline(
+        connector(redis.url.replace("unix://", "unix://barred:x@"), timeout_seconds=10), timeout_seconds=10
+    )
     with pytest.raises(NotPrimary, match="allow the service's user the command ROLE"):
-        await batch.execute("GET", "known")
-    await batch.aclose()
+        await pipeline.execute("GET", "known")
+    await pipeline.aclose()

@@ -46,7 +46,7 @@ async def test_a_known_script_is_not_sent_again(make_service: Callable[..., Any]
 
 
 async def test_what_a_script_refuses_is_no_missing_script(still: Any) -> None:
-    shard = still.shards[0]
+    shard = still.stores.shards[0]
     key = shard.keys.credential(b"d" * 32)
     await shard.link.execute("SET", key, "a string where a sorted set is wanted")
     with pytest.raises(StoreUnavailable):

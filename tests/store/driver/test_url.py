@@ -20,12 +20,16 @@ from service.store.driver.url import options_of
         ("redis://u:p%23@h:1/2", {"host": "h", "port": 1, "db": 2, "username": "u", "password": "p#"}),
         ("redis://h?socket_keepalive=no&db=3", {"host": "h", "socket_keepalive": False, "db": 3}),
         ("unix:///run/a%20b.sock?db=1&password=p", {"path": "/run/a b.sock", "db": 1, "password": "p"}),
-        ("rediss://h?ssl_cert_reqs=none&ssl_min_version=772", {"host": "h", "ssl_cert_reqs": "none",
-                                                               "ssl_min_version": 772}),
-        ("rediss://h?ssl_ca_certs=/etc/ca.pem&ssl_check_hostname=no", {"host": "h", "ssl_ca_certs": "/etc/ca.pem",
-                                                                       "ssl_check_hostname": False}),
+        (
+            "rediss://h?ssl_cert_reqs=none&ssl_min_version=772",
+            {"host": "h", "ssl_cert_reqs": "none", "ssl_min_version": 772},
+        ),
+        (
+            "rediss://h?ssl_ca_certs=/etc/ca.pem&ssl_check_hostname=no",
+            {"host": "h", "ssl_ca_certs": "/etc/ca.pem", "ssl_check_hostname": False},
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_a_url_says_reaches_the_driver(url: str, expected: dict[str, Any]) -> None:
     options = options_of(url)
     assert connector(url)

@@ -18,7 +18,7 @@ EVERY = frozenset(Status)
 
 
 async def names(service: Service, **query: Any) -> list[str]:
-    tokens, after, _ = await service.managed.page(Query(**query))
+    tokens, after, _ = await service.rules.managed.page(Query(**query))
     assert after is None
     return [token.name for token in tokens]
 
@@ -52,8 +52,8 @@ async def test_tokens_are_put_in_order_by_their_expiry_and_those_without_one_com
     expected = ["day", "month", "year", "never"]
     assert await names(service, sort="expires_at", descending=False) == expected
     assert await names(service, sort="expires_at", descending=True) == expected[::-1]
-    first, after, _ = await service.managed.page(Query(sort="expires_at", limit=1))
-    rest, _, _ = await service.managed.page(Query(sort="expires_at", after=after))
+    first, after, _ = await service.rules.managed.page(Query(sort="expires_at", limit=1))
+    rest, _, _ = await service.rules.managed.page(Query(sort="expires_at", after=after))
     assert [token.name for token in first + rest] == expected[::-1]
 
 
@@ -72,8 +72,8 @@ async def four(still: Service, clock: Any) -> Service:
     """One token of each status, the expired one not swept yet."""
     created = {one.token.name: one.token.token_id for one in await create_many(still, "active", "inactive", "revoked")}
     await create(still, "expired", days=1)
-    await still.managed.update(created["inactive"], {"active": False}, ADMIN)
-    await still.managed.revoke(created["revoked"], ADMIN)
+    await still.rules.managed.update(created["inactive"], {"active": False}, ADMIN)
+    await still.rules.managed.revoke(created["revoked"], ADMIN)
     clock.forward(2 * DAY)
     return still
 
@@ -84,7 +84,7 @@ async def test_each_status_is_listed_alone_and_the_revoked_only_when_asked_for(
     four: Service, sort: str, *, swept: bool
 ) -> None:
     if swept:
-        await four.sweeper.sweep()
+        await four.rules.sweeper.sweep()
     for status in Status:
         assert await names(four, sort=sort, statuses=frozenset({status})) == [status.value]
         assert await names(four, sort=sort, statuses=frozenset({status}), text="e") == [status.value]
@@ -95,9 +95,9 @@ async def test_each_status_is_listed_alone_and_the_revoked_only_when_asked_for(
 async def test_the_total_is_told_where_nothing_but_the_status_is_asked(four: Service) -> None:
     for swept in (False, True):
         if swept:
-            await four.sweeper.sweep()
+            await four.rules.sweeper.sweep()
         for statuses, total in ((frozenset(), 3), (EVERY, 4), (frozenset({Status.REVOKED}), 1)):
-            _, _, told = await four.managed.page(Query(statuses, limit=1))
+            _, _, told = await four.rules.managed.page(Query(statuses, limit=1))
             assert told == total
     for filtered in (
         {"text": "a"},
@@ -108,7 +108,7 @@ async def test_the_total_is_told_where_nothing_but_the_status_is_asked(four: Ser
         {"never_used": True},
         {"ids": ("00" * 8,)},
     ):
-        _, _, told = await four.managed.page(Query(**filtered))
+        _, _, told = await four.rules.managed.page(Query(**filtered))
         assert told is None
 
 
@@ -138,7 +138,7 @@ async def test_a_list_can_be_narrowed_by_creator_scope_expiry_and_idleness(still
 
 @pytest.mark.parametrize("sort", ["created_at", "name", "expires_at", "last_used_at"])
 async def test_tokens_are_picked_by_their_ids_in_the_order_asked_for(four: Service, sort: str) -> None:
-    everything, _, _ = await four.managed.page(Query(EVERY))
+    everything, _, _ = await four.rules.managed.page(Query(EVERY))
     ids = {token.name: token.token_id for token in everything}
     asked = (ids["revoked"], "00" * 8, "no id", ids["active"], ids["active"])
     whole = [name for name in await names(four, sort=sort, statuses=EVERY) if name in ("active", "revoked")]
@@ -146,24 +146,35 @@ async def test_tokens_are_picked_by_their_ids_in_the_order_asked_for(four: Servi
     assert await names(four, sort=sort, ids=asked) == ["active"]
     assert await names(four, sort=sort, ids=asked, text="rev", statuses=EVERY) == ["revoked"]
     query = Query(EVERY, ids=asked, sort=sort, limit=1)
-    first, after, _ = await four.managed.page(query)
-    rest, end, _ = await four.managed.page(msgspec.structs.replace(query, after=after))
+    first, after, _ = await four.rules.managed.page(query)
+    rest, end, _ = await four.rules.managed.page(msgspec.structs.replace(query, after=after))
     assert ([token.name for token in first + rest], end) == (whole, None)
 
 
 @pytest.mark.parametrize("sort", ["created_at", "name", "expires_at", "last_used_at"])
 async def test_the_revoked_of_one_creator_are_listed_when_asked_for(still: Service, sort: str) -> None:
     gone, _ = await create_many(still, "gone", "here")
-    await still.managed.revoke(gone.token.token_id, ADMIN)
+    await still.rules.managed.revoke(gone.token.token_id, ADMIN)
     assert await names(still, created_by="admin", sort=sort) == ["here"]
     assert await names(still, created_by="admin", sort=sort, statuses=frozenset({Status.REVOKED})) == ["gone"]
 
 
 FOUND = {
-    "deploy": ["Deploy Key", "my DEPLOYMENT"], "DEPLOY": ["Deploy Key", "my DEPLOYMENT"], "ploy k": ["Deploy Key"],
-    "straße": ["Straße 5"], "ÉCOLE": ["école"], "*": ["a*b"], "?": ["what?"], "[a-z]": ["set[a-z]"],
-    "\\": ["back\\slash"], "a*b": ["a*b"], "^": ["^top"], "-": ["set[a-z]"], "]": ["set[a-z]"], "nothing": [],
-}  # fmt: skip
+    "deploy": ["Deploy Key", "my DEPLOYMENT"],
+    "DEPLOY": ["Deploy Key", "my DEPLOYMENT"],
+    "ploy k": ["Deploy Key"],
+    "straße": ["Straße 5"],
+    "ÉCOLE": ["école"],
+    "*": ["a*b"],
+    "?": ["what?"],
+    "[a-z]": ["set[a-z]"],
+    "\\": ["back\\slash"],
+    "a*b": ["a*b"],
+    "^": ["^top"],
+    "-": ["set[a-z]"],
+    "]": ["set[a-z]"],
+    "nothing": [],
+}
 
 
 @pytest.mark.parametrize("sort", ["created_at", "name", "expires_at", "last_used_at"])
@@ -187,24 +198,24 @@ async def test_a_search_finds_part_of_a_name_in_any_case_and_takes_signs_as_they
 async def test_a_search_finds_the_last_characters_of_a_token(still: Service) -> None:
     created = await create_many(still, "one", "two", "three")
     for one in created:
-        tail = one.secret[-8:]
-        for text in (tail, tail[-6:], tail.upper()):
+        last_eight = one.secret[-8:]
+        for text in (last_eight, last_eight[-6:], last_eight.upper()):
             assert one.token.name in await names(still, text=text)
-        # The middle of a tail, an id or a time of creation that a search also passes is no find.
-        assert await names(still, text=tail[:-1] + "g") == []
+        # The middle of the last eight, an id or a time of creation that a search also passes is no find.
+        assert await names(still, text=last_eight[:-1] + "g") == []
         assert await names(still, text=one.token.token_id) == []
         assert await names(still, text=str(one.token.created_micros)) == []
 
 
 async def test_a_search_never_meets_a_neighbouring_part_of_the_member(still: Service) -> None:
     one = (await create(still, "name")).token
-    for text in (f"name\x00{one.token_id}", "\x00", f"{one.tail}\x00"):
+    for text in (f"name\x00{one.token_id}", "\x00", f"{one.last_eight}\x00"):
         assert await names(still, text=text) == []
 
 
 async def test_a_list_leaves_out_ids_whose_record_is_gone(still: Service) -> None:
     one, _ = await create_many(still, "gone", "here")
-    shard = still.shards.of_id(one.token.token_id)
+    shard = still.stores.shards.of_id(one.token.token_id)
     assert shard is not None
     await shard.link.execute("DEL", shard.keys.metadata(one.token.token_id))
     for sort in ("created_at", "name", "expires_at", "last_used_at"):
@@ -229,13 +240,13 @@ async def test_a_search_that_finds_many_pages_walks_through_them_in_order(many: 
             query = Query(text="EVEN", sort=sort, descending=descending, limit=limit)
             found: list[str] = []
             while limit * 5 > len(found):
-                tokens, after, _ = await many.managed.page(query)
+                tokens, after, _ = await many.rules.managed.page(query)
                 found += [token.name for token in tokens]
                 query = msgspec.structs.replace(query, after=after)
             assert found == (expected[::-1] if descending else expected)[: limit * 5]
-    tokens, after, _ = await many.managed.page(Query(text="odd", sort=sort, limit=200))
+    tokens, after, _ = await many.rules.managed.page(Query(text="odd", sort=sort, limit=200))
     assert len(tokens) == 200
-    tokens, after, _ = await many.managed.page(Query(text="odd", sort=sort, limit=200, after=after))
+    tokens, after, _ = await many.rules.managed.page(Query(text="odd", sort=sort, limit=200, after=after))
     assert (len(tokens), after) == (150, None)
 
 
@@ -245,7 +256,7 @@ async def test_a_search_reads_on_until_every_name_was_seen(
     monkeypatch.setattr("service.store.managed.search._SLICE_BYTES", 1)
     service = await make_service(background=False)
     await create_many(service, *[f"token {number:03}" for number in range(200)])
-    tokens, _, _ = await service.managed.page(Query(text="token", sort="name", limit=200, descending=False))
+    tokens, _, _ = await service.rules.managed.page(Query(text="token", sort="name", limit=200, descending=False))
     assert [token.name for token in tokens] == [f"token {number:03}" for number in range(200)]
 
 
@@ -254,8 +265,11 @@ async def test_a_look_at_all_finds_each_once(still: Service, text: str) -> None:
     await create_many(still, *[f"{'billing' if number % 2 else 'other'} {number}" for number in range(30)])
     query = Query(text=text, limit=4)
     wanted = sorted(f"billing {n}" if n % 2 else f"other {n}" for n in range(30) if n % 2 or not text)
-    assert await still.bulk._listing.count(query, still.clock()) == len(wanted)
-    assert sorted([record.token.name async for record in still.bulk._listing.records(query, still.clock())]) == wanted
+    assert await still.rules.bulk._listing.count(query, still.clock()) == len(wanted)
+    assert (
+        sorted([record.token.name async for record in still.rules.bulk._listing.records(query, still.clock())])
+        == wanted
+    )
 
 
 async def test_filters_that_no_order_helps_with_keep_the_order(still: Service) -> None:
@@ -268,7 +282,7 @@ async def test_filters_that_no_order_helps_with_keep_the_order(still: Service) -
     query = Query(scope="a", sort="expires_at", descending=False, limit=3)
     pages = []
     while True:
-        tokens, after, _ = await still.managed.page(query)
+        tokens, after, _ = await still.rules.managed.page(query)
         pages += [token.name for token in tokens]
         if after is None:
             break

@@ -23,14 +23,20 @@ ENTRY = Entry(
 
 @pytest.fixture
 def store(still: Service) -> ManagedStore:
-    return ManagedStore(still.shards, Retention(30 * DAY))
+    return ManagedStore(still.stores.shards, Retention(30 * DAY))
 
 
 async def test_a_token_is_read_as_it_was_written(still: Service, store: ManagedStore) -> None:
     created = await create(
-        still, "CI déploiement", description="büild\nand \x00 ship", scopes=("a:*", "b"), networks=("10.0.0.0/8", "::1/128"),
-        metadata={"team": "ops", "ünï": '"'}, max_uses=7, subject="bob",
-    )  # fmt: skip
+        still,
+        "CI déploiement",
+        description="büild\nand \x00 ship",
+        scopes=("a:*", "b"),
+        networks=("10.0.0.0/8", "::1/128"),
+        metadata={"team": "ops", "ünï": '"'},
+        max_uses=7,
+        subject="bob",
+    )
     record = await store.get(created.token.token_id)
     assert record is not None
     assert record.token == created.token
@@ -48,7 +54,7 @@ async def test_a_taken_name_changes_nothing(still: Service, store: ManagedStore)
 
 async def test_of_fifty_creators_of_one_name_exactly_one_writes_anything(still: Service, store: ManagedStore) -> None:
     token = (await create(still, "other")).token
-    name_shard = still.shards.of_name("wanted").index
+    name_shard = still.stores.shards.of_name("wanted").index
     rivals = [
         msgspec.structs.replace(token, token_id=f"{name_shard:02x}{number:014x}", name="wanted") for number in range(50)
     ]
@@ -85,7 +91,7 @@ async def test_a_record_of_a_shard_this_namespace_has_not_cannot_be_written(
     token = msgspec.structs.replace((await create(still, "ci")).token, token_id="77" + "0" * 14)
     before = await dump(still)
     with pytest.raises(StoreUnavailable):
-        await store.withdraw(token, token, seal="", now=1, entry=ENTRY)
+        await store.end(token, token, seal="", now=1, entry=ENTRY)
     assert await dump(still) == before
 
 
@@ -104,7 +110,7 @@ async def test_a_withdrawal_says_what_it_found(
     token = msgspec.structs.replace((await create(still, "ci")).token, **change)
     before = await dump(still)
     off = msgspec.structs.replace(token, active=False)
-    done = await store.withdraw(token, off, seal="", now=int(still.clock()), entry=ENTRY)
+    done = await store.end(token, off, seal="", now=int(still.clock()), entry=ENTRY)
     assert done == answer
     assert (await dump(still) == before) is (answer < 0)
 
@@ -114,7 +120,7 @@ async def test_of_fifty_withdrawals_exactly_one_is_written(still: Service, store
     token = (await create(still, "ci")).token
     now = int(still.clock())
     ended = msgspec.structs.replace(token, active=False, revoked_at=now if state == "revoked" else 0)
-    asked = [store.withdraw(token, ended, seal="", now=now, entry=ENTRY) for _ in range(50)]
+    asked = [store.end(token, ended, seal="", now=now, entry=ENTRY) for _ in range(50)]
     assert sorted(await asyncio.gather(*asked)) == [0] * 49 + [1]
     assert len(await audit(still)) == 2
 

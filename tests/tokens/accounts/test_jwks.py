@@ -143,14 +143,29 @@ GOOD = ECKey.generate_key("P-256").as_dict(private=False)
 @pytest.mark.parametrize(
     "entry",
     [
-        OctKey.generate_key(256).as_dict(private=True), KEYS["one"].as_dict(private=True),
-        ECKey.generate_key("P-384").as_dict(private=False), OKPKey.generate_key("X25519").as_dict(private=False),
-        {**GOOD, "use": "enc"}, {**GOOD, "key_ops": ["sign"]}, {**GOOD, "key_ops": "verify"}, {**GOOD, "alg": "ES512"},
-        {**GOOD, "alg": "HS256"}, {**GOOD, "crv": ["P-256"]}, {**GOOD, "kty": ["EC"]}, {**GOOD, "x": "AAAA"},
-        {**GOOD, "x": 7}, {**GOOD, "kid": 7}, {"kty": "EC", "crv": "P-256"}, {"kty": "RSA"},
-        {"kty": "RSA", "n": "AQ", "e": "AQAB"}, {}, [], None, "key",
+        OctKey.generate_key(256).as_dict(private=True),
+        KEYS["one"].as_dict(private=True),
+        ECKey.generate_key("P-384").as_dict(private=False),
+        OKPKey.generate_key("X25519").as_dict(private=False),
+        {**GOOD, "use": "enc"},
+        {**GOOD, "key_ops": ["sign"]},
+        {**GOOD, "key_ops": "verify"},
+        {**GOOD, "alg": "ES512"},
+        {**GOOD, "alg": "HS256"},
+        {**GOOD, "crv": ["P-256"]},
+        {**GOOD, "kty": ["EC"]},
+        {**GOOD, "x": "AAAA"},
+        {**GOOD, "x": 7},
+        {**GOOD, "kid": 7},
+        {"kty": "EC", "crv": "P-256"},
+        {"kty": "RSA"},
+        {"kty": "RSA", "n": "AQ", "e": "AQAB"},
+        {},
+        [],
+        None,
+        "key",
     ],
-)  # fmt: skip
+)
 def test_a_key_that_must_not_verify_is_left_out(entry: Any) -> None:
     fine = {**OKPKey.generate_key("Ed25519").as_dict(private=False), "kid": "fine"}
     assert list(read_keys(json.dumps({"keys": [entry, fine]}).encode())) == [("fine", "EdDSA")]
@@ -204,11 +219,16 @@ def _certificate(folder: Path) -> Path:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
     certificate = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
         .sign(key, SHA256())
-    )  # fmt: skip
+    )
     path = folder / "certificate.pem"
     path.write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)

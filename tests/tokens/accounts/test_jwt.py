@@ -100,16 +100,31 @@ async def test_each_algorithm_of_a_jwks_is_read(by_keys: Any, algorithm: str) ->
 
 
 CLAIM_DEFECTS: dict[str, dict[str, Any]] = {
-    "no exp": {"exp": None}, "exp gone": {"exp": NOW - LEEWAY_SECONDS}, "exp long gone": {"exp": 0},
-    "exp text": {"exp": str(NOW + 300)}, "exp true": {"exp": True}, "exp list": {"exp": [NOW + 300]},
-    "exp infinite": {"exp": float("inf")}, "exp not a number": {"exp": float("nan")},
-    "exp minus": {"exp": -1}, "nbf ahead": {"nbf": NOW + LEEWAY_SECONDS + 1}, "nbf text": {"nbf": "0"},
-    "iat odd": {"iat": {}}, "other issuer": {"iss": "https://evil.example"}, "issuer list": {"iss": [ISSUER]},
-    "issuer longer": {"iss": ISSUER + "/"}, "other audience": {"aud": "other"}, "audiences": {"aud": ["a", "b"]},
-    "audience part": {"aud": AUDIENCE + "2"}, "audience object": {"aud": {AUDIENCE: 1}}, "audience empty": {"aud": []},
-    "no subject": {"sub": ""}, "subject number": {"sub": 7}, "subject line": {"sub": "alice\nbob"},
+    "no exp": {"exp": None},
+    "exp gone": {"exp": NOW - LEEWAY_SECONDS},
+    "exp long gone": {"exp": 0},
+    "exp text": {"exp": str(NOW + 300)},
+    "exp true": {"exp": True},
+    "exp list": {"exp": [NOW + 300]},
+    "exp infinite": {"exp": float("inf")},
+    "exp not a number": {"exp": float("nan")},
+    "exp minus": {"exp": -1},
+    "nbf ahead": {"nbf": NOW + LEEWAY_SECONDS + 1},
+    "nbf text": {"nbf": "0"},
+    "iat odd": {"iat": {}},
+    "other issuer": {"iss": "https://evil.example"},
+    "issuer list": {"iss": [ISSUER]},
+    "issuer longer": {"iss": ISSUER + "/"},
+    "other audience": {"aud": "other"},
+    "audiences": {"aud": ["a", "b"]},
+    "audience part": {"aud": AUDIENCE + "2"},
+    "audience object": {"aud": {AUDIENCE: 1}},
+    "audience empty": {"aud": []},
+    "no subject": {"sub": ""},
+    "subject number": {"sub": 7},
+    "subject line": {"sub": "alice\nbob"},
     "subject long": {"sub": "a" * 257},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("defect", CLAIM_DEFECTS.values(), ids=list(CLAIM_DEFECTS))
@@ -128,13 +143,28 @@ async def test_each_required_claim_must_be_there(missing: str) -> None:
 
 
 HEADER_DEFECTS: dict[str, dict[str, Any]] = {
-    "crit": {"crit": ["exp"]}, "crit empty": {"crit": []}, "jku": {"jku": "https://evil.example/jwks"},
-    "jwk": {"jwk": {"kty": "oct", "k": "AAAA"}}, "x5u": {"x5u": "https://evil.example/c"}, "x5c": {"x5c": ["MIIB"]},
-    "b64": {"b64": True}, "zip": {"zip": "DEF"}, "enc": {"enc": "A128GCM"}, "kid number": {"kid": 1},
-    "kid list": {"kid": ["rsa"]}, "typ other": {"typ": "JWE"}, "typ number": {"typ": 1}, "no alg": {"alg": None},
-    "alg number": {"alg": 256}, "alg list": {"alg": ["HS256"]}, "alg case": {"alg": "hs256"}, "HS512": {"alg": "HS512"},
-    "none": {"alg": "none"}, "None": {"alg": "None"}, "RS256": {"alg": "RS256"},
-}  # fmt: skip
+    "crit": {"crit": ["exp"]},
+    "crit empty": {"crit": []},
+    "jku": {"jku": "https://evil.example/jwks"},
+    "jwk": {"jwk": {"kty": "oct", "k": "AAAA"}},
+    "x5u": {"x5u": "https://evil.example/c"},
+    "x5c": {"x5c": ["MIIB"]},
+    "b64": {"b64": True},
+    "zip": {"zip": "DEF"},
+    "enc": {"enc": "A128GCM"},
+    "kid number": {"kid": 1},
+    "kid list": {"kid": ["rsa"]},
+    "typ other": {"typ": "JWE"},
+    "typ number": {"typ": 1},
+    "no alg": {"alg": None},
+    "alg number": {"alg": 256},
+    "alg list": {"alg": ["HS256"]},
+    "alg case": {"alg": "hs256"},
+    "HS512": {"alg": "HS512"},
+    "none": {"alg": "none"},
+    "None": {"alg": "None"},
+    "RS256": {"alg": "RS256"},
+}
 
 
 @pytest.mark.parametrize("defect", HEADER_DEFECTS.values(), ids=list(HEADER_DEFECTS))
@@ -207,10 +237,11 @@ def confusions() -> dict[str, bytes]:
         "key in the header": signed_by(OTHER_RSA, "RS256", {**rsa, "jwk": public(OTHER_RSA)}),
         "key behind the header": signed_by(OTHER_RSA, "RS256", {**rsa, "jku": "https://evil.example/jwks"}),
         "ES256 of zeros": encode({"alg": "ES256", "kid": "ec"}) + b"." + encode(CLAIMS) + b"." + b64(b"\x00" * 64),
-        "ES256 in DER": _der(), "ES256 short": _short(),
+        "ES256 in DER": _der(),
+        "ES256 short": _short(),
         "EdDSA of zeros": encode({"alg": "EdDSA", "kid": "ed"}) + b"." + encode(CLAIMS) + b"." + b64(b"\x00" * 64),
         "EdDSA by its other name": signed_by(ED, "Ed25519", {"alg": "Ed25519", "kid": "ed"}),
-    }  # fmt: skip
+    }
 
 
 def _der() -> bytes:
@@ -262,11 +293,17 @@ async def test_only_the_administrators_claim_makes_an_administrator(
 @pytest.mark.parametrize(
     ("place", "document"),
     [
-        ("http://id.example/jwks", None), ("ftp://id.example/jwks", None), ("absent.json", None), ("jwks.json", "{"),
-        ("jwks.json", "[]"), ("jwks.json", '{"keys":[]}'), ("jwks.json", '{"keys":7}'), ("jwks.json", '{"keys":[1]}'),
+        ("http://id.example/jwks", None),
+        ("ftp://id.example/jwks", None),
+        ("absent.json", None),
+        ("jwks.json", "{"),
+        ("jwks.json", "[]"),
+        ("jwks.json", '{"keys":[]}'),
+        ("jwks.json", '{"keys":7}'),
+        ("jwks.json", '{"keys":[1]}'),
         ("jwks.json", '{"keys":[{"kty":"oct","k":"c2VjcmV0c2VjcmV0c2VjcmV0"}]}'),
     ],
-)  # fmt: skip
+)
 def test_a_jwks_that_cannot_be_used_stops_the_start(
     tmp_path: Path, place: str, document: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +323,6 @@ def test_a_public_key_as_secret_stops_the_start() -> None:
 
 
 def test_its_library_is_loaded_only_where_jwts_are_accepted() -> None:
-    look = "import sys, service.app; print({'joserfc', 'cryptography.hazmat'} & set(sys.modules))"
-    run = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    peek = "import sys, service.app; print({'joserfc', 'cryptography.hazmat'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", peek], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"

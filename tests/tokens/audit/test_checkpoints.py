@@ -1,4 +1,4 @@
-"""The chain over the audit trail: whatever is done to a sealed entry shows, and trimming alone does not."""
+"""Checkpoints over the audit log: whatever is done to a covered entry shows, and trimming alone does not."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ Items = list[tuple[bytes, list[bytes]]]
 async def write(service: Service, count: int, *, start: int = 0) -> None:
     for first in range(start, start + count, 50):
         numbers = range(first, min(first + 50, start + count))
-        await asyncio.gather(*[service.trail.write("export.made", TEST, f"user {number}") for number in numbers])
+        await asyncio.gather(
+            *[service.rules.audit_log.write("export.made", TEST, f"user {number}") for number in numbers]
+        )
 
 
 async def faults(service: Service) -> list[str]:
-    report = await service.verification.verify()
+    report = await service.rules.verification.verify()
     assert report.intact == (not report.faults)
     return [fault.fault for fault in report.faults]
 
@@ -44,22 +46,22 @@ async def put(shard: Shard, key: bytes, items: Items) -> None:
 
 
 async def test_an_untouched_trail_is_intact_sealed_or_not(still: Service) -> None:
-    assert await still.verification.verify() == Report()
+    assert await still.rules.verification.verify() == Report()
     await write(still, 5)
-    assert await still.verification.verify() == Report(entries=5, unsealed=5)
-    assert await still.sealer.seal() == 5
-    assert await still.sealer.seal() == 0
+    assert await still.rules.verification.verify() == Report(entries=5, unsealed=5)
+    assert await still.rules.checkpoints.seal() == 5
+    assert await still.rules.checkpoints.seal() == 0
     await write(still, 3, start=5)
-    assert await still.verification.verify() == Report(entries=8, unsealed=3)
-    await still.sealer.seal()
-    assert await still.verification.verify() == Report(entries=8)
+    assert await still.rules.verification.verify() == Report(entries=8, unsealed=3)
+    await still.rules.checkpoints.seal()
+    assert await still.rules.verification.verify() == Report(entries=8)
 
 
 async def test_written_entries_are_counted_once_whoever_seals(make_service: Callable[..., Any]) -> None:
     one, other = [await make_service(shards=16, background=False) for _ in range(2)]
     await write(one, 40)
     for _ in range(3):
-        await asyncio.gather(one.sealer.seal(), other.sealer.seal())
+        await asyncio.gather(one.rules.checkpoints.seal(), other.rules.checkpoints.seal())
     scrapes = b"".join(service.metrics.render("")[0] for service in (one, other)).decode()
     counted = re.findall(r'^tokens_audit_events_total\{action="export.made"\} (\S+)$', scrapes, re.MULTILINE)
     assert sum(map(float, counted)) == 40
@@ -70,10 +72,10 @@ async def test_two_processes_that_seal_at_once_leave_one_chain(make_service: Cal
     services = [await make_service(background=False) for _ in range(4)]
     for turn in range(20):
         await write(services[turn % 4], 3, start=3 * turn)
-        await asyncio.gather(*[service.sealer.seal() for service in services])
-    report = await services[0].verification.verify()
+        await asyncio.gather(*[service.rules.checkpoints.seal() for service in services])
+    report = await services[0].rules.verification.verify()
     assert report == Report(entries=60)
-    shard = services[0].shards[0]
+    shard = services[0].stores.shards[0]
     assert await shard.link.execute("XLEN", shard.keys.checkpoints(Stream.CHANGES)) == 20
 
 
@@ -81,10 +83,10 @@ async def test_trimming_raises_no_alarm_and_takes_the_checkpoints_with_it(
     make_service: Callable[..., Any],
 ) -> None:
     service = await make_service(background=False, audit_max_entries=1000)
-    shard = service.shards[0]
+    shard = service.stores.shards[0]
     for turn in range(30):
         await write(service, 150, start=150 * turn)
-        await service.sealer.seal()
+        await service.rules.checkpoints.seal()
         assert await faults(service) == []
     assert 1000 <= await shard.link.execute("XLEN", shard.keys.changes) < 1400
     assert await shard.link.execute("XLEN", shard.keys.checkpoints(Stream.CHANGES)) < 12
@@ -96,7 +98,7 @@ async def test_trimming_raises_no_alarm_and_takes_the_checkpoints_with_it(
 async def test_trimming_while_the_trail_is_verified_raises_no_alarm(make_service: Callable[..., Any]) -> None:
     service = await make_service(background=False, audit_max_entries=1000)
     await write(service, 1500)
-    await service.sealer.seal()
+    await service.rules.checkpoints.seal()
     reports = 0
 
     async def write_on() -> None:
@@ -108,7 +110,7 @@ async def test_trimming_while_the_trail_is_verified_raises_no_alarm(make_service
     writing = asyncio.create_task(write_on())
     while reports < 5:
         assert await faults(service) == []
-        await service.sealer.seal()
+        await service.rules.checkpoints.seal()
         reports += 1
     await writing
 
@@ -116,32 +118,34 @@ async def test_trimming_while_the_trail_is_verified_raises_no_alarm(make_service
 async def test_more_than_one_checkpoint_takes_is_sealed_in_several(make_service: Callable[..., Any]) -> None:
     service = await make_service(background=False)
     await write(service, 2300)
-    assert await service.sealer.seal() == 2300
-    assert await service.verification.verify() == Report(entries=2300)
+    assert await service.rules.checkpoints.seal() == 2300
+    assert await service.rules.verification.verify() == Report(entries=2300)
 
 
 async def test_what_is_deleted_at_the_old_end_of_a_trail_that_is_not_full_is_missed(still: Service) -> None:
     await write(still, 30)
-    await still.sealer.seal()
+    await still.rules.checkpoints.seal()
     await write(still, 10, start=30)
-    await still.sealer.seal()
-    twice = [shard for shard in still.shards if len(await read(shard, shard.keys.checkpoints(Stream.CHANGES))) > 1]
+    await still.rules.checkpoints.seal()
+    twice = [
+        shard for shard in still.stores.shards if len(await read(shard, shard.keys.checkpoints(Stream.CHANGES))) > 1
+    ]
     shard = twice[0]
     first, *_ = await read(shard, shard.keys.checkpoints(Stream.CHANGES))
     entries = await read(shard, shard.keys.changes)
     await put(shard, shard.keys.changes, [item for item in entries if _order(item[0]) > _order(first[0])])
     assert await faults(still) == ["missing"]
     # With its checkpoint gone as well, as if it had been trimmed.
-    await still.audit_store.forget(AuditStream(shard, Stream.CHANGES))
+    await still.stores.audit.forget(AuditStream(shard, Stream.CHANGES))
     assert await faults(still) == ["missing"]
 
 
 async def test_a_trail_set_back_is_noticed_by_a_process_that_saw_the_later_one(still: Service) -> None:
     await write(still, 20)
-    await still.sealer.seal()
-    before = [(shard, key, await read(shard, key)) for shard in still.shards for key in _keys(shard)]
+    await still.rules.checkpoints.seal()
+    before = [(shard, key, await read(shard, key)) for shard in still.stores.shards for key in _keys(shard)]
     await write(still, 20, start=20)
-    await still.sealer.seal()
+    await still.rules.checkpoints.seal()
     for shard, key, items in before:
         await put(shard, key, items)
     assert set(await faults(still)) == {"rolled_back"}
@@ -153,11 +157,11 @@ async def test_a_trail_sealed_under_the_previous_server_key_stays_intact(
     key = "another server key of the tests, long enough"
     old = await make_service(background=False, secret_key=key)
     await write(old, 20)
-    await old.sealer.seal()
+    await old.rules.checkpoints.seal()
     new = await make_service(background=False, secret_key_previous=key)
     await write(new, 20, start=20)
-    await new.sealer.seal()
-    assert await new.verification.verify() == Report(entries=40)
+    await new.rules.checkpoints.seal()
+    assert await new.rules.verification.verify() == Report(entries=40)
     stranger = await make_service(background=False)
     assert len(await faults(stranger)) > 20
 
@@ -226,26 +230,26 @@ async def mutate(make_service: Callable[..., Any], namespace: str, rounds: int, 
     services = [await make_service(background=False, namespace=f"{namespace}-{name}") for name in "ab"]
     trails = []
     for place, service in enumerate(services):
-        shard = service.shards[0]
+        shard = service.stores.shards[0]
         for turn in range(4):
             await write(service, 8, start=1000 * place + 100 * turn)
-            await service.sealer.seal()
+            await service.rules.checkpoints.seal()
         trails.append([await read(shard, key) for key in _keys(shard)])
     for number in range(rounds):
         mutation = Mutation(seed + number)
         service = services[number % 2]
-        shard = service.shards[0]
+        shard = service.stores.shards[0]
         entries, checkpoints = trails[number % 2]
         strange = [item for items in trails[1 - number % 2] for item in items]
         mutated = mutation.apply(list(entries), list(checkpoints), strange)
         await put(shard, shard.keys.changes, mutated[0])
         await put(shard, shard.keys.checkpoints(Stream.CHANGES), mutated[1])
-        report = await service.verification.verify()
+        report = await service.rules.verification.verify()
         assert not report.intact, f"seed {seed + number}: {mutation.name} was not found"
-        service.sealer.rolled_back.clear()
+        service.rules.checkpoints.rolled_back.clear()
         await put(shard, shard.keys.changes, entries)
         await put(shard, shard.keys.checkpoints(Stream.CHANGES), checkpoints)
-        await service.sealer.head(AuditStream(shard, Stream.CHANGES))
+        await service.rules.checkpoints.head(AuditStream(shard, Stream.CHANGES))
     assert [await faults(service) for service in services] == [[], []]
 
 

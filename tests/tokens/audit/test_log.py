@@ -1,4 +1,4 @@
-"""The audit trail: every change tells who, what and from where, nothing secret, and shows if it was altered."""
+"""The audit log: every change tells who, what and from where, nothing secret, and shows if it was altered."""
 
 from __future__ import annotations
 
@@ -20,8 +20,14 @@ async def test_an_entry_says_who_did_what_to_what_and_from_where(still: Service)
     created = await create(still, "ci", origin=origin, scopes=("a",), rate_limit=RateLimit(5, 60), metadata={"k": "v"})
     (entry,) = await audit(still)
     assert (entry.actor, entry.address, entry.channel, entry.request_id, entry.action, entry.target, entry.before) == (
-        "ada", "198.51.100.9", "dashboard", "req-7", "token.created", created.token.token_id, None,
-    )  # fmt: skip
+        "ada",
+        "198.51.100.9",
+        "dashboard",
+        "req-7",
+        "token.created",
+        created.token.token_id,
+        None,
+    )
     assert entry.at == int(created.token.created_at)
     assert entry.after is not None
     assert entry.after["name"] == "ci"
@@ -30,7 +36,7 @@ async def test_an_entry_says_who_did_what_to_what_and_from_where(still: Service)
 
 async def test_an_edit_tells_only_what_it_changed_before_and_after(still: Service) -> None:
     token = (await create(still, "ci", scopes=("a",), description="x")).token
-    await still.managed.update(token.token_id, {"scopes": ("a", "b"), "description": "x"}, ADMIN)
+    await still.rules.managed.update(token.token_id, {"scopes": ("a", "b"), "description": "x"}, ADMIN)
     entry = (await audit(still))[-1]
     assert (entry.before, entry.after) == ({"scopes": ["a"]}, {"scopes": ["a", "b"]})
 
@@ -38,9 +44,9 @@ async def test_an_edit_tells_only_what_it_changed_before_and_after(still: Servic
 async def test_no_secret_and_no_digest_is_in_the_trail(still: Service) -> None:
     created = await create(still)
     session = await sign_in(still)
-    await still.managed.update(created.token.token_id, {"active": False}, ADMIN)
-    await still.managed.revoke(created.token.token_id, ADMIN)
-    await still.sessions.end(session, ADMIN)
+    await still.rules.managed.update(created.token.token_id, {"active": False}, ADMIN)
+    await still.rules.managed.revoke(created.token.token_id, ADMIN)
+    await still.rules.sessions.end(session, ADMIN)
     shown = msgspec.json.encode(await audit(still)).decode()
     for secret in (created.secret, created.secret[4:40], session.decode(), PASSWORD, created.token.digest):
         assert secret not in shown
@@ -52,20 +58,20 @@ async def test_what_is_refused_leaves_no_entry(still: Service) -> None:
         await create(still, "ci")
     other = (await create(still, "other")).token
     with pytest.raises(Conflict):
-        await still.managed.update(other.token_id, {"name": "ci"}, ADMIN)
+        await still.rules.managed.update(other.token_id, {"name": "ci"}, ADMIN)
     assert await actions(still) == ["token.created"] * 2
 
 
 async def test_each_entry_carries_its_seal(still: Service) -> None:
     await create(still)
-    for shard in still.shards:
+    for shard in still.stores.shards:
         for _, fields in await shard.link.execute("XRANGE", shard.keys.changes, "-", "+"):
             pairs = dict(zip(fields[::2], fields[1::2], strict=True))
             assert pairs[b"s"].decode() == Keyring(SERVER_KEY).mac("audit", pairs[b"e"])
 
 
 async def test_an_entry_may_stand_alone(still: Service) -> None:
-    await still.trail.write("export.made", ADMIN, "audit", after={"entries": 3})
+    await still.rules.audit_log.write("export.made", ADMIN, "audit", after={"entries": 3})
     (entry,) = await audit(still)
     assert entry == AuditEntry(
         entry.at, "export.made", "admin", "audit", "192.0.2.1", "api", "r1", None, {"entries": 3}
@@ -76,8 +82,8 @@ async def test_the_trail_is_kept_to_its_bound(make_service: object) -> None:
     service: Service = await make_service(background=False, audit_max_entries=1000)  # type: ignore[operator]
     for _ in range(0, 1500, 100):
         for _ in range(100):
-            await service.trail.write("export.made", ADMIN, "x")
-    kept = await service.shards[0].link.execute("XLEN", service.shards[0].keys.changes)
+            await service.rules.audit_log.write("export.made", ADMIN, "x")
+    kept = await service.stores.shards[0].link.execute("XLEN", service.stores.shards[0].keys.changes)
     # Redis trims whole nodes of a hundred entries.
     assert 1000 <= kept <= 1200
 
@@ -95,4 +101,4 @@ async def test_no_token_is_made_that_could_not_be_told(make_service: object) -> 
     service: Service = await make_service(background=False, wrap=Full)  # type: ignore[operator]
     with pytest.raises(StoreFull):
         await create(service)
-    assert (await service.managed.statistics()).total == 0
+    assert (await service.rules.managed.statistics()).total == 0

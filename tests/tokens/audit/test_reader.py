@@ -1,4 +1,4 @@
-"""The audit trail: every change and sign-in, listed in one order whatever the shards, and sealed."""
+"""The audit log: every change and sign-in, listed in one order whatever the shards, and sealed."""
 
 from __future__ import annotations
 
@@ -22,30 +22,36 @@ pytestmark = pytest.mark.anyio
 
 
 async def make(service: Service, name: str, origin: Origin = TEST, **terms: Any) -> str:
-    created = await service.managed.create(NewToken(name, int(service.clock()) + 86400, **terms), origin)
+    created = await service.rules.managed.create(NewToken(name, int(service.clock()) + 86400, **terms), origin)
     return created.token.token_id
 
 
 async def listed(service: Service, **wanted: Any) -> list[Event]:
-    return [event async for event in service.audit.every(AuditFilter(**wanted))]
+    return [event async for event in service.rules.audit.every(AuditFilter(**wanted))]
 
 
 async def test_each_change_is_told_with_who_made_it_and_what_it_was_before(service: Service) -> None:
     token_id = await make(service, "gate", description="old")
-    await service.managed.update(token_id, {"description": "new"}, TEST)
-    await service.managed.revoke(token_id, TEST)
+    await service.rules.managed.update(token_id, {"description": "new"}, TEST)
+    await service.rules.managed.revoke(token_id, TEST)
     revoked, updated, created = [event.entry for event in await listed(service, target=token_id)]
     assert [entry.action for entry in (created, updated, revoked)] == [
-        "token.created", "token.updated", "token.revoked",
-    ]  # fmt: skip
+        "token.created",
+        "token.updated",
+        "token.revoked",
+    ]
     assert (updated.before, updated.after) == ({"description": "old"}, {"description": "new"})
     assert (revoked.before, revoked.after) == (
-        {"name": "gate", "status": "active"}, {"name": "gate", "status": "revoked"},
-    )  # fmt: skip
+        {"name": "gate", "status": "active"},
+        {"name": "gate", "status": "revoked"},
+    )
     assert revoked in [event.entry for event in await listed(service, text="gate")]
     assert (created.actor, created.address, created.channel, created.request_id) == (
-        "admin", "192.0.2.1", "test", "t-1",
-    )  # fmt: skip
+        "admin",
+        "192.0.2.1",
+        "test",
+        "t-1",
+    )
     assert abs(created.at - service.clock()) < 5
 
 
@@ -53,16 +59,16 @@ async def test_no_entry_is_written_for_what_did_not_happen(service: Service) -> 
     token_id = await make(service, "gate")
     with pytest.raises(Conflict):
         await make(service, "gate")
-    await service.managed.revoke(token_id, TEST)
-    await service.managed.revoke(token_id, TEST)
+    await service.rules.managed.revoke(token_id, TEST)
+    await service.rules.managed.revoke(token_id, TEST)
     actions = [event.entry.action for event in await listed(service)]
     assert actions == ["token.revoked", "token.created"]
 
 
 async def test_sign_ins_are_told_the_refused_ones_too(service: Service) -> None:
-    await service.sessions.sign_in("admin", PASSWORD, TEST)
+    await service.rules.sessions.sign_in("admin", PASSWORD, TEST)
     with pytest.raises(InvalidCredentials):
-        await service.sessions.sign_in("mallory", "guess", TEST)
+        await service.rules.sessions.sign_in("mallory", "guess", TEST)
     entries = [event.entry for event in await listed(service)]
     succeeded, failed = sorted(entries, key=lambda entry: entry.action, reverse=True)
     assert (succeeded.action, succeeded.actor) == ("session.created", "admin")
@@ -81,7 +87,7 @@ async def test_pages_visit_every_entry_once_in_one_order(service: Service) -> No
     walked: list[Position] = []
     after: Position | None = None
     while True:
-        events, after = await service.audit.page(AuditFilter(), 7, after)
+        events, after = await service.rules.audit.page(AuditFilter(), 7, after)
         walked += [event.position for event in events]
         if after is None:
             break
@@ -93,7 +99,10 @@ async def test_a_chunk_boundary_loses_nothing(make_service: Callable[..., Any]) 
     service = await make_service(shards=16)
     for start in range(0, 1200, 100):
         await asyncio.gather(
-            *[service.trail.write("login.failed", TEST, f"user {number}") for number in range(start, start + 100)]
+            *[
+                service.rules.audit_log.write("login.failed", TEST, f"user {number}")
+                for number in range(start, start + 100)
+            ]
         )
     targets = [event.entry.target for event in await listed(service)]
     assert sorted(targets) == sorted(f"user {number}" for number in range(1200))
@@ -124,10 +133,10 @@ async def test_filters_find_exactly_what_they_name(service: Service, clock: Cloc
 
 async def test_what_is_no_entry_of_ours_stops_nobody(service: Service) -> None:
     token_id = await make(service, "gate")
-    shard = service.shards[0]
+    shard = service.stores.shards[0]
     await shard.link.execute("XADD", shard.keys.changes, "*", "e", b"\xff{", "s", "x")
     await shard.link.execute("XADD", shard.keys.changes, "*", "other", "field")
     assert [event.entry.target for event in await listed(service)] == [token_id]
-    await service.sealer.seal()
-    report = await service.verification.verify()
+    await service.rules.checkpoints.seal()
+    report = await service.rules.verification.verify()
     assert [fault.fault for fault in report.faults] == ["changed", "changed"]

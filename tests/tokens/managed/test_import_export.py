@@ -18,7 +18,7 @@ from service.store.driver.scripts import Script
 from service.store.managed.query import Query
 from service.store.managed.tokens import Record
 from service.tokens.audit.reader import AuditFilter
-from service.tokens.managed.import_export import Exported, Foreign, Rehearsal, sha256_of, tail_of
+from service.tokens.managed.import_export import DryRun, Exported, ImportedSecret, last_eight_of, sha256_of
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
 from tests.conftest import Clock, FakeClock
@@ -30,25 +30,25 @@ Make = Callable[..., Any]
 
 
 async def everything(service: Service) -> dict[str, Record]:
-    records = service.transfer.everything(Query(statuses=frozenset(Status)))
+    records = service.rules.transfer.everything(Query(statuses=frozenset(Status)))
     return {record.token.token_id: record async for record in records}
 
 
 async def outcome(service: Service, secret: str) -> Outcome:
-    return (await service.authority.verify(secret.encode(), (Kind.SESSION, Kind.MANAGED))).outcome
+    return (await service.rules.authority.verify(secret.encode(), (Kind.SESSION, Kind.MANAGED))).outcome
 
 
 async def why(service: Service, secret: str) -> Outcome:
-    return (await service.authority.look(secret.encode(), (Kind.MANAGED,))).outcome
+    return (await service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))).outcome
 
 
-def foreign(service: Service, secret: str, name: str, **terms: Any) -> Foreign:
+def imported(service: Service, secret: str, name: str, **terms: Any) -> ImportedSecret:
     new = NewToken(name, int(service.clock()) + 30 * DAY, **terms)
-    return Foreign(new, sha256_of(secret), tail_of(secret))
+    return ImportedSecret(new, sha256_of(secret), last_eight_of(secret))
 
 
-async def take(service: Service, *rows: Exported | Foreign, rehearsal: Rehearsal | None = None) -> list[str]:
-    taken = await service.transfer.take(list(rows), TEST, rehearsal)
+async def take(service: Service, *rows: Exported | ImportedSecret, dry_run: DryRun | None = None) -> list[str]:
+    taken = await service.rules.transfer.take(list(rows), TEST, dry_run)
     return [skipped.code if skipped else "imported" for skipped in taken]
 
 
@@ -57,28 +57,34 @@ async def varied(service: Service, clock: Clock | FakeClock) -> dict[str, str]:
 
     async def make(name: str, **terms: Any) -> tuple[ManagedToken, str]:
         expires_at = terms.pop("expires_at", int(clock()) + 200 * DAY)
-        created = await service.managed.create(NewToken(name, expires_at, **terms), TEST)
+        created = await service.rules.managed.create(NewToken(name, expires_at, **terms), TEST)
         return created.token, created.secret
 
     secrets: dict[str, str] = {}
     _, secrets["plain"] = await make("plain")
     _, secrets["full"] = await make(
-        "full of terms", description="Grüße", subject="svc", scopes=("a:b", "c:*"), max_uses=5,
-        rate_limit=RateLimit(10, 60, 3), networks=("10.0.0.0/8",), metadata={"team": "zürich"},
-    )  # fmt: skip
+        "full of terms",
+        description="Grüße",
+        subject="svc",
+        scopes=("a:b", "c:*"),
+        max_uses=5,
+        rate_limit=RateLimit(10, 60, 3),
+        networks=("10.0.0.0/8",),
+        metadata={"team": "zürich"},
+    )
     token, secrets["off"] = await make("switched off")
-    await service.managed.update(token.token_id, {"active": False}, TEST)
+    await service.rules.managed.update(token.token_id, {"active": False}, TEST)
     token, secrets["revoked"] = await make("revoked")
-    await service.managed.revoke(token.token_id, TEST)
+    await service.rules.managed.revoke(token.token_id, TEST)
     _, secrets["again"] = await make("revoked")  # the name was free again
     token, secrets["renamed"] = await make("before")
-    await service.managed.update(token.token_id, {"name": "after, in another shard"}, TEST)
+    await service.rules.managed.update(token.token_id, {"name": "after, in another shard"}, TEST)
     token, secrets["old"] = await make("rotated")
-    rotated = await service.rotation.rotate(token.token_id, TEST, overlap_seconds=100_000)
+    rotated = await service.rules.rotation.rotate(token.token_id, TEST, overlap_seconds=100_000)
     secrets["new"] = rotated.secret
     _, secrets["expired"] = await make("expired", expires_at=int(clock()) + 60)
     clock.forward(120)
-    await service.sweeper.sweep()
+    await service.rules.sweeper.sweep()
     await outcome(service, secrets["plain"])
     await service.flush_usage()
     return secrets
@@ -93,41 +99,50 @@ async def test_an_export_opens_another_service_of_the_same_key_at_once(
     secrets = await varied(source, fake_clock)
     exported = await everything(source)
     rows = [Exported(record.token, record.seal, shards) for record in exported.values()]
-    rehearsal = Rehearsal()
-    assert await take(other, *rows, rehearsal=rehearsal) == ["imported"] * len(rows)
-    assert await take(other, *rows, rehearsal=rehearsal) == ["secret_taken"] * len(rows)
+    dry_run = DryRun()
+    assert await take(other, *rows, dry_run=dry_run) == ["imported"] * len(rows)
+    assert await take(other, *rows, dry_run=dry_run) == ["secret_taken"] * len(rows)
     assert await take(other, *rows) == ["imported"] * len(secrets.keys() - {"old"})
     assert await take(other, *rows) == ["exists"] * len(rows)
-    assert await take(other, *rows, rehearsal=Rehearsal()) == ["exists"] * len(rows)
+    assert await take(other, *rows, dry_run=DryRun()) == ["exists"] * len(rows)
     assert await everything(other) == exported
     for service in (source, other):
         found = {name: await why(service, secret) for name, secret in secrets.items()}
         assert found == {
-            "plain": "active", "full": "active", "off": "inactive", "revoked": "revoked", "again": "active",
-            "renamed": "active", "old": "active", "new": "active", "expired": "expired",
-        }  # fmt: skip
+            "plain": "active",
+            "full": "active",
+            "off": "inactive",
+            "revoked": "revoked",
+            "again": "active",
+            "renamed": "active",
+            "old": "active",
+            "new": "active",
+            "expired": "expired",
+        }
     now = int(fake_clock())
-    assert await other.managed.statistics() == await source.managed.statistics()
+    assert await other.rules.managed.statistics() == await source.rules.managed.statistics()
     # From here on both do the same: names are taken, searches find, what is due goes.
     for service in (source, other):
         for name in ("plain", "after, in another shard", "rotated", "expired"):
             with pytest.raises(Conflict, match="exists"):
-                await service.managed.create(NewToken(name, now + DAY), TEST)
+                await service.rules.managed.create(NewToken(name, now + DAY), TEST)
         for text in ("after", "full of", secrets["new"][-8:]):
-            tokens, _, _ = await service.managed.page(Query(text=text))
+            tokens, _, _ = await service.rules.managed.page(Query(text=text))
             assert len(tokens) == 1, text
     fake_clock.forward(DAY + 100_000)
     for service in (source, other):
         assert await why(service, secrets["new"]) is Outcome.ACTIVE
     fake_clock.forward(200 * DAY)
     for service in (source, other):
-        await service.sweeper.sweep()
-        assert (await service.managed.statistics()).expired == 6
+        await service.rules.sweeper.sweep()
+        assert (await service.rules.managed.statistics()).expired == 6
     fake_clock.forward(31 * DAY)
     for service in (source, other):
-        await service.sweeper.sweep()
+        await service.rules.sweeper.sweep()
         assert await everything(service) == {}
-        assert (await service.managed.create(NewToken("after, in another shard", int(fake_clock()) + DAY), TEST)).secret
+        assert (
+            await service.rules.managed.create(NewToken("after, in another shard", int(fake_clock()) + DAY), TEST)
+        ).secret
 
 
 async def test_a_row_is_skipped_by_the_reason(make_service: Make, namespace: str) -> None:
@@ -138,7 +153,7 @@ async def test_a_row_is_skipped_by_the_reason(make_service: Make, namespace: str
         background=False, namespace=f"{namespace}-d", secret_key="another server key of the tests, long enough"
     )
     for name in ("first", "second"):
-        await source.managed.create(NewToken(name, int(source.clock()) + DAY), TEST)
+        await source.rules.managed.create(NewToken(name, int(source.clock()) + DAY), TEST)
     first, second = [Exported(record.token, record.seal, 1) for record in (await everything(source)).values()]
     assert await take(wider, first, second) == ["wrong_shards"] * 2
     assert await take(stranger, first) == ["not_ours"]
@@ -146,9 +161,9 @@ async def test_a_row_is_skipped_by_the_reason(make_service: Make, namespace: str
     assert await take(other, widened) == ["not_ours"]
     assert await take(other, first) == ["imported"]
     assert await take(other, first, second) == ["exists", "imported"]
-    await stranger.managed.create(NewToken("mine", int(source.clock()) + DAY), TEST)
-    await other.managed.create(NewToken("third", int(source.clock()) + DAY), TEST)
-    await source.managed.create(NewToken("third", int(source.clock()) + DAY), TEST)
+    await stranger.rules.managed.create(NewToken("mine", int(source.clock()) + DAY), TEST)
+    await other.rules.managed.create(NewToken("third", int(source.clock()) + DAY), TEST)
+    await source.rules.managed.create(NewToken("third", int(source.clock()) + DAY), TEST)
     third = [record for record in (await everything(source)).values() if record.token.name == "third"]
     assert await take(other, *[Exported(record.token, record.seal, 1) for record in third]) == ["name_taken"]
 
@@ -165,41 +180,41 @@ FORMS = {
 
 
 async def test_secrets_of_any_form_open_the_door_and_are_ordinary_tokens_then(still: Service) -> None:
-    rows = [foreign(still, secret, name, scopes=("a:b",)) for name, secret in FORMS.items()]
+    rows = [imported(still, secret, name, scopes=("a:b",)) for name, secret in FORMS.items()]
     assert await take(still, *rows) == ["imported"] * len(rows)
     for name, secret in FORMS.items():
-        verdict = await still.authority.verify(secret.encode(), (Kind.SESSION, Kind.MANAGED), required=("a:b",))
+        verdict = await still.rules.authority.verify(secret.encode(), (Kind.SESSION, Kind.MANAGED), required=("a:b",))
         assert verdict.active, name
         assert verdict.credential is not None
         assert (verdict.credential.kind, verdict.credential.name) == (Kind.MANAGED, name)
         token_id = verdict.credential.token_id
-        await still.managed.revoke(token_id, TEST)
+        await still.rules.managed.revoke(token_id, TEST)
         assert await outcome(still, secret) is Outcome.UNKNOWN
         assert await why(still, secret) is Outcome.REVOKED
-    token = await still.managed.get(token_id)
-    assert (token.foreign, token.created_by, token.subject) == (True, "admin", "")
+    token = await still.rules.managed.get(token_id)
+    assert (token.imported, token.created_by, token.subject) == (True, "admin", "")
 
 
 async def test_a_foreign_secret_is_of_no_other_kind(still: Service) -> None:
     secret = FORMS["like a one-time token"]
-    await take(still, foreign(still, secret, "gate"))
-    assert (await still.one_time.consume(secret.encode())).outcome is Outcome.UNKNOWN
-    assert (await still.authority.verify(secret.encode(), (Kind.SESSION,))).outcome is Outcome.MALFORMED
+    await take(still, imported(still, secret, "gate"))
+    assert (await still.rules.one_time.consume(secret.encode())).outcome is Outcome.UNKNOWN
+    assert (await still.rules.authority.verify(secret.encode(), (Kind.SESSION,))).outcome is Outcome.MALFORMED
 
 
 async def test_limits_and_networks_hold_for_foreign_secrets_too(still: Service) -> None:
     secret = FORMS["uuid"]
-    await take(still, foreign(still, secret, "gate", rate_limit=RateLimit(2, 60), networks=("10.0.0.0/8",)))
-    asked = [await still.authority.verify(secret.encode(), (Kind.MANAGED,), address="10.1.1.1") for _ in range(3)]
+    await take(still, imported(still, secret, "gate", rate_limit=RateLimit(2, 60), networks=("10.0.0.0/8",)))
+    asked = [await still.rules.authority.verify(secret.encode(), (Kind.MANAGED,), address="10.1.1.1") for _ in range(3)]
     assert [verdict.outcome for verdict in asked] == ["active", "active", "rate_limited"]
-    elsewhere = await still.authority.verify(secret.encode(), (Kind.MANAGED,), address="192.0.2.1")
+    elsewhere = await still.rules.authority.verify(secret.encode(), (Kind.MANAGED,), address="192.0.2.1")
     assert elsewhere.outcome is Outcome.NETWORK_DENIED
 
 
 async def test_a_digest_of_another_system_is_enough(still: Service) -> None:
     secret = FORMS["uuid"]
     new = NewToken("gate", int(still.clock()) + DAY)
-    assert await take(still, Foreign(new, sha256(secret.encode()).hexdigest())) == ["imported"]
+    assert await take(still, ImportedSecret(new, sha256(secret.encode()).hexdigest())) == ["imported"]
     assert await outcome(still, secret) is Outcome.ACTIVE
     # The digest itself opens nothing, in whatever form.
     assert await outcome(still, sha256(secret.encode()).hexdigest()) is Outcome.UNKNOWN
@@ -207,14 +222,14 @@ async def test_a_digest_of_another_system_is_enough(still: Service) -> None:
 
 async def test_malformed_secrets_cost_nothing_until_a_foreign_one_comes(make_service: Make) -> None:
     service = await make_service(shards=16, background=False, wrap=Recording)
-    await service.transfer.look_for_foreign()
-    link = service.shards[0].link
+    await service.rules.transfer.look_for_imported()
+    link = service.stores.shards[0].link
     link.asked.clear()
     assert await outcome(service, FORMS["uuid"]) is Outcome.MALFORMED
     assert link.asked == []
     other = await make_service(shards=16, background=False)
-    await take(other, foreign(other, FORMS["uuid"], "gate"))
-    await service.transfer.look_for_foreign()
+    await take(other, imported(other, FORMS["uuid"], "gate"))
+    await service.rules.transfer.look_for_imported()
     assert await outcome(service, FORMS["uuid"]) is Outcome.ACTIVE
     assert await outcome(service, "short") is Outcome.MALFORMED
     link.asked.clear()
@@ -224,13 +239,13 @@ async def test_malformed_secrets_cost_nothing_until_a_foreign_one_comes(make_ser
 
 async def test_a_process_that_starts_without_redis_does_not_call_foreign_secrets_bad(make_service: Make) -> None:
     other = await make_service(background=False)
-    await take(other, foreign(other, FORMS["uuid"], "gate"))
+    await take(other, imported(other, FORMS["uuid"], "gate"))
     service = await make_service(background=False, wrap=Away)
     with pytest.raises(StoreUnavailable):
-        await service.transfer.look_for_foreign()
+        await service.rules.transfer.look_for_imported()
     with pytest.raises(StoreUnavailable):
         await outcome(service, FORMS["uuid"])
-    service.shards[0].link.away = False
+    service.stores.shards[0].link.away = False
     assert await outcome(service, FORMS["uuid"]) is Outcome.ACTIVE
 
 
@@ -249,48 +264,48 @@ async def test_after_the_purge_of_the_last_foreign_token_they_cost_nothing_again
     make_service: Make, fake_clock: FakeClock
 ) -> None:
     service = await make_service(shards=16, fake=True)
-    await take(service, foreign(service, FORMS["uuid"], "gate"))
-    await service.transfer.look_for_foreign()
-    assert service.authority.accepts_foreign
+    await take(service, imported(service, FORMS["uuid"], "gate"))
+    await service.rules.transfer.look_for_imported()
+    assert service.rules.authority.accepts_imported
     for days in (31, 31):
         fake_clock.forward(days * DAY)
-        await service.sweeper.sweep()
-    await service.transfer.look_for_foreign()
-    assert not service.authority.accepts_foreign
+        await service.rules.sweeper.sweep()
+    await service.rules.transfer.look_for_imported()
+    assert not service.rules.authority.accepts_imported
 
 
 async def test_a_secret_or_a_name_is_taken_in_once(still: Service) -> None:
-    assert await take(still, foreign(still, FORMS["uuid"], "gate")) == ["imported"]
-    again = foreign(still, FORMS["uuid"], "another name"), foreign(still, FORMS["shortest"], "gate")
+    assert await take(still, imported(still, FORMS["uuid"], "gate")) == ["imported"]
+    again = imported(still, FORMS["uuid"], "another name"), imported(still, FORMS["shortest"], "gate")
     assert await take(still, *again) == ["secret_taken", "name_taken"]
     # A row that was refused holds nothing: neither its name nor its secret.
-    rest = foreign(still, FORMS["longest"], "another name"), foreign(still, FORMS["shortest"], "free")
+    rest = imported(still, FORMS["longest"], "another name"), imported(still, FORMS["shortest"], "free")
     assert await take(still, *rest) == ["imported", "imported"]
 
 
 async def test_a_name_that_nobody_bears_any_more_is_free_to_an_import(make_service: Make) -> None:
     service = await make_service(background=False)
-    tokens = service.transfer._store._tokens
+    tokens = service.rules.transfer._store._tokens
     token_id, _ = await plain(service, "first")
-    token = await service.managed.get(token_id)
+    token = await service.rules.managed.get(token_id)
     # As a renaming leaves it that was cut off: reserved, and never taken.
     assert await tokens.reserve(replace(token, name="gate"))
-    assert await take(service, foreign(service, FORMS["uuid"], "gate")) == ["imported"]
-    assert await take(service, foreign(service, FORMS["longest"], "gate")) == ["name_taken"]
+    assert await take(service, imported(service, FORMS["uuid"], "gate")) == ["imported"]
+    assert await take(service, imported(service, FORMS["longest"], "gate")) == ["name_taken"]
 
 
 async def test_a_token_of_another_number_of_shards_is_never_written(make_service: Make) -> None:
     service = await make_service(background=False)
     token_id, _ = await plain(service, "first")
-    token = replace(await service.managed.get(token_id), token_id="0f" + "0" * 14)
-    incoming = service.transfer._incoming(token, TEST)
-    for doing in (service.transfer._store.put(incoming, 0), service.transfer._store.conflict(token)):
+    token = replace(await service.rules.managed.get(token_id), token_id="0f" + "0" * 14)
+    incoming = service.rules.transfer._incoming(token, TEST)
+    for doing in (service.rules.transfer._store.put(incoming, 0), service.rules.transfer._store.conflict(token)):
         with pytest.raises(ValueError, match="no shard"):
             await doing
 
 
 async def plain(service: Service, name: str) -> tuple[str, str]:
-    created = await service.managed.create(NewToken(name, int(service.clock()) + DAY), TEST)
+    created = await service.rules.managed.create(NewToken(name, int(service.clock()) + DAY), TEST)
     return created.token.token_id, created.secret
 
 
@@ -314,28 +329,28 @@ class Lossy(Wrapped):
 async def test_a_lost_answer_loses_and_doubles_nothing(make_service: Make, shards: int) -> None:
     service = await make_service(shards=shards, background=False, wrap=Lossy)
     # The script is known to the server, so that what is lost is what was done.
-    await take(service, foreign(service, FORMS["uuid"], "first"))
-    service.shards[0].link.lose = 5
-    rows = [foreign(service, f"{number}-of-another-system", f"gate {number}") for number in range(20)]
+    await take(service, imported(service, FORMS["uuid"], "first"))
+    service.stores.shards[0].link.lose = 5
+    rows = [imported(service, f"{number}-of-another-system", f"gate {number}") for number in range(20)]
     assert await take(service, *rows) == ["imported"] * 20
     assert len(await everything(service)) == 21
 
 
 async def test_a_redis_that_stays_away_is_told_and_the_rows_may_be_sent_again(make_service: Make) -> None:
     service = await make_service(background=False, wrap=Lossy)
-    service.shards[0].link.lose = 3
+    service.stores.shards[0].link.lose = 3
     with pytest.raises(StoreUnavailable):
-        await take(service, foreign(service, FORMS["longest"], "last"))
-    assert await take(service, foreign(service, FORMS["longest"], "last")) == ["secret_taken"]
+        await take(service, imported(service, FORMS["longest"], "last"))
+    assert await take(service, imported(service, FORMS["longest"], "last")) == ["secret_taken"]
     assert len(await everything(service)) == 1
 
 
 async def test_of_twenty_importers_of_a_name_one_gets_it(still: Service) -> None:
     for turn in range(10):
-        rows = [foreign(still, f"{turn}-{number}-of-another-system", f"gate {turn}") for number in range(20)]
+        rows = [imported(still, f"{turn}-{number}-of-another-system", f"gate {turn}") for number in range(20)]
         codes = await asyncio.gather(*[take(still, row) for row in rows])
         assert sorted(code for (code,) in codes) == ["imported"] + ["name_taken"] * 19
-        tokens, _, _ = await still.managed.page(Query(text=f"gate {turn}"))
+        tokens, _, _ = await still.rules.managed.page(Query(text=f"gate {turn}"))
         assert len(tokens) == 1
 
 
@@ -362,59 +377,61 @@ async def test_a_name_cannot_be_taken_from_an_import_under_way(make_service: Mak
     taken: list[str] = []
 
     async def take_the_name() -> None:
-        taken.extend(await take(quick, foreign(quick, "a-secret-of-somebody-else", "gate")))
+        taken.extend(await take(quick, imported(quick, "a-secret-of-somebody-else", "gate")))
 
-    slow.shards[0].link.meanwhile = take_the_name
-    codes = await take(slow, foreign(slow, FORMS[form], "gate"))
+    slow.stores.shards[0].link.meanwhile = take_the_name
+    codes = await take(slow, imported(slow, FORMS[form], "gate"))
     assert sorted([*codes, *taken]) == ["imported", "name_taken"]
-    tokens, _, _ = await quick.managed.page(Query(text="gate"))
+    tokens, _, _ = await quick.rules.managed.page(Query(text="gate"))
     assert len(tokens) == 1
 
 
 async def test_importing_and_creating_one_name_at_once_makes_one_token(still: Service) -> None:
     async def create(name: str) -> str:
         try:
-            await still.managed.create(NewToken(name, int(still.clock()) + DAY), TEST)
+            await still.rules.managed.create(NewToken(name, int(still.clock()) + DAY), TEST)
         except ServiceError as refused:
             return refused.code
         return "imported"
 
     for turn in range(10):
         name = f"gate {turn}"
-        rows = [foreign(still, f"{turn}-{number}-of-another-system", name) for number in range(5)]
+        rows = [imported(still, f"{turn}-{number}-of-another-system", name) for number in range(5)]
         raced = await asyncio.gather(*[take(still, row) for row in rows], *[create(name) for _ in range(5)])
         codes = [code[0] if isinstance(code, list) else code for code in raced]
         assert sorted(codes) == ["imported"] + ["name_taken"] * 9
 
 
 async def test_a_rehearsal_says_what_would_happen_and_writes_nothing(still: Service) -> None:
-    await take(still, foreign(still, FORMS["uuid"], "gate"))
+    await take(still, imported(still, FORMS["uuid"], "gate"))
     before = await everything(still)
-    rehearsal = Rehearsal()
+    dry_run = DryRun()
     rows = [
-        foreign(still, FORMS["uuid"], "new name"),
-        foreign(still, FORMS["shortest"], "gate"),
-        foreign(still, FORMS["longest"], "fine"),
-        foreign(still, FORMS["longest"], "twice"),
-        foreign(still, FORMS["all signs"], "fine"),
+        imported(still, FORMS["uuid"], "new name"),
+        imported(still, FORMS["shortest"], "gate"),
+        imported(still, FORMS["longest"], "fine"),
+        imported(still, FORMS["longest"], "twice"),
+        imported(still, FORMS["all signs"], "fine"),
     ]
     wanted = ["secret_taken", "name_taken", "imported", "secret_taken", "name_taken"]
-    assert await take(still, *rows[:3], rehearsal=rehearsal) == wanted[:3]
-    assert await take(still, *rows[3:], rehearsal=rehearsal) == wanted[3:]
+    assert await take(still, *rows[:3], dry_run=dry_run) == wanted[:3]
+    assert await take(still, *rows[3:], dry_run=dry_run) == wanted[3:]
     assert await everything(still) == before
     assert await outcome(still, FORMS["longest"]) is Outcome.UNKNOWN
 
 
 async def test_the_policy_of_lifetimes_holds_for_imports(still: Service) -> None:
     now = int(still.clock())
-    rows = [Foreign(NewToken(name, until), sha256_of(name)) for name, until in
-            (("never", 0), ("too long", now + 400 * DAY), ("over", now - 1), ("right", now + DAY))]  # fmt: skip
+    rows = [
+        ImportedSecret(NewToken(name, until), sha256_of(name))
+        for name, until in (("never", 0), ("too long", now + 400 * DAY), ("over", now - 1), ("right", now + DAY))
+    ]
     assert await take(still, *rows) == ["invalid_request"] * 3 + ["imported"]
 
 
 async def test_each_imported_token_is_told_in_the_trail(still: Service) -> None:
-    await take(still, *[foreign(still, secret, name) for name, secret in FORMS.items()])
-    told = [event.entry async for event in still.audit.every(AuditFilter(action="token.imported"))]
+    await take(still, *[imported(still, secret, name) for name, secret in FORMS.items()])
+    told = [event.entry async for event in still.rules.audit.every(AuditFilter(action="token.imported"))]
     assert {entry.after["name"] for entry in told if entry.after} == set(FORMS)
     assert {entry.actor for entry in told} == {"admin"}
     text = str(told)
@@ -422,4 +439,4 @@ async def test_each_imported_token_is_told_in_the_trail(still: Service) -> None:
 
 
 async def test_what_is_shown_of_a_secret_is_a_quarter_of_it_at_most() -> None:
-    assert [tail_of("0123456789abcdef"[:16] * times) for times in (1, 2, 4)] == ["cdef", "89abcdef", "89abcdef"]
+    assert [last_eight_of("0123456789abcdef"[:16] * times) for times in (1, 2, 4)] == ["cdef", "89abcdef", "89abcdef"]

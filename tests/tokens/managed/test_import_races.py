@@ -12,7 +12,7 @@ from service.model import ManagedToken, Status
 from service.store.driver.scripts import Script
 from service.store.managed.query import Query
 from service.store.managed.tokens import member
-from service.tokens.managed.import_export import Exported, Foreign, sha256_of
+from service.tokens.managed.import_export import Exported, ImportedSecret, sha256_of
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
 from tests.builders import create
@@ -36,28 +36,28 @@ class Between(Wrapped):
         return await super().execute(*args, **how)
 
 
-async def take(service: Service, row: Exported | Foreign) -> str:
-    (skipped,) = await service.transfer.take([row], TEST)
+async def take(service: Service, row: Exported | ImportedSecret) -> str:
+    (skipped,) = await service.rules.transfer.take([row], TEST)
     return skipped.code if skipped else "imported"
 
 
-def foreign(service: Service, secret: str, name: str) -> Foreign:
-    return Foreign(NewToken(name, int(service.clock()) + 86400), sha256_of(secret))
+def imported(service: Service, secret: str, name: str) -> ImportedSecret:
+    return ImportedSecret(NewToken(name, int(service.clock()) + 86400), sha256_of(secret))
 
 
 async def reserve_for_nobody(service: Service, name: str) -> None:
     """What a renaming leaves that was cut off: a name held for a token that does not bear it."""
     holder = (await create(service, "holder")).token
-    keys = service.shards.of_name(name).keys
+    keys = service.stores.shards.of_name(name).keys
     other = ManagedToken(**{field: getattr(holder, field) for field in holder.__struct_fields__} | {"name": name})
-    await service.shards.of_name(name).link.execute("ZADD", keys.names, 0, member(other))
+    await service.stores.shards.of_name(name).link.execute("ZADD", keys.names, 0, member(other))
 
 
 async def test_a_void_reservation_makes_way_for_one_of_two_importers(make_service: Make) -> None:
     slow = await make_service(background=False, wrap=Between)
     quick = await make_service(background=False)
     # From here on the server knows the script, so that each try asks once.
-    assert await take(quick, foreign(quick, "a-secret-for-another-name", "another")) == "imported"
+    assert await take(quick, imported(quick, "a-secret-for-another-name", "another")) == "imported"
     await reserve_for_nobody(quick, "gate")
     taken: list[str] = []
 
@@ -65,12 +65,12 @@ async def test_a_void_reservation_makes_way_for_one_of_two_importers(make_servic
         """The first try finds the name reserved."""
 
     async def take_the_name() -> None:
-        taken.append(await take(quick, foreign(quick, "a-secret-of-somebody-else", "gate")))
+        taken.append(await take(quick, imported(quick, "a-secret-of-somebody-else", "gate")))
 
-    slow.shards[0].link.meanwhile = [nothing, take_the_name]
-    code = await take(slow, foreign(slow, "a-secret-of-our-own", "gate"))
+    slow.stores.shards[0].link.meanwhile = [nothing, take_the_name]
+    code = await take(slow, imported(slow, "a-secret-of-our-own", "gate"))
     assert (code, taken) == ("name_taken", ["imported"])
-    tokens, _, _ = await quick.managed.page(Query(text="gate"))
+    tokens, _, _ = await quick.rules.managed.page(Query(text="gate"))
     assert len(tokens) == 1
 
 
@@ -78,12 +78,12 @@ async def test_a_revoked_token_whose_name_lives_elsewhere_is_found_by_it(make_se
     source = await make_service(shards=16, background=False)
     other = await make_service(shards=16, background=False, namespace=f"{namespace}-b")
     born = (await create(source, "before")).token
-    await source.managed.update(born.token_id, {"name": "after"}, TEST)
-    await source.managed.revoke(born.token_id, TEST)
-    assert source.shards.of_name("after") is not source.shards.of_id(born.token_id)
+    await source.rules.managed.update(born.token_id, {"name": "after"}, TEST)
+    await source.rules.managed.revoke(born.token_id, TEST)
+    assert source.stores.shards.of_name("after") is not source.stores.shards.of_id(born.token_id)
     everything = frozenset(Status)
-    (record,) = [each async for each in source.transfer.everything(Query(statuses=everything))]
+    (record,) = [each async for each in source.rules.transfer.everything(Query(statuses=everything))]
     assert await take(other, Exported(record.token, record.seal, 16)) == "imported"
-    found, _, _ = await other.managed.page(Query(text="aft", statuses=everything))
+    found, _, _ = await other.rules.managed.page(Query(text="aft", statuses=everything))
     assert [token.token_id for token in found] == [born.token_id]
     assert (await create(other, "after")).secret

@@ -24,14 +24,19 @@ COUNTED = {"uses_left", "last_used_at", "last_address", "last_agent", "predecess
 OTHER: dict[type, str] = {str: "x", int: "7", bool: "0"}
 DIGEST = b"d" * 32
 PLANTED: dict[str, str | bytes] = {
-    "digest": DIGEST, "predecessor": DIGEST,
-    "scopes": "more:*", "networks": "192.0.2.0/24", "metadata": '{"a":"b"}', "version": "9", "foreign": "1",
+    "digest": DIGEST,
+    "predecessor": DIGEST,
+    "scopes": "more:*",
+    "networks": "192.0.2.0/24",
+    "metadata": '{"a":"b"}',
+    "version": "9",
+    "imported": "1",
     "rate_limit": '{"limit":9,"periodSeconds":1,"burst":0}',
-}  # fmt: skip
+}
 
 
 def place(service: Service, token: ManagedToken) -> tuple[Shard, bytes]:
-    shard = service.shards.of_id(token.token_id)
+    shard = service.stores.shards.of_id(token.token_id)
     assert shard is not None
     return shard, shard.keys.metadata(token.token_id)
 
@@ -39,19 +44,25 @@ def place(service: Service, token: ManagedToken) -> tuple[Shard, bytes]:
 async def full(service: Service) -> Created:
     """A token of which every term is given, with an old secret in its overlap."""
     first = await create(
-        service, scopes=("a", "b"), subject="bob", rate_limit=RateLimit(5, 60), networks=("10.0.0.0/8",), max_uses=9,
-        metadata={"team": "x"}, description="of a job",
-    )  # fmt: skip
-    return await service.rotation.rotate(first.token.token_id, ADMIN, overlap_seconds=OVERLAP)
+        service,
+        scopes=("a", "b"),
+        subject="bob",
+        rate_limit=RateLimit(5, 60),
+        networks=("10.0.0.0/8",),
+        max_uses=9,
+        metadata={"team": "x"},
+        description="of a job",
+    )
+    return await service.rules.rotation.rotate(first.token.token_id, ADMIN, overlap_seconds=OVERLAP)
 
 
 async def refused(service: Service, token: ManagedToken) -> set[str]:
     """How each change that writes the record anew is refused."""
     codes = set()
     for change in (
-        service.managed.update(token.token_id, {"description": "harmless"}, ADMIN),
-        service.managed.update(token.token_id, {"active": True, "description": "harmless"}, ADMIN),
-        service.rotation.rotate(token.token_id, ADMIN),
+        service.rules.managed.update(token.token_id, {"description": "harmless"}, ADMIN),
+        service.rules.managed.update(token.token_id, {"active": True, "description": "harmless"}, ADMIN),
+        service.rules.rotation.rotate(token.token_id, ADMIN),
     ):
         try:
             await change
@@ -74,7 +85,7 @@ async def test_a_change_of_any_field_is_noticed_but_of_those_that_scripts_count(
         assert was not in (planted, str(planted).encode())
         await shard.link.execute("HSET", key, letter, planted)
         try:
-            await still.managed.update(token.token_id, {"description": "of a job"}, ADMIN)
+            await still.rules.managed.update(token.token_id, {"description": "of a job"}, ADMIN)
             noticed[field.name] = False
         except Conflict as conflict:
             noticed[field.name] = conflict.code == "record_tampered"
@@ -96,7 +107,7 @@ async def test_a_record_under_another_id_is_none_of_ours(still: Service) -> None
 async def test_a_revoked_token_is_not_given_back_by_writing_that_it_is_active(still: Service) -> None:
     created = await create(still)
     shard, key = place(still, created.token)
-    await still.managed.revoke(created.token.token_id, ADMIN)
+    await still.rules.managed.revoke(created.token.token_id, ADMIN)
     await shard.link.execute("HSET", key, LETTERS["active"], 1, LETTERS["revoked_at"], 0)
     assert await refused(still, created.token) == {"record_tampered"}
     assert await outcome(still, created.secret) == "unknown"
@@ -105,36 +116,36 @@ async def test_a_revoked_token_is_not_given_back_by_writing_that_it_is_active(st
 async def test_a_revocation_is_done_though_somebody_wrote_that_it_was(still: Service) -> None:
     created = await create(still)
     shard, key = place(still, created.token)
-    await still.managed.update(created.token.token_id, {"active": False}, ADMIN)
+    await still.rules.managed.update(created.token.token_id, {"active": False}, ADMIN)
     await shard.link.execute("HSET", key, LETTERS["revoked_at"], 1)
-    await still.revocation.revoke(created.secret.encode(), ADMIN)
+    await still.rules.revocation.revoke(created.secret.encode(), ADMIN)
     await shard.link.execute("HSET", key, LETTERS["revoked_at"], 0)
     assert await refused(still, created.token) == {"record_tampered"}
     assert await outcome(still, created.secret) == "unknown"
 
 
 async def narrow(service: Service, token: ManagedToken) -> None:
-    await service.managed.update(token.token_id, {"scopes": ("a",)}, ADMIN)
+    await service.rules.managed.update(token.token_id, {"scopes": ("a",)}, ADMIN)
 
 
 async def switch_off(service: Service, token: ManagedToken) -> None:
-    await service.managed.update(token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.update(token.token_id, {"active": False}, ADMIN)
 
 
 async def shorten(service: Service, token: ManagedToken) -> None:
-    await service.managed.update(token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN)
+    await service.rules.managed.update(token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN)
 
 
 async def end_the_overlap(service: Service, token: ManagedToken) -> None:
-    await service.rotation.end_overlap(token.token_id, ADMIN)
+    await service.rules.rotation.end_overlap(token.token_id, ADMIN)
 
 
 async def rotate(service: Service, token: ManagedToken) -> None:
-    await service.rotation.rotate(token.token_id, ADMIN)
+    await service.rules.rotation.rotate(token.token_id, ADMIN)
 
 
 async def revoke(service: Service, token: ManagedToken) -> None:
-    await service.managed.revoke(token.token_id, ADMIN)
+    await service.rules.managed.revoke(token.token_id, ADMIN)
 
 
 async def revoke_and_forget_why(service: Service, token: ManagedToken) -> None:
@@ -144,8 +155,14 @@ async def revoke_and_forget_why(service: Service, token: ManagedToken) -> None:
 
 
 CHANGES: list[Callable[[Service, ManagedToken], Awaitable[None]]] = [
-    narrow, switch_off, shorten, end_the_overlap, rotate, revoke, revoke_and_forget_why,
-]  # fmt: skip
+    narrow,
+    switch_off,
+    shorten,
+    end_the_overlap,
+    rotate,
+    revoke,
+    revoke_and_forget_why,
+]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
@@ -176,19 +193,19 @@ async def test_a_changed_record_is_revoked_and_not_vouched_for(still: Service) -
     created = await create(still, scopes=("a",))
     shard, key = place(still, created.token)
     await shard.link.execute("HSET", key, LETTERS["scopes"], "a b")
-    await still.managed.update(created.token.token_id, {"active": False}, ADMIN)
+    await still.rules.managed.update(created.token.token_id, {"active": False}, ADMIN)
     assert await refused(still, created.token) == {"record_tampered"}
     # Its credential is gone, so nothing genuine says any more that this is the secret to end.
     with pytest.raises(Conflict, match="by its secret"):
-        await still.managed.revoke(created.token.token_id, ADMIN)
-    assert (await still.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
+        await still.rules.managed.revoke(created.token.token_id, ADMIN)
+    assert (await still.rules.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
     assert await outcome(still, created.secret) == "unknown"
 
 
 async def test_changes_without_end_do_not_hold_a_revocation_up(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     created = await create(still)
     shard, key = place(still, created.token)
-    store = still.managed._store
+    store = still.rules.managed._store
     get = store.get
 
     async def get_and_change(token_id: str) -> Any:
@@ -198,9 +215,9 @@ async def test_changes_without_end_do_not_hold_a_revocation_up(still: Service, m
         return record
 
     monkeypatch.setattr(store, "get", get_and_change)
-    assert await still.managed.revoke(created.token.token_id, ADMIN)
+    assert await still.rules.managed.revoke(created.token.token_id, ADMIN)
     monkeypatch.undo()
-    assert (await still.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
+    assert (await still.rules.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
     assert await outcome(still, created.secret) == "unknown"
 
 
@@ -210,5 +227,5 @@ async def test_a_credential_that_ended_a_moment_ago_is_no_sign_of_somebody_else(
     service = await make_service(fake=True)
     created = await create(service, days=1)
     turn_time(DAY + 1)
-    await service.managed.update(created.token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN)
+    await service.rules.managed.update(created.token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN)
     assert await outcome(service, created.secret) == "active"

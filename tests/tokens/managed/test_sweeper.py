@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def listed(service: Service) -> list[tuple[str, Status]]:
-    tokens, _, _ = await service.managed.page(Query(frozenset(Status), sort="name", descending=False))
+    tokens, _, _ = await service.rules.managed.page(Query(frozenset(Status), sort="name", descending=False))
     return [(token.name, token.status(service.clock())) for token in tokens]
 
 
@@ -38,9 +38,9 @@ async def still(request: pytest.FixtureRequest, make_service: Callable[..., Any]
 async def test_a_token_past_its_date_is_moved_and_told_once(still: Service, clock: Any) -> None:
     token = (await create(still, days=1)).token
     await create(still, "long", days=2)
-    assert await still.sweeper.sweep() == 0
+    assert await still.rules.sweeper.sweep() == 0
     clock.forward(DAY + 1)
-    assert [await still.sweeper.sweep() for _ in range(3)] == [1, 0, 0]
+    assert [await still.rules.sweeper.sweep() for _ in range(3)] == [1, 0, 0]
     assert await listed(still) == [("ci", Status.EXPIRED), ("long", Status.ACTIVE)]
     (entry,) = [entry for entry in await audit(still) if entry.action == "token.expired"]
     assert (entry.actor, entry.target, entry.channel) == ("clock", token.token_id, "sweep")
@@ -50,29 +50,29 @@ async def test_sweepers_of_four_processes_tell_each_expiry_once(make_service: Ca
     processes = [await make_service(shards=16, fake=True) for _ in range(4)]
     await create_many(processes[0], *[f"token {number}" for number in range(40)], days=1)
     clock.forward(2 * DAY)
-    moved = await asyncio.gather(*[process.sweeper.sweep() for process in processes])
+    moved = await asyncio.gather(*[process.rules.sweeper.sweep() for process in processes])
     assert sum(moved) == 40
     assert (await actions(processes[0])).count("token.expired") == 40
-    assert (await processes[0].managed.statistics()).expired == 40
+    assert (await processes[0].rules.managed.statistics()).expired == 40
 
 
 async def test_more_than_one_step_is_swept(make_service: Callable[..., Any], clock: Any) -> None:
     service = await make_service(fake=True)
     created = await create_many(service, *[f"token {number}" for number in range(BATCH + 60)], days=1)
-    await service.bulk.set_active([one.token.token_id for one in created[: BATCH + 10]], False, ADMIN)
+    await service.rules.bulk.set_active([one.token.token_id for one in created[: BATCH + 10]], False, ADMIN)
     clock.forward(2 * DAY)
-    assert await service.sweeper.sweep() == BATCH + 60
+    assert await service.rules.sweeper.sweep() == BATCH + 60
 
 
 async def test_a_token_given_another_date_while_the_sweep_was_on_its_way_lives_on(still: Service, clock: Any) -> None:
     created = await create(still, days=1)
     clock.forward(2 * DAY)
-    shard = still.shards.of_id(created.token.token_id)
+    shard = still.stores.shards.of_id(created.token.token_id)
     assert shard is not None
-    expiry = still.sweeper._expiry
+    expiry = still.rules.sweeper._expiry
     due = await expiry.due(shard, int(still.clock()))
-    await still.managed.update(created.token.token_id, {"expires_at": int(still.clock()) + DAY}, ADMIN)
-    entry = still.trail.entry("token.expired", ADMIN, due[0])
+    await still.rules.managed.update(created.token.token_id, {"expires_at": int(still.clock()) + DAY}, ADMIN)
+    entry = still.rules.audit_log.entry("token.expired", ADMIN, due[0])
     assert await expiry.expire(shard, dict.fromkeys(due, entry)) == 0
     assert await outcome(still, created.secret) == "active"
 
@@ -82,20 +82,20 @@ async def test_a_token_revoked_while_the_sweep_was_on_its_way_is_not_told_as_exp
 ) -> None:
     token = (await create(still, days=1)).token
     clock.forward(2 * DAY)
-    shard = still.shards.of_id(token.token_id)
+    shard = still.stores.shards.of_id(token.token_id)
     assert shard is not None
-    due = await still.sweeper._expiry.due(shard, int(still.clock()))
-    await still.managed.revoke(token.token_id, ADMIN)
-    entry = still.trail.entry("token.expired", ADMIN, due[0])
-    assert await still.sweeper._expiry.expire(shard, dict.fromkeys(due, entry)) == 0
+    due = await still.rules.sweeper._expiry.due(shard, int(still.clock()))
+    await still.rules.managed.revoke(token.token_id, ADMIN)
+    entry = still.rules.audit_log.entry("token.expired", ADMIN, due[0])
+    assert await still.rules.sweeper._expiry.expire(shard, dict.fromkeys(due, entry)) == 0
     assert await listed(still) == [("ci", Status.REVOKED)]
 
 
 async def test_an_inactive_token_expires_too_and_is_told(still: Service, clock: Any) -> None:
     token = (await create(still, days=1)).token
-    await still.managed.update(token.token_id, {"active": False}, ADMIN)
+    await still.rules.managed.update(token.token_id, {"active": False}, ADMIN)
     clock.forward(2 * DAY)
-    assert await still.sweeper.sweep() == 1
+    assert await still.rules.sweeper.sweep() == 1
     assert await listed(still) == [("ci", Status.EXPIRED)]
 
 
@@ -110,24 +110,24 @@ async def test_ended_tokens_stay_for_their_retention_and_leave_no_trace_after_it
     for created in (late, gone, off, both):
         await outcome(service, created.secret)
     await service.flush_usage()
-    await service.managed.update(gone.token.token_id, {"name": "gone elsewhere"}, ADMIN)
-    await service.managed.revoke(gone.token.token_id, ADMIN)
-    await service.managed.update(off.token.token_id, {"active": False}, ADMIN)
-    await service.managed.update(both.token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.update(gone.token.token_id, {"name": "gone elsewhere"}, ADMIN)
+    await service.rules.managed.revoke(gone.token.token_id, ADMIN)
+    await service.rules.managed.update(off.token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.update(both.token.token_id, {"active": False}, ADMIN)
     turn_time(2 * DAY)
-    await service.managed.revoke(both.token.token_id, ADMIN)
-    await service.sweeper.sweep()
+    await service.rules.managed.revoke(both.token.token_id, ADMIN)
+    await service.rules.sweeper.sweep()
     turn_time(27 * DAY)
-    await service.sweeper.sweep()
+    await service.rules.sweeper.sweep()
     assert len(await listed(service)) == 4
     turn_time(2 * DAY)
-    await service.sweeper.sweep()
+    await service.rules.sweeper.sweep()
     assert await listed(service) == [("both", Status.REVOKED)]
     turn_time(2 * DAY)
-    await service.sweeper.sweep()
+    await service.rules.sweeper.sweep()
     assert await listed(service) == []
     turn_time(100 * DAY)
-    shard = service.shards[0]
+    shard = service.stores.shards[0]
     left = await all_keys(service) - {
         shard.keys.changes,
         shard.keys.occurrences,
@@ -143,25 +143,25 @@ async def test_a_purged_name_is_free_also_where_it_lives_in_another_shard(
     service = await make_service(shards=shards, fake=True)
     for number in range(8):
         token = (await create(service, f"token {number}", days=1)).token
-        await service.managed.update(token.token_id, {"name": f"renamed {number}"}, ADMIN)
+        await service.rules.managed.update(token.token_id, {"name": f"renamed {number}"}, ADMIN)
     clock.forward(2 * DAY)
-    await service.sweeper.sweep()
+    await service.rules.sweeper.sweep()
     clock.forward(31 * DAY)
-    await service.sweeper.sweep()
+    await service.rules.sweeper.sweep()
     assert await listed(service) == []
-    for shard in service.shards:
+    for shard in service.stores.shards:
         assert await shard.link.execute("ZCARD", shard.keys.names) == 0
-    assert (await service.managed.statistics()).total == 0
+    assert (await service.rules.managed.statistics()).total == 0
 
 
 async def test_purging_at_once_in_two_processes_does_no_harm(make_service: Callable[..., Any], clock: Any) -> None:
     processes = [await make_service(fake=True) for _ in range(2)]
     await create_many(processes[0], *[f"token {number}" for number in range(20)], days=1)
     clock.forward(2 * DAY)
-    await processes[0].sweeper.sweep()
+    await processes[0].rules.sweeper.sweep()
     clock.forward(31 * DAY)
     again = await create(processes[0], "token 5 again")
-    await asyncio.gather(*[process.sweeper.sweep() for process in processes])
+    await asyncio.gather(*[process.rules.sweeper.sweep() for process in processes])
     assert [name for name, _ in await listed(processes[0])] == ["token 5 again"]
     assert await outcome(processes[0], again.secret) == "active"
 
@@ -172,23 +172,23 @@ async def test_a_record_that_is_gone_does_not_hold_up_the_purge(
     monkeypatch.setattr("service.store.managed.expiry.BATCH", 2)
     created = await create_many(still, *[f"token {number}" for number in range(6)], days=1)
     clock.forward(2 * DAY)
-    await still.sweeper.sweep()
+    await still.rules.sweeper.sweep()
     for one in created[:3]:
-        shard = still.shards.of_id(one.token.token_id)
+        shard = still.stores.shards.of_id(one.token.token_id)
         assert shard is not None
         await shard.link.execute("DEL", shard.keys.metadata(one.token.token_id))
     clock.forward(31 * DAY)
-    await still.sweeper.sweep()
+    await still.rules.sweeper.sweep()
     assert await listed(still) == []
-    for shard in still.shards:
+    for shard in still.stores.shards:
         assert await shard.link.execute("ZCARD", shard.keys.purge) == 0
 
 
 async def test_indexes_of_one_time_and_session_tokens_are_trimmed(still: Service, clock: Any) -> None:
-    await still.one_time.issue(address=ADDRESS, anonymous=True)
+    await still.rules.one_time.issue(address=ADDRESS, anonymous=True)
     await sign_in(still)
     clock.forward(DAY + 1)
-    await still.sweeper.sweep()
-    for shard in still.shards:
+    await still.rules.sweeper.sweep()
+    for shard in still.stores.shards:
         for index in (shard.keys.one_time_index, shard.keys.session_index):
             assert await shard.link.execute("EXISTS", index) == 0

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from service.tokens.webhooks import sender as courier_module
-from service.tokens.webhooks.sender import Courier
+from service.tokens.webhooks import sender as sender_module
+from service.tokens.webhooks.sender import Sender
 from service.tokens.webhooks.ssrf import resolve
 from tests.receiver import receiving, resolving
 
@@ -34,12 +34,17 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext,
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hooks.example.com")])
     now = datetime.now(UTC)
     certificate = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("hooks.example.com")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
-    )  # fmt: skip
+    )
     folder = tmp_path_factory.mktemp("tls")
     files = Path(folder / "certificate.pem"), Path(folder / "key.pem")
     files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -51,21 +56,21 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext,
     return server, ssl.create_default_context(cafile=str(files[0]))
 
 
-async def send_on(courier: Courier, url: str) -> Any:
-    return await courier.send(url, SECRET, "1-0.0", BODY, time.time())
+async def send_on(sender: Sender, url: str) -> Any:
+    return await sender.send(url, SECRET, "1-0.0", BODY, time.time())
 
 
-async def send(courier: Courier, url: str) -> Any:
+async def send(sender: Sender, url: str) -> Any:
     """Send, and keep no connection."""
-    sent = await send_on(courier, url)
-    await courier.aclose()
+    sent = await send_on(sender, url)
+    await sender.aclose()
     return sent
 
 
 async def test_a_message_is_signed_as_standard_webhooks_has_it() -> None:
     async with receiving() as receiver:
-        courier = Courier(LOOPBACK, allow_private=True)
-        sent = await send(courier, f"http://hooks.example.com:{receiver.port}/a/b?c=d")
+        sender = Sender(LOOPBACK, allow_private=True)
+        sent = await send(sender, f"http://hooks.example.com:{receiver.port}/a/b?c=d")
     assert sent == (True, True, 204, "")
     (received,) = receiver.received
     assert received.line == "POST /a/b?c=d HTTP/1.1"
@@ -81,15 +86,15 @@ async def test_a_message_is_signed_as_standard_webhooks_has_it() -> None:
 async def test_the_certificate_must_be_that_of_the_name(authority: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     server, client = authority
     async with receiving(tls=server) as receiver:
-        courier = Courier(LOOPBACK, allow_private=True, tls=lambda: client)
-        assert (await send(courier, f"https://hooks.example.com:{receiver.port}/")).taken
+        sender = Sender(LOOPBACK, allow_private=True, tls=lambda: client)
+        assert (await send(sender, f"https://hooks.example.com:{receiver.port}/")).taken
         assert receiver.server_names == ["hooks.example.com"]
         assert receiver.received[0].headers["host"] == f"hooks.example.com:{receiver.port}"
         for url in (f"https://other.example.com:{receiver.port}/", f"https://127.0.0.1:{receiver.port}/"):
-            sent = await send(courier, url)
+            sent = await send(sender, url)
             assert (sent.taken, sent.final, sent.status) == (False, False, 0)
             assert sent.error.startswith("certificate: ")
-        stranger = Courier(LOOPBACK, allow_private=True)
+        stranger = Sender(LOOPBACK, allow_private=True)
         assert "certificate" in (await send(stranger, f"https://hooks.example.com:{receiver.port}/")).error
         assert len(receiver.received) == 1
 
@@ -108,8 +113,8 @@ async def test_the_certificate_must_be_that_of_the_name(authority: tuple[ssl.SSL
 )
 async def test_a_name_that_leads_to_no_public_address_is_not_connected_to(addresses: list[str]) -> None:
     async with receiving() as receiver:
-        courier = Courier(resolving(*addresses), allow_private=False)
-        sent = await send(courier, f"https://hooks.example.com:{receiver.port}/")
+        sender = Sender(resolving(*addresses), allow_private=False)
+        sent = await send(sender, f"https://hooks.example.com:{receiver.port}/")
     assert (sent.taken, sent.final, sent.error) == (False, False, "the name leads to no public address")
     assert receiver.connections == 0
 
@@ -125,9 +130,9 @@ async def test_the_connection_goes_to_the_address_that_was_looked_at(monkeypatch
         asked.append((host, port, how["server_hostname"]))
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(courier_module.asyncio, "open_connection", connect)
-    courier = Courier(rebinding, allow_private=False)
-    sent = [await send(courier, "https://hooks.example.com/x") for _ in range(2)]
+    monkeypatch.setattr(sender_module.asyncio, "open_connection", connect)
+    sender = Sender(rebinding, allow_private=False)
+    sent = [await send(sender, "https://hooks.example.com/x") for _ in range(2)]
     assert asked == [("93.184.216.34", 443, "hooks.example.com"), ("2606:4700::1111", 443, "hooks.example.com")]
     assert [one.error for one in sent] == ["connection: ConnectionRefusedError", "the name leads to no public address"]
 
@@ -136,47 +141,47 @@ async def test_a_connection_is_used_again_and_opened_anew_when_the_receiver_clos
     async with receiving() as receiver:
         receiver.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"]
         receiver.keeps_open = 3
-        courier = Courier(LOOPBACK, allow_private=True)
+        sender = Sender(LOOPBACK, allow_private=True)
         url = f"http://hooks.example.com:{receiver.port}/"
         for _ in range(7):
-            assert (await send_on(courier, url)).taken
+            assert (await send_on(sender, url)).taken
         assert (receiver.connections, len(receiver.received)) == (3, 7)
-        await courier.aclose()
+        await sender.aclose()
 
 
 async def test_a_kept_connection_is_used_for_a_minute_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """The name may lead elsewhere by then."""
     now = [1000.0]
-    monkeypatch.setattr(courier_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(sender_module.time, "monotonic", lambda: now[0])
     async with receiving() as receiver:
         receiver.answers = [b"HTTP/1.1 204 OK\r\n\r\n"]
         receiver.keeps_open = 9
-        courier = Courier(LOOPBACK, allow_private=True)
+        sender = Sender(LOOPBACK, allow_private=True)
         url = f"http://hooks.example.com:{receiver.port}/"
-        assert (await send_on(courier, url)).taken
+        assert (await send_on(sender, url)).taken
         now[0] += 59
-        assert (await send_on(courier, url)).taken
+        assert (await send_on(sender, url)).taken
         assert receiver.connections == 1
         now[0] += 1
-        courier.tidy()
-        assert courier._idle == {}
-        assert (await send_on(courier, url)).taken
+        sender.tidy()
+        assert sender._idle == {}
+        assert (await send_on(sender, url)).taken
         assert receiver.connections == 2
-        await courier.aclose()
+        await sender.aclose()
 
 
 async def test_a_second_address_is_tried_when_the_first_does_not_answer() -> None:
     async with receiving() as receiver:
-        courier = Courier(resolving("::1", "127.0.0.1"), allow_private=True)
-        assert (await send(courier, f"http://hooks.example.com:{receiver.port}/")).taken
+        sender = Sender(resolving("::1", "127.0.0.1"), allow_private=True)
+        assert (await send(sender, f"http://hooks.example.com:{receiver.port}/")).taken
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_no_redirect_is_followed(status: int) -> None:
     async with receiving() as inner, receiving() as receiver:
         receiver.answers = [f"HTTP/1.1 {status} Moved\r\nLocation: http://127.0.0.1:{inner.port}/\r\n\r\n".encode()]
-        courier = Courier(LOOPBACK, allow_private=True)
-        sent = await send(courier, f"http://hooks.example.com:{receiver.port}/")
+        sender = Sender(LOOPBACK, allow_private=True)
+        sent = await send(sender, f"http://hooks.example.com:{receiver.port}/")
     assert sent == (False, False, status, f"answered {status}")
     assert inner.connections == 0
 
@@ -199,27 +204,27 @@ async def test_no_redirect_is_followed(status: int) -> None:
 async def test_nothing_but_the_status_is_read(answer: bytes, wanted: tuple[Any, ...]) -> None:
     async with receiving() as receiver:
         receiver.answers = [answer]
-        courier = Courier(LOOPBACK, allow_private=True)
-        assert await send(courier, f"http://hooks.example.com:{receiver.port}/") == wanted
+        sender = Sender(LOOPBACK, allow_private=True)
+        assert await send(sender, f"http://hooks.example.com:{receiver.port}/") == wanted
 
 
 @pytest.mark.parametrize("answer", [None, b"HTTP/1.1 100 Continue\r\n\r\n" * 3])
 async def test_a_receiver_that_does_not_answer_is_given_up(
     answer: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier_module, "_SECONDS", 0.1)
+    monkeypatch.setattr(sender_module, "_SECONDS", 0.1)
     async with receiving() as receiver:
         receiver.answers = [answer]
-        courier = Courier(LOOPBACK, allow_private=True)
-        sent = await send(courier, f"http://hooks.example.com:{receiver.port}/")
+        sender = Sender(LOOPBACK, allow_private=True)
+        sent = await send(sender, f"http://hooks.example.com:{receiver.port}/")
     assert not sent.taken
     assert sent.error in ("no answer within 5 s", "connection: ConnectionResetError")
 
 
 async def test_a_name_that_cannot_be_resolved_is_told() -> None:
-    courier = Courier(resolve, allow_private=False)
+    sender = Sender(resolve, allow_private=False)
     for host in ("nowhere.invalid", "a" * 64 + ".example.com"):
-        sent = await send(courier, f"https://{host}/")
+        sent = await send(sender, f"https://{host}/")
         assert not sent.taken
         assert sent.error.startswith(("connection: ", "no answer"))
 
@@ -227,9 +232,9 @@ async def test_a_name_that_cannot_be_resolved_is_told() -> None:
 async def test_what_was_stored_is_judged_again_when_it_is_used() -> None:
     """A record written while private addresses were allowed goes nowhere once they are not."""
     async with receiving() as receiver:
-        courier = Courier(LOOPBACK, allow_private=False)
+        sender = Sender(LOOPBACK, allow_private=False)
         for url in (f"http://127.0.0.1:{receiver.port}/", f"https://127.0.0.1:{receiver.port}/"):
-            assert not (await send(courier, url)).taken
+            assert not (await send(sender, url)).taken
     assert receiver.connections == 0
 
 

@@ -49,14 +49,14 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def listen(service: Service, receiver: Receiver, *events: EventType) -> str:
     """Add the receiver; the id."""
     url = f"http://127.0.0.1:{receiver.port}/hook"
-    known = await service.webhooks.create(url, events or ALL, TEST)
+    known = await service.rules.webhooks.create(url, events or ALL, TEST)
     return known.webhook.webhook_id
 
 
 async def deliver(service: Service) -> None:
     """One pass and the end of what it started."""
-    await service.deliveries.work()
-    while tasks := list(service.deliveries._busy.values()):
+    await service.rules.deliveries.work()
+    while tasks := list(service.rules.deliveries._busy.values()):
         await asyncio.gather(*tasks)
 
 
@@ -67,7 +67,7 @@ def told(receiver: Receiver) -> list[tuple[str, str]]:
 
 
 async def make(service: Service, name: str, *, days: float = 30, **terms: Any) -> tuple[str, bytes]:
-    created = await service.managed.create(NewToken(name, int(service.clock() + days * DAY), **terms), TEST)
+    created = await service.rules.managed.create(NewToken(name, int(service.clock() + days * DAY), **terms), TEST)
     return created.token.token_id, created.secret.encode()
 
 
@@ -77,14 +77,14 @@ async def test_every_change_of_a_token_is_told(teller: Service, receiver: Receiv
     await make(teller, "before")
     await listen(teller, receiver)
     token_id, _ = await make(teller, "gate", days=10)
-    await teller.managed.update(token_id, {"description": "new"}, TEST)
-    await teller.managed.update(token_id, {"active": False}, TEST)
-    await teller.managed.update(token_id, {"active": True}, TEST)
-    await teller.rotation.rotate(token_id, TEST)
+    await teller.rules.managed.update(token_id, {"description": "new"}, TEST)
+    await teller.rules.managed.update(token_id, {"active": False}, TEST)
+    await teller.rules.managed.update(token_id, {"active": True}, TEST)
+    await teller.rules.rotation.rotate(token_id, TEST)
     other, _ = await make(teller, "door")
-    await teller.managed.revoke(other, TEST)
+    await teller.rules.managed.revoke(other, TEST)
     clock.forward(11 * DAY)
-    await teller.sweeper.sweep()
+    await teller.rules.sweeper.sweep()
     await deliver(teller)
     changes = ("activated", "created", "deactivated", "expired", "rotated", "updated")
     assert told(receiver) == sorted(
@@ -95,23 +95,28 @@ async def test_every_change_of_a_token_is_told(teller: Service, receiver: Receiv
 
 
 async def test_a_message_says_what_happened_and_is_signed(teller: Service, receiver: Receiver) -> None:
-    known = await teller.webhooks.create(f"http://127.0.0.1:{receiver.port}/", (EventType.UPDATED,), TEST)
+    known = await teller.rules.webhooks.create(f"http://127.0.0.1:{receiver.port}/", (EventType.UPDATED,), TEST)
     token_id, secret = await make(teller, "Grüße")
-    await teller.managed.update(token_id, {"scopes": ("a:b",), "rate_limit": RateLimit(5, 60)}, TEST)
+    await teller.rules.managed.update(token_id, {"scopes": ("a:b",), "rate_limit": RateLimit(5, 60)}, TEST)
     await deliver(teller)
     (received,) = receiver.received
     message = Webhook(known.secret).verify(received.body, received.headers)
-    event = (await teller.audit.page(AuditFilter(action="token.updated"), 1, None))[0][0]
+    event = (await teller.rules.audit.page(AuditFilter(action="token.updated"), 1, None))[0][0]
     assert message.pop("timestamp").endswith("Z")
     assert message == {
         "type": "token.updated",
         "id": str(event.position),
         "data": {
-            "tokenId": token_id, "name": "Grüße", "actor": "admin", "address": "192.0.2.1", "channel": "test",
-            "requestId": "t-1", "before": {"scopes": [], "rateLimit": None},
+            "tokenId": token_id,
+            "name": "Grüße",
+            "actor": "admin",
+            "address": "192.0.2.1",
+            "channel": "test",
+            "requestId": "t-1",
+            "before": {"scopes": [], "rateLimit": None},
             "after": {"scopes": ["a:b"], "rateLimit": {"limit": 5, "periodSeconds": 60, "burst": 5}},
         },
-    }  # fmt: skip
+    }
     assert received.headers["webhook-id"] == str(event.position)
     assert secret.decode() not in str(received)
 
@@ -119,11 +124,11 @@ async def test_a_message_says_what_happened_and_is_signed(teller: Service, recei
 async def test_each_receiver_gets_what_it_asked_for_under_its_own_secret(teller: Service, receiver: Receiver) -> None:
     async with receiving() as second:
         url = f"http://127.0.0.1:{second.port}/"
-        created = await teller.webhooks.create(url, (EventType.CREATED, EventType.CREATED), TEST)
-        revoked = await teller.webhooks.create(f"http://127.0.0.1:{receiver.port}/", (EventType.REVOKED,), TEST)
+        created = await teller.rules.webhooks.create(url, (EventType.CREATED, EventType.CREATED), TEST)
+        revoked = await teller.rules.webhooks.create(f"http://127.0.0.1:{receiver.port}/", (EventType.REVOKED,), TEST)
         assert created.webhook.events == (EventType.CREATED,)
         token_id, _ = await make(teller, "gate")
-        await teller.managed.revoke(token_id, TEST)
+        await teller.rules.managed.revoke(token_id, TEST)
         await deliver(teller)
     assert told(second) == [("token.created", token_id)]
     assert told(receiver) == [("token.revoked", token_id)]
@@ -134,12 +139,12 @@ async def test_each_receiver_gets_what_it_asked_for_under_its_own_secret(teller:
 
 async def test_the_secret_is_derived_and_the_record_tells_nothing_of_it(teller: Service, receiver: Receiver) -> None:
     await listen(teller, receiver)
-    known = next(iter(teller.webhooks.known.values()))
-    stored = await teller.webhooks._store.all()
+    known = next(iter(teller.rules.webhooks.known.values()))
+    stored = await teller.rules.webhooks._store.all()
     assert known.secret.removeprefix("whsec_").encode() not in b"".join(stored.values())
     before = known.secret
-    await teller.webhooks.refresh()
-    assert next(iter(teller.webhooks.known.values())).secret == before
+    await teller.rules.webhooks.refresh()
+    assert next(iter(teller.rules.webhooks.known.values())).secret == before
 
 
 async def test_a_receiver_that_fails_is_asked_again_later_and_later_for_a_day(
@@ -151,7 +156,7 @@ async def test_a_receiver_that_fails_is_asked_again_later_and_later_for_a_day(
     started, waits = clock(), []
     while True:
         await deliver(teller)
-        (logged,) = await teller.delivery_log.read(webhook_id, None, 10)
+        (logged,) = await teller.rules.delivery_log.read(webhook_id, None, 10)
         delivery, status, due = logged
         assert (delivery.attempts, delivery.status, delivery.error) == (len(waits) + 1, 500, "answered 500")
         if status == "dead":
@@ -166,8 +171,8 @@ async def test_a_receiver_that_fails_is_asked_again_later_and_later_for_a_day(
     assert len({received.headers["webhook-id"] for received in receiver.received}) == 1
     assert len({received.headers["webhook-timestamp"] for received in receiver.received}) > 15
     await deliver(teller)
-    assert await teller.delivery_log.read(webhook_id, "pending", 10) == []
-    assert [logged[1] for logged in await teller.delivery_log.read(webhook_id, "dead", 10)] == ["dead"]
+    assert await teller.rules.delivery_log.read(webhook_id, "pending", 10) == []
+    assert [logged[1] for logged in await teller.rules.delivery_log.read(webhook_id, "dead", 10)] == ["dead"]
 
 
 async def test_a_receiver_that_comes_back_gets_what_it_missed(
@@ -181,7 +186,7 @@ async def test_a_receiver_that_comes_back_gets_what_it_missed(
     clock.forward(60)
     await deliver(teller)
     assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
-    states = {status for _, status, _ in await teller.delivery_log.read(webhook_id, None, 100)}
+    states = {status for _, status, _ in await teller.rules.delivery_log.read(webhook_id, None, 100)}
     assert states == {"delivered"}
 
 
@@ -190,9 +195,9 @@ async def test_a_receiver_that_is_gone_for_good_is_not_asked_again(teller: Servi
     webhook_id = await listen(teller, receiver, EventType.CREATED)
     await make(teller, "gate")
     await deliver(teller)
-    assert [(logged[0].attempts, logged[1]) for logged in await teller.delivery_log.read(webhook_id, None, 9)] == [
-        (1, "dead")
-    ]
+    assert [
+        (logged[0].attempts, logged[1]) for logged in await teller.rules.delivery_log.read(webhook_id, None, 9)
+    ] == [(1, "dead")]
 
 
 async def test_one_receiver_that_hangs_holds_no_other_up(teller: Service, receiver: Receiver) -> None:
@@ -202,12 +207,15 @@ async def test_one_receiver_that_hangs_holds_no_other_up(teller: Service, receiv
         await listen(teller, receiver, EventType.CREATED)
         for number in range(3):
             await make(teller, f"gate {number}")
-            await teller.deliveries.work()
-            quick = [task for (_, name), task in teller.deliveries._busy.items()
-                     if str(receiver.port) in teller.webhooks.known[name].webhook.url]  # fmt: skip
+            await teller.rules.deliveries.work()
+            quick = [
+                task
+                for (_, name), task in teller.rules.deliveries._busy.items()
+                if str(receiver.port) in teller.rules.webhooks.known[name].webhook.url
+            ]
             await asyncio.gather(*quick)
         assert len(receiver.received) == 3
-        await teller.deliveries.aclose()
+        await teller.rules.deliveries.aclose()
 
 
 async def test_a_deleted_receiver_is_told_nothing_more(teller: Service, receiver: Receiver, clock: Clock) -> None:
@@ -216,17 +224,17 @@ async def test_a_deleted_receiver_is_told_nothing_more(teller: Service, receiver
     await make(teller, "gate")
     await deliver(teller)
     asked = len(receiver.received)
-    await teller.webhooks.delete(webhook_id, TEST)
+    await teller.rules.webhooks.delete(webhook_id, TEST)
     with pytest.raises(NotFound):
-        await teller.webhooks.delete(webhook_id, TEST)
+        await teller.rules.webhooks.delete(webhook_id, TEST)
     with pytest.raises(NotFound):
-        await teller.webhooks.get(webhook_id)
+        await teller.rules.webhooks.get(webhook_id)
     clock.forward(60)
     await make(teller, "door")
     await deliver(teller)
     assert len(receiver.received) == asked
-    assert await teller.delivery_log.read(webhook_id, None, 10) == []
-    actions = [event.entry.action async for event in teller.audit.every(AuditFilter(target=webhook_id))]
+    assert await teller.rules.delivery_log.read(webhook_id, None, 10) == []
+    actions = [event.entry.action async for event in teller.rules.audit.every(AuditFilter(target=webhook_id))]
     assert actions == ["webhook.deleted", "webhook.created"]
 
 
@@ -240,11 +248,11 @@ async def test_of_four_processes_one_delivers_and_another_takes_over_when_it_die
         await asyncio.gather(*[deliver(process) for process in processes])
     assert len(receiver.received) == 20
     # One ends in good order, then all others die and their locks run out.
-    await processes[0].deliveries.aclose()
+    await processes[0].rules.deliveries.aclose()
     await make(processes[0], "after an end")
     await asyncio.gather(*[deliver(process) for process in processes[1:]])
     assert len(receiver.received) == 21
-    for shard in processes[1].shards:
+    for shard in processes[1].stores.shards:
         await shard.link.execute("DEL", shard.keys.delivery_lock)
     await make(processes[0], "after a death")
     await deliver(processes[2])
@@ -263,7 +271,7 @@ async def test_what_a_process_sent_before_it_died_is_told_again_by_the_next(
         raise StoreUnavailable("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(teller.deliveries._outbox, "move", die)
+        patch.setattr(teller.rules.deliveries._outbox, "move", die)
         await deliver(teller)
     everything = sorted(("token.created", token_id) for token_id in made)
     assert told(receiver) == everything
@@ -279,7 +287,7 @@ async def test_a_receiver_is_told_nothing_that_was_before_it(teller: Service, re
     async with receiving() as second:
         await listen(teller, receiver, EventType.CREATED)
         before, _ = await make(teller, "before")
-        shard = teller.shards[0]
+        shard = teller.stores.shards[0]
 
         async def now() -> int:
             seconds, micros = await shard.link.execute("TIME")
@@ -312,13 +320,13 @@ async def test_a_receiver_deleted_while_it_is_told_is_told_no_more(make_service:
     webhook_id = await listen(teller, receiver, EventType.CREATED)
     for number in range(120):
         await make(teller, f"gate {number}")
-    await teller.deliveries.work()
+    await teller.rules.deliveries.work()
     await until(lambda: receiver.received)
-    await teller.webhooks.delete(webhook_id, TEST)
+    await teller.rules.webhooks.delete(webhook_id, TEST)
     await deliver(teller)
     assert len(receiver.received) < 100
     await deliver(teller)
-    shard = teller.shards[0]
+    shard = teller.stores.shards[0]
     assert (
         await shard.link.execute(
             "EXISTS",
@@ -337,9 +345,9 @@ async def test_a_lost_answer_loses_no_event(make_service: Make, receiver: Receiv
     await deliver(teller)
     for number, command in enumerate(("HGET", "LPUSH", "LTRIM", "HSET")):
         token_id, _ = await make(teller, f"gate {number}")
-        teller.shards[0].link.lose = command
+        teller.stores.shards[0].link.lose = command
         await deliver(teller)
-        assert teller.shards[0].link.lose == ""
+        assert teller.stores.shards[0].link.lose == ""
         await deliver(teller)
         assert ("token.created", token_id) in told(receiver), command
 
@@ -361,16 +369,16 @@ async def test_without_redis_deliveries_wait(make_service: Make, receiver: Recei
     teller = await make_service(background=False, webhook_allow_private=True, wrap=Away)
     webhook_id = await listen(teller, receiver, EventType.CREATED)
     await make(teller, "gate")
-    link = teller.shards[0].link
+    link = teller.stores.shards[0].link
     link.away_for = "ZRANGEBYSCORE"
     await deliver(teller)
     assert receiver.received == []
     link.away_for = ""
     await deliver(teller)
     assert len(receiver.received) == 1
-    assert [status for _, status, _ in await teller.delivery_log.read(webhook_id, None, 9)] == ["delivered"]
+    assert [status for _, status, _ in await teller.rules.delivery_log.read(webhook_id, None, 9)] == ["delivered"]
     link.away_for = "EVALSHA"
-    await teller.deliveries.aclose()
+    await teller.rules.deliveries.aclose()
 
 
 class Away(Wrapped):
@@ -394,18 +402,22 @@ async def test_a_token_is_said_to_expire_a_week_and_a_day_before_once_each(
     week, _ = await make(teller, "week", days=7)
     await make(teller, "half a day", days=0.5)
     off, _ = await make(teller, "off", days=30)
-    await teller.managed.update(off, {"active": False}, TEST)
+    await teller.rules.managed.update(off, {"active": False}, TEST)
     days = {}
     for day in range(1, 31):
         clock.forward(DAY)
         for _ in range(2):
             await deliver(teller)
-        days[day] = [(json.loads(one.body)["data"]["tokenId"], json.loads(one.body)["data"]["after"]["window"])
-                     for one in receiver.received]  # fmt: skip
+        days[day] = [
+            (json.loads(one.body)["data"]["tokenId"], json.loads(one.body)["data"]["after"]["window"])
+            for one in receiver.received
+        ]
         receiver.received = []
     assert {day: said for day, said in days.items() if said} == {
-        6: [(week, "1d")], 23: [(month, "7d")], 29: [(month, "1d")],
-    }  # fmt: skip
+        6: [(week, "1d")],
+        23: [(month, "7d")],
+        29: [(month, "1d")],
+    }
 
 
 async def test_what_expired_while_no_process_ran_is_not_said_to_expire(
@@ -431,7 +443,7 @@ async def test_more_tokens_that_expire_in_one_second_than_a_slice_holds_are_each
     made = []
     for start in range(0, 750, 50):
         names = [f"gate {number}" for number in range(start, start + 50)]
-        made += await asyncio.gather(*[teller.managed.create(NewToken(name, expires_at), TEST) for name in names])
+        made += await asyncio.gather(*[teller.rules.managed.create(NewToken(name, expires_at), TEST) for name in names])
     clock.forward(13 * DAY + 60)
     await deliver(teller)
     said = [json.loads(received.body)["data"]["tokenId"] for received in receiver.received]
@@ -443,14 +455,14 @@ async def test_two_processes_that_look_ahead_at_once_write_each_notice_once(
 ) -> None:
     processes = [await make_service(background=False, webhook_allow_private=True) for _ in range(3)]
     await listen(processes[0], receiver, EventType.EXPIRING)
-    shard = processes[0].shards[0]
+    shard = processes[0].stores.shards[0]
     for process in processes:
-        await process.webhooks.refresh()
-        await process.notices.look_ahead(shard)
+        await process.rules.webhooks.refresh()
+        await process.rules.notices.look_ahead(shard)
     for number in range(20):
         await make(processes[0], f"gate {number}", days=10)
     clock.forward(4 * DAY)
-    await asyncio.gather(*[process.notices.look_ahead(shard) for process in processes])
+    await asyncio.gather(*[process.rules.notices.look_ahead(shard) for process in processes])
     assert await shard.link.execute("XLEN", shard.keys.notices) == 20
 
 
@@ -459,18 +471,20 @@ async def test_a_limit_exceeded_is_told_once_a_minute(teller: Service, receiver:
     token_id, secret = await make(teller, "gate", rate_limit=RateLimit(2, 3600))
     for _ in range(3):
         for _ in range(4):
-            await teller.authority.verify(secret, (Kind.MANAGED,))
+            await teller.rules.authority.verify(secret, (Kind.MANAGED,))
         await teller.flush_usage()
         await deliver(teller)
     assert told(receiver) == [("token.limit_exceeded", token_id)]
     assert json.loads(receiver.received[0].body)["data"]["name"] == "gate"
-    assert not [event async for event in teller.audit.every(AuditFilter(action="token.limit_exceeded"))]
+    assert not [event async for event in teller.rules.audit.every(AuditFilter(action="token.limit_exceeded"))]
 
 
 async def test_a_second_consumer_with_another_key_is_told_of(teller: Service, receiver: Receiver) -> None:
     await listen(teller, receiver, EventType.CONSUMED_TWICE)
-    issued = await teller.one_time.issue(address="192.0.2.1", anonymous=False, subject="order-7")
-    tries = [await teller.one_time.consume(issued.secret.encode(), request=key) for key in ("a", "a", "b", "c", "")]
+    issued = await teller.rules.one_time.issue(address="192.0.2.1", anonymous=False, subject="order-7")
+    tries = [
+        await teller.rules.one_time.consume(issued.secret.encode(), request=key) for key in ("a", "a", "b", "c", "")
+    ]
     assert [verdict.outcome for verdict in tries] == [Outcome.ACTIVE] * 2 + [Outcome.UNKNOWN] * 3
     await deliver(teller)
     ((kind, token_id),) = told(receiver)
@@ -483,10 +497,10 @@ async def test_a_second_consumer_with_another_key_is_told_of(teller: Service, re
 async def test_nothing_is_noticed_that_nobody_wants(teller: Service, receiver: Receiver) -> None:
     token_id, secret = await make(teller, "gate", rate_limit=RateLimit(1, 3600))
     for _ in range(3):
-        await teller.authority.verify(secret, (Kind.MANAGED,))
+        await teller.rules.authority.verify(secret, (Kind.MANAGED,))
     await teller.flush_usage()
     await deliver(teller)
-    shard = teller.shards.of_name(token_id)
+    shard = teller.stores.shards.of_name(token_id)
     assert await shard.link.execute("EXISTS", shard.keys.notices, shard.keys.delivery_lock) == 0
 
 
@@ -498,7 +512,7 @@ async def test_what_somebody_else_wrote_is_neither_followed_nor_sent(
     webhook_id = await listen(teller, receiver, EventType.CREATED)
     token_id, _ = await make(teller, "gate")
     await deliver(teller)
-    shard = teller.shards.of_id(token_id)
+    shard = teller.stores.shards.of_id(token_id)
     assert shard is not None
     key, due = shard.keys.deliveries(webhook_id), shard.keys.deliveries_due(webhook_id)
     event_id, record = await shard.link.execute("HGETALL", key)
@@ -506,15 +520,15 @@ async def test_what_somebody_else_wrote_is_neither_followed_nor_sent(
     await shard.link.execute("HSET", key, "9-9.0", record)
     await shard.link.execute("ZADD", due, 0, "9-9.0", 0, "8-8.0")
     await shard.link.execute("XADD", shard.keys.changes, "*", "e", b'{"action":"token.created"}', "s", "x")
-    first = teller.shards[0]
-    stored = await teller.webhooks._store.all()
+    first = teller.stores.shards[0]
+    stored = await teller.rules.webhooks._store.all()
     await first.link.execute("HSET", first.keys.webhooks, "another", stored[webhook_id])
     receiver.received = []
     clock.forward(60)
     await deliver(teller)
     assert receiver.received == []
-    assert list(teller.webhooks.known) == [webhook_id]
-    assert await teller.delivery_log.read(webhook_id, None, 9) == []
+    assert list(teller.rules.webhooks.known) == [webhook_id]
+    assert await teller.rules.delivery_log.read(webhook_id, None, 9) == []
 
 
 async def test_what_a_receiver_has_no_room_for_stays_in_the_stream_until_it_has(
@@ -528,14 +542,14 @@ async def test_what_a_receiver_has_no_room_for_stays_in_the_stream_until_it_has(
     for _ in range(4):
         await deliver(teller)
         clock.forward(7200)
-    states = [status for _, status, _ in await teller.delivery_log.read(webhook_id, None, 20)]
+    states = [status for _, status, _ in await teller.rules.delivery_log.read(webhook_id, None, 20)]
     # The first entry read is that of the webhook itself, of which nobody is told.
     assert states == ["pending"] * 4
-    assert await teller.delivery_log.standing(webhook_id) == (4, 36, 0)
+    assert await teller.rules.delivery_log.standing(webhook_id) == (4, 36, 0)
     receiver.answers, receiver.received = [TAKEN], []
     await deliver(teller)
     assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
-    assert await teller.delivery_log.standing(webhook_id) == (0, 0, 0)
+    assert await teller.rules.delivery_log.standing(webhook_id) == (0, 0, 0)
 
 
 async def test_a_receiver_that_takes_nothing_is_asked_little_and_holds_no_other_up(
@@ -569,7 +583,7 @@ async def test_events_that_the_trail_dropped_before_they_were_read_are_counted_s
     webhook_id = await listen(teller, receiver, EventType.CREATED)
     await make(teller, "first")
     await deliver(teller)
-    (shard,) = teller.shards
+    (shard,) = teller.stores.shards
     for number in range(400):
         await make(teller, f"gate {number}")
     left: int = await shard.link.execute("XLEN", shard.keys.changes)
@@ -579,7 +593,7 @@ async def test_events_that_the_trail_dropped_before_they_were_read_are_counted_s
     for _ in range(3):
         await deliver(teller)
     assert len(receiver.received) == left + 1
-    assert (await teller.delivery_log.standing(webhook_id)).dropped == 400 - left
+    assert (await teller.rules.delivery_log.standing(webhook_id)).dropped == 400 - left
     said = [record.getMessage() for record in caplog.records if "trimmed" in record.getMessage()]
     assert len(said) == 1
     assert said[0].startswith(f"{400 - left} events")
@@ -600,7 +614,7 @@ async def test_notices_wait_while_the_quickest_receiver_has_not_read_them(
     await deliver(teller)
     made = [(await make(teller, f"gate {number}", days=20))[0] for number in range(40)]
     clock.forward(13 * DAY + 60)
-    (shard,) = teller.shards
+    (shard,) = teller.stores.shards
     for _ in range(8):
         await deliver(teller)
         clock.forward(1)
@@ -625,19 +639,19 @@ async def test_a_webhook_is_refused_where_it_may_not_go(make_service: Make) -> N
     service = await make_service(background=False)
     for url in ("http://hooks.example.com/", "https://10.0.0.1/", "https://localhost/"):
         with pytest.raises(InvalidRequest):
-            await service.webhooks.create(url, ALL, TEST)
-    service.webhooks.resolve = resolving("93.184.216.34", "10.0.0.1")
+            await service.rules.webhooks.create(url, ALL, TEST)
+    service.rules.webhooks.resolve = resolving("93.184.216.34", "10.0.0.1")
     with pytest.raises(InvalidRequest):
-        await service.webhooks.create("https://hooks.example.com/", ALL, TEST)
-    service.webhooks.resolve = resolving("93.184.216.34")
-    await service.webhooks.create("https://hooks.example.com/", ALL, TEST)
+        await service.rules.webhooks.create("https://hooks.example.com/", ALL, TEST)
+    service.rules.webhooks.resolve = resolving("93.184.216.34")
+    await service.rules.webhooks.create("https://hooks.example.com/", ALL, TEST)
 
     async def nowhere(host: str, port: int) -> list[str]:
         raise OSError("no such name")
 
-    service.webhooks.resolve = nowhere
-    await service.webhooks.create("https://later.example.com/", ALL, TEST)
-    assert not [event async for event in service.audit.every(AuditFilter(text="10.0.0.1"))]
+    service.rules.webhooks.resolve = nowhere
+    await service.rules.webhooks.create("https://later.example.com/", ALL, TEST)
+    assert not [event async for event in service.rules.audit.every(AuditFilter(text="10.0.0.1"))]
 
 
 async def test_pauses_double_to_two_hours_and_differ_between_events() -> None:

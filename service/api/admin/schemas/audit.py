@@ -44,7 +44,7 @@ class AuditPage(msgspec.Struct, rename="camel"):
 
 
 class CompleteSince(msgspec.Struct):
-    """The parts of the trail: changes by people; sign-ins and what time ended; refused sign-ins."""
+    """The parts of the log: changes by people; sign-ins and what time ended; refused sign-ins."""
 
     changes: str | None
     occurrences: str | None
@@ -55,7 +55,7 @@ class AuditVerification(msgspec.Struct, rename="camel"):
     """What a verification found.
 
     `unsealed` entries, of the last second, stand on their own MAC alone. An instant in `completeSince` says from
-    when on all that was written is there, null that the bound of this part of the trail has taken nothing yet.
+    when on all that was written is there, null that the bound of this part of the log has taken nothing yet.
     """
 
     intact: bool
@@ -91,10 +91,17 @@ def shown(event: Event) -> AuditShown:
     """An entry as its readers see it."""
     entry = event.entry
     return AuditShown(
-        id=str(event.position), at=rfc3339(entry.at), action=entry.action, actor=entry.actor,
-        target=entry.target, address=entry.address, channel=entry.channel, request_id=entry.request_id,
-        before=facts(entry.before), after=facts(entry.after),
-    )  # fmt: skip
+        id=str(event.position),
+        at=rfc3339(entry.at),
+        action=entry.action,
+        actor=entry.actor,
+        target=entry.target,
+        address=entry.address,
+        channel=entry.channel,
+        request_id=entry.request_id,
+        before=facts(entry.before),
+        after=facts(entry.after),
+    )
 
 
 def verified(report: Report) -> AuditVerification:
@@ -108,9 +115,15 @@ def verified(report: Report) -> AuditVerification:
 def message(kind: EventType, event_id: str, entry: AuditEntry, token: ManagedToken | None) -> str:
     """The body of a webhook's message about an event. Its id is that of the message, the same at each attempt."""
     data = EventData(
-        entry.target, token.name if token else None, entry.actor, entry.address, entry.channel, entry.request_id,
-        facts(entry.before), facts(entry.after),
-    )  # fmt: skip
+        entry.target,
+        token.name if token else None,
+        entry.actor,
+        entry.address,
+        entry.channel,
+        entry.request_id,
+        facts(entry.before),
+        facts(entry.after),
+    )
     return _encode(EventMessage(kind, rfc3339(entry.at), event_id, data)).decode()
 
 

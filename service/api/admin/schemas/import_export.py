@@ -30,7 +30,7 @@ from service.errors import InvalidRequest
 from service.model import ManagedToken
 from service.store.managed.tokens import Record
 from service.tokens.lifetime import DURATIONS
-from service.tokens.managed.import_export import Exported, Foreign, sha256_of, tail_of
+from service.tokens.managed.import_export import Exported, ImportedSecret, last_eight_of, sha256_of
 from service.tokens.managed.tokens import NewToken
 
 Digest = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{43}$")]
@@ -69,11 +69,11 @@ class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
     old_digest: OldDigest
     old_secret_valid_until: str | None
     old_secret_last_used_at: str | None
-    foreign: bool
+    imported: bool
     version: Annotated[int, Meta(ge=1)]
 
 
-class ForeignToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
+class ImportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """A token of another system: its secret in clear or the SHA-256 of it, and the terms as for a new token."""
 
     name: Name
@@ -102,27 +102,43 @@ def export_line(record: Record, shards: int) -> ExportedToken:
     """A record on its way out."""
     token, limit = record.token, record.token.rate_limit
     return ExportedToken(
-        id=token.token_id, name=token.name, digest=token.digest, last_eight=token.tail, seal=record.seal,
-        shards=shards, created_at=_with_micros(token.created_micros), created_by=token.created_by,
-        expires_at=rfc3339_or_none(token.expires_at), is_active=token.active,
-        revoked_at=rfc3339_or_none(token.revoked_at), description=token.description, subject=token.subject,
+        id=token.token_id,
+        name=token.name,
+        digest=token.digest,
+        last_eight=token.last_eight,
+        seal=record.seal,
+        shards=shards,
+        created_at=_with_micros(token.created_micros),
+        created_by=token.created_by,
+        expires_at=rfc3339_or_none(token.expires_at),
+        is_active=token.active,
+        revoked_at=rfc3339_or_none(token.revoked_at),
+        description=token.description,
+        subject=token.subject,
         scopes=token.scopes,
         rate_limit=Limit(limit.limit, limit.period_seconds, limit.burst or None) if limit else None,
-        metadata=token.metadata, allowed_networks=token.networks, max_uses=token.max_uses or None,
-        uses_left=token.uses_left, last_used_at=rfc3339_or_none(token.last_used_at),
-        last_address=token.last_address, last_user_agent=token.last_agent,
-        rotated_at=rfc3339_or_none(token.rotated_at), rotations=token.rotations, old_digest=token.predecessor,
+        metadata=token.metadata,
+        allowed_networks=token.networks,
+        max_uses=token.max_uses or None,
+        uses_left=token.uses_left,
+        last_used_at=rfc3339_or_none(token.last_used_at),
+        last_address=token.last_address,
+        last_user_agent=token.last_agent,
+        rotated_at=rfc3339_or_none(token.rotated_at),
+        rotations=token.rotations,
+        old_digest=token.predecessor,
         old_secret_valid_until=rfc3339_or_none(token.predecessor_until),
-        old_secret_last_used_at=rfc3339_or_none(token.predecessor_used_at), foreign=token.foreign,
+        old_secret_last_used_at=rfc3339_or_none(token.predecessor_used_at),
+        imported=token.imported,
         version=token.version,
-    )  # fmt: skip
+    )
 
 
-def import_line(line: bytes, now: float) -> Exported | Foreign:
+def import_line(line: bytes, now: float) -> Exported | ImportedSecret:
     """A line on its way in. Raises InvalidRequest for what is neither of the two."""
     if decode(line, _Peek).digest is not None:
         return _exported(decode(line, ExportedToken))
-    return _foreign(decode(line, ForeignToken), now)
+    return _imported(decode(line, ImportedToken), now)
 
 
 def name_of(line: bytes) -> str:
@@ -136,34 +152,55 @@ def name_of(line: bytes) -> str:
 
 def _exported(line: ExportedToken) -> Exported:
     token = ManagedToken(
-        token_id=line.id, name=line.name, tail=line.last_eight, digest=line.digest, created_by=line.created_by,
-        created_micros=_micros(line.created_at), expires_at=_instant(line.expires_at, "expiresAt"),
-        description=line.description, subject=line.subject, scopes=line.scopes,
-        rate_limit=to_limit(line.rate_limit), networks=line.allowed_networks, max_uses=line.max_uses or 0,
-        uses_left=line.uses_left, metadata=line.metadata, active=line.is_active,
-        revoked_at=_instant(line.revoked_at, "revokedAt"), last_used_at=_instant(line.last_used_at, "lastUsedAt"),
-        last_address=line.last_address, last_agent=line.last_user_agent,
-        rotated_at=_instant(line.rotated_at, "rotatedAt"), rotations=line.rotations, predecessor=line.old_digest,
+        token_id=line.id,
+        name=line.name,
+        last_eight=line.last_eight,
+        digest=line.digest,
+        created_by=line.created_by,
+        created_micros=_micros(line.created_at),
+        expires_at=_instant(line.expires_at, "expiresAt"),
+        description=line.description,
+        subject=line.subject,
+        scopes=line.scopes,
+        rate_limit=to_limit(line.rate_limit),
+        networks=line.allowed_networks,
+        max_uses=line.max_uses or 0,
+        uses_left=line.uses_left,
+        metadata=line.metadata,
+        active=line.is_active,
+        revoked_at=_instant(line.revoked_at, "revokedAt"),
+        last_used_at=_instant(line.last_used_at, "lastUsedAt"),
+        last_address=line.last_address,
+        last_agent=line.last_user_agent,
+        rotated_at=_instant(line.rotated_at, "rotatedAt"),
+        rotations=line.rotations,
+        predecessor=line.old_digest,
         predecessor_until=_instant(line.old_secret_valid_until, "oldSecretValidUntil"),
-        predecessor_used_at=_instant(line.old_secret_last_used_at, "oldSecretLastUsedAt"), foreign=line.foreign,
+        predecessor_used_at=_instant(line.old_secret_last_used_at, "oldSecretLastUsedAt"),
+        imported=line.imported,
         version=line.version,
-    )  # fmt: skip
+    )
     return Exported(token, line.seal, line.shards)
 
 
-def _foreign(line: ForeignToken, now: float) -> Foreign:
+def _imported(line: ImportedToken, now: float) -> ImportedSecret:
     if (line.secret is None) == (line.sha256 is None):
         reason = "give either the secret or its sha256"
         raise InvalidRequest(f"secret: {reason}.", fields=(("secret", reason),))
     new = NewToken(
-        name=clean_name(line.name), expires_at=expiry(line.duration, line.expires_at, now, DURATIONS),
-        description=line.description, subject=line.subject or "", scopes=line.scopes,
-        rate_limit=to_limit(line.rate_limit), networks=clean_networks(line.allowed_networks),
-        max_uses=line.max_uses or 0, metadata=line.metadata,
-    )  # fmt: skip
+        name=clean_name(line.name),
+        expires_at=expiry(line.duration, line.expires_at, now, DURATIONS),
+        description=line.description,
+        subject=line.subject or "",
+        scopes=line.scopes,
+        rate_limit=to_limit(line.rate_limit),
+        networks=clean_networks(line.allowed_networks),
+        max_uses=line.max_uses or 0,
+        metadata=line.metadata,
+    )
     if line.secret is not None:
-        return Foreign(new, sha256_of(line.secret), tail_of(line.secret), line.created_by or "")
-    return Foreign(new, (line.sha256 or "").lower(), "", line.created_by or "")
+        return ImportedSecret(new, sha256_of(line.secret), last_eight_of(line.secret), line.created_by or "")
+    return ImportedSecret(new, (line.sha256 or "").lower(), "", line.created_by or "")
 
 
 def _with_micros(epoch_micros: int) -> str:

@@ -66,7 +66,7 @@ class CreateToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class TokenShown(msgspec.Struct, rename="camel", kw_only=True):
-    """A managed token; its secret is masked but for the last eight characters."""
+    """A managed token; its secret is masked except the last eight characters."""
 
     id: str
     name: str
@@ -221,7 +221,7 @@ def shown(token: ManagedToken, now: float, usage14d: list[int], *, secret: str =
     return TokenShown(
         id=token.token_id,
         name=token.name,
-        token=secret or f"****-****-****-{token.tail}",
+        token=secret or f"****-****-****-{token.last_eight}",
         created_at=rfc3339(token.created_at),
         expires_at=rfc3339_or_none(token.expires_at),
         is_active=status is Status.ACTIVE,

@@ -1,4 +1,4 @@
-"""Commands that look at tokens: list, show, stats, usage."""
+"""Commands that read tokens: list, show, stats, usage."""
 
 from __future__ import annotations
 

@@ -1,0 +1,11 @@
+"""/api/admin: what administrators do with managed tokens, mirroring the URL.
+
+tokens rotation bulk_revocation import_export  change tokens: one, many, all
+usage hygiene audit                            read what happened to them
+webhooks                                       who is told of events
+idempotency                                    the Idempotency-Key header
+token_views                                    records and filters as these operations share them
+schemas                                        the bodies on the wire
+
+Each operation finds its caller in api/auth, asks a rule in tokens/managed, audit or webhooks, answers a schema.
+"""

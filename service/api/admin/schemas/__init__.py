@@ -1,0 +1,8 @@
+"""The bodies of /api/admin on the wire, and how records become them.
+
+tokens         managed tokens: create, change, list, filter
+import_export  the lines of an export and an import
+audit          audit entries, and the events that webhooks send of them
+
+Structs decode with unknown fields refused. No operations here, and no decisions: see the files above.
+"""

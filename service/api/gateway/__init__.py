@@ -1,0 +1,8 @@
+"""/validate: the question that gateways ask on every request, and the answer's bytes.
+
+validate  the ordinary routes: /validate, its one-time form, batch
+answers   a verdict as status, headers and body; the scopes that a request requires
+
+edge/fast_path.py answers the same question with the same functions of `answers`; a contract test compares them.
+Which secrets a request presents is in api/auth/presented.py.
+"""

@@ -1,0 +1,13 @@
+"""HTTP itself, with no knowledge of tokens.
+
+application  the ASGI application: request ids, routing, answers to exceptions, counting and logging
+call         one request as a handler sees it; its body and query decoded; how an operation is declared
+basic        HTTP Basic: the pair in an Authorization field
+problems     the table of status codes: refusals and exceptions as RFC 9457 problems
+timestamps   instants as RFC 3339
+validate_paths  which form of /validate a path means
+access       who may call what: the table of roles and scopes that operations name
+openapi      the OpenAPI document, from the operations and their types
+
+A request: application finds the operation, makes a Call, runs the handler, turns what it raises into a problem.
+"""

@@ -1,0 +1,10 @@
+"""One file per family of commands; what `--help` lists is in cli/__init__.py.
+
+tokens                      the commands about tokens
+sign_in sessions accounts accounts_file  who may sign in
+audit webhooks verify       questions and other people's services
+about openapi healthcheck   this program itself
+
+A command reads its options, asks the service through client/ and prints through terminal/. `serve` and `doctor`
+have rooms of their own.
+"""

@@ -1,0 +1,11 @@
+"""The commands about tokens.
+
+show             list, show, stats, usage
+issue rotation   create, update, rotate
+states           activate, deactivate, revoke
+bulk_revocation  the same for all tokens that match
+import_export import_parts  export and import
+self_service     what the holder of a token may do
+
+Each is imported when it is called: cli/__init__.py names the module of every command.
+"""

@@ -1,0 +1,9 @@
+"""`doctor`: everything the service needs, checked without starting or changing anything.
+
+command       the command: runs the checks, prints the findings
+machine       settings, data directory, server key, accounts, port
+redis_server  Redis: reached, fit for tokens, of the same time
+finding       what a check found
+
+The same conditions are enforced by `serve`; here they are only reported.
+"""

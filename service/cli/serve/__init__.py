@@ -1,0 +1,9 @@
+"""`serve`: from the settings to a listening service, and its end in order.
+
+command      the command: settings, Redis, listener, signals
+first_start  the first account and its password
+listener     the socket, and uvicorn in one process or several
+worker       what one of several processes runs
+
+What the process does meanwhile is in service/lifespan.py; the managed Redis is in service/embedded/.
+"""

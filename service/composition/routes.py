@@ -1,0 +1,86 @@
+"""The routes: what answers requests, each class over the rules it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from service.api.admin.audit import AuditApi
+from service.api.admin.bulk_revocation import BulkRevocationApi
+from service.api.admin.hygiene import HygieneApi
+from service.api.admin.import_export import ImportExportApi
+from service.api.admin.rotation import RotationApi
+from service.api.admin.token_views import TokenViews
+from service.api.admin.tokens import ManagedApi
+from service.api.admin.usage import UsageApi
+from service.api.admin.webhooks import WebhooksApi
+from service.api.auth.callers import Callers, JwtReader
+from service.api.auth.clients import Clients
+from service.api.gateway.validate import GatewayApi
+from service.api.health import Health
+from service.api.http.call import Network, Operation, OperationGroup
+from service.api.oauth import OAuthApi
+from service.api.one_time import OneTimeApi
+from service.api.operations import OperationsApi
+from service.api.pages.dashboard import DashboardApi
+from service.api.pages.docs import DocsApi
+from service.api.self_service import SelfServiceApi
+from service.api.sessions import SessionApi
+from service.composition.rules import Rules
+from service.composition.stores import Stores
+from service.metrics import Metrics
+from service.settings import Settings
+
+
+class Routes(NamedTuple):
+    """What the two ports answer: the service's own, and that of the metrics if they have one."""
+
+    service: list[Operation]
+    metrics: list[Operation]
+
+
+def routes(
+    settings: Settings,
+    store: Stores,
+    rule: Rules,
+    health: Health,
+    metrics: Metrics,
+    clock: Callable[[], float],
+    *,
+    jwt: JwtReader | None,
+    trusted: tuple[Network, ...],
+) -> Routes:
+    """The operations over these rules. `trusted`: the networks of proxies whose word on an address is believed."""
+    dashboard = DashboardApi(
+        rule.sessions,
+        rule.accounts,
+        metrics,
+        clock,
+        max_lifetime_days=settings.max_lifetime_days,
+        retention_days=settings.retention_days,
+    )
+    callers = Callers(rule.authority, rule.accounts, jwt=jwt, cookie=dashboard.cookie)
+    views = TokenViews(rule.usage_series, clock)
+    clients = Clients(rule.authority, rule.sessions)
+    operations = OperationsApi(health, metrics, with_metrics=not settings.metrics_port)
+    groups: tuple[OperationGroup, ...] = (
+        GatewayApi(rule.authority, rule.one_time, clients, metrics, trusted, accept_basic=settings.accept_basic),
+        OneTimeApi(rule.one_time, callers, metrics, open_to_all=settings.one_time_issue == "open"),
+        SessionApi(rule.sessions, metrics),
+        ManagedApi(rule.managed, rule.bulk, views, callers, metrics, clock),
+        RotationApi(rule.rotation, views, callers),
+        SelfServiceApi(rule.managed, rule.revocation, rule.rotation, views, callers, metrics),
+        BulkRevocationApi(rule.bulk, rule.sessions, views, callers, metrics),
+        UsageApi(rule.usage_series, rule.managed, callers),
+        HygieneApi(rule.hygiene, store.token_counts, callers, clock),
+        ImportExportApi(rule.transfer, views, rule.audit_log, callers, clock, shards=len(store.shards)),
+        WebhooksApi(rule.webhooks, rule.delivery_log, callers),
+        AuditApi(rule.audit, rule.verification, rule.audit_log, callers),
+        OAuthApi(rule.authority, rule.revocation, clients, metrics),
+        operations,
+        dashboard,
+        *([DocsApi()] if settings.docs else []),
+    )
+    listed = [operation for group in groups for operation in group.operations()]
+    operations.describe(listed)
+    return Routes(listed, operations.metrics_operations() if settings.metrics_port else [])

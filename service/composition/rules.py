@@ -1,0 +1,163 @@
+"""The rules: what may happen to a token, each over the stores it needs and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from service.api.admin.schemas.audit import message
+from service.composition.stores import Stores
+from service.keyring import Keyring
+from service.metrics import Metrics
+from service.settings import Settings
+from service.store.one_time import OneTimeStore
+from service.tokens.accounts.accounts import Account, Accounts
+from service.tokens.accounts.attempts import Attempts
+from service.tokens.accounts.passwords import PasswordChecker
+from service.tokens.audit.checkpoints import Checkpoints
+from service.tokens.audit.log import AuditLog
+from service.tokens.audit.reader import AuditReader
+from service.tokens.audit.verification import Verification
+from service.tokens.authority import Authority
+from service.tokens.hygiene import Hygiene
+from service.tokens.idempotency import Repeats
+from service.tokens.lifetime import Lifetime
+from service.tokens.managed.bulk import Bulk
+from service.tokens.managed.import_export import ImportExport
+from service.tokens.managed.records import ManagedRecords
+from service.tokens.managed.revocation import Revocation
+from service.tokens.managed.rotation import Rotation
+from service.tokens.managed.seals import Seals
+from service.tokens.managed.sweeper import Sweeper
+from service.tokens.managed.tokens import ManagedTokens
+from service.tokens.one_time import OneTimeTokens
+from service.tokens.sessions import Sessions
+from service.tokens.usage import Usage
+from service.tokens.usage_series import UsageSeries
+from service.tokens.webhooks.deliveries import Deliveries
+from service.tokens.webhooks.delivery import DeliverySeal
+from service.tokens.webhooks.delivery_log import DeliveryLog
+from service.tokens.webhooks.messages import Messages
+from service.tokens.webhooks.notices import Notices
+from service.tokens.webhooks.registry import Webhooks
+from service.tokens.webhooks.sender import Sender
+from service.tokens.webhooks.ssrf import resolve
+
+
+class Rules(NamedTuple):
+    """Every rule of one process."""
+
+    keyrings: tuple[Keyring, ...]
+    accounts: Accounts
+    passwords: PasswordChecker
+    authority: Authority
+    sessions: Sessions
+    one_time: OneTimeTokens
+    usage: Usage
+    usage_series: UsageSeries
+    hygiene: Hygiene
+    audit_log: AuditLog
+    audit: AuditReader
+    checkpoints: Checkpoints
+    verification: Verification
+    webhooks: Webhooks
+    notices: Notices
+    deliveries: Deliveries
+    delivery_log: DeliveryLog
+    managed: ManagedTokens
+    rotation: Rotation
+    revocation: Revocation
+    bulk: Bulk
+    transfer: ImportExport
+    sweeper: Sweeper
+
+
+def rules(
+    settings: Settings,
+    store: Stores,
+    keyrings: tuple[Keyring, ...],
+    metrics: Metrics,
+    accounts: dict[str, Account],
+    clock: Callable[[], float],
+) -> Rules:
+    """The rules over these stores. `keyrings`: the present one first. `accounts`: who may sign in at first."""
+    shards = store.shards
+    present = keyrings[0]
+    keep = max(1, settings.audit_max_entries // len(shards))
+    private = settings.webhook_allow_private
+    known_accounts, passwords = Accounts(accounts, present), PasswordChecker()
+
+    audit_log = AuditLog(present, shards, clock, keep=keep)
+    checkpoints = Checkpoints(
+        store.audit, shards, keyrings, keep=keep, count=metrics.audit_events.inc, head=metrics.sealed
+    )
+    webhooks = Webhooks(
+        store.webhooks, store.outbox, shards, keyrings, audit_log, resolve, clock, allow_private=private
+    )
+    notices = Notices(store.webhooks, webhooks, store.managed, audit_log, clock)
+    messages = Messages(store.managed, keyrings, message, clock)
+    sender = Sender(resolve, allow_private=private)
+    deliveries = Deliveries(
+        webhooks, notices, store.outbox, messages, shards, keyrings, sender, clock, count=metrics.webhook_delivered
+    )
+    idle_seconds = settings.session_idle_seconds
+    usage = Usage(store.usage, clock, idle_seconds=idle_seconds, on_limited=notices.limit_exceeded)
+    tampered, paused = metrics.tampered.inc, metrics.limits_paused.inc
+    authority = Authority(
+        store.credentials, keyrings, known_accounts, usage, clock, on_tampered=tampered, on_paused=paused
+    )
+    one_time = OneTimeTokens(
+        OneTimeStore(shards, on_spent_twice=notices.consumed_twice),
+        shards,
+        authority,
+        present,
+        clock,
+        ttl_seconds=settings.one_time_ttl_seconds,
+        per_minute=settings.one_time_issue_per_minute,
+    )
+    sessions = Sessions(
+        store.sessions,
+        shards,
+        authority,
+        present,
+        known_accounts,
+        Attempts(store.attempts, present),
+        passwords,
+        audit_log,
+        clock,
+        ttl_seconds=settings.session_ttl_seconds,
+        idle_seconds=idle_seconds,
+    )
+    seals = Seals(authority, store.credentials, keyrings)
+    records = ManagedRecords(store.managed, seals, audit_log, clock)
+    lifetime, repeats = Lifetime(settings.max_lifetime_days), Repeats(store.requests, present)
+    managed = ManagedTokens(
+        store.managed, records, store.listing, store.token_counts, shards, present, repeats, lifetime, clock
+    )
+    return Rules(
+        keyrings=keyrings,
+        accounts=known_accounts,
+        passwords=passwords,
+        authority=authority,
+        sessions=sessions,
+        one_time=one_time,
+        usage=usage,
+        usage_series=UsageSeries(store.usage, clock),
+        hygiene=Hygiene(store.hygiene, clock),
+        audit_log=audit_log,
+        audit=AuditReader(store.audit, shards),
+        checkpoints=checkpoints,
+        verification=Verification(store.audit, shards, keyrings, checkpoints, keep=keep),
+        webhooks=webhooks,
+        notices=notices,
+        deliveries=deliveries,
+        delivery_log=DeliveryLog(store.outbox, shards, DeliverySeal(keyrings)),
+        managed=managed,
+        rotation=Rotation(store.managed, records, shards, present, repeats, clock),
+        revocation=Revocation(store.credentials, records, authority, sessions, one_time),
+        bulk=Bulk(managed, store.listing, clock),
+        transfer=ImportExport(
+            store.imports, store.listing, shards, seals, authority, present, audit_log, lifetime, clock
+        ),
+        sweeper=Sweeper(store.expiry, store.managed, shards, audit_log),
+    )

@@ -1,0 +1,88 @@
+"""From the start to the end of a process: what it does beside answering, and what its settings mean before that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from ipaddress import ip_network
+from typing import Any
+
+from service.api.auth.callers import JwtReader
+from service.api.http.call import Network
+from service.composition.rules import Rules
+from service.errors import StoreUnavailable
+from service.keyring import Keyring
+from service.metrics import Metrics
+from service.settings import Settings, SettingsError
+from service.store.driver.connection import Connect, connector
+from service.store.driver.server_clock import ServerClock
+from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
+
+Work = Callable[[], Coroutine[Any, Any, object]]
+
+
+def background(rule: Rules, metrics: Metrics, flush_usage: Work) -> tuple[tuple[str, float, Work], ...]:
+    """What every process does all the time: a name, every how many seconds, and the work."""
+
+    async def flush_metrics() -> None:
+        metrics.flush()
+
+    return (
+        ("usage", 1.0, flush_usage),
+        ("sweep", 1.0, rule.sweeper.sweep),
+        ("seal", 1.0, rule.checkpoints.seal),
+        ("hygiene", 60.0, rule.hygiene.work),
+        ("webhooks", 1.0, rule.deliveries.work),
+        ("imported", 1.0, rule.transfer.look_for_imported),
+        ("metrics", 0.1, flush_metrics),
+    )
+
+
+def usage_flush(rule: Rules, metrics: Metrics) -> Work:
+    """Writes the usage gathered since the last time; what Redis does not take is dropped and counted."""
+
+    async def flush() -> None:
+        try:
+            await rule.usage.flush()
+        except StoreUnavailable:
+            metrics.usage_dropped.inc()
+
+    return flush
+
+
+def keyrings_of(settings: Settings) -> tuple[Keyring, ...]:
+    """The keyring of the present server key, then that of the previous one if it is still set."""
+    return tuple(Keyring(key) for key in (settings.secret_key, settings.secret_key_previous) if key)
+
+
+def accounts_of(settings: Settings) -> dict[str, Account]:
+    """The accounts of the file that the settings name. Raises SettingsError."""
+    try:
+        return read_accounts(settings.accounts_path) if settings.accounts_path else {}
+    except AccountsError as error:
+        raise SettingsError(f"TOKENS_ACCOUNTS_FILE: {error}") from None
+
+
+def connector_of(settings: Settings, clock: ServerClock) -> Connect:
+    """Opens connections to the Redis of the settings. Raises SettingsError."""
+    try:
+        return connector(settings.redis_url, clock=clock)
+    except ValueError as error:
+        raise SettingsError(f"TOKENS_REDIS_URL: {str(error).rstrip('.')}") from None
+
+
+def trusted_of(settings: Settings) -> tuple[Network, ...]:
+    """The networks of the proxies whose word on a client's address is believed. Raises SettingsError."""
+    try:
+        return tuple(ip_network(part.strip()) for part in settings.trusted_proxies.split(",") if part.strip())
+    except ValueError as error:
+        raise SettingsError(f"TOKENS_TRUSTED_PROXIES: {error}: write addresses or networks, comma separated") from None
+
+
+def jwt_reader_of(settings: Settings, clock: Callable[[], float]) -> JwtReader | None:
+    """Administrators' JWTs, if any are to be accepted; their library is loaded only then."""
+    if not (settings.admin_jwt_secret or settings.admin_jwt_jwks):
+        return None
+    # A fifth of a second and 10 MB that most never need.
+    from service.tokens.accounts.jwt import administrators  # noqa: PLC0415
+
+    return administrators(settings, clock).subject

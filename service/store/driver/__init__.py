@@ -1,0 +1,16 @@
+"""How Redis is spoken to.
+
+connection  opening a connection, and what must be true of the server behind it
+url         the URL of Redis, checked
+pipeline    one connection, pipelined, reconnecting, with a deadline for each command
+replies     replies read in order and handed to their callers
+scripts     Lua scripts by digest
+keys        every key family
+shards      which key names and which node an id, a name or a digest belongs to
+hashes      fields of many hashes in one round trip
+server_clock clock_watch  the clock of Redis, which all processes share
+namespace   what all processes of a namespace share: its shards and its server key
+monitor     checks Redis at the start, every minute and for readiness
+
+No knowledge of tokens. Errors leave as `StoreUnavailable`.
+"""

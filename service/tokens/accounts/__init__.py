@@ -1,0 +1,11 @@
+"""Who may sign in, and how that is proven.
+
+accounts   the accounts of the TOML file, with their roles
+passwords  argon2id in threads
+attempts address_groups  limits on guessing: by account, address, network and in all
+jwt        administrators' JWTs of an identity provider
+jwks       the keys those are verified with
+
+The sessions that a password is traded for are in tokens/sessions.py; reading the file again is in
+tokens/accounts_reload.py, because that ends sessions.
+"""

@@ -1,0 +1,10 @@
+"""The audit log: who changed what, and proof that nobody changed the log.
+
+log           makes entries, each with a MAC
+checkpoints   every second a checkpoint over the entries since the last one
+macs          the MACs of entries and checkpoints; no I/O
+verification  walks the log and names what does not fit
+reader        entries of all shards merged, newest first
+
+Entries are written by the scripts that make the change; the streams themselves are in store/audit.py.
+"""

@@ -1,0 +1,12 @@
+"""Managed tokens: created, edited, rotated, deactivated, revoked, expired, imported.
+
+tokens         create, edit, revoke one
+seals          what the server key vouches for in records and credentials
+records        reading a record and writing it with its credential and audit entry, atomically
+rotation       a new secret under the same id, with an overlap for the old one
+bulk revocation  many at once, in slices; one by its secret alone
+import_export  records out, and tokens of other systems in
+sweeper        what time has ended
+
+Every change goes through `records`, which makes the audit entry that the store writes in the same script.
+"""
