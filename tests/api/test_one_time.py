@@ -126,8 +126,13 @@ def test_nothing_else_than_consuming_spends(world: World) -> None:
         looked = world.post("/oauth2/introspect", form={"token": secret}, bearer=world.admin)
         assert looked.json()["active"] is True
         assert world.post("/validate/batch", {"tokens": [secret]}, bearer=world.admin).json()["results"][0]["active"]
-        assert world.post("/oauth2/revoke", form={"token": secret}).status == 200
     assert world.post(CONSUME, {"token": token}).json()["valid"] is True
+
+
+def test_a_revoked_one_time_token_is_not_valid(world: World) -> None:
+    token = world.one_time()
+    assert world.post("/oauth2/revoke", form={"token": token}).status == 200
+    assert world.post(CONSUME, {"token": token}).json()["valid"] is False
 
 
 @pytest.mark.parametrize("secret", ["", "x", "0" * 32, "F" * 32, "é" * 32, "0" * 31 + "\x00", "rtk_" + "0" * 64])

@@ -105,7 +105,7 @@ class Table:
         secret = f"a secret of another system {self.number}".replace(" ", "-")
         row = ImportedSecret(NewToken(f"n{self.number:03}", int(self.clock()) + DAY), sha256_of(secret))
         assert await self.service.rules.transfer.take([row], ADMIN) == [None]
-        verdict = await self.service.rules.authority.look(secret.encode(), (Kind.MANAGED,))
+        verdict = await self.service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))
         assert verdict.credential is not None
         return Case(secret, verdict.credential.token_id)
 
@@ -136,7 +136,7 @@ class Table:
         return Case((await self.service.rules.one_time.issue(address="", anonymous=False)).secret)
 
     async def one_time_of_the_previous_server_key(self) -> Case:
-        return Case((await self.before.one_time.issue(address="", anonymous=False)).secret)
+        return Case((await self.before.rules.one_time.issue(address="", anonymous=False)).secret)
 
     async def session(self) -> Case:
         return Case((await sign_in(self.service, "uma")).secret)

@@ -37,7 +37,7 @@ COVERED = {
 }
 
 
-async def live_through(service: Service, clock: Any) -> None:
+async def live_through(service: Service) -> None:
     """Every script in COVERED runs at least once. The service lets tokens live for ever."""
     limited = await create(service, "limited", rate_limit=RateLimit(5, 60), max_uses=3)
     assert await outcome(service, limited.secret) == "active"
@@ -56,9 +56,16 @@ async def live_through(service: Service, clock: Any) -> None:
         await sign_in(service, password="wrong")
     assert await service.rules.sessions.end(session, at("192.0.2.1"))
     await service.rules.managed.page(Query(sort="last_used_at"))
-    clock.forward(61 * DAY)
-    assert await service.rules.sweeper.sweep() == 2
+    await list_as_due(service, old_name.token.token_id)
+    assert await service.rules.sweeper.sweep() == 1
     await service.rules.checkpoints.seal()
+
+
+async def list_as_due(service: Service, token_id: str) -> None:
+    """Let the next sweep take a token for expired: it goes by the clock of Redis, which no test turns."""
+    shard = service.stores.shards.of_id(token_id)
+    assert shard is not None
+    await shard.link.execute("ZADD", shard.keys.expiry, 1, token_id)
 
 
 async def cut_off_a_renaming(service: Any, token_id: str) -> None:

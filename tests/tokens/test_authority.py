@@ -200,7 +200,7 @@ async def test_what_the_previous_server_key_issued_goes_on_until_it_is_no_longer
     assert await outcome(both, managed.secret, required=("a",)) == "active"
     after = await make_service(shards=shards, background=False, secret_key=new_key)
     assert await outcome(after, managed.secret) == "unknown"
-    assert not (await after.one_time.consume(issued[1])).active
+    assert not (await after.rules.one_time.consume(issued[1])).active
     # A session's password mark is made with the present key, so that a change of keys asks everyone to sign in again.
     assert await outcome(both, session) == "unknown"
 

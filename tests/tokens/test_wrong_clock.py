@@ -52,16 +52,16 @@ async def test_a_service_follows_the_clock_of_redis(make_service: Make, clock: C
     for offset in (-3600, 7200):
         clock.forward(offset)
         wrong = await make_service(background=False)
-        clock_of_redis = wrong.shards[0].link.clock = Clock()
-        await wrong.monitor.peek()
+        clock_of_redis = wrong.stores.shards[0].link.clock = Clock()
+        await wrong.stores.monitor.check()
         assert abs(wrong.clock() - clock_of_redis()) < 60
-        issued = await wrong.one_time.issue(address=ADDRESS, anonymous=True)
-        assert (await wrong.one_time.consume(issued.secret.encode())).active
+        issued = await wrong.rules.one_time.issue(address=ADDRESS, anonymous=True)
+        assert (await wrong.rules.one_time.consume(issued.secret.encode())).active
         secret = await sign_in(wrong)
         token = await create(wrong, f"made at {offset}", days=0.1)
         wrong.clock.seconds_ahead = 0.0
     clock.offset = 0.0
-    assert (await right.sessions.check(secret)).active
+    assert (await right.rules.sessions.check(secret)).active
     assert await outcome(right, token.secret) == "active"
 
 

@@ -13,7 +13,7 @@ function problem(status, answer, headers) {
   });
 }
 
-/** Sent once, whatever happens; who asks decides on trying again. A refusal is thrown with its status, 0 disables it. */
+/** Sent once, whatever happens; who asks decides on trying again. A refusal is thrown with its status, 0 for none. */
 export async function send(method, path, body, headers) {
   let [status, answer, received] = [0, {}, null];
   try {

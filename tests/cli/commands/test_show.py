@@ -72,7 +72,7 @@ def test_a_page_that_ended_early_is_no_full_page(stub: Stub, run: Run) -> None:
 @pytest.mark.usefixtures("terminal")
 def test_a_terminal_is_told_how_many_there_are(stub: Stub, run: Run) -> None:
     stub.on("GET", LIST, page(token(), cursor="next", total=1284))
-    assert "1 of 1,284; --all shows all of them." in run("list").stderr
+    assert "1 of 1,284; --all shows all of them." in run("list", "--limit", "1").stderr
 
 
 @pytest.mark.usefixtures("terminal")

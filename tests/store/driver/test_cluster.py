@@ -21,6 +21,7 @@ from service.store.driver.connection import connector
 from service.store.driver.keys import TAGS
 from service.store.driver.pipeline import Pipeline
 from service.store.driver.scripts import Script
+from service.store.managed import listing_slices
 from tests.builders import until
 from tests.links import Recording
 from tests.store.scenario import COVERED, live_through
@@ -82,6 +83,8 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> None:
         self._sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     monkeypatch.setattr(Script, "__init__", make_strict)
+    # Made when its module was loaded, before this.
+    monkeypatch.setattr(listing_slices, "_read_index", Script("read_index", retry=True))
 
 
 @pytest.mark.usefixtures("strict")
@@ -90,7 +93,7 @@ async def test_scripts_touch_keys_of_one_slot_alone(
 ) -> None:
     recording = Recording(link)
     service = Service(make_settings(max_lifetime_days=0), clock=clock, links=[recording] * len(TAGS))
-    await live_through(service, clock)
+    await live_through(service)
     await service.rules.passwords.aclose()
     sent = {args[1] for args in recording.asked if args[0] == "EVAL"}
     assert all(source.startswith("#!lua\n--[[") for source in sent)

@@ -53,7 +53,7 @@ async def test_processes_with_both_keys_in_either_order_run_side_by_side(make_se
     marks = set()
     for service in (before, after) * 3:
         assert await check(service) == ""
-        marks.add(await before.shards[0].link.execute("GET", key_mark_key(namespace)))
+        marks.add(await before.stores.shards[0].link.execute("GET", key_mark_key(namespace)))
     # None takes it back from the other while they run.
     assert len(marks) == 1
 

@@ -29,7 +29,7 @@ async def test_no_call_fails_though_the_server_forgets_its_scripts_before_each(
         return links[0]
 
     service = await make_service(shards=shards, fake=fake, background=False, wrap=wrap, max_lifetime_days=0)
-    await live_through(service, clock)
+    await live_through(service)
     called = {Script(name).source: name for name in LUA}
     sent = {called[args[1]] for args in links[0].asked if args[0] == "EVAL"}
     assert sent >= COVERED
