@@ -20,13 +20,13 @@ from service.composition.startup import (
     background,
     connector_of,
     jwt_reader_of,
-    keyrings_of,
     trusted_of,
     usage_flush,
 )
 from service.composition.stores import stores
 from service.edge.fast_path import FastPath
 from service.edge.limits import ConnectionLimits
+from service.keyring import Keyring
 from service.lifespan import Lifespan
 from service.metrics import Metrics
 from service.metrics_port import MetricsPort
@@ -53,9 +53,9 @@ class Service:
         if links is None:
             connect = connector_of(settings, clock)
             pipelines = [Pipeline(connect, on_error=metrics.redis_errors.inc, on_seconds=metrics.redis_took)]
-        keyrings = keyrings_of(settings)
-        self.stores = store = stores(settings, pipelines if links is None else links, keyrings, clock)
-        self.rules = rule = rules(settings, store, keyrings, metrics, accounts_of(settings), clock)
+        keyring = Keyring(settings.secret_key, settings.secret_key_previous)
+        self.stores = store = stores(settings, pipelines if links is None else links, keyring, clock)
+        self.rules = rule = rules(settings, store, keyring, metrics, accounts_of(settings), clock)
         self.health = Health(store.monitor, store.token_counts, rule.hygiene, metrics, clock)
         trusted, jwt = trusted_of(settings), jwt_reader_of(settings, clock)
         found = routes(settings, store, rule, self.health, metrics, clock, jwt=jwt, trusted=trusted)

@@ -1,4 +1,4 @@
-"""All keys of the service, derived from the server key: digests, seals and MACs. No I/O."""
+"""All keys of the service, derived from the server keys: digests, seals and MACs. No I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 from service.model import Kind
 
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+SEAL_BYTES = 16
 
 
 def encode_digest(digest: bytes) -> bytes:
@@ -17,14 +21,7 @@ def encode_digest(digest: bytes) -> bytes:
     return b2a_base64(digest, newline=False).translate(_URL_SAFE, b"=")
 
 
-if TYPE_CHECKING:
-    from hashlib import _Hash as Hash
-
-
-SEAL_BYTES = 16
-
-
-class Keyring:
+class DerivedKeys:
     """All keys derived (HKDF, RFC 5869) from one server key, by label, so that none can stand in for another."""
 
     def __init__(self, server_key: str) -> None:
@@ -75,9 +72,58 @@ class Keyring:
         """A keyed digest of names and addresses, 32 bytes: a counter's key tells nobody whom it counts."""
         return hmac.digest(self._lookup_key, b"\x00".join(part.encode() for part in parts), "sha256")
 
-    def mark(self, namespace: str) -> bytes:
-        """What tells this key from any other in a namespace, and says nothing else of it; text."""
-        return encode_digest(self.pseudonym("server key", namespace))
+
+class Keyring:
+    """The present server key and, while it is still set, the previous one.
+
+    What is made is made with the present key; what either key made is accepted.
+    """
+
+    def __init__(self, server_key: str, previous: str = "") -> None:
+        self.present = present = DerivedKeys(server_key)
+        self._keys = (present, DerivedKeys(previous)) if previous else (present,)
+        # The present key's own methods: a validation saves the call in between.
+        self.digest = present.digest
+        self.imported_digest = present.imported_digest
+        self.seal = present.seal
+        self.mac = present.mac
+        self.pseudonym = present.pseudonym
+        self.derive = present.derive
+
+    @property
+    def has_previous(self) -> bool:
+        """Is a previous key still accepted?"""
+        return len(self._keys) > 1
+
+    def digests(self, kind: Kind, secret: bytes) -> list[bytes]:
+        """What may be stored of a secret, by the present key first."""
+        return [keys.digest(kind, secret) for keys in self._keys]
+
+    def imported_digests(self, sha256_hex: bytes) -> list[bytes]:
+        """What may be stored of a secret that another system made, by the present key first."""
+        return [keys.imported_digest(sha256_hex) for keys in self._keys]
+
+    def unseal(self, digest: bytes, sealed: bytes) -> bytes | None:
+        """The body of a record that either key sealed; None if it was changed or belongs to another digest."""
+        for keys in self._keys:
+            if (body := keys.unseal(digest, sealed)) is not None:
+                return body
+        return None
+
+    def sealed_by(self, digest: bytes, sealed: bytes) -> DerivedKeys | None:
+        """The keys that sealed a record, None if it was changed or belongs to another digest."""
+        return next((keys for keys in self._keys if keys.unseal(digest, sealed) is not None), None)
+
+    def signer(self, label: str, body: bytes, mac: str) -> DerivedKeys | None:
+        """The keys that made a MAC over this body, None if none did."""
+        presented = mac.encode(errors="replace")
+        return next(
+            (keys for keys in self._keys if hmac.compare_digest(keys.mac(label, body).encode(), presented)), None
+        )
+
+    def marks(self, namespace: str) -> tuple[bytes, ...]:
+        """What tells these keys from any other in a namespace, the present one's first, and says nothing else; text."""
+        return tuple(encode_digest(keys.pseudonym("server key", namespace)) for keys in self._keys)
 
 
 def _prepare(key: bytes, opening: bytes) -> tuple[Hash, Hash]:

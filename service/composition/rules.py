@@ -47,7 +47,7 @@ from service.tokens.webhooks.ssrf import resolve
 class Rules(NamedTuple):
     """Every rule of one process."""
 
-    keyrings: tuple[Keyring, ...]
+    keyring: Keyring
     accounts: Accounts
     passwords: PasswordChecker
     authority: Authority
@@ -75,42 +75,40 @@ class Rules(NamedTuple):
 def rules(
     settings: Settings,
     store: Stores,
-    keyrings: tuple[Keyring, ...],
+    keyring: Keyring,
     metrics: Metrics,
     accounts: dict[str, Account],
     clock: Callable[[], float],
 ) -> Rules:
-    """The rules over these stores. `keyrings`: the present one first. `accounts`: who may sign in at first."""
+    """The rules over these stores. `accounts`: who may sign in at first."""
     shards = store.shards
-    present = keyrings[0]
     keep = max(1, settings.audit_max_entries // len(shards))
     private = settings.webhook_allow_private
-    known_accounts, passwords = Accounts(accounts, present), PasswordChecker()
+    known_accounts, passwords = Accounts(accounts, keyring), PasswordChecker()
 
-    audit_log = AuditLog(present, shards, clock, keep=keep)
+    audit_log = AuditLog(keyring, shards, clock, keep=keep)
     checkpoints = Checkpoints(
-        store.audit, shards, keyrings, keep=keep, count=metrics.audit_events.inc, head=metrics.sealed
+        store.audit, shards, keyring, keep=keep, count=metrics.audit_events.inc, head=metrics.sealed
     )
-    webhooks = Webhooks(
-        store.webhooks, store.outbox, shards, keyrings, audit_log, resolve, clock, allow_private=private
-    )
+    webhooks = Webhooks(store.webhooks, store.outbox, shards, keyring, audit_log, resolve, clock, allow_private=private)
     notices = Notices(store.webhooks, webhooks, store.managed, audit_log, clock)
-    messages = Messages(store.managed, keyrings, message, clock)
+    messages = Messages(store.managed, keyring, message, clock)
+    delivery_seal = DeliverySeal(keyring)
     sender = Sender(resolve, allow_private=private)
     deliveries = Deliveries(
-        webhooks, notices, store.outbox, messages, shards, keyrings, sender, clock, count=metrics.webhook_delivered
+        webhooks, notices, store.outbox, messages, delivery_seal, shards, sender, clock, count=metrics.webhook_delivered
     )
     idle_seconds = settings.session_idle_seconds
     usage = Usage(store.usage, clock, idle_seconds=idle_seconds, on_limited=notices.limit_exceeded)
     tampered, paused = metrics.tampered.inc, metrics.limits_paused.inc
     authority = Authority(
-        store.credentials, keyrings, known_accounts, usage, clock, on_tampered=tampered, on_paused=paused
+        store.credentials, keyring, known_accounts, usage, clock, on_tampered=tampered, on_paused=paused
     )
     one_time = OneTimeTokens(
         OneTimeStore(shards, on_spent_twice=notices.consumed_twice),
         shards,
         authority,
-        present,
+        keyring,
         clock,
         ttl_seconds=settings.one_time_ttl_seconds,
         per_minute=settings.one_time_issue_per_minute,
@@ -119,23 +117,23 @@ def rules(
         store.sessions,
         shards,
         authority,
-        present,
+        keyring,
         known_accounts,
-        Attempts(store.attempts, present),
+        Attempts(store.attempts, keyring),
         passwords,
         audit_log,
         clock,
         ttl_seconds=settings.session_ttl_seconds,
         idle_seconds=idle_seconds,
     )
-    seals = Seals(authority, store.credentials, keyrings)
+    seals = Seals(authority, store.credentials, keyring)
     records = ManagedRecords(store.managed, seals, audit_log, clock)
-    lifetime, repeats = Lifetime(settings.max_lifetime_days), Repeats(store.requests, present)
+    lifetime, repeats = Lifetime(settings.max_lifetime_days), Repeats(store.requests, keyring)
     managed = ManagedTokens(
-        store.managed, records, store.listing, store.token_counts, shards, present, repeats, lifetime, clock
+        store.managed, records, store.listing, store.token_counts, shards, keyring, repeats, lifetime, clock
     )
     return Rules(
-        keyrings=keyrings,
+        keyring=keyring,
         accounts=known_accounts,
         passwords=passwords,
         authority=authority,
@@ -147,17 +145,17 @@ def rules(
         audit_log=audit_log,
         audit=AuditReader(store.audit, shards),
         checkpoints=checkpoints,
-        verification=Verification(store.audit, shards, keyrings, checkpoints, keep=keep),
+        verification=Verification(store.audit, shards, keyring, checkpoints, keep=keep),
         webhooks=webhooks,
         notices=notices,
         deliveries=deliveries,
-        delivery_log=DeliveryLog(store.outbox, shards, DeliverySeal(keyrings)),
+        delivery_log=DeliveryLog(store.outbox, shards, delivery_seal),
         managed=managed,
-        rotation=Rotation(store.managed, records, shards, present, repeats, clock),
+        rotation=Rotation(store.managed, records, shards, keyring, repeats, clock),
         revocation=Revocation(store.credentials, records, authority, sessions, one_time),
         bulk=Bulk(managed, store.listing, clock),
         transfer=ImportExport(
-            store.imports, store.listing, shards, seals, authority, present, audit_log, lifetime, clock
+            store.imports, store.listing, shards, seals, authority, keyring, audit_log, lifetime, clock
         ),
         sweeper=Sweeper(store.expiry, store.managed, shards, audit_log),
     )

@@ -10,7 +10,6 @@ from service.api.auth.callers import JwtReader
 from service.api.http.call import Network
 from service.composition.rules import Rules
 from service.errors import StoreUnavailable
-from service.keyring import Keyring
 from service.metrics import Metrics
 from service.settings import Settings, SettingsError
 from service.store.driver.connection import Connect, connector
@@ -47,11 +46,6 @@ def usage_flush(rule: Rules, metrics: Metrics) -> Work:
             metrics.usage_dropped.inc()
 
     return flush
-
-
-def keyrings_of(settings: Settings) -> tuple[Keyring, ...]:
-    """The keyring of the present server key, then that of the previous one if it is still set."""
-    return tuple(Keyring(key) for key in (settings.secret_key, settings.secret_key_previous) if key)
 
 
 def accounts_of(settings: Settings) -> dict[str, Account]:

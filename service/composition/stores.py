@@ -48,14 +48,14 @@ class Stores(NamedTuple):
     requests: RequestStore
 
 
-def stores(settings: Settings, links: Sequence[Link], keyrings: tuple[Keyring, ...], clock: ServerClock) -> Stores:
+def stores(settings: Settings, links: Sequence[Link], keyring: Keyring, clock: ServerClock) -> Stores:
     """The stores over these links, one per shard."""
     shards = Shards(settings.namespace, links)
     retention = Retention(settings.retention_days * 86400)
     managed = ManagedStore(shards, retention)
     return Stores(
         shards=shards,
-        monitor=Monitor(shards, clock, tuple(keyring.mark(settings.namespace) for keyring in keyrings)),
+        monitor=Monitor(shards, clock, keyring.marks(settings.namespace)),
         credentials=CredentialStore(shards),
         sessions=SessionStore(shards),
         attempts=AttemptStore(shards),

@@ -35,7 +35,7 @@ class Authority:
     def __init__(
         self,
         store: CredentialStore,
-        keyrings: tuple[Keyring, ...],
+        keyring: Keyring,
         accounts: Accounts,
         usage: Usage,
         clock: Callable[[], float],
@@ -43,16 +43,13 @@ class Authority:
         on_tampered: Callable[[], None],
         on_paused: Callable[[], None],
     ) -> None:
-        """`keyrings`: the present server key's first, then that of a previous one, if any.
-
-        `on_tampered` is called for a record that somebody else wrote, `on_paused` when a limit could not be kept.
-        """
+        """`on_tampered` is called on a record that somebody else wrote, `on_paused` when a limit could not be kept."""
         self.usage = usage
         self.count = usage.count
         self.clock = clock
         self._store = store
-        self._keyrings = keyrings
-        self.digest = keyrings[0].digest
+        self._keyring = keyring
+        self.digest = keyring.digest
         self._accounts = accounts
         self._on_tampered = on_tampered
         self._on_paused = on_paused
@@ -65,31 +62,35 @@ class Authority:
     @property
     def may_lie_elsewhere(self) -> bool:
         """May a secret that its first digest does not find be found by another?"""
-        return self.accepts_imported or len(self._keyrings) > 1
+        return self.accepts_imported or self._keyring.has_previous
 
-    def seal(self, digest: bytes, credential: Credential, keyring: Keyring | None = None) -> bytes:
-        """The bytes under which a credential is stored, under the present server key unless told another."""
-        return (keyring or self._keyrings[0]).seal(digest, _encode(credential))
+    def seal(self, digest: bytes, credential: Credential) -> bytes:
+        """The bytes under which a credential is stored."""
+        return self._keyring.seal(digest, _encode(credential))
+
+    def is_sealed(self, digest: bytes, credential: Credential, sealed: bytes) -> bool:
+        """Does a record carry the seal of this credential, by either server key?"""
+        return self._keyring.unseal(digest, sealed[:SEAL_BYTES] + _encode(credential)) is not None
 
     def open_once(self, digest: bytes, sealed: bytes) -> DecodedCredential | None:
         """A record whose seal is right, decoded; None for another, which is counted. `open` remembers it, too."""
-        for keyring in self._keyrings:
-            if (body := keyring.unseal(digest, sealed)) is not None:
-                return DecodedCredential(digest, _decode(body), sealed[:SEAL_BYTES])
-        self._on_tampered()
-        return None
+        body = self._keyring.unseal(digest, sealed)
+        if body is None:
+            self._on_tampered()
+            return None
+        return DecodedCredential(digest, _decode(body), sealed[:SEAL_BYTES])
 
     def digests(self, kind: Kind, secret: bytes) -> list[bytes]:
         """The digests a secret may be stored under: by the present key, then by the previous one.
 
         A managed token's may have been made by another system; those follow.
         """
-        own = [keyring.digest(kind, secret) for keyring in self._keyrings]
+        own = self._keyring.digests(kind, secret)
         return own + self._imported_digests(secret) if kind is Kind.MANAGED else own
 
     def every_digest(self, secret: bytes) -> list[bytes]:
         """All digests that a managed token of this secret may have, also while no imported one is known here yet."""
-        own = [keyring.digest(Kind.MANAGED, secret) for keyring in self._keyrings]
+        own = self._keyring.digests(Kind.MANAGED, secret)
         imported = self._all_imported(secret) if may_be_imported(secret) else []
         return (own if parse(secret) is Kind.MANAGED else []) + imported
 
@@ -97,8 +98,7 @@ class Authority:
         return self._all_imported(secret) if self.accepts_imported and may_be_imported(secret) else []
 
     def _all_imported(self, secret: bytes) -> list[bytes]:
-        sha256_hex = sha256(secret).hexdigest().encode()
-        return [keyring.imported_digest(sha256_hex) for keyring in self._keyrings]
+        return self._keyring.imported_digests(sha256(secret).hexdigest().encode())
 
     def _candidates(self, secret: bytes, kinds: Iterable[Kind]) -> list[tuple[Kind, bytes]]:
         """What a secret may stand for, and the digest to look it up by. Those of another system have any form."""

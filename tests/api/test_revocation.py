@@ -157,7 +157,7 @@ class Table:
         return (await self.service.rules.rotation.rotate(case.token_id, ADMIN, overlap_seconds=overlap)).secret
 
     def _digest(self, case: Case) -> bytes:
-        return self.service.rules.keyrings[0].digest(Kind.MANAGED, case.secret.encode())
+        return self.service.rules.keyring.digest(Kind.MANAGED, case.secret.encode())
 
     async def _delete(self, family: str, case: Case) -> None:
         shard = self.service.stores.shards.of_id(case.token_id)

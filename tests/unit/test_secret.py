@@ -167,3 +167,24 @@ def test_a_record_cut_short_is_refused(size: int) -> None:
 
 def test_a_record_sealed_under_another_server_key_is_refused() -> None:
     assert KEYRING.unseal(b"d" * 32, OTHER.seal(b"d" * 32, b"body")) is None
+
+
+def test_what_either_key_made_is_accepted_and_said_by_which() -> None:
+    present, previous = "a server key of the tests, long enough", "another server key, also long enough"
+    both = Keyring(present, previous)
+    sealed = OTHER.seal(b"d" * 32, b"body")
+    assert both.unseal(b"d" * 32, sealed) == b"body"
+    assert both.unseal(b"e" * 32, sealed) is both.sealed_by(b"e" * 32, sealed) is None
+    assert both.sealed_by(b"d" * 32, KEYRING.seal(b"d" * 32, b"body")) is both.present
+    signer = both.signer("audit", b"body", OTHER.mac("audit", b"body"))
+    assert signer is not None
+    assert signer is not both.present
+    assert both.signer("audit", b"other", OTHER.mac("audit", b"body")) is None
+    assert both.digests(Kind.MANAGED, b"0") == [ring.digest(Kind.MANAGED, b"0") for ring in (KEYRING, OTHER)]
+    assert both.marks("n") == KEYRING.marks("n") + OTHER.marks("n")
+    assert both.has_previous > KEYRING.has_previous
+
+
+@pytest.mark.parametrize("mac", ["", "\xe9" * 32, "\udc80"])
+def test_a_mac_of_any_characters_is_compared_and_refused(mac: str) -> None:
+    assert KEYRING.signer("audit", b"body", mac) is None

@@ -79,8 +79,9 @@ def _key_marks(settings: Settings) -> tuple[bytes, ...]:
         present = settings.secret_key or (settings.data_path / "server.key").read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         return ()
-    keys = [key for key in (present, settings.secret_key_previous) if key]
-    return tuple(Keyring(key).mark(settings.namespace) for key in keys)
+    if not present:
+        return ()
+    return Keyring(present, settings.secret_key_previous).marks(settings.namespace)
 
 
 def _clock(ahead: float) -> Finding:

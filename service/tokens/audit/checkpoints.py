@@ -24,7 +24,7 @@ class Checkpoints:
         self,
         store: AuditStore,
         shards: Shards,
-        keyrings: tuple[Keyring, ...],
+        keyring: Keyring,
         *,
         keep: int,
         count: Callable[[str], None],
@@ -36,7 +36,7 @@ class Checkpoints:
         """
         self._store = store
         self._streams = audit_streams(shards)
-        self._keyrings = keyrings
+        self._keyring = keyring
         self._keep = keep
         self._count = count
         self._head = head
@@ -57,7 +57,7 @@ class Checkpoints:
             entries = await self._store.oldest(stream, known, macs.LONGEST)
             if not entries:
                 return sealed
-            checkpoint = macs.make_checkpoint(self._keyrings[0], stream.entries, entries, last, keep=self._keep)
+            checkpoint = macs.make_checkpoint(self._keyring, stream.entries, entries, last, keep=self._keep)
             if not await self._store.seal(stream, known, checkpoint):
                 return sealed
             self._heads[stream] = checkpoint
@@ -81,5 +81,5 @@ class Checkpoints:
     def _tell(self, entries: list[Stored]) -> None:
         """Count what was written by this service: actions come from a closed set."""
         for entry in entries:
-            if macs.genuine(self._keyrings, entry):
+            if macs.genuine(self._keyring, entry):
                 self._count(_decode(entry.body).action)

@@ -11,22 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.keyring import Keyring
+from service.keyring import DerivedKeys, Keyring
 from service.store.audit import START, Checkpoint, Stored
 
 MARK_BYTES = 8
 LONGEST = 1000
 
 
-def genuine(keyrings: Sequence[Keyring], entry: Stored) -> bool:
+def genuine(keyring: Keyring, entry: Stored) -> bool:
     """Did this service write this entry's words? Says nothing of its place."""
-    return any(keyring.mac("audit", entry.body) == entry.seal for keyring in keyrings)
+    return keyring.signer("audit", entry.body, entry.seal) is not None
 
 
-def mark(keyring: Keyring, scope: bytes, entry: Stored) -> bytes:
+def mark(keys: DerivedKeys, scope: bytes, entry: Stored) -> bytes:
     """What a checkpoint remembers of an entry: its words, its id and, by `scope`, its stream."""
     text = b"\n".join((scope, entry.entry_id.encode(), entry.seal.encode("latin-1")))
-    return bytes.fromhex(keyring.mac("mark", text))[:MARK_BYTES]
+    return bytes.fromhex(keys.mac("mark", text))[:MARK_BYTES]
 
 
 def make_checkpoint(
@@ -39,15 +39,15 @@ def make_checkpoint(
         before=sealed_with(last),
         keep=keep,
         previous=last.mac if last else "",
-        marks=b"".join(mark(keyring, scope, entry) for entry in entries),
+        marks=b"".join(mark(keyring.present, scope, entry) for entry in entries),
         mac="",
     )
-    return unsigned._replace(mac=_mac(keyring, scope, unsigned))
+    return unsigned._replace(mac=keyring.mac("checkpoint", _signed_part(scope, unsigned)))
 
 
-def signer(keyrings: Sequence[Keyring], scope: bytes, checkpoint: Checkpoint) -> Keyring | None:
-    """The keyring that made this checkpoint, None if it was changed or made by somebody else."""
-    return next((keyring for keyring in keyrings if _mac(keyring, scope, checkpoint) == checkpoint.mac), None)
+def signer(keyring: Keyring, scope: bytes, checkpoint: Checkpoint) -> DerivedKeys | None:
+    """The keys that made this checkpoint, None if it was changed or made by somebody else."""
+    return keyring.signer("checkpoint", _signed_part(scope, checkpoint), checkpoint.mac)
 
 
 def sealed_with(checkpoint: Checkpoint | None) -> int:
@@ -61,6 +61,5 @@ def marks_of(checkpoint: Checkpoint) -> list[bytes]:
     return [marks[start : start + MARK_BYTES] for start in range(0, len(marks), MARK_BYTES)]
 
 
-def _mac(keyring: Keyring, scope: bytes, checkpoint: Checkpoint) -> str:
-    parts = (scope, *(str(part).encode("latin-1") for part in checkpoint[:5]), checkpoint.marks)
-    return keyring.mac("checkpoint", b"\n".join(parts))
+def _signed_part(scope: bytes, checkpoint: Checkpoint) -> bytes:
+    return b"\n".join((scope, *(str(part).encode("latin-1") for part in checkpoint[:5]), checkpoint.marks))

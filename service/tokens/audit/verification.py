@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from service.keyring import Keyring
+from service.keyring import DerivedKeys, Keyring
 from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored, audit_streams
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shards
@@ -61,11 +61,11 @@ class Verification:
     """Checks every entry's MAC and every checkpoint against the entries it covers."""
 
     def __init__(
-        self, store: AuditStore, shards: Shards, keyrings: tuple[Keyring, ...], checkpoints: Checkpoints, *, keep: int
+        self, store: AuditStore, shards: Shards, keyring: Keyring, checkpoints: Checkpoints, *, keep: int
     ) -> None:
         self._store = store
         self._streams = audit_streams(shards)
-        self._keyrings = keyrings
+        self._keyring = keyring
         self._checkpoints = checkpoints
         self._keep = keep
 
@@ -76,19 +76,17 @@ class Verification:
             await self._checkpoints.head(stream)
             if stream in self._checkpoints.rolled_back:
                 report.blame(stream, self._checkpoints.rolled_back[stream], ROLLED_BACK)
-            await _Walk(self._store, stream, self._keyrings, report, self._keep).walk()
+            await _Walk(self._store, stream, self._keyring, report, self._keep).walk()
         return report
 
 
 class _Walk:
     """The verification of one stream."""
 
-    def __init__(
-        self, store: AuditStore, stream: AuditStream, keyrings: tuple[Keyring, ...], report: Report, keep: int
-    ) -> None:
+    def __init__(self, store: AuditStore, stream: AuditStream, keyring: Keyring, report: Report, keep: int) -> None:
         self._store = store
         self._stream = stream
-        self._keyrings = keyrings
+        self._keyring = keyring
         self._report = report
         self._keep = keep
         # Entries ever written that trimming may have taken, and the number of the oldest one that is left.
@@ -140,9 +138,9 @@ class _Walk:
             after = page[-1].entry_id
 
     async def _check(self, checkpoint: Checkpoint, last: Checkpoint | None) -> None:
-        keyring = macs.signer(self._keyrings, self._stream.entries, checkpoint)
+        signer = macs.signer(self._keyring, self._stream.entries, checkpoint)
         after = last.entry_id if last else START
-        if keyring is None:
+        if signer is None:
             self._report.blame(self._stream, checkpoint.entry_id, CHECKPOINT_CHANGED)
             self._check_words([entry async for entry in self._entries(after, checkpoint.entry_id)])
             return
@@ -156,7 +154,7 @@ class _Walk:
             self._oldest = checkpoint.before
         entries = [entry async for entry in self._entries(checkpoint.after, checkpoint.entry_id)]
         self._check_words(entries)
-        await self._check_places(keyring, checkpoint, entries)
+        await self._check_places(signer, checkpoint, entries)
         self._may_be_gone = max(self._may_be_gone, macs.sealed_with(checkpoint) - checkpoint.keep)
 
     def _check_words(self, entries: list[Stored]) -> None:
@@ -164,12 +162,12 @@ class _Walk:
         self._entries_left += len(entries)
         self._first = self._first or (entries[0].entry_id if entries else "")
         for entry in entries:
-            if not macs.genuine(self._keyrings, entry):
+            if not macs.genuine(self._keyring, entry):
                 self._report.blame(self._stream, entry.entry_id, CHANGED)
 
-    async def _check_places(self, keyring: Keyring, checkpoint: Checkpoint, entries: list[Stored]) -> None:
+    async def _check_places(self, signer: DerivedKeys, checkpoint: Checkpoint, entries: list[Stored]) -> None:
         wanted = macs.marks_of(checkpoint)
-        found = [macs.mark(keyring, self._stream.entries, entry) for entry in entries]
+        found = [macs.mark(signer, self._stream.entries, entry) for entry in entries]
         if found == wanted:
             return
         sealed, present = set(wanted), set(found)

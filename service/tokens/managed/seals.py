@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.keyring import SEAL_BYTES, Keyring
+from service.keyring import Keyring
 from service.model import Credential, Kind, ManagedToken
 from service.store.credentials import CredentialStore, Reason
 from service.store.managed import records
@@ -13,19 +13,18 @@ from service.tokens.authority import Authority
 class Seals:
     """Seals what this service writes, and tells it from what somebody else wrote or put back."""
 
-    def __init__(self, authority: Authority, credentials: CredentialStore, keyrings: tuple[Keyring, ...]) -> None:
+    def __init__(self, authority: Authority, credentials: CredentialStore, keyring: Keyring) -> None:
         self._authority = authority
         self._credentials = credentials
-        self._keyrings = keyrings
+        self._keyring = keyring
 
     def of(self, token: ManagedToken) -> str:
         """The seal that a record of this token carries."""
-        return self._keyrings[0].mac("metadata", records.sealed_part(token))
+        return self._keyring.mac("metadata", records.sealed_part(token))
 
     def is_ours(self, record: Record) -> bool:
         """Was this record written by a service with our server key?"""
-        part = records.sealed_part(record.token)
-        return any(keyring.mac("metadata", part) == record.seal for keyring in self._keyrings)
+        return self._keyring.signer("metadata", records.sealed_part(record.token), record.seal) is not None
 
     def credential(self, token: ManagedToken, digest: bytes, expires_at: int) -> bytes:
         """The bytes that make a secret of this token valid, until its end in epoch seconds."""
@@ -61,11 +60,7 @@ class Seals:
         """Is this the credential that the record stands for, or did it end by its time?"""
         if sealed is None:
             return 0 < expires_at <= await self._credentials.time(digest)
-        credential = _credential(token, expires_at)
-        return any(
-            sealed[:SEAL_BYTES] == self._authority.seal(digest, credential, keyring)[:SEAL_BYTES]
-            for keyring in self._keyrings
-        )
+        return self._authority.is_sealed(digest, _credential(token, expires_at), sealed)
 
 
 def _credential(token: ManagedToken, expires_at: int) -> Credential:

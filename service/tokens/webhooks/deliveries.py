@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from service.errors import StoreUnavailable
 from service.identifiers import random_id
-from service.keyring import Keyring
 from service.store.driver.shards import Shard, Shards
 from service.store.outbox import Outbox
 from service.store.webhooks import NOTICES_KEPT
@@ -41,8 +40,8 @@ class Deliveries:
         notices: Notices,
         outbox: Outbox,
         messages: Messages,
+        seal: DeliverySeal,
         shards: Shards,
-        keyrings: Sequence[Keyring],
         sender: Sender,
         clock: Callable[[], float],
         *,
@@ -55,7 +54,7 @@ class Deliveries:
         self.sender = sender
         self._clock = clock
         self._count = count
-        self._post = Post(outbox, messages, DeliverySeal(keyrings), sender, clock, count, self._drop)
+        self._post = Post(outbox, messages, seal, sender, clock, count, self._drop)
         self._holder = random_id()
         self._held: set[int] = set()
         self._receivers: dict[str, Receiver] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
 from zlib import crc32
 
@@ -43,19 +42,17 @@ _decode = msgspec.msgpack.Decoder(Delivery).decode
 class DeliverySeal:
     """Writes and reads the records of deliveries, bound to their webhook."""
 
-    def __init__(self, keyrings: Sequence[Keyring]) -> None:
-        self._keyrings = keyrings
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
 
     def seal(self, webhook_id: str, delivery: Delivery) -> bytes:
         """The record of a delivery."""
-        return self._keyrings[0].seal(_bound(webhook_id), _encode(delivery))
+        return self._keyring.seal(_bound(webhook_id), _encode(delivery))
 
     def open(self, webhook_id: str, record: bytes) -> Delivery | None:
         """The delivery of a record, None for one that somebody else wrote."""
-        for keyring in self._keyrings:
-            if (body := keyring.unseal(_bound(webhook_id), record)) is not None:
-                return _decode(body)
-        return None
+        body = self._keyring.unseal(_bound(webhook_id), record)
+        return None if body is None else _decode(body)
 
 
 def pause(delivery: Delivery) -> float:

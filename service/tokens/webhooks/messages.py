@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
@@ -28,11 +28,9 @@ _SUFFIXES = {"changes": Stream.CHANGES, "occurrences": Stream.OCCURRENCES, "noti
 class Messages:
     """Turns events into deliveries. What another one than this service wrote is passed over."""
 
-    def __init__(
-        self, tokens: ManagedStore, keyrings: Sequence[Keyring], describe: Describe, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, tokens: ManagedStore, keyring: Keyring, describe: Describe, clock: Callable[[], float]) -> None:
         self._tokens = tokens
-        self._keyrings = keyrings
+        self._keyring = keyring
         self._describe = describe
         self._clock = clock
 
@@ -58,4 +56,4 @@ class Messages:
         return deliveries
 
     def _entry(self, event: Stored) -> AuditEntry | None:
-        return _decode_entry(event.body) if macs.genuine(self._keyrings, event) else None
+        return _decode_entry(event.body) if macs.genuine(self._keyring, event) else None

@@ -11,7 +11,7 @@ import msgspec
 
 from service.errors import Conflict, NotFound
 from service.identifiers import random_id
-from service.keyring import Keyring
+from service.keyring import SEAL_BYTES, DerivedKeys, Keyring
 from service.model import Origin
 from service.store.driver.shards import Shards
 from service.store.outbox import Outbox
@@ -38,15 +38,15 @@ class Webhook(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A webhook and the key its record was sealed with, which its secret is derived from."""
+    """A webhook and the keys its record was sealed with, which its secret is derived from."""
 
     webhook: Webhook
-    keyring: Keyring
+    keys: DerivedKeys
 
     @property
     def secret(self) -> str:
         """The signing secret, as Standard Webhooks writes it. It is derived, so it is stored nowhere."""
-        key = self.keyring.derive(b"webhook")
+        key = self.keys.derive(b"webhook")
         text = f"{self.webhook.webhook_id}\x00{self.webhook.nonce}".encode()
         return "whsec_" + base64.b64encode(hmac.digest(key, text, "sha256")).decode()
 
@@ -62,7 +62,7 @@ class Webhooks:
         store: WebhookStore,
         outbox: Outbox,
         shards: Shards,
-        keyrings: tuple[Keyring, ...],
+        keyring: Keyring,
         audit_log: AuditLog,
         resolve: Resolve,
         clock: Callable[[], float],
@@ -72,7 +72,7 @@ class Webhooks:
         self._store = store
         self._outbox = outbox
         self._shards = shards
-        self._keyrings = keyrings
+        self._keyring = keyring
         self._audit_log = audit_log
         self.resolve = resolve
         self._clock = clock
@@ -90,10 +90,8 @@ class Webhooks:
         self.known = {webhook_id: known for webhook_id, known in decoded.items() if known is not None}
 
     def _open(self, webhook_id: str, record: bytes) -> Known | None:
-        for keyring in self._keyrings:
-            if (body := keyring.unseal(_bound(webhook_id), record)) is not None:
-                return Known(_decode(body), keyring)
-        return None
+        keys = self._keyring.sealed_by(_bound(webhook_id), record)
+        return None if keys is None else Known(_decode(record[SEAL_BYTES:]), keys)
 
     async def create(self, url: str, events: tuple[EventType, ...], origin: Origin) -> Known:
         """Add a receiver; what happens from now on is told.
@@ -112,14 +110,14 @@ class Webhooks:
             since,
             random_id() + random_id(),
         )
-        record = self._keyrings[0].seal(_bound(webhook.webhook_id), _encode(webhook))
+        record = self._keyring.seal(_bound(webhook.webhook_id), _encode(webhook))
         # Whoever reads tokens reads the log, and a path may be what lets a sender in.
         after = {"host": read_url(url, allow_private=True).authority, "events": list(webhook.events)}
         entry = self._audit_log.entry("webhook.created", origin, webhook.webhook_id, after=after)
         if await self._store.put(webhook.webhook_id, record, most=MOST, entry=entry) < 0:
             await self._forget(webhook_id)
             raise Conflict(f"There are {MOST} webhooks already. Delete one first.", code="too_many_webhooks")
-        known = self.known[webhook.webhook_id] = Known(webhook, self._keyrings[0])
+        known = self.known[webhook.webhook_id] = Known(webhook, self._keyring.present)
         return known
 
     async def _check(self, url: str) -> None:

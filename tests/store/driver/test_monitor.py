@@ -21,7 +21,7 @@ from tests.conftest import SERVER_KEY, Clock
 from tests.links import Recording, Wrapped
 
 pytestmark = pytest.mark.anyio
-MARKS = (Keyring(SERVER_KEY).mark("t"),)
+MARKS = Keyring(SERVER_KEY).marks("t")
 
 
 class Saying(Wrapped):
