@@ -18,8 +18,8 @@ from service.composition.rules import rules
 from service.composition.startup import (
     accounts_of,
     background,
-    connector_of,
     jwt_reader_of,
+    redis_of,
     trusted_of,
     usage_flush,
 )
@@ -32,7 +32,6 @@ from service.metrics import Metrics
 from service.metrics_port import MetricsPort
 from service.settings import Settings, read
 from service.store.driver.connection import Link
-from service.store.driver.pipeline import Pipeline
 from service.store.driver.server_clock import ServerClock
 from service.tokens.accounts_reload import Reload
 
@@ -49,12 +48,9 @@ class Service:
         self.settings = settings
         self.clock = clock = ServerClock(clock)
         self.metrics = metrics = Metrics()
-        pipelines: list[Pipeline] = []
-        if links is None:
-            connect = connector_of(settings, clock)
-            pipelines = [Pipeline(connect, on_error=metrics.redis_errors.inc, on_seconds=metrics.redis_took)]
+        redis = None if links is not None else redis_of(settings, clock, metrics)
         keyring = Keyring(settings.secret_key, settings.secret_key_previous)
-        self.stores = store = stores(settings, pipelines if links is None else links, keyring, clock)
+        self.stores = store = stores(settings, redis.links if redis else links or (), keyring, clock)
         self.rules = rule = rules(settings, store, keyring, metrics, accounts_of(settings), clock)
         self.health = Health(store.monitor, store.token_counts, rule.hygiene, metrics, clock)
         trusted, jwt = trusted_of(settings), jwt_reader_of(settings, clock)
@@ -83,7 +79,8 @@ class Service:
             flush=flush,
             reload=Reload(settings.accounts_path, rule.accounts, rule.sessions, rule.audit_log),
             metrics_port=self._metrics_port(found.metrics),
-            closables=(rule.passwords, rule.deliveries, *pipelines),
+            closables=(rule.passwords, rule.deliveries, *([redis] if redis else [])),
+            follow=redis.watch if redis else None,
         )
 
     def _metrics_port(self, operations: list[Operation]) -> MetricsPort | None:

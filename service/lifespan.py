@@ -50,10 +50,11 @@ class Lifespan:
         reload: Work,
         metrics_port: MetricsPort | None,
         closables: tuple[Closable, ...],
+        follow: Callable[[], Coroutine[Any, Any, None]] | None,
     ) -> None:
         """`prepare` is done before traffic comes, `flush` once more at the end, `reload` on SIGHUP.
 
-        `closables` is closed last.
+        `closables` is closed last. `follow` runs all the while.
         """
         self._monitor = monitor
         self._health = health
@@ -66,6 +67,7 @@ class Lifespan:
         self._reload = reload
         self._metrics_port = metrics_port
         self._closables = closables
+        self._follow = follow
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[dict[str, Any]]:
@@ -76,6 +78,8 @@ class Lifespan:
             self._metrics_port.start()
         tasks = [asyncio.create_task(_every(seconds, work, name), name=name) for name, seconds, work in self._work]
         tasks.append(asyncio.create_task(self._monitor.watch(), name="watch"))
+        if self._follow is not None:
+            tasks.append(asyncio.create_task(self._follow(), name="follow"))
         collect_rarely()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, lambda: tasks.append(loop.create_task(_once(self._reload, "reload"))))

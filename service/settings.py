@@ -22,6 +22,8 @@ BY_FILE = SECRETS | {"redis_url"}
 CLIENT_NAMES = frozenset({"TOKENS_URL", "TOKENS_TOKEN"})
 _SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
 
+_URL_SCHEME = re.compile(r"(redis|valkey)s?(\+(sentinel|cluster))?|unix")
+
 
 class SettingsError(Exception):
     """A setting that stops the start; the message is one line that names the variable and what to do."""
@@ -37,8 +39,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "~/.local/share/token-service"
     )
     redis_url: Annotated[
-        str, Meta(description="redis://, rediss:// or unix:// of the Redis to use; empty starts an embedded one")
+        str,
+        Meta(description="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; empty starts a Redis"),
     ] = ""
+    redis_timeout_ms: Annotated[
+        int, Meta(ge=10, le=60_000, description="how long Redis may take to answer; to connect, four times as long")
+    ] = 250
     redis_bin: Annotated[str, Meta(description="server program for the embedded default")] = ""
     namespace: Annotated[str, Meta(pattern="^[a-z0-9-]{1,32}$", description="first part of every key")] = "tokens"
     secret_key: Annotated[str, Meta(description="server key, at least 32 characters; required with REDIS_URL")] = ""
@@ -131,9 +137,8 @@ def masked(settings: Settings) -> dict[str, Any]:
 
 
 def _without_passwords(url: str) -> str:
-    if password := urlsplit(url).password:
-        url = url.replace(f":{password}@", ":***@")
-    return re.sub(r"([?&](?:ssl_)?password=)[^&]*", r"\1***", url)
+    url = re.sub(r"(?<=://)([^/?#:]*):[^/?#]*(?=@[^@/?#]*(?:[/?#]|$))", r"\1:***", url)
+    return re.sub(r"([?&](?:ssl_|sentinel_)?password=)[^&]*", r"\1***", url)
 
 
 def described() -> list[tuple[str, Any, str]]:
@@ -210,15 +215,15 @@ def _check(settings: Settings) -> None:
 
 
 def _check_url(url: str) -> None:
-    scheme, separator, _ = url.partition("://")
-    if scheme in ("redis+sentinel", "redis+cluster"):
+    scheme, separator, rest = url.partition("://")
+    if not separator or not _URL_SCHEME.fullmatch(scheme):
         raise SettingsError(
-            f"TOKENS_REDIS_URL: {scheme}:// is not supported by this version; give redis://, rediss:// or unix://"
+            "TOKENS_REDIS_URL must start with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
         )
-    if not separator or scheme not in ("redis", "rediss", "unix"):
-        raise SettingsError("TOKENS_REDIS_URL must start with redis://, rediss:// or unix://")
+    hosts = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
     try:
-        urlsplit(url).port  # noqa: B018 - reading it is the check
+        for host in hosts.split(",") if "+" in scheme else [hosts]:
+            urlsplit(f"//{host}").port  # noqa: B018 - reading it is the check
     except ValueError:
         # The reason would repeat a part of the URL, which may be a part of its password.
         raise SettingsError(

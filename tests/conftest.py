@@ -19,9 +19,8 @@ from fakeredis.aioredis import FakeRedis
 from service import embedded
 from service.app import Service
 from service.settings import Settings
-from service.store.driver.connection import connector
 from service.store.driver.pipeline import Pipeline
-from tests.links import ClientLink, Wrapped
+from tests.links import ClientLink, Wrapped, connector
 
 # How fast an example runs is the machine's affair, and nothing is kept between runs.
 hypothesis.settings.register_profile("house", deadline=None, database=None)

@@ -12,8 +12,8 @@ from service.composition.rules import Rules
 from service.errors import StoreUnavailable
 from service.metrics import Metrics
 from service.settings import Settings, SettingsError
-from service.store.driver.connection import Connect, connector
 from service.store.driver.server_clock import ServerClock
+from service.store.servers.links import Servers, servers_of
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
 
 Work = Callable[[], Coroutine[Any, Any, object]]
@@ -56,10 +56,16 @@ def accounts_of(settings: Settings) -> dict[str, Account]:
         raise SettingsError(f"TOKENS_ACCOUNTS_FILE: {error}") from None
 
 
-def connector_of(settings: Settings, clock: ServerClock) -> Connect:
-    """Opens connections to the Redis of the settings. Raises SettingsError."""
+def redis_of(settings: Settings, clock: ServerClock, metrics: Metrics) -> Servers:
+    """The servers that the settings name. Raises SettingsError."""
     try:
-        return connector(settings.redis_url, clock=clock)
+        return servers_of(
+            settings.redis_url,
+            timeout_seconds=settings.redis_timeout_ms / 1000,
+            clock=clock,
+            on_error=metrics.redis_errors.inc,
+            on_seconds=metrics.redis_took,
+        )
     except ValueError as error:
         raise SettingsError(f"TOKENS_REDIS_URL: {str(error).rstrip('.')}") from None
 

@@ -10,9 +10,9 @@ import uvloop
 from service.app import Service
 from service.model import Origin
 from service.settings import read
-from service.store.driver.connection import connector
 from service.store.driver.pipeline import Pipeline
 from service.tokens.managed.tokens import NewToken
+from tests.links import connector
 
 AT_ONCE = 200
 SAMPLED = 50_000

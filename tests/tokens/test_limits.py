@@ -15,9 +15,9 @@ import pytest
 from service.app import Service
 from service.model import Kind, Outcome, RateLimit
 from service.settings import Settings
-from service.store.driver.connection import connector
 from service.store.driver.pipeline import Pipeline
 from tests.builders import create, outcome
+from tests.links import connector
 
 pytestmark = pytest.mark.anyio
 PROCESSES, REQUESTS, LIMIT = 4, 10_000, 1_000

@@ -141,8 +141,9 @@ def test_an_outside_redis_needs_the_server_key() -> None:
     [
         "localhost:6379",
         "http://localhost",
-        "redis+sentinel://a,b/NAME",
-        "redis+cluster://a",
+        "redis+sentinel://a,b:x/NAME",
+        "redis+cluster://a,b:70000",
+        "redis+other://a",
         "redis",
         "rediss:/x",
         "redis://localhost:port",
@@ -164,7 +165,15 @@ def test_a_password_that_breaks_its_url_is_not_repeated(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://u:p@h:1/2", "rediss://h", "unix:///run/redis.sock?db=1", "redis://[::1]:6379"]
+    "url",
+    [
+        "redis://u:p@h:1/2",
+        "rediss://h",
+        "unix:///run/redis.sock?db=1",
+        "redis://[::1]:6379",
+        "valkeys+cluster://a,[::1]:1",
+        "redis+sentinel://u:p@a:1,b:2/NAME/3",
+    ],
 )
 def test_the_redis_urls_of_the_driver_are_taken(url: str) -> None:
     assert read({"TOKENS_REDIS_URL": url, "TOKENS_SECRET_KEY": KEY}).redis_url == url
@@ -200,6 +209,21 @@ def test_a_password_among_the_options_of_a_url_is_not_printed() -> None:
     url = "rediss://h?username=u&password=hunter2&ssl_password=opensesame&db=1"
     shown = masked(Settings(redis_url=url))["TOKENS_REDIS_URL"]
     assert shown == "rediss://h?username=u&password=***&ssl_password=***&db=1"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis+cluster://u:hunter2@a:1,b:2", "redis+cluster://u:***@a:1,b:2"),
+        (
+            "redis+sentinel://:hunter2@a:1,b/NAME?sentinel_password=hunter2",
+            "redis+sentinel://:***@a:1,b/NAME?sentinel_password=***",
+        ),
+        ("redis://:hunter@2@h/0", "redis://:***@h/0"),
+    ],
+)
+def test_no_password_of_a_group_of_servers_is_printed(url: str, shown: str) -> None:
+    assert masked(Settings(redis_url=url))["TOKENS_REDIS_URL"] == shown
 
 
 def test_a_secret_that_is_not_set_shows_as_empty() -> None:

@@ -14,12 +14,12 @@ from service.embedded.prerequisites import find_server, socket_path_of
 from service.errors import ServiceError
 from service.keyring import Keyring
 from service.settings import Settings
-from service.store.driver.connection import connector, inspect
+from service.store.driver.connection import inspect
 from service.store.driver.keys import key_mark_key, probe_key
 from service.store.driver.namespace import key_fault
-from service.store.driver.pipeline import Pipeline
 from service.store.driver.replies import NotPrimary, Refused
 from service.store.driver.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
+from service.store.servers.links import servers_of
 
 
 async def redis_of(settings: Settings) -> list[Finding]:
@@ -38,30 +38,32 @@ async def redis_of(settings: Settings) -> list[Finding]:
 
 
 async def _examine(url: str, settings: Settings) -> list[Finding]:
-    connect = connector(url, timeout_seconds=2.0)
     try:
+        servers = servers_of(url, timeout_seconds=2.0)
         # On its own first: the pipeline writes why it cannot connect to the log only.
-        await (await connect()).disconnect()
+        await (await servers.connect()).disconnect()
+    except ValueError as error:
+        return [Finding("redis", FAILED, f"TOKENS_REDIS_URL: {str(error).rstrip('.')}")]
     except Refused as error:
         return [Finding("redis role" if isinstance(error, NotPrimary) else "redis", FAILED, error.detail)]
     except (RedisError, OSError, TypeError, AttributeError) as error:
         reason = str(error).rstrip(".") or type(error).__name__
         return [Finding("redis", FAILED, f"cannot be reached: {reason}; check TOKENS_REDIS_URL")]
-    batch = Pipeline(connect, timeout_seconds=2.0)
+    link = servers.links[0]
     try:
-        inspection = await inspect(batch, probe_key(settings.namespace))
+        inspection = await inspect(link, probe_key(settings.namespace), in_cluster=len(servers.links) > 1)
         started = time.perf_counter()
-        await batch.execute("PING")
+        await link.execute("PING")
         seconds = time.perf_counter() - started
         clock = ServerClock(time.time)
-        await clock.check(partial(batch.execute, "TIME"))
+        await clock.check(partial(link.execute, "TIME"))
         fault = key_fault(
-            settings.namespace, await batch.execute("GET", key_mark_key(settings.namespace)), _key_marks(settings)
+            settings.namespace, await link.execute("GET", key_mark_key(settings.namespace)), _key_marks(settings)
         )
     except ServiceError as error:
         return [Finding("redis", FAILED, f"{error.detail} It must allow the commands that the README names.")]
     finally:
-        await batch.aclose()
+        await servers.aclose()
     found = [Finding(f"redis {name}", FAILED, fault) for name, fault in inspection.faults.items()]
     if fault:
         found.append(Finding("redis server key", FAILED, fault))

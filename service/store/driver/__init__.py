@@ -1,7 +1,6 @@
 """How Redis is spoken to.
 
-connection  opening a connection, and what must be true of the server behind it
-url         the URL of Redis, checked
+connection  what a link is, and what must be true of the server behind it
 pipeline    one connection, pipelined, reconnecting, with a deadline for each command
 replies     replies read in order and handed to their callers
 scripts     Lua scripts by digest

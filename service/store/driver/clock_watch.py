@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import partial
 
@@ -20,9 +21,11 @@ class ClockWatch:
         self._told = 0
 
     async def check(self) -> None:
-        """Ask every node once, and warn when clocks came to differ. Raises StoreUnavailable."""
-        for link, clock in self._nodes:
-            await clock.check(partial(link.execute, "TIME"))
+        """Ask every node once, and warn when clocks came to differ. Raises StoreUnavailable when none answers."""
+        asked = [clock.check(partial(link.execute, "TIME")) for link, clock in self._nodes]
+        errors = [error for error in await asyncio.gather(*asked, return_exceptions=True) if error is not None]
+        if len(errors) == len(self._nodes):
+            raise errors[0]
         seriousness = sum(self.seconds_apart >= bound for bound in (SECONDS_APART, SECONDS_TOO_FAR_APART))
         if seriousness > self._told:
             log.warning(self._difference())

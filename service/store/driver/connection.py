@@ -1,26 +1,16 @@
-"""Opening connections to Redis with an explicit policy, and what must be true of the server behind them."""
+"""How the store asks a server, and what must be true of one that it asks."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable
 from typing import Protocol
 
 import msgspec
-from redis.asyncio.connection import AbstractConnection, Connection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, ResponseError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from service.errors import StoreUnavailable
-from service.store.driver.replies import Answer, Reply, loading, role_fault
-from service.store.driver.server_clock import ServerClock
-from service.store.driver.url import options_of
+from service.store.driver.replies import Answer, Reply
 
 MINIMUM_VERSION = (6, 2)
-# Opens one connection.
-Connect = Callable[[], Awaitable[AbstractConnection]]
 
 
 class Link(Protocol):
@@ -33,59 +23,6 @@ class Link(Protocol):
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None: ...
 
 
-def connector(url: str, *, timeout_seconds: float = 0.25, clock: ServerClock | None = None) -> Connect:
-    """A function that opens one connection to `url`: explicit time-outs, no retries, RESP2, no push messages.
-
-    `clock` follows that of the server before the connection is used. It raises RedisError or OSError, the first
-    within five times the time-out, and Refused where a replica or a loading server answers. A malformed url is a
-    ValueError here.
-    """
-    options = options_of(url)
-    make: type[AbstractConnection] = options.pop("connection_class", Connection)
-    options |= {
-        "socket_connect_timeout": timeout_seconds,
-        "socket_timeout": timeout_seconds,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-        "decode_responses": False,
-        "health_check_interval": 0,
-        "client_name": "token-service",
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-    }
-
-    async def connect() -> AbstractConnection:
-        connection = make(**options)
-        await connection.connect()  # type: ignore[no-untyped-call]
-        try:
-            if (fault := role_fault(await _role(connection))) is not None:
-                raise fault
-            # Unlike ROLE, refused by a server that is still loading.
-            await _ask(connection, "PING")
-            if clock is not None:
-                await clock.check(partial(_ask, connection, "TIME"))
-        except BusyLoadingError:
-            await connection.disconnect(nowait=True)
-            raise loading() from None
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        return connection
-
-    return connect
-
-
-async def _role(connection: AbstractConnection) -> Reply:
-    try:
-        return await _ask(connection, "ROLE")
-    except ResponseError as error:
-        return error
-
-
-async def _ask(connection: AbstractConnection, command: str) -> Reply:
-    await connection.send_command(command)
-    return await connection.read_response()
-
-
 class Inspection(msgspec.Struct, frozen=True):
     """What a check of the server found. `faults` (check to reason) stop readiness; `warnings` are only said."""
 
@@ -95,8 +32,8 @@ class Inspection(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
-async def inspect(link: Link, scratch_key: bytes) -> Inspection:
-    """One INFO, checked: too old, or an eviction policy that deletes tokens are faults.
+async def inspect(link: Link, scratch_key: bytes, *, in_cluster: bool = False) -> Inspection:
+    """One INFO, checked: too old, an eviction policy that deletes tokens, or a cluster unless `in_cluster` are faults.
 
     Where INFO is forbidden the server is tried by what it can do with `scratch_key`, three commands more.
     Raises StoreUnavailable when it does not answer.
@@ -112,6 +49,8 @@ async def inspect(link: Link, scratch_key: bytes) -> Inspection:
         faults["version"] = f"Redis {version} is too old: 6.2 or later is needed"
     if policy != "noeviction":
         faults["eviction"] = f"maxmemory-policy {policy} deletes tokens: set it to noeviction"
+    if "cluster" in (facts.get("redis_mode"), facts.get("server_mode")) and not in_cluster:
+        faults["role"] = "this Redis is a node of a cluster: write redis+cluster:// and addresses of its nodes"
     warnings = []
     if facts.get("aof_enabled") != "1":
         warnings.append("appendonly is off: a restart of Redis loses what was written since its last snapshot")

@@ -139,18 +139,22 @@ def shard_of_id(token_id: str, shards: int) -> int | None:
 
 
 def meta_key(namespace: str) -> bytes:
-    """Outside the shards: how many of them this namespace was first started with."""
-    return f"{namespace}:meta".encode()
+    """In the first shard: how many shards this namespace was first started with."""
+    return _of_first_shard(namespace, "meta")
 
 
 def key_mark_key(namespace: str) -> bytes:
     """Beside it, what tells the server key of this namespace from any other."""
-    return f"{namespace}:meta:key".encode()
+    return _of_first_shard(namespace, "meta:key")
 
 
-def probe_key(namespace: str) -> bytes:
-    """A key for trying out what a server can do; it lives for seconds."""
-    return f"{namespace}:meta:probe".encode()
+def probe_key(namespace: str, shard: int = 0) -> bytes:
+    """A key for trying out what the server of a shard can do; it lives for seconds."""
+    return f"{namespace}:{{{TAGS[shard]}}}:meta:probe".encode()
+
+
+def _of_first_shard(namespace: str, name: str) -> bytes:
+    return f"{namespace}:{{{TAGS[0]}}}:{name}".encode()
 
 
 class Keys:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import msgspec
+
 from service.errors import ServiceError, StoreUnavailable
 from service.store.driver.clock_watch import ClockWatch
 from service.store.driver.connection import Inspection, inspect
@@ -13,7 +15,7 @@ from service.store.driver.namespace import Namespace
 from service.store.driver.replies import NotPrimary
 from service.store.driver.scripts import Script
 from service.store.driver.server_clock import ServerClock
-from service.store.driver.shards import Shards
+from service.store.driver.shards import Shard, Shards
 
 log = logging.getLogger(__name__)
 _CHECKS = ("redis", "role", "version", "eviction", "scripts", "namespace", "server_key", "clock")
@@ -27,10 +29,12 @@ class Monitor:
         """`clock` is kept at that of the first shard's node; `key_marks` are those of `Namespace`."""
         self._namespace = Namespace(shards, key_marks)
         self._clocks = ClockWatch(shards, clock)
-        self._link = shards[0].link
+        self._shards = shards
+        # Each link once, by the first of its shards.
+        self._asked = tuple({shard.link: shard for shard in reversed(tuple(shards))}.values())
         self._probe = Script("read_field", retry=True)
-        self._scratch = probe_key(shards.namespace)
         self._inspection: Inspection | None = None
+        self._away = ""
         self._said: set[str] = set()
         self.usable = False
 
@@ -46,14 +50,14 @@ class Monitor:
         return self._clocks.seconds_apart
 
     async def check(self) -> Inspection:
-        """Inspect the server and what its namespace was started with; says each fault and warning once.
+        """Inspect the servers and what the namespace was started with; says each fault and warning once.
 
-        Raises StoreUnavailable when it does not answer.
+        Raises StoreUnavailable when none answers, or not the one that holds the first shard.
         """
         await self._clocks.check()
-        inspection = await inspect(self._link, self._scratch)
-        self._inspection = inspection
-        await self._namespace.check()
+        inspection = self._inspection = await self._inspect()
+        if "role" not in inspection.faults:  # a node of a cluster may not hold these keys
+            await self._namespace.check()
         faults = (*inspection.faults.values(), self._namespace.shard_fault, self._namespace.key_fault)
         self.usable = not any(faults)
         for text in (*faults, *inspection.warnings):
@@ -61,6 +65,22 @@ class Monitor:
                 self._said.add(text)
                 log.warning(text)
         return inspection
+
+    async def _inspect(self) -> Inspection:
+        """What is found at any link is found of all; a link that does not answer is told by its shards."""
+        found = await asyncio.gather(*[self._inspect_one(shard) for shard in self._asked], return_exceptions=True)
+        inspections = [one for one in found if isinstance(one, Inspection)]
+        away = [shard.index for shard, one in zip(self._asked, found, strict=True) if isinstance(one, BaseException)]
+        if not inspections:
+            raise next(one for one in found if isinstance(one, BaseException))
+        self._away = f"the nodes of shards {', '.join(map(str, sorted(away)))} do not answer" if away else ""
+        faults = {name: text for one in inspections for name, text in one.faults.items()}
+        warnings = tuple(dict.fromkeys(text for one in inspections for text in one.warnings))
+        return msgspec.structs.replace(inspections[-1], faults=faults, warnings=warnings)
+
+    async def _inspect_one(self, shard: Shard) -> Inspection:
+        scratch = probe_key(self._shards.namespace, shard.index)
+        return await inspect(shard.link, scratch, in_cluster=len(self._shards) > 1)
 
     async def checks(self) -> dict[str, str]:
         """Each check's name and its fault, empty where all is well. One check and one script.
@@ -70,10 +90,11 @@ class Monitor:
         found = dict.fromkeys(_CHECKS, "")
         try:
             inspection = await self.check()
-            await self._probe.run(self._link, (self._scratch,), "")
+            await self._probe.run(self._shards[0].link, (probe_key(self._shards.namespace),), "")
         except StoreUnavailable as error:
             self.usable = False
             return {"role" if isinstance(error, NotPrimary) else "redis": error.detail}
+        found["redis"] = self._away
         found.update(inspection.faults)
         found["namespace"] = self._namespace.shard_fault
         found["server_key"] = self._namespace.key_fault

@@ -18,7 +18,17 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from service.errors import StoreUnavailable
-from service.store.driver.replies import Answer, Refused, Replies, Reply, Waiting, give, role_fault, unavailable
+from service.store.driver.replies import (
+    Answer,
+    Redirect,
+    Refused,
+    Replies,
+    Reply,
+    Waiting,
+    give,
+    role_fault,
+    unavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +64,10 @@ class Pipeline:
         role_seconds: float = 0.25,
         on_error: Callable[[str], None] = lambda _: None,
         on_seconds: Callable[[str, float], None] = lambda _name, _seconds: None,
+        redirected: Callable[[Redirect, Waiting], None] = lambda error, waiting: give(waiting[1], error),
     ) -> None:
-        """`on_error` is told the name of each failure, `on_seconds` how long each operation took."""
+        """`on_error` is told a failure's name, `on_seconds` an operation's time, `redirected` what was not executed."""
+        self._redirected = redirected
         self._on_seconds = on_seconds
         self._connect = connect
         self._timeout = timeout_seconds
@@ -79,6 +91,11 @@ class Pipeline:
         """Is there a connection now?"""
         return self._replies is not None
 
+    @property
+    def idle(self) -> bool:
+        """Does nobody wait for an answer?"""
+        return not self._queue and not (self._replies is not None and self._replies.waiting)
+
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
         """Ask with packed bytes; `answer` is called once, later, with the reply or an exception."""
         queue = self._queue
@@ -86,14 +103,35 @@ class Pipeline:
             if self._refuses():
                 asyncio.get_running_loop().call_soon(answer, self._unavailable())
                 return
-            # One reading of the clock and one flush for all that is asked in this turn of the loop.
-            loop = asyncio.get_running_loop()
-            self._asked_at = loop.time()
-            loop.call_soon(self._flush)
+            self._begin_turn()
         elif len(queue) >= self._limit:
             asyncio.get_running_loop().call_soon(answer, self._unavailable())
             return
         queue.append((command, answer, retry, self._asked_at))
+
+    def _begin_turn(self) -> None:
+        """Read the clock once and flush once for all that is asked in this turn of the loop."""
+        loop = asyncio.get_running_loop()
+        self._asked_at = loop.time()
+        loop.call_soon(self._flush)
+
+    def resume(self, *waiting: Waiting) -> None:
+        """Ask what another node did not execute, next to each other, as of when it was first asked."""
+        if self._refuses():
+            self._fail(list(waiting))
+            return
+        if not self._queue:
+            self._begin_turn()
+        self._queue += waiting
+
+    def find_again(self) -> None:
+        """Leave the present server for the one that `connect` finds now; an attempt under way begins anew."""
+        if self._replies is not None:
+            self._give_up(self._replies, "Moved")
+        elif self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+            self._start_connecting()
 
     def _refuses(self) -> bool:
         replies = self._replies
@@ -182,7 +220,8 @@ class Pipeline:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
         finally:
-            self._connecting = None
+            if self._connecting is asyncio.current_task():
+                self._connecting = None
 
     def _cannot_connect(self, error: str) -> None:
         self._reachable = False
@@ -196,7 +235,7 @@ class Pipeline:
         writer, connection._writer, connection._reader = connection._writer, None, None
         if writer is None:
             raise OSError("the connection was closed while it was opened")
-        replies = Replies(writer.transport, self._lost, self._on_error, self._took, self._refuse)
+        replies = Replies(writer.transport, self._lost, self._on_error, self._took, self._refuse, self._redirected)
         writer.transport.set_protocol(replies)
         self._writer, self._replies = writer, replies
         if not self._reachable:

@@ -33,9 +33,27 @@ def translate(error: BaseException) -> Exception:
         return NotPrimary("This Redis is a replica: connect to the master.")
     if text.startswith("LOADING"):
         return loading()
+    if text.startswith(("MOVED ", "ASK ")):
+        return Redirect(text)
     if "OOM command not allowed" in text:
         return StoreFull("The token store is full: no new tokens until memory is freed.")
     return unavailable()
+
+
+class Redirect(StoreUnavailable):
+    """Not executed, for another node of the cluster holds the slot; `host` is empty where it is that of this node.
+
+    `for_once`: the slot is on its way, and only what asks for this key now belongs there.
+    """
+
+    def __init__(self, text: str) -> None:
+        """`text` is an error that begins with MOVED or ASK."""
+        super().__init__("This Redis is a node of a cluster: write redis+cluster:// and its address.")
+        kind, slot, place = text.split(" ")[:3]
+        self.for_once = kind == "ASK"
+        self.slot = int(slot)
+        self.host, _, port = place.rpartition(":")
+        self.port = int(port)
 
 
 def unavailable() -> StoreUnavailable:
@@ -64,6 +82,8 @@ def role_fault(role: Reply) -> NotPrimary | None:
     """Check the reply to ROLE: None for a primary; a server that does not tell is none."""
     if isinstance(role, Exception):
         return NotPrimary("Redis does not tell its role: allow the service's user the command ROLE.")
+    if role[0] == b"sentinel":
+        return NotPrimary("This is a sentinel: write redis+sentinel://, its address and /NAME of the primary.")
     return None if role[0] == b"master" else NotPrimary(f"This Redis is a {role[0].decode()}: connect to the master.")
 
 
@@ -77,8 +97,12 @@ class Replies(asyncio.Protocol):
         failed: Callable[[str], None],
         took: Callable[[float], None],
         refused: Callable[[Replies, Refused], None],
+        redirected: Callable[[Redirect, Waiting], None],
     ) -> None:
-        """`lost` is told of the connection's end, `failed` the name of an error, `refused` why no more is asked."""
+        """`lost` is told of the connection's end, `failed` the name of an error, `refused` why no more is asked.
+
+        `redirected` gets what belongs to another node.
+        """
         self.waiting: deque[Waiting] = deque()
         self.transport = transport
         self.reprieved = False
@@ -86,6 +110,7 @@ class Replies(asyncio.Protocol):
         self._failed = failed
         self._took = took
         self._refused = refused
+        self._redirected = redirected
         self._reader = hiredis.Reader(replyError=ResponseError)
 
     def data_received(self, data: bytes) -> None:
@@ -99,6 +124,9 @@ class Replies(asyncio.Protocol):
             while (reply := gets()) is not False:
                 if reply.__class__ is ResponseError:
                     reply = self._checked(reply)
+                    if reply.__class__ is Redirect:
+                        self._redirected(reply, waiting.popleft())
+                        continue
                 give(waiting.popleft()[1], reply)
         except (hiredis.ProtocolError, IndexError):
             if self.transport.is_closing():
@@ -112,7 +140,7 @@ class Replies(asyncio.Protocol):
         meaning = translate(error)
         if isinstance(meaning, Refused):
             self._refused(self, meaning)
-        elif not isinstance(meaning, NoScriptError):
+        elif not isinstance(meaning, NoScriptError | Redirect):
             self._failed(str(error).partition(" ")[0] if str(error)[:1].isupper() else "ERR")
         return meaning
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from service.model import ManagedToken, Origin
@@ -28,7 +29,7 @@ class Sweeper:
 
     async def sweep(self) -> int:
         """One pass over all shards; how many tokens were moved to the expired ones. Raises StoreUnavailable."""
-        moved = sum([await self._sweep(shard) for shard in self._shards])
+        moved = sum(await asyncio.gather(*[self._sweep(shard) for shard in self._shards]))
         if moved >= MASS:
             await self._audit_log.write("sweep.made", _CLOCK, "tokens", after={"expired": moved})
         return moved

@@ -106,7 +106,7 @@ def test_an_eviction_policy_that_deletes_tokens_fails(
 ) -> None:
     policy = "allkeys-lru deletes tokens"
 
-    async def evicting(*_: object) -> Inspection:
+    async def evicting(*_: object, **__: object) -> Inspection:
         return Inspection("7.0", "allkeys-lru", {"eviction": policy}, ("nothing is kept",))
 
     monkeypatch.setattr(redis_server, "inspect", evicting)

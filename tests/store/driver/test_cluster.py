@@ -17,13 +17,12 @@ from service.app import Service
 from service.embedded.prerequisites import find_server
 from service.errors import StoreUnavailable
 from service.settings import Settings
-from service.store.driver.connection import connector
 from service.store.driver.keys import TAGS
 from service.store.driver.pipeline import Pipeline
 from service.store.driver.scripts import Script
 from service.store.managed import listing_slices
 from tests.builders import until
-from tests.links import Recording
+from tests.links import Recording, connector
 from tests.store.scenario import COVERED, live_through
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

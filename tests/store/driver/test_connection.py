@@ -12,10 +12,10 @@ import pytest
 
 from service import embedded
 from service.errors import StoreFull, StoreUnavailable
-from service.store.driver.connection import connector, inspect
+from service.store.driver.connection import inspect
 from service.store.driver.pipeline import Pipeline
 from tests.builders import until
-from tests.links import Recording, Wrapped
+from tests.links import Recording, Wrapped, connector
 
 pytestmark = pytest.mark.anyio
 

@@ -13,10 +13,10 @@ from redis.exceptions import AuthenticationError, NoScriptError, ResponseError
 
 from service.embedded import EmbeddedRedis
 from service.errors import StoreFull, StoreUnavailable
-from service.store.driver.connection import connector
 from service.store.driver.pipeline import Pipeline
 from service.store.driver.replies import NotPrimary, translate
 from tests.builders import until
+from tests.links import connector
 
 pytestmark = pytest.mark.anyio
 

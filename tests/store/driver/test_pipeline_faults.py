@@ -9,9 +9,9 @@ import pytest
 
 from service.embedded import EmbeddedRedis
 from service.errors import StoreUnavailable
-from service.store.driver.connection import connector
 from service.store.driver.pipeline import Pipeline
 from tests.builders import until
+from tests.links import connector
 from tests.store.proxy import FaultProxy
 
 pytestmark = pytest.mark.anyio

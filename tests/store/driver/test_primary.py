@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from service.errors import StoreUnavailable
-from service.store.driver.connection import connector
 from service.store.driver.pipeline import Pipeline
 from service.store.driver.replies import NotPrimary
 from tests.api.redis_child import RedisChild
 from tests.builders import until
+from tests.links import connector
 
 pytestmark = pytest.mark.anyio
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from redis.asyncio.connection import SSLConnection
 
 from service.app import create_app
 from service.settings import Settings, SettingsError
-from service.store.driver.connection import connector
-from service.store.driver.url import options_of
+from service.store.servers.url import Address, Kind, place_of
+from tests.links import connector
 
 
 @pytest.mark.parametrize(
@@ -31,9 +32,12 @@ from service.store.driver.url import options_of
     ],
 )
 def test_what_a_url_says_reaches_the_driver(url: str, expected: dict[str, Any]) -> None:
-    options = options_of(url)
+    place = place_of(url)
     assert connector(url)
+    options = dict(place.options)
     options.pop("connection_class", None)
+    host, port = expected.pop("host", None), expected.pop("port", 6379)
+    assert place.addresses == ((Address(host, port),) if host else ())
     assert options == expected
 
 
@@ -53,7 +57,7 @@ def test_what_a_url_says_reaches_the_driver(url: str, expected: dict[str, Any]) 
         ("redis://h?ssl_ca_certs=/etc/ca.pem", "ssl_ca_certs needs a URL that begins with rediss://"),
         ("rediss://h?ssl_cert_reqs=maybe", "ssl_cert_reqs is one of none, optional, required"),
         ("rediss://h?ssl_min_version=1", "ssl_min_version is one of 771 \\(TLS 1.2\\), 772"),
-        ("http://localhost", "scheme"),
+        ("http://localhost", "begin with redis://"),
         ("redis://localhost:port", "."),
         ("", "."),
     ],
@@ -70,3 +74,50 @@ def test_the_service_says_which_setting_it_was() -> None:
     settings = Settings(redis_url="redis://h?socket_timeout=x", secret_key="k" * 32)
     with pytest.raises(SettingsError, match=r"^TOKENS_REDIS_URL: take the option 'socket_timeout' away; .*[^.]$"):
         create_app(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis+sentinel://a:1,b,[::1]:2/NAME", (Kind.SENTINEL, (("a", 1), ("b", 26379), ("::1", 2)), {}, "NAME", {})),
+        (
+            "valkey+sentinel://u:p%40@a/NAME/3?sentinel_username=s&sentinel_password=t",
+            (
+                Kind.SENTINEL,
+                (("a", 26379),),
+                {"username": "u", "password": "p@", "db": 3},
+                "NAME",
+                {"username": "s", "password": "t"},
+            ),
+        ),
+        ("redis+cluster://:p@a:1,b", (Kind.CLUSTER, (("a", 1), ("b", 6379)), {"password": "p"}, "", {})),
+        ("valkey://a", (Kind.ONE, (("a", 6379),), {}, "", {})),
+    ],
+)
+def test_a_group_of_servers_is_taken_apart(url: str, place: tuple[Any, ...]) -> None:
+    assert place_of(url) == place
+
+
+@pytest.mark.parametrize(
+    "url", ["rediss+sentinel://a/NAME?ssl_cert_reqs=none", "valkeys+sentinel://a/NAME?ssl_cert_reqs=none"]
+)
+def test_sentinels_are_asked_by_tls_as_the_servers_are(url: str) -> None:
+    place = place_of(url)
+    assert place.options == place.sentinel_options
+    assert place.options["connection_class"] is SSLConnection
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("redis+sentinel://a:1,b:2", "the name of the primary is missing, as in redis"),
+        ("redis+cluster://a/1", "a cluster has one database"),
+        ("redis+cluster://a?sentinel_password=hunter2", "needs a URL that begins with redis\\+sentinel"),
+        ("redis+cluster://:hunter2@a:x,b", "its port is no number"),
+        ("redis+other://a", "begin with redis://"),
+    ],
+)
+def test_a_group_of_servers_that_cannot_be_used_is_refused_without_its_password(url: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as caught:
+        place_of(url)
+    assert "hunter2" not in str(caught.value)

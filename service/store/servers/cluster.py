@@ -1,0 +1,168 @@
+"""A cluster: one pipeline a node, and for each shard a link that leads to the node that holds it now."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError, ResponseError
+
+from service.store.driver.keys import TAGS
+from service.store.driver.pipeline import Pipeline
+from service.store.driver.replies import Answer, NotPrimary, Redirect, Reply, Waiting, give, unavailable
+from service.store.servers.opening import Opener, ask
+from service.store.servers.slots import SHARD_OF_SLOT, ClusterMap, map_of
+from service.store.servers.url import Address
+
+log = logging.getLogger(__name__)
+_ASKING = b"*1\r\n$6\r\nASKING\r\n"
+_MOST_HOPS = 5
+_LOOK_SECONDS = 0.5
+_LOOK_SECONDS_IN_NEED = 0.2
+MakePipeline = Callable[..., Pipeline]
+
+
+class ShardLink:
+    """The link of one shard. `node` is replaced when the shard moves."""
+
+    def __init__(self, node: Pipeline) -> None:
+        self.node = node
+
+    def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
+        """As `Pipeline.submit`."""
+        self.node.submit(command, answer, retry=retry)
+
+    def execute(
+        self, *args: bytes | str | int | float, retry: bool = False, operation: str = ""
+    ) -> asyncio.Future[Reply]:
+        """As `Pipeline.execute`."""
+        return self.node.execute(*args, retry=retry, operation=operation)
+
+
+class _Again:
+    """Who waits for a command that was sent on, and how often it was."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.hops = 0
+
+    def __call__(self, reply: Reply) -> None:
+        self._answer(reply)
+
+
+class Cluster:
+    """All nodes that hold shards of ours.
+
+    A command goes to the node its shard was last seen at. MOVED and ASK say that it was not executed, so it is sent on
+    whatever it was, within its old deadline. A look at the map twice a second, more often while a node is away, finds
+    what no reply tells: where the shards of a dead node went.
+    """
+
+    def __init__(self, addresses: Sequence[Address], opener: Opener, make_pipeline: MakePipeline) -> None:
+        """`addresses` are where to begin; `make_pipeline` makes one of a connect function and what sends on."""
+        self._seeds = tuple(addresses)
+        self._opener = opener
+        self._make = make_pipeline
+        self._known: tuple[Address, ...] = ()
+        self._nodes: dict[Address, Pipeline] = {}
+        # Until a reply has told better, any node is asked.
+        self._any_host = self._seeds[0].host
+        self._any = make_pipeline(self.open_any, redirected=lambda *told: self._send_on(self._any_host, *told))
+        self.links = tuple(ShardLink(self._any) for _ in TAGS)
+
+    async def open_any(self) -> AbstractConnection:
+        connection = await self._opener.open(self._seeds + self._known)
+        try:
+            await ask(connection, "CLUSTER", "INFO")
+        except ResponseError as error:
+            await connection.disconnect(nowait=True)
+            raise _refusal(error) from None
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        self._any_host = getattr(connection, "host", self._any_host)
+        return connection
+
+    def _node(self, address: Address) -> Pipeline:
+        if (node := self._nodes.get(address)) is None:
+            node = self._nodes[address] = self._make(
+                partial(self._opener.open, [address]), redirected=partial(self._send_on, address.host)
+            )
+        return node
+
+    def _send_on(self, asked: str, redirected: Redirect, waiting: Waiting) -> None:
+        """Ask the node that a node at the host `asked` names. An ASK is for this once, a MOVED for good."""
+        command, answer, retry, asked_at = waiting
+        again = answer if isinstance(answer, _Again) else _Again(answer)
+        again.hops += 1
+        if again.hops > _MOST_HOPS:
+            give(answer, unavailable())
+            return
+        node = self._node(Address(redirected.host or asked, redirected.port))
+        if not redirected.for_once and (shard := SHARD_OF_SLOT.get(redirected.slot)) is not None:
+            self.links[shard].node = node
+        sent_on = (command, again, retry, asked_at)
+        # ASKING holds for the very next command alone.
+        node.resume(*([(_ASKING, _ignore, False, asked_at)] if redirected.for_once else []), sent_on)
+
+    async def watch(self) -> None:
+        """Keep the map true. Until cancelled."""
+        while True:
+            await self.look()
+            well = all(link.node.up for link in self.links)
+            await asyncio.sleep(_LOOK_SECONDS if well else _LOOK_SECONDS_IN_NEED)
+
+    async def look(self) -> None:
+        """Ask every node for the map and go by the latest; where none answers, all stays as it is."""
+        held = [_ask_map(address.host, node.execute) for address, node in self._nodes.items() if node.up]
+        found = [said for said in await asyncio.gather(*held, return_exceptions=True) if isinstance(said, ClusterMap)]
+        if not any(said.whole for said in found):
+            everywhere = [self._ask_anew(address) for address in dict.fromkeys(self._seeds + self._known)]
+            found += [said for said in await asyncio.gather(*everywhere) if said is not None]
+        if found:
+            await self._follow(max(found, key=lambda said: (said.whole, said.vote)))
+
+    async def _ask_anew(self, address: Address) -> ClusterMap | None:
+        """By a connection for this once: that of a node without a shard, or before anything is known."""
+        with suppress(RedisError, OSError, TypeError, AttributeError):
+            connection = await self._opener.open([address])
+            try:
+                return await _ask_map(address.host, partial(ask, connection))
+            finally:
+                await connection.disconnect(nowait=True)
+        return None
+
+    async def _follow(self, now: ClusterMap) -> None:
+        for shard, address in now.owners.items():
+            self.links[shard].node = self._node(address)
+        self._known = now.nodes or self._known
+        needed = {link.node for link in self.links}
+        for address, node in list(self._nodes.items()):
+            if node not in needed and node.idle:
+                del self._nodes[address]
+                await node.aclose()
+
+    async def aclose(self) -> None:
+        """Fail what waits and close every connection."""
+        for node in (self._any, *self._nodes.values()):
+            await node.aclose()
+
+
+def _ignore(reply: Reply) -> None:
+    """What ASKING is answered shows in the reply behind it."""
+
+
+async def _ask_map(host: str, execute: Callable[..., Awaitable[Reply]]) -> ClusterMap:
+    return map_of(await execute("CLUSTER", "SLOTS"), await execute("CLUSTER", "INFO"), host)
+
+
+def _refusal(error: ResponseError) -> Exception:
+    """What it means that a server tells nothing of its cluster."""
+    text = str(error).lower()
+    if "cluster support disabled" in text or "unknown command" in text:
+        return NotPrimary("This is no node of a cluster: write redis://host:port, or addresses of a cluster's nodes.")
+    return error

@@ -1,0 +1,79 @@
+"""What stands behind a URL: one Redis, the primary that sentinels name, or a cluster. The rest asks its links alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from math import inf
+from typing import Any, NamedTuple
+
+from redis.asyncio.connection import AbstractConnection
+
+from service.store.driver.connection import Link
+from service.store.driver.pipeline import Pipeline
+from service.store.driver.server_clock import ServerClock
+from service.store.servers.cluster import Cluster
+from service.store.servers.opening import Opener
+from service.store.servers.primary import Connect, open_primary
+from service.store.servers.sentinel import Sentinels
+from service.store.servers.url import Kind, Place, place_of
+
+TIMEOUT_SECONDS = 0.25
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Servers(NamedTuple):
+    """One link for each shard, and what keeps them leading to the right node.
+
+    `connect` opens a connection of its own to where a first command goes. `watch` follows the servers until it is
+    cancelled, `aclose` fails what waits and closes every connection.
+    """
+
+    links: Sequence[Link]
+    connect: Connect
+    watch: Work
+    aclose: Work
+
+
+def servers_of(
+    url: str,
+    *,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    clock: ServerClock | None = None,
+    on_error: Callable[[str], None] = lambda _: None,
+    on_seconds: Callable[[str, float], None] = lambda _name, _seconds: None,
+) -> Servers:
+    """Everything it takes to ask the servers of a URL; opens nothing yet. `clock` follows that of a primary.
+
+    Raises ValueError for a URL that cannot be used, with a line that says what to write.
+    """
+    place = place_of(url)
+    opener = Opener(place.options, timeout_seconds=timeout_seconds)
+    make = partial(Pipeline, timeout_seconds=timeout_seconds, on_error=on_error, on_seconds=on_seconds)
+    if place.kind is Kind.CLUSTER:
+        # A node that was demoted sends every command on by itself: nobody need look at its role.
+        cluster = Cluster(place.addresses, opener, partial(make, role_seconds=inf))
+        return Servers(cluster.links, cluster.open_any, cluster.watch, cluster.aclose)
+    if place.kind is Kind.SENTINEL:
+        return _by_sentinels(place, opener, make, clock, timeout_seconds)
+    connect = partial(open_primary, opener, place.addresses, clock)
+    pipeline = make(connect)
+    return Servers([pipeline], connect, _nothing, pipeline.aclose)
+
+
+def _by_sentinels(
+    place: Place, opener: Opener, make: Callable[..., Pipeline], clock: ServerClock | None, timeout_seconds: float
+) -> Servers:
+    sentinels = Sentinels(
+        place.addresses, place.primary_name, Opener(place.sentinel_options, timeout_seconds=timeout_seconds)
+    )
+
+    async def connect() -> AbstractConnection:
+        return await open_primary(opener, [await sentinels.primary()], clock)
+
+    pipeline = make(connect)
+    return Servers([pipeline], connect, partial(sentinels.listen, pipeline.find_again), pipeline.aclose)
+
+
+async def _nothing() -> None:
+    """One Redis stays where it is."""

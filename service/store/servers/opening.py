@@ -1,0 +1,141 @@
+"""Opening connections: an explicit policy, TLS settings read once, and several addresses tried side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    RedisSSLContext,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+
+from service.store.driver.replies import Reply
+from service.store.servers.url import Address
+
+T = TypeVar("T")
+# The next address is tried when this much has passed and the one before has not answered, or as soon as it has failed.
+_HEAD_START_SECONDS = 0.05
+_SHORTEST_CONNECT_SECONDS = 1.0
+
+
+class _Tcp(Connection):
+    """To one of the addresses that a name stands for."""
+
+    number = ""
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        return {**super()._connection_arguments(), "host": self.number}
+
+
+class _Tls(SSLConnection):
+    """The same by TLS, whose certificate is held against the name."""
+
+    number = ""
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        return {**super()._connection_arguments(), "host": self.number, "server_hostname": self.host}
+
+
+class Opener:
+    """Opens connections that differ in their address alone.
+
+    No retries, RESP2, no push messages. To connect takes `timeout_seconds` four times, a second at least: a handshake
+    by TLS is more than a command.
+    """
+
+    def __init__(self, options: Mapping[str, Any], *, timeout_seconds: float) -> None:
+        """`options` are a URL's, by the driver's names."""
+        self._path = options.get("path", "")
+        self._make = _Tls if options.get("connection_class") is SSLConnection else _Tcp
+        self._tls: RedisSSLContext | None = None
+        self.connect_seconds = max(4 * timeout_seconds, _SHORTEST_CONNECT_SECONDS)
+        given = {name: value for name, value in options.items() if name not in ("connection_class", "path")}
+        self._options = given | {
+            "socket_connect_timeout": self.connect_seconds,
+            "socket_timeout": self.connect_seconds,
+            "retry": Retry(NoBackoff(), 0),
+            "protocol": 2,
+            "decode_responses": False,
+            "health_check_interval": 0,
+            "client_name": "token-service",
+            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        }
+
+    async def open(self, addresses: Sequence[Address]) -> AbstractConnection:
+        """A connection to the first that answers. Raises RedisError or OSError: that of the address tried first."""
+        if self._path:
+            return await _connected(UnixDomainSocketConnection(path=self._path, **self._options))
+        return await first_of([partial(self._reach, address) for address in addresses], drop=_drop)
+
+    async def _reach(self, address: Address) -> AbstractConnection:
+        """One by its name, which may stand for several numbers."""
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        numbers = dict.fromkeys(str(place[0]) for *_, place in found)
+        return await first_of([partial(self._reach_number, address, number) for number in numbers], drop=_drop)
+
+    async def _reach_number(self, address: Address, number: str) -> AbstractConnection:
+        connection = self._make(host=address.host, port=address.port, **self._options)
+        connection.number = number
+        if isinstance(connection, _Tls):
+            # To load the system's certificates takes up to 0.2 s: once, and beside the loop.
+            self._tls = self._tls or connection.ssl_context
+            connection.ssl_context = self._tls
+            await asyncio.to_thread(self._tls.get)
+        return await _connected(connection)
+
+
+async def _connected(connection: AbstractConnection) -> AbstractConnection:
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    return connection
+
+
+def _drop(connection: AbstractConnection) -> None:
+    """Close one that nobody needs, without waiting."""
+    asyncio.get_running_loop().create_task(connection.disconnect(nowait=True))
+
+
+async def ask(connection: AbstractConnection, *command: str | int) -> Reply:
+    """One command on a connection that nobody else uses. Raises RedisError or OSError."""
+    await connection.send_command(*command)
+    return await connection.read_response()
+
+
+async def first_of(attempts: Sequence[Callable[[], Awaitable[T]]], *, drop: Callable[[T], None]) -> T:
+    """What the first attempt that succeeds brings; others that succeed at the same time are dropped.
+
+    Raises what the first one raised if all fail.
+    """
+    waiting, running, failed = list(attempts), set[asyncio.Future[T]](), dict[asyncio.Future[T], BaseException]()
+    tasks: list[asyncio.Future[T]] = []
+    try:
+        while waiting or running:
+            if waiting:
+                tasks.append(asyncio.ensure_future(waiting.pop(0)()))
+                running.add(tasks[-1])
+            pause = _HEAD_START_SECONDS if waiting else None
+            done, running = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if (error := task.exception()) is None:
+                    tasks.remove(task)
+                    return task.result()
+                failed[task] = error
+        raise failed[tasks[0]]
+    finally:
+        for task in tasks:
+            if not task.cancel() and not task.cancelled() and task.exception() is None:
+                drop(task.result())

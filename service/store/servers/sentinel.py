@@ -1,0 +1,146 @@
+"""The primary that sentinels name: asked for at every connect, and left at once when they name another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import RedisError, ResponseError
+
+from service.store.driver.replies import NotPrimary, Reply
+from service.store.servers.opening import Opener, ask
+from service.store.servers.url import Address
+
+log = logging.getLogger(__name__)
+_SWITCHED = "+switch-master"
+# A sentinel that says nothing for so long is asked whether it still lives; for as long again, and it is left.
+_SILENCE_SECONDS = 1.0
+_PAUSE_SECONDS = 0.25
+# Sentinels hear of a failover one after another: when most have answered, the others get this long.
+_LAST_SECONDS = 0.05
+
+
+class Named(NamedTuple):
+    """Whom one sentinel holds for the primary, and since which failover, by number."""
+
+    failover: int
+    address: Address
+
+
+class Sentinels:
+    """All sentinels of one primary. Whom the latest failover chose is it, whoever says so."""
+
+    def __init__(self, addresses: Sequence[Address], name: str, opener: Opener) -> None:
+        """`opener` opens connections to sentinels."""
+        self._addresses = addresses
+        self._name = name
+        self._opener = opener
+        self._primary: Address | None = None
+
+    async def primary(self) -> Address:
+        """Where the primary is by what they say now.
+
+        Raises NotPrimary when those who answer know none of this name, RedisError or OSError when none answers.
+        """
+        asked = [asyncio.ensure_future(self._ask_one(address)) for address in self._addresses]
+        try:
+            said = await _most_of(asked)
+        finally:
+            for task in asked:
+                task.cancel()
+        if named := [one for one in said if isinstance(one, Named)]:
+            self._primary = max(named).address
+            return self._primary
+        errors = [one for one in said if isinstance(one, Exception)]
+        raise next((error for error in errors if isinstance(error, NotPrimary)), errors[0])
+
+    async def _ask_one(self, address: Address) -> Named | Exception:
+        try:
+            connection = await self._opener.open([address])
+            try:
+                return _named(await ask(connection, "SENTINEL", "MASTER", self._name))
+            finally:
+                await connection.disconnect(nowait=True)
+        except ResponseError as error:
+            return _refusal(error)
+        except (RedisError, OSError, TypeError, AttributeError) as error:
+            return error
+
+    async def listen(self, moved: Callable[[], None]) -> None:
+        """Call `moved` when a sentinel tells of another primary than the one found last. Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for address in self._addresses:
+                group.create_task(self._listen_to(address, moved))
+
+    async def _listen_to(self, address: Address, moved: Callable[[], None]) -> None:
+        while True:
+            try:
+                connection = await self._opener.open([address])
+                try:
+                    await ask(connection, "SUBSCRIBE", _SWITCHED)
+                    await self._compare(address, moved)
+                    await self._hear(connection, moved)
+                finally:
+                    await connection.disconnect(nowait=True)
+            except (RedisError, OSError, TypeError, AttributeError) as error:
+                log.debug("a sentinel cannot be heard: %s", type(error).__name__)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _compare(self, address: Address, moved: Callable[[], None]) -> None:
+        """What was told while nobody listened: look once whether all is as it was."""
+        known = self._primary
+        said = await self._ask_one(address)
+        if known is not None and isinstance(said, Named) and said.address != known and await self.primary() != known:
+            moved()
+
+    async def _hear(self, connection: AbstractConnection, moved: Callable[[], None]) -> None:
+        silent = False
+        while True:
+            message = await connection.read_response(timeout=_SILENCE_SECONDS)
+            if message is None:
+                if silent:
+                    raise NoConnection("the sentinel is silent")
+                await connection.send_command("PING")
+            silent = message is None
+            if message and message[0] == b"message" and (address := self._switched_to(message[2])) is not None:
+                self._primary = address
+                moved()
+
+    def _switched_to(self, text: bytes) -> Address | None:
+        """The new address in a message, if it is of our primary and news."""
+        name, _, _, host, port = text.decode().split(" ")
+        address = Address(host, int(port))
+        return address if name == self._name and address != self._primary else None
+
+
+async def _most_of(asked: Sequence[asyncio.Future[Named | Exception]]) -> list[Named | Exception]:
+    """What most of them say, and the others if they are quick; all of them, where most know no primary."""
+    waiting, said = set(asked), list[Named | Exception]()
+    while waiting:
+        most = sum(isinstance(one, Named) for one in said) > len(asked) // 2
+        done, waiting = await asyncio.wait(
+            waiting, timeout=_LAST_SECONDS if most else None, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not done:
+            break
+        said += [task.result() for task in done]
+    return said
+
+
+def _named(reply: Reply) -> Named:
+    state = dict(zip(reply[::2], reply[1::2], strict=True))
+    return Named(int(state[b"config-epoch"]), Address(state[b"ip"].decode(), int(state[b"port"])))
+
+
+def _refusal(error: ResponseError) -> Exception:
+    """What an answer that is none means: it is no sentinel, or watches over no such primary."""
+    text = str(error)
+    if text.startswith("No such master"):
+        return NotPrimary("The sentinels watch over no primary of this name: look at `SENTINEL MASTERS`.")
+    if "unknown command" in text.lower():
+        return NotPrimary("This is a Redis and no sentinel: write redis://host:port, or a sentinel's port.")
+    return error

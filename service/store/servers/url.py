@@ -1,0 +1,140 @@
+"""The URL of Redis: what of it the driver would pass over, or stumble on later, is refused at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from ssl import TLSVersion
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+
+from redis.asyncio.connection import parse_url
+
+# What may stand behind the question mark; the rest of what the driver knows is the service's own affair.
+_OPTIONS = ("db", "username", "password", "socket_keepalive")
+_TLS_OPTIONS = (
+    "ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_ciphers",
+    "ssl_keyfile", "ssl_min_version", "ssl_password",
+)  # fmt: skip
+_SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
+_CERTIFICATES_ASKED_FOR = ("none", "optional", "required")
+_TLS_VERSIONS = {TLSVersion.TLSv1_2.value: "TLS 1.2", TLSVersion.TLSv1_3.value: "TLS 1.3"}
+_URL = re.compile(r"(?P<scheme>(?:redis|valkey)s?(?:\+(?P<kind>sentinel|cluster))?|unix)://(?P<rest>.*)", re.DOTALL)
+_AUTHORITY = re.compile(r"(?:(?P<user>[^/?#]*)@)?(?P<hosts>[^/?#@]*)(?P<path>/[^?#]*)?(?P<query>\?.*)?", re.DOTALL)
+
+
+class Kind(StrEnum):
+    """How many servers stand behind a URL, and who says which of them to ask."""
+
+    ONE = "one"
+    SENTINEL = "sentinel"
+    CLUSTER = "cluster"
+
+
+class Address(NamedTuple):
+    """A host, by name or by number, and a port."""
+
+    host: str
+    port: int
+
+
+class Place(NamedTuple):
+    """What a URL says. `options` are those of a connection, by the driver's names; a unix socket has no address."""
+
+    kind: Kind
+    addresses: tuple[Address, ...]
+    options: dict[str, Any]
+    primary_name: str = ""
+    sentinel_options: Mapping[str, Any] = MappingProxyType({})
+
+
+def place_of(url: str) -> Place:
+    """Take a URL apart.
+
+    Raises ValueError with a line that says what to write, and repeats no value: one may be a password.
+    """
+    if (whole := _URL.fullmatch(url)) is None:
+        raise ValueError("begin with redis://, rediss://, redis+sentinel://, redis+cluster:// or unix://")
+    kind = Kind(whole["kind"] or "one")
+    scheme = whole["scheme"].partition("+")[0].replace("valkeys", "rediss").replace("valkey", "redis")
+    if (parts := _AUTHORITY.fullmatch(whole["rest"])) is None:
+        raise ValueError("its password holds characters that end it; write @ : / ? # as %40 %3A %2F %3F %23")
+    name, path = _name_and_path(kind, parts["path"] or "")
+    options, of_sentinels = _query(kind, scheme, (parts["query"] or "?")[1:])
+    user = f"{parts['user']}@" if parts["user"] else ""
+    host = parts["hosts"] if kind is Kind.ONE else "several"
+    known: dict[str, Any] = dict(parse_url(f"{scheme}://{user}{host}{path}?{urlencode(options)}"))
+    _check_place(scheme, path, known)
+    _check_tls(known)
+    addresses = _addresses(kind, scheme, parts["hosts"])
+    for given in ("host", "port"):
+        known.pop(given, None)
+    if kind is Kind.CLUSTER and known.get("db"):
+        raise ValueError("a cluster has one database: take its number away")
+    if kind is not Kind.SENTINEL:
+        return Place(kind, addresses, known)
+    tls = {option: value for option, value in known.items() if option.startswith(("ssl_", "connection_class"))}
+    return Place(kind, addresses, known, name, tls | of_sentinels)
+
+
+def _name_and_path(kind: Kind, path: str) -> tuple[str, str]:
+    if kind is not Kind.SENTINEL:
+        return "", path
+    name, _, database = path.removeprefix("/").partition("/")
+    if not name:
+        raise ValueError("the name of the primary is missing, as in redis+sentinel://host:26379,host2:26379/NAME")
+    return unquote(name), f"/{database}" if database else ""
+
+
+def _query(kind: Kind, scheme: str, query: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The options of the servers, and those of the sentinels without their first word."""
+    known = _OPTIONS + (_TLS_OPTIONS if scheme == "rediss" else ())
+    known += _SENTINEL_OPTIONS if kind is Kind.SENTINEL else ()
+    given = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
+    for name in given:
+        if name in known:
+            continue
+        if name in _TLS_OPTIONS:
+            raise ValueError(f"the option {name} needs a URL that begins with rediss:// or rediss+")
+        if name in _SENTINEL_OPTIONS:
+            raise ValueError(f"the option {name} needs a URL that begins with redis+sentinel://")
+        raise ValueError(f"take the option {name[:40]!r} away; there are {', '.join(known)}")
+    ours = {name: value for name, value in given.items() if name not in _SENTINEL_OPTIONS}
+    return ours, {name.removeprefix("sentinel_"): given[name] for name in _SENTINEL_OPTIONS if name in given}
+
+
+def _addresses(kind: Kind, scheme: str, hosts: str) -> tuple[Address, ...]:
+    if scheme == "unix":
+        return ()
+    default = 26379 if kind is Kind.SENTINEL else 6379
+    return tuple(_address(host, default) for host in (hosts.split(",") if kind is not Kind.ONE else [hosts]))
+
+
+def _address(text: str, default: int) -> Address:
+    try:
+        parts = urlsplit(f"//{text}")
+        # One that is left out is this machine, as the driver has it.
+        return Address(unquote(parts.hostname or "localhost"), parts.port or default)
+    except ValueError:
+        # The reason would repeat a part of the URL, which may be one of its password.
+        raise ValueError("its port is no number up to 65535, or an address in [ ] is wrong") from None
+
+
+def _check_place(scheme: str, path: str, options: dict[str, Any]) -> None:
+    if scheme == "unix":
+        if not options.get("path"):
+            raise ValueError("the path of the socket is missing; write it as in unix:///run/redis.sock")
+    elif path not in ("", "/") and not path.removeprefix("/").isdecimal():
+        raise ValueError("behind the host comes the number of a database, as in redis://host:6379/0, or nothing")
+    if options.get("db", 0) < 0:
+        raise ValueError("the number of the database is below 0")
+
+
+def _check_tls(options: dict[str, Any]) -> None:
+    if options.get("ssl_cert_reqs", "required") not in _CERTIFICATES_ASKED_FOR:
+        raise ValueError(f"ssl_cert_reqs is one of {', '.join(_CERTIFICATES_ASKED_FOR)}")
+    if options.get("ssl_min_version", TLSVersion.TLSv1_2.value) not in _TLS_VERSIONS:
+        known = ", ".join(f"{number} ({name})" for number, name in _TLS_VERSIONS.items())
+        raise ValueError(f"ssl_min_version is one of {known}")

@@ -1,0 +1,254 @@
+"""Failovers under load: by sentinels and in a cluster, nothing but 503 between the old primary and the new one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from service.api.http.application import StartRefused
+from service.app import Service
+from service.settings import Settings
+from service.store.driver.keys import TAGS
+from service.store.servers.slots import SLOTS
+from tests.api.running import Lifespan, wait_until
+from tests.api.wire import Client
+from tests.api.world import fresh
+from tests.conftest import PASSWORD
+from tests.fault.book import Book, Entry
+from tests.server_groups import DOWN_AFTER, Node, Six, Trio
+
+pytestmark = pytest.mark.slow
+# A loaded machine is allowed this much more than what is promised; the figure itself is printed.
+PATIENCE = 5.0
+NODE_TIMEOUT = 1.0
+TOKENS = "/api/admin/tokens"
+
+
+@pytest.fixture(scope="module")
+def trio() -> Iterator[Trio]:
+    group = Trio()
+    yield group
+    group.close()
+
+
+@pytest.fixture(scope="module")
+def six() -> Iterator[Six]:
+    group = Six("--cluster-require-full-coverage", "no")
+    yield group
+    group.close()
+
+
+class Site:
+    """Three processes on a group of servers, and tokens of which some are revoked."""
+
+    def __init__(self, url: str, settings: dict[str, str]) -> None:
+        told = {"TOKENS_REDIS_URL": url, "TOKENS_ACCESS_LOG": "off"}
+        self.running = Lifespan(settings | told, workers=3)
+        self.client = Client(self.running.port)
+        self.admin = self.client.sign_in("admin", PASSWORD)
+        self.good, self.revoked = [self.create() for _ in range(24)], [self.create() for _ in range(24)]
+        self.spare = [self.create() for _ in range(6)]
+        for token in self.revoked:
+            self.revoke(token)
+
+    def create(self) -> dict[str, str]:
+        body = {"name": fresh("over"), "duration": "7days"}
+        token: dict[str, str] = self.client.done("POST", TOKENS, json_body=body, bearer=self.admin).json()["token"]
+        return token
+
+    def revoke(self, token: dict[str, str]) -> None:
+        self.client.done("DELETE", f"{TOKENS}?id={token['id']}", bearer=self.admin)
+
+    def said_everywhere(self, token: dict[str, str]) -> set[int]:
+        """What all processes say, as far as fifty requests meet them."""
+        return {self.client.get("/validate", bearer=token["token"]).status for _ in range(50)}
+
+    def book(self) -> Book:
+        return Book(self.running.port, *[[one["token"] for one in kind] for kind in (self.good, self.revoked)])
+
+
+@pytest.fixture(scope="module")
+def by_sentinel(trio: Trio, settings: dict[str, str]) -> Iterator[Site]:
+    site = Site(trio.ready().url, settings)
+    yield site
+    site.running.close()
+
+
+@pytest.fixture(scope="module")
+def on_cluster(six: Six, settings: dict[str, str]) -> Iterator[Site]:
+    site = Site(six.ready().url, settings)
+    yield site
+    site.running.close()
+
+
+def killed(node: Node) -> Callable[[], None]:
+    node.kill()
+    return node.restart
+
+
+def stopped(node: Node) -> Callable[[], None]:
+    node.freeze()
+    return node.thaw
+
+
+Hurt = Callable[[Node], Callable[[], None]]
+
+
+def cut_off(node: Node) -> Callable[[], None]:
+    """For the sentinels alone: it goes on as a primary, and whoever is connected may go on writing to it."""
+    node.client.config_set("requirepass", "unknown to sentinels")
+    for client in node.client.client_list():
+        if client["name"].startswith("sentinel"):
+            node.client.client_kill_filter(_id=client["id"])
+    return lambda: node.client.config_set("requirepass", "") and None
+
+
+def left(node: Node) -> bool:
+    """Whether no process of ours asks this server any more."""
+    return not any(client["name"] == "token-service" for client in node.client.client_list())
+
+
+@pytest.mark.parametrize("hurt", [killed, stopped, cut_off, None], ids=["killed", "stopped", "cut_off", "ordered"])
+def test_a_failover_by_sentinels_is_503_and_nothing_else(trio: Trio, by_sentinel: Site, hurt: Hurt | None) -> None:
+    trio.settle()
+    old, book = trio.primary, by_sentinel.book()
+    with book.open():
+        book.seconds_until_well(time.monotonic())
+        began = time.monotonic()
+        heal = hurt(old) if hurt else trio.fail_over()
+        wait_until(lambda: trio.primary is not old, seconds=20, what="the sentinels to choose another")
+        seconds = book.seconds_until_well(began)
+        if hurt in (cut_off, None):
+            wait_until(lambda: left(old), seconds=PATIENCE, what="every process to leave the old primary")
+        # The old primary comes back, holds itself for one, and has not heard of this revocation.
+        revoked = by_sentinel.spare.pop()
+        by_sentinel.revoke(revoked)
+        if heal:
+            heal()
+        assert by_sentinel.said_everywhere(revoked) - {503} == {401}
+        trio.settle()
+        book.seconds_until_well(time.monotonic())
+    print(f"\n{hurt.__name__ if hurt else 'ordered'}: well {seconds:.2f} s after, of {DOWN_AFTER + 1.5} promised")
+    assert book.wrong() == {}
+    assert seconds < DOWN_AFTER + 1.5 + PATIENCE
+
+
+@pytest.mark.parametrize("hurt", [killed, stopped, None], ids=["killed", "stopped", "ordered"])
+def test_a_failover_in_a_cluster_is_503_for_its_shards_and_nothing_else(
+    six: Six, on_cluster: Site, hurt: Hurt | None
+) -> None:
+    six.settle()
+    old = six.primaries[0]
+    new, book = six.replica_of(old), on_cluster.book()
+    with book.open():
+        book.seconds_until_well(time.monotonic())
+        began = time.monotonic()
+        heal = hurt(old) if hurt else new.client.execute_command("CLUSTER", "FAILOVER") and None
+        wait_until(lambda: new.info("replication")["role"] == "master", seconds=20, what="the replica to take over")
+        seconds = book.seconds_until_well(began)
+        revoked = on_cluster.spare.pop()
+        on_cluster.revoke(revoked)
+        if heal:
+            heal()
+        assert on_cluster.said_everywhere(revoked) - {503} == {401}
+        six.settle()
+        book.seconds_until_well(time.monotonic())
+    during = [one for one in book.entries if began < one.at < began + seconds]
+    print(f"\n{hurt.__name__ if hurt else 'ordered'}: well {seconds:.2f} s after")
+    assert book.wrong() == {}
+    assert seconds < NODE_TIMEOUT + 1.5 + PATIENCE
+    if hurt:
+        assert {one.said for one in during if one.true == 200} == {200, 503}
+
+
+def test_slots_that_move_one_after_another_are_not_noticed(six: Six, on_cluster: Site) -> None:
+    """Each is asked for at its old node, by ASK, and at its new one, while its keys are under way."""
+    six.settle()
+    primaries, book = six.primaries, on_cluster.book()
+    with book.open():
+        book.seconds_until_well(time.monotonic())
+        for slot in SLOTS[:4]:
+            holder = next(node for node in primaries if node.client.execute_command("CLUSTER", "COUNTKEYSINSLOT", slot))
+            move(slot, holder, next(node for node in primaries if node is not holder), primaries)
+        book.seconds_until_well(time.monotonic())
+    said = {(one.true, one.said) for one in book.entries}
+    assert said == {(200, 200), (401, 401)}
+
+
+def move(slot: int, source: Node, target: Node, primaries: list[Node]) -> None:
+    to = Six.id_of(target)
+    target.client.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", Six.id_of(source))
+    source.client.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", to)
+    while keys := source.client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 5):
+        source.client.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+    for node in (target, source, *primaries):
+        node.client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", to)
+
+
+def test_a_lost_node_is_told_by_its_shards_and_the_others_go_on(six: Six, on_cluster: Site) -> None:
+    six.settle()
+    lost = six.primaries[0]
+    replica = six.replica_of(lost)
+    held = [
+        shard for shard, slot in enumerate(SLOTS) if lost.client.execute_command("CLUSTER", "COUNTKEYSINSLOT", slot)
+    ]
+    assert 0 < len(held) < len(TAGS)
+    replica.kill()
+    lost.kill()
+
+    def told() -> bool:
+        ready = on_cluster.client.get("/readyz")
+        redis = next((check for check in ready.json()["checks"] if check["name"] == "redis"), {})
+        return f"shards {', '.join(map(str, sorted(held)))}" in redis.get("detail", "")
+
+    try:
+        if 0 not in held:
+            wait_until(told, seconds=20, what="readiness to name the shards")
+        said = {on_cluster.client.get("/validate", bearer=one["token"]).status for one in on_cluster.good}
+        assert said == {200, 503}
+    finally:
+        lost.restart()
+        replica.restart()
+        six.settle()
+
+
+def test_the_book_sees_a_false_refusal_and_a_false_acceptance() -> None:
+    """The faults planted on purpose."""
+    book = Book(1, ["a"], ["b"])
+    book.entries += [Entry(200, 200, 1.0), Entry(200, 401, 1.0), Entry(401, 200, 2.0), Entry(401, 503, 3.0)]
+    assert book.wrong() == {(200, 401): 1, (401, 200): 1}
+
+
+@pytest.fixture(scope="module")
+def alone() -> Iterator[Node]:
+    group = Trio()
+    group.servers[0].ready()
+    yield group.servers[0]
+    group.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("redis://127.0.0.1:{sentinel}", r"This is a sentinel: write redis\+sentinel://"),
+        ("redis://127.0.0.1:{node}", r"a node of a cluster: write redis\+cluster://"),
+        ("redis+sentinel://127.0.0.1:{alone}/x", "This is a Redis and no sentinel: write redis://"),
+        ("redis+sentinel://127.0.0.1:{sentinel}/another", "no primary of this name"),
+        ("redis+cluster://127.0.0.1:{alone}", "This is no node of a cluster: write redis://"),
+    ],
+)
+async def test_another_kind_of_server_stops_the_start_with_what_to_write(
+    trio: Trio, six: Six, alone: Node, make_settings: Callable[..., Settings], url: str, reason: str
+) -> None:
+    trio.ready()
+    six.ready()
+    ports: dict[str, Any] = {"sentinel": trio.sentinels[0].port, "node": six.primaries[0].port, "alone": alone.port}
+    service = Service(make_settings(redis_url=url.format(**ports), redis_timeout_ms=10_000))
+    with pytest.raises(StartRefused, match=reason):
+        async with service.lifespan():
+            pass
+    await service.rules.passwords.aclose()

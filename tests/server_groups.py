@@ -1,0 +1,267 @@
+"""Several servers that belong together: a primary with its replica and three sentinels, and a cluster of six.
+
+They are started without waiting, for a group needs two seconds of its own and hardly any CPU; `ready` waits. A server
+binds its port itself: one that is taken ends it, and another is tried.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from service.embedded.prerequisites import find_server
+from tests.api.running import wait_until
+
+NAME = "tokens-primary"
+DOWN_AFTER = 0.5
+# Below those that the system gives out to clients.
+_PORTS = range(20_000, 32_000)
+_PLAIN = ("--appendonly", "no", "--save", "", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
+
+
+class Node:
+    """One server on a port of its own, which may be killed, frozen, thawed and started again."""
+
+    def __init__(self, folder: Path, *options: str, sentinel: str = "", cluster: bool = False) -> None:
+        self._folder = folder
+        self._options = options
+        self._sentinel = sentinel
+        self._cluster = cluster
+        folder.mkdir()
+        self._launch()
+
+    def _launch(self, port: int = 0) -> None:
+        self.port = port or random.choice(_PORTS)
+        command = [find_server(None).path]
+        if self._sentinel:
+            configuration = self._folder / "sentinel.conf"
+            if not port:
+                configuration.write_text(self._sentinel)
+            command += [str(configuration), "--sentinel"]
+        command += ["--port", str(self.port), "--dir", str(self._folder), "--bind", "127.0.0.1", *self._options]
+        if self._cluster:
+            command += ["--cluster-enabled", "yes", "--cluster-port", str(random.choice(_PORTS))]
+        with (self._folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.client = Redis(host="127.0.0.1", port=self.port, socket_timeout=5, decode_responses=True)
+
+    def ready(self) -> None:
+        """Wait until it answers; on another port if this one was taken."""
+
+        def answers() -> bool:
+            if self.process.poll() is not None:
+                assert "in use" in (self._folder / "log").read_text(), (self._folder / "log").read_text()
+                (self._folder / "log").unlink()
+                self._launch()
+            try:
+                return bool(self.client.ping())
+            except RedisError:
+                return False
+
+        wait_until(answers, what=f"the server on port {self.port} to answer")
+
+    def info(self, section: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.info(section)
+        return found
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Start it again where it was, as what it was told in the beginning."""
+        self._launch(self.port)
+        self.ready()
+
+    def close(self) -> None:
+        self.client.close()
+        self.process.kill()
+        self.process.wait()
+
+
+class Group:
+    """Servers in one folder that end together."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="tk"))
+        self.nodes: list[Node] = []
+
+    def start(self, name: str, *options: str, **how: Any) -> Node:
+        node = Node(self.folder / name, *options, **how)
+        self.nodes.append(node)
+        return node
+
+    def close(self) -> None:
+        for node in self.nodes:
+            node.close()
+        shutil.rmtree(self.folder)
+
+
+class Trio(Group):
+    """A primary, its replica, and three sentinels that fail over half a second after they lost the primary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.servers = [self.start(name, *_PLAIN) for name in ("a", "b")]
+        self.sentinels: list[Node] = []
+        self._settled = False
+
+    def ready(self) -> Trio:
+        """Wait until each sentinel knows the others and the replica, and the replica has everything."""
+        if self._settled:
+            return self
+        for server in self.servers:
+            server.ready()
+        first, second = self.servers
+        second.client.replicaof("127.0.0.1", first.port)
+        watch = (
+            f"sentinel monitor {NAME} 127.0.0.1 {first.port} 2\n"
+            f"sentinel down-after-milliseconds {NAME} {int(DOWN_AFTER * 1000)}\n"
+            f"sentinel failover-timeout {NAME} 2000\n"
+        )
+        self.sentinels = [self.start(f"s{number}", sentinel=watch) for number in range(3)]
+        for sentinel in self.sentinels:
+            sentinel.ready()
+            # How soon it notices that a server has come back; it would take ten seconds.
+            sentinel.client.execute_command("SENTINEL", "DEBUG", "INFO-PERIOD", 500, "PUBLISH-PERIOD", 500)
+        self._settled = True
+        self.settle()
+        return self
+
+    def settle(self) -> None:
+        """Wait until a failover can succeed: all sentinels agree, and the replica follows the primary closely."""
+        wait_until(self._agreed, seconds=30, what="the sentinels to agree and the replica to follow")
+
+    def _agreed(self) -> bool:
+        try:
+            primary = self.primary
+            states = [sentinel.client.sentinel_master(NAME) for sentinel in self.sentinels]
+            knows = all(
+                (state["port"], state["num-other-sentinels"], state["num-slaves"], state["flags"])
+                == (primary.port, 2, 1, "master")
+                for state in states
+            )
+            return knows and in_step(primary, self.replica)
+        except (RedisError, StopIteration):
+            return False
+
+    @property
+    def primary(self) -> Node:
+        """Whom the first sentinel that answers holds for the primary."""
+        port = int(self.sentinels[0].client.sentinel_get_master_addr_by_name(NAME)[1])
+        return next(server for server in self.servers if server.port == port)
+
+    @property
+    def replica(self) -> Node:
+        primary = self.primary
+        return next(server for server in self.servers if server is not primary)
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://{addresses(self.sentinels)}/{NAME}"
+
+    def fail_over(self) -> None:
+        self.sentinels[0].client.execute_command("SENTINEL", "FAILOVER", NAME)
+
+
+class Six(Group):
+    """A cluster of three primaries and three replicas, with a node time-out of a second."""
+
+    SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
+
+    def __init__(self, *options: str) -> None:
+        super().__init__()
+        told = (*_PLAIN, "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0", *options)
+        for number in range(6):
+            self.start(str(number), *told, cluster=True)
+        self._settled = False
+
+    def ready(self) -> Six:
+        """Join the nodes and wait until the cluster takes writes and each replica has everything."""
+        if self._settled:
+            return self
+        for node in self.nodes:
+            node.ready()
+        first = self.nodes[0]
+        for number, (node, slots) in enumerate(zip(self.nodes, self.SLOTS, strict=False), 1):
+            node.client.execute_command("CLUSTER", "ADDSLOTSRANGE", *slots)
+            node.client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number)
+        for node in self.nodes[1:]:
+            bus = int(node.client.config_get("cluster-port")["cluster-port"])
+            first.client.execute_command("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
+        wait_until(self._met, seconds=30, what="the nodes to meet")
+        for primary, replica in zip(self.nodes[:3], self.nodes[3:], strict=True):
+            replica.client.execute_command("CLUSTER", "REPLICATE", self.id_of(primary))
+        self._settled = True
+        self.settle()
+        return self
+
+    def _met(self) -> bool:
+        return all(node.client.cluster("INFO")["cluster_known_nodes"] == "6" for node in self.nodes)
+
+    @staticmethod
+    def id_of(node: Node) -> str:
+        found: str = node.client.execute_command("CLUSTER", "MYID")
+        return found
+
+    def settle(self) -> None:
+        """Wait until every node holds the cluster for well, and every primary has a replica in step."""
+        wait_until(self._well, seconds=30, what="the cluster to be well")
+
+    def _well(self) -> bool:
+        try:
+            if any(node.client.cluster("INFO")["cluster_state"] != "ok" for node in self.nodes):
+                return False
+            return len(self.primaries) == 3 and all(in_step(node, self.replica_of(node)) for node in self.primaries)
+        except (RedisError, StopIteration):
+            return False
+
+    @property
+    def primaries(self) -> list[Node]:
+        """Those that say they are, of all that answer."""
+        return [node for node in self.nodes if node.process.poll() is None and role(node) == "master"]
+
+    def replica_of(self, primary: Node) -> Node:
+        return next(
+            node for node in self.nodes
+            if node is not primary and role(node) == "slave" and node.info("replication")["master_port"] == primary.port
+        )  # fmt: skip
+
+    @property
+    def url(self) -> str:
+        return f"redis+cluster://{addresses(self.nodes)}"
+
+
+def role(node: Node) -> str:
+    found: str = node.info("replication")["role"]
+    return found
+
+
+def in_step(primary: Node, replica: Node) -> bool:
+    """Whether the replica has all that the primary has, and the primary knows it."""
+    there, here = primary.info("replication"), replica.info("replication")
+    states = [there[name] for name in there if name.startswith("slave") and name[5:].isdigit()]
+    return (
+        here["role"] == "slave" and here["master_link_status"] == "up"
+        and [state["state"] for state in states] == ["online"]
+        and here["slave_repl_offset"] == there["master_repl_offset"]
+    )  # fmt: skip
+
+
+def addresses(nodes: Sequence[Node]) -> str:
+    return ",".join(f"127.0.0.1:{node.port}" for node in nodes)
