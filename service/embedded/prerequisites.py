@@ -76,11 +76,25 @@ def private_folder(data_dir: Path) -> Path:
 
 def server_key(folder: Path) -> str:
     """The server key of this directory, made once. Call it under the lock or beside a running server."""
-    path = folder / "server.key"
+    path = key_path(folder)
     try:
         if not path.exists():
             _make_key(path)
         path.chmod(0o600)
+    except OSError as error:
+        raise EmbeddedError(f"cannot use {path}: {error}") from error
+    return read_server_key(folder)
+
+
+def key_path(folder: Path) -> Path:
+    """Where the server key of a data directory is kept."""
+    return folder / "server.key"
+
+
+def read_server_key(folder: Path) -> str:
+    """The server key of a data directory that has one, 64 hex digits. Changes nothing. Raises EmbeddedError."""
+    path = key_path(folder)
+    try:
         key = path.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise EmbeddedError(f"cannot use {path}: {error}") from error

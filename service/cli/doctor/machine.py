@@ -17,6 +17,8 @@ from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
 from service.cli.failure import Failure
 from service.cli.serve.first_start import FILE_NAME
 from service.cli.serve.listener import listen
+from service.embedded import EmbeddedError
+from service.embedded.prerequisites import key_path, read_server_key
 from service.model import Role
 from service.settings import Settings, read
 from service.tokens.accounts.accounts import AccountsError, read_accounts
@@ -61,19 +63,16 @@ def server_key(settings: Settings) -> Finding:
     if settings.secret_key:
         also = ", and the previous one" if settings.secret_key_previous else ""
         return _key(OK, f"given in TOKENS_SECRET_KEY{also}")
-    path = settings.data_path / "server.key"
+    path = key_path(settings.data_path)
     if not path.exists():
         if (settings.data_path / "appendonlydir").exists():
             return _key(FAILED, f"{path} is missing, and the tokens beside it are void without: restore it")
         return _key(OK, "will be made at the first start")
     try:
-        key = path.read_text(encoding="ascii").strip()
-        mode = path.stat().st_mode & 0o777
-    except (OSError, UnicodeDecodeError) as error:
-        return _key(FAILED, f"{path} cannot be read: {error}")
-    if len(key) != 64:
-        return _key(FAILED, f"{path} does not hold 64 hex digits: restore it from a backup")
-    if mode & 0o077:
+        read_server_key(settings.data_path)
+    except EmbeddedError as error:
+        return _key(FAILED, str(error))
+    if path.stat().st_mode & 0o077:
         return _key(WARNING, f"others may read {path}: chmod 600")
     return _key(OK, str(path))
 

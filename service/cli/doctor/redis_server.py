@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
 from service.embedded import EmbeddedError
-from service.embedded.prerequisites import find_server, socket_path_of
+from service.embedded.prerequisites import find_server, read_server_key, socket_path_of
 from service.errors import ServiceError
 from service.keyring import Keyring
 from service.settings import Settings
@@ -78,10 +78,8 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
 def _key_marks(settings: Settings) -> tuple[bytes, ...]:
     """Of the server keys that a start would take; what cannot be read is told by another check."""
     try:
-        present = settings.secret_key or (settings.data_path / "server.key").read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return ()
-    if not present:
+        present = settings.secret_key or read_server_key(settings.data_path)
+    except EmbeddedError:
         return ()
     return Keyring(present, settings.secret_key_previous).marks(settings.namespace)
 

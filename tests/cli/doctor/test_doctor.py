@@ -96,6 +96,7 @@ def test_a_full_disk_is_warned_of(found: Found, monkeypatch: pytest.MonkeyPatch)
         ("a" * 64, 0o640, "warning"),
         ("short", 0o600, "failed"),
         ("\xff", 0o600, "failed"),
+        ("K" * 64, 0o600, "failed"),
     ],
 )
 def test_the_server_key_is_looked_at(found: Found, tmp_path: Path, content: str, mode: int, result: str) -> None:
