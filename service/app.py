@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from service import logs
 from service.api.health import Health
 from service.api.http.application import Application
 from service.api.http.call import Operation
@@ -30,7 +28,7 @@ from service.keyring import Keyring
 from service.lifespan import Lifespan
 from service.metrics import Metrics
 from service.metrics_port import MetricsPort
-from service.settings import Settings, read
+from service.settings import Settings
 from service.store.driver.connection import Link
 from service.store.driver.server_clock import ServerClock
 from service.tokens.accounts_reload import Reload
@@ -103,10 +101,3 @@ def openapi_document() -> dict[str, Any]:
     """The OpenAPI document of this version; needs no Redis and no settings."""
     described = Settings(redis_url="unix:///nowhere", secret_key="described, never served")  # noqa: S106
     return document(Service(described).application.operations)
-
-
-def from_environment() -> Application:
-    """The application of a worker process, from TOKENS_* in its environment."""
-    settings = read(os.environ)
-    logs.configure(settings)
-    return create_app(settings)

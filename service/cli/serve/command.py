@@ -18,7 +18,7 @@ from service.cli.serve.first_start import admin_account
 from service.cli.serve.listener import listen, run
 from service.cli.terminal.new_password import short_option
 from service.embedded import EmbeddedError
-from service.settings import CLIENT_NAMES, PREFIX, Settings, SettingsError, read
+from service.settings import Settings, SettingsError, read
 
 log = logging.getLogger("service")
 _ENDINGS = (signal.SIGTERM, signal.SIGINT)
@@ -53,7 +53,7 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
         if not settings.redis_url:
             settings = held.enter_context(_default_redis(settings))
             settings = admin_account(settings, dashboard=f"{url}/dashboard/", allow_short=allow_short)
-        publish(msgspec.structs.replace(settings, port=port, admin_password=""))
+        settings = msgspec.structs.replace(settings, port=port, admin_password="")
         # From here on uvicorn hears the signals and raises them again when it has ended; what follows is not
         # to be cut short.
         held.enter_context(_signals(_stay))
@@ -70,18 +70,6 @@ def _default_redis(settings: Settings) -> Iterator[Settings]:
         )
     finally:
         server.close()
-
-
-def publish(settings: Settings) -> None:
-    """Make these the settings in the environment: what worker processes read, and `from_environment` here.
-
-    A secret that came from a file is written as a value then: two sources of one setting are an error.
-    """
-    for name in [name for name in os.environ if name.startswith(PREFIX) and name not in CLIENT_NAMES]:
-        del os.environ[name]
-    for field in settings.__struct_fields__:
-        value = getattr(settings, field)
-        os.environ[PREFIX + field.upper()] = ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
 def _say_ready(url: str) -> None:

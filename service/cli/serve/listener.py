@@ -8,12 +8,15 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from uvicorn.config import Config
 from uvicorn.server import Server
 from uvicorn.supervisors import Multiprocess
 
 from service.cli.failure import Failure
+from service.cli.serve import worker
 from service.settings import Settings
 
 BACKLOG = 2048
@@ -56,18 +59,20 @@ def listen(host: str, port: int) -> socket.socket:
 def run(settings: Settings, listener: socket.socket, *, ready: Callable[[], None]) -> None:
     """Serve until a signal ends it; `ready` is called once requests are answered.
 
-    The settings are in the environment already. Raises SystemExit(1) when the service could not start: the
-    reason is in the log then.
+    Raises SystemExit(1) when the service could not start: the reason is in the log then.
     """
     if settings.workers > 1:
         with tempfile.TemporaryDirectory(prefix="token-service-metrics-") as folder:
             # Where the workers' counts meet; prometheus-client looks for it when it is imported.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            workers = _Workers(_config("service.cli.serve.worker:application", settings), listener, ready)
+            workers = _Workers(_config(worker.application, settings), listener, ready)
             workers.run()
         started = workers.started
     else:
-        server = _Server(_config("service.app:from_environment", settings), ready)
+        # Only here: the parent of several workers never needs it.
+        from service.app import create_app  # noqa: PLC0415
+
+        server = _Server(_config(create_app, settings), ready)
         try:
             server.run([listener])
         except SystemExit:
@@ -79,9 +84,9 @@ def run(settings: Settings, listener: socket.socket, *, ready: Callable[[], None
         raise SystemExit(1)
 
 
-def _config(application: str, settings: Settings) -> Config:
+def _config(application: Callable[[Settings], Any], settings: Settings) -> Config:
     return Config(
-        application,
+        partial(application, settings),
         factory=True,
         workers=settings.workers,
         http="service.edge.protocol:EdgeProtocol",

@@ -1,4 +1,4 @@
-"""What one of several worker processes runs."""
+"""What one of several worker processes runs; its settings come from its parent, never through the environment."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ import signal
 import sys
 import threading
 from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
 
 from uvicorn.config import STARTUP_FAILURE
 
-from service.api.http.application import Application
-from service.app import from_environment
-from service.settings import SettingsError
+from service import logs
+from service.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from service.api.http.application import Application
 
 
-def application() -> Application:
+def application(settings: Settings) -> Application:
     """The application, in a process that ends when its parent is gone: nobody else would end it then."""
+    # The parent hands this function on and needs nothing of the service itself.
+    from service.app import create_app  # noqa: PLC0415
+
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    logs.configure(settings)
     try:
-        return from_environment()
+        return create_app(settings)
     except SettingsError as error:
         logging.getLogger("service").error("%s", error)
         # Tells the parent not to try again.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import stat
@@ -12,10 +11,9 @@ import pytest
 from argon2 import PasswordHasher
 
 from service.cli.failure import Failure, WrongUsage
-from service.cli.serve.command import publish
 from service.cli.serve.first_start import admin_account
 from service.cli.serve.listener import listen
-from service.settings import Settings, read
+from service.settings import Settings
 from service.tokens.accounts.accounts import read_accounts
 from tests.cli.conftest import Run
 
@@ -65,19 +63,6 @@ def test_a_redis_that_cannot_be_started_is_one_line(run: Run) -> None:
     assert result.stderr == (
         "token-service: TOKENS_REDIS_BIN: /bin/true is no Redis or Valkey server; name a redis-server of 6.2 or later\n"
     )
-
-
-def test_what_is_published_reads_back_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    key = tmp_path / "key"
-    key.write_text("k" * 32 + "\n")
-    monkeypatch.setattr(os, "environ", {"TOKENS_SECRET_KEY_FILE": str(key), "TOKENS_URL": "http://x", "PATH": "/bin"})
-    settings = Settings(
-        redis_url="unix:///a%20b", secret_key="k" * 32, docs=False, port=1234, trusted_proxies="10.0.0.0/8"
-    )
-    publish(settings)
-    assert read(os.environ) == settings
-    assert os.environ["TOKENS_URL"] == "http://x"
-    assert os.environ["PATH"] == "/bin"
 
 
 def test_the_first_start_makes_an_account_and_says_its_password_once(

@@ -160,6 +160,20 @@ def test_workers_count_together_and_share_the_accounts(folder: Path) -> None:
         wait_for(counted, counter)
 
 
+def environments_of(process: int) -> list[str]:
+    """The environment of a process and of each of its children."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text("ascii").split()
+    return [Path(f"/proc/{one}/environ").read_text("utf-8") for one in (str(process), *children)]
+
+
+def test_no_process_has_the_server_key_in_its_environment(folder: Path) -> None:
+    with running(folder, "--workers", "2") as service:
+        environments = environments_of(service.process.pid)
+        assert len(environments) >= 3
+        key = (folder / "data" / "server.key").read_text("ascii").strip()
+        assert not any(key in text for text in environments)
+
+
 def test_workers_end_with_a_parent_that_was_killed(folder: Path) -> None:
     with running(folder, "--workers", "2") as service:
         assert service.end(signal.SIGKILL) == -signal.SIGKILL

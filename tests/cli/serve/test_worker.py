@@ -11,7 +11,9 @@ import pytest
 from uvicorn.config import STARTUP_FAILURE
 
 from service.cli.serve import worker
-from service.settings import SettingsError
+from service.settings import Settings, SettingsError
+
+SETTINGS = Settings()
 
 
 def test_it_ends_when_its_parent_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,20 +32,21 @@ def test_it_watches_nobody_where_it_has_no_parent(monkeypatch: pytest.MonkeyPatc
     worker._end_with_parent()
 
 
-def test_it_serves_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    served = object()
-    monkeypatch.setattr(worker, "from_environment", lambda: served)
-    assert worker.application() is served
+def test_it_serves_by_the_settings_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker.logs, "configure", lambda _: None)
+    monkeypatch.setattr("service.app.create_app", lambda settings: settings)
+    assert worker.application(SETTINGS) is SETTINGS
 
 
 def test_a_bad_setting_tells_the_parent_not_to_try_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse() -> None:
+    def refuse(settings: Settings) -> None:
         raise SettingsError("TOKENS_PORT: no")
 
-    monkeypatch.setattr(worker, "from_environment", refuse)
+    monkeypatch.setattr(worker.logs, "configure", lambda _: None)
+    monkeypatch.setattr("service.app.create_app", refuse)
     with pytest.raises(SystemExit) as ended:
-        worker.application()
+        worker.application(SETTINGS)
     assert ended.value.code == STARTUP_FAILURE
     assert caplog.messages == ["TOKENS_PORT: no"]
