@@ -13,7 +13,7 @@ from service.errors import StoreUnavailable
 from service.metrics import Metrics
 from service.settings import Settings, SettingsError
 from service.store.driver.server_clock import ServerClock
-from service.store.servers.links import Servers, servers_of
+from service.store.servers.links import Servers, no_servers, servers_of
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
 
 Work = Callable[[], Coroutine[Any, Any, object]]
@@ -57,7 +57,9 @@ def accounts_of(settings: Settings) -> dict[str, Account]:
 
 
 def redis_of(settings: Settings, clock: ServerClock, metrics: Metrics) -> Servers:
-    """The servers that the settings name. Raises SettingsError."""
+    """The servers that the settings name; without a URL, none that is ever asked. Raises SettingsError."""
+    if not settings.redis_url:
+        return no_servers()
     try:
         return servers_of(
             settings.redis_url,

@@ -30,14 +30,7 @@ def settings_for_start(environment: Mapping[str, str]) -> Settings:
     """The settings, after the service was built with them as at a start. Raises SettingsError."""
     settings = read(environment)
     # The accounts file is a check of its own; no connection is opened before the service runs.
-    create_app(
-        msgspec.structs.replace(
-            settings,
-            accounts_file="",
-            redis_url=settings.redis_url or "unix:///not-started",
-            secret_key=settings.secret_key or "-" * 32,
-        )
-    )
+    create_app(msgspec.structs.replace(settings, accounts_file=""))
     return settings
 
 

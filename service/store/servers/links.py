@@ -61,6 +61,12 @@ def servers_of(
     return Servers([pipeline], connect, _nothing, pipeline.aclose)
 
 
+def no_servers() -> Servers:
+    """Where no Redis is named: for what is built to be described or checked, and never asks."""
+    pipeline = Pipeline(_refuse)
+    return Servers([pipeline], _refuse, _nothing, pipeline.aclose)
+
+
 def _by_sentinels(
     place: Place, opener: Opener, make: Callable[..., Pipeline], clock: ServerClock | None, timeout_seconds: float
 ) -> Servers:
@@ -73,6 +79,10 @@ def _by_sentinels(
 
     pipeline = make(connect)
     return Servers([pipeline], connect, partial(sentinels.listen, pipeline.find_again), pipeline.aclose)
+
+
+async def _refuse() -> AbstractConnection:
+    raise ConnectionRefusedError("no Redis is named: set TOKENS_REDIS_URL")
 
 
 async def _nothing() -> None:

@@ -14,6 +14,7 @@ from service import embedded
 from service.errors import StoreFull, StoreUnavailable
 from service.store.driver.connection import inspect
 from service.store.driver.pipeline import Pipeline
+from service.store.servers.links import no_servers
 from tests.builders import until
 from tests.links import Recording, Wrapped, connector
 
@@ -158,3 +159,10 @@ async def test_a_wrong_password_is_unavailable_and_stays_out_of_the_log(
     await operator.execute("ACL", "SETUSER", "service", ">secret")
     await until(lambda: pipeline.up)
     await pipeline.aclose()
+
+
+async def test_where_no_redis_is_named_nothing_is_reached() -> None:
+    servers = no_servers()
+    with pytest.raises(StoreUnavailable):
+        await servers.links[0].execute("PING")
+    await servers.aclose()
