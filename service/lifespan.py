@@ -72,7 +72,11 @@ class Lifespan:
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[dict[str, Any]]:
         """Yields the state that every connection gets. Raises StartRefused for a Redis that must not be used."""
-        await self._first_check()
+        try:
+            await self._first_check()
+        except StartRefused:
+            await self._close()
+            raise
         await _once(self._prepare, "prepare")
         if self._metrics_port is not None:
             self._metrics_port.start()
@@ -97,8 +101,11 @@ class Lifespan:
             if self._metrics_port is not None:
                 await self._metrics_port.stop()
             self._metrics.close()
-            for closable in self._closables:
-                await closable.aclose()
+            await self._close()
+
+    async def _close(self) -> None:
+        for closable in self._closables:
+            await closable.aclose()
 
     async def _first_check(self) -> None:
         try:

@@ -251,4 +251,3 @@ async def test_another_kind_of_server_stops_the_start_with_what_to_write(
     with pytest.raises(StartRefused, match=reason):
         async with service.lifespan():
             pass
-    await service.rules.passwords.aclose()
