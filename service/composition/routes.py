@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from service.addresses import Network
 from service.api.admin.audit import AuditApi
 from service.api.admin.bulk_revocation import BulkRevocationApi
 from service.api.admin.hygiene import HygieneApi
@@ -18,7 +19,7 @@ from service.api.auth.callers import Callers, JwtReader
 from service.api.auth.clients import Clients
 from service.api.gateway.validate import GatewayApi
 from service.api.health import Health
-from service.api.http.call import Network, Operation, OperationGroup
+from service.api.http.call import Operation, OperationGroup
 from service.api.oauth import OAuthApi
 from service.api.one_time import OneTimeApi
 from service.api.operations import OperationsApi

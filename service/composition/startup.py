@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from ipaddress import ip_network
 from typing import Any
 
+from service.addresses import Network, read_networks
 from service.api.auth.callers import JwtReader
-from service.api.http.call import Network
 from service.composition.rules import Rules
 from service.errors import StoreUnavailable
 from service.metrics import Metrics
@@ -75,7 +74,7 @@ def redis_of(settings: Settings, clock: ServerClock, metrics: Metrics) -> Server
 def trusted_of(settings: Settings) -> tuple[Network, ...]:
     """The networks of the proxies whose word on a client's address is believed. Raises SettingsError."""
     try:
-        return tuple(ip_network(part.strip()) for part in settings.trusted_proxies.split(",") if part.strip())
+        return read_networks(part for part in settings.trusted_proxies.split(",") if part.strip())
     except ValueError as error:
         raise SettingsError(f"TOKENS_TRUSTED_PROXIES: {error}: write addresses or networks, comma separated") from None
 

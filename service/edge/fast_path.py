@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from service.addresses import Network
 from service.api.auth.presented import presented
 from service.api.gateway.answers import ABSENT, UNAVAILABLE, allowed_headers, answer, required_scopes, retried_request
 from service.api.gateway.validate import KINDS
 from service.api.http.application import RequestIds
-from service.api.http.call import Headers, Network, client_address
+from service.api.http.call import Headers, client_address
 from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND, Metrics

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
-from ipaddress import IPv6Address
 
-from service.api.http.call import Network, is_trusted
+from service.addresses import Network, address_groups, is_trusted
 
 # Descriptors for Redis, webhooks, files and connections that are just being closed: an eighth of all, but at least.
 _SPARE = 16
@@ -36,9 +35,7 @@ class ConnectionLimits:
         """
         if not address or is_trusted(address, self._trusted):
             return ""
-        if ":" not in address:
-            return address
-        return IPv6Address(address.partition("%")[0]).packed[:8].hex()
+        return address_groups(address)[0]
 
     def enter(self, origin: str) -> bool:
         """Count a connection, which must `leave`; False for one too many."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-
+from service.addresses import is_in, read_address, read_networks, unmapped
 from service.model import Credential, Outcome, Verdict
 
 
@@ -44,7 +43,7 @@ class DecodedCredential:
         self.agent = b""
         self._scopes = frozenset(credential.scopes)
         self._prefixes = tuple(scope[:-1] for scope in credential.scopes if scope.endswith("*"))
-        self._networks: tuple[IPv4Network | IPv6Network, ...] = tuple(map(ip_network, credential.networks))
+        self._networks = read_networks(credential.networks)
 
     def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
         """The required scopes that are not covered; `orders:*` covers `orders:read`."""
@@ -54,13 +53,8 @@ class DecodedCredential:
         """May the token be used from this address? An unknown address is outside every network."""
         if not self._networks:
             return True
-        try:
-            client = ip_address(address)
-        except ValueError:
-            return False
-        if client.version == 6 and client.ipv4_mapped is not None:
-            client = client.ipv4_mapped
-        return any(client.version == network.version and client in network for network in self._networks)
+        client = read_address(address)
+        return client is not None and is_in(unmapped(client), self._networks)
 
     @property
     def is_plain(self) -> bool:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from service.addresses import address_groups
 from service.errors import RateLimited
 from service.keyring import Keyring, encode_digest
 from service.model import Credential, Kind, Verdict
 from service.store.driver.shards import Shards
 from service.store.one_time import IssueLimit, OneTimeStore
-from service.tokens.accounts.address_groups import address_groups
 from service.tokens.authority import MALFORMED, UNKNOWN, Authority
 from service.tokens.secret import mint_into, parse
 

@@ -6,9 +6,9 @@ origin has no `bound`.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Protocol
 
+from service.addresses import is_within, read_networks
 from service.errors import Forbidden
 from service.model import Credential, Origin, RateLimit
 from service.tokens.credential import DecodedCredential
@@ -48,7 +48,7 @@ def check_held(origin: Origin, terms: Terms) -> None:
     _check_scopes_and_subject(bound, terms)
     if bound.max_uses:
         raise Forbidden("A token whose own uses are counted cannot make, edit or rotate others.")
-    if not _is_within(terms.networks, bound.networks):
+    if not is_within(read_networks(terms.networks), read_networks(bound.networks)):
         raise Forbidden("Your token cannot act for one that may be used from other networks.")
     if bound.rate_limit is not None and not _is_slower(terms.rate_limit, bound.rate_limit):
         raise Forbidden("Your token cannot act for one with a wider rate limit.")
@@ -91,17 +91,6 @@ def _check_scopes_and_subject(bound: Credential, terms: Terms) -> None:
         raise Forbidden(f"Your token lacks what this one holds: the scope {scope}.", scope=scope)
     if terms.subject not in ("", bound.subject):
         raise Forbidden("Your token cannot act for a token that speaks for another subject.")
-
-
-def _is_within(networks: tuple[str, ...], allowed: tuple[str, ...]) -> bool:
-    if not allowed:
-        return True
-    held = [ip_network(network) for network in allowed]
-    return bool(networks) and all(any(_is_part(ip_network(network), of) for of in held) for network in networks)
-
-
-def _is_part(network: IPv4Network | IPv6Network, of: IPv4Network | IPv6Network) -> bool:
-    return network.version == of.version and network[0] in of and network[-1] in of
 
 
 def _is_slower(limit: RateLimit | None, held: tuple[int, int, int]) -> bool:

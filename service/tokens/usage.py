@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from ipaddress import ip_address
 
+from service.addresses import read_address
 from service.model import Kind, Outcome, Verdict
 from service.store.managed.records import PIECE
 from service.store.usage import SLICE, UsageStore, Use
@@ -82,10 +82,7 @@ def _take(decoded: DecodedCredential) -> Use:
 @lru_cache(1024)
 def _address(text: str) -> str:
     """The address if it is one: what a proxy forwards may be anything."""
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        return ""
+    return str(read_address(text) or "")
 
 
 def _agent(header: bytes) -> str:

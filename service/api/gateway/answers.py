@@ -10,7 +10,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote
 
-from service.api.http.call import NO_STORE, Headers, Network, is_trusted
+from service.addresses import Network, is_trusted
+from service.api.http.call import NO_STORE, Headers
 from service.api.http.problems import challenge, problem_body
 from service.model import Credential, Kind, Outcome, Quota, Verdict
 

@@ -11,11 +11,12 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
+from service.addresses import Network
 from service.api.auth.clients import Clients
 from service.api.auth.presented import presented
 from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, required_scopes, retried_request
 from service.api.http.access import GATEWAY, INTROSPECT
-from service.api.http.call import Call, Json, Network, Operation
+from service.api.http.call import Call, Json, Operation
 from service.api.http.timestamps import rfc3339
 from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN
 from service.errors import StoreUnavailable

@@ -15,8 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
+from service.addresses import Network
 from service.api.http import problems
-from service.api.http.call import Call, Network, Operation, client_address
+from service.api.http.call import Call, Operation, client_address
 from service.api.http.validate_paths import form_of
 from service.errors import ServiceError
 from service.metrics import Metrics

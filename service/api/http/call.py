@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
@@ -17,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
+from service.addresses import Network, is_trusted
 from service.api.http.access import ANYONE, Access
 from service.errors import InvalidRequest
 
@@ -26,7 +26,6 @@ Headers = list[tuple[bytes, bytes]]
 BODY_BYTES = 16 * 1024
 BULK_BYTES = 1024 * 1024
 T = TypeVar("T")
-Network = IPv4Network | IPv6Network
 _encode = msgspec.json.Encoder().encode
 _JSON = (b"content-type", b"application/json")
 NO_STORE = (b"cache-control", b"no-store")
@@ -275,17 +274,6 @@ def client_address(scope: Scope, forwarded: bytes | None, trusted: tuple[Network
         if not is_trusted(peer, trusted):
             break
     return peer
-
-
-def is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
-    """Does this address belong to a proxy of ours? A unix socket's peer has none and counts as one."""
-    if not address:
-        return bool(trusted)
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed.version == network.version and parsed in network for network in trusted)
 
 
 def _without_port(hop: str) -> str:

@@ -10,11 +10,11 @@ import asyncio
 import math
 from typing import NamedTuple
 
+from service.addresses import address_groups
 from service.errors import RateLimited
 from service.identifiers import random_id
 from service.keyring import Keyring
 from service.store.attempts import AttemptStore
-from service.tokens.accounts.address_groups import address_groups
 from service.tokens.accounts.passwords import Busy
 
 WINDOW_SECONDS = 15 * 60

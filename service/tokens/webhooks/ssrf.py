@@ -10,10 +10,11 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from service.addresses import is_in, read_address, read_networks
 from service.errors import InvalidRequest
 
 # Gives the addresses of a host name; raises OSError.
@@ -35,9 +36,8 @@ _LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa"
 # What is private, shared by a carrier, loopback, link-local (where metadata services are), for documentation, for
 # benchmarks, for relays, multicast or reserved. Outside of all these one cloud keeps its platform's service: it is
 # the address of a single host.
-_NOT_FOR_US = tuple(
-    ip_network(network)
-    for network in (
+_NOT_FOR_US = read_networks(
+    (
         "0.0.0.0/8",
         "10.0.0.0/8",
         "100.64.0.0/10",
@@ -104,9 +104,8 @@ def read_url(url: str, *, allow_private: bool) -> Destination:
 
 def is_public(address: str) -> bool:
     """May a webhook go to this address? An IPv6 address that embeds an IPv4 one is checked by that."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
+    ip = read_address(address)
+    if ip is None:
         return False
     if isinstance(ip, IPv6Address):
         hidden = ip.ipv4_mapped or (IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _TRANSLATED else None)
@@ -114,14 +113,11 @@ def is_public(address: str) -> bool:
             return is_public(str(hidden))
         if ip not in _UNICAST or ip.scope_id is not None:
             return False
-    return not any(ip.version == network.version and ip in network for network in _NOT_FOR_US)
+    return not is_in(ip, _NOT_FOR_US)
 
 
 def _is_v6(host: str) -> bool:
-    try:
-        return ip_address(host).version == 6 and "%" not in host
-    except ValueError:
-        return False
+    return isinstance(read_address(host), IPv6Address) and "%" not in host
 
 
 def _refuse_local(host: str) -> None:

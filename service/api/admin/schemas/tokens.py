@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from ipaddress import ip_network
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from service.addresses import read_networks
 from service.api.http.timestamps import parse_rfc3339, rfc3339, rfc3339_or_none
 from service.errors import InvalidRequest
 from service.model import ManagedToken, RateLimit, Scope, Status
@@ -260,10 +260,10 @@ def clean_name(name: str) -> str:
 
 def clean_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
     """The networks in their normal form. Raises InvalidRequest with an example."""
-    cleaned = []
+    cleaned: list[str] = []
     for network in networks:
         try:
-            cleaned.append(str(ip_network(network.strip())))
+            cleaned.extend(map(str, read_networks((network,))))
         except ValueError:
             raise _wrong("allowedNetworks", f"{network} is not a network. Write it like 10.4.0.0/16") from None
     return tuple(cleaned)

@@ -1,0 +1,71 @@
+"""Addresses and networks: read, compared, and counted as one client's. No I/O.
+
+Where a request comes from is decided in `api/http/call.py`, where a webhook may go in `tokens/webhooks/ssrf.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+_GROUP_LENGTHS = {4: (32, 24), 6: (64, 48)}
+
+
+def read_networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """The networks of these texts (CIDR or single addresses). Raises ValueError."""
+    return tuple(ip_network(text.strip()) for text in texts)
+
+
+def read_address(text: str) -> Address | None:
+    """The address, None for what is none: a proxy may forward anything."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+def unmapped(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one embeds (::ffff:192.0.2.1), else the address itself."""
+    if address.version == 6 and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def is_in(address: Address, networks: Iterable[Network]) -> bool:
+    """Does the address belong to one of these networks?"""
+    return any(address.version == network.version and address in network for network in networks)
+
+
+def is_within(networks: tuple[Network, ...], allowed: tuple[Network, ...]) -> bool:
+    """Does every network lie wholly in one of those allowed? None at all means anywhere, on either side."""
+    if not allowed:
+        return True
+    return bool(networks) and all(any(_is_part(network, of) for of in allowed) for network in networks)
+
+
+def _is_part(network: Network, of: Network) -> bool:
+    return network.version == of.version and network[0] in of and network[-1] in of
+
+
+def is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
+    """Does this address belong to a proxy of ours? A unix socket's peer has none and counts as one."""
+    if not address:
+        return bool(trusted)
+    parsed = read_address(address)
+    return parsed is not None and is_in(parsed, trusted)
+
+
+def address_groups(address: str) -> tuple[str, str]:
+    """Who shares a counter with this address, from near and from farther.
+
+    An IPv4 address stands alone and in its /24. An IPv6 address is one of 2^64 that a single host may take, so it
+    counts by its /64, and in the /48 that a site is given. An IPv4 address inside IPv6 counts as IPv4.
+    """
+    parsed = read_address(address.partition("%")[0])
+    if parsed is None:
+        return address, address
+    parsed = unmapped(parsed)
+    near, far = (str(ip_network((parsed, length), strict=False)) for length in _GROUP_LENGTHS[parsed.version])
+    return near, far
