@@ -104,9 +104,9 @@ async def _connected(connection: AbstractConnection) -> AbstractConnection:
     return connection
 
 
-def _drop(connection: AbstractConnection) -> None:
-    """Close one that nobody needs, without waiting."""
-    asyncio.get_running_loop().create_task(connection.disconnect(nowait=True))
+async def _drop(connection: AbstractConnection) -> None:
+    """Close one that nobody needs."""
+    await connection.disconnect(nowait=True)
 
 
 async def ask(connection: AbstractConnection, *command: str | int) -> Reply:
@@ -115,9 +115,10 @@ async def ask(connection: AbstractConnection, *command: str | int) -> Reply:
     return await connection.read_response()
 
 
-async def first_of(attempts: Sequence[Callable[[], Awaitable[T]]], *, drop: Callable[[T], None]) -> T:
+async def first_of(attempts: Sequence[Callable[[], Awaitable[T]]], *, drop: Callable[[T], Awaitable[None]]) -> T:
     """What the first attempt that succeeds brings; others that succeed at the same time are dropped.
 
+    None is left running, also when whoever waits is cancelled.
     Raises what the first one raised if all fail.
     """
     waiting, running, failed = list(attempts), set[asyncio.Future[T]](), dict[asyncio.Future[T], BaseException]()
@@ -137,5 +138,7 @@ async def first_of(attempts: Sequence[Callable[[], Awaitable[T]]], *, drop: Call
         raise failed[tasks[0]]
     finally:
         for task in tasks:
-            if not task.cancel() and not task.cancelled() and task.exception() is None:
-                drop(task.result())
+            task.cancel()
+        for brought in await asyncio.gather(*tasks, return_exceptions=True):
+            if not isinstance(brought, BaseException):
+                await drop(brought)

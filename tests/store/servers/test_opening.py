@@ -32,6 +32,28 @@ def bringing(result: str) -> Callable[[], Awaitable[str]]:
     return attempt
 
 
+async def nothing(brought: str) -> None:
+    raise AssertionError(f"{brought} was dropped")
+
+
+async def test_what_was_brought_is_dropped_when_nobody_waits_any_more() -> None:
+    brought, dropped = asyncio.Event(), list[str]()
+
+    async def attempt() -> str:
+        brought.set()
+        return "late"
+
+    async def drop(late: str) -> None:
+        dropped.append(late)
+
+    waiting = asyncio.ensure_future(first_of([attempt], drop=drop))
+    await brought.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert dropped == ["late"]
+
+
 async def test_one_that_never_answers_holds_nobody_up_and_is_ended() -> None:
     ended = asyncio.Event()
 
@@ -42,10 +64,8 @@ async def test_one_that_never_answers_holds_nobody_up_and_is_ended() -> None:
             ended.set()
         return ""
 
-    dropped: list[str] = []
-    assert await first_of([silent, failing(OSError()), bringing("third")], drop=dropped.append) == "third"
-    await ended.wait()
-    assert dropped == []
+    assert await first_of([silent, failing(OSError()), bringing("third")], drop=nothing) == "third"
+    assert ended.is_set()
 
 
 async def test_of_two_that_succeed_one_is_dropped() -> None:
@@ -58,14 +78,17 @@ async def test_of_two_that_succeed_one_is_dropped() -> None:
 
         return attempt
 
-    won = await first_of([slow("a"), slow("b")], drop=dropped.append)
+    async def drop(brought: str) -> None:
+        dropped.append(brought)
+
+    won = await first_of([slow("a"), slow("b")], drop=drop)
     assert {won, *dropped} == {"a", "b"}
     assert len(dropped) == 1
 
 
 async def test_where_all_fail_the_first_failure_is_told() -> None:
     with pytest.raises(OSError, match="first"):
-        await first_of([failing(OSError("first")), failing(ValueError("second"))], drop=lambda _: None)
+        await first_of([failing(OSError("first")), failing(ValueError("second"))], drop=nothing)
 
 
 async def test_the_settings_of_tls_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
