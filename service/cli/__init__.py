@@ -36,6 +36,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "revoke": ("commands.tokens.states", "Revoke tokens for good."),
         "rotate": ("commands.tokens.rotation", "Give a token a new secret."),
         "verify": ("commands.verify", "Ask whether a token is accepted."),
+        "explain": ("commands.tokens.explain", "Explain why a token is accepted or refused."),
         "stats": ("commands.tokens.show", "Count tokens."),
         "usage": ("commands.tokens.show", "Show how often a token was used."),
         "audit": ("commands.audit", "List changes, or write all of them to a file."),

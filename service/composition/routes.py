@@ -8,6 +8,7 @@ from typing import NamedTuple
 from service.addresses import Network
 from service.api.admin.audit import AuditApi
 from service.api.admin.bulk_revocation import BulkRevocationApi
+from service.api.admin.explain import ExplainApi
 from service.api.admin.hygiene import HygieneApi
 from service.api.admin.import_export import ImportExportApi
 from service.api.admin.rotation import RotationApi
@@ -72,6 +73,7 @@ def routes(
         RotationApi(rule.rotation, views, callers),
         SelfServiceApi(rule.managed, rule.revocation, rule.rotation, views, callers, metrics),
         BulkRevocationApi(rule.bulk, rule.sessions, views, callers, metrics),
+        ExplainApi(rule.explainer, callers, clock, accept_basic=settings.accept_basic),
         UsageApi(rule.usage_series, rule.managed, callers),
         HygieneApi(rule.hygiene, store.token_counts, callers, clock),
         ImportExportApi(rule.transfer, views, rule.audit_log, callers, clock, shards=len(store.shards)),

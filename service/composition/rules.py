@@ -19,6 +19,7 @@ from service.tokens.audit.log import AuditLog
 from service.tokens.audit.reader import AuditReader
 from service.tokens.audit.verification import Verification
 from service.tokens.authority import Authority
+from service.tokens.explanation.explainer import Explainer
 from service.tokens.hygiene import Hygiene
 from service.tokens.idempotency import Repeats
 from service.tokens.lifetime import Lifetime
@@ -55,6 +56,7 @@ class Rules(NamedTuple):
     one_time: OneTimeTokens
     usage: Usage
     usage_series: UsageSeries
+    explainer: Explainer
     hygiene: Hygiene
     audit_log: AuditLog
     audit: AuditReader
@@ -132,6 +134,7 @@ def rules(
     managed = ManagedTokens(
         store.managed, records, store.listing, store.token_counts, shards, keyring, repeats, lifetime, clock
     )
+    audit = AuditReader(store.audit, shards)
     return Rules(
         keyring=keyring,
         accounts=known_accounts,
@@ -141,9 +144,10 @@ def rules(
         one_time=one_time,
         usage=usage,
         usage_series=UsageSeries(store.usage, clock),
+        explainer=Explainer(authority, store.credentials, store.managed, audit, known_accounts, keyring),
         hygiene=Hygiene(store.hygiene, clock),
         audit_log=audit_log,
-        audit=AuditReader(store.audit, shards),
+        audit=audit,
         checkpoints=checkpoints,
         verification=Verification(store.audit, shards, keyring, checkpoints, keep=keep),
         webhooks=webhooks,

@@ -5,6 +5,7 @@ credential  one record, decoded and authenticated, and the checks on it
 secret      minting, parsing and checksums of secrets
 one_time sessions  the two other kinds of token
 managed     managed tokens: their whole life
+explanation  why a secret is accepted or refused, check by check
 audit       the audit log and its checkpoints
 webhooks    events sent to others
 accounts    who may sign in: accounts file, passwords, JWTs; accounts_reload reads the file again

@@ -100,7 +100,7 @@ class Authority:
     def _all_imported(self, secret: bytes) -> list[bytes]:
         return self._keyring.imported_digests(sha256(secret).hexdigest().encode())
 
-    def _candidates(self, secret: bytes, kinds: Iterable[Kind]) -> list[tuple[Kind, bytes]]:
+    def candidates(self, secret: bytes, kinds: Iterable[Kind]) -> list[tuple[Kind, bytes]]:
         """What a secret may stand for, and the digest to look it up by. Those of another system have any form."""
         kind = parse(secret)
         found = [(kind, digest) for digest in self.digests(kind, secret)] if kind is not None and kind in kinds else []
@@ -137,7 +137,7 @@ class Authority:
         A secret of another kind is MALFORMED here. Never ask for one-time tokens: see `OneTimeTokens.consume`.
         Raises StoreUnavailable.
         """
-        candidates = self._candidates(secret, kinds)
+        candidates = self.candidates(secret, kinds)
         if not candidates:
             return MALFORMED
         now = self.clock()
@@ -159,7 +159,7 @@ class Authority:
 
         One-time tokens are peeked at, not spent. Managed tokens that are gone say why.
         """
-        candidates = self._candidates(secret, kinds)
+        candidates = self.candidates(secret, kinds)
         if not candidates:
             return MALFORMED
         now = self.clock()
@@ -232,9 +232,8 @@ class Authority:
         limit = decoded.credential.rate_limit
         if limit is None:
             return verdict
-        reset = -(-charge.full_in // 1000)
-        quota = Quota(limit[0], limit[1], charge.remaining, reset, max(1, -(-charge.next_in // 1000)))
-        return Verdict(Outcome.RATE_LIMITED if charge.verdict == 0 else Outcome.ACTIVE, decoded.credential, (), quota)
+        outcome = Outcome.RATE_LIMITED if charge.verdict == 0 else Outcome.ACTIVE
+        return Verdict(outcome, decoded.credential, (), quota_of(limit, charge))
 
     def _remember(self, digest: bytes, decoded: DecodedCredential) -> None:
         if not decoded.limited:
@@ -256,6 +255,12 @@ class Authority:
             if full_at + interval - now * 1000 > burst * interval:
                 return Verdict(Outcome.RATE_LIMITED, decoded.credential)
         return verdict
+
+
+def quota_of(limit: tuple[int, int, int], charge: Charge) -> Quota:
+    """What a charge left of a limit, in the whole seconds of the header fields."""
+    reset = -(-charge.full_in // 1000)
+    return Quota(limit[0], limit[1], charge.remaining, reset, max(1, -(-charge.next_in // 1000)))
 
 
 def _limit(credential: Credential) -> tuple[int, int, int]:

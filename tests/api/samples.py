@@ -88,6 +88,9 @@ SAMPLES = (
     _write("POST", _TOKENS, {"name": "sample", "duration": "7days"}),
     _write("PATCH", _TOKENS, {"id": NOBODY, "isActive": False}, limit=1 << 20),
     _write("DELETE", _TOKENS, target=f"{_TOKENS}?id={NOBODY}"),
+    Sample(
+        "POST", f"{_TOKENS}/explain", json_body={"token": "x"}, needs="read", scope="tokens:read", without_redis=503
+    ),
     _read(f"{_TOKENS}/stats"),
     _read(f"{_TOKENS}/{{id}}", _ONE),
     _read(f"{_TOKENS}/{{id}}/usage", f"{_ONE}/usage?days=3"),

@@ -2,6 +2,7 @@
 
 tokens rotation bulk_revocation import_export  change tokens: one, many, all
 usage hygiene audit                            read what happened to them
+explain                                        says why one is accepted or refused
 webhooks                                       who is told of events
 idempotency                                    the Idempotency-Key header
 token_views                                    records and filters as these operations share them

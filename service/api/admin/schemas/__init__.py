@@ -3,6 +3,7 @@
 tokens         managed tokens: create, change, list, filter
 import_export  the lines of an export and an import
 audit          audit entries, and the events that webhooks send of them
+explain        the question why a token is refused, and its answer
 
 Structs decode with unknown fields refused. No operations here, and no decisions: see the files above.
 """

@@ -2,6 +2,7 @@
 
 show             list, show, stats, usage
 issue rotation   create, update, rotate
+explain          why a token is accepted or refused
 states           activate, deactivate, revoke
 bulk_revocation  the same for all tokens that match
 import_export import_parts  export and import

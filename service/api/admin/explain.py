@@ -1,0 +1,83 @@
+"""Explain: why a token is accepted or refused, check by check, and what the gateway would get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.responses import Response
+
+from service.api.admin.schemas.explain import ExplainToken, TokenExplained, explained
+from service.api.admin.token_views import wrong
+from service.api.auth.callers import Callers
+from service.api.gateway.answers import answer, required_scopes
+from service.api.http.access import READ
+from service.api.http.call import Call, Json, Operation
+from service.api.http.timestamps import parse_rfc3339
+from service.api.http.validate_paths import ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
+from service.model import Kind
+from service.tokens.explanation.explainer import Explainer, Question
+
+
+class ExplainApi:
+    """Answers the operator's second question: why not."""
+
+    def __init__(
+        self, explainer: Explainer, callers: Callers, clock: Callable[[], float], *, accept_basic: bool
+    ) -> None:
+        self._explainer = explainer
+        self._callers = callers
+        self._clock = clock
+        self._accept_basic = accept_basic
+
+    def operations(self) -> list[Operation]:
+        """The operations of this class."""
+        return [
+            Operation(
+                method="POST",
+                path="/api/admin/tokens/explain",
+                handler=self.explain,
+                tag="managed",
+                access=READ,
+                summary="Explain why a token is accepted or refused",
+                body=ExplainToken,
+                answers={200: TokenExplained, 404: None},
+                description="Give `token` or `id`. Every check of a validation in its order, and the gateway's answer "
+                "to the byte. Nothing is spent, charged or counted, and one-time tokens stay good.",
+            ),
+        ]
+
+    async def explain(self, call: Call) -> Response:
+        """Walk every check."""
+        await self._callers.admit(call)
+        question = self._read(call, await call.json(ExplainToken))
+        explanation = await call.unless_gone(self._explainer.explain(question))
+        verdict = explanation.verdict
+        return Json(explained(explanation, answer(verdict, call.request_id, basic=self._accept_basic)))
+
+    def _read(self, call: Call, wanted: ExplainToken) -> Question:
+        """The question of a body. Raises InvalidRequest."""
+        if (wanted.token is None) == (wanted.id is None):
+            raise wrong("token", "give either a token or an id")
+        path, _, query = wanted.path.partition("?")
+        form = form_of(path)
+        if form is None:
+            raise wrong("path", "this is no form of /validate")
+        asked = required_scopes(query.encode() if form == PLAIN else b"", [])
+        once = form in (ONE_TIME, ONE_TIME_ENVOY)
+        return Question(
+            secret=(wanted.token or "").encode().strip(),
+            token_id=wanted.id or "",
+            kinds=(Kind.ONE_TIME,) if once else (Kind.SESSION, Kind.MANAGED),
+            required=tuple(dict.fromkeys((*asked, *wanted.scopes))),
+            address=call.address if wanted.address is None else wanted.address,
+            at=self._instant(wanted.at),
+        )
+
+    def _instant(self, text: str | None) -> float:
+        now = self._clock()
+        if text is None:
+            return now
+        at = parse_rfc3339(text, "at")
+        if at < int(now):
+            raise wrong("at", "what a record was in the past is not known: choose now or later")
+        return max(at, now)

@@ -1,0 +1,53 @@
+"""`explain`: why a token is accepted or refused."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from service.cli.client.http import connect
+from service.cli.client.references import TOKENS, token_id_of
+from service.cli.failure import WrongUsage
+from service.cli.terminal.output import json_option, print_facts, print_json, print_table
+from service.cli.terminal.prompts import somebody_answers
+
+
+@click.command()
+@click.argument("token", metavar="[ID|NAME]", required=False)
+@click.option("--scope", multiple=True, help="A scope that a gateway asks for; may repeat.")
+@click.option("--address", help="The client's address, as a trusted proxy reports it.")
+@click.option("--path", help="The form of /validate that a gateway asks.  [default: /validate]")
+@click.option("--at", metavar="INSTANT", help="When, from now on, like 2027-01-31T12:00:00Z.")
+@json_option
+def explain(
+    token: str | None, scope: tuple[str, ...], address: str | None, path: str | None, at: str | None, as_json: bool
+) -> None:
+    """Explain why a token is accepted or refused.
+
+    Reads the secret from standard input, or asks about the managed token of an id or name. Every check is listed,
+    and what a gateway would get. Nothing is spent or counted. Exit 0, whatever the outcome.
+    """
+    secret = None if token else _secret()
+    client = connect()
+    who = {"id": token_id_of(client, token)} if token else {"token": secret}
+    terms = {"scopes": list(scope) or None, "address": address, "path": path, "at": at}
+    body = {**who, **{name: value for name, value in terms.items() if value is not None}}
+    found = client.send("POST", f"{TOKENS}/explain", body)
+    print_json(found) if as_json else _print(found)
+
+
+def _secret() -> str:
+    """The secret to ask about: TOKENS_TOKEN is that of whoever asks, so it is not read here."""
+    typed = click.prompt("Token", hide_input=True, err=True) if somebody_answers() else sys.stdin.readline()
+    secret = str(typed).strip()
+    if not secret:
+        raise WrongUsage("no token on standard input")
+    return secret
+
+
+def _print(found: dict[str, Any]) -> None:
+    print_facts([("outcome", found["outcome"]), ("answer", found["answer"]["status"])])
+    rows = [(one["check"], one["result"], one["detail"]) for one in found["checks"]]
+    print_table(("CHECK", "RESULT", "DETAIL"), rows)

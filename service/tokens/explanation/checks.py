@@ -1,0 +1,136 @@
+"""What one check of a validation answers, in words and in facts. Instants in epoch seconds, 0 for none."""
+
+from __future__ import annotations
+
+import math
+import time
+from enum import StrEnum
+
+import msgspec
+
+from service.model import AuditEntry, Kind, ManagedToken, Outcome, Quota, Verdict
+from service.store.credentials import Reason
+from service.tokens.credential import DecodedCredential
+from service.tokens.explanation.form import WORDS, form_of_secret
+
+# In the order of a validation.
+ORDER = ("form", "known", "server_key", "active", "expired", "account", "scopes", "network", "uses", "limit")
+
+
+class Result(StrEnum):
+    """What a check came to; skipped where it has nothing to go by."""
+
+    PASSED = "pass"
+    FAILED = "fail"
+    SKIPPED = "skipped"
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One check's answer. `at`: when it became so, or when it will be free again; `by`: whoever did it."""
+
+    check: str
+    result: Result
+    detail: str
+    at: int = 0
+    by: str = ""
+    asked: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+
+
+def answered(check: str, passed: bool, detail: str) -> Check:
+    """A check that passes or fails."""
+    return Check(check=check, result=Result.PASSED if passed else Result.FAILED, detail=detail)
+
+
+def skipped(check: str, detail: str = "Nothing to go by.") -> Check:
+    """A check that has no say here."""
+    return Check(check=check, result=Result.SKIPPED, detail=detail)
+
+
+def form(secret: bytes, kind: Kind | None, wanted: tuple[Kind, ...], *, accepted: bool) -> Check:
+    """Which form a secret has, and whether this form of /validate takes it."""
+    if not secret:
+        return answered("form", False, "No token was presented: send Authorization: Bearer, X-API-Key or X-Token.")
+    detail = form_of_secret(secret)
+    if kind is not None and kind not in wanted:
+        detail += f" This path takes {' or '.join(WORDS[one] for one in wanted)}."
+    elif kind is None and accepted:
+        detail = f"It has {len(secret)} characters, as a secret of another system may."
+    return answered("form", accepted, detail)
+
+
+def active(reason: Reason | None, token: ManagedToken | None, entry: AuditEntry | None, *, replaced: bool) -> Check:
+    """Deactivated or revoked, when and by whom; or replaced by a rotation."""
+    if replaced and token is not None:
+        check = answered("active", False, f"This secret was replaced: the token was rotated{_on(token.rotated_at)}.")
+        return msgspec.structs.replace(check, at=token.rotated_at)
+    if reason is None or reason.state == "expired":
+        return answered("active", True, "It is neither deactivated nor revoked.")
+    word = "deactivated" if reason.state == "inactive" else "revoked"
+    at = entry.at if entry else token.revoked_at if token else 0
+    by = entry.actor if entry else ""
+    who = f" by {by}" if by else "; the audit log no longer says by whom"
+    return msgspec.structs.replace(answered("active", False, f"It was {word}{_on(at)}{who}."), at=at, by=by)
+
+
+def expired(expires_at: int, now: float) -> Check:
+    """Its end, and whether that is past."""
+    if not expires_at:
+        return answered("expired", True, "It never expires.")
+    past = expires_at <= now
+    check = answered("expired", not past, f"It {'expired' if past else 'expires'}{_on(expires_at)}.")
+    return msgspec.structs.replace(check, at=expires_at)
+
+
+def account(decoded: DecodedCredential, password_mark: str | None) -> Check:
+    """A session stands and falls with its account and that account's password."""
+    if decoded.credential.kind is not Kind.SESSION:
+        return skipped("account", "It belongs to no account.")
+    same = decoded.credential.password_mark == password_mark
+    changed = "The account is gone or disabled." if password_mark is None else "The password has been changed since."
+    return answered("account", same, "The account is as it was at the sign-in." if same else changed)
+
+
+def scopes(decoded: DecodedCredential, asked: tuple[str, ...]) -> Check:
+    """The scopes asked for and those it holds."""
+    missing = decoded.missing(asked)
+    detail = f"It lacks {' '.join(missing)}." if missing else "It holds every scope that is asked for."
+    check = answered("scopes", not missing, detail)
+    return msgspec.structs.replace(check, asked=asked, held=decoded.credential.scopes)
+
+
+def network(decoded: DecodedCredential, address: str) -> Check:
+    """The client's address, as a trusted proxy reports it, and the networks it may come from."""
+    networks = decoded.credential.networks
+    if not networks:
+        return answered("network", True, "It may be used from anywhere.")
+    inside = decoded.admits(address)
+    said = address or "an address that is not known"
+    check = answered("network", inside, f"{said} is {'inside' if inside else 'outside'} its networks.")
+    return msgspec.structs.replace(check, asked=(address,), held=networks)
+
+
+def uses(decoded: DecodedCredential, left: int) -> Check:
+    """How many uses are left."""
+    if decoded.credential.kind is Kind.ONE_TIME:
+        return answered("uses", True, "One use is left; this question does not spend it.")
+    limit = decoded.credential.max_uses
+    if not limit:
+        return answered("uses", True, "Its uses are not limited.")
+    return answered("uses", left > 0, f"{max(left, 0)} of {limit} uses are left.")
+
+
+def limit(quota: Quota | None, verdict: Verdict, now: float) -> Check:
+    """What the rate limit would answer now, and when it is free again."""
+    if quota is None:
+        return answered("limit", True, "It has no rate limit.")
+    rate = f"{quota.limit} requests in {quota.period_seconds} s"
+    if verdict.outcome is Outcome.RATE_LIMITED:
+        free_at = math.ceil(now) + quota.retry_after
+        check = answered("limit", False, f"{rate} are used up; the next one is free in {quota.retry_after} s.")
+        return msgspec.structs.replace(check, at=free_at)
+    return answered("limit", True, f"{quota.remaining} of {rate} would be left after this one.")
+
+
+def _on(at: int) -> str:
+    return time.strftime(" on %Y-%m-%d at %H:%M:%S UTC", time.gmtime(at)) if at else ""

@@ -1,0 +1,198 @@
+"""Finds the record of a secret or an id and asks every check in order. Reads alone: nothing is spent or counted."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from service.errors import NotFound
+from service.keyring import Keyring
+from service.model import AuditEntry, Kind, ManagedToken, Outcome, Verdict
+from service.store.credentials import CredentialStore, Reason
+from service.store.managed.records import decode_digest
+from service.store.managed.tokens import ManagedStore
+from service.tokens.accounts.accounts import Accounts
+from service.tokens.audit.reader import AuditFilter, AuditReader
+from service.tokens.authority import MALFORMED, UNKNOWN, USES_EXHAUSTED, Authority, quota_of
+from service.tokens.credential import DecodedCredential
+from service.tokens.explanation import checks
+from service.tokens.explanation.checks import ORDER, Check, skipped
+from service.tokens.explanation.forecast import forecast
+from service.tokens.secret import parse
+
+_DONE = {"inactive": "token.deactivated", "revoked": "token.revoked"}
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What a gateway would ask: `secret`, or `token_id` for the present secret of a managed token.
+
+    `kinds`: what the form of /validate takes. `at`: when, epoch seconds; the record is taken as it stands now.
+    """
+
+    secret: bytes
+    token_id: str
+    kinds: tuple[Kind, ...]
+    required: tuple[str, ...]
+    address: str
+    at: float
+
+
+class Explanation(NamedTuple):
+    """The verdict that the question would get, and every check's answer in the order of a validation."""
+
+    verdict: Verdict
+    checks: list[Check]
+
+
+class _Found(NamedTuple):
+    """What Redis holds of a secret: its sealed record, or why that is gone."""
+
+    digest: bytes
+    sealed: bytes | None
+    reason: Reason | None
+
+
+class Explainer:
+    """Explains verdicts."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        credentials: CredentialStore,
+        managed: ManagedStore,
+        audit: AuditReader,
+        accounts: Accounts,
+        keyring: Keyring,
+    ) -> None:
+        self._authority = authority
+        self._credentials = credentials
+        self._managed = managed
+        self._audit = audit
+        self._accounts = accounts
+        self._keyring = keyring
+
+    async def explain(self, question: Question) -> Explanation:
+        """Walk every check. A few round trips; a look through the audit log for one that was ended.
+
+        Raises NotFound for an id that never was.
+        """
+        first, candidates = await self._candidates(question)
+        if not candidates:
+            outcome = MALFORMED if question.secret or question.token_id else Verdict(Outcome.ABSENT)
+            return _complete(outcome, [first])
+        found = await self._find(candidates)
+        if found.sealed is None and found.reason is None:
+            detail = "No token has this secret: it was never issued, is spent, or ended long ago."
+            return _complete(UNKNOWN, [first, checks.answered("known", False, detail)])
+        return await self._walk(question, found, first)
+
+    async def _candidates(self, question: Question) -> tuple[Check, list[tuple[Kind, bytes]]]:
+        if question.token_id:
+            record = await self._managed.get(question.token_id)
+            if record is None:
+                raise NotFound("No token with this ID. It may have been removed after its retention time.")
+            if Kind.MANAGED not in question.kinds:
+                return checks.answered("form", False, "A managed token, where only one-time tokens are taken."), []
+            return skipped("form", "Asked by id."), [(Kind.MANAGED, decode_digest(record.token.digest))]
+        candidates = self._authority.candidates(question.secret, question.kinds)
+        kind = parse(question.secret)
+        return checks.form(question.secret, kind, question.kinds, accepted=bool(candidates)), candidates
+
+    async def _find(self, candidates: list[tuple[Kind, bytes]]) -> _Found:
+        """The record of the first digest that has one, else of the first that says why it is gone."""
+        gone = _Found(candidates[0][1], None, None)
+        for kind, digest in candidates:
+            sealed, reason = None, None
+            if kind is Kind.ONE_TIME:
+                sealed = await self._credentials.look_up_one_time(digest)
+            elif kind is Kind.MANAGED:
+                sealed, reason = await self._credentials.look_up_with_reason(digest)
+            else:
+                sealed = await self._credentials.look_up(digest)
+            if sealed is not None:
+                return _Found(digest, sealed, None)
+            if reason is not None:
+                gone = _Found(digest, None, reason)
+        return gone
+
+    async def _walk(self, question: Question, found: _Found, first: Check) -> Explanation:
+        """Every check of what is there or was there."""
+        if found.reason is not None:
+            return await self._gone(question, found, found.reason, first)
+        sealed = found.sealed or b""
+        keys = self._keyring.sealed_by(found.digest, sealed)
+        known = checks.answered("known", True, "There is a record of it.")
+        if keys is None:
+            detail = "No server key of ours sealed this record: it was changed outside the service, or a key is gone."
+            return _complete(UNKNOWN, [first, known, checks.answered("server_key", False, detail)])
+        which = "present" if keys is self._keyring.present else "previous"
+        by_key = checks.answered("server_key", True, f"It was sealed with the {which} server key.")
+        decoded = self._authority.open_once(found.digest, sealed)
+        if decoded is None:
+            return _complete(UNKNOWN, [first, known])
+        verdict, left = await self._verdict(decoded, question)
+        credential = decoded.credential
+        said = [first, known, by_key, checks.active(None, None, None, replaced=False)]
+        said.append(checks.expired(credential.expires_at, question.at))
+        said.append(checks.account(decoded, self._accounts.password_mark(credential.subject)))
+        said.append(checks.scopes(decoded, question.required))
+        said.append(checks.network(decoded, question.address))
+        said.append(checks.uses(decoded, left))
+        if verdict.quota is not None or credential.rate_limit is None:
+            said.append(checks.limit(verdict.quota, verdict, question.at))
+        return _complete(verdict, said, "It is not asked: a check before it fails.")
+
+    async def _verdict(self, decoded: DecodedCredential, question: Question) -> tuple[Verdict, int]:
+        """The verdict of the authority, with what limits and uses would add to it; and the uses left."""
+        verdict = self._authority.evaluate(decoded, question.required, question.address, question.at)
+        if not decoded.limited:
+            return verdict, 0
+        credential = decoded.credential
+        due, left = await self._credentials.standing(decoded.digest, credential.token_id)
+        if not verdict.active:
+            return verdict, left
+        if credential.max_uses and left <= 0:
+            return USES_EXHAUSTED, left
+        if credential.rate_limit is None:
+            return verdict, left
+        charge = forecast(credential.rate_limit, due, question.at)
+        outcome = Outcome.ACTIVE if charge.verdict else Outcome.RATE_LIMITED
+        return Verdict(outcome, credential, (), quota_of(credential.rate_limit, charge)), left
+
+    async def _gone(self, question: Question, found: _Found, reason: Reason, first: Check) -> Explanation:
+        """A managed token whose credential is gone: why, since when, and whose doing it was."""
+        record = await self._managed.get(reason.token_id)
+        token = record.token if record else None
+        replaced = token is not None and not token.revoked_at and decode_digest(token.digest) != found.digest
+        entry = None if replaced else await self._ended(reason)
+        said = [
+            first,
+            checks.answered("known", True, f"It was the token {reason.token_id}{_called(token)}."),
+            skipped("server_key", "Its credential is gone."),
+            checks.active(reason, token, entry, replaced=replaced),
+        ]
+        if reason.state == "expired" and not replaced:
+            expires_at = token.expires_at if token else 0
+            said.append(
+                checks.expired(expires_at, question.at) if expires_at else checks.answered("expired", False, "It has.")
+            )
+        return _complete(Verdict(Outcome(reason.state)), said, "Its credential is gone.")
+
+    async def _ended(self, reason: Reason) -> AuditEntry | None:
+        """The newest audit entry of its deactivation or revocation."""
+        if reason.state not in _DONE:
+            return None
+        wanted = AuditFilter(target=reason.token_id, action=_DONE[reason.state])
+        events, _ = await self._audit.page(wanted, 1, None)
+        return events[0].entry if events else None
+
+
+def _called(token: ManagedToken | None) -> str:
+    return f", called {token.name}" if token else ", whose record is gone"
+
+
+def _complete(verdict: Verdict, said: list[Check], detail: str = "A check before it fails.") -> Explanation:
+    """The checks with those that had no say, in order."""
+    by_name = {one.check: one for one in said}
+    return Explanation(verdict, [by_name.get(name) or skipped(name, detail) for name in ORDER])
