@@ -130,7 +130,7 @@ def rules(
     )
     seals = Seals(authority, store.credentials, keyring)
     records = ManagedRecords(store.managed, seals, audit_log, clock)
-    lifetime, repeats = Lifetime(settings.max_lifetime_days), Repeats(store.requests, keyring)
+    lifetime, repeats = Lifetime(settings.max_lifetime_days, clock), Repeats(store.requests, keyring)
     managed = ManagedTokens(
         store.managed, records, store.listing, store.token_counts, shards, keyring, repeats, lifetime, clock
     )

@@ -1,6 +1,8 @@
-"""How long a managed token may live."""
+"""When a managed token begins, and how long it may live."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from service.errors import InvalidRequest
 
@@ -11,11 +13,19 @@ _DAY = 86400
 class Lifetime:
     """The policy of this service; `max_days` 0 means that a token may live for ever."""
 
-    def __init__(self, max_days: int) -> None:
+    def __init__(self, max_days: int, clock: Callable[[], float]) -> None:
         self.max_days = max_days
+        self._clock = clock
+        self._last_micros = 0
 
-    def check(self, expires_at: int, now: float) -> None:
+    def begin(self) -> int:
+        """Now in epoch microseconds, later than the last one given, so that lists have one order."""
+        self._last_micros = max(int(self._clock() * 1_000_000), self._last_micros + 1)
+        return self._last_micros
+
+    def check(self, expires_at: int) -> None:
         """Raises InvalidRequest for an expiry (epoch seconds, 0 for never) in the past or beyond the policy."""
+        now = self._clock()
         if expires_at == 0:
             if self.max_days:
                 raise _refuse(f"Tokens here must expire within {self.max_days} days.")

@@ -108,7 +108,6 @@ class ImportExport:
         self._audit_log = audit_log
         self._lifetime = lifetime
         self._clock = clock
-        self._last_micros = 0
         self._asked = False
 
     def everything(self, query: Query) -> AsyncIterator[Record]:
@@ -165,7 +164,7 @@ class ImportExport:
                 # That of an exported one is sealed, and so is true.
                 check_creator(origin, token.created_by)
             if token.status(self._clock()) is Status.ACTIVE or isinstance(row, ImportedSecret):
-                self._lifetime.check(token.expires_at, self._clock())
+                self._lifetime.check(token.expires_at)
         except (Forbidden, InvalidRequest) as refused:
             return Skipped(refused.code, refused.detail)
         return None
@@ -182,15 +181,11 @@ class ImportExport:
             last_eight=row.last_eight,
             digest=records.encode_digest(digest),
             created_by=row.created_by or origin.actor,
-            created_micros=self._birth(),
+            created_micros=self._lifetime.begin(),
             uses_left=row.new.max_uses,
             imported=True,
             **msgspec.structs.asdict(row.new),
         )
-
-    def _birth(self) -> int:
-        self._last_micros = max(int(self._clock() * 1_000_000), self._last_micros + 1)
-        return self._last_micros
 
     def _incoming(self, token: ManagedToken, origin: Origin) -> Incoming:
         now = self._clock()

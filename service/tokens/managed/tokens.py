@@ -76,7 +76,6 @@ class ManagedTokens:
         self._repeats = repeats
         self._lifetime = lifetime
         self._clock = clock
-        self._last_micros = 0
 
     async def create(self, new: NewToken, origin: Origin, request: Repeatable | None = None) -> Created:
         """Create a token and mint its secret. One round trip, two for a `request` that may be repeated.
@@ -86,7 +85,7 @@ class ManagedTokens:
         """
         check_held(origin, new)
         check_life(origin, new.expires_at)
-        self._lifetime.check(new.expires_at, self._clock())
+        self._lifetime.check(new.expires_at)
         index = self._shards.of_name(new.name).index
         if request is None:
             token_id = mint_id(index)
@@ -100,7 +99,7 @@ class ManagedTokens:
             last_eight=secret[-8:],
             digest=records.encode_digest(digest),
             created_by=origin.actor,
-            created_micros=self._birth(),
+            created_micros=self._lifetime.begin(),
             uses_left=new.max_uses,
             **msgspec.structs.asdict(new),
         )
@@ -113,11 +112,6 @@ class ManagedTokens:
         # It may have been given more since.
         check_held(origin, earlier.token)
         return Created(earlier.token, secret, repeated=True)
-
-    def _birth(self) -> int:
-        """Now in microseconds, later than the last one, so that lists have one order."""
-        self._last_micros = max(int(self._clock() * 1_000_000), self._last_micros + 1)
-        return self._last_micros
 
     async def get(self, token_id: str) -> ManagedToken:
         """The token of an id. Raises NotFound."""
@@ -165,7 +159,7 @@ class ManagedTokens:
     def _changed(self, old: ManagedToken, changes: dict[str, Any]) -> ManagedToken:
         now = self._clock()
         if "expires_at" in changes and not old.revoked_at and changes["expires_at"] != old.expires_at:
-            self._lifetime.check(changes["expires_at"], now)
+            self._lifetime.check(changes["expires_at"])
         if "max_uses" in changes:
             changes = {**changes, "uses_left": changes["max_uses"]}
         new = msgspec.structs.replace(old, **changes)
