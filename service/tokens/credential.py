@@ -6,6 +6,20 @@ from service.addresses import is_in, read_address, read_networks, unmapped
 from service.model import Credential, Outcome, Verdict
 
 
+class GrantedScopes:
+    """Which scopes a token permits; `orders:*` covers `orders:read`."""
+
+    __slots__ = ("_prefixes", "_whole")
+
+    def __init__(self, scopes: tuple[str, ...]) -> None:
+        self._whole = frozenset(scopes)
+        self._prefixes = tuple(scope[:-1] for scope in scopes if scope.endswith("*"))
+
+    def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
+        """The required scopes that are not covered."""
+        return tuple(scope for scope in required if scope not in self._whole and not scope.startswith(self._prefixes))
+
+
 class DecodedCredential:
     """One record as Redis returned it, decoded. `answer` is the gateway's prepared answer, kept beside it.
 
@@ -15,7 +29,6 @@ class DecodedCredential:
 
     __slots__ = (
         "_networks",
-        "_prefixes",
         "_scopes",
         "active",
         "address",
@@ -41,13 +54,12 @@ class DecodedCredential:
         self.used_at = 0.0
         self.address = ""
         self.agent = b""
-        self._scopes = frozenset(credential.scopes)
-        self._prefixes = tuple(scope[:-1] for scope in credential.scopes if scope.endswith("*"))
+        self._scopes = GrantedScopes(credential.scopes)
         self._networks = read_networks(credential.networks)
 
     def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
-        """The required scopes that are not covered; `orders:*` covers `orders:read`."""
-        return tuple(scope for scope in required if scope not in self._scopes and not scope.startswith(self._prefixes))
+        """The required scopes that are not covered."""
+        return self._scopes.missing(required)
 
     def admits(self, address: str) -> bool:
         """May the token be used from this address? An unknown address is outside every network."""

@@ -11,7 +11,7 @@ from typing import Protocol
 from service.addresses import is_within, read_networks
 from service.errors import Forbidden
 from service.model import Credential, Origin, RateLimit
-from service.tokens.credential import DecodedCredential
+from service.tokens.credential import GrantedScopes
 
 # With this scope any token may be ended, as by the kill switch.
 _ENDS_ANY = ("tokens:admin",)
@@ -63,7 +63,7 @@ def check_life(origin: Origin, expires_at: int) -> None:
 
 def check_end(origin: Origin, terms: Terms) -> None:
     """May this caller deactivate or revoke a token with these terms? Raises Forbidden as `check_held`."""
-    if origin.bound is not None and DecodedCredential(b"", origin.bound).missing(_ENDS_ANY):
+    if origin.bound is not None and GrantedScopes(origin.bound.scopes).missing(_ENDS_ANY):
         _check_scopes_and_subject(origin.bound, terms)
 
 
@@ -86,7 +86,7 @@ def cut_life(origin: Origin, expires_at: int, now: float) -> int:
 
 
 def _check_scopes_and_subject(bound: Credential, terms: Terms) -> None:
-    if missing := DecodedCredential(b"", bound).missing(terms.scopes):
+    if missing := GrantedScopes(bound.scopes).missing(terms.scopes):
         scope = " ".join(missing)
         raise Forbidden(f"Your token lacks what this one holds: the scope {scope}.", scope=scope)
     if terms.subject not in ("", bound.subject):

@@ -14,7 +14,7 @@ from service.keyring import encode_digest
 from service.model import Credential, Kind, Origin, Outcome, Role
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.authority import Authority
-from service.tokens.credential import DecodedCredential
+from service.tokens.credential import DecodedCredential, GrantedScopes
 
 _KINDS = (Kind.SESSION, Kind.MANAGED)
 # Reads an administrator's JWT and returns its subject; raises Unauthorized or Forbidden.
@@ -143,7 +143,5 @@ def _lacks(scope: str) -> Forbidden:
 
 
 def covers(credential: Credential, scope: str) -> bool:
-    """Does one of the record's scopes permit this one? `tokens:*` covers `tokens:read`."""
-    return any(
-        granted == scope or (granted.endswith("*") and scope.startswith(granted[:-1])) for granted in credential.scopes
-    )
+    """Does one of the record's scopes permit this one?"""
+    return not GrantedScopes(credential.scopes).missing((scope,))
