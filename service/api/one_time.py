@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Annotated, Any
 
@@ -15,11 +14,11 @@ from service.api.http.access import ANYONE, ISSUE
 from service.api.http.call import Call, Json, Operation
 from service.api.http.timestamps import rfc3339
 from service.errors import Forbidden, InvalidRequest, StoreUnavailable, Unauthorized
+from service.identifiers import REQUEST_KEY
 from service.metrics import Metrics
 from service.model import Kind
 from service.tokens.one_time import OneTimeTokens
 
-_PRINTABLE = re.compile(r"[!-~]{1,64}")
 _DATA_BYTES = 4096
 Subject = Annotated[str, Meta(pattern=r"^[!-~]{1,128}$", description="whom the token speaks for")]
 
@@ -167,7 +166,7 @@ class OneTimeApi:
     async def consume(self, call: Call) -> Response:
         """Exactly one caller gets `valid`; the same Idempotency-Key gets the same answer for 30 s."""
         key = call.text_header(b"idempotency-key")
-        if key and not _PRINTABLE.fullmatch(key):
+        if key and not REQUEST_KEY.fullmatch(key):
             raise InvalidRequest("Idempotency-Key must be 1 to 64 printable characters.", code="invalid_request")
         wanted = await call.json(Consume)
         verdict = await self._tokens.consume(wanted.token.encode(), request=key)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from service.api.http.call import Call
 from service.errors import InvalidRequest
+from service.identifiers import REQUEST_KEY
 from service.tokens.idempotency import Repeatable
 
 HEADER = "Idempotency-Key"
-_PRINTABLE = re.compile(r"[!-~]{1,64}")
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -23,6 +21,6 @@ def repeatable(call: Call, wanted: object) -> Repeatable | None:
     if call.header(b"idempotency-key") is None:
         return None
     key = call.text_header(b"idempotency-key")
-    if not _PRINTABLE.fullmatch(key):
+    if not REQUEST_KEY.fullmatch(key):
         raise InvalidRequest("Idempotency-Key must be 1 to 64 printable characters.")
     return Repeatable(key, _encode(wanted))

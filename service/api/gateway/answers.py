@@ -6,18 +6,17 @@ the bytes of the answer.
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote
 
 from service.addresses import Network, is_trusted
 from service.api.http.call import NO_STORE, Headers
 from service.api.http.problems import challenge, problem_body
+from service.identifiers import REQUEST_KEY
 from service.model import Credential, Kind, Outcome, Quota, Verdict
 
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 _PROBLEM = (b"content-type", b"application/problem+json")
-_RETRY_KEY = re.compile(rb"[!-~]{1,64}")
 
 
 class Answer(NamedTuple):
@@ -39,10 +38,11 @@ def retried_request(headers: Headers, client: tuple[str, int] | None, trusted: t
     be its client's: whoever chooses the key of two requests makes a one-time token good twice.
     """
     keys = [value for name, value in headers if name == b"x-tokens-retry-key"]
-    if len(keys) != 1 or not _RETRY_KEY.fullmatch(keys[0]) or not is_trusted(client[0] if client else "", trusted):
+    if len(keys) != 1 or not is_trusted(client[0] if client else "", trusted):
         return ""
+    key = keys[0].decode("latin-1")
     # The space keeps it apart from every Idempotency-Key: who knows a gateway's request id cannot repeat its question.
-    return f"gateway {keys[0].decode()}"
+    return f"gateway {key}" if REQUEST_KEY.fullmatch(key) else ""
 
 
 def required_scopes(query: bytes, headers: Headers) -> tuple[str, ...]:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import http.client
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from service.cli.client.http import Client, path_of, refusal
 from service.cli.failure import Failure
+from service.identifiers import TOKEN_ID
 
 TOKENS = "/api/admin/tokens"
 LARGEST_PAGE = 200
-_ID = re.compile(r"[0-9a-f]{16}")
 Token = dict[str, Any]
 
 
 def find(client: Client, reference: str) -> Token:
     """The token of an id or a name; what looks like an id is one if a token has it. Raises Failure."""
-    if _ID.fullmatch(reference):
+    if TOKEN_ID.fullmatch(reference):
         answer = client.ask("GET", path_of(reference))
         if answer.status == http.client.OK:
             return answer.json()
@@ -29,7 +28,7 @@ def find(client: Client, reference: str) -> Token:
 
 def token_id_of(client: Client, reference: str) -> str:
     """The id alone, without a look-up where it is one already."""
-    return reference if _ID.fullmatch(reference) else str(_find_name(client, reference)["id"])
+    return reference if TOKEN_ID.fullmatch(reference) else str(_find_name(client, reference)["id"])
 
 
 def every(client: Client, query: Mapping[str, object], *, limit: int | None = None) -> Iterator[dict[str, Any]]:

@@ -61,11 +61,11 @@ hl                string  the process that counts them                          
 
 from __future__ import annotations
 
-import re
 from base64 import urlsafe_b64encode
 from enum import StrEnum
 from hashlib import sha256
 
+from service.identifiers import TOKEN_ID
 from service.keyring import encode_digest
 
 # The letter that stands in the hash for each field but the id, which the key has: every record would repeat the names.
@@ -105,7 +105,6 @@ LETTERS = {
 TAGS = ("u0", "qp", "dj", "j", "d2", "2", "uh", "acd", "ly", "h9", "uv", "q6", "9s", "qn", "dt", "t")
 SHARDS = (1, len(TAGS))
 DIGEST_CHARACTERS = 43
-_TOKEN_ID = re.compile(r"[0-9a-f]{16}")
 
 
 class Stream(StrEnum):
@@ -132,7 +131,7 @@ def shard_of_digest(digest: bytes, shards: int) -> int:
 
 def shard_of_id(token_id: str, shards: int) -> int | None:
     """Where a managed token lives: the first two hex digits of its id; None if the id cannot be one of ours."""
-    if not _TOKEN_ID.fullmatch(token_id):
+    if not TOKEN_ID.fullmatch(token_id):
         return None
     shard = int(token_id[:2], 16)
     return shard if shard < shards else None

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from service.addresses import read_networks
 from service.api.http.timestamps import parse_rfc3339, rfc3339, rfc3339_or_none
 from service.errors import InvalidRequest
+from service.identifiers import TOKEN_ID
 from service.model import ManagedToken, RateLimit, Scope, Status
 from service.tokens.managed.rotation import LONGEST_OVERLAP_SECONDS
 
@@ -30,7 +31,7 @@ Metadata = Annotated[
 _UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 Duration = Literal["7days", "1month", "6months", "1year", "never"]
 MaxUses = Annotated[int, Meta(ge=1, le=1_000_000_000)]
-Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+Id = Annotated[str, Meta(pattern=f"^{TOKEN_ID.pattern}$")]
 SliceCursor = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
