@@ -120,6 +120,17 @@ def test_a_token_rotates_and_revokes_itself(service: Lifespan) -> None:
     assert call(service, "self", "show", TOKENS_TOKEN=second).returncode == 4
 
 
+def test_a_refused_token_is_explained_and_its_secret_is_in_no_log(service: Lifespan) -> None:
+    secret = done(service, "create", "explained", "--scope", "a", "-q").strip()
+    found = json.loads(done(service, "explain", "--scope", "b", "--json", stdin=f"{secret}\n"))
+    assert (found["outcome"], found["answer"]["status"]) == ("insufficient_scope", 403)
+    done(service, "revoke", "explained", "--yes")
+    lines = done(service, "explain", stdin=f"{secret}\n").splitlines()
+    assert lines[:2] == ["outcome\trevoked", "answer\t401"]
+    assert any(line.startswith("active\tfail\tIt was revoked on ") and line.endswith(" by admin.") for line in lines)
+    assert secret not in service.log.read_text()
+
+
 def test_the_trail_is_verified_and_the_hours_are_counted(service: Lifespan) -> None:
     assert json.loads(done(service, "audit", "verify", "--json"))["intact"]
     assert len(done(service, "usage", "--service", "--hours", "5").splitlines()) == 5
