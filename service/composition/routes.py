@@ -18,6 +18,7 @@ from service.api.admin.usage import UsageApi
 from service.api.admin.webhooks import WebhooksApi
 from service.api.auth.callers import Callers, JwtReader
 from service.api.auth.clients import Clients
+from service.api.gateway.batch import BatchApi
 from service.api.gateway.validate import GatewayApi
 from service.api.health import Health
 from service.api.http.call import Operation, OperationGroup
@@ -66,7 +67,8 @@ def routes(
     clients = Clients(rule.authority, rule.sessions)
     operations = OperationsApi(health, metrics, with_metrics=not settings.metrics_port)
     groups: tuple[OperationGroup, ...] = (
-        GatewayApi(rule.authority, rule.one_time, clients, metrics, trusted, accept_basic=settings.accept_basic),
+        BatchApi(rule.authority, clients),
+        GatewayApi(rule.authority, rule.one_time, metrics, trusted, accept_basic=settings.accept_basic),
         OneTimeApi(rule.one_time, callers, metrics, open_to_all=settings.one_time_issue == "open"),
         SessionApi(rule.sessions, metrics),
         ManagedApi(rule.managed, rule.bulk, views, callers, metrics, clock),

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated
 
-import msgspec
-from msgspec import Meta
 from starlette.responses import Response
 
 from service.addresses import Network
-from service.api.auth.clients import Clients
 from service.api.auth.presented import presented
 from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, required_scopes, retried_request
-from service.api.http.access import GATEWAY, INTROSPECT
-from service.api.http.call import Call, Json, Operation
-from service.api.http.timestamps import rfc3339
+from service.api.http.access import GATEWAY
+from service.api.http.call import Call, Operation
 from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND, Metrics
-from service.model import Kind, Scope, Verdict
+from service.model import Kind, Verdict
 from service.tokens.authority import MALFORMED, Authority
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.secret import parse
@@ -42,31 +36,6 @@ _IDENTITY = (
 )
 
 
-class ValidateBatch(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """Up to 100 secrets of any kind, and the scopes each must have."""
-
-    tokens: Annotated[list[str], Meta(min_length=1, max_length=100)]
-    required_scopes: Annotated[tuple[Scope, ...], Meta(max_length=50)] = ()
-
-
-class BatchResult(msgspec.Struct, rename="camel"):
-    """What is known of one secret; all but `active` and `code` are null for one that is not active."""
-
-    active: bool
-    id: str | None
-    kind: str | None
-    subject: str | None
-    scopes: tuple[str, ...] | None
-    expires_at: str | None
-    code: str
-
-
-class BatchResults(msgspec.Struct):
-    """The results in the order of the secrets."""
-
-    results: list[BatchResult]
-
-
 class GatewayApi:
     """Answers /validate and its forms. The fast path in edge/ answers the same bytes without this class."""
 
@@ -74,7 +43,6 @@ class GatewayApi:
         self,
         authority: Authority,
         one_time: OneTimeTokens,
-        clients: Clients,
         metrics: Metrics,
         trusted: tuple[Network, ...],
         *,
@@ -82,7 +50,6 @@ class GatewayApi:
     ) -> None:
         self._authority = authority
         self._one_time = one_time
-        self._clients = clients
         self._metrics = metrics
         self._trusted = trusted
         self._accept_basic = accept_basic
@@ -104,32 +71,19 @@ class GatewayApi:
         answers = {200: None, 401: None, 403: None, 429: None, 503: None}
         return [
             Operation(
-                method="POST",
-                path="/validate/batch",
-                handler=self.batch,
+                method="*",
+                path=path,
+                handler=handler,
                 tag="gateway",
-                body=ValidateBatch,
-                summary="Look at up to 100 tokens",
-                answers={200: BatchResults, 429: None},
-                access=INTROSPECT,
-                description="In one round trip; nothing is spent or counted.",
-            ),
-            *[
-                Operation(
-                    method="*",
-                    path=path,
-                    handler=handler,
-                    tag="gateway",
-                    summary=summary,
-                    answers=answers,
-                    header_names=_SPENDS if handler == self.spend else _ASKS,
-                    answer_headers=_IDENTITY,
-                    access=GATEWAY,
-                    description=description,
-                    query={"required_scope": list[str]} if path == PLAIN else None,
-                )
-                for path, handler, summary, description in forms
-            ],
+                summary=summary,
+                answers=answers,
+                header_names=_SPENDS if handler == self.spend else _ASKS,
+                answer_headers=_IDENTITY,
+                access=GATEWAY,
+                description=description,
+                query={"required_scope": list[str]} if path == PLAIN else None,
+            )
+            for path, handler, summary, description in forms
         ]
 
     async def validate(self, call: Call) -> Response:
@@ -187,32 +141,3 @@ class GatewayApi:
             # Some gateways declare a body and never send it: nothing may be read after this answer.
             response.raw_headers.append((b"connection", b"close"))
         return response
-
-    async def batch(self, call: Call) -> Response:
-        """Look at up to 100 tokens at once; spends nothing."""
-        await self._clients.admit(call)
-        wanted = await call.json(ValidateBatch)
-        verdicts = await asyncio.gather(
-            *[
-                self._authority.peek(secret.encode(), tuple(Kind), required=wanted.required_scopes)
-                for secret in wanted.tokens
-            ]
-        )
-        return Json(BatchResults([_result(verdict) for verdict in verdicts]))
-
-
-def _result(verdict: Verdict) -> BatchResult:
-    credential = verdict.credential
-    code = verdict.outcome.value
-    if not verdict.active or credential is None:
-        return BatchResult(False, None, None, None, None, None, code)
-    expires_at = rfc3339(credential.expires_at) if credential.expires_at else None
-    return BatchResult(
-        True,
-        credential.token_id,
-        credential.kind.value,
-        credential.subject or None,
-        credential.scopes,
-        expires_at,
-        code,
-    )

@@ -1,0 +1,95 @@
+"""The question about up to 100 tokens at once, which spends and counts nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from service.api.auth.clients import Clients
+from service.api.http.access import INTROSPECT
+from service.api.http.call import Call, Json, Operation
+from service.api.http.timestamps import rfc3339
+from service.model import Kind, Scope, Verdict
+from service.tokens.authority import Authority
+
+
+class ValidateBatch(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """Up to 100 secrets of any kind, and the scopes each must have."""
+
+    tokens: Annotated[list[str], Meta(min_length=1, max_length=100)]
+    required_scopes: Annotated[tuple[Scope, ...], Meta(max_length=50)] = ()
+
+
+class BatchResult(msgspec.Struct, rename="camel"):
+    """What is known of one secret; all but `active` and `code` are null for one that is not active."""
+
+    active: bool
+    id: str | None
+    kind: str | None
+    subject: str | None
+    scopes: tuple[str, ...] | None
+    expires_at: str | None
+    code: str
+
+
+class BatchResults(msgspec.Struct):
+    """The results in the order of the secrets."""
+
+    results: list[BatchResult]
+
+
+class BatchApi:
+    """Answers POST /validate/batch."""
+
+    def __init__(self, authority: Authority, clients: Clients) -> None:
+        self._authority = authority
+        self._clients = clients
+
+    def operations(self) -> list[Operation]:
+        """The operations of this class."""
+        return [
+            Operation(
+                method="POST",
+                path="/validate/batch",
+                handler=self.batch,
+                tag="gateway",
+                body=ValidateBatch,
+                summary="Look at up to 100 tokens",
+                answers={200: BatchResults, 429: None},
+                access=INTROSPECT,
+                description="In one round trip; nothing is spent or counted.",
+            )
+        ]
+
+    async def batch(self, call: Call) -> Response:
+        """Look at up to 100 tokens at once; spends nothing."""
+        await self._clients.admit(call)
+        wanted = await call.json(ValidateBatch)
+        verdicts = await asyncio.gather(
+            *[
+                self._authority.peek(secret.encode(), tuple(Kind), required=wanted.required_scopes)
+                for secret in wanted.tokens
+            ]
+        )
+        return Json(BatchResults([_result(verdict) for verdict in verdicts]))
+
+
+def _result(verdict: Verdict) -> BatchResult:
+    credential = verdict.credential
+    code = verdict.outcome.value
+    if not verdict.active or credential is None:
+        return BatchResult(False, None, None, None, None, None, code)
+    expires_at = rfc3339(credential.expires_at) if credential.expires_at else None
+    return BatchResult(
+        True,
+        credential.token_id,
+        credential.kind.value,
+        credential.subject or None,
+        credential.scopes,
+        expires_at,
+        code,
+    )
