@@ -238,9 +238,10 @@ class Six(Group):
 
     def replica_of(self, primary: Node) -> Node:
         return next(
-            node for node in self.nodes
+            node
+            for node in self.nodes
             if node is not primary and role(node) == "slave" and node.info("replication")["master_port"] == primary.port
-        )  # fmt: skip
+        )
 
     @property
     def url(self) -> str:
@@ -257,10 +258,11 @@ def in_step(primary: Node, replica: Node) -> bool:
     there, here = primary.info("replication"), replica.info("replication")
     states = [there[name] for name in there if name.startswith("slave") and name[5:].isdigit()]
     return (
-        here["role"] == "slave" and here["master_link_status"] == "up"
+        here["role"] == "slave"
+        and here["master_link_status"] == "up"
         and [state["state"] for state in states] == ["online"]
         and here["slave_repl_offset"] == there["master_repl_offset"]
-    )  # fmt: skip
+    )
 
 
 def addresses(nodes: Sequence[Node]) -> str:

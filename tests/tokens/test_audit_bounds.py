@@ -30,7 +30,7 @@ async def listed(service: Service, **wanted: Any) -> list[str]:
 
 @pytest.fixture
 async def small(make_service: Callable[..., Any]) -> Service:
-    """A service with the shortest trail there is, in which an administrator made one token."""
+    """A service with the shortest audit log there is, in which an administrator made one token."""
     made: Service = await make_service(background=False, audit_max_entries=FEWEST)
     await create(made, "ci")
     return made

@@ -15,9 +15,17 @@ from redis.asyncio.connection import parse_url
 # What may stand behind the question mark; the rest of what the driver knows is the service's own affair.
 _OPTIONS = ("db", "username", "password", "socket_keepalive")
 _TLS_OPTIONS = (
-    "ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_ciphers",
-    "ssl_keyfile", "ssl_min_version", "ssl_password",
-)  # fmt: skip
+    "ssl_ca_certs",
+    "ssl_ca_data",
+    "ssl_ca_path",
+    "ssl_cert_reqs",
+    "ssl_certfile",
+    "ssl_check_hostname",
+    "ssl_ciphers",
+    "ssl_keyfile",
+    "ssl_min_version",
+    "ssl_password",
+)
 _SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 _CERTIFICATES_ASKED_FOR = ("none", "optional", "required")
 _TLS_VERSIONS = {TLSVersion.TLSv1_2.value: "TLS 1.2", TLSVersion.TLSv1_3.value: "TLS 1.3"}

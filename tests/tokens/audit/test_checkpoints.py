@@ -200,7 +200,7 @@ class Mutation:
         return items
 
     def insert(self, items: Items, strange: Items) -> Items:
-        """A genuine entry of this trail or another one, right before some entry."""
+        """A genuine entry of this stream or another one, right before some entry."""
         place = self._random.randrange(len(items))
         milliseconds, _, number = items[place][0].partition(b"-")
         before = b"%b-%d" % (milliseconds, int(number) - 1) if int(number) else b"%d-9" % (int(milliseconds) - 1)
