@@ -20,6 +20,13 @@ SECRETS = frozenset({"secret_key", "secret_key_previous", "admin_password", "adm
 BY_FILE = SECRETS | {"redis_url"}
 # The command line reads these two itself; they are no settings of the service.
 CLIENT_NAMES = frozenset({"TOKENS_URL", "TOKENS_TOKEN"})
+# What Kubernetes tells a pod about a Service called `tokens`: a form of name, and the form of its value.
+_SERVICE_LINKS = (
+    (r"PORT(_[0-9]+_(TCP|UDP|SCTP))?", r"(tcp|udp|sctp)://[0-9a-f.:\[\]]+:[0-9]{1,5}"),
+    (r"(SERVICE_HOST|PORT_[0-9]+_(TCP|UDP|SCTP)_ADDR)", r"[0-9a-f.:]+"),
+    (r"(SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)_PORT)", r"[0-9]{1,5}"),
+    (r"PORT_[0-9]+_(TCP|UDP|SCTP)_PROTO", r"tcp|udp|sctp"),
+)
 _SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
 
 _URL_SCHEME = re.compile(r"(redis|valkey)s?(\+(sentinel|cluster))?|unix")
@@ -46,7 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=10, le=60_000, description="how long Redis may take to answer; to connect, four times as long")
     ] = 250
     redis_bin: Annotated[str, Meta(description="server program for the embedded default")] = ""
-    namespace: Annotated[str, Meta(pattern="^[a-z0-9-]{1,32}$", description="first part of every key")] = "tokens"
+    namespace: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z", description="first part of every key")] = "tokens"
     secret_key: Annotated[str, Meta(description="server key, at least 32 characters; required with REDIS_URL")] = ""
     secret_key_previous: Annotated[str, Meta(description="the server key before a change of keys")] = ""
     accounts_file: Annotated[str, Meta(description="TOML file of accounts; re-read on SIGHUP")] = ""
@@ -55,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_jwt_jwks: Annotated[str, Meta(description="file or https URL of the JWKS for administrators' JWTs")] = ""
     admin_jwt_issuer: Annotated[str, Meta(description="required `iss` of administrators' JWTs")] = ""
     admin_jwt_audience: Annotated[str, Meta(description="required `aud` of administrators' JWTs")] = ""
-    admin_jwt_claim: Annotated[str, Meta(pattern="^[^=]+=.+$", description="claim that makes an administrator")] = (
+    admin_jwt_claim: Annotated[str, Meta(pattern=r"^[^=]+=.+\Z", description="claim that makes an administrator")] = (
         "role=admin"
     )
     one_time_ttl_seconds: Annotated[int, Meta(ge=1, le=3600, description="life of a one-time token")] = 300
@@ -108,7 +115,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     hints = _types()
     values: dict[str, Any] = {}
     for name, given in environment.items():
-        if not name.startswith(PREFIX) or name in CLIENT_NAMES:
+        if not name.startswith(PREFIX) or name in CLIENT_NAMES or is_service_link(name, given):
             continue
         field, text = name.removeprefix(PREFIX).lower(), given
         if field not in hints and field.endswith("_file") and field.removesuffix("_file") in BY_FILE:
@@ -121,6 +128,12 @@ def read(environment: Mapping[str, str]) -> Settings:
     settings = Settings(**values)
     _check(settings)
     return settings
+
+
+def is_service_link(name: str, value: str) -> bool:
+    """Did Kubernetes set this `TOKENS_*` variable, about a Service called `tokens`? A wrong setting is none."""
+    rest = name.removeprefix(PREFIX)
+    return any(re.fullmatch(names, rest) and re.fullmatch(values, value) for names, values in _SERVICE_LINKS)
 
 
 def masked(settings: Settings) -> dict[str, Any]:

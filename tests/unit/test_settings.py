@@ -249,3 +249,24 @@ def test_logs_are_json_where_nobody_watches(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_data_directory_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
     assert Settings().data_path == Path("/home/someone/.local/share/token-service")
+
+
+SERVICE_LINKS = {
+    "TOKENS_PORT": "tcp://10.96.0.7:8080",
+    "TOKENS_SERVICE_HOST": "10.96.0.7",
+    "TOKENS_SERVICE_PORT": "8080",
+    "TOKENS_SERVICE_PORT_HTTP": "8080",
+    "TOKENS_PORT_8080_TCP": "tcp://[fd00::7]:8080",
+    "TOKENS_PORT_8080_TCP_ADDR": "fd00::7",
+    "TOKENS_PORT_8080_TCP_PORT": "8080",
+    "TOKENS_PORT_8080_TCP_PROTO": "tcp",
+}
+
+
+def test_what_kubernetes_sets_for_a_service_of_this_name_is_passed_over() -> None:
+    assert read(SERVICE_LINKS) == Settings()
+
+
+@pytest.mark.parametrize("name", sorted(SERVICE_LINKS))
+def test_only_what_kubernetes_would_write_is_passed_over(name: str) -> None:
+    assert name in refusal(**{name.removeprefix("TOKENS_"): "http://10.96.0.7"})

@@ -18,7 +18,7 @@ from service.cli.serve.first_start import admin_account
 from service.cli.serve.listener import listen, run
 from service.cli.terminal.new_password import short_option
 from service.embedded import EmbeddedError
-from service.settings import Settings, SettingsError, read
+from service.settings import Settings, SettingsError, is_service_link, read
 
 log = logging.getLogger("service")
 _ENDINGS = (signal.SIGTERM, signal.SIGINT)
@@ -39,6 +39,8 @@ def serve(host: str | None, port: int | None, workers: int | None, allow_short: 
     try:
         settings = read({**os.environ, **{name: str(value) for name, value in given.items() if value is not None}})
         logs.configure(settings)
+        if links := sorted(name for name, value in os.environ.items() if is_service_link(name, value)):
+            log.info("passed over what Kubernetes sets for a Service called `tokens`: %s", ", ".join(links))
         _serve(settings, allow_short=allow_short)
     except (SettingsError, EmbeddedError) as error:
         raise Failure(str(error)) from None
