@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -67,7 +68,25 @@ _SHARED = "PROMETHEUS_MULTIPROC_DIR"
 # What the folder is called that `serve` makes for them, and removes.
 _FOLDER_PREFIX = "token-service-metrics-"
 NO_KIND = "none"
+_ZERO = re.compile(r"0(?:\.0*)?")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+# prometheus-client misreads a quoted version and a q of 0, so it gets what was understood here.
+_OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+def _wants_openmetrics(accept: str) -> bool:
+    """Is OpenMetrics in this Accept field, not refused by q=0, and in a version that there is (RFC 9110, 12.5.1)?"""
+    for offer in accept.lower().split(","):
+        media_type, *parameters = (part.strip() for part in offer.split(";"))
+        if media_type != "application/openmetrics-text":
+            continue
+        given = dict(part.partition("=")[::2] for part in parameters)
+        version = given.get("version", "1.0.0").strip('"')
+        if version in ("0.0.1", "1.0.0") and not _ZERO.fullmatch(given.get("q", "1")):
+            return True
+    return False
 
 
 class _State:
@@ -218,7 +237,7 @@ class Metrics:
     def render(self, accept: str) -> tuple[bytes, str]:
         """The exposition and its content type: OpenMetrics if asked for, else Prometheus text."""
         self.flush()
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = choose_encoder(_OPENMETRICS if _wants_openmetrics(accept) else "")
         return encode(_Gathered(self._registry, self.state)), content_type
 
 

@@ -153,3 +153,19 @@ def test_the_folder_of_the_workers_goes_with_an_orphan_alone(
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
     metrics.close()
     assert (tmp_path / name).exists() is kept
+
+
+@pytest.mark.parametrize(
+    ("accept", "openmetrics"),
+    [
+        ('application/openmetrics-text; version="1.0.0"', True),
+        ("text/plain;q=0.5, Application/OpenMetrics-Text;version=0.0.1;q=0.7", True),
+        ("application/openmetrics-text;version=1.0.0;q=0,text/plain", False),
+        ("application/openmetrics-text;q=0.000", False),
+        ('application/openmetrics-text;version="9"', False),
+        ("application/openmetrics-text;version", False),
+        ("*/*", False),
+    ],
+)
+def test_what_a_scraper_accepts_is_read_as_http_means_it(accept: str, *, openmetrics: bool) -> None:
+    assert Metrics().render(accept)[1].startswith("application/openmetrics-text") is openmetrics
