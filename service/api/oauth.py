@@ -55,6 +55,7 @@ class AuthorizationServer(msgspec.Struct):
     revocation_endpoint: str
     revocation_endpoint_auth_methods_supported: list[str]
     response_types_supported: list[str] = []
+    grant_types_supported: list[str] = []
 
 
 class ReviewSpec(msgspec.Struct):
@@ -113,7 +114,7 @@ class OAuthApi:
                 summary="Revoke a token (RFC 7009)",
                 answers={200: None, **errors},
                 access=REVOKE,
-                description="Without client authentication the token itself is proof enough. After the answer no "
+                description="Without a client secret the token itself is proof enough. After the answer no "
                 "later change makes it good again, in whatever state it was, one-time tokens too. A "
                 "managed token ends whole, also by an old secret in its overlap; an old secret after "
                 "its overlap is over already and ends nothing else.",
@@ -141,6 +142,8 @@ class OAuthApi:
                 description="The user is the token's subject; a token without one is not authenticated.",
                 answers={200: dict[str, Any], 429: None},
                 access=INTROSPECT,
+                # The API server's client asks again by itself where a 503 names a time: 55 times for one token.
+                retry_after=False,
             ),
         ]
 
@@ -160,7 +163,8 @@ class OAuthApi:
         """RFC 7009 section 2.2: 200 whether the token existed or not; it will not be accepted again."""
         form = await call.form()
         origin = anonymous(call, "oauth")
-        if call.header(b"authorization") or form.get("client_id"):
+        # A client_id alone names a public client (RFC 6749, 2.1), which proves nothing and is asked for nothing.
+        if call.header(b"authorization") or form.get("client_secret"):
             try:
                 origin = msgspec.structs.replace(origin, actor=await self._clients.admit(call, form))
             except InvalidClient:

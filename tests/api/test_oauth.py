@@ -171,3 +171,14 @@ def test_the_metadata_names_both_endpoints(world: World) -> None:
         assert body[f"{name}_endpoint"] == body["issuer"] + path
         methods = body[f"{name}_endpoint_auth_methods_supported"]
         assert {"client_secret_basic", "client_secret_post"} <= set(methods)
+
+
+def test_a_client_id_without_a_secret_is_a_public_client(world: World) -> None:
+    secret = world.secret()
+    answer = world.ask("POST", "/oauth2/revoke", form={"token": secret, "client_id": "any"})
+    assert (answer.status, world.validate(secret).status) == (200, 401)
+
+
+def test_the_metadata_claims_no_grants_and_no_response_types(world: World) -> None:
+    metadata = world.get("/.well-known/oauth-authorization-server").json()
+    assert (metadata["grant_types_supported"], metadata["response_types_supported"]) == ([], [])

@@ -161,7 +161,7 @@ class Application:
             return path.template, await operation.handler(call)
         except ServiceError as error:
             call.outcome = error.code
-            return path.template, problems.respond(error, call.request_id)
+            return path.template, problems.respond(error, call.request_id, retry_after=operation.retry_after)
         except ClientDisconnect:
             return path.template, Response(status_code=400)
         except Exception:

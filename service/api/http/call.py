@@ -234,6 +234,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     `method` "*" answers every method. `answers` maps a status to the type of its body; a tuple
     for several of which the request decides, None for none or for a problem. `streams` names further
     media types of a 200, and `body_media_type` that of a body which is text and no JSON.
+    `retry_after`: may a 503 invite the client to ask again by itself?
     """
 
     method: str
@@ -253,6 +254,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     streams: tuple[str, ...] = ()
     answer_headers: tuple[str, ...] = ()
     hidden: bool = False
+    retry_after: bool = True
 
 
 class OperationGroup(Protocol):

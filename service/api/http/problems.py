@@ -112,8 +112,8 @@ def challenge(error: str = "", scope: Iterable[str] = (), *, basic: bool = False
     return b", ".join(parts)
 
 
-def respond(error: ServiceError, request_id: str) -> Response:
-    """The answer to an exception."""
+def respond(error: ServiceError, request_id: str, *, retry_after: bool = True) -> Response:
+    """The answer to an exception; `retry_after`: a 503 says when to ask again."""
     status = status_of(error)
     headers: list[tuple[bytes, bytes]] = []
     fields: tuple[tuple[str, str], ...] = ()
@@ -128,7 +128,7 @@ def respond(error: ServiceError, request_id: str) -> Response:
         headers.append((b"www-authenticate", challenge("insufficient_scope", (error.scope,))))
     elif isinstance(error, RateLimited):
         headers.append((b"retry-after", b"%d" % error.retry_after))
-    elif isinstance(error, StoreUnavailable):
+    elif isinstance(error, StoreUnavailable) and retry_after:
         headers.append((b"retry-after", b"1"))
     body = problem_body(
         status,
