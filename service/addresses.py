@@ -14,8 +14,17 @@ _GROUP_LENGTHS = {4: (32, 24), 6: (64, 48)}
 
 
 def read_networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """The networks of these texts (CIDR or single addresses). Raises ValueError."""
-    return tuple(ip_network(text.strip()) for text in texts)
+    """The networks of these texts (CIDR or single addresses), IPv4 inside IPv6 as IPv4. Raises ValueError."""
+    return tuple(_read_network(text.strip()) for text in texts)
+
+
+def _read_network(text: str) -> Network:
+    if "%" in text:
+        raise ValueError(f"{text!r} names a zone, which means something on one machine alone")
+    network = ip_network(text)
+    if network.version == 6 and network.prefixlen >= 96 and network.network_address.ipv4_mapped is not None:
+        return IPv4Network((network.network_address.ipv4_mapped, network.prefixlen - 96))
+    return network
 
 
 def read_address(text: str) -> Address | None:
@@ -54,7 +63,7 @@ def is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
     if not address:
         return bool(trusted)
     parsed = read_address(address)
-    return parsed is not None and is_in(parsed, trusted)
+    return parsed is not None and is_in(unmapped(parsed), trusted)
 
 
 def address_groups(address: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-Scope = Annotated[str, Meta(pattern=r"^[a-z0-9:._*-]{1,64}$", description="`orders:*` covers `orders:read`")]
+Scope = Annotated[str, Meta(pattern=r"^[a-z0-9:._*-]{1,64}\Z", description="`orders:*` covers `orders:read`")]
 
 
 class Kind(StrEnum):

@@ -20,7 +20,7 @@ from service.model import Kind
 from service.tokens.one_time import OneTimeTokens
 
 _DATA_BYTES = 4096
-Subject = Annotated[str, Meta(pattern=r"^[!-~]{1,128}$", description="whom the token speaks for")]
+Subject = Annotated[str, Meta(pattern=r"^[!-~]{1,128}\Z", description="whom the token speaks for")]
 
 
 class IssueOneTime(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):

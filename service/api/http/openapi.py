@@ -44,6 +44,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
     operations = [operation for operation in operations if not operation.hidden]
     types = _types(operations)
     schemas, components = msgspec.json.schema_components(types.values(), ref_template=_REF)
+    schemas, components = _portable(list(schemas)), _portable(components)
     by_type = dict(zip(types, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
@@ -62,6 +63,16 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": _SECURITY},
     }
+
+
+def _portable(schema: Any) -> Any:
+    """The schema with its patterns as JSON Schema writes them: there `$` is the very end, and no `\\Z` is known."""
+    if isinstance(schema, dict):
+        return {
+            key: value.removesuffix(r"\Z") + "$" if key == "pattern" and isinstance(value, str) else _portable(value)
+            for key, value in schema.items()
+        }
+    return [_portable(item) for item in schema] if isinstance(schema, list) else schema
 
 
 def _types(operations: list[Operation]) -> dict[str, Any]:

@@ -47,8 +47,8 @@ class Continuation(msgspec.Struct, frozen=True, array_like=True):
     Nothing is touched that was created after the first slice, `born_until` in epoch microseconds.
     """
 
-    position: Annotated[str, Meta(pattern="^[0-9]{1,19}$")]
-    tie: Annotated[str, Meta(pattern="^[0-9a-f]{0,16}$")]
+    position: Annotated[str, Meta(pattern=r"^[0-9]{1,19}\Z")]
+    tie: Annotated[str, Meta(pattern=r"^[0-9a-f]{0,16}\Z")]
     left: Annotated[int, Meta(ge=0)]
     born_until: Annotated[int, Meta(ge=0)]
 

@@ -33,8 +33,8 @@ from service.tokens.lifetime import DURATIONS
 from service.tokens.managed.import_export import Exported, ImportedSecret, last_eight_of, sha256_of
 from service.tokens.managed.tokens import NewToken
 
-Digest = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{43}$")]
-OldDigest = Annotated[str, Meta(pattern="^([A-Za-z0-9_-]{43})?$")]
+Digest = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
+OldDigest = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]{43})?\Z")]
 Creator = Annotated[str, Meta(min_length=1, max_length=128)]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -77,8 +77,8 @@ class ImportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
     """A token of another system: its secret in clear or the SHA-256 of it, and the terms as for a new token."""
 
     name: Name
-    secret: Annotated[str, Meta(pattern="^[!-~]{16,256}$")] | None = None
-    sha256: Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")] | None = msgspec.field(name="sha256", default=None)
+    secret: Annotated[str, Meta(pattern=r"^[!-~]{16,256}\Z")] | None = None
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")] | None = msgspec.field(name="sha256", default=None)
     duration: Duration | None = None
     expires_at: str | None = None
     description: Description = ""

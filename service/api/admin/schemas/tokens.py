@@ -20,7 +20,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=80, description="1 to 80 cha
 Description = Annotated[str, Meta(max_length=500)]
 Subject = Annotated[
     str,
-    Meta(pattern=r"^[!-~]{0,128}$", description="decides whom the token speaks for upstream; without it, for nobody"),
+    Meta(pattern=r"^[!-~]{0,128}\Z", description="decides whom the token speaks for upstream; without it, for nobody"),
 ]
 Scopes = Annotated[tuple[Scope, ...], Meta(max_length=50)]
 Networks = Annotated[tuple[str, ...], Meta(max_length=50, description="IPv4 and IPv6 networks (CIDR)")]
@@ -31,7 +31,7 @@ Metadata = Annotated[
 _UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 Duration = Literal["7days", "1month", "6months", "1year", "never"]
 MaxUses = Annotated[int, Meta(ge=1, le=1_000_000_000)]
-Id = Annotated[str, Meta(pattern=f"^{TOKEN_ID.pattern}$")]
+Id = Annotated[str, Meta(pattern=rf"^{TOKEN_ID.pattern}\Z")]
 SliceCursor = Annotated[str, Meta(min_length=1, max_length=200)]
 
 

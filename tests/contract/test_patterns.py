@@ -1,0 +1,48 @@
+"""A pattern ends at the end: Python's `$` lets a newline pass there, which no lookup would ever match."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.api.admin.schemas.import_export import Digest, OldDigest
+from service.api.admin.schemas.tokens import Id
+from service.api.one_time import Subject
+from service.app import openapi_document
+from service.model import Scope
+from tests.contract.sources import SERVICE
+
+
+def _patterns() -> list[str]:
+    """As the source writes them, with every backslash doubled."""
+    return [
+        ast.unparse(node.value).rstrip("'\"")
+        for path in SERVICE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.keyword) and node.arg == "pattern"
+    ]
+
+
+def test_every_pattern_of_a_field_ends_at_the_end() -> None:
+    patterns = _patterns()
+    assert len(patterns) > 5
+    assert [pattern for pattern in patterns if not pattern.endswith(r"\\Z")] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [(Scope, "a:b"), (Subject, "ada"), (Id, "0" * 16), (Digest, "d" * 43), (OldDigest, "d" * 43), (OldDigest, "")],
+)
+def test_a_final_newline_is_refused(kind: Any, text: str) -> None:
+    assert msgspec.convert(text, kind) == text
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(text + "\n", kind)
+
+
+def test_the_document_writes_patterns_as_json_schema_does() -> None:
+    text = msgspec.json.encode(openapi_document()).decode()
+    assert '"pattern":"^[0-9a-f]{16}$"' in text
+    assert r"\\Z" not in text
