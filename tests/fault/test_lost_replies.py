@@ -42,12 +42,23 @@ def test_with_a_key_no_token_is_burnt_and_none_spent_twice(linked: Linked, door:
 
 
 def test_without_a_key_the_answer_is_unknown_and_not_no(linked: Linked) -> None:
+    """One reply is lost and no more: a service that asked again would hear that the token is gone."""
     site, proxy = linked
     secret = site.one_time()
-    proxy.swallows = lambda reply: reply.startswith(b"$") and b"redis_version" not in reply
+    lost = []
+
+    def swallow_once(reply: bytes) -> bool:
+        if not reply.startswith(b"$") or b"redis_version" in reply:
+            return False
+        lost.append(reply)
+        proxy.swallows = lambda _: False
+        return True
+
+    proxy.swallows = swallow_once
     answer = site.client.post(CONSUME, {"token": secret})
     proxy.swallows = lambda _: False
     answer.problem(503, "store_unavailable")
+    assert len(lost) == 1
 
 
 def test_a_validation_whose_reply_is_lost_is_asked_again(linked: Linked) -> None:

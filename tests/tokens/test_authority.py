@@ -12,7 +12,7 @@ from service.app import Service
 from service.errors import StoreUnavailable
 from service.keyring import Keyring
 from service.model import Credential, Kind, Outcome, RateLimit
-from service.tokens.secret import mint, with_checksum
+from service.tokens.secret import mint, parse, with_checksum
 from tests.builders import ADDRESS, ADMIN, DAY, create, outcome, sign_in
 from tests.conftest import SERVER_KEY
 from tests.links import Recording
@@ -88,6 +88,16 @@ async def test_a_record_past_its_date_is_refused_though_redis_still_has_it(still
     assert await outcome(still, managed) == "expired"
     assert await outcome(still, session) == "expired"
     assert await peek(still, managed) == "expired"
+
+
+async def test_a_credential_ends_with_the_second_of_its_date_and_not_after_it(still: Service) -> None:
+    for secret in ((await create(still, days=1)).secret.encode(), await sign_in(still)):
+        (digest,) = still.rules.authority.digests(parse(secret), secret)
+        decoded = await still.rules.authority.read(digest)
+        assert decoded is not None
+        end = decoded.credential.expires_at
+        judged = [still.rules.authority.evaluate(decoded, (), ADDRESS, now).outcome for now in (end - 0.001, end)]
+        assert judged == ["active", "expired"]
 
 
 async def test_scopes_and_networks_are_judged_on_every_path(still: Service) -> None:
