@@ -32,32 +32,24 @@ PASSWORD = "correct horse"
 
 
 class Clock:
-    """A clock that a test turns. It starts at the real time, for Redis keeps its own."""
+    """A clock that stands still unless the test turns it. It starts at the real time: the scripts of Redis go by that.
+
+    What comes later is later all the same: each reading is a microsecond after the one before.
+    """
 
     def __init__(self) -> None:
-        self.offset = 0.0
+        self.now = time.time()
 
     def __call__(self) -> float:
-        return time.time() + self.offset
+        self.now += 1e-6
+        return self.now
 
     def forward(self, seconds: float) -> None:
-        self.offset += seconds
-
-
-class FakeClock:
-    """That of fakeredis and of the services on it in one."""
-
-    offset = 0.0
-
-    def __init__(self, turn_time: Callable[[float], None]) -> None:
-        self.forward = turn_time
-
-    def __call__(self) -> float:
-        return time.time()
+        self.now += seconds
 
 
 class Turned(Wrapped):
-    """A Redis whose clock is turned with the service's, as far as it is asked for it; its scripts go by the real one."""
+    """A Redis that tells the service the time of its clock, as far as it is asked for it; its scripts go by the real one."""
 
     def __init__(self, link: Any, clock: Clock) -> None:
         super().__init__(link)
@@ -66,9 +58,7 @@ class Turned(Wrapped):
     async def execute(self, *args: Any, **how: Any) -> Any:
         reply = await super().execute(*args, **how)
         if args == ("TIME",):
-            seconds, micros = divmod(
-                int(reply[0]) * 1_000_000 + int(reply[1]) + round(self.clock.offset * 1e6), 1_000_000
-            )
+            seconds, micros = divmod(round(self.clock() * 1e6), 1_000_000)
             return [b"%d" % seconds, b"%d" % micros]
         return reply
 
@@ -190,31 +180,13 @@ async def still(request: pytest.FixtureRequest, make_service: Callable[..., Any]
 
 
 @pytest.fixture
-def turn_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+def fake_clock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """That of fakeredis and of the services on it in one."""
+    monkeypatch.setattr(time, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def turn_time(fake_clock: Clock) -> Callable[[float], None]:
     """Turn the time of fakeredis, and with it that of every clock here: `turn_time(300)`."""
-    real, offset = time.time, 0.0
-
-    def turn(seconds: float) -> None:
-        nonlocal offset
-        offset += seconds
-
-    monkeypatch.setattr(time, "time", lambda: real() + offset)
-    return turn
-
-
-@pytest.fixture
-def turn_still_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """The same, for a time that stands still between the turns."""
-    now = time.time()
-
-    def turn(seconds: float) -> None:
-        nonlocal now
-        now += seconds
-
-    monkeypatch.setattr(time, "time", lambda: now)
-    return turn
-
-
-@pytest.fixture
-def fake_clock(turn_time: Callable[[float], None]) -> FakeClock:
-    return FakeClock(turn_time)
+    return fake_clock.forward

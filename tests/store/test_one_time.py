@@ -114,22 +114,22 @@ async def test_an_issuer_gets_exactly_its_limit_however_many_ask_at_once(still: 
 
 
 async def test_an_issuer_who_waited_is_admitted_again(
-    make_service: Callable[..., Any], turn_still_time: Callable[[float], None]
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
     store = OneTimeStore(service.stores.shards)
     for number in range(4):
         await issue(service, store, number, address1=3)
     assert await issue(service, store, 9, address1=3) == 20_000
-    turn_still_time(19.9)
+    turn_time(19.9)
     assert await issue(service, store, 9, address1=3) == 100
-    turn_still_time(0.1)
+    turn_time(0.1)
     assert await issue(service, store, 9, address1=3) == 0
     assert await issue(service, store, 8, address1=3) == 20_000
 
 
 async def test_an_issuer_whom_one_limit_refuses_is_not_charged_under_the_others(
-    make_service: Callable[..., Any], turn_still_time: Callable[[float], None]
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
     store = OneTimeStore(service.stores.shards)
@@ -137,18 +137,18 @@ async def test_an_issuer_whom_one_limit_refuses_is_not_charged_under_the_others(
         await issue(service, store, number, address1=3, network1=5)
     assert await issue(service, store, 5, address2=3, network1=5) == 0
     assert await issue(service, store, 6, address2=3, network1=5) == 0
-    turn_still_time(0.0)
+    turn_time(0.0)
     assert await issue(service, store, 7, address2=3, network1=5) == 12_000
 
 
 async def test_a_redis_whose_clock_was_set_back_keeps_nobody_out_until_then(
-    make_service: Callable[..., Any], turn_still_time: Callable[[float], None]
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
     store = OneTimeStore(service.stores.shards)
-    turn_still_time(3600)
+    turn_time(3600)
     await issue(service, store, address1=3)
-    turn_still_time(-3600)
+    turn_time(-3600)
     assert await issue(service, store, 9, address1=3) == 0
 
 

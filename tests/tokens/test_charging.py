@@ -126,17 +126,17 @@ async def test_more_uses_given_are_in_force_with_the_next_request(still: Service
 
 
 async def test_a_limit_fills_up_again_with_time(
-    make_service: Callable[..., Any], turn_still_time: Callable[[float], None]
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
     created = await create(service, rate_limit=RateLimit(6, 60))
     assert (await outcomes(service, created.secret, 9))[Outcome.ACTIVE] == 6
-    turn_still_time(20)
+    turn_time(20)
     assert (await outcomes(service, created.secret, 9))[Outcome.ACTIVE] == 2
-    turn_still_time(3600)
+    turn_time(3600)
     assert (await outcomes(service, created.secret, 9))[Outcome.ACTIVE] == 6
     # A Redis whose clock was set back keeps nobody out until then.
-    turn_still_time(-3600)
+    turn_time(-3600)
     assert (await outcomes(service, created.secret, 9))[Outcome.ACTIVE] == 6
 
 
@@ -151,7 +151,7 @@ async def test_a_process_with_a_wrong_clock_keeps_nobody_out(make_service: Calla
 
 
 async def test_the_quota_tells_what_is_left_and_when_to_come_back(
-    make_service: Callable[..., Any], turn_still_time: Callable[[float], None]
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
     created = await create(service, rate_limit=RateLimit(3, 60))
@@ -160,7 +160,8 @@ async def test_the_quota_tells_what_is_left_and_when_to_come_back(
     assert told == [(3, 60, 2, 20, 1), (3, 60, 1, 40, 1), (3, 60, 0, 60, 1), (3, 60, 0, 60, 20)]
 
 
-async def test_looking_at_a_limited_token_charges_nothing(still: Service) -> None:
+async def test_looking_at_a_limited_token_charges_nothing(make_service: Callable[..., Any], fake_clock: Clock) -> None:
+    still = await make_service(fake=True)
     created = await create(still, rate_limit=RateLimit(2, 3600), max_uses=2)
     for expected in (Outcome.ACTIVE, Outcome.ACTIVE):
         for _ in range(5):

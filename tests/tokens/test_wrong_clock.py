@@ -11,7 +11,7 @@ from service.model import Status
 from service.store.managed.expiry import SLICE
 from service.store.managed.query import Query
 from tests.builders import ADDRESS, ADMIN, DAY, create, create_many, outcome, sign_in
-from tests.conftest import Clock, FakeClock
+from tests.conftest import Clock
 
 pytestmark = pytest.mark.anyio
 Make = Callable[..., Awaitable[Service]]
@@ -60,13 +60,13 @@ async def test_a_service_follows_the_clock_of_redis(make_service: Make, clock: C
         secret = await sign_in(wrong)
         token = await create(wrong, f"made at {offset}", days=0.1)
         wrong.clock.seconds_ahead = 0.0
-    clock.offset = 0.0
+    clock.forward(-3600)
     assert (await right.rules.sessions.check(secret)).active
     assert await outcome(right, token.secret) == "active"
 
 
 async def test_what_a_wrong_clock_listed_as_expired_is_listed_as_it_is_again(
-    make_service: Make, fake_clock: FakeClock, caplog: pytest.LogCaptureFixture
+    make_service: Make, fake_clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = await make_service(fake=True)
     created = await create_many(service, *[f"token {number}" for number in range(250)], days=10)
@@ -98,9 +98,7 @@ async def test_what_a_wrong_clock_listed_as_expired_is_listed_as_it_is_again(
     assert ended
 
 
-async def test_a_purge_takes_none_that_lives_and_leaves_no_credential(
-    make_service: Make, fake_clock: FakeClock
-) -> None:
+async def test_a_purge_takes_none_that_lives_and_leaves_no_credential(make_service: Make, fake_clock: Clock) -> None:
     service = await make_service(fake=True)
     alive, gone = await create(service, "alive", days=300), await create(service, "gone", days=300)
     await service.rules.managed.revoke(gone.token.token_id, ADMIN)
@@ -118,7 +116,7 @@ async def test_a_purge_takes_none_that_lives_and_leaves_no_credential(
     assert await link.execute("ZSCORE", keys.purge, alive.token.token_id) is None
 
 
-async def test_a_token_without_its_credential_holds_no_purge_up(make_service: Make, fake_clock: FakeClock) -> None:
+async def test_a_token_without_its_credential_holds_no_purge_up(make_service: Make, fake_clock: Clock) -> None:
     service = await make_service(fake=True)
     broken = await create(service, "broken", days=10)
     keys, link = service.stores.shards[0].keys, service.stores.shards[0].link
@@ -132,7 +130,7 @@ async def test_a_token_without_its_credential_holds_no_purge_up(make_service: Ma
 
 
 async def test_a_clock_set_back_in_the_midst_of_a_sweep_ends_the_sweep(
-    make_service: Make, fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    make_service: Make, fake_clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = await make_service(fake=True)
     created = await create(service, days=1)

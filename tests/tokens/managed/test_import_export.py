@@ -21,7 +21,7 @@ from service.tokens.audit.reader import AuditFilter
 from service.tokens.managed.import_export import DryRun, Exported, ImportedSecret, last_eight_of, sha256_of
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
-from tests.conftest import Clock, FakeClock
+from tests.conftest import Clock
 from tests.links import Recording, Wrapped
 
 pytestmark = pytest.mark.anyio
@@ -52,7 +52,7 @@ async def take(service: Service, *rows: Exported | ImportedSecret, dry_run: DryR
     return [skipped.code if skipped else "imported" for skipped in taken]
 
 
-async def varied(service: Service, clock: Clock | FakeClock) -> dict[str, str]:
+async def varied(service: Service, clock: Clock) -> dict[str, str]:
     """A token in every state a token can be in; the secret of each by what it is."""
 
     async def make(name: str, **terms: Any) -> tuple[ManagedToken, str]:
@@ -92,7 +92,7 @@ async def varied(service: Service, clock: Clock | FakeClock) -> dict[str, str]:
 
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_an_export_opens_another_service_of_the_same_key_at_once(
-    make_service: Make, namespace: str, fake_clock: FakeClock, shards: int
+    make_service: Make, namespace: str, fake_clock: Clock, shards: int
 ) -> None:
     source = await make_service(shards=shards, fake=True)
     other = await make_service(shards=shards, fake=True, namespace=f"{namespace}-b")
@@ -261,7 +261,7 @@ class Away(Wrapped):
 
 
 async def test_after_the_purge_of_the_last_foreign_token_they_cost_nothing_again(
-    make_service: Make, fake_clock: FakeClock
+    make_service: Make, fake_clock: Clock
 ) -> None:
     service = await make_service(shards=16, fake=True)
     await take(service, imported(service, FORMS["uuid"], "gate"))

@@ -13,20 +13,14 @@ from service.model import RateLimit, Status
 from service.store.managed.expiry import BATCH
 from service.store.managed.query import Query
 from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create, create_many, outcome, sign_in
-from tests.conftest import FakeClock
 
-pytestmark = pytest.mark.anyio
+# What has ended is decided by the clock of Redis.
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("fake_clock")]
 
 
 async def listed(service: Service) -> list[tuple[str, Status]]:
     tokens, _, _ = await service.rules.managed.page(Query(frozenset(Status), sort="name", descending=False))
     return [(token.name, token.status(service.clock())) for token in tokens]
-
-
-@pytest.fixture
-def clock(fake_clock: FakeClock) -> FakeClock:
-    """What has ended is decided by the clock of Redis."""
-    return fake_clock
 
 
 @pytest.fixture(params=[1, pytest.param(16, marks=pytest.mark.slow)])
