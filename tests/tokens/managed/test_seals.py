@@ -95,6 +95,18 @@ async def test_a_change_of_any_field_is_noticed_but_of_those_that_scripts_count(
     assert records.COUNTED == COUNTED
 
 
+@pytest.mark.parametrize("name", ["networks", "scopes", "rate_limit", "subject", "max_uses", "expires_at"])
+async def test_terms_of_an_inactive_token_are_sealed_though_it_has_no_credential(still: Service, name: str) -> None:
+    """Those of an active one are compared with its credential too, which would hide that the seal left one out."""
+    token = (await full(still)).token
+    await still.rules.managed.update(token.token_id, {"active": False}, ADMIN)
+    shard, key = place(still, token)
+    await shard.link.execute("HSET", key, records.LETTERS[name], PLANTED.get(name, "7"))
+    with pytest.raises(Conflict) as caught:
+        await still.rules.managed.update(token.token_id, {"active": True}, ADMIN)
+    assert caught.value.code == "record_tampered"
+
+
 async def test_a_record_under_another_id_is_none_of_ours(still: Service) -> None:
     """The id is the key's; the seal covers it all the same."""
     created = await create(still, scopes=("a",))
