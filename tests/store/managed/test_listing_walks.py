@@ -83,7 +83,7 @@ async def test_tokens_born_in_the_same_microsecond_are_all_visited(
     """Several processes may create at once, and an import keeps the times it is given."""
     service = await make_service(background=False)
     moment = iter([1000] * 3 + [2000] * 12 + [3000] * 3)
-    monkeypatch.setattr(service.rules.managed, "_birth", lambda: next(moment))
+    monkeypatch.setattr(service.rules.managed._lifetime, "begin", lambda: next(moment))
     expected = {(await create(service, f"token {number}")).token.token_id for number in range(18)}
     query = Query(descending=descending, limit=limit)
     walk = [token.token_id async for tokens in pages(service, query) for token in tokens]
@@ -149,7 +149,7 @@ async def test_slices_go_on_within_one_microsecond(
 ) -> None:
     monkeypatch.setattr("service.store.managed.listing_slices._MOST", 4)
     service = await make_service(background=False)
-    monkeypatch.setattr(service.rules.managed, "_birth", lambda: 1000)
+    monkeypatch.setattr(service.rules.managed._lifetime, "begin", lambda: 1000)
     ids = {(await create(service, f"token {number}")).token.token_id for number in range(15)}
     tokens, _, _ = await service.rules.managed.page(Query(sort=sort))
     assert len(tokens) == 15
