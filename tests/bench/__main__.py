@@ -48,6 +48,7 @@ def _add_comparison(parser: argparse.ArgumentParser, *, quick: bool) -> None:
     parser.add_argument("--runs", type=int, default=2 if quick else 5)
     parser.add_argument("--seconds", type=float, default=2 if quick else 5)
     parser.add_argument("--only", action="append", default=[], metavar="CASE", help="only this case; may repeat")
+    parser.add_argument("--against", default="", metavar="REV", help="measure this revision, too, and print new/old")
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: .bench/result.json")
     parser.add_argument("--strict", action="store_true", help="exit with 1 for a ratio missed or rough")
 
@@ -60,6 +61,7 @@ def _compare(given: argparse.Namespace) -> int:
         widths=given.mode in (None, "full"),
         service=given.mode != "references",
         only=tuple(given.only),
+        against=given.against,
     )
     results = compare.run(options, given.json or installs.cache() / "result.json")
     missed = [bar for bar in results.bars() if bar["verdict"] not in ("aim", "met")]

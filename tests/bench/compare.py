@@ -8,13 +8,16 @@ from pathlib import Path
 
 import redis
 
-from tests.bench import installs, machine, plan, report, servers
+from tests.bench import installs, machine, plan, report, revision, servers
 from tests.bench.load import Case, measure
 
 
 @dataclass(frozen=True)
 class Options:
-    """How much to measure. `widths`: also at 1, 8 and 256 connections and with two workers."""
+    """How much to measure. `widths`: also at 1, 8 and 256 connections and with two workers.
+
+    `against`: a revision of this repository to measure in the same rounds, empty for none.
+    """
 
     runs: int = 5
     seconds: float = 5
@@ -22,6 +25,7 @@ class Options:
     widths: bool = True
     service: bool = True
     only: tuple[str, ...] = ()
+    against: str = ""
 
 
 def compare(options: Options) -> tuple[report.Results, list[str]]:
@@ -35,8 +39,9 @@ def compare(options: Options) -> tuple[report.Results, list[str]]:
             client.set("ref:good", '{"active":true,"sub":"alice"}')
         cases = _references(stack, folder, store.port, skipped)
         if options.service:
-            cases += _service(stack, folder, store.port, options, skipped)
-        cases = [case for case in _widened(cases, options) if not options.only or case.name in options.only]
+            cases += _service(stack, folder, store.port, options)
+        wanted = {name + suffix for name in options.only for suffix in ("", report.BEFORE)}
+        cases = [case for case in _widened(cases, options) if not wanted or case.name in wanted]
         _rounds(cases, options, results)
     return results, skipped
 
@@ -64,20 +69,29 @@ def _references(stack: ExitStack, folder: Path, store: int, skipped: list[str]) 
     return [plan.reference_case(name, server) for name, server in found.items()]
 
 
-def _service(stack: ExitStack, folder: Path, store: int, options: Options, skipped: list[str]) -> list[Case]:
+def _service(stack: ExitStack, folder: Path, store: int, options: Options) -> list[Case]:
     server = stack.enter_context(servers.service(folder, servers.settings(folder, store)))
-    made = plan.prepare(server, folder)
-    cases = plan.validate_cases(server, made) + plan.change_cases(server, made)
-    introspect = plan.introspect_case(server, made)
-    if introspect:
-        cases.append(introspect)
-    else:
-        skipped.append("introspect: the service has no /oauth2/introspect")
+    cases = _of_service(server, folder)
+    if options.against:
+        root = stack.enter_context(revision.checked_out(options.against))
+        before = stack.enter_context(servers.service(folder, servers.settings(folder, store), root))
+        pairs = zip(cases, _of_service(before, folder), strict=True)
+        cases = [each for new, old in pairs for each in (new, replace(old, name=old.name + report.BEFORE))]
     if options.widths:
+        nobody = stack.enter_context(servers.service(folder, servers.settings(folder, store, trusted="")))
+        cases += plan.scope_cases(nobody, plan.prepare(nobody, folder), ", no trusted proxy")
         two = stack.enter_context(servers.service(folder, servers.settings(folder, store, workers=2)))
-        validate = plan.validate_cases(two, plan.prepare(two, folder))[0]
+        validate = plan.validate_cases(two, plan.prepare(two, folder))[-1]
         cases.append(replace(validate, name="validate, 2 workers"))
     return cases
+
+
+def _of_service(server: servers.Server, folder: Path) -> list[Case]:
+    """What gateways send comes first, the barest question last."""
+    made = plan.prepare(server, folder)
+    kinds = (plan.gateway_cases, plan.session_cases, plan.one_time_cases, plan.look_cases, plan.change_cases,
+             plan.validate_cases)  # fmt: skip
+    return [case for kind in kinds for case in kind(server, made)]
 
 
 def _widened(cases: list[Case], options: Options) -> list[Case]:

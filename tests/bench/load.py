@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).with_name("wrk.lua")
 class Case:
     """One question to one server at one number of connections. `spec`: the arguments of wrk.lua.
 
-    `share`: of the time given to each case; less for one that uses up what the case before it made.
+    `share`: of the time given to each case; more for one whose answers are used up by those after it, less for those.
     """
 
     name: str

@@ -1,5 +1,6 @@
 """Which cases one run holds, and what each right answer looks like."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,12 @@ FASTAPI = "FastAPI + redis.asyncio"
 FASTIFY = "Fastify + ioredis, pipelined"
 MANY = 1000
 JSON = "application/json"
+SCOPE = "orders:read"
+ALLOWED = {"status": "200", "length": "0"}
+# What gateways ask with the configurations of deploy/gateways/, each with a client's fields of the usual kind. Those of
+# nginx, Caddy and HAProxy were recorded from the programs, Traefik's and Envoy's are written after their sources.
+GATEWAYS = ("nginx", "Caddy", "HAProxy", "Traefik", "Envoy")
+_HEADS = Path(__file__).with_name("gateways")
 
 
 def reference_case(name: str, server: Server) -> Case:
@@ -39,6 +46,10 @@ class Material:
         right = {"status": "200", "length": "0", "header": "x-token-id", "value": self.token_id}
         return {"auth": f"Bearer {self.token}", **right}
 
+    def in_turn(self, head: str) -> dict[str, str]:
+        """The spec of a request with this head that takes the many tokens in turn and is allowed."""
+        return {"head": head, "tokens": str(self.many), "again": "1", **ALLOWED}
+
 
 def prepare(server: Server, folder: Path) -> Material:
     """Sign in and make the tokens that the cases use."""
@@ -47,7 +58,8 @@ def prepare(server: Server, folder: Path) -> Material:
     limited = client.create("bench limited", rateLimit={"limit": 1_000_000, "periodSeconds": 1})
     issuer = client.create("bench issuer", scopes=["one-time:issue", "introspect"])
     many = folder / f"many-{server.port}.txt"
-    secrets_of_many = [client.create(f"bench many {number}")["token"] for number in range(MANY)]
+    scopes = [SCOPE, "orders:write"]
+    secrets_of_many = [client.create(f"bench many {number}", scopes=scopes)["token"] for number in range(MANY)]
     many.write_text("\n".join(secrets_of_many) + "\n")
     return Material(
         session=client.session,
@@ -60,50 +72,90 @@ def prepare(server: Server, folder: Path) -> Material:
     )
 
 
+def gateway_cases(server: Server, made: Material) -> list[Case]:
+    """The question as gateways put it, with as many tokens in turn: a scope, the client's address, a request id."""
+    heads = {name: (_HEADS / f"{name.lower()}.txt").read_text() for name in GATEWAYS}
+    return [Case(name, server, "", made.in_turn(head)) for name, head in heads.items()] + scope_cases(server, made)
+
+
+def scope_cases(server: Server, made: Material, given: str = "") -> list[Case]:
+    """A required scope, with as many tokens in turn; `given` is a word on the server's settings."""
+    bearer = "Host: a.test\nAuthorization: Bearer @TOKEN@\n"
+    query = f"GET /validate?required_scope={SCOPE} HTTP/1.1\n{bearer}"
+    field = f"GET /validate HTTP/1.1\n{bearer}X-Required-Scope: {SCOPE}\n"
+    return [
+        Case(f"scope in the query{given}", server, "", made.in_turn(query)),
+        Case(f"scope in a field{given}", server, "", made.in_turn(field)),
+    ]
+
+
 def validate_cases(server: Server, made: Material) -> list[Case]:
-    """The gateway's question in its forms, at 64 connections."""
-    allowed = {"status": "200", "length": "0"}
-    many = {"auth": "Bearer @TOKEN@", "tokens": str(made.many), "again": "1", **allowed}
+    """The gateway's question at its barest, and other ways to put it, at 64 connections."""
     bare = {"status": "401", "header": "www-authenticate", "value": 'Bearer realm="tokens"'}
     unknown = {"auth": f"Bearer {unknown_token()}", "status": "401", "contains": "invalid_token"}
-    limited = {"auth": f"Bearer {made.limited}", **allowed}
-    session = {"status": "200", "contains": '"valid":true'}
+    limited = {"auth": f"Bearer {made.limited}", **ALLOWED}
+    key = made.in_turn("GET /validate HTTP/1.1\nHost: a.test\nX-API-Key: @TOKEN@\n")
+    many = made.in_turn("GET /validate HTTP/1.1\nHost: a.test\nAuthorization: Bearer @TOKEN@\n")
     return [
+        Case("secret in X-API-Key", server, "", key),
+        Case("limited token", server, "/validate", limited),
+        Case("no credential", server, "/validate", bare),
+        Case("unknown token", server, "/validate", unknown),
+        Case(f"validate, {MANY} tokens in turn", server, "", many),
         Case("validate", server, "/validate", made.validated),
-        Case(f"validate, {MANY} tokens in turn", server, "/validate", many),
-        Case("validate, no credential", server, "/validate", bare),
-        Case("validate, unknown token", server, "/validate", unknown),
-        Case("validate, limited token", server, "/validate", limited),
-        Case("session, GET /api/token", server, f"/api/token?token={made.session}", session),
+    ]
+
+
+def session_cases(server: Server, made: Material) -> list[Case]:
+    """Is this session valid, asked in both ways."""
+    valid = {"status": "200", "contains": '"valid":true'}
+    head = f"GET /api/token HTTP/1.1\nHost: a.test\nX-Token: {made.session}\n"
+    return [
+        Case("session, in the query", server, f"/api/token?token={made.session}", valid),
+        Case("session, in X-Token", server, "", {"head": head, **valid}),
+    ]
+
+
+def one_time_cases(server: Server, made: Material) -> list[Case]:
+    """Issue and spend: each of the ways to spend has half of what the issues before it saved."""
+    issued = str(made.folder / f"issued-{server.port}.txt")
+    issue = {"method": "POST", "auth": f"Bearer {made.issuer}", "save": issued}
+    issue |= {"status": "201", "contains": '"kind":"one_time"'}
+    php = {"status": "200", "contains": '"status":"success"'}
+    head = "GET /validate/one-time HTTP/1.1\nHost: a.test\nX-Token: @TOKEN@\n"
+    spend = {"head": head, "tokens": issued, "share": "1/2", **ALLOWED}
+    consume = {"method": "POST", "type": JSON, "body": '{"token":"@TOKEN@"}', "tokens": issued, "share": "2/2"}
+    consume |= {"status": "200", "contains": '"valid":true'}
+    return [
+        Case("issue a one-time token", server, "/api/one-time-tokens", issue, share=3),
+        Case("spend, /validate/one-time", server, "", spend, share=0.4),
+        Case("spend, consume", server, "/api/one-time-tokens/consume", consume, share=0.4),
+        Case("issue, as the PHP generator", server, "/api-v1/fastertokengenerator.php", php),
     ]
 
 
 def change_cases(server: Server, made: Material) -> list[Case]:
-    """What writes or lists, at 64 connections. `consume` spends what the `issue` before it saved."""
-    issued, admin = str(made.folder / "issued.txt"), f"Bearer {made.session}"
-    issue = {"method": "POST", "auth": f"Bearer {made.issuer}", "save": issued}
-    issue |= {"status": "201", "contains": '"kind":"one_time"'}
-    consume = {"method": "POST", "type": JSON, "body": '{"token":"@TOKEN@"}', "tokens": issued}
-    consume |= {"status": "200", "contains": '"valid":true'}
-    create = {"method": "POST", "type": JSON, "auth": admin}
-    create |= {
-        "body": '{"name":"bench @NAME@","duration":"7days"}',
-        "status": "201",
-        "contains": '"token":"rtk_',
-    }
+    """What administrators do, at 64 connections."""
+    admin = f"Bearer {made.session}"
+    create = {"method": "POST", "type": JSON, "auth": admin, "body": '{"name":"bench @NAME@","duration":"7days"}'}
+    create |= {"status": "201", "contains": '"token":"rtk_'}
     listing = {"auth": admin, "status": "200", "contains": '"nextCursor":"'}
     return [
-        Case("issue a one-time token", server, "/api/one-time-tokens", issue),
-        Case("consume", server, "/api/one-time-tokens/consume", consume, share=0.5),
         Case("create", server, "/api/admin/tokens", create),
         Case("list 50", server, "/api/admin/tokens?limit=50", listing),
     ]
 
 
-def introspect_case(server: Server, made: Material) -> Case | None:
-    """RFC 7662's question; None where the service does not offer it."""
-    if Client(server).ask("POST", "/oauth2/introspect").status == 404:
-        return None
-    spec = {"method": "POST", "auth": f"Bearer {made.issuer}", "type": "application/x-www-form-urlencoded"}
-    spec |= {"body": f"token={made.token}", "status": "200", "contains": f'"jti":"{made.token_id}"'}
-    return Case("introspect", server, "/oauth2/introspect", spec)
+def look_cases(server: Server, made: Material) -> list[Case]:
+    """RFC 7662's question, and a hundred tokens at once."""
+    issuer = {"method": "POST", "auth": f"Bearer {made.issuer}"}
+    ask = {"type": "application/x-www-form-urlencoded", "body": f"token={made.token}"}
+    hundred = made.many.read_text().split()[:100]
+    batch = {"type": JSON, "body": json.dumps({"tokens": hundred, "requiredScopes": [SCOPE]})}
+    right = {"status": "200", "contains": f'"jti":"{made.token_id}"'}
+    return [
+        Case("introspect", server, "/oauth2/introspect", issuer | ask | right),
+        Case(
+            "batch of 100", server, "/validate/batch", issuer | batch | {"status": "200", "contains": '"active":true'}
+        ),
+    ]

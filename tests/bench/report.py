@@ -11,6 +11,8 @@ from tests.bench.load import Case, Sample
 
 Key = tuple[str, int]
 BUSY = 0.85
+# Ends the name of a case of the revision that this one is measured against.
+BEFORE = ", before"
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,16 @@ class Bar:
 BARS = (
     Bar("validate to raw ASGI", ("validate", 64), (plan.RAW, 64), 1.5, 1.9),
     Bar("validate to raw ASGI, 8 connections", ("validate", 8), (plan.RAW, 8), 1.1, 1.4),
-    Bar("unknown token to raw ASGI", ("validate, unknown token", 64), (plan.RAW, 64), 1.3, 1.7),
+    *[Bar(f"{name} to raw ASGI", (name, 64), (plan.RAW, 64), 1.35, 1.6) for name in plan.GATEWAYS],
+    Bar("scope in the query to raw ASGI", ("scope in the query", 64), (plan.RAW, 64), 1.55, 1.75),
+    Bar("secret in X-API-Key to raw ASGI", ("secret in X-API-Key", 64), (plan.RAW, 64), 1.6, 1.75),
+    Bar("limited token to raw ASGI", ("limited token", 64), (plan.RAW, 64), 0.95, 1.1),
+    Bar("session to raw ASGI", ("session, in the query", 64), (plan.RAW, 64), 1.2, 1.5),
+    Bar("spend to raw ASGI", ("spend, /validate/one-time", 64), (plan.RAW, 64), 0.9, 1.1),
+    Bar("unknown token to raw ASGI", ("unknown token", 64), (plan.RAW, 64), 1.3, 1.7),
     Bar("validate to Fastify", ("validate", 64), (plan.FASTIFY, 64), 1.5, 2.2),
     Bar("validate to FastAPI", ("validate", 64), (plan.FASTAPI, 64), 12, 17),
-    Bar("consume to FastAPI's GET", ("consume", 64), (plan.FASTAPI, 64), 3, 4),
+    Bar("consume to FastAPI's GET", ("spend, consume", 64), (plan.FASTAPI, 64), 3, 4),
     Bar("create to FastAPI's GET", ("create", 64), (plan.FASTAPI, 64), 3, 4),
     Bar("CPU per validate to raw ASGI's", ("validate", 64), (plan.RAW, 64), 0.65, 0.5, cpu=True),
 )
@@ -68,8 +76,22 @@ class Results:
         """Median of the ratios within each round: what slows the machine for a while slows both."""
         if key not in self.samples or reference not in self.samples:
             return None
+        return median(self._ratios(key, reference, field))
+
+    def _ratios(self, key: Key, reference: Key, field: str) -> list[float]:
         pairs = zip(self.samples[key], self.samples[reference], strict=True)
-        return median(getattr(one, field) / getattr(other, field) for one, other in pairs)
+        return [getattr(one, field) / getattr(other, field) for one, other in pairs]
+
+    def changes(self) -> list[dict[str, Any]]:
+        """New to old of each case that was taken of both revisions: least, median and greatest ratio of a round."""
+        found = []
+        for name, connections in self.samples:
+            old = (name + BEFORE, connections)
+            if old in self.samples:
+                spreads = {field: sorted(self._ratios((name, connections), old, field)) for field in ("rps", "cpu_us")}
+                row = {field: (taken[0], median(taken), taken[-1]) for field, taken in spreads.items()}
+                found.append({"case": name, "connections": connections} | row)
+        return found
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a case: medians and both ratios, to the same number of connections where that was taken."""
@@ -115,6 +137,7 @@ def print_results(results: Results, skipped: list[str]) -> None:
         print(_line(row))
     print(f"A: {plan.RAW}, at as many connections where taken, else 64. B: {plan.STARLETTE_REDIS}, 64.")
     print("busy: share of one core used by the server; far below 1, it was not the limit or had to share.\n")
+    _print_changes(results.changes())
     _print_bars(results.bars())
     for reason in skipped:
         print(f"skipped: {reason}")
@@ -123,6 +146,15 @@ def print_results(results: Results, skipped: list[str]) -> None:
     print(f"\n{checked:,} answers checked, {verdict}")
     for line in results.wrong:
         print(f"  {line}")
+
+
+def _print_changes(changes: list[dict[str, Any]]) -> None:
+    if changes:
+        print(f"{'new to old: median (least to greatest)':40} {'requests':>22} {'CPU each':>22}")
+    for row in changes:
+        shown = [f"{middle:.2f} ({least:.2f} to {most:.2f})" for least, middle, most in (row["rps"], row["cpu_us"])]
+        print(f"{row['case'] + ', ' + str(row['connections']):40} {shown[0]:>22} {shown[1]:>22}")
+    print()
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -145,6 +177,12 @@ def write_json(path: Path, results: Results, facts: dict[str, str], skipped: lis
         {"case": name, "connections": connections, "samples": [asdict(sample) for sample in taken]}
         for (name, connections), taken in results.samples.items()
     ]
-    whole = {"machine": facts, "cases": results.rows(), "bar": results.bars(), "skipped": skipped}
+    whole = {
+        "machine": facts,
+        "cases": results.rows(),
+        "bar": results.bars(),
+        "changes": results.changes(),
+        "skipped": skipped,
+    }
     path.write_text(json.dumps(whole | {"wrong": results.wrong, "runs": samples}, indent=1) + "\n")
     print(f"written to {path}")

@@ -76,13 +76,14 @@ def running(
     cores: list[int],
     log: Path,
     env: dict[str, str] | None = None,
+    root: Path = ROOT,
 ) -> Iterator[Server]:
     """Start the command on the given cores and wait until its port accepts; end it and its children after."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TOKENS_")}
     with log.open("wb") as output:
         child = subprocess.Popen(
             machine.pinned(command, cores),
-            cwd=ROOT,
+            cwd=root,
             env=environment | (env or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -133,8 +134,8 @@ def redis(folder: Path) -> Iterator[Server]:
         yield server
 
 
-def settings(folder: Path, redis_port: int, *, workers: int = 1) -> dict[str, str]:
-    """The environment of a service with an accounts file and an outside Redis; metrics are on by default."""
+def settings(folder: Path, redis_port: int, *, workers: int = 1, trusted: str = "127.0.0.1") -> dict[str, str]:
+    """The environment of a service as behind a gateway, in a namespace of its own; metrics are on by default."""
     accounts = folder / "accounts.toml"
     digest = PasswordHasher().hash(PASSWORD)
     accounts.write_text(f'[accounts.admin]\npassword_hash = "{digest}"\nrole = "admin"\n')
@@ -146,18 +147,20 @@ def settings(folder: Path, redis_port: int, *, workers: int = 1) -> dict[str, st
         "TOKENS_PORT": str(free_port()),
         "TOKENS_WORKERS": str(workers),
         "TOKENS_ACCESS_LOG": "off",
-        "TOKENS_NAMESPACE": f"bench{workers}",
+        "TOKENS_NAMESPACE": f"bench{secrets.token_hex(4)}",
+        "TOKENS_TRUSTED_PROXIES": trusted,
+        "TOKENS_ONE_TIME_ISSUE_PER_MINUTE": "1000000",
     }
 
 
 @contextmanager
-def service(folder: Path, env: dict[str, str]) -> Iterator[Server]:
-    """`python -m service serve` with these settings, as a user starts it."""
+def service(folder: Path, env: dict[str, str], root: Path = ROOT) -> Iterator[Server]:
+    """`python -m service serve` with these settings, as a user starts it; `root` holds another build of it."""
     workers = int(env["TOKENS_WORKERS"])
     name = "service" if workers == 1 else f"service, {workers} workers"
-    command, log = [sys.executable, "-m", "service", "serve"], folder / f"service{workers}.log"
     port, cores = int(env["TOKENS_PORT"]), machine.cores_for(workers)
-    with running(name, command, port=port, cores=cores, log=log, env=env) as server:
+    command, log = [sys.executable, "-m", "service", "serve"], folder / f"service{port}.log"
+    with running(name, command, port=port, cores=cores, log=log, env=env, root=root) as server:
         yield server
 
 

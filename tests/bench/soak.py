@@ -33,7 +33,7 @@ async def _visitors(server: servers.Server, book: Book, made: plan.Material, unt
 
 async def _drive(server: servers.Server, book: Book, made: plan.Material, seconds: float) -> Sample:
     """The visitors, with wrk beside them so that the server has no idle moment."""
-    pressure = plan.validate_cases(server, made)[1]
+    pressure = plan.gateway_cases(server, made)[0]
     async with asyncio.TaskGroup() as group:
         loaded = group.create_task(asyncio.to_thread(measure, pressure, seconds))
         group.create_task(_visitors(server, book, made, time.monotonic() + seconds))

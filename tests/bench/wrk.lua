@@ -1,8 +1,10 @@
 --[[ One wrk script for every case: makes the requests of one spec and checks every answer.
 arguments  key=value after wrk's own, as tests/bench/load.py writes them:
-  method, auth, type, body   of the request; @TOKEN@ and @NAME@ in auth or body are replaced anew for each request
+  method, auth, type, body   of the request; @TOKEN@, @NAME@ and @ADDRESS@ in them are replaced anew for each request
+  head                       the request line and all fields, a line each, in place of method, auth and type
   tokens                     file with one token a line: @TOKEN@ takes the next; a run that finds none left is void
   again                      with tokens: 1 starts over at the first token instead
+  share                      with tokens: 1/2 takes the first half of the lines, 2/2 the second
   run                        a name of this run: @NAME@ is that and a number that counts up
   status, length             what each answer must have; length is also compared with the body's own length
   header, value              a header, its name in lower case, and what it must be
@@ -34,7 +36,29 @@ local function fill(text)
     count = count + 1
     text = text:gsub("@NAME@", option.run .. "-" .. count)
   end
+  if text:find("@ADDRESS@", 1, true) then
+    text = text:gsub("@ADDRESS@", "203.0.113." .. count % 250 + 1)
+  end
   return text
+end
+
+local function read_tokens(path, share)
+  local all = {}
+  for line in io.lines(path) do all[#all + 1] = line end
+  local part, parts = (share or "1/1"):match("(%d)/(%d)")
+  local size = math.floor(#all / parts)
+  for index = size * (part - 1) + 1, size * part do tokens[#tokens + 1] = all[index] end
+end
+
+-- Fills a whole request anew each time; what `wrk.format` says of the body's length is corrected.
+local function filled(whole)
+  local head, body = whole:match("^(.-\r\n\r\n)(.*)$")
+  head = head:gsub("Content%-Length: %d+\r\n", "")
+  return function()
+    local sent = fill(body)
+    local length = #sent > 0 and ("\r\nContent-Length: " .. #sent .. "\r\n\r\n") or "\r\n\r\n"
+    return fill(head):sub(1, -5) .. length .. sent
+  end
 end
 
 function init(arguments)
@@ -46,21 +70,14 @@ function init(arguments)
   wrk.headers["Authorization"] = option.auth
   wrk.headers["Content-Type"] = option.type
   wrk.body = option.body
-  if option.tokens then
-    for line in io.lines(option.tokens) do tokens[#tokens + 1] = line end
-  end
+  if option.tokens then read_tokens(option.tokens, option.share) end
   if option.save then saved = io.open(option.save, "w") end
   option.status = tonumber(option.status)
   option.capitals = option.header and ("-" .. option.header):gsub("%-(%l)", function(c) return "-" .. c:upper() end):sub(2)
-  if ((option.auth or "") .. (option.body or "")):find("@%u+@") then
-    local whole = wrk.format()
-    local head, body = whole:match("^(.-\r\n\r\n)(.*)$")
-    head = head:gsub("Content%-Length: %d+\r\n", "")
-    request = function()
-      local filled = fill(body)
-      local length = #filled > 0 and ("\r\nContent-Length: " .. #filled .. "\r\n\r\n") or "\r\n\r\n"
-      return fill(head):sub(1, -5) .. length .. filled
-    end
+  if option.head then
+    request = filled(option.head:gsub("\n", "\r\n") .. "\r\n" .. (option.body or ""))
+  elseif ((option.auth or "") .. (option.body or "")):find("@%u+@") then
+    request = filled(wrk.format())
   end
 end
 
