@@ -45,7 +45,7 @@ format: .venv/dev.stamp ## format the code and mend what the linter can
 coverage: .venv/dev.stamp system-packages ## run every test and show the lines and branches that none reached
 	@$(PYTEST) --cov --cov-report=term-missing $(ARGS)
 
-bench: .venv/dev.stamp system-packages ## measure speed beside references, as a table and JSON (ARGS=quick)
+bench: .venv/dev.stamp system-packages ## measure speed beside references, as a table and JSON (ARGS="--against main")
 	@$(VENV_PYTHON) -m tests.bench $(ARGS)
 
 soak: .venv/dev.stamp system-packages ## run a mixed load for ten minutes: no wrong answer, flat memory

@@ -11,7 +11,7 @@ from tests.bench import plan
 from tests.bench.client import Answer
 from tests.bench.load import Case, Sample
 from tests.bench.memory import MIB, Watch
-from tests.bench.report import BARS, Results
+from tests.bench.report import BARS, BEFORE, Results
 from tests.bench.servers import Server
 from tests.bench.visitor import Book, Token, Visitor
 
@@ -57,6 +57,15 @@ def test_a_ratio_from_a_shared_core_is_called_rough_and_one_beside_a_wrong_answe
     assert [bar["verdict"] for bar in results.bars()] == ["aim, rough", "aim, rough"]
     results.judge(case("create"), replace(SAMPLE, wrong=1))
     assert {bar["verdict"] for bar in results.bars()} == {"void"}
+
+
+def test_a_revision_is_compared_round_by_round_with_its_spread() -> None:
+    results = Results()
+    for old, new in ((100, 150), (50, 100), (10, 40)):
+        results.add(case("validate"), replace(SAMPLE, rps=new))
+        results.add(case("validate" + BEFORE), replace(SAMPLE, rps=old))
+    (change,) = results.changes()
+    assert (change["rps"], change["cpu_us"]) == ((1.5, 2, 4), (1, 1, 1))
 
 
 def test_one_wrong_answer_of_a_warm_up_is_named() -> None:
