@@ -22,7 +22,7 @@ from service.edge.reading import ReadingProtocol
 from service.edge.writer import CoalescingWriter
 
 # What these announce is for the ordinary way: bodies, expectations, other protocols.
-_UNUSUAL = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
+_UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
 
 _TOO_MANY = Refusal(503, "too_many_connections", "Too many connections from this address are open. Use fewer.")
 _ALL_BUSY = Refusal(503, "overloaded", "As many connections as this server can have are busy. Try again.")
@@ -73,6 +73,8 @@ class EdgeProtocol(ReadingProtocol):
             len(named) == len(headers) <= HEAD_FIELDS
             and HOSTS[named.get(b"host", b"")]
             and _UNUSUAL.isdisjoint(named)
+            # Envoy says so with every question; any other length, however it is written, announces a body.
+            and named.get(b"content-length", b"0") == b"0"
             and self.parser.should_keep_alive()
             and (b"connection" not in named or self.parser.get_http_version() == "1.1")
         )

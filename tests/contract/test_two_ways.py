@@ -258,6 +258,13 @@ async def test_several_hundred_recorded_requests_get_the_same_bytes_both_ways(wa
     assert counted is not None and int(counted[1]) > 150, "the fast path was hardly taken"
 
 
+async def test_a_request_that_says_it_has_no_body_takes_the_fast_path(ways: Ways) -> None:
+    sent = request("GET /validate HTTP/1.1", f"X-Token: {ways.secrets['plain']}", "Content-Length: 0")
+    assert await statuses(ways, sent) == b"200"
+    exposition = ways.service.metrics.render("")[0].decode()
+    assert 'tokens_validation_seconds_count{path="fast"} 1' in exposition
+
+
 async def test_the_path_is_answered_as_it_means_whatever_slashes_it_has(ways: Ways) -> None:
     bearer = f"Authorization: Bearer {ways.secrets['scoped']}"
     for target in TARGETS:
