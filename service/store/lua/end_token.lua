@@ -21,8 +21,10 @@ local over = (known[3] or '0') ~= '0' or (revoked == '0' and known[2] == '0')
 if known[1] ~= digest or not (over or version == '' or version == (known[6] or '1')) then return -1 end
 redis.call('DEL', credential, predecessor)
 if over and revoked == '0' then return 0 end
-redis.call('SET', reason, why)
-if reason_until ~= '0' then redis.call('PEXPIREAT', reason, reason_until) end
+if revoked ~= '0' or string.sub(redis.call('GET', reason) or '', 1, 7) ~= 'revoked' then
+  redis.call('SET', reason, why)
+  if reason_until ~= '0' then redis.call('PEXPIREAT', reason, reason_until) end
+end
 if over then return 0 end
 redis.call('HSET', metadata, '@active', 0, '@revoked_at', revoked, '@version', (known[6] or 1) + 1, '@seal', record_seal)
 redis.call('ZREM', on, id)

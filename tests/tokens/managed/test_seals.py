@@ -241,3 +241,17 @@ async def test_a_credential_that_ended_a_moment_ago_is_no_sign_of_somebody_else(
     turn_time(DAY + 1)
     await service.rules.managed.update(created.token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN)
     assert await outcome(service, created.secret) == "active"
+
+
+async def test_a_revoked_token_stays_so_though_its_old_record_was_put_back_and_switched_off(still: Service) -> None:
+    created = await create(still)
+    shard, key = place(still, created.token)
+    old = await shard.link.execute("HGETALL", key)
+    await still.rules.managed.revoke(created.token.token_id, ADMIN)
+    await shard.link.execute("DEL", key)
+    await shard.link.execute("HSET", key, *old)
+    await still.rules.managed.update(created.token.token_id, {"active": False}, ADMIN)
+    with pytest.raises(Conflict) as caught:
+        await still.rules.managed.update(created.token.token_id, {"active": True}, ADMIN)
+    assert caught.value.code == "record_tampered"
+    assert await outcome(still, created.secret) == "unknown"
