@@ -132,7 +132,8 @@ class Authority:
         address: str = "",
         agent: bytes = b"",
     ) -> Verdict:
-        """Decide, count the use, and charge a limit. One round trip, none for a malformed secret.
+        """Decide, count the use, and charge a limit. One round trip, none for a malformed secret,
+        two for each digest more that a secret may lie under.
 
         A secret of another kind is MALFORMED here. Never ask for one-time tokens: see `OneTimeTokens.consume`.
         Raises StoreUnavailable.
@@ -141,7 +142,7 @@ class Authority:
         if not candidates:
             return MALFORMED
         now = self.clock()
-        for _, digest in candidates:
+        for kind, digest in candidates:
             if digest in self.limited:
                 verdict, decoded = await self._verify_limited(digest, self.limited[digest], required, address, now)
             else:
@@ -152,7 +153,14 @@ class Authority:
             if decoded is not None:
                 self.count(decoded, verdict, now, address, agent)
                 return verdict
+            if kind is Kind.MANAGED and len(candidates) > 1 and await self._is_gone(digest):
+                break
         return UNKNOWN
+
+    async def _is_gone(self, digest: bytes) -> bool:
+        """Did a token end under this digest? Then its secret is no other system's, though it was taken in again."""
+        _, reason = await self._store.look_up_with_reason(digest)
+        return reason is not None
 
     async def peek(self, secret: bytes, kinds: Iterable[Kind], *, required: tuple[str, ...] = ()) -> Verdict:
         """Decide without using: nothing is spent, charged or counted. One round trip, two for a limited token.
@@ -163,13 +171,13 @@ class Authority:
         if not candidates:
             return MALFORMED
         now = self.clock()
-        verdict = UNKNOWN
         for kind, digest in candidates:
             if kind is Kind.ONE_TIME:
                 sealed = await self._store.look_up_one_time(digest)
             elif kind is Kind.MANAGED:
                 sealed, reason = await self._store.look_up_with_reason(digest)
-                verdict = Verdict(Outcome(reason.state)) if reason else verdict
+                if sealed is None and reason is not None:
+                    return Verdict(Outcome(reason.state))
             else:
                 sealed = await self._store.look_up(digest)
             if sealed is not None:
@@ -180,7 +188,7 @@ class Authority:
                     if decoded is not None and decoded.limited
                     else verdict
                 )
-        return verdict
+        return UNKNOWN
 
     def _evaluate_anywhere(self, decoded: DecodedCredential | None, required: tuple[str, ...], now: float) -> Verdict:
         """For a third party, whose own address says nothing about the holder's."""

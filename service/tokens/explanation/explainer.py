@@ -101,7 +101,6 @@ class Explainer:
 
     async def _find(self, candidates: list[tuple[Kind, bytes]]) -> _Found:
         """The record of the first digest that has one, else of the first that says why it is gone."""
-        gone = _Found(candidates[0][1], None, None)
         for kind, digest in candidates:
             sealed, reason = None, None
             if kind is Kind.ONE_TIME:
@@ -113,8 +112,8 @@ class Explainer:
             if sealed is not None:
                 return _Found(digest, sealed, None)
             if reason is not None:
-                gone = _Found(digest, None, reason)
-        return gone
+                return _Found(digest, None, reason)
+        return _Found(candidates[0][1], None, None)
 
     async def _walk(self, question: Question, found: _Found, first: Check) -> Explanation:
         """Every check of what is there or was there."""

@@ -21,6 +21,7 @@ from service.tokens.audit.reader import AuditFilter
 from service.tokens.managed.import_export import DryRun, Exported, ImportedSecret, last_eight_of, sha256_of
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
+from tests.builders import create
 from tests.conftest import Clock
 from tests.links import Recording, Wrapped
 
@@ -281,6 +282,15 @@ async def test_a_secret_or_a_name_is_taken_in_once(still: Service) -> None:
     # A row that was refused holds nothing: neither its name nor its secret.
     rest = imported(still, FORMS["longest"], "another name"), imported(still, FORMS["shortest"], "free")
     assert await take(still, *rest) == ["imported", "imported"]
+
+
+async def test_a_revoked_secret_is_not_made_good_by_taking_it_in_as_another_systems(still: Service) -> None:
+    created = await create(still)
+    await still.rules.managed.revoke(created.token.token_id, TEST)
+    await take(still, imported(still, created.secret, "again"))
+    assert still.rules.authority.accepts_imported
+    assert await outcome(still, created.secret) is Outcome.UNKNOWN
+    assert await why(still, created.secret) is Outcome.REVOKED
 
 
 async def test_a_name_that_nobody_bears_any_more_is_free_to_an_import(make_service: Make) -> None:
