@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import isfinite
 from typing import NamedTuple
 
 from service.keyring import encode_digest
@@ -15,6 +16,8 @@ from service.store.driver.shards import Shard, Shards
 
 # The verdict of lua/validate_limited.lua on a credential that is not the one evaluated.
 ANOTHER_RECORD = 3
+# Why a credential may be gone.
+_STATES = frozenset({"expired", "inactive", "revoked"})
 
 
 # A packed GET, and the `submit` of the link that takes it.
@@ -37,6 +40,13 @@ class Reason(NamedTuple):
         if token.revoked_at:
             return cls("revoked", token.token_id)
         return cls("expired", token.token_id) if token.active else cls("inactive", token.token_id, str(token.version))
+
+    @classmethod
+    def read(cls, stored: bytes) -> Reason:
+        """What Redis has. A text that the service cannot have written counts as the last word: revoked."""
+        state, *others = stored.decode(errors="replace").split(" ")
+        readable = state in _STATES and 0 < len(others) < 3
+        return cls(state, *others) if readable else cls("revoked", "")
 
     @property
     def text(self) -> str:
@@ -86,7 +96,7 @@ class CredentialStore:
             shard.link.execute("GET", shard.keys.credential(digest), retry=True),
             shard.link.execute("GET", shard.keys.reason(digest), retry=True),
         )
-        return sealed, None if reason is None else Reason(*reason.decode().split(" "))
+        return sealed, None if reason is None else Reason.read(reason)
 
     async def time(self, digest: bytes) -> int:
         """The time of the server that holds this digest, epoch seconds: by it credentials end."""
@@ -111,7 +121,16 @@ class CredentialStore:
         shard = self._shards.of_digest(digest)
         due: Reply = await shard.link.execute("GET", shard.keys.rate_of_token(token_id), retry=True)
         uses: Reply = await shard.link.execute("HGET", shard.keys.metadata(token_id), LETTERS["uses_left"], retry=True)
-        return float(due or 0), int(uses or 0)
+        return _number(due), int(_number(uses))
+
+
+def _number(stored: bytes | None) -> float:
+    """What a counter says; 0 for none, and for what a script cannot have counted."""
+    try:
+        number = float(stored or 0)
+    except ValueError:
+        return 0
+    return number if isfinite(number) else 0
 
 
 def _prepared(shard: Shard) -> Lookup:

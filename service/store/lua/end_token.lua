@@ -17,24 +17,24 @@ local id, digest, version, revoked, why, reason_until, purge_at, member, freed, 
 local keep, entry, seal = unpack(ARGV, 11, 13)
 local known = redis.call('HMGET', metadata, '@digest', '@active', '@revoked_at', '@created_micros', '@expires_at', '@version')
 if not known[1] then return -2 end
+local created, expires = string.match(known[4] or '', '^%d+$') or '0', string.match(known[5] or '', '^%d+$')
 local over = (known[3] or '0') ~= '0' or (revoked == '0' and known[2] == '0')
 if known[1] ~= digest or not (over or version == '' or version == (known[6] or '1')) then return -1 end
 redis.call('DEL', credential, predecessor)
 if over and revoked == '0' then return 0 end
 if revoked ~= '0' or string.sub(redis.call('GET', reason) or '', 1, 7) ~= 'revoked' then
-  redis.call('SET', reason, why)
-  if reason_until ~= '0' then redis.call('PEXPIREAT', reason, reason_until) end
+  redis.call('SET', reason, why) if reason_until ~= '0' then redis.call('PEXPIREAT', reason, reason_until) end
 end
 if over then return 0 end
-redis.call('HSET', metadata, '@active', 0, '@revoked_at', revoked, '@version', (known[6] or 1) + 1, '@seal', record_seal)
+redis.call('HSET', metadata, '@active', 0, '@revoked_at', revoked, '@version', (tonumber(known[6]) or 1) + 1, '@seal', record_seal)
 redis.call('ZREM', on, id)
 if revoked ~= '0' then
-  redis.call('ZREM', dead, id) redis.call('ZREM', expiries, id) redis.call('ZADD', off, '-' .. known[4], id)
-  redis.call('ZADD', purges, purge_at, id)
+  redis.call('ZREM', dead, id) redis.call('ZREM', expiries, id)
+  redis.call('ZADD', off, '-' .. created, id) redis.call('ZADD', purges, purge_at, id)
   if redis.call('ZREM', names, member) == 1 then redis.call('ZADD', names, 0, freed) end
 elseif not redis.call('ZSCORE', dead, id) then
-  redis.call('ZADD', off, known[4], id)
-  if known[5] then redis.call('ZADD', expiries, -known[5], id) end
+  redis.call('ZADD', off, created, id)
+  if expires then redis.call('ZADD', expiries, '-' .. expires, id) end
 end
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 return 1

@@ -22,6 +22,9 @@ PIECE = 64
 _LONGEST_IN_PIECES = 16 * PIECE
 # What scripts count and note without the server key. A seal covers everything else.
 COUNTED = frozenset({"uses_left", "last_used_at", "last_address", "last_agent", "predecessor_used_at", "contests"})
+_DIGEST_BYTES = 32
+# The end of the year 9999: an instant behind it cannot be told.
+_LAST_SECOND = 253_402_300_799
 _json = msgspec.json.Encoder().encode
 _TEXT_OF: dict[type, Callable[[Any], bytes]] = {
     str: str.encode,
@@ -40,7 +43,6 @@ _RAW = frozenset({"digest", "predecessor"})
 _limit = msgspec.json.Decoder(RateLimit).decode
 _VALUE_OF: dict[Any, Callable[[bytes], Any]] = {
     str: bytes.decode,
-    int: int,
     bool: lambda text: text == b"1",
     tuple[str, ...]: lambda text: tuple(text.decode().split()),
     dict[str, str]: msgspec.json.Decoder(dict[str, str]).decode,
@@ -49,17 +51,34 @@ _VALUE_OF: dict[Any, Callable[[bytes], Any]] = {
 
 
 def _digest_of(stored: bytes) -> str:
-    return encode_digest(stored) if stored else ""
+    if len(stored) != _DIGEST_BYTES:
+        raise ValueError("no digest has this length")
+    return encode_digest(stored)
+
+
+def _whole(greatest: int) -> Callable[[bytes], int]:
+    """Reads a number that some answer can still tell, as an instant or as it is."""
+
+    def read(text: bytes) -> int:
+        number = int(text)
+        if not 0 <= number <= greatest:
+            raise ValueError("out of range")
+        return number
+
+    return read
+
+
+def _reader(name: str, kind: Any) -> Callable[[bytes], Any]:
+    if name in _RAW:
+        return _digest_of
+    if kind is not int:
+        return _VALUE_OF[kind]
+    return _whole(_LAST_SECOND * 1_000_000 + 999_999 if name == "created_micros" else _LAST_SECOND)
 
 
 # Each stored field: its name, its letter, its default and how it is read.
 _STORED = tuple(
-    (
-        field.name,
-        LETTERS[field.name].encode(),
-        _DEFAULTS[field.name],
-        _digest_of if field.name in _RAW else _VALUE_OF[field.type],
-    )
+    (field.name, LETTERS[field.name].encode(), _DEFAULTS[field.name], _reader(field.name, field.type))
     for field in msgspec.structs.fields(ManagedToken)
     if field.name in LETTERS
 )
@@ -68,7 +87,11 @@ _SEAL, _DIGEST = LETTERS["seal"].encode(), LETTERS["digest"].encode()
 _SEALED = tuple((name, _DEFAULTS[name]) for name in ManagedToken.__struct_fields__ if name not in COUNTED)
 _sealed_values = attrgetter(*(name for name, _ in _SEALED))
 _pack = msgspec.msgpack.Encoder().encode
-_BLANK: dict[str, Any] = dict.fromkeys(("name", "last_eight", "digest", "created_by"), "") | {"created_micros": 0}
+# What stands for a field that every record has, where it is not asked for or not to be read; the digest is no secret's.
+_BLANK: dict[str, Any] = dict.fromkeys(("name", "last_eight", "created_by"), "") | {
+    "digest": keyring.encode_digest(bytes(_DIGEST_BYTES)).decode(),
+    "created_micros": 0,
+}
 
 
 def encode_digest(digest: bytes) -> str:
@@ -123,10 +146,13 @@ def decode(token_id: str, fields: dict[bytes, bytes]) -> tuple[ManagedToken, str
     """The record and its seal from what is in the hash; None if there is no such token."""
     if _DIGEST not in fields:
         return None
-    values: dict[str, Any] = {"token_id": token_id}
+    values = _BLANK | {"token_id": token_id}
     for name, letter, _, read in _STORED:
         if (text := fields.get(letter)) is not None:
-            values[name] = read(_joined(fields, letter, text) if len(text) == PIECE and name != "name" else text)
+            try:
+                values[name] = read(_joined(fields, letter, text) if len(text) == PIECE and name != "name" else text)
+            except ValueError:
+                continue  # It stands for nothing. If it said something before, the seal tells.
     return ManagedToken(**values), fields.get(_SEAL, b"").hex()
 
 
@@ -150,7 +176,10 @@ class Excerpt:
         values = _BLANK | {"token_id": token_id}
         for (name, read), text in zip(self._readers, reply[1:], strict=True):
             if text is not None:
-                values[name] = read(text)
+                try:
+                    values[name] = read(text)
+                except ValueError:
+                    continue
         return ManagedToken(**values)
 
 

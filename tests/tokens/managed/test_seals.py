@@ -10,10 +10,11 @@ import pytest
 
 from service.app import Service
 from service.errors import Conflict
-from service.model import ManagedToken, RateLimit, Status
+from service.model import Kind, ManagedToken, Outcome, RateLimit, Status
 from service.store.driver.keys import LETTERS
 from service.store.driver.shards import Shard
 from service.store.managed import records
+from service.store.managed.query import Query
 from service.tokens.managed.tokens import Created
 from tests.builders import ADMIN, DAY, create, outcome
 
@@ -255,3 +256,32 @@ async def test_a_revoked_token_stays_so_though_its_old_record_was_put_back_and_s
         await still.rules.managed.update(created.token.token_id, {"active": True}, ADMIN)
     assert caught.value.code == "record_tampered"
     assert await outcome(still, created.secret) == "unknown"
+
+
+GARBAGE = (b"", b"\xff", b"9" * 40, b"x" * records.PIECE)
+
+
+async def test_what_nobody_can_read_in_a_record_is_no_fault_of_the_service(still: Service) -> None:
+    """It hides no other token, refuses no revocation by the secret, and gives no right."""
+    for field in msgspec.structs.fields(ManagedToken):
+        if field.name not in records.LETTERS:
+            continue
+        for garbage in GARBAGE:
+            created = await create(still)
+            shard, key = place(still, created.token)
+            await shard.link.execute("HSET", key, records.LETTERS[field.name], garbage)
+            await still.rules.managed.get(created.token.token_id)
+            await still.rules.managed.page(Query(scope="none"))
+            await still.rules.revocation.revoke(created.secret.encode(), ADMIN)
+            assert await outcome(still, created.secret) == "unknown"
+            await shard.link.execute("DEL", key)
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\xff", b"garbage", b"a b c d", b"revoked", b"inactive x y z"])
+async def test_a_reason_that_nobody_can_read_is_the_last_word(still: Service, garbage: bytes) -> None:
+    created = await create(still)
+    await still.rules.managed.update(created.token.token_id, {"active": False}, ADMIN)
+    shard, _ = place(still, created.token)
+    await shard.link.execute("SET", shard.keys.reason(records.decode_digest(created.token.digest)), garbage)
+    assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.REVOKED
+    assert await refused(still, created.token) == {"record_tampered"}
