@@ -105,7 +105,8 @@ def test_an_example_lets_good_tokens_through_and_no_others(
     client = Client(gateway.port)
 
     def ask(secret: str) -> Answer:
-        return client.ask("GET", "/", bearer=secret, headers={"X-Token-Id": "spoofed"})
+        # The second asks the gateway to drop the service's word with the client's.
+        return client.ask("GET", "/", bearer=secret, headers={"X-Token-Id": "spoofed", "Connection": "X-Token-Id"})
 
     try:
         for secret in ("", "x", str(ended["token"])):

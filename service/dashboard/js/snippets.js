@@ -38,7 +38,11 @@ location = /_token {
 
   ["Caddy", "The question mark keeps the client's query out; a client's own header is taken off first.", `example.com {
     route {
+        request_header -*_*
+        request_header Connection "[^, ]*-[^, ]*" close
         request_header -X-Token-Id
+        request_header -X-Tokens-Retry-Key
+        request_header -X-Required-Scope
         forward_auth ${here} {
             uri /validate?
             copy_headers X-Token-Id
