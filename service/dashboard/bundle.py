@@ -29,6 +29,8 @@ _COMMENT = re.compile(r"^[ \t]*(?://.*|/\*(?s:.*?)\*/)\n", re.MULTILINE)
 _STYLE_SIGN = re.compile(r"\s*([{}:;,])\s+")
 # Not where a comment shares the line, which ends it.
 _GOES_ON = re.compile(r"^((?!.*//).*[{(\[,;])\n", re.MULTILINE)
+# No text that is shown has one of these between spaces; a test reads them all.
+_OPERATOR = re.compile(r" (=|=>|===|!==|&&|\|\|) ")
 _INDENT = re.compile(r"^\s+", re.MULTILINE)
 
 
@@ -88,13 +90,20 @@ def joined(scripts: dict[str, str]) -> str:
 
 
 def _lighter(text: str) -> str:
-    """Without what is for whoever reads the files: comments, indentation and the end of a line that goes on.
+    """Without what is for whoever reads the files: comments, indentation, the end of a line that
+    goes on and the space around operators.
 
-    Text over several lines stays whole.
+    Text over several lines stays whole. A file that has some puts no text into another.
     """
-    if any(line.count("`") % 2 for line in text.splitlines()):
-        return text
-    return _GOES_ON.sub(r"\1", _INDENT.sub("", _COMMENT.sub("", text)))
+    if not any(line.count("`") % 2 for line in text.splitlines()):
+        return _without_layout(text)
+    parts = text.split("`")
+    parts[::2] = map(_without_layout, parts[::2])
+    return "`".join(parts)
+
+
+def _without_layout(code: str) -> str:
+    return _OPERATOR.sub(r"\1", _GOES_ON.sub(r"\1", _INDENT.sub("", _COMMENT.sub("", code))))
 
 
 def tight(style: str) -> str:

@@ -7,10 +7,10 @@ from playwright.sync_api import Response, expect
 from tests.dashboard.conftest import Open
 from tests.dashboard.service import Service
 
-MOST_BYTES = 48_000
+MOST_BYTES = 30_000
 
 
-def test_all_of_the_page_is_at_most_forty_eight_kilobytes(open_page: Open, service: Service) -> None:
+def test_all_of_the_page_is_at_most_thirty_kilobytes(open_page: Open, service: Service) -> None:
     token = service.create("shown once more")
     page = open_page(service)
     sent: dict[str, int] = {}

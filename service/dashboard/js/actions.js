@@ -19,22 +19,20 @@ const which = ({ tokens, filter, expected }) => (filter ? { filter, expected } :
 export const matching = async (filter) =>
   (await send("POST", `${TOKENS}/revoke`, { filter, dryRun: true })).matched;
 
-/** A change of all that a filter finds, slice by slice: what became of them. tell(n) says how many are done so far. */
-async function changeAll(method, path, { expected, ...body }, tell) {
+/** A change of all that a filter finds, slice by slice, saying how many are done so far: what became of them. */
+async function changeAll(app, choice, word, method, path, { expected, ...body }) {
   const [updated, skipped] = [[], []];
   let where = { expected };
   for (;;) {
     const answer = await send(method, path, { ...body, ...where });
     updated.push(...answer.updated);
     skipped.push(...answer.skipped);
-    if (!answer.nextCursor) return { updated, skipped };
-    tell(updated.length);
-    where = { cursor: answer.nextCursor };
+    const cursor = answer.nextCursor;
+    if (!cursor) return { updated, skipped };
+    app.notices.toast(`${number(updated.length)} of ${number(size(choice))} ${word}…`);
+    where = { cursor };
   }
 }
-
-const telling = (app, choice, word) => (done) =>
-  app.notices.toast(`${number(done)} of ${number(size(choice))} ${word}…`);
 
 /** act, then done(), which reloads; where a filter no longer matches the expected number, that is said. */
 async function attempt(app, choice, done, act) {
@@ -55,7 +53,7 @@ export const setActive = (isActive, app, choice, done) => attempt(app, choice, d
   const word = isActive ? "activated" : "deactivated";
   const one = size(choice) === 1 && choice.tokens[0];
   const body = { ...(one ? { id: one.id } : which(choice)), isActive };
-  const answer = await (body.filter ? changeAll("PATCH", TOKENS, body, telling(app, choice, word))
+  const answer = await (body.filter ? changeAll(app, choice, word, "PATCH", TOKENS, body)
     : send("PATCH", TOKENS, body));
   const { updated = [one.id], skipped: [first, ...others] = [] } = answer;
   const nameOf = (id) => choice.tokens.find((token) => token.id === id)?.name ?? id;
@@ -85,7 +83,7 @@ function usedNote(tokens, one) {
 const revocation = (app, choice, one) => {
   const { ids, ...all } = which(choice);
   return ids ? send("DELETE", `${TOKENS}?${one ? "id" : "ids"}=${ids}`)
-    : changeAll("POST", `${TOKENS}/revoke`, all, telling(app, choice, "revoked"));
+    : changeAll(app, choice, "revoked", "POST", `${TOKENS}/revoke`, all);
 };
 
 export async function revoke(app, choice, done) {

@@ -40,9 +40,7 @@ location = /_token {
     route {
         request_header -*_*
         request_header Connection "[^, ]*-[^, ]*" close
-        request_header -X-Token-Id
-        request_header -X-Tokens-Retry-Key
-        request_header -X-Required-Scope
+        request_header -X-Token*
         forward_auth ${here} {
             uri /validate?
             copy_headers X-Token-Id
@@ -60,7 +58,7 @@ location = /_token {
       authorization_response:
         allowed_upstream_headers: { patterns: [{ prefix: x-token- }] }`, true],
 
-  ["FastAPI", "A dependency for any route: token_id = Depends(token).",
+  ["FastAPI", "A dependency for any route: Depends(token) gives the token ID.",
     `service = httpx.AsyncClient(base_url="${here}", timeout=1)
 
 async def token(authorization: str = Header("")) -> str:

@@ -119,9 +119,10 @@ class Tokens extends List {
   async fullPage(query) {
     const { asked } = this;
     const answer = await this.page(query, this.limit);
-    while (answer.nextCursor && answer.tokens.length < this.limit && asked === this.asked) {
-      const more = await get(TOKENS, { ...query, limit: this.limit - answer.tokens.length, cursor: answer.nextCursor });
-      answer.tokens.push(...more.tokens);
+    const { tokens } = answer;
+    while (answer.nextCursor && tokens.length < this.limit && asked === this.asked) {
+      const more = await get(TOKENS, { ...query, limit: this.limit - tokens.length, cursor: answer.nextCursor });
+      tokens.push(...more.tokens);
       answer.nextCursor = more.nextCursor;
     }
     return answer;
