@@ -14,6 +14,9 @@ VENV_PYTHON := .venv/bin/python
 PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt
 PYTEST := $(VENV_PYTHON) -m pytest --quiet --numprocesses $(JOBS)
 
+# A run without bytecode compiles every module again in each of its hundred processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test check format coverage bench soak mass screenshots image system-packages clean

@@ -155,27 +155,21 @@ async def make_service(make_settings: Callable[..., Settings], clock: Clock) -> 
         yield make
 
 
-# The quick tests ask a real server with one shard, the slow ones one with sixteen, and fakeredis.
-QUICK_AND_SLOW = [
-    "real-1",
-    pytest.param("real-16", marks=pytest.mark.slow),
-    pytest.param("fake-1", marks=pytest.mark.slow),
-]
+# The quick tests have one shard, the slow ones sixteen. On fakeredis are those that turn the time of its keys.
+SHARDS = [1, pytest.param(16, marks=pytest.mark.slow)]
 
 
-@pytest.fixture(params=QUICK_AND_SLOW)
+@pytest.fixture(params=SHARDS)
 async def service(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> Service:
-    """The same service on a real server with 1 and 16 shards, and on fakeredis."""
-    kind, shards = request.param.split("-")
-    made: Service = await make_service(shards=int(shards), fake=kind == "fake")
+    """The same service with 1 and 16 shards."""
+    made: Service = await make_service(shards=request.param)
     return made
 
 
-@pytest.fixture(params=QUICK_AND_SLOW)
+@pytest.fixture(params=SHARDS)
 async def still(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> Service:
     """The same without its background work: nothing is swept or flushed but by the test."""
-    kind, shards = request.param.split("-")
-    made: Service = await make_service(shards=int(shards), fake=kind == "fake", background=False)
+    made: Service = await make_service(shards=request.param, background=False)
     return made
 
 

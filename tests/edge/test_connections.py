@@ -83,6 +83,7 @@ async def test_proxies_of_ours_have_as_many_as_they_want(service: Service, turne
         await close(*streams)
 
 
+@pytest.mark.slow
 async def test_where_all_are_taken_the_one_that_waited_longest_makes_room(service: Service, turned: Turned) -> None:
     limits = ConnectionLimits((ip_network(PROXY),), per_address=0, in_all=4)
     async with edge(service, turned, limits) as port:
@@ -156,6 +157,7 @@ def sends(client: socket.socket) -> bool:
     return True
 
 
+@pytest.mark.slow
 async def test_a_client_that_takes_no_answer_for_ten_seconds_is_cut_off(port: int, turned: Turned) -> None:
     with slow_client(port) as client:
         client.sendall(OPENAPI * 300)
@@ -167,6 +169,7 @@ async def test_a_client_that_takes_no_answer_for_ten_seconds_is_cut_off(port: in
                 await turned.to(turned.ahead + 9)
 
 
+@pytest.mark.slow
 async def test_a_client_that_takes_some_of_an_answer_now_and_then_gets_all_of_it(port: int, turned: Turned) -> None:
     loop, count = asyncio.get_running_loop(), 100
     with slow_client(port) as client:

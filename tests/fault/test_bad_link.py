@@ -48,6 +48,7 @@ def test_a_link_that_is_slower_than_the_deadline_is_unknown(linked: Linked, ask:
     well_again(ask)
 
 
+@pytest.mark.slow
 def test_a_silent_link_is_unknown(linked: Linked, ask: Callable[[], Answer]) -> None:
     _, proxy = linked
     proxy.silent = True
@@ -59,6 +60,7 @@ def test_a_silent_link_is_unknown(linked: Linked, ask: Callable[[], Answer]) -> 
     well_again(ask)
 
 
+@pytest.mark.slow
 def test_a_connection_that_was_reset_is_opened_anew_and_nobody_notices(
     linked: Linked, ask: Callable[[], Answer]
 ) -> None:
@@ -104,6 +106,7 @@ def test_a_reply_that_is_not_ours_lets_nobody_in(linked: Linked, ask: Callable[[
         well_again(ask)
 
 
+@pytest.mark.slow
 def test_a_redis_that_pauses_is_unknown(linked: Linked, ask: Callable[[], Answer]) -> None:
     linked[0].redis.client.client_pause(2000)
     ask().problem(503, "store_unavailable")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from redis.client import Monitor
 
 from service.store.driver import keys
@@ -87,6 +88,7 @@ def keys_of(command: list[str]) -> list[str]:
     return command[1:2]
 
 
+@pytest.mark.slow
 def test_every_key_belongs_to_a_family_and_nothing_walks_over_all_of_them(open_site: Open) -> None:
     site = open_site()
     with listening(site) as heard:

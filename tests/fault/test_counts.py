@@ -40,6 +40,7 @@ def read_and_send(site: Site, read: Callable[[], Any], plan: list[bytes]) -> tup
     raise AssertionError("the machine is too busy for anything exact")
 
 
+@pytest.mark.slow
 def test_the_sum_of_all_processes_is_what_was_sent(four: Site) -> None:
     good = four.create(fresh("counted"))["token"]
     scoped = get("/validate?required_scope=none", good)
@@ -58,6 +59,7 @@ def test_the_sum_of_all_processes_is_what_was_sent(four: Site) -> None:
         wait_until(lambda: validations(four, *key) == before[key] + count, what=f"{count} {key}")  # noqa: B023
 
 
+@pytest.mark.slow
 def test_the_time_of_every_validation_is_observed_once(four: Site) -> None:
     def observed() -> float:
         found = counted(four)
@@ -68,6 +70,7 @@ def test_the_time_of_every_validation_is_observed_once(four: Site) -> None:
     wait_until(lambda: observed() == before + 200, what="200 observations")
 
 
+@pytest.mark.slow
 def test_gauges_of_redis_are_not_added_up_over_the_processes(four: Site) -> None:
     site = four
 

@@ -65,6 +65,7 @@ async def test_a_service_follows_the_clock_of_redis(make_service: Make, clock: C
     assert await outcome(right, token.secret) == "active"
 
 
+@pytest.mark.slow
 async def test_what_a_wrong_clock_listed_as_expired_is_listed_as_it_is_again(
     make_service: Make, fake_clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

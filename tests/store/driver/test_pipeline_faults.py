@@ -217,6 +217,7 @@ async def test_a_peer_that_greets_with_nonsense_is_no_redis(proxy: FaultProxy) -
     await pipeline.aclose()
 
 
+@pytest.mark.slow
 async def test_a_peer_that_never_greets_is_given_up(proxy: FaultProxy) -> None:
     proxy.silent = True
     pipeline = Pipeline(connector(proxy.url, timeout_seconds=0.05), timeout_seconds=0.05)

@@ -50,6 +50,7 @@ async def test_sweepers_of_four_processes_tell_each_expiry_once(make_service: Ca
     assert (await processes[0].rules.managed.statistics()).expired == 40
 
 
+@pytest.mark.slow
 async def test_more_than_one_step_is_swept(make_service: Callable[..., Any], clock: Any) -> None:
     service = await make_service(fake=True)
     created = await create_many(service, *[f"token {number}" for number in range(BATCH + 60)], days=1)
