@@ -1,6 +1,6 @@
 """Addresses and networks: read, compared, and counted as one client's. No I/O.
 
-Where a request comes from is decided in `api/http/call.py`, where a webhook may go in `tokens/webhooks/ssrf.py`.
+Where a request comes from is decided in `api/http/proxies.py`, where a webhook may go in `tokens/webhooks/ssrf.py`.
 """
 
 from __future__ import annotations
@@ -56,14 +56,6 @@ def is_within(networks: tuple[Network, ...], allowed: tuple[Network, ...]) -> bo
 
 def _is_part(network: Network, of: Network) -> bool:
     return network.version == of.version and network[0] in of and network[-1] in of
-
-
-def is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
-    """Does this address belong to a proxy of ours? A unix socket's peer has none and counts as one."""
-    if not address:
-        return bool(trusted)
-    parsed = read_address(address)
-    return parsed is not None and is_in(unmapped(parsed), trusted)
 
 
 def address_groups(address: str) -> tuple[str, str]:

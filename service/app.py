@@ -11,6 +11,7 @@ from service.api.health import Health
 from service.api.http.application import Application
 from service.api.http.call import Operation
 from service.api.http.openapi import document
+from service.api.http.proxies import TrustedProxies
 from service.composition.routes import routes
 from service.composition.rules import rules
 from service.composition.startup import (
@@ -85,7 +86,9 @@ class Service:
         settings = self.settings
         if not settings.metrics_port:
             return None
-        own = Application(operations, metrics=self.metrics, trusted=(), access_log=False, lifespan=self._live)
+        own = Application(
+            operations, metrics=self.metrics, trusted=TrustedProxies(), access_log=False, lifespan=self._live
+        )
         return MetricsPort(own, settings.host, settings.metrics_port)
 
     def _live(self) -> AbstractAsyncContextManager[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from service.addresses import Network
 from service.api.admin.audit import AuditApi
 from service.api.admin.bulk_revocation import BulkRevocationApi
 from service.api.admin.explain import ExplainApi
@@ -22,6 +21,7 @@ from service.api.gateway.batch import BatchApi
 from service.api.gateway.validate import GatewayApi
 from service.api.health import Health
 from service.api.http.call import Operation, OperationGroup
+from service.api.http.proxies import TrustedProxies
 from service.api.oauth import OAuthApi
 from service.api.one_time import OneTimeApi
 from service.api.operations import OperationsApi
@@ -51,7 +51,7 @@ def routes(
     clock: Callable[[], float],
     *,
     jwt: JwtReader | None,
-    trusted: tuple[Network, ...],
+    trusted: TrustedProxies,
 ) -> Routes:
     """The operations over these rules. `trusted`: the networks of proxies whose word on an address is believed."""
     dashboard = DashboardApi(

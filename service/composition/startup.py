@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from service.addresses import Network, read_networks
 from service.api.auth.callers import JwtReader
+from service.api.http.proxies import TrustedProxies
 from service.composition.rules import Rules
 from service.errors import StoreUnavailable
 from service.metrics import Metrics
@@ -71,10 +71,10 @@ def redis_of(settings: Settings, clock: ServerClock, metrics: Metrics) -> Server
         raise SettingsError(f"TOKENS_REDIS_URL: {str(error).rstrip('.')}") from None
 
 
-def trusted_of(settings: Settings) -> tuple[Network, ...]:
+def trusted_of(settings: Settings) -> TrustedProxies:
     """The networks of the proxies whose word on a client's address is believed. Raises SettingsError."""
     try:
-        return read_networks(part for part in settings.trusted_proxies.split(",") if part.strip())
+        return TrustedProxies(part for part in settings.trusted_proxies.split(",") if part.strip())
     except ValueError as error:
         raise SettingsError(f"TOKENS_TRUSTED_PROXIES: {error}: write addresses or networks, comma separated") from None
 

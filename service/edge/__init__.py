@@ -2,7 +2,8 @@
 
 protocol   one connection: hands each request to the fast path or to uvicorn's ordinary way
 reading    a connection as it is read: heads and bodies within their limits
-fast_path  /validate answered from the parser's callback, without an ASGI scope
+cycle      the fast path: /validate answered from the parser's callback, without an ASGI scope
+fast_path  what all cycles share: what recent requests were worked out to mean, and prepared answers
 limits     how many connections may be open: in all, and from one address
 head       limits on a request's head, and what two readers of it could understand differently
 deadlines  time-outs of all connections, checked by one timer

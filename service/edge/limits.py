@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import resource
 
-from service.addresses import Network, address_groups, is_trusted
+from service.addresses import address_groups
+from service.api.http.proxies import TrustedProxies
 
 # Descriptors for Redis, webhooks, files and connections that are just being closed: an eighth of all, but at least.
 _SPARE = 16
@@ -14,7 +15,7 @@ _SPARE = 16
 class ConnectionLimits:
     """Counts the open connections of a process by the address they come from."""
 
-    def __init__(self, trusted: tuple[Network, ...], *, per_address: int, in_all: int | None = None) -> None:
+    def __init__(self, trusted: TrustedProxies, *, per_address: int, in_all: int | None = None) -> None:
         """`per_address` 0 is no limit; `in_all` is what the descriptors allow unless it is given."""
         self._trusted = trusted
         self._per_address = per_address
@@ -33,7 +34,7 @@ class ConnectionLimits:
 
         Empty for proxies of ours and unix sockets, which are not limited.
         """
-        if not address or is_trusted(address, self._trusted):
+        if not address or self._trusted.trusts(address):
             return ""
         return address_groups(address)[0]
 

@@ -11,8 +11,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.api.http.problems import problem_body
+from service.edge.cycle import FastPathCycle
 from service.edge.deadlines import Deadlines
-from service.edge.fast_path import FastPath, FastPathCycle, lines_of
+from service.edge.fast_path import FastPath, lines_of
 from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, size_of
 
 _NOT_HTTP = Refusal(400, "invalid_request", "The request is not valid HTTP.")
@@ -146,12 +147,12 @@ class ReadingProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         request_id = self._fast_path.request_ids.of(None)
-        body = problem_body(refusal.status, refusal.code, refusal.detail, request_id)
+        body = problem_body(refusal.status, refusal.code, refusal.detail, request_id.decode())
         headers = [
             (b"content-type", b"application/problem+json"),
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
-            (b"x-request-id", request_id.encode()),
+            (b"x-request-id", request_id),
             (b"connection", b"close"),
             *([(b"retry-after", b"1")] if refusal.status == 503 else []),
         ]

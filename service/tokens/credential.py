@@ -17,6 +17,8 @@ class GrantedScopes:
 
     def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
         """The required scopes that are not covered."""
+        if self._whole.issuperset(required):
+            return ()
         return tuple(scope for scope in required if scope not in self._whole and not scope.startswith(self._prefixes))
 
 

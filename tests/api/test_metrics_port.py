@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from service.api.http.application import StartRefused
+from service.api.http.proxies import TrustedProxies
 from service.app import Service
 from service.edge.deadlines import Deadlines
 from service.edge.limits import ConnectionLimits
@@ -34,7 +35,11 @@ async def test_metrics_are_on_their_own_port_and_nothing_else_is(make_service: C
     service: Service = await make_service(metrics_port=port)
     assert b"tokens_build_info" in await get(port, "/metrics")
     assert (await get(port, "/livez")).startswith(b"HTTP/1.1 404")
-    state = {"fast_path": service.fast_path, "limits": ConnectionLimits((), per_address=0), "deadlines": Deadlines()}
+    state = {
+        "fast_path": service.fast_path,
+        "limits": ConnectionLimits(TrustedProxies(), per_address=0),
+        "deadlines": Deadlines(),
+    }
     async with listening(service, EdgeProtocol, state) as main:
         assert (await get(main, "/metrics")).startswith(b"HTTP/1.1 404")
         assert (await get(main, "/livez")).startswith(b"HTTP/1.1 200")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.api.http.proxies import TrustedProxies
 from service.app import Service
 from service.edge.deadlines import Deadlines
 from service.edge.limits import ConnectionLimits
@@ -61,7 +62,11 @@ async def ways(request: pytest.FixtureRequest, make_service: Callable[..., Any])
     revoked = await service.rules.managed.create(NewToken("revoked", expires), ORIGIN)
     await service.rules.managed.revoke(revoked.token.token_id, ORIGIN)
     secrets["revoked"] = revoked.secret
-    state = {"fast_path": service.fast_path, "limits": ConnectionLimits((), per_address=0), "deadlines": Deadlines()}
+    state = {
+        "fast_path": service.fast_path,
+        "limits": ConnectionLimits(TrustedProxies(), per_address=0),
+        "deadlines": Deadlines(),
+    }
     async with (
         listening(service, EdgeProtocol, state) as fast_path,
         listening(service, HttpToolsProtocol, {}) as ordinary,
@@ -320,6 +325,24 @@ async def test_a_second_authorization_is_no_credential(ways: Ways) -> None:
     for other in (good, "Authorization: Bearer x", "Authorization: Basic dTpw", "authorization:"):
         for fields in ((good, other), (other, good), (good, other, f"X-Token: {ways.secrets['plain']}")):
             assert await statuses(ways, request("GET /validate HTTP/1.1", *fields)) == b"401", fields
+
+
+async def test_what_was_worked_out_of_one_field_says_nothing_of_another(ways: Ways) -> None:
+    secret = ways.secrets["plain"]
+    bearer = f"Authorization: Bearer {secret}"
+    for _ in range(2):
+        for field in (bearer, f"X-API-Key: {secret}", f"X-Token: {secret}"):
+            assert await statuses(ways, request("GET /validate HTTP/1.1", field)) == b"200", field
+        for field in (f"Authorization: {secret}", f"X-API-Key: Bearer {secret}", f"X-Token: Bearer {secret}"):
+            assert await statuses(ways, request("GET /validate HTTP/1.1", field)) == b"401", field
+        for fields in ((bearer, "X-Token: x"), (f"X-API-Key: {secret}", "X-Token: x")):
+            assert await statuses(ways, request("GET /validate HTTP/1.1", *fields)) == b"401", fields
+    asked = {f"X-Required-Scope: {wanted}": status for wanted, status in (("a", b"403"), ("orders:read", b"200"))}
+    scoped = f"Authorization: Bearer {ways.secrets['scoped']}"
+    for wanted, status in [*asked.items()] * 2:
+        assert await statuses(ways, request("GET /validate HTTP/1.1", scoped, wanted)) == status, wanted
+        target = "/validate?required_scope=a"
+        assert await statuses(ways, request(f"GET {target} HTTP/1.1", scoped, wanted)) == b"403", wanted
 
 
 async def test_where_no_proxy_is_trusted_a_retry_key_is_not_believed_on_either_way(ways: Ways) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from service.api.http.proxies import TrustedProxies
 from service.app import Service
 from service.edge.deadlines import Deadlines
 from service.edge.limits import ConnectionLimits
@@ -57,5 +58,5 @@ def edge(service: Service, turned: Turned, limits: ConnectionLimits) -> Abstract
 
 @pytest.fixture
 async def port(service: Service, turned: Turned) -> AsyncIterator[int]:
-    async with edge(service, turned, ConnectionLimits((), per_address=0)) as port:
+    async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0)) as port:
         yield port

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from ipaddress import ip_network
 
 import pytest
 
+from service.api.http.proxies import TrustedProxies
 from service.app import Service
 from service.edge.limits import ConnectionLimits
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first
@@ -64,7 +64,7 @@ async def close(*streams: Stream) -> None:
 
 
 async def test_one_address_has_so_many_connections_and_others_have_theirs(service: Service, turned: Turned) -> None:
-    async with edge(service, turned, ConnectionLimits((), per_address=3)) as port:
+    async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=3)) as port:
         streams = [await opened(port) for _ in range(3)]
         assert await refused(port, b"too_many_connections")
         streams += [await opened(port, address="127.0.0.2") for _ in range(3)]
@@ -77,7 +77,7 @@ async def test_one_address_has_so_many_connections_and_others_have_theirs(servic
 
 
 async def test_proxies_of_ours_have_as_many_as_they_want(service: Service, turned: Turned) -> None:
-    async with edge(service, turned, ConnectionLimits((ip_network(PROXY),), per_address=2)) as port:
+    async with edge(service, turned, ConnectionLimits(TrustedProxies((PROXY,)), per_address=2)) as port:
         streams = [await opened(port, address=PROXY) for _ in range(9)]
         assert [await answers(stream) for stream in streams] == [True] * 9
         await close(*streams)
@@ -85,7 +85,7 @@ async def test_proxies_of_ours_have_as_many_as_they_want(service: Service, turne
 
 @pytest.mark.slow
 async def test_where_all_are_taken_the_one_that_waited_longest_makes_room(service: Service, turned: Turned) -> None:
-    limits = ConnectionLimits((ip_network(PROXY),), per_address=0, in_all=4)
+    limits = ConnectionLimits(TrustedProxies((PROXY,)), per_address=0, in_all=4)
     async with edge(service, turned, limits) as port:
         proxy = await opened(port, address=PROXY)
         streams = []
@@ -100,7 +100,7 @@ async def test_where_all_are_taken_the_one_that_waited_longest_makes_room(servic
 
 
 async def test_half_a_head_makes_room_too(service: Service, turned: Turned) -> None:
-    async with edge(service, turned, ConnectionLimits((), per_address=0, in_all=1)) as port:
+    async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0, in_all=1)) as port:
         slow = await opened(port, b"GET /livez HTTP/1.1\r\nHost: ")
         await turned.to(1)
         second = await opened(port)
@@ -109,7 +109,7 @@ async def test_half_a_head_makes_room_too(service: Service, turned: Turned) -> N
 
 
 async def test_where_all_are_busy_a_new_one_is_told(service: Service, turned: Turned) -> None:
-    async with edge(service, turned, ConnectionLimits((), per_address=0, in_all=2)) as port:
+    async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0, in_all=2)) as port:
         busy = [await opened(port, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" + BUSY) for _ in range(2)]
         for reader, _ in busy:
             await reader.readuntil(b'"}')
@@ -120,7 +120,7 @@ async def test_where_all_are_busy_a_new_one_is_told(service: Service, turned: Tu
 
 
 async def test_hundreds_that_come_at_once_and_say_nothing_keep_nobody_out(service: Service, turned: Turned) -> None:
-    async with edge(service, turned, ConnectionLimits((), per_address=0, in_all=20)) as port:
+    async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0, in_all=20)) as port:
         streams = [await opened(port, b"") for _ in range(300)]
         async with asyncio.timeout(PATIENCE_SECONDS):
             # Those who came since the sweep last looked make no room.
@@ -130,7 +130,7 @@ async def test_hundreds_that_come_at_once_and_say_nothing_keep_nobody_out(servic
 
 
 def test_an_ipv6_address_counts_for_its_network_of_64_bits() -> None:
-    origin_of = ConnectionLimits((ip_network("2001:db8:1::/48"),), per_address=1).origin_of
+    origin_of = ConnectionLimits(TrustedProxies(("2001:db8:1::/48",)), per_address=1).origin_of
     assert origin_of("2001:db8::1") == origin_of("2001:db8::ffff:0:0:9") != origin_of("2001:db8:0:1::1")
     assert origin_of("fe80::1%eth0") == origin_of("fe80::2")
     assert origin_of("192.0.2.1") != origin_of("192.0.2.2")

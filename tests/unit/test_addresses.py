@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.addresses import is_trusted, read_networks
+from service.addresses import read_networks
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,3 @@ def test_ipv4_inside_ipv6_is_ipv4(text: str, meant: str) -> None:
 def test_a_zone_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"zone|appear"):
         read_networks((text,))
-
-
-def test_a_proxy_on_a_socket_of_both_families_is_trusted_by_its_ipv4_address() -> None:
-    assert is_trusted("::ffff:10.1.2.3", read_networks(("10.0.0.0/8",)))
-    assert is_trusted("10.1.2.3", read_networks(("::ffff:10.0.0.0/104",)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from ipaddress import ip_network
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.http.call import Call, client_address, convert_query, decode, parse_pairs
+from service.api.http.call import Call, convert_query, decode, parse_pairs
 from service.api.http.problems import respond
 from service.errors import InvalidRequest
 
@@ -200,33 +199,3 @@ def test_a_query_is_converted_and_its_wrong_parameter_named() -> None:
         with pytest.raises(InvalidRequest) as caught:
             convert_query(call(query), Asked)
         assert caught.value.fields[0][0] == field
-
-
-TRUSTED = (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))
-
-
-@pytest.mark.parametrize(
-    ("peer", "forwarded", "address"),
-    [
-        ("10.0.0.1", None, "10.0.0.1"),
-        ("10.0.0.1", b"203.0.113.9", "203.0.113.9"),
-        ("203.0.113.1", b"203.0.113.9", "203.0.113.1"),
-        ("10.0.0.1", b"1.1.1.1, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
-        ("10.0.0.1", b"10.0.0.3, 10.0.0.2", "10.0.0.3"),
-        ("10.0.0.1", b"203.0.113.9:5555", "203.0.113.9"),
-        ("10.0.0.1", b"[2001:db9::5]:443", "2001:db9::5"),
-        ("10.0.0.1", b"2001:db9::5", "2001:db9::5"),
-        ("2001:db8::1", b"203.0.113.9", "203.0.113.9"),
-        ("10.0.0.1", b"203.0.113.9, unknown", "unknown"),
-        ("10.0.0.1", b"203.0.113.9,", "203.0.113.9"),
-        ("", b"203.0.113.9", "203.0.113.9"),
-    ],
-)
-def test_only_a_trusted_proxy_tells_the_address_of_its_client(peer: str, forwarded: bytes | None, address: str) -> None:
-    scope = {"client": (peer, 1) if peer else None}
-    assert client_address(scope, forwarded, TRUSTED) == address
-
-
-def test_without_trusted_proxies_the_peer_is_the_client() -> None:
-    assert client_address({"client": ("203.0.113.1", 1)}, b"1.1.1.1", ()) == "203.0.113.1"
-    assert client_address({"client": None}, b"1.1.1.1", ()) == ""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote
 
-from service.addresses import Network, is_trusted
 from service.api.http.call import NO_STORE, Headers
 from service.api.http.problems import challenge, problem_body
+from service.api.http.proxies import TrustedProxies
 from service.identifiers import REQUEST_KEY
 from service.model import Credential, Kind, Outcome, Quota, Verdict
 
@@ -31,14 +31,14 @@ ABSENT = Verdict(Outcome.ABSENT)
 UNAVAILABLE = Verdict(Outcome.UNAVAILABLE)
 
 
-def retried_request(headers: Headers, client: tuple[str, int] | None, trusted: tuple[Network, ...]) -> str:
+def retried_request(headers: Headers, client: tuple[str, int] | None, trusted: TrustedProxies) -> str:
     """What a gateway of ours calls the request it asks about, so that it may ask again; empty where it is not known.
 
     `client` is the connection's other end. Only a trusted proxy is believed, and of two keys none: one of them may
     be its client's: whoever chooses the key of two requests makes a one-time token good twice.
     """
     keys = [value for name, value in headers if name == b"x-tokens-retry-key"]
-    if len(keys) != 1 or not is_trusted(client[0] if client else "", trusted):
+    if len(keys) != 1 or not trusted.trusts(client[0] if client else ""):
         return ""
     key = keys[0].decode("latin-1")
     # The space keeps it apart from every Idempotency-Key: who knows a gateway's request id cannot repeat its question.

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 
 from starlette.responses import Response
 
-from service.addresses import Network
 from service.api.auth.presented import presented
 from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, required_scopes, retried_request
 from service.api.http.access import GATEWAY
 from service.api.http.call import Call, Operation
+from service.api.http.proxies import TrustedProxies
 from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND, Metrics
@@ -44,7 +44,7 @@ class GatewayApi:
         authority: Authority,
         one_time: OneTimeTokens,
         metrics: Metrics,
-        trusted: tuple[Network, ...],
+        trusted: TrustedProxies,
         *,
         accept_basic: bool,
     ) -> None:

@@ -15,9 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from service.addresses import Network
 from service.api.http import problems
-from service.api.http.call import Call, Operation, client_address
+from service.api.http.call import Call, Operation
+from service.api.http.proxies import TrustedProxies
 from service.api.http.validate_paths import form_of
 from service.errors import ServiceError
 from service.metrics import Metrics
@@ -25,7 +25,7 @@ from service.metrics import Metrics
 log = logging.getLogger("service.requests")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _CONVERTOR = re.compile(r":\w+}")
-_LAST_DIGITS = tuple(f"{value:02x}" for value in range(256))
+_LAST_DIGITS = tuple(b"%02x" % value for value in range(256))
 _UNLOGGED = ("/validate", "/livez", "/readyz", "/healthz", "/metrics")
 
 
@@ -40,23 +40,21 @@ class RequestIds:
     """Ids for requests that bring none: a random start for the process and a running number."""
 
     def __init__(self) -> None:
-        self._start = secrets.token_hex(5)
+        self._start = secrets.token_hex(5).encode()
         self._number = 0
-        self._block = ""
+        self._block = b""
 
-    def of(self, given: bytes | None) -> str:
+    def of(self, given: bytes | None) -> bytes:
         """The id a client gave, if it is 1 to 64 of A-Za-z0-9._-, else a new one."""
-        if given is not None and _REQUEST_ID.fullmatch(given):
-            return given.decode()
-        return self.new()
+        return given if given is not None and _REQUEST_ID.fullmatch(given) else self.new()
 
-    def new(self) -> str:
+    def new(self) -> bytes:
         """A new id. All but its last two digits is the same for 256 of them, and kept."""
         number = self._number
         self._number = number + 1
         if not number & 0xFF:
-            # Twelve digits, enough for a hundred years: the fast path counts on ids of one length.
-            self._block = f"{self._start}-{number >> 8:010x}"
+            # Twelve digits, enough for a hundred years.
+            self._block = b"%b-%010x" % (self._start, number >> 8)
         return self._block + _LAST_DIGITS[number & 0xFF]
 
 
@@ -88,7 +86,7 @@ class Application:
         operations: Iterable[Operation],
         *,
         metrics: Metrics,
-        trusted: tuple[Network, ...],
+        trusted: TrustedProxies,
         access_log: bool,
         lifespan: Lifespan,
     ) -> None:
@@ -113,10 +111,10 @@ class Application:
         started = time.perf_counter()
         headers = dict(reversed(scope["headers"]))
         request_id = self.request_ids.of(headers.get(b"x-request-id"))
-        address = client_address(scope, self._forwarded(scope), self._trusted)
-        call = Call(scope, receive, headers, request_id, address)
+        address = self._trusted.client_of(scope.get("client"), self._forwarded(scope))
+        call = Call(scope, receive, headers, request_id.decode(), address)
         template, response = await self._answer(call)
-        response.raw_headers.append((b"x-request-id", request_id.encode()))
+        response.raw_headers.append((b"x-request-id", request_id))
         await response(scope, receive, send)
         if not template.startswith("/validate"):
             seconds = time.perf_counter() - started

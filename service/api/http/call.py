@@ -16,7 +16,6 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
-from service.addresses import Network, is_trusted
 from service.api.http.access import ANYONE, Access
 from service.errors import InvalidRequest
 
@@ -263,22 +262,3 @@ class OperationGroup(Protocol):
     def operations(self) -> list[Operation]:
         """The operations of this class."""
         ...
-
-
-def client_address(scope: Scope, forwarded: bytes | None, trusted: tuple[Network, ...]) -> str:
-    """The client's address: the right-most one in X-Forwarded-For that no trusted proxy of ours has."""
-    client = scope.get("client")
-    peer: str = client[0] if client else ""
-    if not trusted or not is_trusted(peer, trusted) or not forwarded:
-        return peer
-    for hop in reversed(forwarded.decode("latin-1").split(",")):
-        peer = _without_port(hop.strip())
-        if not is_trusted(peer, trusted):
-            break
-    return peer
-
-
-def _without_port(hop: str) -> str:
-    if hop.startswith("["):
-        return hop[1:].partition("]")[0]
-    return hop.partition(":")[0] if hop.count(":") == 1 else hop

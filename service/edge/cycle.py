@@ -1,0 +1,198 @@
+"""The fast path: /validate answered from the parser's callback, without an ASGI scope and mostly without a task.
+
+Decides by `Authority` and speaks by `api.gateway.answers`, as the ordinary route does; Redis is asked every time.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from service.api.auth.presented import presented
+from service.api.gateway.answers import ABSENT, UNAVAILABLE, allowed_headers, answer, retried_request
+from service.api.gateway.validate import KINDS
+from service.api.http.call import Headers
+from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
+from service.edge.fast_path import MOST_SEEN, REQUEST_ID, FastPath, Seen, lines_of
+from service.errors import StoreUnavailable
+from service.metrics import NO_KIND
+from service.model import Kind, Verdict
+from service.store.driver.replies import Reply
+from service.tokens.authority import MALFORMED, UNKNOWN
+from service.tokens.credential import DecodedCredential
+from service.tokens.secret import parse
+
+if TYPE_CHECKING:
+    from service.edge.protocol import EdgeProtocol
+
+Plan = tuple[bool, bytes]
+# Session and managed tokens, and no query of ours.
+_PLAIN: Plan = (False, b"")
+_SPENDS: Plan = (True, b"")
+_PLANS: dict[str | None, Plan] = {ENVOY: _PLAIN, ONE_TIME: _SPENDS, ONE_TIME_ENVOY: _SPENDS}
+# A byte as a number is found in a third of the time.
+_FRAGMENT = ord("#")
+
+
+def plan_of(url: bytes) -> Plan | None:
+    """For a target of ours whether it spends a one-time token, and the query that may ask for scopes; else None."""
+    if url == b"/validate":
+        return _PLAIN
+    path, _, query = url.partition(b"?")
+    if _FRAGMENT in url:
+        return None  # The ordinary way takes the fragment off.
+    if path == b"/validate":
+        return False, query
+    if path.startswith(b"/validate/envoy/"):
+        return _PLAIN
+    form = form_of(path.decode("latin-1"))
+    return (False, query) if form == PLAIN else _PLANS.get(form)
+
+
+class FastPathCycle:
+    """One request after another on the fast path, in the place of uvicorn's request-response cycle."""
+
+    # What uvicorn's protocol reads on a cycle whose request has no body.
+    disconnected = False
+    more_body = True
+
+    def __init__(self, protocol: EdgeProtocol, fast_path: FastPath) -> None:
+        self._protocol = protocol
+        self._fast_path = fast_path
+        self._named: dict[bytes, bytes] = {}
+        self._headers: Headers = []
+        self._plan = _PLAIN
+        self._head_only = False
+        self._kind: Kind | None = None
+        self._secret = self._digest = b""
+        self._started = 0.0
+        self.keep_alive = True
+        self.response_complete = True
+        self.message_event = protocol.deadlines.event
+
+    def take(
+        self, headers: Headers, named: dict[bytes, bytes], plan: Plan, *, head_only: bool, keep_alive: bool
+    ) -> None:
+        """The next request; `named` holds its headers by name, of which none occurs twice."""
+        self.keep_alive = keep_alive
+        self._headers = headers
+        self._named = named
+        self._plan = plan
+        self._head_only = head_only
+        self.response_complete = False
+
+    def start(self) -> None:
+        """Ask, or answer at once where nothing need be asked."""
+        self._started = perf_counter()
+        fast_path, named = self._fast_path, self._named
+        field, key, token = named.get(b"authorization"), named.get(b"x-api-key"), named.get(b"x-token")
+        remembered = fast_path.seen
+        if key is not None or token is not None:
+            # Another dictionary: the same bytes in an Authorization field would present nothing.
+            remembered = fast_path.seen_keys
+            field = (token if key is None else key) if field is None and (key is None or token is None) else None
+        if field is not None and not self._plan[0] and (seen := remembered.get(field)) is not None:
+            self._look_up(seen)
+            return
+        secrets = presented(self._headers, in_uri=self._plan[0], basic=fast_path.accept_basic)
+        if len(secrets) != 1:
+            self._kind, self._secret = None, b""
+            self._finish(MALFORMED if secrets else ABSENT)
+            return
+        self._secret = secret = secrets[0]
+        self._kind = kind = parse(secret)
+        authority = fast_path.authority
+        if self._plan[0] or (kind not in KINDS and authority.accepts_imported):
+            self._protocol.run_task(self._ask())
+        elif kind is None or kind is Kind.ONE_TIME:
+            self._finish(MALFORMED)
+        else:
+            digest = authority.digest(kind, secret)
+            seen = Seen(kind, secret, digest, *fast_path.store.prepare(digest))
+            if field is not None and len(remembered) < MOST_SEEN:
+                remembered[field] = seen
+            self._look_up(seen)
+
+    def _look_up(self, seen: Seen) -> None:
+        self._kind, self._secret, digest, command, submit = seen
+        self._digest = digest
+        if digest in self._fast_path.authority.limited:
+            self._protocol.run_task(self._ask())
+        else:
+            submit(command, self._answered, retry=True)
+
+    def _answered(self, reply: Reply) -> None:
+        authority = self._fast_path.authority
+        if reply.__class__ is not bytes:
+            if reply is None and authority.may_lie_elsewhere:
+                self._protocol.run_task(self._ask())
+            else:
+                self._finish(UNKNOWN if reply is None else UNAVAILABLE)
+            return
+        decoded = authority.open(self._digest, reply)
+        if decoded is None:
+            self._finish(UNKNOWN)
+        elif decoded.limited:
+            # The lookup that counts is another one.
+            self._protocol.run_task(self._ask())
+        else:
+            named, now = self._named, authority.clock()
+            asks = self._plan is not _PLAIN or b"x-required-scope" in named
+            client = self._protocol.client
+            address = self._address() if self._fast_path.trusted or client is None else client[0]
+            verdict = authority.evaluate(decoded, self._required() if asks else (), address, now)
+            authority.count(decoded, verdict, now, address, named.get(b"user-agent", b""))
+            self._finish(verdict, decoded)
+
+    def _address(self) -> str:
+        return self._fast_path.trusted.client_of(self._protocol.client, self._named.get(b"x-forwarded-for"))
+
+    def _required(self) -> tuple[str, ...]:
+        query, field = self._plan[1], self._named.get(b"x-required-scope")
+        return self._fast_path.required(query, field, self._headers) if query or field is not None else ()
+
+    async def _ask(self) -> None:
+        """The rest of a way that needs more than one answer of Redis."""
+        fast_path = self._fast_path
+        try:
+            if self._plan[0]:
+                request = retried_request(self._headers, self._protocol.client, fast_path.trusted)
+                verdict = await fast_path.one_time.consume(self._secret, request=request, required=self._required())
+                fast_path.metrics.consumed.inc(verdict.outcome.value)
+            else:
+                verdict = await fast_path.authority.verify(
+                    self._secret,
+                    KINDS,
+                    required=self._required(),
+                    address=self._address(),
+                    agent=self._named.get(b"user-agent", b""),
+                )
+        except StoreUnavailable:
+            verdict = UNAVAILABLE
+        self._finish(verdict)
+
+    def _finish(self, verdict: Verdict, decoded: DecodedCredential | None = None) -> None:
+        fast_path, protocol = self._fast_path, self._protocol
+        kind = verdict.credential.kind if verdict.credential else self._kind
+        fast_path.validations[kind or NO_KIND, verdict.outcome] += 1
+        if self._secret:
+            fast_path.observe(perf_counter() - self._started)
+        given = self._named.get(b"x-request-id")
+        request_id = fast_path.request_ids.of(given)
+        if decoded is not None and verdict is decoded.active:
+            status, lines, body = 200, decoded.answer, b""
+            if lines is None:
+                lines = decoded.answer = lines_of(allowed_headers(decoded.credential)) + REQUEST_ID
+        else:
+            status, lines, body = self._refusal(verdict, request_id)
+        opening = fast_path.opening(status, protocol.server_state.default_headers)
+        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        protocol.answer_fast(self, b"".join((opening, lines, request_id, end, b"" if self._head_only else body)))
+
+    def _refusal(self, verdict: Verdict, request_id: bytes) -> tuple[int, bytes, bytes]:
+        """The status, the header lines up to the request id, and the body."""
+        prepared = self._fast_path.refusals.get(verdict.outcome)
+        if prepared is not None:
+            return prepared.status, prepared.lines(request_id), b"".join((prepared.before, request_id, prepared.after))
+        status, headers, body = answer(verdict, request_id.decode(), basic=self._fast_path.accept_basic)
+        return status, lines_of(headers) + REQUEST_ID, body
