@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from service.api.auth.presented import presented
-from service.api.gateway.answers import ABSENT, UNAVAILABLE, allowed_headers, answer, retried_request
+from service.api.gateway.answers import ABSENT, UNAVAILABLE, allowed_headers, answer, quota_headers, retried_request
 from service.api.gateway.validate import KINDS
 from service.api.http.call import Headers
 from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
@@ -116,10 +116,34 @@ class FastPathCycle:
     def _look_up(self, seen: Seen) -> None:
         self._kind, self._secret, digest, command, submit = seen
         self._digest = digest
-        if digest in self._fast_path.authority.limited:
-            self._protocol.run_task(self._ask())
-        else:
+        remembered = self._fast_path.authority.limited.get(digest)
+        if remembered is None:
             submit(command, self._answered, retry=True)
+        else:
+            self._charge(remembered)
+
+    def _charge(self, remembered: DecodedCredential) -> None:
+        """Read and charge in one script. What is unusual goes on in a task, from the start: nothing was charged yet."""
+        authority = self._fast_path.authority
+        now, address = authority.clock(), self._address()
+        verdict = authority.evaluate(remembered, self._required(), address, now)
+        if not verdict.active:
+            self._protocol.run_task(self._ask())
+            return
+
+        def charged(reply: Reply) -> None:
+            found = authority.charged(remembered, verdict, reply) if reply.__class__ is list else None
+            if found is not None:
+                allowed, decoded = found
+                authority.count(decoded, allowed, now, address, self._named.get(b"user-agent", b""))
+                self._finish(allowed, decoded)
+            elif isinstance(reply, StoreUnavailable):
+                self._finish(UNAVAILABLE)
+            else:
+                self._protocol.run_task(self._ask())
+
+        command, submit = authority.charge_of(remembered)
+        submit(command, charged)
 
     def _answered(self, reply: Reply) -> None:
         authority = self._fast_path.authority
@@ -136,10 +160,8 @@ class FastPathCycle:
             # The lookup that counts is another one.
             self._protocol.run_task(self._ask())
         else:
-            named, now = self._named, authority.clock()
+            named, now, address = self._named, authority.clock(), self._address()
             asks = self._plan is not _PLAIN or b"x-required-scope" in named
-            client = self._protocol.client
-            address = self._address() if self._fast_path.trusted or client is None else client[0]
             verdict = authority.evaluate(decoded, self._required() if asks else (), address, now)
             authority.count(decoded, verdict, now, address, named.get(b"user-agent", b""))
             self._finish(verdict, decoded)
@@ -179,10 +201,12 @@ class FastPathCycle:
             fast_path.observe(perf_counter() - self._started)
         given = self._named.get(b"x-request-id")
         request_id = fast_path.request_ids.of(given)
-        if decoded is not None and verdict is decoded.active:
+        if decoded is not None and (verdict is decoded.active or verdict.active):
             status, lines, body = 200, decoded.answer, b""
             if lines is None:
                 lines = decoded.answer = lines_of(allowed_headers(decoded.credential)) + REQUEST_ID
+            if verdict.quota is not None:
+                lines = lines_of(quota_headers(verdict.quota)) + lines
         else:
             status, lines, body = self._refusal(verdict, request_id)
         opening = fast_path.opening(status, protocol.server_state.default_headers)

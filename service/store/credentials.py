@@ -10,7 +10,7 @@ from typing import NamedTuple
 from service.keyring import encode_digest
 from service.model import ManagedToken
 from service.store.driver.keys import DIGEST_CHARACTERS, LETTERS
-from service.store.driver.replies import Reply
+from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
@@ -20,7 +20,7 @@ ANOTHER_RECORD = 3
 _STATES = frozenset({"expired", "inactive", "revoked"})
 
 
-# A packed GET, and the `submit` of the link that takes it.
+# A packed command, and the `submit` of the link that takes it.
 Lookup = tuple[bytes, Callable[..., None]]
 
 
@@ -52,6 +52,20 @@ class Reason(NamedTuple):
     def text(self) -> str:
         """As Redis has it."""
         return " ".join(filter(None, self))
+
+
+class Terms(NamedTuple):
+    """What one request is charged: its credential's rate limit (`requests` 0 disables it), and a use if it `spends`.
+
+    `seal` is that of the record that says so.
+    """
+
+    token_id: str
+    seal: bytes
+    requests: int
+    period_seconds: int
+    burst: int
+    spends: bool
 
 
 class Charge(NamedTuple):
@@ -103,18 +117,18 @@ class CredentialStore:
         seconds, _ = await self._shards.of_digest(digest).link.execute("TIME", retry=True)
         return int(seconds)
 
-    async def charge(
-        self, digest: bytes, token_id: str, *, seal: bytes, limit: tuple[int, int, int], spend: bool
-    ) -> Charge:
-        """Read a credential and charge one request to its limit (`limit` 0 disables it) and its uses.
+    async def charge(self, digest: bytes, terms: Terms) -> Charge:
+        """Read a credential and charge one request to its limit and its uses.
 
         A credential that begins with another seal is not charged.
         """
         shard = self._shards.of_digest(digest)
-        requests, period_seconds, burst = limit
-        keys = (shard.keys.credential(digest), shard.keys.rate_of_token(token_id), shard.keys.metadata(token_id))
-        reply = await self._limited.run(shard.link, keys, requests, period_seconds * 1000, burst, int(spend), seal)
-        return Charge(*reply)
+        return Charge(*await self._limited.run(shard.link, *_charging(shard, digest, terms)))
+
+    def prepare_charge(self, digest: bytes, terms: Terms) -> Lookup:
+        """The same for the fast path; the reply is what a `Charge` is made of, or NoScriptError."""
+        shard = self._shards.of_digest(digest)
+        return self._limited.packed(*_charging(shard, digest, terms)), shard.link.submit
 
     async def standing(self, digest: bytes, token_id: str) -> tuple[float, int]:
         """When the limit is full again (epoch milliseconds, 0 for now) and the uses left; charges nothing."""
@@ -122,6 +136,13 @@ class CredentialStore:
         due: Reply = await shard.link.execute("GET", shard.keys.rate_of_token(token_id), retry=True)
         uses: Reply = await shard.link.execute("HGET", shard.keys.metadata(token_id), LETTERS["uses_left"], retry=True)
         return _number(due), int(_number(uses))
+
+
+def _charging(shard: Shard, digest: bytes, terms: Terms) -> tuple[tuple[bytes, ...], *tuple[Argument, ...]]:
+    """The keys and arguments of lua/validate_limited.lua."""
+    token_id, seal, requests, period_seconds, burst, spends = terms
+    keys = (shard.keys.credential(digest), shard.keys.rate_of_token(token_id), shard.keys.metadata(token_id))
+    return keys, requests, period_seconds * 1000, burst, int(spends), seal
 
 
 def _number(stored: bytes | None) -> float:

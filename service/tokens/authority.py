@@ -10,7 +10,8 @@ import msgspec
 
 from service.keyring import SEAL_BYTES, Keyring
 from service.model import Credential, Kind, Outcome, Quota, Verdict
-from service.store.credentials import ANOTHER_RECORD, Charge, CredentialStore
+from service.store.credentials import ANOTHER_RECORD, Charge, CredentialStore, Lookup
+from service.store.driver.replies import Reply
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.credential import DecodedCredential
 from service.tokens.secret import may_be_imported, parse
@@ -213,14 +214,7 @@ class Authority:
                 if decoded is None or not verdict.active:
                     return verdict, decoded
                 remembered = decoded
-            credential = remembered.credential
-            charge = await self._store.charge(
-                digest,
-                credential.token_id,
-                seal=remembered.seal,
-                limit=_limit(credential),
-                spend=credential.max_uses > 0,
-            )
+            charge = await self._store.charge(digest, remembered.terms)
             if charge.sealed is None:
                 self.limited.pop(digest, None)
                 return UNKNOWN, None
@@ -230,6 +224,25 @@ class Authority:
             if charge.verdict != ANOTHER_RECORD:
                 return self._charged(digest, decoded, verdict, charge), decoded
             remembered = decoded
+
+    def charge_of(self, remembered: DecodedCredential) -> Lookup:
+        """For the fast path the command that reads and charges, made once for a record, and whom to send it by."""
+        if remembered.charge is None:
+            remembered.charge = self._store.prepare_charge(remembered.digest, remembered.terms)
+        return remembered.charge
+
+    def charged(
+        self, remembered: DecodedCredential, verdict: Verdict, reply: list[Reply]
+    ) -> tuple[Verdict, DecodedCredential] | None:
+        """What the reply to that command means where `verdict` was evaluated of the record.
+
+        None if there was nothing to charge: the record has gone, or another one has taken its place.
+        """
+        charge = Charge(*reply)
+        if charge.sealed is None or charge.verdict == ANOTHER_RECORD:
+            return None
+        decoded = self.open(remembered.digest, charge.sealed)
+        return None if decoded is None else (self._charged(remembered.digest, decoded, verdict, charge), decoded)
 
     def _charged(self, digest: bytes, decoded: DecodedCredential, verdict: Verdict, charge: Charge) -> Verdict:
         self._remember(digest, decoded)
@@ -257,10 +270,10 @@ class Authority:
         full_at, uses_left = await self._store.standing(decoded.digest, decoded.credential.token_id)
         if decoded.credential.max_uses and uses_left <= 0:
             return USES_EXHAUSTED
-        limit, period_seconds, burst = _limit(decoded.credential)
-        if limit:
-            interval = period_seconds * 1000 / limit
-            if full_at + interval - now * 1000 > burst * interval:
+        terms = decoded.terms
+        if terms.requests:
+            interval = terms.period_seconds * 1000 / terms.requests
+            if full_at + interval - now * 1000 > terms.burst * interval:
                 return Verdict(Outcome.RATE_LIMITED, decoded.credential)
         return verdict
 
@@ -269,7 +282,3 @@ def quota_of(limit: tuple[int, int, int], charge: Charge) -> Quota:
     """What a charge left of a limit, in the whole seconds of the header fields."""
     reset = -(-charge.full_in // 1000)
     return Quota(limit[0], limit[1], charge.remaining, reset, max(1, -(-charge.next_in // 1000)))
-
-
-def _limit(credential: Credential) -> tuple[int, int, int]:
-    return credential.rate_limit or (0, 1, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service.addresses import is_in, read_address, read_networks, unmapped
 from service.model import Credential, Outcome, Verdict
+from service.store.credentials import Lookup, Terms
 
 
 class GrantedScopes:
@@ -25,7 +26,8 @@ class GrantedScopes:
 class DecodedCredential:
     """One record as Redis returned it, decoded. `answer` is the gateway's prepared answer, kept beside it.
 
-    `seal` tells this record from any other that may take its place.
+    `charge` is the prepared command that charges its limit. `seal` tells this record from any other that may take its
+    place.
     `allowed`, `denied`, `used_at`, `address` and `agent` gather its use until the next flush.
     """
 
@@ -37,6 +39,7 @@ class DecodedCredential:
         "agent",
         "allowed",
         "answer",
+        "charge",
         "credential",
         "denied",
         "digest",
@@ -52,6 +55,7 @@ class DecodedCredential:
         self.limited = credential.rate_limit is not None or credential.max_uses > 0
         self.active = Verdict(Outcome.ACTIVE, credential)
         self.answer: bytes | None = None
+        self.charge: Lookup | None = None
         self.allowed = self.denied = 0
         self.used_at = 0.0
         self.address = ""
@@ -62,6 +66,13 @@ class DecodedCredential:
     def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
         """The required scopes that are not covered."""
         return self._scopes.missing(required)
+
+    @property
+    def terms(self) -> Terms:
+        """What a request is charged."""
+        credential = self.credential
+        limit = credential.rate_limit or (0, 1, 0)
+        return Terms(credential.token_id, self.seal, *limit, credential.max_uses > 0)
 
     def admits(self, address: str) -> bool:
         """May the token be used from this address? An unknown address is outside every network."""

@@ -395,6 +395,19 @@ async def test_a_limited_token_counts_on_both_ways_together(ways: Ways) -> None:
     assert statuses == [b"200"] * 4 + [b"429"] * 2
 
 
+async def test_a_limited_token_is_charged_once_also_by_a_server_that_has_lost_the_script(ways: Ways) -> None:
+    limit = RateLimit(limit=4, period_seconds=60)
+    expires = int(ways.service.clock()) + 600
+    created = await ways.service.rules.managed.create(NewToken("lost", expires, rate_limit=limit), ORIGIN)
+    told = []
+    for _ in range(3):
+        told.append(
+            await exchange(ways.fast_path, [request("GET /validate HTTP/1.1", f"X-Token: {created.secret}")], 1)
+        )
+        await ways.service.stores.shards[0].link.execute("SCRIPT", "FLUSH")
+    assert [re.search(rb";r=(\d);", each)[1] for each in told] == [b"3", b"2", b"1"]  # type: ignore[index]
+
+
 async def test_a_one_time_token_is_spent_once_on_either_way(ways: Ways) -> None:
     secret = ways.secrets["one-time"]
     sent = request("GET /validate/one-time HTTP/1.1", f"X-Original-URI: /read.php?token={secret}")

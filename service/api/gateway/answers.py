@@ -61,7 +61,7 @@ def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
     """The gateway's answer to a verdict: 200 with an empty body, or a problem; `basic` offers that scheme in a 401."""
     outcome, quota = verdict.outcome, verdict.quota
     if verdict.credential is not None and outcome is Outcome.ACTIVE:
-        return Answer(200, allowed_headers(verdict.credential) + quota_headers(quota), b"")
+        return Answer(200, quota_headers(quota) + allowed_headers(verdict.credential), b"")
     if outcome is Outcome.ABSENT:
         return _problem(401, "unauthorized", "No token was presented.", request_id, challenge(basic=basic))
     if outcome is Outcome.INSUFFICIENT_SCOPE:
