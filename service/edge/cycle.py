@@ -102,7 +102,10 @@ class FastPathCycle:
         self._secret = secret = secrets[0]
         self._kind = kind = parse(secret)
         authority = fast_path.authority
-        if self._plan[0] or (kind not in KINDS and authority.accepts_imported):
+        if self._plan[0] and kind is Kind.ONE_TIME and not self._required():
+            request = retried_request(self._headers, self._protocol.client, fast_path.trusted)
+            fast_path.one_time.spend(secret, request, self._spent)
+        elif self._plan[0] or (kind not in KINDS and authority.accepts_imported):
             self._protocol.run_task(self._ask())
         elif kind is None or kind is Kind.ONE_TIME:
             self._finish(MALFORMED)
@@ -165,6 +168,18 @@ class FastPathCycle:
             verdict = authority.evaluate(decoded, self._required() if asks else (), address, now)
             authority.count(decoded, verdict, now, address, named.get(b"user-agent", b""))
             self._finish(verdict, decoded)
+
+    def _spent(self, digest: bytes, reply: Reply) -> None:
+        if reply and reply.__class__ is bytes:
+            self._consumed(self._fast_path.one_time.spent(digest, reply))
+        elif isinstance(reply, StoreUnavailable):
+            self._finish(UNAVAILABLE)
+        else:
+            self._protocol.run_task(self._ask())
+
+    def _consumed(self, verdict: Verdict) -> None:
+        self._fast_path.metrics.consumed.inc(verdict.outcome.value)
+        self._finish(verdict)
 
     def _address(self) -> str:
         return self._fast_path.trusted.client_of(self._protocol.client, self._named.get(b"x-forwarded-for"))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from service.keyring import encode_digest
+from service.store.driver.replies import Answer, Reply, packed
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shards
 
@@ -59,6 +60,22 @@ class OneTimeStore:
             return None
         return reply
 
+    def spend(self, digest: bytes, request: bytes, answer: Answer) -> None:
+        """The same for the fast path: `answer` gets the record, or what `consume` must be asked about again.
+
+        Without a key there is no answer to keep, and what is left beside GETDEL is bookkeeping: it follows in the same
+        write, where a script would take Redis four times as long.
+        """
+        shard = self._shards.of_digest(digest)
+        key, member = shard.keys.one_time(digest), encode_digest(digest)
+        if request:
+            keys = (key, shard.keys.one_time_index, shard.keys.consumed(digest))
+            command = self._consume_again.packed(keys, member, request, RETRY_MILLISECONDS)
+            shard.link.submit(command, answer, retry=True)
+        else:
+            shard.link.submit(packed("GETDEL", key), answer)
+            shard.link.submit(packed("ZREM", shard.keys.one_time_index, member), _passed_over)
+
     async def revoke(self, digest: bytes) -> bool:
         """End a token, and the answer that is kept for a retry of its use; False if there was neither."""
         shard = self._shards.of_digest(digest)
@@ -67,3 +84,7 @@ class OneTimeStore:
             shard.link.execute("ZREM", shard.keys.one_time_index, encode_digest(digest), retry=True),
         )
         return bool(gone)
+
+
+def _passed_over(_reply: Reply) -> None:
+    """What is left in the index goes with its time."""

@@ -11,6 +11,7 @@ from service.addresses import address_groups
 from service.errors import RateLimited
 from service.keyring import Keyring, encode_digest
 from service.model import Credential, Kind, Verdict
+from service.store.driver.replies import Reply
 from service.store.driver.shards import Shards
 from service.store.one_time import IssueLimit, OneTimeStore
 from service.tokens.authority import MALFORMED, UNKNOWN, Authority
@@ -99,8 +100,21 @@ class OneTimeTokens:
         for digest in self._authority.digests(Kind.ONE_TIME, secret):
             sealed = await self._store.consume(digest, mark)
             if sealed is not None:
-                return self._authority.evaluate(self._authority.open_once(digest, sealed), (), "", self._clock())
+                return self.spent(digest, sealed)
         return UNKNOWN
+
+    def spend(self, secret: bytes, request: str, answer: Callable[[bytes, Reply], None]) -> None:
+        """The first step of `consume` for the fast path: `answer` gets the digest and the reply.
+
+        A reply that is a record is `spent`; about any other but a failure `consume` is to be asked.
+        """
+        mark = self._keyring.pseudonym("request", request) if request else b""
+        digest = self._keyring.digest(Kind.ONE_TIME, secret)
+        self._store.spend(digest, mark, lambda reply: answer(digest, reply))
+
+    def spent(self, digest: bytes, sealed: bytes) -> Verdict:
+        """The verdict on a record that was just burnt."""
+        return self._authority.evaluate(self._authority.open_once(digest, sealed), (), "", self._clock())
 
     async def revoke(self, secret: bytes) -> bool:
         """End a token before its use; False if there is none. The answer kept for a retry of its use goes as well."""

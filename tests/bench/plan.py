@@ -127,8 +127,8 @@ def one_time_cases(server: Server, made: Material) -> list[Case]:
     consume = {"method": "POST", "type": JSON, "body": '{"token":"@TOKEN@"}', "tokens": issued, "share": "2/2"}
     consume |= {"status": "200", "contains": '"valid":true'}
     return [
-        Case("issue a one-time token", server, "/api/one-time-tokens", issue, share=3),
-        Case("spend, /validate/one-time", server, "", spend, share=0.4),
+        Case("issue a one-time token", server, "/api/one-time-tokens", issue, share=4),
+        Case("spend, /validate/one-time", server, "", spend, share=0.2),
         Case("spend, consume", server, "/api/one-time-tokens/consume", consume, share=0.4),
         Case("issue, as the PHP generator", server, "/api-v1/fastertokengenerator.php", php),
     ]

@@ -6,6 +6,7 @@ the bytes of the answer.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote
 
@@ -16,6 +17,7 @@ from service.identifiers import REQUEST_KEY
 from service.model import Credential, Kind, Outcome, Quota, Verdict
 
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
+_AS_IT_IS = re.compile(r"[!-$&-~]+")
 _PROBLEM = (b"content-type", b"application/problem+json")
 
 
@@ -122,7 +124,7 @@ def _problem(status: int, code: str, detail: str, request_id: str, challenged: b
 
 def _ascii(text: str) -> bytes:
     """Printable ASCII as it is, the rest percent-encoded."""
-    return quote(text, safe=_PRINTABLE).encode() or b"-"
+    return (text if _AS_IT_IS.fullmatch(text) else quote(text, safe=_PRINTABLE)).encode() or b"-"
 
 
 def _is_scope(scope: str) -> bool:

@@ -11,9 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from copy import copy
-from typing import Any
 
-import hiredis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
@@ -26,14 +24,14 @@ from service.store.driver.replies import (
     Reply,
     Waiting,
     give,
+    packed,
     role_fault,
     unavailable,
 )
 
 log = logging.getLogger(__name__)
 
-_pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
-_ROLE = _pack(("ROLE",))
+_ROLE = packed("ROLE")
 _TICK_SECONDS = 0.02
 # So many commands do not wait for the end of the turn: Redis begins with them while the rest is still being made.
 # Lookups of the fast path do wait: one costs Redis less than the write would cost here.
@@ -156,7 +154,7 @@ class Pipeline:
             self._on_seconds(operation or str(args[0]), future.get_loop().time() - asked_at)
             future.set_result(reply)
 
-        self.submit(_pack(args), answer, retry=retry)
+        self.submit(packed(*args), answer, retry=retry)
         if len(self._queue) >= _ENOUGH:
             self._flush()
         asked_at = self._asked_at

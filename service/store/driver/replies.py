@@ -22,6 +22,12 @@ Answer = Callable[[Reply], None]
 Waiting = tuple[bytes, Answer, bool, float]
 
 
+def packed(*words: Argument | float) -> bytes:
+    """A command as it is sent."""
+    command: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub says one word
+    return command
+
+
 def translate(error: BaseException) -> Exception:
     """What a failed command means to the layers above: full, or unavailable. NOSCRIPT stays as it is."""
     text = str(error)

@@ -6,20 +6,16 @@ In them `'@name'` stands for the field of a record, which has but a letter for i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
-from typing import Any
 
-import hiredis
 from redis.exceptions import NoScriptError
 
 from service.store.driver.connection import Link
 from service.store.driver.keys import LETTERS
-from service.store.driver.replies import Argument, Reply
+from service.store.driver.replies import Argument, Reply, packed
 
-_pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
 _FIELD = re.compile(r"'@(\w+)'")
 
 
@@ -33,7 +29,7 @@ class Script:
 
     def packed(self, keys: tuple[bytes, ...], *args: Argument) -> bytes:
         """The call as bytes for `Link.submit`; whoever is answered NoScriptError asks again by `run`."""
-        return _pack(("EVALSHA", self._sha, len(keys), *keys, *args))
+        return packed("EVALSHA", self._sha, len(keys), *keys, *args)
 
     async def run(self, link: Link, keys: tuple[bytes, ...], *args: Argument) -> Reply:
         """Run it in one round trip, two the first time a server sees it.
