@@ -42,10 +42,19 @@ class SessionStore:
             shard.keys.user_sessions(user),
             shard.keys.session_index,
             shard.keys.user_generation(user),
+            shard.keys.session_users,
             shard.keys.occurrences,
         )
         created: int = await self._create.run(
-            shard.link, keys, sealed, encode_digest(digest), expires_at, generation, idle_seconds * 1000, *entry
+            shard.link,
+            keys,
+            sealed,
+            encode_digest(digest),
+            user,
+            expires_at,
+            generation,
+            idle_seconds * 1000,
+            *entry,
         )
         return created == 1
 

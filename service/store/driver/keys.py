@@ -31,7 +31,9 @@ by:<owner>        zset    id -> created, epoch microseconds, by creator         
 o:<h>             string  a one-time token, sealed                                 PXAT
 oix               zset    digest -> expiry of outstanding one-time tokens          swept
 od:<h>            string  the answer to a consumption, for a retry of the same request  PX 30 s
-su:<h>            zset    digest -> expiry of a user's sessions                    with the last of them
+su:<h>            zset    digest -> expiry of a user's sessions                    swept: in slices, and
+                                                                                   none expires whole
+sus               zset    the user, a digest -> when the last of them ends         swept
 six               zset    digest -> expiry of all sessions                         swept
 sg:<h>            int     generation of a user's sessions                          -
 ev evo evr        stream  audit log, `e` JSON and `s` its MAC: changes; sign-ins  MAXLEN ~
@@ -172,6 +174,7 @@ class Keys:
         self.last_uses = prefix + b"lu"
         self.one_time_index = prefix + b"oix"
         self.session_index = prefix + b"six"
+        self.session_users = prefix + b"sus"
         self.imported = prefix + b"imported"
         self.changes = self.entries(Stream.CHANGES)
         self.occurrences = self.entries(Stream.OCCURRENCES)

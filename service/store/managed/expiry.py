@@ -127,5 +127,12 @@ class ExpiryStore:
     async def trim(self, shard: Shard) -> None:
         """Drop index members of one-time and session tokens that have expired, slice by slice."""
         for index in (shard.keys.one_time_index, shard.keys.session_index):
-            while await self._trim.run(shard.link, (index,), SLICE) == SLICE:
-                pass
+            await self._trim_index(shard, index)
+        users = shard.keys.session_users
+        now = await self.now(shard)
+        for user in await shard.link.execute("ZRANGEBYSCORE", users, "-inf", now, "LIMIT", 0, BATCH, retry=True):
+            await self._trim_index(shard, shard.keys.user_sessions(user), users, member=user)
+
+    async def _trim_index(self, shard: Shard, *keys: bytes, member: bytes = b"") -> None:
+        while await self._trim.run(shard.link, keys, SLICE, member) == SLICE:
+            pass

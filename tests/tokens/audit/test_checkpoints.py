@@ -140,6 +140,21 @@ async def test_what_is_deleted_at_the_old_end_of_a_trail_that_is_not_full_is_mis
     assert await faults(still) == ["missing"]
 
 
+async def test_checkpoints_whose_entries_were_trimmed_go_however_many_slices_they_are(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.audit.SLICE", 2)
+    service = await make_service(background=False)
+    for number in range(6):
+        await write(service, 1, start=number)
+        await service.rules.checkpoints.seal()
+    (shard,) = service.stores.shards
+    entries, checkpoints = shard.keys.changes, shard.keys.checkpoints(Stream.CHANGES)
+    await put(shard, entries, (await read(shard, entries))[-1:])
+    await service.stores.audit.forget(AuditStream(shard, Stream.CHANGES))
+    assert [item[0] for item in await read(shard, checkpoints)] == [item[0] for item in await read(shard, entries)]
+
+
 async def test_a_trail_set_back_is_noticed_by_a_process_that_saw_the_later_one(still: Service) -> None:
     await write(still, 20)
     await still.rules.checkpoints.seal()
