@@ -177,7 +177,7 @@ def test_a_field_of_a_record_is_named_by_what_stands_for_its_letter(path: Path) 
     _, body = parts(path.read_text(encoding="utf-8"))
     quoted = set(re.findall(r"'(@?\w+)'", body))
     assert quoted & LETTERS.keys() == set()
-    assert {name[1:] for name in quoted if name.startswith("@")} <= LETTERS.keys()
+    assert {name[1:].rstrip("0123456789") for name in quoted if name.startswith("@")} <= LETTERS.keys()
 
 
 GOOD = """--[[ Do a thing.

@@ -60,13 +60,21 @@ def test_a_value_of_any_size_takes_the_place_of_any_other(size: int) -> None:
 
 
 def test_no_value_up_to_a_kibibyte_is_longer_than_a_compact_hash_bears() -> None:
-    token = msgspec.structs.replace(TOKEN, description="d" * 500, metadata={"k" * 64: "v" * 256}, subject="s" * 128)
+    long = {
+        "name": "\U0001f600" * 80,
+        "description": "d" * 500,
+        "metadata": {"k" * 64: "v" * 256},
+        "subject": "s" * 128,
+    }
+    token = msgspec.structs.replace(TOKEN, **long)
     assert max(map(len, hash_of(records.encode(token, seal="ab" * 16)).values())) <= 64
 
 
 async def test_a_record_stays_compact_whatever_its_client_calls_itself(make_service: Callable[..., Any]) -> None:
     still = await make_service(background=False)
-    created = await create(still, description="d" * 500, metadata={"team": "t" * 256}, scopes=("orders:read",) * 20)
+    created = await create(
+        still, "n" * 80, description="d" * 500, metadata={"team": "t" * 256}, scopes=("orders:read",) * 20
+    )
     shard = still.stores.shards.of_id(created.token.token_id)
     assert shard is not None
     agent = (

@@ -1,6 +1,7 @@
 """The Lua scripts: one file each in lua/, called by their digest, sent whole when Redis does not know them.
 
-In them `'@name'` stands for the field of a record, which has but a letter for it (`records.LETTERS`).
+In them `'@name'` stands for the field of a record, which has but a letter for it (`keys.LETTERS`), and `'@name1'` for
+the second piece of a long value.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from service.store.driver.connection import Link
 from service.store.driver.keys import LETTERS
 from service.store.driver.replies import Argument, Reply, packed
 
-_FIELD = re.compile(r"'@(\w+)'")
+_FIELD = re.compile(r"'@([a-z_]+)(\d?)'")
 
 
 class Script:
@@ -47,5 +48,5 @@ class Script:
 def _read(name: str) -> tuple[str, str]:
     """A script and its SHA-1, read once however many stores use it."""
     source = files("service.store").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
-    source = _FIELD.sub(lambda field: f"'{LETTERS[field[1]]}'", source)
+    source = _FIELD.sub(lambda field: f"'{LETTERS[field[1]]}{field[2]}'", source)
     return source, sha1(source.encode(), usedforsecurity=False).hexdigest()

@@ -18,7 +18,7 @@ from service.store.driver.replies import Argument, Reply
 # One longer value, and a hash takes twice the room for good. So a value is written in pieces of this size, the first
 # under its letter, the others with a number behind it, until one is shorter.
 PIECE = 64
-# What is longer than this would be too many pieces. A name is written whole: a script compares it.
+# What is longer than this would be too many pieces.
 _LONGEST_IN_PIECES = 16 * PIECE
 # What scripts count and note without the server key. A seal covers everything else.
 COUNTED = frozenset({"uses_left", "last_used_at", "last_address", "last_agent", "predecessor_used_at", "contests"})
@@ -129,7 +129,7 @@ def _written(name: str, letter: bytes, value: Any) -> list[Argument]:
     if value.__class__ is int:
         return [letter, value]
     text = decode_digest(value) if name in _RAW and value else _TEXT_OF[value.__class__](value)
-    if len(text) <= PIECE or len(text) > _LONGEST_IN_PIECES or name == "name":
+    if len(text) <= PIECE or len(text) > _LONGEST_IN_PIECES:
         return [letter, text]
     pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
     fields = [letter, *(letter + b"%d" % number for number in range(1, len(pieces)))]
@@ -150,7 +150,7 @@ def decode(token_id: str, fields: dict[bytes, bytes]) -> tuple[ManagedToken, str
     for name, letter, _, read in _STORED:
         if (text := fields.get(letter)) is not None:
             try:
-                values[name] = read(_joined(fields, letter, text) if len(text) == PIECE and name != "name" else text)
+                values[name] = read(_joined(fields, letter, text) if len(text) == PIECE else text)
             except ValueError:
                 continue  # It stands for nothing. If it said something before, the seal tells.
     return ManagedToken(**values), fields.get(_SEAL, b"").hex()

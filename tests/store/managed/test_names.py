@@ -84,13 +84,15 @@ async def test_a_neighbouring_name_is_another_name(still: Service, neighbour: st
     assert await refused(still, neighbour)
 
 
-async def test_a_reservation_left_by_a_cut_off_renaming_is_void(still: Service, store: ManagedStore) -> None:
-    token = (await create(still, "ci")).token
-    wanted = elsewhere(still, "ci")
+@pytest.mark.parametrize("name", ["ci", "é" * 32, "\U0001f600" * 75], ids=["short", "a piece", "pieces"])
+async def test_a_reservation_left_by_a_cut_off_renaming_is_void(still: Service, store: ManagedStore, name: str) -> None:
+    token = (await create(still, "a name longer than a piece, before it was renamed to something, " * 2)).token
+    await still.rules.managed.update(token.token_id, {"name": name}, ADMIN)
+    wanted = elsewhere(still, name)
     assert await store.reserve(msgspec.structs.replace(token, name=wanted))
     assert not await refused(still, wanted)
-    assert await refused(still, "ci")
-    assert await names_held(still) == sorted([b"ci", wanted.encode()])
+    assert await refused(still, name)
+    assert await names_held(still) == sorted([name.encode(), wanted.encode()])
 
 
 async def test_a_renaming_takes_a_name_that_was_only_reserved(still: Service, store: ManagedStore) -> None:
