@@ -18,9 +18,13 @@ FLAGS = [
 
 
 def chromium() -> str:
-    """The system's Chromium; what playwright would download is neither needed nor wanted."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert path, "these tests need Chromium: apt-get install chromium"
+    """The system's Chromium; what playwright would download is neither needed nor wanted.
+
+    The one without windows takes half the processor time of the whole one.
+    """
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    assert path, "these tests need Chromium: apt-get install chromium-headless-shell"
     return path
 
 
