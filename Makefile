@@ -12,7 +12,8 @@ bench soak mass: APT_PACKAGES = wrk
 
 VENV_PYTHON := .venv/bin/python
 PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt
-PYTEST := $(VENV_PYTHON) -m pytest --quiet --numprocesses $(JOBS)
+# Whole files in order to each process, so that they share what is slow to start; who is done first takes from the other.
+PYTEST := $(VENV_PYTHON) -m pytest --quiet --numprocesses $(JOBS) --dist worksteal
 
 # A run without bytecode compiles every module again in each of its hundred processes.
 unexport PYTHONDONTWRITEBYTECODE
@@ -28,12 +29,7 @@ run: .venv/run.stamp ## start the service, with a Redis of its own (ARGS="--port
 	@exec $(VENV_PYTHON) -m service serve $(ARGS)
 
 test: .venv/dev.stamp system-packages ## run every test (ARGS="tests/store -k race")
-ifeq ($(strip $(ARGS)),)
-	@$(PYTEST) --ignore=tests/dashboard
-	@$(VENV_PYTHON) -m pytest --quiet tests/dashboard  # alone: two browsers starve each other on two cores
-else
 	@$(PYTEST) $(ARGS)
-endif
 
 check: .venv/dev.stamp ## lint, format, types and the quick tests, in under a minute
 	@$(VENV_PYTHON) -m ruff check --quiet .
