@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.api.running import PATIENT
+
 DEADLINE = 30.0
 COMMAND = (sys.executable, "-m", "service")
 
@@ -25,6 +27,7 @@ def own_environment(folder: Path, **more: str) -> dict[str, str]:
         **kept,
         "TOKENS_DATA_DIR": str(folder / "data"),
         "TOKENS_PORT": "0",
+        **PATIENT,
         "TMPDIR": str(folder),
         "XDG_STATE_HOME": str(folder / "state"),
         **more,

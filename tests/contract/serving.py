@@ -12,13 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.api.running import PATIENT
+
 START_SECONDS = 30
 
 
 @contextmanager
 def serving(command: Sequence[str | Path], environment: Mapping[str, str], folder: Path) -> Iterator[int]:
     """Run `command serve` with these settings alone until the context ends; yields its free port."""
-    settings = {**environment, "TOKENS_PORT": "0"}
+    settings = {**PATIENT, **environment, "TOKENS_PORT": "0"}
     with subprocess.Popen(
         [*command, "serve"], bufsize=0, cwd=folder, env=clean(settings), stdout=subprocess.PIPE
     ) as served:

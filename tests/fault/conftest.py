@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.api.redis_child import RedisChild
-from tests.api.running import Lifespan
+from tests.api.running import IMPATIENT_MS, Lifespan
 from tests.api.wire import Client
 from tests.conftest import PASSWORD, SERVER_KEY
 from tests.fault.lost_replies import proxied
@@ -91,7 +91,7 @@ def four(open_site: Open) -> Site:
 @pytest.fixture(scope="module")
 def fragile(open_site: Open) -> Site:
     """A service of one process for the tests of one module, whose Redis they may hurt if they heal it again."""
-    return open_site()
+    return open_site(redis_timeout_ms=IMPATIENT_MS)
 
 
 @pytest.fixture(scope="session")
@@ -99,4 +99,4 @@ def linked(open_site: Open) -> Iterator[Linked]:
     """A service of one process and the proxy before its Redis, which whoever hurts it heals again."""
     redis = RedisChild()
     with proxied(redis.socket_path) as proxy:
-        yield open_site(redis=redis, url=proxy.url), proxy
+        yield open_site(redis=redis, url=proxy.url, redis_timeout_ms=IMPATIENT_MS), proxy

@@ -13,7 +13,7 @@ from service.app import Service
 from service.settings import Settings
 from service.store.driver.keys import TAGS
 from service.store.servers.slots import SLOTS
-from tests.api.running import Lifespan, wait_until
+from tests.api.running import IMPATIENT_MS, Lifespan, wait_until
 from tests.api.wire import Client
 from tests.api.world import fresh
 from tests.conftest import PASSWORD
@@ -45,7 +45,7 @@ class Site:
     """Three processes on a group of servers, and tokens of which some are revoked."""
 
     def __init__(self, url: str, settings: dict[str, str]) -> None:
-        told = {"TOKENS_REDIS_URL": url, "TOKENS_ACCESS_LOG": "off"}
+        told = {"TOKENS_REDIS_URL": url, "TOKENS_ACCESS_LOG": "off", "TOKENS_REDIS_TIMEOUT_MS": IMPATIENT_MS}
         self.running = Lifespan(settings | told, workers=3)
         self.client = Client(self.running.port)
         self.admin = self.client.sign_in("admin", PASSWORD)

@@ -40,13 +40,11 @@ def ask(secret: str, racer: int) -> bytes:
 
 
 def known(site: Site, requests: list[bytes]) -> list[Reply]:
-    """Answers that are yes or no: on a busy machine one may be unknown now and then, and is asked for again."""
-    replies: dict[int, Reply] = {}
-    while left := [index for index in range(len(requests)) if index not in replies]:
-        answers = asyncio.run(volley(site.running.port, [requests[index] for index in left]))
-        evaluated = zip(left, answers, strict=True)
-        replies |= {index: reply for index, reply in evaluated if reply is not None and reply.status != 503}
-    return [replies[index] for index in range(len(requests))]
+    """The answers, none of which is missing or unknown."""
+    replies = [reply for reply in asyncio.run(volley(site.running.port, requests)) if reply is not None]
+    assert len(replies) == len(requests)
+    assert not [reply for reply in replies if reply.status == 503]
+    return replies
 
 
 def admitted(request: bytes, reply: Reply) -> bool:

@@ -144,9 +144,8 @@ def test_four_rolling_restarts_under_load_lose_no_request(open_site: Open) -> No
         for _ in range(4):
             for pid in site.running.worker_pids():
                 site.running.replace_worker(pid)
-    assert (clients.failed, clients.turned_away) == ([], 0)
+    assert (clients.failed, clients.turned_away, clients.unknown) == ([], 0, 0)
     assert clients.answered > 1000
-    assert clients.unknown < clients.answered / 100
 
 
 @pytest.mark.slow

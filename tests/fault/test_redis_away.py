@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from tests.api.redis_child import RedisChild
-from tests.api.running import wait_until
+from tests.api.running import IMPATIENT_MS, wait_until
 from tests.api.wire import Answer, Client
 from tests.api.world import fresh
 from tests.conftest import PASSWORD
@@ -213,7 +213,7 @@ def test_a_full_redis_still_validates_consumes_and_revokes_but_issues_nothing(fr
 @pytest.mark.slow
 def test_a_service_that_starts_before_its_redis_waits_for_it(open_site: Open) -> None:
     redis = RedisChild()
-    site = open_site(redis=redis)
+    site = open_site(redis=redis, redis_timeout_ms=IMPATIENT_MS)
     site.running.stop()
     redis.kill()
     site.running.restart()

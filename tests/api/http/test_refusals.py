@@ -11,7 +11,7 @@ from service.tokens.secret import with_checksum
 from tests.api.conftest import Environment
 from tests.api.described import Described
 from tests.api.redis_child import RedisChild
-from tests.api.running import Lifespan, wait_until
+from tests.api.running import IMPATIENT_MS, Lifespan, wait_until
 from tests.api.samples import SAMPLES, Sample
 from tests.api.wire import Answer, Client, Raw
 from tests.api.world import World, fresh
@@ -94,7 +94,7 @@ def test_a_head_over_the_limit_is_431(world: World, sample: Sample) -> None:
 def deserted(environment: Environment, described: Described) -> Iterator[Client]:
     """A service whose Redis has been killed."""
     redis = RedisChild()
-    running = Lifespan(environment(redis_url=redis.url))
+    running = Lifespan(environment(redis_url=redis.url, redis_timeout_ms=IMPATIENT_MS))
     redis.kill()
     client = Client(running.port, seen=described.evaluate, timeout=5.0)
     wait_until(lambda: client.get("/readyz").status == 503, what="the loss of Redis to be seen")
