@@ -133,6 +133,7 @@ def strange_requests(world: World, first: int, count: int) -> None:
     wait_until(lambda: counted() == before + count / 2, what="every request to be counted")
 
 
+@pytest.mark.slow
 def test_what_strangers_send_makes_no_new_series(world: World) -> None:
     strange_requests(world, 0, 16)
     before = series(world)

@@ -29,29 +29,36 @@ def path_of(module: str) -> Path:
     return path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
 
 
-def imports(tree: ast.AST) -> set[str]:
+@cache
+def nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """Every node of a source; kept, as a dozen tests look through them all."""
+    return tuple(ast.walk(tree))
+
+
+@cache
+def imports(tree: ast.AST) -> frozenset[str]:
     """Every module a source imports, wherever in it; of `from a import b` both `a` and, if it is one, `a.b`."""
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             found.add(node.module or "")
             found |= {name for alias in node.names if (name := f"{node.module}.{alias.name}") in modules()}
-    return found
+    return frozenset(found)
 
 
 def texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Every string or bytes constant with its line, the constant parts of f-strings too, but no docstrings."""
     documented = {
         id(node.body[0].value)
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         and node.body
         and isinstance(node.body[0], ast.Expr)
     }
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and id(node) not in documented:
             value = node.value
             yield node.lineno, value if isinstance(value, str) else value.decode("latin-1")

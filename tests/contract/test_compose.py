@@ -124,6 +124,7 @@ def test_nobody_without_a_password_may_more_than_ping(redis_of_compose: Path) ->
                 client.execute_command(*words)
 
 
+@pytest.mark.slow
 def test_the_service_needs_no_more_of_redis_than_its_user_may(redis_of_compose: Path, secrets: Path) -> None:
     password = password_of(secrets)
     told = {

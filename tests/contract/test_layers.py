@@ -10,7 +10,7 @@ import pytest
 
 import service
 from service.store.driver import keys
-from tests.contract.sources import ROOT, SERVICE, imports, modules, path_of, texts
+from tests.contract.sources import ROOT, SERVICE, imports, modules, nodes, path_of, texts
 
 SHARED = {"addresses", "errors", "logs", "metrics", "model", "settings", "counters", "identifiers", "keyring"}
 LAYERS = {
@@ -105,7 +105,7 @@ def too_long(module: str, tree: ast.Module) -> list[str]:
     """Functions that do not fit on a screen, and the file if it should be split along the life cycle."""
     long = [
         node.name
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or 0) - node.lineno + 1 > (110 if (module, node.name) in COMPOSITION else 50)
     ]
@@ -158,7 +158,7 @@ def commands_sent(tree: ast.AST) -> list[int]:
     """Lines that ask Redis by the name of a command."""
     return [
         node.lineno
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in ("execute", "submit", "execute_command")
@@ -215,7 +215,7 @@ STATUSES = {
 def statuses_in(tree: ast.AST) -> list[int]:
     return [
         node.lineno
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Constant) and not isinstance(node.value, bool) and node.value in STATUSES
     ]
 
@@ -251,7 +251,7 @@ def test_only_secret_and_passwords_draw_random_numbers() -> None:
         name
         for name, tree in modules().items()
         if imports(tree) & {"random", "secrets", "uuid"}
-        or any(isinstance(node, ast.Attribute) and node.attr == "urandom" for node in ast.walk(tree))
+        or any(isinstance(node, ast.Attribute) and node.attr == "urandom" for node in nodes(tree))
     }
     allowed = {
         "service.tokens.secret",
@@ -270,7 +270,7 @@ def test_nothing_below_the_composition_root_reads_the_wall_clock() -> None:
         (name, node.lineno)
         for name, tree in modules().items()
         if name.startswith(("service.store", "service.tokens", "service.model"))
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.time", "datetime.now", "datetime.utcnow")
     }
     assert reading == set()

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from service.counters import BUCKETS
 from service.metrics import EXPIRY_WINDOWS, Metrics
 from service.model import Statistics
-from tests.contract.sources import modules, texts
+from tests.contract.sources import modules, nodes, texts
 
 CONTRACT = {
     "tokens_validations": ("counter", {"kind", "outcome"}),
@@ -87,7 +87,7 @@ def test_metrics_are_made_in_one_place() -> None:
         if any(text.startswith("tokens_") and name != "service.metrics" for _, text in texts(tree))
         or any(
             isinstance(node, ast.Call) and ast.unparse(node.func) in ("Counter", "Histogram", "Gauge")
-            for node in ast.walk(tree)
+            for node in nodes(tree)
         )
     }
     assert making - {"service.metrics", "service.cli.doctor.command"} == set()

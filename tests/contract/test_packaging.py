@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import os
 import re
@@ -20,6 +19,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import service
+from tests.contract.sources import imports, modules
 
 ROOT = Path(service.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -61,13 +61,7 @@ def test_constraints_name_exactly_what_the_service_brings() -> None:
 
 
 def test_every_import_is_of_a_package_that_is_named() -> None:
-    imported: set[str] = set()
-    for path in (ROOT / "service").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                imported.add(node.module.partition(".")[0])
+    imported = {name.partition(".")[0] for tree in modules().values() for name in imports(tree)}
     named = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
     packages = metadata.packages_distributions()
     foreign = imported - sys.stdlib_module_names - {"service"}

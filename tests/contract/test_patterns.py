@@ -13,15 +13,15 @@ from service.api.admin.schemas.tokens import Id
 from service.api.one_time import Subject
 from service.app import openapi_document
 from service.model import Scope
-from tests.contract.sources import SERVICE
+from tests.contract.sources import modules, nodes
 
 
 def _patterns() -> list[str]:
     """As the source writes them, with every backslash doubled."""
     return [
         ast.unparse(node.value).rstrip("'\"")
-        for path in SERVICE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for tree in modules().values()
+        for node in nodes(tree)
         if isinstance(node, ast.keyword) and node.arg == "pattern"
     ]
 

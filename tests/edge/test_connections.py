@@ -119,6 +119,7 @@ async def test_where_all_are_busy_a_new_one_is_told(service: Service, turned: Tu
         await close(busy[1])
 
 
+@pytest.mark.slow
 async def test_hundreds_that_come_at_once_and_say_nothing_keep_nobody_out(service: Service, turned: Turned) -> None:
     async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0, in_all=20)) as port:
         streams = [await opened(port, b"") for _ in range(300)]

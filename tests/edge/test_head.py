@@ -172,6 +172,7 @@ async def test_a_head_without_end_is_cut_off_early(port: int) -> None:
         assert await taken(port, beginning, b"a" * 65536) < 8_000_000
 
 
+@pytest.mark.slow
 async def test_pipelined_small_requests_in_one_large_packet_are_no_large_head(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(GOOD * 1500 + GOOD[:20])

@@ -84,6 +84,7 @@ def test_server_outlives_the_thread_that_started_it(folder: Path) -> None:
         servers[0].close()
 
 
+@pytest.mark.slow
 def test_six_racing_starts_give_one_owner_and_five_sharers(folder: Path) -> None:
     with processes(folder, 6) as racers:
         answers = [racer.started() for racer in racers]
@@ -94,6 +95,7 @@ def test_six_racing_starts_give_one_owner_and_five_sharers(folder: Path) -> None
                 assert connection.ping()
 
 
+@pytest.mark.slow
 def test_sharers_are_told_when_the_owner_is_gone_and_the_next_start_takes_over(folder: Path) -> None:
     with processes(folder, 1) as (owner,), processes(folder, 0) as sharers:
         owner.started()

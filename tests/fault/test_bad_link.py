@@ -37,6 +37,7 @@ def test_a_slow_link_is_borne(linked: Linked, ask: Callable[[], Answer]) -> None
     well_again(ask)
 
 
+@pytest.mark.slow
 def test_a_link_that_is_slower_than_the_deadline_is_unknown(linked: Linked, ask: Callable[[], Answer]) -> None:
     _, proxy = linked
     proxy.delay_seconds = 0.5
@@ -113,6 +114,7 @@ def test_a_redis_that_pauses_is_unknown(linked: Linked, ask: Callable[[], Answer
     well_again(ask)
 
 
+@pytest.mark.slow
 def test_a_redis_that_forgot_everything_lets_nobody_in_and_makes_nobody_an_administrator(open_site: Open) -> None:
     site = open_site()
     secret, one_time = site.create(fresh("forgotten"))["token"], site.one_time()

@@ -159,6 +159,7 @@ def test_a_service_that_is_stopped_under_load_answers_on_every_connection_it_has
     assert clients.failed == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_stop_ends_in_order_and_says_nothing_bad(open_site: Open, workers: int) -> None:
     site = open_site(workers=workers)
@@ -197,6 +198,7 @@ def hash_of(password: str) -> str:
     return PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(password)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "workers"),
     [(removed, 1)]
@@ -231,6 +233,7 @@ def test_a_changed_account_loses_its_sessions_at_the_next_start_too(open_site: O
     assert site.client.get("/validate", bearer=goes).status == 401
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_changes_nothing(open_site: Open, own_accounts: Path) -> None:
     site = open_site(accounts_file=str(own_accounts))
     for number, broken in enumerate(("not toml [", '[accounts.uma]\npassword = "in clear"\n'), 1):

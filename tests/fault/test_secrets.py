@@ -136,6 +136,7 @@ def lived(request: pytest.FixtureRequest, open_site: Open) -> tuple[Site, Life]:
     return site, Life(site)
 
 
+@pytest.mark.slow
 def test_no_secret_is_in_redis_the_log_the_errors_or_the_metrics(lived: tuple[Site, Life]) -> None:
     site, life = lived
     site.running.stop()  # so that everything is flushed

@@ -12,6 +12,7 @@ from tests.api.running import wait_until
 from tests.gateway.behind import Application
 
 
+@pytest.mark.slow
 def test_a_kept_connection_that_is_reset_is_no_fault_of_the_application(capfd: pytest.CaptureFixture[str]) -> None:
     application, before = Application(), set(threading.enumerate())
     connection = socket.create_connection(("127.0.0.1", application.port), timeout=15)

@@ -115,6 +115,7 @@ async def test_readers_look_and_administrators_change(still: Service) -> None:
         assert (await stranger.post(WEBHOOKS, HOOK)).status == status
 
 
+@pytest.mark.slow
 async def test_the_service_tells_by_itself_and_shows_how_it_went(make_service: Callable[..., Any]) -> None:
     service = await make_service(shards=16, webhook_allow_private=True)
     async with receiving() as receiver:

@@ -232,6 +232,7 @@ async def many(make_service: Callable[..., Any]) -> Service:
     return service
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sort", ["created_at", "name"])
 async def test_a_search_that_finds_many_pages_walks_through_them_in_order(many: Service, sort: str) -> None:
     expected = [f"token {number:03} even" for number in range(0, 700, 2)]
@@ -250,6 +251,7 @@ async def test_a_search_that_finds_many_pages_walks_through_them_in_order(many: 
     assert (len(tokens), after) == (150, None)
 
 
+@pytest.mark.slow
 async def test_a_search_reads_on_until_every_name_was_seen(
     make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -322,6 +322,7 @@ def test_a_public_key_as_secret_stops_the_start() -> None:
         administrators(settings, lambda: NOW)
 
 
+@pytest.mark.slow
 def test_its_library_is_loaded_only_where_jwts_are_accepted() -> None:
     peek = "import sys, service.app; print({'joserfc', 'cryptography.hazmat'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", peek], capture_output=True, text=True, check=True)

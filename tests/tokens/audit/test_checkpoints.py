@@ -79,6 +79,7 @@ async def test_two_processes_that_seal_at_once_leave_one_chain(make_service: Cal
     assert await shard.link.execute("XLEN", shard.keys.checkpoints(Stream.CHANGES)) == 20
 
 
+@pytest.mark.slow
 async def test_trimming_raises_no_alarm_and_takes_the_checkpoints_with_it(
     make_service: Callable[..., Any],
 ) -> None:
@@ -95,6 +96,7 @@ async def test_trimming_raises_no_alarm_and_takes_the_checkpoints_with_it(
     assert await faults(service) == []
 
 
+@pytest.mark.slow
 async def test_trimming_while_the_trail_is_verified_raises_no_alarm(make_service: Callable[..., Any]) -> None:
     service = await make_service(background=False, audit_max_entries=1000)
     await write(service, 1500)
@@ -250,6 +252,8 @@ async def mutate(make_service: Callable[..., Any], namespace: str, rounds: int, 
             await write(service, 8, start=1000 * place + 100 * turn)
             await service.rules.checkpoints.seal()
         trails.append([await read(shard, key) for key in _keys(shard)])
+        for key in _keys(shard):
+            await shard.link.execute("COPY", key, key + b":kept")
     for number in range(rounds):
         mutation = Mutation(seed + number)
         service = services[number % 2]
@@ -262,14 +266,14 @@ async def mutate(make_service: Callable[..., Any], namespace: str, rounds: int, 
         report = await service.rules.verification.verify()
         assert not report.intact, f"seed {seed + number}: {mutation.name} was not found"
         service.rules.checkpoints.rolled_back.clear()
-        await put(shard, shard.keys.changes, entries)
-        await put(shard, shard.keys.checkpoints(Stream.CHANGES), checkpoints)
+        for key in _keys(shard):
+            await shard.link.execute("COPY", key + b":kept", key, "REPLACE")
         await service.rules.checkpoints.head(AuditStream(shard, Stream.CHANGES))
     assert [await faults(service) for service in services] == [[], []]
 
 
-async def test_two_hundred_mutations_are_found(make_service: Callable[..., Any], namespace: str) -> None:
-    await mutate(make_service, namespace, 200, seed=1)
+async def test_sixty_mutations_are_found(make_service: Callable[..., Any], namespace: str) -> None:
+    await mutate(make_service, namespace, 60, seed=1)
 
 
 @pytest.mark.slow

@@ -346,6 +346,7 @@ async def test_a_lost_answer_loses_and_doubles_nothing(make_service: Make, shard
     assert len(await everything(service)) == 21
 
 
+@pytest.mark.slow
 async def test_a_redis_that_stays_away_is_told_and_the_rows_may_be_sent_again(make_service: Make) -> None:
     service = await make_service(background=False, wrap=Lossy)
     service.stores.shards[0].link.lose = 3

@@ -40,6 +40,7 @@ async def test_a_token_past_its_date_is_moved_and_told_once(still: Service, cloc
     assert (entry.actor, entry.target, entry.channel) == ("clock", token.token_id, "sweep")
 
 
+@pytest.mark.slow
 async def test_sweepers_of_four_processes_tell_each_expiry_once(make_service: Callable[..., Any], clock: Any) -> None:
     processes = [await make_service(shards=16, fake=True) for _ in range(4)]
     await create_many(processes[0], *[f"token {number}" for number in range(40)], days=1)

@@ -236,6 +236,7 @@ async def test_a_deleted_receiver_is_told_nothing_more(teller: Service, receiver
     assert actions == ["webhook.deleted", "webhook.created"]
 
 
+@pytest.mark.slow
 async def test_of_four_processes_one_delivers_and_another_takes_over_when_it_dies(
     make_service: Make, receiver: Receiver
 ) -> None:
@@ -305,6 +306,7 @@ async def _later(now: Callable[[], Awaitable[int]], began: int) -> bool:
     return await now() > began
 
 
+@pytest.mark.slow
 async def test_more_events_than_a_page_are_all_delivered(make_service: Make, receiver: Receiver) -> None:
     teller = await make_service(background=False, webhook_allow_private=True)
     await listen(teller, receiver, EventType.CREATED)
@@ -432,6 +434,7 @@ async def test_what_expired_while_no_process_ran_is_not_said_to_expire(
     assert sorted((data["tokenId"], data["after"]["window"]) for data in said) == [(left, "1d"), (left, "7d")]
 
 
+@pytest.mark.slow
 async def test_more_tokens_that_expire_in_one_second_than_a_slice_holds_are_each_said_once(
     make_service: Make, receiver: Receiver, clock: Clock
 ) -> None:
@@ -551,6 +554,7 @@ async def test_what_a_receiver_has_no_room_for_stays_in_the_stream_until_it_has(
     assert await teller.rules.delivery_log.standing(webhook_id) == (0, 0, 0)
 
 
+@pytest.mark.slow
 async def test_a_receiver_that_takes_nothing_is_asked_little_and_holds_no_other_up(
     make_service: Make, receiver: Receiver, clock: Clock
 ) -> None:
