@@ -160,7 +160,7 @@ def test_a_service_that_is_stopped_under_load_answers_on_every_connection_it_has
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_stop_ends_in_order_and_says_nothing_bad(open_site: Open, workers: int) -> None:
     site = open_site(workers=workers)
     assert site.running.stop() == 0
@@ -201,11 +201,7 @@ def hash_of(password: str) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "workers"),
-    [(removed, 1)]
-    + [
-        pytest.param(*more, marks=pytest.mark.slow)
-        for more in ((disabled, 1), (with_another_password, 1), (removed, 4))
-    ],
+    [(removed, 1), (disabled, 1), (with_another_password, 1), (removed, 4)],
 )
 def test_a_removed_or_changed_account_loses_its_sessions_at_the_next_reload(
     open_site: Open, own_accounts: Path, change: Callable[[str], str], workers: int

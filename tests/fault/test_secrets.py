@@ -130,7 +130,7 @@ class Life:
         self._use(self.secrets[-1])
 
 
-@pytest.fixture(scope="module", params=["json", pytest.param("text", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["json", "text"])
 def lived(request: pytest.FixtureRequest, open_site: Open) -> tuple[Site, Life]:
     site = open_site(log_format=request.param, access_log="on")
     return site, Life(site)
@@ -155,6 +155,7 @@ def test_no_secret_is_in_redis_the_log_the_errors_or_the_metrics(lived: tuple[Si
     assert {place: found(secrets, content) for place, content in places.items()} == {place: [] for place in places}
 
 
+@pytest.mark.slow
 def test_each_line_of_a_json_log_is_one_object(lived: tuple[Site, Life]) -> None:
     lines = lived[0].running.log.splitlines()
     is_json = [line.startswith("{") for line in lines]
