@@ -94,6 +94,14 @@ def fragile(open_site: Open) -> Site:
     return open_site(redis_timeout_ms=IMPATIENT_MS)
 
 
+@pytest.fixture(scope="module")
+def lossy(open_site: Open) -> Iterator[Linked]:
+    """A service of one process that waits, and the proxy before its Redis."""
+    redis = RedisChild()
+    with proxied(redis.socket_path) as proxy:
+        yield open_site(redis=redis, url=proxy.url), proxy
+
+
 @pytest.fixture(scope="session")
 def linked(open_site: Open) -> Iterator[Linked]:
     """A service of one process and the proxy before its Redis, which whoever hurts it heals again."""
