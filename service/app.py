@@ -16,9 +16,9 @@ from service.composition.routes import routes
 from service.composition.rules import rules
 from service.composition.startup import (
     accounts_of,
-    background,
     jwt_reader_of,
     redis_of,
+    repeated_work,
     trusted_of,
     usage_flush,
 )
@@ -26,7 +26,7 @@ from service.composition.stores import stores
 from service.edge.fast_path import FastPath
 from service.edge.limits import ConnectionLimits
 from service.keyring import Keyring
-from service.lifespan import Lifespan
+from service.lifespan import Background, Edge, Lifespan
 from service.metrics import Metrics
 from service.metrics_port import MetricsPort
 from service.settings import Settings
@@ -71,15 +71,16 @@ class Service:
             store.monitor,
             self.health,
             metrics,
-            self.fast_path,
-            ConnectionLimits(trusted, per_address=settings.connections_per_address),
-            prepare=rule.transfer.look_for_imported,
-            work=background(rule, metrics, flush),
-            flush=flush,
-            reload=Reload(settings.accounts_path, rule.accounts, rule.sessions, rule.audit_log),
-            metrics_port=self._metrics_port(found.metrics),
+            Edge(self.fast_path, ConnectionLimits(trusted, per_address=settings.connections_per_address)),
+            Background(
+                prepare=rule.imports.look_for_imported,
+                repeated=repeated_work(rule, metrics, flush),
+                flush=flush,
+                reload=Reload(settings.accounts_path, rule.accounts, rule.sessions, rule.audit_log),
+                follow=redis.watch if redis else None,
+            ),
+            self._metrics_port(found.metrics),
             closables=(rule.passwords, rule.deliveries, *([redis] if redis else [])),
-            follow=redis.watch if redis else None,
         )
 
     def _metrics_port(self, operations: list[Operation]) -> MetricsPort | None:

@@ -8,7 +8,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from service.api.health import Health
 from service.api.http.application import StartRefused
@@ -33,41 +33,48 @@ class Closable(Protocol):
     async def aclose(self) -> None: ...
 
 
+class Edge(NamedTuple):
+    """What every connection gets."""
+
+    fast_path: FastPath
+    limits: ConnectionLimits
+
+
+class Background(NamedTuple):
+    """What a process does beside answering.
+
+    `prepare` is done before traffic comes, `flush` once more at the end, `reload` on SIGHUP. `repeated` pairs a name
+    with what is done every so many seconds; `follow` runs all the while.
+    """
+
+    prepare: Work
+    repeated: tuple[tuple[str, float, Work], ...]
+    flush: Work
+    reload: Work
+    follow: Callable[[], Coroutine[Any, Any, None]] | None
+
+
 class Lifespan:
-    """The lifespan of one process. `work` pairs a name with what is done every so many seconds."""
+    """The lifespan of one process."""
 
     def __init__(
         self,
         monitor: Monitor,
         health: Health,
         metrics: Metrics,
-        fast_path: FastPath,
-        limits: ConnectionLimits,
-        *,
-        prepare: Work,
-        work: tuple[tuple[str, float, Work], ...],
-        flush: Work,
-        reload: Work,
+        edge: Edge,
+        background: Background,
         metrics_port: MetricsPort | None,
         closables: tuple[Closable, ...],
-        follow: Callable[[], Coroutine[Any, Any, None]] | None,
     ) -> None:
-        """`prepare` is done before traffic comes, `flush` once more at the end, `reload` on SIGHUP.
-
-        `closables` is closed last. `follow` runs all the while.
-        """
+        """`closables` are closed last, in this order."""
         self._monitor = monitor
         self._health = health
         self._metrics = metrics
-        self._fast_path = fast_path
-        self._limits = limits
-        self._prepare = prepare
-        self._work = work
-        self._flush = flush
-        self._reload = reload
+        self._edge = edge
+        self._background = background
         self._metrics_port = metrics_port
         self._closables = closables
-        self._follow = follow
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[dict[str, Any]]:
@@ -77,27 +84,32 @@ class Lifespan:
         except StartRefused:
             await self._close()
             raise
-        await _once(self._prepare, "prepare")
+        await _once(self._background.prepare, "prepare")
         if self._metrics_port is not None:
             self._metrics_port.start()
-        tasks = [asyncio.create_task(_every(seconds, work, name), name=name) for name, seconds, work in self._work]
+        tasks = [
+            asyncio.create_task(_every(seconds, work, name), name=name)
+            for name, seconds, work in self._background.repeated
+        ]
         tasks.append(asyncio.create_task(self._monitor.watch(), name="watch"))
-        if self._follow is not None:
-            tasks.append(asyncio.create_task(self._follow(), name="follow"))
+        if self._background.follow is not None:
+            tasks.append(asyncio.create_task(self._background.follow(), name="follow"))
         collect_rarely()
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, lambda: tasks.append(loop.create_task(_once(self._reload, "reload"))))
+        loop.add_signal_handler(
+            signal.SIGHUP, lambda: tasks.append(loop.create_task(_once(self._background.reload, "reload")))
+        )
         try:
             yield {
-                "fast_path": self._fast_path,
-                "limits": self._limits,
-                "deadlines": Deadlines(on_tick=self._fast_path.forget, on_drain=self._health.drain),
+                "fast_path": self._edge.fast_path,
+                "limits": self._edge.limits,
+                "deadlines": Deadlines(on_tick=self._edge.fast_path.forget, on_drain=self._health.drain),
             }
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await _once(self._flush, "flush")
+            await _once(self._background.flush, "flush")
             if self._metrics_port is not None:
                 await self._metrics_port.stop()
             self._metrics.close()

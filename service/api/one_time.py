@@ -150,7 +150,7 @@ class OneTimeApi:
             data=data,
         )
         self._metrics.issued.inc(Kind.ONE_TIME.value)
-        expires_in = wanted.ttl_seconds or self._tokens.ttl_seconds
+        expires_in = wanted.ttl_seconds or self._tokens.policy.ttl_seconds
         return Json(IssuedOneTime(issued.secret, Kind.ONE_TIME.value, rfc3339(issued.expires_at), expires_in), 201)
 
     async def _admit(self, call: Call) -> bool:

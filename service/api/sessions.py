@@ -14,7 +14,8 @@ from service.api.http.call import NO_STORE, Call, Json, Operation
 from service.errors import InvalidRequest, RateLimited
 from service.metrics import NO_KIND, Metrics
 from service.model import Kind
-from service.tokens.sessions import InvalidCredentials, Sessions
+from service.tokens.accounts.login import InvalidCredentials
+from service.tokens.sessions import Sessions
 
 # The old documentation prints the body of DELETE with a comma after its only member.
 _TRAILING_COMMA = re.compile(rb",\s*}\s*$")

@@ -64,21 +64,21 @@ def routes(
     )
     callers = Callers(rule.authority, rule.accounts, jwt=jwt, cookie=dashboard.cookie)
     views = TokenViews(rule.usage_series, clock)
-    clients = Clients(rule.authority, rule.sessions)
+    clients = Clients(rule.authority, rule.login)
     operations = OperationsApi(health, metrics, with_metrics=not settings.metrics_port)
     groups: tuple[OperationGroup, ...] = (
         BatchApi(rule.authority, clients),
         GatewayApi(rule.authority, rule.one_time, metrics, trusted, accept_basic=settings.accept_basic),
         OneTimeApi(rule.one_time, callers, metrics, open_to_all=settings.one_time_issue == "open"),
         SessionApi(rule.sessions, metrics),
-        ManagedApi(rule.managed, rule.bulk, views, callers, metrics, clock),
+        ManagedApi(rule.managed, rule.queries, rule.bulk, views, callers, metrics, clock),
         RotationApi(rule.rotation, views, callers),
         SelfServiceApi(rule.managed, rule.revocation, rule.rotation, views, callers, metrics),
         BulkRevocationApi(rule.bulk, rule.sessions, views, callers, metrics),
         ExplainApi(rule.explainer, callers, clock, accept_basic=settings.accept_basic),
         UsageApi(rule.usage_series, rule.managed, callers),
         HygieneApi(rule.hygiene, store.token_counts, callers, clock),
-        ImportExportApi(rule.transfer, views, rule.audit_log, callers, clock, shards=len(store.shards)),
+        ImportExportApi(rule.imports, rule.queries, views, rule.audit_log, callers, clock, shards=len(store.shards)),
         WebhooksApi(rule.webhooks, rule.delivery_log, callers),
         AuditApi(rule.audit, rule.verification, rule.audit_log, callers),
         OAuthApi(rule.authority, rule.revocation, clients, metrics),

@@ -13,6 +13,7 @@ from service.settings import Settings
 from service.store.one_time import OneTimeStore
 from service.tokens.accounts.accounts import Account, Accounts
 from service.tokens.accounts.attempts import Attempts
+from service.tokens.accounts.login import Login
 from service.tokens.accounts.passwords import PasswordChecker
 from service.tokens.audit.checkpoints import Checkpoints
 from service.tokens.audit.log import AuditLog
@@ -24,15 +25,18 @@ from service.tokens.hygiene import Hygiene
 from service.tokens.idempotency import Repeats
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed.bulk import Bulk
-from service.tokens.managed.import_export import ImportExport
+from service.tokens.managed.import_admission import ImportAdmission
+from service.tokens.managed.imports import Imports
+from service.tokens.managed.queries import ManagedQueries
 from service.tokens.managed.records import ManagedRecords
 from service.tokens.managed.revocation import Revocation
 from service.tokens.managed.rotation import Rotation
 from service.tokens.managed.seals import Seals
 from service.tokens.managed.sweeper import Sweeper
 from service.tokens.managed.tokens import ManagedTokens
-from service.tokens.one_time import OneTimeTokens
-from service.tokens.sessions import Sessions
+from service.tokens.one_time import OneTimePolicy, OneTimeTokens
+from service.tokens.secret import Minter
+from service.tokens.sessions import SessionLifetime, Sessions
 from service.tokens.usage import Usage
 from service.tokens.usage_series import UsageSeries
 from service.tokens.webhooks.deliveries import Deliveries
@@ -40,9 +44,10 @@ from service.tokens.webhooks.delivery import DeliverySeal
 from service.tokens.webhooks.delivery_log import DeliveryLog
 from service.tokens.webhooks.messages import Messages
 from service.tokens.webhooks.notices import Notices
+from service.tokens.webhooks.receiver import Post
 from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sender
-from service.tokens.webhooks.ssrf import resolve
+from service.tokens.webhooks.ssrf import Destinations, resolve
 
 
 class Rules(NamedTuple):
@@ -52,6 +57,7 @@ class Rules(NamedTuple):
     accounts: Accounts
     passwords: PasswordChecker
     authority: Authority
+    login: Login
     sessions: Sessions
     one_time: OneTimeTokens
     usage: Usage
@@ -62,15 +68,17 @@ class Rules(NamedTuple):
     audit: AuditReader
     checkpoints: Checkpoints
     verification: Verification
+    destinations: Destinations
     webhooks: Webhooks
     notices: Notices
     deliveries: Deliveries
     delivery_log: DeliveryLog
     managed: ManagedTokens
+    queries: ManagedQueries
     rotation: Rotation
     revocation: Revocation
     bulk: Bulk
-    transfer: ImportExport
+    imports: Imports
     sweeper: Sweeper
 
 
@@ -85,21 +93,20 @@ def rules(
     """The rules over these stores. `accounts`: who may sign in at first."""
     shards = store.shards
     keep = max(1, settings.audit_max_entries // len(shards))
-    private = settings.webhook_allow_private
+    minter = Minter(keyring, shards)
     known_accounts, passwords = Accounts(accounts, keyring), PasswordChecker()
 
     audit_log = AuditLog(keyring, shards, clock, keep=keep)
     checkpoints = Checkpoints(
         store.audit, shards, keyring, keep=keep, count=metrics.audit_events.inc, head=metrics.sealed
     )
-    webhooks = Webhooks(store.webhooks, store.outbox, shards, keyring, audit_log, resolve, clock, allow_private=private)
+    destinations = Destinations(resolve, allow_private=settings.webhook_allow_private)
+    webhooks = Webhooks(store.webhooks, store.outbox, shards, keyring, audit_log, destinations, clock)
     notices = Notices(store.webhooks, webhooks, store.managed, audit_log, clock)
     messages = Messages(store.managed, keyring, message, clock)
     delivery_seal = DeliverySeal(keyring)
-    sender = Sender(resolve, allow_private=private)
-    deliveries = Deliveries(
-        webhooks, notices, store.outbox, messages, delivery_seal, shards, sender, clock, count=metrics.webhook_delivered
-    )
+    post = Post(store.outbox, messages, delivery_seal, Sender(destinations), clock, metrics.webhook_delivered)
+    deliveries = Deliveries(webhooks, notices, shards, post)
     idle_seconds = settings.session_idle_seconds
     usage = Usage(store.usage, clock, idle_seconds=idle_seconds, on_limited=notices.limit_exceeded)
     tampered, paused = metrics.tampered.inc, metrics.limits_paused.inc
@@ -111,35 +118,32 @@ def rules(
         shards,
         authority,
         keyring,
+        minter,
         clock,
-        ttl_seconds=settings.one_time_ttl_seconds,
-        per_minute=settings.one_time_issue_per_minute,
+        OneTimePolicy(settings.one_time_ttl_seconds, settings.one_time_issue_per_minute),
     )
+    login = Login(known_accounts, Attempts(store.attempts, keyring), passwords, audit_log, keyring)
     sessions = Sessions(
         store.sessions,
-        shards,
+        minter,
         authority,
-        keyring,
         known_accounts,
-        Attempts(store.attempts, keyring),
-        passwords,
+        login,
         audit_log,
-        clock,
-        ttl_seconds=settings.session_ttl_seconds,
-        idle_seconds=idle_seconds,
+        SessionLifetime(settings.session_ttl_seconds, idle_seconds, clock),
     )
     seals = Seals(authority, store.credentials, keyring)
     records = ManagedRecords(store.managed, seals, audit_log, clock)
     lifetime, repeats = Lifetime(settings.max_lifetime_days, clock), Repeats(store.requests, keyring)
-    managed = ManagedTokens(
-        store.managed, records, store.listing, store.token_counts, shards, keyring, repeats, lifetime, clock
-    )
+    managed = ManagedTokens(store.managed, records, shards, minter, repeats, lifetime, clock)
+    queries = ManagedQueries(store.listing, store.token_counts, clock)
     audit = AuditReader(store.audit, shards)
     return Rules(
         keyring=keyring,
         accounts=known_accounts,
         passwords=passwords,
         authority=authority,
+        login=login,
         sessions=sessions,
         one_time=one_time,
         usage=usage,
@@ -150,16 +154,23 @@ def rules(
         audit=audit,
         checkpoints=checkpoints,
         verification=Verification(store.audit, shards, keyring, checkpoints, keep=keep),
+        destinations=destinations,
         webhooks=webhooks,
         notices=notices,
         deliveries=deliveries,
         delivery_log=DeliveryLog(store.outbox, shards, delivery_seal),
         managed=managed,
-        rotation=Rotation(store.managed, records, shards, keyring, repeats, clock),
+        queries=queries,
+        rotation=Rotation(store.managed, records, shards, minter, repeats, clock),
         revocation=Revocation(store.credentials, records, authority, sessions, one_time),
-        bulk=Bulk(managed, store.listing, clock),
-        transfer=ImportExport(
-            store.imports, store.listing, shards, seals, authority, keyring, audit_log, lifetime, clock
+        bulk=Bulk(managed, queries, store.listing, clock),
+        imports=Imports(
+            store.imports,
+            ImportAdmission(keyring, shards, seals, lifetime, clock),
+            seals,
+            authority,
+            audit_log,
+            clock,
         ),
         sweeper=Sweeper(store.expiry, store.managed, shards, audit_log),
     )

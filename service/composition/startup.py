@@ -18,7 +18,7 @@ from service.tokens.accounts.accounts import Account, AccountsError, read_accoun
 Work = Callable[[], Coroutine[Any, Any, object]]
 
 
-def background(rule: Rules, metrics: Metrics, flush_usage: Work) -> tuple[tuple[str, float, Work], ...]:
+def repeated_work(rule: Rules, metrics: Metrics, flush_usage: Work) -> tuple[tuple[str, float, Work], ...]:
     """What every process does all the time: a name, every how many seconds, and the work."""
 
     async def flush_metrics() -> None:
@@ -30,7 +30,7 @@ def background(rule: Rules, metrics: Metrics, flush_usage: Work) -> tuple[tuple[
         ("seal", 1.0, rule.checkpoints.seal),
         ("hygiene", 60.0, rule.hygiene.work),
         ("webhooks", 1.0, rule.deliveries.work),
-        ("imported", 1.0, rule.transfer.look_for_imported),
+        ("imported", 1.0, rule.imports.look_for_imported),
         ("metrics", 0.1, flush_metrics),
     )
 

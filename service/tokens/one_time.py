@@ -15,7 +15,7 @@ from service.store.driver.replies import Reply
 from service.store.driver.shards import Shards
 from service.store.one_time import IssueLimit, OneTimeStore
 from service.tokens.authority import MALFORMED, UNKNOWN, Authority
-from service.tokens.secret import mint_into, parse
+from service.tokens.secret import Minter, parse
 
 # How many addresses' worth of anonymous tokens a network may have, and everybody together.
 NETWORK_SHARE = 5
@@ -29,6 +29,13 @@ class Issued(msgspec.Struct, frozen=True):
     expires_at: int
 
 
+class OneTimePolicy(msgspec.Struct, frozen=True):
+    """How long a token lives that says nothing of its own, and how many an address may be issued a minute."""
+
+    ttl_seconds: int
+    per_minute: int
+
+
 class OneTimeTokens:
     """Issues and consumes one-time tokens."""
 
@@ -38,18 +45,17 @@ class OneTimeTokens:
         shards: Shards,
         authority: Authority,
         keyring: Keyring,
+        minter: Minter,
         clock: Callable[[], float],
-        *,
-        ttl_seconds: int,
-        per_minute: int,
+        policy: OneTimePolicy,
     ) -> None:
         self._store = store
         self._shards = shards
         self._authority = authority
         self._keyring = keyring
+        self._minter = minter
         self._clock = clock
-        self.ttl_seconds = ttl_seconds
-        self._per_minute = per_minute
+        self.policy = policy
 
     async def issue(
         self, *, address: str, anonymous: bool, ttl_seconds: int = 0, subject: str = "", data: str = ""
@@ -62,8 +68,8 @@ class OneTimeTokens:
         near, far = address_groups(address)
         network = self._keyring.pseudonym("issue-network", far)
         shard = self._shards.of_digest(network)
-        secret, digest = mint_into(self._keyring, Kind.ONE_TIME, shard.index, len(self._shards))
-        expires_at = int(now) + (ttl_seconds or self.ttl_seconds)
+        secret, digest = self._minter.mint(Kind.ONE_TIME, shard)
+        expires_at = int(now) + (ttl_seconds or self.policy.ttl_seconds)
         credential = Credential(
             Kind.ONE_TIME, encode_digest(digest[:12]).decode(), subject, (), int(now), expires_at, data=data
         )
@@ -71,7 +77,7 @@ class OneTimeTokens:
             digest,
             self._authority.seal(digest, credential),
             expires_at=expires_at,
-            limits=self._limits(near, network, self._per_minute if anonymous else 0),
+            limits=self._limits(near, network, self.policy.per_minute if anonymous else 0),
         )
         if wait:
             raise RateLimited("Too many one-time tokens for this address.", retry_after=math.ceil(wait / 1000))

@@ -5,15 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 import string
-from typing import TYPE_CHECKING
 from zlib import crc32
 
 from service.keyring import Keyring
 from service.model import Kind
-from service.store.driver.keys import shard_of_digest
-
-if TYPE_CHECKING:
-    pass
+from service.store.driver.shards import Shard, Shards
 
 _SESSION = re.compile(rb"[a-zA-Z0-9]{64}")
 _ONE_TIME = re.compile(rb"[0-9a-f]{32}")
@@ -74,10 +70,21 @@ def mint_id(shard: int) -> str:
     return f"{shard:02x}{secrets.token_hex(7)}"
 
 
-def mint_into(keyring: Keyring, kind: Kind, shard: int, shards: int) -> tuple[str, bytes]:
-    """A fresh secret whose digest falls into the wanted shard, and that digest; as many draws as there are shards."""
-    while True:
-        secret = mint(kind)
-        digest = keyring.digest(kind, secret.encode())
-        if shard_of_digest(digest, shards) == shard:
-            return secret, digest
+class Minter:
+    """Mints secrets whose digests fall into a wanted shard, so that one script reaches all that belongs together."""
+
+    def __init__(self, keyring: Keyring, shards: Shards) -> None:
+        self._keyring = keyring
+        self._shards = shards
+
+    def mint(self, kind: Kind, shard: Shard) -> tuple[str, bytes]:
+        """A fresh secret and its digest; on average as many draws as there are shards."""
+        while True:
+            secret = mint(kind)
+            digest = self._keyring.digest(kind, secret.encode())
+            if self._shards.of_digest(digest) is shard:
+                return secret, digest
+
+    def mint_beside(self, kind: Kind, digest: bytes) -> tuple[str, bytes]:
+        """A fresh secret in the shard of another digest."""
+        return self.mint(kind, self._shards.of_digest(digest))

@@ -13,7 +13,7 @@ from service.model import Kind, Status
 from service.store.managed import records
 from service.store.managed.query import Query
 from service.tokens.accounts.accounts import read_accounts
-from service.tokens.managed.import_export import Exported, ImportedSecret, sha256_of
+from service.tokens.managed.import_admission import Exported, ImportedSecret, sha256_of
 from service.tokens.managed.tokens import NewToken
 from tests.api.world import TOKENS
 from tests.asgi import Person, sign_in
@@ -104,7 +104,7 @@ class Table:
         self.number += 1
         secret = f"a secret of another system {self.number}".replace(" ", "-")
         row = ImportedSecret(NewToken(f"n{self.number:03}", int(self.clock()) + DAY), sha256_of(secret))
-        assert await self.service.rules.transfer.take([row], ADMIN) == [None]
+        assert await self.service.rules.imports.take([row], ADMIN) == [None]
         verdict = await self.service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))
         assert verdict.credential is not None
         return Case(secret, verdict.credential.token_id)
@@ -247,7 +247,7 @@ async def change_everything(service: Service, admin: Person, case: Case, exporte
     await admin.ask("PATCH", TOKENS, json_body={"ids": [case.token_id], "isActive": True})
     rotated = await admin.post(f"{TOKENS}/{case.token_id}/rotate", {"overlapSeconds": 60})
     if exported is not None:
-        await service.rules.transfer.take([exported], ADMIN)
+        await service.rules.imports.take([exported], ADMIN)
     await service.rules.sweeper.sweep()
     return [rotated.json()["token"]["token"]] if rotated.status == 201 else []
 
@@ -255,7 +255,7 @@ async def change_everything(service: Service, admin: Person, case: Case, exporte
 async def export(service: Service, token_id: str) -> Exported | None:
     """The record as it could be taken in again later."""
     query = Query(ids=(token_id,), statuses=frozenset(Status))
-    found = [record async for record in service.rules.transfer.everything(query)] if token_id else []
+    found = [record async for record in service.rules.queries.everything(query)] if token_id else []
     return Exported(found[0].token, found[0].seal, len(service.stores.shards)) if found else None
 
 
@@ -317,7 +317,7 @@ async def test_without_its_record_a_token_leaves_nothing_behind_but_that_it_was_
     left = {key: held for key, held in (await dump(service)).items() if case.token_id.encode() in repr(held).encode()}
     assert {key.rpartition(b":")[2] for key in left if b":x:" not in key} == {b"names", b"nb", b"ev"}
     assert [value for key, value in left.items() if b":x:" in key] == [f"revoked {case.token_id}".encode()]
-    assert (await service.rules.managed.statistics()).total == 0
+    assert (await service.rules.queries.statistics()).total == 0
     entry = next(entry for entry in await audit(service) if entry.action == "token.revoked")
     assert (entry.action, entry.actor, entry.target) == ("token.revoked", f"token:{case.token_id}", case.token_id)
     assert 'tokens_revoked_total{kind="managed"} 1.0' in service.metrics.render("")[0].decode()

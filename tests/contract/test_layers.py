@@ -116,6 +116,25 @@ def test_files_and_functions_stay_small() -> None:
     assert {name: long for name, tree in modules().items() if (long := too_long(name, tree))} == {}
 
 
+def crowded(tree: ast.Module) -> list[str]:
+    """The classes whose constructors take more than seven things: what belongs together is no object yet."""
+    return [
+        each.name
+        for each in ast.walk(tree)
+        if isinstance(each, ast.ClassDef)
+        for made in each.body
+        if isinstance(made, ast.FunctionDef) and made.name == "__init__"
+        if len(made.args.posonlyargs + made.args.args + made.args.kwonlyargs) > 1 + 7
+    ]
+
+
+def test_no_constructor_takes_more_than_seven_things() -> None:
+    assert {name: found for name, tree in modules().items() if (found := crowded(tree))} == {}
+    taken = ", ".join(f"a{number}" for number in range(7))
+    assert crowded(ast.parse(f"class A:\n def __init__(self, {taken}): ...")) == []
+    assert crowded(ast.parse(f"class A:\n def __init__(self, {taken}, *, b): ...")) == ["A"]
+
+
 # Where every object is built once, in one place that can be read from top to bottom.
 COMPOSITION = {("service.composition.rules", "rules")}
 

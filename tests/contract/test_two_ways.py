@@ -418,7 +418,7 @@ async def test_a_one_time_token_is_spent_once_on_either_way(ways: Ways) -> None:
     issued = await ways.service.rules.one_time.issue(address="192.0.2.1", anonymous=False)
     sent = request("GET /validate/one-time HTTP/1.1", f"X-Token: {issued.secret}")
     assert [(await exchange(ways.fast_path, [sent], 1))[9:12] for _ in range(2)] == [b"200", b"401"]
-    assert (await ways.service.rules.managed.statistics()).one_time_outstanding == 0
+    assert (await ways.service.rules.queries.statistics()).one_time_outstanding == 0
 
 
 async def test_an_aborted_request_harms_nobody(ways: Ways) -> None:

@@ -11,9 +11,9 @@ from service.app import Service
 from service.model import RateLimit
 from service.store.managed.query import Query
 from service.store.managed.tokens import ManagedStore, Retention
+from service.tokens.accounts.login import InvalidCredentials
 from service.tokens.idempotency import Repeatable
 from service.tokens.managed.tokens import NewToken
-from service.tokens.sessions import InvalidCredentials
 from tests.builders import ADMIN, DAY, at, create, outcome, sign_in
 
 COVERED = {
@@ -55,7 +55,7 @@ async def live_through(service: Service) -> None:
     with pytest.raises(InvalidCredentials):
         await sign_in(service, password="wrong")
     assert await service.rules.sessions.end(session, at("192.0.2.1"))
-    await service.rules.managed.page(Query(sort="last_used_at"))
+    await service.rules.queries.page(Query(sort="last_used_at"))
     await list_as_due(service, old_name.token.token_id)
     assert await service.rules.sweeper.sweep() == 1
     await service.rules.checkpoints.seal()

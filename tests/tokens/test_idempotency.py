@@ -33,7 +33,7 @@ async def test_a_repeat_answers_the_same_token_and_creates_nothing(service: Serv
     second = await again(service)
     assert (second.secret, second.token, second.repeated) == (first.secret, first.token, True)
     assert not first.repeated
-    assert (await service.rules.managed.statistics()).total == 1
+    assert (await service.rules.queries.statistics()).total == 1
     assert await actions(service) == ["token.created"]
     assert await outcome(service, first.secret) is Outcome.ACTIVE
 
@@ -42,7 +42,7 @@ async def test_fifty_tries_at_once_create_one_token(service: Service) -> None:
     made = await asyncio.gather(*[again(service) for _ in range(50)])
     assert len({created.secret for created in made}) == 1
     assert sum(not created.repeated for created in made) == 1
-    assert (await service.rules.managed.statistics()).total == 1
+    assert (await service.rules.queries.statistics()).total == 1
     assert await actions(service) == ["token.created"]
 
 
@@ -55,7 +55,7 @@ async def test_the_same_key_for_another_request_is_refused(service: Service) -> 
     with pytest.raises(Conflict) as refused:
         await service.rules.rotation.rotate(first.token.token_id, ADMIN, request=REQUEST)
     assert refused.value.code == "idempotency_mismatch"
-    assert (await service.rules.managed.statistics()).total == 1
+    assert (await service.rules.queries.statistics()).total == 1
 
 
 async def test_keys_of_different_callers_have_nothing_to_do_with_each_other(service: Service) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from service.app import Service
@@ -131,7 +132,7 @@ async def test_an_anonymous_issuer_is_limited_by_address_and_a_known_one_is_not(
 async def test_anonymous_issuers_are_limited_by_network_and_in_all(
     still: Service, monkeypatch: pytest.MonkeyPatch, addresses: str, most: int
 ) -> None:
-    monkeypatch.setattr(still.rules.one_time, "_per_minute", 2)
+    still.rules.one_time.policy = msgspec.structs.replace(still.rules.one_time.policy, per_minute=2)
     monkeypatch.setattr("service.tokens.one_time.NETWORK_SHARE", 2)
     monkeypatch.setattr("service.tokens.one_time.GLOBAL_LIMIT", 3)
     if len(still.stores.shards) > 1 and most == 6:
@@ -150,7 +151,7 @@ async def test_after_its_use_nothing_of_a_token_is_left(still: Service) -> None:
     secret = await issue(still)
     assert await consume(still, secret) is Outcome.ACTIVE
     assert await all_keys(still) == set()
-    assert (await still.rules.managed.statistics()).one_time_outstanding == 0
+    assert (await still.rules.queries.statistics()).one_time_outstanding == 0
 
 
 async def test_no_other_kind_is_consumed(still: Service) -> None:

@@ -14,8 +14,8 @@ from service.app import Service
 from service.errors import RateLimited, StoreUnavailable
 from service.model import Kind, Outcome, Role
 from service.tokens.accounts.accounts import Account, read_accounts
+from service.tokens.accounts.login import InvalidCredentials
 from service.tokens.accounts_reload import Reload
-from service.tokens.sessions import InvalidCredentials
 from tests.builders import ADDRESS, DAY, actions, at, audit, create, outcome, sign_in
 from tests.conftest import PASSWORD
 from tests.links import Wrapped
@@ -92,7 +92,7 @@ async def test_all_sessions_of_one_user_end_and_nobody_elses(still: Service) -> 
     assert await still.rules.sessions.end_all("admin", at(ADDRESS)) == 3
     assert {await outcome(still, secret) for secret in secrets} == {Outcome.UNKNOWN}
     assert await outcome(still, other) == "active"
-    assert (await still.rules.managed.statistics()).sessions == 1
+    assert (await still.rules.queries.statistics()).sessions == 1
     assert await still.rules.sessions.end_all("admin", at(ADDRESS)) == 0
     assert await outcome(still, await sign_in(still)) == "active"
 
@@ -111,7 +111,7 @@ async def test_no_session_survives_that_was_signed_in_while_its_account_was_disa
         secrets = [answer for answer in answers if isinstance(answer, bytes)]
         assert {await outcome(still, secret) for secret in secrets} <= {Outcome.UNKNOWN}
         assert all(isinstance(a, bytes | InvalidCredentials | RateLimited) for a in answers)
-        assert (await still.rules.managed.statistics()).sessions == 0
+        assert (await still.rules.queries.statistics()).sessions == 0
 
 
 async def test_a_log_out_between_the_password_and_the_record_makes_no_session(
@@ -127,7 +127,7 @@ async def test_a_log_out_between_the_password_and_the_record_makes_no_session(
     monkeypatch.setattr(still.rules.passwords, "matches", matches_slowly)
     with pytest.raises(InvalidCredentials):
         await sign_in(still)
-    assert (await still.rules.managed.statistics()).sessions == 0
+    assert (await still.rules.queries.statistics()).sessions == 0
 
 
 async def test_a_changed_password_refuses_the_sessions_made_with_the_old_one_by_itself(still: Service) -> None:
@@ -192,7 +192,7 @@ async def test_a_changed_account_ends_its_sessions_at_the_reload_and_no_others(
         await reload(service, path)
         assert await outcome(service, ended) == "unknown"
         assert await outcome(service, kept) == "active"
-    assert (await services[0].rules.managed.statistics()).sessions == 1
+    assert (await services[0].rules.queries.statistics()).sessions == 1
     assert (await actions(services[0])).count("account.reloaded") == 2
 
 
@@ -254,8 +254,8 @@ async def test_without_an_idle_time_an_unused_session_lives_its_day(
 
 async def test_a_program_with_a_right_password_is_known_without_a_session(still: Service) -> None:
     for _ in range(10):
-        account = await still.rules.sessions.check_password("vera", PASSWORD, at(ADDRESS))
+        account = await still.rules.login.check_password("vera", PASSWORD, at(ADDRESS))
     assert account.role is Role.VIEWER
-    assert (await still.rules.managed.statistics()).sessions == 0
+    assert (await still.rules.queries.statistics()).sessions == 0
     assert await actions(still) == []
-    assert (still.rules.sessions.role("vera"), still.rules.sessions.role("nobody")) == (Role.VIEWER, None)
+    assert (still.rules.login.role("vera"), still.rules.login.role("nobody")) == (Role.VIEWER, None)

@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 
 from service.app import Service
 from service.errors import RateLimited, StoreUnavailable
+from service.tokens.accounts.accounts import normalise
 from service.tokens.accounts.attempts import (
     GLOBAL_LIMIT,
     HOLD_SECONDS,
@@ -22,8 +23,8 @@ from service.tokens.accounts.attempts import (
     PER_NETWORK,
     Throttled,
 )
+from service.tokens.accounts.login import InvalidCredentials
 from service.tokens.accounts.passwords import Busy, PasswordChecker, decoy_hash, hash_password
-from service.tokens.sessions import InvalidCredentials, normalise
 from tests.builders import ADDRESS, actions, all_keys, at, audit, create, outcome, sign_in, until
 from tests.conftest import PASSWORD
 from tests.links import Recording
@@ -144,7 +145,7 @@ async def test_right_passwords_use_up_no_tries(still: Service) -> None:
     for _ in range(25):
         await sign_in(still, "vera")
     for _ in range(25):
-        await still.rules.sessions.check_password("uma", PASSWORD, at("192.0.2.99"))
+        await still.rules.login.check_password("uma", PASSWORD, at("192.0.2.99"))
     assert await guess(still, "vera") == 0
     assert await guess(still, "uma", "192.0.2.99") == 0
 
@@ -221,7 +222,7 @@ async def test_a_closed_checker_checks_no_more() -> None:
 
 async def test_twelve_right_passwords_at_once_are_all_right(still: Service) -> None:
     signing_in = [sign_in(still, "vera", f"192.0.2.{number % 2}") for number in range(12)]
-    checking = [still.rules.sessions.check_password("uma", PASSWORD, at(ADDRESS)) for _ in range(12)]
+    checking = [still.rules.login.check_password("uma", PASSWORD, at(ADDRESS)) for _ in range(12)]
     await asyncio.gather(*signing_in, *checking)
     assert await guess(still, "vera", "192.0.2.99") == 0
 
@@ -275,7 +276,7 @@ async def test_who_waits_longer_than_a_moment_is_asked_to_come_again(
     still: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.tokens.accounts.attempts._PAUSE_SECONDS", 0)
-    attempts = still.rules.sessions._attempts
+    attempts = still.rules.login._attempts
     held = [await attempts.reserve("vera", ADDRESS) for _ in range(PER_ACCOUNT)]
     with pytest.raises(Busy):
         await attempts.reserve("vera", ADDRESS)

@@ -18,12 +18,12 @@ Make = Callable[..., Awaitable[Service]]
 
 
 async def listed(service: Service) -> dict[str, Status]:
-    tokens, _, _ = await service.rules.managed.page(Query(frozenset(Status)))
+    tokens, _, _ = await service.rules.queries.page(Query(frozenset(Status)))
     return {token.name: token.status(service.clock()) for token in tokens}
 
 
 async def expired(service: Service) -> int:
-    return (await service.rules.managed.statistics()).expired
+    return (await service.rules.queries.statistics()).expired
 
 
 @pytest.mark.parametrize("shards", [1, 16])
@@ -88,7 +88,7 @@ async def test_what_a_wrong_clock_listed_as_expired_is_listed_as_it_is_again(
     for _ in range(3):
         await service.rules.sweeper.sweep()
     assert await expired(service) == 1
-    statistics = await service.rules.managed.statistics()
+    statistics = await service.rules.queries.statistics()
     assert (statistics.active, statistics.inactive) == (250, 1)
     assert "listed as they are again" in caplog.text
     assert await outcome(service, created[0].secret) == "active"

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from service.keyring import SEAL_BYTES, Keyring
 from service.model import Kind
 from service.store.driver.keys import shard_of_digest
-from service.tokens.secret import mint, mint_id, mint_into, parse, with_checksum
+from service.store.driver.shards import Shards
+from service.store.servers.links import no_servers
+from service.tokens.secret import Minter, mint, mint_id, parse, with_checksum
 
 KEYRING = Keyring("a server key of the tests, long enough")
 OTHER = Keyring("another server key, also long enough")
@@ -95,7 +97,8 @@ def test_an_id_names_its_shard_and_is_never_drawn_twice() -> None:
 
 @pytest.mark.parametrize("shard", range(16))
 def test_a_secret_is_drawn_until_its_digest_falls_into_the_wanted_shard(shard: int) -> None:
-    secret, digest = mint_into(KEYRING, Kind.MANAGED, shard, 16)
+    shards = Shards("test", no_servers().links * 16)
+    secret, digest = Minter(KEYRING, shards).mint(Kind.MANAGED, shards[shard])
     assert parse(secret.encode()) is Kind.MANAGED
     assert digest == KEYRING.digest(Kind.MANAGED, secret.encode())
     assert shard_of_digest(digest, 16) == shard

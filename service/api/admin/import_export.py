@@ -19,7 +19,9 @@ from service.model import Origin, Status
 from service.store.managed.tokens import Record
 from service.store.pacing import give_way
 from service.tokens.audit.log import AuditLog
-from service.tokens.managed.import_export import SLICE, DryRun, Exported, ImportedSecret, ImportExport
+from service.tokens.managed.import_admission import Exported, ImportedSecret
+from service.tokens.managed.imports import SLICE, DryRun, Imports
+from service.tokens.managed.queries import ManagedQueries
 
 NDJSON = "application/x-ndjson"
 _ACCEPTED = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl")
@@ -56,7 +58,8 @@ class ImportExportApi:
 
     def __init__(
         self,
-        tokens: ImportExport,
+        imports: Imports,
+        queries: ManagedQueries,
         views: TokenViews,
         audit_log: AuditLog,
         callers: Callers,
@@ -64,7 +67,8 @@ class ImportExportApi:
         *,
         shards: int,
     ) -> None:
-        self._tokens = tokens
+        self._imports = imports
+        self._queries = queries
         self._views = views
         self._audit_log = audit_log
         self._callers = callers
@@ -113,7 +117,7 @@ class ImportExportApi:
             "export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)}
         )
         headers = {"cache-control": "no-store", "content-disposition": 'attachment; filename="tokens.ndjson"'}
-        lines = self._lines(self._tokens.everything(query))
+        lines = self._lines(self._queries.everything(query))
         return StreamingResponse(lines, headers=headers, media_type=NDJSON)
 
     async def _lines(self, records: AsyncIterator[Record]) -> AsyncIterator[bytes]:
@@ -157,7 +161,7 @@ class ImportExportApi:
                 rows.append((number, import_line(line, self._clock())))
             except InvalidRequest as refused:
                 result.skipped.append(SkippedLine(number, name_of(line), refused.code, refused.detail))
-        taken = await self._tokens.take([row for _, row in rows], origin, dry_run)
+        taken = await self._imports.take([row for _, row in rows], origin, dry_run)
         for (number, row), skipped in zip(rows, taken, strict=True):
             if skipped is None:
                 result.imported += 1

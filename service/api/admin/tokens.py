@@ -36,6 +36,7 @@ from service.metrics import Metrics
 from service.model import Kind, Origin, Statistics
 from service.tokens.lifetime import DURATIONS
 from service.tokens.managed.bulk import Bulk
+from service.tokens.managed.queries import ManagedQueries
 from service.tokens.managed.tokens import ManagedTokens, NewToken
 from service.tokens.rights import cut_life
 
@@ -58,6 +59,7 @@ class ManagedApi:
     def __init__(
         self,
         tokens: ManagedTokens,
+        queries: ManagedQueries,
         bulk: Bulk,
         views: TokenViews,
         callers: Callers,
@@ -65,6 +67,7 @@ class ManagedApi:
         clock: Callable[[], float],
     ) -> None:
         self._tokens = tokens
+        self._queries = queries
         self._bulk = bulk
         self._views = views
         self._callers = callers
@@ -169,7 +172,7 @@ class ManagedApi:
             after=_read_cursor(wanted.cursor, wanted.sort),
             ids=tuple(filter(None, wanted.ids.split(","))),
         )
-        tokens, after, total = await call.unless_gone(self._tokens.page(query))
+        tokens, after, total = await call.unless_gone(self._queries.page(query))
         return Json(TokenList(await self._views.of(tokens), _write_cursor(after, wanted.sort), total))
 
     async def show(self, call: Call) -> Response:
@@ -181,7 +184,7 @@ class ManagedApi:
     async def stats(self, call: Call) -> Response:
         """How many tokens there are; total = active + expired + inactive."""
         await self._callers.admit(call)
-        return Json(await self._tokens.statistics())
+        return Json(await self._queries.statistics())
 
     async def create(self, call: Call) -> Response:
         """Create a token and show its secret, this once."""

@@ -11,8 +11,8 @@ from service.api.http.basic import pair_of
 from service.api.http.call import Call
 from service.errors import Unauthorized
 from service.model import Credential, Kind
+from service.tokens.accounts.login import InvalidCredentials, Login
 from service.tokens.authority import Authority
-from service.tokens.sessions import InvalidCredentials, Sessions
 
 
 class InvalidClient(Unauthorized):
@@ -26,9 +26,9 @@ class InvalidClient(Unauthorized):
 class Clients:
     """Knows clients by a managed token with the right scope, or by an account."""
 
-    def __init__(self, authority: Authority, sessions: Sessions) -> None:
+    def __init__(self, authority: Authority, login: Login) -> None:
         self._authority = authority
-        self._sessions = sessions
+        self._login = login
 
     async def admit(self, call: Call, form: Mapping[str, str] | None = None) -> str:
         """The name of a client that may do this. Raises InvalidClient; RateLimited if it was not evaluated."""
@@ -42,7 +42,7 @@ class Clients:
         if password.startswith("rtk_"):
             return await self._by_token(call, password.encode(), name)
         try:
-            signed_in = await self._sessions.check_password(name, password, anonymous(call, "oauth"))
+            signed_in = await self._login.check_password(name, password, anonymous(call, "oauth"))
         except InvalidCredentials:
             raise InvalidClient(presented=True) from None
         if signed_in.role not in call.access.roles:
@@ -60,7 +60,7 @@ class Clients:
 
     def _may(self, credential: Credential, access: Access) -> bool:
         if credential.kind is Kind.SESSION:
-            return self._sessions.role(credential.subject) in access.roles
+            return self._login.role(credential.subject) in access.roles
         return covers(credential, access.scope)
 
 

@@ -18,7 +18,8 @@ from service.errors import Forbidden, NotFound, RateLimited, Unauthorized
 from service.metrics import Metrics
 from service.model import Kind
 from service.tokens.accounts.accounts import Accounts
-from service.tokens.sessions import InvalidCredentials, Sessions
+from service.tokens.accounts.login import InvalidCredentials
+from service.tokens.sessions import Sessions
 
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

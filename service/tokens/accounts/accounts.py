@@ -93,6 +93,10 @@ class Accounts:
         """What a session of this account must carry now; None if it may have none."""
         return self._password_marks.get(name)
 
+    def pseudonym(self, username: str) -> bytes:
+        """What Redis knows a user by; their name is not in its keys."""
+        return self._keyring.pseudonym("user", normalise(username))
+
     def replace(self, accounts: Mapping[str, Account]) -> list[str]:
         """Put new accounts in force; the names whose sessions are over with it."""
         self._accounts = dict(accounts)

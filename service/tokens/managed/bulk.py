@@ -17,6 +17,7 @@ from service.store.managed.listing import Listing, Place, place
 from service.store.managed.query import Query
 from service.store.managed.tokens import Record
 from service.store.pacing import give_way
+from service.tokens.managed.queries import ManagedQueries
 from service.tokens.managed.tokens import ManagedTokens
 
 # So many changes are asked of Redis at once: a third of a millisecond of its time, for validations wait behind them.
@@ -79,8 +80,11 @@ class Matched(msgspec.Struct, frozen=True):
 class Bulk:
     """Activates, deactivates and revokes many tokens, each change as atomic and as audited as a single one."""
 
-    def __init__(self, tokens: ManagedTokens, listing: Listing, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, tokens: ManagedTokens, queries: ManagedQueries, listing: Listing, clock: Callable[[], float]
+    ) -> None:
         self._tokens = tokens
+        self._queries = queries
         self._listing = listing
         self._clock = clock
 
@@ -97,7 +101,7 @@ class Bulk:
         narrowed = _narrowed(query, ending)
         if narrowed is None:
             return Matched(0, [])
-        tokens, _, _ = await self._tokens.page(msgspec.structs.replace(narrowed, limit=SAMPLE, after=None))
+        tokens, _, _ = await self._queries.page(msgspec.structs.replace(narrowed, limit=SAMPLE, after=None))
         return Matched(await self._count(narrowed), tokens)
 
     async def end(
@@ -180,7 +184,7 @@ class Bulk:
         return result
 
     async def _count(self, query: Query) -> int:
-        total = await self._tokens.total(query)
+        total = await self._queries.total(query)
         return await self._listing.count(query, self._clock()) if total is None else total
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import msgspec
 
 from service.errors import Conflict, Forbidden, NotFound
-from service.keyring import Keyring
 from service.model import Kind, ManagedToken, Origin
 from service.store.driver.shards import Shards
 from service.store.managed import records
@@ -16,7 +15,7 @@ from service.tokens.idempotency import Repeatable, Repeats
 from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended
 from service.tokens.managed.tokens import Created
 from service.tokens.rights import check_end, check_held
-from service.tokens.secret import mint_into
+from service.tokens.secret import Minter
 
 LONGEST_OVERLAP_SECONDS = 7 * 86400
 
@@ -29,14 +28,14 @@ class Rotation:
         store: ManagedStore,
         managed_records: ManagedRecords,
         shards: Shards,
-        keyring: Keyring,
+        minter: Minter,
         repeats: Repeats,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._managed_records = managed_records
         self._shards = shards
-        self._keyring = keyring
+        self._minter = minter
         self._repeats = repeats
         self._clock = clock
 
@@ -83,7 +82,7 @@ class Rotation:
         if shard is None:
             raise NotFound("No token with this ID. It may have been removed after its retention time.")
         if request is None:
-            return mint_into(self._keyring, Kind.MANAGED, shard.index, len(self._shards))
+            return self._minter.mint(Kind.MANAGED, shard)
         derived = await self._repeats.admit(request, origin.actor, f"rotate {token_id} {overlap_seconds}")
         return derived.secret_into(shard.index, len(self._shards))
 

@@ -1,30 +1,25 @@
 """Managed tokens: created, edited and revoked by administrators, each change written to the audit log.
 
-Rotation is in `rotation.py`, changes of many tokens in `bulk.py`.
+Rotation is in `rotation.py`, changes of many tokens in `bulk.py`, finding and counting them in `queries.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from service.errors import Conflict
-from service.keyring import Keyring
-from service.model import Kind, ManagedToken, Origin, RateLimit, Statistics
+from service.model import Kind, ManagedToken, Origin, RateLimit
 from service.store.driver.shards import Shards
 from service.store.managed import records
-from service.store.managed.listing import Listing
-from service.store.managed.query import Query
-from service.store.managed.statistics import TokenCounts
 from service.store.managed.tokens import ManagedStore, Record
 from service.tokens.idempotency import Repeatable, Repeats
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended
 from service.tokens.rights import check_held, check_life
-from service.tokens.secret import mint_id, mint_into
+from service.tokens.secret import Minter, mint_id
 
 
 class NewToken(msgspec.Struct, frozen=True):
@@ -59,20 +54,16 @@ class ManagedTokens:
         self,
         store: ManagedStore,
         managed_records: ManagedRecords,
-        listing: Listing,
-        token_counts: TokenCounts,
         shards: Shards,
-        keyring: Keyring,
+        minter: Minter,
         repeats: Repeats,
         lifetime: Lifetime,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._managed_records = managed_records
-        self._listing = listing
-        self._token_counts = token_counts
         self._shards = shards
-        self._keyring = keyring
+        self._minter = minter
         self._repeats = repeats
         self._lifetime = lifetime
         self._clock = clock
@@ -86,14 +77,14 @@ class ManagedTokens:
         check_held(origin, new)
         check_life(origin, new.expires_at)
         self._lifetime.check(new.expires_at)
-        index = self._shards.of_name(new.name).index
+        shard = self._shards.of_name(new.name)
         if request is None:
-            token_id = mint_id(index)
-            secret, digest = mint_into(self._keyring, Kind.MANAGED, index, len(self._shards))
+            token_id = mint_id(shard.index)
+            secret, digest = self._minter.mint(Kind.MANAGED, shard)
         else:
             derived = await self._repeats.admit(request, origin.actor, "create")
-            token_id = derived.token_id(index)
-            secret, digest = derived.secret_into(index, len(self._shards))
+            token_id = derived.token_id(shard.index)
+            secret, digest = derived.secret_into(shard.index, len(self._shards))
         token = ManagedToken(
             token_id=token_id,
             last_eight=secret[-8:],
@@ -116,22 +107,6 @@ class ManagedTokens:
     async def get(self, token_id: str) -> ManagedToken:
         """The token of an id. Raises NotFound."""
         return await self._managed_records.read(token_id)
-
-    async def page(self, query: Query) -> tuple[list[ManagedToken], tuple[str, str] | None, int | None]:
-        """One page of a list, where to go on, and how many there are (None where counting would read them all)."""
-        (tokens, after), total = await asyncio.gather(self._listing.page(query, self._clock()), self.total(query))
-        return tokens, after, total
-
-    async def total(self, query: Query) -> int | None:
-        """How many tokens a query finds; None where counting would read every record."""
-        if not query.by_status_alone:
-            return None
-        statistics = await self.statistics()
-        return sum(int(getattr(statistics, status)) for status in query.wanted)
-
-    async def statistics(self) -> Statistics:
-        """How many tokens there are now."""
-        return await self._token_counts.take(int(self._clock()))
 
     async def update(self, token_id: str, changes: dict[str, Any], origin: Origin) -> ManagedToken:
         """Change a token: fields of ManagedToken to new values, `active` among them. Returns it as it is then.

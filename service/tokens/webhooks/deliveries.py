@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 from service.errors import StoreUnavailable
 from service.identifiers import random_id
 from service.store.driver.shards import Shard, Shards
-from service.store.outbox import Outbox
 from service.store.webhooks import NOTICES_KEPT
-from service.tokens.webhooks.delivery import DeliverySeal
-from service.tokens.webhooks.messages import Messages
 from service.tokens.webhooks.notices import Notices
 from service.tokens.webhooks.receiver import Post, Receiver
 from service.tokens.webhooks.registry import Webhooks
-from service.tokens.webhooks.sender import Sender
 
 log = logging.getLogger(__name__)
 _LOOK_AHEAD_SECONDS = 15.0
@@ -28,33 +23,15 @@ _SAY_SECONDS = 60.0
 
 
 class Deliveries:
-    """Delivers in the background.
+    """Delivers in the background."""
 
-    `count` is told how many attempts ended how: delivered, failed or given_up; or how many events were dropped,
-    because their stream was trimmed before a receiver had room for them.
-    """
-
-    def __init__(
-        self,
-        webhooks: Webhooks,
-        notices: Notices,
-        outbox: Outbox,
-        messages: Messages,
-        seal: DeliverySeal,
-        shards: Shards,
-        sender: Sender,
-        clock: Callable[[], float],
-        *,
-        count: Callable[[str, int], None],
-    ) -> None:
+    def __init__(self, webhooks: Webhooks, notices: Notices, shards: Shards, post: Post) -> None:
         self._webhooks = webhooks
         self._notices = notices
-        self._outbox = outbox
         self._shards = shards
-        self.sender = sender
-        self._clock = clock
-        self._count = count
-        self._post = Post(outbox, messages, seal, sender, clock, count, self._drop)
+        self._post = post
+        self._outbox = post.outbox
+        self._clock = post.clock
         self._holder = random_id()
         self._held: set[int] = set()
         self._receivers: dict[str, Receiver] = {}
@@ -87,7 +64,7 @@ class Deliveries:
                 self._start(shard, webhook_id, receiver)
         if looks_ahead and not more:
             self._looked_at = self._clock()
-        self.sender.tidy()
+        self._post.sender.tidy()
 
     def _know(self) -> list[str]:
         """Bring the receivers up to date; the ids of those that are no more."""
@@ -97,7 +74,7 @@ class Deliveries:
             self._receivers.pop(webhook_id).known = None
         for webhook_id, one in known.items():
             if (receiver := self._receivers.get(webhook_id)) is None:
-                self._receivers[webhook_id] = Receiver(one, self._post)
+                self._receivers[webhook_id] = Receiver(one, self._post, self._drop)
             else:
                 receiver.known = one
         return gone
@@ -133,7 +110,7 @@ class Deliveries:
             log.warning(
                 "%d events were trimmed before a webhook took them: see `token-service webhooks list`", self._dropped
             )
-            self._count("dropped", self._dropped)
+            self._post.on_attempts("dropped", self._dropped)
             self._dropped, self._said_at = 0, self._clock()
 
     async def aclose(self) -> None:
@@ -142,7 +119,7 @@ class Deliveries:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.sender.aclose()
+        await self._post.sender.aclose()
         try:
             for shard in self._shards:
                 if shard.index in self._held:

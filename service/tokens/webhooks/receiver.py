@@ -28,7 +28,11 @@ _LONGEST_PAUSE_SECONDS = 300
 
 
 class Post(NamedTuple):
-    """What every receiver sends with. `on_attempts` is told how many ended how."""
+    """What every receiver sends with.
+
+    `on_attempts` is told how many attempts ended how: delivered, failed or given_up; or how many events were dropped,
+    because their stream was trimmed before a receiver had room for them.
+    """
 
     outbox: Outbox
     messages: Messages
@@ -36,16 +40,16 @@ class Post(NamedTuple):
     sender: Sender
     clock: Callable[[], float]
     on_attempts: Callable[[str, int], None]
-    on_dropped: Callable[[int], None]
 
 
 class Receiver:
     """Where one webhook leads. `known` is replaced when the webhook is read anew, None once it is deleted."""
 
-    def __init__(self, known: Known, post: Post) -> None:
+    def __init__(self, known: Known, post: Post, on_dropped: Callable[[int], None]) -> None:
         self.known: Known | None = known
         self._id = known.webhook.webhook_id
         self._post = post
+        self._on_dropped = on_dropped
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._failures = 0
         self._next_at = 0.0
@@ -90,7 +94,7 @@ class Receiver:
         await self._send(shard, await self._post.messages.deliveries(shard, stream, page.events, known.webhook))
         if self.known is not None:
             await outbox.move(shard, self._id, stream, page)
-            self._post.on_dropped(page.dropped)
+            self._on_dropped(page.dropped)
         return len(page.events) == count
 
     def _most(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hmac
 from collections.abc import Callable
@@ -18,10 +17,9 @@ from service.store.outbox import Outbox
 from service.store.webhooks import WebhookStore
 from service.tokens.audit.log import AuditLog
 from service.tokens.webhooks.events import EventType
-from service.tokens.webhooks.ssrf import Resolve, is_public, read_url, refuse_address
+from service.tokens.webhooks.ssrf import Destinations
 
 MOST = 20
-_RESOLVE_SECONDS = 2.0
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -64,19 +62,16 @@ class Webhooks:
         shards: Shards,
         keyring: Keyring,
         audit_log: AuditLog,
-        resolve: Resolve,
+        destinations: Destinations,
         clock: Callable[[], float],
-        *,
-        allow_private: bool,
     ) -> None:
         self._store = store
         self._outbox = outbox
         self._shards = shards
         self._keyring = keyring
         self._audit_log = audit_log
-        self.resolve = resolve
+        self._destinations = destinations
         self._clock = clock
-        self._allow_private = allow_private
         self.known: dict[str, Known] = {}
 
     def wants(self, event: EventType) -> bool:
@@ -98,7 +93,7 @@ class Webhooks:
 
         Raises InvalidRequest for a URL that is not allowed, Conflict `too_many_webhooks`.
         """
-        await self._check(url)
+        destination = await self._destinations.check(url)
         webhook_id = random_id()
         since, *_ = [await self._outbox.begin(shard, webhook_id) for shard in self._shards]
         webhook = Webhook(
@@ -112,26 +107,13 @@ class Webhooks:
         )
         record = self._keyring.seal(_bound(webhook.webhook_id), _encode(webhook))
         # Whoever reads tokens reads the log, and a path may be what lets a sender in.
-        after = {"host": read_url(url, allow_private=True).authority, "events": list(webhook.events)}
+        after = {"host": destination.authority, "events": list(webhook.events)}
         entry = self._audit_log.entry("webhook.created", origin, webhook.webhook_id, after=after)
         if await self._store.put(webhook.webhook_id, record, most=MOST, entry=entry) < 0:
             await self._forget(webhook_id)
             raise Conflict(f"There are {MOST} webhooks already. Delete one first.", code="too_many_webhooks")
         known = self.known[webhook.webhook_id] = Known(webhook, self._keyring.present)
         return known
-
-    async def _check(self, url: str) -> None:
-        """Resolve the URL's name now; a name without an address yet is checked when it is used."""
-        destination = read_url(url, allow_private=self._allow_private)
-        if self._allow_private:
-            return
-        try:
-            async with asyncio.timeout(_RESOLVE_SECONDS):
-                addresses = await self.resolve(destination.host, destination.port)
-        except OSError:  # a time-out is one too
-            return
-        if not all(map(is_public, addresses)):
-            raise refuse_address()
 
     async def delete(self, webhook_id: str, origin: Origin) -> None:
         """Take a receiver away, with all that waits for it. Raises NotFound."""

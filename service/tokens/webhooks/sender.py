@@ -18,7 +18,7 @@ import httptools
 
 from service import __version__
 from service.errors import InvalidRequest
-from service.tokens.webhooks.ssrf import Destination, Resolve, is_public, read_url
+from service.tokens.webhooks.ssrf import Destination, Destinations
 
 
 class Sent(NamedTuple):
@@ -59,10 +59,9 @@ class Sender:
     """Sends messages as Standard Webhooks has them. `tls` makes the context of the first secure connection."""
 
     def __init__(
-        self, resolve: Resolve, *, allow_private: bool, tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
+        self, destinations: Destinations, *, tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
     ) -> None:
-        self.resolve = resolve
-        self._allow_private = allow_private
+        self._destinations = destinations
         self._tls = tls
         self._context: ssl.SSLContext | None = None
         self._idle: dict[_Place, list[_Connection]] = {}
@@ -70,7 +69,7 @@ class Sender:
     async def send(self, url: str, secret: str, message_id: str, body: str, now: float) -> Sent:
         """Send one message. What goes wrong on the way is told, not raised."""
         try:
-            destination = read_url(url, allow_private=self._allow_private)
+            destination = self._destinations.read(url)
             request = _request(destination, _signed(secret, message_id, body, now), body.encode())
             async with asyncio.timeout(_SECONDS):
                 status = await self._post(destination, request)
@@ -124,8 +123,7 @@ class Sender:
 
     async def _open(self, destination: Destination) -> _Connection:
         """Connect to the first address that answers: to an address, because a name may mean another one by now."""
-        addresses = await self.resolve(destination.host, destination.port)
-        allowed = [address for address in addresses if self._allow_private or is_public(address)][:_ADDRESSES]
+        allowed = (await self._destinations.addresses(destination))[:_ADDRESSES]
         if not allowed:
             raise InvalidRequest("the name leads to no public address")
         context = await self._secured() if destination.secure else None

@@ -31,6 +31,7 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 _LONGEST = 2048
+_RESOLVE_SECONDS = 2.0
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.?")
 _LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "corp", "private")
 # What is private, shared by a carrier, loopback, link-local (where metadata services are), for documentation, for
@@ -77,6 +78,40 @@ class Destination(NamedTuple):
         """The Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+
+class Destinations:
+    """Where webhooks may go: `resolve` gives a name's addresses, `allow_private` lets them be any."""
+
+    def __init__(self, resolve: Resolve, *, allow_private: bool) -> None:
+        self.resolve = resolve
+        self._allow_private = allow_private
+
+    def read(self, url: str) -> Destination:
+        """Take a URL apart. Raises InvalidRequest for one that webhooks may not go to."""
+        return read_url(url, allow_private=self._allow_private)
+
+    async def addresses(self, destination: Destination) -> list[str]:
+        """The addresses that may be connected to, none if all are forbidden. Raises OSError."""
+        found = await self.resolve(destination.host, destination.port)
+        return [address for address in found if self._allow_private or is_public(address)]
+
+    async def check(self, url: str) -> Destination:
+        """Resolve the URL's name now; a name without an address yet is checked when it is used.
+
+        Raises InvalidRequest, also for a name of whose addresses one is not public.
+        """
+        destination = self.read(url)
+        if self._allow_private:
+            return destination
+        try:
+            async with asyncio.timeout(_RESOLVE_SECONDS):
+                found = await self.resolve(destination.host, destination.port)
+        except OSError:  # a time-out is one too
+            return destination
+        if not all(map(is_public, found)):
+            raise _refuse("this name leads to a private, local or reserved address")
+        return destination
 
 
 def read_url(url: str, *, allow_private: bool) -> Destination:
@@ -131,11 +166,6 @@ def _refuse_local(host: str) -> None:
         return
     if not is_public(literal):
         raise _refuse("this address is private, local or reserved")
-
-
-def refuse_address() -> InvalidRequest:
-    """The refusal of a name that leads to addresses which are not public."""
-    return _refuse("this name leads to a private, local or reserved address")
 
 
 def _refuse(reason: str) -> InvalidRequest:

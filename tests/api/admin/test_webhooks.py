@@ -22,7 +22,7 @@ HOOK = {"url": "https://hooks.example.com/tokens", "events": ["token.created", "
 
 
 async def test_the_secret_is_shown_once(still: Service) -> None:
-    still.rules.webhooks.resolve = PUBLIC
+    still.rules.destinations.resolve = PUBLIC
     admin = await sign_in(still)
     assert (await admin.get(WEBHOOKS)).json() == {"webhooks": []}
     answer = await admin.post(WEBHOOKS, HOOK)
@@ -41,7 +41,7 @@ async def test_the_secret_is_shown_once(still: Service) -> None:
 
 
 async def test_a_webhook_is_deleted_by_its_id(still: Service) -> None:
-    still.rules.webhooks.resolve = PUBLIC
+    still.rules.destinations.resolve = PUBLIC
     admin = await sign_in(still)
     created = (await admin.post(WEBHOOKS, HOOK)).json()
     answer = await admin.ask("DELETE", WEBHOOKS, query={"id": created["id"]})
@@ -71,7 +71,7 @@ async def test_a_webhook_is_deleted_by_its_id(still: Service) -> None:
     ],
 )
 async def test_a_wrong_webhook_is_refused_by_name(still: Service, change: dict[str, Any], field: str) -> None:
-    still.rules.webhooks.resolve = PUBLIC
+    still.rules.destinations.resolve = PUBLIC
     admin = await sign_in(still)
     answer = await admin.post(WEBHOOKS, HOOK | change)
     assert (answer.status, answer.json()["code"]) == (400, "invalid_request")
@@ -82,12 +82,12 @@ async def test_a_wrong_webhook_is_refused_by_name(still: Service, change: dict[s
 async def test_a_name_that_leads_inside_is_refused(still: Service) -> None:
     admin = await sign_in(still)
     for addresses in (["10.0.0.1"], ["93.184.216.34", "::1"]):
-        still.rules.webhooks.resolve = resolving(*addresses)
+        still.rules.destinations.resolve = resolving(*addresses)
         assert (await admin.post(WEBHOOKS, HOOK)).status == 400
 
 
 async def test_the_trail_names_the_receiver_and_keeps_what_may_be_its_secret(still: Service) -> None:
-    still.rules.webhooks.resolve = PUBLIC
+    still.rules.destinations.resolve = PUBLIC
     admin = await sign_in(still)
     hook = {**HOOK, "url": "https://hooks.example.com:8443/services/a-secret-path?key=another"}
     assert (await admin.post(WEBHOOKS, hook)).status == 201
@@ -98,7 +98,7 @@ async def test_the_trail_names_the_receiver_and_keeps_what_may_be_its_secret(sti
 
 
 async def test_readers_look_and_administrators_change(still: Service) -> None:
-    still.rules.webhooks.resolve = PUBLIC
+    still.rules.destinations.resolve = PUBLIC
     created = (await (await sign_in(still)).post(WEBHOOKS, HOOK)).json()
     paths = [WEBHOOKS, f"{WEBHOOKS}/{created['id']}/deliveries"]
     for reader in (await sign_in(still, "vera"), await holder(still, "tokens:*")):

@@ -105,7 +105,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault(
     await service.application(scope, receive, send)
     assert sent[0]["status"] == 400
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
-    assert (await service.rules.managed.statistics()).total == 0
+    assert (await service.rules.queries.statistics()).total == 0
 
 
 async def test_without_redis_every_door_says_that_it_does_not_know(make_service: Callable[..., Any]) -> None:

@@ -23,7 +23,7 @@ EVERY = frozenset(Status)
 
 async def pages(service: Service, query: Query) -> AsyncIterator[list[ManagedToken]]:
     while True:
-        tokens, after, _ = await service.rules.managed.page(query)
+        tokens, after, _ = await service.rules.queries.page(query)
         assert len(tokens) <= query.limit
         yield tokens
         if after is None:
@@ -138,7 +138,7 @@ async def test_a_token_revoked_between_two_slices_hides_no_other(
     passing = [(await create(service, f"passing {number}")).token.token_id for number in range(4)]
     ids = await fill(service, 18)
     waiting += passing
-    tokens, _, _ = await service.rules.managed.page(Query(sort=sort))
+    tokens, _, _ = await service.rules.queries.page(Query(sort=sort))
     assert {token.token_id for token in tokens} >= set(ids)
     assert waiting == []
 
@@ -151,6 +151,6 @@ async def test_slices_go_on_within_one_microsecond(
     service = await make_service(background=False)
     monkeypatch.setattr(service.rules.managed._lifetime, "begin", lambda: 1000)
     ids = {(await create(service, f"token {number}")).token.token_id for number in range(15)}
-    tokens, _, _ = await service.rules.managed.page(Query(sort=sort))
+    tokens, _, _ = await service.rules.queries.page(Query(sort=sort))
     assert len(tokens) == 15
     assert {token.token_id for token in tokens} == ids

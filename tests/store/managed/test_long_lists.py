@@ -35,11 +35,11 @@ async def test_a_page_whose_time_is_over_says_where_to_go_on(still: Service, sor
     for number in range(30):
         await create(still, f"token {number:02}", days=1 + number % 7, scopes=("rare",) if number % 10 == 0 else ())
     query = Query(scope="rare", sort=sort, descending=descending, limit=3)
-    first, after, total = await still.rules.managed.page(query)
+    first, after, total = await still.rules.queries.page(query)
     assert (len(first) < 3, after is None, total) == (True, False, None)
     found, pages = list(first), 1
     while after is not None:
-        tokens, after, _ = await still.rules.managed.page(msgspec.structs.replace(query, after=after))
+        tokens, after, _ = await still.rules.queries.page(msgspec.structs.replace(query, after=after))
         found, pages = found + tokens, pages + 1
     assert sorted(token.name for token in found) == ["token 00", "token 10", "token 20"]
     assert 3 < pages < 20
@@ -56,7 +56,7 @@ async def test_a_text_that_almost_every_name_has_is_looked_for_in_the_order_of_t
         monkeypatch.setattr("service.store.managed.listing._FEW", few)
         query, walk = Query(text="TOKEN", sort=sort, limit=5), list[str]()
         while True:
-            tokens, after, _ = await still.rules.managed.page(query)
+            tokens, after, _ = await still.rules.queries.page(query)
             walk += [token.name for token in tokens]
             if after is None:
                 break
@@ -80,7 +80,7 @@ async def test_a_walk_reads_each_slice_once(make_service: Callable[..., Any], mo
     service = await make_service(background=False, wrap=Counting)
     await create_many(service, *[f"token {number}" for number in range(50)])
     asked.clear()
-    assert await service.rules.managed.page(Query(scope="none", statuses=frozenset({Status.ACTIVE}))) == (
+    assert await service.rules.queries.page(Query(scope="none", statuses=frozenset({Status.ACTIVE}))) == (
         [],
         None,
         None,
@@ -101,11 +101,11 @@ async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
     service = await make_service(background=False, wrap=Counting)
     await create_many(service, *[f"token {number}" for number in range(50)])
     asked.clear()
-    assert await service.rules.managed.page(Query(text="é")) == ([], None, None)
+    assert await service.rules.queries.page(Query(text="é")) == ([], None, None)
     assert set(asked) == {"find_names"}
     monkeypatch.setattr("service.store.managed.search._SLICE_BYTES", 2500)  # ten blocks that are not there
     asked.clear()
-    await service.rules.managed.page(Query(text="é"))
+    await service.rules.queries.page(Query(text="é"))
     assert asked["find_names"] > 400
 
 
@@ -138,7 +138,7 @@ async def test_a_look_at_everything_outlasts_a_redis_that_is_busy_for_a_moment(
 async def test_names_are_compared_whatever_their_case_and_composition(still: Service) -> None:
     await create_many(still, "Éclair", "STRASSE", "İstanbul")
     for text in ("éclair", "E\u0301CLAIR", "straße", "\u0130STANBUL"):
-        tokens, _, _ = await still.rules.managed.page(Query(text=text))
+        tokens, _, _ = await still.rules.queries.page(Query(text=text))
         assert len(tokens) == 1, text
 
 
@@ -147,7 +147,7 @@ async def test_a_search_follows_a_token_through_its_life(still: Service) -> None
     token_id = created.token.token_id
 
     async def found(text: str) -> list[str]:
-        tokens, _, _ = await still.rules.managed.page(Query(frozenset(Status), text=text))
+        tokens, _, _ = await still.rules.queries.page(Query(frozenset(Status), text=text))
         return [token.name for token in tokens]
 
     await still.rules.managed.update(token_id, {"name": "after"}, ADMIN)
@@ -169,7 +169,7 @@ async def test_what_was_purged_leaves_nothing_to_search(
     for days in (2, 31):
         turn_time(days * DAY)
         await service.rules.sweeper.sweep()
-    assert await service.rules.managed.page(Query(frozenset(Status), text="gone")) == ([], None, None)
+    assert await service.rules.queries.page(Query(frozenset(Status), text="gone")) == ([], None, None)
     for shard in service.stores.shards:
         assert await shard.link.execute("EXISTS", shard.keys.name_blocks, shard.keys.last_uses) == 0
 
@@ -180,8 +180,8 @@ async def test_a_token_used_again_moves_in_the_list_by_last_use(still: Service, 
         clock.forward(10)
         assert await outcome(still, used.secret) == "active"
         await still.flush_usage()
-    tokens, _, _ = await still.rules.managed.page(Query(sort="last_used_at"))
+    tokens, _, _ = await still.rules.queries.page(Query(sort="last_used_at"))
     assert [token.name for token in tokens] == ["one", "two", "never"]
     await still.rules.managed.revoke(one.token.token_id, ADMIN)
-    tokens, _, _ = await still.rules.managed.page(Query(sort="last_used_at", statuses=frozenset(Status)))
+    tokens, _, _ = await still.rules.queries.page(Query(sort="last_used_at", statuses=frozenset(Status)))
     assert [token.name for token in tokens] == ["one", "two", "never"]

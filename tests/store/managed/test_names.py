@@ -146,7 +146,7 @@ async def test_a_revoked_token_frees_its_name_and_is_still_found_by_it(still: Se
         ids.append((await create(still, "ci")).token.token_id)
         await still.rules.managed.revoke(ids[-1], ADMIN)
     ids.append((await create(still, "ci")).token.token_id)
-    tokens, _, _ = await still.rules.managed.page(Query(frozenset({Status.REVOKED, Status.ACTIVE}), text="ci"))
+    tokens, _, _ = await still.rules.queries.page(Query(frozenset({Status.REVOKED, Status.ACTIVE}), text="ci"))
     assert sorted(token.token_id for token in tokens) == sorted(ids)
     assert await refused(still, "ci")
 
@@ -156,7 +156,7 @@ async def test_a_token_renamed_into_another_shard_is_revoked_with_its_name(still
     wanted = elsewhere(still, "ci")
     await still.rules.managed.update(token.token_id, {"name": wanted}, ADMIN)
     await still.rules.managed.revoke(token.token_id, ADMIN)
-    found, _, _ = await still.rules.managed.page(Query(frozenset({Status.REVOKED}), text=wanted))
+    found, _, _ = await still.rules.queries.page(Query(frozenset({Status.REVOKED}), text=wanted))
     assert [one.token_id for one in found] == [token.token_id]
     assert not await refused(still, wanted)
     assert len(await names_held(still)) == 2

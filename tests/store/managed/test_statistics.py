@@ -17,11 +17,11 @@ pytestmark = pytest.mark.anyio
 
 
 async def told(service: Service) -> dict[str, int]:
-    return msgspec.structs.asdict(await service.rules.managed.statistics())
+    return msgspec.structs.asdict(await service.rules.queries.statistics())
 
 
 async def test_an_empty_house_counts_nothing(still: Service) -> None:
-    assert await still.rules.managed.statistics() == Statistics(0, 0, 0, 0, 0, 0, 0, 0)
+    assert await still.rules.queries.statistics() == Statistics(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 async def test_every_change_is_counted_at_once(still: Service) -> None:

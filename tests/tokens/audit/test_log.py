@@ -101,4 +101,4 @@ async def test_no_token_is_made_that_could_not_be_told(make_service: object) -> 
     service: Service = await make_service(background=False, wrap=Full)  # type: ignore[operator]
     with pytest.raises(StoreFull):
         await create(service)
-    assert (await service.rules.managed.statistics()).total == 0
+    assert (await service.rules.queries.statistics()).total == 0

@@ -12,9 +12,9 @@ import pytest
 from service.app import Service
 from service.errors import Conflict
 from service.model import Origin
+from service.tokens.accounts.login import InvalidCredentials
 from service.tokens.audit.reader import AuditFilter, Event, Position
 from service.tokens.managed.tokens import NewToken
-from service.tokens.sessions import InvalidCredentials
 from tests.asgi import TEST
 from tests.conftest import PASSWORD, Clock
 

@@ -41,7 +41,7 @@ async def test_more_than_a_slice_is_changed_whole(make_service: Callable[..., An
     ids = [one.token.token_id for one in created]
     result = await service.rules.bulk.set_active(ids, False, ADMIN)
     assert (result.updated, result.skipped) == (ids, [])
-    assert (await service.rules.managed.statistics()).inactive == 205
+    assert (await service.rules.queries.statistics()).inactive == 205
 
 
 async def test_several_are_revoked_and_what_never_was_is_skipped(still: Service) -> None:

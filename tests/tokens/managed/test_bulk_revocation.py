@@ -110,7 +110,7 @@ async def test_many_are_ended_in_slices_that_a_client_may_ask_for_one_by_one(ser
         ended += result.updated
     assert sorted(ended) == sorted(one.token.token_id for one in created)
     assert {await outcome(service, one.secret) for one in created} == {Outcome.UNKNOWN}
-    assert (await service.rules.managed.statistics()).revoked == len(created)
+    assert (await service.rules.queries.statistics()).revoked == len(created)
 
 
 @pytest.mark.parametrize("query", [EVERYTHING, Query(text="T"), Query(scope="a")])

@@ -12,7 +12,7 @@ from service.model import ManagedToken, Status
 from service.store.driver.scripts import Script
 from service.store.managed.query import Query
 from service.store.managed.tokens import member
-from service.tokens.managed.import_export import Exported, ImportedSecret, sha256_of
+from service.tokens.managed.import_admission import Exported, ImportedSecret, sha256_of
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
 from tests.builders import create
@@ -37,7 +37,7 @@ class Between(Wrapped):
 
 
 async def take(service: Service, row: Exported | ImportedSecret) -> str:
-    (skipped,) = await service.rules.transfer.take([row], TEST)
+    (skipped,) = await service.rules.imports.take([row], TEST)
     return skipped.code if skipped else "imported"
 
 
@@ -70,7 +70,7 @@ async def test_a_void_reservation_makes_way_for_one_of_two_importers(make_servic
     slow.stores.shards[0].link.meanwhile = [nothing, take_the_name]
     code = await take(slow, imported(slow, "a-secret-of-our-own", "gate"))
     assert (code, taken) == ("name_taken", ["imported"])
-    tokens, _, _ = await quick.rules.managed.page(Query(text="gate"))
+    tokens, _, _ = await quick.rules.queries.page(Query(text="gate"))
     assert len(tokens) == 1
 
 
@@ -82,8 +82,8 @@ async def test_a_revoked_token_whose_name_lives_elsewhere_is_found_by_it(make_se
     await source.rules.managed.revoke(born.token_id, TEST)
     assert source.stores.shards.of_name("after") is not source.stores.shards.of_id(born.token_id)
     everything = frozenset(Status)
-    (record,) = [each async for each in source.rules.transfer.everything(Query(statuses=everything))]
+    (record,) = [each async for each in source.rules.queries.everything(Query(statuses=everything))]
     assert await take(other, Exported(record.token, record.seal, 16)) == "imported"
-    found, _, _ = await other.rules.managed.page(Query(text="aft", statuses=everything))
+    found, _, _ = await other.rules.queries.page(Query(text="aft", statuses=everything))
     assert [token.token_id for token in found] == [born.token_id]
     assert (await create(other, "after")).secret

@@ -209,11 +209,11 @@ async def test_a_rotated_token_is_found_by_its_new_last_characters_alone(service
     await service.rules.managed.update(first.token.token_id, {"name": "beta"}, ADMIN)
     third = await rotate(service, first)
     found = {
-        last_eight: [token.token_id for token in (await service.rules.managed.page(Query(text=last_eight)))[0]]
+        last_eight: [token.token_id for token in (await service.rules.queries.page(Query(text=last_eight)))[0]]
         for last_eight in (first.secret[-8:], second.secret[-8:], third.secret[-8:])
     }
     assert list(found.values()) == [[], [], [first.token.token_id]]
-    assert (await service.rules.managed.statistics()).total == 1
+    assert (await service.rules.queries.statistics()).total == 1
     await service.rules.managed.revoke(first.token.token_id, ADMIN)
     assert (await create(service, "beta")).token.status(service.clock()) is Status.ACTIVE
 

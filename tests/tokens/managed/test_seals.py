@@ -271,7 +271,7 @@ async def test_what_nobody_can_read_in_a_record_is_no_fault_of_the_service(still
             shard, key = place(still, created.token)
             await shard.link.execute("HSET", key, records.LETTERS[field.name], garbage)
             await still.rules.managed.get(created.token.token_id)
-            await still.rules.managed.page(Query(scope="none"))
+            await still.rules.queries.page(Query(scope="none"))
             await still.rules.revocation.revoke(created.secret.encode(), ADMIN)
             assert await outcome(still, created.secret) == "unknown"
             await shard.link.execute("DEL", key)

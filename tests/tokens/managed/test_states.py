@@ -61,7 +61,7 @@ async def test_switching_off_and_editing_go_together(still: Service) -> None:
     assert await outcome(still, created.secret) == "unknown"
     entry = (await audit(still))[-1]
     assert (entry.action, entry.after) == ("token.deactivated", {"active": False, "description": "put away"})
-    assert (await still.rules.managed.statistics()).inactive == 1
+    assert (await still.rules.queries.statistics()).inactive == 1
     await update(still, created.token, active=True)
     assert await outcome(still, created.secret) == "active"
 
@@ -121,7 +121,7 @@ async def test_an_expired_token_is_refused_until_it_gets_another_date(
         assert await refused(still, created.token, **changes) == "token_expired"
     await update(still, created.token, expires_at=int(still.clock()) + DAY)
     assert await outcome(still, created.secret) == "active"
-    counted = await still.rules.managed.statistics()
+    counted = await still.rules.queries.statistics()
     assert (counted.active, counted.expired, counted.total) == (1, 0, 1)
 
 

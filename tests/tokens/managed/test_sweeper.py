@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("fake_clock")]
 
 
 async def listed(service: Service) -> list[tuple[str, Status]]:
-    tokens, _, _ = await service.rules.managed.page(Query(frozenset(Status), sort="name", descending=False))
+    tokens, _, _ = await service.rules.queries.page(Query(frozenset(Status), sort="name", descending=False))
     return [(token.name, token.status(service.clock())) for token in tokens]
 
 
@@ -48,7 +48,7 @@ async def test_sweepers_of_four_processes_tell_each_expiry_once(make_service: Ca
     moved = await asyncio.gather(*[process.rules.sweeper.sweep() for process in processes])
     assert sum(moved) == 40
     assert (await actions(processes[0])).count("token.expired") == 40
-    assert (await processes[0].rules.managed.statistics()).expired == 40
+    assert (await processes[0].rules.queries.statistics()).expired == 40
 
 
 @pytest.mark.slow
@@ -147,7 +147,7 @@ async def test_a_purged_name_is_free_also_where_it_lives_in_another_shard(
     assert await listed(service) == []
     for shard in service.stores.shards:
         assert await shard.link.execute("ZCARD", shard.keys.names) == 0
-    assert (await service.rules.managed.statistics()).total == 0
+    assert (await service.rules.queries.statistics()).total == 0
 
 
 async def test_purging_at_once_in_two_processes_does_no_harm(make_service: Callable[..., Any], clock: Any) -> None:

@@ -18,7 +18,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from service.tokens.webhooks import sender as sender_module
 from service.tokens.webhooks.sender import Sender
-from service.tokens.webhooks.ssrf import resolve
+from service.tokens.webhooks.ssrf import Destinations, resolve
 from tests.receiver import receiving, resolving
 
 pytestmark = pytest.mark.anyio
@@ -69,7 +69,7 @@ async def send(sender: Sender, url: str) -> Any:
 
 async def test_a_message_is_signed_as_standard_webhooks_has_it() -> None:
     async with receiving() as receiver:
-        sender = Sender(LOOPBACK, allow_private=True)
+        sender = Sender(Destinations(LOOPBACK, allow_private=True))
         sent = await send(sender, f"http://hooks.example.com:{receiver.port}/a/b?c=d")
     assert sent == (True, True, 204, "")
     (received,) = receiver.received
@@ -86,7 +86,7 @@ async def test_a_message_is_signed_as_standard_webhooks_has_it() -> None:
 async def test_the_certificate_must_be_that_of_the_name(authority: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     server, client = authority
     async with receiving(tls=server) as receiver:
-        sender = Sender(LOOPBACK, allow_private=True, tls=lambda: client)
+        sender = Sender(Destinations(LOOPBACK, allow_private=True), tls=lambda: client)
         assert (await send(sender, f"https://hooks.example.com:{receiver.port}/")).taken
         assert receiver.server_names == ["hooks.example.com"]
         assert receiver.received[0].headers["host"] == f"hooks.example.com:{receiver.port}"
@@ -94,7 +94,7 @@ async def test_the_certificate_must_be_that_of_the_name(authority: tuple[ssl.SSL
             sent = await send(sender, url)
             assert (sent.taken, sent.final, sent.status) == (False, False, 0)
             assert sent.error.startswith("certificate: ")
-        stranger = Sender(LOOPBACK, allow_private=True)
+        stranger = Sender(Destinations(LOOPBACK, allow_private=True))
         assert "certificate" in (await send(stranger, f"https://hooks.example.com:{receiver.port}/")).error
         assert len(receiver.received) == 1
 
@@ -113,7 +113,7 @@ async def test_the_certificate_must_be_that_of_the_name(authority: tuple[ssl.SSL
 )
 async def test_a_name_that_leads_to_no_public_address_is_not_connected_to(addresses: list[str]) -> None:
     async with receiving() as receiver:
-        sender = Sender(resolving(*addresses), allow_private=False)
+        sender = Sender(Destinations(resolving(*addresses), allow_private=False))
         sent = await send(sender, f"https://hooks.example.com:{receiver.port}/")
     assert (sent.taken, sent.final, sent.error) == (False, False, "the name leads to no public address")
     assert receiver.connections == 0
@@ -131,7 +131,7 @@ async def test_the_connection_goes_to_the_address_that_was_looked_at(monkeypatch
         raise ConnectionRefusedError
 
     monkeypatch.setattr(sender_module.asyncio, "open_connection", connect)
-    sender = Sender(rebinding, allow_private=False)
+    sender = Sender(Destinations(rebinding, allow_private=False))
     sent = [await send(sender, "https://hooks.example.com/x") for _ in range(2)]
     assert asked == [("93.184.216.34", 443, "hooks.example.com"), ("2606:4700::1111", 443, "hooks.example.com")]
     assert [one.error for one in sent] == ["connection: ConnectionRefusedError", "the name leads to no public address"]
@@ -141,7 +141,7 @@ async def test_a_connection_is_used_again_and_opened_anew_when_the_receiver_clos
     async with receiving() as receiver:
         receiver.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"]
         receiver.keeps_open = 3
-        sender = Sender(LOOPBACK, allow_private=True)
+        sender = Sender(Destinations(LOOPBACK, allow_private=True))
         url = f"http://hooks.example.com:{receiver.port}/"
         for _ in range(7):
             assert (await send_on(sender, url)).taken
@@ -156,7 +156,7 @@ async def test_a_kept_connection_is_used_for_a_minute_at_most(monkeypatch: pytes
     async with receiving() as receiver:
         receiver.answers = [b"HTTP/1.1 204 OK\r\n\r\n"]
         receiver.keeps_open = 9
-        sender = Sender(LOOPBACK, allow_private=True)
+        sender = Sender(Destinations(LOOPBACK, allow_private=True))
         url = f"http://hooks.example.com:{receiver.port}/"
         assert (await send_on(sender, url)).taken
         now[0] += 59
@@ -172,7 +172,7 @@ async def test_a_kept_connection_is_used_for_a_minute_at_most(monkeypatch: pytes
 
 async def test_a_second_address_is_tried_when_the_first_does_not_answer() -> None:
     async with receiving() as receiver:
-        sender = Sender(resolving("::1", "127.0.0.1"), allow_private=True)
+        sender = Sender(Destinations(resolving("::1", "127.0.0.1"), allow_private=True))
         assert (await send(sender, f"http://hooks.example.com:{receiver.port}/")).taken
 
 
@@ -180,7 +180,7 @@ async def test_a_second_address_is_tried_when_the_first_does_not_answer() -> Non
 async def test_no_redirect_is_followed(status: int) -> None:
     async with receiving() as inner, receiving() as receiver:
         receiver.answers = [f"HTTP/1.1 {status} Moved\r\nLocation: http://127.0.0.1:{inner.port}/\r\n\r\n".encode()]
-        sender = Sender(LOOPBACK, allow_private=True)
+        sender = Sender(Destinations(LOOPBACK, allow_private=True))
         sent = await send(sender, f"http://hooks.example.com:{receiver.port}/")
     assert sent == (False, False, status, f"answered {status}")
     assert inner.connections == 0
@@ -204,7 +204,7 @@ async def test_no_redirect_is_followed(status: int) -> None:
 async def test_nothing_but_the_status_is_read(answer: bytes, wanted: tuple[Any, ...]) -> None:
     async with receiving() as receiver:
         receiver.answers = [answer]
-        sender = Sender(LOOPBACK, allow_private=True)
+        sender = Sender(Destinations(LOOPBACK, allow_private=True))
         assert await send(sender, f"http://hooks.example.com:{receiver.port}/") == wanted
 
 
@@ -215,14 +215,14 @@ async def test_a_receiver_that_does_not_answer_is_given_up(
     monkeypatch.setattr(sender_module, "_SECONDS", 0.1)
     async with receiving() as receiver:
         receiver.answers = [answer]
-        sender = Sender(LOOPBACK, allow_private=True)
+        sender = Sender(Destinations(LOOPBACK, allow_private=True))
         sent = await send(sender, f"http://hooks.example.com:{receiver.port}/")
     assert not sent.taken
     assert sent.error in ("no answer within 5 s", "connection: ConnectionResetError")
 
 
 async def test_a_name_that_cannot_be_resolved_is_told() -> None:
-    sender = Sender(resolve, allow_private=False)
+    sender = Sender(Destinations(resolve, allow_private=False))
     for host in ("nowhere.invalid", "a" * 64 + ".example.com"):
         sent = await send(sender, f"https://{host}/")
         assert not sent.taken
@@ -232,7 +232,7 @@ async def test_a_name_that_cannot_be_resolved_is_told() -> None:
 async def test_what_was_stored_is_judged_again_when_it_is_used() -> None:
     """A record written while private addresses were allowed goes nowhere once they are not."""
     async with receiving() as receiver:
-        sender = Sender(LOOPBACK, allow_private=False)
+        sender = Sender(Destinations(LOOPBACK, allow_private=False))
         for url in (f"http://127.0.0.1:{receiver.port}/", f"https://127.0.0.1:{receiver.port}/"):
             assert not (await send(sender, url)).taken
     assert receiver.connections == 0

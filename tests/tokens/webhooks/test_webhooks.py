@@ -643,16 +643,16 @@ async def test_a_webhook_is_refused_where_it_may_not_go(make_service: Make) -> N
     for url in ("http://hooks.example.com/", "https://10.0.0.1/", "https://localhost/"):
         with pytest.raises(InvalidRequest):
             await service.rules.webhooks.create(url, ALL, TEST)
-    service.rules.webhooks.resolve = resolving("93.184.216.34", "10.0.0.1")
+    service.rules.destinations.resolve = resolving("93.184.216.34", "10.0.0.1")
     with pytest.raises(InvalidRequest):
         await service.rules.webhooks.create("https://hooks.example.com/", ALL, TEST)
-    service.rules.webhooks.resolve = resolving("93.184.216.34")
+    service.rules.destinations.resolve = resolving("93.184.216.34")
     await service.rules.webhooks.create("https://hooks.example.com/", ALL, TEST)
 
     async def nowhere(host: str, port: int) -> list[str]:
         raise OSError("no such name")
 
-    service.rules.webhooks.resolve = nowhere
+    service.rules.destinations.resolve = nowhere
     await service.rules.webhooks.create("https://later.example.com/", ALL, TEST)
     assert not [event async for event in service.rules.audit.every(AuditFilter(text="10.0.0.1"))]
 

@@ -30,7 +30,7 @@ from service.errors import InvalidRequest
 from service.model import ManagedToken
 from service.store.managed.tokens import Record
 from service.tokens.lifetime import DURATIONS
-from service.tokens.managed.import_export import Exported, ImportedSecret, last_eight_of, sha256_of
+from service.tokens.managed.import_admission import Exported, ImportedSecret, last_eight_of, sha256_of
 from service.tokens.managed.tokens import NewToken
 
 Digest = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]

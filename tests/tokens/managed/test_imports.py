@@ -18,7 +18,8 @@ from service.store.driver.scripts import Script
 from service.store.managed.query import Query
 from service.store.managed.tokens import Record
 from service.tokens.audit.reader import AuditFilter
-from service.tokens.managed.import_export import DryRun, Exported, ImportedSecret, last_eight_of, sha256_of
+from service.tokens.managed.import_admission import Exported, ImportedSecret, last_eight_of, sha256_of
+from service.tokens.managed.imports import DryRun
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
 from tests.builders import create
@@ -31,7 +32,7 @@ Make = Callable[..., Any]
 
 
 async def everything(service: Service) -> dict[str, Record]:
-    records = service.rules.transfer.everything(Query(statuses=frozenset(Status)))
+    records = service.rules.queries.everything(Query(statuses=frozenset(Status)))
     return {record.token.token_id: record async for record in records}
 
 
@@ -49,7 +50,7 @@ def imported(service: Service, secret: str, name: str, **terms: Any) -> Imported
 
 
 async def take(service: Service, *rows: Exported | ImportedSecret, dry_run: DryRun | None = None) -> list[str]:
-    taken = await service.rules.transfer.take(list(rows), TEST, dry_run)
+    taken = await service.rules.imports.take(list(rows), TEST, dry_run)
     return [skipped.code if skipped else "imported" for skipped in taken]
 
 
@@ -121,14 +122,14 @@ async def test_an_export_opens_another_service_of_the_same_key_at_once(
             "expired": "expired",
         }
     now = int(fake_clock())
-    assert await other.rules.managed.statistics() == await source.rules.managed.statistics()
+    assert await other.rules.queries.statistics() == await source.rules.queries.statistics()
     # From here on both do the same: names are taken, searches find, what is due goes.
     for service in (source, other):
         for name in ("plain", "after, in another shard", "rotated", "expired"):
             with pytest.raises(Conflict, match="exists"):
                 await service.rules.managed.create(NewToken(name, now + DAY), TEST)
         for text in ("after", "full of", secrets["new"][-8:]):
-            tokens, _, _ = await service.rules.managed.page(Query(text=text))
+            tokens, _, _ = await service.rules.queries.page(Query(text=text))
             assert len(tokens) == 1, text
     fake_clock.forward(DAY + 100_000)
     for service in (source, other):
@@ -136,7 +137,7 @@ async def test_an_export_opens_another_service_of_the_same_key_at_once(
     fake_clock.forward(200 * DAY)
     for service in (source, other):
         await service.rules.sweeper.sweep()
-        assert (await service.rules.managed.statistics()).expired == 6
+        assert (await service.rules.queries.statistics()).expired == 6
     fake_clock.forward(31 * DAY)
     for service in (source, other):
         await service.rules.sweeper.sweep()
@@ -223,14 +224,14 @@ async def test_a_digest_of_another_system_is_enough(still: Service) -> None:
 
 async def test_malformed_secrets_cost_nothing_until_a_foreign_one_comes(make_service: Make) -> None:
     service = await make_service(shards=16, background=False, wrap=Recording)
-    await service.rules.transfer.look_for_imported()
+    await service.rules.imports.look_for_imported()
     link = service.stores.shards[0].link
     link.asked.clear()
     assert await outcome(service, FORMS["uuid"]) is Outcome.MALFORMED
     assert link.asked == []
     other = await make_service(shards=16, background=False)
     await take(other, imported(other, FORMS["uuid"], "gate"))
-    await service.rules.transfer.look_for_imported()
+    await service.rules.imports.look_for_imported()
     assert await outcome(service, FORMS["uuid"]) is Outcome.ACTIVE
     assert await outcome(service, "short") is Outcome.MALFORMED
     link.asked.clear()
@@ -243,7 +244,7 @@ async def test_a_process_that_starts_without_redis_does_not_call_foreign_secrets
     await take(other, imported(other, FORMS["uuid"], "gate"))
     service = await make_service(background=False, wrap=Away)
     with pytest.raises(StoreUnavailable):
-        await service.rules.transfer.look_for_imported()
+        await service.rules.imports.look_for_imported()
     with pytest.raises(StoreUnavailable):
         await outcome(service, FORMS["uuid"])
     service.stores.shards[0].link.away = False
@@ -266,12 +267,12 @@ async def test_after_the_purge_of_the_last_foreign_token_they_cost_nothing_again
 ) -> None:
     service = await make_service(shards=16, fake=True)
     await take(service, imported(service, FORMS["uuid"], "gate"))
-    await service.rules.transfer.look_for_imported()
+    await service.rules.imports.look_for_imported()
     assert service.rules.authority.accepts_imported
     for days in (31, 31):
         fake_clock.forward(days * DAY)
         await service.rules.sweeper.sweep()
-    await service.rules.transfer.look_for_imported()
+    await service.rules.imports.look_for_imported()
     assert not service.rules.authority.accepts_imported
 
 
@@ -295,7 +296,7 @@ async def test_a_revoked_secret_is_not_made_good_by_taking_it_in_as_another_syst
 
 async def test_a_name_that_nobody_bears_any_more_is_free_to_an_import(make_service: Make) -> None:
     service = await make_service(background=False)
-    tokens = service.rules.transfer._store._tokens
+    tokens = service.rules.imports._store._tokens
     token_id, _ = await plain(service, "first")
     token = await service.rules.managed.get(token_id)
     # As a renaming leaves it that was cut off: reserved, and never taken.
@@ -308,8 +309,8 @@ async def test_a_token_of_another_number_of_shards_is_never_written(make_service
     service = await make_service(background=False)
     token_id, _ = await plain(service, "first")
     token = replace(await service.rules.managed.get(token_id), token_id="0f" + "0" * 14)
-    incoming = service.rules.transfer._incoming(token, TEST)
-    for doing in (service.rules.transfer._store.put(incoming, 0), service.rules.transfer._store.conflict(token)):
+    incoming = service.rules.imports._incoming(token, TEST)
+    for doing in (service.rules.imports._store.put(incoming, 0), service.rules.imports._store.conflict(token)):
         with pytest.raises(ValueError, match="no shard"):
             await doing
 
@@ -361,7 +362,7 @@ async def test_of_twenty_importers_of_a_name_one_gets_it(still: Service) -> None
         rows = [imported(still, f"{turn}-{number}-of-another-system", f"gate {turn}") for number in range(20)]
         codes = await asyncio.gather(*[take(still, row) for row in rows])
         assert sorted(code for (code,) in codes) == ["imported"] + ["name_taken"] * 19
-        tokens, _, _ = await still.rules.managed.page(Query(text=f"gate {turn}"))
+        tokens, _, _ = await still.rules.queries.page(Query(text=f"gate {turn}"))
         assert len(tokens) == 1
 
 
@@ -393,7 +394,7 @@ async def test_a_name_cannot_be_taken_from_an_import_under_way(make_service: Mak
     slow.stores.shards[0].link.meanwhile = take_the_name
     codes = await take(slow, imported(slow, FORMS[form], "gate"))
     assert sorted([*codes, *taken]) == ["imported", "name_taken"]
-    tokens, _, _ = await quick.rules.managed.page(Query(text="gate"))
+    tokens, _, _ = await quick.rules.queries.page(Query(text="gate"))
     assert len(tokens) == 1
 
 

@@ -1,0 +1,113 @@
+"""Which tokens may come in from elsewhere, and as what.
+
+What an export gives out are digests, never secrets: they open a service that has the same server key. What comes in
+are such records, exactly as they were, or secrets of other systems, in clear or as SHA-256.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+
+import msgspec
+
+from service.errors import Forbidden, InvalidRequest
+from service.keyring import Keyring
+from service.model import ManagedToken, Origin, Status
+from service.store.driver.keys import shard_of_digest
+from service.store.driver.shards import Shards
+from service.store.managed import records
+from service.store.managed.tokens import Record
+from service.tokens.lifetime import Lifetime
+from service.tokens.managed.seals import Seals
+from service.tokens.managed.tokens import NewToken
+from service.tokens.rights import check_creator, check_held, check_life
+from service.tokens.secret import mint_id
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """A record as an export gave it, with its seal and the number of shards it was made for."""
+
+    token: ManagedToken
+    seal: str
+    shards: int
+
+
+class ImportedSecret(msgspec.Struct, frozen=True):
+    """A token of another system: its terms, the SHA-256 of its secret in hex and what may be shown of it."""
+
+    new: NewToken
+    sha256_hex: str
+    last_eight: str = ""
+    created_by: str = ""
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """Why a row was not taken in: a stable word, and a sentence for people."""
+
+    code: str
+    message: str
+
+
+class ImportAdmission:
+    """Checks the rows of an import against the server key, the shards, the policy and the caller's own rights."""
+
+    def __init__(
+        self, keyring: Keyring, shards: Shards, seals: Seals, lifetime: Lifetime, clock: Callable[[], float]
+    ) -> None:
+        self._keyring = keyring
+        self._shards = shards
+        self._seals = seals
+        self._lifetime = lifetime
+        self._clock = clock
+
+    def token_of(self, row: Exported | ImportedSecret, origin: Origin) -> ManagedToken:
+        """The token that a row would become here; a secret of another system gets one of its own."""
+        if isinstance(row, Exported):
+            return row.token
+        digest = self._keyring.imported_digest(row.sha256_hex.encode())
+        # The digest decides which shard the token lives in, because a lookup knows nothing else.
+        return ManagedToken(
+            token_id=mint_id(shard_of_digest(digest, len(self._shards))),
+            last_eight=row.last_eight,
+            digest=records.encode_digest(digest),
+            created_by=row.created_by or origin.actor,
+            created_micros=self._lifetime.begin(),
+            uses_left=row.new.max_uses,
+            imported=True,
+            **msgspec.structs.asdict(row.new),
+        )
+
+    def refusal(self, row: Exported | ImportedSecret, token: ManagedToken, origin: Origin) -> Skipped | None:
+        """Why this row may not come in, None if it may."""
+        if isinstance(row, Exported):
+            if row.shards != len(self._shards) or not self._at_home(token):
+                message = f"Exported from {row.shards} shards, while there are {len(self._shards)} here."
+                return Skipped("wrong_shards", message)
+            if not self._seals.is_ours(Record(token, row.seal)):
+                return Skipped("not_ours", "Exported under another server key, or changed since.")
+        try:
+            check_held(origin, token)
+            check_life(origin, token.expires_at)
+            if isinstance(row, ImportedSecret):
+                # That of an exported one is sealed, and so is true.
+                check_creator(origin, token.created_by)
+            if token.status(self._clock()) is Status.ACTIVE or isinstance(row, ImportedSecret):
+                self._lifetime.check(token.expires_at)
+        except (Forbidden, InvalidRequest) as refused:
+            return Skipped(refused.code, refused.detail)
+        return None
+
+    def _at_home(self, token: ManagedToken) -> bool:
+        shard = self._shards.of_id(token.token_id)
+        return shard is not None and shard is self._shards.of_digest(records.decode_digest(token.digest))
+
+
+def sha256_of(secret: str) -> str:
+    """What another system may have kept of its secret."""
+    return sha256(secret.encode()).hexdigest()
+
+
+def last_eight_of(secret: str) -> str:
+    """What may be shown of a secret of any length: its end, at most a quarter and eight characters of it."""
+    return secret[-min(8, len(secret) // 4) :]

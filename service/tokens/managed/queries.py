@@ -1,0 +1,46 @@
+"""Finding and counting managed tokens; nothing here changes one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from service.model import ManagedToken, Statistics
+from service.store.managed.listing import Listing
+from service.store.managed.query import Query
+from service.store.managed.statistics import TokenCounts
+from service.store.managed.tokens import Record
+
+# Of an export: what is held in memory at a time.
+_PAGE = 500
+
+
+class ManagedQueries:
+    """The lists of managed tokens, and how many there are."""
+
+    def __init__(self, listing: Listing, token_counts: TokenCounts, clock: Callable[[], float]) -> None:
+        self._listing = listing
+        self._token_counts = token_counts
+        self._clock = clock
+
+    async def page(self, query: Query) -> tuple[list[ManagedToken], tuple[str, str] | None, int | None]:
+        """One page of a list, where to go on, and how many there are (None where counting would read them all)."""
+        (tokens, after), total = await asyncio.gather(self._listing.page(query, self._clock()), self.total(query))
+        return tokens, after, total
+
+    async def total(self, query: Query) -> int | None:
+        """How many tokens a query finds; None where counting would read every record."""
+        if not query.by_status_alone:
+            return None
+        statistics = await self.statistics()
+        return sum(int(getattr(statistics, status)) for status in query.wanted)
+
+    async def statistics(self) -> Statistics:
+        """How many tokens there are now."""
+        return await self._token_counts.take(int(self._clock()))
+
+    def everything(self, query: Query) -> AsyncIterator[Record]:
+        """All records of a query in bounded memory."""
+        return self._listing.records(msgspec.structs.replace(query, limit=_PAGE), self._clock())
