@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from ipaddress import ip_network
 
 import msgspec
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from service.api.auth.presented import presented
 from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, required_scopes, retried_request
 from service.api.http.call import Headers
+from service.api.http.proxies import TrustedProxies
 from service.model import Credential, Kind, Outcome, Quota, Verdict
 from service.tokens.secret import with_checksum
 
@@ -160,12 +160,12 @@ def test_a_trusted_proxy_alone_names_the_request_that_it_asks_about(
     keys: list[bytes], client: tuple[str, int] | None, request_: str
 ) -> None:
     headers = [(b"idempotency-key", b"client"), *[(b"x-tokens-retry-key", key) for key in keys]]
-    assert retried_request(headers, client, (ip_network("10.0.0.0/8"),)) == request_
+    assert retried_request(headers, client, TrustedProxies(["10.0.0.0/8"])) == request_
 
 
 def test_without_trusted_proxies_nobody_names_a_request() -> None:
     for client in (None, ("127.0.0.1", 1)):
-        assert retried_request([(b"x-tokens-retry-key", b"k")], client, ()) == ""
+        assert retried_request([(b"x-tokens-retry-key", b"k")], client, TrustedProxies()) == ""
 
 
 def test_an_allowed_request_has_an_empty_body_and_the_identity() -> None:
