@@ -72,7 +72,9 @@ async def test_looking_tells_why_a_managed_token_is_gone(
     await service.rules.managed.update(off.token.token_id, {"active": False}, ADMIN)
     await service.rules.managed.revoke(gone.token.token_id, ADMIN)
     assert [await peek(service, one.secret) for one in (off, gone, late)] == ["inactive", "revoked", "active"]
-    turn_time(3 * DAY)
+    turn_time(2 * DAY - 60)
+    await service.rules.sweeper.sweep()
+    turn_time(DAY)
     assert [await peek(service, one.secret) for one in (off, gone, late)][1:] == ["revoked", "expired"]
     # From outside, and to the gateway, they are all simply not valid.
     assert {await outcome(service, one.secret) for one in (off, gone, late)} == {Outcome.UNKNOWN}

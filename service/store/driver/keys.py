@@ -7,7 +7,8 @@ family            type    content                                               
 c:<h>             string  the credential, sealed; it exists while the token is valid  PXAT
 x:<h>             string  why a managed credential is gone, and its token's id:       PXAT, with the retention
                           expired inactive revoked; by it a secret is found whose
-                          credential is gone
+                          credential is gone. Written by what ends it, and by the
+                          sweep a day before its date: one that lives on has none
 r:<h> r:<id>      string  rate-limit state, GCRA; of a managed token, whichever of    PX until full again
                           its secrets is used; an account and an address that it
                           signed in from

@@ -9,7 +9,7 @@ ARGV[3]  member for names             ARGV[4]  its block of folded names
 ARGV[5]  its row there                ARGV[6]  created, epoch microseconds
 ARGV[7]  expires, epoch seconds, 0 for never
 ARGV[8]  sealed credential
-ARGV[9]  when the reason goes, epoch milliseconds, 0 for never
+ARGV[9]  when the reason goes, epoch milliseconds, empty if it is not written yet
 ARGV[10] audit entries to keep        ARGV[11] audit entry, JSON; ARGV[12] its seal
 ARGV[13...] fields and values of the metadata
 returns  1 created | the id of the token that holds the name; its own if it was created before
@@ -25,10 +25,9 @@ end
 redis.call('HSET', metadata, unpack(ARGV, 13))
 if expires == '0' then
   redis.call('SET', credential, record)
-  redis.call('SET', reason, 'expired ' .. id)
 else
   redis.call('SET', credential, record, 'PXAT', expires .. '000')
-  redis.call('SET', reason, 'expired ' .. id, 'PXAT', reason_until)
+  if reason_until ~= '' then redis.call('SET', reason, 'expired ' .. id, 'PXAT', reason_until) end
   redis.call('ZADD', expiries, expires, id)
 end
 redis.call('ZADD', on, created, id)

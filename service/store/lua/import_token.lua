@@ -9,7 +9,7 @@ ARGV[1]  id; ARGV[2] name followed by NUL, empty if it is not looked for here; A
 ARGV[4]  created, epoch microseconds     ARGV[5]  the same, negative for a revoked token
 ARGV[6]  when it expires or is purged, epoch seconds, negative if switched off, empty for never
 ARGV[7]  sealed credential, empty without; ARGV[8] when it ends, milliseconds, 0 for never
-ARGV[9]  why it may be gone; ARGV[10] when that goes, milliseconds, 0 for never
+ARGV[9]  why it may be gone, empty if that is not written yet; ARGV[10] when that goes, milliseconds, 0 for never
 ARGV[11] sealed predecessor, empty without; ARGV[12] when it ends; ARGV[13] when its reason goes
 ARGV[14] 1 for a imported token; ARGV[15] last use, epoch seconds, 0 disables it; ARGV[16] block of names; ARGV[17] its row
 ARGV[18] audit entries to keep; ARGV[19] audit entry, JSON; ARGV[20] its seal; ARGV[21...] fields and values
@@ -29,7 +29,7 @@ local function put(key, text, till)
   redis.call('SET', key, text) if till ~= '0' then redis.call('PEXPIREAT', key, till) end
 end
 if record ~= '' then put(credential, record, record_until) end
-put(reason, word, word_until)
+if word ~= '' then put(reason, word, word_until) end
 if older_record ~= '' then put(older, older_record, older_until) put(older_reason, 'revoked ' .. id, older_word_until) end
 redis.call('ZADD', listed, place, id) redis.call('ZADD', owned, created, id)
 if time ~= '' then redis.call('ZADD', timers, time, id) end if member ~= '' then redis.call('ZADD', names, 0, member) end

@@ -9,7 +9,7 @@ KEYS[13] blocks of folded names (hash)   KEYS[14] audit log (stream)
 ARGV[1]  id                              ARGV[2]  version that was read; ARGV[3] and contests
 ARGV[4]  created, microseconds           ARGV[5]  expires, seconds, 0 for never
 ARGV[6]  sealed credential, empty for a token that stays off
-ARGV[7]  why it may be gone; ARGV[8] when that goes, milliseconds, 0 for never
+ARGV[7]  why it may be gone, empty if that is not written yet; ARGV[8] when that goes, milliseconds, 0 for never
 ARGV[9]  sealed predecessor, empty to end it; ARGV[10] when it ends, ARGV[11] when its reason goes, milliseconds
 ARGV[12] its block of folded names; ARGV[13] its row there; ARGV[14] the row that takes its place, may be the same
 ARGV[15] audit entries to keep; ARGV[16] audit entry, JSON; ARGV[17] its seal; ARGV[18...] fields and values
@@ -28,13 +28,13 @@ if older_record ~= '' then redis.call('SET', older, older_record, 'PXAT', older_
 local from, to, sign = off, on, ''
 if record == '' then from, to, sign = on, off, '-' else redis.call('SET', credential, record) end
 redis.call('ZREM', from, id) for _, index in ipairs({dead, purges, expiries}) do redis.call('ZREM', index, id) end
-redis.call('HSET', metadata, unpack(ARGV, 18)) redis.call('ZADD', to, created, id) redis.call('SET', reason, why)
+redis.call('HSET', metadata, unpack(ARGV, 18)) redis.call('ZADD', to, created, id)
+redis.call('DEL', reason) if why ~= '' then redis.call('SET', reason, why) end
 if expires ~= '0' then
   if record ~= '' then redis.call('PEXPIREAT', credential, expires .. '000') end
   redis.call('PEXPIREAT', reason, reason_until) redis.call('ZADD', expiries, sign .. expires, id)
 end
-local rows = old_row ~= row and redis.call('HGET', blocks, block) or ''
-local at = string.find(rows, old_row, 1, true)
+local rows = old_row ~= row and redis.call('HGET', blocks, block) or '' local at = string.find(rows, old_row, 1, true)
 if at then redis.call('HSET', blocks, block, string.sub(rows, 1, at - 1) .. row .. string.sub(rows, at + #old_row)) end
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 return 1

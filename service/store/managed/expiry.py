@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from service.model import ManagedToken
 from service.store.audit import Entry
+from service.store.credentials import Reason
+from service.store.driver.hashes import Hashes
+from service.store.driver.keys import LETTERS, Keys
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.records import decode_digest
@@ -13,6 +18,7 @@ from service.store.managed.tokens import Retention, freed_member, member
 BATCH = 200
 # Dropping so many members of an index takes Redis about half a millisecond.
 SLICE = 500
+_DIGEST = LETTERS["digest"].encode()
 
 
 class ExpiryStore:
@@ -24,6 +30,7 @@ class ExpiryStore:
     def __init__(self, shards: Shards, retention: Retention) -> None:
         self._shards = shards
         self._retention = retention
+        self._hashes = Hashes(shards)
         self._blocks = Blocks(len(shards))
         self._expire = Script("expire_tokens", retry=True)
         self._purge = Script("purge_token", retry=True)
@@ -40,6 +47,32 @@ class ExpiryStore:
         active = await shard.link.execute("ZRANGEBYSCORE", shard.keys.expiry, 1, now, "LIMIT", 0, BATCH, retry=True)
         inactive = await shard.link.execute("ZRANGEBYSCORE", shard.keys.expiry, -now, -1, "LIMIT", 0, BATCH, retry=True)
         return [token_id.decode() for token_id in (active + inactive)[:BATCH]]
+
+    async def ending(self, shard: Shard, after: int, until: int, behind: str = "") -> list[tuple[str, int]]:
+        """Active tokens whose date is past `after` and not past `until`, with it: at most 200, those `behind` an id.
+
+        By rank, for any number of tokens may end in the same second.
+        """
+        start = await shard.link.execute("ZRANK", shard.keys.expiry, behind, retry=True) if behind else None
+        if start is None:
+            start = await shard.link.execute("ZCOUNT", shard.keys.expiry, "-inf", after, retry=True) - 1
+        found = await shard.link.execute(
+            "ZRANGE", shard.keys.expiry, start + 1, start + BATCH, "WITHSCORES", retry=True
+        )
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return [(token_id.decode(), int(at)) for token_id, at in pairs if int(at) <= until]
+
+    async def foretell(self, shard: Shard, ending: list[tuple[str, int]]) -> None:
+        """Write why these tokens will be gone, while their credentials are there; what a change wrote stays."""
+        digests = await self._hashes.read([token_id for token_id, _ in ending], Keys.metadata, (_DIGEST,))
+        reasons = [
+            (shard.keys.reason(digest), Reason("expired", token_id).text, self._retention.reason_until(at))
+            for (token_id, at), (digest,) in zip(ending, digests, strict=True)
+            if digest
+        ]
+        await asyncio.gather(
+            *[shard.link.execute("SET", key, why, "NX", "PXAT", until, retry=True) for key, why, until in reasons]
+        )
 
     async def expire(self, shard: Shard, entries: dict[str, Entry]) -> int:
         """Move tokens to the expired ones and write each one's entry, once; how many were moved."""

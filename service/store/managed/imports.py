@@ -131,7 +131,7 @@ class ImportStore:
             state.time,
             incoming.credential,
             token.expires_at * 1000,
-            Reason.of(token).text,
+            Reason.of(token).text if self._retention.is_told(token, now) else "",
             self._retention.reason_goes(token),
             incoming.predecessor,
             token.predecessor_until * 1000,

@@ -24,14 +24,28 @@ class Record(NamedTuple):
     seal: str
 
 
+# The sweep writes why a token will be gone this many seconds before its date: as long may no sweep be made, as on a
+# server that is full, and still a secret is told from one that nobody knows, and found by whoever revokes it.
+FORETOLD = 86400
+# Where the date is nearer than this it is written at once, before a sweep that looks FORETOLD ahead could pass it by.
+_NEAR = 2 * FORETOLD
+
+
 class Retention(NamedTuple):
-    """How long an ended token stays listed, and with it the reason it is gone."""
+    """How long an ended token stays listed, and with it the reason it is gone.
+
+    A token that is active and has long to live has no reason: it would be a sixth of what the token takes.
+    """
 
     seconds: int
 
     def reason_until(self, expires_at: int) -> int:
         """Epoch milliseconds at which the reason goes, 0 for never."""
         return (expires_at + self.seconds) * 1000 if expires_at else 0
+
+    def is_told(self, token: ManagedToken, now: int) -> bool:
+        """Is the reason written beside this record, or is that left to whatever ends the token, or the sweep?"""
+        return not token.active or bool(token.revoked_at) or 0 < token.expires_at < now + _NEAR
 
     def reason_goes(self, token: ManagedToken) -> int:
         """The same for a token; a revoked one is told apart as long as an export from before could bring it back."""
@@ -71,6 +85,7 @@ class ManagedStore:
             shard.keys.changes,
         )
         fields = records.encode(token, seal=seal)
+        reason_until = self._retention.reason_until(token.expires_at)
         while True:
             reply: Reply = await self._create.run(
                 shard.link,
@@ -83,7 +98,7 @@ class ManagedStore:
                 token.created_micros,
                 token.expires_at,
                 sealed,
-                self._retention.reason_until(token.expires_at),
+                reason_until if self._retention.is_told(token, token.created_at) else "",
                 *entry,
                 *fields,
             )
@@ -152,7 +167,7 @@ class ManagedStore:
             new.created_micros,
             new.expires_at,
             sealed,
-            Reason.of(new).text,
+            Reason.of(new).text if self._retention.is_told(new, now) else "",
             self._retention.reason_goes(new),
             predecessor,
             new.predecessor_until * 1000,
@@ -250,8 +265,9 @@ class ManagedStore:
     async def was_issued(self, token_id: str, digest: bytes) -> bool:
         """Was this digest ever that of the token's secret? True until its reason goes, after the retention."""
         shard = self._shard(token_id)
-        found: int = await shard.link.execute("EXISTS", shard.keys.reason(digest), retry=True)
-        return found == 1
+        keys = shard.keys.credential(digest), shard.keys.reason(digest)
+        found: int = await shard.link.execute("EXISTS", *keys, retry=True)
+        return found > 0
 
     async def _free_if_void(self, name: str, holder_id: str) -> bool:
         """Free a name whose holder no longer bears it; three round trips, and only after a renaming was cut off."""

@@ -8,7 +8,7 @@ import logging
 from service.model import ManagedToken, Origin
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.expiry import BATCH, ExpiryStore
-from service.store.managed.tokens import ManagedStore
+from service.store.managed.tokens import FORETOLD, ManagedStore
 from service.tokens.audit.log import AuditLog
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,8 @@ class Sweeper:
         self._shards = shards
         self._audit_log = audit_log
         self._looked_to = [0] * len(shards)
+        # Up to which date it is written why tokens will be gone; a walk from the start does no harm.
+        self._foretold = [0] * len(shards)
 
     async def sweep(self) -> int:
         """One pass over all shards; how many tokens were moved to the expired ones. Raises StoreUnavailable."""
@@ -36,11 +38,20 @@ class Sweeper:
 
     async def _sweep(self, shard: Shard) -> int:
         now = await self._expiry.now(shard)
+        await self._foretell(shard, now + FORETOLD)
         moved = await self._expire(shard, now)
         await self._purge(shard, now)
         await self._mend(shard, now)
         await self._expiry.trim(shard)
         return moved
+
+    async def _foretell(self, shard: Shard, until: int) -> None:
+        """Before a credential ends by itself, and its secret would be one that nobody knows, say what it was."""
+        behind = ""
+        while ending := await self._expiry.ending(shard, self._foretold[shard.index], until, behind):
+            await self._expiry.foretell(shard, ending)
+            behind = ending[-1][0]
+        self._foretold[shard.index] = until
 
     async def _expire(self, shard: Shard, now: int) -> int:
         moved = 0
@@ -76,5 +87,6 @@ class Sweeper:
         mended = sum([await self._expiry.mend(shard, record.token) for record in records if record])
         if mended:
             log.warning("%d tokens that have not ended were listed as ended: listed as they are again", mended)
+            self._foretold[shard.index] = 0
         else:
             self._looked_to[shard.index] = found[-1][1] if len(found) == BATCH else 0

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from service.app import Service
-from service.model import RateLimit, Status
+from service.model import Kind, RateLimit, Status
 from service.store.managed.expiry import BATCH
 from service.store.managed.query import Query
+from service.store.managed.tokens import FORETOLD
 from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create, create_many, outcome, sign_in
 
 # What has ended is decided by the clock of Redis.
@@ -38,6 +39,29 @@ async def test_a_token_past_its_date_is_moved_and_told_once(still: Service, cloc
     assert await listed(still) == [("ci", Status.EXPIRED), ("long", Status.ACTIVE)]
     (entry,) = [entry for entry in await audit(still) if entry.action == "token.expired"]
     assert (entry.actor, entry.target, entry.channel) == ("clock", token.token_id, "sweep")
+
+
+async def told(service: Service, secret: str) -> str:
+    return (await service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))).outcome
+
+
+async def test_why_a_token_is_gone_is_written_before_its_date_and_not_at_its_creation(
+    still: Service, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as end in one second, too; what ends soon is told of from the start, and what ended meanwhile later."""
+    monkeypatch.setattr("service.store.managed.expiry.BATCH", 3)
+    many = await create_many(still, *[f"token {number}" for number in range(7)], days=10)
+    unwatched, far = await create(still, "unwatched", days=20), await create(still, "far", days=100)
+    assert [key for key in await all_keys(still) if b":x:" in key] == []
+    clock.forward(10 * DAY - FORETOLD)
+    soon = await create(still, "soon", days=FORETOLD / DAY)
+    await still.rules.sweeper.sweep()
+    assert len([key for key in await all_keys(still) if b":x:" in key]) == 8
+    clock.forward(FORETOLD + 1)
+    assert {await told(still, one.secret) for one in (*many, soon)} == {"expired"}
+    clock.forward(11 * DAY)
+    await still.rules.sweeper.sweep()
+    assert [await told(still, one.secret) for one in (unwatched, far)] == ["expired", "active"]
 
 
 @pytest.mark.slow
