@@ -17,6 +17,7 @@ from service.composition.rules import rules
 from service.composition.startup import (
     accounts_of,
     jwt_reader_of,
+    last_flush,
     redis_of,
     repeated_work,
     trusted_of,
@@ -75,7 +76,7 @@ class Service:
             Background(
                 prepare=rule.imports.look_for_imported,
                 repeated=repeated_work(rule, metrics, flush),
-                flush=flush,
+                flush=last_flush(rule, flush),
                 reload=Reload(settings.accounts_path, rule.accounts, rule.sessions, rule.audit_log),
                 follow=redis.watch if redis else None,
             ),

@@ -18,6 +18,7 @@ from service.tokens.accounts.passwords import PasswordChecker
 from service.tokens.audit.checkpoints import Checkpoints
 from service.tokens.audit.log import AuditLog
 from service.tokens.audit.reader import AuditReader
+from service.tokens.audit.refusals import Refusals
 from service.tokens.audit.verification import Verification
 from service.tokens.authority import Authority
 from service.tokens.explanation.explainer import Explainer
@@ -65,6 +66,7 @@ class Rules(NamedTuple):
     explainer: Explainer
     hygiene: Hygiene
     audit_log: AuditLog
+    refusals: Refusals
     audit: AuditReader
     checkpoints: Checkpoints
     verification: Verification
@@ -97,6 +99,7 @@ def rules(
     known_accounts, passwords = Accounts(accounts, keyring), PasswordChecker()
 
     audit_log = AuditLog(keyring, shards, clock, keep=keep)
+    refusals = Refusals(audit_log, clock)
     checkpoints = Checkpoints(
         store.audit, shards, keyring, keep=keep, count=metrics.audit_events.inc, head=metrics.sealed
     )
@@ -122,7 +125,7 @@ def rules(
         clock,
         OneTimePolicy(settings.one_time_ttl_seconds, settings.one_time_issue_per_minute),
     )
-    login = Login(known_accounts, Attempts(store.attempts, keyring), passwords, audit_log, keyring)
+    login = Login(known_accounts, Attempts(store.attempts, keyring), passwords, audit_log, refusals, keyring)
     sessions = Sessions(
         store.sessions,
         minter,
@@ -151,6 +154,7 @@ def rules(
         explainer=Explainer(authority, store.credentials, store.managed, audit, known_accounts, keyring),
         hygiene=Hygiene(store.hygiene, clock),
         audit_log=audit_log,
+        refusals=refusals,
         audit=audit,
         checkpoints=checkpoints,
         verification=Verification(store.audit, shards, keyring, checkpoints, keep=keep),

@@ -14,6 +14,7 @@ from service.settings import Settings, SettingsError
 from service.store.driver.server_clock import ServerClock
 from service.store.servers.links import Servers, no_servers, servers_of
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
+from service.tokens.audit.refusals import TELL_SECONDS
 
 Work = Callable[[], Coroutine[Any, Any, object]]
 
@@ -27,6 +28,7 @@ def repeated_work(rule: Rules, metrics: Metrics, flush_usage: Work) -> tuple[tup
     return (
         ("usage", 1.0, flush_usage),
         ("sweep", 1.0, rule.sweeper.sweep),
+        ("refusals", TELL_SECONDS, rule.refusals.tell),
         ("seal", 1.0, rule.checkpoints.seal),
         ("hygiene", 60.0, rule.hygiene.work),
         ("webhooks", 1.0, rule.deliveries.work),
@@ -43,6 +45,16 @@ def usage_flush(rule: Rules, metrics: Metrics) -> Work:
             await rule.usage.flush()
         except StoreUnavailable:
             metrics.usage_dropped.inc()
+
+    return flush
+
+
+def last_flush(rule: Rules, flush_usage: Work) -> Work:
+    """What is gathered in memory is written once more before a process ends."""
+
+    async def flush() -> None:
+        await flush_usage()
+        await rule.refusals.tell()
 
     return flush
 

@@ -38,11 +38,6 @@ class AttemptStore:
         shard = self._shards.of_digest(digest)
         return bool(await shard.link.execute("EXISTS", shard.keys.rate(digest), retry=True))
 
-    async def is_first(self, digest: bytes, milliseconds: int) -> bool:
-        """Is this the first time within so long that somebody asks this of a digest?"""
-        shard = self._shards.of_digest(digest)
-        return bool(await shard.link.execute("SET", shard.keys.rate(digest), 1, "NX", "PX", milliseconds))
-
     async def remember(self, digest: bytes, milliseconds: int) -> None:
         """Remember a pair of account and address."""
         shard = self._shards.of_digest(digest)

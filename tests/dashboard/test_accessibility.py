@@ -110,12 +110,14 @@ def test_the_audit_with_an_opened_entry(home: Page) -> None:
             "before": None,
             "after": {"name": "checkout-api"},
         }
-        for at, action in enumerate(("token.created", "login.failed", "token.revoked"))
+        for at, action in enumerate(("token.created", "login.throttled", "token.revoked"))
     ]
+    entries[1]["after"] = {"count": 12, "first": "2026-11-20T22:30:02Z", "last": "2026-11-20T22:31:05Z"}
     home.route("**/api/admin/audit?**", lambda route: route.fulfill(json={"entries": entries, "nextCursor": "x"}))
     home.get_by_role("link", name="Audit").click()
     home.get_by_role("button", name="Created").click()
     expect(home.get_by_role("definition")).to_be_visible()
+    expect(home.get_by_role("button", name="Sign-in paused, 12 times, 22:30 UTC to 22:31 UTC")).to_be_visible()
 
     assert violations(home) == []
 

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from argon2 import PasswordHasher
@@ -25,6 +26,7 @@ from service.tokens.accounts.attempts import (
 )
 from service.tokens.accounts.login import InvalidCredentials
 from service.tokens.accounts.passwords import Busy, PasswordChecker, decoy_hash, hash_password
+from service.tokens.audit.refusals import MOST_ADDRESSES
 from tests.builders import ADDRESS, actions, all_keys, at, audit, create, outcome, sign_in, until
 from tests.conftest import PASSWORD
 from tests.links import Recording
@@ -64,7 +66,10 @@ async def test_five_wrong_passwords_for_an_account_are_looked_at_from_wherever_t
     waits = await asyncio.gather(*[guess(still, address=f"192.0.2.{number}") for number in range(60)])
     assert waits.count(0) == len(looked_at) == 5
     assert all(800 < wait <= 900 for wait in waits if wait)
-    assert sorted(await actions(still)) == ["login.failed"] * 5 + ["login.throttled"] * 55
+    await still.rules.refusals.tell()
+    told = [entry for entry in await audit(still) if entry.action == "login.throttled"]
+    assert len(told) == MOST_ADDRESSES + 1
+    assert sum((entry.after or {"count": 1})["count"] for entry in told) == 55
 
 
 async def test_twenty_wrong_passwords_of_an_address_are_looked_at_for_whatever_account(
@@ -372,9 +377,36 @@ async def test_what_an_address_is_refused_is_told_once_a_minute(
     for minute in range(1, 4):
         for number in range(10):
             await guess(service, f"user {number % 2}", "2001:db8::1")
+            turn_time(1)
             await guess(service, f"user {number % 2}", f"2001:db8::{number}")
-        assert Counter(await actions(service)) == {"login.failed": 10, "login.throttled": minute}
-        turn_time(61)
+        await service.rules.refusals.tell()
+        assert Counter(await actions(service)) == {"login.failed": 10, "login.throttled": 2 * minute}
+        told = max((entry for entry in await audit(service) if entry.after), key=lambda entry: entry.at)
+        assert told.after is not None
+        assert (told.after["count"], told.after["last"] - told.after["first"]) == ((9, 4) if minute == 1 else (19, 9))
+        turn_time(50)
+    await service.rules.refusals.tell()
+    assert len(await actions(service)) == 16
+
+
+async def test_a_flood_from_everywhere_leaves_few_entries_and_what_redis_did_not_take_is_told_later(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals, origins = still.rules.refusals, [at(f"2001:db8:{number:x}::1") for number in range(7000)]
+    for origin in origins:
+        await refusals.add(origin, "vera")
+    with monkeypatch.context() as patch:
+        patch.setattr(still.rules.audit_log, "write", AsyncMock(side_effect=StoreUnavailable("away")))
+        with pytest.raises(StoreUnavailable):
+            await refusals.tell()
+    await refusals.add(origins[-1], "vera")
+    await refusals.tell()
+    entries = await audit(still)
+    assert len(entries) == MOST_ADDRESSES + 2
+    [others] = [entry for entry in entries if entry.after]
+    assert (others.target, others.address, others.request_id) == ("others", "", "")
+    assert others.after is not None
+    assert others.after["count"] == 7000 - MOST_ADDRESSES
 
 
 async def test_the_audit_trail_names_accounts_and_tells_other_names_apart(still: Service) -> None:

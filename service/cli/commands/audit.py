@@ -59,9 +59,12 @@ def audit(
         print_json({"entries": entries})
         return
     print_table(
-        ("AT", "ACTION", "ACTOR", "TARGET", "ADDRESS", "CHANNEL", "REQUEST"),
+        ("AT", "ACTION", "TIMES", "ACTOR", "TARGET", "ADDRESS", "CHANNEL", "REQUEST"),
         [
-            [entry.get(name) for name in ("at", "action", "actor", "target", "address", "channel", "requestId")]
+            [
+                *[entry.get("at"), entry.get("action"), _times(entry.get("after") or {})],
+                *[entry.get(name) for name in ("actor", "target", "address", "channel", "requestId")],
+            ]
             for entry in entries
         ],
         optional=3,
@@ -88,6 +91,11 @@ def verify(as_json: bool) -> None:
         note(f"{report['entries']:,} entries, intact; {report['unsealed']:,} of them not sealed yet.")
         for kind, since in report["completeSince"].items():
             note(f"{kind}: {f'complete since {since}' if since else 'complete'}")
+
+
+def _times(after: dict[str, Any]) -> str:
+    """How many an entry stands for, and since when; empty where it stands for itself alone."""
+    return f"{after['count']} since {after['first'][11:19]}" if "first" in after else ""
 
 
 def _entries(client: Client, query: dict[str, object], limit: int) -> tuple[list[dict[str, Any]], bool]:

@@ -24,7 +24,6 @@ PER_ADDRESS = 20
 PER_NETWORK = 100
 GLOBAL_LIMIT = 1000
 _KNOWN_MILLISECONDS = 90 * 86400 * 1000
-_NEWS_MILLISECONDS = 60_000
 _LOOKS = 20
 _PAUSE_SECONDS = 0.1
 _MOST_WAITING = 64
@@ -98,11 +97,6 @@ class Attempts:
     async def give_back(self, attempt: Attempt) -> None:
         """The password was not looked at."""
         await asyncio.gather(*[self._store.give_back(bound.digest, attempt.attempt_id) for bound in attempt.bounds])
-
-    async def is_news(self, address: str) -> bool:
-        """Was no try of this address refused within the last minute? A flood of refusals is told once a minute."""
-        near, _ = address_groups(address)
-        return await self._store.is_first(self._keyring.pseudonym("login-refused", near), _NEWS_MILLISECONDS)
 
     async def _attempt(self, name: str, address: str) -> Attempt:
         near, far = address_groups(address)

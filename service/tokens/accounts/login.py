@@ -9,6 +9,7 @@ from service.tokens.accounts.accounts import Account, Accounts, normalise
 from service.tokens.accounts.attempts import Attempt, Attempts, Throttled
 from service.tokens.accounts.passwords import Busy, PasswordChecker, decoy_hash
 from service.tokens.audit.log import AuditLog
+from service.tokens.audit.refusals import Refusals
 
 
 class InvalidCredentials(Unauthorized):
@@ -24,12 +25,19 @@ class Login:
     """Checks names and passwords."""
 
     def __init__(
-        self, accounts: Accounts, attempts: Attempts, passwords: PasswordChecker, audit_log: AuditLog, keyring: Keyring
+        self,
+        accounts: Accounts,
+        attempts: Attempts,
+        passwords: PasswordChecker,
+        audit_log: AuditLog,
+        refusals: Refusals,
+        keyring: Keyring,
     ) -> None:
         self._accounts = accounts
         self._attempts = attempts
         self._passwords = passwords
         self._audit_log = audit_log
+        self._refusals = refusals
         self._keyring = keyring
 
     async def check_password(self, username: str, password: str, origin: Origin) -> Account:
@@ -61,8 +69,7 @@ class Login:
         try:
             return await self._attempts.reserve(normalise(username), origin.address)
         except Throttled:
-            if await self._attempts.is_news(origin.address):
-                await self._audit_log.write("login.throttled", origin, self._shown(username))
+            await self._refusals.add(origin, self._shown(username))
             raise
 
     def _shown(self, username: str) -> str:

@@ -1,6 +1,7 @@
 """The audit log: who changed what, and proof that nobody changed the log.
 
 log           makes entries, each with a MAC
+refusals      paused sign-ins, told a minute at a time
 checkpoints   every second a checkpoint over the entries since the last one
 macs          the MACs of entries and checkpoints; no I/O
 verification  walks the log and names what does not fit

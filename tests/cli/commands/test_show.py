@@ -168,10 +168,14 @@ def test_audit_pages_until_its_limit(stub: Stub, run: Run) -> None:
         "before": None,
         "after": None,
     }
+    repeats = {"count": 12, "first": "2026-11-20T09:59:02Z", "last": "2026-11-20T09:59:58Z"}
     stub.on("GET", "/api/admin/audit", {"entries": [entry] * 200, "nextCursor": "next"})
-    stub.on("GET", "/api/admin/audit", {"entries": [entry] * 10, "nextCursor": None})
+    stub.on("GET", "/api/admin/audit", {"entries": [entry | {"after": repeats}] * 10, "nextCursor": None})
     result = run("audit", "--limit", "300", "--actor", "ada", "--from", "2026-11-01T00:00:00Z")
-    assert result.stdout.splitlines() == [f"2026-11-20T10:00:00Z\ttoken.revoked\tada\t{ID}\t127.0.0.1\tapi\tr-1"] * 210
+    assert result.stdout.splitlines() == [
+        *[f"2026-11-20T10:00:00Z\ttoken.revoked\t-\tada\t{ID}\t127.0.0.1\tapi\tr-1"] * 200,
+        *[f"2026-11-20T10:00:00Z\ttoken.revoked\t12 since 09:59:02\tada\t{ID}\t127.0.0.1\tapi\tr-1"] * 10,
+    ]
     assert stub.asked[1].query == {
         "actor": "ada",
         "from": "2026-11-01T00:00:00Z",

@@ -15,13 +15,15 @@ from service.tokens.webhooks.events import EventType
 # What entries hold of a record, under the names that the API has for it.
 _NAMES = {"networks": "allowedNetworks", "active": "isActive", "predecessor_until": "oldSecretValidUntil"}
 _encode = msgspec.json.Encoder().encode
-_INSTANTS = frozenset({"expires_at", "predecessor_until"})
+_INSTANTS = frozenset({"expires_at", "predecessor_until", "first", "last"})
 
 
 class AuditShown(msgspec.Struct, rename="camel"):
     """One change or sign-in.
 
-    `before` and `after` hold what changed, and the name of a token that was switched off or revoked.
+    `before` and `after` hold what changed, and the name of a token that was switched off or revoked. In a
+    `login.throttled` that stands in the place of several, `after` holds their `count` and when the `first` and the
+    `last` was.
     """
 
     id: str

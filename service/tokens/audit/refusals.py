@@ -1,0 +1,63 @@
+"""Refused tries that have no end of their own, told in few entries: a flood of them hides nothing else in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from service.addresses import address_groups
+from service.model import Origin
+from service.tokens.audit.log import AuditLog
+
+TELL_SECONDS = 60.0
+# The addresses of a minute that have entries of their own: two each, so that a full log holds many hours of a flood.
+MOST_ADDRESSES = 32
+_OTHERS = "others"
+
+
+class _Repeats(msgspec.Struct):
+    """The refusals of one address behind its first; `first` and `last` in epoch seconds."""
+
+    origin: Origin
+    target: str
+    count: int = 0
+    first: int = 0
+    last: int = 0
+
+
+class Refusals:
+    """The paused sign-ins of this process: an address's first is told at once, the others as one entry a minute.
+
+    An entry never changes. Those that are not told yet are lost with a process that is killed.
+    """
+
+    def __init__(self, audit_log: AuditLog, clock: Callable[[], float]) -> None:
+        self._audit_log = audit_log
+        self._clock = clock
+        self._present: dict[str, _Repeats] = {}
+        self._ended: list[_Repeats] = []
+
+    async def add(self, origin: Origin, target: str) -> None:
+        """A try was refused unseen. Addresses are told apart as they are counted: IPv6 by /64."""
+        near, _ = address_groups(origin.address)
+        if near not in self._present and len(self._present) < MOST_ADDRESSES:
+            self._present[near] = _Repeats(origin, target)
+            await self._audit_log.write("login.throttled", origin, target)
+            return
+        repeats = self._present.get(near) or self._present.setdefault(
+            _OTHERS, _Repeats(Origin(origin.actor, "", origin.channel, ""), _OTHERS)
+        )
+        repeats.last = int(self._clock())
+        repeats.first = repeats.first or repeats.last
+        repeats.count += 1
+
+    async def tell(self) -> None:
+        """End the minute: write how many there were, the first and the last. What Redis does not take waits here."""
+        self._ended += [repeats for repeats in self._present.values() if repeats.count]
+        self._present = {}
+        while self._ended:
+            told = self._ended[0]
+            after = {"count": told.count, "first": told.first, "last": told.last}
+            await self._audit_log.write("login.throttled", told.origin, told.target, after=after)
+            del self._ended[0]
