@@ -57,6 +57,7 @@ def sample(world: World, name: str, **labels: str) -> float:
     )
 
 
+@pytest.mark.slow
 def test_what_happens_is_counted_once_under_its_final_word(world: World) -> None:
     steps: list[tuple[str, dict[str, str], Any]] = [
         ("tokens_issued_total", {"kind": "one_time"}, world.one_time),
@@ -91,6 +92,7 @@ def test_revoking_is_counted_by_kind(world: World) -> None:
         wait_until(lambda: sample(world, "tokens_revoked_total", kind=kind) == count + 1, what=kind)  # noqa: B023
 
 
+@pytest.mark.slow
 def test_the_gauges_agree_with_the_counts_of_the_administration(world: World) -> None:
     def disagreeing() -> dict[str, tuple[float, int]]:
         stats = world.get("/api/admin/tokens/stats", bearer=world.admin).json()

@@ -250,6 +250,7 @@ async def exchange(port: int, pieces: list[bytes], answers: int) -> bytes:
     return VARYING.sub(b"~", got)
 
 
+@pytest.mark.slow
 async def test_several_hundred_recorded_requests_get_the_same_bytes_both_ways(ways: Ways) -> None:
     requests = recorded(ways.secrets)
     assert len(requests) >= 300

@@ -59,6 +59,7 @@ def packets(data: bytes) -> list[list[bytes]]:
     return [[data], *([data[:at], data[at:]] for at in cuts), [data[at : at + 40] for at in range(0, len(data), 40)]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offer", OFFERS)
 async def test_the_same_bytes_are_answered_as_without_an_offer(port: int, service: Service, offer: str) -> None:
     secret = await secret_of(service)

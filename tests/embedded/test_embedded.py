@@ -56,6 +56,7 @@ def test_close_ends_the_server_and_may_be_called_twice(folder: Path) -> None:
             connection.ping()
 
 
+@pytest.mark.slow
 def test_killed_owner_takes_its_server_along_and_loses_nothing(folder: Path) -> None:
     with processes(folder, 1) as (owner,):
         url = str(owner.started()["url"])
@@ -215,6 +216,7 @@ def test_a_server_that_ignores_the_signal_is_killed(folder: Path, monkeypatch: p
         assert lock_is_free(folder)
 
 
+@pytest.mark.slow
 def test_the_log_is_cut_when_it_has_grown(folder: Path) -> None:
     with running(folder):
         pass

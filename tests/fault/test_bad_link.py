@@ -26,6 +26,7 @@ def well_again(ask: Callable[[], Answer]) -> None:
     wait_until(lambda: ask().status == 200, what="validations to work again")
 
 
+@pytest.mark.slow
 def test_a_slow_link_is_borne(linked: Linked, ask: Callable[[], Answer]) -> None:
     _, proxy = linked
     proxy.delay_seconds = 0.1

@@ -56,6 +56,7 @@ def admitted(request: bytes, reply: Reply) -> bool:
     return reply.status == 200
 
 
+@pytest.mark.slow
 def test_of_racing_callers_exactly_one_gets_the_token_whichever_process_they_reach(four: Site) -> None:
     judges = set()
     for _ in range(2):

@@ -124,6 +124,7 @@ def locked(redis: RedisChild) -> Iterator[None]:
         opener.acl_setuser("default", enabled=True, nopass=True, keys=["*"], commands=["+@all"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [killed, frozen, demoted, forbidding, locked])
 def test_every_call_is_unknown_while_redis_is_away_and_right_again_after(
     fragile: Site, fault: Callable[[RedisChild], Iterator[None]]

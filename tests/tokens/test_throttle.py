@@ -322,6 +322,7 @@ async def test_an_address_inside_ipv6_and_the_same_outside_are_one(still: Servic
     assert await guess(still, "another", "192.0.2.2") == 0
 
 
+@pytest.mark.slow
 async def test_who_is_at_home_is_locked_out_by_nobody_nearby(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not by the same address, its network or everybody."""
     monkeypatch.setattr("service.tokens.accounts.attempts.PER_NETWORK", 25)
@@ -369,6 +370,7 @@ async def test_what_is_typed_as_a_name_reaches_redis_as_a_digest_alone(
     assert not [key for key in await all_keys(service) if base64.urlsafe_b64encode(b"vera").rstrip(b"=") in key]
 
 
+@pytest.mark.slow
 async def test_what_an_address_is_refused_is_told_once_a_minute(
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:

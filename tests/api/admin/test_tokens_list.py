@@ -170,6 +170,7 @@ def test_a_cursor_belongs_to_its_order(world: World, word: str) -> None:
     world.get(f"{TOKENS}?sort=name&cursor={cursor}", bearer=world.admin).problem(400, "invalid_request")
 
 
+@pytest.mark.slow
 def test_one_page_holds_50_tokens_unless_asked_otherwise_and_200_at_most(world: World) -> None:
     word = f"many{world.running.port}"
     for number in range(52):

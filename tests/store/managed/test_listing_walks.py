@@ -107,6 +107,7 @@ async def test_tokens_that_had_the_same_name_one_after_the_other_are_all_visited
             assert len([token async for tokens in pages(still, alive) for token in tokens]) == 2
 
 
+@pytest.mark.slow
 async def test_a_filter_that_finds_few_reads_on_to_the_end(make_service: Callable[..., Any]) -> None:
     """What is left out must not end a page early: slices grow until enough is found."""
     service = await make_service(shards=16, background=False)

@@ -117,6 +117,7 @@ async def test_trimming_while_the_trail_is_verified_raises_no_alarm(make_service
     await writing
 
 
+@pytest.mark.slow
 async def test_more_than_one_checkpoint_takes_is_sealed_in_several(make_service: Callable[..., Any]) -> None:
     service = await make_service(background=False)
     await write(service, 2300)

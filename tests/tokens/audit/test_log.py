@@ -78,6 +78,7 @@ async def test_an_entry_may_stand_alone(still: Service) -> None:
     )
 
 
+@pytest.mark.slow
 async def test_the_trail_is_kept_to_its_bound(make_service: object) -> None:
     service: Service = await make_service(background=False, audit_max_entries=1000)  # type: ignore[operator]
     for _ in range(0, 1500, 100):

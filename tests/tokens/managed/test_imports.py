@@ -92,7 +92,8 @@ async def varied(service: Service, clock: Clock) -> dict[str, str]:
     return secrets
 
 
-@pytest.mark.parametrize("shards", [1, pytest.param(16, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("shards", [1, 16])
 async def test_an_export_opens_another_service_of_the_same_key_at_once(
     make_service: Make, namespace: str, fake_clock: Clock, shards: int
 ) -> None:
