@@ -16,6 +16,7 @@ from service.edge.deadlines import Deadlines
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
 from tests.listening import listening
+from tests.ports import held_port
 
 pytestmark = pytest.mark.anyio
 
@@ -29,9 +30,7 @@ async def get(port: int, path: str) -> bytes:
 
 
 async def test_metrics_are_on_their_own_port_and_nothing_else_is(make_service: Callable[..., Any]) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = held_port()
     service: Service = await make_service(metrics_port=port)
     assert b"tokens_build_info" in await get(port, "/metrics")
     assert (await get(port, "/livez")).startswith(b"HTTP/1.1 404")
@@ -54,9 +53,7 @@ async def test_a_port_that_another_program_has_stops_the_start_with_one_line(mak
 
 
 async def test_a_port_is_free_again_when_the_service_has_ended(make_service: Callable[..., Any]) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = held_port()
     service: Service = await make_service(background=False, metrics_port=port)
     async with service.lifespan():
         assert b"tokens_build_info" in await get(port, "/metrics")

@@ -23,6 +23,7 @@ from tests.bench.client import Client
 from tests.bench.fill import ORIGIN, fill_now
 from tests.bench.honest import asking
 from tests.links import connector
+from tests.ports import held_port
 
 BASE_SECONDS = 5.0
 PATIENCE_SECONDS = 300.0
@@ -86,7 +87,7 @@ def nothing(place: Place, count: int) -> Row:
 
 def webhooks(place: Place, count: int) -> Row:
     """So many tokens are created; one receiver that takes everything is told of each."""
-    port = servers.free_port()
+    port = held_port()
     command = [sys.executable, "-m", "tests.bench.receiver", str(port)]
     with servers.running("receiver", command, port=port, cores=machine.LOAD_CORES, log=place.folder / "receiver.log"):
         place.client.must(

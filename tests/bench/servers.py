@@ -18,6 +18,7 @@ from pathlib import Path
 from argon2 import PasswordHasher
 
 from tests.bench import machine
+from tests.ports import held_port
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCES = Path(__file__).parent / "references"
@@ -40,12 +41,6 @@ class Server:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(ready: Callable[[], bool], seconds: float) -> bool:
@@ -127,7 +122,7 @@ def redis_binary() -> str:
 @contextmanager
 def redis(folder: Path) -> Iterator[Server]:
     """A private Redis over TCP with the durability that the service recommends, beside the load generator."""
-    port = free_port()
+    port = held_port()
     command = [redis_binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
     command += ["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"]
     with running("Redis", command, port=port, cores=machine.LOAD_CORES, log=folder / "redis.log") as server:
@@ -144,7 +139,7 @@ def settings(folder: Path, redis_port: int, *, workers: int = 1, trusted: str = 
         "TOKENS_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
         "TOKENS_SECRET_KEY": secrets.token_hex(32),
         "TOKENS_ACCOUNTS_FILE": str(accounts),
-        "TOKENS_PORT": str(free_port()),
+        "TOKENS_PORT": str(held_port()),
         "TOKENS_WORKERS": str(workers),
         "TOKENS_ACCESS_LOG": "off",
         "TOKENS_NAMESPACE": f"bench{secrets.token_hex(4)}",
@@ -167,7 +162,7 @@ def service(folder: Path, env: dict[str, str], root: Path = ROOT) -> Iterator[Se
 @contextmanager
 def asgi_reference(name: str, python: str, folder: Path, redis_port: int) -> Iterator[Server]:
     """references/<name>.py under uvicorn, with the settings that make it fastest."""
-    port = free_port()
+    port = held_port()
     command = [python, "-m", "uvicorn", "--app-dir", str(REFERENCES), f"{name}:app", "--port", str(port)]
     command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
     env = {"BENCH_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"}
@@ -179,7 +174,7 @@ def asgi_reference(name: str, python: str, folder: Path, redis_port: int) -> Ite
 @contextmanager
 def node_reference(name: str, modules: Path, folder: Path, redis_port: int) -> Iterator[Server]:
     """references/<name>.js with the packages installed in `modules`."""
-    port = free_port()
+    port = held_port()
     env = {
         "BENCH_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
         "BENCH_MODULES": str(modules),

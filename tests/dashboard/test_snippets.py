@@ -17,7 +17,8 @@ from tests.dashboard.conftest import Open, Start
 from tests.dashboard.service import PASSWORD, TOKENS, Service
 from tests.dashboard.steps import clipboard, toast
 from tests.gateway.behind import Application
-from tests.gateway.child import NGINX_ARGUMENTS, Gateway, free_port, nginx_head
+from tests.gateway.child import NGINX_ARGUMENTS, Gateway, nginx_head
+from tests.ports import held_port
 
 # No program of Debian's or of PyPI's runs these.
 NOT_EXECUTED = {"Traefik", "Envoy"}
@@ -42,13 +43,13 @@ def in_place(text: str, **words: str) -> str:
 
 
 def nginx(text: str, application: int) -> Gateway:
-    (user, paths), port = nginx_head(), free_port()
+    (user, paths), port = nginx_head(), held_port()
     server = f"upstream app {{ server 127.0.0.1:{application}; }} server {{ listen 127.0.0.1:{port};\n{text}\n}}"
     return Gateway("nginx", port, {"nginx.conf": f"{user} events {{}} http {{ {paths}\n{server} }}"}, *NGINX_ARGUMENTS)
 
 
 def caddy(text: str, application: int) -> Gateway:
-    port = free_port()
+    port = held_port()
     own = in_place(text, site=f"http://127.0.0.1:{port}", application=f"127.0.0.1:{application}")
     texts = {"Caddyfile": f"{{\n    admin off\n}}\n{own}\n"}
     return Gateway("caddy", port, texts, "run", "--config", "Caddyfile", "--adapter", "caddyfile")
@@ -66,12 +67,12 @@ app = FastAPI()
 async def read(token_id: str = Depends(token)) -> dict[str, list[list[str]]]:
     return {{"headers": [["x-token-id", token_id]]}}
 """
-    port = free_port()
+    port = held_port()
     return Gateway(sys.executable, port, {"program.py": program}, "-m", "uvicorn", "program:app", "--port", str(port))
 
 
 def express(text: str, _: int) -> Gateway:
-    port = free_port()
+    port = held_port()
     program = f"""const app = require("express")();
 {text}
 app.get("/", (request, response) => response.json({{ headers: [] }}));

@@ -43,8 +43,8 @@ class Losses(msgspec.Struct):
 Spend = Callable[[str, str], bool | None]
 
 
-# A text of the length of a record that is not INFO's; the reply to ROLE may stand before it, or the end of INFO's.
-_RECORD = re.compile(rb"\$\d{2,3}\r\n(?!# )")
+# A text of twenty bytes or more that is not INFO's; the reply to ROLE may stand before it, or the end of INFO's.
+_RECORD = re.compile(rb"\$(?:[2-9]\d|\d{3})\r\n(?!# )")
 
 
 def has_record(chunk: bytes) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from tests.api.running import ROOT, wait_until
 from tests.api.wire import Client
 from tests.fault.lost_replies import lose_replies, proxied
 from tests.fault.volley import post, volley
+from tests.ports import held_port
 
 
 @pytest.fixture
@@ -29,9 +29,7 @@ def redis() -> Iterator[RedisChild]:
 @contextmanager
 def planted(name: str, url: str, *, workers: int) -> Iterator[int]:
     """A faulty service; its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = held_port()
     command = [
         sys.executable,
         "-m",
@@ -77,7 +75,7 @@ def test_a_naive_get_then_del_is_caught_by_the_race(redis: RedisChild) -> None:
 def test_a_retry_that_sends_getdel_again_is_caught_by_the_lost_replies(redis: RedisChild) -> None:
     keys = [f"token-{number}" for number in range(20)]
     for key in keys:
-        redis.client.set(key, "1")
+        redis.client.set(key, "a text that is as long as a record")
     with proxied(redis.socket_path) as proxy, planted("asks_again", proxy.url, workers=1) as port:
         client = Client(port)
 

@@ -31,13 +31,6 @@ def nginx_head() -> tuple[str, str]:
     return f"user {pwd.getpwuid(os.getuid()).pw_name};", f"access_log off; {paths}"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Gateway:
     """One child, listening."""
 

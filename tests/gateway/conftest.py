@@ -15,14 +15,15 @@ from tests.api.wire import Client
 from tests.api.world import fresh
 from tests.conftest import PASSWORD, SERVER_KEY
 from tests.gateway.behind import Application, Counter
-from tests.gateway.child import NGINX_ARGUMENTS, Gateway, free_port, nginx_head
+from tests.gateway.child import NGINX_ARGUMENTS, Gateway, nginx_head
+from tests.ports import held_port
 
 CONFIGURATIONS = ROOT / "deploy" / "gateways"
 
 
 def deployed(program: str, files: tuple[str, ...], replaced: Mapping[str, str], *arguments: str) -> Gateway:
     """A gateway with these files of deploy/gateways/, our ports in place of its own."""
-    port = free_port()
+    port = held_port()
     texts = {name: (CONFIGURATIONS / name).read_text() for name in files}
     for old, new in {"8000": str(port), **replaced}.items():
         assert any(old in text for text in texts.values()), f"{old} is not in {files}"
@@ -94,7 +95,7 @@ def caddy(site: Site) -> Gateway:
 
 def haproxy(site: Site) -> Gateway:
     files = ("haproxy.cfg", "haproxy-token.lua")
-    return deployed("haproxy", files, site.ports | {"8001": str(free_port())}, "-db", "-f", "haproxy.cfg")
+    return deployed("haproxy", files, site.ports | {"8001": str(held_port())}, "-db", "-f", "haproxy.cfg")
 
 
 def apache(site: Site) -> Gateway:

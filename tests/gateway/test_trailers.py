@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.gateway.child import Gateway, free_port
+from tests.gateway.child import Gateway
 from tests.gateway.conftest import Site
+from tests.ports import held_port
 
 pytestmark = pytest.mark.slow
 CONFIGURATION = """
@@ -30,7 +31,7 @@ backend service
 
 @pytest.fixture(scope="module")
 def proxy(site: Site) -> Iterator[Gateway]:
-    port = free_port()
+    port = held_port()
     text = CONFIGURATION.replace("{port}", str(port)).replace("{service}", str(site.running.port))
     gateway = Gateway("haproxy", port, {"haproxy.cfg": text}, "-db", "-f", "haproxy.cfg")
     yield gateway

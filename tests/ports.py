@@ -1,0 +1,21 @@
+"""Ports for programs that must be told one before they start."""
+
+from __future__ import annotations
+
+import socket
+
+_held: list[socket.socket] = []
+
+
+def held_port() -> int:
+    """A port of 127.0.0.1 that nobody else gets while this process lives.
+
+    It is bound here and does not listen, so the system gives it to nobody who asks for any port, nor to a connection
+    that leaves; a server that sets SO_REUSEADDR, as all do, may listen on it all the same.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    _held.append(holder)
+    port: int = holder.getsockname()[1]
+    return port
