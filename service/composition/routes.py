@@ -11,6 +11,7 @@ from service.api.admin.explain import ExplainApi
 from service.api.admin.hygiene import HygieneApi
 from service.api.admin.import_export import ImportExportApi
 from service.api.admin.rotation import RotationApi
+from service.api.admin.token_list import TokenListApi
 from service.api.admin.token_views import TokenViews
 from service.api.admin.tokens import ManagedApi
 from service.api.admin.usage import UsageApi
@@ -71,7 +72,8 @@ def routes(
         GatewayApi(rule.authority, rule.one_time, metrics, trusted, accept_basic=settings.accept_basic),
         OneTimeApi(rule.one_time, callers, metrics, open_to_all=settings.one_time_issue == "open"),
         SessionApi(rule.sessions, metrics),
-        ManagedApi(rule.managed, rule.queries, rule.bulk, views, callers, metrics, clock),
+        TokenListApi(rule.queries, views, callers),
+        ManagedApi(rule.managed, rule.bulk, views, callers, metrics, clock),
         RotationApi(rule.rotation, views, callers),
         SelfServiceApi(rule.managed, rule.revocation, rule.rotation, views, callers, metrics),
         BulkRevocationApi(rule.bulk, rule.sessions, views, callers, metrics),

@@ -72,4 +72,4 @@ async def cut_off_a_renaming(service: Any, token_id: str) -> None:
     """A process dies between the reservation of a name and the change that takes it."""
     store = ManagedStore(service.stores.shards, Retention(30 * DAY))
     token = await service.rules.managed.get(token_id)
-    assert await store.reserve(msgspec.structs.replace(token, name="reserved only"))
+    assert await store.names.reserve(msgspec.structs.replace(token, name="reserved only"))

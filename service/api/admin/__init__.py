@@ -1,5 +1,6 @@
 """/api/admin: what administrators do with managed tokens, mirroring the URL.
 
+token_list                                     a page of tokens, how many there are
 tokens rotation bulk_revocation import_export  change tokens: one, many, all
 usage hygiene audit                            read what happened to them
 explain                                        says why one is accepted or refused

@@ -1,13 +1,12 @@
-"""Managed tokens, as administrators create, list, edit and revoke them."""
+"""Managed tokens, as administrators create, show, edit and revoke them."""
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import UNSET
 from starlette.responses import Response
 
 from service.api.admin.idempotency import HEADER, repeatable
@@ -19,7 +18,6 @@ from service.api.admin.schemas.tokens import (
     SliceChanged,
     TokenChanged,
     TokenIssued,
-    TokenList,
     TokensChanged,
     TokenShown,
     clean_name,
@@ -30,36 +28,22 @@ from service.api.admin.schemas.tokens import (
 from service.api.admin.token_views import TokenViews, part_of_many, read_slice, several, wrong
 from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, READ, WRITE
-from service.api.http.call import BULK_BYTES, Call, Json, Operation, convert_query
+from service.api.http.call import BULK_BYTES, Call, Json, Operation
 from service.api.http.timestamps import parse_rfc3339
 from service.metrics import Metrics
-from service.model import Kind, Origin, Statistics
+from service.model import Kind, Origin
 from service.tokens.lifetime import DURATIONS
 from service.tokens.managed.bulk import Bulk
-from service.tokens.managed.queries import ManagedQueries
 from service.tokens.managed.tokens import ManagedTokens, NewToken
 from service.tokens.rights import cut_life
 
-_SORTS = {"createdAt": "created_at", "name": "name", "lastUsedAt": "last_used_at", "expiresAt": "expires_at"}
-_LARGEST_PAGE = 200
-
-
-class ListQuery(Filter, forbid_unknown_fields=True, rename="camel"):
-    """The list's filters, order and page."""
-
-    sort: str = "-createdAt"
-    limit: Annotated[int, Meta(ge=1, le=_LARGEST_PAGE)] = 50
-    cursor: str | None = None
-    ids: Annotated[str, Meta(max_length=_LARGEST_PAGE * 17, description="only these, comma separated")] = ""
-
 
 class ManagedApi:
-    """Creates, lists, changes and revokes managed tokens over HTTP."""
+    """Creates, shows, changes and revokes managed tokens over HTTP."""
 
     def __init__(
         self,
         tokens: ManagedTokens,
-        queries: ManagedQueries,
         bulk: Bulk,
         views: TokenViews,
         callers: Callers,
@@ -67,7 +51,6 @@ class ManagedApi:
         clock: Callable[[], float],
     ) -> None:
         self._tokens = tokens
-        self._queries = queries
         self._bulk = bulk
         self._views = views
         self._callers = callers
@@ -81,16 +64,6 @@ class ManagedApi:
     def _first_operations(self) -> list[Operation]:
         path = "/api/admin/tokens"
         return [
-            Operation(
-                method="GET",
-                path=path,
-                handler=self.page,
-                tag="managed",
-                summary="List tokens",
-                query=ListQuery,
-                answers={200: TokenList},
-                access=READ,
-            ),
             Operation(
                 method="POST",
                 path=path,
@@ -138,15 +111,6 @@ class ManagedApi:
             ),
             Operation(
                 method="GET",
-                path=path + "/stats",
-                handler=self.stats,
-                tag="managed",
-                summary="Count tokens",
-                answers={200: Statistics},
-                access=READ,
-            ),
-            Operation(
-                method="GET",
                 path=path + "/{id}",
                 handler=self.show,
                 tag="managed",
@@ -156,35 +120,11 @@ class ManagedApi:
             ),
         ]
 
-    async def page(self, call: Call) -> Response:
-        """A page of tokens, newest first unless sorted otherwise."""
-        await self._callers.admit(call)
-        wanted = convert_query(call, ListQuery)
-        query = self._views.query(wanted)
-        name = wanted.sort.removeprefix("-")
-        if name not in _SORTS:
-            raise wrong("sort", f"choose one of {', '.join(_SORTS)}, with - for descending")
-        query = msgspec.structs.replace(
-            query,
-            sort=_SORTS[name],
-            descending=wanted.sort.startswith("-"),
-            limit=wanted.limit,
-            after=_read_cursor(wanted.cursor, wanted.sort),
-            ids=tuple(filter(None, wanted.ids.split(","))),
-        )
-        tokens, after, total = await call.unless_gone(self._queries.page(query))
-        return Json(TokenList(await self._views.of(tokens), _write_cursor(after, wanted.sort), total))
-
     async def show(self, call: Call) -> Response:
         """One token."""
         await self._callers.admit(call)
         token = await self._tokens.get(call.path_parameters["id"])
         return Json(await self._views.of_one(token))
-
-    async def stats(self, call: Call) -> Response:
-        """How many tokens there are; total = active + expired + inactive."""
-        await self._callers.admit(call)
-        return Json(await self._queries.statistics())
 
     async def create(self, call: Call) -> Response:
         """Create a token and show its secret, this once."""
@@ -287,23 +227,3 @@ def _said(changes: dict[str, Any]) -> str:
     if set(changes) == {"active"}:
         return f"API token {'activated' if changes['active'] else 'deactivated'} successfully"
     return "API token updated successfully"
-
-
-def _write_cursor(after: tuple[str, str] | None, sort: str) -> str | None:
-    if after is None:
-        return None
-    return urlsafe_b64encode(msgspec.json.encode([sort, *after])).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str | None, sort: str) -> tuple[str, str] | None:
-    if not cursor:
-        return None
-    try:
-        raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        for_sort, position, token_id = msgspec.json.decode(raw, type=tuple[str, str, str])
-    except (ValueError, msgspec.DecodeError):
-        for_sort = position = token_id = ""
-    is_number = position.isascii() and position.isdecimal() and len(position) < 20
-    if for_sort != sort or not (is_number or sort.removeprefix("-") == "name"):
-        raise wrong("cursor", "this cursor belongs to another list: start again without it")
-    return position, token_id

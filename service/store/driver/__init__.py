@@ -1,7 +1,8 @@
 """How Redis is spoken to.
 
 connection  what a link is, and what must be true of the server behind it
-pipeline    one connection, pipelined, reconnecting, with a deadline for each command
+pipeline    one connection, pipelined, with a deadline for each command
+reconnection role_check  tries to connect until it succeeds; asks again whether a server is a primary
 replies     replies read in order and handed to their callers
 scripts     Lua scripts by digest
 keys        every key family

@@ -16,6 +16,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from service.errors import StoreUnavailable
+from service.store.driver.reconnection import Reconnection
 from service.store.driver.replies import (
     Answer,
     Redirect,
@@ -25,19 +26,17 @@ from service.store.driver.replies import (
     Waiting,
     give,
     packed,
-    role_fault,
     unavailable,
 )
+from service.store.driver.role_check import RoleCheck
 
 log = logging.getLogger(__name__)
 
-_ROLE = packed("ROLE")
 _TICK_SECONDS = 0.02
 # So many commands do not wait for the end of the turn: Redis begins with them while the rest is still being made.
 # Lookups of the fast path do wait: one costs Redis less than the write would cost here.
 _ENOUGH = 16
 _REPRIEVE_SECONDS = 0.005
-_LONGEST_PAUSE_SECONDS = 0.5
 
 
 class Pipeline:
@@ -46,11 +45,8 @@ class Pipeline:
     `connect` opens a redis-py connection. A command not answered within `timeout_seconds` fails with
     StoreUnavailable and the connection is closed, because a late reply must never meet another request. Commands
     marked `retry` (idempotent ones) are asked once more on the next connection if theirs is lost. While the
-    node cannot be reached every command fails at once; a background task tries again every half second at most.
-
-    Only a primary that is ready is asked: `connect` refuses any other, and what is sent `role_seconds` or more after
-    the last look at the role begins with another one, so that no reply of a node that was demoted since counts for
-    longer.
+    node cannot be reached every command fails at once. Only a primary that is ready is asked: `connect` refuses any
+    other, and `RoleCheck` looks again.
     """
 
     def __init__(
@@ -70,8 +66,7 @@ class Pipeline:
         self._connect = connect
         self._timeout = timeout_seconds
         self._limit = limit
-        self._role_seconds = role_seconds
-        self._role_due = 0.0
+        self._role = RoleCheck(role_seconds, self._refuse)
         self._refusal: Refused | None = None
         self._on_error = on_error
         self._replies: Replies | None = None
@@ -81,7 +76,7 @@ class Pipeline:
         self._asked_at = 0.0
         self._reachable = True
         self._closed = False
-        self._connecting: asyncio.Task[None] | None = None
+        self._reconnection = Reconnection(self._try_to_open)
         self._watch: asyncio.TimerHandle | None = None
 
     @property
@@ -126,10 +121,8 @@ class Pipeline:
         """Leave the present server for the one that `connect` finds now; an attempt under way begins anew."""
         if self._replies is not None:
             self._give_up(self._replies, "Moved")
-        elif self._connecting is not None:
-            self._connecting.cancel()
-            self._connecting = None
-            self._start_connecting()
+        else:
+            self._reconnection.begin_anew()
 
     def _refuses(self) -> bool:
         replies = self._replies
@@ -169,61 +162,45 @@ class Pipeline:
         if replies is None:
             self._start_connecting()
             return
-        if queue[0][3] >= self._role_due:
-            self._look_at_role(replies, queue)
+        if queue[0][3] >= self._role.due:
+            self._role.put_before(queue, replies)
         self._queue = []
         replies.waiting.extend(queue)
         replies.transport.write(queue[0][0] if len(queue) == 1 else b"".join([waiting[0] for waiting in queue]))
 
-    def _look_at_role(self, replies: Replies, queue: list[Waiting]) -> None:
-        """Put ROLE before what is about to be sent: if it tells of a replica, no reply behind it counts."""
-
-        def answer(role: Reply) -> None:
-            # A lost connection is an exception, too, and not the present one any more.
-            if replies is self._replies and (fault := role_fault(role)) is not None:
-                self._refuse(replies, fault)
-
-        asked_at = queue[0][3]
-        self._role_due = asked_at + self._role_seconds
-        queue.insert(0, (_ROLE, answer, False, asked_at))
-
     def _refuse(self, replies: Replies, fault: Refused) -> None:
         """Give the connection up before another reply is read from it; what waits fails at once."""
+        if replies is not self._replies:
+            return  # It was lost, which answers what waits by an exception, too.
         log.warning("Redis must not be asked: %s", fault.detail)
         self._refusal = fault
         self._give_up(replies, type(fault).__name__)
 
     def _start_connecting(self) -> None:
-        if self._connecting is None and not self._closed:
-            self._connecting = asyncio.get_running_loop().create_task(self._keep_connecting())
+        if not self._closed:
+            self._reconnection.start()
 
-    async def _keep_connecting(self) -> None:
-        pause = 0.02
+    async def _try_to_open(self) -> bool:
+        """True once there is nothing left to try."""
+        if self._closed:
+            return True
         try:
-            while not self._closed:
-                try:
-                    await self._open()
-                    return
-                except Refused as fault:
-                    if self._refusal is None or self._refusal.detail != fault.detail:
-                        log.warning("Redis must not be asked: %s", fault.detail)
-                    self._refusal = fault
-                    self._cannot_connect(type(fault).__name__)
-                except (RedisError, OSError, TypeError, AttributeError) as error:
-                    # TypeError and AttributeError are what redis-py raises when a peer answers nonsense.
-                    if self._reachable:
-                        log.warning("Redis cannot be reached: %s", type(error).__name__)
-                    self._refusal = None
-                    self._cannot_connect(type(error).__name__)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-        finally:
-            if self._connecting is asyncio.current_task():
-                self._connecting = None
+            await self._open()
+        except (Refused, RedisError, OSError, TypeError, AttributeError) as error:
+            # TypeError and AttributeError are what redis-py raises when a peer answers nonsense.
+            self._cannot_connect(error)
+            return False
+        return True
 
-    def _cannot_connect(self, error: str) -> None:
-        self._reachable = False
-        self._on_error(error)
+    def _cannot_connect(self, error: Exception) -> None:
+        """Fail what waits; the log tells the same failure once."""
+        refusal = error if isinstance(error, Refused) else None
+        if refusal is None and self._reachable:
+            log.warning("Redis cannot be reached: %s", type(error).__name__)
+        elif refusal is not None and (self._refusal is None or self._refusal.detail != refusal.detail):
+            log.warning("Redis must not be asked: %s", refusal.detail)
+        self._reachable, self._refusal = False, refusal
+        self._on_error(type(error).__name__)
         self._fail(self._take_queue())
 
     async def _open(self) -> None:
@@ -239,7 +216,7 @@ class Pipeline:
         if not self._reachable:
             log.warning("Redis answers again")
         self._reachable, self._refusal = True, None
-        self._role_due = asked_at + self._role_seconds
+        self._role.seen(asked_at)
         self._flush()
 
     def _took(self, asked_at: float) -> None:
@@ -307,8 +284,7 @@ class Pipeline:
     async def aclose(self) -> None:
         """Fail what waits and close the connection."""
         self._closed = True
-        if self._connecting is not None:
-            self._connecting.cancel()
+        self._reconnection.stop()
         if self._watch is not None:
             self._watch.cancel()
         self._fail(self._take_queue())

@@ -1,6 +1,7 @@
 """Managed tokens in Redis.
 
 tokens      created, read and changed, each change with its indexes and audit entry
+names       each token's name, unique and reserved
 records     the metadata hash and its struct, each way
 listing listing_slices listing_sources query search  a page of tokens, sorted, filtered, searched
 statistics  counts by status

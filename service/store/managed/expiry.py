@@ -11,9 +11,10 @@ from service.store.driver.hashes import Hashes
 from service.store.driver.keys import LETTERS, Keys
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
+from service.store.managed.names import freed_member, member
 from service.store.managed.records import decode_digest
 from service.store.managed.search import Blocks, name_row
-from service.store.managed.tokens import Retention, freed_member, member
+from service.store.managed.tokens import Retention
 
 BATCH = 200
 # Dropping so many members of an index takes Redis about half a millisecond.

@@ -13,8 +13,9 @@ from service.store.driver.replies import Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed import records
+from service.store.managed.names import freed_member, member
 from service.store.managed.search import Blocks, name_row
-from service.store.managed.tokens import ManagedStore, Retention, freed_member, member
+from service.store.managed.tokens import ManagedStore, Retention
 
 _ANNOUNCED_MILLISECONDS = 60_000
 
@@ -71,7 +72,7 @@ class ImportStore:
         reply = await self._record(home, incoming, now, name=name, names_member=member(token))
         if isinstance(reply, bytes):
             # Somebody holds the name; a reservation that is void makes way for ours.
-            if not await self._tokens.reserve(token):
+            if not await self._tokens.names.reserve(token):
                 return Refused.NAME_TAKEN
             reply = await self._record(home, incoming, now, name=name, names_member=member(token))
         return _refusal(reply)
@@ -81,11 +82,11 @@ class ImportStore:
         metadata = home.keys.metadata(token.token_id)
         if not await self._announce.run(home.link, (metadata,), token.name, _ANNOUNCED_MILLISECONDS):
             return Refused.EXISTS
-        if not await self._tokens.reserve(token):
+        if not await self._tokens.names.reserve(token):
             return Refused.NAME_TAKEN
         reply = await self._record(home, incoming, now)
         if reply != 1:
-            await self._tokens.release(token)
+            await self._tokens.names.release(token)
         return _refusal(reply)
 
     async def _put_revoked(self, home: Shard, incoming: Incoming, now: int) -> Refused | None:

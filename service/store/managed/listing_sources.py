@@ -8,8 +8,9 @@ from service.model import ManagedToken, Status
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.listing_slices import Index, Names, Row, Source, flipped, named
+from service.store.managed.names import freed_member, member
 from service.store.managed.query import Query
-from service.store.managed.tokens import Retention, freed_member, member
+from service.store.managed.tokens import Retention
 
 # Above every instant. Never used comes before every use, and never expiring after every date; both by creation.
 _ABOVE = 2**62

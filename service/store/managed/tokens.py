@@ -14,6 +14,7 @@ from service.store.driver.replies import Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed import records
+from service.store.managed.names import Names, freed_member, member, name_prefix
 from service.store.managed.search import Blocks, name_row
 
 
@@ -58,14 +59,13 @@ class ManagedStore:
     def __init__(self, shards: Shards, retention: Retention) -> None:
         self._shards = shards
         self._retention = retention
+        self.names = Names(shards)
         self._hashes = Hashes(shards)
         self._blocks = Blocks(len(shards))
         self._create = Script("create_token")
         self._update = Script("update_token")
         self._end = Script("end_token", retry=True)
         self._drop = Script("drop_credential", retry=True)
-        self._reserve = Script("reserve_name", retry=True)
-        self._void = Script("void_reservation", retry=True)
 
     async def create(self, token: ManagedToken, digest: bytes, *, seal: str, sealed: bytes, entry: Entry) -> bool:
         """Record a token in the shard of its name, all or nothing; False if the name is taken, or the id known.
@@ -91,7 +91,7 @@ class ManagedStore:
                 shard.link,
                 keys,
                 token.token_id,
-                _name_prefix(token.name),
+                name_prefix(token.name),
                 member(token),
                 self._blocks.of(token.token_id),
                 name_row(token),
@@ -105,7 +105,7 @@ class ManagedStore:
             if reply == 1:
                 return True
             holder_id = reply.decode()
-            if holder_id == token.token_id or not await self._free_if_void(token.name, holder_id):
+            if holder_id == token.token_id or not await self.names.free_if_void(token.name, holder_id):
                 return False
 
     async def get(self, token_id: str) -> Record | None:
@@ -179,7 +179,7 @@ class ManagedStore:
             *fields,
         )
         if written and old.name != new.name:
-            await self.release(old)
+            await self.names.release(old)
         return written == 1
 
     async def end(
@@ -247,21 +247,6 @@ class ManagedStore:
         )
         return dropped == 1
 
-    async def reserve(self, token: ManagedToken) -> bool:
-        """Reserve the name of a token that is about to take it; False if another bears it."""
-        shard = self._shards.of_name(token.name)
-        while True:
-            reply: Reply = await self._reserve.run(
-                shard.link, (shard.keys.names,), _name_prefix(token.name), member(token), token.token_id
-            )
-            if reply == 1 or not await self._free_if_void(token.name, reply.decode()):
-                return bool(reply == 1)
-
-    async def release(self, token: ManagedToken) -> None:
-        """Give up the name a token bears in this record."""
-        shard = self._shards.of_name(token.name)
-        await shard.link.execute("ZREM", shard.keys.names, member(token), retry=True)
-
     async def was_issued(self, token_id: str, digest: bytes) -> bool:
         """Was this digest ever that of the token's secret? True until its reason goes, after the retention."""
         shard = self._shard(token_id)
@@ -269,37 +254,11 @@ class ManagedStore:
         found: int = await shard.link.execute("EXISTS", *keys, retry=True)
         return found > 0
 
-    async def _free_if_void(self, name: str, holder_id: str) -> bool:
-        """Free a name whose holder no longer bears it; three round trips, and only after a renaming was cut off."""
-        holder = self._shards.of_id(holder_id)
-        if holder is not None:
-            void = await self._void.run(holder.link, (holder.keys.metadata(holder_id),), name)
-            if not void:
-                return False
-        shard = self._shards.of_name(name)
-        start = _name_prefix(name) + holder_id.encode()
-        await shard.link.execute("ZREMRANGEBYLEX", shard.keys.names, b"[" + start, b"[" + start + b"\xff", retry=True)
-        return True
-
     def _shard(self, token_id: str) -> Shard:
         shard = self._shards.of_id(token_id)
         if shard is None:
             raise StoreUnavailable("A record names a shard that this namespace does not have.")
         return shard
-
-
-def _name_prefix(name: str) -> bytes:
-    return name.encode() + b"\x00"
-
-
-def member(token: ManagedToken) -> bytes:
-    """The member of `names`: name and id, NUL between them."""
-    return _name_prefix(token.name) + token.token_id.encode()
-
-
-def freed_member(token: ManagedToken) -> bytes:
-    """The member of `names` that keeps a revoked token searchable and its name free."""
-    return _name_prefix(token.name) + b"~" + member(token).removeprefix(_name_prefix(token.name))
 
 
 def _credential_keys(shard: Shard, old: ManagedToken, new: ManagedToken) -> list[bytes]:

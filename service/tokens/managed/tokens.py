@@ -146,11 +146,11 @@ class ManagedTokens:
         action = "token.updated" if new.active == old.active else switched
         if old.name == new.name:
             return await self._managed_records.write(old, new, action, origin)
-        if not await self._store.reserve(new):
+        if not await self._store.names.reserve(new):
             raise _taken(new.name)
         written = await self._managed_records.write(old, new, action, origin)
         if not written:
-            await self._store.release(new)
+            await self._store.names.release(new)
         return written
 
     async def revoke(self, token_id: str, origin: Origin, known: Record | None = None) -> bool:

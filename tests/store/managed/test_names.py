@@ -12,6 +12,7 @@ import pytest
 from service.app import Service
 from service.errors import Conflict
 from service.model import Status
+from service.store.managed.names import Names
 from service.store.managed.query import Query
 from service.store.managed.tokens import ManagedStore, Retention
 from tests.builders import ADMIN, DAY, all_keys, create
@@ -89,7 +90,7 @@ async def test_a_reservation_left_by_a_cut_off_renaming_is_void(still: Service, 
     token = (await create(still, "a name longer than a piece, before it was renamed to something, " * 2)).token
     await still.rules.managed.update(token.token_id, {"name": name}, ADMIN)
     wanted = elsewhere(still, name)
-    assert await store.reserve(msgspec.structs.replace(token, name=wanted))
+    assert await store.names.reserve(msgspec.structs.replace(token, name=wanted))
     assert not await refused(still, wanted)
     assert await refused(still, name)
     assert await names_held(still) == sorted([name.encode(), wanted.encode()])
@@ -97,7 +98,7 @@ async def test_a_reservation_left_by_a_cut_off_renaming_is_void(still: Service, 
 
 async def test_a_renaming_takes_a_name_that_was_only_reserved(still: Service, store: ManagedStore) -> None:
     one, two = (await create(still, "one")).token, (await create(still, "two")).token
-    assert await store.reserve(msgspec.structs.replace(one, name="wanted"))
+    assert await store.names.reserve(msgspec.structs.replace(one, name="wanted"))
     assert (await still.rules.managed.update(two.token_id, {"name": "wanted"}, ADMIN)).name == "wanted"
     assert await refused(still, "wanted")
     assert await names_held(still) == [b"one", b"wanted"]
@@ -108,16 +109,16 @@ async def test_a_renaming_that_lost_its_reservation_starts_over_and_finds_the_na
 ) -> None:
     token = (await create(still, "ci")).token
     wanted = elsewhere(still, "ci")
-    reserve = ManagedStore.reserve
+    reserve = Names.reserve
 
-    async def reserve_slowly(self: ManagedStore, new: Any) -> bool:
+    async def reserve_slowly(self: Names, new: Any) -> bool:
         """Another creator comes between the reservation and the change."""
-        monkeypatch.setattr(ManagedStore, "reserve", reserve)
+        monkeypatch.setattr(Names, "reserve", reserve)
         reserved = await reserve(self, new)
         assert not await refused(still, wanted)
         return reserved
 
-    monkeypatch.setattr(ManagedStore, "reserve", reserve_slowly)
+    monkeypatch.setattr(Names, "reserve", reserve_slowly)
     with pytest.raises(Conflict) as conflict:
         await still.rules.managed.update(token.token_id, {"name": wanted}, ADMIN)
     assert conflict.value.code == "name_taken"

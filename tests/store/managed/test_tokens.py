@@ -12,7 +12,8 @@ from service.app import Service
 from service.errors import StoreUnavailable
 from service.store.audit import Entry
 from service.store.managed import records
-from service.store.managed.tokens import ManagedStore, Retention, member
+from service.store.managed.names import member
+from service.store.managed.tokens import ManagedStore, Retention
 from tests.builders import DAY, all_keys, audit, create, dump
 
 pytestmark = pytest.mark.anyio

@@ -10,8 +10,8 @@ import pytest
 from service.app import Service
 from service.model import ManagedToken, Status
 from service.store.driver.scripts import Script
+from service.store.managed.names import member
 from service.store.managed.query import Query
-from service.store.managed.tokens import member
 from service.tokens.managed.import_admission import Exported, ImportedSecret, sha256_of
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST

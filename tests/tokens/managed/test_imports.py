@@ -301,7 +301,7 @@ async def test_a_name_that_nobody_bears_any_more_is_free_to_an_import(make_servi
     token_id, _ = await plain(service, "first")
     token = await service.rules.managed.get(token_id)
     # As a renaming leaves it that was cut off: reserved, and never taken.
-    assert await tokens.reserve(replace(token, name="gate"))
+    assert await tokens.names.reserve(replace(token, name="gate"))
     assert await take(service, imported(service, FORMS["uuid"], "gate")) == ["imported"]
     assert await take(service, imported(service, FORMS["longest"], "gate")) == ["name_taken"]
 

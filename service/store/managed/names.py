@@ -1,0 +1,59 @@
+"""The names of managed tokens, each unique in the shard it hashes to: reserved, given up, searchable once revoked."""
+
+from __future__ import annotations
+
+from service.model import ManagedToken
+from service.store.driver.replies import Reply
+from service.store.driver.scripts import Script
+from service.store.driver.shards import Shards
+
+
+class Names:
+    """Who bears which name. A renaming may lie in two shards, so it reserves first and gives up last."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._reserve = Script("reserve_name", retry=True)
+        self._void = Script("void_reservation", retry=True)
+
+    async def reserve(self, token: ManagedToken) -> bool:
+        """Reserve the name of a token that is about to take it; False if another bears it."""
+        shard = self._shards.of_name(token.name)
+        while True:
+            reply: Reply = await self._reserve.run(
+                shard.link, (shard.keys.names,), name_prefix(token.name), member(token), token.token_id
+            )
+            if reply == 1 or not await self.free_if_void(token.name, reply.decode()):
+                return bool(reply == 1)
+
+    async def release(self, token: ManagedToken) -> None:
+        """Give up the name a token bears in this record."""
+        shard = self._shards.of_name(token.name)
+        await shard.link.execute("ZREM", shard.keys.names, member(token), retry=True)
+
+    async def free_if_void(self, name: str, holder_id: str) -> bool:
+        """Free a name whose holder no longer bears it; three round trips, and only after a renaming was cut off."""
+        holder = self._shards.of_id(holder_id)
+        if holder is not None:
+            void = await self._void.run(holder.link, (holder.keys.metadata(holder_id),), name)
+            if not void:
+                return False
+        shard = self._shards.of_name(name)
+        start = name_prefix(name) + holder_id.encode()
+        await shard.link.execute("ZREMRANGEBYLEX", shard.keys.names, b"[" + start, b"[" + start + b"\xff", retry=True)
+        return True
+
+
+def name_prefix(name: str) -> bytes:
+    """What members of `names` begin with that stand for this name."""
+    return name.encode() + b"\x00"
+
+
+def member(token: ManagedToken) -> bytes:
+    """The member of `names`: name and id, NUL between them."""
+    return name_prefix(token.name) + token.token_id.encode()
+
+
+def freed_member(token: ManagedToken) -> bytes:
+    """The member of `names` that keeps a revoked token searchable and its name free."""
+    return name_prefix(token.name) + b"~" + member(token).removeprefix(name_prefix(token.name))
