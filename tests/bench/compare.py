@@ -105,7 +105,7 @@ def _rounds(cases: list[Case], options: Options, results: report.Results) -> Non
     each = f"{options.runs} runs of {options.seconds:g} s each"
     print(f"{len(cases)} cases, {each}: about {total / 60:.1f} minutes")
     for case in cases:
-        results.judge(case, measure(case, options.warm_seconds))
+        results.evaluate(case, measure(case, options.warm_seconds))
     for turn in range(options.runs):
         for case in cases:
             sample = measure(case, options.seconds)

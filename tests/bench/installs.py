@@ -49,9 +49,9 @@ def fastify() -> tuple[Path | None, str]:
 
 def _install(folder: Path, wanted: tuple[str, ...], commands: list[list[str]]) -> str:
     """Run the commands unless the folder holds exactly what is wanted; the reason where one failed."""
-    stamp = folder / "installed.txt"
+    installed = folder / "installed.txt"
     text = "\n".join((*wanted, sys.version))
-    if stamp.exists() and stamp.read_text() == text:
+    if installed.exists() and installed.read_text() == text:
         return ""
     folder.mkdir(exist_ok=True)
     print(f"installing {' '.join(wanted)} into {folder}", file=sys.stderr)
@@ -62,5 +62,5 @@ def _install(folder: Path, wanted: tuple[str, ...], commands: list[list[str]]) -
             return f"{command[0]}: {error}"
         if done.returncode:
             return f"{' '.join(command[:4])} failed: {done.stderr.strip()[-300:]}"
-    stamp.write_text(text)
+    installed.write_text(text)
     return ""

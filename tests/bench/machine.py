@@ -26,7 +26,7 @@ def pinned(command: Sequence[str], cores: list[int]) -> list[str]:
 
 
 def facts() -> dict[str, str]:
-    """What a reader needs to judge the numbers: processor, cores, system, versions."""
+    """What a reader needs to weigh the numbers: processor, cores, system, versions."""
     cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     found = {
         "cpu": cpu[0].partition(":")[2].strip() if cpu else platform.machine(),

@@ -61,9 +61,9 @@ class Results:
 
     def add(self, case: Case, sample: Sample) -> None:
         self.samples.setdefault((case.name, case.connections), []).append(sample)
-        self.judge(case, sample)
+        self.evaluate(case, sample)
 
-    def judge(self, case: Case, sample: Sample) -> None:
+    def evaluate(self, case: Case, sample: Sample) -> None:
         """Note wrong answers, those of the warm-up too."""
         if sample.wrong:
             share = f"{sample.wrong} of {sample.requests} answers wrong or lost"

@@ -88,8 +88,8 @@ def running(
     try:
         wait_until(lambda: child.poll() is not None or _accepts(port), START_SECONDS)
         if child.poll() is not None or not _accepts(port):
-            tail = log.read_text(errors="replace").splitlines()[-15:]
-            raise BenchError(f"{name} did not start:\n  " + "\n  ".join(tail))
+            last_lines = log.read_text(errors="replace").splitlines()[-15:]
+            raise BenchError(f"{name} did not start:\n  " + "\n  ".join(last_lines))
         yield Server(name, port, child.pid)
     finally:
         _end(child)

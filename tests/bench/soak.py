@@ -68,8 +68,8 @@ def _report(book: Book, loaded: Sample, watch: memory.Watch, active: int, *, eva
     for line in book.wrong[:SHOWN]:
         print(f"WRONG {line[:300]}")
     flat = watch.settled("service")[1] or not evaluate_memory
-    unjudged = f": not evaluated, that takes {MEMORY_MINUTES} minutes"
-    print(watch.course("service") + (unjudged if not evaluate_memory else ": flat" if flat else ": GROWS"))
+    unevaluated = f": not evaluated, that takes {MEMORY_MINUTES} minutes"
+    print(watch.course("service") + (unevaluated if not evaluate_memory else ": flat" if flat else ": GROWS"))
     print(watch.course("Redis") + " (revoked tokens stay listed, audit entries up to their bound)")
     good = not book.wrong and not loaded.wrong and active == len(book.living) and flat
     if book.statuses:

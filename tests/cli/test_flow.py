@@ -75,11 +75,11 @@ def test_tokens_of_another_system_are_taken_in_and_an_export_gives_them_out(serv
     rows[1080] = {"name": "no-secret", "duration": "7days"}
     text = "\n".join(json.dumps(row) for row in rows)
 
-    rehearsed = settled(service, "import", "-", "--dry-run", stdin=text)
-    skipped = [line.split("\t")[:3] for line in rehearsed.stdout.splitlines()]
+    tried = settled(service, "import", "-", "--dry-run", stdin=text)
+    skipped = [line.split("\t")[:3] for line in tried.stdout.splitlines()]
     assert skipped == [["1071", "name_taken", "old-1060"], ["1081", "invalid_request", "no-secret"]]
-    assert rehearsed.stderr == "1,098 would be imported.\ntoken-service: 2 would be skipped\n"
-    assert (rehearsed.returncode, accepted(service, OLD_SECRET)) == (1, False)
+    assert tried.stderr == "1,098 would be imported.\ntoken-service: 2 would be skipped\n"
+    assert (tried.returncode, accepted(service, OLD_SECRET)) == (1, False)
     taken = settled(service, "import", "-", "--json", stdin=text)
     assert (taken.returncode, [taken.stdout, taken.stderr].count("")) == (1, 0)
     assert accepted(service, OLD_SECRET)
@@ -131,7 +131,7 @@ def test_a_refused_token_is_explained_and_its_secret_is_in_no_log(service: Lifes
     assert secret not in service.log.read_text()
 
 
-def test_the_trail_is_verified_and_the_hours_are_counted(service: Lifespan) -> None:
+def test_the_audit_log_is_verified_and_the_hours_are_counted(service: Lifespan) -> None:
     assert json.loads(done(service, "audit", "verify", "--json"))["intact"]
     assert len(done(service, "usage", "--service", "--hours", "5").splitlines()) == 5
 

@@ -93,7 +93,7 @@ def test_metrics_are_made_in_one_place() -> None:
     assert making - {"service.metrics", "service.cli.doctor.command"} == set()
 
 
-def test_the_internals_of_prometheus_client_that_we_pour_into_are_there() -> None:
+def test_the_internals_of_prometheus_client_that_we_flush_into_are_there() -> None:
     child = Histogram("t", "t", ["a"], buckets=BUCKETS, registry=CollectorRegistry()).labels("x")
     assert len(child._buckets) == len(BUCKETS) + 1
     child._buckets[0].inc(3)

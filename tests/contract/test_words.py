@@ -40,6 +40,11 @@ BANNED = [
     "trail",
     "foreign",
     "ere",
+    "born",
+    "pours?",
+    "sealers",
+    "withdrawals?",
+    "rehears(?:e|ed|ing)",
     "for who",
 ]
 CODE_ONLY = ["floors?", "stamps?"]  # Lua rounds by `floor`, make marks by a stamp
@@ -69,11 +74,19 @@ def hits(text: str) -> list[str]:
     return [hit[0] for pattern in (CODE_WORDS, EXCEPT, BECAUSE) for hit in pattern.finditer(text)]
 
 
+def names_in(source: str) -> list[str]:
+    """The names of a source's functions and classes, as words."""
+    found = re.findall(r"\b(?:def|class) (\w+)", source)
+    return [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ") for name in found]
+
+
 def faults_in(source: str) -> list[tuple[int, str]]:
     return [(line, hit) for line, text in prose_of(source) for hit in hits(text)]
 
 
 SOURCES = sorted(path.relative_to(ROOT).as_posix() for path in SERVICE.rglob("*.py"))
+TESTS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py"))
+TESTS.remove("tests/contract/test_words.py")
 TEXTS = ["README.md", "CHANGELOG.md", "Makefile", "Dockerfile", "pyproject.toml"]
 TEXTS += sorted(path.relative_to(ROOT).as_posix() for path in (SERVICE / "store" / "lua").glob("*.lua"))
 
@@ -81,6 +94,18 @@ TEXTS += sorted(path.relative_to(ROOT).as_posix() for path in (SERVICE / "store"
 def test_the_service_is_written_in_plain_words() -> None:
     faults = {name: found for name in SOURCES if (found := faults_in((ROOT / name).read_text("utf-8")))}
     assert faults == {}
+
+
+def test_the_tests_are_named_in_plain_words() -> None:
+    named = {
+        name: [hit[0] for text in names_in((ROOT / name).read_text("utf-8")) for hit in WORDS.finditer(text)]
+        for name in TESTS
+    }
+    assert {name: found for name, found in named.items() if found} == {}
+    assert [hit[0] for text in names_in("def test_the_trail_of_a_dear_one(): ...") for hit in WORDS.finditer(text)] == [
+        "trail",
+        "dear",
+    ]
 
 
 def test_documents_and_scripts_are_written_in_plain_words() -> None:

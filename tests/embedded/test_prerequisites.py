@@ -84,7 +84,7 @@ def test_without_any_server_one_line_says_what_to_do(folder: Path, monkeypatch: 
 @pytest.mark.parametrize(
     "said", ["Redis server v=6.0.16 sha=0", "Valkey server v=5.9.9 sha=0", "KeyDB server v=6.3.4", "v=7.0.0"]
 )
-def test_a_server_too_old_or_foreign_is_refused(folder: Path, said: str) -> None:
+def test_a_server_too_old_or_of_another_program_is_refused(folder: Path, said: str) -> None:
     program = fake_server(folder.parent / "redis-server", said)
     assert "6.2" in refusal(folder, redis_bin=str(program))
 

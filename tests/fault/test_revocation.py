@@ -132,7 +132,7 @@ def consumed(site: Site, count: int) -> list[Trial]:
 
 
 def create(site: Site, count: int) -> list[dict[str, str]]:
-    bodies = [{"name": fresh("withdrawn"), "duration": "7days"} for _ in range(count)]
+    bodies = [{"name": fresh("revoked"), "duration": "7days"} for _ in range(count)]
     return [reply["token"] for reply in ask_all(site, [request("POST", TOKENS, site.admin, body) for body in bodies])]
 
 

@@ -66,7 +66,7 @@ async def test_a_crowd_that_signs_in_pushes_no_change_out(small: Service) -> Non
     assert secret not in str(ended)
 
 
-async def test_a_reader_who_takes_the_trail_out_again_and_again_pushes_no_change_out(small: Service) -> None:
+async def test_a_reader_who_takes_the_audit_log_out_again_and_again_pushes_no_change_out(small: Service) -> None:
     await many(1500, lambda _: small.rules.audit_log.write("export.made", ADMIN, "audit"))
     assert len(await listed(small, action="token.created")) == 1
     assert FEWEST <= len(await listed(small, action="export.made")) < 1500

@@ -102,7 +102,7 @@ async def test_a_credential_ends_with_the_second_of_its_date_and_not_after_it(st
         assert judged == ["active", "expired"]
 
 
-async def test_scopes_and_networks_are_judged_on_every_path(still: Service) -> None:
+async def test_scopes_and_networks_are_evaluated_on_every_path(still: Service) -> None:
     created = await create(still, scopes=("a:*",), networks=("10.0.0.0/8",))
     asked = {"required": ("a:b",), "address": "10.1.1.1"}
     assert await outcome(still, created.secret, **asked) == "active"

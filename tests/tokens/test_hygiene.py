@@ -73,7 +73,7 @@ async def test_a_token_counts_once_however_the_slices_fall(
     monkeypatch.setattr(hygiene, "_SLICE", size)
     for number in range(20):
         await make(still, f"gate {number}")
-    for shard in still.stores.shards:  # as if all of them were born in one microsecond
+    for shard in still.stores.shards:  # as if all of them were created in one microsecond
         for token_id in await shard.link.execute("ZRANGE", shard.keys.on, 0, 9):
             await shard.link.execute("ZADD", shard.keys.on, "1763683200123456", token_id)
     assert (await still.rules.hygiene.count()).never_used == 20

@@ -411,7 +411,7 @@ async def test_a_flood_from_everywhere_leaves_few_entries_and_what_redis_did_not
     assert others.after["count"] == 7000 - MOST_ADDRESSES
 
 
-async def test_the_audit_trail_names_accounts_and_tells_other_names_apart(still: Service) -> None:
+async def test_the_audit_log_names_accounts_and_tells_other_names_apart(still: Service) -> None:
     for name in ("VERA ", "somebody", "some body", "else"):
         await guess(still, name)
     targets = Counter(entry.target for entry in await audit(still))

@@ -28,7 +28,7 @@ async def test_of_many_faults_a_hundred_are_named(still: Service) -> None:
     assert (report.intact, report.entries, len(report.faults)) == (False, 130, 100)
 
 
-async def test_a_trail_that_was_emptied_keeps_what_shows_it(still: Service) -> None:
+async def test_a_audit_log_that_was_emptied_keeps_what_shows_it(still: Service) -> None:
     await write(still, 5)
     await still.rules.checkpoints.seal()
     stream, *_ = [one for one in audit_streams(still.stores.shards) if await still.stores.audit.oldest(one, "0-0", 1)]

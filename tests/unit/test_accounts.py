@@ -136,7 +136,7 @@ def accounts() -> Accounts:
     )
 
 
-def test_a_disabled_account_may_not_sign_in_and_has_no_stamp(accounts: Accounts) -> None:
+def test_a_disabled_account_may_not_sign_in_and_has_no_password_mark(accounts: Accounts) -> None:
     assert len(accounts) == 3
     assert accounts.get("eve") is None
     assert accounts.password_mark("eve") is None
@@ -144,7 +144,7 @@ def test_a_disabled_account_may_not_sign_in_and_has_no_stamp(accounts: Accounts)
     assert accounts.get("ada") == Account(HASH, Role.ADMIN)
 
 
-def test_stamps_differ_by_account_though_the_hash_is_the_same(accounts: Accounts) -> None:
+def test_password_marks_differ_by_account_though_the_hash_is_the_same(accounts: Accounts) -> None:
     assert accounts.password_mark("ada") != accounts.password_mark("bob")
 
 
@@ -159,7 +159,7 @@ def test_only_a_removal_a_disabling_or_another_password_ends_sessions(accounts: 
     assert list(accounts.hashes()) == [HASH + "x", HASH]
 
 
-def test_an_account_that_comes_back_unchanged_has_its_stamp_again(accounts: Accounts) -> None:
+def test_an_account_that_comes_back_unchanged_has_its_password_mark_again(accounts: Accounts) -> None:
     before = accounts.password_mark("ada")
     accounts.replace({})
     accounts.replace({"ada": Account(HASH)})

@@ -56,7 +56,7 @@ def test_a_traceback_stays_within_the_line() -> None:
     assert json.loads(text)["exception"].endswith("ValueError: line one\nline two")
 
 
-def test_a_message_cannot_forge_a_second_line_for_people() -> None:
+def test_a_message_cannot_fake_a_second_line_for_people() -> None:
     text = TextFormatter().format(record("user %s", "x\n12:00:00 info    all is well", name="a\r\nb"))
     assert "\n" not in text and "\r" not in text
 

@@ -28,7 +28,7 @@ def exposed(metrics: Metrics) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_validations_are_poured_once() -> None:
+def test_validations_are_flushed_once() -> None:
     metrics = Metrics()
     for _ in range(3):
         metrics.validations.inc(Kind.MANAGED, Outcome.ACTIVE)
@@ -39,7 +39,7 @@ def test_validations_are_poured_once() -> None:
         assert samples["tokens_validations_total", "none", "absent"] == 1
 
 
-def test_seconds_are_poured_into_their_buckets_once() -> None:
+def test_seconds_are_flushed_into_their_buckets_once() -> None:
     metrics = Metrics()
     observe = metrics.validation_timer("fast")
     for seconds in (0.0001, 0.0005, 0.003, 2.0):

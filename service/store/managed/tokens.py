@@ -54,7 +54,7 @@ class Retention(NamedTuple):
 
 
 class ManagedStore:
-    """All keys of a managed token live in the shard it was born in, the first two hex digits of its id."""
+    """All keys of a managed token live in the shard it was created in, the first two hex digits of its id."""
 
     def __init__(self, shards: Shards, retention: Retention) -> None:
         self._shards = shards

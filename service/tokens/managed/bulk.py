@@ -45,13 +45,13 @@ Change = Callable[[Record], Coroutine[Any, Any, object]]
 class Continuation(msgspec.Struct, frozen=True, array_like=True):
     """Where a change of many goes on: behind this place by creation, with so many left of the number agreed on.
 
-    Nothing is touched that was created after the first slice, `born_until` in epoch microseconds.
+    Nothing is touched that was created after the first slice, `created_until` in epoch microseconds.
     """
 
     position: Annotated[str, Meta(pattern=r"^[0-9]{1,19}\Z")]
     tie: Annotated[str, Meta(pattern=r"^[0-9a-f]{0,16}\Z")]
     left: Annotated[int, Meta(ge=0)]
-    born_until: Annotated[int, Meta(ge=0)]
+    created_until: Annotated[int, Meta(ge=0)]
 
     @property
     def place(self) -> Place:
@@ -166,7 +166,7 @@ class Bulk:
         until, left = 0.0, begun.left
         async for portion in self._listing.walk(query, self._clock()):
             until = until or time.monotonic() + _SECONDS
-            rows = [pair for pair in portion.found if int(pair[0].position) <= begun.born_until]
+            rows = [pair for pair in portion.found if int(pair[0].position) <= begun.created_until]
             for start in range(0, len(rows), STEP):
                 step = rows[start : start + min(STEP, most)]
                 await _apply(result, [(record.token.token_id, change(record)) for _, record in step])
@@ -189,7 +189,7 @@ class Bulk:
 
 
 def _paused(result: BulkResult, begun: Continuation, reached: Place, left: int) -> BulkResult:
-    go_on = Continuation(*reached, left, begun.born_until)
+    go_on = Continuation(*reached, left, begun.created_until)
     return msgspec.structs.replace(result, remaining=left, next=go_on)
 
 

@@ -84,7 +84,7 @@ async def test_a_wrong_filter_is_refused_by_name(service: Service, query: dict[s
 
 
 @pytest.mark.parametrize("path", [AUDIT, f"{AUDIT}/verification"])
-async def test_the_trail_is_for_readers(service: Service, path: str) -> None:
+async def test_the_audit_log_is_for_readers(service: Service, path: str) -> None:
     assert (await Person(service).get(path)).status == 401
     assert (await (await holder(service, "orders:read")).get(path)).status == 403
     assert (await (await sign_in(service, "uma")).get(path)).status == 403
@@ -124,7 +124,7 @@ async def test_csv_has_a_header_and_no_cell_that_a_spreadsheet_would_run(service
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
 
 
-async def test_the_verification_tells_what_was_done_to_the_trail(still: Service) -> None:
+async def test_the_verification_tells_what_was_done_to_the_audit_log(still: Service) -> None:
     admin = await sign_in(still)
     await admin.create("gate")
     await still.rules.checkpoints.seal()

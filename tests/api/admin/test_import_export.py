@@ -101,15 +101,15 @@ async def test_a_dry_run_answers_the_same_and_writes_nothing(service: Service) -
         {"name": f"gate {number % 205}", "secret": f"secret-of-another-{number}", "duration": "1month"}
         for number in range(210)
     ]
-    rehearsed = (await send(admin, lines, dryRun="true")).json()
-    assert rehearsed["imported"] == 205
-    assert [row["line"] for row in rehearsed["skipped"]] == list(range(206, 211))
+    tried = (await send(admin, lines, dryRun="true")).json()
+    assert tried["imported"] == 205
+    assert [row["line"] for row in tried["skipped"]] == list(range(206, 211))
     assert (await admin.get(EXPORT)).body == b""
     assert (await Person(service, "secret-of-another-1").get("/validate")).status == 401
-    assert (await send(admin, lines)).json() == rehearsed
+    assert (await send(admin, lines)).json() == tried
 
 
-async def test_the_holder_of_a_foreign_secret_manages_it_like_any_other(service: Service) -> None:
+async def test_the_holder_of_an_imported_secret_manages_it_like_any_other(service: Service) -> None:
     admin = await sign_in(service)
     line = {"name": "gate", "secret": SECRET, "duration": "1month", "scopes": ["self:rotate", "introspect"]}
     await send(admin, [line])

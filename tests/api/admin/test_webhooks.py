@@ -86,7 +86,7 @@ async def test_a_name_that_leads_inside_is_refused(still: Service) -> None:
         assert (await admin.post(WEBHOOKS, HOOK)).status == 400
 
 
-async def test_the_trail_names_the_receiver_and_keeps_what_may_be_its_secret(still: Service) -> None:
+async def test_the_audit_log_names_the_receiver_and_keeps_what_may_be_its_secret(still: Service) -> None:
     still.rules.destinations.resolve = PUBLIC
     admin = await sign_in(still)
     hook = {**HOOK, "url": "https://hooks.example.com:8443/services/a-secret-path?key=another"}

@@ -73,7 +73,7 @@ def test_every_token_must_hold_the_required_scopes(world: World) -> None:
     assert [result["active"] for result in results] == [True, False]
 
 
-def test_a_network_that_only_the_gateway_can_judge_is_not_judged_here(world: World) -> None:
+def test_a_network_that_only_the_gateway_can_evaluate_is_not_evaluated_here(world: World) -> None:
     assert look(world, world.secret(allowedNetworks=["192.0.2.0/24"]))[0]["code"] == "active"
 
 

@@ -9,7 +9,7 @@ from tests.api.world import BY_ONE_PROCESS_AND_BY_FOUR, World
 pytestmark = BY_ONE_PROCESS_AND_BY_FOUR
 
 
-def test_a_network_is_judged_by_the_address_that_the_trusted_proxy_reports(world: World) -> None:
+def test_a_network_is_evaluated_by_the_address_that_the_trusted_proxy_reports(world: World) -> None:
     secret = world.secret(allowedNetworks=["203.0.113.0/24", "2001:db8::/32"])
     for address in ("203.0.113.9", "2001:db8::7", "::ffff:203.0.113.9", "10.0.0.1, 203.0.113.9", "203.0.113.9:4711"):
         assert world.validate(secret, X_Forwarded_For=address).status == 200, address

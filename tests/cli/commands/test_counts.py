@@ -64,7 +64,7 @@ def test_usage_is_of_a_token_or_of_all(stub: Stub, run: Run, arguments: list[str
     assert (run("usage", *arguments).exit_code, stub.asked) == (2, [])
 
 
-def test_a_whole_trail_is_a_success(stub: Stub, run: Run) -> None:
+def test_a_whole_audit_log_is_a_success(stub: Stub, run: Run) -> None:
     stub.on("GET", VERIFICATION, INTACT)
     result = run("audit", "verify")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -75,7 +75,7 @@ def test_a_whole_trail_is_a_success(stub: Stub, run: Run) -> None:
     assert json.loads(run("audit", "verify", "--json").stdout) == INTACT
 
 
-def test_faults_of_the_trail_are_listed_and_fail(stub: Stub, run: Run) -> None:
+def test_faults_of_the_audit_log_are_listed_and_fail(stub: Stub, run: Run) -> None:
     stub.on("GET", VERIFICATION, BROKEN)
     result = run("audit", "verify")
     assert (result.exit_code, result.stdout) == (1, "1-0.0\tchanged\n")

@@ -77,7 +77,7 @@ async def test_both_directions_show_the_same_order(still: Service, sort: str, te
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
 @pytest.mark.parametrize("descending", [True, False])
-async def test_tokens_born_in_the_same_microsecond_are_all_visited(
+async def test_tokens_created_in_the_same_microsecond_are_all_visited(
     make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, limit: int, *, descending: bool
 ) -> None:
     """Several processes may create at once, and an import keeps the times it is given."""

@@ -105,7 +105,7 @@ async def test_a_record_of_a_shard_this_namespace_has_not_cannot_be_written(
         ({"token_id": "00" + "0" * 14}, -2),
     ],
 )
-async def test_a_withdrawal_says_what_it_found(
+async def test_an_end_says_what_it_found(
     still: Service, store: ManagedStore, change: dict[str, Any], answer: int
 ) -> None:
     token = msgspec.structs.replace((await create(still, "ci")).token, **change)
@@ -117,7 +117,7 @@ async def test_a_withdrawal_says_what_it_found(
 
 
 @pytest.mark.parametrize("state", ["inactive", "revoked"])
-async def test_of_fifty_withdrawals_exactly_one_is_written(still: Service, store: ManagedStore, state: str) -> None:
+async def test_of_fifty_ends_exactly_one_is_written(still: Service, store: ManagedStore, state: str) -> None:
     token = (await create(still, "ci")).token
     now = int(still.clock())
     ended = msgspec.structs.replace(token, active=False, revoked_at=now if state == "revoked" else 0)

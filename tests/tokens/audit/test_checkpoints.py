@@ -45,7 +45,7 @@ async def put(shard: Shard, key: bytes, items: Items) -> None:
     await asyncio.gather(*[shard.link.execute("XADD", key, entry_id, *fields) for entry_id, fields in items])
 
 
-async def test_an_untouched_trail_is_intact_sealed_or_not(still: Service) -> None:
+async def test_an_untouched_audit_log_is_intact_sealed_or_not(still: Service) -> None:
     assert await still.rules.verification.verify() == Report()
     await write(still, 5)
     assert await still.rules.verification.verify() == Report(entries=5, unsealed=5)
@@ -97,7 +97,7 @@ async def test_trimming_raises_no_alarm_and_takes_the_checkpoints_with_it(
 
 
 @pytest.mark.slow
-async def test_trimming_while_the_trail_is_verified_raises_no_alarm(make_service: Callable[..., Any]) -> None:
+async def test_trimming_while_the_audit_log_is_verified_raises_no_alarm(make_service: Callable[..., Any]) -> None:
     service = await make_service(background=False, audit_max_entries=1000)
     await write(service, 1500)
     await service.rules.checkpoints.seal()
@@ -125,7 +125,7 @@ async def test_more_than_one_checkpoint_takes_is_sealed_in_several(make_service:
     assert await service.rules.verification.verify() == Report(entries=2300)
 
 
-async def test_what_is_deleted_at_the_old_end_of_a_trail_that_is_not_full_is_missed(still: Service) -> None:
+async def test_what_is_deleted_at_the_old_end_of_an_audit_log_that_is_not_full_is_missed(still: Service) -> None:
     await write(still, 30)
     await still.rules.checkpoints.seal()
     await write(still, 10, start=30)
@@ -158,7 +158,7 @@ async def test_checkpoints_whose_entries_were_trimmed_go_however_many_slices_the
     assert [item[0] for item in await read(shard, checkpoints)] == [item[0] for item in await read(shard, entries)]
 
 
-async def test_a_trail_set_back_is_noticed_by_a_process_that_saw_the_later_one(still: Service) -> None:
+async def test_a_audit_log_set_back_is_noticed_by_a_process_that_saw_the_later_one(still: Service) -> None:
     await write(still, 20)
     await still.rules.checkpoints.seal()
     before = [(shard, key, await read(shard, key)) for shard in still.stores.shards for key in _keys(shard)]
@@ -169,7 +169,7 @@ async def test_a_trail_set_back_is_noticed_by_a_process_that_saw_the_later_one(s
     assert set(await faults(still)) == {"rolled_back"}
 
 
-async def test_a_trail_sealed_under_the_previous_server_key_stays_intact(
+async def test_a_audit_log_sealed_under_the_previous_server_key_stays_intact(
     make_service: Callable[..., Any],
 ) -> None:
     key = "another server key of the tests, long enough"

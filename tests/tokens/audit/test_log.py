@@ -41,7 +41,7 @@ async def test_an_edit_tells_only_what_it_changed_before_and_after(still: Servic
     assert (entry.before, entry.after) == ({"scopes": ["a"]}, {"scopes": ["a", "b"]})
 
 
-async def test_no_secret_and_no_digest_is_in_the_trail(still: Service) -> None:
+async def test_no_secret_and_no_digest_is_in_the_audit_log(still: Service) -> None:
     created = await create(still)
     session = await sign_in(still)
     await still.rules.managed.update(created.token.token_id, {"active": False}, ADMIN)
@@ -79,7 +79,7 @@ async def test_an_entry_may_stand_alone(still: Service) -> None:
 
 
 @pytest.mark.slow
-async def test_the_trail_is_kept_to_its_bound(make_service: object) -> None:
+async def test_the_audit_log_is_kept_to_its_bound(make_service: object) -> None:
     service: Service = await make_service(background=False, audit_max_entries=1000)  # type: ignore[operator]
     for _ in range(0, 1500, 100):
         for _ in range(100):

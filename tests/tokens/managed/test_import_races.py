@@ -77,13 +77,13 @@ async def test_a_void_reservation_makes_way_for_one_of_two_importers(make_servic
 async def test_a_revoked_token_whose_name_lives_elsewhere_is_found_by_it(make_service: Make, namespace: str) -> None:
     source = await make_service(shards=16, background=False)
     other = await make_service(shards=16, background=False, namespace=f"{namespace}-b")
-    born = (await create(source, "before")).token
-    await source.rules.managed.update(born.token_id, {"name": "after"}, TEST)
-    await source.rules.managed.revoke(born.token_id, TEST)
-    assert source.stores.shards.of_name("after") is not source.stores.shards.of_id(born.token_id)
+    original = (await create(source, "before")).token
+    await source.rules.managed.update(original.token_id, {"name": "after"}, TEST)
+    await source.rules.managed.revoke(original.token_id, TEST)
+    assert source.stores.shards.of_name("after") is not source.stores.shards.of_id(original.token_id)
     everything = frozenset(Status)
     (record,) = [each async for each in source.rules.queries.everything(Query(statuses=everything))]
     assert await take(other, Exported(record.token, record.seal, 16)) == "imported"
     found, _, _ = await other.rules.queries.page(Query(text="aft", statuses=everything))
-    assert [token.token_id for token in found] == [born.token_id]
+    assert [token.token_id for token in found] == [original.token_id]
     assert (await create(other, "after")).secret

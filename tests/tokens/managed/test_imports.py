@@ -198,14 +198,14 @@ async def test_secrets_of_any_form_open_the_door_and_are_ordinary_tokens_then(st
     assert (token.imported, token.created_by, token.subject) == (True, "admin", "")
 
 
-async def test_a_foreign_secret_is_of_no_other_kind(still: Service) -> None:
+async def test_an_imported_secret_is_of_no_other_kind(still: Service) -> None:
     secret = FORMS["like a one-time token"]
     await take(still, imported(still, secret, "gate"))
     assert (await still.rules.one_time.consume(secret.encode())).outcome is Outcome.UNKNOWN
     assert (await still.rules.authority.verify(secret.encode(), (Kind.SESSION,))).outcome is Outcome.MALFORMED
 
 
-async def test_limits_and_networks_hold_for_foreign_secrets_too(still: Service) -> None:
+async def test_limits_and_networks_hold_for_imported_secrets_too(still: Service) -> None:
     secret = FORMS["uuid"]
     await take(still, imported(still, secret, "gate", rate_limit=RateLimit(2, 60), networks=("10.0.0.0/8",)))
     asked = [await still.rules.authority.verify(secret.encode(), (Kind.MANAGED,), address="10.1.1.1") for _ in range(3)]
@@ -223,7 +223,7 @@ async def test_a_digest_of_another_system_is_enough(still: Service) -> None:
     assert await outcome(still, sha256(secret.encode()).hexdigest()) is Outcome.UNKNOWN
 
 
-async def test_malformed_secrets_cost_nothing_until_a_foreign_one_comes(make_service: Make) -> None:
+async def test_malformed_secrets_cost_nothing_until_an_imported_one_comes(make_service: Make) -> None:
     service = await make_service(shards=16, background=False, wrap=Recording)
     await service.rules.imports.look_for_imported()
     link = service.stores.shards[0].link
@@ -240,7 +240,7 @@ async def test_malformed_secrets_cost_nothing_until_a_foreign_one_comes(make_ser
     assert link.names() == ["GET"]
 
 
-async def test_a_process_that_starts_without_redis_does_not_call_foreign_secrets_bad(make_service: Make) -> None:
+async def test_a_process_that_starts_without_redis_does_not_call_imported_secrets_bad(make_service: Make) -> None:
     other = await make_service(background=False)
     await take(other, imported(other, FORMS["uuid"], "gate"))
     service = await make_service(background=False, wrap=Away)
@@ -263,7 +263,7 @@ class Away(Wrapped):
         return await super().execute(*args, **how)
 
 
-async def test_after_the_purge_of_the_last_foreign_token_they_cost_nothing_again(
+async def test_after_the_purge_of_the_last_imported_token_they_cost_nothing_again(
     make_service: Make, fake_clock: Clock
 ) -> None:
     service = await make_service(shards=16, fake=True)
@@ -415,7 +415,7 @@ async def test_importing_and_creating_one_name_at_once_makes_one_token(still: Se
         assert sorted(codes) == ["imported"] + ["name_taken"] * 9
 
 
-async def test_a_rehearsal_says_what_would_happen_and_writes_nothing(still: Service) -> None:
+async def test_a_dry_run_says_what_would_happen_and_writes_nothing(still: Service) -> None:
     await take(still, imported(still, FORMS["uuid"], "gate"))
     before = await everything(still)
     dry_run = DryRun()
@@ -442,7 +442,7 @@ async def test_the_policy_of_lifetimes_holds_for_imports(still: Service) -> None
     assert await take(still, *rows) == ["invalid_request"] * 3 + ["imported"]
 
 
-async def test_each_imported_token_is_told_in_the_trail(still: Service) -> None:
+async def test_each_imported_token_is_told_in_the_audit_log(still: Service) -> None:
     await take(still, *[imported(still, secret, name) for name, secret in FORMS.items()])
     told = [event.entry async for event in still.rules.audit.every(AuditFilter(action="token.imported"))]
     assert {entry.after["name"] for entry in told if entry.after} == set(FORMS)

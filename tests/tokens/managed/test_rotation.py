@@ -124,7 +124,7 @@ async def test_the_overlap_can_be_ended_at_once_and_again(service: Service) -> N
 
 
 @pytest.mark.parametrize("state", ["inactive", "revoked"])
-async def test_withdrawing_ends_both_secrets_and_activating_brings_back_the_present_one(
+async def test_deactivating_ends_both_secrets_and_activating_brings_back_the_present_one(
     service: Service, state: str
 ) -> None:
     first = await create(service)

@@ -229,7 +229,7 @@ async def test_a_name_that_cannot_be_resolved_is_told() -> None:
         assert sent.error.startswith(("connection: ", "no answer"))
 
 
-async def test_what_was_stored_is_judged_again_when_it_is_used() -> None:
+async def test_what_was_stored_is_checked_again_when_it_is_used() -> None:
     """A record written while private addresses were allowed goes nowhere once they are not."""
     async with receiving() as receiver:
         sender = Sender(Destinations(LOOPBACK, allow_private=False))

@@ -578,7 +578,7 @@ async def test_a_receiver_that_takes_nothing_is_asked_little_and_holds_no_other_
         assert {token_id for _, token_id in told(dead)} == set(made)
 
 
-async def test_events_that_the_trail_dropped_before_they_were_read_are_counted_shown_and_said_once_a_minute(
+async def test_events_that_the_audit_log_dropped_before_they_were_read_are_counted_shown_and_said_once_a_minute(
     make_service: Make, receiver: Receiver, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     teller = await make_service(background=False, webhook_allow_private=True, audit_max_entries=50)

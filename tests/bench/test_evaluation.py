@@ -55,7 +55,7 @@ def test_a_ratio_from_a_shared_core_is_called_rough_and_one_beside_a_wrong_answe
     results.add(case(plan.RAW), replace(SAMPLE, busy=0.5))
     results.add(case("validate"), replace(SAMPLE, rps=190, cpu_us=5))
     assert [bar["verdict"] for bar in results.bars()] == ["aim, rough", "aim, rough"]
-    results.judge(case("create"), replace(SAMPLE, wrong=1))
+    results.evaluate(case("create"), replace(SAMPLE, wrong=1))
     assert {bar["verdict"] for bar in results.bars()} == {"void"}
 
 
@@ -70,7 +70,7 @@ def test_a_revision_is_compared_round_by_round_with_its_spread() -> None:
 
 def test_one_wrong_answer_of_a_warm_up_is_named() -> None:
     results = Results()
-    results.judge(case("validate"), replace(SAMPLE, wrong=1, example="503"))
+    results.evaluate(case("validate"), replace(SAMPLE, wrong=1, example="503"))
     assert results.wrong == ["validate, 64 connections: 1 of 500 answers wrong or lost, such as 503"]
 
 
