@@ -68,6 +68,7 @@ class OneTimeTokens:
         near, far = address_groups(address)
         network = self._keyring.pseudonym("issue-network", far)
         shard = self._shards.of_digest(network)
+        # In the shard where its network is counted: one script may touch keys of one hash slot alone.
         secret, digest = self._minter.mint(Kind.ONE_TIME, shard)
         expires_at = int(now) + (ttl_seconds or self.policy.ttl_seconds)
         credential = Credential(

@@ -58,6 +58,7 @@ class Sessions:
 
         Raises InvalidCredentials; Throttled after too many wrong passwords, see `Attempts`; Busy for a moment.
         """
+        # Read before the password is checked: who is logged out everywhere meanwhile gets no session.
         generation = await self._store.generation(self._accounts.pseudonym(username))
         account = await self._login.check_password(username, password, origin)
         return await self._create(username, account, generation, origin)

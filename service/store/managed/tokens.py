@@ -217,6 +217,7 @@ class ManagedStore:
         )
         name_shard = self._shards.of_name(token.name)
         if done == 1 and ended.revoked_at and name_shard is not shard:
+            # Added before the other is removed: cut off between the two, the token is still found by its name.
             await name_shard.link.execute("ZADD", name_shard.keys.names, 0, freed_member(token), retry=True)
             await name_shard.link.execute("ZREM", name_shard.keys.names, member(token), retry=True)
         return done

@@ -47,6 +47,7 @@ class Login:
         """
         attempt = await self._reserve(username, origin)
         account = self._accounts.get(username)
+        # The decoy takes as long to check as a real hash, so the time of the answer does not tell which names exist.
         password_hash = account.password_hash if account else decoy_hash(next(iter(self._accounts.hashes()), None))
         try:
             right = await self._passwords.matches(password_hash, password)

@@ -146,6 +146,7 @@ class ManagedTokens:
         action = "token.updated" if new.active == old.active else switched
         if old.name == new.name:
             return await self._managed_records.write(old, new, action, origin)
+        # Held before the record says it, so that two records never bear one name, whatever is cut off between.
         if not await self._store.names.reserve(new):
             raise _taken(new.name)
         written = await self._managed_records.write(old, new, action, origin)

@@ -110,6 +110,7 @@ class Webhooks:
         after = {"host": destination.authority, "events": list(webhook.events)}
         entry = self._audit_log.entry("webhook.created", origin, webhook.webhook_id, after=after)
         if await self._store.put(webhook.webhook_id, record, most=MOST, entry=entry) < 0:
+            # Its places in the streams of events were begun above.
             await self._forget(webhook_id)
             raise Conflict(f"There are {MOST} webhooks already. Delete one first.", code="too_many_webhooks")
         known = self.known[webhook.webhook_id] = Known(webhook, self._keyring.present)
