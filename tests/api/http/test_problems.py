@@ -61,7 +61,7 @@ async def test_a_fault_of_ours_is_a_500_that_tells_nothing_but_the_log(
     async def fail() -> None:
         raise ValueError("a detail for the log alone")
 
-    monkeypatch.setattr(service.rules.managed, "statistics", fail)
+    monkeypatch.setattr(service.rules.queries, "statistics", fail)
     answer = await admin.ask("GET", STATS, headers={"X-Request-Id": "asked-1"})
     assert (answer.status, answer.headers["content-type"]) == (500, "application/problem+json")
     assert (answer.json()["code"], answer.json()["request_id"]) == ("internal_error", "asked-1")
