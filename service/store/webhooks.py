@@ -19,10 +19,13 @@ class WebhookStore:
         self._announce = Script("announce_expiries")
 
     async def all(self) -> dict[str, bytes]:
-        """The sealed records by id."""
+        """The sealed records by id; bytes that are no id of ours become one that no seal fits."""
         shard = self._shards[0]
         reply = await shard.link.execute("HGETALL", shard.keys.webhooks, retry=True)
-        return {webhook_id.decode(): record for webhook_id, record in zip(reply[::2], reply[1::2], strict=True)}
+        return {
+            webhook_id.decode(errors="replace"): record
+            for webhook_id, record in zip(reply[::2], reply[1::2], strict=True)
+        }
 
     async def put(self, webhook_id: str, record: bytes, *, most: int, entry: Entry) -> int:
         """Write a record, empty to take it away: 1 done, 0 there is none, -1 there are too many."""

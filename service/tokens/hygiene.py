@@ -39,9 +39,12 @@ class Hygiene:
         self._holder = random_id()
 
     async def known(self) -> Idleness | None:
-        """The last count. Raises StoreUnavailable."""
+        """The last count; what is none is counted anew. Raises StoreUnavailable."""
         stored = await self._store.read()
-        return _decode(stored) if stored else None
+        try:
+            return _decode(stored) if stored else None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
 
     async def work(self) -> None:
         """Count if that is due and no other process does. Raises StoreUnavailable."""
