@@ -117,7 +117,7 @@ def test_the_audit_with_an_opened_entry(home: Page) -> None:
     home.get_by_role("link", name="Audit").click()
     home.get_by_role("button", name="Created").click()
     expect(home.get_by_role("definition")).to_be_visible()
-    expect(home.get_by_role("button", name="Sign-in paused, 12 times, 22:30 UTC to 22:31 UTC")).to_be_visible()
+    expect(home.get_by_role("button", name="Sign-in paused, 12 times")).to_be_visible()
 
     assert violations(home) == []
 

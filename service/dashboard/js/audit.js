@@ -3,7 +3,7 @@
 import { TOKENS, absent, get } from "./api.js";
 import { fill, h, icon, options } from "./dom.js";
 import { ACTIONS, changes, label, origin } from "./events.js";
-import { DAY, clock, fromNow, precise, upper } from "./format.js";
+import { DAY, fromNow, precise, upper } from "./format.js";
 import { List, cell, head, line, nothing, table } from "./list.js";
 import { menu } from "./menu.js";
 
@@ -22,7 +22,7 @@ function entryRows(entry, known) {
   const toggle = h("button.plain", { "aria-expanded": "false", click: () => {
     more.hidden = !more.hidden;
     toggle.ariaExpanded = String(!more.hidden);
-  } }, label(action), after?.first && `, ${after.count} times, ${clock(after.first)} to ${clock(after.last)}`, icon("right", 13));
+  } }, label(action), after?.first && `, ${after.count} times`, icon("right", 13));
   const name = (after ?? before)?.name || known.find(({ id }) => id === target)?.name || target || "—";
   const about = ofToken(entry) ? h("a", { href: `/dashboard/tokens/${target}` }, name) : name;
   return [line(cell(".num.muted", h("time", { datetime: at }, precise(at))), cell("", actor || "—"), cell("", toggle),
