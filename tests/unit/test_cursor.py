@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 import msgspec
 import pytest
 
-from service.api.admin.tokens import _read_cursor, _write_cursor
+from service.api.admin.token_list import _read_cursor, _write_cursor
 from service.errors import InvalidRequest
 
 
