@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from math import isfinite
 from typing import NamedTuple
@@ -106,10 +105,8 @@ class CredentialStore:
     async def look_up_with_reason(self, digest: bytes) -> tuple[bytes | None, Reason | None]:
         """A managed token's sealed credential, and why it may be gone. One round trip."""
         shard = self._shards.of_digest(digest)
-        sealed, reason = await asyncio.gather(
-            shard.link.execute("GET", shard.keys.credential(digest), retry=True),
-            shard.link.execute("GET", shard.keys.reason(digest), retry=True),
-        )
+        keys = shard.keys
+        sealed, reason = await shard.link.execute("MGET", keys.credential(digest), keys.reason(digest), retry=True)
         return sealed, None if reason is None else Reason.read(reason)
 
     async def time(self, digest: bytes) -> int:
