@@ -23,6 +23,7 @@ from service.store.driver.scripts import Script
 from service.store.managed import listing_slices
 from tests.builders import until
 from tests.links import Recording, connector
+from tests.ports import held_port
 from tests.store.scenario import COVERED, live_through
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -40,8 +41,13 @@ def cluster_url() -> Iterator[str]:
             "0",
             "--unixsocket",
             path,
+            "--bind",
+            "127.0.0.1",
             "--cluster-enabled",
             "yes",
+            # Not that of every node without a port, 10000: another process of the run may have one.
+            "--cluster-port",
+            str(held_port()),
             "--save",
             "",
             "--dir",
