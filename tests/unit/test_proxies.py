@@ -42,5 +42,13 @@ def test_a_proxy_on_a_socket_of_both_families_is_trusted_by_its_ipv4_address() -
     assert TrustedProxies(("::ffff:10.0.0.0/104",)).trusts("10.1.2.3")
 
 
+def test_nothing_that_a_client_made_long_is_remembered() -> None:
+    proxies = TrustedProxies(("10.0.0.0/8",))
+    for number in range(20):
+        made_up = f"{number}" * 5000
+        assert proxies.client_of(("10.0.0.1", 1), f"{made_up}, 10.0.0.2".encode()) == made_up
+    assert proxies.trusts.cache_info().currsize == 2
+
+
 def test_a_line_that_a_client_made_long_is_read_too() -> None:
     assert TRUSTED.client_of(("10.0.0.1", 1), b"1.1.1.1," * 100 + b"203.0.113.9") == "203.0.113.9"

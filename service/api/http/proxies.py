@@ -8,7 +8,8 @@ from functools import lru_cache
 from service.addresses import is_in, read_address, read_networks, unmapped
 
 _REMEMBERED = 4096
-# A client may make the line its proxy adds to as long as a head may be: such a one is worked out each time.
+# A client may make the line its proxy adds to, and an entry of it, as long as a head may be. Such a line is worked out
+# each time, and such an entry is no address.
 _LONGEST_REMEMBERED = 64
 
 
@@ -49,7 +50,7 @@ class TrustedProxies:
         address = ""
         for hop in reversed(hops):
             address = _without_port(hop.strip())
-            if not self.trusts(address):
+            if len(address) > _LONGEST_REMEMBERED or not self.trusts(address):
                 break
         return address
 
