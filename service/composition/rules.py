@@ -141,6 +141,7 @@ def rules(
     managed = ManagedTokens(store.managed, records, shards, minter, repeats, lifetime, clock)
     queries = ManagedQueries(store.listing, store.token_counts, clock)
     audit = AuditReader(store.audit, shards)
+    sweeper = Sweeper(store.expiry, store.managed, shards, audit_log)
     return Rules(
         keyring=keyring,
         accounts=known_accounts,
@@ -166,7 +167,7 @@ def rules(
         managed=managed,
         queries=queries,
         rotation=Rotation(store.managed, records, shards, minter, repeats, clock),
-        revocation=Revocation(store.credentials, records, authority, sessions, one_time),
+        revocation=Revocation(store.credentials, records, authority, sessions, one_time, sweeper.catch_up),
         bulk=Bulk(managed, queries, store.listing, clock),
         imports=Imports(
             store.imports,
@@ -176,5 +177,5 @@ def rules(
             audit_log,
             clock,
         ),
-        sweeper=Sweeper(store.expiry, store.managed, shards, audit_log),
+        sweeper=sweeper,
     )

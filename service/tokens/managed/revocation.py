@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
 from service.errors import NotFound
@@ -24,12 +26,15 @@ class Revocation:
         authority: Authority,
         sessions: Sessions,
         one_time: OneTimeTokens,
+        catch_up: Callable[[bytes], Awaitable[None]],
     ) -> None:
+        """`catch_up` is called before a digest is taken for unknown: see `Sweeper.catch_up`."""
         self._credentials = credentials
         self._managed_records = managed_records
         self._authority = authority
         self._sessions = sessions
         self._one_time = one_time
+        self._catch_up = catch_up
 
     async def revoke(self, secret: bytes, origin: Origin) -> Kind | None:
         """End what this secret stands for; which kind of token ended, None if nothing was left to end.
@@ -49,6 +54,10 @@ class Revocation:
     async def _end(self, digest: bytes, origin: Origin) -> bool:
         """End the managed token of a digest, with or without its record."""
         sealed, reason = await self._credentials.look_up_with_reason(digest)
+        if sealed is None and reason is None:
+            # Its date may have come while no process swept: it is to be ended for good all the same.
+            await self._catch_up(digest)
+            sealed, reason = await self._credentials.look_up_with_reason(digest)
         if sealed is None and (reason is None or reason.state == "revoked"):
             return False
         decoded = None if sealed is None else self._authority.open(digest, sealed)

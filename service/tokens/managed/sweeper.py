@@ -36,6 +36,11 @@ class Sweeper:
             await self._audit_log.write("sweep.made", _CLOCK, "tokens", after={"expired": moved})
         return moved
 
+    async def catch_up(self, digest: bytes) -> None:
+        """Write why tokens in the shard of a digest are gone, as far as no sweep did: after an outage none may have."""
+        shard = self._shards.of_digest(digest)
+        await self._foretell(shard, await self._expiry.now(shard) + FORETOLD)
+
     async def _sweep(self, shard: Shard) -> int:
         now = await self._expiry.now(shard)
         await self._foretell(shard, now + FORETOLD)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from service.app import Service
-from service.model import Kind, RateLimit, Status
+from service.errors import Conflict
+from service.model import Kind, Outcome, RateLimit, Status
 from service.store.managed.expiry import BATCH
 from service.store.managed.query import Query
 from service.store.managed.tokens import FORETOLD
@@ -117,6 +118,19 @@ async def test_an_inactive_token_expires_too_and_is_told(still: Service, clock: 
     clock.forward(2 * DAY)
     assert await still.rules.sweeper.sweep() == 1
     assert await listed(still) == [("ci", Status.EXPIRED)]
+
+
+async def test_a_secret_is_revoked_though_its_date_came_while_nobody_swept(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+) -> None:
+    service = await make_service(fake=True)
+    created = await create(service, days=3)
+    turn_time(5 * DAY)
+    assert await service.rules.revocation.revoke(created.secret.encode(), ADMIN) is Kind.MANAGED
+    with pytest.raises(Conflict, match="revoked"):
+        await service.rules.managed.update(created.token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN)
+    assert await listed(service) == [("ci", Status.REVOKED)]
+    assert await outcome(service, created.secret) is Outcome.UNKNOWN
 
 
 async def test_ended_tokens_stay_for_their_retention_and_leave_no_trace_after_it(
