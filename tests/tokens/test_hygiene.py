@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from service.tokens.hygiene import Idleness
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST, Person, holder, sign_in
 from tests.conftest import Clock
+from tests.links import Wrapped
 
 pytestmark = pytest.mark.anyio
 DAY = 86400
@@ -122,6 +123,43 @@ async def test_what_expired_within_a_week_is_counted_until_it_is_gone(
     assert await expired() == 5
     clock.forward(30 * DAY)
     assert await expired() == 0
+
+
+class Sweeping(Wrapped):
+    """Does `sweep` once, between two round trips: before the first command that was asked behind a reply."""
+
+    sweep: Callable[[], Awaitable[object]] | None = None
+    replied = False
+
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        if self.replied and (sweep := self.sweep) is not None:
+            self.sweep = None
+            await sweep()
+        reply = await super().execute(*args, **how)
+        self.replied = self.sweep is not None
+        return reply
+
+
+@pytest.mark.usefixtures("fake_clock")
+async def test_what_is_swept_between_two_round_trips_counts_once(
+    make_service: Callable[..., Any], clock: Clock
+) -> None:
+    link: Any = None
+
+    def wrap(inner: Any) -> Sweeping:
+        nonlocal link
+        link = Sweeping(inner)
+        return link
+
+    service = await make_service(fake=True, background=False, wrap=wrap)
+    for number in range(4):
+        await make(service, f"over {number}", days=1 + number // 2)
+    clock.forward(DAY + 1)
+    assert await service.rules.sweeper.sweep() == 2
+    clock.forward(DAY)
+    link.sweep, link.replied = service.rules.sweeper.sweep, False
+    assert (await service.rules.hygiene.expired())["7d"] == 4
+    assert link.sweep is None, "nothing was swept meanwhile"
 
 
 async def test_hygiene_is_for_readers(still: Service) -> None:

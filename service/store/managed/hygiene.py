@@ -6,7 +6,7 @@ For the first every active token is read, now and then; for the second the purge
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 from service.store.driver.keys import LETTERS
 from service.store.driver.scripts import Script
@@ -94,19 +94,23 @@ class HygieneStore:
 
     async def _expired_since(self, shard: Shard, since: int, now: int) -> int:
         ask, keys, kept = shard.link.execute, shard.keys, self._retention.seconds
-        # Due, but not swept yet: positive expiries belong to active tokens, negative ones to inactive.
-        due: tuple[int, int] = await asyncio.gather(
+
+        def ended_behind(seen: int) -> Awaitable[list[bytes]]:
+            # A token is purged its retention after it ended; those revoked stand there too, but are not among the dead.
+            found = f"({since + kept}", now + kept, "LIMIT", seen, _SLICE
+            return ask("ZRANGEBYSCORE", keys.purge, *found, retry=True)
+
+        # Due, but not swept yet: positive expiries belong to active tokens, negative ones to inactive. Sent together
+        # with the first slice: a sweep between two round trips would have them counted twice.
+        active, inactive, ended = await asyncio.gather(
             ask("ZCOUNT", keys.expiry, f"({since}", now, retry=True),
             ask("ZCOUNT", keys.expiry, -now, f"({-since}", retry=True),
+            ended_behind(0),
         )
-        count, seen = sum(due), 0
-        while True:
-            # A token is purged its retention after it ended; those revoked stand there too, but are not among the dead.
-            ended = await ask(
-                "ZRANGEBYSCORE", keys.purge, f"({since + kept}", now + kept, "LIMIT", seen, _SLICE, retry=True
-            )
-            if ended:
-                count += sum(place is not None for place in await ask("ZMSCORE", keys.dead, *ended, retry=True))
-            if len(ended) < _SLICE:
-                return count
+        count: int = active + inactive
+        seen = 0
+        while ended:
+            count += sum(place is not None for place in await ask("ZMSCORE", keys.dead, *ended, retry=True))
             seen += len(ended)
+            ended = await ended_behind(seen) if len(ended) == _SLICE else []
+        return count
