@@ -9,16 +9,24 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from service.api.auth.presented import presented
-from service.api.gateway.answers import ABSENT, UNAVAILABLE, allowed_headers, answer, quota_headers, retried_request
+from service.api.gateway.answers import (
+    ABSENT,
+    REQUEST_ID,
+    UNAVAILABLE,
+    answer,
+    lines_of,
+    quota_headers,
+    retried_request,
+)
 from service.api.gateway.validate import KINDS
 from service.api.http.call import Headers
 from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
-from service.edge.fast_path import MOST_SEEN, REQUEST_ID, FastPath, Seen, lines_of
+from service.edge.fast_path import MOST_SEEN, FastPath, Seen
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
 from service.model import Kind, Verdict
 from service.store.driver.replies import Reply
-from service.tokens.authority import MALFORMED, UNKNOWN
+from service.tokens.authority import MALFORMED, UNKNOWN, Limited
 from service.tokens.credential import DecodedCredential
 from service.tokens.secret import parse
 
@@ -119,15 +127,16 @@ class FastPathCycle:
     def _look_up(self, seen: Seen) -> None:
         self._kind, self._secret, digest, command, submit = seen
         self._digest = digest
-        remembered = self._fast_path.authority.limited.get(digest)
-        if remembered is None:
+        limited = self._fast_path.authority.limited.get(digest)
+        if limited is None:
             submit(command, self._answered, retry=True)
         else:
-            self._charge(remembered)
+            self._charge(limited)
 
-    def _charge(self, remembered: DecodedCredential) -> None:
+    def _charge(self, limited: Limited) -> None:
         """Read and charge in one script. What is unusual goes on in a task, from the start: nothing was charged yet."""
         authority = self._fast_path.authority
+        remembered, command, submit = limited
         now, address = authority.clock(), self._address()
         verdict = authority.evaluate(remembered, self._required(), address, now)
         if not verdict.active:
@@ -145,7 +154,6 @@ class FastPathCycle:
             else:
                 self._protocol.run_task(self._ask())
 
-        command, submit = authority.charge_of(remembered)
         submit(command, charged)
 
     def _answered(self, reply: Reply) -> None:
@@ -217,9 +225,7 @@ class FastPathCycle:
         given = self._named.get(b"x-request-id")
         request_id = fast_path.request_ids.of(given)
         if decoded is not None and (verdict is decoded.active or verdict.active):
-            status, lines, body = 200, decoded.answer, b""
-            if lines is None:
-                lines = decoded.answer = lines_of(allowed_headers(decoded.credential)) + REQUEST_ID
+            status, lines, body = 200, fast_path.allowed_lines(decoded), b""
             if verdict.quota is not None:
                 lines = lines_of(quota_headers(verdict.quota)) + lines
         else:

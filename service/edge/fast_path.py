@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from service.api.gateway.answers import ABSENT, UNAVAILABLE, Answer, answer, required_scopes
+from service.api.gateway.answers import (
+    ABSENT,
+    REQUEST_ID,
+    UNAVAILABLE,
+    Answer,
+    allowed_lines,
+    answer,
+    lines_of,
+    required_scopes,
+)
 from service.api.http.application import RequestIds
 from service.api.http.call import Headers
 from service.api.http.proxies import TrustedProxies
@@ -18,7 +28,7 @@ from service.tokens.authority import EXPIRED, MALFORMED, NETWORK_DENIED, UNKNOWN
 from service.tokens.one_time import OneTimeTokens
 
 MOST_SEEN = 4096
-REQUEST_ID = b"x-request-id: "
+_ANSWERS_KEPT = 16_384
 # Refusals that say the same whatever was asked.
 _CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, NETWORK_DENIED, UNAVAILABLE)
 
@@ -85,6 +95,8 @@ class FastPath:
         # requests in it, and none stays in memory longer. Whether it is good is asked of Redis each time all the same.
         self.seen: dict[bytes, Seen] = {}
         self.seen_keys: dict[bytes, Seen] = {}
+        # The same credential gets the same lines. Redis is asked each time whether it gets them.
+        self.allowed_lines = lru_cache(_ANSWERS_KEPT)(allowed_lines)
         self._required: dict[tuple[bytes, bytes | None], tuple[str, ...]] = {}
         self.refusals = {verdict.outcome: self._prepared(verdict) for verdict in _CONSTANT}
         self._openings_of: object = None
@@ -118,8 +130,3 @@ class FastPath:
         if opening is None:
             opening = self._openings[status] = STATUS_LINE[status] + lines_of(default_headers)
         return opening
-
-
-def lines_of(headers: Headers) -> bytes:
-    """Headers as they go on the wire."""
-    return b"".join([name + b": " + value + b"\r\n" for name, value in headers])

@@ -10,10 +10,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from service.api.gateway.answers import lines_of
 from service.api.http.problems import problem_body
 from service.edge.cycle import FastPathCycle
 from service.edge.deadlines import Deadlines
-from service.edge.fast_path import FastPath, lines_of
+from service.edge.fast_path import FastPath
 from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, size_of
 
 _NOT_HTTP = Refusal(400, "invalid_request", "The request is not valid HTTP.")

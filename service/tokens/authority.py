@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple
 
 import msgspec
 
 from service.keyring import SEAL_BYTES, Keyring
 from service.model import Credential, Kind, Outcome, Quota, Verdict
-from service.store.credentials import ANOTHER_RECORD, Charge, CredentialStore, Lookup
+from service.store.credentials import ANOTHER_RECORD, Charge, CredentialStore
 from service.store.driver.replies import Reply
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.credential import DecodedCredential
@@ -28,6 +29,14 @@ UNKNOWN = Verdict(Outcome.UNKNOWN)
 EXPIRED = Verdict(Outcome.EXPIRED)
 NETWORK_DENIED = Verdict(Outcome.NETWORK_DENIED)
 USES_EXHAUSTED = Verdict(Outcome.USES_EXHAUSTED)
+
+
+class Limited(NamedTuple):
+    """A record on which a limit was seen, with the packed command that reads and charges it, and who takes that."""
+
+    decoded: DecodedCredential
+    command: bytes
+    submit: Callable[..., None]
 
 
 class Authority:
@@ -57,7 +66,7 @@ class Authority:
         # Does this namespace hold secrets of other systems, whose form `parse` does not know?
         self.accepts_imported = False
         # Records on which a limit was seen: their lookup must be the one that counts.
-        self.limited: dict[bytes, DecodedCredential] = {}
+        self.limited: dict[bytes, Limited] = {}
         self.open = lru_cache(_REMEMBERED)(self.open_once)
 
     @property
@@ -144,8 +153,9 @@ class Authority:
             return MALFORMED
         now = self.clock()
         for kind, digest in candidates:
-            if digest in self.limited:
-                verdict, decoded = await self._verify_limited(digest, self.limited[digest], required, address, now)
+            limited = self.limited.get(digest)
+            if limited is not None:
+                verdict, decoded = await self._verify_limited(digest, limited.decoded, required, address, now)
             else:
                 decoded = await self.read(digest)
                 verdict = self.evaluate(decoded, required, address, now)
@@ -225,16 +235,10 @@ class Authority:
                 return self._charged(digest, decoded, verdict, charge), decoded
             remembered = decoded
 
-    def charge_of(self, remembered: DecodedCredential) -> Lookup:
-        """For the fast path the command that reads and charges, made once for a record, and whom to send it by."""
-        if remembered.charge is None:
-            remembered.charge = self._store.prepare_charge(remembered.digest, remembered.terms)
-        return remembered.charge
-
     def charged(
         self, remembered: DecodedCredential, verdict: Verdict, reply: list[Reply]
     ) -> tuple[Verdict, DecodedCredential] | None:
-        """What the reply to that command means where `verdict` was evaluated of the record.
+        """What the reply to a `Limited.command` means where `verdict` was evaluated of the record.
 
         None if there was nothing to charge: the record has gone, or another one has taken its place.
         """
@@ -260,9 +264,11 @@ class Authority:
         if not decoded.limited:
             self.limited.pop(digest, None)
             return
-        if digest not in self.limited and len(self.limited) >= _REMEMBERED:
+        remembered = self.limited.get(digest)
+        if remembered is None and len(self.limited) >= _REMEMBERED:
             self.limited.pop(next(iter(self.limited)))
-        self.limited[digest] = decoded
+        if remembered is None or remembered.decoded is not decoded:
+            self.limited[digest] = Limited(decoded, *self._store.prepare_charge(digest, decoded.terms))
 
     async def _peek_limited(self, verdict: Verdict, decoded: DecodedCredential, now: float) -> Verdict:
         if not verdict.active:

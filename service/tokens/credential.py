@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.addresses import is_in, read_address, read_networks, unmapped
 from service.model import Credential, Outcome, Verdict
-from service.store.credentials import Lookup, Terms
+from service.store.credentials import Terms
 
 
 class GrantedScopes:
@@ -24,29 +24,12 @@ class GrantedScopes:
 
 
 class DecodedCredential:
-    """One record as Redis returned it, decoded. `answer` is the gateway's prepared answer, kept beside it.
+    """One record as Redis returned it, decoded. `seal` tells it from any other that may take its place.
 
-    `charge` is the prepared command that charges its limit. `seal` tells this record from any other that may take its
-    place.
-    `allowed`, `denied`, `used_at`, `address` and `agent` gather its use until the next flush.
+    Equal only to itself: its use is gathered, and its answer kept, under this very object.
     """
 
-    __slots__ = (
-        "_networks",
-        "_scopes",
-        "active",
-        "address",
-        "agent",
-        "allowed",
-        "answer",
-        "charge",
-        "credential",
-        "denied",
-        "digest",
-        "limited",
-        "seal",
-        "used_at",
-    )
+    __slots__ = ("_networks", "_scopes", "active", "credential", "digest", "limited", "seal")
 
     def __init__(self, digest: bytes, credential: Credential, seal: bytes = b"") -> None:
         self.digest = digest
@@ -54,12 +37,6 @@ class DecodedCredential:
         self.credential = credential
         self.limited = credential.rate_limit is not None or credential.max_uses > 0
         self.active = Verdict(Outcome.ACTIVE, credential)
-        self.answer: bytes | None = None
-        self.charge: Lookup | None = None
-        self.allowed = self.denied = 0
-        self.used_at = 0.0
-        self.address = ""
-        self.agent = b""
         self._scopes = GrantedScopes(credential.scopes)
         self._networks = read_networks(credential.networks)
 
@@ -80,8 +57,3 @@ class DecodedCredential:
             return True
         client = read_address(address)
         return client is not None and is_in(unmapped(client), self._networks)
-
-    @property
-    def is_plain(self) -> bool:
-        """Nothing but time can refuse it: no limit, no networks."""
-        return not self.limited and not self._networks

@@ -26,57 +26,61 @@ class Usage:
         self._clock = clock
         self._idle_seconds = idle_seconds
         self._on_limited = on_limited
-        self._used: dict[int, DecodedCredential] = {}
+        self._gathered: dict[DecodedCredential, _Gathered] = {}
         self._limited: set[str] = set()
 
     def count(self, decoded: DecodedCredential, verdict: Verdict, now: float, address: str, agent: bytes) -> None:
         """Count a use of a record, whether it was allowed or refused though the secret was right."""
-        self._used[id(decoded)] = decoded
-        decoded.address, decoded.agent = address, agent
+        gathered = self._gathered.get(decoded)
+        if gathered is None:
+            gathered = self._gathered[decoded] = _Gathered()
+        gathered.address, gathered.agent = address, agent
         if verdict is decoded.active or verdict.active:
-            decoded.allowed += 1
-            decoded.used_at = now
+            gathered.allowed += 1
+            gathered.used_at = now
             return
-        decoded.denied += 1
+        gathered.denied += 1
         if verdict.outcome is Outcome.RATE_LIMITED:
             self._limited.add(decoded.credential.token_id)
 
     async def flush(self) -> None:
         """Write what was gathered; what Redis does not take is dropped. Raises StoreUnavailable or StoreFull."""
-        if not self._used:
+        if not self._gathered:
             return
-        used, self._used = list(self._used.values()), {}
+        used, self._gathered = list(self._gathered.items()), {}
         limited, self._limited = self._limited, set()
         for token_id in limited:
             self._on_limited(token_id)
         now, allowed, denied = int(self._clock()), 0, 0
         if self._idle_seconds:
-            sessions = [decoded.digest for decoded in used if decoded.credential.kind is Kind.SESSION]
+            sessions = [decoded.digest for decoded, _ in used if decoded.credential.kind is Kind.SESSION]
             await self._store.touch_sessions(sessions, self._idle_seconds)
         # Slice by slice: a second may bring tens of thousands, and requests go on between.
         for start in range(0, len(used), SLICE):
-            taken = [(decoded, _take(decoded)) for decoded in used[start : start + SLICE]]
-            allowed += sum(use.allowed for _, use in taken)
-            denied += sum(use.denied for _, use in taken)
-            managed = [use for decoded, use in taken if decoded.credential.kind is Kind.MANAGED]
-            await self._store.add([use for use in managed if use.allowed or use.denied], now)
+            taken = used[start : start + SLICE]
+            allowed += sum(gathered.allowed for _, gathered in taken)
+            denied += sum(gathered.denied for _, gathered in taken)
+            uses = [gathered.use_of(decoded) for decoded, gathered in taken if decoded.credential.kind is Kind.MANAGED]
+            await self._store.add(uses, now)
         await self._store.add_total(now, allowed, denied)
 
 
-def _take(decoded: DecodedCredential) -> Use:
-    """Empty what a credential gathered."""
-    use = Use(
-        decoded.credential.token_id,
-        int(decoded.used_at),
-        decoded.allowed,
-        decoded.denied,
-        _address(decoded.address),
-        _agent(decoded.agent),
-        decoded.digest,
-    )
-    decoded.allowed = decoded.denied = 0
-    decoded.used_at = 0.0
-    return use
+class _Gathered:
+    """The use of one credential since the last flush; the address and the agent are those of the last one."""
+
+    __slots__ = ("address", "agent", "allowed", "denied", "used_at")
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.agent = b""
+        self.allowed = self.denied = 0
+        self.used_at = 0.0
+
+    def use_of(self, decoded: DecodedCredential) -> Use:
+        """As the store takes it."""
+        token_id, digest = decoded.credential.token_id, decoded.digest
+        address, agent = _address(self.address), _agent(self.agent)
+        return Use(token_id, int(self.used_at), self.allowed, self.denied, address, agent, digest)
 
 
 @lru_cache(1024)

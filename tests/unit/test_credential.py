@@ -1,4 +1,4 @@
-"""An opened credential: which scopes it covers and which addresses it admits."""
+"""A decoded credential: which scopes it covers and which addresses it admits."""
 
 from __future__ import annotations
 
@@ -80,5 +80,4 @@ def test_a_token_is_admitted_from_its_networks_alone(
 def test_a_limit_or_a_number_of_uses_makes_a_token_limited(more: dict[str, object], *, limited: bool) -> None:
     one = decoded(**more)  # type: ignore[arg-type]
     assert one.limited is limited
-    assert one.is_plain is (not more)
     assert one.active.outcome is Outcome.ACTIVE

@@ -15,9 +15,11 @@ from service.api.http.problems import challenge, problem_body
 from service.api.http.proxies import TrustedProxies
 from service.identifiers import REQUEST_KEY
 from service.model import Credential, Kind, Outcome, Quota, Verdict
+from service.tokens.credential import DecodedCredential
 
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 _AS_IT_IS = re.compile(r"[!-$&-~]+")
+REQUEST_ID = b"x-request-id: "
 _PROBLEM = (b"content-type", b"application/problem+json")
 
 
@@ -102,6 +104,16 @@ def allowed_headers(credential: Credential) -> Headers:
     if credential.kind is Kind.MANAGED:
         headers.append((b"x-token-name", quote(credential.name, safe="").encode() or b"-"))
     return headers
+
+
+def allowed_lines(decoded: DecodedCredential) -> bytes:
+    """The same as lines on the wire, up to the request id."""
+    return lines_of(allowed_headers(decoded.credential)) + REQUEST_ID
+
+
+def lines_of(headers: Headers) -> bytes:
+    """Headers as they go on the wire."""
+    return b"".join([name + b": " + value + b"\r\n" for name, value in headers])
 
 
 def quota_headers(quota: Quota | None) -> Headers:
