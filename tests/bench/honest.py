@@ -14,8 +14,9 @@ EVERY_SECONDS = 0.005
 
 @dataclass
 class Waits:
-    """Milliseconds of each answer, and answers that were no 200."""
+    """Milliseconds of each answer, and answers that were no 200; `began` by the system's monotonic clock."""
 
+    began: float = field(default_factory=time.monotonic)
     milliseconds: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 

@@ -38,11 +38,41 @@ class Done:
 def rows(client: Client) -> dict[str, Done]:
     """All that is measured, by name; what was imported stays, what was deactivated is activated again."""
     return {
-        "deactivated by filter": _change(client, {"q": "scale 1", "status": "active"}, active=False),
-        "activated by filter": _change(client, {"q": "scale 1", "status": "inactive"}, active=True),
-        "exported": _timed(lambda: iter([_bytes(client, "GET", f"{TOKENS}/export", b"").count(b"\n")])),
-        "imported": _timed(lambda: _import(client)),
+        "deactivated by filter": changed(client, "active", {"isActive": False}, {"q": "scale 1"}),
+        "activated by filter": changed(client, "inactive", {"isActive": True}, {"q": "scale 1"}),
+        "exported": exported(client),
+        "imported": imported(client, IMPORTED),
     }
+
+
+def changed(
+    client: Client, status: str, change: dict[str, Any], wanted: dict[str, str], *, most: int = CHANGED
+) -> Done:
+    """Change tokens of this status that a filter finds, until so many are changed or none is left."""
+    wanted = {**wanted, "status": status}
+    expected = client.must("POST", f"{TOKENS}/revoke", {"filter": wanted, "dryRun": True})["matched"]
+    method, path = ("PATCH", TOKENS) if change else ("POST", f"{TOKENS}/revoke")
+
+    def steps() -> Iterator[int]:
+        where: dict[str, Any] = {"expected": expected}
+        left = most
+        while left and where:
+            answer = client.must(method, path, {"filter": wanted, "limit": left, **change, **where})
+            left -= len(answer["updated"])
+            where = {"cursor": answer["nextCursor"]} if answer["nextCursor"] else {}
+            yield len(answer["updated"])
+
+    return _timed(steps)
+
+
+def exported(client: Client) -> Done:
+    """Take all tokens out."""
+    return _timed(lambda: iter([_bytes(client, "GET", f"{TOKENS}/export", b"").count(b"\n")]))
+
+
+def imported(client: Client, count: int) -> Done:
+    """Take so many tokens in."""
+    return _timed(lambda: _import(client, count))
 
 
 def _timed(steps: Callable[[], Iterator[int]]) -> Done:
@@ -57,28 +87,12 @@ def _timed(steps: Callable[[], Iterator[int]]) -> Done:
     return Done(sum(counts), sum(taken), max(taken), len(taken) - 1)
 
 
-def _change(client: Client, wanted: dict[str, str], *, active: bool) -> Done:
-    expected = client.must("POST", f"{TOKENS}/revoke", {"filter": wanted, "dryRun": True})["matched"]
-
-    def steps() -> Iterator[int]:
-        where: dict[str, Any] = {"expected": expected}
-        left = CHANGED
-        while left and where:
-            body = {"filter": wanted, "isActive": active, "limit": left, **where}
-            answer = client.must("PATCH", TOKENS, body)
-            left -= len(answer["updated"])
-            where = {"cursor": answer["nextCursor"]} if answer["nextCursor"] else {}
-            yield len(answer["updated"])
-
-    return _timed(steps)
-
-
-def _import(client: Client) -> Iterator[int]:
+def _import(client: Client, count: int) -> Iterator[int]:
     """Secrets of another system, as their SHA-256."""
-    for start in range(0, IMPORTED, LINES_AT_ONCE):
+    for start in range(0, count, LINES_AT_ONCE):
         lines = [
             {"name": f"import {number}", "duration": "1month", "sha256": hashlib.sha256(b"%d" % number).hexdigest()}
-            for number in range(start, start + LINES_AT_ONCE)
+            for number in range(start, min(count, start + LINES_AT_ONCE))
         ]
         answer = json.loads(_bytes(client, "POST", f"{TOKENS}/import", "\n".join(map(json.dumps, lines)).encode()))
         if answer["skipped"]:

@@ -149,12 +149,16 @@ def settings(folder: Path, redis_port: int, *, workers: int = 1, trusted: str = 
 
 
 @contextmanager
-def service(folder: Path, env: dict[str, str], root: Path = ROOT) -> Iterator[Server]:
-    """`python -m service serve` with these settings, as a user starts it; `root` holds another build of it."""
+def service(folder: Path, env: dict[str, str], root: Path = ROOT, *, watched: Path | None = None) -> Iterator[Server]:
+    """`python -m service serve` with these settings, as a user starts it; `root` holds another build of it.
+
+    `watched` is the file for what held its event loop, see `watched.py`.
+    """
     workers = int(env["TOKENS_WORKERS"])
     name = "service" if workers == 1 else f"service, {workers} workers"
     port, cores = int(env["TOKENS_PORT"]), machine.cores_for(workers)
-    command, log = [sys.executable, "-m", "service", "serve"], folder / f"service{port}.log"
+    module = ["tests.bench.watched", str(watched)] if watched else ["service"]
+    command, log = [sys.executable, "-m", *module, "serve"], folder / f"service{port}.log"
     with running(name, command, port=port, cores=cores, log=log, env=env, root=root) as server:
         yield server
 
