@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
+from typing import NamedTuple
 
 from prometheus_client import Counter, Histogram
 
@@ -31,6 +32,17 @@ class BufferedCounter:
         for labels, count in self.counts.items():
             self._counter.labels(*labels).inc(count)
         self.counts.clear()
+
+
+class Decisions(NamedTuple):
+    """What the rules count, each where it decides: tokens issued and revoked by kind, tries to consume a one-time
+    token and to sign in by outcome.
+    """
+
+    issued: BufferedCounter
+    revoked: BufferedCounter
+    consumed: BufferedCounter
+    logins: BufferedCounter
 
 
 class BufferedHistogram:

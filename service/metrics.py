@@ -18,7 +18,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from service import __version__
-from service.counters import BUCKETS, BufferedCounter, BufferedHistogram
+from service.counters import BUCKETS, BufferedCounter, BufferedHistogram, Decisions
 from service.model import Statistics, Status
 
 EXPIRY_WINDOWS = {"1d": 86400, "7d": 7 * 86400, "14d": 14 * 86400, "30d": 30 * 86400}
@@ -150,10 +150,12 @@ class Metrics:
         validation_seconds = Histogram(
             "tokens_validation_seconds", "time to answer a validation", ["path"], buckets=BUCKETS, registry=registry
         )
-        self.issued = self._counter_of("tokens_issued", "tokens issued", ["kind"])
-        self.consumed = self._counter_of("tokens_consumed", "tries to consume a one-time token", ["outcome"])
-        self.revoked = self._counter_of("tokens_revoked", "tokens revoked", ["kind"])
-        self.logins = self._counter_of("tokens_login", "tries to sign in", ["outcome"])
+        self.decisions = Decisions(
+            issued=self._counter_of("tokens_issued", "tokens issued", ["kind"]),
+            revoked=self._counter_of("tokens_revoked", "tokens revoked", ["kind"]),
+            consumed=self._counter_of("tokens_consumed", "tries to consume a one-time token", ["outcome"]),
+            logins=self._counter_of("tokens_login", "tries to sign in", ["outcome"]),
+        )
         self._http_requests = self._counter_of(
             "tokens_http_requests", "requests except validations", ["route", "method", "status"]
         )

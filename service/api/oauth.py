@@ -13,7 +13,6 @@ from service.api.http.access import ANYONE, INTROSPECT, REVOKE
 from service.api.http.call import Call, Json, Operation
 from service.api.http.problems import Problem, challenge
 from service.errors import InvalidRequest
-from service.metrics import Metrics
 from service.model import Kind, Verdict
 from service.tokens.authority import Authority
 from service.tokens.managed.revocation import Revocation
@@ -76,11 +75,10 @@ class TokenReview(msgspec.Struct):
 class OAuthApi:
     """Introspects and revokes for third parties."""
 
-    def __init__(self, authority: Authority, revocation: Revocation, clients: Clients, metrics: Metrics) -> None:
+    def __init__(self, authority: Authority, revocation: Revocation, clients: Clients) -> None:
         self._authority = authority
         self._revocation = revocation
         self._clients = clients
-        self._metrics = metrics
 
     def operations(self) -> list[Operation]:
         """The operations of this class."""
@@ -171,9 +169,7 @@ class OAuthApi:
                 return _invalid_client()
         if "token" not in form:
             return Json(OAuthError("invalid_request", "token is missing"), 400)
-        ended = await self._revocation.revoke(form["token"].encode(), origin)
-        if ended is not None:
-            self._metrics.revoked.inc(ended.value)
+        await self._revocation.revoke(form["token"].encode(), origin)
         return Json(b"")
 
     async def metadata(self, call: Call) -> Response:

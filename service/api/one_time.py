@@ -15,7 +15,6 @@ from service.api.http.call import Call, Json, Operation
 from service.api.http.timestamps import rfc3339
 from service.errors import Forbidden, InvalidRequest, StoreUnavailable, Unauthorized
 from service.identifiers import REQUEST_KEY
-from service.metrics import Metrics
 from service.model import Kind
 from service.tokens.one_time import OneTimeTokens
 
@@ -73,10 +72,9 @@ class Consumed(msgspec.Struct, rename="camel", omit_defaults=True):
 class OneTimeApi:
     """Issues and consumes one-time tokens over HTTP. GET and HEAD never consume."""
 
-    def __init__(self, tokens: OneTimeTokens, callers: Callers, metrics: Metrics, *, open_to_all: bool) -> None:
+    def __init__(self, tokens: OneTimeTokens, callers: Callers, *, open_to_all: bool) -> None:
         self._tokens = tokens
         self._callers = callers
-        self._metrics = metrics
         self._open_to_all = open_to_all
 
     def operations(self) -> list[Operation]:
@@ -126,7 +124,6 @@ class OneTimeApi:
             issued = await self._tokens.issue(address=call.address, anonymous=anonymous)
         except StoreUnavailable:
             return Json(PhpError("error", "Error generating token"), 500)
-        self._metrics.issued.inc(Kind.ONE_TIME.value)
         expiry = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(issued.expires_at))
         return Json(PhpToken("success", issued.secret, expiry))
 
@@ -149,7 +146,6 @@ class OneTimeApi:
             subject=wanted.subject or "",
             data=data,
         )
-        self._metrics.issued.inc(Kind.ONE_TIME.value)
         expires_in = wanted.ttl_seconds or self._tokens.policy.ttl_seconds
         return Json(IssuedOneTime(issued.secret, Kind.ONE_TIME.value, rfc3339(issued.expires_at), expires_in), 201)
 
@@ -170,7 +166,6 @@ class OneTimeApi:
             raise InvalidRequest("Idempotency-Key must be 1 to 64 printable characters.", code="invalid_request")
         wanted = await call.json(Consume)
         verdict = await self._tokens.consume(wanted.token.encode(), request=key)
-        self._metrics.consumed.inc(verdict.outcome.value)
         credential = verdict.credential
         if not verdict.active or credential is None:
             return Json(Consumed(False))

@@ -10,8 +10,6 @@ from service.api.admin.token_views import TokenViews, read_rotation
 from service.api.auth.callers import Callers
 from service.api.http.access import HOLDER, HOLDER_ROTATES
 from service.api.http.call import Call, Json, Operation
-from service.metrics import Metrics
-from service.model import Kind
 from service.tokens.managed.revocation import Revocation
 from service.tokens.managed.rotation import Rotation
 from service.tokens.managed.tokens import ManagedTokens
@@ -29,14 +27,12 @@ class SelfServiceApi:
         rotation: Rotation,
         views: TokenViews,
         callers: Callers,
-        metrics: Metrics,
     ) -> None:
         self._tokens = tokens
         self._revocation = revocation
         self._rotation = rotation
         self._views = views
         self._callers = callers
-        self._metrics = metrics
 
     def operations(self) -> list[Operation]:
         """The operations of this class."""
@@ -86,8 +82,7 @@ class SelfServiceApi:
     async def revoke(self, call: Call) -> Response:
         """Revoke the token that asks."""
         holder = await self._callers.holder(call)
-        if await self._revocation.revoke(holder.secret, holder.origin):
-            self._metrics.revoked.inc(Kind.MANAGED.value)
+        await self._revocation.revoke(holder.secret, holder.origin)
         return Json(Message("API token revoked successfully"))
 
     async def rotate(self, call: Call) -> Response:

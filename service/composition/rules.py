@@ -122,21 +122,21 @@ def rules(
         authority,
         keyring,
         minter,
-        clock,
         OneTimePolicy(settings.one_time_ttl_seconds, settings.one_time_issue_per_minute),
+        metrics.decisions,
     )
     login = Login(known_accounts, Attempts(store.attempts, keyring), passwords, audit_log, refusals, keyring)
     sessions = Sessions(
         store.sessions,
         minter,
         authority,
-        known_accounts,
         login,
         audit_log,
         SessionLifetime(settings.session_ttl_seconds, idle_seconds, clock),
+        metrics.decisions,
     )
     seals = Seals(authority, store.credentials, keyring)
-    records = ManagedRecords(store.managed, seals, audit_log, clock)
+    records = ManagedRecords(store.managed, seals, audit_log, clock, metrics.decisions)
     lifetime, repeats = Lifetime(settings.max_lifetime_days, clock), Repeats(store.requests, keyring)
     managed = ManagedTokens(store.managed, records, shards, minter, repeats, lifetime, clock)
     queries = ManagedQueries(store.listing, store.token_counts, clock)

@@ -179,15 +179,11 @@ class FastPathCycle:
 
     def _spent(self, digest: bytes, reply: Reply) -> None:
         if reply and reply.__class__ is bytes:
-            self._consumed(self._fast_path.one_time.spent(digest, reply))
+            self._finish(self._fast_path.one_time.spent(digest, reply))
         elif isinstance(reply, StoreUnavailable):
             self._finish(UNAVAILABLE)
         else:
             self._protocol.run_task(self._ask())
-
-    def _consumed(self, verdict: Verdict) -> None:
-        self._fast_path.metrics.consumed.inc(verdict.outcome.value)
-        self._finish(verdict)
 
     def _address(self) -> str:
         return self._fast_path.trusted.client_of(self._protocol.client, self._named.get(b"x-forwarded-for"))
@@ -203,7 +199,6 @@ class FastPathCycle:
             if self._plan[0]:
                 request = retried_request(self._headers, self._protocol.client, fast_path.trusted)
                 verdict = await fast_path.one_time.consume(self._secret, request=request, required=self._required())
-                fast_path.metrics.consumed.inc(verdict.outcome.value)
             else:
                 verdict = await fast_path.authority.verify(
                     self._secret,

@@ -85,7 +85,6 @@ class FastPath:
         self.authority = authority
         self.store = store
         self.one_time = one_time
-        self.metrics = metrics
         self.request_ids = request_ids
         self.trusted = trusted
         self.accept_basic = accept_basic

@@ -60,7 +60,7 @@ class Authority:
         self._store = store
         self._keyring = keyring
         self.digest = keyring.digest
-        self._accounts = accounts
+        self.accounts = accounts
         self._on_tampered = on_tampered
         self._on_paused = on_paused
         # Does this namespace hold secrets of other systems, whose form `parse` does not know?
@@ -127,7 +127,7 @@ class Authority:
         credential = decoded.credential
         if credential.expires_at and credential.expires_at <= now:
             return EXPIRED
-        if credential.kind is _SESSION and self._accounts.password_mark(credential.subject) != credential.password_mark:
+        if credential.kind is _SESSION and self.accounts.password_mark(credential.subject) != credential.password_mark:
             return UNKNOWN
         if required and (missing := decoded.missing(required)):
             return Verdict(Outcome.INSUFFICIENT_SCOPE, credential, missing)

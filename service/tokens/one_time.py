@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from service.addresses import address_groups
+from service.counters import Decisions
 from service.errors import RateLimited
 from service.keyring import Keyring, encode_digest
 from service.model import Credential, Kind, Verdict
@@ -46,16 +47,17 @@ class OneTimeTokens:
         authority: Authority,
         keyring: Keyring,
         minter: Minter,
-        clock: Callable[[], float],
         policy: OneTimePolicy,
+        decisions: Decisions,
     ) -> None:
         self._store = store
         self._shards = shards
         self._authority = authority
         self._keyring = keyring
         self._minter = minter
-        self._clock = clock
+        self._clock = authority.clock
         self.policy = policy
+        self._decisions = decisions
 
     async def issue(
         self, *, address: str, anonymous: bool, ttl_seconds: int = 0, subject: str = "", data: str = ""
@@ -82,6 +84,7 @@ class OneTimeTokens:
         )
         if wait:
             raise RateLimited("Too many one-time tokens for this address.", retry_after=math.ceil(wait / 1000))
+        self._decisions.issued.inc(Kind.ONE_TIME)
         return Issued(secret, expires_at)
 
     def _limits(self, near: str, network: bytes, per_minute: int) -> tuple[IssueLimit, ...]:
@@ -100,15 +103,15 @@ class OneTimeTokens:
         kind is MALFORMED here and stays usable. Where scopes are required it stays unspent, too, because it has none.
         """
         if parse(secret) is not Kind.ONE_TIME:
-            return MALFORMED
+            return self._counted(MALFORMED)
         if required:
-            return await self._authority.peek(secret, (Kind.ONE_TIME,), required=required)
+            return self._counted(await self._authority.peek(secret, (Kind.ONE_TIME,), required=required))
         mark = self._keyring.pseudonym("request", request) if request else b""
         for digest in self._authority.digests(Kind.ONE_TIME, secret):
             sealed = await self._store.consume(digest, mark)
             if sealed is not None:
                 return self.spent(digest, sealed)
-        return UNKNOWN
+        return self._counted(UNKNOWN)
 
     def spend(self, secret: bytes, request: str, answer: Callable[[bytes, Reply], None]) -> None:
         """The first step of `consume` for the fast path: `answer` gets the digest and the reply.
@@ -121,9 +124,14 @@ class OneTimeTokens:
 
     def spent(self, digest: bytes, sealed: bytes) -> Verdict:
         """The verdict on a record that was just burnt."""
-        return self._authority.evaluate(self._authority.open_once(digest, sealed), (), "", self._clock())
+        return self._counted(self._authority.evaluate(self._authority.open_once(digest, sealed), (), "", self._clock()))
+
+    def _counted(self, verdict: Verdict) -> Verdict:
+        self._decisions.consumed.inc(verdict.outcome)
+        return verdict
 
     async def revoke(self, secret: bytes) -> bool:
         """End a token before its use; False if there is none. The answer kept for a retry of its use goes as well."""
         ended = [await self._store.revoke(digest) for digest in self._authority.digests(Kind.ONE_TIME, secret)]
+        self._decisions.revoked.inc(Kind.ONE_TIME, by=any(ended))
         return any(ended)

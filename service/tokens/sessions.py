@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from service.counters import Decisions
 from service.keyring import encode_digest
 from service.model import Credential, Kind, Origin, Verdict
 from service.store.sessions import SessionStore
-from service.tokens.accounts.accounts import Account, Accounts
+from service.tokens.accounts.accounts import Account
+from service.tokens.accounts.attempts import Throttled
 from service.tokens.accounts.login import InvalidCredentials, Login
 from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
@@ -40,18 +42,19 @@ class Sessions:
         store: SessionStore,
         minter: Minter,
         authority: Authority,
-        accounts: Accounts,
         login: Login,
         audit_log: AuditLog,
         lifetime: SessionLifetime,
+        decisions: Decisions,
     ) -> None:
         self._store = store
         self._minter = minter
         self._authority = authority
-        self._accounts = accounts
+        self._accounts = authority.accounts
         self._login = login
         self._audit_log = audit_log
         self._lifetime = lifetime
+        self._decisions = decisions
 
     async def sign_in(self, username: str, password: str, origin: Origin) -> SignedIn:
         """Trade a password for a session. Five round trips and one password check.
@@ -60,8 +63,18 @@ class Sessions:
         """
         # Read before the password is checked: who is logged out everywhere meanwhile gets no session.
         generation = await self._store.generation(self._accounts.pseudonym(username))
-        account = await self._login.check_password(username, password, origin)
-        return await self._create(username, account, generation, origin)
+        try:
+            account = await self._login.check_password(username, password, origin)
+            signed_in = await self._create(username, account, generation, origin)
+        except InvalidCredentials:
+            self._decisions.logins.inc("failed")
+            raise
+        except Throttled:
+            self._decisions.logins.inc("throttled")
+            raise
+        self._decisions.logins.inc("succeeded")
+        self._decisions.issued.inc(Kind.SESSION)
+        return signed_in
 
     async def _create(self, username: str, account: Account, generation: bytes, origin: Origin) -> SignedIn:
         user = self._accounts.pseudonym(username)
@@ -105,9 +118,12 @@ class Sessions:
                 session_origin = msgspec.structs.replace(origin, actor=subject)
                 entry = self._audit_log.entry("session.revoked", session_origin, decoded.credential.token_id)
                 ended = await self._store.end(self._accounts.pseudonym(subject), digest, entry) or ended
+        self._decisions.revoked.inc(Kind.SESSION, by=ended)
         return ended
 
     async def end_all(self, username: str, origin: Origin) -> int:
         """Log a user out everywhere, also where signing in is under way; how many sessions were ended."""
         entry = self._audit_log.entry("session.revoked", origin, username, after={"sessions": "all"})
-        return await self._store.end_all(self._accounts.pseudonym(username), entry)
+        ended = await self._store.end_all(self._accounts.pseudonym(username), entry)
+        self._decisions.revoked.inc(Kind.SESSION, by=ended)
+        return ended

@@ -265,6 +265,16 @@ def test_the_check_sees_a_status_code() -> None:
     assert statuses_in(modules()["service.api.http.problems"])
 
 
+def test_only_the_rules_count_what_they_decide() -> None:
+    counting = {
+        name.split(".")[1]
+        for name, tree in modules().items()
+        for node in nodes(tree)
+        if isinstance(node, ast.Attribute) and node.attr.lstrip("_") == "decisions"
+    }
+    assert counting == {"metrics", "composition", "tokens"}
+
+
 def test_only_secret_and_passwords_draw_random_numbers() -> None:
     drawing = {
         name

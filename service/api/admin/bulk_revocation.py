@@ -13,8 +13,6 @@ from service.api.admin.token_views import TokenViews, part_of_many, read_slice, 
 from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER
 from service.api.http.call import Call, Json, Operation
-from service.metrics import Metrics
-from service.model import Kind
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import Bulk, Ending
 from service.tokens.sessions import Sessions
@@ -36,12 +34,11 @@ class SessionsEnded(msgspec.Struct):
 class BulkRevocationApi:
     """Ends many tokens or sessions over HTTP."""
 
-    def __init__(self, bulk: Bulk, sessions: Sessions, views: TokenViews, callers: Callers, metrics: Metrics) -> None:
+    def __init__(self, bulk: Bulk, sessions: Sessions, views: TokenViews, callers: Callers) -> None:
         self._bulk = bulk
         self._sessions = sessions
         self._views = views
         self._callers = callers
-        self._metrics = metrics
 
     def operations(self) -> list[Operation]:
         """The operations of this class."""
@@ -105,8 +102,6 @@ class BulkRevocationApi:
             return Json(TokensMatched(matched.count, await self._views.of(matched.sample)))
         expected, limit, after = read_slice(wanted)
         result = await self._bulk.end(query, ending, caller.origin, expected=expected, limit=limit, after=after)
-        if ending is Ending.REVOKE:
-            self._metrics.revoked.inc(Kind.MANAGED.value, by=len(result.updated))
         return Json(part_of_many(result, "revoked" if ending is Ending.REVOKE else "deactivated"))
 
     def _query(self, wanted: EndTokens) -> Query:
@@ -124,5 +119,4 @@ class BulkRevocationApi:
         caller = await self._callers.admit(call)
         wanted = await call.json(EndSessions)
         ended = await self._sessions.end_all(wanted.username, caller.origin)
-        self._metrics.revoked.inc(Kind.SESSION.value, by=ended)
         return Json(SessionsEnded(f"{ended} {'session' if ended == 1 else 'sessions'} ended", ended))

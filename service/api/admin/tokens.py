@@ -30,8 +30,7 @@ from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, READ, WRITE
 from service.api.http.call import BULK_BYTES, Call, Json, Operation
 from service.api.http.timestamps import parse_rfc3339
-from service.metrics import Metrics
-from service.model import Kind, Origin
+from service.model import Origin
 from service.tokens.lifetime import DURATIONS
 from service.tokens.managed.bulk import Bulk
 from service.tokens.managed.tokens import ManagedTokens, NewToken
@@ -47,14 +46,12 @@ class ManagedApi:
         bulk: Bulk,
         views: TokenViews,
         callers: Callers,
-        metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
         self._tokens = tokens
         self._bulk = bulk
         self._views = views
         self._callers = callers
-        self._metrics = metrics
         self._clock = clock
 
     def operations(self) -> list[Operation]:
@@ -131,8 +128,6 @@ class ManagedApi:
         caller = await self._callers.admit(call)
         wanted = await call.json(CreateToken)
         created = await self._tokens.create(self._new(wanted, caller.origin), caller.origin, repeatable(call, wanted))
-        if not created.repeated:
-            self._metrics.issued.inc(Kind.MANAGED.value)
         call.token_id = created.token.token_id
         return Json(self._views.issued(created, "API token created successfully"), 201)
 
@@ -187,16 +182,13 @@ class ManagedApi:
         caller = await self._callers.admit(call)
         token_id, token_ids = call.parameter("id"), call.parameter("ids")
         if token_id:
-            if await self._tokens.revoke(token_id, caller.origin):
-                self._metrics.revoked.inc(Kind.MANAGED.value)
+            await self._tokens.revoke(token_id, caller.origin)
             call.token_id = token_id
             return Json(Message("API token revoked successfully"))
         if not token_ids:
             raise wrong("id", "say which token to revoke: ?id=, or ?ids=a,b,c")
         ids = list(dict.fromkeys(part for part in token_ids.split(",") if part))
-        result = await self._bulk.revoke(ids, caller.origin)
-        self._metrics.revoked.inc(Kind.MANAGED.value, by=len(result.updated))
-        return Json(several(result, "revoked"))
+        return Json(several(await self._bulk.revoke(ids, caller.origin), "revoked"))
 
 
 def _changes(wanted: ChangeToken) -> dict[str, Any]:

@@ -126,7 +126,6 @@ class GatewayApi:
             self._observe(time.perf_counter() - started)
         except StoreUnavailable:
             verdict = UNAVAILABLE
-        self._metrics.consumed.inc(verdict.outcome.value)
         return self._respond(call, parse(secrets[0]), verdict)
 
     def _respond(self, call: Call, kind: Kind | None, verdict: Verdict) -> Response:

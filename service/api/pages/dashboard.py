@@ -14,11 +14,8 @@ from service.api.http.access import ANYONE
 from service.api.http.call import Call, Json, Operation
 from service.api.http.timestamps import rfc3339
 from service.dashboard.bundle import load
-from service.errors import Forbidden, NotFound, RateLimited, Unauthorized
-from service.metrics import Metrics
-from service.model import Kind
+from service.errors import Forbidden, NotFound, Unauthorized
 from service.tokens.accounts.accounts import Accounts
-from service.tokens.accounts.login import InvalidCredentials
 from service.tokens.sessions import Sessions
 
 _POLICY = (
@@ -65,7 +62,6 @@ class DashboardApi:
         self,
         sessions: Sessions,
         accounts: Accounts,
-        metrics: Metrics,
         clock: Callable[[], float],
         *,
         max_lifetime_days: int,
@@ -73,7 +69,6 @@ class DashboardApi:
     ) -> None:
         self._sessions = sessions
         self._accounts = accounts
-        self._metrics = metrics
         self._clock = clock
         self._max_lifetime_days = max_lifetime_days
         self._retention_days = retention_days
@@ -141,16 +136,7 @@ class DashboardApi:
         """Trade a password for the cookie."""
         require_same_origin(call)
         wanted = await call.json(SignIn)
-        try:
-            signed_in = await self._sessions.sign_in(wanted.username, wanted.password, anonymous(call, "dashboard"))
-        except InvalidCredentials:
-            self._metrics.logins.inc("failed")
-            raise
-        except RateLimited:
-            self._metrics.logins.inc("throttled")
-            raise
-        self._metrics.logins.inc("succeeded")
-        self._metrics.issued.inc(Kind.SESSION.value)
+        signed_in = await self._sessions.sign_in(wanted.username, wanted.password, anonymous(call, "dashboard"))
         name, flags = _cookie_name(call)
         age = signed_in.expires_at - int(self._clock())
         cookie = f"{name}={signed_in.secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{flags}"
@@ -160,8 +146,8 @@ class DashboardApi:
         """End the session and everything the browser kept of it."""
         require_same_origin(call)
         secret = self.cookie(call)
-        if secret and await self._sessions.end(secret, anonymous(call, "dashboard")):
-            self._metrics.revoked.inc(Kind.SESSION.value)
+        if secret:
+            await self._sessions.end(secret, anonymous(call, "dashboard"))
         name, flags = _cookie_name(call)
         response = Response(status_code=204)
         response.raw_headers = [

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from service.counters import Decisions
 from service.errors import Conflict, NotFound, StoreUnavailable
-from service.model import Credential, ManagedToken, Origin, Status
+from service.model import Credential, Kind, ManagedToken, Origin, Status
 from service.store.managed import records
 from service.store.managed.tokens import ManagedStore, Record
 from service.tokens.audit.log import AuditLog
@@ -22,11 +23,19 @@ TRIES = 8
 class ManagedRecords:
     """What creating, editing, rotating and revoking have in common."""
 
-    def __init__(self, store: ManagedStore, seals: Seals, audit_log: AuditLog, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: ManagedStore,
+        seals: Seals,
+        audit_log: AuditLog,
+        clock: Callable[[], float],
+        decisions: Decisions,
+    ) -> None:
         self._store = store
         self._seals = seals
         self._audit_log = audit_log
         self._clock = clock
+        self._decisions = decisions
 
     async def read(self, token_id: str) -> ManagedToken:
         """The token of an id. Raises NotFound."""
@@ -58,7 +67,9 @@ class ManagedRecords:
         """Record a token; False if its name is taken or it was recorded before. One round trip."""
         entry = self._audit_log.entry("token.created", origin, token.token_id, after=facts(token))
         sealed = self._seals.credential(token, digest, token.expires_at)
-        return await self._store.create(token, digest, seal=self._seals.of(token), sealed=sealed, entry=entry)
+        added = await self._store.create(token, digest, seal=self._seals.of(token), sealed=sealed, entry=entry)
+        self._decisions.issued.inc(Kind.MANAGED, by=added)
+        return added
 
     async def write(self, old: ManagedToken, new: ManagedToken, action: str, origin: Origin) -> ManagedToken | None:
         """Write a token anew; None if it changed since it was read. Returns what was written.
@@ -125,7 +136,9 @@ class ManagedRecords:
         )
         # What somebody else wrote is not vouched for, nor what may have changed since.
         seal = "" if insist or not self._seals.is_ours(record) else self._seals.of(ended)
-        return await self._store.end(token, ended, seal=seal, now=now, entry=entry, insist=insist)
+        done = await self._store.end(token, ended, seal=seal, now=now, entry=entry, insist=insist)
+        self._decisions.revoked.inc(Kind.MANAGED, by=done == 1 and state == "revoked")
+        return done
 
     async def drop(self, digest: bytes, token_id: str, credential: Credential | None, origin: Origin) -> bool:
         """Take a credential away that no record speaks for; False if there is none. Works on a full server."""
@@ -133,7 +146,9 @@ class ManagedRecords:
         entry = self._audit_log.entry("token.revoked", origin, token_id, after={"status": "revoked"})
         ended_at = credential.expires_at and max(credential.expires_at, now) if credential else now
         owner = credential.client if credential else ""
-        return await self._store.drop(digest, token_id, owner=owner, ended_at=ended_at, entry=entry)
+        dropped = await self._store.drop(digest, token_id, owner=owner, ended_at=ended_at, entry=entry)
+        self._decisions.revoked.inc(Kind.MANAGED, by=dropped)
+        return dropped
 
 
 def _with_predecessor(old: ManagedToken, new: ManagedToken, now: float) -> ManagedToken:

@@ -36,8 +36,8 @@ class Revocation:
         self._one_time = one_time
         self._catch_up = catch_up
 
-    async def revoke(self, secret: bytes, origin: Origin) -> Kind | None:
-        """End what this secret stands for; which kind of token ended, None if nothing was left to end.
+    async def revoke(self, secret: bytes, origin: Origin) -> bool:
+        """End what this secret stands for; False if nothing was left to end.
 
         From the moment this returns the secret is refused, and no later edit changes that. A managed token ends
         whole, by its present secret or by an old one in its overlap; an old one after that is over already.
@@ -45,11 +45,11 @@ class Revocation:
         """
         kind = parse(secret)
         if kind is Kind.SESSION and await self._sessions.end(secret, origin):
-            return Kind.SESSION
+            return True
         if kind is Kind.ONE_TIME and await self._one_time.revoke(secret):
-            return Kind.ONE_TIME
+            return True
         ended = [await self._end(digest, origin) for digest in self._authority.every_digest(secret)]
-        return Kind.MANAGED if any(ended) else None
+        return any(ended)
 
     async def _end(self, digest: bytes, origin: Origin) -> bool:
         """End the managed token of a digest, with or without its record."""

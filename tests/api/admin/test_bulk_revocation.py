@@ -160,6 +160,15 @@ async def test_all_sessions_of_a_user_end(service: Service) -> None:
     assert 'tokens_revoked_total{kind="session"} 2.0' in service.metrics.render("")[0].decode()
 
 
+async def test_a_token_is_counted_once_however_often_it_is_revoked(service: Service) -> None:
+    admin = await sign_in(service)
+    token_id = (await admin.create("n"))["id"]
+    for _ in range(2):
+        answer = await admin.ask("DELETE", TOKENS, query={"ids": token_id})
+        assert answer.json()["updated"] == [token_id]
+    assert 'tokens_revoked_total{kind="managed"} 1.0' in service.metrics.render("")[0].decode()
+
+
 def test_it_holds_in_every_process_when_it_is_answered(world: World) -> None:
     tokens = [world.create(scopes=["kill:this"]) for _ in range(10)]
     matched = world.post(f"{TOKENS}/revoke", {"scope": "kill:this", "dryRun": True}, bearer=world.admin).json()

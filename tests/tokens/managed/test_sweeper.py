@@ -126,7 +126,7 @@ async def test_a_secret_is_revoked_though_its_date_came_while_nobody_swept(
     service = await make_service(fake=True)
     created = await create(service, days=3)
     turn_time(5 * DAY)
-    assert await service.rules.revocation.revoke(created.secret.encode(), ADMIN) is Kind.MANAGED
+    assert await service.rules.revocation.revoke(created.secret.encode(), ADMIN)
     with pytest.raises(Conflict, match="revoked"):
         await service.rules.managed.update(created.token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN)
     assert await listed(service) == [("ci", Status.REVOKED)]
