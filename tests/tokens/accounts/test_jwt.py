@@ -19,6 +19,7 @@ from joserfc.jws import JWSRegistry
 
 from service.errors import Forbidden, Unauthorized
 from service.settings import Settings, SettingsError
+from service.tokens.accounts.jwks import STALE_SECONDS
 from service.tokens.accounts.jwt import LEEWAY_SECONDS, administrators
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +113,9 @@ CLAIM_DEFECTS: dict[str, dict[str, Any]] = {
     "nbf ahead": {"nbf": NOW + LEEWAY_SECONDS + 1},
     "nbf text": {"nbf": "0"},
     "iat odd": {"iat": {}},
+    "iat ahead": {"iat": NOW + LEEWAY_SECONDS + 1},
+    "jti number": {"jti": 7},
+    "audiences of a kind": {"aud": [AUDIENCE, 7]},
     "other issuer": {"iss": "https://evil.example"},
     "issuer list": {"iss": [ISSUER]},
     "issuer longer": {"iss": ISSUER + "/"},
@@ -313,6 +317,17 @@ def test_a_jwks_that_cannot_be_used_stops_the_start(
     settings = Settings(admin_jwt_jwks=place, admin_jwt_issuer=ISSUER, admin_jwt_audience=AUDIENCE)
     with pytest.raises(SettingsError, match="TOKENS_ADMIN_JWT_JWKS"):
         administrators(settings, lambda: NOW)
+
+
+async def test_a_wall_clock_that_is_set_makes_no_key_older(tmp_path: Path) -> None:
+    path, now = tmp_path / "jwks.json", NOW
+    path.write_text(json.dumps(JWKS))
+    settings = Settings(admin_jwt_jwks=str(path), admin_jwt_issuer=ISSUER, admin_jwt_audience=AUDIENCE)
+    reader = administrators(settings, lambda: now)
+    path.unlink()
+    now += STALE_SECONDS + 1
+    token = signed_by(ED, "EdDSA", {"alg": "EdDSA"}, {**CLAIMS, "exp": now + 300})
+    assert await reader.subject(token) == "alice"
 
 
 def test_a_public_key_as_secret_stops_the_start() -> None:
