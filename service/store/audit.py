@@ -12,6 +12,7 @@ from service.store.driver.keys import Stream
 from service.store.driver.replies import Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
+from service.store.forms import whole
 
 START = "0-0"
 # Dropping so many checkpoints takes Redis about half a millisecond.
@@ -152,8 +153,8 @@ def _checkpoint(item: Reply) -> Checkpoint:
     return Checkpoint(
         entry_id=item[0].decode(),
         after=after.decode("latin-1"),
-        before=_number(before),
-        keep=_number(keep),
+        before=whole(before, -1),
+        keep=whole(keep, -1),
         previous=previous.decode("latin-1"),
         marks=marks,
         mac=mac.decode("latin-1"),
@@ -162,7 +163,3 @@ def _checkpoint(item: Reply) -> Checkpoint:
 
 def _fields(parts: list[bytes]) -> dict[bytes, bytes]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
-
-
-def _number(text: bytes) -> int:
-    return int(text) if text.isdigit() else -1

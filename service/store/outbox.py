@@ -6,11 +6,13 @@ The streams of events are the buffer: a webhook that takes nothing keeps its pla
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import NamedTuple
 
 from service.store.audit import Stored, stored
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard
+from service.store.forms import in_pairs, whole
 
 LOCK_MILLISECONDS = 10_000
 MADE_KEPT = 100
@@ -18,6 +20,7 @@ GIVEN_UP_KEPT = 1000
 _KEEP_SECONDS = 30 * 86400
 UNKNOWN = -1
 _DROPPED = "dropped"
+_PLACE = re.compile(rb"([0-9]{1,19}-[0-9]{1,19}) (-1|[0-9]{1,16})")
 
 
 class Waiting(NamedTuple):
@@ -81,10 +84,8 @@ class Outbox:
     async def place(self, shard: Shard, webhook_id: str, stream: str) -> Place | None:
         """How far a webhook has read a stream; None if the shard does not know, because it lost its data."""
         reply = await shard.link.execute("HGET", shard.keys.webhook_places(webhook_id), stream, retry=True)
-        if reply is None:
-            return None
-        entry_id, _, added = reply.decode().partition(" ")
-        return Place(entry_id, int(added))
+        found = _PLACE.fullmatch(reply or b"")
+        return None if found is None else Place(found[1].decode(), int(found[2]))
 
     async def read(self, shard: Shard, stream: str, place: Place, count: int) -> Page:
         """The events behind a place, at most so many."""
@@ -120,7 +121,7 @@ class Outbox:
         """How a webhook stands with its events."""
         dropped = await shard.link.execute("HGET", shard.keys.webhook_places(webhook_id), _DROPPED, retry=True)
         unread = [await self.unread(shard, webhook_id, stream) for stream in shard.keys.event_streams]
-        return Standing(await self.length(shard, webhook_id), sum(unread), int(dropped or 0))
+        return Standing(await self.length(shard, webhook_id), sum(unread), whole(dropped))
 
     async def length(self, shard: Shard, webhook_id: str) -> int:
         """How many deliveries wait for a webhook."""
@@ -159,13 +160,15 @@ class Outbox:
         return await self._with_records(shard, webhook_id, reply)
 
     async def _with_records(self, shard: Shard, webhook_id: str, ids_and_dues: list[bytes]) -> list[Waiting]:
-        ids, dues = ids_and_dues[::2], ids_and_dues[1::2]
-        if not ids:
+        pairs = in_pairs(ids_and_dues)
+        if not pairs:
             return []
+        ids = [event_id for event_id, _ in pairs]
         records = await shard.link.execute("HMGET", shard.keys.deliveries(webhook_id), *ids, retry=True)
+        # Any bytes can be taken out again by what Latin-1 makes of them.
         return [
-            Waiting(event_id.decode(), record or b"", int(float(due)))
-            for event_id, record, due in zip(ids, records, dues, strict=True)
+            Waiting(event_id.decode("latin-1"), record or b"", whole(due))
+            for (event_id, due), record in zip(pairs, records, strict=True)
         ]
 
     async def remember(self, shard: Shard, webhook_id: str, records: list[bytes], *, given_up: bool) -> None:
@@ -180,10 +183,10 @@ class Outbox:
 
     async def take_out(self, shard: Shard, webhook_id: str, event_ids: list[str]) -> None:
         """Deliveries that waited have ended."""
-        ask = shard.link.execute
+        ask, members = shard.link.execute, [event_id.encode("latin-1") for event_id in event_ids]
         await asyncio.gather(
-            ask("ZREM", shard.keys.deliveries_due(webhook_id), *event_ids, retry=True),
-            ask("HDEL", shard.keys.deliveries(webhook_id), *event_ids, retry=True),
+            ask("ZREM", shard.keys.deliveries_due(webhook_id), *members, retry=True),
+            ask("HDEL", shard.keys.deliveries(webhook_id), *members, retry=True),
         )
 
     async def ended(self, shard: Shard, webhook_id: str, count: int, *, given_up: bool) -> list[bytes]:

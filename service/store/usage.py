@@ -9,6 +9,7 @@ from service.store.driver.hashes import Hashes
 from service.store.driver.keys import Keys
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
+from service.store.forms import whole
 
 DAY = 86400
 HOUR = 3600
@@ -110,7 +111,7 @@ class UsageStore:
         fields = [b"%c%d" % (sign, day) for day in range(last - days + 1, last + 1) for sign in b"ad"]
         rows = await self._hashes.read(token_ids, Keys.usage_by_day, fields)
         return [
-            [int(allowed or 0) + int(denied or 0) for allowed, denied in zip(row[::2], row[1::2], strict=True)]
+            [whole(allowed) + whole(denied) for allowed, denied in zip(row[::2], row[1::2], strict=True)]
             if any(row)
             else [0] * days
             for row in rows
@@ -129,7 +130,7 @@ class UsageStore:
         key = shard.keys.usage_by_day(token_id) if seconds == DAY else shard.keys.usage_by_hour(token_id)
         fields = [b"%c%d" % (sign, period) for period in periods for sign in b"ad"]
         reply = await shard.link.execute("HMGET", key, *fields, retry=True)
-        counts = [int(value or 0) for value in reply]
+        counts = [whole(value) for value in reply]
         return [
             Count(period * seconds, allowed, denied)
             for period, allowed, denied in zip(periods, counts[::2], counts[1::2], strict=True)
@@ -144,7 +145,7 @@ class UsageStore:
             asked.append(shard.link.execute("HMGET", key, "allowed", "denied", retry=True))
         replies = await asyncio.gather(*asked)
         return [
-            Count(period * HOUR, int(allowed or 0), int(denied or 0))
+            Count(period * HOUR, whole(allowed), whole(denied))
             for period, (allowed, denied) in zip(periods, replies, strict=True)
         ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.store.audit import Entry
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
+from service.store.forms import in_pairs, own_members
 
 NOTICES_KEPT = 10_000
 
@@ -22,10 +23,7 @@ class WebhookStore:
         """The sealed records by id; bytes that are no id of ours become one that no seal fits."""
         shard = self._shards[0]
         reply = await shard.link.execute("HGETALL", shard.keys.webhooks, retry=True)
-        return {
-            webhook_id.decode(errors="replace"): record
-            for webhook_id, record in zip(reply[::2], reply[1::2], strict=True)
-        }
+        return {webhook_id.decode(errors="replace"): record for webhook_id, record in in_pairs(reply)}
 
     async def put(self, webhook_id: str, record: bytes, *, most: int, entry: Entry) -> int:
         """Write a record, empty to take it away: 1 done, 0 there is none, -1 there are too many."""
@@ -42,10 +40,10 @@ class WebhookStore:
         written: int = await self._notice.run(shard.link, keys, hold_milliseconds, NOTICES_KEPT, entry.body, entry.seal)
         return written == 1
 
-    async def reached(self, shard: Shard, window: str) -> str:
-        """How far notices of expiries went in this shard, empty for never."""
-        reply = await shard.link.execute("HGET", shard.keys.notices_reached, window, retry=True)
-        return (reply or b"").decode()
+    async def reached(self, shard: Shard, window: str) -> bytes:
+        """How far notices of expiries went in this shard, as it was written there; empty for never."""
+        reply: bytes | None = await shard.link.execute("HGET", shard.keys.notices_reached, window, retry=True)
+        return reply or b""
 
     async def expiring(self, shard: Shard, after: tuple[int, str], until: int, count: int) -> list[tuple[int, str]]:
         """Expiry and id of active tokens in order, behind `after` and up to `until`."""
@@ -55,15 +53,15 @@ class WebhookStore:
             reply = await shard.link.execute(
                 "ZRANGEBYSCORE", shard.keys.expiry, after[0], until, "WITHSCORES", "LIMIT", start, page, retry=True
             )
-            found = [(int(float(score)), name.decode()) for name, score in zip(reply[::2], reply[1::2], strict=True)]
+            found = [(member.score, member.token_id) for member in own_members(in_pairs(reply))]
             # Those of the second that `after` names come again, in the order of their ids.
             fresh += [pair for pair in found if pair > after]
-            if len(found) < page:
+            if len(reply) < 2 * page:
                 break
             start += page
         return fresh[:count]
 
-    async def announce(self, shard: Shard, window: str, seen: str, upto: str, entries: list[Entry]) -> bool:
+    async def announce(self, shard: Shard, window: str, seen: bytes, upto: str, entries: list[Entry]) -> bool:
         """Write notices of expiries and how far they go; False if another process did so since."""
         words = [part for entry in entries for part in (entry.body, entry.seal)]
         keys = (shard.keys.notices_reached, shard.keys.notices)

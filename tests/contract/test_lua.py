@@ -41,6 +41,7 @@ ONE_KEY = {
     "ZSCORE",
     "ZCARD",
     "ZRANGE",
+    "ZRANK",
     "ZRANGEBYSCORE",
     "ZRANGEBYLEX",
     "ZCOUNT",

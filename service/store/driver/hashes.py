@@ -54,5 +54,5 @@ class Hashes:
         )
         for (_, wanted), reply in zip(slices, replies, strict=True):
             for place, row in zip(wanted, reply, strict=True):
-                rows[place] = row
+                rows[place] = row or absent
         return rows

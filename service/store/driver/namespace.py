@@ -30,7 +30,7 @@ class Namespace:
         self.shard_fault = ""
         if shards not in (None, self._shards):
             self.shard_fault = (
-                f"namespace {self._name} was first started with {shards.decode()} shards, "
+                f"namespace {self._name} was first started with {shards.decode(errors='replace')} shards, "
                 f"this configuration has {self._shards.decode()}: set another TOKENS_NAMESPACE"
             )
         await self._check_key()

@@ -20,7 +20,7 @@ local id, name, member, block, row, created, expires, record, reason_until, keep
 if redis.call('EXISTS', metadata) == 1 then return id end
 local holder = redis.call('ZRANGEBYLEX', names, '[' .. name, '(' .. name .. 'g', 'LIMIT', 0, 1)[1]
 if holder then
-  return string.sub(holder, #name + 1, #name + 16)
+  return string.sub(holder, #name + 1)
 end
 redis.call('HSET', metadata, unpack(ARGV, 13))
 if expires == '0' then

@@ -17,7 +17,7 @@ local id, digest, version, revoked, why, reason_until, purge_at, member, freed, 
 local keep, entry, seal = unpack(ARGV, 11, 13)
 local known = redis.call('HMGET', metadata, '@digest', '@active', '@revoked_at', '@created_micros', '@expires_at', '@version')
 if not known[1] then return -2 end
-local created, expires = string.match(known[4] or '', '^%d+$') or '0', string.match(known[5] or '', '^%d+$')
+local created, expires = string.match(known[4] or '', '^%d+$') or '1', string.match(known[5] or '', '^%d+$')
 local over = (known[3] or '0') ~= '0' or (revoked == '0' and known[2] == '0')
 if known[1] ~= digest or not (over or version == '' or version == (known[6] or '1')) then return -1 end
 redis.call('DEL', credential, predecessor)

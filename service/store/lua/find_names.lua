@@ -20,6 +20,7 @@ for number = first, count - 1 do
   local at = string.find(rows, text, 1, true)
   while at do
     local row_end = string.find(rows, '\n', at, true)
+    if not row_end then break end
     local name_end = string.find(rows, '\0', at, true) or row_end
     -- In the name, or at the end of the last characters; not in their middle, nor in an id.
     local is_find = name_end < row_end or at + length == row_end - 32

@@ -23,7 +23,7 @@ local older_record, older_until, older_word_until, is_imported, used_at, block, 
 if redis.call('HEXISTS', metadata, '@digest') == 1 then return -1 end
 if redis.call('EXISTS', credential, reason, older) > 0 then return -2 end
 local holder = name ~= '' and redis.call('ZRANGEBYLEX', names, '[' .. name, '(' .. name .. 'g', 'LIMIT', 0, 1)[1]
-if holder and string.sub(holder, #name + 1, #name + 16) ~= id then return string.sub(holder, #name + 1, #name + 16) end
+if holder and string.sub(holder, #name + 1) ~= id then return string.sub(holder, #name + 1) end
 redis.call('DEL', metadata) redis.call('HSET', metadata, unpack(ARGV, 21))
 local function put(key, text, till)
   redis.call('SET', key, text) if till ~= '0' then redis.call('PEXPIREAT', key, till) end

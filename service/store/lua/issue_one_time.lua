@@ -15,9 +15,9 @@ local limits, due, wait, time = {unpack(ARGV, 4)}, {}, 0, redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 for place, rate in ipairs({address, network, all}) do
   if limits[place] ~= '0' then
-    local debt = tonumber(redis.call('GET', rate) or '0')
-    -- A debt greater than the window was written down by a clock that has been set back since.
-    if debt < now or debt > now + 60001 then debt = now end
+    local debt = tonumber(redis.call('GET', rate) or '0') or 0
+    -- A debt greater than the window was written down by a clock that has been set back since. Not a number is neither.
+    if not (debt >= now and debt <= now + 60001) then debt = now end
     due[place] = debt + 60000 / limits[place]
     wait = math.max(wait, due[place] - 60000 - now)
   end

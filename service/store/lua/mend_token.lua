@@ -11,7 +11,9 @@ local credential, metadata, on, off, dead, expiries, purges = unpack(KEYS)
 local id, retention = unpack(ARGV)
 local now = tonumber(redis.call('TIME')[1])
 local known = redis.call('HMGET', metadata, '@created_micros', '@active', '@expires_at', '@revoked_at')
-local created, active, expires, revoked = known[1], known[2] or '1', known[3] or '0', known[4] or '0'
+local active, revoked = known[2] or '1', known[4] or '0'
+-- Digits alone: what somebody else wrote is no instant.
+local created, expires = string.match(known[1] or '', '^%d+$'), string.match(known[3] or '', '^%d+$') or '0'
 if not created or revoked ~= '0' or (expires ~= '0' and tonumber(expires) <= now) then return 0 end
 redis.call('ZREM', purges, id)
 if active == '1' and redis.call('EXISTS', credential) == 0 then

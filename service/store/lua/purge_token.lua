@@ -18,8 +18,8 @@ local now = tonumber(redis.call('TIME')[1])
 local due = redis.call('ZSCORE', purges, id)
 if not due or tonumber(due) > now then return 0 end
 local known = redis.call('HMGET', metadata, '@digest', '@expires_at', '@revoked_at')
-local expires, revoked = known[2] or '0', known[3] or '0'
-if known[1] and revoked == '0' and (expires == '0' or tonumber(expires) > now) then return -1 end
+local expires, revoked = tonumber(known[2] or '0') or 0, known[3] or '0'
+if known[1] and revoked == '0' and (expires == 0 or expires > now) then return -1 end
 redis.call('DEL', credential, predecessor, metadata, usage)
 redis.call('ZREM', purges, id)
 redis.call('ZREM', off, id) redis.call('ZREM', dead, id)

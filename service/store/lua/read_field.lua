@@ -7,6 +7,7 @@ cost     O(k) for k keys, about a millisecond for a thousand
 local field = ARGV[1]
 local values = {}
 for place, metadata in ipairs(KEYS) do
-  values[place] = redis.call('HGET', metadata, field)
+  local value = redis.pcall('HGET', metadata, field)
+  values[place] = type(value) == 'string' and value
 end
 return values

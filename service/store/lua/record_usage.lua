@@ -16,9 +16,10 @@ cost     O(1); at the first use of a day or hour O(k) for k fields, at most twic
 local metadata, days, hours, last_uses = unpack(KEYS)
 local used_at, day, hour, allowed, denied, address, agent, digest, days_kept, hours_kept, id = unpack(ARGV)
 local function add(key, sign, period, count, kept, seconds)
-  if count == '0' or redis.call('HINCRBY', key, sign .. period, count) ~= tonumber(count) then return end
+  -- Nothing can be added to what is no count of ours, and the other uses of this second must not be lost with it.
+  if count == '0' or redis.pcall('HINCRBY', key, sign .. period, count) ~= tonumber(count) then return end
   for _, field in ipairs(redis.call('HKEYS', key)) do
-    if tonumber(string.sub(field, 2)) <= period - kept then redis.call('HDEL', key, field) end
+    if (tonumber(string.sub(field, 2)) or 0) <= period - kept then redis.call('HDEL', key, field) end
   end
   redis.call('EXPIRE', key, kept * seconds)
 end

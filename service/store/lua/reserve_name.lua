@@ -10,7 +10,7 @@ local names = KEYS[1]
 local name, member, id = unpack(ARGV)
 local holder = redis.call('ZRANGEBYLEX', names, '[' .. name, '(' .. name .. 'g', 'LIMIT', 0, 1)[1]
 if holder then
-  local holder_id = string.sub(holder, #name + 1, #name + 16)
+  local holder_id = string.sub(holder, #name + 1)
   if holder_id ~= id then return holder_id end
 end
 redis.call('ZADD', names, 0, member)

@@ -16,14 +16,15 @@ local uses, seal = ARGV[4], ARGV[5]
 local record = redis.call('GET', credential)
 if not record then return {false, 0, 0, 0, 0} end
 if string.sub(record, 1, #seal) ~= seal then return {record, 3, 0, 0, 0} end
-if uses == '1' and tonumber(redis.call('HGET', metadata, '@uses_left') or '0') <= 0 then return {record, -1, 0, 0, 0} end
+local left = uses == '1' and redis.call('HGET', metadata, '@uses_left') or '0'
+if uses == '1' and not string.find(left, '^%d*[1-9]%d*$') then return {record, -1, 0, 0, 0} end
 local verdict, remaining, reset = 1, 0, 0
 if limit > 0 then
   local interval, time = period / limit, redis.call('TIME')
   local now = time[1] * 1000 + time[2] / 1000
-  local due = tonumber(redis.call('GET', rate) or '0')
-  -- A debt greater than the burst was written down by a clock that has been set back since.
-  if due < now or due > now + burst * interval + 1 then due = now end
+  local due = tonumber(redis.call('GET', rate) or '0') or 0
+  -- A debt greater than the burst was written down by a clock that has been set back since. Not a number is neither.
+  if not (due >= now and due <= now + burst * interval + 1) then due = now end
   local slack = (burst - 1) * interval - (due - now)
   if slack < -0.5 then return {record, 0, 0, math.ceil(due - now), math.ceil(-slack)} end
   reset = due + interval - now

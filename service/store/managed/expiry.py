@@ -9,8 +9,10 @@ from service.store.audit import Entry
 from service.store.credentials import Reason
 from service.store.driver.hashes import Hashes
 from service.store.driver.keys import LETTERS, Keys
+from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
+from service.store.forms import Member, in_pairs, own_member, own_members
 from service.store.managed.names import freed_member, member
 from service.store.managed.records import decode_digest
 from service.store.managed.search import Blocks, name_row
@@ -19,6 +21,7 @@ from service.store.managed.tokens import Retention
 BATCH = 200
 # Dropping so many members of an index takes Redis about half a millisecond.
 SLICE = 500
+_FIRST = ("WITHSCORES", "LIMIT", 0, BATCH)
 _DIGEST = LETTERS["digest"].encode()
 
 
@@ -45,11 +48,20 @@ class ExpiryStore:
 
     async def due(self, shard: Shard, now: int) -> list[str]:
         """Ids whose date has passed and that still stand among the active or inactive ones, at most 200."""
-        active = await shard.link.execute("ZRANGEBYSCORE", shard.keys.expiry, 1, now, "LIMIT", 0, BATCH, retry=True)
-        inactive = await shard.link.execute("ZRANGEBYSCORE", shard.keys.expiry, -now, -1, "LIMIT", 0, BATCH, retry=True)
-        return [token_id.decode() for token_id in (active + inactive)[:BATCH]]
+        active = await self._own(shard, shard.keys.expiry, "ZRANGEBYSCORE", 1, now, *_FIRST)
+        inactive = await self._own(shard, shard.keys.expiry, "ZRANGEBYSCORE", -now, -1, *_FIRST)
+        return [member.token_id for member in (active + inactive)[:BATCH]]
 
-    async def ending(self, shard: Shard, after: int, until: int, behind: str = "") -> list[tuple[str, int]]:
+    async def _own(self, shard: Shard, index: bytes, command: str, *bounds: Argument) -> list[Member]:
+        """Members and scores in these bounds. What cannot be ours goes from the index: it would stand in the way."""
+        while True:
+            pairs = in_pairs(await shard.link.execute(command, index, *bounds, retry=True))
+            if strange := [member for member, score in pairs if own_member(member, score) is None]:
+                await shard.link.execute("ZREM", index, *strange, retry=True)
+            if len(strange) < len(pairs) or not pairs:
+                return own_members(pairs)
+
+    async def ending(self, shard: Shard, after: int, until: int, behind: str = "") -> list[Member]:
         """Active tokens whose date is past `after` and not past `until`, with it: at most 200, those `behind` an id.
 
         By rank, for any number of tokens may end in the same second.
@@ -57,13 +69,10 @@ class ExpiryStore:
         start = await shard.link.execute("ZRANK", shard.keys.expiry, behind, retry=True) if behind else None
         if start is None:
             start = await shard.link.execute("ZCOUNT", shard.keys.expiry, "-inf", after, retry=True) - 1
-        found = await shard.link.execute(
-            "ZRANGE", shard.keys.expiry, start + 1, start + BATCH, "WITHSCORES", retry=True
-        )
-        pairs = zip(found[::2], found[1::2], strict=True)
-        return [(token_id.decode(), int(at)) for token_id, at in pairs if int(at) <= until]
+        found = await self._own(shard, shard.keys.expiry, "ZRANGE", start + 1, start + BATCH, "WITHSCORES")
+        return [member for member in found if member.score <= until]
 
-    async def foretell(self, shard: Shard, ending: list[tuple[str, int]]) -> None:
+    async def foretell(self, shard: Shard, ending: list[Member]) -> None:
         """Write why these tokens will be gone, while their credentials are there; what a change wrote stays."""
         digests = await self._hashes.read([token_id for token_id, _ in ending], Keys.metadata, (_DIGEST,))
         reasons = [
@@ -91,8 +100,8 @@ class ExpiryStore:
 
     async def purgeable(self, shard: Shard, now: int) -> list[str]:
         """Ids whose retention is over, at most 200."""
-        ids = await shard.link.execute("ZRANGEBYSCORE", shard.keys.purge, "-inf", now, "LIMIT", 0, BATCH, retry=True)
-        return [token_id.decode() for token_id in ids]
+        found = await self._own(shard, shard.keys.purge, "ZRANGEBYSCORE", "-inf", now, *_FIRST)
+        return [member.token_id for member in found]
 
     async def purge(self, shard: Shard, token: ManagedToken) -> int:
         """Remove a record for good, with any credential of its own: 1 done, 0 not due, -1 the token has not ended."""
@@ -125,13 +134,10 @@ class ExpiryStore:
             await name_shard.link.execute("ZREM", name_shard.keys.names, member(token), freed_member(token), retry=True)
         return done
 
-    async def kept_too_long(self, shard: Shard, now: int, after: int) -> list[tuple[str, int]]:
+    async def kept_too_long(self, shard: Shard, now: int, after: int) -> list[Member]:
         """Ids that are to be purged later than whatever ended until now, and when: past `after`, at most 200."""
         start = max(now + self._retention.seconds, after)
-        found = await shard.link.execute(
-            "ZRANGEBYSCORE", shard.keys.purge, f"({start}", "+inf", "WITHSCORES", "LIMIT", 0, BATCH, retry=True
-        )
-        return [(token_id.decode(), int(at)) for token_id, at in zip(found[::2], found[1::2], strict=True)]
+        return await self._own(shard, shard.keys.purge, "ZRANGEBYSCORE", f"({start}", "+inf", *_FIRST)
 
     async def mend(self, shard: Shard, token: ManagedToken) -> bool:
         """List a token that stands among the ended ones as what it is; False if it has ended."""

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable
 from service.store.driver.keys import LETTERS
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
+from service.store.forms import in_pairs, own_members, whole
 from service.store.managed.tokens import Retention
 
 _SLICE = 500
@@ -60,14 +61,11 @@ class HygieneStore:
             reply = await shard.link.execute(
                 "ZRANGEBYSCORE", shard.keys.on, mark, "+inf", "WITHSCORES", "LIMIT", 0, size, retry=True
             )
-            fresh = [pair for pair in zip(reply[::2], reply[1::2], strict=True) if pair[0] not in seen]
+            fresh = own_members(pair for pair in in_pairs(reply) if pair[0] not in seen)
             if fresh:
-                keys = tuple(shard.keys.metadata(token_id.decode()) for token_id, _ in fresh)
+                keys = tuple(shard.keys.metadata(one.token_id) for one in fresh)
                 used = await self._fields.run(shard.link, keys, LETTERS["last_used_at"])
-                yield [
-                    (int(float(created)) // 1_000_000, int(last or 0))
-                    for (_, created), last in zip(fresh, used, strict=True)
-                ]
+                yield [(one.score // 1_000_000, whole(last)) for one, last in zip(fresh, used, strict=True)]
             if len(reply) < 2 * size:
                 return
             # The next slice begins with those that share the last one's microsecond, which may be all of it.

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard
+from service.store.forms import Member, in_pairs, own_id, own_members
 from service.store.pacing import patiently
 
 # Rows of one slice: ids alone, so that Redis is done with them in a fifth of a millisecond.
@@ -56,17 +58,22 @@ class Index(NamedTuple):
     unless: tuple[bytes, ...] = ()
 
     async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice:
-        """The next rows, at most so many, in one round trip; a second one where some are left out."""
+        """The next rows, at most so many, in one round trip; a second one where some are left out.
+
+        More where only members follow that somebody else wrote: a place is always one of ours.
+        """
         up = descending == self.negative
         score, member = self._mark(after, up=up)
-        reply = await _read_index.run(self.shard.link, (self.key,), score, member, "up" if up else "down", most)
-        pairs = list(zip(reply[::2], reply[1::2], strict=True))
-        rows = [self._row(token_id.decode(), int(float(number))) for token_id, number in (pairs if up else pairs[::-1])]
-        own = [row for row in rows if row.position != -1]
-        is_last = len(rows) < most or len(own) < len(rows)
-        return Slice(await self._without(own), own[-1] if own else None, is_last)
+        while True:
+            reply = await _read_index.run(self.shard.link, (self.key,), score, member, "up" if up else "down", most)
+            pairs = in_pairs(reply)[:: 1 if up else -1]
+            rows = [row for found in own_members(pairs) if (row := self._row(found)) is not None]
+            is_last = len(pairs) < most or (float(pairs[-1][1]) < 0) != self.negative
+            if rows or is_last:
+                return Slice(await self._without(rows), rows[-1] if rows else None, is_last)
+            member, score = pairs[-1]
 
-    def _mark(self, after: Row | None, *, up: bool) -> tuple[str, str]:
+    def _mark(self, after: Row | None, *, up: bool) -> tuple[Argument, Argument]:
         """Score and member to go on behind. No score is 0, so that is where the halves meet."""
         middle = ("0", "")
         if after is None:
@@ -78,12 +85,12 @@ class Index(NamedTuple):
             return middle
         return (f"-{score}", flipped(after.tie)) if self.negative else (f"{score}", after.tie)
 
-    def _row(self, token_id: str, score: int) -> Row:
-        """Its row; at -1 if it belongs to the other half."""
-        if (score < 0) != self.negative:
-            return Row(-1, "", token_id)
-        tie = flipped(token_id) if self.negative else token_id
-        return Row(abs(score) + self.offset, tie, token_id)
+    def _row(self, found: Member) -> Row | None:
+        """Its row; None if it belongs to the other half, or stands before all that a cursor can name."""
+        position = abs(found.score) + self.offset
+        if (found.score < 0) != self.negative or position <= 0:
+            return None
+        return Row(position, flipped(found.token_id) if self.negative else found.token_id, found.token_id)
 
     async def _without(self, rows: list[Row]) -> list[Row]:
         for key in self.unless if rows else ():
@@ -100,15 +107,19 @@ class Names(NamedTuple):
     shard: Shard
 
     async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice:
-        """The next rows, in one round trip."""
+        """The next rows, in one round trip; more where only members follow that somebody else wrote."""
         # The position is the member itself.
-        place = str(after.position).encode() if after else b""
-        command, near, far = "ZRANGEBYLEX", b"(" + place if after else b"-", b"+"
-        if descending:
-            command, near, far = "ZREVRANGEBYLEX", b"(" + place if after else b"+", b"-"
-        reply = await self.shard.link.execute(command, self.shard.keys.names, near, far, "LIMIT", 0, most, retry=True)
-        rows = [named(member.decode()) for member in reply]
-        return Slice(rows, rows[-1] if rows else None, len(rows) < most)
+        place = str(after.position).encode() if after else None
+        command, first, far = ("ZREVRANGEBYLEX", b"+", b"-") if descending else ("ZRANGEBYLEX", b"-", b"+")
+        while True:
+            near = first if place is None else b"(" + place
+            members = await self.shard.link.execute(
+                command, self.shard.keys.names, near, far, "LIMIT", 0, most, retry=True
+            )
+            rows = [row for member in members if (row := named(member)) is not None]
+            if rows or len(members) < most:
+                return Slice(rows, rows[-1] if rows else None, len(members) < most)
+            place = members[-1]
 
 
 class Patient(NamedTuple):
@@ -126,10 +137,14 @@ def flipped(token_id: str) -> str:
     return token_id.translate(_TURNED)
 
 
-def named(member: str) -> Row:
-    """The row of a member of `names`."""
-    token_id = member.rpartition("\x00")[2].removeprefix("~")
-    return Row(member, token_id, token_id)
+def named(member: bytes) -> Row | None:
+    """The row of a member of `names`, None for what cannot be one."""
+    _, nul, end = member.rpartition(b"\x00")
+    token_id = own_id(end.removeprefix(b"~"))
+    try:
+        return Row(member.decode(), token_id, token_id) if nul and token_id else None
+    except UnicodeDecodeError:
+        return None
 
 
 class _Stream:

@@ -7,7 +7,7 @@ import asyncio
 from service.model import ManagedToken, Status
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
-from service.store.managed.listing_slices import Index, Names, Row, Source, flipped, named
+from service.store.managed.listing_slices import Index, Names, Row, Source, flipped
 from service.store.managed.names import freed_member, member
 from service.store.managed.query import Query
 from service.store.managed.tokens import Retention
@@ -79,7 +79,7 @@ def row_of(token: ManagedToken, sort: str) -> Row:
     """The row of a record, as the sources give it. By expiry a revoked token stands where it was revoked."""
     token_id, created = token.token_id, token.created_micros
     if sort == "name":
-        return named((freed_member if token.revoked_at else member)(token).decode())
+        return Row((freed_member if token.revoked_at else member)(token).decode(), token_id, token_id)
     if sort == "created_at":
         return Row(created, flipped(token_id) if token.revoked_at else token_id, token_id)
     if sort == "last_used_at":

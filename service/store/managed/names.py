@@ -6,6 +6,7 @@ from service.model import ManagedToken
 from service.store.driver.replies import Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shards
+from service.store.forms import own_id
 
 
 class Names:
@@ -23,7 +24,7 @@ class Names:
             reply: Reply = await self._reserve.run(
                 shard.link, (shard.keys.names,), name_prefix(token.name), member(token), token.token_id
             )
-            if reply == 1 or not await self.free_if_void(token.name, reply.decode()):
+            if reply == 1 or not await self.free_if_void(token.name, reply):
                 return bool(reply == 1)
 
     async def release(self, token: ManagedToken) -> None:
@@ -31,16 +32,16 @@ class Names:
         shard = self._shards.of_name(token.name)
         await shard.link.execute("ZREM", shard.keys.names, member(token), retry=True)
 
-    async def free_if_void(self, name: str, holder_id: str) -> bool:
+    async def free_if_void(self, name: str, holder_id: bytes) -> bool:
         """Free a name whose holder no longer bears it; three round trips, and only after a renaming was cut off."""
-        holder = self._shards.of_id(holder_id)
-        if holder is not None:
-            void = await self._void.run(holder.link, (holder.keys.metadata(holder_id),), name)
+        token_id = own_id(holder_id)
+        holder = self._shards.of_id(token_id) if token_id else None
+        if token_id and holder is not None:
+            void = await self._void.run(holder.link, (holder.keys.metadata(token_id),), name)
             if not void:
                 return False
         shard = self._shards.of_name(name)
-        start = name_prefix(name) + holder_id.encode()
-        await shard.link.execute("ZREMRANGEBYLEX", shard.keys.names, b"[" + start, b"[" + start + b"\xff", retry=True)
+        await shard.link.execute("ZREM", shard.keys.names, name_prefix(name) + holder_id, retry=True)
         return True
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from service.model import ManagedToken
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
+from service.store.forms import own_members
 
 # Of all shards together; at a million tokens one block has about twelve kilobytes.
 _BLOCKS = 4096
@@ -81,10 +82,11 @@ class NameSearch:
                 self._blocks.form,
                 _SLICE_BYTES,
             )
-            yield list(_decoded(finds))
+            yield _decoded(finds)
             if not block:
                 return
 
 
-def _decoded(finds: Iterable[bytes]) -> Iterable[Found]:
-    return (Found(find[:_ID_CHARACTERS].decode(), int(find[_ID_CHARACTERS:])) for find in finds)
+def _decoded(finds: Iterable[bytes]) -> list[Found]:
+    pairs = ((find[:_ID_CHARACTERS], find[_ID_CHARACTERS:]) for find in finds)
+    return [Found(*found) for found in own_members(pairs)]

@@ -104,8 +104,7 @@ class ManagedStore:
             )
             if reply == 1:
                 return True
-            holder_id = reply.decode()
-            if holder_id == token.token_id or not await self.names.free_if_void(token.name, holder_id):
+            if reply == token.token_id.encode() or not await self.names.free_if_void(token.name, reply):
                 return False
 
     async def get(self, token_id: str) -> Record | None:

@@ -55,7 +55,7 @@ class Sweeper:
         behind = ""
         while ending := await self._expiry.ending(shard, self._foretold[shard.index], until, behind):
             await self._expiry.foretell(shard, ending)
-            behind = ending[-1][0]
+            behind = ending[-1].token_id
         self._foretold[shard.index] = until
 
     async def _expire(self, shard: Shard, now: int) -> int:
@@ -88,10 +88,10 @@ class Sweeper:
     async def _mend(self, shard: Shard, now: int) -> None:
         """Look at one slice of what seems to end in the future: a clock that was wrong listed it as ended."""
         found = await self._expiry.kept_too_long(shard, now, self._looked_to[shard.index])
-        records = await self._tokens.get_many([token_id for token_id, _ in found])
+        records = await self._tokens.get_many([member.token_id for member in found])
         mended = sum([await self._expiry.mend(shard, record.token) for record in records if record])
         if mended:
             log.warning("%d tokens that have not ended were listed as ended: listed as they are again", mended)
             self._foretold[shard.index] = 0
         else:
-            self._looked_to[shard.index] = found[-1][1] if len(found) == BATCH else 0
+            self._looked_to[shard.index] = found[-1].score if len(found) == BATCH else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from service.keyring import encode_digest
@@ -19,6 +20,7 @@ _HOLD_MILLISECONDS = 60_000
 _SLICE = 200
 _SLICES = 10
 _LAST = "~"  # behind every id
+_REACHED = re.compile(rb"([0-9]{1,12}) (~|[0-9a-f]{16})")
 _CLOCK = Origin(actor="clock", address="", channel="sweep", request_id="")
 _GATEWAY = Origin(actor="holder", address="", channel="validate", request_id="")
 
@@ -82,13 +84,14 @@ class Notices:
         """One slice; True if there is more."""
         now = int(self._clock())
         seen = await self._store.reached(shard, window)
-        if not seen:
+        found = _REACHED.fullmatch(seen)
+        if found is None:
             await self._store.announce(shard, window, seen, f"{now + seconds} {_LAST}", [])
             return False
-        expires_at, _, token_id = seen.partition(" ")
-        due = await self._store.expiring(shard, (int(expires_at), token_id), now + seconds, _SLICE)
+        reached = int(found[1]), found[2].decode()
+        due = await self._store.expiring(shard, reached, now + seconds, _SLICE)
         upto = due[-1] if len(due) == _SLICE else (now + seconds, _LAST)
-        if not due and upto <= (int(expires_at), token_id):
+        if not due and upto <= reached:
             return False
         records = await self._tokens.get_many([token_id for _, token_id in due])
         entries = [

@@ -1,0 +1,46 @@
+"""The forms of what this service writes into Redis. Whatever has another one somebody else wrote: it is passed over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from service.identifiers import TOKEN_ID
+
+# As many digits as a sorted set keeps of a number.
+_WHOLE = re.compile(rb"-?[0-9]{1,16}")
+
+
+class Member(NamedTuple):
+    """A token's id in a sorted set, and its score."""
+
+    token_id: str
+    score: int
+
+
+def whole(text: bytes | None, absent: int = 0) -> int:
+    """A count or an instant; `absent` for none, and for what is no whole number."""
+    return int(text) if text and _WHOLE.fullmatch(text) else absent
+
+
+def own_id(text: bytes) -> str | None:
+    """The id of a token, None for what cannot be one."""
+    read = text.decode("latin-1")
+    return read if TOKEN_ID.fullmatch(read) else None
+
+
+def own_member(member: bytes, score: bytes) -> Member | None:
+    """A member of a set that has ids and whole scores other than 0, None for any other."""
+    token_id, number = own_id(member), whole(score)
+    return Member(token_id, number) if token_id and number else None
+
+
+def own_members(pairs: Iterable[tuple[bytes, bytes]]) -> list[Member]:
+    """Those that can be ours, in their order."""
+    return [found for pair in pairs if (found := own_member(*pair)) is not None]
+
+
+def in_pairs(reply: list[bytes]) -> list[tuple[bytes, bytes]]:
+    """Members and scores, or fields and values, that Redis sends in turn."""
+    return list(zip(reply[::2], reply[1::2], strict=True))
