@@ -111,10 +111,11 @@ def names_of(kind: str, body: str, fixed: int, *, many: bool) -> tuple[list[str]
     problems = []
     if sorted(names) != list(range(1, fixed + 1)):
         problems.append(f"the header declares {fixed} {kind}, the body names {sorted(names)}")
-    forms = rf"unpack\({kind}, {fixed + 1}\)|for \w+ = {fixed + 1}, #{kind}" + (
+    # The last form: a place among them that is moved on.
+    forms = rf"unpack\({kind}, {fixed + 1}\)|for \w+ = {fixed + 1}, #{kind}|^local at, .* = {fixed + 1}, " + (
         rf"|ipairs\({kind}\)" if not fixed else ""
     )
-    uses_many = bool(re.search(forms, body))
+    uses_many = bool(re.search(forms, body, re.MULTILINE))
     if many and not uses_many:
         problems.append(f"{kind}[{fixed + 1}...] is declared and never used")
     return list(names.values()), problems
@@ -144,10 +145,13 @@ def imported_keys(body: str, declared: set[str]) -> list[str]:
     local_keys |= {
         name for name, a, b in re.findall(r"local (\w+) = .* and (\w+) or (\w+)", body) if {a, b} <= declared
     }
+    # Some of the many keys at the end, from a place on.
+    for names in re.findall(r"^ +local ([\w, ]+) = unpack\(KEYS, \w+, \w+ \+ \d+\)$", body, re.MULTILINE):
+        local_keys |= set(names.split(", "))
     # A function's parameter is a key where every call of it is given one.
     for function, parameter in re.findall(r"local function (\w+)\((\w+)", body):
         given = set(re.findall(rf"^\s*(?!local function).*?\b{function}\((\w+)", body, re.MULTILINE))
-        if given <= declared:
+        if given <= declared | local_keys:
             local_keys.add(parameter)
     found = []
     for command, first in CALL.findall(body):

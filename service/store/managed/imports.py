@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from enum import StrEnum
+from itertools import chain
 from typing import NamedTuple
 
 from service.model import ManagedToken, Status
 from service.store.audit import Entry
 from service.store.credentials import Reason
-from service.store.driver.replies import Reply
+from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed import records
-from service.store.managed.names import freed_member, member
+from service.store.managed.names import freed_member, member, name_prefix
 from service.store.managed.search import Blocks, name_row
 from service.store.managed.tokens import ManagedStore, Retention
 
@@ -49,114 +51,118 @@ class ImportStore:
         self._retention = retention
         self._blocks = Blocks(len(shards))
         self._tokens = tokens
-        self._import = Script("import_token")
+        self._import = Script("import_tokens")
         self._announce = Script("announce_token", retry=True)
 
-    async def put(self, incoming: Incoming, now: int) -> Refused | None:
-        """Record a token; None if that was done.
+    async def put(self, incoming: Sequence[Incoming], now: int) -> list[Refused | None]:
+        """Record tokens, each whole or not at all; None for each with which that was done.
 
-        One round trip if its name lives in its own shard, else three and a half: a name is reserved in the name's
-        shard, after the token's own shard has been told, because a reservation without a token is void.
+        One round trip where their names live in their own shard, else three and a half: a name is reserved in the
+        name's shard, after the token's own shard has been told, because a reservation without a token is void.
         """
-        token = incoming.token
-        home = self._home(token)
-        if token.revoked_at:
-            return await self._put_revoked(home, incoming, now)
-        if self._shards.of_name(token.name) is home:
-            return await self._put_at_home(home, incoming, now)
-        return await self._put_abroad(home, incoming, now)
+        rows = [self._row(one, now) for one in incoming]
+        refused: list[Refused | None] = [None] * len(rows)
+        abroad = [place for place, row in enumerate(rows) if row.name_is_abroad]
+        reserved = await asyncio.gather(*[self._reserve(rows[place]) for place in abroad])
+        for place, why in zip(abroad, reserved, strict=True):
+            refused[place] = why
+        wanted = [place for place, why in enumerate(refused) if why is None]
+        replies = await self._record([rows[place] for place in wanted])
+        for place, reply in zip(wanted, replies, strict=True):
+            if reply != 1 or rows[place].freed_abroad:
+                refused[place] = await self._settle(rows[place], reply)
+        return refused
 
-    async def _put_at_home(self, home: Shard, incoming: Incoming, now: int) -> Refused | None:
-        token = incoming.token
-        name = token.name.encode() + b"\x00"
-        reply = await self._record(home, incoming, now, name=name, names_member=member(token))
+    async def _reserve(self, row: _Row) -> Refused | None:
+        """Hold a name in another shard than the token's."""
+        token, home = row.token, row.home
+        metadata = home.keys.metadata(token.token_id)
+        if not await self._announce.run(home.link, (metadata,), token.name, _ANNOUNCED_MILLISECONDS):
+            return Refused.EXISTS
+        return None if await self._tokens.names.reserve(token) else Refused.NAME_TAKEN
+
+    async def _record(self, rows: list[_Row]) -> list[Reply]:
+        """One call for each kind of rows; the replies in the order of the rows."""
+        kinds: dict[_Kind, list[int]] = {}
+        for place, row in enumerate(rows):
+            kinds.setdefault(row.kind, []).append(place)
+        called = await asyncio.gather(
+            *[self._call(kind, [rows[place] for place in places]) for kind, places in kinds.items()]
+        )
+        replies = dict(zip(chain.from_iterable(kinds.values()), chain.from_iterable(called), strict=True))
+        return [replies[place] for place in range(len(rows))]
+
+    async def _call(self, kind: _Kind, rows: list[_Row]) -> list[Reply]:
+        keys = (*kind.keys, *chain.from_iterable(row.keys for row in rows))
+        args = chain.from_iterable(row.args for row in rows)
+        replies: list[Reply] = await self._import.run(rows[0].home.link, keys, *kind.args, *args)
+        return replies
+
+    async def _settle(self, row: _Row, reply: Reply) -> Refused | None:
+        """What is left to do once a token was recorded or refused, and why it was refused."""
+        token = row.token
         if isinstance(reply, bytes):
             # Somebody holds the name; a reservation that is void makes way for ours.
             if not await self._tokens.names.reserve(token):
                 return Refused.NAME_TAKEN
-            reply = await self._record(home, incoming, now, name=name, names_member=member(token))
-        return _refusal(reply)
-
-    async def _put_abroad(self, home: Shard, incoming: Incoming, now: int) -> Refused | None:
-        token = incoming.token
-        metadata = home.keys.metadata(token.token_id)
-        if not await self._announce.run(home.link, (metadata,), token.name, _ANNOUNCED_MILLISECONDS):
-            return Refused.EXISTS
-        if not await self._tokens.names.reserve(token):
-            return Refused.NAME_TAKEN
-        reply = await self._record(home, incoming, now)
-        if reply != 1:
+            (reply,) = await self._record([row])
+        if row.freed_abroad and reply in (1, -1):
+            # Also where the id is known: an earlier try may have come this far.
+            names = self._shards.of_name(token.name)
+            await names.link.execute("ZADD", names.keys.names, 0, freed_member(token), retry=True)
+        if row.name_is_abroad and reply != 1:
             await self._tokens.names.release(token)
         return _refusal(reply)
 
-    async def _put_revoked(self, home: Shard, incoming: Incoming, now: int) -> Refused | None:
-        """A revoked token holds no name, and is found by it all the same."""
-        names = self._shards.of_name(incoming.token.name)
-        freed = freed_member(incoming.token)
-        reply = await self._record(home, incoming, now, names_member=freed if names is home else b"")
-        if reply in (1, -1) and names is not home:
-            # Also where the id is known: an earlier try may have come this far.
-            await names.link.execute("ZADD", names.keys.names, 0, freed, retry=True)
-        return _refusal(reply)
+    def _row(self, incoming: Incoming, now: int) -> _Row:
+        token, home = incoming.token, self._home(incoming.token)
+        is_at_home, is_revoked = self._shards.of_name(token.name) is home, bool(token.revoked_at)
+        listed, timers, time = self._state(home, token, now)
+        # A revoked token holds no name, and is found by it all the same.
+        name = name_prefix(token.name) if is_at_home and not is_revoked else b""
+        names_member = (freed_member if is_revoked else member)(token) if is_at_home else b""
+        return _Row(
+            token,
+            home,
+            _kind(home, listed, timers, incoming),
+            _own_keys(home, incoming),
+            (token.token_id, name, names_member, token.created_micros, time, *self._args(incoming, now)),
+            name_is_abroad=not (is_at_home or is_revoked),
+            freed_abroad=is_revoked and not is_at_home,
+        )
 
-    async def _record(
-        self, home: Shard, incoming: Incoming, now: int, *, name: bytes = b"", names_member: bytes = b""
-    ) -> Reply:
-        token, keys = incoming.token, home.keys
-        digest = records.decode_digest(token.digest)
-        older = records.decode_digest(token.predecessor) if incoming.predecessor else digest
-        state = self._state(home, token, now)
+    def _args(self, incoming: Incoming, now: int) -> tuple[Argument, ...]:
+        token, retention = incoming.token, self._retention
         fields = records.encode(token, seal=incoming.seal)
-        return await self._import.run(
-            home.link,
-            (
-                keys.credential(digest),
-                keys.reason(digest),
-                keys.credential(older),
-                keys.reason(older),
-                keys.metadata(token.token_id),
-                state.listed,
-                state.timers,
-                keys.names,
-                keys.owner(token.created_by),
-                keys.imported,
-                keys.last_uses,
-                keys.name_blocks,
-                keys.changes,
-            ),
-            token.token_id,
-            name,
-            names_member,
-            token.created_micros,
-            state.place,
-            state.time,
+        return (
             incoming.credential,
             token.expires_at * 1000,
-            Reason.of(token).text if self._retention.is_told(token, now) else "",
-            self._retention.reason_goes(token),
+            Reason.of(token).text if retention.is_told(token, now) else "",
+            retention.reason_goes(token),
             incoming.predecessor,
             token.predecessor_until * 1000,
-            self._retention.reason_until(token.predecessor_until),
-            int(token.imported),
+            retention.reason_until(token.predecessor_until),
             token.last_used_at,
             self._blocks.of(token.token_id),
             name_row(token),
-            *incoming.entry,
+            incoming.entry.body,
+            incoming.entry.seal,
+            len(fields),
             *fields,
         )
 
-    def _state(self, home: Shard, token: ManagedToken, now: int) -> _State:
-        """Where a token of this status stands, and what tells of it once its credential is gone."""
-        keys, created, expires = home.keys, token.created_micros, token.expires_at
+    def _state(self, home: Shard, token: ManagedToken, now: int) -> tuple[bytes, bytes, str]:
+        """In which list a token of this status stands, what tells of it once its credential is gone, and when."""
+        keys, expires = home.keys, token.expires_at
         purge = str((token.revoked_at or expires) + self._retention.seconds)
         match token.status(now):
             case Status.REVOKED:
-                return _State(keys.off, keys.purge, -created, purge)
+                return keys.off, keys.purge, purge
             case Status.EXPIRED:
-                return _State(keys.dead, keys.purge, created, purge)
+                return keys.dead, keys.purge, purge
             case Status.INACTIVE:
-                return _State(keys.off, keys.expiry, created, str(-expires or ""))
-        return _State(keys.on, keys.expiry, created, str(expires or ""))
+                return keys.off, keys.expiry, str(-expires or "")
+        return keys.on, keys.expiry, str(expires or "")
 
     def _home(self, token: ManagedToken) -> Shard:
         home = self._shards.of_id(token.token_id)
@@ -190,11 +196,41 @@ class ImportStore:
         return any(found)
 
 
-class _State(NamedTuple):
-    listed: bytes
-    timers: bytes
-    place: int
-    time: str
+class _Kind(NamedTuple):
+    """What tokens have in common that one call may record: keys of one shard, and arguments."""
+
+    keys: tuple[bytes, ...]
+    args: tuple[Argument, ...]
+
+
+class _Row(NamedTuple):
+    """A token on its way into its shard: keys and arguments of its own, and what its name asks for."""
+
+    token: ManagedToken
+    home: Shard
+    kind: _Kind
+    keys: tuple[bytes, ...]
+    args: tuple[Argument, ...]
+    name_is_abroad: bool
+    freed_abroad: bool
+
+
+def _kind(home: Shard, listed: bytes, timers: bytes, incoming: Incoming) -> _Kind:
+    keys, token = home.keys, incoming.token
+    owner = keys.owner(token.created_by)
+    shared = listed, timers, keys.names, owner, keys.imported, keys.last_uses, keys.name_blocks, keys.changes
+    return _Kind(shared, (incoming.entry.keep, "-" if token.revoked_at else "", int(token.imported)))
+
+
+def _own_keys(home: Shard, incoming: Incoming) -> tuple[bytes, ...]:
+    """Those of a row: its secret's, the predecessor's (where there is none its own stand in), and its record's."""
+    keys, token = home.keys, incoming.token
+    digest = records.decode_digest(token.digest)
+    secret = older = keys.credential(digest), keys.reason(digest)
+    if incoming.predecessor:
+        digest = records.decode_digest(token.predecessor)
+        older = keys.credential(digest), keys.reason(digest)
+    return (*secret, *older, keys.metadata(token.token_id))
 
 
 def _refusal(reply: Reply) -> Refused | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode
+from binascii import a2b_base64
 from collections.abc import Callable
-from itertools import chain
-from operator import attrgetter
+from itertools import chain, compress
+from operator import attrgetter, ne
 from typing import Any
 
 import msgspec
@@ -76,16 +76,19 @@ def _reader(name: str, kind: Any) -> Callable[[bytes], Any]:
     return _whole(_LAST_SECOND * 1_000_000 + 999_999 if name == "created_micros" else _LAST_SECOND)
 
 
-# Each stored field: its name, its letter, its default and how it is read.
+# Each stored field: its name, its letter and how it is read.
 _STORED = tuple(
-    (field.name, LETTERS[field.name].encode(), _DEFAULTS[field.name], _reader(field.name, field.type))
+    (field.name, LETTERS[field.name].encode(), _reader(field.name, field.type))
     for field in msgspec.structs.fields(ManagedToken)
     if field.name in LETTERS
 )
+_BY_LETTER = {letter: (name, read) for name, letter, read in _STORED}
+_STORED_DEFAULTS = tuple(_DEFAULTS[name] for name, *_ in _STORED)
 _stored_values = attrgetter(*(name for name, *_ in _STORED))
 _SEAL, _DIGEST = LETTERS["seal"].encode(), LETTERS["digest"].encode()
-_SEALED = tuple((name, _DEFAULTS[name]) for name in ManagedToken.__struct_fields__ if name not in COUNTED)
-_sealed_values = attrgetter(*(name for name, _ in _SEALED))
+_SEALED = tuple(name for name in ManagedToken.__struct_fields__ if name not in COUNTED)
+_SEALED_DEFAULTS = tuple(_DEFAULTS[name] for name in _SEALED)
+_sealed_values = attrgetter(*_SEALED)
 _pack = msgspec.msgpack.Encoder().encode
 # What stands for a field that every record has, where it is not asked for or not to be read; the digest is no secret's.
 _BLANK: dict[str, Any] = dict.fromkeys(("name", "last_eight", "created_by"), "") | {
@@ -101,22 +104,22 @@ def encode_digest(digest: bytes) -> str:
 
 def decode_digest(text: str) -> bytes:
     """The digest behind that text."""
-    return urlsafe_b64decode(text + "=")
+    return a2b_base64(text.replace("-", "+").replace("_", "/") + "=")
 
 
 def encode(token: ManagedToken, *, seal: str) -> list[Argument]:
     """Fields and values in turn, as HSET wants them: those that say something, and the seal."""
     said: list[Argument] = [_SEAL, bytes.fromhex(seal)]
-    for (name, letter, default, _), value in zip(_STORED, _stored_values(token), strict=True):
-        if value != default:
-            said += _written(name, letter, value)
+    values = _stored_values(token)
+    for (name, letter, _), value in compress(zip(_STORED, values, strict=True), map(ne, values, _STORED_DEFAULTS)):
+        said += _written(name, letter, value)
     return said
 
 
 def encode_changes(old: ManagedToken, new: ManagedToken, *, seal: str) -> list[Argument]:
     """The same for the fields in which two records differ; what is left of a longer value before is emptied."""
     said: list[Argument] = [_SEAL, bytes.fromhex(seal)]
-    for (name, letter, _, _), before, value in zip(_STORED, _stored_values(old), _stored_values(new), strict=True):
+    for (name, letter, _), before, value in zip(_STORED, _stored_values(old), _stored_values(new), strict=True):
         if value != before:
             written = _written(name, letter, value)
             stale = [field for field in _written(name, letter, before)[::2] if field not in written[::2]]
@@ -126,9 +129,13 @@ def encode_changes(old: ManagedToken, new: ManagedToken, *, seal: str) -> list[A
 
 def _written(name: str, letter: bytes, value: Any) -> list[Argument]:
     """A field and its value, or the pieces of it."""
-    if value.__class__ is int:
+    kind = value.__class__
+    if kind is int:
         return [letter, value]
-    text = decode_digest(value) if name in _RAW and value else _TEXT_OF[value.__class__](value)
+    if kind is str:
+        text = decode_digest(value) if name in _RAW and value else value.encode()
+    else:
+        text = _TEXT_OF[kind](value)
     if len(text) <= PIECE or len(text) > _LONGEST_IN_PIECES:
         return [letter, text]
     pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
@@ -138,8 +145,8 @@ def _written(name: str, letter: bytes, value: Any) -> list[Argument]:
 
 def sealed_part(token: ManagedToken) -> bytes:
     """The bytes that a record's seal is made over: what differs from its default, so that a new field breaks none."""
-    values = zip(_SEALED, _sealed_values(token), strict=True)
-    return _pack([(name, value) for (name, default), value in values if value != default])
+    values = _sealed_values(token)
+    return _pack(list(compress(zip(_SEALED, values, strict=True), map(ne, values, _SEALED_DEFAULTS))))
 
 
 def decode(token_id: str, fields: dict[bytes, bytes]) -> tuple[ManagedToken, str] | None:
@@ -147,8 +154,9 @@ def decode(token_id: str, fields: dict[bytes, bytes]) -> tuple[ManagedToken, str
     if _DIGEST not in fields:
         return None
     values = _BLANK | {"token_id": token_id}
-    for name, letter, _, read in _STORED:
-        if (text := fields.get(letter)) is not None:
+    for letter, text in fields.items():
+        if (field := _BY_LETTER.get(letter)) is not None:
+            name, read = field
             try:
                 values[name] = read(_joined(fields, letter, text) if len(text) == PIECE else text)
             except ValueError:
@@ -162,7 +170,7 @@ class Excerpt:
     def __init__(self, names: tuple[str, ...]) -> None:
         # The digest tells that there is a record.
         self.fields = (_DIGEST, *(LETTERS[name].encode() for name in names))
-        readers = {name: read for name, _, _, read in _STORED}
+        readers = {name: read for name, _, read in _STORED}
         self._readers = tuple((name, readers[name]) for name in names)
 
     def is_cut(self, reply: list[Reply]) -> bool:

@@ -6,7 +6,7 @@ are such records, exactly as they were, or secrets of other systems, in clear or
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -61,10 +61,12 @@ class ImportAdmission:
         self._lifetime = lifetime
         self._clock = clock
 
-    def token_of(self, row: Exported | ImportedSecret, origin: Origin) -> ManagedToken:
-        """The token that a row would become here; a secret of another system gets one of its own."""
-        if isinstance(row, Exported):
-            return row.token
+    def tokens_of(self, rows: Sequence[Exported | ImportedSecret], origin: Origin) -> list[ManagedToken]:
+        """The tokens that rows would become here."""
+        return [row.token if isinstance(row, Exported) else self._token_of(row, origin) for row in rows]
+
+    def _token_of(self, row: ImportedSecret, origin: Origin) -> ManagedToken:
+        """A secret of another system gets a token of its own."""
         digest = self._keyring.imported_digest(row.sha256_hex.encode())
         # The digest decides which shard the token lives in, because a lookup knows nothing else.
         return ManagedToken(

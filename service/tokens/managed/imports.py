@@ -72,33 +72,40 @@ class Imports:
         With a `dry_run` nothing is written. A row is taken in whole or not at all. Raises StoreUnavailable
         when Redis stays away; the rows may be sent again then, and those that were taken in are skipped.
         """
-        taken = await asyncio.gather(*[self._take(row, origin, dry_run) for row in rows])
-        if dry_run is None and any(isinstance(row, ImportedSecret) for row in rows):
-            self._authority.accepts_imported = True
+        tokens = self._admission.tokens_of(rows, origin)
+        taken = [self._admission.refusal(row, token, origin) for row, token in zip(rows, tokens, strict=True)]
+        admitted = [place for place, refused in enumerate(taken) if refused is None]
+        if dry_run is None:
+            incoming = [self._incoming(tokens[place], origin) for place in admitted]
+            minted_here = [isinstance(rows[place], ImportedSecret) for place in admitted]
+            found = await self._put(incoming, minted_here)
+            self._authority.accepts_imported |= any(minted_here)
+        else:
+            conflicts = await asyncio.gather(*[self._store.conflict(tokens[place]) for place in admitted])
+            found = [
+                conflict or dry_run.conflict(tokens[place]) for place, conflict in zip(admitted, conflicts, strict=True)
+            ]
+        for place, why in zip(admitted, found, strict=True):
+            taken[place] = Skipped(why.value, _SAID[why]) if why else None
         return taken
 
-    async def _take(self, row: Exported | ImportedSecret, origin: Origin, dry_run: DryRun | None) -> Skipped | None:
-        token = self._admission.token_of(row, origin)
-        if refused := self._admission.refusal(row, token, origin):
-            return refused
-        if dry_run is not None:
-            return _skipped(await self._store.conflict(token) or dry_run.conflict(token))
-        return _skipped(await self._put(self._incoming(token, origin), minted_here=isinstance(row, ImportedSecret)))
-
-    async def _put(self, incoming: Incoming, *, minted_here: bool) -> Refused | None:
-        """Write a token; of thousands of rows one may meet a Redis that is busy for a moment, so it is tried again."""
+    async def _put(self, incoming: list[Incoming], minted_here: list[bool]) -> list[Refused | None]:
+        """Write tokens; of thousands of rows some may meet a Redis that is busy for a moment, so it is tried again."""
         now, pauses = int(self._clock()), list(_PAUSES)
         while True:
             try:
-                refused = await self._store.put(incoming, now)
+                found = await self._store.put(incoming, now)
             except StoreUnavailable as error:
                 if isinstance(error, StoreFull) or not pauses:
                     raise
                 await asyncio.sleep(pauses.pop(0))
             else:
                 # An id drawn here is known only if an earlier try did its work and the answer was lost.
-                lost = minted_here and len(pauses) < len(_PAUSES)
-                return None if lost and refused is Refused.EXISTS else refused
+                lost = len(pauses) < len(_PAUSES)
+                return [
+                    None if lost and is_minted and why is Refused.EXISTS else why
+                    for why, is_minted in zip(found, minted_here, strict=True)
+                ]
 
     def _incoming(self, token: ManagedToken, origin: Origin) -> Incoming:
         now = self._clock()
@@ -124,7 +131,3 @@ class Imports:
             self._authority.accepts_imported = self._authority.accepts_imported or not self._asked
             raise
         self._asked = True
-
-
-def _skipped(refused: Refused | None) -> Skipped | None:
-    return None if refused is None else Skipped(refused.value, _SAID[refused])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import compress
+from operator import attrgetter, ne
 from typing import Any
 
 import msgspec
@@ -191,11 +193,11 @@ _SHOWN = (
     "rotations",
     "predecessor_until",
 )
+_shown_values = attrgetter(*_SHOWN)
 
 
 def facts(token: ManagedToken, other: ManagedToken | None = None) -> dict[str, Any]:
     """What an audit entry says of a token; beside another version of it only what differs."""
-    values = ((name, getattr(token, name)) for name in _SHOWN)
-    if other is None:
-        return {name: value for name, value in values if value}
-    return {name: value for name, value in values if value != getattr(other, name)}
+    values = _shown_values(token)
+    told = values if other is None else map(ne, values, _shown_values(other))
+    return dict(compress(zip(_SHOWN, values, strict=True), told))

@@ -28,7 +28,7 @@ class Between(Wrapped):
     def __init__(self, link: Any) -> None:
         super().__init__(link)
         self.meanwhile: list[Callable[[], Awaitable[object]]] = []
-        self._script = Script("import_token")
+        self._script = Script("import_tokens")
 
     async def execute(self, *args: Any, **how: Any) -> Any:
         if self.meanwhile and args[0] in ("EVALSHA", "EVAL") and args[1] in (self._script.source, self._script._sha):

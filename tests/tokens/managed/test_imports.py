@@ -286,6 +286,28 @@ async def test_a_secret_or_a_name_is_taken_in_once(still: Service) -> None:
     assert await take(still, *rest) == ["imported", "imported"]
 
 
+async def test_a_slice_of_rows_is_one_call_and_each_of_them_is_told_by_itself(make_service: Make) -> None:
+    service = await make_service(background=False, wrap=Recording)
+    forms = iter(FORMS.values())
+    await take(service, imported(service, next(forms), "here"))
+    link = service.stores.shards[0].link
+    link.asked.clear()
+    rows = [
+        imported(service, FORMS["uuid"], "with a secret that is here"),
+        imported(service, next(forms), "here"),
+        imported(service, next(forms), "new", scopes=("a:b",)),
+        imported(service, next(forms), "new"),
+        imported(service, next(forms), "also new", description="and longer"),
+        replace(imported(service, next(forms), "of somebody else"), created_by="ann"),
+    ]
+    codes = ["secret_taken", "name_taken", "imported", "name_taken", "imported", "imported"]
+    assert await take(service, *rows) == codes
+    # Rows of two creators are of two kinds.
+    assert [args[1] for args in link.asked].count(Script("import_tokens")._sha) == 2
+    tokens, _, _ = await service.rules.queries.page(Query(created_by="ann"))
+    assert [(token.name, token.imported) for token in tokens] == [("of somebody else", True)]
+
+
 async def test_a_revoked_secret_is_not_made_good_by_taking_it_in_as_another_systems(still: Service) -> None:
     created = await create(still)
     await still.rules.managed.revoke(created.token.token_id, TEST)
@@ -311,7 +333,7 @@ async def test_a_token_of_another_number_of_shards_is_never_written(make_service
     token_id, _ = await plain(service, "first")
     token = replace(await service.rules.managed.get(token_id), token_id="0f" + "0" * 14)
     incoming = service.rules.imports._incoming(token, TEST)
-    for doing in (service.rules.imports._store.put(incoming, 0), service.rules.imports._store.conflict(token)):
+    for doing in (service.rules.imports._store.put([incoming], 0), service.rules.imports._store.conflict(token)):
         with pytest.raises(ValueError, match="no shard"):
             await doing
 
@@ -327,7 +349,7 @@ class Lossy(Wrapped):
     def __init__(self, link: Any) -> None:
         super().__init__(link)
         self.lose = 0
-        self._script = Script("import_token")
+        self._script = Script("import_tokens")
 
     async def execute(self, *args: Any, **how: Any) -> Any:
         reply = await super().execute(*args, **how)
@@ -342,7 +364,7 @@ async def test_a_lost_answer_loses_and_doubles_nothing(make_service: Make, shard
     service = await make_service(shards=shards, background=False, wrap=Lossy)
     # The script is known to the server, so that what is lost is what was done.
     await take(service, imported(service, FORMS["uuid"], "first"))
-    service.stores.shards[0].link.lose = 5
+    service.stores.shards[0].link.lose = 2
     rows = [imported(service, f"{number}-of-another-system", f"gate {number}") for number in range(20)]
     assert await take(service, *rows) == ["imported"] * 20
     assert len(await everything(service)) == 21
@@ -373,7 +395,7 @@ class Between(Wrapped):
     def __init__(self, link: Any) -> None:
         super().__init__(link)
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
-        self._script = Script("import_token")
+        self._script = Script("import_tokens")
 
     async def execute(self, *args: Any, **how: Any) -> Any:
         recording = args[0] in ("EVALSHA", "EVAL") and args[1] in (self._script.source, self._script._sha)

@@ -98,6 +98,9 @@ class _Peek(msgspec.Struct):
     name: object = None
 
 
+_peek = msgspec.json.Decoder(_Peek).decode
+
+
 def export_line(record: Record, shards: int) -> ExportedToken:
     """A record on its way out."""
     token, limit = record.token, record.token.rate_limit
@@ -136,9 +139,15 @@ def export_line(record: Record, shards: int) -> ExportedToken:
 
 def import_line(line: bytes, now: float) -> Exported | ImportedSecret:
     """A line on its way in. Raises InvalidRequest for what is neither of the two."""
-    if decode(line, _Peek).digest is not None:
-        return _exported(decode(line, ExportedToken))
-    return _imported(decode(line, ImportedToken), now)
+    return _exported(decode(line, ExportedToken)) if _is_exported(line) else _imported(decode(line, ImportedToken), now)
+
+
+def _is_exported(line: bytes) -> bool:
+    """Which of the two it is; what is neither is refused when it is read as the other one."""
+    try:
+        return _peek(line).digest is not None
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return False
 
 
 def name_of(line: bytes) -> str:
