@@ -19,7 +19,7 @@ RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="token-service" \
       org.opencontainers.image.licenses="Apache-2.0"
-# A number, for a platform that demands a user other than root cannot look up a name.
+# A number, for a platform that demands a user other than root cannot resolve a name.
 RUN install --directory --mode=0700 --owner=10001 --group=10001 /data
 COPY --from=build /opt/token-service /opt/token-service
 # The prefix of the settings, no secret:

@@ -74,7 +74,7 @@ class Service:
             metrics,
             Edge(self.fast_path, ConnectionLimits(trusted, per_address=settings.connections_per_address)),
             Background(
-                prepare=rule.imports.look_for_imported,
+                prepare=rule.imports.detect_imported,
                 repeated=repeated_work(rule, metrics, flush),
                 flush=last_flush(rule, flush),
                 reload=Reload(settings.accounts_path, rule.accounts, rule.sessions, rule.audit_log),

@@ -62,7 +62,7 @@ _BACKGROUND = frozenset(
         "write_notice",
     }
 )
-# Where several workers' counts meet: prometheus-client looks here when it is imported.
+# Where several workers' counts meet: prometheus-client reads it when it is imported.
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
 # What the folder is called that `serve` makes for them, and removes.
 _FOLDER_PREFIX = "token-service-metrics-"

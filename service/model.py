@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """Why a token may or may not be used now. Counted exactly; from outside most look alike."""
+    """Why a token may or may not be used now. Counted exactly; from outside most are the same."""
 
     ACTIVE = "active"
     ABSENT = "absent"

@@ -31,7 +31,7 @@ class Readiness(msgspec.Struct):
 
 
 class Health:
-    """Looks at Redis for probes and scrapes."""
+    """Asks Redis for probes and scrapes."""
 
     def __init__(
         self,

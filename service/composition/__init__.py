@@ -5,5 +5,5 @@ rules    what decides, from the stores
 routes   what answers requests, from the rules
 startup  what runs from the start to the end of the process
 
-service/app.py calls them in this order. Every object is built once, here; none looks another one up.
+service/app.py calls them in this order. Every object is built once, here; none finds another one by name.
 """

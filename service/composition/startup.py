@@ -32,7 +32,7 @@ def repeated_work(rule: Rules, metrics: Metrics, flush_usage: Work) -> tuple[tup
         ("seal", 1.0, rule.checkpoints.seal),
         ("hygiene", 60.0, rule.hygiene.work),
         ("webhooks", 1.0, rule.deliveries.work),
-        ("imported", 1.0, rule.imports.look_for_imported),
+        ("imported", 1.0, rule.imports.detect_imported),
         ("metrics", 0.1, flush_metrics),
     )
 

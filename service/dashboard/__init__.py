@@ -2,7 +2,7 @@
 
 index.html app.css icon.svg  the page
 js/                          its modules, no framework, no build step
-bundle.py                    the modules joined, compressed and named by checksum, once per process
+bundle.py                    the modules concatenated, compressed and named by checksum, once per process
 
 Served by api/pages/dashboard.py. Nothing here knows the service's layers.
 """

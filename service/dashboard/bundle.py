@@ -1,4 +1,4 @@
-"""The dashboard's files as they are served: the modules joined into one script, all compressed once, under a checksum.
+"""The dashboard's files as they are served: its modules as one script, all compressed once, under a checksum.
 
 Forty small modules compressed one by one weigh half as much again as together, and take as many requests.
 """
@@ -51,13 +51,13 @@ class Files(NamedTuple):
 
 @cache
 def load() -> Files:
-    """Read, join and compress the page's files, once in a process."""
+    """Read, concatenate and compress the page's files, once in a process."""
     sources = dict(_read(files("service").joinpath("dashboard")))
     scripts = {path: body.decode() for path, body in sources.items() if path.startswith("js/") and path != _CLASSIC}
     for path in scripts:
         del sources[path]
     if _MAIN in scripts:
-        sources[_MAIN] = joined(scripts).encode()
+        sources[_MAIN] = concatenated(scripts).encode()
     if "app.css" in sources:
         sources["app.css"] = tight(_lighter(sources["app.css"].decode())).encode()
     if "index.html" in sources:
@@ -72,7 +72,7 @@ def load() -> Files:
     return Files(assets, version)
 
 
-def joined(scripts: dict[str, str]) -> str:
+def concatenated(scripts: dict[str, str]) -> str:
     """One module of all that the main one imports, each behind what it needs itself; no name means two things."""
     order: list[str] = []
 

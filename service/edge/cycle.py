@@ -100,7 +100,7 @@ class FastPathCycle:
             remembered = fast_path.seen_keys
             field = (token if key is None else key) if field is None and (key is None or token is None) else None
         if field is not None and not self._plan[0] and (seen := remembered.get(field)) is not None:
-            self._look_up(seen)
+            self._read_record(seen)
             return
         secrets = presented(self._headers, in_uri=self._plan[0], basic=fast_path.accept_basic)
         if len(secrets) != 1:
@@ -122,9 +122,9 @@ class FastPathCycle:
             seen = Seen(kind, secret, digest, *fast_path.store.prepare(digest))
             if field is not None and len(remembered) < MOST_SEEN:
                 remembered[field] = seen
-            self._look_up(seen)
+            self._read_record(seen)
 
-    def _look_up(self, seen: Seen) -> None:
+    def _read_record(self, seen: Seen) -> None:
         self._kind, self._secret, digest, command, submit = seen
         self._digest = digest
         limited = self._fast_path.authority.limited.get(digest)

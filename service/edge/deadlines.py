@@ -90,7 +90,7 @@ class Deadlines:
     def close_idlest(self) -> bool:
         """End the connection that has waited for its client for longest, our proxies' last; False if none does.
 
-        They are listed once between two looks: those who come in a flood do not each cost a look through all.
+        They are listed once between two sweeps: those who come in a flood do not each cost a walk through all.
         """
         if self._waiting is None:
             listed = [(since, each) for each in self._connections if (since := each.waiting_since) is not None]

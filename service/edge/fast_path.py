@@ -34,7 +34,7 @@ _CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, NETWORK_DENIED, UNAVAILABLE)
 
 
 class Seen(NamedTuple):
-    """What was worked out of a credential's field: its secret, and how that is looked up."""
+    """What was worked out of a credential's field: its secret, and how its record is read."""
 
     kind: Kind
     secret: bytes

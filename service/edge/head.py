@@ -1,4 +1,4 @@
-"""What a request's head may look like: its size, its fields, and what two readers could understand differently."""
+"""The form of a request's head: its size, its fields, and what two readers could understand differently."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TOO_LARGE = Refusal(431, "head_too_large", "The request's head is larger than 16
 class Trailer(list[tuple[bytes, bytes]]):
     """Stands where the parser leaves fields once a head is complete: counts what comes then, with it, and keeps none.
 
-    A trailer field is no header field: a proxy in front has looked at the head alone.
+    A trailer field is no header field: a proxy before us has checked the head alone.
     """
 
     def __init__(self, url: bytes, head: Headers) -> None:
@@ -94,7 +94,7 @@ def check(method: bytes, version: str, url: bytes, headers: Headers, named: dict
     if version not in ("1.1", "1.0"):
         raise _bad("Use HTTP/1.1.")
     if method == b"CONNECT":
-        raise _bad("No tunnels are opened here.")
+        raise _bad("No tunnels are made here.")
     if len(named) != len(headers):
         names = [name for name, _ in headers]
         for name in _ONCE:

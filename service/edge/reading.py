@@ -43,7 +43,7 @@ class ReadingProtocol(HttpToolsProtocol):
         self.idle_since: float | None = None
         self.head_since: float | None = None
         self.body_since: float | None = None
-        # What of the answers was still here when the sweep last looked, and since when it has not become less.
+        # What of the answers was still here at the last sweep, and since when it has not become less.
         self.unread_bytes = 0
         self.unread_since = self.deadlines.now
 

@@ -49,7 +49,7 @@ def find_server(redis_bin: str | None) -> Server:
 
 
 def refuse_older_server(server: Server, folder: Path) -> None:
-    """A 6.2 does not look into the AOF directory that 7.0 introduced: it would start empty."""
+    """A 6.2 does not read the AOF directory that 7.0 introduced: it would start empty."""
     if server.release < MULTI_PART_AOF and (folder / "appendonlydir").exists():
         raise EmbeddedError(
             f"{server.path} is {server.name}, but {folder} was written by 7.0 or later: use one of these"

@@ -78,14 +78,14 @@ class Charge(NamedTuple):
 
 
 class CredentialStore:
-    """Looks credentials up by digest. Each method is one round trip, shared by all that are in flight."""
+    """Finds credentials by digest. Each method is one round trip, shared by all that are in flight."""
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self._limited = Script("validate_limited")
         self._prepared = [_prepared(shards.of_digest(bytes([first]))) for first in range(256)]
 
-    async def look_up(self, digest: bytes) -> bytes | None:
+    async def find(self, digest: bytes) -> bytes | None:
         """The sealed credential of a session or managed token, None if there is none now."""
         shard = self._shards.of_digest(digest)
         reply: bytes | None = await shard.link.execute("GET", shard.keys.credential(digest), retry=True)
@@ -96,13 +96,13 @@ class CredentialStore:
         opening, submit = self._prepared[digest[0]]
         return opening + encode_digest(digest) + b"\r\n", submit
 
-    async def look_up_one_time(self, digest: bytes) -> bytes | None:
+    async def find_one_time(self, digest: bytes) -> bytes | None:
         """The sealed record of a one-time token, which stays unspent."""
         shard = self._shards.of_digest(digest)
         reply: bytes | None = await shard.link.execute("GET", shard.keys.one_time(digest), retry=True)
         return reply
 
-    async def look_up_with_reason(self, digest: bytes) -> tuple[bytes | None, Reason | None]:
+    async def find_with_reason(self, digest: bytes) -> tuple[bytes | None, Reason | None]:
         """A managed token's sealed credential, and why it may be gone. One round trip."""
         shard = self._shards.of_digest(digest)
         keys = shard.keys

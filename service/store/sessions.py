@@ -19,7 +19,7 @@ class SessionStore:
         self._end = Script("end_session", retry=True)
 
     async def generation(self, user: bytes) -> bytes:
-        """How often a user was logged out everywhere, to be read before the password is looked at."""
+        """How often a user was logged out everywhere, to be read before the password is checked."""
         shard = self._shards.of_digest(user)
         counted: bytes | None = await shard.link.execute("GET", shard.keys.user_generation(user), retry=True)
         return counted or b"0"

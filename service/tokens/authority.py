@@ -111,7 +111,7 @@ class Authority:
         return self._keyring.imported_digests(sha256(secret).hexdigest().encode())
 
     def candidates(self, secret: bytes, kinds: Iterable[Kind]) -> list[tuple[Kind, bytes]]:
-        """What a secret may stand for, and the digest to look it up by. Those of another system have any form."""
+        """What a secret may stand for, and the digest to find it by. Those of another system have any form."""
         kind = parse(secret)
         found = [(kind, digest) for digest in self.digests(kind, secret)] if kind is not None and kind in kinds else []
         if kind is not Kind.MANAGED and self.accepts_imported and Kind.MANAGED in kinds:
@@ -170,7 +170,7 @@ class Authority:
 
     async def _is_gone(self, digest: bytes) -> bool:
         """Did a token end under this digest? Then its secret is no other system's, though it was taken in again."""
-        _, reason = await self._store.look_up_with_reason(digest)
+        _, reason = await self._store.find_with_reason(digest)
         return reason is not None
 
     async def peek(self, secret: bytes, kinds: Iterable[Kind], *, required: tuple[str, ...] = ()) -> Verdict:
@@ -184,13 +184,13 @@ class Authority:
         now = self.clock()
         for kind, digest in candidates:
             if kind is Kind.ONE_TIME:
-                sealed = await self._store.look_up_one_time(digest)
+                sealed = await self._store.find_one_time(digest)
             elif kind is Kind.MANAGED:
-                sealed, reason = await self._store.look_up_with_reason(digest)
+                sealed, reason = await self._store.find_with_reason(digest)
                 if sealed is None and reason is not None:
                     return Verdict(Outcome(reason.state))
             else:
-                sealed = await self._store.look_up(digest)
+                sealed = await self._store.find(digest)
             if sealed is not None:
                 decoded = self.open(digest, sealed)
                 verdict = self._evaluate_anywhere(decoded, required, now)
@@ -208,7 +208,7 @@ class Authority:
 
     async def read(self, digest: bytes) -> DecodedCredential | None:
         """The record of a session or managed token as it stands, in whatever state: nothing is evaluated."""
-        sealed = await self._store.look_up(digest)
+        sealed = await self._store.find(digest)
         return None if sealed is None else self.open(digest, sealed)
 
     async def _verify_limited(

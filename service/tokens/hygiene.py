@@ -56,7 +56,7 @@ class Hygiene:
             await self._store.let_go(self._holder)
 
     async def count(self, *, pause_seconds: float = 0.0) -> Idleness:
-        """Look at every active token and keep the result."""
+        """Read every active token and keep the result."""
         now = int(self._clock())
         idle, never_used = dict.fromkeys(IDLE_WINDOWS, 0), 0
         async for ages in self._store.ages():

@@ -28,7 +28,7 @@ def parse(secret: bytes) -> Kind | None:
     """
     size = len(secret)
     if size == 68:
-        # Deleting all digits and looking whether anything is left takes a third of a pattern's time.
+        # Deleting all digits and asking whether anything is left takes a third of a pattern's time.
         digits = secret[4:]
         if secret[:4] != b"rtk_" or digits.translate(None, _HEX):
             return None
@@ -39,7 +39,7 @@ def parse(secret: bytes) -> Kind | None:
 
 
 def may_be_imported(secret: bytes) -> bool:
-    """May this be a secret of another system: 16 to 256 printable characters? It may look like one of ours."""
+    """May this be a secret of another system: 16 to 256 printable characters? It may have the form of ours."""
     return _IMPORTED.fullmatch(secret) is not None
 
 

@@ -41,7 +41,7 @@ async def test_the_token_may_come_in_any_of_the_gateways_headers(service: Servic
     assert (await Person(service).ask("GET", SELF, headers={header: value})).status == 200
 
 
-async def test_looking_at_itself_spends_nothing_and_works_at_the_end_of_a_limit(service: Service) -> None:
+async def test_reading_itself_spends_nothing_and_works_at_the_end_of_a_limit(service: Service) -> None:
     person, _ = await made(service, maxUses=3, rateLimit={"limit": 1, "periodSeconds": 3600})
     for _ in range(3):
         assert (await person.get(SELF)).json()["usesLeft"] == 3
@@ -98,7 +98,7 @@ async def test_of_rotations_at_once_one_holder_gets_the_secret(service: Service)
     assert (await person.get(SELF)).json()["rotations"] == 1
 
 
-async def test_an_old_secret_may_look_repeat_its_request_and_revoke_but_not_rotate(service: Service) -> None:
+async def test_an_old_secret_may_read_repeat_its_request_and_revoke_but_not_rotate(service: Service) -> None:
     person, _ = await made(service, scopes=["self:rotate"])
     first = await rotate(person, 600, key="k-1")
     assert (await rotate(person, 600, key="k-1")).json()["token"]["token"] == first.json()["token"]["token"]

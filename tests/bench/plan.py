@@ -146,7 +146,7 @@ def change_cases(server: Server, made: Material) -> list[Case]:
     ]
 
 
-def look_cases(server: Server, made: Material) -> list[Case]:
+def check_cases(server: Server, made: Material) -> list[Case]:
     """RFC 7662's question, and a hundred tokens at once."""
     issuer = {"method": "POST", "auth": f"Bearer {made.issuer}"}
     ask = {"type": "application/x-www-form-urlencoded", "body": f"token={made.token}"}

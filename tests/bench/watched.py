@@ -36,9 +36,9 @@ class Watch:
     def ask(self) -> None:
         """Be called again in a millisecond."""
         self._due, self._computed = time.monotonic() + EVERY_SECONDS, time.thread_time()
-        asyncio.get_running_loop().call_later(EVERY_SECONDS, self._look)
+        asyncio.get_running_loop().call_later(EVERY_SECONDS, self._sample)
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         now = time.monotonic()
         held = min(now - self._due, time.thread_time() - self._computed)
         if held > EVERY_SECONDS:

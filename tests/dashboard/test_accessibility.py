@@ -96,7 +96,7 @@ def test_one_token_with_numbers(home: Page) -> None:
     assert violations(home) == []
 
 
-def test_the_audit_with_an_opened_entry(home: Page) -> None:
+def test_the_audit_with_an_expanded_entry(home: Page) -> None:
     entries = [
         {
             "id": str(at),

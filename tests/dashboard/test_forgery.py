@@ -1,4 +1,4 @@
-"""Six pages of an attacker, opened by a signed-in administrator, change nothing."""
+"""Six pages of an attacker, visited by a signed-in administrator, change nothing."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_revoking_a_token_in_use_says_when_it_was_used(page: Page, service: Serv
     assert service.show(str(token["id"]))["status"] == "inactive"
 
 
-def test_the_audit_is_filtered_opened_and_exported(open_page: Open, service: Service) -> None:
+def test_the_audit_is_filtered_expanded_and_exported(open_page: Open, service: Service) -> None:
     page = open_page(service)
     entry = {
         "id": "1",

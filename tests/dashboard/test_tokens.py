@@ -156,7 +156,7 @@ def test_a_failure_shows_its_request_id_and_can_be_tried_again(page: Page) -> No
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_who_may_only_look_is_told_and_finds_every_change_switched_off(page: Page, service: Service) -> None:
+def test_who_may_only_read_is_told_and_finds_every_change_switched_off(page: Page, service: Service) -> None:
     service.create("only looked at")
 
     def as_viewer(route: Route) -> None:

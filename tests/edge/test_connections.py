@@ -21,7 +21,7 @@ OPENAPI = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n"
 BUSY = b"POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n{"
 
 
-async def opened(port: int, sent: bytes = GOOD, address: str = "127.0.0.1") -> Stream:
+async def connected(port: int, sent: bytes = GOOD, address: str = "127.0.0.1") -> Stream:
     """A connection that has sent this, and has been answered if it is a request."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
     writer.write(sent)
@@ -65,20 +65,20 @@ async def close(*streams: Stream) -> None:
 
 async def test_one_address_has_so_many_connections_and_others_have_theirs(service: Service, turned: Turned) -> None:
     async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=3)) as port:
-        streams = [await opened(port) for _ in range(3)]
+        streams = [await connected(port) for _ in range(3)]
         assert await refused(port, b"too_many_connections")
-        streams += [await opened(port, address="127.0.0.2") for _ in range(3)]
+        streams += [await connected(port, address="127.0.0.2") for _ in range(3)]
         assert await refused(port, b"too_many_connections", address="127.0.0.2")
         assert [await answers(stream) for stream in streams] == [True] * 6
         await close(*streams)
         # Those that were refused are not counted for longer than they lasted, nor those that ended.
         for _ in range(20):
-            await close(await opened(port))
+            await close(await connected(port))
 
 
 async def test_proxies_of_ours_have_as_many_as_they_want(service: Service, turned: Turned) -> None:
     async with edge(service, turned, ConnectionLimits(TrustedProxies((PROXY,)), per_address=2)) as port:
-        streams = [await opened(port, address=PROXY) for _ in range(9)]
+        streams = [await connected(port, address=PROXY) for _ in range(9)]
         assert [await answers(stream) for stream in streams] == [True] * 9
         await close(*streams)
 
@@ -87,13 +87,13 @@ async def test_proxies_of_ours_have_as_many_as_they_want(service: Service, turne
 async def test_where_all_are_taken_the_one_that_waited_longest_makes_room(service: Service, turned: Turned) -> None:
     limits = ConnectionLimits(TrustedProxies((PROXY,)), per_address=0, in_all=4)
     async with edge(service, turned, limits) as port:
-        proxy = await opened(port, address=PROXY)
+        proxy = await connected(port, address=PROXY)
         streams = []
         for seconds in (1, 2, 3):
             await turned.to(seconds)
-            streams.append(await opened(port))
+            streams.append(await connected(port))
         assert await answers(streams[0])
-        fifth = await opened(port)
+        fifth = await connected(port)
         assert await ended(streams[1])
         assert [await answers(stream) for stream in (proxy, streams[0], streams[2], fifth)] == [True] * 4
         await close(proxy, *streams, fifth)
@@ -101,28 +101,28 @@ async def test_where_all_are_taken_the_one_that_waited_longest_makes_room(servic
 
 async def test_half_a_head_makes_room_too(service: Service, turned: Turned) -> None:
     async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0, in_all=1)) as port:
-        slow = await opened(port, b"GET /livez HTTP/1.1\r\nHost: ")
+        slow = await connected(port, b"GET /livez HTTP/1.1\r\nHost: ")
         await turned.to(1)
-        second = await opened(port)
+        second = await connected(port)
         assert await ended(slow)
         await close(slow, second)
 
 
 async def test_where_all_are_busy_a_new_one_is_told(service: Service, turned: Turned) -> None:
     async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0, in_all=2)) as port:
-        busy = [await opened(port, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" + BUSY) for _ in range(2)]
+        busy = [await connected(port, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" + BUSY) for _ in range(2)]
         for reader, _ in busy:
             await reader.readuntil(b'"}')
         assert await refused(port, b"overloaded")
         await close(busy[0])
-        await close(await opened(port))
+        await close(await connected(port))
         await close(busy[1])
 
 
 @pytest.mark.slow
 async def test_hundreds_that_come_at_once_and_say_nothing_keep_nobody_out(service: Service, turned: Turned) -> None:
     async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0, in_all=20)) as port:
-        streams = [await opened(port, b"") for _ in range(300)]
+        streams = [await connected(port, b"") for _ in range(300)]
         async with asyncio.timeout(PATIENCE_SECONDS):
             # Those who came since the sweep last looked make no room.
             while not (await first(port, GOOD)).startswith(b"HTTP/1.1 200 "):

@@ -109,7 +109,7 @@ async def test_what_is_refused_stays_so_behind_or_within_an_offer(port: int) -> 
 
 
 @pytest.mark.parametrize("target", [b"a:80", b"/validate", b"*", b"http://a/validate", b"/livez"])
-async def test_no_tunnel_is_opened_and_what_is_meant_for_it_is_no_request(port: int, target: bytes) -> None:
+async def test_no_tunnel_is_made_and_what_is_meant_for_it_is_no_request(port: int, target: bytes) -> None:
     got = await send(port, b"CONNECT " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n" + GOOD)
     assert got.startswith(b"HTTP/1.1 400 ")
     assert got.count(b"HTTP/1.1 ") == 1

@@ -24,13 +24,13 @@ class Wire(asyncio.Transport):
         self.closed = True
 
 
-def joined(*, started: bool) -> tuple[CoalescingWriter, Wire, SimpleNamespace]:
+def coalesced(*, started: bool) -> tuple[CoalescingWriter, Wire, SimpleNamespace]:
     cycle, wire = SimpleNamespace(response_started=started), Wire()
     return CoalescingWriter(cycle, wire), wire, cycle  # type: ignore[arg-type]
 
 
 def test_the_head_waits_for_the_first_of_the_body_and_the_rest_for_nothing() -> None:
-    transport, wire, _ = joined(started=True)
+    transport, wire, _ = coalesced(started=True)
     transport.write(b"head ")
     assert wire.written == []
     transport.write(b"body")
@@ -39,7 +39,7 @@ def test_the_head_waits_for_the_first_of_the_body_and_the_rest_for_nothing() -> 
 
 
 def test_an_empty_body_lets_the_head_go() -> None:
-    transport, wire, _ = joined(started=True)
+    transport, wire, _ = coalesced(started=True)
     transport.write(b"head")
     transport.write(b"")
     transport.write(b"")
@@ -47,7 +47,7 @@ def test_an_empty_body_lets_the_head_go() -> None:
 
 
 def test_a_100_continue_does_not_wait() -> None:
-    transport, wire, cycle = joined(started=False)
+    transport, wire, cycle = coalesced(started=False)
     transport.write(b"100")
     assert wire.written == [b"100"]
     cycle.response_started = True
@@ -57,7 +57,7 @@ def test_a_100_continue_does_not_wait() -> None:
 
 
 def test_a_head_without_a_body_leaves_before_the_connection_closes() -> None:
-    transport, wire, _ = joined(started=True)
+    transport, wire, _ = coalesced(started=True)
     transport.write(b"head")
     assert not transport.is_closing()
     transport.close()

@@ -133,7 +133,7 @@ def test_server_that_dies_is_reported_with_its_status(folder: Path) -> None:
         server.close()
 
 
-def test_only_a_private_socket_with_durable_settings_is_opened(folder: Path) -> None:
+def test_only_a_private_socket_with_durable_settings_is_used(folder: Path) -> None:
     with running(folder) as server, client(server.url) as connection:
         wanted = {
             "port": "0",

@@ -63,9 +63,7 @@ def test_a_silent_link_is_unknown(linked: Linked, ask: Callable[[], Answer]) -> 
 
 
 @pytest.mark.slow
-def test_a_connection_that_was_reset_is_opened_anew_and_nobody_notices(
-    linked: Linked, ask: Callable[[], Answer]
-) -> None:
+def test_a_connection_that_was_reset_is_made_anew_and_nobody_notices(linked: Linked, ask: Callable[[], Answer]) -> None:
     _, proxy = linked
     for _ in range(10):
         proxy.reset()

@@ -173,10 +173,10 @@ def test_nothing_that_redis_wrote_down_opens_any_door(lived: tuple[Site, Life]) 
     candidates = sorted(texts | pieces)
     assert len(candidates) > 150
     doors = {"validate", "api key", "session", "list", "introspected"}
-    assert opened_doors(site, [*candidates, site.admin]) == {(site.admin, door) for door in doors}
+    assert accepting_doors(site, [*candidates, site.admin]) == {(site.admin, door) for door in doors}
 
 
-def opened_doors(site: Site, candidates: list[str]) -> set[tuple[str, str]]:
+def accepting_doors(site: Site, candidates: list[str]) -> set[tuple[str, str]]:
     """Which of these strings which endpoint takes for a credential."""
     admin = f"Authorization: Bearer {site.admin}"
     # Door to the request that tries it, and what an answer of 200 must have in it to count.

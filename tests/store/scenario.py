@@ -30,7 +30,7 @@ COVERED = {
     "reserve_name",
     "reserve_request",
     "seal_events",
-    "update_token",
+    "rotate_or_update_token",
     "validate_limited",
     "void_reservation",
     "end_token",

@@ -64,7 +64,7 @@ async def test_no_kind_opens_another_kinds_door(still: Service) -> None:
     assert (await still.rules.one_time.consume(secrets[Kind.ONE_TIME])).active
 
 
-async def test_looking_tells_why_a_managed_token_is_gone(
+async def test_peeking_tells_why_a_managed_token_is_gone(
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)

@@ -160,7 +160,7 @@ async def test_the_quota_tells_what_is_left_and_when_to_come_back(
     assert told == [(3, 60, 2, 20, 1), (3, 60, 1, 40, 1), (3, 60, 0, 60, 1), (3, 60, 0, 60, 20)]
 
 
-async def test_looking_at_a_limited_token_charges_nothing(make_service: Callable[..., Any], fake_clock: Clock) -> None:
+async def test_peeking_at_a_limited_token_charges_nothing(make_service: Callable[..., Any], fake_clock: Clock) -> None:
     still = await make_service(fake=True)
     created = await create(still, rate_limit=RateLimit(2, 3600), max_uses=2)
     for expected in (Outcome.ACTIVE, Outcome.ACTIVE):
@@ -172,7 +172,7 @@ async def test_looking_at_a_limited_token_charges_nothing(make_service: Callable
     ).outcome is Outcome.USES_EXHAUSTED
 
 
-async def test_looking_tells_that_the_limit_is_used_up(still: Service, clock: Any) -> None:
+async def test_peeking_tells_that_the_limit_is_used_up(still: Service, clock: Any) -> None:
     created = await create(still, rate_limit=RateLimit(2, 3600))
     assert (await outcomes(still, created.secret, 5))[Outcome.ACTIVE] == 2
     assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.RATE_LIMITED
@@ -199,13 +199,13 @@ async def test_the_memory_of_limited_tokens_is_bounded(still: Service, monkeypat
     assert await outcome(still, created[0].secret) == "rate_limited"
 
 
-async def test_looking_at_a_limited_token_that_may_not_be_used_says_so(still: Service) -> None:
+async def test_peeking_at_a_limited_token_that_may_not_be_used_says_so(still: Service) -> None:
     created = await create(still, rate_limit=RateLimit(2, 3600), scopes=("a",))
     verdict = await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,), required=("b",))
     assert verdict.outcome is Outcome.INSUFFICIENT_SCOPE
 
 
-async def test_looking_at_a_token_with_uses_left_finds_it_active(still: Service) -> None:
+async def test_peeking_at_a_token_with_uses_left_finds_it_active(still: Service) -> None:
     created = await create(still, max_uses=2)
     assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).active
     assert await uses_left(still, created.token.token_id) == 2

@@ -46,7 +46,7 @@ async def guess(service: Service, username: str = "vera", address: str = ADDRESS
 
 
 @pytest.fixture
-def looked_at(still: Service, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def checked(still: Service, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every password that was checked against a hash."""
     checked: list[str] = []
     matches = still.rules.passwords.matches
@@ -60,11 +60,11 @@ def looked_at(still: Service, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return checked
 
 
-async def test_five_wrong_passwords_for_an_account_are_looked_at_from_wherever_they_come(
-    still: Service, looked_at: list[str]
+async def test_five_wrong_passwords_for_an_account_are_checked_from_wherever_they_come(
+    still: Service, checked: list[str]
 ) -> None:
     waits = await asyncio.gather(*[guess(still, address=f"192.0.2.{number}") for number in range(60)])
-    assert waits.count(0) == len(looked_at) == 5
+    assert waits.count(0) == len(checked) == 5
     assert all(800 < wait <= 900 for wait in waits if wait)
     await still.rules.refusals.tell()
     told = [entry for entry in await audit(still) if entry.action == "login.throttled"]
@@ -72,11 +72,11 @@ async def test_five_wrong_passwords_for_an_account_are_looked_at_from_wherever_t
     assert sum((entry.after or {"count": 1})["count"] for entry in told) == 55
 
 
-async def test_twenty_wrong_passwords_of_an_address_are_looked_at_for_whatever_account(
-    still: Service, looked_at: list[str]
+async def test_twenty_wrong_passwords_of_an_address_are_checked_for_whatever_account(
+    still: Service, checked: list[str]
 ) -> None:
     waits = await asyncio.gather(*[guess(still, username=f"user {number}") for number in range(60)])
-    assert waits.count(0) == len(looked_at) == 20
+    assert waits.count(0) == len(checked) == 20
     assert await guess(still, "vera", "192.0.2.200") == 0
 
 
@@ -124,10 +124,10 @@ def test_variants_of_a_name_are_one_name() -> None:
     assert len({normalise(name) for name in ("vera", "wera", "véra", "vera2", "ver")}) == 5
 
 
-async def test_variants_of_a_name_share_one_count(still: Service, looked_at: list[str]) -> None:
+async def test_variants_of_a_name_share_one_count(still: Service, checked: list[str]) -> None:
     for number, variant in enumerate(VARIANTS):
         await guess(still, variant, f"192.0.2.{number}")
-    assert len(looked_at) == 5
+    assert len(checked) == 5
 
 
 async def test_the_owner_gets_in_from_where_they_signed_in_before_while_others_guess(still: Service) -> None:
@@ -206,7 +206,7 @@ async def test_an_accent_in_one_sign_or_in_two_is_the_same_password(still: Servi
     assert not await still.rules.passwords.matches(raw, "passe compose")
 
 
-def test_a_look_alike_costs_what_the_real_one_does_and_matches_nothing() -> None:
+def test_a_decoy_costs_what_the_real_one_does_and_matches_nothing() -> None:
     real = hash_password("x")
     for given, shape in (
         (real, real),
@@ -232,10 +232,10 @@ async def test_twelve_right_passwords_at_once_are_all_right(still: Service) -> N
     assert await guess(still, "vera", "192.0.2.99") == 0
 
 
-async def test_of_two_hundred_wrong_passwords_at_once_five_are_looked_at(still: Service, looked_at: list[str]) -> None:
+async def test_of_two_hundred_wrong_passwords_at_once_five_are_checked(still: Service, checked: list[str]) -> None:
     guesses = [guess(still, address=f"2001:db8:{number:x}::1") for number in range(200)]
     waits = await asyncio.gather(*guesses)
-    assert waits.count(0) == len(looked_at) == 5
+    assert waits.count(0) == len(checked) == 5
     # Those for whom there was no room to wait may come again, and hear then how long it is.
     assert {wait for wait in waits if wait <= 800} <= {0, 1}
 
@@ -264,7 +264,7 @@ async def test_lost_replies_lock_nobody_out(
     assert await guess(service, "vera", "192.0.2.99") == 0
 
 
-async def test_a_password_that_was_not_looked_at_is_no_try(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_password_that_was_not_checked_is_no_try(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     async def busy(password_hash: str, password: str) -> bool:
         raise Busy
 
@@ -306,13 +306,13 @@ SPRAYS = [
 
 @pytest.mark.parametrize(("addresses", "bound"), SPRAYS)
 async def test_an_account_each_is_no_free_try(
-    still: Service, looked_at: list[str], monkeypatch: pytest.MonkeyPatch, addresses: str, bound: int
+    still: Service, checked: list[str], monkeypatch: pytest.MonkeyPatch, addresses: str, bound: int
 ) -> None:
     monkeypatch.setattr("service.tokens.accounts.attempts.PER_NETWORK", 30)
     monkeypatch.setattr("service.tokens.accounts.attempts.GLOBAL_LIMIT", 40)
     expected = {PER_ADDRESS: 20, PER_NETWORK: 30, GLOBAL_LIMIT: 40}[bound]
     waits = await asyncio.gather(*[guess(still, f"user {n}", addresses.format(n)) for n in range(60)])
-    assert waits.count(0) == len(looked_at) == expected
+    assert waits.count(0) == len(checked) == expected
 
 
 async def test_an_address_inside_ipv6_and_the_same_outside_are_one(still: Service) -> None:

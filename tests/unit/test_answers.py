@@ -257,7 +257,7 @@ def test_a_refusal_is_a_problem_with_its_challenge(
     assert (headers.get(b"retry-after") == b"1") is (status == 503)
 
 
-def test_bad_unknown_expired_inactive_and_revoked_look_alike() -> None:
+def test_bad_unknown_expired_inactive_and_revoked_are_answered_alike() -> None:
     bodies = {answer(Verdict(outcome), "r").body for outcome in (Outcome.MALFORMED, Outcome.UNKNOWN, Outcome.REVOKED)}
     assert len(bodies) == 1
 

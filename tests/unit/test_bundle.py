@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
-from service.dashboard.bundle import joined, load, tight
+from service.dashboard.bundle import concatenated, load, tight
 
 
 def test_a_module_comes_behind_what_it_imports_and_once() -> None:
@@ -15,25 +15,25 @@ def test_a_module_comes_behind_what_it_imports_and_once() -> None:
         "js/b.js": "// gone\nexport const b = 1;\n",
         "js/unused.js": "export const unused = 1;\n",
     }
-    assert joined(scripts) == "const b=1;function a() {return [b]; // kept: it shares its line;\n}\na(b);"
+    assert concatenated(scripts) == "const b=1;function a() {return [b]; // kept: it shares its line;\n}\na(b);"
 
 
-def test_modules_that_import_each_other_are_joined_too() -> None:
+def test_modules_that_import_each_other_are_concatenated_too() -> None:
     scripts = {
         "js/main.js": 'import { a } from "./a.js";\na();\n',
         "js/a.js": 'import { b } from "./b.js";\nexport function a() { b(); }\n',
         "js/b.js": 'import { a } from "./a.js";\nexport function b() { a(); }\n',
     }
-    assert joined(scripts) == "function b() { a(); }\nfunction a() { b(); }\na();"
+    assert concatenated(scripts) == "function b() { a(); }\nfunction a() { b(); }\na();"
 
 
 def test_text_over_several_lines_stays_as_it_is() -> None:
     text = "`\n  // not a comment\n    a = b &&\n`"
     script = f"// a comment\nconst config = {text};\nconst other = [\n  {text},\n];\n"
-    assert joined({"js/main.js": script}) == f"const config={text};const other=[{text},];"
+    assert concatenated({"js/main.js": script}) == f"const config={text};const other=[{text},];"
 
 
-def test_no_text_that_is_shown_looks_like_code_to_the_bundle() -> None:
+def test_no_text_that_is_shown_reads_like_code_to_the_bundle() -> None:
     for path in files("service").joinpath("dashboard", "js").iterdir():
         shown = re.findall(r'"(?:[^"\\\n]|\\.)*"|`[^`\n]*`', re.sub(r"\$\{[^}]*\}", "", path.read_text("utf-8")))
         assert [text for text in shown if re.search(r" (=|=>|===|!==|&&|\|\|) ", text)] == [], path.name

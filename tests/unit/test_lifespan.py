@@ -44,7 +44,7 @@ async def test_background_work_that_fails_is_told_and_done_again(
     assert ("background work failed" in caplog.messages) is told
 
 
-def test_the_collector_looks_rarely_and_not_at_what_the_start_made() -> None:
+def test_the_collector_runs_rarely_and_not_at_what_the_start_made() -> None:
     thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
     try:
         collect_rarely()

@@ -88,7 +88,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one(wrong: str, right
     assert message == f"{wrong} is not a setting: did you mean {right}?"
 
 
-def test_an_unknown_name_like_no_other_is_refused_with_where_to_look() -> None:
+def test_an_unknown_name_like_no_other_is_refused_with_where_to_read() -> None:
     assert "token-service config" in refusal(XYZZY_QUUX_PLUGH="1")
 
 

@@ -20,13 +20,13 @@ _LONGEST = 720
 
 
 class Days(msgspec.Struct, forbid_unknown_fields=True):
-    """How far to look back at one token."""
+    """How far back to read the use of one token."""
 
     days: Annotated[int, Meta(ge=1, le=DAYS_KEPT)] = 30
 
 
 class Hours(msgspec.Struct, forbid_unknown_fields=True):
-    """How far to look back at the whole service."""
+    """How far back to read the use of the whole service."""
 
     hours: Annotated[int, Meta(ge=1, le=_LONGEST)] = 48
 

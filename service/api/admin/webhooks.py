@@ -47,7 +47,7 @@ class WebhookCreated(WebhookShown, rename="camel"):
 
 class WebhookStanding(WebhookShown, rename="camel"):
     """A receiver and how far it is: deliveries that wait to be sent again, changes of any kind that were not
-    looked at for it yet, and changes that were trimmed from the log before it had room for them."""
+    read for it yet, and changes that were trimmed from the log before it had room for them."""
 
     waiting: int
     unread: int

@@ -58,7 +58,7 @@ class BatchApi:
                 handler=self.batch,
                 tag="gateway",
                 body=ValidateBatch,
-                summary="Look at up to 100 tokens",
+                summary="Check up to 100 tokens",
                 answers={200: BatchResults, 429: None},
                 access=INTROSPECT,
                 description="In one round trip; nothing is spent or counted.",
@@ -66,7 +66,7 @@ class BatchApi:
         ]
 
     async def batch(self, call: Call) -> Response:
-        """Look at up to 100 tokens at once; spends nothing."""
+        """Check up to 100 tokens at once; spends nothing."""
         await self._clients.admit(call)
         wanted = await call.json(ValidateBatch)
         verdicts = await asyncio.gather(

@@ -2,7 +2,7 @@
 
 application  the ASGI application: request ids, routing, answers to exceptions, counting and logging
 call         one request as a handler sees it; its body and query decoded; how an operation is declared
-proxies      the proxies in front, and the client whose address they tell
+proxies      the proxies before us, and the client whose address they tell
 basic        HTTP Basic: the pair in an Authorization field
 problems     the table of status codes: refusals and exceptions as RFC 9457 problems
 timestamps   instants as RFC 3339

@@ -1,4 +1,4 @@
-"""The proxies in front of the service: which peers are believed, and which client they speak for."""
+"""The proxies between clients and the service: which peers are believed, and which client they speak for."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Token = dict[str, Any]
 
 
 def find(client: Client, reference: str) -> Token:
-    """The token of an id or a name; what looks like an id is one if a token has it. Raises Failure."""
+    """The token of an id or a name; what has an id's form is one if a token has it. Raises Failure."""
     if TOKEN_ID.fullmatch(reference):
         answer = client.ask("GET", path_of(reference))
         if answer.status == http.client.OK:
@@ -27,7 +27,7 @@ def find(client: Client, reference: str) -> Token:
 
 
 def token_id_of(client: Client, reference: str) -> str:
-    """The id alone, without a look-up where it is one already."""
+    """The id alone; asks nothing where it is one already."""
     return reference if TOKEN_ID.fullmatch(reference) else str(_find_name(client, reference)["id"])
 
 

@@ -29,7 +29,7 @@ _NEEDED_BYTES = 100 * 1024 * 1024
 def settings_for_start(environment: Mapping[str, str]) -> Settings:
     """The settings, after the service was built with them as at a start. Raises SettingsError."""
     settings = read(environment)
-    # The accounts file is a check of its own; no connection is opened before the service runs.
+    # The accounts file is a check of its own; no connection is made before the service runs.
     create_app(msgspec.structs.replace(settings, accounts_file=""))
     return settings
 

@@ -63,7 +63,7 @@ def run(settings: Settings, listener: socket.socket, *, ready: Callable[[], None
     """
     if settings.workers > 1:
         with tempfile.TemporaryDirectory(prefix="token-service-metrics-") as folder:
-            # Where the workers' counts meet; prometheus-client looks for it when it is imported.
+            # Where the workers' counts meet; prometheus-client reads the variable when it is imported.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
             workers = _Workers(_config(worker.application, settings), listener, ready)
             workers.run()

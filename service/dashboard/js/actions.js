@@ -112,7 +112,7 @@ export async function revoke(app, choice, done) {
     role: "alertdialog", mark: "warning", title: `Revoke ${name}?`,
     lead: `${it} working at once and cannot be restored. To pause ${them} instead, choose Deactivate.`,
     body: [usedNote(known.tokens, one), !one && confirm.node],
-    tail: [cancel(), one && choice.tokens[0].status !== "active" ? null : instead, go],
+    buttons: [cancel(), one && choice.tokens[0].status !== "active" ? null : instead, go],
   });
 }
 
@@ -123,7 +123,7 @@ export function rotate(app, token, done) {
   openDialog({
     title: `Rotate ${token.name}?`, lead: "You get a new secret. The old one keeps working for:",
     body: h("fieldset", h("legend.sr", "The old secret keeps working for"), overlap),
-    tail: [cancel(), h("button.btn.primary", { type: "submit" }, "Rotate token")],
+    buttons: [cancel(), h("button.btn.primary", { type: "submit" }, "Rotate token")],
     async submit() {
       try {
         const answer = await send("POST", `${TOKENS}/${token.id}/rotate`, { overlapSeconds: Number(overlap.value()) });

@@ -12,7 +12,7 @@ const PERIODS = [["1", "Last 24 hours"], ["7", "Last 7 days"], ["30", "Last 30 d
 
 const ofToken = ({ action }) => action.startsWith("token.");
 
-/** The entry, and below it, once opened, the values before and after. known: tokens, as most entries lack a name. */
+/** The entry, and below it, once expanded, the values before and after. known: tokens, as most entries lack a name. */
 function entryRows(entry, known) {
   const { at, action, actor, target, before, after, requestId } = entry;
   const values = changes(entry);

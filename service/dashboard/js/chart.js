@@ -32,7 +32,7 @@ export function chart(days, allowed, denied) {
   const step = stepFor(all(busiest));
   const scale = HEIGHT / step / STEPS;
   const pitch = WIDTH / days.length;
-  const bar = (look, at, from, height) => height > 0 && svg(`rect.${look}`,
+  const bar = (style, at, from, height) => height > 0 && svg(`rect.${style}`,
     { x: (at + 0.15) * pitch, y: HEIGHT - from - height, width: pitch * 0.7, height, rx: 2 });
   const bars = days.map((one, at) => [bar("allow", at, 0, one.allowed * scale),
     bar("deny", at, one.allowed * scale + 1.5, one.denied && Math.max(2, one.denied * scale))]);

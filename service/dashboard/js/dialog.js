@@ -14,11 +14,11 @@ export function dialogObjects() {
 }
 
 /**
- * title, lead, mark (an icon), role, body and tail (parts). submit makes it a form, which the backdrop does not
+ * title, lead, mark (an icon), role, body and buttons (parts). submit makes it a form, which the backdrop does not
  * close. leave: what Escape and the backdrop do instead of closing. objects: see dialogObjects. closed: called when
  * it is gone.
  */
-export function openDialog({ title, lead, mark, role, body, tail, submit, leave = closeDialog, objects, closed }) {
+export function openDialog({ title, lead, mark, role, body, buttons, submit, leave = closeDialog, objects, closed }) {
   closeDialog();
   const [titleId, leadId] = [uniqueId(), uniqueId()];
   const opener = document.activeElement;
@@ -51,7 +51,7 @@ export function openDialog({ title, lead, mark, role, body, tail, submit, leave 
     h("div.head", mark && h(`span.badge.${mark}`, icon(mark, 20)),
       h("div", h("h2", { id: titleId }, title), lead && h("p", { id: leadId }, lead))),
     h("div.body", body),
-    h("div.tail", tail ?? h("button.btn", { autofocus: true, click: closeDialog }, "Close"))));
+    h("div.buttons", buttons ?? h("button.btn", { autofocus: true, click: closeDialog }, "Close"))));
   document.body.append(dialog.node);
   live = dialog;
   dialog.node.showModal();

@@ -20,9 +20,9 @@ function put(node, parts) {
 }
 
 const builder = (create) => (spec, ...parts) => {
-  const [tag, ...looks] = spec.split(".");
+  const [tag, ...names] = spec.split(".");
   const node = create(tag);
-  if (looks[0]) node.setAttribute("class", looks.join(" "));
+  if (names[0]) node.setAttribute("class", names.join(" "));
   if (tag === "button") node.type = tag;
   return put(node, parts);
 };

@@ -104,7 +104,7 @@ function tokenForm(app, token, words, save) {
     go.textContent = words.go;
   };
   openDialog({
-    ...words, submit, tail: [cancel(), go],
+    ...words, submit, buttons: [cancel(), go],
     body: [place, nodes.slice(0, 5), h("details.more", h("summary", icon("right", 14), "Limits and metadata"),
       h("div.fields", nodes.slice(5)))],
   });

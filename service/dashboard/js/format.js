@@ -51,8 +51,8 @@ export function masked({ token }) {
   return [h("span.mono", { "aria-hidden": "true" }, `rtk_••••${last}`), h("span.sr", `ends in ${[...last].join(" ")}`)];
 }
 
-/** The state by shape, colour and word; look is "status" in a table, "pill" on a page. */
-export const state = (status, look = "status") =>
-  h(`span.${look}.${status}`, h(`span.dot.${status}`), upper(status));
+/** The state by shape, colour and word; style is "status" in a table, "pill" on a page. */
+export const state = (status, style = "status") =>
+  h(`span.${style}.${status}`, h(`span.dot.${status}`), upper(status));
 
 export const upper = (text) => text[0].toUpperCase() + text.slice(1);

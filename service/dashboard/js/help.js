@@ -41,10 +41,10 @@ function redis() {
   const place = h("span.status");
   const asked = performance.now();
   get("/readyz").catch(({ answer }) => answer).then(({ status }) => {
-    const look = status === "ready" ? "active" : "revoked";
-    place.classList.add(look);
+    const style = status === "ready" ? "active" : "revoked";
+    place.classList.add(style);
     const took = Math.max(1, Math.round(performance.now() - asked));
-    fill(place, h(`span.dot.${look}`), status === "ready" ? `Ready, answered in ${took} ms` : "Not answering");
+    fill(place, h(`span.dot.${style}`), status === "ready" ? `Ready, answered in ${took} ms` : "Not answering");
   });
   return place;
 }

@@ -44,9 +44,9 @@ export class List {
   }
 
   /** A choice whose value goes into the URL. */
-  select(name, label, look = "") {
+  select(name, label, style = "") {
     const change = ({ target }) => this.app.go(this.url({ [name]: target.value }));
-    return h(`select${look}`, { "aria-label": label, change });
+    return h(`select${style}`, { "aria-label": label, change });
   }
 
   /** Take over what the URL says; called again on every change of it. */

@@ -1,4 +1,4 @@
-// The roof: who is signed in, which screen the URL names, and what every screen is handed.
+// The page as a whole: who is signed in, which screen the URL names, and what every screen is handed.
 
 import { get, send } from "./api.js";
 import { auditScreen } from "./audit.js";

@@ -24,15 +24,15 @@ function onMenuKey(event) {
   if (event.key !== "Tab") event.preventDefault();
 }
 
-function entry([label, run, off, look = ""]) {
+function entry([label, run, off, style = ""]) {
   const click = () => {
     closeMenu(true);
     run();
   };
-  return h(`button.${look}`, { role: "menuitem", tabindex: -1, disabled: Boolean(off), title: off, click }, label);
+  return h(`button.${style}`, { role: "menuitem", tabindex: -1, disabled: Boolean(off), title: off, click }, label);
 }
 
-/** Make a button open a menu; entries() gives [[label, run, why it is off, look]] at that moment. */
+/** Make a button open a menu; entries() gives [[label, run, why it is off, style]] at that moment. */
 export function menu(control, entries) {
   control.ariaHasPopup = "menu";
   control.ariaExpanded = "false";

@@ -67,7 +67,7 @@ export function showSecret({ name, token: secret }, done) {
         command(h("span.c", `rtk_••••${secret.slice(-8)}`)), "Copy curl command with the token", copyCommand)),
       note("", "Treat it like a password: keep it in a secret manager, never in source code."), warning,
     ],
-    tail: [plain, both], leave, objects: () => !copied,
+    buttons: [plain, both], leave, objects: () => !copied,
     closed() {
       wipe();
       done();

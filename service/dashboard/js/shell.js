@@ -13,13 +13,13 @@ export function kept(name, value) {
   }
 }
 
-const { dataset: look } = document.documentElement;
+const { dataset: data } = document.documentElement;
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
-const otherTheme = () => ((look.theme || (systemDark.matches ? "dark" : "light")) === "dark" ? "light" : "dark");
+const otherTheme = () => ((data.theme || (systemDark.matches ? "dark" : "light")) === "dark" ? "light" : "dark");
 
 /** "light", "dark" or "" for the system's. */
 export function setTheme(name) {
-  look.theme = kept("theme", name);
+  data.theme = kept("theme", name);
   dispatchEvent(new Event("theme"));
 }
 

@@ -19,7 +19,7 @@ from service.store.driver.shards import Shard, Shards
 
 log = logging.getLogger(__name__)
 _CHECKS = ("redis", "role", "version", "eviction", "scripts", "namespace", "server_key", "clock")
-_LOOK_SECONDS = 0.25
+_WATCH_SECONDS = 0.25
 
 
 class Monitor:
@@ -102,7 +102,7 @@ class Monitor:
         return found
 
     async def watch(self) -> None:
-        """Look at the clock, and with it at the role, four times a second; at all else every minute.
+        """Check the clock, and with it the role, four times a second; all else every minute.
 
         Every second while Redis may not be used. Until cancelled.
         """
@@ -118,4 +118,4 @@ class Monitor:
             except ServiceError:
                 self.usable = False
                 due = min(due, loop.time() + 1)
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_WATCH_SECONDS)

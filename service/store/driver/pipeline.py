@@ -46,7 +46,7 @@ class Pipeline:
     StoreUnavailable and the connection is closed, because a late reply must never meet another request. Commands
     marked `retry` (idempotent ones) are asked once more on the next connection if theirs is lost. While the
     node cannot be reached every command fails at once. Only a primary that is ready is asked: `connect` refuses any
-    other, and `RoleCheck` looks again.
+    other, and `RoleCheck` asks again.
     """
 
     def __init__(
@@ -206,10 +206,10 @@ class Pipeline:
     async def _open(self) -> None:
         asked_at = asyncio.get_running_loop().time()
         connection = await self._connect()
-        # The private names we lean on; a contract test names them. The connection forgets what it opened.
+        # The private names we lean on; a contract test names them. The connection forgets what it connected.
         writer, connection._writer, connection._reader = connection._writer, None, None
         if writer is None:
-            raise OSError("the connection was closed while it was opened")
+            raise OSError("the connection was closed while it was being made")
         replies = Replies(writer.transport, self._lost, self._on_error, self._took, self._refuse, self._redirected)
         writer.transport.set_protocol(replies)
         self._writer, self._replies = writer, replies

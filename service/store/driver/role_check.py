@@ -10,7 +10,7 @@ _ROLE = packed("ROLE")
 
 
 class RoleCheck:
-    """Puts ROLE before what is sent `seconds` or more after the last look, so that no older answer counts."""
+    """Puts ROLE before what is sent `seconds` or more after the last ROLE, so that no older answer counts."""
 
     def __init__(self, seconds: float, refuse: Callable[[Replies, Refused], None]) -> None:
         self._seconds = seconds

@@ -2,7 +2,7 @@
 KEYS[1]  blocks of rows `name NUL last-characters id created LF`, folded, id and creation of 16 characters each (hash)
 ARGV[1]  the text, folded, without NUL and LF
 ARGV[2]  the block to begin with       ARGV[3]  how many blocks there may be
-ARGV[4]  format of a block's name      ARGV[5]  about how many bytes to look at
+ARGV[4]  format of a block's name      ARGV[5]  about how many bytes to read
 returns  the block to go on with, 0 after the last; then id and creation of each find, 32 characters
 cost     O(b) for b bytes: with 400,000 less than a millisecond
 ]]
@@ -15,7 +15,7 @@ for number = first, count - 1 do
     break
   end
   local rows = redis.call('HGET', blocks, string.format(form, number)) or ''
-  -- A look-up, and a find below, take as long as so many bytes.
+  -- A field read, and a find below, take as long as so many bytes.
   bytes = bytes - #rows - 250
   local at = string.find(rows, text, 1, true)
   while at do

@@ -1,4 +1,4 @@
---[[ Reserve a try at a password before it is looked at, or refuse it; harmless when repeated.
+--[[ Reserve a try at a password before it is checked, or refuse it; harmless when repeated.
 KEYS[1]  tries (zset): id -> when it stops to count, epoch milliseconds
 ARGV[1]  id of this one
 ARGV[2]  tries allowed

@@ -18,11 +18,11 @@ from service.store.managed.search import NameSearch
 from service.store.managed.tokens import ManagedStore, Record, Retention
 from service.store.pacing import ahead, give_way, patiently
 
-# So many records are looked at between two looks at what else there is to do.
+# So many records are read before others get a turn.
 _AT_ONCE = 200
-# A page that takes longer ends early, with a cursor; not before so many looks, however slow the machine.
+# A page that takes longer ends early, with a cursor; not before so many portions, however slow the machine.
 _SECONDS = 1.0
-_LOOKS = 50
+_LEAST_PORTIONS = 50
 # Up to so many candidates are put in order at once; with more of them a walk in the order asked for soon fills a page.
 _FEW = 20_000
 
@@ -30,7 +30,7 @@ Place = tuple[str, str]
 
 
 class Portion(NamedTuple):
-    """Some rows of a list with their records, and the place up to which it was looked at; None at the end."""
+    """Some rows of a list with their records, and the place up to which it was read; None at the end."""
 
     found: list[tuple[Row, Record]]
     reached: Place | None
@@ -51,14 +51,14 @@ class Listing:
         A few round trips; where a filter admits few of many, the page ends after a second with what it has by then.
         """
         found: list[tuple[Row, Record]] = []
-        until, looks, after = time.monotonic() + _SECONDS, 0, None
+        until, portions, after = time.monotonic() + _SECONDS, 0, None
         async for portion in self.walk(query, now):
             found += portion.found
-            after, looks = portion.reached, looks + 1
+            after, portions = portion.reached, portions + 1
             if len(found) > query.limit:
                 after = place(found[query.limit - 1][0])
                 break
-            if looks >= _LOOKS and time.monotonic() > until:
+            if portions >= _LEAST_PORTIONS and time.monotonic() > until:
                 break
         return [record.token for _, record in found[: query.limit]], after
 
@@ -97,7 +97,7 @@ class Listing:
                 yield [record for _, record in found]
 
     async def count(self, query: Query, now: float) -> int:
-        """How many tokens a query finds: a look at each that may be meant, in slices that let others through."""
+        """How many tokens a query finds: a read of each that may be meant, in slices that let others through."""
         names = query.evaluated_by or ("active", "revoked_at", "expires_at")
         count = 0
         async for rows in self._everywhere(query):

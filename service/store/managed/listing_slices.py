@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """Rows in order, how far they reach (None if nothing was there to look at), and whether that was the end."""
+    """Rows in order, how far they reach (None if nothing was there to read), and whether that was the end."""
 
     rows: list[Row]
     reached: Row | None
@@ -123,7 +123,7 @@ class Names(NamedTuple):
 
 
 class Patient(NamedTuple):
-    """A source for a look at everything, which a Redis that is busy for a moment must not break off."""
+    """A source for a walk through everything, which a Redis that is busy for a moment must not break off."""
 
     source: Source
 

@@ -14,7 +14,7 @@ class Query(msgspec.Struct, frozen=True):
     """What to list. `statuses` empty means all but the revoked; instants in epoch seconds, 0 for no bound.
     `ids`, if any, are the only ones considered.
 
-    `sort` is one of created_at, name, last_used_at, expires_at. `after` is the place of the last row looked at.
+    `sort` is one of created_at, name, last_used_at, expires_at. `after` is the place of the last row read.
     """
 
     statuses: frozenset[Status] = frozenset()
@@ -43,7 +43,7 @@ class Query(msgspec.Struct, frozen=True):
 
     @property
     def evaluated_by(self) -> tuple[str, ...]:
-        """The fields of a record that `admits` looks at, where many are looked at and few admitted; else none."""
+        """The fields of a record that `admits` needs, where many are read and few admitted; else none."""
         fields = {
             "scopes": bool(self.scope),
             "created_by": bool(self.created_by),

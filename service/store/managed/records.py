@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from binascii import a2b_base64
 from collections.abc import Callable
-from itertools import chain, compress
+from itertools import compress
 from operator import attrgetter, ne
 from typing import Any
 
@@ -123,7 +123,7 @@ def encode_changes(old: ManagedToken, new: ManagedToken, *, seal: str) -> list[A
         if value != before:
             written = _written(name, letter, value)
             stale = [field for field in _written(name, letter, before)[::2] if field not in written[::2]]
-            said += (*written, *chain.from_iterable((field, b"") for field in stale))
+            said += (*written, *(part for field in stale for part in (field, b"")))
     return said
 
 
@@ -140,7 +140,7 @@ def _written(name: str, letter: bytes, value: Any) -> list[Argument]:
         return [letter, text]
     pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
     fields = [letter, *(letter + b"%d" % number for number in range(1, len(pieces)))]
-    return list(chain.from_iterable(zip(fields, pieces, strict=True)))
+    return [part for pair in zip(fields, pieces, strict=True) for part in pair]
 
 
 def sealed_part(token: ManagedToken) -> bytes:
@@ -158,14 +158,14 @@ def decode(token_id: str, fields: dict[bytes, bytes]) -> tuple[ManagedToken, str
         if (field := _BY_LETTER.get(letter)) is not None:
             name, read = field
             try:
-                values[name] = read(_joined(fields, letter, text) if len(text) == PIECE else text)
+                values[name] = read(_whole_value(fields, letter, text) if len(text) == PIECE else text)
             except ValueError:
                 continue  # It stands for nothing. If it said something before, the seal tells.
     return ManagedToken(**values), fields.get(_SEAL, b"").hex()
 
 
 class Excerpt:
-    """Some fields of a record, for whoever looks at many: the rest of the token is blank."""
+    """Some fields of a record, for whoever reads many: the rest of the token is blank."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         # The digest tells that there is a record.
@@ -191,7 +191,7 @@ class Excerpt:
         return ManagedToken(**values)
 
 
-def _joined(fields: dict[bytes, bytes], letter: bytes, first: bytes) -> bytes:
+def _whole_value(fields: dict[bytes, bytes], letter: bytes, first: bytes) -> bytes:
     pieces = [first]
     while len(pieces[-1]) == PIECE:
         pieces.append(fields.get(letter + b"%d" % len(pieces), b""))

@@ -17,7 +17,7 @@ from service.store.forms import own_members
 
 # Of all shards together; at a million tokens one block has about twelve kilobytes.
 _BLOCKS = 4096
-# What a slice looks at: less than a millisecond of Redis' time, for validations wait behind it.
+# What a slice reads: less than a millisecond of Redis' time, for validations wait behind it.
 _SLICE_BYTES = 400_000
 _ID_CHARACTERS = 16
 

@@ -28,7 +28,7 @@ class Record(NamedTuple):
 # The sweep writes why a token will be gone this many seconds before its date: as long may no sweep be made, as on a
 # server that is full, and still a secret is told from one that nobody knows, and found by whoever revokes it.
 FORETOLD = 86400
-# Where the date is nearer than this it is written at once, before a sweep that looks FORETOLD ahead could pass it by.
+# Where the date is nearer than this it is written at once, lest a sweep that announces FORETOLD ahead pass it by.
 _NEAR = 2 * FORETOLD
 
 
@@ -63,7 +63,7 @@ class ManagedStore:
         self._hashes = Hashes(shards)
         self._blocks = Blocks(len(shards))
         self._create = Script("create_token")
-        self._update = Script("update_token")
+        self._update = Script("rotate_or_update_token")
         self._end = Script("end_token", retry=True)
         self._drop = Script("drop_credential", retry=True)
 
@@ -117,7 +117,7 @@ class ManagedStore:
         return [None if found is None else Record(*found) for found in map(records.decode, token_ids, rows)]
 
     async def excerpts(self, token_ids: list[str], names: tuple[str, ...]) -> list[ManagedToken | None]:
-        """These fields of the records in the order of the ids, for a look at many.
+        """These fields of the records in the order of the ids, for whoever reads many.
 
         One round trip; another for records of which a value is written in pieces.
         """

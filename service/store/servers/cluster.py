@@ -21,8 +21,8 @@ from service.store.servers.url import Address
 log = logging.getLogger(__name__)
 _ASKING = b"*1\r\n$6\r\nASKING\r\n"
 _MOST_HOPS = 5
-_LOOK_SECONDS = 0.5
-_LOOK_SECONDS_IN_NEED = 0.2
+_REFRESH_SECONDS = 0.5
+_REFRESH_SECONDS_WHILE_AWAY = 0.2
 MakePipeline = Callable[..., Pipeline]
 
 
@@ -58,7 +58,7 @@ class Cluster:
     """All nodes that hold shards of ours.
 
     A command goes to the node its shard was last seen at. MOVED and ASK say that it was not executed, so it is sent on
-    whatever it was, within its old deadline. A look at the map twice a second, more often while a node is away, finds
+    whatever it was, within its old deadline. Asking for the map twice a second, more often while a node is away, finds
     what no reply tells: where the shards of a dead node went.
     """
 
@@ -112,11 +112,11 @@ class Cluster:
     async def watch(self) -> None:
         """Keep the map true. Until cancelled."""
         while True:
-            await self.look()
+            await self.refresh()
             well = all(link.node.up for link in self.links)
-            await asyncio.sleep(_LOOK_SECONDS if well else _LOOK_SECONDS_IN_NEED)
+            await asyncio.sleep(_REFRESH_SECONDS if well else _REFRESH_SECONDS_WHILE_AWAY)
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Ask every node for the map and go by the latest; where none answers, all stays as it is."""
         held = [_ask_map(address.host, node.execute) for address, node in self._nodes.items() if node.up]
         found = [said for said in await asyncio.gather(*held, return_exceptions=True) if isinstance(said, ClusterMap)]

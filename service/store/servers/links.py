@@ -51,7 +51,7 @@ def servers_of(
     opener = Opener(place.options, timeout_seconds=timeout_seconds)
     make = partial(Pipeline, timeout_seconds=timeout_seconds, on_error=on_error, on_seconds=on_seconds)
     if place.kind is Kind.CLUSTER:
-        # A node that was demoted sends every command on by itself: nobody need look at its role.
+        # A node that was demoted sends every command on by itself: nobody need ask its role.
         cluster = Cluster(place.addresses, opener, partial(make, role_seconds=inf))
         return Servers(cluster.links, cluster.open_any, cluster.watch, cluster.aclose)
     if place.kind is Kind.SENTINEL:

@@ -91,7 +91,7 @@ class Sentinels:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _compare(self, address: Address, moved: Callable[[], None]) -> None:
-        """What was told while nobody listened: look once whether all is as it was."""
+        """What was told while nobody listened: ask once whether all is as it was."""
         known = self._primary
         said = await self._ask_one(address)
         if known is not None and isinstance(said, Named) and said.address != known and await self.primary() != known:
@@ -140,7 +140,7 @@ def _refusal(error: ResponseError) -> Exception:
     """What an answer that is none means: it is no sentinel, or watches over no such primary."""
     text = str(error)
     if text.startswith("No such master"):
-        return NotPrimary("The sentinels watch over no primary of this name: look at `SENTINEL MASTERS`.")
+        return NotPrimary("The sentinels watch over no primary of this name: see `SENTINEL MASTERS`.")
     if "unknown command" in text.lower():
         return NotPrimary("This is a Redis and no sentinel: write redis://host:port, or a sentinel's port.")
     return error

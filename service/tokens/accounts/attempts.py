@@ -24,7 +24,7 @@ PER_ADDRESS = 20
 PER_NETWORK = 100
 GLOBAL_LIMIT = 1000
 _KNOWN_MILLISECONDS = 90 * 86400 * 1000
-_LOOKS = 20
+_RETRIES = 20
 _PAUSE_SECONDS = 0.1
 _MOST_WAITING = 64
 
@@ -61,7 +61,7 @@ class Attempts:
         self._waiting = 0
 
     async def reserve(self, name: str, address: str) -> Attempt:
-        """Reserve a try at an account. Two round trips, more where others are being looked at.
+        """Reserve a try at an account. Two round trips, more where others are being checked.
 
         Raises Throttled, or Busy when no others end within two seconds or too many wait for that.
         """
@@ -72,7 +72,7 @@ class Attempts:
             raise Busy
         self._waiting += 1
         try:
-            for _ in range(_LOOKS):
+            for _ in range(_RETRIES):
                 await asyncio.sleep(_PAUSE_SECONDS)
                 if await self._reserved(attempt):
                     return attempt
@@ -95,7 +95,7 @@ class Attempts:
         await asyncio.gather(self._store.remember(attempt.pair, _KNOWN_MILLISECONDS), self.give_back(attempt))
 
     async def give_back(self, attempt: Attempt) -> None:
-        """The password was not looked at."""
+        """The password was not checked."""
         await asyncio.gather(*[self._store.give_back(bound.digest, attempt.attempt_id) for bound in attempt.bounds])
 
     async def _attempt(self, name: str, address: str) -> Attempt:

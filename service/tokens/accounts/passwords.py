@@ -28,7 +28,7 @@ _SALT_BYTES, _DIGEST_BYTES = 8, 16
 
 
 class Busy(RateLimited):
-    """Too many passwords are being looked at: a second later there may be room."""
+    """Too many passwords are being checked: a second later there may be room."""
 
     def __init__(self) -> None:
         super().__init__("Too many sign-ins at once. Try again in a moment.", retry_after=1)
@@ -99,7 +99,7 @@ def _fits(password_hash: str, password: str) -> bool:
 
 
 def _composed(password: str) -> str:
-    """One form (NFC) for what looks the same: keyboards and systems write an accent in one sign or in two."""
+    """One form (NFC) for what reads the same: keyboards and systems write an accent in one sign or in two."""
     return unicodedata.normalize("NFC", password)
 
 

@@ -73,7 +73,7 @@ class Explainer:
         self._keyring = keyring
 
     async def explain(self, question: Question) -> Explanation:
-        """Walk every check. A few round trips; a look through the audit log for one that was ended.
+        """Walk every check. A few round trips; a walk through the audit log for one that was ended.
 
         Raises NotFound for an id that never was.
         """
@@ -104,11 +104,11 @@ class Explainer:
         for kind, digest in candidates:
             sealed, reason = None, None
             if kind is Kind.ONE_TIME:
-                sealed = await self._credentials.look_up_one_time(digest)
+                sealed = await self._credentials.find_one_time(digest)
             elif kind is Kind.MANAGED:
-                sealed, reason = await self._credentials.look_up_with_reason(digest)
+                sealed, reason = await self._credentials.find_with_reason(digest)
             else:
-                sealed = await self._credentials.look_up(digest)
+                sealed = await self._credentials.find(digest)
             if sealed is not None:
                 return _Found(digest, sealed, None)
             if reason is not None:

@@ -1,4 +1,4 @@
-"""What a secret looks like, in words that repeat nothing of it, and which typing error may have spoilt it."""
+"""The form of a secret, in words that repeat nothing of it, and which typing error may have spoilt it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _typing_error(secret: bytes) -> str:
         return "it is the masked form that lists show, not the secret"
     if not secret.startswith(_PREFIX):
         if secret.count(b".") == 2:
-            return "it looks like a JWT, which is no token of this service"
+            return "it has the form of a JWT, which is no token of this service"
         return "no token of this service has this form"
     if len(secret) not in (_SIZE - 1, _SIZE, _SIZE + 1):
         return f"a managed token has {_SIZE}; it is {'cut off' if len(secret) < _SIZE else 'too long'}"

@@ -120,8 +120,8 @@ class Imports:
         entry = self._audit_log.entry("token.imported", origin, token.token_id, after=facts(token))
         return Incoming(token, seal, credential, predecessor, entry)
 
-    async def look_for_imported(self) -> None:
-        """Learn whether secrets of other systems are to be looked up; asked every second.
+    async def detect_imported(self) -> None:
+        """Learn whether secrets of other systems are to be found; asked every second.
 
         Until it is known they are: not knowing must never refuse one. Raises StoreUnavailable.
         """

@@ -97,8 +97,8 @@ class ManagedRecords:
     ) -> bool:
         """Deactivate (`state` inactive) or revoke, old and new secret alike; False if it was so already.
 
-        `digest`: that of the secret that asks for it; `known`: the record as it was a moment ago, which saves a look
-        at it. Raises NotFound, also if the record does not name that digest among those that may work; Forbidden for
+        `digest`: that of the secret that asks for it; `known`: the record as it was a moment ago, which saves
+        a read. Raises NotFound, also if the record does not name that digest among those that may work; Forbidden for
         what is not the caller's to end; Conflict for deactivating what has ended, and `record_tampered` if the record
         was changed outside the service and may name another secret than that in use. Works on a full server.
         """
@@ -128,7 +128,7 @@ class ManagedRecords:
         ended = msgspec.structs.replace(
             token, active=False, revoked_at=now if state == "revoked" else 0, version=token.version + 1
         )
-        # With the name, by which people look for the entry, also when the record is gone.
+        # With the name, by which people search for the entry, also when the record is gone.
         entry = self._audit_log.entry(
             action,
             origin,

@@ -53,11 +53,11 @@ class Revocation:
 
     async def _end(self, digest: bytes, origin: Origin) -> bool:
         """End the managed token of a digest, with or without its record."""
-        sealed, reason = await self._credentials.look_up_with_reason(digest)
+        sealed, reason = await self._credentials.find_with_reason(digest)
         if sealed is None and reason is None:
             # Its date may have come while no process swept: it is to be ended for good all the same.
             await self._catch_up(digest)
-            sealed, reason = await self._credentials.look_up_with_reason(digest)
+            sealed, reason = await self._credentials.find_with_reason(digest)
         if sealed is None and (reason is None or reason.state == "revoked"):
             return False
         decoded = None if sealed is None else self._authority.open(digest, sealed)

@@ -43,7 +43,7 @@ class Seals:
         One round trip, two for a token with an old secret in its overlap; one more where a credential is gone.
         """
         digest = records.decode_digest(token.digest)
-        sealed, reason = await self._credentials.look_up_with_reason(digest)
+        sealed, reason = await self._credentials.find_with_reason(digest)
         if not token.active:
             return sealed is None and reason == Reason.of(token)
         if reason is not None and reason.state == "revoked":
@@ -53,7 +53,7 @@ class Seals:
         if not token.predecessor:
             return True
         older = records.decode_digest(token.predecessor)
-        sealed, _ = await self._credentials.look_up_with_reason(older)
+        sealed, _ = await self._credentials.find_with_reason(older)
         return await self._stands(token, older, sealed, token.predecessor_until)
 
     async def _stands(self, token: ManagedToken, digest: bytes, sealed: bytes | None, expires_at: int) -> bool:

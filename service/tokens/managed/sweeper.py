@@ -25,7 +25,7 @@ class Sweeper:
         self._tokens = tokens
         self._shards = shards
         self._audit_log = audit_log
-        self._looked_to = [0] * len(shards)
+        self._checked_to = [0] * len(shards)
         # Up to which date it is written why tokens will be gone; a walk from the start does no harm.
         self._foretold = [0] * len(shards)
 
@@ -86,12 +86,12 @@ class Sweeper:
         return done == 1 or (done == -1 and await self._expiry.mend(shard, token))
 
     async def _mend(self, shard: Shard, now: int) -> None:
-        """Look at one slice of what seems to end in the future: a clock that was wrong listed it as ended."""
-        found = await self._expiry.kept_too_long(shard, now, self._looked_to[shard.index])
+        """Check one slice of what seems to end in the future: a clock that was wrong listed it as ended."""
+        found = await self._expiry.kept_too_long(shard, now, self._checked_to[shard.index])
         records = await self._tokens.get_many([member.token_id for member in found])
         mended = sum([await self._expiry.mend(shard, record.token) for record in records if record])
         if mended:
             log.warning("%d tokens that have not ended were listed as ended: listed as they are again", mended)
             self._foretold[shard.index] = 0
         else:
-            self._looked_to[shard.index] = found[-1].score if len(found) == BATCH else 0
+            self._checked_to[shard.index] = found[-1].score if len(found) == BATCH else 0

@@ -18,7 +18,7 @@ from service.tokens.webhooks.receiver import Post, Receiver
 from service.tokens.webhooks.registry import Webhooks
 
 log = logging.getLogger(__name__)
-_LOOK_AHEAD_SECONDS = 15.0
+_ANNOUNCE_SECONDS = 15.0
 _SAY_SECONDS = 60.0
 
 
@@ -36,7 +36,7 @@ class Deliveries:
         self._held: set[int] = set()
         self._receivers: dict[str, Receiver] = {}
         self._busy: dict[tuple[int, str], asyncio.Task[None]] = {}
-        self._looked_at = 0.0
+        self._announced_at = 0.0
         self._dropped = 0
         self._said_at = 0.0
 
@@ -51,19 +51,19 @@ class Deliveries:
         self._say_what_was_dropped()
         if not (gone or self._receivers):
             return
-        looks_ahead = self._clock() - self._looked_at >= _LOOK_AHEAD_SECONDS
+        is_due = self._clock() - self._announced_at >= _ANNOUNCE_SECONDS
         more = False
         for shard in self._shards:
             if not await self._hold(shard):
                 continue
             for webhook_id in gone:
                 await self._outbox.forget(shard, webhook_id)
-            if looks_ahead:
-                more |= not await self._has_room(shard) or await self._notices.look_ahead(shard)
+            if is_due:
+                more |= not await self._has_room(shard) or await self._notices.announce_expiring(shard)
             for webhook_id, receiver in self._receivers.items():
                 self._start(shard, webhook_id, receiver)
-        if looks_ahead and not more:
-            self._looked_at = self._clock()
+        if is_due and not more:
+            self._announced_at = self._clock()
         self._post.sender.tidy()
 
     def _know(self) -> list[str]:

@@ -26,7 +26,7 @@ _GATEWAY = Origin(actor="holder", address="", channel="validate", request_id="")
 
 
 class Notices:
-    """Gathers what is noticed on the way of requests, and looks for tokens that expire soon.
+    """Gathers what is noticed on the way of requests, and finds tokens that expire soon.
 
     Nothing is gathered that no webhook wants.
     """
@@ -66,7 +66,7 @@ class Notices:
                 entry = self._audit_log.entry(event, _GATEWAY, name)
                 await self._store.notice(name, entry, hold_milliseconds=_HOLD_MILLISECONDS)
 
-    async def look_ahead(self, shard: Shard) -> bool:
+    async def announce_expiring(self, shard: Shard) -> bool:
         """Write notices of tokens that came within a window of their end since the last pass, each once.
 
         At most 2,000 for each window; True if there are more to write.

@@ -47,11 +47,11 @@ _Place = tuple[bool, str, int]
 class _Connection(NamedTuple):
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    opened_at: float
+    connected_at: float
 
     def is_fit(self) -> bool:
         """May it be used again?"""
-        young = time.monotonic() - self.opened_at < _LONGEST_USE_SECONDS
+        young = time.monotonic() - self.connected_at < _LONGEST_USE_SECONDS
         return young and not (self.reader.at_eof() or self.writer.transport.is_closing())
 
 

@@ -110,7 +110,7 @@ async def test_each_typing_error_is_named(admin: Person, spoil: Callable[[str], 
     assert found["answer"]["status"] == 401
 
 
-async def test_a_missing_prefix_is_seen_though_a_session_looks_the_same(admin: Person) -> None:
+async def test_a_missing_prefix_is_seen_though_a_session_has_its_form(admin: Person) -> None:
     secret = (await admin.create("typed"))["token"]
     found = await explain(admin, token=secret[4:])
     assert (found["outcome"], failing(found)) == ("unknown", ["known"])

@@ -97,7 +97,7 @@ async def test_the_audit_log_names_the_receiver_and_keeps_what_may_be_its_secret
     ]
 
 
-async def test_readers_look_and_administrators_change(still: Service) -> None:
+async def test_readers_read_and_administrators_change(still: Service) -> None:
     still.rules.destinations.resolve = PUBLIC
     created = (await (await sign_in(still)).post(WEBHOOKS, HOOK)).json()
     paths = [WEBHOOKS, f"{WEBHOOKS}/{created['id']}/deliveries"]

@@ -12,7 +12,7 @@ PATH = "/validate/batch"
 MEMBERS = {"active", "id", "kind", "subject", "scopes", "expiresAt", "code"}
 
 
-def look(world: World, *secrets: str, **more: Any) -> list[dict[str, Any]]:
+def check(world: World, *secrets: str, **more: Any) -> list[dict[str, Any]]:
     answer = world.post(PATH, {"tokens": list(secrets), **more}, bearer=world.admin)
     assert answer.status == 200, answer
     assert answer.header("cache-control") == "no-store"
@@ -25,7 +25,7 @@ def look(world: World, *secrets: str, **more: Any) -> list[dict[str, Any]]:
 
 def test_the_results_are_in_order_and_say_what_each_token_is(world: World) -> None:
     token, one_time = world.create(subject="svc:a", scopes=["a", "b"]), world.one_time(subject="order-7")
-    managed, spent, session, nonsense = look(world, token["token"], one_time, world.user, "x")
+    managed, spent, session, nonsense = check(world, token["token"], one_time, world.user, "x")
     assert managed == {
         "active": True,
         "id": token["id"],
@@ -40,11 +40,11 @@ def test_the_results_are_in_order_and_say_what_each_token_is(world: World) -> No
     assert nonsense == {**dict.fromkeys(MEMBERS), "active": False, "code": "malformed"}
 
 
-def test_nothing_is_spent_by_looking(world: World) -> None:
+def test_nothing_is_spent_by_checking(world: World) -> None:
     uses = world.create(maxUses=1, rateLimit={"limit": 1, "periodSeconds": 86400})
     one_time = world.one_time()
     for _ in range(3):
-        assert [result["active"] for result in look(world, uses["token"], one_time)] == [True, True]
+        assert [result["active"] for result in check(world, uses["token"], one_time)] == [True, True]
     assert world.shown(uses["id"])["usesLeft"] == 1
     assert world.validate(uses["token"]).status == 200
     assert world.get("/validate/one-time", bearer=one_time).status == 200
@@ -62,24 +62,24 @@ def test_each_reason_has_its_code(world: World) -> None:
     for token in (rated, used):
         assert world.validate(token["token"]).status == 200
     secrets = [token["token"] for token in (inactive, revoked, rated, used)]
-    codes = [result["code"] for result in look(world, *secrets, "0" * 32, "A" * 64, "rtk_" + "0" * 64)]
+    codes = [result["code"] for result in check(world, *secrets, "0" * 32, "A" * 64, "rtk_" + "0" * 64)]
     assert codes == ["inactive", "revoked", "rate_limited", "uses_exhausted", "unknown", "unknown", "malformed"]
 
 
 def test_every_token_must_hold_the_required_scopes(world: World) -> None:
     wide, narrow = world.secret(scopes=["a", "b"]), world.secret(scopes=["a"])
-    results = look(world, wide, narrow, requiredScopes=["a", "b"])
+    results = check(world, wide, narrow, requiredScopes=["a", "b"])
     assert [result["code"] for result in results] == ["active", "insufficient_scope"]
     assert [result["active"] for result in results] == [True, False]
 
 
 def test_a_network_that_only_the_gateway_can_evaluate_is_not_evaluated_here(world: World) -> None:
-    assert look(world, world.secret(allowedNetworks=["192.0.2.0/24"]))[0]["code"] == "active"
+    assert check(world, world.secret(allowedNetworks=["192.0.2.0/24"]))[0]["code"] == "active"
 
 
 @pytest.mark.parametrize("count", [1, 100])
-def test_up_to_100_tokens_are_looked_at(world: World, count: int) -> None:
-    assert len(look(world, *["x"] * count)) == count
+def test_up_to_100_tokens_are_checked(world: World, count: int) -> None:
+    assert len(check(world, *["x"] * count)) == count
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_question_that_cannot_be_understood_is_refused(world: World, body: obj
     world.post(PATH, body, bearer=world.admin).problem(400, "invalid_request")
 
 
-def test_who_may_look(world: World) -> None:
+def test_who_may_check(world: World) -> None:
     body = {"tokens": ["x"]}
     allowed = [
         {"bearer": world.admin},

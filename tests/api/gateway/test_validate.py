@@ -123,7 +123,7 @@ def test_two_different_credentials_are_none(world: World) -> None:
         assert raw.answer().status == 401
 
 
-def test_everything_that_is_wrong_with_a_token_looks_alike(world: World) -> None:
+def test_everything_that_is_wrong_with_a_token_is_answered_alike(world: World) -> None:
     inactive, revoked, one_time = world.create(), world.create(), world.one_time()
     world.change(id=inactive["id"], isActive=False)
     world.ask("DELETE", f"/api/admin/tokens?id={revoked['id']}", bearer=world.admin)

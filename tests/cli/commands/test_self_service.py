@@ -90,7 +90,7 @@ def test_a_refusal_is_not_asked_again(stub: Stub, run: Run) -> None:
     assert len(stub.asked) == 1
 
 
-def test_what_only_looks_or_changes_is_asked_once(stub: Stub, run: Run) -> None:
+def test_what_only_reads_or_changes_is_asked_once(stub: Stub, run: Run) -> None:
     stub.on("GET", "/api/admin/tokens/stats", status=0)
     stub.on("PATCH", "/api/admin/tokens", status=0)
     assert (run("stats").exit_code, run("deactivate", ID).exit_code, len(stub.asked)) == (1, 1, 2)

@@ -107,7 +107,7 @@ def test_show_finds_a_revoked_token_by_its_name_if_there_is_no_other(stub: Stub,
     assert json.loads(run("show", "api", "--json").stdout)["id"] == "00a2"
 
 
-def test_a_name_that_looks_like_an_id_is_found(stub: Stub, run: Run) -> None:
+def test_a_name_in_the_form_of_an_id_is_found(stub: Stub, run: Run) -> None:
     stub.problem("GET", f"{LIST}/{ID}", 404, "No token has this id.")
     stub.on("GET", LIST, page(token(ID, "00a3")))
     assert json.loads(run("show", ID, "--json").stdout)["id"] == "00a3"

@@ -39,7 +39,7 @@ def test_what_was_skipped_is_said_and_fails(stub: Stub, run: Run) -> None:
     assert result.stderr == f"{OTHER} is revoked for good\ntoken-service: 1 not activated\n"
 
 
-def test_names_are_looked_up(stub: Stub, run: Run) -> None:
+def test_names_are_resolved(stub: Stub, run: Run) -> None:
     stub.on("GET", LIST, {"tokens": [token("api")], "nextCursor": None, "total": None})
     stub.on("PATCH", LIST, several(ID))
     assert run("deactivate", "api").exit_code == 0
@@ -69,7 +69,7 @@ def test_revoke_does_what_is_answered(
     assert ("DELETE" in [asked.method for asked in stub.asked]) is revoked
 
 
-def test_yes_skips_the_question_and_the_look(stub: Stub, run: Run) -> None:
+def test_yes_skips_the_question_and_the_dry_run(stub: Stub, run: Run) -> None:
     stub.on("DELETE", LIST, several(ID, OTHER))
     result = run("revoke", ID, OTHER, "--yes", "--json")
     assert json.loads(result.stdout) == {"updated": [ID, OTHER], "skipped": []}

@@ -99,7 +99,7 @@ def test_a_full_disk_is_warned_of(found: Found, monkeypatch: pytest.MonkeyPatch)
         ("K" * 64, 0o600, "failed"),
     ],
 )
-def test_the_server_key_is_looked_at(found: Found, tmp_path: Path, content: str, mode: int, result: str) -> None:
+def test_the_server_key_is_checked(found: Found, tmp_path: Path, content: str, mode: int, result: str) -> None:
     path = data(tmp_path) / "server.key"
     path.write_bytes(content.encode("latin-1"))
     path.chmod(mode)

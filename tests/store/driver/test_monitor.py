@@ -135,7 +135,7 @@ async def test_a_namespace_has_one_or_sixteen_shards(link: Saying, namespace: st
         Shards(namespace, [link] * count)
 
 
-async def test_the_watch_looks_at_the_clock_four_times_a_second_and_at_all_else_rarely(
+async def test_the_watch_reads_the_clock_four_times_a_second_and_at_all_else_rarely(
     monitor: Monitor, link: Saying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = asyncio.get_running_loop()

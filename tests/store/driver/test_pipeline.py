@@ -182,7 +182,7 @@ async def test_a_batch_closed_while_it_connects_fails_what_waits() -> None:
         await waiting
 
 
-async def test_a_connection_that_closed_while_it_was_opened_is_tried_again(redis_server: EmbeddedRedis) -> None:
+async def test_a_connection_that_closed_while_it_was_made_is_tried_again(redis_server: EmbeddedRedis) -> None:
     connect, opened = connector(redis_server.url), []
 
     async def connect_at_the_second_try() -> Any:

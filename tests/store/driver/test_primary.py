@@ -60,7 +60,7 @@ async def known(pipeline: Pipeline) -> bool:
         return False
 
 
-async def test_a_quarter_of_a_second_after_the_last_look_no_reply_counts_before_the_next(
+async def test_a_quarter_of_a_second_after_the_last_role_no_reply_counts_before_the_next(
     redis: RedisChild, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -112,7 +112,7 @@ async def test_no_connection_to_a_replica_is_used(redis: RedisChild, blind: Pipe
     await until(lambda: known(blind))
 
 
-async def test_a_lost_connection_leads_to_another_look(redis: RedisChild, blind: Pipeline) -> None:
+async def test_a_lost_connection_leads_to_another_check(redis: RedisChild, blind: Pipeline) -> None:
     assert await known(blind)
     demote(redis)
     redis.client.client_kill_filter(_type="normal", skipme=True)

@@ -263,7 +263,7 @@ async def test_a_search_reads_on_until_every_name_was_seen(
 
 
 @pytest.mark.parametrize("text", ["", "billing"])
-async def test_a_look_at_all_finds_each_once(still: Service, text: str) -> None:
+async def test_a_walk_through_all_finds_each_once(still: Service, text: str) -> None:
     await create_many(still, *[f"{'billing' if number % 2 else 'other'} {number}" for number in range(30)])
     query = Query(text=text, limit=4)
     wanted = sorted(f"billing {n}" if n % 2 else f"other {n}" for n in range(30) if n % 2 or not text)

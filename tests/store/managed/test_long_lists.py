@@ -23,7 +23,7 @@ SORTS = ["created_at", "name", "last_used_at", "expires_at"]
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page's time is over at its second look, and a look is at three records."""
     monkeypatch.setattr("service.store.managed.listing._SECONDS", -1.0)
-    monkeypatch.setattr("service.store.managed.listing._LOOKS", 2)
+    monkeypatch.setattr("service.store.managed.listing._LEAST_PORTIONS", 2)
     monkeypatch.setattr("service.store.managed.listing._AT_ONCE", 3)
     monkeypatch.setattr("service.store.managed.listing_slices._MOST", 3)
 
@@ -47,7 +47,7 @@ async def test_a_page_whose_time_is_over_says_where_to_go_on(still: Service, sor
 
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.usefixtures("hurried")
-async def test_a_text_that_almost_every_name_has_is_looked_for_in_the_order_of_the_list(
+async def test_a_text_that_almost_every_name_has_is_searched_in_the_order_of_the_list(
     still: Service, monkeypatch: pytest.MonkeyPatch, sort: str
 ) -> None:
     await create_many(still, *[f"token {number:02}" for number in range(12)])
@@ -110,7 +110,7 @@ async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
 
 
 @pytest.mark.parametrize("lost", ["read_index", "read_hashes", "read_fields"])
-async def test_a_look_at_everything_outlasts_a_redis_that_is_busy_for_a_moment(
+async def test_a_walk_through_everything_outlasts_a_redis_that_is_busy_for_a_moment(
     make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     monkeypatch.setattr("service.store.pacing._TRIED_AGAIN_AFTER", (0.0, 0.0))

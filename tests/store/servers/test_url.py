@@ -62,7 +62,7 @@ def test_what_a_url_says_reaches_the_driver(url: str, expected: dict[str, Any]) 
         ("", "."),
     ],
 )
-def test_what_the_driver_would_pass_over_or_stumble_on_is_refused_before_anything_is_opened(
+def test_what_the_driver_would_pass_over_or_stumble_on_is_refused_before_anything_is_connected(
     url: str, reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason) as caught:

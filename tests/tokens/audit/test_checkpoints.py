@@ -68,7 +68,7 @@ async def test_written_entries_are_counted_once_whoever_seals(make_service: Call
     assert await faults(one) == await faults(other) == []
 
 
-async def test_two_processes_that_seal_at_once_leave_one_chain(make_service: Callable[..., Any]) -> None:
+async def test_two_processes_that_seal_at_once_leave_one_sequence(make_service: Callable[..., Any]) -> None:
     services = [await make_service(background=False) for _ in range(4)]
     for turn in range(20):
         await write(services[turn % 4], 3, start=3 * turn)

@@ -225,14 +225,14 @@ async def test_a_digest_of_another_system_is_enough(still: Service) -> None:
 
 async def test_malformed_secrets_cost_nothing_until_an_imported_one_comes(make_service: Make) -> None:
     service = await make_service(shards=16, background=False, wrap=Recording)
-    await service.rules.imports.look_for_imported()
+    await service.rules.imports.detect_imported()
     link = service.stores.shards[0].link
     link.asked.clear()
     assert await outcome(service, FORMS["uuid"]) is Outcome.MALFORMED
     assert link.asked == []
     other = await make_service(shards=16, background=False)
     await take(other, imported(other, FORMS["uuid"], "gate"))
-    await service.rules.imports.look_for_imported()
+    await service.rules.imports.detect_imported()
     assert await outcome(service, FORMS["uuid"]) is Outcome.ACTIVE
     assert await outcome(service, "short") is Outcome.MALFORMED
     link.asked.clear()
@@ -245,7 +245,7 @@ async def test_a_process_that_starts_without_redis_does_not_call_imported_secret
     await take(other, imported(other, FORMS["uuid"], "gate"))
     service = await make_service(background=False, wrap=Away)
     with pytest.raises(StoreUnavailable):
-        await service.rules.imports.look_for_imported()
+        await service.rules.imports.detect_imported()
     with pytest.raises(StoreUnavailable):
         await outcome(service, FORMS["uuid"])
     service.stores.shards[0].link.away = False
@@ -268,12 +268,12 @@ async def test_after_the_purge_of_the_last_imported_token_they_cost_nothing_agai
 ) -> None:
     service = await make_service(shards=16, fake=True)
     await take(service, imported(service, FORMS["uuid"], "gate"))
-    await service.rules.imports.look_for_imported()
+    await service.rules.imports.detect_imported()
     assert service.rules.authority.accepts_imported
     for days in (31, 31):
         fake_clock.forward(days * DAY)
         await service.rules.sweeper.sweep()
-    await service.rules.imports.look_for_imported()
+    await service.rules.imports.detect_imported()
     assert not service.rules.authority.accepts_imported
 
 

@@ -119,7 +119,7 @@ async def test_a_name_that_leads_to_no_public_address_is_not_connected_to(addres
     assert receiver.connections == 0
 
 
-async def test_the_connection_goes_to_the_address_that_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Any, ...]] = []
     turns = iter([["10.0.0.1", "93.184.216.34", "192.168.0.1", "2606:4700::1111"], ["127.0.0.1"]])
 
@@ -137,7 +137,7 @@ async def test_the_connection_goes_to_the_address_that_was_looked_at(monkeypatch
     assert [one.error for one in sent] == ["connection: ConnectionRefusedError", "the name leads to no public address"]
 
 
-async def test_a_connection_is_used_again_and_opened_anew_when_the_receiver_closed_it() -> None:
+async def test_a_connection_is_used_again_and_connected_anew_when_the_receiver_closed_it() -> None:
     async with receiving() as receiver:
         receiver.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"]
         receiver.keeps_open = 3

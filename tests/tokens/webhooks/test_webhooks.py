@@ -452,7 +452,7 @@ async def test_more_tokens_that_expire_in_one_second_than_a_slice_holds_are_each
     assert sorted(said) == sorted(created.token.token_id for created in made)
 
 
-async def test_two_processes_that_look_ahead_at_once_write_each_notice_once(
+async def test_two_processes_that_announce_at_once_write_each_notice_once(
     make_service: Make, receiver: Receiver, clock: Clock
 ) -> None:
     processes = [await make_service(background=False, webhook_allow_private=True) for _ in range(3)]
@@ -460,11 +460,11 @@ async def test_two_processes_that_look_ahead_at_once_write_each_notice_once(
     shard = processes[0].stores.shards[0]
     for process in processes:
         await process.rules.webhooks.refresh()
-        await process.rules.notices.look_ahead(shard)
+        await process.rules.notices.announce_expiring(shard)
     for number in range(20):
         await make(processes[0], f"gate {number}", days=10)
     clock.forward(4 * DAY)
-    await asyncio.gather(*[process.rules.notices.look_ahead(shard) for process in processes])
+    await asyncio.gather(*[process.rules.notices.announce_expiring(shard) for process in processes])
     assert await shard.link.execute("XLEN", shard.keys.notices) == 20
 
 

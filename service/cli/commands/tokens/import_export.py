@@ -82,7 +82,7 @@ def import_tokens(file: BinaryIO, dry_run: bool, as_json: bool) -> None:
     """Take in tokens of an export, or of another system.
 
     One JSON object a line: of `export`, or {"name", "secret" or "sha256", "duration" or "expiresAt", ...}. FILE
-    may be -. What was taken in before is skipped, so an import that broke off can be run again. A dry run looks
+    may be -. What was taken in before is skipped, so an import that broke off can be run again. A dry run checks
     for names and secrets that come twice in a thousand lines at a time. Exit 1 if a line was skipped.
     """
     imported, skipped = _take(connect(), file, dry_run=dry_run)

@@ -1,4 +1,4 @@
---[[ Write a managed token anew: activate, edit, rotate. Refused if it changed since it was read.
+--[[ Rotate a managed token, change it or activate it: its record is written anew. Refused if it changed since it was read.
 KEYS[1]  credential (string)             KEYS[2]  reason it may be gone (string)
 KEYS[3]  predecessor in grace (string)   KEYS[4]  reason it may be gone (string)
 KEYS[5]  credential to end (string)      KEYS[6]  reason it is gone (string)
