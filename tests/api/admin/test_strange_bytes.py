@@ -91,7 +91,7 @@ async def _work(service: Service) -> None:
     await rules.checkpoints.seal()
     await rules.hygiene.count()
     await rules.deliveries.work()
-    await rules.notices.look_ahead(service.stores.shards[0])
+    await rules.notices.announce_expiring(service.stores.shards[0])
     await rules.sweeper.sweep()
     await rules.verification.verify()
 
