@@ -75,7 +75,7 @@ class Service:
             Edge(self.fast_path, ConnectionLimits(trusted, per_address=settings.connections_per_address)),
             Background(
                 prepare=rule.imports.detect_imported,
-                repeated=repeated_work(rule, metrics, flush),
+                repeated=repeated_work(rule, store.shards, metrics, flush),
                 flush=last_flush(rule, flush),
                 reload=Reload(settings.accounts_path, rule.accounts, rule.sessions, rule.audit_log),
                 follow=redis.watch if redis else None,

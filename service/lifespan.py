@@ -18,8 +18,8 @@ from service.edge.limits import ConnectionLimits
 from service.errors import StoreUnavailable
 from service.metrics import Metrics
 from service.metrics_port import MetricsPort
-from service.store.driver.monitor import Monitor
 from service.store.driver.replies import NotPrimary
+from service.store.monitoring.monitor import Monitor
 
 log = logging.getLogger(__name__)
 # Next to nothing here is garbage in a cycle, and a pass through all objects stops every request meanwhile.

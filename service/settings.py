@@ -52,6 +52,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_timeout_ms: Annotated[
         int, Meta(ge=10, le=60_000, description="how long Redis may take to answer; to connect, four times as long")
     ] = 250
+    durability: Annotated[
+        Literal["memory", "replicated", "fsync", "both"],
+        Meta(description="what a change that takes away is confirmed by: memory, replicated, fsync or both"),
+    ] = "memory"
     redis_bin: Annotated[str, Meta(description="server program for the embedded default")] = ""
     namespace: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z", description="first part of every key")] = "tokens"
     secret_key: Annotated[str, Meta(description="server key, at least 32 characters; required with REDIS_URL")] = ""

@@ -27,6 +27,7 @@ class ClientLink:
         client.response_callbacks.clear()
         self.client = client
         self._asked: set[asyncio.Task[None]] = set()
+        self.replication_id = b""
 
     async def execute(self, *args: Any, retry: bool = False, operation: str = "") -> Any:
         try:
@@ -52,6 +53,11 @@ class Wrapped:
 
     def __init__(self, link: Any) -> None:
         self.link = link
+
+    @property
+    def replication_id(self) -> bytes:
+        found: bytes = self.link.replication_id
+        return found
 
     async def execute(self, *args: Any, **how: Any) -> Any:
         return await self.link.execute(*args, **how)

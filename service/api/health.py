@@ -9,8 +9,8 @@ import msgspec
 from service import __version__
 from service.errors import StoreUnavailable
 from service.metrics import EXPIRY_WINDOWS, Metrics
-from service.store.driver.monitor import Monitor
 from service.store.managed.statistics import TokenCounts
+from service.store.monitoring.monitor import Monitor
 from service.tokens.hygiene import Hygiene
 
 
@@ -61,6 +61,7 @@ class Health:
         checks = [Check("draining", "failed", "the service is stopping")] if self._draining else []
         for name, fault in (await self._monitor.checks()).items():
             checks.append(Check(name, "failed" if fault else "ok", fault))
+        checks += [Check("durability", "ok", text) for text in self._monitor.promises]
         failed = any(check.status == "failed" for check in checks)
         return Readiness("not_ready" if failed else "ready", __version__, checks)
 

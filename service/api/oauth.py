@@ -115,7 +115,8 @@ class OAuthApi:
                 description="Without a client secret the token itself is proof enough. After the answer no "
                 "later change makes it good again, in whatever state it was, one-time tokens too. A "
                 "managed token ends whole, also by an old secret in its overlap; an old secret after "
-                "its overlap is over already and ends nothing else.",
+                "its overlap is over already and ends nothing else. 503 `pending`: it is refused from now on, but "
+                "that is not confirmed as TOKENS_DURABILITY asks; send it again.",
             ),
         ]
 
@@ -158,7 +159,10 @@ class OAuthApi:
         return Json(_claims(verdict))
 
     async def revoke(self, call: Call) -> Response:
-        """RFC 7009 section 2.2: 200 whether the token existed or not; it will not be accepted again."""
+        """RFC 7009 section 2.2: 200 whether the token existed or not; it will not be accepted again.
+
+        A 202 would read as success there; where the end is not confirmed it is 503 (2.2.1), and asking again is safe.
+        """
         form = await call.form()
         origin = anonymous(call, "oauth")
         # A client_id alone names a public client (RFC 6749, 2.1), which proves nothing and is asked for nothing.

@@ -10,6 +10,7 @@ from service.api.admin.token_views import TokenViews, read_rotation
 from service.api.auth.callers import Callers
 from service.api.http.access import HOLDER, HOLDER_ROTATES
 from service.api.http.call import Call, Json, Operation
+from service.api.http.problems import Pending
 from service.tokens.managed.revocation import Revocation
 from service.tokens.managed.rotation import Rotation
 from service.tokens.managed.tokens import ManagedTokens
@@ -54,7 +55,7 @@ class SelfServiceApi:
                 handler=self.revoke,
                 tag="managed",
                 summary="Revoke one's own token",
-                answers={200: Message},
+                answers={200: Message, 202: Pending},
                 access=HOLDER,
                 header_names=_CREDENTIALS,
                 description="For good. An old secret in its overlap may do this, too.",
@@ -66,7 +67,7 @@ class SelfServiceApi:
                 tag="managed",
                 summary="Rotate one's own token",
                 body=RotateToken,
-                answers={201: TokenIssued, 409: None},
+                answers={201: TokenIssued, 202: Pending, 409: None},
                 access=HOLDER_ROTATES,
                 header_names=(*_CREDENTIALS, HEADER),
                 description="Needs the present secret. Give an overlap and an "

@@ -11,6 +11,7 @@ from service.api.auth.callers import anonymous
 from service.api.auth.sign_in import SignIn
 from service.api.http.access import ANYONE
 from service.api.http.call import NO_STORE, Call, Json, Operation
+from service.api.http.problems import Pending
 from service.errors import InvalidRequest
 from service.metrics import NO_KIND, Metrics
 from service.model import Kind
@@ -82,9 +83,9 @@ class SessionApi:
                 access=ANYONE,
                 body=EndSession,
                 summary="Delete a session token",
-                answers={200: dict[str, str]},
+                answers={200: dict[str, str], 202: Pending},
                 header_names=("X-Token",),
-                description="Always 200 and {}, whatever the body.",
+                description="Always 200 and {}, whatever the body; 202 for one that is ended but not confirmed.",
             ),
         ]
 

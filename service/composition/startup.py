@@ -12,6 +12,7 @@ from service.errors import StoreUnavailable
 from service.metrics import Metrics
 from service.settings import Settings, SettingsError
 from service.store.driver.server_clock import ServerClock
+from service.store.driver.shards import Shards
 from service.store.servers.links import Servers, no_servers, servers_of
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
 from service.tokens.audit.refusals import TELL_SECONDS
@@ -19,7 +20,9 @@ from service.tokens.audit.refusals import TELL_SECONDS
 Work = Callable[[], Coroutine[Any, Any, object]]
 
 
-def repeated_work(rule: Rules, metrics: Metrics, flush_usage: Work) -> tuple[tuple[str, float, Work], ...]:
+def repeated_work(
+    rule: Rules, shards: Shards, metrics: Metrics, flush_usage: Work
+) -> tuple[tuple[str, float, Work], ...]:
     """What every process does all the time: a name, every how many seconds, and the work."""
 
     async def flush_metrics() -> None:
@@ -33,6 +36,7 @@ def repeated_work(rule: Rules, metrics: Metrics, flush_usage: Work) -> tuple[tup
         ("hygiene", 60.0, rule.hygiene.work),
         ("webhooks", 1.0, rule.deliveries.work),
         ("imported", 1.0, rule.imports.detect_imported),
+        ("removals", 0.1, shards.send_removals_again),
         ("metrics", 0.1, flush_metrics),
     )
 

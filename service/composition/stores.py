@@ -10,8 +10,8 @@ from service.settings import Settings
 from service.store.attempts import AttemptStore
 from service.store.audit import AuditStore
 from service.store.credentials import CredentialStore
+from service.store.driver.confirmation import Confirmation
 from service.store.driver.connection import Link
-from service.store.driver.monitor import Monitor
 from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shards
 from service.store.idempotency import RequestStore
@@ -21,6 +21,7 @@ from service.store.managed.imports import ImportStore
 from service.store.managed.listing import Listing
 from service.store.managed.statistics import TokenCounts
 from service.store.managed.tokens import ManagedStore, Retention
+from service.store.monitoring.monitor import Monitor
 from service.store.outbox import Outbox
 from service.store.sessions import SessionStore
 from service.store.usage import UsageStore
@@ -50,12 +51,12 @@ class Stores(NamedTuple):
 
 def stores(settings: Settings, links: Sequence[Link], keyring: Keyring, clock: ServerClock) -> Stores:
     """The stores over these links, one per shard."""
-    shards = Shards(settings.namespace, links)
+    shards = Shards(settings.namespace, links, Confirmation.of(settings.durability, settings.redis_timeout_ms))
     retention = Retention(settings.retention_days * 86400)
     managed = ManagedStore(shards, retention)
     return Stores(
         shards=shards,
-        monitor=Monitor(shards, clock, keyring.marks(settings.namespace)),
+        monitor=Monitor(shards, clock, keyring.marks(settings.namespace), settings.durability),
         credentials=CredentialStore(shards),
         sessions=SessionStore(shards),
         attempts=AttemptStore(shards),

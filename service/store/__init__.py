@@ -1,6 +1,7 @@
 """Redis: the only place that knows a key name or a command.
 
 driver   pipelining, scripts, keys and shards
+monitoring  whether Redis may be used
 servers  one Redis, the primary of sentinels, or a cluster, by URL
 lua      the scripts, one atomic decision each
 pacing   long work that lets requests go first

@@ -109,6 +109,10 @@ class CredentialStore:
         sealed, reason = await shard.link.execute("MGET", keys.credential(digest), keys.reason(digest), retry=True)
         return sealed, None if reason is None else Reason.read(reason)
 
+    async def confirm_gone(self, digest: bytes) -> None:
+        """Have what ended here before confirmed as the settings ask; see `Removals.confirm`."""
+        await self._shards.of_digest(digest).removals.confirm()
+
     async def time(self, digest: bytes) -> int:
         """The time of the server that holds this digest, epoch seconds: by it credentials end."""
         seconds, _ = await self._shards.of_digest(digest).link.execute("TIME", retry=True)

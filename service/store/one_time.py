@@ -80,8 +80,8 @@ class OneTimeStore:
         """End a token, and the answer that is kept for a retry of its use; False if there was neither."""
         shard = self._shards.of_digest(digest)
         gone, _ = await asyncio.gather(
-            shard.link.execute("DEL", shard.keys.one_time(digest), shard.keys.consumed(digest), retry=True),
-            shard.link.execute("ZREM", shard.keys.one_time_index, encode_digest(digest), retry=True),
+            shard.removals.execute("DEL", shard.keys.one_time(digest), shard.keys.consumed(digest), retry=True),
+            shard.removals.execute("ZREM", shard.keys.one_time_index, encode_digest(digest), retry=True),
         )
         return bool(gone)
 

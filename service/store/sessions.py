@@ -63,10 +63,14 @@ class SessionStore:
         shard = self._shards.of_digest(user)
         return await self._end_members(user, [encode_digest(digest)], shard.keys.occurrences, entry) == 1
 
+    async def confirm_gone(self, digest: bytes) -> None:
+        """Have what ended here before confirmed as the settings ask; see `Removals.confirm`."""
+        await self._shards.of_digest(digest).removals.confirm()
+
     async def end_all(self, user: bytes, entry: Entry) -> int:
         """End every session of a user, also those being created now. Two round trips for up to 500 sessions."""
         shard = self._shards.of_digest(user)
-        await shard.link.execute("INCR", shard.keys.user_generation(user))
+        await shard.removals.execute("INCR", shard.keys.user_generation(user))
         ended = 0
         while members := await shard.link.execute("ZRANGE", shard.keys.user_sessions(user), 0, _PAGE - 1, retry=True):
             ended += await self._end_members(user, members, shard.keys.changes, entry)
@@ -76,5 +80,5 @@ class SessionStore:
         shard = self._shards.of_digest(user)
         keys = (shard.keys.user_sessions(user), shard.keys.session_index, stream)
         credentials = tuple(shard.keys.credential_prefix + member for member in members)
-        ended: int = await self._end.run(shard.link, keys + credentials, *entry, *members)
+        ended: int = await self._end.run(shard.removals, keys + credentials, *entry, *members)
         return ended

@@ -118,6 +118,8 @@ class Sessions:
                 session_origin = msgspec.structs.replace(origin, actor=subject)
                 entry = self._audit_log.entry("session.revoked", session_origin, decoded.credential.token_id)
                 ended = await self._store.end(self._accounts.pseudonym(subject), digest, entry) or ended
+            else:
+                await self._store.confirm_gone(digest)
         self._decisions.revoked.inc(Kind.SESSION, by=ended)
         return ended
 

@@ -14,7 +14,7 @@ from service.settings import Settings
 from service.store.driver.keys import TAGS
 from service.store.servers.slots import SLOTS
 from tests.api.running import IMPATIENT_MS, Lifespan, wait_until
-from tests.api.wire import Client
+from tests.api.wire import Answer, Client
 from tests.api.world import fresh
 from tests.conftest import PASSWORD
 from tests.fault.book import Book, Entry
@@ -60,7 +60,9 @@ class Site:
         return token
 
     def revoke(self, token: dict[str, str]) -> None:
-        self.client.done("DELETE", f"{TOKENS}?id={token['id']}", bearer=self.admin)
+        """In force when this returns; confirmed only where there is a replica."""
+        path = f"{TOKENS}?id={token['id']}"
+        wait_until(lambda: self.client.ask("DELETE", path, bearer=self.admin).status in (200, 202), what="a revocation")
 
     def said_everywhere(self, token: dict[str, str]) -> set[int]:
         """What all processes say, as far as fifty requests meet them."""
@@ -72,7 +74,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def by_sentinel(trio: Trio, settings: dict[str, str]) -> Iterator[Site]:
-    site = Site(trio.ready().url, settings)
+    site = Site(trio.ready().url, settings | {"TOKENS_DURABILITY": "replicated"})
     yield site
     site.running.close()
 
@@ -176,6 +178,46 @@ def test_slots_that_move_one_after_another_are_not_noticed(six: Six, on_cluster:
         book.seconds_until_well(time.monotonic())
     said = {(one.true, one.said) for one in book.entries}
     assert said == {(200, 200), (401, 401)}
+
+
+def test_a_change_that_the_replica_has_not_confirmed_is_never_called_done(trio: Trio, by_sentinel: Site) -> None:
+    """It is in force all the same: 202 with the reason, or 503 where a protocol knows no 202; and 200 once it is."""
+    trio.settle()
+    client, (first, second) = by_sentinel.client, [by_sentinel.create() for _ in range(2)]
+    session = client.sign_in("admin", PASSWORD)
+    asked: list[tuple[str, str, dict[str, Any], str]] = [
+        ("DELETE", f"{TOKENS}?id={first['id']}", {"bearer": by_sentinel.admin}, "message"),
+        ("PATCH", TOKENS, {"bearer": by_sentinel.admin, "json_body": {"id": second["id"], "isActive": False}}, "token"),
+        ("POST", "/oauth2/revoke", {"form": {"token": first["token"]}}, "code"),
+        ("DELETE", "/api/token", {"json_body": {"token": session}}, "pending"),
+    ]
+    replica = trio.replica
+    replica.freeze()
+    try:
+        for method, path, how, member in asked:
+            said = answer_that(
+                lambda one: "no replica confirmed it within" in one.body.decode(), client, method, path, how
+            )
+            assert said.status == (503 if path == "/oauth2/revoke" else 202)
+            assert member in said.json()
+        assert {client.get("/validate", bearer=one).status for one in (first["token"], session)} == {401}
+    finally:
+        replica.thaw()
+    trio.settle()
+    for method, path, how, _ in asked:
+        answer_that(lambda one: one.status == 200, client, method, path, how)
+
+
+def answer_that(holds: Callable[[Answer], bool], client: Client, method: str, path: str, how: dict[str, Any]) -> Answer:
+    """The first for which it holds, of as many as it takes."""
+    said: list[Answer] = []
+
+    def asked() -> bool:
+        said.append(client.ask(method, path, **how))
+        return holds(said[-1])
+
+    wait_until(asked, what=f"{method} {path} to be answered so")
+    return said[-1]
 
 
 def move(slot: int, source: Node, target: Node, primaries: list[Node]) -> None:

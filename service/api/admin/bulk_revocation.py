@@ -13,6 +13,7 @@ from service.api.admin.token_views import TokenViews, part_of_many, read_slice, 
 from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER
 from service.api.http.call import Call, Json, Operation
+from service.api.http.problems import Pending
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import Bulk, Ending
 from service.tokens.sessions import Sessions
@@ -42,7 +43,7 @@ class BulkRevocationApi:
 
     def operations(self) -> list[Operation]:
         """The operations of this class."""
-        answers = {200: (TokensMatched, SliceChanged), 409: None}
+        answers = {200: (TokensMatched, SliceChanged), 202: Pending, 409: None}
         how = (
             "With `dryRun` it says how many and shows ten. Without it `expected` must be that number, else 409 "
             "`count_changed`. While `nextCursor` is not null there is more to end: send the same again with it as "
@@ -79,7 +80,7 @@ class BulkRevocationApi:
                 tag="managed",
                 summary="End all sessions of a user",
                 body=EndSessions,
-                answers={200: SessionsEnded},
+                answers={200: SessionsEnded, 202: Pending},
                 access=ADMINISTER,
                 description="Also those being created now.",
             ),

@@ -10,6 +10,7 @@ from service.api.admin.token_views import TokenViews, read_rotation
 from service.api.auth.callers import Callers
 from service.api.http.access import WRITE
 from service.api.http.call import Call, Json, Operation
+from service.api.http.problems import Pending
 from service.tokens.managed.rotation import Rotation
 
 
@@ -32,7 +33,7 @@ class RotationApi:
                 tag="managed",
                 summary="Rotate a token",
                 body=RotateToken,
-                answers={201: TokenIssued, 404: None, 409: None},
+                answers={201: TokenIssued, 202: Pending, 404: None, 409: None},
                 access=WRITE,
                 header_names=(HEADER,),
                 description="A new secret under the same id. The old one works for `overlapSeconds`, never "
@@ -45,7 +46,7 @@ class RotationApi:
                 handler=self.end_overlap,
                 tag="managed",
                 summary="End a token's overlap",
-                answers={200: Message, 404: None, 409: None},
+                answers={200: Message, 202: Pending, 404: None, 409: None},
                 access=WRITE,
                 description="The old secret stops now. Harmless where there is none.",
             ),

@@ -29,6 +29,7 @@ from service.api.admin.token_views import TokenViews, part_of_many, read_slice, 
 from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, READ, WRITE
 from service.api.http.call import BULK_BYTES, Call, Json, Operation
+from service.api.http.problems import Pending
 from service.api.http.timestamps import parse_rfc3339
 from service.model import Origin
 from service.tokens.lifetime import DURATIONS
@@ -83,7 +84,7 @@ class ManagedApi:
                 summary="Change tokens",
                 body=ChangeToken,
                 access=WRITE,
-                answers={200: (TokenChanged, SliceChanged, TokensChanged), 404: None, 409: None},
+                answers={200: (TokenChanged, SliceChanged, TokensChanged), 202: Pending, 404: None, 409: None},
                 description="One by `id`, several by `ids`, or all that a `filter` finds with `expected`, "
                 "which needs `tokens:admin` as the kill switch does: those slice by slice, the next "
                 "one with `nextCursor` as `cursor`. A token edits and activates none that may more "
@@ -101,7 +102,7 @@ class ManagedApi:
                 tag="managed",
                 summary="Revoke tokens",
                 query={"id": str, "ids": str},
-                answers={200: (Message, TokensChanged), 404: None},
+                answers={200: (Message, TokensChanged), 202: Pending, 404: None},
                 access=WRITE,
                 description="For good. Refused from the moment this answers. A token revokes those "
                 "whose scopes and subject it has itself, with `tokens:admin` any.",

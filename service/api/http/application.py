@@ -21,6 +21,7 @@ from service.api.http.proxies import TrustedProxies
 from service.api.http.validate_paths import form_of
 from service.errors import ServiceError
 from service.metrics import Metrics
+from service.store.driver.confirmation import doubts
 
 log = logging.getLogger("service.requests")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -156,7 +157,12 @@ class Application:
         try:
             if path.form is None:
                 call.refuse_two_authorizations()
-            return path.template, await operation.handler(call)
+            with doubts() as found:
+                response = await operation.handler(call)
+            if found and response.status_code < 400:
+                may_wait = 202 in operation.answers
+                response = problems.pending(response, found[0], call.request_id, may_wait=may_wait)
+            return path.template, response
         except ServiceError as error:
             call.outcome = error.code
             return path.template, problems.respond(error, call.request_id, retry_after=operation.retry_after)

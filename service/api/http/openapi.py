@@ -160,8 +160,11 @@ def _responses(operation: Operation, by_type: Mapping[str, Any]) -> dict[str, An
     return {str(status): _response(operation, status, statuses[status], by_type) for status in sorted(statuses)}
 
 
+_DONE = {200: "OK", 201: "Created", 202: "Accepted"}
+
+
 def _response(operation: Operation, status: int, kind: Any, by_type: Mapping[str, Any]) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": TITLES.get(status, {200: "OK", 201: "Created"}.get(status, "OK"))}
+    response: dict[str, Any] = {"description": _DONE.get(status) or TITLES.get(status, "OK")}
     if kind is not None:
         content: dict[str, list[Any]] = {}
         for one in _alternatives(kind):

@@ -54,6 +54,9 @@ TITLES = {
 }
 
 
+_OF_BODY = frozenset({b"content-type", b"content-length", NO_STORE[0]})
+
+
 class FieldError(msgspec.Struct, frozen=True):
     """One wrong field: its path in the body or query, and what is wrong with it."""
 
@@ -73,6 +76,12 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: list[FieldError] | None = None
     accounts: bool | None = None
     triesLeft: int | None = None  # noqa: N815 - as the dashboard's contract spells it
+
+
+class Pending(msgspec.Struct):
+    """What the answer says besides where nothing but memory holds the change yet: why. To send it again is harmless."""
+
+    pending: str
 
 
 def status_of(error: ServiceError) -> int:
@@ -140,6 +149,19 @@ def respond(error: ServiceError, request_id: str, *, retry_after: bool = True) -
         accounts=getattr(error, "accounts", None),
     )
     return raw(status, body, b"application/problem+json", headers)
+
+
+def pending(response: Response, reason: str, request_id: str, *, may_wait: bool) -> Response:
+    """An answer about a change that is in force but not confirmed: 202, with the reason as one more member.
+
+    Where a protocol has no such answer (not `may_wait`) it is 503: ask again.
+    """
+    if not may_wait:
+        detail = f"The token is refused from now on, but {reason}. Send it again."
+        return plain(503, "pending", detail, request_id, [(b"retry-after", b"1")])
+    said = {**msgspec.json.decode(response.body or b"{}"), "pending": reason}
+    kept = [(name, value) for name, value in response.raw_headers if name not in _OF_BODY]
+    return raw(202, msgspec.json.encode(said), b"application/json", kept)
 
 
 def plain(status: int, code: str, detail: str, request_id: str, headers: list[tuple[bytes, bytes]]) -> Response:

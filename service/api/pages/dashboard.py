@@ -12,6 +12,7 @@ from service.api.auth.callers import anonymous
 from service.api.auth.sign_in import SignIn
 from service.api.http.access import ANYONE
 from service.api.http.call import Call, Json, Operation
+from service.api.http.problems import Pending
 from service.api.http.timestamps import rfc3339
 from service.dashboard.bundle import load
 from service.errors import Forbidden, NotFound, Unauthorized
@@ -87,7 +88,14 @@ class DashboardApi:
         ]
         return [
             Operation(
-                method=method, path=path, handler=handler, tag="dashboard", summary="", access=ANYONE, hidden=True
+                method=method,
+                path=path,
+                handler=handler,
+                tag="dashboard",
+                summary="",
+                access=ANYONE,
+                answers={202: Pending},
+                hidden=True,
             )
             for method, path, handler in routes
         ]

@@ -16,6 +16,7 @@ from service import __version__
 from service.cli.client import session_state
 from service.cli.client.address import Address, service_address
 from service.cli.failure import Failure, NoAnswer, SignInNeeded
+from service.cli.terminal.output import note
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
@@ -142,6 +143,8 @@ class Client:
         return connection
 
     def _checked(self, answer: Answer) -> Answer:
+        if answer.status == http.client.ACCEPTED:
+            note(f"not confirmed yet: {answer.json().get('pending')}; to send it again is harmless")
         if 200 <= answer.status < 300:
             return answer
         raise refusal(answer, self.address)

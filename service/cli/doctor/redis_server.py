@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import NamedTuple
 from urllib.parse import quote
 
 from redis.exceptions import RedisError
@@ -14,12 +15,13 @@ from service.embedded.prerequisites import find_server, read_server_key, socket_
 from service.errors import ServiceError
 from service.keyring import Keyring
 from service.settings import Settings
-from service.store.driver.connection import inspect
+from service.store.driver.connection import Link
 from service.store.driver.keys import key_mark_key, probe_key
-from service.store.driver.namespace import key_fault
 from service.store.driver.replies import NotPrimary, Refused
 from service.store.driver.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
-from service.store.servers.links import servers_of
+from service.store.monitoring.inspection import inspect
+from service.store.monitoring.namespace import key_fault
+from service.store.servers.links import Servers, servers_of
 
 
 async def redis_of(settings: Settings) -> list[Finding]:
@@ -49,30 +51,51 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
     except (RedisError, OSError, TypeError, AttributeError) as error:
         reason = str(error).rstrip(".") or type(error).__name__
         return [Finding("redis", FAILED, f"cannot be reached: {reason}; check TOKENS_REDIS_URL")]
-    link = servers.links[0]
     try:
-        inspection = await inspect(link, probe_key(settings.namespace), in_cluster=len(servers.links) > 1)
-        started = time.perf_counter()
-        await link.execute("PING")
-        seconds = time.perf_counter() - started
-        clock = ServerClock(time.time)
-        await clock.check(partial(link.execute, "TIME"))
-        fault = key_fault(
-            settings.namespace, await link.execute("GET", key_mark_key(settings.namespace)), _key_marks(settings)
-        )
+        nodes = await _nodes(servers, settings.namespace)
+        found = [await _node(link, settings, in_cluster=len(servers.links) > 1) for link in nodes]
+        mark = await servers.links[0].execute("GET", key_mark_key(settings.namespace))
     except ServiceError as error:
         return [Finding("redis", FAILED, f"{error.detail} It must allow the commands that the README names.")]
     finally:
         await servers.aclose()
+    findings = list(dict.fromkeys(one for node in found for one in node.findings))
+    if fault := key_fault(settings.namespace, mark, _key_marks(settings)):
+        findings.append(Finding("redis server key", FAILED, fault))
+    return [*findings, _clock(max((node.seconds_ahead for node in found), key=abs))]
+
+
+async def _nodes(servers: Servers, namespace: str) -> list[Link]:
+    """The node of every shard, each once."""
+    # A command with a key of the shard finds where that is now.
+    for shard, link in enumerate(servers.links):
+        await link.execute("EXISTS", probe_key(namespace, shard), retry=True)
+    return list({link.replication_id or number: link for number, link in enumerate(servers.links)}.values())
+
+
+class _Seen(NamedTuple):
+    """What there is to say of a node, and how far its clock is ahead of this machine's."""
+
+    findings: list[Finding]
+    seconds_ahead: float
+
+
+async def _node(link: Link, settings: Settings, *, in_cluster: bool) -> _Seen:
+    scratch = probe_key(settings.namespace)
+    inspection = await inspect(link, scratch, in_cluster=in_cluster, durability=settings.durability)
+    started = time.perf_counter()
+    await link.execute("PING")
+    seconds = time.perf_counter() - started
+    clock = ServerClock(time.time)
+    await clock.check(partial(link.execute, "TIME"))
     found = [Finding(f"redis {name}", FAILED, fault) for name, fault in inspection.faults.items()]
-    if fault:
-        found.append(Finding("redis server key", FAILED, fault))
     found += [Finding("redis", WARNING, text) for text in inspection.warnings]
+    if inspection.promise is not None:
+        found.append(Finding("durability", OK, inspection.promise.text))
     if not inspection.faults:
         kind = f"version {inspection.version}, master, {inspection.policy}"
         found.insert(0, Finding("redis", OK, f"{kind}, answers in {seconds * 1000:.2f} ms"))
-    found.append(_clock(clock.seconds_ahead))
-    return found
+    return _Seen(found, clock.seconds_ahead)
 
 
 def _key_marks(settings: Settings) -> tuple[bytes, ...]:

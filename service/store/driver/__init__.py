@@ -1,6 +1,6 @@
 """How Redis is spoken to.
 
-connection  what a link is, and what must be true of the server behind it
+connection  what a link is
 pipeline    one connection, pipelined, with a deadline for each command
 reconnection role_check  tries to connect until it succeeds; asks again whether a server is a primary
 replies     replies read in order and handed to their callers
@@ -8,9 +8,8 @@ scripts     Lua scripts by digest
 keys        every key family
 shards      which key names and which node an id, a name or a digest belongs to
 hashes      fields of many hashes in one round trip
-server_clock clock_watch  the clock of Redis, which all processes share
-namespace   what all processes of a namespace share: its shards and its server key
-monitor     checks Redis at the start, every minute and for readiness
+server_clock  the clock of Redis, which all processes share
+confirmation removals  how sure it is that what was taken away stays away
 
 No knowledge of tokens. Errors leave as `StoreUnavailable`.
 """

@@ -58,6 +58,7 @@ wf:<id> wz:<id>   list    sealed records of deliveries made, and given up       
 ud:<id> ut:<id>   hash    usage of a token: `a` (allowed) or `d` (denied) and days,   100 days, 48 hours
                           or hours, since the epoch -> count                       after the last use
 uh:<hour>         hash    usage of the service in an hour                          100 days
+wm                string  written before a wait until a write is confirmed         PX 1 s
 hy                string  tokens that nobody uses, counted; in the first shard     1 h
 hl                string  the process that counts them                             PX 2 min
 """
@@ -179,6 +180,7 @@ class Keys:
         self.imported = prefix + b"imported"
         self.changes = self.entries(Stream.CHANGES)
         self.occurrences = self.entries(Stream.OCCURRENCES)
+        self.mark = prefix + b"wm"
         self.hygiene = prefix + b"hy"
         self.hygiene_lock = prefix + b"hl"
         self.webhooks = prefix + b"wh"

@@ -44,9 +44,8 @@ class Pipeline:
 
     `connect` opens a redis-py connection. A command not answered within `timeout_seconds` fails with
     StoreUnavailable and the connection is closed, because a late reply must never meet another request. Commands
-    marked `retry` (idempotent ones) are asked once more on the next connection if theirs is lost. While the
-    node cannot be reached every command fails at once. Only a primary that is ready is asked: `connect` refuses any
-    other, and `RoleCheck` asks again.
+    marked `retry` (idempotent ones) are asked once more on the next connection if theirs is lost. While the node cannot
+    be reached every command fails at once. Only a primary is asked: `connect` refuses others, `RoleCheck` asks again.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Pipeline:
         *,
         timeout_seconds: float = 0.25,
         limit: int = 20_000,
-        role_seconds: float = 0.25,
+        check: Callable[..., RoleCheck] = RoleCheck,
         on_error: Callable[[str], None] = lambda _: None,
         on_seconds: Callable[[str, float], None] = lambda _name, _seconds: None,
         redirected: Callable[[Redirect, Waiting], None] = lambda error, waiting: give(waiting[1], error),
@@ -66,7 +65,7 @@ class Pipeline:
         self._connect = connect
         self._timeout = timeout_seconds
         self._limit = limit
-        self._role = RoleCheck(role_seconds, self._refuse)
+        self._role = check(self._refuse)
         self._refusal: Refused | None = None
         self._on_error = on_error
         self._replies: Replies | None = None
@@ -83,6 +82,11 @@ class Pipeline:
     def up(self) -> bool:
         """Is there a connection now?"""
         return self._replies is not None
+
+    @property
+    def replication_id(self) -> bytes:
+        """See `RoleCheck`."""
+        return self._role.replication_id
 
     @property
     def idle(self) -> bool:
@@ -154,8 +158,7 @@ class Pipeline:
         return future
 
     def _flush(self) -> None:
-        queue = self._queue
-        if not queue:
+        if not (queue := self._queue):
             return
         self._arm()
         replies = self._replies
@@ -206,21 +209,18 @@ class Pipeline:
     async def _open(self) -> None:
         asked_at = asyncio.get_running_loop().time()
         connection = await self._connect()
+        if connection._writer is None:
+            raise OSError("the connection was closed while it was being made")
+        await self._role.begin(connection, asked_at)
         # The private names we lean on; a contract test names them. The connection forgets what it connected.
         writer, connection._writer, connection._reader = connection._writer, None, None
-        if writer is None:
-            raise OSError("the connection was closed while it was being made")
-        replies = Replies(writer.transport, self._lost, self._on_error, self._took, self._refuse, self._redirected)
-        writer.transport.set_protocol(replies)
-        self._writer, self._replies = writer, replies
+        reader = Replies(writer.transport, self._lost, self._on_error, self._on_seconds, self._refuse, self._redirected)
+        writer.transport.set_protocol(reader)
+        self._writer, self._replies = writer, reader
         if not self._reachable:
             log.warning("Redis answers again")
         self._reachable, self._refusal = True, None
-        self._role.seen(asked_at)
         self._flush()
-
-    def _took(self, asked_at: float) -> None:
-        self._on_seconds("roundtrip", asyncio.get_running_loop().time() - asked_at)
 
     def _lost(self, replies: Replies) -> None:
         """A connection ended by itself: what is idempotent is asked once more, ahead of what waits."""
@@ -239,8 +239,8 @@ class Pipeline:
             self._start_connecting()
 
     def _fail(self, waiting: list[Waiting]) -> None:
-        for one in waiting:
-            give(one[1], self._unavailable())
+        for _, answer, _, _ in waiting:
+            give(answer, self._unavailable())
 
     def _unavailable(self) -> StoreUnavailable:
         return copy(self._refusal) if self._refusal else unavailable()

@@ -101,11 +101,12 @@ class Replies(asyncio.Protocol):
         transport: asyncio.WriteTransport,
         lost: Callable[[Replies], None],
         failed: Callable[[str], None],
-        took: Callable[[float], None],
+        took: Callable[[str, float], None],
         refused: Callable[[Replies, Refused], None],
         redirected: Callable[[Redirect, Waiting], None],
     ) -> None:
-        """`lost` is told of the connection's end, `failed` the name of an error, `refused` why no more is asked.
+        """`lost` is told of the connection's end, `failed` the name of an error, `took` how long what was waited for,
+        `refused` why no more is asked.
 
         `redirected` gets what belongs to another node.
         """
@@ -124,7 +125,7 @@ class Replies(asyncio.Protocol):
         self.reprieved = False
         if waiting:
             # Once for all the replies that come together, not once for each.
-            self._took(waiting[0][3])
+            self._took("roundtrip", asyncio.get_running_loop().time() - waiting[0][3])
         self._reader.feed(data)
         try:
             while (reply := gets()) is not False:

@@ -1,24 +1,49 @@
-"""Asking a server's role again and again: one that was demoted goes on answering, and with what is no longer true."""
+"""Asking what a server is again and again: one that was demoted goes on answering, and with what is no longer true."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ResponseError
+
 from service.store.driver.replies import Refused, Replies, Reply, Waiting, packed, role_fault
 
-_ROLE = packed("ROLE")
+_ROLE, _REPLICATION = packed("ROLE"), packed("INFO", "replication")
+_ID = b"master_replid:"
+_ID_CHARACTERS = 40
 
 
 class RoleCheck:
-    """Puts ROLE before what is sent `seconds` or more after the last ROLE, so that no older answer counts."""
+    """Puts ROLE and INFO before what is sent `seconds` or more after the last time, so that no older answer counts.
 
-    def __init__(self, seconds: float, refuse: Callable[[Replies, Refused], None]) -> None:
-        self._seconds = seconds
+    `replication_id` is that of the data the server answers from: another one after every failover and restart. Empty
+    where the server does not tell.
+    """
+
+    def __init__(
+        self, refuse: Callable[[Replies, Refused], None], *, seconds: float = 0.25, any_role: bool = False
+    ) -> None:
+        """With `any_role` the server need be no primary: in a cluster a replica sends every command on by itself."""
         self._refuse = refuse
+        self._seconds = seconds
+        self._any_role = any_role
+        self.replication_id = b""
         self.due = 0.0
 
-    def seen(self, asked_at: float) -> None:
-        """The role was asked at this time of the loop and is that of a primary."""
+    async def begin(self, connection: AbstractConnection, asked_at: float) -> None:
+        """On a new connection that nobody else uses yet, to a server whose role was asked for at `asked_at` or later.
+
+        Raises RedisError or OSError, the connection closed.
+        """
+        try:
+            await connection.send_command("INFO", "replication")
+            self._learn(await connection.read_response())
+        except ResponseError as error:
+            self._learn(error)
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
         self.due = asked_at + self._seconds
 
     def put_before(self, queue: list[Waiting], replies: Replies) -> None:
@@ -28,6 +53,11 @@ class RoleCheck:
             if (fault := role_fault(role)) is not None:
                 self._refuse(replies, fault)
 
-        asked_at = queue[0][3]
-        self.seen(asked_at)
-        queue.insert(0, (_ROLE, answer, False, asked_at))
+        now = queue[0][3]
+        self.due = now + self._seconds
+        asked: list[Waiting] = [] if self._any_role else [(_ROLE, answer, False, now)]
+        queue[:0] = [*asked, (_REPLICATION, self._learn, False, now)]
+
+    def _learn(self, facts: Reply) -> None:
+        _, found, rest = (b"", b"", b"") if isinstance(facts, Exception) else facts.partition(_ID)
+        self.replication_id = rest[:_ID_CHARACTERS] if found else b""

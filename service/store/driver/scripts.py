@@ -13,7 +13,7 @@ from importlib.resources import files
 
 from redis.exceptions import NoScriptError
 
-from service.store.driver.connection import Link
+from service.store.driver.connection import Asked
 from service.store.driver.keys import LETTERS
 from service.store.driver.replies import Argument, Reply, packed
 
@@ -32,7 +32,7 @@ class Script:
         """The call as bytes for `Link.submit`; whoever is answered NoScriptError asks again by `run`."""
         return packed("EVALSHA", self._sha, len(keys), *keys, *args)
 
-    async def run(self, link: Link, keys: tuple[bytes, ...], *args: Argument) -> Reply:
+    async def run(self, link: Asked, keys: tuple[bytes, ...], *args: Argument) -> Reply:
         """Run it in one round trip, two the first time a server sees it.
 
         Raises StoreUnavailable or StoreFull. After a lost reply it is asked again only if that is harmless.
@@ -42,6 +42,13 @@ class Script:
             return await link.execute("EVALSHA", self._sha, *call, retry=self._retry, operation=self.name)
         except NoScriptError:
             return await link.execute("EVAL", self.source, *call, retry=self._retry, operation=self.name)
+
+
+@cache
+def source_of(sha: str) -> str:
+    """The source of one of our scripts by its digest."""
+    names = [file.name.removesuffix(".lua") for file in files("service.store").joinpath("lua").iterdir()]
+    return next(source for source, digest in map(_read, names) if digest == sha)
 
 
 @cache

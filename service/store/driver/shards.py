@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
+from functools import partial
 
+from service.store.driver.confirmation import MEMORY, Confirmation
 from service.store.driver.connection import Link
 from service.store.driver.keys import SHARDS, Keys, shard_of_digest, shard_of_id, shard_of_name
+from service.store.driver.removals import Removals
+
+# So many removals at most does a process remember for the next primary.
+_REMEMBERED = 10_000
 
 
 class Shard:
-    """One hash slot of ours: its key names and the link to the node that holds it."""
+    """One hash slot of ours: its key names, the link to the node that holds it, and how what takes away is sent."""
 
-    def __init__(self, index: int, keys: Keys, link: Link) -> None:
+    def __init__(self, index: int, keys: Keys, link: Link, removals: Removals) -> None:
         self.index = index
         self.keys = keys
         self.link = link
+        self.removals = removals
 
 
 class Shards:
     """All shards of a namespace. `links` holds one link per shard; on one node they are the same object."""
 
-    def __init__(self, namespace: str, links: Sequence[Link]) -> None:
+    def __init__(self, namespace: str, links: Sequence[Link], confirmation: Confirmation = MEMORY) -> None:
+        """`confirmation`: of what takes away."""
         if len(links) not in SHARDS:
             raise ValueError(f"{len(links)} shards; a namespace has one of {SHARDS}")
         self.namespace = namespace
-        self._shards = tuple(Shard(index, Keys(namespace, index), link) for index, link in enumerate(links))
+        each = partial(Removals, confirmation=confirmation, remembered=_REMEMBERED // len(links))
+        keys = [Keys(namespace, index) for index in range(len(links))]
+        self._shards = tuple(
+            Shard(index, names, link, each(link, names.mark))
+            for index, (names, link) in enumerate(zip(keys, links, strict=True))
+        )
 
     def __len__(self) -> int:
         return len(self._shards)
@@ -34,6 +48,10 @@ class Shards:
 
     def __getitem__(self, index: int) -> Shard:
         return self._shards[index]
+
+    async def send_removals_again(self) -> None:
+        """To every node that is another primary than before. Raises StoreUnavailable when one did not take them."""
+        await asyncio.gather(*[shard.removals.send_again() for shard in self._shards])
 
     def of_digest(self, digest: bytes) -> Shard:
         """Where the record of this digest lives."""

@@ -158,7 +158,7 @@ class ManagedStore:
         fields = records.encode_changes(old, new, seal=seal)
         block = self._blocks.of(old.token_id)
         written: int = await self._update.run(
-            shard.link,
+            shard.removals,
             keys,
             old.token_id,
             old.version,
@@ -200,7 +200,7 @@ class ManagedStore:
             shard.keys.changes,
         )
         done: int = await self._end.run(
-            shard.link,
+            shard.removals,
             keys,
             token.token_id,
             digest,
@@ -226,7 +226,7 @@ class ManagedStore:
         shard = self._shards.of_digest(digest)
         keys = shard.keys
         dropped: int = await self._drop.run(
-            shard.link,
+            shard.removals,
             (
                 keys.credential(digest),
                 keys.reason(digest),
@@ -246,6 +246,10 @@ class ManagedStore:
             *entry,
         )
         return dropped == 1
+
+    async def confirm_changed(self, token_id: str) -> None:
+        """Have what changed here before confirmed as the settings ask; see `Removals.confirm`."""
+        await self._shard(token_id).removals.confirm()
 
     async def was_issued(self, token_id: str, digest: bytes) -> bool:
         """Was this digest ever that of the token's secret? True until its reason goes, after the retention."""

@@ -11,9 +11,10 @@ from functools import partial
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
+from service.store.driver.connection import Link
 from service.store.driver.keys import TAGS
-from service.store.driver.pipeline import Pipeline
 from service.store.driver.replies import Answer, NotPrimary, Redirect, Reply, Waiting, give, unavailable
+from service.store.servers.node import Node
 from service.store.servers.opening import Opener, ask
 from service.store.servers.slots import SHARD_OF_SLOT, ClusterMap, map_of
 from service.store.servers.url import Address
@@ -23,13 +24,13 @@ _ASKING = b"*1\r\n$6\r\nASKING\r\n"
 _MOST_HOPS = 5
 _REFRESH_SECONDS = 0.5
 _REFRESH_SECONDS_WHILE_AWAY = 0.2
-MakePipeline = Callable[..., Pipeline]
+MakeNode = Callable[..., Node]
 
 
 class ShardLink:
     """The link of one shard. `node` is replaced when the shard moves."""
 
-    def __init__(self, node: Pipeline) -> None:
+    def __init__(self, node: Node) -> None:
         self.node = node
 
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
@@ -41,6 +42,16 @@ class ShardLink:
     ) -> asyncio.Future[Reply]:
         """As `Pipeline.execute`."""
         return self.node.execute(*args, retry=retry, operation=operation)
+
+    @property
+    def replication_id(self) -> bytes:
+        """As `Pipeline.replication_id`."""
+        return self.node.replication_id
+
+    @property
+    def beside(self) -> Link:
+        """As `Node.beside`."""
+        return self.node.beside
 
 
 class _Again:
@@ -62,16 +73,16 @@ class Cluster:
     what no reply tells: where the shards of a dead node went.
     """
 
-    def __init__(self, addresses: Sequence[Address], opener: Opener, make_pipeline: MakePipeline) -> None:
-        """`addresses` are where to begin; `make_pipeline` makes one of a connect function and what sends on."""
+    def __init__(self, addresses: Sequence[Address], opener: Opener, make_node: MakeNode) -> None:
+        """`addresses` are where to begin; `make_node` makes one of a connect function and what sends on."""
         self._seeds = tuple(addresses)
         self._opener = opener
-        self._make = make_pipeline
+        self._make = make_node
         self._known: tuple[Address, ...] = ()
-        self._nodes: dict[Address, Pipeline] = {}
+        self._nodes: dict[Address, Node] = {}
         # Until a reply has told better, any node is asked.
         self._any_host = self._seeds[0].host
-        self._any = make_pipeline(self.open_any, redirected=lambda *told: self._send_on(self._any_host, *told))
+        self._any = make_node(self.open_any, redirected=lambda *told: self._send_on(self._any_host, *told))
         self.links = tuple(ShardLink(self._any) for _ in TAGS)
 
     async def open_any(self) -> AbstractConnection:
@@ -87,7 +98,7 @@ class Cluster:
         self._any_host = getattr(connection, "host", self._any_host)
         return connection
 
-    def _node(self, address: Address) -> Pipeline:
+    def _node(self, address: Address) -> Node:
         if (node := self._nodes.get(address)) is None:
             node = self._nodes[address] = self._make(
                 partial(self._opener.open, [address]), redirected=partial(self._send_on, address.host)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from math import inf
 from typing import Any, NamedTuple
 
 from redis.asyncio.connection import AbstractConnection
 
 from service.store.driver.connection import Link
-from service.store.driver.pipeline import Pipeline
+from service.store.driver.role_check import RoleCheck
 from service.store.driver.server_clock import ServerClock
 from service.store.servers.cluster import Cluster
+from service.store.servers.node import Node
 from service.store.servers.opening import Opener
 from service.store.servers.primary import Connect, open_primary
 from service.store.servers.sentinel import Sentinels
@@ -49,10 +49,9 @@ def servers_of(
     """
     place = place_of(url)
     opener = Opener(place.options, timeout_seconds=timeout_seconds)
-    make = partial(Pipeline, timeout_seconds=timeout_seconds, on_error=on_error, on_seconds=on_seconds)
+    make = partial(Node, timeout_seconds=timeout_seconds, on_error=on_error, on_seconds=on_seconds)
     if place.kind is Kind.CLUSTER:
-        # A node that was demoted sends every command on by itself: nobody need ask its role.
-        cluster = Cluster(place.addresses, opener, partial(make, role_seconds=inf))
+        cluster = Cluster(place.addresses, opener, partial(make, check=partial(RoleCheck, any_role=True)))
         return Servers(cluster.links, cluster.open_any, cluster.watch, cluster.aclose)
     if place.kind is Kind.SENTINEL:
         return _by_sentinels(place, opener, make, clock, timeout_seconds)
@@ -63,12 +62,12 @@ def servers_of(
 
 def no_servers() -> Servers:
     """Where no Redis is named: for what is built to be described or checked, and never asks."""
-    pipeline = Pipeline(_refuse)
+    pipeline = Node(_refuse)
     return Servers([pipeline], _refuse, _nothing, pipeline.aclose)
 
 
 def _by_sentinels(
-    place: Place, opener: Opener, make: Callable[..., Pipeline], clock: ServerClock | None, timeout_seconds: float
+    place: Place, opener: Opener, make: Callable[..., Node], clock: ServerClock | None, timeout_seconds: float
 ) -> Servers:
     sentinels = Sentinels(
         place.addresses, place.primary_name, Opener(place.sentinel_options, timeout_seconds=timeout_seconds)

@@ -59,6 +59,7 @@ class Revocation:
             await self._catch_up(digest)
             sealed, reason = await self._credentials.find_with_reason(digest)
         if sealed is None and (reason is None or reason.state == "revoked"):
+            await self._credentials.confirm_gone(digest)
             return False
         decoded = None if sealed is None else self._authority.open(digest, sealed)
         credential = None if decoded is None else decoded.credential

@@ -65,6 +65,7 @@ class Rotation:
             check_held(origin, old)
             # Asked after the record was read: should an earlier try come in between, the write below is refused.
             if request and await self._store.was_issued(token_id, digest):
+                await self._store.confirm_changed(token_id)
                 return Created(old, secret, repeated=True)
             refuse_if_ended(old, self._clock())
             if holder is not None and old.digest not in holder:
@@ -105,6 +106,7 @@ class Rotation:
             old = await self._managed_records.read_to_change(token_id)
             check_end(origin, old)
             if not old.predecessor or old.predecessor_until <= self._clock():
+                await self._store.confirm_changed(token_id)
                 return old
             refuse_if_ended(old, self._clock())
             new = msgspec.structs.replace(old, predecessor="", predecessor_until=0)

@@ -126,6 +126,7 @@ class ManagedTokens:
             if new.expires_at != old.expires_at:
                 check_life(origin, new.expires_at)
             if new == old:
+                await self._store.confirm_changed(token_id)
                 return new
             if written := await self._write(old, new, origin):
                 return written

@@ -15,8 +15,8 @@ from service import embedded
 from service.cli.doctor import redis_server
 from service.embedded import EmbeddedRedis
 from service.keyring import Keyring
-from service.store.driver.connection import Inspection
 from service.store.driver.keys import key_mark_key
+from service.store.monitoring.inspection import Inspection
 from tests.api.redis_child import RedisChild
 from tests.cli.conftest import Found
 from tests.cli.stub import serving
@@ -25,7 +25,7 @@ from tests.cli.stub import serving
 def test_an_outside_redis_is_described(found: Found, outside: dict[str, str]) -> None:
     code, checks = found(**outside)
     assert code == 0
-    assert list(checks) == ["settings", "server key", "redis", "clock", "accounts", "port"]
+    assert list(checks) == ["settings", "server key", "redis", "durability", "clock", "accounts", "port"]
     assert "master, noeviction, answers in" in checks["redis"][1]
     assert checks["clock"] == ("ok", "the same as that of Redis")
 

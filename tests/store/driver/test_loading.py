@@ -13,11 +13,11 @@ import hiredis
 import pytest
 
 from service.errors import StoreUnavailable
-from service.store.driver.monitor import Monitor
 from service.store.driver.pipeline import Pipeline
 from service.store.driver.replies import Loading, translate
 from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shards
+from service.store.monitoring.monitor import Monitor
 from tests.builders import until
 from tests.links import connector
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from service.embedded import EmbeddedRedis
 from service.errors import StoreFull, StoreUnavailable
 from service.store.driver.pipeline import Pipeline
 from service.store.driver.replies import NotPrimary, translate
+from service.store.driver.role_check import RoleCheck
 from tests.builders import until
 from tests.links import connector
 
@@ -43,7 +45,7 @@ async def test_what_is_asked_in_one_turn_travels_together(redis_server: Embedded
         transport.write = lambda data: (written.append(data), write(data))
         return connection
 
-    pipeline = Pipeline(connect, timeout_seconds=10, role_seconds=math.inf)
+    pipeline = Pipeline(connect, timeout_seconds=10, check=partial(RoleCheck, seconds=math.inf))
     await pipeline.execute("PING")
     written.clear()
     await asyncio.gather(*[pipeline.execute("PING") for _ in range(50)])

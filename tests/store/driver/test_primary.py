@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import pytest
 
 from service.errors import StoreUnavailable
 from service.store.driver.pipeline import Pipeline
 from service.store.driver.replies import NotPrimary
+from service.store.driver.role_check import RoleCheck
 from tests.api.redis_child import RedisChild
 from tests.builders import until
 from tests.links import connector
@@ -48,7 +50,9 @@ async def pipeline(redis: RedisChild) -> AsyncIterator[Pipeline]:
 @pytest.fixture
 async def blind(redis: RedisChild) -> AsyncIterator[Pipeline]:
     """One that does not look at the role of its own accord."""
-    made = Pipeline(connector(redis.url, timeout_seconds=10), timeout_seconds=10, role_seconds=math.inf)
+    made = Pipeline(
+        connector(redis.url, timeout_seconds=10), timeout_seconds=10, check=partial(RoleCheck, seconds=math.inf)
+    )
     yield made
     await made.aclose()
 

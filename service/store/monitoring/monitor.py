@@ -8,14 +8,14 @@ import logging
 import msgspec
 
 from service.errors import ServiceError, StoreUnavailable
-from service.store.driver.clock_watch import ClockWatch
-from service.store.driver.connection import Inspection, inspect
 from service.store.driver.keys import probe_key
-from service.store.driver.namespace import Namespace
 from service.store.driver.replies import NotPrimary
 from service.store.driver.scripts import Script
 from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shard, Shards
+from service.store.monitoring.clock_watch import ClockWatch
+from service.store.monitoring.inspection import Inspection, inspect
+from service.store.monitoring.namespace import Namespace
 
 log = logging.getLogger(__name__)
 _CHECKS = ("redis", "role", "version", "eviction", "scripts", "namespace", "server_key", "clock")
@@ -25,8 +25,18 @@ _WATCH_SECONDS = 0.25
 class Monitor:
     """Knows whether this Redis may be used: a master, new enough, not evicting, with our shard count and key."""
 
-    def __init__(self, shards: Shards, clock: ServerClock, key_marks: tuple[bytes, ...]) -> None:
-        """`clock` is kept at that of the first shard's node; `key_marks` are those of `Namespace`."""
+    def __init__(
+        self, shards: Shards, clock: ServerClock, key_marks: tuple[bytes, ...], durability: str = "memory"
+    ) -> None:
+        """`clock` is kept at that of the first shard's node; `key_marks` are those of `Namespace`.
+
+        `durability`: what `TOKENS_DURABILITY` says.
+        """
+        self._durability = durability
+        # What the nodes are set to and what that promises, in one line each; empty where they do not tell.
+        self.promises: tuple[str, ...] = ()
+        # Is CONFIG GET allowed, as far as it is known?
+        self._by_configuration = True
         self._namespace = Namespace(shards, key_marks)
         self._clocks = ClockWatch(shards, clock)
         self._shards = shards
@@ -74,13 +84,22 @@ class Monitor:
         if not inspections:
             raise next(one for one in found if isinstance(one, BaseException))
         self._away = f"the nodes of shards {', '.join(map(str, sorted(away)))} do not answer" if away else ""
+        promises = [one.promise for one in inspections if one.promise is not None]
+        self._by_configuration = all(promise.by_configuration for promise in promises)
+        self.promises = tuple(dict.fromkeys(promise.text for promise in promises))
         faults = {name: text for one in inspections for name, text in one.faults.items()}
         warnings = tuple(dict.fromkeys(text for one in inspections for text in one.warnings))
         return msgspec.structs.replace(inspections[-1], faults=faults, warnings=warnings)
 
     async def _inspect_one(self, shard: Shard) -> Inspection:
         scratch = probe_key(self._shards.namespace, shard.index)
-        return await inspect(shard.link, scratch, in_cluster=len(self._shards) > 1)
+        return await inspect(
+            shard.link,
+            scratch,
+            in_cluster=len(self._shards) > 1,
+            durability=self._durability,
+            by_configuration=self._by_configuration,
+        )
 
     async def checks(self) -> dict[str, str]:
         """Each check's name and its fault, empty where all is well. One check and one script.

@@ -12,8 +12,8 @@ import pytest
 
 from service import embedded
 from service.errors import StoreFull, StoreUnavailable
-from service.store.driver.connection import inspect
 from service.store.driver.pipeline import Pipeline
+from service.store.monitoring.inspection import inspect
 from service.store.servers.links import no_servers
 from tests.builders import until
 from tests.links import Recording, Wrapped, connector
@@ -22,14 +22,19 @@ pytestmark = pytest.mark.anyio
 
 
 class Telling(Wrapped):
-    """A server that says this of itself."""
+    """A server that says this of itself; what it is set to, where it may be asked that."""
 
-    def __init__(self, **facts: object) -> None:
+    def __init__(self, configured: dict[str, str] | None = None, **facts: object) -> None:
+        self.configured = configured
         self.text = (
             "# Server\r\n" + "".join(f"{name}:{value}\r\n" for name, value in facts.items()) + "\r\nnonsense\r\n"
         )
 
     async def execute(self, *args: Any, **how: Any) -> Any:
+        if args[:2] == ("CONFIG", "GET"):
+            if self.configured is None:
+                raise StoreUnavailable("forbidden")
+            return [args[2].encode(), self.configured[args[2]].encode()]
         assert args == ("INFO",)
         return self.text.encode() + b"executable:/\xff\r\n"
 
@@ -73,6 +78,41 @@ async def test_several_faults_are_all_told_and_missing_persistence_is_a_warning(
     assert set(found.faults) == {"version", "eviction"}
     (warning,) = found.warnings
     assert "appendonly is off" in warning
+
+
+SET = {"min-replicas-to-write": "1", "appendfsync": "always"}
+BY_SECOND = SET | {"appendfsync": "everysec"}
+
+
+@pytest.mark.parametrize(
+    ("durability", "configured", "facts", "text", "warning"),
+    [
+        ("memory", BY_SECOND, {}, "appendfsync everysec: a power failure loses a second or two", ""),
+        ("memory", None, {}, "min-replicas-to-write 0, appendfsync unknown", ""),
+        ("memory", None, {"min_slaves_good_slaves": 1}, "min-replicas-to-write unknown", ""),
+        ("memory", SET, {"connected_slaves": 2}, "memory; 2 replicas, min-replicas-to-write 1, appendfsync always", ""),
+        ("memory", SET, {"aof_enabled": 0}, "a restart loses all since the last snapshot", ""),
+        (
+            "replicated",
+            BY_SECOND | {"min-replicas-to-write": "0"},
+            {"connected_slaves": 1},
+            "a failover what no replica had yet, and an old primary that is cut off goes on taking writes",
+            "",
+        ),
+        ("replicated", SET, {}, "a power failure loses nothing", "a primary has no replica"),
+        ("fsync", BY_SECOND, {}, "everysec", "appendfsync is everysec"),
+        ("fsync", None, {}, "unknown", ""),
+        ("both", SET, {"connected_slaves": 1}, "both; 1 replicas", ""),
+    ],
+)
+async def test_what_servers_are_set_to_is_told_with_what_that_promises(
+    durability: str, configured: dict[str, str] | None, facts: dict[str, int], text: str, warning: str
+) -> None:
+    found = await inspect(Telling(configured, **GOOD | facts), b"scratch", durability=durability)
+    assert found.promise is not None
+    assert text in found.promise.text
+    assert [warning in one for one in found.promise.warnings] == [True] * bool(warning)
+    assert found.promise.by_configuration == (configured is not None)
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from service.api.http.application import StartRefused
 from service.app import Service
 from service.errors import StoreUnavailable
 from service.keyring import Keyring
-from service.store.driver.monitor import Monitor
 from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shards
+from service.store.monitoring.monitor import Monitor
 from tests.conftest import SERVER_KEY, Clock
 from tests.links import Recording, Wrapped
 
@@ -161,7 +161,7 @@ async def test_the_watch_reads_the_clock_four_times_a_second_and_at_all_else_rar
         return None
 
     sleep = asyncio.sleep
-    monkeypatch.setattr("service.store.driver.monitor.asyncio.sleep", pause)
+    monkeypatch.setattr("service.store.monitoring.monitor.asyncio.sleep", pause)
     watching = asyncio.create_task(monitor.watch())
     await done.wait()
     watching.cancel()

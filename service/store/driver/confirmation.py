@@ -1,0 +1,70 @@
+"""What confirms a write beyond the memory of the server that made it, and where a doubt is told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+
+from service.store.driver.replies import Reply
+
+log = logging.getLogger(__name__)
+_doubts: ContextVar[list[str] | None] = ContextVar("doubts", default=None)
+# Of the patience with a command, this much is for the confirmation: its reply must come within that patience.
+_SHARE = 0.6
+_WAIT, _WAITAOF = ("WAIT", 1), ("WAITAOF", 1, 0)
+_COMMANDS: dict[str, tuple[tuple[str | int, ...], ...]] = {
+    "memory": (),
+    "replicated": (_WAIT,),
+    "fsync": (_WAITAOF,),
+    "both": (_WAIT, _WAITAOF),
+}
+
+
+class Confirmation(NamedTuple):
+    """The commands that follow a write on its connection, each waiting so many milliseconds at most."""
+
+    commands: tuple[tuple[str | int, ...], ...]
+    milliseconds: int
+
+    @classmethod
+    def of(cls, durability: str, timeout_ms: int) -> Confirmation:
+        """What `TOKENS_DURABILITY` asks for, where Redis has `timeout_ms` for a command."""
+        commands = _COMMANDS[durability]
+        return cls(commands, max(1, int(timeout_ms * _SHARE / max(1, len(commands)))))
+
+    def doubt(self, marked: Reply, replies: list[Reply]) -> str:
+        """Why a write is not confirmed by what a mark behind it and these commands are answered; empty if it is."""
+        if isinstance(marked, BaseException):
+            return "Redis was lost before it confirmed it"
+        said = {command[0]: reply for command, reply in zip(self.commands, replies, strict=True)}
+        if "WAIT" in said and not (isinstance(said["WAIT"], int) and said["WAIT"] >= 1):
+            return f"no replica confirmed it within {self.milliseconds} ms"
+        if "WAITAOF" in said and not (isinstance(said["WAITAOF"], list) and said["WAITAOF"][0] >= 1):
+            return f"Redis did not confirm within {self.milliseconds} ms that it is on its disk"
+        return ""
+
+
+MEMORY = Confirmation.of("memory", 0)
+
+
+@contextmanager
+def doubts() -> Iterator[list[str]]:
+    """Gathers why what is taken away inside is not confirmed, one reason each; nothing if all is."""
+    found: list[str] = []
+    before = _doubts.set(found)
+    try:
+        yield found
+    finally:
+        _doubts.reset(before)
+
+
+def doubt(reason: str) -> None:
+    """Tell whoever answers for what is being done; the log where nobody does."""
+    found = _doubts.get()
+    if found is None:
+        log.warning("what was ended is not confirmed yet: %s", reason)
+    elif reason not in found:
+        found.append(reason)

@@ -1,0 +1,131 @@
+"""The link of a shard for what takes away: confirmed as the settings ask, and sent once more to another primary."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable
+
+from service.store.driver.confirmation import Confirmation, doubt
+from service.store.driver.connection import Link
+from service.store.driver.replies import Argument, Redirect, Reply
+from service.store.driver.scripts import Script, source_of
+
+log = logging.getLogger(__name__)
+REMEMBERED_SECONDS = 600
+_MARK = Script("mark_write")
+_MARK_MILLISECONDS = 1000
+_AT_ONCE = 100
+_Words = tuple[Argument | float, ...]
+
+
+class _Round:
+    """Writes that are confirmed together, on one connection."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.sent = False
+        self.over = asyncio.Event()
+        self.reason = ""
+
+
+class Removals:
+    """Sends what ends, narrows or switches off. What it sends must do no harm when it is sent twice.
+
+    WAIT holds up all that follows it on its connection. So writes that are to be confirmed have a connection of their
+    own, and those that come while it is held up wait here and are confirmed together. A write of one turn goes out
+    with its confirmation behind it. What may not be confirmed is told by `doubt`; the write stands all the same.
+    """
+
+    def __init__(self, link: Link, mark: bytes, confirmation: Confirmation, *, remembered: int) -> None:
+        """`mark` is a key to write: WAIT says nothing of a change that another connection made.
+
+        `remembered`: so many removals at most are sent again to another primary.
+        """
+        self._link = link
+        self._mark = mark
+        self._confirmation = confirmation
+        self._round: _Round | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._removed: deque[tuple[float, _Words]] = deque(maxlen=remembered)
+        self._replication_id = b""
+
+    async def execute(self, *args: Argument | float, retry: bool = False, operation: str = "") -> Reply:
+        """As a link's. Raises StoreUnavailable or NoScriptError."""
+        if self._confirmation.commands:
+            reply = await self._confirmed(args, retry, operation)
+        else:
+            reply = await self._link.execute(*args, retry=retry, operation=operation)
+        if isinstance(reply, int) and reply > 0:
+            self._remember(args)
+        return reply
+
+    async def confirm(self) -> None:
+        """Have what ended here before confirmed: a request that finds its work done is answered as if it did it."""
+        if self._confirmation.commands:
+            await self.execute("EXISTS", self._mark, retry=True)
+
+    async def _confirmed(self, args: _Words, retry: bool, operation: str) -> Reply:
+        for _ in range(2):
+            current = await self._join()
+            try:
+                reply = await current.link.execute(*args, retry=retry, operation=operation)
+            except Redirect:
+                # Sent on by a link that follows, from which the next round learns where the shard is now.
+                await self._link.execute("EXISTS", self._mark, retry=True)
+                continue
+            await current.over.wait()
+            if current.reason:
+                doubt(current.reason)
+            return reply
+        doubt("its hash slot is on its way to another node")
+        return await self._link.execute(*args, retry=retry, operation=operation)
+
+    async def _join(self) -> _Round:
+        """The round that is sent at the end of this turn."""
+        while self._round is not None and self._round.sent:
+            await self._round.over.wait()
+        if self._round is None:
+            self._round = _Round(self._link.beside)
+            asyncio.get_running_loop().call_soon(self._send)
+        return self._round
+
+    def _send(self) -> None:
+        """Behind the writes, and before the turn's commands leave."""
+        current = self._round
+        if current is not None:
+            current.sent = True
+            wait, link = self._confirmation, current.link
+            asked = [link.execute("EVAL", _MARK.source, 1, self._mark, _MARK_MILLISECONDS)]
+            asked += [link.execute(*command, wait.milliseconds) for command in wait.commands]
+            self._ending = asyncio.get_running_loop().create_task(self._end(current, asked))
+
+    async def _end(self, current: _Round, asked: list[Awaitable[Reply]]) -> None:
+        marked, *replies = await asyncio.gather(*asked, return_exceptions=True)
+        current.reason = self._confirmation.doubt(marked, replies)
+        self._round = None
+        current.over.set()
+
+    def _remember(self, args: _Words) -> None:
+        now = asyncio.get_running_loop().time()
+        self._removed.append((now, ("EVAL", source_of(str(args[1])), *args[2:]) if args[0] == "EVALSHA" else args))
+        while self._removed[0][0] < now - REMEMBERED_SECONDS:
+            self._removed.popleft()
+
+    async def send_again(self) -> int:
+        """Send what was removed in the last ten minutes to another primary than that of the last call; how much.
+
+        What it has already is left as it is there. Raises StoreUnavailable; then the next call sends it.
+        """
+        now = self._link.replication_id
+        if now in (b"", self._replication_id):
+            return 0
+        since = asyncio.get_running_loop().time() - REMEMBERED_SECONDS
+        again = [args for at, args in self._removed if at >= since] if self._replication_id else []
+        for start in range(0, len(again), _AT_ONCE):
+            await asyncio.gather(*[self._link.execute(*args) for args in again[start : start + _AT_ONCE]])
+        self._replication_id = now
+        if again:
+            log.warning("another primary: what was ended in the last ten minutes was sent to it once more")
+        return len(again)

@@ -1,0 +1,10 @@
+--[[ Write something, so that what waits for this connection's last write waits for all before it. Works on a full server.
+KEYS[1]  mark (string)
+ARGV[1]  how long it stays, milliseconds
+returns  1
+cost     O(1)
+]]
+local mark, stays = KEYS[1], ARGV[1]
+redis.call('DEL', mark)
+redis.call('SET', mark, 1, 'PX', stays)
+return 1

@@ -1,0 +1,77 @@
+"""What a server must be, to be asked at all."""
+
+from __future__ import annotations
+
+import msgspec
+
+from service.errors import StoreUnavailable
+from service.store.driver.connection import Link
+from service.store.monitoring.promises import UNKNOWN, Promise, promise_of
+
+MINIMUM_VERSION = (6, 2)
+
+
+class Inspection(msgspec.Struct, frozen=True):
+    """What a check of the server found. `faults` (check to reason) stop readiness; `warnings` are only said.
+
+    `promise` is None where INFO is forbidden.
+    """
+
+    version: str
+    policy: str
+    faults: dict[str, str]
+    warnings: tuple[str, ...]
+    promise: Promise | None = None
+
+
+async def inspect(
+    link: Link,
+    scratch_key: bytes,
+    *,
+    in_cluster: bool = False,
+    durability: str = "memory",
+    by_configuration: bool = True,
+) -> Inspection:
+    """One INFO, checked: too old, an eviction policy that deletes tokens, or a cluster unless `in_cluster` are faults.
+
+    `durability`: what `TOKENS_DURABILITY` says. Not `by_configuration`: CONFIG is not asked, as it was refused before.
+
+    Where INFO is forbidden the server is tried by what it can do with `scratch_key`, three commands more.
+    Raises StoreUnavailable when it does not answer.
+    """
+    try:
+        facts = _parse_info(await link.execute("INFO", retry=True))
+    except StoreUnavailable:
+        return await _probe(link, scratch_key)
+    version = facts.get("redis_version", "0")
+    policy = facts.get("maxmemory_policy", "noeviction")
+    faults = {}
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < MINIMUM_VERSION:
+        faults["version"] = f"Redis {version} is too old: 6.2 or later is needed"
+    if policy != "noeviction":
+        faults["eviction"] = f"maxmemory-policy {policy} deletes tokens: set it to noeviction"
+    if "cluster" in (facts.get("redis_mode"), facts.get("server_mode")) and not in_cluster:
+        faults["role"] = "this Redis is a node of a cluster: write redis+cluster:// and addresses of its nodes"
+    warnings = []
+    if facts.get("aof_enabled") != "1":
+        warnings.append("appendonly is off: a restart of Redis loses what was written since its last snapshot")
+    shown = facts.get("valkey_version") or version
+    promise = await promise_of(link, facts, durability, by_configuration=by_configuration)
+    return Inspection(shown, policy, faults, (*warnings, *promise.warnings), promise)
+
+
+async def _probe(link: Link, scratch_key: bytes) -> Inspection:
+    """SET PX, GETDEL and EVAL on a key of our own: what the service cannot live without."""
+    await link.execute("SET", scratch_key, "1", "PX", 5000)
+    await link.execute("GETDEL", scratch_key)
+    await link.execute("EVAL", "return redis.call('EXISTS', KEYS[1])", 1, scratch_key, retry=True)
+    return Inspection(UNKNOWN, UNKNOWN, {}, ("INFO is forbidden: eviction and version were not checked",))
+
+
+def _parse_info(reply: bytes) -> dict[str, str]:
+    facts = {}
+    for line in reply.decode("utf-8", "replace").splitlines():
+        name, colon, value = line.partition(":")
+        if colon:
+            facts[name] = value
+    return facts
