@@ -16,6 +16,7 @@ from service.composition.routes import routes
 from service.composition.rules import rules
 from service.composition.startup import (
     accounts_of,
+    address_of,
     jwt_reader_of,
     last_flush,
     redis_of,
@@ -54,9 +55,15 @@ class Service:
         self.rules = rule = rules(settings, store, keyring, metrics, accounts_of(settings), clock)
         self.health = Health(store.monitor, store.token_counts, rule.hygiene, metrics, clock)
         trusted, jwt = trusted_of(settings), jwt_reader_of(settings, clock)
-        found = routes(settings, store, rule, self.health, metrics, clock, jwt=jwt, trusted=trusted)
+        address = address_of(settings, trusted)
+        found = routes(settings, store, rule, self.health, metrics, clock, jwt=jwt, trusted=trusted, address=address)
         self.application = Application(
-            found.service, metrics=metrics, trusted=trusted, access_log=settings.access_log, lifespan=self._live
+            found.service,
+            metrics=metrics,
+            trusted=trusted,
+            prefix=address.configured.prefix if address.configured else "",
+            access_log=settings.access_log,
+            lifespan=self._live,
         )
         self.fast_path = FastPath(
             rule.authority,

@@ -85,6 +85,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(description="addresses or networks believed in X-Forwarded-For and X-Tokens-Retry-Key, comma separated"),
     ] = ""
+    public_url: Annotated[
+        str,
+        Meta(description="address clients use, like https://example.com/tokens; empty: as trusted proxies say"),
+    ] = ""
     accept_basic: Annotated[
         bool, Meta(description="let /validate take HTTP Basic with the token as user or password")
     ] = False

@@ -12,6 +12,7 @@ from service.api.auth.clients import Clients, InvalidClient
 from service.api.http.access import ANYONE, INTROSPECT, REVOKE
 from service.api.http.call import Call, Json, Operation
 from service.api.http.problems import Problem, challenge
+from service.api.http.public_address import PublicAddress
 from service.errors import InvalidRequest
 from service.model import Kind, Verdict
 from service.tokens.authority import Authority
@@ -46,7 +47,7 @@ class OAuthError(msgspec.Struct, omit_defaults=True):
 
 
 class AuthorizationServer(msgspec.Struct):
-    """RFC 8414, with paths relative to wherever this service is reached."""
+    """RFC 8414, with the addresses that clients reach this service under."""
 
     issuer: str
     introspection_endpoint: str
@@ -75,8 +76,9 @@ class TokenReview(msgspec.Struct):
 class OAuthApi:
     """Introspects and revokes for third parties."""
 
-    def __init__(self, authority: Authority, revocation: Revocation, clients: Clients) -> None:
+    def __init__(self, authority: Authority, revocation: Revocation, clients: Clients, address: PublicAddress) -> None:
         self._authority = authority
+        self._address = address
         self._revocation = revocation
         self._clients = clients
 
@@ -178,8 +180,7 @@ class OAuthApi:
 
     async def metadata(self, call: Call) -> Response:
         """Where introspection and revocation are."""
-        scheme = call.scope["scheme"]
-        base = f"{scheme}://{call.text_header(b'host')}"
+        base = str(self._address.of(call))
         methods = _CLIENT_AUTHENTICATION
         return Json(
             AuthorizationServer(base, f"{base}/oauth2/introspect", methods, f"{base}/oauth2/revoke", [*methods, "none"])

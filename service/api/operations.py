@@ -13,6 +13,7 @@ from service.api.http.access import ANYONE
 from service.api.http.call import Call, Json, Operation
 from service.api.http.openapi import document
 from service.api.http.problems import raw
+from service.api.http.public_address import PublicAddress
 from service.metrics import Metrics
 
 
@@ -26,12 +27,13 @@ class Live(msgspec.Struct):
 class OperationsApi:
     """What probes and operators ask."""
 
-    def __init__(self, health: Health, metrics: Metrics, *, with_metrics: bool) -> None:
+    def __init__(self, health: Health, metrics: Metrics, address: PublicAddress, *, with_metrics: bool) -> None:
         self._health = health
         self._metrics = metrics
+        self._address = address
         self._with_metrics = with_metrics
         self._described: Sequence[Operation] = ()
-        self._document = b""
+        self._document: dict[str, Any] = {}
 
     def describe(self, operations: Sequence[Operation]) -> None:
         """What the OpenAPI document is to cover."""
@@ -107,9 +109,11 @@ class OperationsApi:
         return Json(readiness, 200 if readiness.status == "ready" else 503)
 
     async def document(self, call: Call) -> Response:
-        """The OpenAPI document, made when it is first asked for."""
-        self._document = self._document or msgspec.json.encode(document(self._described))
-        return Json(self._document)
+        """The OpenAPI document, made when it is first asked for, with the path that the service lies below."""
+        self._document = self._document or document(self._described)
+        configured = self._address.configured
+        server = str(configured) if configured else self._address.prefix(call) or "/"
+        return Json(self._document | {"servers": [{"url": server}]})
 
     async def metrics(self, call: Call) -> Response:
         """The exposition; what Redis holds is counted now."""

@@ -18,11 +18,13 @@ from service.api.admin.usage import UsageApi
 from service.api.admin.webhooks import WebhooksApi
 from service.api.auth.callers import Callers, JwtReader
 from service.api.auth.clients import Clients
+from service.api.auth.cookies import SessionCookies
 from service.api.gateway.batch import BatchApi
 from service.api.gateway.validate import GatewayApi
 from service.api.health import Health
 from service.api.http.call import Operation, OperationGroup
 from service.api.http.proxies import TrustedProxies
+from service.api.http.public_address import PublicAddress
 from service.api.oauth import OAuthApi
 from service.api.one_time import OneTimeApi
 from service.api.operations import OperationsApi
@@ -53,19 +55,15 @@ def routes(
     *,
     jwt: JwtReader | None,
     trusted: TrustedProxies,
+    address: PublicAddress,
 ) -> Routes:
     """The operations over these rules. `trusted`: the networks of proxies whose word on an address is believed."""
-    dashboard = DashboardApi(
-        rule.sessions,
-        rule.accounts,
-        clock,
-        max_lifetime_days=settings.max_lifetime_days,
-        retention_days=settings.retention_days,
-    )
-    callers = Callers(rule.authority, rule.accounts, jwt=jwt, cookie=dashboard.cookie)
+    cookies = SessionCookies(address)
+    dashboard = _dashboard(settings, rule, clock, cookies)
+    callers = Callers(rule.authority, rule.accounts, jwt=jwt, cookie=cookies.read)
     views = TokenViews(rule.usage_series, clock)
     clients = Clients(rule.authority, rule.login)
-    operations = OperationsApi(health, metrics, with_metrics=not settings.metrics_port)
+    operations = OperationsApi(health, metrics, address, with_metrics=not settings.metrics_port)
     groups: tuple[OperationGroup, ...] = (
         BatchApi(rule.authority, clients),
         GatewayApi(rule.authority, rule.one_time, metrics, trusted, accept_basic=settings.accept_basic),
@@ -82,7 +80,7 @@ def routes(
         ImportExportApi(rule.imports, rule.queries, views, rule.audit_log, callers, clock, shards=len(store.shards)),
         WebhooksApi(rule.webhooks, rule.delivery_log, callers),
         AuditApi(rule.audit, rule.verification, rule.audit_log, callers),
-        OAuthApi(rule.authority, rule.revocation, clients),
+        OAuthApi(rule.authority, rule.revocation, clients, address),
         operations,
         dashboard,
         *([DocsApi()] if settings.docs else []),
@@ -90,3 +88,14 @@ def routes(
     listed = [operation for group in groups for operation in group.operations()]
     operations.describe(listed)
     return Routes(listed, operations.metrics_operations() if settings.metrics_port else [])
+
+
+def _dashboard(settings: Settings, rule: Rules, clock: Callable[[], float], cookies: SessionCookies) -> DashboardApi:
+    return DashboardApi(
+        rule.sessions,
+        rule.accounts,
+        clock,
+        cookies,
+        max_lifetime_days=settings.max_lifetime_days,
+        retention_days=settings.retention_days,
+    )

@@ -6,7 +6,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from service.api.auth.callers import JwtReader
+from service.api.http.base_url import read_base_url
 from service.api.http.proxies import TrustedProxies
+from service.api.http.public_address import PublicAddress
 from service.composition.rules import Rules
 from service.errors import StoreUnavailable
 from service.metrics import Metrics
@@ -93,6 +95,15 @@ def trusted_of(settings: Settings) -> TrustedProxies:
         return TrustedProxies(part for part in settings.trusted_proxies.split(",") if part.strip())
     except ValueError as error:
         raise SettingsError(f"TOKENS_TRUSTED_PROXIES: {error}: write addresses or networks, comma separated") from None
+
+
+def address_of(settings: Settings, trusted: TrustedProxies) -> PublicAddress:
+    """Under which address clients reach the service. Raises SettingsError."""
+    try:
+        configured = read_base_url(settings.public_url) if settings.public_url else None
+    except ValueError as error:
+        raise SettingsError(f"TOKENS_PUBLIC_URL={settings.public_url!r}: {error}") from None
+    return PublicAddress(configured, trusted)
 
 
 def jwt_reader_of(settings: Settings, clock: Callable[[], float]) -> JwtReader | None:

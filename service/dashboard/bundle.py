@@ -1,6 +1,7 @@
-"""The dashboard's files as they are served: its modules as one script, all compressed once, under a checksum.
+"""The dashboard's files as they are served: two scripts of all modules, everything compressed, under a checksum.
 
-Forty small modules compressed one by one weigh half as much again as together, and take as many requests.
+Small modules compressed one by one weigh half as much again as together, and take as many requests. The first script
+draws the list of tokens; the second holds the other screens and is fetched when one of them is first asked for.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ _MEDIA_TYPES = {
     ".svg": b"image/svg+xml",
 }
 _MAIN = "js/main.js"
+_SCREENS = "js/screens.js"
 # Runs before the first paint, so it is no module and stays alone.
 _CLASSIC = "js/theme.js"
-_IMPORT = re.compile(r'^import .* from "\./(.+)";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import \{ (.*) \} from "\./(.+)";\n', re.MULTILINE)
+_REEXPORT = re.compile(r'^export \{ (.*) \} from "\./(.+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let)\b)", re.MULTILINE)
 # Comments that have their lines to themselves.
 _COMMENT = re.compile(r"^[ \t]*(?://.*|/\*(?s:.*?)\*/)\n", re.MULTILINE)
@@ -53,11 +56,11 @@ class Files(NamedTuple):
 def load() -> Files:
     """Read, concatenate and compress the page's files, once in a process."""
     sources = dict(_read(files("service").joinpath("dashboard")))
-    scripts = {path: body.decode() for path, body in sources.items() if path.startswith("js/") and path != _CLASSIC}
-    for path in scripts:
+    modules = {path: body.decode() for path, body in sources.items() if path.startswith("js/") and path != _CLASSIC}
+    for path in modules:
         del sources[path]
-    if _MAIN in scripts:
-        sources[_MAIN] = concatenated(scripts).encode()
+    if _MAIN in modules:
+        sources |= {path: script.encode() for path, script in bundle(modules).items()}
     if "app.css" in sources:
         sources["app.css"] = tight(_lighter(sources["app.css"].decode())).encode()
     if "index.html" in sources:
@@ -72,21 +75,56 @@ def load() -> Files:
     return Files(assets, version)
 
 
-def concatenated(scripts: dict[str, str]) -> str:
-    """One module of all that the main one imports, each behind what it needs itself; no name means two things."""
+def below(prefix: str, page: Asset) -> Asset:
+    """The page where the service lies below a path, which its links then begin with."""
+    body = page.body.replace(b'="/dashboard/', f'="{prefix}/dashboard/'.encode())
+    return Asset(body, gzip.compress(body, 9, mtime=0), page.media_type)
+
+
+def bundle(modules: dict[str, str]) -> dict[str, str]:
+    """Two scripts of all these modules: the main one with what it imports, and the rest behind that of the screens.
+
+    No name means two things in the modules. What the second script needs of the first one, that exports.
+    """
+    first = _in_order(modules, _MAIN)
+    scripts = {_MAIN: _as_one(modules, first)}
+    if _SCREENS in modules:
+        second = [path for path in _in_order(modules, _SCREENS) if path not in first]
+        shared = sorted({name for path in second for name in _names_from(modules[path], first)})
+        names, screens = ", ".join(shared), ", ".join(names for names, _ in _REEXPORT.findall(modules[_SCREENS]))
+        scripts[_MAIN] += f"\nexport {{ {names} }};\n"
+        script = _as_one(modules, second)
+        scripts[_SCREENS] = f'import {{ {names} }} from "./main.js";\n{script}\nexport {{ {screens} }};\n'
+    return scripts
+
+
+def _in_order(modules: dict[str, str], entry: str) -> list[str]:
+    """The entry and all that it imports, each behind what it needs itself."""
     order: list[str] = []
+    visited: set[str] = set()
 
     def visit(path: str) -> None:
-        if path in order or path in visiting:
+        if path in visited:
             return
-        visiting.add(path)
-        for name in _IMPORT.findall(scripts[path]):
+        visited.add(path)
+        for _, name in _IMPORT.findall(modules[path]) + _REEXPORT.findall(modules[path]):
             visit(f"js/{name}")
         order.append(path)
 
-    visiting: set[str] = set()
-    visit(_MAIN)
-    return "".join(_lighter(_EXPORT.sub("", _IMPORT.sub("", scripts[path]))) for path in order)
+    visit(entry)
+    return order
+
+
+def _names_from(module: str, others: list[str]) -> list[str]:
+    """The names that a module imports from others."""
+    return [
+        name.strip() for names, path in _IMPORT.findall(module) if f"js/{path}" in others for name in names.split(",")
+    ]
+
+
+def _as_one(modules: dict[str, str], paths: list[str]) -> str:
+    bare = (_EXPORT.sub("", _REEXPORT.sub("", _IMPORT.sub("", modules[path]))) for path in paths)
+    return "".join(map(_lighter, bare))
 
 
 def _lighter(text: str) -> str:

@@ -163,10 +163,10 @@ def test_a_client_with_the_scope_may_revoke_and_one_without_may_not(world: World
 
 
 def test_the_metadata_names_both_endpoints(world: World) -> None:
-    answer = world.get("/.well-known/oauth-authorization-server", headers={"Host": "tokens.example.org"})
+    answer = world.get("/.well-known/oauth-authorization-server", headers={"Host": "localhost"})
     assert (answer.status, answer.media_type) == (200, "application/json")
     body = answer.json()
-    assert body["issuer"].endswith("://tokens.example.org")
+    assert body["issuer"] == "http://localhost"
     for name, path in (("introspection", INTROSPECT), ("revocation", REVOKE)):
         assert body[f"{name}_endpoint"] == body["issuer"] + path
         methods = body[f"{name}_endpoint_auth_methods_supported"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.dashboard.conftest import Open
 from tests.dashboard.service import PASSWORD, Service
@@ -87,3 +87,21 @@ def test_a_session_that_ended_asks_again_and_leads_back(open_page: Open, service
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Tokens", exact=True)).to_be_visible()
     assert page.url == f"{service.url}/dashboard/"
+
+
+def test_a_browser_that_keeps_no_cookie_is_told_so(open_page: Open, service: Service) -> None:
+    page = open_page(service, signed_in=False)
+    kept = {"username": "admin", "role": "admin"}
+
+    def answer(route: Route) -> None:
+        # The answer of a sign-in whose cookie the browser dropped.
+        route.fulfill(json=kept) if route.request.method == "POST" else route.continue_()
+
+    page.route("**/dashboard/session", answer)
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_role("alert")).to_have_text(
+        "This browser did not keep the sign-in. Allow cookies for this address, then try again."
+    )

@@ -114,7 +114,7 @@ def test_the_audit_is_filtered_expanded_and_exported(open_page: Open, service: S
     expect(page.get_by_role("cell", name="20 Nov 2026, 22:31:07")).to_be_visible()
     expect(page.get_by_role("definition")).to_have_text("30 Nov 2026 → 12 Feb 2027")
     expect(page.get_by_role("link", name="checkout-api")).to_have_attribute(
-        "href", "/dashboard/tokens/00aabbccddeeff00"
+        "href", f"{service.url}/dashboard/tokens/00aabbccddeeff00"
     )
     page.get_by_label("Action").select_option("Updated")
     page.get_by_label("Actor").select_option("maria")

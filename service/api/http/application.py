@@ -88,13 +88,16 @@ class Application:
         *,
         metrics: Metrics,
         trusted: TrustedProxies,
+        prefix: str = "",
         access_log: bool,
         lifespan: Lifespan,
     ) -> None:
+        """`prefix`: the path that the service lies below; a proxy may take it off or leave it."""
         self.operations = tuple(operations)
         self.request_ids = RequestIds()
         self._metrics = metrics
         self._trusted = trusted
+        self._prefix = prefix
         self._access_log = access_log
         paths: dict[str, _Path] = {}
         for operation in self.operations:
@@ -174,6 +177,8 @@ class Application:
             return path.template, problems.plain(500, "internal_error", detail, call.request_id, [])
 
     def _find(self, scope: Scope) -> _Path | None:
+        if self._prefix and scope["path"].startswith(f"{self._prefix}/"):
+            scope["path"] = scope["path"].removeprefix(self._prefix)
         exact = self._exact.get(scope["path"])
         if exact is not None:
             return exact

@@ -59,6 +59,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
             "summary": "Issues, validates, consumes, rotates and revokes API tokens.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": _SECURITY},

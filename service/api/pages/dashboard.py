@@ -9,13 +9,14 @@ from starlette.responses import Response
 
 from service import __version__
 from service.api.auth.callers import anonymous
+from service.api.auth.cookies import SessionCookies
 from service.api.auth.sign_in import SignIn
 from service.api.http.access import ANYONE
 from service.api.http.call import Call, Json, Operation
 from service.api.http.problems import Pending
 from service.api.http.timestamps import rfc3339
-from service.dashboard.bundle import load
-from service.errors import Forbidden, NotFound, Unauthorized
+from service.dashboard.bundle import below, load
+from service.errors import NotFound, Unauthorized
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.sessions import Sessions
 
@@ -31,9 +32,6 @@ _SECURITY = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_SAFE = ("GET", "HEAD")
-_ASKED_BY = b"tokens-dashboard"
 
 
 class Account(msgspec.Struct, rename="camel"):
@@ -64,6 +62,7 @@ class DashboardApi:
         sessions: Sessions,
         accounts: Accounts,
         clock: Callable[[], float],
+        cookies: SessionCookies,
         *,
         max_lifetime_days: int,
         retention_days: int,
@@ -71,6 +70,7 @@ class DashboardApi:
         self._sessions = sessions
         self._accounts = accounts
         self._clock = clock
+        self._cookies = cookies
         self._max_lifetime_days = max_lifetime_days
         self._retention_days = retention_days
         self._assets, self._version = load()
@@ -102,7 +102,7 @@ class DashboardApi:
 
     async def redirect(self, call: Call) -> Response:
         """The page lives under the slash, so that its addresses are its own."""
-        return Response(status_code=308, headers={"location": "/dashboard/"})
+        return Response(status_code=308, headers={"location": f"{self._cookies.address.prefix(call)}/dashboard/"})
 
     async def page(self, call: Call) -> Response:
         """A file under its checksum, for ever; for every other path the page itself, asked for anew each time."""
@@ -118,6 +118,9 @@ class DashboardApi:
         asset = self._assets.get(name)
         if asset is None:
             raise NotFound("This build has no dashboard.")
+        prefix = self._cookies.address.prefix(call)
+        if prefix and name == "index.html":
+            asset = below(prefix, asset)
         packed = "gzip" in call.text_header(b"accept-encoding")
         body = asset.packed if packed else asset.body
         response = Response(status_code=200)
@@ -134,7 +137,7 @@ class DashboardApi:
 
     async def who(self, call: Call) -> Response:
         """Who is signed in. Raises Unauthorized."""
-        secret = self.cookie(call)
+        secret = self._cookies.read(call)
         verdict = await self._sessions.check(secret) if secret else None
         if verdict is None or not verdict.active or verdict.credential is None:
             raise SignedOut(presented=secret is not None, accounts=len(self._accounts) > 0)
@@ -142,27 +145,23 @@ class DashboardApi:
 
     async def sign_in(self, call: Call) -> Response:
         """Trade a password for the cookie."""
-        require_same_origin(call)
+        self._cookies.require_kept(call)
         wanted = await call.json(SignIn)
         signed_in = await self._sessions.sign_in(wanted.username, wanted.password, anonymous(call, "dashboard"))
-        name, flags = _cookie_name(call)
         age = signed_in.expires_at - int(self._clock())
-        cookie = f"{name}={signed_in.secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{flags}"
-        return Json(self._account(wanted.username, signed_in.expires_at), headers=((b"set-cookie", cookie.encode()),))
+        account = self._account(wanted.username, signed_in.expires_at)
+        return Json(account, headers=self._cookies.keep(call, signed_in.secret, age))
 
     async def sign_out(self, call: Call) -> Response:
         """End the session and everything the browser kept of it."""
-        require_same_origin(call)
-        secret = self.cookie(call)
+        self._cookies.require_same_origin(call)
+        secret = self._cookies.read(call)
         if secret:
             await self._sessions.end(secret, anonymous(call, "dashboard"))
-        name, flags = _cookie_name(call)
         response = Response(status_code=204)
-        response.raw_headers = [
-            (b"set-cookie", f"{name}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{flags}".encode()),
-            (b"clear-site-data", b'"cache", "cookies", "storage"'),
-            (b"cache-control", b"no-store"),
-        ]
+        # Not "cookies" and "storage": those of other applications of the domain, and the page's preferences, stay.
+        forget = (b"clear-site-data", b'"cache"')
+        response.raw_headers = [*self._cookies.keep(call, "", 0), forget, (b"cache-control", b"no-store")]
         return response
 
     def _account(self, username: str, expires_at: int) -> Account:
@@ -176,36 +175,3 @@ class DashboardApi:
             self._retention_days,
             len(self._accounts) > 0,
         )
-
-    def cookie(self, call: Call) -> bytes | None:
-        """The session in the cookie; an unsafe method must prove that the page itself sent it.
-
-        Raises Forbidden for one that does not.
-        """
-        name, _ = _cookie_name(call)
-        for part in call.text_header(b"cookie").split(";"):
-            key, _, value = part.strip().partition("=")
-            if key == name and value:
-                if call.method not in _SAFE:
-                    require_same_origin(call)
-                return value.encode("latin-1")
-        return None
-
-
-def require_same_origin(call: Call) -> None:
-    """Raises Forbidden unless the request comes from a page of this server that means to send it."""
-    origin = call.text_header(b"origin")
-    host = call.text_header(b"host")
-    own = origin in (f"http://{host}", f"https://{host}")
-    site = call.text_header(b"sec-fetch-site")
-    if not own or site not in ("", "same-origin") or call.header(b"x-requested-with") != _ASKED_BY:
-        raise Forbidden("This request did not come from the dashboard's own page.")
-
-
-def _cookie_name(call: Call) -> tuple[str, str]:
-    """`__Host-tokens` and Secure; on plain http over loopback, where a browser would drop that, `tokens`."""
-    origin = call.text_header(b"origin") or f"{call.scope['scheme']}://{call.text_header(b'host')}"
-    host = call.text_header(b"host").rpartition(":")[0] or call.text_header(b"host")
-    if host in _LOOPBACK and origin.startswith("http://"):
-        return "tokens", ""
-    return "__Host-tokens", "; Secure"

@@ -1,5 +1,9 @@
 // The one door to the service: its public JSON API, called with the sign-in cookie.
 
+/** Where this server is: it may lie below a path. */
+export const BASE = import.meta.url.replace(/\/dashboard\/\w+\/js\/.*/, "");
+/** A path of this server as a whole address. */
+export const whole = (path) => (path[0] === "/" ? BASE + path : path);
 export const TOKENS = "/api/admin/tokens";
 
 const NOBODY = [0, 502, 503, 504];
@@ -17,7 +21,7 @@ function problem(status, answer, headers) {
 export async function send(method, path, body, headers) {
   let [status, answer, received] = [0, {}, null];
   try {
-    const response = await fetch(path, {
+    const response = await fetch(BASE + path, {
       method, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(10_000),
       // No other site's form can send the first header; the service asks for it beside the cookie.
       headers: { "X-Requested-With": "tokens-dashboard", ...(body && JSON_TYPE), ...headers },

@@ -1,5 +1,7 @@
 // Builds elements from text and nodes, never from markup: nothing that a caller passes in can run.
 
+import { whole } from "./api.js";
+
 const icons = document.getElementById("icons").content;
 // Read off a parsed icon: the scripts hold no URL, not even a namespace's.
 const SVG = icons.firstElementChild.namespaceURI;
@@ -7,6 +9,7 @@ const SVG = icons.firstElementChild.namespaceURI;
 function assign(node, props) {
   for (const [key, value] of Object.entries(props)) {
     if (typeof value === "function") node.addEventListener(key, value);
+    else if (key === "href") node.href = whole(value);
     else if (value || value === 0 || value === "") node.setAttribute(key, value === true ? "" : value);
   }
 }

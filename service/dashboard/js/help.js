@@ -1,7 +1,7 @@
 // Help and settings: examples with this server's address, shortcuts, the server's state, the theme.
 
 import { get } from "./api.js";
-import { card, chips, codeBlock, facts, fill, h, icon, uniqueId } from "./dom.js";
+import { card, chips, codeBlock, facts, fill, h, uniqueId } from "./dom.js";
 import { keyList } from "./keys.js";
 import { kept, setTheme } from "./shell.js";
 import { SNIPPETS, commands } from "./snippets.js";
@@ -72,11 +72,3 @@ export function helpScreen(app) {
       h("div.stack", card("Keyboard", null, keyList()), settings(), card("This server", null, facts(rows)))),
   ] };
 }
-
-/** The home screen before the first token exists. */
-export const nothingYet = (app, create) => h("section.card.empty",
-  h("span.art", icon("key", 28)), h("h2", "No tokens yet."),
-  h("p", "Create the first one here, from the command line, or import a list you already have."),
-  h("div.row", h("button.btn.primary", { "data-change": true, click: create }, icon("plus", 16), "Create token"),
-    h("a.btn", { href: "/dashboard/help" }, "Import…")),
-  code(app, "token-service create checkout-api --expires 90d", "command"));

@@ -1,6 +1,6 @@
 // Signing in: the card, and what is said when it does not work.
 
-import { send } from "./api.js";
+import { get, send } from "./api.js";
 import { field, fill, h, note } from "./dom.js";
 import { clock } from "./format.js";
 import { brand } from "./shell.js";
@@ -8,12 +8,18 @@ import { brand } from "./shell.js";
 export const SESSION = "/dashboard/session";
 
 /** The same for every name, known or not. */
-function refusal({ status, away, retryAfter, requestId, answer: { triesLeft: left } }) {
+function refusal({ status, kept, away, retryAfter, requestId, answer: { triesLeft: left, detail } }) {
+  if (kept === false) return "This browser did not keep the sign-in. Allow cookies for this address, then try again.";
+  if (status === 403) return detail;
   if (status === 429) return `Too many tries. You can sign in again at ${clock(Date.now() + retryAfter * 1000)}.`;
   if (away) return "Redis is not answering. Try again in a moment.";
   if (status !== 401) return `That did not work. ${requestId}`;
   const tries = left >= 0 ? ` ${left} ${left === 1 ? "try" : "tries"} left before a 15 minute pause.` : "";
   return `That name and password do not match.${tries}`;
+}
+
+function notKept(problem) {
+  throw Object.assign(problem, problem.status === 401 && { kept: false });
 }
 
 /** over: the session ended; accounts false: nobody can sign in yet. */
@@ -27,7 +33,8 @@ export function loginScreen({ over, accounts }, done) {
     if (go.ariaBusy === "true") return;
     go.ariaBusy = "true";
     try {
-      done(await send("POST", SESSION, { username: name.read(), password: secret.input.value }));
+      await send("POST", SESSION, { username: name.read(), password: secret.input.value });
+      done(await get(SESSION).catch(notKept));
     } catch (problem) {
       if (problem.status === undefined) throw problem;
       fill(alert, note("bad", refusal(problem)));

@@ -1,21 +1,19 @@
 // The page as a whole: who is signed in, which screen the URL names, and what every screen is handed.
 
-import { get, send } from "./api.js";
-import { auditScreen } from "./audit.js";
+import { BASE, get, send, whole } from "./api.js";
 import { closeDialog, dialogObjects } from "./dialog.js";
 import { announce, fill, h } from "./dom.js";
-import { helpScreen } from "./help.js";
 import { listenForKeys, showKeys } from "./keys.js";
 import { SESSION, loginScreen } from "./login.js";
 import { closeMenu } from "./menu.js";
 import { CANNOT_CHANGE, Notices } from "./notices.js";
 import { topBar } from "./shell.js";
-import { tokenScreen } from "./token.js";
 import { tokensScreen } from "./tokens.js";
 
+// By the end of the path; the first three are fetched when they are first asked for.
 const ROUTES = [
-  [/^\/dashboard\/tokens\/(.+)/, tokenScreen], [/^\/dashboard\/audit$/, auditScreen],
-  [/^\/dashboard\/help$/, helpScreen], [/^/, tokensScreen],
+  [/\/dashboard\/tokens\/(.+)/, "tokenScreen"], [/\/dashboard\/audit$/, "auditScreen"],
+  [/\/dashboard\/help$/, "helpScreen"], [/^/],
 ];
 const root = document.getElementById("app");
 
@@ -58,7 +56,7 @@ class App {
   signOut = async () => {
     try {
       await send("DELETE", SESSION);
-      history.replaceState(null, "", "/dashboard/");
+      history.replaceState(null, "", `${BASE}/dashboard/`);
       this.login({});
     } catch (problem) {
       this.notices.fail(problem, this.signOut);
@@ -73,7 +71,7 @@ class App {
   }
 
   clicked(event) {
-    const link = event.target.closest?.("a[href^='/dashboard/']");
+    const link = event.target.closest?.(`a[href^='${BASE}/dashboard/']`);
     if (!link || !this.session || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     this.go(link.href);
@@ -81,7 +79,7 @@ class App {
 
   /** state: what only this history entry needs, the cursors of a list's pages. */
   go(url, replace, state = null) {
-    history[replace ? "replaceState" : "pushState"](state, "", url);
+    history[replace ? "replaceState" : "pushState"](state, "", whole(url));
     this.route();
   }
 
@@ -94,14 +92,24 @@ class App {
     this.notices.clear();
   }
 
-  route() {
-    const { pathname: path } = location;
-    this.address = location.href;
+  async route() {
+    const { href, pathname: path } = location;
+    this.address = href;
     if (this.screen && this.path === path) return this.screen.update();
+    const [pattern, name] = ROUTES.find(([known]) => known.test(path));
+    let make = tokensScreen;
+    if (name) {
+      try {
+        ({ [name]: make } = await import("./screens.js"));
+      } catch {
+        return this.notLoaded();
+      }
+      // Meanwhile the page may have moved on.
+      if (!this.session || this.address !== href || (this.screen && this.path === path)) return;
+    }
     const first = !this.screen;
     this.leave();
     this.path = path;
-    const [pattern, make] = ROUTES.find(([known]) => known.test(path));
     this.screen = make(this, pattern.exec(path)[1]);
     fill(this.main, this.screen.node);
     const { title } = this.screen;
@@ -112,6 +120,12 @@ class App {
     this.titled(title);
     scrollTo(0, 0);
     if (!first) this.main.focus({ preventScroll: true });
+  }
+
+  /** Nobody answers, or a newer build than that of this page. */
+  notLoaded() {
+    if (!this.screen) fill(this.main, h("h1.sr", "Token Service"), this.notices.slot);
+    this.notices.say("This page was not loaded. ", h("button.link", { click: () => location.reload() }, "Reload"));
   }
 
   titled(title) {

@@ -1,10 +1,11 @@
 // The one place where a secret is on the page: shown once, copied, and wiped when the panel goes.
 
+import { BASE } from "./api.js";
 import { closeDialog, openDialog } from "./dialog.js";
 import { announce, codeBlock, fill, h, icon, note } from "./dom.js";
 
 const keepPage = (event) => event.preventDefault();
-const command = (shown) => [`curl -i ${location.origin}/validate \\\n  -H "Authorization: Bearer `, shown, '"'];
+const command = (shown) => [`curl -i ${BASE}/validate \\\n  -H "Authorization: Bearer `, shown, '"'];
 
 /** Show the secret of a token just made or rotated; done() runs when the panel is closed. */
 export function showSecret({ name, token: secret }, done) {

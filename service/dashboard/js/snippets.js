@@ -1,6 +1,8 @@
 // How to ask this server from a gateway or a service: [name, lead, text, whether the project's tests leave it out].
 
-const here = location.origin;
+import { BASE } from "./api.js";
+
+const here = BASE;
 // The reader's own application; put together, because the scripts hold no URL.
 const theirs = ["http:", "", "app"].join("/");
 

@@ -3,10 +3,9 @@
 import { revoke, rotate, setActive } from "./actions.js";
 import { TOKENS, get } from "./api.js";
 import { dialogIsOpen } from "./dialog.js";
-import { announce, fill, h, icon, note, options, refocus } from "./dom.js";
+import { announce, codeBlock, fill, h, icon, note, options, refocus } from "./dom.js";
 import { createToken } from "./form.js";
 import { count, fromNow, number } from "./format.js";
-import { nothingYet } from "./help.js";
 import { List, head, line, nothing, table } from "./list.js";
 import { menuIsOpen } from "./menu.js";
 import { CANNOT_CHANGE } from "./notices.js";
@@ -23,7 +22,17 @@ const COLUMNS = [["Name", "name"], ["Token"], ["Status"], ["Last used", "lastUse
 const ROWS = ["25", "50", "100"];
 const SEEN_AT_ONCE = 30;
 
+const COMMAND = "token-service create checkout-api --expires 90d";
+
 const labelOf = (pairs, value) => pairs.find(([known]) => value && known === value)?.[1];
+
+/** The home screen before the first token exists. */
+const nothingYet = (app, create) => h("section.card.empty",
+  h("span.art", icon("key", 28)), h("h2", "No tokens yet."),
+  h("p", "Create the first one here, from the command line, or import a list you already have."),
+  h("div.row", h("button.btn.primary", { "data-change": true, click: create }, icon("plus", 16), "Create token"),
+    h("a.btn", { href: "/dashboard/help" }, "Import…")),
+  codeBlock("command", COMMAND, "Copy command", () => app.copy(COMMAND)));
 
 class Tokens extends List {
   title = "Tokens";

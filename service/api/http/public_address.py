@@ -1,0 +1,77 @@
+"""Under which address a client reaches the service: what absolute URLs, cookies and the origin check go by.
+
+TOKENS_PUBLIC_URL says it. Without that, trusted proxies are believed, and from anyone else a name of this machine only:
+a Host that a client makes up gets into no URL.
+"""
+
+from __future__ import annotations
+
+from service.api.http.base_url import BaseUrl, host_of, is_loopback, is_prefix
+from service.api.http.call import Call
+from service.api.http.proxies import TrustedProxies
+
+
+class PublicAddress:
+    """Finds the address of the service for a request."""
+
+    def __init__(self, configured: BaseUrl | None, trusted: TrustedProxies) -> None:
+        self.configured = configured
+        self._trusted = trusted
+
+    def of(self, call: Call) -> BaseUrl:
+        """The address that documents name."""
+        if self.configured is not None:
+            return self.configured
+        scheme = self._scheme(call)
+        host = self.host(call, scheme)
+        if host is None or not (self._is_proxied(call) or is_loopback(host)):
+            host = _socket_of(call, scheme)
+        return BaseUrl(scheme, host, self.prefix(call))
+
+    def prefix(self, call: Call) -> str:
+        """The path before ours, as links and cookies need it; often empty."""
+        if self.configured is not None:
+            return self.configured.prefix
+        given = self._said(call, b"x-forwarded-prefix").rstrip("/")
+        return given if is_prefix(given) else ""
+
+    def seen(self, call: Call) -> BaseUrl:
+        """The address as the browser sees it, as far as this request tells: to compare with what else it says."""
+        scheme = self._scheme(call)
+        return BaseUrl(scheme, self.host(call, scheme) or "", self.prefix(call))
+
+    def host(self, call: Call, scheme: str) -> str | None:
+        """The host as the client names it, without the usual port of that scheme; None for what is none."""
+        said = self._said(call, b"x-forwarded-host") or self._forwarded(call, "host") or call.text_header(b"host")
+        return host_of(said, scheme)
+
+    def _scheme(self, call: Call) -> str:
+        said = (self._said(call, b"x-forwarded-proto") or self._forwarded(call, "proto")).lower()
+        return said if said in ("http", "https") else str(call.scope["scheme"])
+
+    def _is_proxied(self, call: Call) -> bool:
+        client = call.scope.get("client")
+        return self._trusted.trusts(client[0] if client else "")
+
+    def _said(self, call: Call, name: bytes) -> str:
+        """What the nearest proxy says: the last part of the last line, empty where no trusted one says anything."""
+        if not self._is_proxied(call):
+            return ""
+        lines = [value for field, value in call.scope["headers"] if field == name]
+        return lines[-1].rpartition(b",")[2].strip().decode("latin-1") if lines else ""
+
+    def _forwarded(self, call: Call, name: str) -> str:
+        """The same out of `Forwarded` (RFC 7239)."""
+        for pair in self._said(call, b"forwarded").split(";"):
+            key, _, value = pair.partition("=")
+            if key.strip().lower() == name:
+                return value.strip().strip('"')
+        return ""
+
+
+def _socket_of(call: Call, scheme: str) -> str:
+    """The address that the connection came to; a unix socket has none."""
+    address, port = call.scope.get("server") or ("", None)
+    if port is None:
+        return "localhost"
+    return host_of(f"[{address}]:{port}" if ":" in address else f"{address}:{port}", scheme) or "localhost"

@@ -1,0 +1,5 @@
+// The screens that are fetched when one of them is first asked for.
+
+export { auditScreen } from "./audit.js";
+export { helpScreen } from "./help.js";
+export { tokenScreen } from "./token.js";
