@@ -17,6 +17,9 @@ from service.edge.deadlines import Deadlines
 from service.edge.fast_path import FastPath
 from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, size_of
 
+# What is read of blank lines before a head; of these one is nothing.
+BLANK_BYTES = 1024
+_IGNORED_BYTES = 2
 _NOT_HTTP = Refusal(400, "invalid_request", "The request is not valid HTTP.")
 
 
@@ -39,6 +42,8 @@ class ReadingProtocol(HttpToolsProtocol):
         # Of the body that is being read: did this packet bring any that is wanted, and how much came without since.
         self._progress = False
         self._unread_bytes = 0
+        # Of the blank lines before a head.
+        self._blank_bytes = 0
         # Instants of the coarse clock of `Deadlines`; None where no time-out runs.
         self.idle_since: float | None = None
         self.head_since: float | None = None
@@ -55,7 +60,8 @@ class ReadingProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
-        continued = self.headers if self._in_head else None
+        known = self.headers
+        continued = known if self._in_head else None
         # Exact for a head that goes on; for one that begins here at most too large, which is checked again.
         self._head_bytes = len(data) if continued is None else self._head_bytes + len(data)
         offer = None
@@ -77,6 +83,8 @@ class ReadingProtocol(HttpToolsProtocol):
                 self.refuse(TOO_LARGE)
         elif self.body_since is not None:
             self._bound_body(len(data))
+        elif self.idle_since is not None and self.headers is known:
+            self._bound_blank_lines(len(data))
 
     def _decline(self, data: bytes, offer: httptools.HttpParserUpgrade | None) -> None:
         """Read a request that offers another protocol again, without the offer, and then what follows its head.
@@ -119,13 +127,23 @@ class ReadingProtocol(HttpToolsProtocol):
         if self._unread_bytes > (UNWANTED_BYTES if self.cycle.response_complete else HEAD_BYTES):
             self.refuse(TOO_LARGE)
 
+    def _bound_blank_lines(self, received: int) -> None:
+        """Called after each packet that begins no head: more than the line to be ignored (RFC 9112, 2.2) does."""
+        self._blank_bytes += received
+        if self._blank_bytes > BLANK_BYTES:
+            self.refuse(_NOT_HTTP)
+        elif self._blank_bytes > _IGNORED_BYTES and self.head_since is None:
+            self.head_since = self.deadlines.now
+
     def on_body(self, body: bytes) -> None:
         self._progress = not self.cycle.response_complete
         super().on_body(body)
 
     def on_message_begin(self) -> None:
         self._in_head = True
-        self.head_since = self.deadlines.now
+        if self.head_since is None:
+            self.head_since = self.deadlines.now
+        self._blank_bytes = 0
         self.idle_since = None
         self.url = b""
         self.headers = []
@@ -144,6 +162,10 @@ class ReadingProtocol(HttpToolsProtocol):
         if self._refusal is not None or self.transport.is_closing():
             return
         self._refusal = refusal
+        if self.body_since is not None:
+            # What the log and the metrics say; the application sees a client that left.
+            cycle: Any = self.cycle
+            cycle.scope["refused"] = refusal.status
         if self._answer_has_begun():
             self.transport.close()
             return

@@ -7,10 +7,11 @@ import asyncio
 import pytest
 
 from service.edge.head import HOSTS
-from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken
+from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken, until_closed
 from tests.edge.conftest import Turned
 
 pytestmark = pytest.mark.anyio
+METRICS = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 INVALID = {
     "no host": b"GET /livez HTTP/1.1\r\n\r\n",
@@ -183,14 +184,31 @@ async def test_pipelined_small_requests_in_one_large_packet_are_no_large_head(po
     writer.close()
 
 
-async def test_a_head_that_takes_longer_than_five_seconds_is_408(port: int, turned: Turned) -> None:
+@pytest.mark.parametrize("beginning", [b"GET /livez HTTP/1.1\r\nHost: a", b"\r\n\r\n", b"\r\n\r\nGET /livez"])
+async def test_a_head_that_takes_longer_than_five_seconds_is_408(port: int, turned: Turned, beginning: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /livez HTTP/1.1\r\nHost: a")
+    writer.write(beginning[:4])
     await first(port, GOOD)  # whatever was sent before has been read by now
+    await turned.to(4)
+    writer.write(beginning[4:])
+    await first(port, GOOD)
+    # Counted from the first byte.
     turned.ahead = 6
     async with asyncio.timeout(PATIENCE_SECONDS):
         assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
     writer.close()
+
+
+async def test_a_blank_line_behind_a_body_is_ignored_and_many_are_not(port: int, turned: Turned) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for ahead in (6, 12):
+        writer.write(GOOD)
+        assert (await reader.readuntil(b'"}')).startswith(b"HTTP/1.1 200 ")
+        writer.write(b"\r\n")
+        await first(port, GOOD)
+        await turned.to(ahead)
+    writer.close()
+    assert (await send(port, b"\r\n" * 4096)).startswith(b"HTTP/1.1 400 ")
 
 
 async def test_a_body_that_takes_longer_than_ten_seconds_is_408(port: int, turned: Turned) -> None:
@@ -202,6 +220,9 @@ async def test_a_body_that_takes_longer_than_ten_seconds_is_408(port: int, turne
     turned.ahead = 11
     async with asyncio.timeout(PATIENCE_SECONDS):
         assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+        # So it is counted, too, as soon as the operation has noticed.
+        while b'route="/api/token",status="408"' not in await until_closed(port, METRICS):
+            pass
     writer.close()
 
 

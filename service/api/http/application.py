@@ -170,7 +170,7 @@ class Application:
             call.outcome = error.code
             return path.template, problems.respond(error, call.request_id, retry_after=operation.retry_after)
         except ClientDisconnect:
-            return path.template, Response(status_code=400)
+            return path.template, Response(status_code=call.scope.get("refused", 400))
         except Exception:
             log.exception("a request failed", extra={"facts": {"request_id": call.request_id}})
             detail = "That did not work. The fault is on this side and was logged under the request id."
