@@ -7,7 +7,7 @@ JOBS ?= 2
 ARGS ?=
 
 # Debian packages (each named as its program, except libraries) that a target needs beside Python.
-APT_PACKAGES = chromium-headless-shell nginx caddy haproxy apache2 lua-socket prometheus nodejs node-express
+APT_PACKAGES = chromium-headless-shell nginx caddy haproxy apache2 lua-socket prometheus nodejs node-express faketime
 bench soak mass: APT_PACKAGES = wrk
 
 VENV_PYTHON := .venv/bin/python
