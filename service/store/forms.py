@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from service.identifiers import TOKEN_ID
 
+_ID = re.compile(TOKEN_ID.pattern.encode())
 # As many digits as a sorted set keeps of a number.
 _WHOLE = re.compile(rb"-?[0-9]{1,16}")
 
@@ -26,19 +27,23 @@ def whole(text: bytes | None, absent: int = 0) -> int:
 
 def own_id(text: bytes) -> str | None:
     """The id of a token, None for what cannot be one."""
-    read = text.decode("latin-1")
-    return read if TOKEN_ID.fullmatch(read) else None
+    return text.decode() if _ID.fullmatch(text) else None
 
 
 def own_member(member: bytes, score: bytes) -> Member | None:
     """A member of a set that has ids and whole scores other than 0, None for any other."""
-    token_id, number = own_id(member), whole(score)
-    return Member(token_id, number) if token_id and number else None
+    return next(iter(own_members([(member, score)])), None)
 
 
 def own_members(pairs: Iterable[tuple[bytes, bytes]]) -> list[Member]:
     """Those that can be ours, in their order."""
-    return [found for pair in pairs if (found := own_member(*pair)) is not None]
+    # In one go, for lists read hundreds of them at once.
+    is_id, is_whole = _ID.fullmatch, _WHOLE.fullmatch
+    return [
+        Member(member.decode(), number)
+        for member, score in pairs
+        if is_id(member) and is_whole(score) and (number := int(score))
+    ]
 
 
 def in_pairs(reply: list[bytes]) -> list[tuple[bytes, bytes]]:

@@ -142,7 +142,7 @@ class Bulk:
 
         async def change(record: Record) -> None:
             if active:
-                await self._tokens.update(record.token.token_id, {"active": True}, origin)
+                await self._tokens.update(record.token.token_id, {"active": True}, origin, known=record)
             else:
                 await self._tokens.deactivate(record.token.token_id, origin, known=record)
 

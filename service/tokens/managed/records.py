@@ -43,14 +43,14 @@ class ManagedRecords:
         """The token of an id. Raises NotFound."""
         return (await self._record(token_id)).token
 
-    async def read_to_change(self, token_id: str) -> ManagedToken:
-        """The same before a change that may give rights. Two round trips.
+    async def read_to_change(self, token_id: str, known: Record | None = None) -> ManagedToken:
+        """The same before a change that may give rights. Two round trips, one where `known` is its record of just now.
 
         Raises NotFound, and Conflict `record_tampered` if somebody without the server key wrote the record, or put
         an old one in its place.
         """
         for _ in range(TRIES):
-            record = await self._record(token_id)
+            record, known = known or await self._record(token_id), None
             token = record.token
             if self._seals.is_ours(record) and (token.revoked_at or await self._seals.agree(token)):
                 return token
@@ -110,8 +110,11 @@ class ManagedRecords:
                 refuse_if_ended(token, self._clock())
             if digest not in (None, *map(records.decode_digest, filter(None, (token.digest, token.predecessor)))):
                 raise _not_found()
-            is_certain = digest is not None or await self._seals.names_its_secret(record)
-            done = await self._end(record, state, origin, insist=state == "revoked" and number >= TRIES // 2)
+            is_ours = self._seals.is_ours(record)
+            is_certain = digest is not None or is_ours or await self._seals.is_in_use(token)
+            # What somebody else wrote is not vouched for, nor what may have changed since.
+            insist = state == "revoked" and number >= TRIES // 2
+            done = await self._end(token, state, origin, insist=insist, vouch=is_ours and not insist)
             if done >= 0 and not is_certain:
                 raise Conflict(
                     "This record was changed outside the service. Revoke the token by its secret.",
@@ -121,9 +124,12 @@ class ManagedRecords:
                 return done == 1
         raise keeps_changing()
 
-    async def _end(self, record: Record, state: str, origin: Origin, *, insist: bool) -> int:
-        """One try, as the store's; `insist` for an end that others' changes must not hold up for long."""
-        now, token = int(self._clock()), record.token
+    async def _end(self, token: ManagedToken, state: str, origin: Origin, *, insist: bool, vouch: bool) -> int:
+        """One try, as the store's; `insist` for an end that others' changes must not hold up for long.
+
+        `vouch`: seal the record as it is then.
+        """
+        now = int(self._clock())
         action = "token.revoked" if state == "revoked" else "token.deactivated"
         ended = msgspec.structs.replace(
             token, active=False, revoked_at=now if state == "revoked" else 0, version=token.version + 1
@@ -136,8 +142,7 @@ class ManagedRecords:
             before={"name": token.name, "status": token.status(now)},
             after={"name": token.name, "status": state},
         )
-        # What somebody else wrote is not vouched for, nor what may have changed since.
-        seal = "" if insist or not self._seals.is_ours(record) else self._seals.of(ended)
+        seal = self._seals.of(ended) if vouch else ""
         done = await self._store.end(token, ended, seal=seal, now=now, entry=entry, insist=insist)
         self._decisions.revoked.inc(Kind.MANAGED, by=done == 1 and state == "revoked")
         return done

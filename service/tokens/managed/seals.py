@@ -30,12 +30,10 @@ class Seals:
         """The bytes that make a secret of this token valid, until its end in epoch seconds."""
         return self._authority.seal(digest, _credential(token, expires_at))
 
-    async def names_its_secret(self, record: Record) -> bool:
-        """Is the secret that a record names the one in use? Only then is it certain what ends with it."""
-        if self.is_ours(record):
-            return True
-        decoded = await self._authority.read(records.decode_digest(record.token.digest))
-        return decoded is not None and decoded.credential.token_id == record.token.token_id
+    async def is_in_use(self, token: ManagedToken) -> bool:
+        """Is the secret that a record names the one in use? Of one that is not ours only then is it certain."""
+        decoded = await self._authority.read(records.decode_digest(token.digest))
+        return decoded is not None and decoded.credential.token_id == token.token_id
 
     async def agree(self, token: ManagedToken) -> bool:
         """Do the credentials of a genuine record say what it says? Not if an old record was put back in its place.

@@ -108,18 +108,21 @@ class ManagedTokens:
         """The token of an id. Raises NotFound."""
         return await self._managed_records.read(token_id)
 
-    async def update(self, token_id: str, changes: dict[str, Any], origin: Origin) -> ManagedToken:
+    async def update(
+        self, token_id: str, changes: dict[str, Any], origin: Origin, known: Record | None = None
+    ) -> ManagedToken:
         """Change a token: fields of ManagedToken to new values, `active` among them. Returns it as it is then.
 
+        `known` is its record, where it was read a moment ago.
         An old secret in its overlap goes on with the new terms. What is refused changes nothing.
         Raises NotFound, Conflict (`name_taken`, `token_revoked`, `token_expired`), InvalidRequest, and Forbidden
         for what the caller does not hold, before the change or after it.
         """
         if changes == {"active": False}:
-            await self.deactivate(token_id, origin)
+            await self.deactivate(token_id, origin, known)
             return await self.get(token_id)
         for _ in range(TRIES):
-            old = await self._managed_records.read_to_change(token_id)
+            old, known = await self._managed_records.read_to_change(token_id, known), None
             check_held(origin, old)
             new = self._changed(old, changes)
             check_held(origin, new)
