@@ -9,7 +9,7 @@ from typing import Any
 
 from service.api.health import Health
 from service.api.http.application import Application
-from service.api.http.call import Operation
+from service.api.http.call import Endpoint
 from service.api.http.openapi import document
 from service.api.http.proxies import TrustedProxies
 from service.composition.routes import routes
@@ -91,12 +91,12 @@ class Service:
             closables=(rule.passwords, rule.deliveries, *([redis] if redis else [])),
         )
 
-    def _metrics_port(self, operations: list[Operation]) -> MetricsPort | None:
+    def _metrics_port(self, endpoints: list[Endpoint]) -> MetricsPort | None:
         settings = self.settings
         if not settings.metrics_port:
             return None
         own = Application(
-            operations, metrics=self.metrics, trusted=TrustedProxies(), access_log=False, lifespan=self._live
+            endpoints, metrics=self.metrics, trusted=TrustedProxies(), access_log=False, lifespan=self._live
         )
         return MetricsPort(own, settings.host, settings.metrics_port)
 

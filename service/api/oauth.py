@@ -10,7 +10,7 @@ from starlette.responses import Response
 from service.api.auth.callers import anonymous
 from service.api.auth.clients import Clients, InvalidClient
 from service.api.http.access import ANYONE, INTROSPECT, REVOKE
-from service.api.http.call import Call, Json, Operation
+from service.api.http.call import Call, Json, Operation, OperationGroup
 from service.api.http.problems import Problem, challenge
 from service.api.http.public_address import PublicAddress
 from service.errors import InvalidRequest
@@ -73,7 +73,7 @@ class TokenReview(msgspec.Struct):
     kind: str = "TokenReview"
 
 
-class OAuthApi:
+class OAuthApi(OperationGroup):
     """Introspects and revokes for third parties."""
 
     def __init__(self, authority: Authority, revocation: Revocation, clients: Clients, address: PublicAddress) -> None:
@@ -82,74 +82,23 @@ class OAuthApi:
         self._revocation = revocation
         self._clients = clients
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        return self._first_operations() + self._more_operations()
-
-    def _first_operations(self) -> list[Operation]:
-        form = {
+    @Operation(
+        "POST",
+        "/oauth2/introspect",
+        INTROSPECT,
+        "oauth",
+        form={
             "token": "the token",
             "token_type_hint": "ignored: the token carries its kind",
             "client_id": "account name, or id of a managed token",
             "client_secret": "its password or secret",
-        }
-        errors = {400: (OAuthError, Problem), 401: OAuthError, 429: None}
-        return [
-            Operation(
-                method="POST",
-                path="/oauth2/introspect",
-                handler=self.introspect,
-                tag="oauth",
-                form=form,
-                summary="Introspect a token (RFC 7662)",
-                answers={200: Introspection, **errors},
-                access=INTROSPECT,
-            ),
-            Operation(
-                method="POST",
-                path="/oauth2/revoke",
-                handler=self.revoke,
-                tag="oauth",
-                form=form,
-                summary="Revoke a token (RFC 7009)",
-                answers={200: None, **errors},
-                access=REVOKE,
-                description="Without a client secret the token itself is proof enough. After the answer no "
-                "later change makes it good again, in whatever state it was, one-time tokens too. A "
-                "managed token ends whole, also by an old secret in its overlap; an old secret after "
-                "its overlap is over already and ends nothing else. 503 `pending`: it is refused from now on, but "
-                "that is not confirmed as TOKENS_DURABILITY asks; send it again.",
-            ),
-        ]
-
-    def _more_operations(self) -> list[Operation]:
-        return [
-            Operation(
-                method="GET",
-                path="/.well-known/oauth-authorization-server",
-                handler=self.metadata,
-                tag="oauth",
-                summary="Authorization server metadata (RFC 8414)",
-                answers={200: AuthorizationServer},
-                access=ANYONE,
-            ),
-            Operation(
-                method="POST",
-                path="/k8s/tokenreview",
-                handler=self.review,
-                tag="oauth",
-                body=TokenReview,
-                summary="Kubernetes TokenReview",
-                description="The user is the token's subject; a token without one is not authenticated.",
-                answers={200: dict[str, Any], 429: None},
-                access=INTROSPECT,
-                # The API server's client asks again by itself where a 503 names a time: 55 times for one token.
-                retry_after=False,
-            ),
-        ]
-
+        },
+        answers={200: Introspection, 400: (OAuthError, Problem), 401: OAuthError, 429: None},
+    )
     async def introspect(self, call: Call) -> Response:
-        """RFC 7662 section 2.2: 200 and {"active": false} for any unusable token, whatever the defect."""
+        """Introspect a token (RFC 7662)."""
+        # RFC 7662 section 2.2: 200 and {"active": false} for any unusable token, whatever the defect. A reason would
+        # tell whoever asks about a secret that it was good once.
         form = await call.form()
         try:
             await self._clients.admit(call, form)
@@ -160,11 +109,29 @@ class OAuthApi:
         verdict = await self._authority.peek(form["token"].encode(), tuple(Kind))
         return Json(_claims(verdict))
 
+    @Operation(
+        "POST",
+        "/oauth2/revoke",
+        REVOKE,
+        "oauth",
+        form={
+            "token": "the token",
+            "token_type_hint": "ignored: the token carries its kind",
+            "client_id": "account name, or id of a managed token",
+            "client_secret": "its password or secret",
+        },
+        answers={200: None, 400: (OAuthError, Problem), 401: OAuthError, 429: None},
+    )
     async def revoke(self, call: Call) -> Response:
-        """RFC 7009 section 2.2: 200 whether the token existed or not; it will not be accepted again.
+        """Revoke a token (RFC 7009).
 
-        A 202 would read as success there; where the end is not confirmed it is 503 (2.2.1), and asking again is safe.
+        Without a client secret the token itself is proof enough. After the answer no later change makes it good
+        again, in whatever state it was, one-time tokens too. A managed token ends whole, also by an old secret
+        in its overlap; an old secret after its overlap is over already and ends nothing else. 503 `pending`: it
+        is refused from now on, but that is not confirmed as TOKENS_DURABILITY asks; send it again.
         """
+        # RFC 7009 section 2.2: 200 whether the token existed or not; the client could do nothing about it. A 202 would
+        # read as success there; where the end is not confirmed it is 503 (2.2.1), and asking again is safe.
         form = await call.form()
         origin = anonymous(call, "oauth")
         # A client_id alone names a public client (RFC 6749, 2.1), which proves nothing and is asked for nothing.
@@ -178,16 +145,30 @@ class OAuthApi:
         await self._revocation.revoke(form["token"].encode(), origin)
         return Json(b"")
 
+    @Operation("GET", "/.well-known/oauth-authorization-server", ANYONE, "oauth", answers={200: AuthorizationServer})
     async def metadata(self, call: Call) -> Response:
-        """Where introspection and revocation are."""
+        """Authorization server metadata (RFC 8414)."""
         base = str(self._address.of(call))
         methods = _CLIENT_AUTHENTICATION
         return Json(
             AuthorizationServer(base, f"{base}/oauth2/introspect", methods, f"{base}/oauth2/revoke", [*methods, "none"])
         )
 
+    @Operation(
+        "POST",
+        "/k8s/tokenreview",
+        INTROSPECT,
+        "oauth",
+        body=TokenReview,
+        answers={200: dict[str, Any], 429: None},
+        retry_after=False,
+    )
     async def review(self, call: Call) -> Response:
-        """A bad token is 200 with `authenticated: false`, and so is a good one that speaks for nobody."""
+        """Kubernetes TokenReview.
+
+        The user is the token's subject; a token without one is not authenticated.
+        """
+        # A bad token is 200 with `authenticated: false`: the API server takes any other status for a failed webhook.
         await self._clients.admit(call)
         review = await call.json(TokenReview)
         if review.apiVersion not in _REVIEW_VERSIONS:

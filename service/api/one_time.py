@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from service.api.auth.callers import Callers
 from service.api.http.access import ANYONE, ISSUE
-from service.api.http.call import Call, Json, Operation
+from service.api.http.call import Call, Json, Operation, OperationGroup
 from service.api.http.timestamps import rfc3339
 from service.errors import Forbidden, InvalidRequest, StoreUnavailable, Unauthorized
 from service.identifiers import REQUEST_KEY
@@ -69,7 +69,7 @@ class Consumed(msgspec.Struct, rename="camel", omit_defaults=True):
     expires_at: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class OneTimeApi:
+class OneTimeApi(OperationGroup):
     """Issues and consumes one-time tokens over HTTP. GET and HEAD never consume."""
 
     def __init__(self, tokens: OneTimeTokens, callers: Callers, *, open_to_all: bool) -> None:
@@ -77,58 +77,42 @@ class OneTimeApi:
         self._callers = callers
         self._open_to_all = open_to_all
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        return [
-            Operation(
-                method="GET",
-                path="/api-v{version:int}/fastertokengenerator.php",
-                handler=self.generate,
-                tag="one-time",
-                summary="Generate a one-time token (PHP-compatible)",
-                answers={200: PhpToken, 429: None, 500: PhpError},
-                access=ISSUE,
-                description="The drop-in for the PHP generator: no body, no parameters, UTC times.",
-            ),
-            Operation(
-                method="POST",
-                path="/api/one-time-tokens",
-                handler=self.issue,
-                tag="one-time",
-                body=IssueOneTime,
-                summary="Issue a one-time token",
-                answers={201: IssuedOneTime, 403: None, 429: None},
-                access=ISSUE,
-                description="Anyone may where TOKENS_ONE_TIME_ISSUE is open; subject and data need a known caller.",
-            ),
-            Operation(
-                method="POST",
-                path="/api/one-time-tokens/consume",
-                handler=self.consume,
-                tag="one-time",
-                body=Consume,
-                summary="Spend a one-time token",
-                answers={200: Consumed},
-                header_names=("Idempotency-Key",),
-                access=ANYONE,
-                description="Valid exactly once. With an Idempotency-Key a retry within 30 s gets the first answer.",
-            ),
-        ]
-
+    @Operation(
+        "GET",
+        "/api-v{version:int}/fastertokengenerator.php",
+        ISSUE,
+        "one-time",
+        answers={200: PhpToken, 429: None, 500: PhpError},
+    )
     async def generate(self, call: Call) -> Response:
-        """The PHP generator's answer, its 500 body included."""
+        """Generate a one-time token (PHP-compatible).
+
+        The drop-in for the PHP generator: no body, no parameters, UTC times.
+        """
         try:
             anonymous = await self._admit(call)
             if call.method == "HEAD":
                 return Json(b"")
             issued = await self._tokens.issue(address=call.address, anonymous=anonymous)
         except StoreUnavailable:
+            # The generator's own clients know this 500 body and no problem document.
             return Json(PhpError("error", "Error generating token"), 500)
         expiry = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(issued.expires_at))
         return Json(PhpToken("success", issued.secret, expiry))
 
+    @Operation(
+        "POST",
+        "/api/one-time-tokens",
+        ISSUE,
+        "one-time",
+        body=IssueOneTime,
+        answers={201: IssuedOneTime, 403: None, 429: None},
+    )
     async def issue(self, call: Call) -> Response:
-        """Issue for new clients; an anonymous issuer may give neither subject nor data."""
+        """Issue a one-time token.
+
+        Anyone may where TOKENS_ONE_TIME_ISSUE is open; subject and data need a known caller.
+        """
         body = await call.body()
         wanted = IssueOneTime() if not body.strip() else call.decode(body, IssueOneTime)
         anonymous = await self._admit(call)
@@ -159,8 +143,20 @@ class OneTimeApi:
             raise
         return False
 
+    @Operation(
+        "POST",
+        "/api/one-time-tokens/consume",
+        ANYONE,
+        "one-time",
+        body=Consume,
+        answers={200: Consumed},
+        header_names=("Idempotency-Key",),
+    )
     async def consume(self, call: Call) -> Response:
-        """Exactly one caller gets `valid`; the same Idempotency-Key gets the same answer for 30 s."""
+        """Spend a one-time token.
+
+        Valid exactly once. With an Idempotency-Key a retry within 30 s gets the first answer.
+        """
         key = call.text_header(b"idempotency-key")
         if key and not REQUEST_KEY.fullmatch(key):
             raise InvalidRequest("Idempotency-Key must be 1 to 64 printable characters.", code="invalid_request")

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from service.api.health import Health, Readiness
 from service.api.http.access import ANYONE
-from service.api.http.call import Call, Json, Operation
+from service.api.http.call import Call, Endpoint, Json, Operation, OperationGroup
 from service.api.http.openapi import document
 from service.api.http.problems import raw
 from service.api.http.public_address import PublicAddress
@@ -24,7 +24,7 @@ class Live(msgspec.Struct):
     version: str
 
 
-class OperationsApi:
+class OperationsApi(OperationGroup):
     """What probes and operators ask."""
 
     def __init__(self, health: Health, metrics: Metrics, address: PublicAddress, *, with_metrics: bool) -> None:
@@ -39,84 +39,59 @@ class OperationsApi:
         """What the OpenAPI document is to cover."""
         self._described = operations
 
-    def operations(self) -> list[Operation]:
+    def endpoints(self) -> list[Endpoint]:
         """The operations of this class; metrics only where they have no port of their own."""
-        ready = {200: Readiness, 503: Readiness}
-        routes = [
-            Operation(
-                method="GET",
-                path="/livez",
-                handler=self.live,
-                tag="operation",
-                access=ANYONE,
-                summary="Is the process alive?",
-                answers={200: Live},
-            ),
-            Operation(
-                method="GET",
-                path="/readyz",
-                handler=self.ready,
-                tag="operation",
-                access=ANYONE,
-                answers=ready,
-                summary="May traffic come?",
-                description="Redis reached, role, version, eviction, scripts.",
-            ),
-            Operation(
-                method="GET",
-                path="/healthz",
-                handler=self.ready,
-                tag="operation",
-                access=ANYONE,
-                answers=ready,
-                summary="The same as /readyz",
-            ),
-            Operation(
-                method="GET",
-                path="/openapi.json",
-                handler=self.document,
-                tag="operation",
-                access=ANYONE,
-                summary="This document",
-                answers={200: dict[str, Any]},
-            ),
-        ]
-        return routes + self.metrics_operations() if self._with_metrics else routes
+        found = super().endpoints()
+        return found if self._with_metrics else [one for one in found if one.handler != self.metrics]
 
-    def metrics_operations(self) -> list[Operation]:
+    def metrics_endpoints(self) -> list[Endpoint]:
         """The route for scrapes, which may have a port of its own."""
-        return [
-            Operation(
-                method="GET",
-                path="/metrics",
-                handler=self.metrics,
-                tag="operation",
-                access=ANYONE,
-                summary="Prometheus metrics",
-                answers={200: str},
-                media_types={200: ("text/plain", "application/openmetrics-text")},
-                description="OpenMetrics where the Accept header asks for it.",
-            ),
-        ]
+        return [one for one in super().endpoints() if one.handler == self.metrics]
 
+    @Operation("GET", "/livez", ANYONE, "operation", answers={200: Live})
     async def live(self, call: Call) -> Response:
-        """200 while the loop turns, whatever Redis does."""
+        """Is the process alive?"""
         return Json(self._health.live())
 
+    @Operation("GET", "/readyz", ANYONE, "operation", answers={200: Readiness, 503: Readiness})
+    @Operation(
+        "GET",
+        "/healthz",
+        ANYONE,
+        "operation",
+        answers={200: Readiness, 503: Readiness},
+        summary="The same as /readyz",
+    )
     async def ready(self, call: Call) -> Response:
-        """200, or 503 with the failing check named."""
+        """May traffic come?
+
+        Redis reached, role, version, eviction, scripts.
+        """
         readiness = await self._health.ready()
         return Json(readiness, 200 if readiness.status == "ready" else 503)
 
+    @Operation("GET", "/openapi.json", ANYONE, "operation", answers={200: dict[str, Any]})
     async def document(self, call: Call) -> Response:
-        """The OpenAPI document, made when it is first asked for, with the path that the service lies below."""
+        """This document."""
+        # Made when it is first asked for: most processes never are.
         self._document = self._document or document(self._described)
         configured = self._address.configured
         server = str(configured) if configured else self._address.prefix(call) or "/"
         return Json(self._document | {"servers": [{"url": server}]})
 
+    @Operation(
+        "GET",
+        "/metrics",
+        ANYONE,
+        "operation",
+        answers={200: str},
+        media_types={200: ("text/plain", "application/openmetrics-text")},
+    )
     async def metrics(self, call: Call) -> Response:
-        """The exposition; what Redis holds is counted now."""
+        """Prometheus metrics.
+
+        OpenMetrics where the Accept header asks for it.
+        """
         await self._health.measure()
         body, media_type = self._metrics.render(call.text_header(b"accept"))
         return raw(200, body, media_type.encode())

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from service.api.auth.callers import anonymous
 from service.api.auth.sign_in import SignIn
 from service.api.http.access import ANYONE
-from service.api.http.call import NO_STORE, Call, Json, Operation
+from service.api.http.call import NO_STORE, Call, Json, Operation, OperationGroup
 from service.api.http.problems import Pending
 from service.errors import InvalidRequest
 from service.metrics import NO_KIND, Metrics
@@ -42,55 +42,27 @@ class EndSession(msgspec.Struct):
     token: str
 
 
-class SessionApi:
+class SessionApi(OperationGroup):
     """Creates, checks and deletes session tokens."""
 
     def __init__(self, sessions: Sessions, metrics: Metrics) -> None:
         self._sessions = sessions
         self._metrics = metrics
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        return [
-            Operation(
-                method="POST",
-                path="/api/token",
-                handler=self.create,
-                tag="sessions",
-                access=ANYONE,
-                body=SignIn,
-                summary="Create a session token",
-                answers={200: SessionToken, 401: str, 429: None},
-                media_types={401: "text/plain"},
-                description="401 is the text `invalid credentials`, the same for unknown names and wrong passwords.",
-            ),
-            Operation(
-                method="GET",
-                path="/api/token",
-                handler=self.check,
-                tag="sessions",
-                access=ANYONE,
-                query={"token": str},
-                summary="Validate a session token",
-                answers={200: SessionState},
-                header_names=("X-Token",),
-            ),
-            Operation(
-                method="DELETE",
-                path="/api/token",
-                handler=self.delete,
-                tag="sessions",
-                access=ANYONE,
-                body=EndSession,
-                summary="Delete a session token",
-                answers={200: dict[str, str], 202: Pending},
-                header_names=("X-Token",),
-                description="Always 200 and {}, whatever the body; 202 for one that is ended but not confirmed.",
-            ),
-        ]
-
+    @Operation(
+        "POST",
+        "/api/token",
+        ANYONE,
+        "sessions",
+        body=SignIn,
+        answers={200: SessionToken, 401: str, 429: None},
+        media_types={401: "text/plain"},
+    )
     async def create(self, call: Call) -> Response:
-        """Trade a password for a session of 24 hours."""
+        """Create a session token.
+
+        401 is the text `invalid credentials`, the same for unknown names and wrong passwords.
+        """
         wanted = await call.json(SignIn)
         try:
             signed_in = await self._sessions.sign_in(wanted.username, wanted.password, anonymous(call, "session"))
@@ -98,8 +70,17 @@ class SessionApi:
             return _invalid_credentials()
         return Json(SessionToken(signed_in.secret, signed_in.expires_at))
 
+    @Operation(
+        "GET",
+        "/api/token",
+        ANYONE,
+        "sessions",
+        query={"token": str},
+        answers={200: SessionState},
+        header_names=("X-Token",),
+    )
     async def check(self, call: Call) -> Response:
-        """Is this session token valid?"""
+        """Validate a session token."""
         secret = call.header(b"x-token") or (call.parameter("token") or "").encode()
         verdict = await self._sessions.check(secret)
         self._metrics.validations.inc(Kind.SESSION if secret else NO_KIND, verdict.outcome)
@@ -108,8 +89,20 @@ class SessionApi:
         call.token_id = verdict.credential.token_id
         return Json(SessionState(True, verdict.credential.expires_at))
 
+    @Operation(
+        "DELETE",
+        "/api/token",
+        ANYONE,
+        "sessions",
+        body=EndSession,
+        answers={200: dict[str, str], 202: Pending},
+        header_names=("X-Token",),
+    )
     async def delete(self, call: Call) -> Response:
-        """End a session; the answer is {} in any case but that of a Redis that does not answer."""
+        """Delete a session token.
+
+        Always 200 and {}, whatever the body; 202 for one that is ended but not confirmed.
+        """
         secret = call.header(b"x-token") or await _secret_in_body(call)
         if secret:
             await self._sessions.end(secret, anonymous(call, "session"))

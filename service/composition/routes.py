@@ -22,7 +22,7 @@ from service.api.auth.cookies import SessionCookies
 from service.api.gateway.batch import BatchApi
 from service.api.gateway.validate import GatewayApi
 from service.api.health import Health
-from service.api.http.call import Operation, OperationGroup
+from service.api.http.call import Endpoint, OperationGroup
 from service.api.http.proxies import TrustedProxies
 from service.api.http.public_address import PublicAddress
 from service.api.oauth import OAuthApi
@@ -41,8 +41,8 @@ from service.settings import Settings
 class Routes(NamedTuple):
     """What the two ports answer: the service's own, and that of the metrics if they have one."""
 
-    service: list[Operation]
-    metrics: list[Operation]
+    service: list[Endpoint]
+    metrics: list[Endpoint]
 
 
 def routes(
@@ -85,9 +85,9 @@ def routes(
         dashboard,
         *([DocsApi()] if settings.docs else []),
     )
-    listed = [operation for group in groups for operation in group.operations()]
-    operations.describe(listed)
-    return Routes(listed, operations.metrics_operations() if settings.metrics_port else [])
+    listed = [endpoint for group in groups for endpoint in group.endpoints()]
+    operations.describe([endpoint.operation for endpoint in listed])
+    return Routes(listed, operations.metrics_endpoints() if settings.metrics_port else [])
 
 
 def _dashboard(settings: Settings, rule: Rules, clock: Callable[[], float], cookies: SessionCookies) -> DashboardApi:

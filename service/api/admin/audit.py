@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from service.api.admin.schemas.audit import AuditPage, AuditShown, AuditVerification, shown, verified
 from service.api.auth.callers import Callers
 from service.api.http.access import READ
-from service.api.http.call import Call, Json, Operation, convert_query
+from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
 from service.api.http.timestamps import parse_rfc3339
 from service.errors import InvalidRequest
 from service.tokens.audit.log import AuditLog
@@ -43,7 +43,7 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
     format: Literal["json", "ndjson", "csv"] = "json"
 
 
-class AuditApi:
+class AuditApi(OperationGroup):
     """Shows the log to those who may read tokens."""
 
     def __init__(self, audit: AuditReader, verification: Verification, audit_log: AuditLog, callers: Callers) -> None:
@@ -52,37 +52,14 @@ class AuditApi:
         self._audit_log = audit_log
         self._callers = callers
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        path = "/api/admin/audit"
-        return [
-            Operation(
-                method="GET",
-                path=path,
-                handler=self.page,
-                tag="audit",
-                summary="List changes and sign-ins",
-                query=AuditQuery,
-                answers={200: AuditPage},
-                streams=(NDJSON, CSV),
-                access=READ,
-                description="Newest first. With `format` all that match, as a stream; that is noted too.",
-            ),
-            Operation(
-                method="GET",
-                path=path + "/verification",
-                handler=self.verify,
-                tag="audit",
-                summary="Verify the log",
-                answers={200: AuditVerification},
-                access=READ,
-                description="Reads all of it: faults are entries changed, misplaced or missing since they "
-                "were sealed, a second after they were written.",
-            ),
-        ]
-
+    @Operation(
+        "GET", "/api/admin/audit", READ, "audit", query=AuditQuery, answers={200: AuditPage}, streams=(NDJSON, CSV)
+    )
     async def page(self, call: Call) -> Response:
-        """A page of entries, or a stream of all."""
+        """List changes and sign-ins.
+
+        Newest first. With `format` all that match, as a stream; that is noted too.
+        """
         caller = await self._callers.admit(call)
         query = convert_query(call, AuditQuery)
         wanted = AuditFilter(
@@ -105,8 +82,13 @@ class AuditApi:
             f"audit.{query.format}",
         )
 
+    @Operation("GET", "/api/admin/audit/verification", READ, "audit", answers={200: AuditVerification})
     async def verify(self, call: Call) -> Response:
-        """Whether the log is what was written."""
+        """Verify the log.
+
+        Reads all of it: faults are entries changed, misplaced or missing since they were sealed, a second after
+        they were written.
+        """
         await self._callers.admit(call)
         return Json(verified(await self._verification.verify()))
 

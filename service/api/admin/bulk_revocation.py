@@ -12,7 +12,7 @@ from service.api.admin.schemas.tokens import EndTokens, Filter, SliceChanged, To
 from service.api.admin.token_views import TokenViews, part_of_many, read_slice, wrong
 from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER
-from service.api.http.call import Call, Json, Operation
+from service.api.http.call import Call, Json, Operation, OperationGroup
 from service.api.http.problems import Pending
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import Bulk, Ending
@@ -32,7 +32,10 @@ class SessionsEnded(msgspec.Struct):
     ended: int
 
 
-class BulkRevocationApi:
+_ENDED = {200: (TokensMatched, SliceChanged), 202: Pending, 409: None}
+
+
+class BulkRevocationApi(OperationGroup):
     """Ends many tokens or sessions over HTTP."""
 
     def __init__(self, bulk: Bulk, sessions: Sessions, views: TokenViews, callers: Callers) -> None:
@@ -41,57 +44,28 @@ class BulkRevocationApi:
         self._views = views
         self._callers = callers
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        answers = {200: (TokensMatched, SliceChanged), 202: Pending, 409: None}
-        how = (
-            "With `dryRun` it says how many and shows ten. Without it `expected` must be that number, else 409 "
-            "`count_changed`. While `nextCursor` is not null there is more to end: send the same again with it as "
-            "`cursor`; a slice that was asked for twice does no harm. "
-            "A `scope` is matched as it is written: `orders:*` is not `orders:read`."
-        )
-        return [
-            Operation(
-                method="POST",
-                path="/api/admin/tokens/revoke",
-                handler=self.revoke,
-                tag="managed",
-                summary="Revoke many tokens",
-                body=EndTokens,
-                answers=answers,
-                access=ADMINISTER,
-                description=f"For good, all that are not revoked yet. {how}",
-            ),
-            Operation(
-                method="POST",
-                path="/api/admin/tokens/deactivate",
-                handler=self.deactivate,
-                tag="managed",
-                summary="Deactivate many tokens",
-                body=EndTokens,
-                answers=answers,
-                access=ADMINISTER,
-                description=f"Those among them that are active. {how}",
-            ),
-            Operation(
-                method="POST",
-                path="/api/admin/sessions/revoke",
-                handler=self.end_sessions,
-                tag="managed",
-                summary="End all sessions of a user",
-                body=EndSessions,
-                answers={200: SessionsEnded, 202: Pending},
-                access=ADMINISTER,
-                description="Also those being created now.",
-            ),
-        ]
-
+    @Operation("POST", "/api/admin/tokens/revoke", ADMINISTER, "managed", body=EndTokens, answers=_ENDED)
     async def revoke(self, call: Call) -> Response:
-        """Revoke what is asked for, or say what that would be."""
+        """Revoke many tokens.
+
+        For good, all that are not revoked yet.
+        With `dryRun` it says how many and shows ten. Without it `expected` must be that number, else 409
+        `count_changed`. While `nextCursor` is not null there is more to end: send the same again with it as
+        `cursor`; a slice that was asked for twice does no harm. A `scope` is matched as it is written: `orders:*` is
+        not `orders:read`.
+        """
         return await self._end(call, Ending.REVOKE)
 
+    @Operation("POST", "/api/admin/tokens/deactivate", ADMINISTER, "managed", body=EndTokens, answers=_ENDED)
     async def deactivate(self, call: Call) -> Response:
-        """Deactivate what is asked for, or say what that would be."""
+        """Deactivate many tokens.
+
+        Those among them that are active.
+        With `dryRun` it says how many and shows ten. Without it `expected` must be that number, else 409
+        `count_changed`. While `nextCursor` is not null there is more to end: send the same again with it as
+        `cursor`; a slice that was asked for twice does no harm. A `scope` is matched as it is written: `orders:*` is
+        not `orders:read`.
+        """
         return await self._end(call, Ending.DEACTIVATE)
 
     async def _end(self, call: Call, ending: Ending) -> Response:
@@ -115,8 +89,19 @@ class BulkRevocationApi:
         scope = wanted.scope if isinstance(wanted.scope, str) else ""
         return Query(created_by=created_by, scope=scope)
 
+    @Operation(
+        "POST",
+        "/api/admin/sessions/revoke",
+        ADMINISTER,
+        "managed",
+        body=EndSessions,
+        answers={200: SessionsEnded, 202: Pending},
+    )
     async def end_sessions(self, call: Call) -> Response:
-        """Log a user out everywhere."""
+        """End all sessions of a user.
+
+        Also those being created now.
+        """
         caller = await self._callers.admit(call)
         wanted = await call.json(EndSessions)
         ended = await self._sessions.end_all(wanted.username, caller.origin)

@@ -11,14 +11,14 @@ from service.api.admin.token_views import wrong
 from service.api.auth.callers import Callers
 from service.api.gateway.answers import answer, required_scopes
 from service.api.http.access import READ
-from service.api.http.call import Call, Json, Operation
+from service.api.http.call import Call, Json, Operation, OperationGroup
 from service.api.http.timestamps import parse_rfc3339
 from service.api.http.validate_paths import ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
 from service.model import Kind
 from service.tokens.explanation.explainer import Explainer, Question
 
 
-class ExplainApi:
+class ExplainApi(OperationGroup):
     """Answers the operator's second question: why not."""
 
     def __init__(
@@ -29,25 +29,20 @@ class ExplainApi:
         self._clock = clock
         self._accept_basic = accept_basic
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        return [
-            Operation(
-                method="POST",
-                path="/api/admin/tokens/explain",
-                handler=self.explain,
-                tag="managed",
-                access=READ,
-                summary="Explain why a token is accepted or refused",
-                body=ExplainToken,
-                answers={200: TokenExplained, 404: None},
-                description="Give `token` or `id`. Every check of a validation in its order, and the gateway's answer "
-                "to the byte. Nothing is spent, charged or counted, and one-time tokens stay good.",
-            ),
-        ]
-
+    @Operation(
+        "POST",
+        "/api/admin/tokens/explain",
+        READ,
+        "managed",
+        body=ExplainToken,
+        answers={200: TokenExplained, 404: None},
+    )
     async def explain(self, call: Call) -> Response:
-        """Walk every check."""
+        """Explain why a token is accepted or refused.
+
+        Give `token` or `id`. Every check of a validation in its order, and the gateway's answer to the byte.
+        Nothing is spent, charged or counted, and one-time tokens stay good.
+        """
         await self._callers.admit(call)
         question = self._read(call, await call.json(ExplainToken))
         explanation = await call.unless_gone(self._explainer.explain(question))

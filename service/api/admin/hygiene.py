@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from service.api.auth.callers import Callers
 from service.api.http.access import READ
-from service.api.http.call import Call, Json, Operation
+from service.api.http.call import Call, Json, Operation, OperationGroup
 from service.api.http.timestamps import rfc3339
 from service.metrics import EXPIRY_WINDOWS
 from service.store.managed.statistics import TokenCounts
@@ -32,7 +32,7 @@ class HygieneShown(msgspec.Struct, rename="camel"):
     expired: dict[str, int]
 
 
-class HygieneApi:
+class HygieneApi(OperationGroup):
     """Shows what an operator may want to clear away."""
 
     def __init__(
@@ -43,23 +43,12 @@ class HygieneApi:
         self._callers = callers
         self._clock = clock
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        return [
-            Operation(
-                method="GET",
-                path="/api/admin/tokens/hygiene",
-                handler=self.show,
-                tag="managed",
-                access=READ,
-                summary="Count tokens that nobody seems to need",
-                answers={200: HygieneShown},
-                description="The lists behind the numbers: `unusedForDays`, `neverUsed` and `expiresBefore`.",
-            ),
-        ]
-
+    @Operation("GET", "/api/admin/tokens/hygiene", READ, "managed", answers={200: HygieneShown})
     async def show(self, call: Call) -> Response:
-        """The last count, or one made now if there is none."""
+        """Count tokens that nobody seems to need.
+
+        The lists behind the numbers: `unusedForDays`, `neverUsed` and `expiresBefore`.
+        """
         await self._callers.admit(call)
         counted = await self._hygiene.known() or await self._hygiene.count()
         expiring = await self._token_counts.expiring(int(self._clock()), EXPIRY_WINDOWS)

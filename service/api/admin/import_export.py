@@ -13,7 +13,7 @@ from service.api.admin.schemas.tokens import Filter
 from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, IN_PERSON
-from service.api.http.call import BULK_BYTES, Call, Json, Operation, convert_query
+from service.api.http.call import BULK_BYTES, Call, Json, Operation, OperationGroup, convert_query
 from service.errors import InvalidRequest
 from service.model import Origin, Status
 from service.store.managed.tokens import Record
@@ -53,7 +53,7 @@ class ImportResult(msgspec.Struct):
     skipped: list[SkippedLine]
 
 
-class ImportExportApi:
+class ImportExportApi(OperationGroup):
     """Export and import, for administrators alone."""
 
     def __init__(
@@ -75,40 +75,21 @@ class ImportExportApi:
         self._clock = clock
         self._shards = shards
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        return [
-            Operation(
-                method="GET",
-                path="/api/admin/tokens/export",
-                handler=self.give,
-                tag="managed",
-                query=Filter,
-                summary="Export tokens",
-                answers={200: str},
-                media_types={200: NDJSON},
-                access=IN_PERSON,
-                description="One token a line, with its digest and never its secret; every status without a "
-                "filter. A service with the same server key and number of shards takes it as it is.",
-            ),
-            Operation(
-                method="POST",
-                path="/api/admin/tokens/import",
-                handler=self.take,
-                tag="managed",
-                body=str,
-                body_media_type=NDJSON,
-                query=ImportQuery,
-                summary="Import tokens",
-                answers={200: ImportResult},
-                access=ADMINISTER,
-                description="Up to 1 MiB of lines: of an export, or `{name, secret or sha256, expiresAt or "
-                "duration, ...}` for secrets of 16 to 256 printable characters that another system made.",
-            ),
-        ]
-
+    @Operation(
+        "GET",
+        "/api/admin/tokens/export",
+        IN_PERSON,
+        "managed",
+        query=Filter,
+        answers={200: str},
+        media_types={200: NDJSON},
+    )
     async def give(self, call: Call) -> Response:
-        """All tokens of a filter, as a stream."""
+        """Export tokens.
+
+        One token a line, with its digest and never its secret; every status without a filter. A service with
+        the same server key and number of shards takes it as it is.
+        """
         caller = await self._callers.admit(call)
         query = self._views.query(convert_query(call, Filter))
         if not query.statuses:
@@ -129,8 +110,22 @@ class ImportExportApi:
                 lines = []
         yield b"".join(lines)
 
+    @Operation(
+        "POST",
+        "/api/admin/tokens/import",
+        ADMINISTER,
+        "managed",
+        body=str,
+        body_media_type=NDJSON,
+        query=ImportQuery,
+        answers={200: ImportResult},
+    )
     async def take(self, call: Call) -> Response:
-        """Take the lines in, each whole or not at all."""
+        """Import tokens.
+
+        Up to 1 MiB of lines: of an export, or `{name, secret or sha256, expiresAt or duration, ...}` for
+        secrets of 16 to 256 printable characters that another system made.
+        """
         caller = await self._callers.admit(call)
         dry_run = DryRun() if convert_query(call, ImportQuery).dry_run else None
         media_type = (call.header(b"content-type") or _ACCEPTED[0]).split(b";")[0].strip().lower()

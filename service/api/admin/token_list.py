@@ -13,7 +13,7 @@ from service.api.admin.schemas.tokens import Filter, TokenList
 from service.api.admin.token_views import TokenViews, wrong
 from service.api.auth.callers import Callers
 from service.api.http.access import READ
-from service.api.http.call import Call, Json, Operation, convert_query
+from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
 from service.model import Statistics
 from service.tokens.managed.queries import ManagedQueries
 
@@ -30,7 +30,7 @@ class ListQuery(Filter, forbid_unknown_fields=True, rename="camel"):
     ids: Annotated[str, Meta(max_length=_LARGEST_PAGE * 17, description="only these, comma separated")] = ""
 
 
-class TokenListApi:
+class TokenListApi(OperationGroup):
     """Lists and counts managed tokens over HTTP."""
 
     def __init__(self, queries: ManagedQueries, views: TokenViews, callers: Callers) -> None:
@@ -38,33 +38,9 @@ class TokenListApi:
         self._views = views
         self._callers = callers
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        path = "/api/admin/tokens"
-        return [
-            Operation(
-                method="GET",
-                path=path,
-                handler=self.page,
-                tag="managed",
-                summary="List tokens",
-                query=ListQuery,
-                answers={200: TokenList},
-                access=READ,
-            ),
-            Operation(
-                method="GET",
-                path=path + "/stats",
-                handler=self.stats,
-                tag="managed",
-                summary="Count tokens",
-                answers={200: Statistics},
-                access=READ,
-            ),
-        ]
-
+    @Operation("GET", "/api/admin/tokens", READ, "managed", query=ListQuery, answers={200: TokenList})
     async def page(self, call: Call) -> Response:
-        """A page of tokens, newest first unless sorted otherwise."""
+        """List tokens."""
         await self._callers.admit(call)
         wanted = convert_query(call, ListQuery)
         query = self._views.query(wanted)
@@ -82,8 +58,9 @@ class TokenListApi:
         tokens, after, total = await call.unless_gone(self._queries.page(query))
         return Json(TokenList(await self._views.of(tokens), _write_cursor(after, wanted.sort), total))
 
+    @Operation("GET", "/api/admin/tokens/stats", READ, "managed", answers={200: Statistics})
     async def stats(self, call: Call) -> Response:
-        """How many tokens there are; total = active + expired + inactive."""
+        """Count tokens."""
         await self._callers.admit(call)
         return Json(await self._queries.statistics())
 

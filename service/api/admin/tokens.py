@@ -28,7 +28,7 @@ from service.api.admin.schemas.tokens import (
 from service.api.admin.token_views import TokenViews, part_of_many, read_slice, several, wrong
 from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, READ, WRITE
-from service.api.http.call import BULK_BYTES, Call, Json, Operation
+from service.api.http.call import BULK_BYTES, Call, Json, Operation, OperationGroup
 from service.api.http.problems import Pending
 from service.api.http.timestamps import parse_rfc3339
 from service.model import Origin
@@ -38,7 +38,7 @@ from service.tokens.managed.tokens import ManagedTokens, NewToken
 from service.tokens.rights import cut_life
 
 
-class ManagedApi:
+class ManagedApi(OperationGroup):
     """Creates, shows, changes and revokes managed tokens over HTTP."""
 
     def __init__(
@@ -55,77 +55,29 @@ class ManagedApi:
         self._callers = callers
         self._clock = clock
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        return self._first_operations() + self._more_operations()
-
-    def _first_operations(self) -> list[Operation]:
-        path = "/api/admin/tokens"
-        return [
-            Operation(
-                method="POST",
-                path=path,
-                handler=self.create,
-                tag="managed",
-                summary="Create a token",
-                body=CreateToken,
-                answers={201: TokenIssued, 409: None},
-                access=WRITE,
-                header_names=(HEADER,),
-                description="The only answer that shows the secret. With an Idempotency-Key a repeat within "
-                "ten minutes creates nothing and answers the same secret. A token creates none "
-                "that may more than itself; a duration ends with its own life at the latest.",
-            ),
-            Operation(
-                method="PATCH",
-                path=path,
-                handler=self.change,
-                tag="managed",
-                summary="Change tokens",
-                body=ChangeToken,
-                access=WRITE,
-                answers={200: (TokenChanged, SliceChanged, TokensChanged), 202: Pending, 404: None, 409: None},
-                description="One by `id`, several by `ids`, or all that a `filter` finds with `expected`, "
-                "which needs `tokens:admin` as the kill switch does: those slice by slice, the next "
-                "one with `nextCursor` as `cursor`. A token edits and activates none that may more "
-                "than itself.",
-            ),
-        ]
-
-    def _more_operations(self) -> list[Operation]:
-        path = "/api/admin/tokens"
-        return [
-            Operation(
-                method="DELETE",
-                path=path,
-                handler=self.revoke,
-                tag="managed",
-                summary="Revoke tokens",
-                query={"id": str, "ids": str},
-                answers={200: (Message, TokensChanged), 202: Pending, 404: None},
-                access=WRITE,
-                description="For good. Refused from the moment this answers. A token revokes those "
-                "whose scopes and subject it has itself, with `tokens:admin` any.",
-            ),
-            Operation(
-                method="GET",
-                path=path + "/{id}",
-                handler=self.show,
-                tag="managed",
-                summary="Show a token",
-                answers={200: TokenShown, 404: None},
-                access=READ,
-            ),
-        ]
-
+    @Operation("GET", "/api/admin/tokens/{id}", READ, "managed", answers={200: TokenShown, 404: None})
     async def show(self, call: Call) -> Response:
-        """One token."""
+        """Show a token."""
         await self._callers.admit(call)
         token = await self._tokens.get(call.path_parameters["id"])
         return Json(await self._views.of_one(token))
 
+    @Operation(
+        "POST",
+        "/api/admin/tokens",
+        WRITE,
+        "managed",
+        body=CreateToken,
+        answers={201: TokenIssued, 409: None},
+        header_names=(HEADER,),
+    )
     async def create(self, call: Call) -> Response:
-        """Create a token and show its secret, this once."""
+        """Create a token.
+
+        The only answer that shows the secret. With an Idempotency-Key a repeat within ten minutes creates
+        nothing and answers the same secret. A token creates none that may more than itself; a duration ends
+        with its own life at the latest.
+        """
         caller = await self._callers.admit(call)
         wanted = await call.json(CreateToken)
         created = await self._tokens.create(self._new(wanted, caller.origin), caller.origin, repeatable(call, wanted))
@@ -147,8 +99,21 @@ class ManagedApi:
             metadata=wanted.metadata,
         )
 
+    @Operation(
+        "PATCH",
+        "/api/admin/tokens",
+        WRITE,
+        "managed",
+        body=ChangeToken,
+        answers={200: (TokenChanged, SliceChanged, TokensChanged), 202: Pending, 404: None, 409: None},
+    )
     async def change(self, call: Call) -> Response:
-        """Change one token, several, or all that a filter finds."""
+        """Change tokens.
+
+        One by `id`, several by `ids`, or all that a `filter` finds with `expected`, which needs `tokens:admin`
+        as the kill switch does: those slice by slice, the next one with `nextCursor` as `cursor`. A token edits
+        and activates none that may more than itself.
+        """
         caller = await self._callers.admit(call)
         wanted = await call.json(ChangeToken, BULK_BYTES)
         if sum(which is not UNSET for which in (wanted.id, wanted.ids, wanted.filter)) != 1:
@@ -178,8 +143,20 @@ class ManagedApi:
         ids = list(dict.fromkeys(wanted.ids)) if isinstance(wanted.ids, list) else []
         return several(await self._bulk.set_active(ids, active, origin), done)
 
+    @Operation(
+        "DELETE",
+        "/api/admin/tokens",
+        WRITE,
+        "managed",
+        query={"id": str, "ids": str},
+        answers={200: (Message, TokensChanged), 202: Pending, 404: None},
+    )
     async def revoke(self, call: Call) -> Response:
-        """Revoke one token or several, for good."""
+        """Revoke tokens.
+
+        For good. Refused from the moment this answers. A token revokes those whose scopes and subject it has
+        itself, with `tokens:admin` any.
+        """
         caller = await self._callers.admit(call)
         token_id, token_ids = call.parameter("id"), call.parameter("ids")
         if token_id:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from service.api.auth.callers import Callers
 from service.api.http.access import READ
-from service.api.http.call import Call, Json, Operation, convert_query
+from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
 from service.api.http.timestamps import rfc3339, rfc3339_or_none
 from service.store.usage import DAYS_KEPT, Count
 from service.tokens.managed.tokens import ManagedTokens
@@ -63,7 +63,7 @@ class ServiceUsage(msgspec.Struct):
     hours: list[HourCount]
 
 
-class UsageApi:
+class UsageApi(OperationGroup):
     """Shows what the service counted; a check is seen here a second later at most."""
 
     def __init__(self, series: UsageSeries, tokens: ManagedTokens, callers: Callers) -> None:
@@ -71,34 +71,9 @@ class UsageApi:
         self._tokens = tokens
         self._callers = callers
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        return [
-            Operation(
-                method="GET",
-                path="/api/admin/tokens/{id}/usage",
-                handler=self.of_token,
-                tag="managed",
-                query=Days,
-                summary="Show how often a token was checked",
-                answers={200: TokenUsage, 404: None},
-                access=READ,
-            ),
-            Operation(
-                method="GET",
-                path="/api/admin/usage",
-                handler=self.of_service,
-                tag="managed",
-                query=Hours,
-                summary="Show how often all tokens were checked",
-                answers={200: ServiceUsage},
-                access=READ,
-                description="Checks of session and managed tokens; unknown secrets are in the metrics alone.",
-            ),
-        ]
-
+    @Operation("GET", "/api/admin/tokens/{id}/usage", READ, "managed", query=Days, answers={200: TokenUsage, 404: None})
     async def of_token(self, call: Call) -> Response:
-        """The last days and hours of one token."""
+        """Show how often a token was checked."""
         await self._callers.admit(call)
         wanted = convert_query(call, Days)
         token = await self._tokens.get(call.path_parameters["id"])
@@ -113,8 +88,12 @@ class UsageApi:
             )
         )
 
+    @Operation("GET", "/api/admin/usage", READ, "managed", query=Hours, answers={200: ServiceUsage})
     async def of_service(self, call: Call) -> Response:
-        """The service's last hours."""
+        """Show how often all tokens were checked.
+
+        Checks of session and managed tokens; unknown secrets are in the metrics alone.
+        """
         await self._callers.admit(call)
         wanted = convert_query(call, Hours)
         return Json(ServiceUsage(_hours(await self._series.of_service(wanted.hours))))

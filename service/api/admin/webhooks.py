@@ -11,7 +11,7 @@ from starlette.responses import Response
 from service.api.admin.schemas.tokens import Message
 from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, READ_WEBHOOKS
-from service.api.http.call import Call, Json, Operation, convert_query
+from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
 from service.api.http.timestamps import rfc3339, rfc3339_or_none
 from service.errors import InvalidRequest
 from service.tokens.webhooks.delivery import Delivery
@@ -87,7 +87,7 @@ class DeliveryList(msgspec.Struct):
     deliveries: list[DeliveryShown]
 
 
-class WebhooksApi:
+class WebhooksApi(OperationGroup):
     """Lists, adds and removes receivers, and shows what became of their messages."""
 
     def __init__(self, webhooks: Webhooks, deliveries: DeliveryLog, callers: Callers) -> None:
@@ -95,56 +95,9 @@ class WebhooksApi:
         self._deliveries = deliveries
         self._callers = callers
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        path = "/api/admin/webhooks"
-        return [
-            Operation(
-                method="GET",
-                path=path,
-                handler=self.list,
-                tag="webhooks",
-                summary="List webhooks",
-                answers={200: WebhookList},
-                access=READ_WEBHOOKS,
-            ),
-            Operation(
-                method="POST",
-                path=path,
-                handler=self.create,
-                tag="webhooks",
-                summary="Create a webhook",
-                body=CreateWebhook,
-                answers={201: WebhookCreated, 409: None},
-                access=ADMINISTER,
-                description="The only answer that shows its signing secret. Messages are as Standard Webhooks "
-                "has them; each is sent at least once, in no certain order.",
-            ),
-            Operation(
-                method="DELETE",
-                path=path,
-                handler=self.delete,
-                tag="webhooks",
-                summary="Delete a webhook",
-                query={"id": str},
-                answers={200: Message, 404: None},
-                access=ADMINISTER,
-            ),
-            Operation(
-                method="GET",
-                path=path + "/{id}/deliveries",
-                handler=self.deliveries,
-                tag="webhooks",
-                summary="List deliveries",
-                query=DeliveriesQuery,
-                answers={200: DeliveryList, 404: None},
-                access=READ_WEBHOOKS,
-                description="Those made are listed while they are among the last hundred.",
-            ),
-        ]
-
+    @Operation("GET", "/api/admin/webhooks", READ_WEBHOOKS, "webhooks", answers={200: WebhookList})
     async def list(self, call: Call) -> Response:
-        """All receivers, in the order they were added."""
+        """List webhooks."""
         await self._callers.admit(call)
         await self._webhooks.refresh()
         webhooks = [known.webhook for known in self._webhooks.known.values()]
@@ -153,15 +106,30 @@ class WebhooksApi:
         each = zip(webhooks, standings, strict=True)
         return Json(WebhookList([WebhookStanding(*_shown(webhook), *standing) for webhook, standing in each]))
 
+    @Operation(
+        "POST",
+        "/api/admin/webhooks",
+        ADMINISTER,
+        "webhooks",
+        body=CreateWebhook,
+        answers={201: WebhookCreated, 409: None},
+    )
     async def create(self, call: Call) -> Response:
-        """Add a receiver and show its secret, this once."""
+        """Create a webhook.
+
+        The only answer that shows its signing secret. Messages are as Standard Webhooks has them; each is sent
+        at least once, in no certain order.
+        """
         caller = await self._callers.admit(call)
         wanted = await call.json(CreateWebhook)
         known: Known = await self._webhooks.create(wanted.url, tuple(wanted.events), caller.origin)
         return Json(WebhookCreated(*_shown(known.webhook), known.secret), 201)
 
+    @Operation(
+        "DELETE", "/api/admin/webhooks", ADMINISTER, "webhooks", query={"id": str}, answers={200: Message, 404: None}
+    )
     async def delete(self, call: Call) -> Response:
-        """Remove a receiver; what waits for it is not sent any more."""
+        """Delete a webhook."""
         caller = await self._callers.admit(call)
         webhook_id = call.parameter("id")
         if not webhook_id:
@@ -170,8 +138,19 @@ class WebhooksApi:
         await self._webhooks.delete(webhook_id, caller.origin)
         return Json(Message("Webhook deleted successfully"))
 
+    @Operation(
+        "GET",
+        "/api/admin/webhooks/{id}/deliveries",
+        READ_WEBHOOKS,
+        "webhooks",
+        query=DeliveriesQuery,
+        answers={200: DeliveryList, 404: None},
+    )
     async def deliveries(self, call: Call) -> Response:
-        """What waits for a receiver, what it took and what it never did."""
+        """List deliveries.
+
+        Those made are listed while they are among the last hundred.
+        """
         await self._callers.admit(call)
         wanted = convert_query(call, DeliveriesQuery)
         webhook = await self._webhooks.get(call.path_parameters["id"])

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from service.api.auth.clients import Clients
 from service.api.http.access import INTROSPECT
-from service.api.http.call import Call, Json, Operation
+from service.api.http.call import Call, Json, Operation, OperationGroup
 from service.api.http.timestamps import rfc3339
 from service.model import Kind, Scope, Verdict
 from service.tokens.authority import Authority
@@ -42,31 +42,21 @@ class BatchResults(msgspec.Struct):
     results: list[BatchResult]
 
 
-class BatchApi:
+class BatchApi(OperationGroup):
     """Answers POST /validate/batch."""
 
     def __init__(self, authority: Authority, clients: Clients) -> None:
         self._authority = authority
         self._clients = clients
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        return [
-            Operation(
-                method="POST",
-                path="/validate/batch",
-                handler=self.batch,
-                tag="gateway",
-                body=ValidateBatch,
-                summary="Check up to 100 tokens",
-                answers={200: BatchResults, 429: None},
-                access=INTROSPECT,
-                description="In one round trip; nothing is spent or counted.",
-            )
-        ]
-
+    @Operation(
+        "POST", "/validate/batch", INTROSPECT, "gateway", body=ValidateBatch, answers={200: BatchResults, 429: None}
+    )
     async def batch(self, call: Call) -> Response:
-        """Check up to 100 tokens at once; spends nothing."""
+        """Check up to 100 tokens.
+
+        In one round trip; nothing is spent or counted.
+        """
         await self._clients.admit(call)
         wanted = await call.json(ValidateBatch)
         verdicts = await asyncio.gather(

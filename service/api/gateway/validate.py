@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from typing import Any
 
 from starlette.responses import Response
 
 from service.api.auth.presented import presented
 from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, required_scopes, retried_request
 from service.api.http.access import GATEWAY
-from service.api.http.call import Call, Operation
+from service.api.http.call import Call, Operation, OperationGroup
 from service.api.http.proxies import TrustedProxies
 from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN
 from service.errors import StoreUnavailable
@@ -36,7 +36,29 @@ _IDENTITY = (
 )
 
 
-class GatewayApi:
+_YES = (
+    "Any method. Exactly 200 and an empty body means yes. Basic, with the token as user or password, is read "
+    "where TOKENS_ACCEPT_BASIC is on, and presents nothing elsewhere."
+)
+_ONCE = f"{_YES} A trusted proxy may ask again within 30 s with the same X-Tokens-Retry-Key."
+_SAME = "The same for Envoy's HTTP mode"
+
+
+def _form(path: str, summary: str, description: str, **more: Any) -> Operation:
+    return Operation(
+        "*",
+        path,
+        GATEWAY,
+        "gateway",
+        summary,
+        description,
+        answers={200: None, 401: None, 403: None, 429: None, 503: None},
+        answer_headers=_IDENTITY,
+        **more,
+    )
+
+
+class GatewayApi(OperationGroup):
     """Answers /validate and its forms. The fast path in edge/ answers the same bytes without this class."""
 
     def __init__(
@@ -55,41 +77,18 @@ class GatewayApi:
         self._accept_basic = accept_basic
         self._observe = metrics.validation_timer("ordinary")
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        yes = (
-            "Any method. Exactly 200 and an empty body means yes. Basic, with the token as user or password, is read "
-            "where TOKENS_ACCEPT_BASIC is on, and presents nothing elsewhere."
-        )
-        once = f"{yes} A trusted proxy may ask again within 30 s with the same X-Tokens-Retry-Key."
-        forms: list[tuple[str, Callable[[Call], Awaitable[Response]], str, str]] = [
-            (PLAIN, self.validate, "Validate a session or managed token", yes),
-            (ENVOY, self.validate_envoy, "The same for Envoy's HTTP mode", yes),
-            (ONE_TIME, self.spend, "Validate a one-time token and spend it", once),
-            (ONE_TIME_ENVOY, self.spend, "The same for Envoy's HTTP mode", once),
-        ]
-        answers = {200: None, 401: None, 403: None, 429: None, 503: None}
-        return [
-            Operation(
-                method="*",
-                path=path,
-                handler=handler,
-                tag="gateway",
-                summary=summary,
-                answers=answers,
-                header_names=_SPENDS if handler == self.spend else _ASKS,
-                answer_headers=_IDENTITY,
-                access=GATEWAY,
-                description=description,
-                query={"required_scope": list[str]} if path == PLAIN else None,
-            )
-            for path, handler, summary, description in forms
-        ]
-
+    @_form(
+        PLAIN,
+        "Validate a session or managed token",
+        _YES,
+        header_names=_ASKS,
+        query={"required_scope": list[str]},
+    )
     async def validate(self, call: Call) -> Response:
         """Session and managed tokens; the query may ask for scopes."""
         return await self._answer(call, required_scopes(call.scope["query_string"], call.scope["headers"]))
 
+    @_form(ENVOY, _SAME, _YES, header_names=_ASKS)
     async def validate_envoy(self, call: Call) -> Response:
         """The same; the path and the query belong to the client and are not read."""
         return await self._answer(call, required_scopes(b"", call.scope["headers"]))
@@ -111,6 +110,8 @@ class GatewayApi:
             verdict = UNAVAILABLE
         return self._respond(call, kind, verdict)
 
+    @_form(ONE_TIME, "Validate a one-time token and spend it", _ONCE, header_names=_SPENDS)
+    @_form(ONE_TIME_ENVOY, _SAME, _ONCE, header_names=_SPENDS)
     async def spend(self, call: Call) -> Response:
         """One-time tokens only; a token that is good is spent with this answer."""
         headers = call.scope["headers"]

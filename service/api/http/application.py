@@ -16,7 +16,7 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from service.api.http import problems
-from service.api.http.call import Call, Operation
+from service.api.http.call import Call, Endpoint
 from service.api.http.proxies import TrustedProxies
 from service.api.http.validate_paths import form_of
 from service.errors import ServiceError
@@ -65,15 +65,16 @@ class _Path:
     def __init__(self, template: str) -> None:
         self.template = _CONVERTOR.sub("}", template)
         self.form = form_of(template)
-        self.operations: dict[str, Operation] = {}
+        self.endpoints: dict[str, Endpoint] = {}
 
-    def add(self, operation: Operation) -> None:
-        self.operations[operation.method] = operation
-        if operation.method == "GET":
-            self.operations.setdefault("HEAD", operation)
+    def add(self, endpoint: Endpoint) -> None:
+        method = endpoint.operation.method
+        self.endpoints[method] = endpoint
+        if method == "GET":
+            self.endpoints.setdefault("HEAD", endpoint)
 
-    def find(self, method: str) -> Operation | None:
-        return self.operations.get(method) or self.operations.get("*")
+    def find(self, method: str) -> Endpoint | None:
+        return self.endpoints.get(method) or self.endpoints.get("*")
 
 
 class Application:
@@ -84,7 +85,7 @@ class Application:
 
     def __init__(
         self,
-        operations: Iterable[Operation],
+        endpoints: Iterable[Endpoint],
         *,
         metrics: Metrics,
         trusted: TrustedProxies,
@@ -93,15 +94,17 @@ class Application:
         lifespan: Lifespan,
     ) -> None:
         """`prefix`: the path that the service lies below; a proxy may take it off or leave it."""
-        self.operations = tuple(operations)
+        endpoints = tuple(endpoints)
+        self.operations = tuple(endpoint.operation for endpoint in endpoints)
         self.request_ids = RequestIds()
         self._metrics = metrics
         self._trusted = trusted
         self._prefix = prefix
         self._access_log = access_log
         paths: dict[str, _Path] = {}
-        for operation in self.operations:
-            paths.setdefault(operation.path, _Path(operation.path)).add(operation)
+        for endpoint in endpoints:
+            template = endpoint.operation.path
+            paths.setdefault(template, _Path(template)).add(endpoint)
         self._forms = {path.form: path for path in paths.values() if path.form}
         self._exact = {template: path for template, path in paths.items() if "{" not in template}
         routed = paths.keys() - self._exact.keys() - self._forms.keys()
@@ -149,19 +152,20 @@ class Application:
         path = self._find(call.scope)
         if path is None:
             return "unknown", problems.plain(404, "not_found", "There is nothing at this path.", call.request_id, [])
-        operation = path.find(call.method)
-        if operation is None:
-            allow = ", ".join(sorted(path.operations)).encode()
+        endpoint = path.find(call.method)
+        if endpoint is None:
+            allow = ", ".join(sorted(path.endpoints)).encode()
             detail = f"Use one of: {allow.decode()}."
             return path.template, problems.plain(
                 405, "method_not_allowed", detail, call.request_id, [(b"allow", allow)]
             )
+        operation, handler = endpoint
         call.access = operation.access
         try:
             if path.form is None:
                 call.refuse_two_authorizations()
             with doubts() as found:
-                response = await operation.handler(call)
+                response = await handler(call)
             if found and response.status_code < 400:
                 may_wait = 202 in operation.answers
                 response = problems.pending(response, found[0], call.request_id, may_wait=may_wait)

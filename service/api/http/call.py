@@ -6,9 +6,10 @@ Who may call an operation is in `access.py`. Failures become answers in `problem
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -225,11 +226,13 @@ def convert_query(call: Call, kind: type[T]) -> T:
 
 
 Handler = Callable[[Call], Awaitable[Response]]
+H = TypeVar("H", bound=Callable[..., Awaitable[Response]])
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class Operation(msgspec.Struct, frozen=True):
     """One method of one path: how it is routed, who may call it, how the OpenAPI document describes it.
 
+    As a decorator it takes summary and description, if it has no summary, from the docstring of its handler.
     `method` "*" answers every method. `answers` maps a status to the type of its body; a tuple
     for several of which the request decides, None for none or for a problem. `streams` names further
     media types of a 200, and `body_media_type` that of a body which is text and no JSON.
@@ -238,10 +241,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str
     path: str
-    handler: Handler
     access: Access
     tag: str
-    summary: str
+    summary: str = ""
     description: str = ""
     body: Any = None
     body_media_type: str = "application/json"
@@ -255,10 +257,32 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     hidden: bool = False
     retry_after: bool = True
 
+    def __call__(self, handler: H) -> H:
+        """Note beside a handler that it answers this operation; several are listed in the order they are written."""
+        described = self
+        if not self.summary:
+            first, _, rest = (inspect.getdoc(handler) or "").partition("\n")
+            described = msgspec.structs.replace(
+                self, summary=first.removesuffix("."), description=" ".join(rest.split())
+            )
+        vars(handler).setdefault("operations", []).insert(0, described)
+        return handler
 
-class OperationGroup(Protocol):
-    """A class that lists its operations."""
 
-    def operations(self) -> list[Operation]:
-        """The operations of this class."""
-        ...
+class Endpoint(NamedTuple):
+    """An operation and what answers it."""
+
+    operation: Operation
+    handler: Handler
+
+
+class OperationGroup:
+    """A class whose methods answer the operations they are decorated with."""
+
+    def endpoints(self) -> list[Endpoint]:
+        """The operations of this class, in the order of its methods."""
+        return [
+            Endpoint(operation, getattr(self, name))
+            for name, member in vars(type(self)).items()
+            for operation in getattr(member, "operations", ())
+        ]

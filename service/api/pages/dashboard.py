@@ -12,7 +12,7 @@ from service.api.auth.callers import anonymous
 from service.api.auth.cookies import SessionCookies
 from service.api.auth.sign_in import SignIn
 from service.api.http.access import ANYONE
-from service.api.http.call import Call, Json, Operation
+from service.api.http.call import Call, Endpoint, Json, Operation, OperationGroup
 from service.api.http.problems import Pending
 from service.api.http.timestamps import rfc3339
 from service.dashboard.bundle import below, load
@@ -54,7 +54,7 @@ class SignedOut(Unauthorized):
         self.accounts = accounts
 
 
-class DashboardApi:
+class DashboardApi(OperationGroup):
     """Serves the page and signs it in. All else the page does is the public API, with the cookie as credential."""
 
     def __init__(
@@ -75,7 +75,7 @@ class DashboardApi:
         self._retention_days = retention_days
         self._assets, self._version = load()
 
-    def operations(self) -> list[Operation]:
+    def endpoints(self) -> list[Endpoint]:
         """The routes of the dashboard; they are no part of the public API's document."""
         session = "/dashboard/session"
         routes = [
@@ -87,16 +87,7 @@ class DashboardApi:
             ("GET", "/dashboard/{path:path}", self.page),
         ]
         return [
-            Operation(
-                method=method,
-                path=path,
-                handler=handler,
-                tag="dashboard",
-                summary="",
-                access=ANYONE,
-                answers={202: Pending},
-                hidden=True,
-            )
+            Endpoint(Operation(method, path, ANYONE, "dashboard", answers={202: Pending}, hidden=True), handler)
             for method, path, handler in routes
         ]
 

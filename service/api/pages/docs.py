@@ -8,7 +8,7 @@ from importlib.resources import files
 from starlette.responses import Response
 
 from service.api.http.access import ANYONE
-from service.api.http.call import Call, Operation
+from service.api.http.call import Call, Endpoint, Operation, OperationGroup
 
 # Swagger UI draws its icons from data: URLs, and breaks under Trusted Types.
 _POLICY = (
@@ -23,15 +23,12 @@ _FILES = {
 }
 
 
-class DocsApi:
+class DocsApi(OperationGroup):
     """Serves the reference's four files; the large ones lie compressed in the package."""
 
-    def operations(self) -> list[Operation]:
+    def endpoints(self) -> list[Endpoint]:
         """The routes; they are no part of the document they show."""
-        return [
-            Operation(method="GET", path=path, handler=self.file, tag="docs", summary="", access=ANYONE, hidden=True)
-            for path in _FILES
-        ]
+        return [Endpoint(Operation("GET", path, ANYONE, "docs", hidden=True), self.file) for path in _FILES]
 
     async def file(self, call: Call) -> Response:
         """A file, unpacked for the rare client that does not take gzip."""

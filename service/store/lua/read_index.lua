@@ -9,7 +9,7 @@ local index = KEYS[1]
 local score, member, way, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local low = redis.call('ZCOUNT', index, '-inf', '(' .. score)
 local high = low + redis.call('ZCOUNT', index, score, score)
--- The rank of the first member behind the place, or of the place itself on the way down: found by itself if it is there still.
+-- The rank of the first member behind the place, or of the place on the way down: found by itself if still there.
 local held = redis.call('ZSCORE', index, member)
 if held and tonumber(held) == tonumber(score) then
   low = redis.call('ZRANK', index, member) + (way == 'up' and 1 or 0)
