@@ -3,8 +3,6 @@
 Where a request comes from is decided in `api/http/proxies.py`, where a webhook may go in `tokens/webhooks/ssrf.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 

@@ -1,7 +1,5 @@
 """The composition root: builds every object once, hands each what it needs, and returns the ASGI application."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager

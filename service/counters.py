@@ -3,8 +3,6 @@
 Its own counters, found by their labels and guarded by a lock, would cost more than the rest of a request's bookkeeping.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections import defaultdict
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 Status codes live in `service.api.http.problems`, not here.
 """
 
-from __future__ import annotations
-
 
 class ServiceError(Exception):
     """Base of all. `code` is the stable word of the contract; the message is safe to show to a caller."""

@@ -1,7 +1,5 @@
 """Identifiers: the forms of those that come from outside, and a new one for what is neither a token nor a secret."""
 
-from __future__ import annotations
-
 import re
 import secrets
 

@@ -1,7 +1,5 @@
 """A process from its first check of Redis to its last flush, and what it does in the background between."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import logging

@@ -1,7 +1,5 @@
 """Logging: one line per event on standard error, JSON for machines, plain for a terminal. Never a secret."""
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

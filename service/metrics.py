@@ -3,8 +3,6 @@
 Counts are flushed into prometheus-client's metrics before a scrape and every tenth of a second.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import re

@@ -1,7 +1,5 @@
 """A port of its own for /metrics, so that the service's clients do not see it."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

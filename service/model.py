@@ -1,7 +1,5 @@
 """The types that every layer shares: kinds, outcomes and the records they travel in. No behaviour."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """Every setting, read once from an explicit mapping: name, default, bounds and meaning in one place."""
 
-from __future__ import annotations
-
 import difflib
 import os
 import re

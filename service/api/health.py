@@ -1,7 +1,5 @@
 """Health: what the checks found, and the gauges that are read from Redis for a scrape."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import msgspec

@@ -1,7 +1,5 @@
 """OAuth 2.0 introspection (RFC 7662), revocation (RFC 7009), metadata (RFC 8414), Kubernetes reviews."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

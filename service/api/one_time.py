@@ -1,7 +1,5 @@
 """One-time tokens, and the drop-in for the PHP generator."""
 
-from __future__ import annotations
-
 import time
 from typing import Annotated, Any
 

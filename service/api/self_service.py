@@ -1,7 +1,5 @@
 """Self-service: what the holder of a managed token may do with it, by the token itself."""
 
-from __future__ import annotations
-
 from starlette.responses import Response
 
 from service.api.admin.idempotency import HEADER, repeatable

@@ -1,7 +1,5 @@
 """Session tokens for a username and password."""
 
-from __future__ import annotations
-
 import re
 
 import msgspec

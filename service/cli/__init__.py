@@ -7,8 +7,6 @@ commands are what people call, client speaks to the service, terminal prints and
 their own. failure says how a command ends, private_file writes what is nobody else's.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 
 import click

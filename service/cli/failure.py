@@ -3,8 +3,6 @@
 0 done, 1 failed, 2 usage, 3 token refused, 4 sign-in needed.
 """
 
-from __future__ import annotations
-
 from typing import IO, Any
 
 import click

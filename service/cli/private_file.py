@@ -1,7 +1,5 @@
 """Files that are nobody else's business: mode 0600, replaced whole or not at all."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The routes: what answers requests, each class over the rules it needs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The rules: what may happen to a token, each over the stores it needs and no more."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

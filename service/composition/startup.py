@@ -1,7 +1,5 @@
 """From the start to the end of a process: what it does beside answering, and what its settings mean before that."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Coroutine
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The stores: one object for each kind of thing that Redis keeps."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ Small modules compressed one by one weigh half as much again as together, and ta
 draws the list of tokens; the second holds the other screens and is fetched when one of them is first asked for.
 """
 
-from __future__ import annotations
-
 import gzip
 import re
 from functools import cache

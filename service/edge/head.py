@@ -1,7 +1,5 @@
 """The form of a request's head: its size, its fields, and what two readers could understand differently."""
 
-from __future__ import annotations
-
 import re
 from ipaddress import IPv6Address
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """How many connections may be open: in all, so that descriptors are left for everything else, and from one address."""
 
-from __future__ import annotations
-
 import os
 import resource
 

@@ -4,8 +4,6 @@ Pipelining, keep-alive, disconnects, back-pressure and shutdown stay uvicorn's o
 this class leans on.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine
 from typing import Any

@@ -1,7 +1,5 @@
 """A connection as it is read: heads and bodies within their limits, whatever packets they come in."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Coalesces an answer's head and the first chunk of its body into one write; uvicorn makes two."""
 
-from __future__ import annotations
-
 import asyncio
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle

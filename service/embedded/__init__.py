@@ -4,8 +4,6 @@
 here: `serve` waits for this before it imports anything heavy.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import socket

@@ -1,7 +1,5 @@
 """The server process: its options, its log, its end with ours."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What a server needs before it starts: a program, a directory of its own, a key, a socket path."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import os

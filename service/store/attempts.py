@@ -1,7 +1,5 @@
 """Tries at passwords in Redis: a sorted set for each counter, in the shard of its digest."""
 
-from __future__ import annotations
-
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shards
 

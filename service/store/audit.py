@@ -3,8 +3,6 @@
 Beside each stands a stream of checkpoints, which seal what was written; see `tokens.audit.macs`.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from service.store.driver.connection import Link

@@ -1,7 +1,5 @@
 """The forms of what this service writes into Redis. Whatever has another one somebody else wrote: it is passed over."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import NamedTuple

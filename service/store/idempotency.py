@@ -1,7 +1,5 @@
 """Requests that their clients may repeat, remembered for ten minutes."""
 
-from __future__ import annotations
-
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shards
 

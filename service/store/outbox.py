@@ -3,8 +3,6 @@
 The streams of events are the buffer: a webhook that takes nothing keeps its place in them, and no other one waits.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 from typing import NamedTuple

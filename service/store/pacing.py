@@ -1,7 +1,5 @@
 """Long work that lets others go first: a pause between two steps, as long as others kept the loop meanwhile."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Sessions in Redis. A user is known here by a digest alone: what is typed as a name may be anything."""
 
-from __future__ import annotations
-
 from service.keyring import encode_digest
 from service.store.audit import Entry
 from service.store.driver.scripts import Script

@@ -1,7 +1,5 @@
 """Usage: what a second brought, added to each token's record and to the service's hours, and read back."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Webhooks in Redis: their records in the first shard, and in each shard the notices that are no audit entries."""
 
-from __future__ import annotations
-
 from service.store.audit import Entry
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards

@@ -1,7 +1,5 @@
 """Reading the accounts file again while the service runs."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

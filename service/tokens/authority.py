@@ -1,7 +1,5 @@
 """The authority: decides whether a secret may be used now. Every decision asks Redis."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import sha256

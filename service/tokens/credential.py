@@ -1,7 +1,5 @@
 """A credential whose MAC was checked: decoded once and evaluated again while Redis returns the same bytes."""
 
-from __future__ import annotations
-
 from service.addresses import is_in, read_address, read_networks, unmapped
 from service.model import Credential, Outcome, Verdict
 from service.store.credentials import Terms

@@ -1,7 +1,5 @@
 """Hygiene: active tokens that nobody seems to need, counted every ten minutes by one process for all; what expired."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

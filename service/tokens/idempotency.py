@@ -1,7 +1,5 @@
 """Requests that may be repeated: a repeat gets the very same secret, which is derived anew and stored nowhere."""
 
-from __future__ import annotations
-
 import hmac
 
 import msgspec

@@ -1,7 +1,5 @@
 """When a managed token begins, and how long it may live."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from service.errors import InvalidRequest

@@ -4,8 +4,6 @@ Which operations it may call at all is decided in `service.api.http.access`. Adm
 origin has no `bound`.
 """
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from service.addresses import is_within, read_networks

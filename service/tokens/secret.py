@@ -1,7 +1,5 @@
 """Secrets and the keys that guard them: minting, parsing, digests and seals. The only source of randomness. No I/O."""
 
-from __future__ import annotations
-
 import re
 import secrets
 import string

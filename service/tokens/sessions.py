@@ -1,7 +1,5 @@
 """Session tokens: a username and password traded for a day's access."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import msgspec

@@ -1,7 +1,5 @@
 """Usage: counted in the process, flushed to Redis every second. A crash loses at most that second."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 

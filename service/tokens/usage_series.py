@@ -1,7 +1,5 @@
 """Usage read back: allowed and denied, by day and by hour."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """/api/admin/audit: who changed what, listed, exported and verified."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import AsyncIterator, Iterable

@@ -1,7 +1,5 @@
 """Bulk revocation, the kill switch: end all tokens of a creator, a scope, a filter, or all; end a user's sessions."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

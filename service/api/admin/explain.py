@@ -1,7 +1,5 @@
 """Explain: why a token is accepted or refused, check by check, and what the gateway would get."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from starlette.responses import Response

@@ -1,7 +1,5 @@
 """Hygiene: how many tokens nobody seems to need, and how many ended of late, end soon or never."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import msgspec

@@ -1,7 +1,5 @@
 """The Idempotency-Key header: a client that gives one may send its request again and gets the same secret."""
 
-from __future__ import annotations
-
 import msgspec
 
 from service.api.http.call import Call

@@ -1,7 +1,5 @@
 """Import and export: all tokens out as NDJSON, and tokens of this or another system in."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable
 

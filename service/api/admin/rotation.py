@@ -1,7 +1,5 @@
 """Rotation: administrators give a token a new secret."""
 
-from __future__ import annotations
-
 from starlette.responses import Response
 
 from service.api.admin.idempotency import HEADER, repeatable

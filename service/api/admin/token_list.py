@@ -1,7 +1,5 @@
 """The list of managed tokens, page by page, and how many there are."""
 
-from __future__ import annotations
-
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """What the operations on managed tokens share: records with their usage as readers see them, filters as queries."""
 
-from __future__ import annotations
-
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 

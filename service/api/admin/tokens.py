@@ -1,7 +1,5 @@
 """Managed tokens, as administrators create, show, edit and revoke them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Usage: how often tokens were checked, and by whom last."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -1,7 +1,5 @@
 """Webhooks: who gets events, and how their delivery went."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 import msgspec

@@ -1,7 +1,5 @@
 """Who is calling, and may they: callers of the administration, known and held against `access.py`."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 
 import msgspec

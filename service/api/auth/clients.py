@@ -1,7 +1,5 @@
 """How programs authenticate to introspection, revocation and the batch: RFC 6749 section 2.3, or a Bearer token."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 

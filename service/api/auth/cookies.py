@@ -1,7 +1,5 @@
 """The dashboard's session in a cookie: its name and path, and proof that the page itself sent a change."""
 
-from __future__ import annotations
-
 from service.api.http.base_url import BaseUrl, read_base_url
 from service.api.http.call import Call
 from service.api.http.public_address import PublicAddress

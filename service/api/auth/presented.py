@@ -1,7 +1,5 @@
 """Which secrets a request presents: in its header fields, or in the URI that a gateway's client asked for."""
 
-from __future__ import annotations
-
 from urllib.parse import parse_qs
 
 from service.api.http.basic import tokens_in

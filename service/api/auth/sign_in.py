@@ -1,7 +1,5 @@
 """What is sent to sign in: the same for programs and for the dashboard."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -4,8 +4,6 @@ Both ways to /validate, the ordinary route and the fast path, use these function
 the bytes of the answer.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote

@@ -1,7 +1,5 @@
 """The question about up to 100 tokens at once, which spends and counts nothing."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The validate endpoint, the question gateways ask on every request."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

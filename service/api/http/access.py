@@ -3,8 +3,6 @@
 How much of its own a managed token may hand on is decided in `service.tokens.rights`.
 """
 
-from __future__ import annotations
-
 import msgspec
 
 from service.model import Role

@@ -1,7 +1,5 @@
 """The ASGI application: gives every request an id, finds its operation, answers what it raises, counts and logs it."""
 
-from __future__ import annotations
-
 import logging
 import re
 import secrets

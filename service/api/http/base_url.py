@@ -1,7 +1,5 @@
 """The address under which clients reach the service, and the parts of URLs that are compared with it. No I/O."""
 
-from __future__ import annotations
-
 import re
 from ipaddress import IPv6Address
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """HTTP Basic (RFC 7617): the pair that an Authorization field carries, and the token in it."""
 
-from __future__ import annotations
-
 from base64 import b64decode
 
 from service.tokens.secret import parse

@@ -3,8 +3,6 @@
 Who may call an operation is in `access.py`. Failures become answers in `problems.py`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import json

@@ -1,7 +1,5 @@
 """The OpenAPI 3.1 document, made from the operations and the very types that decode and encode."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Refusals and exceptions as answers: the one table of status codes, RFC 9457 problems, RFC 6750 challenges."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import msgspec

@@ -1,7 +1,5 @@
 """The proxies between clients and the service: which peers are believed, and which client they speak for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from functools import lru_cache
 

@@ -4,8 +4,6 @@ TOKENS_PUBLIC_URL says it. Without that, trusted proxies are believed, and from 
 a Host that a client makes up gets into no URL.
 """
 
-from __future__ import annotations
-
 from service.api.http.base_url import BaseUrl, host_of, is_loopback, is_prefix
 from service.api.http.call import Call
 from service.api.http.proxies import TrustedProxies

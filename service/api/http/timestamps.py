@@ -1,7 +1,5 @@
 """Instants on the wire: RFC 3339 in UTC with `Z`, and back."""
 
-from __future__ import annotations
-
 import time
 from datetime import datetime
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Which form of /validate a path means. A gateway's configuration may add a slash, and its clients write the rest."""
 
-from __future__ import annotations
-
 import re
 
 PLAIN = "/validate"

@@ -1,7 +1,5 @@
 """The dashboard's own routes: its static files, and the cookie that carries its session."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import msgspec

@@ -1,7 +1,5 @@
 """The interactive API reference at /docs: Swagger UI, vendored, over our own /openapi.json."""
 
-from __future__ import annotations
-
 import gzip
 from importlib.resources import files
 

@@ -1,7 +1,5 @@
 """Where the service is: TOKENS_URL, or the port that `serve` takes under the same settings."""
 
-from __future__ import annotations
-
 import os
 from typing import NamedTuple
 from urllib.parse import urlsplit

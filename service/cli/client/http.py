@@ -1,7 +1,5 @@
 """HTTP to a running service, and its refusals as one clear line each."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import os

@@ -1,7 +1,5 @@
 """Requests whose answer shows a secret: asked again when the answer was lost, they issue no second one."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from service.cli.client.http import Client

@@ -1,7 +1,5 @@
 """Which token a command means: an id, or the name of one."""
 
-from __future__ import annotations
-
 import http.client
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The session of `login`, one file per service under XDG_STATE_HOME at mode 0600."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """`version` and `config`: what this program is and how it is set up."""
 
-from __future__ import annotations
-
 import os
 import platform
 

@@ -1,7 +1,5 @@
 """`accounts`: who may sign in, edited in the file that the service reads."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

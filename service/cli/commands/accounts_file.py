@@ -1,7 +1,5 @@
 """Changes to the accounts file that leave what people wrote into it, comments too, as it is."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 from collections.abc import Iterator

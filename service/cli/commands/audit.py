@@ -1,7 +1,5 @@
 """`audit`: the log of changes, newest first on the screen, whole as a stream, or verified."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`healthcheck`, for containers and scripts: is the service ready?"""
 
-from __future__ import annotations
-
 import http.client
 from typing import Any
 

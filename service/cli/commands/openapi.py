@@ -1,7 +1,5 @@
 """`openapi`: the description of the HTTP API, from the same source as its routes."""
 
-from __future__ import annotations
-
 import click
 
 from service.app import openapi_document

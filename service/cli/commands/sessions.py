@@ -1,7 +1,5 @@
 """`sessions`: the sign-ins of other people."""
 
-from __future__ import annotations
-
 import click
 
 from service.cli.client.http import connect

@@ -1,7 +1,5 @@
 """`login` and `logout`: a session token for a name and password, kept for the commands that follow."""
 
-from __future__ import annotations
-
 import http.client
 import time
 

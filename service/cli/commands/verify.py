@@ -1,7 +1,5 @@
 """`verify`: the gateway's question, asked by hand."""
 
-from __future__ import annotations
-
 import http.client
 import os
 import sys

@@ -1,7 +1,5 @@
 """`webhooks`: other services that are told of changes."""
 
-from __future__ import annotations
-
 from urllib.parse import quote
 
 import click

@@ -1,7 +1,5 @@
 """`doctor`: everything that the service needs, checked one by one without starting or changing anything."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 

@@ -1,7 +1,5 @@
 """What one of the doctor's checks found."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 OK, WARNING, FAILED = "ok", "warning", "failed"

@@ -1,7 +1,5 @@
 """The doctor's checks of this machine: settings, data directory, server key, accounts, port."""
 
-from __future__ import annotations
-
 import http.client
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The doctor's checks of Redis: reached, fit for tokens, of the same time."""
 
-from __future__ import annotations
-
 import time
 from functools import partial
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """`serve`: from the settings to a listening service, and everything ended in order."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

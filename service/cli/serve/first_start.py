@@ -1,7 +1,5 @@
 """The first start with the managed Redis: an account to sign in with, and its password said once."""
 
-from __future__ import annotations
-
 import textwrap
 
 import click

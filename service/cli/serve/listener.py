@@ -1,7 +1,5 @@
 """The listening socket, and uvicorn behind it in this process or in several."""
 
-from __future__ import annotations
-
 import errno
 import os
 import signal

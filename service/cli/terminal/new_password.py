@@ -1,7 +1,5 @@
 """Passwords that are set: long enough, unless somebody says that this is a lab."""
 
-from __future__ import annotations
-
 import click
 
 from service.cli.failure import WrongUsage

@@ -1,7 +1,5 @@
 """Values in options: lifetimes, spans of time, rates and pairs."""
 
-from __future__ import annotations
-
 import re
 import time
 from datetime import UTC, datetime

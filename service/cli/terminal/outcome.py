@@ -1,7 +1,5 @@
 """What a change of several tokens did, as the service answers it and as it is told."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from service.cli.failure import Failure

@@ -3,8 +3,6 @@
 Names and descriptions are other people's text: what a terminal would obey is shown as an escape.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

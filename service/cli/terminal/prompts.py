@@ -1,7 +1,5 @@
 """Questions to whoever runs a command; without a terminal, standard input or the end of the command."""
 
-from __future__ import annotations
-
 import sys
 
 import click

@@ -1,7 +1,5 @@
 """Many tokens' hashes, some fields of them or whole, read in one round trip by one command to each shard."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Sequence
 

@@ -63,8 +63,6 @@ hy                string  tokens that nobody uses, counted; in the first shard  
 hl                string  the process that counts them                             PX 2 min
 """
 
-from __future__ import annotations
-
 from base64 import urlsafe_b64encode
 from enum import StrEnum
 from hashlib import sha256

@@ -5,8 +5,6 @@ hiredis and calls back, in order. Knows nothing of tokens; errors leave it as `S
 for `scripts.py`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """Reconnecting: one attempt after another in the background, at first quickly, then every half second."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 

@@ -1,7 +1,5 @@
 """The link of a shard for what takes away: confirmed as the settings ask, and sent once more to another primary."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import deque

@@ -1,7 +1,5 @@
 """Asking what a server is again and again: one that was demoted goes on answering, and with what is no longer true."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from redis.asyncio.connection import AbstractConnection

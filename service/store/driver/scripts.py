@@ -4,8 +4,6 @@ In them `'@name'` stands for the field of a record, which has but a letter for i
 the second piece of a long value.
 """
 
-from __future__ import annotations
-
 import re
 from functools import cache
 from hashlib import sha1

@@ -1,7 +1,5 @@
 """The clock of Redis, which all processes share: this machine's, corrected by what Redis said last."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 
 from service.store.driver.replies import Reply

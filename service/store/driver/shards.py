@@ -1,7 +1,5 @@
 """The shards: which key names and which Redis node a digest, a name or an id belongs to."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """What time ends: tokens whose date has passed, records past their retention, index members of gone keys."""
 
-from __future__ import annotations
-
 import asyncio
 
 from service.model import ManagedToken

@@ -3,8 +3,6 @@
 For the first every active token is read, now and then; for the second the purges to come.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 

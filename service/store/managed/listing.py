@@ -1,7 +1,5 @@
 """Lists of managed tokens: a page from each shard, merged. Never SCAN or KEYS, and no step of a millisecond."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import AsyncIterator
 from functools import partial

@@ -1,7 +1,5 @@
 """What a list is put together from: sorted sets of each shard, read slice by slice from where they were, and merged."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple, Protocol

@@ -1,7 +1,5 @@
 """Which sorted sets a list is read from, and the place in it that a record has."""
 
-from __future__ import annotations
-
 import asyncio
 
 from service.model import ManagedToken, Status

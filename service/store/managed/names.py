@@ -1,7 +1,5 @@
 """The names of managed tokens, each unique in the shard it hashes to: reserved, given up, searchable once revoked."""
 
-from __future__ import annotations
-
 from service.model import ManagedToken
 from service.store.driver.replies import Reply
 from service.store.driver.scripts import Script

@@ -1,7 +1,5 @@
 """What a list of managed tokens is asked for."""
 
-from __future__ import annotations
-
 import msgspec
 
 from service.model import ManagedToken, Status

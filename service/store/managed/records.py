@@ -1,7 +1,5 @@
 """The metadata hash of a managed token and its record in Python, each way."""
 
-from __future__ import annotations
-
 from binascii import a2b_base64
 from collections.abc import Callable
 from itertools import compress

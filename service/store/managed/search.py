@@ -4,8 +4,6 @@ A block holds the rows of all tokens with the same few digits in their id, so th
 search of a million names asks for about a hundred slices.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple

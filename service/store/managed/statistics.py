@@ -1,7 +1,5 @@
 """Counting: exact before and after a sweep, O(log n) in the number of tokens."""
 
-from __future__ import annotations
-
 import asyncio
 
 from service.model import Statistics

@@ -1,7 +1,5 @@
 """Managed tokens in Redis: created, read and changed, each change with its indexes and its audit entry."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from service.errors import StoreUnavailable

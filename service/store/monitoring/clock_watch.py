@@ -1,7 +1,5 @@
 """The clocks of all Redis nodes and of this machine beside each other."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from functools import partial

@@ -1,7 +1,5 @@
 """What a server must be, to be asked at all."""
 
-from __future__ import annotations
-
 import msgspec
 
 from service.errors import StoreUnavailable

@@ -1,7 +1,5 @@
 """Monitors Redis: at start, every minute and on each readiness probe."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 

@@ -1,7 +1,5 @@
 """What a namespace was first started with, and every process of it must share: its shards and its server key."""
 
-from __future__ import annotations
-
 import logging
 
 from service.errors import StoreUnavailable

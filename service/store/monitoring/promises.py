@@ -1,7 +1,5 @@
 """What servers are set to, and what that promises of a change that was answered."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from service.errors import StoreUnavailable

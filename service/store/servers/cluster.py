@@ -1,7 +1,5 @@
 """A cluster: one pipeline a node, and for each shard a link that leads to the node that holds it now."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,7 +1,5 @@
 """What stands behind a URL: one Redis, the primary that sentinels name, or a cluster. The rest asks its links alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """One node: a pipeline, and beside it another one for what holds up everything behind it."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Opening connections: an explicit policy, TLS settings read once, and several addresses tried side by side."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """A connection to a primary, as far as the server behind it tells."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 

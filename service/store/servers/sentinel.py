@@ -1,7 +1,5 @@
 """The primary that sentinels name: asked for at every connect, and left at once when they name another."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Which node of a cluster holds which of our shards: the sixteen slots that are ours, and the map of a cluster."""
 
-from __future__ import annotations
-
 import binascii
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The URL of Redis: what of it the driver would pass over, or stumble on later, is refused at once."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from enum import StrEnum

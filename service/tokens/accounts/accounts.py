@@ -1,7 +1,5 @@
 """Accounts: who may sign in, from a TOML file that holds argon2id hashes and never a password."""
 
-from __future__ import annotations
-
 import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping

@@ -4,8 +4,6 @@ A try is reserved before its password is checked, so that guesses side by side p
 a right one. A reservation whose process or Redis went lapses by itself. Wrong ones count for a quarter of an hour.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 from typing import NamedTuple

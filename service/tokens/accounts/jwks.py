@@ -1,7 +1,5 @@
 """The keys that administrators' JWTs are verified with: one secret, or a JWKS that is kept and asked for again."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

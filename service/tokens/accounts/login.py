@@ -1,7 +1,5 @@
 """Logging in: the one place where a password is checked, within the limits on guessing."""
 
-from __future__ import annotations
-
 from service.errors import Unauthorized
 from service.keyring import Keyring
 from service.model import Origin, Role

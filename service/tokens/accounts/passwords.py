@@ -1,7 +1,5 @@
 """Passwords: argon2id, checked in threads so that the loop goes on, at most two at once and few waiting."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import binascii

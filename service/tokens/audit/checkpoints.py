@@ -1,7 +1,5 @@
 """Seals the audit log: every second a checkpoint over what was written to a stream since the last one."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The audit log: what an entry says, and the MAC that shows if it was changed afterwards."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -7,8 +7,6 @@ checkpoint before. Marks are kept one by one because the stream is trimmed at it
 a checkpoint's entries can still be told from what was taken out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from service.keyring import DerivedKeys, Keyring

@@ -1,7 +1,5 @@
 """Refused tries that have no end of their own, told in few entries: a flood of them hides nothing else in the log."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import msgspec

@@ -1,7 +1,5 @@
 """Verification of the audit log: walks every stream from its old end and names what does not fit."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 
 import msgspec

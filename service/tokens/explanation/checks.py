@@ -1,7 +1,5 @@
 """What one check of a validation answers, in words and in facts. Instants in epoch seconds, 0 for none."""
 
-from __future__ import annotations
-
 import math
 import time
 from enum import StrEnum

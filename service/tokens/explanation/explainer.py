@@ -1,7 +1,5 @@
 """Finds the record of a secret or an id and asks every check in order. Reads alone: nothing is spent or counted."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import msgspec

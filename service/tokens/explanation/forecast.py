@@ -1,7 +1,5 @@
 """What a rate limit would answer to one more request, by the arithmetic of lua/validate_limited.lua."""
 
-from __future__ import annotations
-
 import math
 
 from service.store.credentials import Charge

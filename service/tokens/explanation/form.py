@@ -1,7 +1,5 @@
 """The form of a secret, in words that repeat nothing of it, and which typing error may have spoilt it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from service.model import Kind

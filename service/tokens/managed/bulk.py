@@ -1,7 +1,5 @@
 """Changes of many tokens at once, in bounded slices: by their ids, or all that a query finds (the kill switch)."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence

@@ -4,8 +4,6 @@ What an export gives out are digests, never secrets: they open a service that ha
 are such records, exactly as they were, or secrets of other systems, in clear or as SHA-256.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 

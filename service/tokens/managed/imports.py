@@ -1,7 +1,5 @@
 """Import: takes tokens in, each whole or not at all, and learns whether any other system's secrets are here."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

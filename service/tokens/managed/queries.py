@@ -1,7 +1,5 @@
 """Finding and counting managed tokens; nothing here changes one."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable
 

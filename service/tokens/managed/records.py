@@ -1,7 +1,5 @@
 """The records of managed tokens: read, authenticated, and written together with their credentials."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import compress
 from operator import attrgetter, ne

@@ -1,7 +1,5 @@
 """Revocation by the secret alone: whatever it stands for, and in whatever state that is, ends for good."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 
 import msgspec

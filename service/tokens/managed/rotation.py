@@ -1,7 +1,5 @@
 """Rotation: a token gets a new secret under the same id; the old one may work on for a while."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import msgspec

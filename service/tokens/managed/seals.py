@@ -1,7 +1,5 @@
 """What the server key vouches for: the seals on records, the credentials they stand for, and whether both agree."""
 
-from __future__ import annotations
-
 from service.keyring import Keyring
 from service.model import Credential, Kind, ManagedToken
 from service.store.credentials import CredentialStore, Reason

@@ -1,7 +1,5 @@
 """The sweep: what time has ended is moved, told once and at last removed. Runs in the background of every process."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 

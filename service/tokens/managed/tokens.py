@@ -3,8 +3,6 @@
 Rotation is in `rotation.py`, changes of many tokens in `bulk.py`, finding and counting them in `queries.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

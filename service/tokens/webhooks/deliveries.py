@@ -4,8 +4,6 @@ One process delivers for a shard at a time. Each webhook has its own place in th
 a page of them is sent or waits to be sent again; what a process leaves behind when it dies its successor reads again.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 

@@ -1,7 +1,5 @@
 """One event on its way to one webhook: its sealed record, how an attempt ended, and when the next one is due."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from zlib import crc32
 

@@ -1,7 +1,5 @@
 """What became of deliveries, for people: those that wait, were made or were given up, and what is still to come."""
 
-from __future__ import annotations
-
 import asyncio
 
 from service.store.driver.shards import Shard, Shards

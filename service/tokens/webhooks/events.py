@@ -1,7 +1,5 @@
 """What webhooks can be told of."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 

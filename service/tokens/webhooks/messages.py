@@ -1,7 +1,5 @@
 """Messages: events of the streams, as one webhook is told of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import msgspec

@@ -1,7 +1,5 @@
 """Notices: what webhooks are told of though nobody changed anything, so that the audit log does not hold it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

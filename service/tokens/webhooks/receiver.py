@@ -4,8 +4,6 @@ How it took what it was sent last decides how much it is sent next: a receiver t
 one message at a time and after growing pauses, while its events stay in their streams.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Webhooks: whom the service tells of events, and the secrets they check its word with."""
 
-from __future__ import annotations
-
 import base64
 import hmac
 from collections.abc import Callable

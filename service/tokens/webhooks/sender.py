@@ -4,8 +4,6 @@ No redirect is followed, nothing of the answer but its status is used, and five 
 A connection is used again for the next message to the same host, for a minute at most.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import ssl

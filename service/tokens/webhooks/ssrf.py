@@ -4,8 +4,6 @@ A service that posts to a URL somebody gave it can be made to call what only it 
 address is checked after the name was resolved, each time, and the connection goes to that very address.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import socket

@@ -1,7 +1,5 @@
 """Audit entries on the wire, and the events that webhooks tell of them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

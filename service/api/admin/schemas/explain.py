@@ -1,7 +1,5 @@
 """The question why a token is refused, and its answer, on the wire."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -1,7 +1,5 @@
 """The lines of an export and an import, and how they become records."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The shapes of managed tokens on the wire, and how a record becomes one."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Sequence
 from typing import Annotated, Literal

@@ -1,7 +1,5 @@
 """Many tokens ended at once, by who created them, what they permit, their status, name or use, or all."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 

@@ -1,7 +1,5 @@
 """`explain`: why a token is accepted or refused."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

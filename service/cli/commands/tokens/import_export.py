@@ -1,7 +1,5 @@
 """`export` and `import`: all tokens out as lines, and tokens in from such lines."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A file of lines, cut into what one import request may carry."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 

@@ -1,7 +1,5 @@
 """Commands that issue or change a token: create, update; `rotate` is in rotation.py."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeVar
 

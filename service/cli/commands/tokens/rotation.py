@@ -1,7 +1,5 @@
 """`rotate`: a new secret for a token, and the end of the old one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeVar
 

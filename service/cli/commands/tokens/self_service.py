@@ -1,7 +1,5 @@
 """`self`: what the holder of a managed token may do with it, by the token alone."""
 
-from __future__ import annotations
-
 import os
 
 import click

@@ -1,7 +1,5 @@
 """Commands that read tokens: list, show, stats, usage."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import click

@@ -1,7 +1,5 @@
 """Commands that decide whether tokens are accepted: activate, deactivate, revoke."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
