@@ -29,6 +29,7 @@ class Outcome(StrEnum):
     REVOKED = "revoked"
     INSUFFICIENT_SCOPE = "insufficient_scope"
     NETWORK_DENIED = "network_denied"
+    VOIDED = "voided"
     RATE_LIMITED = "rate_limited"
     USES_EXHAUSTED = "uses_exhausted"
     UNAVAILABLE = "unavailable"

@@ -74,6 +74,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     one_time_issue_per_minute: Annotated[
         int, Meta(ge=1, description="anonymous issues per client address; five times as many per network")
     ] = 60
+    one_time_fence: Annotated[
+        bool, Meta(description="a one-time token ends with a failover, so that none is spent twice across it")
+    ] = True
     session_ttl_seconds: Annotated[int, Meta(ge=1, description="life of a session token")] = 86400
     session_idle_seconds: Annotated[int, Meta(ge=0, description="idle time that ends a session; 0 disables it")] = 0
     max_lifetime_days: Annotated[int, Meta(ge=0, description="longest life of a managed token; 0 allows never")] = 365

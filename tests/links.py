@@ -28,6 +28,7 @@ class ClientLink:
         self.client = client
         self._asked: set[asyncio.Task[None]] = set()
         self.replication_id = b""
+        self.sent_elsewhere = 0
 
     async def execute(self, *args: Any, retry: bool = False, operation: str = "") -> Any:
         try:
@@ -57,6 +58,11 @@ class Wrapped:
     @property
     def replication_id(self) -> bytes:
         found: bytes = self.link.replication_id
+        return found
+
+    @property
+    def sent_elsewhere(self) -> int:
+        found: int = self.link.sent_elsewhere
         return found
 
     async def execute(self, *args: Any, **how: Any) -> Any:

@@ -115,7 +115,7 @@ def rules(
         store.credentials, keyring, known_accounts, usage, clock, on_tampered=tampered, on_paused=paused
     )
     one_time = OneTimeTokens(
-        OneTimeStore(shards, on_spent_twice=notices.consumed_twice),
+        OneTimeStore(shards, store.fence, on_spent_twice=notices.consumed_twice),
         shards,
         authority,
         keyring,

@@ -12,6 +12,7 @@ from service.store.driver.confirmation import Confirmation
 from service.store.driver.connection import Link
 from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shards
+from service.store.fence import Fence
 from service.store.idempotency import RequestStore
 from service.store.managed.expiry import ExpiryStore
 from service.store.managed.hygiene import HygieneStore
@@ -32,6 +33,7 @@ class Stores(NamedTuple):
     shards: Shards
     monitor: Monitor
     credentials: CredentialStore
+    fence: Fence
     sessions: SessionStore
     attempts: AttemptStore
     managed: ManagedStore
@@ -50,12 +52,14 @@ class Stores(NamedTuple):
 def stores(settings: Settings, links: Sequence[Link], keyring: Keyring, clock: ServerClock) -> Stores:
     """The stores over these links, one per shard."""
     shards = Shards(settings.namespace, links, Confirmation.of(settings.durability, settings.redis_timeout_ms))
+    fence = Fence(stands=settings.one_time_fence)
     retention = Retention(settings.retention_days * 86400)
     managed = ManagedStore(shards, retention)
     return Stores(
         shards=shards,
         monitor=Monitor(shards, clock, keyring.marks(settings.namespace), settings.durability),
-        credentials=CredentialStore(shards),
+        credentials=CredentialStore(shards, fence),
+        fence=fence,
         sessions=SessionStore(shards),
         attempts=AttemptStore(shards),
         managed=managed,

@@ -24,13 +24,13 @@ from service.api.http.proxies import TrustedProxies
 from service.metrics import Metrics
 from service.model import Kind, Verdict
 from service.store.credentials import CredentialStore
-from service.tokens.authority import EXPIRED, MALFORMED, NETWORK_DENIED, UNKNOWN, Authority
+from service.tokens.authority import EXPIRED, MALFORMED, NETWORK_DENIED, UNKNOWN, VOIDED, Authority
 from service.tokens.one_time import OneTimeTokens
 
 MOST_SEEN = 4096
 _ANSWERS_KEPT = 16_384
 # Refusals that say the same whatever was asked.
-_CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, NETWORK_DENIED, UNAVAILABLE)
+_CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, VOIDED, NETWORK_DENIED, UNAVAILABLE)
 
 
 class Seen(NamedTuple):

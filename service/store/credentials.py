@@ -12,6 +12,7 @@ from service.store.driver.keys import DIGEST_CHARACTERS, LETTERS
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
+from service.store.fence import Fence
 
 # The verdict of lua/validate_limited.lua on a credential that is not the one evaluated.
 ANOTHER_RECORD = 3
@@ -80,8 +81,9 @@ class Charge(NamedTuple):
 class CredentialStore:
     """Finds credentials by digest. Each method is one round trip, shared by all that are in flight."""
 
-    def __init__(self, shards: Shards) -> None:
+    def __init__(self, shards: Shards, fence: Fence) -> None:
         self._shards = shards
+        self._fence = fence
         self._limited = Script("validate_limited")
         self._prepared = [_prepared(shards.of_digest(bytes([first]))) for first in range(256)]
 
@@ -97,10 +99,11 @@ class CredentialStore:
         return opening + encode_digest(digest) + b"\r\n", submit
 
     async def find_one_time(self, digest: bytes) -> bytes | None:
-        """The sealed record of a one-time token, which stays unspent."""
+        """The sealed record of a one-time token, which stays unspent; VOID where it is."""
         shard = self._shards.of_digest(digest)
+        sent_elsewhere = shard.link.sent_elsewhere
         reply: bytes | None = await shard.link.execute("GET", shard.keys.one_time(digest), retry=True)
-        return reply
+        return None if reply is None else self._fence.admitted(shard.link, sent_elsewhere, reply)
 
     async def find_with_reason(self, digest: bytes) -> tuple[bytes | None, Reason | None]:
         """A managed token's sealed credential, and why it may be gone. One round trip."""

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from service.keyring import encode_digest
-from service.store.driver.replies import Answer, Reply, packed
+from service.store.driver.replies import Answer, Argument, Reply, packed
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shards
+from service.store.fence import Fence
 
 RETRY_MILLISECONDS = 30_000
 
@@ -22,9 +23,12 @@ class IssueLimit(NamedTuple):
 class OneTimeStore:
     """Each method is one round trip."""
 
-    def __init__(self, shards: Shards, *, on_spent_twice: Callable[[bytes], None] = lambda _: None) -> None:
+    def __init__(
+        self, shards: Shards, fence: Fence, *, on_spent_twice: Callable[[bytes], None] = lambda _: None
+    ) -> None:
         """`on_spent_twice` is told the digest of a token that another request spent within the last 30 s."""
         self._shards = shards
+        self._fence = fence
         self._on_spent_twice = on_spent_twice
         self._issue = Script("issue_one_time")
         # Asking again after a lost reply is safe only with a request's own key; the caller says so.
@@ -39,40 +43,49 @@ class OneTimeStore:
         shard = self._shards.of_digest(digest)
         rates = tuple(shard.keys.rate(limit.counter) for limit in limits)
         keys = (shard.keys.one_time(digest), shard.keys.one_time_index, *rates)
-        wait: int = await self._issue.run(
-            shard.link, keys, sealed, encode_digest(digest), expires_at, *[limit.per_minute for limit in limits]
-        )
-        return wait
+        rest: list[Argument] = [encode_digest(digest), expires_at, *[limit.per_minute for limit in limits]]
+        while True:
+            mark = await self._fence.mark(shard)
+            wait: int = await self._issue.run(shard.link, keys, mark + sealed, *rest)
+            # Where its shard moved meanwhile it would be void before its use: then it is recorded once more.
+            if wait or self._fence.holds(shard.link, mark):
+                return wait
 
     async def consume(self, digest: bytes, request: bytes) -> bytes | None:
-        """Burn a token and return its sealed record, to exactly one caller.
+        """Burn a token and return its sealed record, or VOID, to exactly one caller.
 
         `request` is the digest of an idempotency key, or empty: the same request gets the same answer for 30 s.
         """
         shard = self._shards.of_digest(digest)
         keys = (shard.keys.one_time(digest), shard.keys.one_time_index, shard.keys.consumed(digest))
-        script = self._consume_again if request else self._consume
+        script, sent_elsewhere = self._consume_again if request else self._consume, shard.link.sent_elsewhere
         reply: bytes | None = await script.run(shard.link, keys, encode_digest(digest), request, RETRY_MILLISECONDS)
         if reply == b"":
             self._on_spent_twice(digest)
             return None
-        return reply
+        return None if reply is None else self._fence.admitted(shard.link, sent_elsewhere, reply)
 
     def spend(self, digest: bytes, request: bytes, answer: Answer) -> None:
-        """The same for the fast path: `answer` gets the record, or what `consume` must be asked about again.
+        """The same for the fast path: `answer` gets the record or VOID, or what `consume` must be asked about again.
 
         Without a key there is no answer to keep, and what is left beside GETDEL is bookkeeping: it follows in the same
         write, where a script would take Redis four times as long.
         """
-        shard = self._shards.of_digest(digest)
+        shard, fence = self._shards.of_digest(digest), self._fence
+        link, sent_elsewhere = shard.link, shard.link.sent_elsewhere
+
+        def admit(reply: Reply) -> None:
+            is_record = reply and reply.__class__ is bytes
+            answer(fence.admitted(link, sent_elsewhere, reply) if is_record else reply)
+
         key, member = shard.keys.one_time(digest), encode_digest(digest)
         if request:
             keys = (key, shard.keys.one_time_index, shard.keys.consumed(digest))
             command = self._consume_again.packed(keys, member, request, RETRY_MILLISECONDS)
-            shard.link.submit(command, answer, retry=True)
+            link.submit(command, admit, retry=True)
         else:
-            shard.link.submit(packed("GETDEL", key), answer)
-            shard.link.submit(packed("ZREM", shard.keys.one_time_index, member), _passed_over)
+            link.submit(packed("GETDEL", key), admit)
+            link.submit(packed("ZREM", shard.keys.one_time_index, member), _passed_over)
 
     async def revoke(self, digest: bytes) -> bool:
         """End a token, and the answer that is kept for a retry of its use; False if there was neither."""

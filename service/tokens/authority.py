@@ -11,6 +11,7 @@ from service.keyring import SEAL_BYTES, Keyring
 from service.model import Credential, Kind, Outcome, Quota, Verdict
 from service.store.credentials import ANOTHER_RECORD, Charge, CredentialStore
 from service.store.driver.replies import Reply
+from service.store.fence import VOID
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.credential import DecodedCredential
 from service.tokens.secret import may_be_imported, parse
@@ -25,6 +26,7 @@ _encode = msgspec.msgpack.Encoder().encode
 MALFORMED = Verdict(Outcome.MALFORMED)
 UNKNOWN = Verdict(Outcome.UNKNOWN)
 EXPIRED = Verdict(Outcome.EXPIRED)
+VOIDED = Verdict(Outcome.VOIDED)
 NETWORK_DENIED = Verdict(Outcome.NETWORK_DENIED)
 USES_EXHAUSTED = Verdict(Outcome.USES_EXHAUSTED)
 
@@ -183,6 +185,8 @@ class Authority:
         for kind, digest in candidates:
             if kind is Kind.ONE_TIME:
                 sealed = await self._store.find_one_time(digest)
+                if sealed == VOID:
+                    return VOIDED
             elif kind is Kind.MANAGED:
                 sealed, reason = await self._store.find_with_reason(digest)
                 if sealed is None and reason is not None:

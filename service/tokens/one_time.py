@@ -12,8 +12,9 @@ from service.keyring import Keyring, encode_digest
 from service.model import Credential, Kind, Verdict
 from service.store.driver.replies import Reply
 from service.store.driver.shards import Shards
+from service.store.fence import VOID
 from service.store.one_time import IssueLimit, OneTimeStore
-from service.tokens.authority import MALFORMED, UNKNOWN, Authority
+from service.tokens.authority import MALFORMED, UNKNOWN, VOIDED, Authority
 from service.tokens.secret import Minter, parse
 
 # How many addresses' worth of anonymous tokens a network may have, and everybody together.
@@ -121,7 +122,9 @@ class OneTimeTokens:
         self._store.spend(digest, mark, lambda reply: answer(digest, reply))
 
     def spent(self, digest: bytes, sealed: bytes) -> Verdict:
-        """The verdict on a record that was just burnt."""
+        """The verdict on a record that was just burnt, or on VOID."""
+        if sealed == VOID:
+            return self._counted(VOIDED)
         return self._counted(self._authority.evaluate(self._authority.open_once(digest, sealed), (), "", self._clock()))
 
     def _counted(self, verdict: Verdict) -> Verdict:

@@ -18,7 +18,7 @@ from tests.api.wire import Answer, Client
 from tests.api.world import fresh
 from tests.conftest import PASSWORD
 from tests.fault.book import Book, Entry
-from tests.server_groups import DOWN_AFTER, Node, Six, Trio
+from tests.server_groups import DOWN_AFTER, Node, Six, Trio, in_step
 
 pytestmark = pytest.mark.slow
 # A loaded machine is allowed this much more than what is promised; the figure itself is printed.
@@ -63,6 +63,17 @@ class Site:
         """In force when this returns; confirmed only where there is a replica."""
         path = f"{TOKENS}?id={token['id']}"
         wait_until(lambda: self.client.ask("DELETE", path, bearer=self.admin).status in (200, 202), what="a revocation")
+
+    def spent(self, tokens: list[str]) -> set[tuple[int, str]]:
+        """What a gateway is told that spends these one-time tokens, and what an administrator is told of them."""
+        told = set()
+        for token in tokens:
+            asked = {"token": token, "path": "/validate/one-time"}
+            why = self.client.done("POST", f"{TOKENS}/explain", json_body=asked, bearer=self.admin).json()["outcome"]
+            how = {"bearer": token}
+            said = answer_that(lambda one: one.status != 503, self.client, "GET", "/validate/one-time", how)
+            told.add((said.status, why))
+        return told
 
     def said_everywhere(self, token: dict[str, str]) -> set[int]:
         """What all processes say, as far as fifty requests meet them."""
@@ -117,6 +128,8 @@ def left(node: Node) -> bool:
 def test_a_failover_by_sentinels_is_503_and_nothing_else(trio: Trio, by_sentinel: Site, hurt: Hurt | None) -> None:
     trio.settle()
     old, book = trio.primary, by_sentinel.book()
+    issued = [by_sentinel.client.done("POST", "/api/one-time-tokens").json()["token"] for _ in range(3)]
+    wait_until(lambda: in_step(old, trio.replica), what="the replica to have these tokens")
     with book.open():
         book.seconds_until_well(time.monotonic())
         began = time.monotonic()
@@ -133,6 +146,7 @@ def test_a_failover_by_sentinels_is_503_and_nothing_else(trio: Trio, by_sentinel
         assert by_sentinel.said_everywhere(revoked) - {503} == {401}
         trio.settle()
         book.seconds_until_well(time.monotonic())
+    assert by_sentinel.spent(issued) == {(401, "voided")}
     print(f"\n{hurt.__name__ if hurt else 'ordered'}: well {seconds:.2f} s after, of {DOWN_AFTER + 1.5} promised")
     assert book.wrong() == {}
     assert seconds < DOWN_AFTER + 1.5 + PATIENCE

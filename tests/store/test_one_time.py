@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from service.app import Service
+from service.store.credentials import CredentialStore
+from service.store.driver.shards import Shards
+from service.store.fence import VOID, Fence
 from service.store.one_time import RETRY_MILLISECONDS, IssueLimit, OneTimeStore
 from tests.builders import all_keys
+from tests.links import Wrapped
 
 pytestmark = pytest.mark.anyio
 REQUEST, OTHER = b"r" * 32, b"q" * 32
@@ -20,7 +24,7 @@ NO_LIMITS = [IssueLimit(b"%d" % number * 32, 0) for number in range(3)]
 
 @pytest.fixture
 def store(still: Service) -> OneTimeStore:
-    return OneTimeStore(still.stores.shards)
+    return OneTimeStore(still.stores.shards, Fence())
 
 
 def digest(number: int) -> bytes:
@@ -95,7 +99,7 @@ async def test_the_kept_answer_goes_after_thirty_seconds(
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
-    store = OneTimeStore(service.stores.shards)
+    store = OneTimeStore(service.stores.shards, Fence())
     await issue(service, store)
     await store.consume(digest(0), REQUEST)
     turn_time(29)
@@ -117,7 +121,7 @@ async def test_an_issuer_who_waited_is_admitted_again(
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
-    store = OneTimeStore(service.stores.shards)
+    store = OneTimeStore(service.stores.shards, Fence())
     for number in range(4):
         await issue(service, store, number, address1=3)
     assert await issue(service, store, 9, address1=3) == 20_000
@@ -132,7 +136,7 @@ async def test_an_issuer_whom_one_limit_refuses_is_not_charged_under_the_others(
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
-    store = OneTimeStore(service.stores.shards)
+    store = OneTimeStore(service.stores.shards, Fence())
     for number in range(4):
         await issue(service, store, number, address1=3, network1=5)
     assert await issue(service, store, 5, address2=3, network1=5) == 0
@@ -145,7 +149,7 @@ async def test_a_redis_whose_clock_was_set_back_keeps_nobody_out_until_then(
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
-    store = OneTimeStore(service.stores.shards)
+    store = OneTimeStore(service.stores.shards, Fence())
     turn_time(3600)
     await issue(service, store, address1=3)
     turn_time(-3600)
@@ -156,3 +160,67 @@ async def test_without_a_limit_no_rate_is_kept(still: Service, store: OneTimeSto
     await issue(still, store)
     shard = still.stores.shards[0]
     assert await all_keys(still) == {shard.keys.one_time(digest(0)), shard.keys.one_time_index}
+
+
+class Promoted(Wrapped):
+    """A link whose server fails over, or sends a command elsewhere for this once, when a test says so."""
+
+    replication_id = b"a" * 20  # type: ignore[assignment]
+    sent_elsewhere = 0  # type: ignore[assignment]
+
+
+def failover(link: Promoted) -> None:
+    link.replication_id = b"b" * 20  # type: ignore[misc]
+
+
+def elsewhere(link: Promoted) -> None:
+    link.sent_elsewhere = 1  # type: ignore[misc]
+
+
+async def spent(store: OneTimeStore, number: int) -> Any:
+    """By the fast path."""
+    answered = asyncio.get_running_loop().create_future()
+    store.spend(digest(number), b"", answered.set_result)
+    return await answered
+
+
+async def test_a_token_that_another_primary_issued_is_void_and_burnt(still: Service) -> None:
+    link = Promoted(still.stores.shards[0].link)
+    shards = Shards(still.settings.namespace, [link])
+    store, reading = OneTimeStore(shards, Fence()), CredentialStore(shards, Fence())
+    for number in range(6):
+        await issue(still, store, number)
+    assert [await store.consume(digest(0), REQUEST), await spent(store, 1)] == [b"record 0", b"record 1"]
+    assert await reading.find_one_time(digest(2)) == b"record 2"
+    failover(link)
+    assert await reading.find_one_time(digest(2)) == VOID
+    # Also the answer kept for a retry: whether the first one arrived is not known.
+    assert [await store.consume(digest(number), REQUEST) for number in (0, 2, 2)] == [VOID] * 3
+    assert [await spent(store, number) for number in (3, 3)] == [VOID, None]
+    # Without a fence they are as good as ever, and one issued without is good for whoever has one.
+    unfenced = OneTimeStore(shards, Fence(stands=False))
+    assert await unfenced.consume(digest(4), b"") == b"record 4"
+    await issue(still, unfenced, 4)
+    assert await spent(store, 4) == b"record 4"
+
+
+async def test_a_token_that_a_moving_slot_has_taken_along_is_void(still: Service) -> None:
+    link = Promoted(still.stores.shards[0].link)
+    store = OneTimeStore(Shards(still.settings.namespace, [link]), Fence())
+    await issue(still, store, 0)
+    await issue(still, store, 1)
+    consumed = asyncio.ensure_future(store.consume(digest(0), b""))
+    answered = asyncio.ensure_future(spent(store, 1))
+    await asyncio.sleep(0)
+    elsewhere(link)
+    assert [await consumed, await answered] == [VOID, VOID]
+
+
+async def test_a_token_issued_during_a_failover_is_recorded_where_it_arrived(still: Service) -> None:
+    link = Promoted(still.stores.shards[0].link)
+    store = OneTimeStore(Shards(still.settings.namespace, [link]), Fence())
+    issued = asyncio.ensure_future(issue(still, store))
+    await asyncio.sleep(0)
+    failover(link)
+    assert await issued == 0
+    assert await store.consume(digest(0), b"") == b"record 0"

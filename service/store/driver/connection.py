@@ -19,14 +19,18 @@ class Asked(Protocol):
 class Link(Asked, Protocol):
     """How the store asks one Redis node; `Node` is the one in production.
 
-    `replication_id` is that of the data its last reply came from, empty while none is known; `beside` is a second
-    connection to the same node, for what holds up everything behind it.
+    `replication_id` is that of the data its last reply came from, 20 bytes, empty while none is known; `sent_elsewhere`
+    counts the commands that another node answered for this once. `beside` is a second connection to the same node, for
+    what holds up everything behind it.
     """
 
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None: ...
 
     @property
     def replication_id(self) -> bytes: ...
+
+    @property
+    def sent_elsewhere(self) -> int: ...
 
     @property
     def beside(self) -> Link: ...

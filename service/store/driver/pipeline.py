@@ -46,6 +46,8 @@ class Pipeline:
     be reached every command fails at once. Only a primary is asked: `connect` refuses others, `RoleCheck` asks again.
     """
 
+    sent_elsewhere = 0
+
     def __init__(
         self,
         connect: Callable[[], Awaitable[AbstractConnection]],
@@ -61,8 +63,7 @@ class Pipeline:
         self._redirected = redirected
         self._on_seconds = on_seconds
         self._connect = connect
-        self._timeout = timeout_seconds
-        self._limit = limit
+        self._timeout, self._limit = timeout_seconds, limit
         self._role = check(self._refuse)
         self._refusal: Refused | None = None
         self._on_error = on_error
@@ -71,8 +72,7 @@ class Pipeline:
         self._writer: asyncio.StreamWriter | None = None
         self._queue: list[Waiting] = []
         self._asked_at = 0.0
-        self._reachable = True
-        self._closed = False
+        self._reachable, self._closed = True, False
         self._reconnection = Reconnection(self._try_to_open)
         self._watch: asyncio.TimerHandle | None = None
 

@@ -1,6 +1,7 @@
 """Asking what a server is again and again: one that was demoted goes on answering, and with what is no longer true."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
@@ -58,4 +59,5 @@ class RoleCheck:
 
     def _learn(self, facts: Reply) -> None:
         _, found, rest = (b"", b"", b"") if isinstance(facts, Exception) else facts.partition(_ID)
-        self.replication_id = rest[:_ID_CHARACTERS] if found else b""
+        with suppress(ValueError):
+            self.replication_id = bytes.fromhex(rest[:_ID_CHARACTERS].decode("ascii", "replace")) if found else b""

@@ -30,6 +30,7 @@ class ShardLink:
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        self.sent_elsewhere = 0
 
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
         """As `Pipeline.submit`."""
@@ -112,8 +113,11 @@ class Cluster:
             give(answer, unavailable())
             return
         node = self._node(Address(redirected.host or asked, redirected.port))
-        if not redirected.for_once and (shard := SHARD_OF_SLOT.get(redirected.slot)) is not None:
-            self.links[shard].node = node
+        if (shard := SHARD_OF_SLOT.get(redirected.slot)) is not None:
+            if redirected.for_once:
+                self.links[shard].sent_elsewhere += 1
+            else:
+                self.links[shard].node = node
         sent_on = (command, again, retry, asked_at)
         # ASKING holds for the very next command alone.
         node.resume(*([(_ASKING, _ignore, False, asked_at)] if redirected.for_once else []), sent_on)

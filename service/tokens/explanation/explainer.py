@@ -8,11 +8,12 @@ from service.errors import NotFound
 from service.keyring import Keyring
 from service.model import AuditEntry, Kind, ManagedToken, Outcome, Verdict
 from service.store.credentials import CredentialStore, Reason
+from service.store.fence import VOID
 from service.store.managed.records import decode_digest
 from service.store.managed.tokens import ManagedStore
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.audit.reader import AuditFilter, AuditReader
-from service.tokens.authority import MALFORMED, UNKNOWN, USES_EXHAUSTED, Authority, quota_of
+from service.tokens.authority import MALFORMED, UNKNOWN, USES_EXHAUSTED, VOIDED, Authority, quota_of
 from service.tokens.credential import DecodedCredential
 from service.tokens.explanation import checks
 from service.tokens.explanation.checks import ORDER, Check, skipped
@@ -83,6 +84,9 @@ class Explainer:
         if found.sealed is None and found.reason is None:
             detail = "No token has this secret: it was never issued, is spent, or ended long ago."
             return _complete(UNKNOWN, [first, checks.answered("known", False, detail)])
+        if found.sealed == VOID:
+            detail = "It is void: Redis failed over, restarted or moved its slot since it was issued."
+            return _complete(VOIDED, [first, checks.answered("known", False, detail)])
         return await self._walk(question, found, first)
 
     async def _candidates(self, question: Question) -> tuple[Check, list[tuple[Kind, bytes]]]:
