@@ -25,7 +25,7 @@ def main() -> int:
     soaking.add_argument("--workers", type=int, default=1)
     scaling = modes.add_parser("scale", help="a million tokens beside a thousand")
     scaling.add_argument("--tokens", type=int, default=1_000_000)
-    scaling.add_argument("--seconds", type=float, default=5, help="of each run of validations")
+    scaling.add_argument("--seconds", type=float, default=2, help="of each run of validations")
     scaling.add_argument("--fill-minutes", type=float, default=10, help="stop filling then and go on")
     massing = modes.add_parser("mass", help="a hundred thousand of something at once, beside an honest caller")
     massing.add_argument("--count", type=int, default=100_000)
