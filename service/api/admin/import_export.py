@@ -24,8 +24,8 @@ from service.tokens.managed.queries import ManagedQueries
 NDJSON = "application/x-ndjson"
 _ACCEPTED = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl")
 _LINES = 100
-# While Redis takes one slice in, the next ones are read and sealed.
-_LANES = 3
+# While Redis takes one slice in, the next one is read and sealed.
+_LANES = 2
 _encode = msgspec.json.Encoder().encode
 
 

@@ -3,6 +3,8 @@
 import time
 from collections.abc import AsyncIterator
 from functools import partial
+from heapq import merge
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -16,13 +18,15 @@ from service.store.managed.search import NameSearch
 from service.store.managed.tokens import ManagedStore, Record, Retention
 from service.store.pacing import ahead, give_way, patiently
 
-# So many records are read before others get a turn.
-_AT_ONCE = 200
+# So many records are read before others get a turn: half a millisecond, and a page of 50 is one of them.
+_AT_ONCE = 64
 # A page that takes longer ends early, with a cursor; not before so many portions, however slow the machine.
 _SECONDS = 1.0
-_LEAST_PORTIONS = 50
+_LEAST_PORTIONS = 150
 # Up to so many candidates are put in order at once; with more of them a walk in the order asked for soon fills a page.
 _FEW = 20_000
+# And so many of them before others get a turn.
+_SORTED_AT_ONCE = 1000
 
 Place = tuple[str, str]
 
@@ -134,7 +138,8 @@ class Listing:
         All of the few ids there are, else what the order's own indexes hold.
         """
         if few is not None:
-            yield _in_order(query, few), None
+            async for in_order in _in_order(query, few):
+                yield in_order
             return
         async for part in merged(
             await self._sources.of(query), _row(query), query.limit + 1, descending=query.descending
@@ -152,6 +157,7 @@ class Listing:
             found += rows
             if len(found) > _FEW:
                 return None
+            await give_way()
         # By creation they are placed already.
         return found if query.sort == "created_at" else await self._placed(query, [row.token_id for row in found])
 
@@ -168,13 +174,23 @@ def place(row: Row) -> Place:
     return str(row.position), row.tie
 
 
-def _in_order(query: Query, rows: list[Row]) -> list[Row]:
-    """Sorted, each once, and only what lies behind the cursor."""
-    after = _row(query)
-    if after is not None:
-        mark = after[:2]
-        rows = [row for row in rows if (row[:2] < mark if query.descending else row[:2] > mark)]
-    return sorted(set(rows), reverse=query.descending)
+async def _in_order(query: Query, rows: list[Row]) -> AsyncIterator[tuple[list[Row], Row | None]]:
+    """What lies behind the cursor, in parts as of `_rows`: sorted by the slice, and merged as it is asked for."""
+    after, descending = _row(query), query.descending
+    mark = None if after is None else after[:2]
+    slices: list[list[Row]] = []
+    for start in range(0, len(rows), _SORTED_AT_ONCE):
+        part = rows[start : start + _SORTED_AT_ONCE]
+        if mark is not None:
+            part = [row for row in part if (row[:2] < mark if descending else row[:2] > mark)]
+        slices.append(sorted(part, reverse=descending))
+        await give_way()
+    in_turn = merge(*slices, reverse=descending)
+    part = list(islice(in_turn, _AT_ONCE))
+    while following := list(islice(in_turn, _AT_ONCE)):
+        yield part, part[-1]
+        part = following
+    yield part, None
 
 
 def _row(query: Query) -> Row | None:

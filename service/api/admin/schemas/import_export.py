@@ -1,6 +1,6 @@
 """The lines of an export and an import, and how they become records."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -23,7 +23,7 @@ from service.api.admin.schemas.tokens import (
     to_limit,
 )
 from service.api.http.call import decode
-from service.api.http.timestamps import parse_rfc3339, rfc3339_or_none
+from service.api.http.timestamps import parse_rfc3339, rfc3339, rfc3339_or_none
 from service.errors import InvalidRequest
 from service.model import ManagedToken
 from service.store.managed.tokens import Record
@@ -34,7 +34,6 @@ from service.tokens.managed.tokens import NewToken
 Digest = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
 OldDigest = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]{43})?\Z")]
 Creator = Annotated[str, Meta(min_length=1, max_length=128)]
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -211,7 +210,8 @@ def _imported(line: ImportedToken, now: float) -> ImportedSecret:
 
 
 def _with_micros(epoch_micros: int) -> str:
-    return f"{(_EPOCH + timedelta(microseconds=epoch_micros)).isoformat(timespec='microseconds')[:-6]}Z"
+    seconds, micros = divmod(epoch_micros, 1_000_000)
+    return f"{rfc3339(seconds)[:-1]}.{micros:06}Z"
 
 
 def _micros(text: str) -> int:
