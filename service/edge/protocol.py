@@ -40,6 +40,7 @@ class EdgeProtocol(ReadingProtocol):
         # Requests on a connection follow each other, so one cycle serves them all but those of a pipeline.
         self._own_cycle = FastPathCycle(self, self._fast_path)
         self._draining = False
+        self._answering: RequestResponseCycle | None = None
         self._limits: ConnectionLimits = app_state["limits"]
         self.origin = ""
 
@@ -56,6 +57,11 @@ class EdgeProtocol(ReadingProtocol):
         self.idle_since = self.deadlines.now
 
     def connection_lost(self, exc: Exception | None) -> None:
+        answering = self._answering
+        if answering is not None and not answering.response_complete:
+            # Of a pipeline uvicorn tells the newest request alone.
+            answering.disconnected = True
+            answering.message_event.set()
         super().connection_lost(exc)
         self._limits.leave(self.origin)
 
@@ -124,6 +130,7 @@ class EdgeProtocol(ReadingProtocol):
             # Not called from here: a long pipeline of answers that need no lookup would nest without end.
             self.loop.call_soon(cycle.start)
         else:
+            self._answering = cycle
             if cycle.scope["method"] != "HEAD":
                 cycle.transport = CoalescingWriter(cycle, self.transport)  # type: ignore[assignment]
             super()._start_asgi_task(cycle, app)

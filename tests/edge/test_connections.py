@@ -159,7 +159,10 @@ def sends(client: socket.socket) -> bool:
 
 
 @pytest.mark.slow
-async def test_a_client_that_takes_no_answer_for_ten_seconds_is_cut_off(port: int, turned: Turned) -> None:
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})], ids=["uvloop"])
+async def test_a_client_that_takes_no_answer_for_ten_seconds_is_cut_off(
+    port: int, turned: Turned, caplog: pytest.LogCaptureFixture
+) -> None:
     with slow_client(port) as client:
         client.sendall(OPENAPI * 300)
         await turned.to(9)
@@ -168,6 +171,9 @@ async def test_a_client_that_takes_no_answer_for_ten_seconds_is_cut_off(port: in
             # It is counted from when nothing more went into the kernel's buffers.
             while sends(client):
                 await turned.to(turned.ahead + 9)
+        # The operation under way has noticed by then, and writes nothing more to what is closed.
+        await first(port, GOOD)
+        assert not [record for record in caplog.records if record.name == "uvicorn.error"]
 
 
 @pytest.mark.slow
