@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,6 @@ from tests.api.running import ROOT, Lifespan
 from tests.api.wire import Client
 
 FOLDER = ROOT / "deploy" / "monitoring"
-RULES = [
-    rule["alert"] for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"] for rule in group["rules"]
-]
 
 
 def promtool(*arguments: str, folder: Path = FOLDER, text: str = "") -> subprocess.CompletedProcess[str]:
@@ -48,20 +44,18 @@ def test_the_alerts_ring_when_they_should() -> None:
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Iterator[Path]:
-    return shutil.copytree(FOLDER, tmp_path / "monitoring")
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("alert", RULES)
-def test_an_alert_that_never_rings_is_noticed(copy: Path, alert: str) -> None:
+def test_each_alert_that_never_rings_is_noticed(tmp_path: Path) -> None:
+    copy = shutil.copytree(FOLDER, tmp_path / "monitoring")
     path = copy / "alerts.yml"
     rules = yaml.safe_load(path.read_text())
-    (rule,) = (rule for rule in rules["groups"][0]["rules"] if rule["alert"] == alert)
-    rule["expr"] = "vector(1) > 2"
+    for rule in rules["groups"][0]["rules"]:
+        rule["expr"] = "vector(1) > 2"
     path.write_text(yaml.safe_dump(rules))
-    assert promtool("test", "rules", "alerts_test.yml", folder=copy).returncode == 1
+    tested = promtool("test", "rules", "alerts_test.yml", folder=copy)
+    assert tested.returncode == 1
+    missed = set(re.findall(r"alertname: (\w+)", tested.stdout + tested.stderr))
+    assert missed == {rule["alert"] for rule in rules["groups"][0]["rules"]}
 
 
 def test_the_alerts_ask_for_metrics_that_there_are(one_process: Lifespan) -> None:

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from openapi_spec_validator import validate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
@@ -145,11 +144,10 @@ def test_what_strangers_send_makes_no_new_series(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_the_document_is_valid_and_the_one_that_the_code_makes(world: World) -> None:
+def test_the_document_is_the_one_that_the_code_makes(world: World) -> None:
     answer = world.get("/openapi.json")
     assert (answer.status, answer.media_type) == (200, "application/json")
     served = answer.json()
-    validate(served)
     assert served["openapi"].startswith("3.1")
     assert served == json.loads(json.dumps(openapi_document()))
 

@@ -181,6 +181,7 @@ def test_make_run_works_from_a_path_with_spaces_and_installs_once(tmp_path: Path
 def make(*words: str, folder: Path = ROOT, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run make as a person would: without what a make above this one has set."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    environment["PIP_NO_COMPILE"] = "0"  # pip's way to say that it is not to compile: that takes seconds
     if path is not None:
         environment["PATH"] = f"{path}:{environment['PATH']}"
     command = ["make", "--no-print-directory", *words]

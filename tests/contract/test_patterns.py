@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from typing import Any
 
 import msgspec
@@ -46,3 +47,10 @@ def test_the_document_writes_patterns_as_json_schema_does() -> None:
     text = msgspec.json.encode(openapi_document()).decode()
     assert '"pattern":"^[0-9a-f]{16}$"' in text
     assert r"\\Z" not in text
+
+
+@pytest.mark.slow
+def test_the_document_is_valid() -> None:
+    from openapi_spec_validator import validate  # half a second to import, and only here
+
+    validate(json.loads(json.dumps(openapi_document())))
