@@ -26,6 +26,11 @@ class InvalidRequest(ServiceError):
         self.fields = fields
 
 
+def wrong(field: str, reason: str) -> InvalidRequest:
+    """The refusal of one field."""
+    return InvalidRequest(f"{field}: {reason}.", fields=((field, reason),))
+
+
 class Unauthorized(ServiceError):
     """The caller is not known. `presented` tells a bad credential from an absent one (RFC 6750 section 3)."""
 

@@ -14,7 +14,7 @@ from service.api.auth.callers import Callers
 from service.api.http.access import READ
 from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
 from service.api.http.timestamps import parse_rfc3339
-from service.errors import InvalidRequest
+from service.errors import wrong
 from service.tokens.audit.log import AuditLog
 from service.tokens.audit.reader import AuditFilter, AuditReader, Event, Position
 from service.tokens.audit.verification import Verification
@@ -103,8 +103,7 @@ def _position(cursor: str | None) -> Position | None:
     try:
         return Position.read(cursor)
     except ValueError:
-        reason = "this cursor belongs to another list: start again without it"
-        raise InvalidRequest(f"cursor: {reason}.", fields=(("cursor", reason),)) from None
+        raise wrong("cursor", "this cursor belongs to another list: start again without it") from None
 
 
 async def _ndjson(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:

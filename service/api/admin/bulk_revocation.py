@@ -7,11 +7,12 @@ from msgspec import UNSET, Meta
 from starlette.responses import Response
 
 from service.api.admin.schemas.tokens import EndTokens, Filter, SliceChanged, TokensMatched
-from service.api.admin.token_views import TokenViews, part_of_many, read_slice, wrong
+from service.api.admin.token_views import TokenViews, part_of_many, read_slice
 from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER
 from service.api.http.call import Call, Json, Operation, OperationGroup
 from service.api.http.problems import Pending
+from service.errors import wrong
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import Bulk, Ending
 from service.tokens.sessions import Sessions

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from starlette.responses import Response
 
 from service.api.admin.schemas.explain import ExplainToken, TokenExplained, explained
-from service.api.admin.token_views import wrong
 from service.api.auth.callers import Callers
 from service.api.gateway.answers import answer, required_scopes
 from service.api.http.access import READ
 from service.api.http.call import Call, Json, Operation, OperationGroup
 from service.api.http.timestamps import parse_rfc3339
 from service.api.http.validate_paths import ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
+from service.errors import wrong
 from service.model import Kind
 from service.tokens.explanation.explainer import Explainer, Question
 

@@ -8,10 +8,11 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from service.api.admin.schemas.tokens import Filter, TokenList
-from service.api.admin.token_views import TokenViews, wrong
+from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Callers
 from service.api.http.access import READ
 from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
+from service.errors import wrong
 from service.model import Statistics
 from service.tokens.managed.queries import ManagedQueries
 

@@ -19,7 +19,7 @@ from service.api.admin.schemas.tokens import (
 )
 from service.api.http.call import Call
 from service.api.http.timestamps import parse_rfc3339
-from service.errors import InvalidRequest
+from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import BulkResult, Continuation
@@ -112,8 +112,3 @@ async def read_rotation(call: Call) -> RotateToken:
     """The body of a rotation, which may be empty. Raises InvalidRequest."""
     body = await call.body()
     return call.decode(body, RotateToken) if body.strip() else RotateToken()
-
-
-def wrong(field: str, reason: str) -> InvalidRequest:
-    """The refusal of one field."""
-    return InvalidRequest(f"{field}: {reason}.", fields=((field, reason),))

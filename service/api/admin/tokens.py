@@ -21,14 +21,16 @@ from service.api.admin.schemas.tokens import (
     clean_name,
     clean_networks,
     expiry,
+    new_token,
     to_limit,
 )
-from service.api.admin.token_views import TokenViews, part_of_many, read_slice, several, wrong
+from service.api.admin.token_views import TokenViews, part_of_many, read_slice, several
 from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, READ, WRITE
 from service.api.http.call import BULK_BYTES, Call, Json, Operation, OperationGroup
 from service.api.http.problems import Pending
 from service.api.http.timestamps import parse_rfc3339
+from service.errors import wrong
 from service.model import Origin
 from service.tokens.lifetime import DURATIONS
 from service.tokens.managed.bulk import Bulk
@@ -85,17 +87,7 @@ class ManagedApi(OperationGroup):
     def _new(self, wanted: CreateToken, origin: Origin) -> NewToken:
         now = self._clock()
         expires_at = expiry(wanted.duration, wanted.expires_at, now, DURATIONS)
-        return NewToken(
-            name=clean_name(wanted.name),
-            expires_at=cut_life(origin, expires_at, now) if wanted.duration else expires_at,
-            description=wanted.description,
-            subject=wanted.subject or "",
-            scopes=wanted.scopes,
-            rate_limit=to_limit(wanted.rate_limit),
-            networks=clean_networks(wanted.allowed_networks),
-            max_uses=wanted.max_uses or 0,
-            metadata=wanted.metadata,
-        )
+        return new_token(wanted, cut_life(origin, expires_at, now) if wanted.duration else expires_at)
 
     @Operation(
         "PATCH",

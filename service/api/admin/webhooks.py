@@ -11,7 +11,7 @@ from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, READ_WEBHOOKS
 from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
 from service.api.http.timestamps import rfc3339, rfc3339_or_none
-from service.errors import InvalidRequest
+from service.errors import wrong
 from service.tokens.webhooks.delivery import Delivery
 from service.tokens.webhooks.delivery_log import DeliveryLog
 from service.tokens.webhooks.events import EventType
@@ -131,8 +131,7 @@ class WebhooksApi(OperationGroup):
         caller = await self._callers.admit(call)
         webhook_id = call.parameter("id")
         if not webhook_id:
-            reason = "say which webhook to delete: ?id="
-            raise InvalidRequest(f"id: {reason}.", fields=(("id", reason),))
+            raise wrong("id", "say which webhook to delete: ?id=")
         await self._webhooks.delete(webhook_id, caller.origin)
         return Json(Message("Webhook deleted successfully"))
 

@@ -4,7 +4,7 @@ import time
 from datetime import datetime
 from functools import lru_cache
 
-from service.errors import InvalidRequest
+from service.errors import wrong
 
 _LAST = 253_402_300_799  # the last second of the year 9999
 
@@ -28,6 +28,5 @@ def parse_rfc3339(text: str, field: str) -> int:
         instant = None
     seconds = -1 if instant is None or instant.tzinfo is None else int(instant.timestamp())
     if not 0 <= seconds <= _LAST:
-        reason = "write an instant like 2027-01-31T12:00:00Z"
-        raise InvalidRequest(f"{field}: {reason}.", fields=((field, reason),))
+        raise wrong(field, "write an instant like 2027-01-31T12:00:00Z")
     return seconds

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from service.addresses import is_in, read_address, read_networks
-from service.errors import InvalidRequest
+from service.errors import wrong
 
 # Gives the addresses of a host name; raises OSError.
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -108,26 +108,26 @@ class Destinations:
         except OSError:  # a time-out is one too
             return destination
         if not all(map(is_public, found)):
-            raise _refuse("this name leads to a private, local or reserved address")
+            raise wrong("url", "this name leads to a private, local or reserved address")
         return destination
 
 
 def read_url(url: str, *, allow_private: bool) -> Destination:
     """Take a URL apart. Raises InvalidRequest for one that webhooks may not go to by its form or its name."""
     if len(url) > _LONGEST or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        raise _refuse("give an absolute https URL in ASCII")
+        raise wrong("url", "give an absolute https URL in ASCII")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise _refuse("give an absolute https URL") from None
+        raise wrong("url", "give an absolute https URL") from None
     if parts.scheme != "https" and not (allow_private and parts.scheme == "http"):
-        raise _refuse("only https is allowed")
+        raise wrong("url", "only https is allowed")
     if "@" in parts.netloc or parts.fragment or port == 0:
-        raise _refuse("leave out user names, fragments and port 0")
+        raise wrong("url", "leave out user names, fragments and port 0")
     host = (parts.hostname or "").rstrip(".")
     if not (_is_v6(host) if "[" in parts.netloc else _HOST.fullmatch(host)):
-        raise _refuse("the host is not a name or an address")
+        raise wrong("url", "the host is not a name or an address")
     if not allow_private:
         _refuse_local(host)
     secure = parts.scheme == "https"
@@ -160,11 +160,7 @@ def _refuse_local(host: str) -> None:
     except OSError:
         name = host.lower()
         if "." not in name or name.endswith(tuple(f".{local}" for local in _LOCAL_NAMES)):
-            raise _refuse("this name is a local one") from None
+            raise wrong("url", "this name is a local one") from None
         return
     if not is_public(literal):
-        raise _refuse("this address is private, local or reserved")
-
-
-def _refuse(reason: str) -> InvalidRequest:
-    return InvalidRequest(f"url: {reason}.", fields=(("url", reason),))
+        raise wrong("url", "this address is private, local or reserved")

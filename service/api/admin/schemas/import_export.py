@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Meta
 
 from service.api.admin.schemas.tokens import (
+    CreateToken,
     Description,
-    Duration,
     Id,
     Limit,
     MaxUses,
@@ -16,20 +16,17 @@ from service.api.admin.schemas.tokens import (
     Name,
     Networks,
     Scopes,
-    Subject,
-    clean_name,
-    clean_networks,
     expiry,
+    new_token,
     to_limit,
 )
 from service.api.http.call import decode
 from service.api.http.timestamps import parse_rfc3339, rfc3339, rfc3339_or_none
-from service.errors import InvalidRequest
+from service.errors import InvalidRequest, wrong
 from service.model import ManagedToken
 from service.store.managed.tokens import Record
 from service.tokens.lifetime import DURATIONS
 from service.tokens.managed.import_admission import Exported, ImportedSecret, last_eight_of, sha256_of
-from service.tokens.managed.tokens import NewToken
 
 Digest = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
 OldDigest = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]{43})?\Z")]
@@ -70,21 +67,11 @@ class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
     version: Annotated[int, Meta(ge=1)]
 
 
-class ImportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
+class ImportedToken(CreateToken, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """A token of another system: its secret in clear or the SHA-256 of it, and the terms as for a new token."""
 
-    name: Name
     secret: Annotated[str, Meta(pattern=r"^[!-~]{16,256}\Z")] | None = None
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")] | None = msgspec.field(name="sha256", default=None)
-    duration: Duration | None = None
-    expires_at: str | None = None
-    description: Description = ""
-    subject: Subject | None = None
-    scopes: Scopes = ()
-    rate_limit: Limit | None = None
-    metadata: Metadata = {}
-    allowed_networks: Networks = ()
-    max_uses: MaxUses | None = None
     created_by: Creator | None = None
 
 
@@ -191,19 +178,8 @@ def _exported(line: ExportedToken) -> Exported:
 
 def _imported(line: ImportedToken, now: float) -> ImportedSecret:
     if (line.secret is None) == (line.sha256 is None):
-        reason = "give either the secret or its sha256"
-        raise InvalidRequest(f"secret: {reason}.", fields=(("secret", reason),))
-    new = NewToken(
-        name=clean_name(line.name),
-        expires_at=expiry(line.duration, line.expires_at, now, DURATIONS),
-        description=line.description,
-        subject=line.subject or "",
-        scopes=line.scopes,
-        rate_limit=to_limit(line.rate_limit),
-        networks=clean_networks(line.allowed_networks),
-        max_uses=line.max_uses or 0,
-        metadata=line.metadata,
-    )
+        raise wrong("secret", "give either the secret or its sha256")
+    new = new_token(line, expiry(line.duration, line.expires_at, now, DURATIONS))
     if line.secret is not None:
         return ImportedSecret(new, sha256_of(line.secret), last_eight_of(line.secret), line.created_by or "")
     return ImportedSecret(new, (line.sha256 or "").lower(), "", line.created_by or "")

@@ -9,10 +9,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 from service.addresses import read_networks
 from service.api.http.timestamps import parse_rfc3339, rfc3339, rfc3339_or_none
-from service.errors import InvalidRequest
+from service.errors import wrong
 from service.identifiers import TOKEN_ID
 from service.model import ManagedToken, RateLimit, Scope, Status
 from service.tokens.managed.rotation import LONGEST_OVERLAP_SECONDS
+from service.tokens.managed.tokens import NewToken
 
 Name = Annotated[str, Meta(min_length=1, max_length=80, description="1 to 80 characters, unique")]
 Description = Annotated[str, Meta(max_length=500)]
@@ -253,7 +254,7 @@ def clean_name(name: str) -> str:
     cleaned = unicodedata.normalize("NFC", name).strip()
     is_plain = cleaned.isascii() and cleaned.isprintable()
     if not cleaned or (not is_plain and any(unicodedata.category(sign) in _UNFIT for sign in cleaned)):
-        raise _wrong("name", "give a name of 1 to 80 characters without control characters")
+        raise wrong("name", "give a name of 1 to 80 characters without control characters")
     return cleaned
 
 
@@ -264,18 +265,29 @@ def clean_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
         try:
             cleaned.extend(map(str, read_networks((network,))))
         except ValueError:
-            raise _wrong("allowedNetworks", f"{network} is not a network. Write it like 10.4.0.0/16") from None
+            raise wrong("allowedNetworks", f"{network} is not a network. Write it like 10.4.0.0/16") from None
     return tuple(cleaned)
 
 
 def expiry(duration: str | None, expires_at: str | None, now: float, days: dict[str, int]) -> int:
     """When a token expires, epoch seconds, 0 for never. Raises InvalidRequest unless exactly one is given."""
     if (duration is None) == (expires_at is None):
-        raise _wrong("duration", "give either duration (7days, 1month, 6months, 1year, never) or expiresAt")
+        raise wrong("duration", "give either duration (7days, 1month, 6months, 1year, never) or expiresAt")
     if expires_at is not None:
         return parse_rfc3339(expires_at, "expiresAt")
     return 0 if duration == "never" or duration is None else int(now) + days[duration] * 86400
 
 
-def _wrong(field: str, reason: str) -> InvalidRequest:
-    return InvalidRequest(f"{field}: {reason}.", fields=((field, reason),))
+def new_token(wanted: CreateToken, expires_at: int) -> NewToken:
+    """The terms of a token, cleaned. Raises InvalidRequest."""
+    return NewToken(
+        name=clean_name(wanted.name),
+        expires_at=expires_at,
+        description=wanted.description,
+        subject=wanted.subject or "",
+        scopes=wanted.scopes,
+        rate_limit=to_limit(wanted.rate_limit),
+        networks=clean_networks(wanted.allowed_networks),
+        max_uses=wanted.max_uses or 0,
+        metadata=wanted.metadata,
+    )
