@@ -119,6 +119,7 @@ class Keyring:
 
     def signer(self, label: str, body: bytes, mac: str) -> DerivedKeys | None:
         """The keys that made a MAC over this body, None if none did."""
+        # As bytes: of text `compare_digest` takes ASCII alone, and what somebody else wrote may be anything.
         presented = mac.encode(errors="replace")
         return next(
             (keys for keys in self._keys if hmac.compare_digest(keys.mac(label, body).encode(), presented)), None

@@ -94,6 +94,7 @@ class Lifespan:
             tasks.append(asyncio.create_task(self._background.follow(), name="follow"))
         collect_rarely()
         loop = asyncio.get_running_loop()
+        # Kept in the list, because the loop itself holds its tasks by weak references.
         loop.add_signal_handler(
             signal.SIGHUP, lambda: tasks.append(loop.create_task(_once(self._background.reload, "reload")))
         )
@@ -104,6 +105,7 @@ class Lifespan:
                 "deadlines": Deadlines(on_tick=self._edge.fast_path.forget, on_drain=self._health.drain),
             }
         finally:
+            # In the reverse order of the start: whatever writes to Redis ends before the connections to it do.
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -103,6 +103,7 @@ class FastPathCycle:
             self._read_record(seen)
             return
         secrets = presented(self._headers, in_uri=self._plan[0], basic=fast_path.accept_basic)
+        # Two secrets in one request are none: which of them counts would be a guess, and a proxy may guess otherwise.
         if len(secrets) != 1:
             self._kind, self._secret = None, b""
             self._finish(MALFORMED if secrets else ABSENT)
@@ -159,6 +160,8 @@ class FastPathCycle:
     def _answered(self, reply: Reply) -> None:
         authority = self._fast_path.authority
         if reply.__class__ is not bytes:
+            # It may be stored under the previous server key, or as the secret of another system: that takes more
+            # digests.
             if reply is None and authority.may_lie_elsewhere:
                 self._protocol.run_task(self._ask())
             else:
@@ -215,6 +218,7 @@ class FastPathCycle:
         fast_path, protocol = self._fast_path, self._protocol
         kind = verdict.credential.kind if verdict.credential else self._kind
         fast_path.validations[kind or NO_KIND, verdict.outcome] += 1
+        # What presented nothing asked nothing, and would make the histogram seem faster than Redis is.
         if self._secret:
             fast_path.observe(perf_counter() - self._started)
         given = self._named.get(b"x-request-id")

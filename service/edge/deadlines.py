@@ -64,13 +64,16 @@ class Deadlines:
         self.now = self._clock()
         self._waiting = None
         self._on_tick()
+        # A process without connections need not wake up; the next connection starts the clock again.
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick) if self._connections else None
+        # A copy, because closing a connection changes the set.
         self._check(tuple(self._connections))
 
     def _check(self, connections: Iterable[EdgeProtocol]) -> None:
         idle = self.now - (_DRAIN_IDLE_SECONDS if self._draining else self._keep_alive)
         for connection in connections:
             if not self._is_read(connection):
+                # Not `close`: that waits until everything is written, and this client takes nothing.
                 connection.transport.abort()
             elif connection.head_since is not None and connection.head_since < self.now - HEAD_SECONDS:
                 connection.refuse(Refusal(408, "request_timeout", "The request's head took too long."))
@@ -97,6 +100,7 @@ class Deadlines:
             self._waiting = sorted(listed, key=lambda each: (not each[1].origin, each[0]), reverse=True)
         while self._waiting:
             since, connection = self._waiting.pop()
+            # It may have begun a request since it was listed.
             if connection.waiting_since == since and not connection.transport.is_closing():
                 connection.transport.abort()
                 return True

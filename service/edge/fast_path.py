@@ -116,6 +116,7 @@ class FastPath:
         required = self._required.get((query, field))
         if required is None:
             required = required_scopes(query, headers)
+            # A client that makes scopes up must not fill the memory.
             if len(self._required) < MOST_SEEN:
                 self._required[query, field] = required
         return required

@@ -13,6 +13,7 @@ UNWANTED_BYTES = 64 * 1024
 # A name or an IPv4 address, or what may be an IPv6 address, and a port.
 _HOST = re.compile(rb"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{0,5}))?")
 _HOSTS_REMEMBERED = 256
+# Of two such fields, two readers may take different ones: that is how requests are smuggled (RFC 9112, 11.2).
 _ONCE = (b"host", b"content-length", b"transfer-encoding")
 
 
@@ -76,6 +77,7 @@ class _Hosts(dict[bytes, bool]):
 
     def __missing__(self, value: bytes) -> bool:
         if len(self) >= _HOSTS_REMEMBERED:
+            # Whoever makes hosts up costs a gateway its entry for one request, and never costs more memory.
             self.clear()
         self[value] = is_host(value)
         return self[value]
@@ -98,6 +100,7 @@ def check(method: bytes, version: str, url: bytes, headers: Headers, named: dict
         for name in _ONCE:
             if names.count(name) > 1:
                 raise _bad(f"The {name.decode().title()} field is given twice.")
+    # A proxy that goes by the other one of the two finds the end of the body elsewhere (RFC 9112, 6.1).
     if b"transfer-encoding" in named and (b"content-length" in named or version == "1.0"):
         raise _bad("Transfer-Encoding does not go with Content-Length or HTTP/1.0.")
     _check_host(named.get(b"host"), version, url)
@@ -108,6 +111,7 @@ def _check_host(host: bytes | None, version: str, url: bytes) -> None:
         raise _bad("The Host field is missing.")
     if host is not None and not is_host(host):
         raise _bad("The Host field names no host.")
+    # Of the two the target counts (RFC 9112, 3.2.2), and a proxy before us may have decided by the field.
     if not url.startswith(b"/") and url != b"*" and _authority(url) != (host or b"").strip(b" \t").lower():
         raise _bad("The target names another host than the Host field.")
 

@@ -40,6 +40,7 @@ class ConnectionLimits:
         """Count a connection, which must `leave`; False for one too many."""
         if not origin:
             return True
+        # Counted also where it is one too many: `leave` is called for every connection that was made.
         self._open[origin] = count = self._open.get(origin, 0) + 1
         return not self._per_address or count <= self._per_address
 

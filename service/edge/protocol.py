@@ -52,6 +52,8 @@ class EdgeProtocol(ReadingProtocol):
         self.origin = self._limits.origin_of(self.client[0] if self.client else "")
         if not self._limits.enter(self.origin):
             self.refuse(_TOO_MANY)
+        # A newcomer takes the place of whoever has waited for longest: connections that somebody holds open without
+        # asking anything must not lock all others out.
         elif not self._limits.room_for(len(self.connections)) and not self.deadlines.close_idlest():
             self.refuse(_ALL_BUSY)
         self.idle_since = self.deadlines.now
@@ -100,6 +102,8 @@ class EdgeProtocol(ReadingProtocol):
         cycle.take(self.headers, named, plan, head_only=head_only, keep_alive=not self._draining)
         self.cycle = cycle
         if waits:
+            # A client that sends request after request without reading must not fill our memory: what it sends next
+            # stays in its socket until this one is answered.
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
         else:
@@ -114,6 +118,7 @@ class EdgeProtocol(ReadingProtocol):
         self.expect_100_continue = named.get(b"expect", b"").lower() == b"100-continue"
         super().on_headers_complete()
         if b"transfer-encoding" in named:
+            # Only a body in chunks can be followed by further fields.
             self.headers = Trailer(url, headers)
         self._progress = True
         self.body_since = self.deadlines.now
@@ -132,6 +137,7 @@ class EdgeProtocol(ReadingProtocol):
         else:
             self._answering = cycle
             if cycle.scope["method"] != "HEAD":
+                # Two writes are two system calls, and mostly two packets.
                 cycle.transport = CoalescingWriter(cycle, self.transport)  # type: ignore[assignment]
             super()._start_asgi_task(cycle, app)
 
@@ -174,5 +180,6 @@ class EdgeProtocol(ReadingProtocol):
         self._draining = True
         previous: RequestResponseCycle | FastPathCycle | None = self.cycle
         if previous is not None:
+            # Its answer says `connection: close`, so that the client asks another process next.
             previous.keep_alive = False
         self.deadlines.drain()

@@ -71,6 +71,7 @@ class ReadingProtocol(HttpToolsProtocol):
             if offer is not None:
                 self._decline(data, offer)
         except httptools.HttpParserError as error:
+            # What a callback raises arrives inside an error of the parser.
             refused = error.__context__
             self.refuse(refused.refusal if isinstance(refused, Refused) else _NOT_HTTP)
             return

@@ -83,6 +83,7 @@ class UsageStore:
         shard, key = self._of_hour(now // HOUR)
         ask = shard.link.execute
         await asyncio.gather(
+            # Without `retry`: after a lost reply a second try could count twice.
             ask("HINCRBY", key, "allowed", allowed),
             ask("HINCRBY", key, "denied", denied),
             ask("EXPIRE", key, DAYS_KEPT * DAY, retry=True),

@@ -278,6 +278,7 @@ class Authority:
         full_at, uses_left = await self._store.standing(decoded.digest, decoded.credential.token_id)
         if decoded.credential.max_uses and uses_left <= 0:
             return USES_EXHAUSTED
+        # The arithmetic of lua/validate_limited.lua (GCRA), without writing anything.
         terms = decoded.terms
         if terms.requests:
             interval = terms.period_seconds * 1000 / terms.requests

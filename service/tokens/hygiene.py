@@ -64,6 +64,7 @@ class Hygiene:
                     idle[window] += max(created_at, used_at) <= now - seconds
             if pause_seconds:
                 await asyncio.sleep(pause_seconds)
+                # The lock ends by its time: a long count takes it again to stay the only one.
                 await self._store.hold(self._holder)
         counted = Idleness(idle, never_used, now)
         await self._store.write(_encode(counted), _KEPT_SECONDS)

@@ -98,6 +98,7 @@ class Sessions:
             generation=generation,
             entry=self._audit_log.entry("session.created", msgspec.structs.replace(origin, actor=username), token_id),
         )
+        # Logged out everywhere meanwhile: to the client the same as a wrong password.
         if not created:
             raise InvalidCredentials(0)
         return SignedIn(secret, expires_at, account)

@@ -45,6 +45,7 @@ class Usage:
         """Write what was gathered; what Redis does not take is dropped. Raises StoreUnavailable or StoreFull."""
         if not self._gathered:
             return
+        # Taken in one step: what is counted while Redis is written to belongs to the next flush.
         used, self._gathered = list(self._gathered.items()), {}
         limited, self._limited = self._limited, set()
         for token_id in limited:

@@ -85,6 +85,7 @@ class Callers:
             raise Unauthorized("Send the token as Authorization: Bearer, X-API-Key or X-Token.", presented=False)
         verdict = await self._authority.peek(secrets[0], (Kind.MANAGED,))
         credential = verdict.credential
+        # At the end of its limit a token must still be able to revoke itself.
         known = credential is not None and verdict.outcome in (Outcome.ACTIVE, Outcome.RATE_LIMITED)
         if (
             credential is None
@@ -123,6 +124,7 @@ class Callers:
             origin = self._origin(call, f"token:{credential.token_id}", channel)
             return Caller(msgspec.structs.replace(origin, bound=credential), None, credential)
         account = self._accounts.get(credential.subject)
+        # Removed or disabled since: the session is over with the account.
         if account is None:
             raise Unauthorized("The token is not valid.", presented=True)
         return Caller(self._origin(call, credential.subject, channel), account.role, credential)

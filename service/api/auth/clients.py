@@ -37,6 +37,7 @@ class Clients:
         name, password = _basic(call) or (form.get("client_id", ""), form.get("client_secret", ""))
         if not name:
             raise InvalidClient(presented=False)
+        # A managed token as a client: RFC 6749 wants an id and a secret, so the id has to be the token's own.
         if password.startswith("rtk_"):
             return await self._by_token(call, password.encode(), name)
         try:
@@ -65,6 +66,7 @@ class Clients:
 def _basic(call: Call) -> tuple[str, str] | None:
     try:
         pair = pair_of(call.header(b"authorization") or b"")
+        # RFC 6749, 2.3.1: both are form-encoded before they are put into the field.
         return pair and (unquote_plus(pair[0].decode()), unquote_plus(pair[1].decode()))
     except ValueError:
         raise InvalidClient(presented=True) from None

@@ -160,6 +160,7 @@ class Application:
         operation, handler = endpoint
         call.access = operation.access
         try:
+            # The forms of /validate answer this themselves, as they answer a token that is refused.
             if path.form is None:
                 call.refuse_two_authorizations()
             with doubts() as found:

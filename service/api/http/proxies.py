@@ -46,6 +46,7 @@ class TrustedProxies:
     def _client(self, forwarded: bytes) -> str:
         hops = forwarded.decode("latin-1").split(",")
         address = ""
+        # From the right: each proxy adds its entry there, and what was there before is whatever the client claimed.
         for hop in reversed(hops):
             address = _without_port(hop.strip())
             if len(address) > _LONGEST_REMEMBERED or not self.trusts(address):

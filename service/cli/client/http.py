@@ -137,6 +137,7 @@ class Client:
         else:
             connection = http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)
         connection.connect()
+        # To connect takes seconds at most, an answer may take a walk over all tokens.
         connection.sock.settimeout(self._read_seconds)
         return connection
 

@@ -51,6 +51,7 @@ def logout(as_json: bool) -> None:
     """
     address = service_address()
     session = session_state.read(str(address))
+    # First, so that the file is gone also where the service cannot be reached.
     session_state.forget(str(address))
     if session is not None:
         Client(address).send("DELETE", "/api/token", {"token": session.token})

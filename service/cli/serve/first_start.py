@@ -35,6 +35,7 @@ def admin_account(settings: Settings, *, dashboard: str, allow_short: bool = Fal
             made = make_private(path, text)
         except OSError as error:
             raise Failure(f"cannot write {path}: {error.strerror}") from None
+        # Of two services that start at once one writes the file, and the password of the other one opens nothing.
         if made:
             shown = "the one in TOKENS_ADMIN_PASSWORD" if settings.admin_password else password
             _announce(shown, kept_in=str(path), dashboard=dashboard)

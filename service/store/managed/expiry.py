@@ -46,6 +46,7 @@ class ExpiryStore:
 
     async def due(self, shard: Shard, now: int) -> list[str]:
         """Ids whose date has passed and that still stand among the active or inactive ones, at most 200."""
+        # The index has the date of a token that is switched off with a minus sign; one without a date is not in it.
         active = await self._own(shard, shard.keys.expiry, "ZRANGEBYSCORE", 1, now, *_FIRST)
         inactive = await self._own(shard, shard.keys.expiry, "ZRANGEBYSCORE", -now, -1, *_FIRST)
         return [member.token_id for member in (active + inactive)[:BATCH]]

@@ -61,6 +61,8 @@ class Opener:
         self._options = given | {
             "socket_connect_timeout": self.connect_seconds,
             "socket_timeout": self.connect_seconds,
+            # Whether a command may be sent again is known to the pipeline alone, and RESP3 would let a server send what
+            # nobody asked for.
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,
             "decode_responses": False,
@@ -126,6 +128,7 @@ async def first_of(attempts: Sequence[Callable[[], Awaitable[T]]], *, drop: Call
             if waiting:
                 tasks.append(asyncio.ensure_future(waiting.pop(0)()))
                 running.add(tasks[-1])
+            # Happy Eyeballs (RFC 8305): an address that does not answer must not cost the whole time-out.
             pause = _HEAD_START_SECONDS if waiting else None
             done, running = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -66,6 +66,7 @@ class Attempts:
         attempt = await self._attempt(name, address)
         if await self._reserved(attempt):
             return attempt
+        # Each of these holds a request open.
         if self._waiting >= _MOST_WAITING:
             raise Busy
         self._waiting += 1
@@ -100,6 +101,8 @@ class Attempts:
         near, far = address_groups(address)
         digest = self._keyring.pseudonym
         pair = digest("login-known", name, near)
+        # Guesses from elsewhere must not keep the owner out: an address that signed in to this account before has a
+        # count of its own.
         if await self._store.is_known(pair):
             return Attempt(random_id(), (Bound(digest("login-own", name, near), PER_ACCOUNT),), pair)
         bounds = (
@@ -124,6 +127,7 @@ class Attempts:
             return True
         await self.give_back(attempt)
         seconds = math.ceil(max(waits) / 1000)
+        # A shorter wait is for a try that is under way now, and gives its place back when it ends.
         if seconds > HOLD_SECONDS:
             raise Throttled("Too many tries. Wait before the next one.", retry_after=seconds)
         return False

@@ -115,6 +115,7 @@ class Jwks:
         return self._asking
 
     async def _ask(self) -> None:
+        # A client that leaves must not stop the question that others wait for.
         await asyncio.shield(self._start())
 
     async def _renew(self) -> None:

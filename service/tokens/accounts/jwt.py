@@ -90,6 +90,7 @@ class AdministratorJwts:
         if not isinstance(algorithm, str) or not isinstance(kid, str | None) or not _is_plain(header):
             raise _not_valid()
         key = await self._keys.find(algorithm, kid)
+        # The signature first: nothing that a stranger may have written is read as a claim.
         if key is None or not key.verifies(parts[0] + b"." + parts[1], signature):
             raise _not_valid()
         return self._subject(_members(_decode(parts[1])))

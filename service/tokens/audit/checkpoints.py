@@ -56,6 +56,7 @@ class Checkpoints:
             if not entries:
                 return sealed
             checkpoint = macs.make_checkpoint(self._keyring, stream.entries, entries, last, keep=self._keep)
+            # Another process was faster, and its checkpoint covers the same entries.
             if not await self._store.seal(stream, known, checkpoint):
                 return sealed
             self._heads[stream] = checkpoint
@@ -79,5 +80,6 @@ class Checkpoints:
     def _tell(self, entries: list[Stored]) -> None:
         """Count what was written by this service: actions come from a closed set."""
         for entry in entries:
+            # One that somebody else wrote may name any action, and each would become a time series.
             if macs.genuine(self._keyring, entry):
                 self._count(_decode(entry.body).action)

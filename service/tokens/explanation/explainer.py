@@ -129,6 +129,7 @@ class Explainer:
             return _complete(UNKNOWN, [first, known, checks.answered("server_key", False, detail)])
         which = "present" if keys is self._keyring.present else "previous"
         by_key = checks.answered("server_key", True, f"It was sealed with the {which} server key.")
+        # Not remembered: the memory of the authority is for what gateways ask.
         decoded = self._authority.open_once(found.digest, sealed)
         if decoded is None:
             return _complete(UNKNOWN, [first, known])

@@ -113,6 +113,7 @@ class ManagedRecords:
             # What somebody else wrote is not vouched for, nor what may have changed since.
             insist = state == "revoked" and number >= TRIES // 2
             done = await self._end(token, state, origin, insist=insist, vouch=is_ours and not insist)
+            # It is ended all the same, and the secret in use may be another one than the record names.
             if done >= 0 and not is_certain:
                 raise Conflict(
                     "This record was changed outside the service. Revoke the token by its secret.",

@@ -46,6 +46,7 @@ class Revocation:
             return True
         if kind is Kind.ONE_TIME and await self._one_time.revoke(secret):
             return True
+        # A secret that another system made may have the form of any kind.
         ended = [await self._end(digest, origin) for digest in self._authority.every_digest(secret)]
         return any(ended)
 

@@ -89,6 +89,7 @@ class Deliveries:
 
     def _start(self, shard: Shard, webhook_id: str, receiver: Receiver) -> None:
         key = (shard.index, webhook_id)
+        # A second task would send the same page once more.
         if key not in self._busy:
             task = asyncio.get_running_loop().create_task(self._serve(shard, receiver))
             self._busy[key] = task
@@ -120,6 +121,7 @@ class Deliveries:
         await self._post.sender.aclose()
         try:
             for shard in self._shards:
+                # Else the next process has to wait until the lock ends by its time.
                 if shard.index in self._held:
                     await self._outbox.let_go(shard, self._holder)
         except StoreUnavailable:

@@ -90,6 +90,7 @@ class Receiver:
         if not page.events:
             return False
         await self._send(shard, await self._post.messages.deliveries(shard, stream, page.events, known.webhook))
+        # Moved on after the sending: should this process die in between, the page is sent once more and not lost.
         if self.known is not None:
             await outbox.move(shard, self._id, stream, page)
             self._on_dropped(page.dropped)
@@ -103,6 +104,7 @@ class Receiver:
         if not deliveries:
             return
         tried = await asyncio.gather(*[self._attempt(one) for one in deliveries])
+        # Deleted while it was sent to: what is written now would never go away.
         if self.known is None:
             return
         outbox = self._post.outbox

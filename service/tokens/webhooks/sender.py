@@ -37,6 +37,7 @@ _REST_SECONDS = 0.2
 # A name may lead elsewhere by then.
 _LONGEST_USE_SECONDS = 60.0
 _IDLE_KEPT = 32
+# Who answers so wants to hear no more of it (Standard Webhooks): the message is not sent again.
 _GONE = 410
 _TAKEN = range(200, 300)
 _Place = tuple[bool, str, int]
@@ -132,6 +133,7 @@ class Sender:
                 streams = await asyncio.open_connection(address, destination.port, ssl=context, server_hostname=host)
                 return _Connection(*streams, time.monotonic())
             except OSError as error:
+                # A wrong certificate says something about the host: its next address would be no better.
                 if isinstance(error, ssl.SSLError) or not allowed:
                     raise
 

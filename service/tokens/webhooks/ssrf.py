@@ -144,6 +144,7 @@ def is_public(address: str) -> bool:
         hidden = ip.ipv4_mapped or (IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _TRANSLATED else None)
         if hidden is not None:
             return is_public(str(hidden))
+        # What is not global unicast today may be given to anything tomorrow.
         if ip not in _UNICAST or ip.scope_id is not None:
             return False
     return not is_in(ip, _NOT_FOR_US)
@@ -156,6 +157,7 @@ def _is_v6(host: str) -> bool:
 def _refuse_local(host: str) -> None:
     """Raises InvalidRequest for an address that is not public, in any notation, and for names that mean one."""
     try:
+        # Also 127.1, 0x7f000001 and 017700000001, which a resolver takes for an address.
         literal = host if ":" in host else socket.inet_ntoa(socket.inet_aton(host))
     except OSError:
         name = host.lower()
