@@ -3,6 +3,7 @@
 import base64
 import hmac
 from collections.abc import Callable
+from functools import cached_property
 
 import msgspec
 
@@ -33,13 +34,13 @@ class Webhook(msgspec.Struct, frozen=True):
     nonce: str
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True, dict=True):
     """A webhook and the keys its record was sealed with, which its secret is derived from."""
 
     webhook: Webhook
     keys: DerivedKeys
 
-    @property
+    @cached_property
     def secret(self) -> str:
         """The signing secret, as Standard Webhooks writes it. It is derived, so it is stored nowhere."""
         key = self.keys.derive(b"webhook")

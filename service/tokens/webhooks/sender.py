@@ -108,10 +108,8 @@ class Sender:
             await connection.writer.drain()
             while not answer.status:
                 answer.feed(await connection.reader.read(_ANSWER_BYTES))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_REST_SECONDS):
-                    while not answer.complete and answer.size < _ANSWER_BYTES:
-                        answer.feed(await connection.reader.read(_ANSWER_BYTES))
+            if not answer.complete:
+                await _read_rest(connection, answer)
             kept = answer.keeps_open and len(self._idle.get(place, ())) < _IDLE_KEPT
             return answer.status
         finally:
@@ -191,6 +189,13 @@ class _Answer:
         if self.status:
             self.complete = True
             self.keeps_open = self._parser.should_keep_alive()
+
+
+async def _read_rest(connection: _Connection, answer: _Answer) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_REST_SECONDS):
+            while not answer.complete and answer.size < _ANSWER_BYTES:
+                answer.feed(await connection.reader.read(_ANSWER_BYTES))
 
 
 def _signed(secret: str, message_id: str, body: str, now: float) -> dict[str, str]:

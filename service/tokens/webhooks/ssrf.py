@@ -8,6 +8,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -112,6 +113,7 @@ class Destinations:
         return destination
 
 
+@lru_cache(64)
 def read_url(url: str, *, allow_private: bool) -> Destination:
     """Take a URL apart. Raises InvalidRequest for one that webhooks may not go to by its form or its name."""
     if len(url) > _LONGEST or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
