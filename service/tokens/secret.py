@@ -3,6 +3,7 @@
 import re
 import secrets
 import string
+from collections.abc import Sequence
 from zlib import crc32
 
 from service.keyring import Keyring
@@ -65,7 +66,13 @@ def with_checksum(random_part: str) -> str:
 
 def mint_id(shard: int) -> str:
     """A public token id: two hex digits of the shard, fourteen random ones."""
-    return f"{shard:02x}{secrets.token_hex(7)}"
+    return mint_ids([shard])[0]
+
+
+def mint_ids(shards: Sequence[int]) -> list[str]:
+    """One in each of these shards, from one draw: each is a call of the system."""
+    drawn = secrets.token_hex(7 * len(shards))
+    return [f"{shard:02x}{drawn[14 * place : 14 * place + 14]}" for place, shard in enumerate(shards)]
 
 
 class Minter:

@@ -5,6 +5,7 @@ are such records, exactly as they were, or secrets of other systems, in clear or
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import sha256
 
 import msgspec
@@ -20,7 +21,7 @@ from service.tokens.lifetime import Lifetime
 from service.tokens.managed.seals import Seals
 from service.tokens.managed.tokens import NewToken
 from service.tokens.rights import check_creator, check_held, check_life
-from service.tokens.secret import mint_id
+from service.tokens.secret import mint_ids
 
 
 class Exported(msgspec.Struct, frozen=True):
@@ -60,15 +61,17 @@ class ImportAdmission:
         self._clock = clock
 
     def tokens_of(self, rows: Sequence[Exported | ImportedSecret], origin: Origin) -> list[ManagedToken]:
-        """The tokens that rows would become here."""
-        return [row.token if isinstance(row, Exported) else self._token_of(row, origin) for row in rows]
-
-    def _token_of(self, row: ImportedSecret, origin: Origin) -> ManagedToken:
-        """A secret of another system gets a token of its own."""
-        digest = self._keyring.imported_digest(row.sha256_hex.encode())
+        """The tokens that rows would become here; a secret of another system gets one of its own."""
+        others = [row for row in rows if isinstance(row, ImportedSecret)]
+        digests = [self._keyring.imported_digest(row.sha256_hex.encode()) for row in others]
         # The digest decides which shard the token lives in, because a lookup knows nothing else.
+        token_ids = mint_ids([shard_of_digest(digest, len(self._shards)) for digest in digests])
+        made = map(partial(self._token, origin), others, token_ids, digests)
+        return [row.token if isinstance(row, Exported) else next(made) for row in rows]
+
+    def _token(self, origin: Origin, row: ImportedSecret, token_id: str, digest: bytes) -> ManagedToken:
         return ManagedToken(
-            token_id=mint_id(shard_of_digest(digest, len(self._shards))),
+            token_id=token_id,
             last_eight=row.last_eight,
             digest=records.encode_digest(digest),
             created_by=row.created_by or origin.actor,
