@@ -212,6 +212,8 @@ def _convert(name: str, text: str, hint: Any) -> Any:
         return msgspec.convert(text, hint, strict=False)
     except msgspec.ValidationError as error:
         reason = str(error).split(" - at ")[0]
+        if base is int:
+            reason = reason.replace(", got `str`", "").replace("Expected `int`", "write a whole number")
         raise SettingsError(f"{name}={text!r}: {reason}") from None
 
 

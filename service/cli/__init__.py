@@ -7,6 +7,7 @@ commands are what people call, client speaks to the service, terminal prints and
 their own. failure says how a command ends, private_file writes what is nobody else's.
 """
 
+import difflib
 from importlib import import_module
 
 import click
@@ -45,6 +46,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Session": {
         "login": ("commands.sign_in", "Sign in with an account."),
+        "whoami": ("commands.sign_in", "Show who asks, and where."),
         "logout": ("commands.sign_in", "Sign out."),
         "sessions": ("commands.sessions", "End sessions of an account."),
     },
@@ -57,6 +59,15 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the name that was probably meant."""
+        nearest = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if args[0] not in COMMANDS and nearest:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {nearest[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:

@@ -122,3 +122,11 @@ def test_a_terminal_is_told_what_each_setting_means_and_where_it_came_from(run: 
     port = next(line for line in lines if line.startswith("TOKENS_PORT "))
     assert port.split()[1:3] == ["9", "set"]
     assert port.endswith("port to listen on; 0 takes a free one")
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("lst", "'list'?"), ("revok", "'revoke'?"), ("xyzzy", "")])
+def test_a_mistyped_command_is_told_what_was_probably_meant(run: Run, typed: str, meant: str) -> None:
+    result = run(typed)
+    assert result.exit_code == 2
+    assert f"No such command '{typed}'." in result.stderr
+    assert ("Did you mean " + meant in result.stderr) is bool(meant)

@@ -31,6 +31,14 @@ def test_values_are_read_as_their_types_without_the_spaces_around_them() -> None
     assert (settings.port, settings.docs, settings.one_time_issue) == (9000, False, "authenticated")
 
 
+@pytest.mark.parametrize(
+    ("text", "told"), [("eighty", "write a whole number"), ("8.5", "whole number"), ("70000", "whole number <= 65535")]
+)
+def test_what_is_no_number_is_told_in_words(text: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=f"^TOKENS_PORT='{text}': .*{told}$"):
+        read({"TOKENS_PORT": text})
+
+
 @pytest.mark.parametrize(("text", "value"), [("on", True), ("TRUE", True), ("1", True), ("no", False), ("0", False)])
 def test_a_switch_is_written_in_several_ways(text: str, *, value: bool) -> None:
     assert read({"TOKENS_DOCS": text}).docs is value

@@ -108,6 +108,8 @@ class Client:
             "User-Agent": f"token-service/{__version__}",
             "Accept": "application/json",
             "Connection": "close",
+            # For the audit log, which tells apart by what way a change came.
+            "X-Requested-With": "tokens-cli",
         }
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"

@@ -1,16 +1,26 @@
-"""`login` and `logout`: a session token for a name and password, kept for the commands that follow."""
+"""`login`, `whoami` and `logout`: a session token for a name and password, kept for the commands that follow."""
 
 import http.client
+import os
 import time
 
 import click
 
 from service.cli.client import session_state
 from service.cli.client.address import service_address
-from service.cli.client.http import Client, refusal
+from service.cli.client.http import Client, connect, refusal
 from service.cli.failure import Failure, WrongUsage
-from service.cli.terminal.output import json_option, note, print_json
+from service.cli.terminal.output import json_option, note, print_facts, print_json
 from service.cli.terminal.prompts import read_password, somebody_answers
+
+_LABELS = {
+    "url": "service",
+    "username": "account",
+    "name": "token",
+    "id": "id",
+    "scopes": "scopes",
+    "expiresAt": "until",
+}
 
 
 @click.command()
@@ -35,7 +45,7 @@ def login(name: str | None, as_json: bool) -> None:
     if answer.status != http.client.OK or "token" not in members:
         raise refusal(answer, address)
     session_state.keep(session_state.Session(str(address), name, members["token"], members["expiry_time"]))
-    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(members["expiry_time"]))
+    until = _instant(members["expiry_time"])
     if as_json:
         print_json({"url": str(address), "username": name, "expiresAt": until})
     else:
@@ -59,3 +69,33 @@ def logout(as_json: bool) -> None:
         print_json({"url": str(address), "signedOut": session is not None})
     else:
         note(f"Signed out of {address}." if session else f"Not signed in to {address}.")
+
+
+@click.command()
+@json_option
+def whoami(as_json: bool) -> None:
+    """Show who asks, and where.
+
+    The account of `login`, or the token in TOKENS_TOKEN; the service is asked whether it is still accepted.
+    """
+    client = connect()
+    given = os.environ.get("TOKENS_TOKEN", "").strip()
+    if given.startswith("rtk_"):
+        # Unlike a validation this spends no use.
+        token = client.get("/api/tokens/self")
+        who = {name: token[name] for name in ("name", "id", "scopes", "expiresAt")}
+    else:
+        answer = client.ask("GET", "/validate")
+        if answer.status != http.client.OK:
+            raise refusal(answer, client.address)
+        session = None if given else session_state.read(str(client.address))
+        who = {"username": answer.headers["X-Token-Subject"], "expiresAt": session and _instant(session.expires_at)}
+    facts = {"url": str(client.address), **who}
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts([(_LABELS[name], value) for name, value in facts.items() if value not in (None, [])])
+
+
+def _instant(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

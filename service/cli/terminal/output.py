@@ -3,6 +3,8 @@
 Names and descriptions are other people's text: what a terminal would obey is shown as an escape.
 """
 
+import csv
+import io
 import json
 import os
 import re
@@ -25,6 +27,7 @@ _COLOURS = {
 }
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?Z")
 _NARROWEST = 10
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -62,6 +65,15 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, op
     for number, line in enumerate(cells):
         padded = [_pad(cell, width) for cell, width in zip(line, widths, strict=False)]
         click.echo("  ".join([_coloured(cell) if number else _bold(cell) for cell in padded]).rstrip())
+
+
+def print_csv(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """RFC 4180, in which no spreadsheet takes a cell for a formula, and what is not there is empty."""
+    text = io.StringIO()
+    cells = [["" if value in (None, "", []) else _text(value) for value in row] for row in rows]
+    guarded = [[f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row] for row in cells]
+    csv.writer(text, lineterminator="\r\n").writerows([headings, *guarded])
+    click.echo(text.getvalue(), nl=False)
 
 
 def print_facts(facts: Sequence[tuple[str, object]]) -> None:

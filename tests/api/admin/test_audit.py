@@ -21,7 +21,8 @@ MEMBERS = ["id", "at", "action", "actor", "target", "address", "channel", "reque
 async def test_an_entry_has_exactly_the_members_of_the_contract(service: Service) -> None:
     admin = await sign_in(service)
     token = await admin.create("gate", rateLimit={"limit": 5, "periodSeconds": 60}, allowedNetworks=["10.0.0.0/8"])
-    await admin.ask("PATCH", "/api/admin/tokens", json_body={"id": token["id"], "expiresAt": "2027-01-31T12:00:00Z"})
+    change = {"id": token["id"], "expiresAt": "2027-01-31T12:00:00Z"}
+    await admin.ask("PATCH", "/api/admin/tokens", json_body=change, headers={"X-Requested-With": "tokens-cli"})
     page = (await admin.get(AUDIT, target=token["id"])).json()
     assert list(page) == ["entries", "nextCursor"]
     updated, created = page["entries"]
@@ -35,6 +36,7 @@ async def test_an_entry_has_exactly_the_members_of_the_contract(service: Service
     assert created["after"]["allowedNetworks"] == ["10.0.0.0/8"]
     assert created["after"]["isActive"] is True
     assert created["after"]["expiresAt"] == token["expiresAt"]
+    assert updated["channel"] == "cli"
     assert updated["before"] == {"expiresAt": token["expiresAt"]}
     assert updated["after"] == {"expiresAt": "2027-01-31T12:00:00Z"}
     assert token["token"] not in json.dumps(page)

@@ -64,7 +64,7 @@ def test_a_dry_run_changes_nothing_and_shows_number_and_sample(stub: Stub, run: 
     stub.on("POST", REVOKE, matched(1200, token(scopes=["a", "b"])))
     result = run("revoke", "--created-by", "ada", "--dry-run")
     assert result.stdout == f"{ID}\tcheckout-api\tactive\tadmin\ta b\n"
-    assert result.stderr == "1,200 tokens would be ended; 1,199 more than are shown.\n"
+    assert result.stderr == "1,200 tokens would be revoked; 1,199 more than are shown.\n"
     assert [asked.body["dryRun"] for asked in stub.asked] == [True]
     found = json.loads(run("revoke", "--all", "--dry-run", "--yes", "--json").stdout)
     assert (found["matched"], found["sample"][0]["id"]) == (1200, ID)
@@ -74,7 +74,9 @@ def test_a_dry_run_changes_nothing_and_shows_number_and_sample(stub: Stub, run: 
 def test_a_dry_run_that_finds_nothing_says_so(stub: Stub, run: Run) -> None:
     stub.on("POST", REVOKE, {"matched": 0, "sample": []})
     result = run("revoke", "--all", "--dry-run")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "0 tokens would be ended.\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "0 tokens would be revoked.\n")
+    stub.on("POST", DEACTIVATE, {"matched": 0, "sample": []})
+    assert run("deactivate", "--all", "--dry-run").stderr == "0 tokens would be deactivated.\n"
 
 
 @pytest.mark.parametrize(("options", "printed"), [([], ""), (["--json"], '{\n  "updated": [],\n  "skipped": []\n}\n')])

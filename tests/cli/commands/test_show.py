@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
@@ -26,6 +27,19 @@ def test_a_list_is_one_line_per_token(stub: Stub, run: Run) -> None:
     ]
     assert result.stderr == ""
     assert stub.asked[0].query == {"sort": "-createdAt", "limit": "50"}
+
+
+def test_a_list_as_csv_has_a_heading_and_no_formula(stub: Stub, run: Run) -> None:
+    stub.on("GET", LIST, page(token('=1+1, "x"', scopes=["a", "b"], description="-2", expiresAt=None)))
+    heading, line = run("list", "--csv").stdout_bytes.decode().split("\r\n")[:2]
+    assert heading == "id,name,token,status,subject,scopes,createdAt,createdBy,expiresAt,lastUsedAt,description"
+    given = dict(zip(heading.split(","), next(csv.reader([line])), strict=True))
+    assert (given["name"], given["scopes"], given["expiresAt"], given["description"]) == (
+        '\'=1+1, "x"',
+        "a b",
+        "",
+        "'-2",
+    )
 
 
 def test_filters_go_into_the_query(stub: Stub, run: Run) -> None:

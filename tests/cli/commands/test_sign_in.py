@@ -12,7 +12,7 @@ import pytest
 from service.cli.commands import sign_in
 from service.cli.terminal import prompts
 from tests.cli.conftest import Run
-from tests.cli.stub import Stub
+from tests.cli.stub import Stub, token
 
 STATS = "/api/admin/tokens/stats"
 
@@ -143,3 +143,27 @@ def test_a_session_that_cannot_be_forgotten_is_one_line(nobody: Stub, run: Run, 
     result = run("logout")
     assert result.exit_code == 1
     assert f"cannot remove {path}" in result.stderr
+
+
+def test_whoami_asks_the_service_for_whom_it_takes_the_session(nobody: Stub, run: Run) -> None:
+    assert run("whoami").exit_code == 4
+    run("login", "ada", stdin="pw\n")
+    nobody.on("GET", "/validate", {}, headers={"X-Token-Subject": "ada"})
+    nobody.on("GET", "/validate", {"detail": "The token is not valid."}, status=401)
+    told = json.loads(run("whoami", "--json").stdout)
+    assert (told["url"], told["username"]) == (nobody.url, "ada")
+    assert told["expiresAt"].endswith("Z")
+    assert run("whoami").exit_code == 4
+
+
+def test_whoami_names_the_token_and_spends_no_use(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKENS_TOKEN", "rtk_secret")
+    stub.on("GET", "/api/tokens/self", token(scopes=["a"]))
+    result = run("whoami")
+    assert result.stdout.splitlines()[1:] == [
+        "token\tcheckout-api",
+        "id\t00a1b2c3d4e5f607",
+        "scopes\ta",
+        "until\t2026-12-20T10:00:00Z",
+    ]
+    assert stub.asked[0].headers["X-Requested-With"] == "tokens-cli"

@@ -87,7 +87,7 @@ def end(ending: Ending, wanted: dict[str, Any], *, dry_run: bool, yes: bool, as_
     path = f"{TOKENS}/{ending.path}"
     found = client.send("POST", path, {**wanted, "dryRun": True})
     if dry_run:
-        _show(found, as_json=as_json)
+        _show(found, ending.done, as_json=as_json)
         return
     count, result = found["matched"], Result(updated=[], skipped=[])
     if count:
@@ -100,7 +100,7 @@ def end(ending: Ending, wanted: dict[str, Any], *, dry_run: bool, yes: bool, as_
     report(result, ending.done, as_json=as_json)
 
 
-def _show(found: dict[str, Any], *, as_json: bool) -> None:
+def _show(found: dict[str, Any], done: str, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
@@ -108,7 +108,7 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
         rows = [[token[name] for name in ("id", "name", "status", "createdBy", "scopes")] for token in found["sample"]]
         print_table(("ID", "NAME", "STATUS", "CREATED BY", "SCOPES"), rows, optional=1)
     more = found["matched"] - len(found["sample"])
-    note(f"{_tokens(found['matched'])} would be ended{f'; {more:,} more than are shown' if more > 0 else ''}.")
+    note(f"{_tokens(found['matched'])} would be {done}{f'; {more:,} more than are shown' if more > 0 else ''}.")
 
 
 def _end_all(client: Client, path: str, wanted: dict[str, Any], count: int, done: str) -> Result:

@@ -7,7 +7,7 @@ import click
 from service.cli.client.http import connect, path_of
 from service.cli.client.references import TOKENS, Token, every, find, token_id_of
 from service.cli.failure import WrongUsage
-from service.cli.terminal.output import json_option, note, on_terminal, print_facts, print_json, print_table
+from service.cli.terminal.output import json_option, note, on_terminal, print_csv, print_facts, print_json, print_table
 
 _SORTS = ("createdAt", "name", "lastUsedAt", "expiresAt")
 _HEADINGS = ("ID", "NAME", "TOKEN", "STATUS", "EXPIRES", "LAST USED", "CREATED BY", "SCOPES")
@@ -31,6 +31,19 @@ _FACTS = {
     "rotatedAt": "rotated",
     "oldSecretValidUntil": "old secret until",
 }
+_COLUMNS = (
+    "id",
+    "name",
+    "token",
+    "status",
+    "subject",
+    "scopes",
+    "createdAt",
+    "createdBy",
+    "expiresAt",
+    "lastUsedAt",
+    "description",
+)
 _COUNTS = {
     "total": "total",
     "active": "active",
@@ -54,6 +67,7 @@ _COUNTS = {
 @click.option("--sort", default="-createdAt", show_default=True, help=f"{', '.join(_SORTS)}; - for descending.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a heading.")
 @json_option
 def list_tokens(
     status: str | None,
@@ -66,6 +80,7 @@ def list_tokens(
     sort: str,
     limit: int,
     everything: bool,
+    as_csv: bool,
     as_json: bool,
 ) -> None:
     """List tokens.
@@ -87,6 +102,9 @@ def list_tokens(
     tokens = [token for page in pages for token in page["tokens"]]
     if as_json:
         print_json({"tokens": tokens, "total": pages[0].get("total")})
+        return
+    if as_csv:
+        print_csv(_COLUMNS, [[token.get(name) for name in _COLUMNS] for token in tokens])
         return
     if tokens or not on_terminal():
         print_table(_HEADINGS, [_row(token) for token in tokens], optional=2)
