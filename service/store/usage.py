@@ -20,7 +20,7 @@ SLICE = 100
 class Use(NamedTuple):
     """What one token was used for since the last flush. `used_at` in epoch seconds, 0 if it was only refused.
 
-    `digest` is that of the secret used, which tells the predecessor in grace apart.
+    `digest` is that of the secret used, which tells the previous secret in its overlap apart.
     """
 
     token_id: str

@@ -52,6 +52,8 @@ BANNED = [
     "joined",
     "look(?:s|ed|ing)?",
     "tails?",
+    "grace",
+    "fore(?:tells?|told)",
 ]
 CODE_ONLY = ["floors?", "stamps?"]  # Lua rounds by `floor`, make marks by a stamp
 CODE_WORDS = re.compile(rf"\b({'|'.join([*BANNED, *CODE_ONLY])})\b", re.IGNORECASE)

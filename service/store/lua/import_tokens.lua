@@ -2,7 +2,7 @@
 KEYS[1]  active, ended or switched off, or expired tokens (zset)     KEYS[2]  expiries, or purges (zset)
 KEYS[3]  names (zset)           KEYS[4]  the creator's (zset)           KEYS[5]  imported tokens (zset)
 KEYS[6]  last uses (zset)       KEYS[7]  blocks of folded names (hash)  KEYS[8]  audit log (stream)
-KEYS[9...] of each: credential, reason it may be gone, predecessor in grace, its reason (string), metadata (hash)
+KEYS[9...] of each: credential, reason it may be gone, previous secret in its overlap, its reason (string), metadata (hash)
 ARGV[1]  audit entries to keep; ARGV[2] sign of their places, - for revoked tokens; ARGV[3] 1 for imported tokens
 ARGV[4...] of each as below, empty for what is not there or not to be written: `name` ends with NUL, `time` is negative
          if switched off, `..._until` are epoch milliseconds, 0 for never, then `count` fields and values

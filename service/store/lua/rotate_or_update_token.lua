@@ -1,6 +1,6 @@
 --[[ Rotate a managed token, change it or activate it: its record is written anew. Refused if it changed since it was read.
 KEYS[1]  credential (string)             KEYS[2]  reason it may be gone (string)
-KEYS[3]  predecessor in grace (string)   KEYS[4]  reason it may be gone (string)
+KEYS[3]  previous secret in its overlap (string)   KEYS[4]  reason it may be gone (string)
 KEYS[5]  credential to end (string)      KEYS[6]  reason it is gone (string)
 KEYS[7]  metadata (hash)                 KEYS[8]  active tokens (zset)
 KEYS[9]  ended or switched off (zset)    KEYS[10] expired tokens (zset)

@@ -71,7 +71,7 @@ class ExpiryStore:
         found = await self._own(shard, shard.keys.expiry, "ZRANGE", start + 1, start + BATCH, "WITHSCORES")
         return [member for member in found if member.score <= until]
 
-    async def foretell(self, shard: Shard, ending: list[Member]) -> None:
+    async def write_reasons(self, shard: Shard, ending: list[Member]) -> None:
         """Write why these tokens will be gone, while their credentials are there; what a change wrote stays."""
         digests = await self._hashes.read([token_id for token_id, _ in ending], Keys.metadata, (_DIGEST,))
         reasons = [

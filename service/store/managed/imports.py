@@ -33,7 +33,7 @@ class Refused(StrEnum):
 class Incoming(NamedTuple):
     """A token to take in: its record and seal, the sealed credentials of its secrets, and its audit entry.
 
-    A credential is empty where there is none: the token is not active, or has no predecessor in grace.
+    A credential is empty where there is none: the token is not active, or has no previous secret in its overlap.
     """
 
     token: ManagedToken

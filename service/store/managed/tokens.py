@@ -25,9 +25,9 @@ class Record(NamedTuple):
 
 # The sweep writes why a token will be gone this many seconds before its date: as long may no sweep be made, as on a
 # server that is full, and still a secret is told from one that nobody knows, and found by whoever revokes it.
-FORETOLD = 86400
-# Where the date is nearer than this it is written at once, lest a sweep that announces FORETOLD ahead pass it by.
-_NEAR = 2 * FORETOLD
+REASON_AHEAD_SECONDS = 86400
+# Where the date is nearer than this the reason is written at once, before a sweep could pass it by.
+_NEAR = 2 * REASON_AHEAD_SECONDS
 
 
 class Retention(NamedTuple):
@@ -142,8 +142,8 @@ class ManagedStore:
         """Write a token anew; False if it changed since `old` was read.
 
         `sealed` is the record of the new digest, empty for a token that stays switched off; `predecessor` that of
-        the predecessor in grace, empty to end it. Digests that `old` had and `new` has no more end. A new name must
-        have been reserved.
+        the previous secret in its overlap, empty to end it. Digests that `old` had and `new` has no more end. A new
+        name must have been reserved.
         """
         shard = self._shard(old.token_id)
         keys = (
@@ -264,7 +264,7 @@ class ManagedStore:
 
 
 def _credential_keys(shard: Shard, old: ManagedToken, new: ManagedToken) -> list[bytes]:
-    """Credential and reason of the new digest, of the predecessor in grace, and of one that ends.
+    """Credential and reason of the new digest, of the previous secret in its overlap, and of one that ends.
 
     Where there is none, the new digest's stand in: the script takes away before it writes.
     """

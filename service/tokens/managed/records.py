@@ -74,7 +74,7 @@ class ManagedRecords:
     async def write(self, old: ManagedToken, new: ManagedToken, action: str, origin: Origin) -> ManagedToken | None:
         """Write a token anew; None if it changed since it was read. Returns what was written.
 
-        The predecessor in grace gets the new terms too, but never beyond its own end or the token's; it ends
+        The previous secret in its overlap gets the new terms too, but never beyond its own end or the token's; it ends
         with a token that is not usable.
         """
         now = self._clock()
@@ -158,7 +158,7 @@ class ManagedRecords:
 
 
 def _with_predecessor(old: ManagedToken, new: ManagedToken, now: float) -> ManagedToken:
-    """Bound the grace of the predecessor: by the token's expiry, and by its being active all the time."""
+    """Bound the overlap of the previous secret: by the token's expiry, and by its being active all the time."""
     until = min(new.predecessor_until, new.expires_at or new.predecessor_until)
     if not (old.active and new.active and new.predecessor and until > now):
         return msgspec.structs.replace(new, predecessor="", predecessor_until=0)

@@ -6,7 +6,7 @@ import logging
 from service.model import ManagedToken, Origin
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.expiry import BATCH, ExpiryStore
-from service.store.managed.tokens import FORETOLD, ManagedStore
+from service.store.managed.tokens import REASON_AHEAD_SECONDS, ManagedStore
 from service.tokens.audit.log import AuditLog
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class Sweeper:
         self._audit_log = audit_log
         self._checked_to = [0] * len(shards)
         # Up to which date it is written why tokens will be gone; a walk from the start does no harm.
-        self._foretold = [0] * len(shards)
+        self._reasons_until = [0] * len(shards)
 
     async def sweep(self) -> int:
         """One pass over all shards; how many tokens were moved to the expired ones. Raises StoreUnavailable."""
@@ -37,24 +37,24 @@ class Sweeper:
     async def catch_up(self, digest: bytes) -> None:
         """Write why tokens in the shard of a digest are gone, as far as no sweep did: after an outage none may have."""
         shard = self._shards.of_digest(digest)
-        await self._foretell(shard, await self._expiry.now(shard) + FORETOLD)
+        await self._write_reasons(shard, await self._expiry.now(shard) + REASON_AHEAD_SECONDS)
 
     async def _sweep(self, shard: Shard) -> int:
         now = await self._expiry.now(shard)
-        await self._foretell(shard, now + FORETOLD)
+        await self._write_reasons(shard, now + REASON_AHEAD_SECONDS)
         moved = await self._expire(shard, now)
         await self._purge(shard, now)
         await self._mend(shard, now)
         await self._expiry.trim(shard)
         return moved
 
-    async def _foretell(self, shard: Shard, until: int) -> None:
+    async def _write_reasons(self, shard: Shard, until: int) -> None:
         """Before a credential ends by itself, and its secret would be one that nobody knows, say what it was."""
         behind = ""
-        while ending := await self._expiry.ending(shard, self._foretold[shard.index], until, behind):
-            await self._expiry.foretell(shard, ending)
+        while ending := await self._expiry.ending(shard, self._reasons_until[shard.index], until, behind):
+            await self._expiry.write_reasons(shard, ending)
             behind = ending[-1].token_id
-        self._foretold[shard.index] = until
+        self._reasons_until[shard.index] = until
 
     async def _expire(self, shard: Shard, now: int) -> int:
         moved = 0
@@ -90,6 +90,6 @@ class Sweeper:
         mended = sum([await self._expiry.mend(shard, record.token) for record in records if record])
         if mended:
             log.warning("%d tokens that have not ended were listed as ended: listed as they are again", mended)
-            self._foretold[shard.index] = 0
+            self._reasons_until[shard.index] = 0
         else:
             self._checked_to[shard.index] = found[-1].score if len(found) == BATCH else 0

@@ -60,7 +60,7 @@ def as_sent(status: int, headers: dict[str, str], body: str) -> tuple[int, dict[
 
 
 async def same_bytes(admin: Person, secret: str, *, path: str = "/validate", scopes: tuple[str, ...] = ()) -> None:
-    """/validate answers what the explanation foretold; the seconds of a limit may turn in between."""
+    """/validate answers what the explanation forecast; the seconds of a limit may turn in between."""
     for _ in range(20):
         answer = (await explain(admin, token=secret, path=path, scopes=list(scopes), address="203.0.113.9"))["answer"]
         needs = {"X_Required_Scope": " ".join(scopes)} if scopes else {}
@@ -267,7 +267,7 @@ async def test_the_limit_is_told_as_of_the_instant_asked_about(admin: Person, cl
     assert (await explain(admin, id=token["id"], at=token["expiresAt"]))["outcome"] == "expired"
 
 
-async def test_what_a_limit_leaves_is_foretold_request_by_request(admin: Person) -> None:
+async def test_what_a_limit_leaves_is_forecast_request_by_request(admin: Person) -> None:
     terms = {"limit": 4, "periodSeconds": 86400, "burst": 3}
     secret = (await admin.create("t", rateLimit=terms))["token"]
     for left in ("r=2", "r=1", "r=0", "r=0"):

@@ -13,7 +13,7 @@ from service.errors import Conflict
 from service.model import Kind, Outcome, RateLimit, Status
 from service.store.managed.expiry import BATCH
 from service.store.managed.query import Query
-from service.store.managed.tokens import FORETOLD
+from service.store.managed.tokens import REASON_AHEAD_SECONDS
 from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create, create_many, outcome, sign_in
 
 # What has ended is decided by the clock of Redis.
@@ -54,11 +54,11 @@ async def test_why_a_token_is_gone_is_written_before_its_date_and_not_at_its_cre
     many = await create_many(still, *[f"token {number}" for number in range(7)], days=10)
     unwatched, far = await create(still, "unwatched", days=20), await create(still, "far", days=100)
     assert [key for key in await all_keys(still) if b":x:" in key] == []
-    clock.forward(10 * DAY - FORETOLD)
-    soon = await create(still, "soon", days=FORETOLD / DAY)
+    clock.forward(10 * DAY - REASON_AHEAD_SECONDS)
+    soon = await create(still, "soon", days=REASON_AHEAD_SECONDS / DAY)
     await still.rules.sweeper.sweep()
     assert len([key for key in await all_keys(still) if b":x:" in key]) == 8
-    clock.forward(FORETOLD + 1)
+    clock.forward(REASON_AHEAD_SECONDS + 1)
     assert {await told(still, one.secret) for one in (*many, soon)} == {"expired"}
     clock.forward(11 * DAY)
     await still.rules.sweeper.sweep()

@@ -217,7 +217,7 @@ def shown(token: ManagedToken, now: float, usage14d: list[int], *, secret: str =
     """A record as its readers see it; the secret only where it has just been made."""
     limit = token.rate_limit
     status = token.status(now)
-    in_grace = token.predecessor_until > now and status is Status.ACTIVE
+    in_overlap = token.predecessor_until > now and status is Status.ACTIVE
     return TokenShown(
         id=token.token_id,
         name=token.name,
@@ -237,7 +237,7 @@ def shown(token: ManagedToken, now: float, usage14d: list[int], *, secret: str =
         max_uses=token.max_uses or None,
         uses_left=token.uses_left if token.max_uses else None,
         rotated_at=rfc3339_or_none(token.rotated_at),
-        old_secret_valid_until=rfc3339(token.predecessor_until) if in_grace else None,
+        old_secret_valid_until=rfc3339(token.predecessor_until) if in_overlap else None,
         usage14d=usage14d,
         rotations=token.rotations,
         old_secret_last_used_at=rfc3339_or_none(token.predecessor_used_at),
