@@ -1,30 +1,26 @@
 """/api/admin/audit: who changed what, listed, exported and verified."""
 
-import csv
-import io
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 from starlette.responses import Response, StreamingResponse
 
-from service.api.admin.schemas.audit import AuditPage, AuditShown, AuditVerification, shown, verified
+from service.api.admin.schemas.audit import AuditPage, AuditVerification, shown, verified
+from service.api.admin.schemas.csv_export import csv_lines, ndjson_lines
 from service.api.auth.callers import Callers
 from service.api.http.access import READ
 from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
 from service.api.http.timestamps import parse_rfc3339
 from service.errors import wrong
 from service.tokens.audit.log import AuditLog
-from service.tokens.audit.reader import AuditFilter, AuditReader, Event, Position
+from service.tokens.audit.reader import AuditFilter, AuditReader, Position
 from service.tokens.audit.verification import Verification
 
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"
 _LARGEST_PAGE = 200
-_LINES = 100
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_encode = msgspec.json.Encoder().encode
 
 
 class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,7 +69,7 @@ class AuditApi(OperationGroup):
             return Json(AuditPage([shown(event) for event in events], str(after) if after else None))
         asked = {name: value for name, value in call.query if name != "format"}
         await self._audit_log.write("export.made", caller.origin, "audit", after={"format": query.format, **asked})
-        lines = _ndjson if query.format == "ndjson" else _csv
+        lines = ndjson_lines if query.format == "ndjson" else csv_lines
         return stream(
             lines(self._audit.every(wanted)),
             NDJSON if query.format == "ndjson" else CSV,
@@ -104,37 +100,3 @@ def _position(cursor: str | None) -> Position | None:
         return Position.read(cursor)
     except ValueError:
         raise wrong("cursor", "this cursor belongs to another list: start again without it") from None
-
-
-async def _ndjson(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
-    async for some in _grouped(events):
-        yield b"".join(_encode(entry) + b"\n" for entry in some)
-
-
-async def _csv(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
-    yield _rows([[field.encode_name for field in msgspec.structs.fields(AuditShown)]])
-    async for some in _grouped(events):
-        yield _rows([_cell(value) for value in msgspec.structs.astuple(entry)] for entry in some)
-
-
-async def _grouped(events: AsyncIterator[Event]) -> AsyncIterator[list[AuditShown]]:
-    some: list[AuditShown] = []
-    async for event in events:
-        some.append(shown(event))
-        if len(some) == _LINES:
-            yield some
-            some = []
-    if some:
-        yield some
-
-
-def _rows(rows: Iterable[list[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue().encode()
-
-
-def _cell(value: object) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    text = "" if value is None else value if isinstance(value, str) else _encode(value).decode()
-    return f"'{text}" if text.startswith(_FORMULA) else text

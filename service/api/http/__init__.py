@@ -1,6 +1,7 @@
 """HTTP itself, with no knowledge of tokens.
 
-application  the ASGI application: request ids, routing, answers to exceptions, counting and logging
+application  the ASGI application: request ids, answers to exceptions, counting and logging
+router       finds what answers a path and a method
 call         one request as a handler sees it; its body and query decoded; how an operation is declared
 proxies      the proxies before us, and the client whose address they tell
 base_url     the address of a service as a URL: read, and compared with what a browser says
@@ -12,5 +13,5 @@ validate_paths  which form of /validate a path means
 access       who may call what: the table of roles and scopes that operations name
 openapi      the OpenAPI document, from the operations and their types
 
-A request: application finds the operation, makes a Call, runs the handler, turns what it raises into a problem.
+A request: application makes a Call, finds the operation, runs the handler, turns what it raises into a problem.
 """

@@ -10,20 +10,18 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from service.api.http import problems
 from service.api.http.call import Call, Endpoint
 from service.api.http.proxies import TrustedProxies
-from service.api.http.validate_paths import form_of
+from service.api.http.router import Router
 from service.errors import ServiceError
 from service.metrics import Metrics
 from service.store.driver.confirmation import doubts
 
 log = logging.getLogger("service.requests")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_CONVERTOR = re.compile(r":\w+}")
 _LAST_DIGITS = tuple(b"%02x" % value for value in range(256))
 _UNLOGGED = ("/validate", "/livez", "/readyz", "/healthz", "/metrics")
 
@@ -57,29 +55,8 @@ class RequestIds:
         return self._block + _LAST_DIGITS[number & 0xFF]
 
 
-class _Path:
-    """All operations of one path."""
-
-    def __init__(self, template: str) -> None:
-        self.template = _CONVERTOR.sub("}", template)
-        self.form = form_of(template)
-        self.endpoints: dict[str, Endpoint] = {}
-
-    def add(self, endpoint: Endpoint) -> None:
-        method = endpoint.operation.method
-        self.endpoints[method] = endpoint
-        if method == "GET":
-            self.endpoints.setdefault("HEAD", endpoint)
-
-    def find(self, method: str) -> Endpoint | None:
-        return self.endpoints.get(method) or self.endpoints.get("*")
-
-
 class Application:
-    """The ASGI application. Paths without parameters are found in a dictionary, the rest by Starlette's routes.
-
-    The forms of /validate are found by what a path means: they are never 404 for a slash too many.
-    """
+    """The ASGI application."""
 
     def __init__(
         self,
@@ -94,19 +71,11 @@ class Application:
         """`prefix`: the path that the service lies below; a proxy may take it off or leave it."""
         endpoints = tuple(endpoints)
         self.operations = tuple(endpoint.operation for endpoint in endpoints)
+        self._router = Router(endpoints, prefix)
         self.request_ids = RequestIds()
         self._metrics = metrics
         self._trusted = trusted
-        self._prefix = prefix
         self._access_log = access_log
-        paths: dict[str, _Path] = {}
-        for endpoint in endpoints:
-            template = endpoint.operation.path
-            paths.setdefault(template, _Path(template)).add(endpoint)
-        self._forms = {path.form: path for path in paths.values() if path.form}
-        self._exact = {template: path for template, path in paths.items() if "{" not in template}
-        routed = paths.keys() - self._exact.keys() - self._forms.keys()
-        self._routes = [(Route(template, _unused), path) for template, path in paths.items() if template in routed]
         self._lifespan = lifespan
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -147,7 +116,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, call: Call) -> tuple[str, Response]:
-        path = self._find(call.scope)
+        path = self._router.find(call.scope)
         if path is None:
             return "unknown", problems.plain(404, "not_found", "There is nothing at this path.", call.request_id, [])
         endpoint = path.find(call.method)
@@ -179,22 +148,6 @@ class Application:
             detail = "That did not work. The fault is on this side and was logged under the request id."
             return path.template, problems.plain(500, "internal_error", detail, call.request_id, [])
 
-    def _find(self, scope: Scope) -> _Path | None:
-        if self._prefix and scope["path"].startswith(f"{self._prefix}/"):
-            scope["path"] = scope["path"].removeprefix(self._prefix)
-        exact = self._exact.get(scope["path"])
-        if exact is not None:
-            return exact
-        form = form_of(scope["path"])
-        if form is not None:
-            return self._forms.get(form)
-        for route, path in self._routes:
-            match, child = route.matches(scope)
-            if match is not Match.NONE:
-                scope.update(child)
-                return path
-        return None
-
     def _log(self, call: Call, template: str, status: int, seconds: float) -> None:
         facts = {
             "request_id": call.request_id,
@@ -209,7 +162,3 @@ class Application:
         if call.token_id:
             facts["token_id"] = call.token_id
         log.info("request", extra={"facts": facts})
-
-
-async def _unused(*_: object) -> None:
-    """Routes are used to match paths; `Application` calls the handlers."""

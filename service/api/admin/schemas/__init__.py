@@ -2,6 +2,7 @@
 
 tokens         managed tokens: create, change, list, filter
 import_export  the lines of an export and an import
+csv_export     the audit log as CSV or lines of JSON
 audit          audit entries, and the events that webhooks send of them
 explain        the question why a token is refused, and its answer
 

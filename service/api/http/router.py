@@ -1,0 +1,72 @@
+"""The router: finds the endpoints of a path, and of those the one for a method."""
+
+import re
+from collections.abc import Iterable
+
+from starlette.routing import Match, Route
+from starlette.types import Scope
+
+from service.api.http.call import Endpoint
+from service.api.http.validate_paths import form_of
+
+_CONVERTOR = re.compile(r":\w+}")
+
+
+class Path:
+    """All endpoints of one path, whose template is as the metrics and the log have it."""
+
+    def __init__(self, template: str) -> None:
+        self.template = _CONVERTOR.sub("}", template)
+        self.form = form_of(template)
+        self.endpoints: dict[str, Endpoint] = {}
+
+    def add(self, endpoint: Endpoint) -> None:
+        """Take an endpoint in; that of GET answers HEAD as well, unless HEAD has one of its own."""
+        method = endpoint.operation.method
+        self.endpoints[method] = endpoint
+        if method == "GET":
+            self.endpoints.setdefault("HEAD", endpoint)
+
+    def find(self, method: str) -> Endpoint | None:
+        """The endpoint for a method, None if there is none."""
+        return self.endpoints.get(method) or self.endpoints.get("*")
+
+
+class Router:
+    """Paths without parameters are found in a dictionary, the rest by Starlette's routes.
+
+    The forms of /validate are found by what a path means: they are never 404 for a slash too many.
+    """
+
+    def __init__(self, endpoints: Iterable[Endpoint], prefix: str) -> None:
+        """`prefix`: the path that the service lies below; a proxy may take it off or leave it."""
+        self._prefix = prefix
+        paths: dict[str, Path] = {}
+        for endpoint in endpoints:
+            template = endpoint.operation.path
+            paths.setdefault(template, Path(template)).add(endpoint)
+        self._forms = {path.form: path for path in paths.values() if path.form}
+        self._exact = {template: path for template, path in paths.items() if "{" not in template}
+        routed = paths.keys() - self._exact.keys() - self._forms.keys()
+        self._routes = [(Route(template, _unused), path) for template, path in paths.items() if template in routed]
+
+    def find(self, scope: Scope) -> Path | None:
+        """What lies at a request's path; its parameters are put into the scope."""
+        if self._prefix and scope["path"].startswith(f"{self._prefix}/"):
+            scope["path"] = scope["path"].removeprefix(self._prefix)
+        exact = self._exact.get(scope["path"])
+        if exact is not None:
+            return exact
+        form = form_of(scope["path"])
+        if form is not None:
+            return self._forms.get(form)
+        for route, path in self._routes:
+            match, child = route.matches(scope)
+            if match is not Match.NONE:
+                scope.update(child)
+                return path
+        return None
+
+
+async def _unused(*_: object) -> None:
+    """Routes are used to match paths; `Application` calls the handlers."""
