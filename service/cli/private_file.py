@@ -25,6 +25,7 @@ def make_private(path: Path, content: str | Iterable[bytes]) -> bool:
     """The same for a file that is not there yet; False, and nothing done, if another process was faster."""
     draft = _draft(path, content)
     try:
+        # A link is refused where the name is taken; a rename would replace the file of a faster process.
         path.hardlink_to(draft)
     except FileExistsError:
         return False
@@ -45,6 +46,7 @@ def _draft(path: Path, content: str | Iterable[bytes]) -> Path:
                 os.fchown(handle, owner.st_uid, owner.st_gid)
             file.writelines([content.encode()] if isinstance(content, str) else content)
             file.flush()
+            # Before the name is given: after a power cut the file is whole or the old one.
             os.fsync(handle)
         undo.pop_all()
     return draft

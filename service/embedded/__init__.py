@@ -63,6 +63,7 @@ def start(data_dir: Path, *, redis_bin: str | None = None, say: Callable[[str], 
                 f"the Redis in {folder} does not answer: end process {_note(lock)[0]}, or name another TOKENS_DATA_DIR"
             )
         return _own(folder, lock, redis_bin=redis_bin, say=say)
+    # The server holds the same open file, and with it the lock, until it ends.
     finally:
         os.close(lock)
 
@@ -72,6 +73,7 @@ def _own(folder: Path, lock: int, *, redis_bin: str | None, say: Callable[[str],
     refuse_older_server(server, folder)
     secret_key = server_key(folder)
     socket_path = socket_path_of(folder)
+    # Written before the server answers: whoever shares it reads here whom to ask.
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode() + os.fsencode(socket_path), 0)
     child = Child(server.path, socket_path, folder=folder, lock=lock)
@@ -136,6 +138,7 @@ def _answers(socket_path: Callable[[], str], *, gone: Callable[[], bool]) -> boo
         if reply.startswith(b"+PONG"):
             return True
         if reply.startswith(b"-LOADING"):
+            # Its data may be large: it is alive and says so.
             deadline = time.monotonic() + READY_SECONDS
         time.sleep(0.005)
     return False

@@ -57,6 +57,7 @@ class Child:
     def end(self) -> None:
         """SIGTERM, upon which the server flushes its AOF; SIGKILL when that takes too long."""
         self._say = None
+        # Not killed at once: what came in the last second may not be on the disk yet.
         self._process.terminate()
         if not self.ended.wait(END_SECONDS):
             self._process.kill()
@@ -87,6 +88,7 @@ class Child:
             command = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *command]
         with self._log.open("ab") as log:
             os.fchmod(log.fileno(), 0o600)
+            # Only at a start, as the server itself writes to this file until it ends.
             if log.tell() > LOG_BYTES:
                 log.truncate(0)
             self._log_start = os.fstat(log.fileno()).st_size

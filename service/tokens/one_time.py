@@ -82,6 +82,7 @@ class OneTimeTokens:
             limits=self._limits(near, network, self.policy.per_minute if anonymous else 0),
         )
         if wait:
+            # In whole seconds, rounded up: a client that keeps to it is not refused again.
             raise RateLimited("Too many one-time tokens for this address.", retry_after=math.ceil(wait / 1000))
         self._decisions.issued.inc(Kind.ONE_TIME)
         return Issued(secret, expires_at)

@@ -44,6 +44,7 @@ def check_held(origin: Origin, terms: Terms) -> None:
     if bound is None:
         return
     _check_scopes_and_subject(bound, terms)
+    # What it makes would go on when its own uses are spent.
     if bound.max_uses:
         raise Forbidden("A token whose own uses are counted cannot make, edit or rotate others.")
     if not is_within(read_networks(terms.networks), read_networks(bound.networks)):
@@ -92,6 +93,7 @@ def _check_scopes_and_subject(bound: Credential, terms: Terms) -> None:
 
 
 def _is_slower(limit: RateLimit | None, held: tuple[int, int, int]) -> bool:
+    # Without a limit it is faster than any that has one.
     if limit is None:
         return False
     held_limit, held_period, held_burst = held

@@ -98,6 +98,7 @@ def part_of_many(result: BulkResult, done: str) -> SliceChanged:
 def read_slice(wanted: EndTokens | ChangeToken) -> tuple[int, int, Continuation | None]:
     """The number agreed on, the limit (0 disables it), and where to go on. Raises InvalidRequest with neither."""
     limit = wanted.limit if isinstance(wanted.limit, int) else 0
+    # Agreed on with the first slice; the cursor carries what is left of it.
     if isinstance(wanted.cursor, str):
         try:
             return 0, limit, _decode(urlsafe_b64decode(wanted.cursor + "=" * (-len(wanted.cursor) % 4)))

@@ -117,6 +117,7 @@ class ManagedApi(OperationGroup):
             return Json(TokenChanged(_said(changes), await self._views.of_one(token)))
         if set(changes) != {"active"}:
             raise wrong("ids", "several tokens can only be activated or deactivated: give isActive alone")
+        # What a filter finds is not in the request: it takes the right that the kill switch takes.
         if wanted.filter is not UNSET:
             self._callers.require(caller, ADMINISTER)
         return Json(await self._change_several(wanted, bool(changes["active"]), caller.origin))

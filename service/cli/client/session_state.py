@@ -26,6 +26,7 @@ def read(url: str) -> Session | None:
         session = Session(**json.loads(_path(url).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+    # The name of the file is cut from a hash, so the address is compared as well.
     return session if session.url == url and session.expires_at > time.time() else None
 
 

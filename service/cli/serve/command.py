@@ -47,12 +47,14 @@ def serve(host: str | None, port: int | None, workers: int | None, allow_short: 
 def _serve(settings: Settings, *, allow_short: bool) -> None:
     with ExitStack() as held:
         held.enter_context(_signals(_leave))
+        # First of all: a port that is taken must not start a Redis or make an account.
         listener = held.enter_context(listen(settings.host, settings.port))
         port: int = listener.getsockname()[1]
         url = f"http://{bracketed(settings.host)}:{port}"
         if not settings.redis_url:
             settings = held.enter_context(_default_redis(settings))
             settings = admin_account(settings, dashboard=f"{url}/dashboard/", allow_short=allow_short)
+        # The password has done its work, and no worker needs to know it.
         settings = msgspec.structs.replace(settings, port=port, admin_password="")
         # From here on uvicorn hears the signals and raises them again when it has ended; what follows is not
         # to be cut short.

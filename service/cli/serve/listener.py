@@ -42,6 +42,7 @@ def listen(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, address = found
     listener = socket.socket(family, kind, protocol)
     try:
+        # Else a restart would be refused while connections of the process before it are in TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -94,6 +95,7 @@ def _config(application: Callable[[Settings], Any], settings: Settings) -> Confi
         log_config=None,
         access_log=False,
         server_header=False,
+        # Which proxy is believed is decided by `TrustedProxies`, for the fast path as well.
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

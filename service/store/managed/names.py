@@ -22,6 +22,7 @@ class Names:
             reply: Reply = await self._reserve.run(
                 shard.link, (shard.keys.names,), name_prefix(token.name), member(token), token.token_id
             )
+            # The holder may be a reservation whose renaming was cut off; a real one refuses the name.
             if reply == 1 or not await self.free_if_void(token.name, reply):
                 return bool(reply == 1)
 

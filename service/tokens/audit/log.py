@@ -61,6 +61,7 @@ class AuditLog:
 
 
 def _stream(action: str, target: str) -> Stream:
+    # A stream of their own, so that a flood of them pushes no change out of the log.
     if action in _REFUSALS:
         return Stream.REFUSALS
     # Whoever may read the log may take it out as often as it likes.

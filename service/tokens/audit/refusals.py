@@ -39,6 +39,7 @@ class Refusals:
     async def add(self, origin: Origin, target: str) -> None:
         """A try was refused unseen. Addresses are told apart as they are counted: IPv6 by /64."""
         near, _ = address_groups(origin.address)
+        # The first of an address at once, so that a single refusal is never waited for.
         if near not in self._present and len(self._present) < MOST_ADDRESSES:
             self._present[near] = _Repeats(origin, target)
             await self._audit_log.write("login.throttled", origin, target)
@@ -58,4 +59,5 @@ class Refusals:
             told = self._ended[0]
             after = {"count": told.count, "first": told.first, "last": told.last}
             await self._audit_log.write("login.throttled", told.origin, told.target, after=after)
+            # After it is written: what fails is told with the next minute.
             del self._ended[0]

@@ -94,6 +94,7 @@ class Webhooks:
         """
         destination = await self._destinations.check(url)
         webhook_id = random_id()
+        # Before the record is there: from the moment somebody knows the webhook it misses no event.
         since, *_ = [await self._outbox.begin(shard, webhook_id) for shard in self._shards]
         webhook = Webhook(
             webhook_id,
@@ -120,6 +121,7 @@ class Webhooks:
         entry = self._audit_log.entry("webhook.deleted", origin, webhook_id)
         if await self._store.put(webhook_id, b"", most=MOST, entry=entry) == 0:
             raise NotFound("No webhook with this ID.")
+        # At once in this process; the others learn it within a second.
         self.known.pop(webhook_id, None)
         await self._forget(webhook_id)
 

@@ -47,4 +47,5 @@ def _rows(rows: Iterable[list[str]]) -> bytes:
 def _cell(value: object) -> str:
     """A cell that no spreadsheet takes for a formula."""
     text = "" if value is None else value if isinstance(value, str) else _encode(value).decode()
+    # Names and user agents are other people's text, and a spreadsheet runs what begins so.
     return f"'{text}" if text.startswith(_FORMULA) else text
