@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check format coverage bench soak mass screenshots image system-packages clean
+.PHONY: help run test check format coverage bench soak chaos mass screenshots image system-packages clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ bench: .venv/dev.stamp system-packages ## measure speed beside references, as a 
 
 soak: .venv/dev.stamp system-packages ## run a mixed load for ten minutes: no wrong answer, flat memory
 	@$(VENV_PYTHON) -m tests.bench soak $(ARGS)
+
+chaos: .venv/dev.stamp ## eight minutes of failovers, moved slots and lost nodes under load, with a table at the end
+	@$(VENV_PYTHON) -m pytest --quiet tests/chaos/sentinel_failovers.py tests/chaos/cluster_moves.py $(ARGS)
 
 mass: .venv/dev.stamp system-packages ## a hundred thousand events, removals or entries at once, and who waits (ARGS="--only webhooks")
 	@$(VENV_PYTHON) -m tests.bench mass $(ARGS)

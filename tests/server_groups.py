@@ -25,7 +25,7 @@ NAME = "tokens-primary"
 DOWN_AFTER = 0.5
 # Below those that the system gives out to clients.
 _PORTS = range(20_000, 32_000)
-_PLAIN = ("--appendonly", "no", "--save", "", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
+PLAIN = ("--appendonly", "no", "--save", "", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
 
 
 class Node:
@@ -117,7 +117,7 @@ class Trio(Group):
 
     def __init__(self) -> None:
         super().__init__()
-        self.servers = [self.start(name, *_PLAIN) for name in ("a", "b")]
+        self.servers = [self.start(name, *PLAIN) for name in ("a", "b")]
         self.sentinels: list[Node] = []
         self._settled = False
 
@@ -186,7 +186,7 @@ class Six(Group):
 
     def __init__(self, *options: str) -> None:
         super().__init__()
-        told = (*_PLAIN, "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0", *options)
+        told = (*PLAIN, "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0", *options)
         for number in range(6):
             self.start(str(number), *told, cluster=True)
         self._settled = False

@@ -75,7 +75,7 @@ def routes(
         ExplainApi(rule.explainer, callers, clock, accept_basic=settings.accept_basic),
         UsageApi(rule.usage_series, rule.managed, callers),
         HygieneApi(rule.hygiene, store.token_counts, callers, clock),
-        ImportExportApi(rule.imports, rule.queries, views, rule.audit_log, callers, clock, shards=len(store.shards)),
+        ImportExportApi(rule.imports, rule.queries, views, rule.audit_log, callers, clock),
         WebhooksApi(rule.webhooks, rule.delivery_log, callers),
         AuditApi(rule.audit, rule.verification, rule.audit_log, callers),
         OAuthApi(rule.authority, rule.revocation, clients, address),

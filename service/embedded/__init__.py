@@ -76,10 +76,13 @@ def _own(folder: Path, lock: int, *, redis_bin: str | None, say: Callable[[str],
     # Written before the server answers: whoever shares it reads here whom to ask.
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode() + os.fsencode(socket_path), 0)
+    has_data = any(folder.glob("appendonly*"))
     child = Child(server.path, socket_path, folder=folder, lock=lock)
     try:
         if not _answers(lambda: socket_path, gone=child.ended.is_set):
             raise EmbeddedError(f"{server.name} did not start in {folder}: {child.last_words()}")
+        if has_data and not server.mends_its_file:
+            _rewrite(socket_path, gone=child.ended.is_set)
     except BaseException:  # Ctrl-C too: an unfinished start leaves nothing running
         child.end()
         raise
@@ -134,7 +137,7 @@ def _answers(socket_path: Callable[[], str], *, gone: Callable[[], bool]) -> boo
     """
     deadline = time.monotonic() + READY_SECONDS
     while not gone() and time.monotonic() < deadline:
-        reply = _ping(socket_path())
+        reply = _ask(socket_path(), b"PING")
         if reply.startswith(b"+PONG"):
             return True
         if reply.startswith(b"-LOADING"):
@@ -144,13 +147,20 @@ def _answers(socket_path: Callable[[], str], *, gone: Callable[[], bool]) -> boo
     return False
 
 
-def _ping(socket_path: str) -> bytes:
-    """The first bytes of the answer to PING; empty when there is none within a second."""
+def _rewrite(socket_path: str, *, gone: Callable[[], bool]) -> None:
+    """Have the append-only file written anew from what was read of it, before anything is written behind its end."""
+    _ask(socket_path, b"BGREWRITEAOF")
+    while not gone() and b"aof_rewrite_in_progress:1" in _ask(socket_path, b"INFO persistence"):
+        time.sleep(0.005)
+
+
+def _ask(socket_path: str, command: bytes) -> bytes:
+    """The first bytes of the answer; empty when there is none within a second."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1)
         try:
             probe.connect(socket_path)
-            probe.sendall(b"PING\r\n")
-            return probe.recv(64)
+            probe.sendall(command + b"\r\n")
+            return probe.recv(8192)
         except OSError:
             return b""

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 OLDEST = (6, 2)
 MULTI_PART_AOF = (7, 0)
+MENDING_VALKEY = (9, 1)
 SOCKET_PATH_BYTES = 107 if sys.platform == "linux" else 103  # sun_path less its NUL
 
 
@@ -28,6 +29,14 @@ class Server(NamedTuple):
     path: str
     name: str
     release: tuple[int, int]
+
+    @property
+    def mends_its_file(self) -> bool:
+        """Does it cut an append-only file that ends inside a script back to before that?
+
+        Others go on behind the torn end, and read nothing behind it at their next start.
+        """
+        return self.name.startswith("Valkey") and self.release >= MENDING_VALKEY
 
 
 def find_server(redis_bin: str | None) -> Server:

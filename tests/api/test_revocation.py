@@ -256,7 +256,7 @@ async def export(service: Service, token_id: str) -> Exported | None:
     """The record as it could be taken in again later."""
     query = Query(ids=(token_id,), statuses=frozenset(Status))
     found = [record async for record in service.rules.queries.everything(query)] if token_id else []
-    return Exported(found[0].token, found[0].seal, len(service.stores.shards)) if found else None
+    return Exported(found[0].token, found[0].seal) if found else None
 
 
 def expected(way: Way, state: str) -> tuple[bool | None, bool]:

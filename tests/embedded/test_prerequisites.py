@@ -149,3 +149,24 @@ def test_a_runtime_directory_that_cannot_be_made_is_passed_over(folder: Path, mo
     monkeypatch.setattr(tempfile, "tempdir", str(folder.parent))
     with running(folder / ("x" * 120)) as server:
         assert Path(server.url.removeprefix("unix://")).parent.parent == folder.parent
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["", "/usr/bin/redis-server"], ids=["wheel", "debian"])
+def test_a_file_cut_inside_a_script_costs_no_later_write_and_leaves_no_half_of_it(folder: Path, program: str) -> None:
+    """As by a power failure. Servers before Valkey 9.1 would take writes, and lose them at the next start."""
+    if program and not Path(program).exists():
+        pytest.skip(f"{program} is not installed")
+    options = {"redis_bin": program} if program else {}
+    with running(folder, **options) as server, client(server.url) as connection:
+        connection.set("before", "kept")
+        connection.eval("for number = 1, 9 do redis.call('SET', 'half' .. number, number) end", 0)
+    (file,) = (folder / "appendonlydir").glob("*.incr.aof")
+    whole = file.read_bytes()
+    assert whole.endswith(b"EXEC\r\n")
+    os.truncate(file, len(whole) - 40)
+    with running(folder, **options) as server, client(server.url) as connection:
+        connection.set("after", "kept")
+    with running(folder, **options) as server, client(server.url) as connection:
+        assert connection.mget("before", "after") == [b"kept", b"kept"]
+        assert connection.keys("half*") == []

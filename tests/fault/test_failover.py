@@ -13,18 +13,17 @@ from service.app import Service
 from service.settings import Settings
 from service.store.driver.keys import TAGS
 from service.store.servers.slots import SLOTS
-from tests.api.running import IMPATIENT_MS, Lifespan, wait_until
-from tests.api.wire import Answer, Client
-from tests.api.world import fresh
+from tests.api.running import wait_until
+from tests.api.wire import Answer
 from tests.conftest import PASSWORD
 from tests.fault.book import Book, Entry
+from tests.fault.grouped import TOKENS, Hurt, Site, answer_that, cut_off, killed, left, move, stopped
 from tests.server_groups import DOWN_AFTER, Node, Six, Trio, in_step
 
 pytestmark = pytest.mark.slow
 # A loaded machine is allowed this much more than what is promised; the figure itself is printed.
 PATIENCE = 5.0
 NODE_TIMEOUT = 1.0
-TOKENS = "/api/admin/tokens"
 
 
 @pytest.fixture(scope="module")
@@ -41,48 +40,6 @@ def six() -> Iterator[Six]:
     group.close()
 
 
-class Site:
-    """Three processes on a group of servers, and tokens of which some are revoked."""
-
-    def __init__(self, url: str, settings: dict[str, str]) -> None:
-        told = {"TOKENS_REDIS_URL": url, "TOKENS_ACCESS_LOG": "off", "TOKENS_REDIS_TIMEOUT_MS": IMPATIENT_MS}
-        self.running = Lifespan(settings | told, workers=3)
-        self.client = Client(self.running.port)
-        self.admin = self.client.sign_in("admin", PASSWORD)
-        self.good, self.revoked = [self.create() for _ in range(24)], [self.create() for _ in range(24)]
-        self.spare = [self.create() for _ in range(6)]
-        for token in self.revoked:
-            self.revoke(token)
-
-    def create(self) -> dict[str, str]:
-        body = {"name": fresh("over"), "duration": "7days"}
-        token: dict[str, str] = self.client.done("POST", TOKENS, json_body=body, bearer=self.admin).json()["token"]
-        return token
-
-    def revoke(self, token: dict[str, str]) -> None:
-        """In force when this returns; confirmed only where there is a replica."""
-        path = f"{TOKENS}?id={token['id']}"
-        wait_until(lambda: self.client.ask("DELETE", path, bearer=self.admin).status in (200, 202), what="a revocation")
-
-    def spent(self, tokens: list[str]) -> set[tuple[int, str]]:
-        """What a gateway is told that spends these one-time tokens, and what an administrator is told of them."""
-        told = set()
-        for token in tokens:
-            asked = {"token": token, "path": "/validate/one-time"}
-            why = self.client.done("POST", f"{TOKENS}/explain", json_body=asked, bearer=self.admin).json()["outcome"]
-            how = {"bearer": token}
-            said = answer_that(lambda one: one.status != 503, self.client, "GET", "/validate/one-time", how)
-            told.add((said.status, why))
-        return told
-
-    def said_everywhere(self, token: dict[str, str]) -> set[int]:
-        """What all processes say, as far as fifty requests meet them."""
-        return {self.client.get("/validate", bearer=token["token"]).status for _ in range(50)}
-
-    def book(self) -> Book:
-        return Book(self.running.port, *[[one["token"] for one in kind] for kind in (self.good, self.revoked)])
-
-
 @pytest.fixture(scope="module")
 def by_sentinel(trio: Trio, settings: dict[str, str]) -> Iterator[Site]:
     site = Site(trio.ready().url, settings | {"TOKENS_DURABILITY": "replicated"})
@@ -95,33 +52,6 @@ def on_cluster(six: Six, settings: dict[str, str]) -> Iterator[Site]:
     site = Site(six.ready().url, settings)
     yield site
     site.running.close()
-
-
-def killed(node: Node) -> Callable[[], None]:
-    node.kill()
-    return node.restart
-
-
-def stopped(node: Node) -> Callable[[], None]:
-    node.freeze()
-    return node.thaw
-
-
-Hurt = Callable[[Node], Callable[[], None]]
-
-
-def cut_off(node: Node) -> Callable[[], None]:
-    """For the sentinels alone: it goes on as a primary, and whoever is connected may go on writing to it."""
-    node.client.config_set("requirepass", "unknown to sentinels")
-    for client in node.client.client_list():
-        if client["name"].startswith("sentinel"):
-            node.client.client_kill_filter(_id=client["id"])
-    return lambda: node.client.config_set("requirepass", "") and None
-
-
-def left(node: Node) -> bool:
-    """Whether no process of ours asks this server any more."""
-    return not any(client["name"] == "token-service" for client in node.client.client_list())
 
 
 @pytest.mark.parametrize("hurt", [killed, stopped, cut_off, None], ids=["killed", "stopped", "cut_off", "ordered"])
@@ -222,26 +152,24 @@ def test_a_change_that_the_replica_has_not_confirmed_is_never_called_done(trio: 
         answer_that(lambda one: one.status == 200, client, method, path, how)
 
 
-def answer_that(holds: Callable[[Answer], bool], client: Client, method: str, path: str, how: dict[str, Any]) -> Answer:
-    """The first for which it holds, of as many as it takes."""
-    said: list[Answer] = []
+def test_what_one_set_up_exports_the_other_takes_in(trio: Trio, six: Six, by_sentinel: Site, on_cluster: Site) -> None:
+    """Those that are good work there, those that are revoked do not; what was broken off may be sent again."""
+    trio.settle()
+    six.settle()
+    told = {"headers": {"Content-Type": "application/x-ndjson"}}
+    for source, target in ((by_sentinel, on_cluster), (on_cluster, by_sentinel)):
+        lines = source.client.done("GET", f"{TOKENS}/export", bearer=source.admin).body
+        body = b"".join(lines.splitlines(keepends=True)[:20])
+        target.client.done("POST", f"{TOKENS}/import", bearer=target.admin, body=body, **told)
+        taken = target.client.done("POST", f"{TOKENS}/import", bearer=target.admin, body=lines, **told).json()
+        assert {row["code"] for row in taken["skipped"]} == {"exists"}
+        for tokens, true in ((source.good, 200), (source.revoked, 401)):
+            said = [answer_that(known, target.client, "GET", "/validate", {"bearer": one["token"]}) for one in tokens]
+            assert {one.status for one in said} == {true}
 
-    def asked() -> bool:
-        said.append(client.ask(method, path, **how))
-        return holds(said[-1])
 
-    wait_until(asked, what=f"{method} {path} to be answered so")
-    return said[-1]
-
-
-def move(slot: int, source: Node, target: Node, primaries: list[Node]) -> None:
-    to = Six.id_of(target)
-    target.client.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", Six.id_of(source))
-    source.client.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", to)
-    while keys := source.client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 5):
-        source.client.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
-    for node in (target, source, *primaries):
-        node.client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", to)
+def known(answer: Answer) -> bool:
+    return answer.status != 503
 
 
 def test_a_lost_node_is_told_by_its_shards_and_the_others_go_on(six: Six, on_cluster: Site) -> None:

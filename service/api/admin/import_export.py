@@ -62,8 +62,6 @@ class ImportExportApi(OperationGroup):
         audit_log: AuditLog,
         callers: Callers,
         clock: Callable[[], float],
-        *,
-        shards: int,
     ) -> None:
         self._imports = imports
         self._queries = queries
@@ -71,7 +69,6 @@ class ImportExportApi(OperationGroup):
         self._audit_log = audit_log
         self._callers = callers
         self._clock = clock
-        self._shards = shards
 
     @Operation(
         "GET",
@@ -86,7 +83,8 @@ class ImportExportApi(OperationGroup):
         """Export tokens.
 
         One token a line, with its digest and never its secret; every status without a filter. A service with
-        the same server key and number of shards takes it as it is.
+        the same server key takes it as it is; only where one is a cluster and the other is not, ids get another
+        beginning, and an old secret in its overlap may end.
         """
         caller = await self._callers.admit(call)
         query = self._views.query(convert_query(call, Filter))
@@ -102,7 +100,7 @@ class ImportExportApi(OperationGroup):
     async def _lines(self, records: AsyncIterator[Record]) -> AsyncIterator[bytes]:
         lines: list[bytes] = []
         async for record in records:
-            lines.append(_encode(export_line(record, self._shards)) + b"\n")
+            lines.append(_encode(export_line(record)) + b"\n")
             if len(lines) == _LINES:
                 yield b"".join(lines)
                 lines = []

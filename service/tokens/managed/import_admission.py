@@ -25,11 +25,10 @@ from service.tokens.secret import mint_ids
 
 
 class Exported(msgspec.Struct, frozen=True):
-    """A record as an export gave it, with its seal and the number of shards it was made for."""
+    """A record as an export gave it, with its seal."""
 
     token: ManagedToken
     seal: str
-    shards: int
 
 
 class ImportedSecret(msgspec.Struct, frozen=True):
@@ -67,7 +66,19 @@ class ImportAdmission:
         # The digest decides which shard the token lives in, because a lookup knows nothing else.
         token_ids = mint_ids([shard_of_digest(digest, len(self._shards)) for digest in digests])
         made = map(partial(self._token, origin), others, token_ids, digests)
-        return [row.token if isinstance(row, Exported) else next(made) for row in rows]
+        return [self._settled(row.token) if isinstance(row, Exported) else next(made) for row in rows]
+
+    def _settled(self, token: ManagedToken) -> ManagedToken:
+        """The same token where its digest lives, which its id begins with: a cluster has more shards than one Redis.
+
+        The old secret of an overlap goes where that lives elsewhere: a script touches keys of one shard alone.
+        """
+        shard = self._shards.of_digest(records.decode_digest(token.digest))
+        if self._shards.of_id(token.token_id) is not shard:
+            token = msgspec.structs.replace(token, token_id=f"{shard.index:02x}{token.token_id[2:]}")
+        if token.predecessor and self._shards.of_digest(records.decode_digest(token.predecessor)) is not shard:
+            token = msgspec.structs.replace(token, predecessor="", predecessor_until=0)
+        return token
 
     def _token(self, origin: Origin, row: ImportedSecret, token_id: str, digest: bytes) -> ManagedToken:
         return ManagedToken(
@@ -83,12 +94,8 @@ class ImportAdmission:
 
     def refusal(self, row: Exported | ImportedSecret, token: ManagedToken, origin: Origin) -> Skipped | None:
         """Why this row may not come in, None if it may."""
-        if isinstance(row, Exported):
-            if row.shards != len(self._shards) or not self._at_home(token):
-                message = f"Exported from {row.shards} shards, while there are {len(self._shards)} here."
-                return Skipped("wrong_shards", message)
-            if not self._seals.is_ours(Record(token, row.seal)):
-                return Skipped("not_ours", "Exported under another server key, or changed since.")
+        if isinstance(row, Exported) and not self._seals.is_ours(Record(row.token, row.seal)):
+            return Skipped("not_ours", "Exported under another server key, or changed since.")
         try:
             check_held(origin, token)
             check_life(origin, token.expires_at)
@@ -100,10 +107,6 @@ class ImportAdmission:
         except (Forbidden, InvalidRequest) as refused:
             return Skipped(refused.code, refused.detail)
         return None
-
-    def _at_home(self, token: ManagedToken) -> bool:
-        shard = self._shards.of_id(token.token_id)
-        return shard is not None and shard is self._shards.of_digest(records.decode_digest(token.digest))
 
 
 def sha256_of(secret: str) -> str:

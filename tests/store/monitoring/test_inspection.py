@@ -44,7 +44,22 @@ GOOD = {"redis_version": "7.4.1", "maxmemory_policy": "noeviction", "aof_enabled
 
 async def test_a_fit_server_has_no_faults() -> None:
     found = await inspect(Telling(**GOOD), b"scratch")
-    assert (found.version, found.policy, found.faults, found.warnings) == ("7.4.1", "noeviction", {}, ())
+    assert (found.version, found.policy, found.faults) == ("7.4.1", "noeviction", {})
+
+
+@pytest.mark.parametrize(
+    ("facts", "warns"),
+    [
+        ({}, True),
+        ({"redis_version": "8.10.0"}, True),
+        ({"valkey_version": "9.0.3"}, True),
+        ({"valkey_version": "9.1.0"}, False),
+        ({"valkey_version": "10.0.0"}, False),
+    ],
+)
+async def test_a_server_that_goes_on_behind_a_torn_file_is_told_of(facts: dict[str, str], warns: bool) -> None:
+    found = await inspect(Telling(**(GOOD | facts)), b"scratch")
+    assert ["BGREWRITEAOF" in warning for warning in found.warnings] == [True] * warns
 
 
 @pytest.mark.parametrize(

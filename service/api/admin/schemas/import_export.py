@@ -41,7 +41,6 @@ class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
     digest: Digest
     last_eight: Annotated[str, Meta(max_length=8)]
     seal: Annotated[str, Meta(max_length=64)]
-    shards: int
     created_at: str
     created_by: Annotated[str, Meta(max_length=256)]
     expires_at: str | None
@@ -85,7 +84,7 @@ class _Peek(msgspec.Struct):
 _peek = msgspec.json.Decoder(_Peek).decode
 
 
-def export_line(record: Record, shards: int) -> ExportedToken:
+def export_line(record: Record) -> ExportedToken:
     """A record on its way out."""
     token, limit = record.token, record.token.rate_limit
     return ExportedToken(
@@ -94,7 +93,6 @@ def export_line(record: Record, shards: int) -> ExportedToken:
         digest=token.digest,
         last_eight=token.last_eight,
         seal=record.seal,
-        shards=shards,
         created_at=_with_micros(token.created_micros),
         created_by=token.created_by,
         expires_at=rfc3339_or_none(token.expires_at),
@@ -173,7 +171,7 @@ def _exported(line: ExportedToken) -> Exported:
         imported=line.imported,
         version=line.version,
     )
-    return Exported(token, line.seal, line.shards)
+    return Exported(token, line.seal)
 
 
 def _imported(line: ImportedToken, now: float) -> ImportedSecret:

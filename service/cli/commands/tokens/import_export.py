@@ -27,7 +27,7 @@ def export_tokens(file: Path | None, force: bool, as_json: bool) -> None:
     """Write all tokens to a file, without their secrets.
 
     One JSON object a line, to standard output or to FILE, which only you can read. `import` takes it in, where
-    the server key and the number of shards are the same. For administrators alone.
+    the server key is the same. For administrators alone.
     """
     if file is not None and os.path.lexists(file):
         _allow_over(file, force=force)

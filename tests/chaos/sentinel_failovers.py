@@ -1,0 +1,131 @@
+"""Twenty failovers by sentinels, a third of them with writes that no replica has, while tokens are used and ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+from tests.api.running import wait_until
+from tests.chaos.conftest import Row
+from tests.chaos.tally import Ends, Uses, beside, footprint, setting
+from tests.fault.book import Book
+from tests.fault.grouped import Site, killed, stopped
+from tests.server_groups import DOWN_AFTER, Node, Trio
+
+FAILOVERS, USES, ENDS = 20, 250, 15
+
+
+def without_its_replica(primary: Node) -> None:
+    """What it is told from now on the replica does not hear, while whoever is connected goes on writing."""
+    primary.client.config_set("requirepass", "unknown to the replica")
+    primary.client.client_kill_filter(_type="replica")
+
+
+@pytest.fixture(scope="module")
+def replicated(trio: Trio, settings: dict[str, str]) -> Iterator[Site]:
+    site = Site(trio.ready().url, settings | {"TOKENS_DURABILITY": "replicated"})
+    yield site
+    site.running.close()
+
+
+@pytest.fixture(scope="module")
+def in_memory(trio: Trio, settings: dict[str, str]) -> Iterator[Site]:
+    site = Site(trio.ready().url, settings | {"TOKENS_NAMESPACE": "inmemory"})
+    yield site
+    site.running.close()
+
+
+def test_each_harness_sees_the_fault_that_is_planted(trio: Trio, settings: dict[str, str], row: Row) -> None:
+    """Without a fence, and with processes that were started anew and so remember nothing, writes that were lost show."""
+    site = Site(trio.ready().url, settings | {"TOKENS_NAMESPACE": "planted", "TOKENS_ONE_TIME_FENCE": "off"})
+    try:
+        uses, ends = Uses(site), Ends(site, [site.create() for _ in range(ENDS)])
+        tokens = uses.issue(20)
+        trio.settle()
+        old = trio.primary
+        without_its_replica(old)
+        uses.spend(tokens)
+        ends.end(ENDS)
+        site.running.kill()
+        heal = killed(old)
+        wait_until(lambda: trio.primary is not old, seconds=20, what="another primary")
+        site.running.restart()
+        wait_until(lambda: site.client.get("/readyz").status == 200, seconds=20, what="readiness")
+        uses.spend(tokens)
+        ends.accepted_now()
+        heal()
+    finally:
+        site.running.close()
+    row("planted: no fence, writes lost with the primary", "some spent twice", f"{uses.twice()} of {len(tokens)}")
+    row("planted: nothing is ended once more", "some come back", f"{len(ends.came_back)} of {len(ends.confirmed)}")
+    assert uses.twice() > 0
+    assert ends.came_back
+
+
+class Failovers:
+    """One after another, each under load."""
+
+    def __init__(self, trio: Trio, book: Book, uses: Uses, ends: list[Ends]) -> None:
+        self._trio, self._book, self._uses, self._ends = trio, book, uses, ends
+        self.seconds: list[float] = []
+
+    def one(self, number: int) -> None:
+        """Every third loses half a second of writes, every third leaves the old primary standing still."""
+        self._trio.settle()
+        tokens, old = self._uses.issue(USES), self._trio.primary
+        loses = number % 3 == 0
+        if loses:
+            without_its_replica(old)
+        work: list[Callable[[], None]] = [partial(self._uses.spend, tokens, pause_seconds=0.004)]
+        work += [partial(one.end, ENDS, pause_seconds=0.03) for one in self._ends]
+        over = threading.Event()
+        with beside(*work, *[partial(one.watch, over) for one in self._ends]), setting(over):
+            time.sleep(0.6)
+            began = time.monotonic()
+            heal = killed(old) if loses else stopped(old) if number % 3 == 1 else self._order()
+            wait_until(lambda: self._trio.primary is not old, seconds=20, what="the sentinels to choose another")
+            self.seconds.append(self._book.seconds_until_well(began))
+        self._uses.spend(tokens)
+        for one in self._ends:
+            one.accepted_now()
+        heal()
+        self._trio.settle()
+        self._book.seconds_until_well(time.monotonic())
+
+    def _order(self) -> Callable[[], None]:
+        self._trio.fail_over()
+        return lambda: None
+
+
+def test_twenty_failovers(trio: Trio, replicated: Site, in_memory: Site, row: Row) -> None:
+    uses = Uses(replicated)
+    sites = {"replicated": replicated, "memory": in_memory}
+    ends = {name: Ends(site, [site.create() for _ in range(FAILOVERS * ENDS)]) for name, site in sites.items()}
+    book = replicated.book()
+    failovers = Failovers(trio, book, uses, list(ends.values()))
+    with book.open():
+        failovers.one(0)
+        failovers.one(1)
+        before = footprint(replicated)
+        for number in range(2, FAILOVERS):
+            failovers.one(number)
+    at_the_end = {name: one.accepted_now() for name, one in ends.items()}
+    after, seconds = footprint(replicated), sorted(failovers.seconds)
+    row(f"{FAILOVERS} failovers by sentinels: validations", "0 false", f"{book.wrong() or 0} of {len(book.entries)}")
+    row("first true answer after the fault", f"{DOWN_AFTER + 1.5} s", f"{seconds[10]:.2f} s, at most {seconds[-1]:.2f}")
+    row(f"{len(uses.issued)} one-time tokens", "0 spent twice", f"{uses.twice()}; once {sum(uses.accepted.values())}")
+    for name, one in ends.items():
+        said = f"{len(one.confirmed)} done, {one.said[202]} pending, {one.said[503]} without answer"
+        must = "0 accepted again" if name == "replicated" else "the number"
+        row(f"revocations, {name}: {said}", must, f"{len(one.came_back)}, at the end {at_the_end[name]}")
+    row("memory, descriptors", "base line", f"{before[0]:.0f} MiB, {before[1]}; then {after[0]:.0f} MiB, {after[1]}")
+    assert book.wrong() == {}
+    assert uses.twice() == 0
+    assert ends["replicated"].came_back == set()
+    assert at_the_end == {"replicated": 0, "memory": 0}
+    assert after[0] < before[0] * 1.15 + 10
+    assert after[1] <= before[1] + 12
