@@ -1,8 +1,10 @@
 """Usage: what a second brought, added to each token's record and to the service's hours, and read back."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from service.model import Outcome
 from service.store.driver.hashes import Hashes
 from service.store.driver.keys import Keys
 from service.store.driver.scripts import Script
@@ -15,6 +17,9 @@ DAYS_KEPT = 100
 HOURS_KEPT = 48
 # So many scripts or touches travel together: about 2 ms of Redis' time, because validations wait behind them.
 SLICE = 100
+# Of the totals of an hour; the other fields are outcomes of checks that found a record.
+ALLOWED = "allowed"
+FIELDS = (ALLOWED, *(outcome.value for outcome in Outcome if outcome is not Outcome.ACTIVE))
 
 
 class Use(NamedTuple):
@@ -38,6 +43,14 @@ class Count(NamedTuple):
     starts_at: int
     allowed: int
     denied: int
+
+
+class Totals(NamedTuple):
+    """Checks of the whole service in an hour: those allowed, and those refused by outcome."""
+
+    starts_at: int
+    allowed: int
+    refused: dict[str, int]
 
 
 class UsageStore:
@@ -78,14 +91,14 @@ class UsageStore:
             use.token_id,
         )
 
-    async def add_total(self, now: int, allowed: int, denied: int) -> None:
-        """Add to the service's totals of this hour."""
+    async def add_total(self, now: int, allowed: int, refused: Mapping[str, int]) -> None:
+        """Add to the service's totals of this hour; `refused` by outcome."""
         shard, key = self._of_hour(now // HOUR)
         ask = shard.link.execute
+        added = {ALLOWED: allowed, **refused}
         await asyncio.gather(
             # Without `retry`: after a lost reply a second try could count twice.
-            ask("HINCRBY", key, "allowed", allowed),
-            ask("HINCRBY", key, "denied", denied),
+            *[ask("HINCRBY", key, field, count) for field, count in added.items()],
             ask("EXPIRE", key, DAYS_KEPT * DAY, retry=True),
         )
 
@@ -135,19 +148,21 @@ class UsageStore:
             for period, allowed, denied in zip(periods, counts[::2], counts[1::2], strict=True)
         ]
 
-    async def totals(self, now: int, hours: int) -> list[Count]:
+    async def totals(self, now: int, hours: int) -> list[Totals]:
         """The service's last hours, oldest first; one round trip to each node."""
         periods = range(now // HOUR - hours + 1, now // HOUR + 1)
         asked = []
         for period in periods:
             shard, key = self._of_hour(period)
-            asked.append(shard.link.execute("HMGET", key, "allowed", "denied", retry=True))
+            asked.append(shard.link.execute("HMGET", key, *FIELDS, retry=True))
         replies = await asyncio.gather(*asked)
-        return [
-            Count(period * HOUR, whole(allowed), whole(denied))
-            for period, (allowed, denied) in zip(periods, replies, strict=True)
-        ]
+        return [_totals(period * HOUR, reply) for period, reply in zip(periods, replies, strict=True)]
 
     def _of_hour(self, hour: int) -> tuple[Shard, bytes]:
         shard = self._shards[hour % len(self._shards)]
         return shard, shard.keys.usage_of_hour(hour)
+
+
+def _totals(starts_at: int, reply: list[bytes | None]) -> Totals:
+    allowed, *refused = map(whole, reply)
+    return Totals(starts_at, allowed, {name: count for name, count in zip(FIELDS[1:], refused, strict=True) if count})

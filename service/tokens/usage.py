@@ -1,5 +1,6 @@
 """Usage: counted in the process, flushed to Redis every second. A crash loses at most that second."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -26,6 +27,7 @@ class Usage:
         self._on_limited = on_limited
         self._gathered: dict[DecodedCredential, _Gathered] = {}
         self._limited: set[str] = set()
+        self._refused: defaultdict[str, int] = defaultdict(int)
 
     def count(self, decoded: DecodedCredential, verdict: Verdict, now: float, address: str, agent: bytes) -> None:
         """Count a use of a record, whether it was allowed or refused though the secret was right."""
@@ -38,6 +40,7 @@ class Usage:
             gathered.used_at = now
             return
         gathered.denied += 1
+        self._refused[verdict.outcome] += 1
         if verdict.outcome is Outcome.RATE_LIMITED:
             self._limited.add(decoded.credential.token_id)
 
@@ -48,9 +51,10 @@ class Usage:
         # Taken in one step: what is counted while Redis is written to belongs to the next flush.
         used, self._gathered = list(self._gathered.items()), {}
         limited, self._limited = self._limited, set()
+        refused, self._refused = self._refused, defaultdict(int)
         for token_id in limited:
             self._on_limited(token_id)
-        now, allowed, denied = int(self._clock()), 0, 0
+        now, allowed = int(self._clock()), 0
         if self._idle_seconds:
             sessions = [decoded.digest for decoded, _ in used if decoded.credential.kind is Kind.SESSION]
             await self._store.touch_sessions(sessions, self._idle_seconds)
@@ -58,10 +62,9 @@ class Usage:
         for start in range(0, len(used), SLICE):
             taken = used[start : start + SLICE]
             allowed += sum(gathered.allowed for _, gathered in taken)
-            denied += sum(gathered.denied for _, gathered in taken)
             uses = [gathered.use_of(decoded) for decoded, gathered in taken if decoded.credential.kind is Kind.MANAGED]
             await self._store.add(uses, now)
-        await self._store.add_total(now, allowed, denied)
+        await self._store.add_total(now, allowed, refused)
 
 
 class _Gathered:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from service.store.usage import HOURS_KEPT, Count, UsageStore
+from service.store.usage import HOURS_KEPT, Count, Totals, UsageStore
 
 
 class UsageSeries:
@@ -21,7 +21,7 @@ class UsageSeries:
         )
         return by_day, by_hour
 
-    async def of_service(self, hours: int) -> list[Count]:
+    async def of_service(self, hours: int) -> list[Totals]:
         """All checks of known tokens in each of the last hours, oldest first."""
         return await self._store.totals(int(self._clock()), hours)
 

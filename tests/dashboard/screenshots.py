@@ -1,4 +1,4 @@
-"""Pictures of the dashboard for its readers: `python -m tests.dashboard.screenshots [folder]`.
+"""Pictures of the dashboard for its readers: `python -m tests.dashboard.screenshots [folder [picture ...]]`.
 
 The service and the tokens are real; their use, which takes weeks to come about, is made up on the way to the page.
 """
@@ -22,6 +22,14 @@ from tests.dashboard.browser import launch
 from tests.dashboard.service import PASSWORD, TOKENS, Service
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "screenshots"
+HYGIENE = {
+    "idle": {"30d": 31, "90d": 14},
+    "neverUsed": 9,
+    "countedAt": "2026-11-20T22:30:00Z",
+    "expiring": {"1d": 0, "7d": 3, "14d": 12, "30d": 40},
+    "neverExpire": 2,
+    "expired": {"7d": 4},
+}
 DESK, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 # Name, description, scopes, seconds since the last use (0 for never), checks on a busy day.
 MADE_UP = [
@@ -35,14 +43,15 @@ MADE_UP = [
 ]
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, wanted: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     data = Path(tempfile.mkdtemp(prefix="tk"))
     with running(data, TOKENS_ADMIN_PASSWORD=PASSWORD) as process, sync_playwright() as playwright:
         service = Service(process.url)
         stock(service)
         browser = launch(playwright)
-        for name, (scheme, size, path, act) in PICTURES.items():
+        for name in wanted or PICTURES:
+            scheme, size, path, act = PICTURES[name]
             picture(browser, service, folder / f"{name}.png", scheme, size, path, act)
             print(folder / f"{name}.png")
         browser.close()
@@ -104,6 +113,27 @@ def as_counted(route: Route) -> None:
     route.fulfill(json={"days": days, "lastUsedAt": last, "lastAddress": "10.4.8.21", "lastUserAgent": None})
 
 
+def as_busy(route: Route) -> None:
+    """The hours of a service whose nights are quiet."""
+    size = int(route.request.url.rpartition("=")[2])
+    first = datetime.now(UTC).replace(minute=0, second=0) - timedelta(hours=size - 1)
+    hours = []
+    for at, checks in enumerate(series("service", size, 9000)):
+        hour = first + timedelta(hours=at)
+        allowed = int(checks * (1 - abs(hour.hour - 13) / 16))
+        reasons = {"rate_limited": allowed // 30, "insufficient_scope": allowed // 90, "expired": at % 3}
+        denied = sum(reasons.values()) if at % 4 == 1 else 0
+        hours.append(
+            {
+                "hour": hour.strftime("%Y-%m-%dT%H:00:00Z"),
+                "allowed": allowed,
+                "denied": denied,
+                "reasons": reasons if denied else {},
+            }
+        )
+    route.fulfill(json={"hours": hours})
+
+
 def picture(
     browser: Browser, service: Service, file: Path, scheme: Any, size: Any, path: str, act: Callable[[Page], object]
 ) -> None:
@@ -118,7 +148,9 @@ def picture(
         context.add_cookies([{"name": "tokens", "value": service.cookie, "url": service.url}])
     page = context.new_page()
     page.route(f"**{TOKENS}?*", as_used)
-    page.route("**/usage?*", as_counted)
+    page.route("**/tokens/*/usage?*", as_counted)
+    page.route("**/admin/usage?*", as_busy)
+    page.route("**/hygiene", lambda route: route.fulfill(json=HYGIENE))
     page.goto(f"/dashboard/{path if path != 'sign-in' else ''}")
     page.locator("h1").wait_for()
     act(page)
@@ -165,6 +197,10 @@ def nginx(page: Page) -> None:
     page.get_by_text("Ready, answered in").wait_for()
 
 
+def counted(page: Page) -> None:
+    page.get_by_role("img", name="Checks per").wait_for()
+
+
 def audit_log(page: Page) -> None:
     page.get_by_role("row").nth(1).wait_for()
 
@@ -180,9 +216,12 @@ PICTURES: dict[str, tuple[str, dict[str, int], str, Callable[[Page], object]]] =
     "token-dark": ("dark", DESK, "", one),
     "token-phone": ("light", PHONE, "", one),
     "audit-light": ("light", DESK, "audit", audit_log),
+    "usage-light": ("light", DESK, "usage", counted),
+    "usage-dark": ("dark", DESK, "usage?by=days", counted),
+    "usage-phone": ("light", PHONE, "usage", counted),
     "help-dark": ("dark", DESK, "help", nginx),
     "secret-light": ("light", DESK, "", secret),
 }
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER, sys.argv[2:])

@@ -81,10 +81,14 @@ async def test_old_days_and_hours_are_dropped_and_the_keys_go_with_the_last_use(
 
 
 async def test_the_service_s_hours_add_up_over_all_tokens(still: Service, store: UsageStore) -> None:
-    await store.add_total(NOW, 2, 1)
-    await store.add_total(NOW, 5, 0)
-    await store.add_total(NOW - 3600, 1, 1)
-    assert [count[1:] for count in await store.totals(NOW, 3)] == [(0, 0), (1, 1), (7, 1)]
+    await store.add_total(NOW, 2, {"expired": 1})
+    await store.add_total(NOW, 5, {})
+    await store.add_total(NOW - 3600, 1, {"rate_limited": 1, "expired": 2})
+    assert [count[1:] for count in await store.totals(NOW, 3)] == [
+        (0, {}),
+        (1, {"expired": 2, "rate_limited": 1}),
+        (7, {"expired": 1}),
+    ]
 
 
 async def test_a_session_that_is_over_is_not_touched_back_to_life(still: Service, store: UsageStore) -> None:

@@ -10,7 +10,7 @@ from service.api.auth.callers import Callers
 from service.api.http.access import READ
 from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
 from service.api.http.timestamps import rfc3339, rfc3339_or_none
-from service.store.usage import DAYS_KEPT, Count
+from service.store.usage import DAYS_KEPT, Count, Totals
 from service.tokens.managed.tokens import ManagedTokens
 from service.tokens.usage_series import UsageSeries
 
@@ -55,10 +55,16 @@ class TokenUsage(msgspec.Struct, rename="camel"):
     hours: list[HourCount]
 
 
+class ServiceHour(HourCount):
+    """Checks of all known tokens in the hour that begins then; `reasons` are the denied by outcome."""
+
+    reasons: dict[str, int]
+
+
 class ServiceUsage(msgspec.Struct):
     """Checks of all known tokens together, oldest first."""
 
-    hours: list[HourCount]
+    hours: list[ServiceHour]
 
 
 class UsageApi(OperationGroup):
@@ -94,8 +100,13 @@ class UsageApi(OperationGroup):
         """
         await self._callers.admit(call)
         wanted = convert_query(call, Hours)
-        return Json(ServiceUsage(_hours(await self._series.of_service(wanted.hours))))
+        totals = await self._series.of_service(wanted.hours)
+        return Json(ServiceUsage([_service_hour(hour) for hour in totals]))
 
 
 def _hours(counts: list[Count]) -> list[HourCount]:
     return [HourCount(rfc3339(hour.starts_at), hour.allowed, hour.denied) for hour in counts]
+
+
+def _service_hour(hour: Totals) -> ServiceHour:
+    return ServiceHour(rfc3339(hour.starts_at), hour.allowed, sum(hour.refused.values()), hour.refused)

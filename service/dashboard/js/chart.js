@@ -1,14 +1,20 @@
-// The usage of one token: daily bars with the denied part on top, and the same numbers as a table.
+// Usage as bars, by day or by hour, with the denied part on top, and the same numbers as a table.
 
 import { h, svg } from "./dom.js";
-import { compact, day, number } from "./format.js";
+import { clock, compact, day, number, upper } from "./format.js";
 
 const [WIDTH, HEIGHT, GRID] = [732, 140, [0, 1, 2, 3]];
 // Above the third grid line half a step of air is left.
 const STEPS = 3.5;
 
 const all = ({ allowed, denied }) => allowed + denied;
-const shortDay = ({ date }) => day(date).slice(0, -5);
+const shortDay = (date) => day(date).slice(0, -5);
+/** How a chart of days or of hours names a bar: in full, below it, and the last one. */
+const UNITS = {
+  day: { full: ({ date }) => day(date), short: ({ date }) => shortDay(date), now: "Today" },
+  hour: { full: ({ hour }) => `${day(hour)}, ${clock(hour)}`, now: "This hour",
+    short: ({ hour }) => `${shortDay(hour)}, ${clock(hour).slice(0, 5)}` },
+};
 
 /** The smallest of 1, 2, 5, 10, 20 ... that keeps the highest bar below the upper edge. */
 function stepFor(top) {
@@ -17,28 +23,30 @@ function stepFor(top) {
   return step;
 }
 
-function numbers(days) {
-  const rows = days.toReversed().map((one) => h("tr", h("th", { scope: "row" }, day(one.date)),
+function numbers(counts, unit) {
+  const rows = counts.toReversed().map((one) => h("tr", h("th", { scope: "row" }, UNITS[unit].full(one)),
     h("td.num", number(one.allowed)), h("td.num", number(one.denied))));
-  const heads = ["Day (UTC)", "Allowed", "Denied"].map((name) => h("th", { scope: "col" }, name));
+  const heads = [`${upper(unit)} (UTC)`, "Allowed", "Denied"].map((name) => h("th", { scope: "col" }, name));
   return h("details", h("summary", "Show as table"),
-    h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Checks per day" },
+    h("div.scroll", { tabindex: 0, role: "region", "aria-label": `Checks per ${unit}` },
       h("table", h("thead", h("tr", heads)), h("tbody", rows))));
 }
 
-/** days: [{date, allowed, denied}], oldest first; the sums of both. */
-export function chart(days, allowed, denied) {
-  const busiest = days.reduce((best, one) => (all(one) > all(best) ? one : best));
+/** counts: [{date or hour, allowed, denied}], oldest first; the sums of both. */
+export function chart(counts, allowed, denied) {
+  const unit = counts[0].hour ? "hour" : "day";
+  const { short: named, now } = UNITS[unit];
+  const busiest = counts.reduce((best, one) => (all(one) > all(best) ? one : best));
   const step = stepFor(all(busiest));
   const scale = HEIGHT / step / STEPS;
-  const pitch = WIDTH / days.length;
+  const pitch = WIDTH / counts.length;
   const bar = (style, at, from, height) => height > 0 && svg(`rect.${style}`,
     { x: (at + 0.15) * pitch, y: HEIGHT - from - height, width: pitch * 0.7, height, rx: 2 });
-  const bars = days.map((one, at) => [bar("allow", at, 0, one.allowed * scale),
+  const bars = counts.map((one, at) => [bar("allow", at, 0, one.allowed * scale),
     bar("deny", at, one.allowed * scale + 1.5, one.denied && Math.max(2, one.denied * scale))]);
-  const text = `Checks per day for the last ${days.length} days. ${compact(allowed)} allowed, `
-    + `${number(denied)} denied. Busiest day ${shortDay(busiest)}.`;
-  const labels = [shortDay(days[0]), shortDay(days[days.length >> 1]), "Today"];
+  const text = `Checks per ${unit} for the last ${counts.length} ${unit}s. ${compact(allowed)} allowed, `
+    + `${number(denied)} denied. Busiest ${unit} ${named(busiest)}.`;
+  const labels = [named(counts[0]), named(counts[counts.length >> 1]), now];
   const picture = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": text };
   return [
     // The words stand in HTML beside the picture, since text in a stretched SVG is deformed.
@@ -46,5 +54,5 @@ export function chart(days, allowed, denied) {
       svg("svg.chart", picture,
         GRID.map((at) => svg("path.grid", { d: `M0 ${HEIGHT - at * HEIGHT / STEPS}h${WIDTH}` })), bars)),
     h("div.xaxis", { "aria-hidden": "true" }, labels.map((label) => h("span", label))),
-    numbers(days)];
+    numbers(counts, unit)];
 }

@@ -10,10 +10,10 @@ import { CANNOT_CHANGE, Notices } from "./notices.js";
 import { topBar } from "./shell.js";
 import { tokensScreen } from "./tokens.js";
 
-// By the end of the path; the first three are fetched when they are first asked for.
+// By the end of the path; those with a name are fetched when they are first asked for.
 const ROUTES = [
   [/\/dashboard\/tokens\/(.+)/, "tokenScreen"], [/\/dashboard\/audit$/, "auditScreen"],
-  [/\/dashboard\/help$/, "helpScreen"], [/^/],
+  [/\/dashboard\/help$/, "helpScreen"], [/\/dashboard\/usage$/, "usageScreen"], [/^/],
 ];
 const root = document.getElementById("app");
 

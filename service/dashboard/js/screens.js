@@ -3,3 +3,4 @@
 export { auditScreen } from "./audit.js";
 export { helpScreen } from "./help.js";
 export { tokenScreen } from "./token.js";
+export { usageScreen } from "./usage.js";

@@ -35,11 +35,20 @@ function themeButton() {
 export const brand = () => h("a.brand", { href: "/dashboard/", "aria-label": "Token Service, home" },
   icon("key", 22), h("span", "Token Service"));
 
-const PLACES = [["Tokens", "/dashboard/"], ["Audit", "/dashboard/audit"], ["Help", "/dashboard/help"]];
+// As many stand in the bar as fit, the first ones on a narrow screen; the others are behind More.
+const PLACES = [["Tokens", ""], ["Usage", "usage"], ["Audit", "audit"], ["Help", "help"]];
+
+function places(app) {
+  const links = PLACES.map(([label, path]) => h("a", { href: `/dashboard/${path}` }, label));
+  const hidden = () => links.filter((link) => !link.getClientRects().length);
+  const more = h("button.more-places", "More", icon("down", 14));
+  return h("nav", { "aria-label": "Main" }, links,
+    menu(more, () => hidden().map((link) => [link.textContent, () => app.go(link.href)])));
+}
 
 export function topBar(app, showKeys) {
   return h("header.top", h("div", brand(),
-    h("nav", { "aria-label": "Main" }, PLACES.map(([label, href]) => h("a", { href }, label))),
+    places(app),
     h("div.end",
       h("button.btn.quiet.icon.w2", { "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts (?)",
         click: showKeys }, icon("question")),

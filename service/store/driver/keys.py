@@ -57,7 +57,8 @@ wd:<id> wq:<id>   hash, zset  a webhook's deliveries that wait: event -> sealed 
 wf:<id> wz:<id>   list    sealed records of deliveries made, and given up          30 days
 ud:<id> ut:<id>   hash    usage of a token: `a` (allowed) or `d` (denied) and days,   100 days, 48 hours
                           or hours, since the epoch -> count                       after the last use
-uh:<hour>         hash    usage of the service in an hour                          100 days
+uh:<hour>         hash    usage of the service in an hour: `allowed`, and the      100 days
+                          refused by outcome
 wm                string  written before a wait until a write is confirmed         PX 1 s
 hy                string  tokens that nobody uses, counted; in the first shard     1 h
 hl                string  the process that counts them                             PX 2 min

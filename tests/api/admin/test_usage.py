@@ -57,11 +57,16 @@ async def test_totals_count_sessions_and_managed_tokens(service: Service) -> Non
     before = sum(hour["allowed"] for hour in (await admin.get("/api/admin/usage")).json()["hours"])
     await Person(service, token["token"]).get("/validate")
     await Person(service, admin.secret).get("/validate")
+    for _ in range(2):
+        assert (await Person(service, token["token"]).get("/validate", required_scope="a")).status == 403
     await service.flush_usage()
     hours = (await admin.get("/api/admin/usage", hours=2)).json()["hours"]
     assert len(hours) == 2
     # The administrator's own calls are checks of a session too.
     assert sum(hour["allowed"] for hour in hours) >= before + 2
+    # The hour may have turned on the way.
+    assert sum(hour["denied"] for hour in hours) == 2
+    assert [hour["reasons"] for hour in hours if hour["denied"]] == [{"insufficient_scope": 2}]
 
 
 @pytest.mark.parametrize("path", ["/api/admin/tokens/{id}/usage", "/api/admin/usage"])

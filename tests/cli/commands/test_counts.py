@@ -52,9 +52,13 @@ def test_without_hygiene_it_is_not_asked_for(stub: Stub, run: Run) -> None:
 
 
 def test_usage_of_the_service_is_told_by_the_hour(stub: Stub, run: Run) -> None:
-    totals = {"hours": [{"hour": "2026-11-20T10:00:00Z", "allowed": 7, "denied": 1}]}
+    totals = {
+        "hours": [
+            {"hour": "2026-11-20T10:00:00Z", "allowed": 7, "denied": 3, "reasons": {"expired": 2, "rate_limited": 1}}
+        ]
+    }
     stub.on("GET", "/api/admin/usage", totals)
-    assert run("usage", "--service", "--hours", "3").stdout == "2026-11-20T10:00:00Z\t7\t1\n"
+    assert run("usage", "--service", "--hours", "3").stdout == "2026-11-20T10:00:00Z\t7\t3\texpired 2 rate_limited 1\n"
     assert json.loads(run("usage", "--service", "--json").stdout) == totals
     assert [asked.query for asked in stub.asked] == [{"hours": "3"}, {"hours": "48"}]
 

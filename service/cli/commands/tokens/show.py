@@ -170,8 +170,7 @@ def usage(token: str | None, days: int, of_service: bool, hours: int, as_json: b
         if as_json:
             print_json(totals)
         else:
-            rows = [(hour["hour"], hour["allowed"], hour["denied"]) for hour in totals["hours"]]
-            print_table(("HOUR", "ALLOWED", "DENIED"), rows)
+            print_table(("HOUR", "ALLOWED", "DENIED", "WHY"), [_hour(hour) for hour in totals["hours"]])
         return
     counted = client.get(path_of(token_id_of(client, token), "/usage"), {"days": days})
     if as_json:
@@ -183,6 +182,11 @@ def usage(token: str | None, days: int, of_service: bool, hours: int, as_json: b
     )
     if on_terminal() and counted.get("lastUsedAt"):
         note(f"Last used {counted['lastUsedAt']} from {counted.get('lastAddress') or 'an unknown address'}.")
+
+
+def _hour(hour: dict[str, Any]) -> tuple[object, ...]:
+    why = [f"{reason} {count}" for reason, count in hour["reasons"].items()]
+    return (hour["hour"], hour["allowed"], hour["denied"], why)
 
 
 def facts(token: Token) -> list[tuple[str, Any]]:

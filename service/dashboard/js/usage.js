@@ -1,0 +1,129 @@
+// Usage of the whole service: checks by hour or day and why some were denied, who asks most, and what nobody needs.
+
+import { setActive } from "./actions.js";
+import { TOKENS, get, send } from "./api.js";
+import { chart } from "./chart.js";
+import { card, facts, fill, h } from "./dom.js";
+import { compact, number, time } from "./format.js";
+import { Page } from "./page.js";
+
+const [FEW_HOURS, MANY_HOURS] = [48, 720];
+const LISTED = 10;
+const READ = 200;
+const SPANS_SHOWN = [["", "48 hours"], ["days", "30 days"]];
+const REASONS = { rate_limited: "Over its rate limit", insufficient_scope: "Lacked a scope", expired: "Had expired",
+  network_denied: "From another network", uses_exhausted: "All uses spent", inactive: "Was deactivated",
+  revoked: "Was revoked" };
+const NEEDLESS = {
+  unused: { status: "active", unusedForDays: 90 },
+  // One that was made of late may still be put to use.
+  never: { status: "active", neverUsed: true, unusedForDays: 30 },
+};
+
+const sumOf = (counts, name) => counts.reduce((sum, one) => sum + one[name], 0);
+
+/** Hours as the days they belong to; the first day, of which only a part was read, is left out. */
+function byDay(hours) {
+  const days = Map.groupBy(hours, ({ hour }) => hour.slice(0, 10));
+  return [...days].slice(-MANY_HOURS / 24).map(([date, counts]) =>
+    ({ date, allowed: sumOf(counts, "allowed"), denied: sumOf(counts, "denied") }));
+}
+
+/** [[reason, how often]], the most frequent first. */
+function reasonsIn(hours) {
+  const sums = {};
+  for (const [name, times] of hours.flatMap(({ reasons }) => Object.entries(reasons))) {
+    sums[name] = (sums[name] ?? 0) + times;
+  }
+  return Object.entries(sums).sort(([, one], [, other]) => other - one);
+}
+
+const inWords = (reason) => REASONS[reason] ?? reason.replaceAll("_", " ");
+
+function checksCard(hours, daily) {
+  const [counts, span] = daily ? [byDay(hours), "30 days"] : [hours, "48 hours"];
+  const [allowed, denied] = [sumOf(counts, "allowed"), sumOf(counts, "denied")];
+  const total = allowed + denied;
+  const legend = h("span.end.legend", h("span", h("i"), "Allowed"), h("span", h("i.deny"), "Denied"));
+  if (!total) {
+    return card("Checks", null, h("span.muted", `No token was checked in the last ${span}. `,
+      h("a", { href: "/dashboard/help" }, "Help"), " shows how a gateway asks."));
+  }
+  const kpis = [[compact(total), `checks, ${span}`], [`${(100 * denied / total).toFixed(2)}%`, "denied"]];
+  return card("Checks", legend, h("div.kpis", kpis.map(([value, about]) => h("div", h("b", value), h("span", about)))),
+    chart(counts, allowed, denied));
+}
+
+function reasonsCard(hours) {
+  const found = reasonsIn(hours);
+  return card("Why denied", null, found.length
+    ? facts(found.map(([reason, times]) => [inWords(reason), h("span.num", number(times))]))
+    : h("p.muted", "Nothing was denied."),
+  h("p.hint", "Of known tokens. Unknown secrets are counted in the metrics alone."));
+}
+
+/** rows: tokens, each with what is said of it at the end of its line. */
+const ranking = (title, lead, rows, none) => card(title, null, h("p.muted.small.lead", lead), rows.length
+  ? h("ol.rank", rows.map(([{ id, name }, said]) =>
+    h("li", h("a.name", { href: `/dashboard/tokens/${id}` }, name), h("span.muted.num", said))))
+  : h("p.muted", none));
+
+class ServiceUsage extends Page {
+  constructor(app) {
+    super(app, "Usage", "How often tokens are checked, and which nobody seems to need.");
+    this.spans = h("div.seg", { role: "group", "aria-label": "Period" });
+    this.node[0].lastChild.append(this.spans);
+    this.update();
+  }
+
+  load() {
+    this.daily = new URLSearchParams(location.search).get("by") === "days";
+    const active = { status: "active" };
+    return Promise.all([get("/api/admin/usage", { hours: this.daily ? MANY_HOURS : FEW_HOURS }),
+      get(`${TOKENS}/hygiene`), get(TOKENS, { ...active, sort: "-lastUsedAt", limit: READ }),
+      get(TOKENS, { ...active, unusedForDays: 1, sort: "lastUsedAt", limit: LISTED })]);
+  }
+
+  draw([{ hours }, hygiene, { tokens: lately }, { tokens: idle }]) {
+    const busy = lately.map((token) => [token, token.usage14d.reduce((sum, checks) => sum + checks, 0)])
+      .filter(([, checks]) => checks).sort(([, one], [, other]) => other - one).slice(0, LISTED)
+      .map(([token, checks]) => [token, compact(checks)]);
+    fill(this.spans, SPANS_SHOWN.map(([by, label]) => h("a", { href: `/dashboard/usage${by && `?by=${by}`}`,
+      "data-focus": `by-${by}`, "aria-current": (by === "days") === this.daily && "true" }, label)));
+    return [this.tiles(hygiene),
+      h("div.cols", checksCard(hours, this.daily), reasonsCard(hours)),
+      h("div.halves",
+        ranking("Busiest", `Checks in 14 days, of the ${READ} tokens used last.`, busy, "No token was used."),
+        ranking("Idlest", "Active tokens not used since yesterday, the longest unused first.",
+          idle.map((token) => [token, token.lastUsedAt ? time(token.lastUsedAt) : "never"]),
+          "Every token is in use."))];
+  }
+
+  tiles({ idle, neverUsed, expiring, neverExpire }) {
+    const off = (name, label) => h("button.link", { "data-change": true, "data-focus": name,
+      click: () => this.deactivate(NEEDLESS[name]) }, label);
+    const tiles = [
+      ["Unused for 90 days", idle["90d"], "status=active&activity=unused", off("unused", "Deactivate them")],
+      ["Never used", neverUsed, "status=active&activity=never", off("never", "Deactivate those over 30 days old")],
+      ["Expire within 14 days", expiring["14d"], "status=active&activity=expiring", "give them a later date in time"],
+      ["Never expire", neverExpire, "status=active&sort=-expiresAt", "prefer a date"],
+    ];
+    return h("section.tiles", { "aria-label": "Hygiene" }, tiles.map(([name, total, query, small]) =>
+      h("div.tile", h("a.main", { href: `/dashboard/?${query}`, "data-focus": query },
+        h("span.k", name), h("b", number(total))), h("small", total ? small : "none"))));
+  }
+
+  /** What a filter finds, as many as it finds now; Undo brings them back. */
+  deactivate = async (filter) => {
+    const { app } = this;
+    try {
+      const { matched } = await send("POST", `${TOKENS}/deactivate`, { filter, dryRun: true });
+      if (!matched) return app.notices.toast("There is none any more.");
+      await setActive(false, app, { tokens: [], filter, expected: matched }, this.update);
+    } catch (problem) {
+      app.notices.fail(problem, () => this.deactivate(filter));
+    }
+  };
+}
+
+export const usageScreen = (app) => new ServiceUsage(app);

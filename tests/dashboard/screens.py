@@ -1,0 +1,59 @@
+"""The screens behind the list, each with made-up answers in which somebody else's words stand wherever they may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+
+from playwright.sync_api import Page, Route
+
+INSTANT = "2026-11-20T22:31:07Z"
+
+
+class Screen(NamedTuple):
+    """Its path, what the API answers it by pattern of the address, and a selector of what is drawn from that."""
+
+    path: str
+    answers: Callable[[str], dict[str, Any]]
+    drawn: str
+
+
+def token(text: str, **more: Any) -> dict[str, Any]:
+    return {"id": "00aa", "name": text, "usage14d": [5] * 14, "lastUsedAt": INSTANT, "status": "active", **more}
+
+
+def usage(text: str) -> dict[str, Any]:
+    first = datetime(2026, 11, 20, tzinfo=UTC)
+    hours = [
+        {
+            "hour": f"{first + timedelta(hours=at):%Y-%m-%dT%H:00:00Z}",
+            "allowed": 900 * at,
+            "denied": 40,
+            "reasons": {"rate_limited": 30, text: 10},
+        }
+        for at in range(48)
+    ]
+    hygiene = {"idle": {"90d": 3}, "neverUsed": 2, "expiring": {"14d": 1}, "neverExpire": 1}
+    return {
+        "**/api/admin/tokens?**": {"tokens": [token(text)], "nextCursor": None, "total": 1},
+        "**/api/admin/usage?**": {"hours": hours},
+        "**/hygiene": hygiene,
+    }
+
+
+SCREENS = [Screen("usage", usage, ".rank .name")]
+
+
+def answer(page: Page, screen: Screen, text: str) -> None:
+    """Let the API answer with these words from now on."""
+    for pattern, body in screen.answers(text).items():
+        page.route(pattern, partial(_fulfill, body))
+
+
+def _fulfill(body: Any, route: Route) -> None:
+    if route.request.method == "GET":
+        route.fulfill(json=body)
+    else:
+        route.fallback()

@@ -1,0 +1,43 @@
+"""Every call that a screen behind the list sends is one operation of the reference, and one command does the same."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+import pytest
+
+from service.app import openapi_document
+from service.cli import LazyGroup
+from tests.dashboard.test_house_rules import MODULES
+
+# By module: what it sends, as the source writes it; the operation; the command.
+CALLS = [
+    ("usage.js", '"POST", `${TOKENS}/deactivate`', "POST /api/admin/tokens/deactivate", "deactivate --unused-for"),
+]
+SCREENS = [name for name in re.findall(r'from "\./(\w+\.js)"', MODULES["screens.js"]) if name != "token.js"]
+
+
+@pytest.fixture(scope="module")
+def paths() -> dict[str, Any]:
+    return dict(openapi_document()["paths"])
+
+
+@pytest.mark.parametrize("module", SCREENS)
+def test_the_table_names_all_that_a_screen_sends(module: str) -> None:
+    sent = set(re.findall(r"\bsend\((\"[A-Z]+\", (?:`[^`]+`|[\w.]+))", MODULES[module]))
+    assert sent == {call for name, call, _, _ in CALLS if name == module}
+
+
+@pytest.mark.parametrize(("operation", "command"), sorted({row[2:] for row in CALLS}))
+def test_the_operation_and_the_command_exist(paths: dict[str, Any], operation: str, command: str) -> None:
+    method, _, path = operation.partition(" ")
+    assert method.lower() in paths[path]
+    place: click.Command | None = LazyGroup()
+    words = command.split()
+    while isinstance(place, click.Group):
+        place = place.get_command(click.Context(place), words.pop(0))
+    assert place is not None
+    known = {option for parameter in place.params for option in parameter.opts}
+    assert set(words) <= known

@@ -1,0 +1,67 @@
+"""What holds on every screen behind the list: accessible, no wider than a phone, text as text, a viewer, a failure."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.dashboard.axe import violations
+from tests.dashboard.conftest import Open
+from tests.dashboard.payloads import hostile
+from tests.dashboard.screens import SCREENS, Screen, answer
+from tests.dashboard.service import Service
+from tests.dashboard.test_hostile_text import INTRUDERS
+
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+AWAY = {"status": 503, "title": "Service Unavailable", "code": "store_unavailable", "request_id": "a8c1"}
+each_screen = pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.path)
+
+
+@each_screen
+def test_it_is_accessible_fits_a_phone_and_shows_hostile_words_as_text(page: Page, screen: Screen) -> None:
+    for text in ("W" * 80, *hostile()[80:160:40]):
+        answer(page, screen, text)
+        page.goto(f"/dashboard/{screen.path}")
+        expect(page.locator(screen.drawn).first).to_be_visible()
+        assert text in (page.locator("main").text_content() or "")
+        if text.startswith("W"):
+            assert violations(page) == []
+            page.set_viewport_size({"width": 320, "height": 700})
+            assert page.evaluate(OVERFLOW) <= 0
+            page.set_viewport_size({"width": 1280, "height": 720})
+
+    assert page.evaluate(INTRUDERS) == 0
+
+
+@each_screen
+def test_a_viewer_may_read_and_a_failure_is_said_and_mended(open_page: Open, service: Service, screen: Screen) -> None:
+    page = open_page(service, "help")
+
+    def as_viewer(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), "role": "viewer"})
+
+    page.route("**/dashboard/session", as_viewer)
+    page.route("**/api/admin/**", lambda route: route.fulfill(status=503, json=AWAY))
+    page.goto(f"/dashboard/{screen.path}")
+    expect(page.get_by_role("alert")).to_contain_text("not answering")
+    answer(page, screen, "mended")
+    page.get_by_role("button", name="Try now").click()
+
+    expect(page.locator(screen.drawn).first).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert page.locator("[data-change]:enabled").count() == 0
+
+
+def test_what_does_not_fit_the_bar_is_behind_more(open_page: Open, service: Service) -> None:
+    page = open_page(service, viewport={"width": 320, "height": 700})
+    more = page.get_by_role("button", name="More")
+    shown = page.get_by_role("navigation", name="Main").locator("a:visible").all_text_contents()
+    more.press("Enter")
+    hidden = page.get_by_role("menuitem").all_text_contents()
+    assert (shown, hidden) == (["Tokens"], ["Usage", "Audit", "Help"])
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Help")
+    expect(page.locator("main")).to_be_focused()
+    assert page.evaluate(OVERFLOW) <= 0
