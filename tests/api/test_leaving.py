@@ -17,7 +17,11 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.parametrize(
     ("method", "path", "body"),
-    [("GET", "/api/admin/tokens", b""), ("POST", "/api/admin/tokens/revoke", b'{"filter":{"q":"x"},"dryRun":true}')],
+    [
+        ("GET", "/api/admin/tokens", b""),
+        ("GET", "/api/admin/tokens/export", b""),
+        ("POST", "/api/admin/tokens/revoke", b'{"filter":{"q":"x"},"dryRun":true}'),
+    ],
 )
 async def test_a_search_ends_with_the_connection_it_is_for(
     make_service: Callable[..., Any], method: str, path: str, body: bytes

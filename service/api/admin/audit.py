@@ -1,11 +1,10 @@
 """/api/admin/audit: who changed what, listed, exported and verified."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from service.api.admin.schemas.audit import AuditPage, AuditVerification, shown, verified
 from service.api.admin.schemas.csv_export import csv_lines, ndjson_lines
@@ -13,6 +12,7 @@ from service.api.auth.callers import Callers
 from service.api.http.access import READ
 from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
 from service.api.http.timestamps import parse_rfc3339
+from service.api.pages.download import Download
 from service.errors import wrong
 from service.tokens.audit.log import AuditLog
 from service.tokens.audit.reader import AuditFilter, AuditReader, Position
@@ -69,12 +69,8 @@ class AuditApi(OperationGroup):
             return Json(AuditPage([shown(event) for event in events], str(after) if after else None))
         asked = {name: value for name, value in call.query if name != "format"}
         await self._audit_log.write("export.made", caller.origin, "audit", after={"format": query.format, **asked})
-        lines = ndjson_lines if query.format == "ndjson" else csv_lines
-        return stream(
-            lines(self._audit.every(wanted)),
-            NDJSON if query.format == "ndjson" else CSV,
-            f"audit.{query.format}",
-        )
+        lines, media_type = (ndjson_lines, NDJSON) if query.format == "ndjson" else (csv_lines, CSV)
+        return Download(call, lines(self._audit.every(wanted)), media_type, f"audit.{query.format}")
 
     @Operation("GET", "/api/admin/audit/verification", READ, "audit", answers={200: AuditVerification})
     async def verify(self, call: Call) -> Response:
@@ -85,12 +81,6 @@ class AuditApi(OperationGroup):
         """
         await self._callers.admit(call)
         return Json(verified(await self._verification.verify()))
-
-
-def stream(pieces: AsyncIterator[bytes], media_type: str, name: str) -> Response:
-    """An answer of any length, to be kept as a file. Should Redis fail half-way the connection is cut."""
-    headers = {"cache-control": "no-store", "content-disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(pieces, headers=headers, media_type=media_type)
 
 
 def _position(cursor: str | None) -> Position | None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from service.api.admin.schemas.import_export import export_line, import_line, name_of
 from service.api.admin.schemas.tokens import Filter
@@ -12,6 +12,7 @@ from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, IN_PERSON
 from service.api.http.call import BULK_BYTES, Call, Json, Operation, OperationGroup, convert_query
+from service.api.pages.download import Download
 from service.errors import InvalidRequest
 from service.model import Origin, Status
 from service.store.managed.tokens import Record
@@ -93,9 +94,7 @@ class ImportExportApi(OperationGroup):
         await self._audit_log.write(
             "export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)}
         )
-        headers = {"cache-control": "no-store", "content-disposition": 'attachment; filename="tokens.ndjson"'}
-        lines = self._lines(self._queries.everything(query))
-        return StreamingResponse(lines, headers=headers, media_type=NDJSON)
+        return Download(call, self._lines(self._queries.everything(query)), NDJSON, "tokens.ndjson")
 
     async def _lines(self, records: AsyncIterator[Record]) -> AsyncIterator[bytes]:
         lines: list[bytes] = []

@@ -1,7 +1,8 @@
-"""What browsers load: the dashboard and the API reference.
+"""What browsers load: the dashboard, the API reference, and files of any length.
 
 dashboard  its files, and the cookie that carries its session
 docs       Swagger UI over our own OpenAPI document
+download   a file sent piece by piece, until the client leaves
 
 The dashboard's sources and their bundling are in service/dashboard/; it uses the same API as any other client.
 Swagger UI, vendored, is in service/docs/.
