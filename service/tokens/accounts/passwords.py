@@ -84,8 +84,8 @@ class PasswordChecker:
 
 
 def _verify(password_hash: str, password: str) -> bool:
-    """Composed, as `hash_password` does it, and as it came: a hash from elsewhere may be of any form."""
-    forms = dict.fromkeys((_composed(password), password))
+    """Composed, as `hash_password` does it, as it came and decomposed: a hash from elsewhere may be of any form."""
+    forms = dict.fromkeys((_composed(password), password, unicodedata.normalize("NFD", password)))
     return any(_fits(password_hash, form) for form in forms)
 
 
