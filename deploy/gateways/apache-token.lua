@@ -106,7 +106,8 @@ function check(r)
 		end
 	end
 	r.headers_in["Connection"] = of_this_hop(r.headers_in["Connection"])
-	for _, name in ipairs({ "X-Tokens-Retry-Key", table.unpack(CREDENTIALS) }) do
+	-- The address is written by mod_proxy, behind what the client said if that stayed.
+	for _, name in ipairs({ "X-Forwarded-For", "X-Tokens-Retry-Key", table.unpack(CREDENTIALS) }) do
 		r.headers_in[name] = nil
 	end
 	for _, name in ipairs(IDENTITY) do

@@ -22,6 +22,7 @@ SPOOFED = {
     "X-Token-Name": "spoof",
     "Remote-User": "spoof",
     "X-Auth-Request-User": "spoof",
+    "X-Forwarded-For": "spoof",
 }
 
 
@@ -116,6 +117,7 @@ def test_nothing_that_a_client_says_of_itself_reaches_the_application(deployment
         SPOOFED,
         {name.lower(): value for name, value in SPOOFED.items()},
         {name.replace("-", "_"): value for name, value in SPOOFED.items()},
+        {name.replace("-", "."): value for name, value in SPOOFED.items()},
     ):
         headers = deployment.passed("GET", "/", deployment.site.admin, headers=spelled)["headers"]
         assert "spoof" not in str(headers)

@@ -41,6 +41,7 @@ location = /_token {
   ["Caddy", "The question mark keeps the client's query out; a client's own header is taken off first.", `example.com {
     route {
         request_header -*_*
+        request_header -*.*
         request_header Connection "[^, ]*-[^, ]*" close
         request_header -X-Token*
         forward_auth ${here} {
