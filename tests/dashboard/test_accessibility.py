@@ -93,6 +93,7 @@ def test_one_token_with_numbers(home: Page) -> None:
 
     assert violations(home) == []
     home.get_by_role("button", name="Rotate…").click()
+    expect(home.locator("dialog")).to_be_visible()
     assert violations(home) == []
 
 

@@ -43,6 +43,7 @@ def test_four_actions_lead_from_sign_in_to_a_copied_secret(open_page: Open, serv
     expect(page.get_by_role("heading", name="Tokens", exact=True)).to_be_visible()
 
     page.keyboard.press("c")
+    expect(page.get_by_label("Name")).to_be_focused()
     page.keyboard.type("four actions")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Copy", exact=True)).to_be_focused()
@@ -54,6 +55,7 @@ def test_four_actions_lead_from_sign_in_to_a_copied_secret(open_page: Open, serv
 
 def test_limits_are_sent_as_they_were_entered_by_keyboard(page: Page, service: Service) -> None:
     page.keyboard.press("c")
+    expect(page.get_by_label("Name")).to_be_focused()
     page.keyboard.type("made by keyboard")
     tab_to(page, page.get_by_label("1 month"))
     page.keyboard.press("ArrowLeft")
@@ -136,6 +138,7 @@ def test_a_lost_answer_and_a_second_try_make_one_token(page: Page, service: Serv
     expect(page.get_by_text("Your entries are kept")).to_be_visible()
     page.get_by_role("button", name="Create token").last.click()
     page.get_by_role("button", name="Copy and close").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
     assert len(set(keys)) == 1
     assert len(service.ask("GET", "/api/admin/tokens?q=made+once")["tokens"]) == 1

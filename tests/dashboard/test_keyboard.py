@@ -21,6 +21,7 @@ def test_sign_in_and_out(open_page: Open, service: Service) -> None:
 
     tab_to(page, page.get_by_role("button", name="admin"))
     page.keyboard.press("Enter")
+    expect(page.get_by_role("menuitem", name="Sign out")).to_be_focused()
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
@@ -95,7 +96,9 @@ def test_after_a_row_is_gone_the_focus_is_on_the_next(page: Page, service: Servi
     find(page, "gone")
     tab_to(page, page.get_by_role("button", name="Actions for gone 2"))
     page.keyboard.press("Enter")
+    expect(page.get_by_role("menuitem", name="Open")).to_be_focused()
     page.keyboard.press("End")
+    expect(page.get_by_role("menuitem", name="Revoke…")).to_be_focused()
     page.keyboard.press("Enter")
     tab_to(page, page.get_by_role("button", name="Revoke token"))
     page.keyboard.press("Enter")
@@ -143,6 +146,7 @@ def test_a_token_is_edited_rotated_and_its_old_secret_ended(page: Page, service:
     page.goto(f"/dashboard/tokens/{token['id']}")
     tab_to(page, page.get_by_role("button", name="Edit"))
     page.keyboard.press("Enter")
+    expect(page.get_by_label("Name")).to_be_focused()
     page.keyboard.press("End")
     page.keyboard.type(" today")
     page.keyboard.press("Enter")

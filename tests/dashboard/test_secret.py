@@ -67,7 +67,8 @@ def test_leaving_the_page_with_an_uncopied_secret_asks_first(page: Page) -> None
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
     page.get_by_role("textbox", name="Token").click()
-    page.evaluate("location.href = '/livez'")
+    with page.expect_event("dialog"):
+        page.evaluate("location.href = '/livez'")
     expect(page.get_by_role("textbox", name="Token")).to_be_visible()
     page.get_by_role("button", name="Copy", exact=True).click()
     expect(page.get_by_role("button", name="Copied", exact=True)).to_be_visible()
@@ -83,7 +84,7 @@ def test_the_back_button_asks_too(page: Page, service: Service) -> None:
 
     expect(page.get_by_text("You have not copied the token.")).to_be_visible()
     assert secret in page.content()
-    assert page.url == f"{service.url}/dashboard/?status=active"
+    expect(page).to_have_url(f"{service.url}/dashboard/?status=active")
     page.get_by_role("button", name="Copy and close").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert secret not in page.evaluate(KEPT)

@@ -184,12 +184,15 @@ def test_no_screen_scrolls_sideways(open_page: Open, service: Service, width: in
     page.get_by_label(re.compile("^Select wide-")).check()
     seen = {"list": page.evaluate(overflow)}
     page.get_by_role("button", name="Revoke…").click()
+    expect(page.locator("dialog")).to_be_visible()
     seen["revoke"] = page.evaluate(overflow)
     page.keyboard.press("Escape")
     page.get_by_role("link", name=re.compile("^wide-")).click()
     page.get_by_role("button", name="Edit").click()
+    expect(page.locator("dialog")).to_be_visible()
     seen["edit"] = page.evaluate(overflow)
     page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_have_count(0)
     seen["token"] = page.evaluate(overflow)
     for place in ("audit", "help"):
         page.goto(f"/dashboard/{place}")

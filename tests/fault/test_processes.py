@@ -156,7 +156,8 @@ def test_a_service_that_is_stopped_under_load_answers_on_every_connection_it_has
     with clients.asking():
         wait_until(lambda: clients.answered > 100, what="the load to begin")
         assert site.running.stop() == 0
-    assert clients.failed == []
+    # A 503 would be an answer as well, but Redis was there all the time.
+    assert (clients.failed, clients.unknown) == ([], 0)
 
 
 @pytest.mark.slow
