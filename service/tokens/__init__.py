@@ -10,7 +10,8 @@ audit       the audit log and its checkpoints
 webhooks    events sent to others
 accounts    who may sign in: accounts file, passwords, JWTs; accounts_reload reads the file again
 rights      how much the holder of a managed token may hand on
-usage usage_series hygiene idempotency lifetime  counting use, finding unused tokens, safe repetition, policy
+usage usage_series rate_limit  counting use, reading it back, bounding it
+hygiene idempotency lifetime  finding unused tokens, safe repetition, policy
 
 Rooms import this folder; nothing here imports managed or webhooks.
 """

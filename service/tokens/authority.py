@@ -8,12 +8,13 @@ from typing import NamedTuple
 import msgspec
 
 from service.keyring import SEAL_BYTES, Keyring
-from service.model import Credential, Kind, Outcome, Quota, Verdict
+from service.model import Credential, Kind, Outcome, Verdict
 from service.store.credentials import ANOTHER_RECORD, Charge, CredentialStore
 from service.store.driver.replies import Reply
 from service.store.fence import VOID
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.credential import DecodedCredential
+from service.tokens.rate_limit import forecast, quota_of
 from service.tokens.secret import may_be_imported, parse
 from service.tokens.usage import Usage
 
@@ -196,11 +197,7 @@ class Authority:
             if sealed is not None:
                 decoded = self.open(digest, sealed)
                 verdict = self._evaluate_anywhere(decoded, required, now)
-                return (
-                    await self._peek_limited(verdict, decoded, now)
-                    if decoded is not None and decoded.limited
-                    else verdict
-                )
+                return (await self.forecast(verdict, decoded, now))[0] if decoded and verdict.active else verdict
         return UNKNOWN
 
     def _evaluate_anywhere(self, decoded: DecodedCredential | None, required: tuple[str, ...], now: float) -> Verdict:
@@ -272,22 +269,21 @@ class Authority:
         if remembered is None or remembered.decoded is not decoded:
             self.limited[digest] = Limited(decoded, *self._store.prepare_charge(digest, decoded.terms))
 
-    async def _peek_limited(self, verdict: Verdict, decoded: DecodedCredential, now: float) -> Verdict:
+    async def forecast(self, verdict: Verdict, decoded: DecodedCredential, now: float) -> tuple[Verdict, int]:
+        """What limits would make of the verdict on one more request at this time, and the uses left; charges nothing.
+
+        One round trip for a limited token, none for another.
+        """
+        if not decoded.limited:
+            return verdict, 0
+        credential = decoded.credential
+        due, left = await self._store.standing(decoded.digest, credential.token_id)
         if not verdict.active:
-            return verdict
-        full_at, uses_left = await self._store.standing(decoded.digest, decoded.credential.token_id)
-        if decoded.credential.max_uses and uses_left <= 0:
-            return USES_EXHAUSTED
-        # The arithmetic of lua/validate_limited.lua (GCRA), without writing anything.
-        terms = decoded.terms
-        if terms.requests:
-            interval = terms.period_seconds * 1000 / terms.requests
-            if full_at + interval - now * 1000 > terms.burst * interval:
-                return Verdict(Outcome.RATE_LIMITED, decoded.credential)
-        return verdict
-
-
-def quota_of(limit: tuple[int, int, int], charge: Charge) -> Quota:
-    """What a charge left of a limit, in the whole seconds of the header fields."""
-    reset = -(-charge.full_in // 1000)
-    return Quota(limit[0], limit[1], charge.remaining, reset, max(1, -(-charge.next_in // 1000)))
+            return verdict, left
+        if credential.max_uses and left <= 0:
+            return USES_EXHAUSTED, left
+        if credential.rate_limit is None:
+            return verdict, left
+        charge = forecast(credential.rate_limit, due, now)
+        outcome = Outcome.ACTIVE if charge.verdict else Outcome.RATE_LIMITED
+        return Verdict(outcome, credential, (), quota_of(credential.rate_limit, charge)), left

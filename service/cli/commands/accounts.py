@@ -9,8 +9,8 @@ import click
 from service.cli.commands.accounts_file import add, change, editing
 from service.cli.failure import Failure, WrongUsage
 from service.cli.serve.first_start import FILE_NAME
-from service.cli.terminal.new_password import read_new_password, short_option
 from service.cli.terminal.output import json_option, note, print_json, print_table
+from service.cli.terminal.prompts import read_new_password, short_option
 from service.model import Role
 from service.settings import SettingsError, read
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts

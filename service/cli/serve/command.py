@@ -14,7 +14,7 @@ from service.cli.client.address import bracketed
 from service.cli.failure import Failure
 from service.cli.serve.first_start import admin_account
 from service.cli.serve.listener import listen, run
-from service.cli.terminal.new_password import short_option
+from service.cli.terminal.prompts import short_option
 from service.embedded import EmbeddedError
 from service.settings import Settings, SettingsError, is_service_link, read
 

@@ -7,7 +7,7 @@ import msgspec
 
 from service.cli.failure import Failure
 from service.cli.private_file import make_private
-from service.cli.terminal.new_password import require_length
+from service.cli.terminal.prompts import require_length
 from service.model import Kind, Role
 from service.settings import Settings
 from service.tokens.accounts.passwords import hash_password

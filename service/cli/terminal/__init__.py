@@ -2,7 +2,7 @@
 
 output    tables, facts, JSON; text of others made harmless
 progress  how far a long command has come
-prompts new_password  questions; a password chosen and checked
+prompts   questions; a password chosen and checked
 options   types of options: lifetimes, rates, pairs
 outcome   the result of a change of many tokens
 

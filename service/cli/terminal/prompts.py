@@ -5,6 +5,11 @@ import sys
 import click
 
 from service.cli.failure import WrongUsage
+from service.tokens.accounts.passwords import SHORTEST, is_short
+
+short_option = click.option(
+    "--allow-short", is_flag=True, help=f"Take a password of fewer than {SHORTEST} characters, for a lab."
+)
 
 
 def somebody_answers() -> bool:
@@ -30,3 +35,17 @@ def confirm(question: str, *, yes: bool) -> None:
     if not somebody_answers():
         raise WrongUsage(f"{question} Nobody is there to answer: add --yes.")
     click.confirm(question, abort=True, err=True)
+
+
+def read_new_password(*, allow_short: bool) -> str:
+    """Ask for a password to be set. Raises WrongUsage for one that is too short."""
+    password = read_password(new=True)
+    if not allow_short:
+        require_length(password, "the password")
+    return password
+
+
+def require_length(password: str, what: str) -> None:
+    """Raises WrongUsage, which names what is too short."""
+    if is_short(password):
+        raise WrongUsage(f"{what} has fewer than {SHORTEST} characters: --allow-short takes it, for a lab")

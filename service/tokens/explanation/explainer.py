@@ -13,11 +13,9 @@ from service.store.managed.records import decode_digest
 from service.store.managed.tokens import ManagedStore
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.audit.reader import AuditFilter, AuditReader
-from service.tokens.authority import MALFORMED, UNKNOWN, USES_EXHAUSTED, VOIDED, Authority, quota_of
-from service.tokens.credential import DecodedCredential
+from service.tokens.authority import MALFORMED, UNKNOWN, VOIDED, Authority
 from service.tokens.explanation import checks
 from service.tokens.explanation.checks import ORDER, Check, skipped
-from service.tokens.explanation.forecast import forecast
 from service.tokens.secret import parse
 
 _DONE = {"inactive": "token.deactivated", "revoked": "token.revoked"}
@@ -133,7 +131,8 @@ class Explainer:
         decoded = self._authority.open_once(found.digest, sealed)
         if decoded is None:
             return _complete(UNKNOWN, [first, known])
-        verdict, left = await self._verdict(decoded, question)
+        verdict = self._authority.evaluate(decoded, question.required, question.address, question.at)
+        verdict, left = await self._authority.forecast(verdict, decoded, question.at)
         credential = decoded.credential
         said = [first, known, by_key, checks.active(None, None, None, replaced=False)]
         said.append(checks.expired(credential.expires_at, question.at))
@@ -144,23 +143,6 @@ class Explainer:
         if verdict.quota is not None or credential.rate_limit is None:
             said.append(checks.limit(verdict.quota, verdict, question.at))
         return _complete(verdict, said, "It is not asked: a check before it fails.")
-
-    async def _verdict(self, decoded: DecodedCredential, question: Question) -> tuple[Verdict, int]:
-        """The verdict of the authority, with what limits and uses would add to it; and the uses left."""
-        verdict = self._authority.evaluate(decoded, question.required, question.address, question.at)
-        if not decoded.limited:
-            return verdict, 0
-        credential = decoded.credential
-        due, left = await self._credentials.standing(decoded.digest, credential.token_id)
-        if not verdict.active:
-            return verdict, left
-        if credential.max_uses and left <= 0:
-            return USES_EXHAUSTED, left
-        if credential.rate_limit is None:
-            return verdict, left
-        charge = forecast(credential.rate_limit, due, question.at)
-        outcome = Outcome.ACTIVE if charge.verdict else Outcome.RATE_LIMITED
-        return Verdict(outcome, credential, (), quota_of(credential.rate_limit, charge)), left
 
     async def _gone(self, question: Question, found: _Found, reason: Reason, first: Check) -> Explanation:
         """A managed token whose credential is gone: why, since when, and whose doing it was."""
