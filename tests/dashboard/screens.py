@@ -43,7 +43,18 @@ def usage(text: str) -> dict[str, Any]:
     }
 
 
-SCREENS = [Screen("usage", usage, ".rank .name")]
+def explained(text: str) -> dict[str, Any]:
+    checks = [
+        {"check": "form", "result": "skipped", "detail": text},
+        {"check": "active", "result": "pass", "detail": text, "at": INSTANT, "by": text},
+        {"check": "scopes", "result": "fail", "detail": text, "asked": [text], "held": [text, text]},
+        {"check": text, "result": "pass", "detail": text},
+    ]
+    gateway = {"status": 403, "headers": {"www-authenticate": text}, "body": text}
+    return {"**/tokens/explain": {"outcome": "insufficient_scope", "checks": checks, "answer": gateway}}
+
+
+SCREENS = [Screen("usage", usage, ".rank .name"), Screen("explain?id=0123456789abcdef", explained, ".checks")]
 
 
 def answer(page: Page, screen: Screen, text: str) -> None:
@@ -53,7 +64,7 @@ def answer(page: Page, screen: Screen, text: str) -> None:
 
 
 def _fulfill(body: Any, route: Route) -> None:
-    if route.request.method == "GET":
+    if route.request.method == "GET" or route.request.url.endswith("/explain"):
         route.fulfill(json=body)
     else:
         route.fallback()

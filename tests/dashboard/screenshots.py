@@ -197,6 +197,16 @@ def nginx(page: Page) -> None:
     page.get_by_text("Ready, answered in").wait_for()
 
 
+def explaining(page: Page) -> None:
+    page.get_by_label("Choose one").check()
+    page.get_by_label("Name or ID").fill("checkout-api")
+    page.get_by_label("Scopes asked for").fill("orders:read, invoices:read")
+    page.get_by_label("Client address").fill("10.4.8.21")
+    page.get_by_role("button", name="Explain").click()
+    page.get_by_role("heading", name="Refused").wait_for()
+    page.evaluate("scrollTo(0, 0)")
+
+
 def counted(page: Page) -> None:
     page.get_by_role("img", name="Checks per").wait_for()
 
@@ -219,6 +229,8 @@ PICTURES: dict[str, tuple[str, dict[str, int], str, Callable[[Page], object]]] =
     "usage-light": ("light", DESK, "usage", counted),
     "usage-dark": ("dark", DESK, "usage?by=days", counted),
     "usage-phone": ("light", PHONE, "usage", counted),
+    "explain-light": ("light", DESK, "explain", explaining),
+    "explain-phone": ("dark", PHONE, "explain", explaining),
     "help-dark": ("dark", DESK, "help", nginx),
     "secret-light": ("light", DESK, "", secret),
 }

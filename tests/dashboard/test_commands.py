@@ -14,6 +14,7 @@ from tests.dashboard.test_house_rules import MODULES
 
 # By module: what it sends, as the source writes it; the operation; the command.
 CALLS = [
+    ("explain.js", '"POST", `${TOKENS}/explain`', "POST /api/admin/tokens/explain", "explain --scope --address --path"),
     ("usage.js", '"POST", `${TOKENS}/deactivate`', "POST /api/admin/tokens/deactivate", "deactivate --unused-for"),
 ]
 SCREENS = [name for name in re.findall(r'from "\./(\w+\.js)"', MODULES["screens.js"]) if name != "token.js"]

@@ -58,7 +58,7 @@ def test_what_does_not_fit_the_bar_is_behind_more(open_page: Open, service: Serv
     shown = page.get_by_role("navigation", name="Main").locator("a:visible").all_text_contents()
     more.press("Enter")
     hidden = page.get_by_role("menuitem").all_text_contents()
-    assert (shown, hidden) == (["Tokens"], ["Usage", "Audit", "Help"])
+    assert (shown, hidden) == (["Tokens"], ["Usage", "Explain", "Audit", "Help"])
     page.keyboard.press("End")
     page.keyboard.press("Enter")
 

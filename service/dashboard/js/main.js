@@ -13,7 +13,8 @@ import { tokensScreen } from "./tokens.js";
 // By the end of the path; those with a name are fetched when they are first asked for.
 const ROUTES = [
   [/\/dashboard\/tokens\/(.+)/, "tokenScreen"], [/\/dashboard\/audit$/, "auditScreen"],
-  [/\/dashboard\/help$/, "helpScreen"], [/\/dashboard\/usage$/, "usageScreen"], [/^/],
+  [/\/dashboard\/help$/, "helpScreen"], [/\/dashboard\/usage$/, "usageScreen"],
+  [/\/dashboard\/explain$/, "explainScreen"], [/^/],
 ];
 const root = document.getElementById("app");
 

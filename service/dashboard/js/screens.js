@@ -1,6 +1,7 @@
 // The screens that are fetched when one of them is first asked for.
 
 export { auditScreen } from "./audit.js";
+export { explainScreen } from "./explain.js";
 export { helpScreen } from "./help.js";
 export { tokenScreen } from "./token.js";
 export { usageScreen } from "./usage.js";

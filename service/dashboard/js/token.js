@@ -28,7 +28,7 @@ function details(app, token) {
     ["Networks", tags(token.allowedNetworks, "any")],
     ["Metadata", tags(Object.entries(token.metadata).map((pair) => pair.join("=")))],
   ];
-  return card("Details", null, facts(rows));
+  return card("Details", h("a.end.small", { href: `/dashboard/explain?id=${id}` }, "Explain"), facts(rows));
 }
 
 /** usage is null where the server does not count; then the last use is all there is to say. */
