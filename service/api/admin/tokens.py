@@ -76,7 +76,7 @@ class ManagedApi(OperationGroup):
 
         The only answer that shows the secret. With an Idempotency-Key a repeat within ten minutes creates
         nothing and answers the same secret. A token creates none that may more than itself; a duration ends
-        with its own life at the latest.
+        with its own life at the latest, and one longer than its whole life is 403.
         """
         caller = await self._callers.admit(call)
         wanted = await call.json(CreateToken)
