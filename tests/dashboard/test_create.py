@@ -63,6 +63,8 @@ def test_limits_are_sent_as_they_were_entered_by_keyboard(page: Page, service: S
     page.keyboard.press("Enter")
     for label, text in [
         ("Requests per minute", "600"),
+        ("At once", "20"),
+        ("Uses", "5000"),
         ("Networks", "10.4.0.0/16"),
         ("Metadata", "team=payments, env=test"),
     ]:
@@ -75,7 +77,8 @@ def test_limits_are_sent_as_they_were_entered_by_keyboard(page: Page, service: S
 
     expect(page.locator("main")).to_be_focused()
     found = service.ask("GET", "/api/admin/tokens?q=made+by+keyboard")["tokens"][0]
-    assert found["rateLimit"] == {"limit": 600, "periodSeconds": 60, "burst": 600}
+    assert found["rateLimit"] == {"limit": 600, "periodSeconds": 60, "burst": 20}
+    assert (found["maxUses"], found["usesLeft"]) == (5000, 5000)
     assert found["allowedNetworks"] == ["10.4.0.0/16"]
     assert found["metadata"] == {"team": "payments", "env": "test"}
     assert clipboard(page).endswith(found["token"][-8:])
@@ -88,7 +91,7 @@ def test_limits_are_sent_as_they_were_entered_by_keyboard(page: Page, service: S
         ("Name", "taken already", "A token called taken already already exists. Choose another name."),
         ("Networks", "10.4.0/16", "10.4.0/16 is not a network. Write it like 10.4.0.0/16."),
         ("Metadata", "team", "team has no value. Write it like team=payments."),
-        ("Requests per minute", "many", "Give a whole number of requests, such as 600."),
+        ("Requests per minute", "many", "Give a whole number, such as 600."),
         ("Date and time, UTC", "2020-01-01T10:00", "Choose a date at least 10 minutes from now."),
         ("Date and time, UTC", "2199-01-01T10:00", "Tokens here must expire within 365 days."),
     ],
@@ -110,6 +113,17 @@ def test_a_fault_is_said_below_its_field_and_the_focus_goes_there(
     expect(page.get_by_label(label)).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_label(label)).to_have_accessible_description(re.compile(re.escape(fault)))
     assert service.ask("GET", "/api/admin/tokens?q=never+made")["tokens"] == []
+
+
+def test_escape_asks_once_before_it_drops_what_was_typed(page: Page) -> None:
+    page.get_by_role("button", name="Create token").first.click()
+    page.get_by_label("Name").fill("typed for long")
+    page.keyboard.press("Escape")
+
+    expect(page.get_by_role("alert")).to_have_text("What you typed is not saved. Press Escape again to drop it.")
+    expect(page.get_by_label("Name")).to_have_value("typed for long")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_the_outcome_of_the_chosen_time_is_said(page: Page) -> None:

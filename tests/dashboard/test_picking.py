@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from typing import Any
+
+from playwright.sync_api import Page, Route, expect
 
 from tests.cli.running import wait_for
 from tests.dashboard.conftest import Open, Start
@@ -63,6 +65,41 @@ def test_all_that_a_filter_finds_are_changed_only_if_their_number_is_still_right
     page.get_by_role("button", name="Deactivate", exact=True).click()
     expect(toast(page)).to_contain_text("28 tokens deactivated.")
     assert service.ask("GET", f"{TOKENS}/stats")["inactive"] == 28
+
+
+def test_a_change_of_many_is_stopped_between_slices_and_taken_back_whole(open_page: Open, start_service: Start) -> None:
+    service = start_service()
+    make(service, *(f"many {number}" for number in range(27)))
+    page = open_page(service)
+    slices = iter(([f"{number:016x}" for number in range(1, 701)], [f"{number:016x}" for number in range(701, 1401)]))
+    asked: list[dict[str, Any]] = []
+    held: list[Route] = []
+
+    def answer(route: Route) -> None:
+        body = route.request.post_data_json
+        if route.request.method != "PATCH":
+            route.continue_()
+            return
+        asked.append(body)
+        if "ids" in body:
+            route.fulfill(json={"updated": body["ids"], "skipped": [], "nextCursor": None})
+        elif "cursor" in body:
+            held.append(route)
+        else:
+            route.fulfill(json={"updated": next(slices), "skipped": [], "nextCursor": "after 700"})
+
+    page.route("**/api/admin/tokens*", answer)
+    page.get_by_label("Select many 3", exact=True).check()
+    page.get_by_role("button", name="Select all 27").click()
+    page.get_by_role("button", name="Deactivate", exact=True).click()
+    expect(toast(page)).to_contain_text("700 of 27 deactivated…")
+    page.get_by_role("button", name="Stop").click()
+    held[0].fulfill(json={"updated": next(slices), "skipped": [], "nextCursor": "after 1400"})
+
+    expect(toast(page)).to_contain_text("Stopped: 1,400 of 27 deactivated.")
+    page.get_by_role("button", name="Undo").click()
+    expect(toast(page)).to_contain_text("1,400 tokens activated.")
+    assert [(len(body["ids"]), body["isActive"]) for body in asked[2:]] == [(500, True), (500, True), (400, True)]
 
 
 def test_all_that_further_filters_find_are_changed_if_their_number_is_still_right(page: Page, service: Service) -> None:

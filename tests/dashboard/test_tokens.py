@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -143,6 +145,60 @@ def test_while_redis_is_away_the_list_stays_and_changes_are_paused(page: Page, s
     page.get_by_role("button", name="Try now").click()
     expect(page.get_by_role("alert")).to_have_count(0)
     expect(page.get_by_role("button", name="Create token")).to_be_enabled()
+
+
+def test_each_who_may_be_away_is_named(page: Page) -> None:
+    answers: list[tuple[Callable[[Route], None], str]] = [
+        (lambda route: route.fulfill(status=503, json={"status": 503, "code": "overloaded"}), "The service is busy."),
+        (lambda route: route.fulfill(status=502, body="Bad Gateway"), "A proxy does not reach the service."),
+        (lambda route: route.abort(), "The service is not answering."),
+    ]
+    for answer, said in answers:
+        page.unroute_all()
+        page.route("**/api/admin/**", answer)
+        # The count-down of the notice before may ask by itself, too.
+        page.evaluate("(document.querySelector('.slot .link') ?? document.querySelector('th button')).click()")
+        expect(page.get_by_role("alert")).to_contain_text(said)
+    page.unroute_all()
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Try now").click()
+    expect(page.get_by_role("alert")).to_contain_text("This browser is offline.")
+
+
+def test_a_change_without_an_answer_is_asked_again_by_a_person_alone(page: Page, service: Service) -> None:
+    service.create("asked once")
+    find(page, "asked once")
+    asked: list[Any] = []
+
+    def lose(route: Route) -> None:
+        if route.request.method == "PATCH":
+            asked.append(route.request.post_data_json)
+        route.abort()
+
+    page.route("**/api/admin/**", lose)
+    page.get_by_label("Select asked once").check()
+    page.get_by_role("button", name="Deactivate", exact=True).click()
+
+    expect(page.get_by_role("alert")).to_contain_text("It may have been done all the same: check before you try again.")
+    expect(page.get_by_text("Trying again in")).to_have_count(0)
+    assert len(asked) == 1
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("alert")).to_contain_text("It may have been done all the same")
+    assert [change["isActive"] for change in asked] == [False, False]
+
+
+def test_an_address_that_no_screen_has_is_said_and_an_unknown_secret_too(open_page: Open, service: Service) -> None:
+    service.create("of elsewhere")
+    page = open_page(service, "nowhere")
+    expect(page.get_by_role("heading", name="There is nothing at this address.")).to_be_visible()
+
+    def imported(route: Route) -> None:
+        listed = route.fetch().json()
+        route.fulfill(json={**listed, "tokens": [token | {"token": "****-****-****-"} for token in listed["tokens"]]})
+
+    page.route("**/api/admin/tokens?*", imported)
+    page.get_by_role("link", name="All tokens").click()
+    expect(row(page, "of elsewhere").get_by_text("imported")).to_be_visible()
 
 
 def test_a_failure_shows_its_request_id_and_can_be_tried_again(page: Page) -> None:

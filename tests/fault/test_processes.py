@@ -113,7 +113,8 @@ class Clients:
                 thread.join()
 
     def _ask(self) -> None:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
+        # All workers may be starting at once, for seconds on a busy machine; meanwhile the kernel keeps what comes.
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=60)
         while not self._over.is_set():
             new = connection.sock is None
             try:

@@ -7,31 +7,38 @@ import { DAY, count, number, relative } from "./format.js";
 import { showSecret } from "./secret.js";
 
 const MOST_NAMED = 5;
-const MOST_BY_ID = 1000;
+// Names of so many fit into an address.
+const CHANGED_AT_ONCE = 500;
 const WHY_SKIPPED = { token_expired: "has expired. Change its date first", token_revoked: "was revoked" };
 
 /** A choice is {tokens}, or {tokens, filter, expected} for all that match, of which the page knows a few. */
 const size = ({ tokens, expected }) => expected ?? tokens.length;
 const naming = (choice) => (size(choice) === 1 ? choice.tokens[0].name : count(size(choice)));
-const which = ({ tokens, filter, expected }) => (filter ? { filter, expected } : { ids: tokens.map(({ id }) => id) });
 
 /** How many a filter finds that are not revoked; a list may not tell. */
 export const matching = async (filter) =>
   (await send("POST", `${TOKENS}/revoke`, { filter, dryRun: true })).matched;
 
-/** A change of all that a filter finds, slice by slice, saying how many are done so far: what became of them. */
-async function changeAll(app, choice, word, method, path, { expected, ...body }) {
-  const [updated, skipped] = [[], []];
-  let where = { expected };
-  for (;;) {
-    const answer = await send(method, path, { ...body, ...where });
-    updated.push(...answer.updated);
-    skipped.push(...answer.skipped);
-    const cursor = answer.nextCursor;
-    if (!cursor) return { updated, skipped };
-    app.notices.toast(`${number(updated.length)} of ${number(size(choice))} ${word}…`);
-    where = { cursor };
+/** Ask for a change slice by slice, saying how many are done, until all are or it is stopped: what became of them. */
+async function inSlices(app, choice, word, ask) {
+  const { tokens, filter, expected } = choice;
+  const [updated, skipped, ids] = [[], [], tokens.map(({ id }) => id)];
+  let stopped = false;
+  let where = filter ? { filter, expected } : { ids: ids.splice(0, CHANGED_AT_ONCE) };
+  const soFar = () => `${number(updated.length)} of ${number(size(choice))} ${word}`;
+  while (where && !stopped) {
+    try {
+      const answer = await ask(where);
+      updated.push(...answer.updated);
+      skipped.push(...answer.skipped);
+      where = filter ? answer.nextCursor && { filter, cursor: answer.nextCursor }
+        : ids.length && { ids: ids.splice(0, CHANGED_AT_ONCE) };
+    } catch (problem) {
+      throw Object.assign(problem, updated.length && { done: `${soFar()}, then: ` });
+    }
+    if (where) app.notices.busy(`${soFar()}…`, () => { stopped = true; });
   }
+  return { updated, skipped, stopped: where && `Stopped: ${soFar()}.` };
 }
 
 /** act, then done(), which reloads; where a filter no longer matches the expected number, that is said. */
@@ -41,27 +48,26 @@ async function attempt(app, choice, done, act) {
     done();
   } catch (problem) {
     const again = () => attempt(app, choice, done, act);
-    if (problem.status !== 409 || !choice.filter) return app.notices.fail(problem, again);
+    if (problem.status !== 409 || !choice.filter) return app.notices.fail(problem, again, false);
     await done();
     matching(choice.filter).then((now) => app.notices.say("The list changed while you were choosing ",
       `(${number(size(choice))} became ${number(now)}). Check it and try again.`),
-    (failed) => app.notices.fail(failed, again));
+    (failed) => app.notices.fail(failed, again, false));
   }
 }
 
 export const setActive = (isActive, app, choice, done) => attempt(app, choice, done, async () => {
   const word = isActive ? "activated" : "deactivated";
   const one = size(choice) === 1 && choice.tokens[0];
-  const body = { ...(one ? { id: one.id } : which(choice)), isActive };
-  const answer = await (body.filter ? changeAll(app, choice, word, "PATCH", TOKENS, body)
-    : send("PATCH", TOKENS, body));
-  const { updated = [one.id], skipped: [first, ...others] = [] } = answer;
+  const { updated = [one.id], skipped: [first, ...others] = [], stopped } = await (one
+    ? send("PATCH", TOKENS, { id: one.id, isActive })
+    : inSlices(app, choice, word, (where) => send("PATCH", TOKENS, { ...where, isActive })));
   const nameOf = (id) => choice.tokens.find((token) => token.id === id)?.name ?? id;
   const why = WHY_SKIPPED[first?.code] ?? "could not be changed";
   const text = first ? `${updated.length} ${word}, ${others.length + 1} skipped: ${nameOf(first.id)} ${why}.`
     : `${one ? one.name : count(updated.length)} ${word}.`;
   const undo = () => setActive(!isActive, app, { tokens: updated.map((id) => ({ id, name: nameOf(id) })) }, done);
-  app.notices.toast(text, updated.length > 0 && updated.length <= MOST_BY_ID && undo);
+  app.notices.toast(stopped || text, updated.length && undo);
 });
 
 /** The red line of a revoke dialog, or nothing where nobody would notice. */
@@ -80,19 +86,17 @@ function usedNote(tokens, one) {
   return note("bad", h("b", many), `${names}${more}.`);
 }
 
-const revocation = (app, choice, one) => {
-  const { ids, ...all } = which(choice);
-  return ids ? send("DELETE", `${TOKENS}?${one ? "id" : "ids"}=${ids}`)
-    : changeAll(app, choice, "revoked", "POST", `${TOKENS}/revoke`, all);
-};
+const revocation = (app, choice, one) => (one ? send("DELETE", `${TOKENS}?id=${choice.tokens[0].id}`)
+  : inSlices(app, choice, "revoked", ({ ids, ...where }) => (
+    ids ? send("DELETE", `${TOKENS}?ids=${ids}`) : send("POST", `${TOKENS}/revoke`, where))));
 
 export async function revoke(app, choice, done) {
   const [total, name] = [size(choice), naming(choice)];
   const one = total === 1;
   const phrase = `revoke ${total}`;
   const act = async () => {
-    await revocation(app, choice, one);
-    app.notices.toast(`${name} revoked.`);
+    const { stopped } = await revocation(app, choice, one);
+    app.notices.toast(stopped || `${name} revoked.`);
   };
   const confirm = field(["Type ", h("code", phrase), " to confirm"], { required: true, input: () => {
     go.disabled = confirm.read() !== phrase;

@@ -6,13 +6,19 @@ export const BASE = import.meta.url.replace(/\/dashboard\/\w+\/js\/.*/, "");
 export const whole = (path) => (path[0] === "/" ? BASE + path : path);
 export const TOKENS = "/api/admin/tokens";
 
-const NOBODY = [0, 502, 503, 504];
 const JSON_TYPE = { "Content-Type": "application/json" };
+
+/** Who does not answer; "" where somebody did. */
+function silent(status, { code }) {
+  if (status === 503) return code === "store_unavailable" ? "Redis is not answering." : "The service is busy.";
+  if (status === 502 || status === 504) return "A proxy does not reach the service.";
+  return status ? "" : navigator.onLine ? "The service is not answering." : "This browser is offline.";
+}
 
 function problem(status, answer, headers) {
   const requestId = answer.request_id ?? headers?.get("X-Request-Id");
   return Object.assign(new Error(answer.title), {
-    status, answer, away: NOBODY.includes(status), retryAfter: headers?.get("Retry-After"),
+    status, answer, away: silent(status, answer), retryAfter: headers?.get("Retry-After"),
     requestId: requestId ? `Request ID ${requestId}. ` : "",
   });
 }

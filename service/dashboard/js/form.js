@@ -15,9 +15,18 @@ const metadata = (text) => Object.fromEntries(text.split(",").filter(Boolean).ma
   return [key, value];
 }));
 
-function limit(text) {
-  if (!/^\d*$/.test(text)) throw new Fault("Give a whole number of requests, such as 600.");
-  return text ? { limit: Number(text), periodSeconds: 60 } : null;
+function numeral(text) {
+  if (!/^([1-9]\d*)?$/.test(text)) throw new Fault("Give a whole number, such as 600.");
+  return text ? Number(text) : null;
+}
+
+/** A limit and its burst are two fields and one member. */
+function limited({ perMinute, burst, ...values }, { burst: place }) {
+  if (burst && !perMinute) {
+    blame(place, "Give the requests per minute, too.");
+    return null;
+  }
+  return { ...values, rateLimit: perMinute && { limit: perMinute, periodSeconds: 60, ...(burst && { burst }) } };
 }
 
 function needed(text) {
@@ -27,7 +36,7 @@ function needed(text) {
 
 /** The first five are always seen, the others are folded. */
 function makeFields(maxDays, token) {
-  const { name, description, scopes = [], subject, rateLimit, allowedNetworks = [],
+  const { name, description, scopes = [], subject, rateLimit, maxUses, allowedNetworks = [],
     metadata: pairs = {} } = token ?? {};
   const example = ["Say what will use it, such as ", h("code", "checkout-api"), "."];
   const perMinute = rateLimit?.periodSeconds === 60 && rateLimit.limit;
@@ -40,7 +49,11 @@ function makeFields(maxDays, token) {
       "Comma separated. Returned to your gateway with each check.", list),
     subject: field("Subject", { maxlength: 128, value: subject },
       "Decides whom the token speaks for upstream. Without it, for nobody."),
-    rateLimit: field("Requests per minute", { inputmode: "numeric", value: perMinute }, "", limit),
+    perMinute: field("Requests per minute", { inputmode: "numeric", value: perMinute }, "", numeral),
+    burst: field("At once", { inputmode: "numeric", value: perMinute !== rateLimit?.burst && rateLimit?.burst },
+      "So many may come together after a pause. Empty means as many as in a minute.", numeral),
+    maxUses: field("Uses", { inputmode: "numeric", value: maxUses },
+      "So often in all, then never again. Empty means any number.", numeral),
     allowedNetworks: field("Networks", { placeholder: "10.4.0.0/16", value: allowedNetworks.join(", ") },
       "Comma separated. Empty means from anywhere.", list),
     metadata: field("Metadata", { placeholder: "team=payments", value: written }, "", metadata),
@@ -68,18 +81,19 @@ function readAll(fields) {
       values = null;
     }
   }
-  return values;
+  return values && limited(values, fields);
 }
 
 /** Show a refusal below the fields that it names, as in "allowedNetworks[0]", or else above them all. */
 function refused({ status, away, requestId, answer: { code, detail, errors = [] } }, fields, place, name) {
   const taken = { field: "name", message: `A token called ${name} already exists. Choose another name.` };
   const known = (code === "name_taken" ? [taken] : errors).filter(({ field: path, message }) => {
-    const at = path.includes("duration") ? "expiresAt" : Object.keys(fields).find((key) => path.includes(key));
+    const at = { duration: "expiresAt", rateLimit: path.includes("burst") ? "burst" : "perMinute" }[path.split(".")[0]]
+      ?? Object.keys(fields).find((key) => path.includes(key));
     if (at) blame(fields[at], message.replace(/\.?$/, "."));
     return at;
   });
-  const text = away ? "Redis is not answering. Your entries are kept: try again in a moment."
+  const text = away ? `${away} Your entries are kept: try again in a moment.`
     : status === 403 ? detail : `That did not work. Nothing was changed. ${requestId}`;
   fill(place, !known.length && note("bad", text));
 }
@@ -103,11 +117,19 @@ function tokenForm(app, token, words, save) {
     }
     go.textContent = words.go;
   };
+  const typed = () => nodes.map((node) => node.querySelector("input").value).join("\n");
+  const leave = () => {
+    if (typed() === untouched) return closeDialog();
+    // Once: the same key again means it.
+    untouched = typed();
+    fill(place, note("", "What you typed is not saved. Press Escape again to drop it."));
+  };
   openDialog({
-    ...words, submit, buttons: [cancel(), go],
+    ...words, submit, leave, buttons: [cancel(), go],
     body: [place, nodes.slice(0, 5), h("details.more", h("summary", icon("right", 14), "Limits and metadata"),
       h("div.fields", nodes.slice(5)))],
   });
+  let untouched = typed();
 }
 
 /** done() runs once the secret's panel is closed. */

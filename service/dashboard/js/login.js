@@ -12,7 +12,7 @@ function refusal({ status, kept, away, retryAfter, requestId, answer: { triesLef
   if (kept === false) return "This browser did not keep the sign-in. Allow cookies for this address, then try again.";
   if (status === 403) return detail;
   if (status === 429) return `Too many tries. You can sign in again at ${clock(Date.now() + retryAfter * 1000)}.`;
-  if (away) return "Redis is not answering. Try again in a moment.";
+  if (away) return `${away} Try again in a moment.`;
   if (status !== 401) return `That did not work. ${requestId}`;
   const tries = left >= 0 ? ` ${left} ${left === 1 ? "try" : "tries"} left before a 15 minute pause.` : "";
   return `That name and password do not match.${tries}`;

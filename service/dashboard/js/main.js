@@ -14,7 +14,7 @@ import { tokensScreen } from "./tokens.js";
 const ROUTES = [
   [/\/dashboard\/tokens\/(.+)/, "tokenScreen"], [/\/dashboard\/audit$/, "auditScreen"],
   [/\/dashboard\/help$/, "helpScreen"], [/\/dashboard\/usage$/, "usageScreen"],
-  [/\/dashboard\/explain$/, "explainScreen"], [/^/],
+  [/\/dashboard\/explain$/, "explainScreen"], [/\/dashboard\/$/], [/^/, "lostScreen"],
 ];
 const root = document.getElementById("app");
 
@@ -60,7 +60,7 @@ class App {
       history.replaceState(null, "", `${BASE}/dashboard/`);
       this.login({});
     } catch (problem) {
-      this.notices.fail(problem, this.signOut);
+      this.notices.fail(problem, this.signOut, false);
     }
   };
 

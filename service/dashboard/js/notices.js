@@ -30,9 +30,17 @@ export class Notices {
       this.toast();
       undo();
     });
-    fill(this.toaster, text && h("div.toast", h("span", text),
-      undo && h("button", { click: this.undo }, "Undo")));
+    this.pop(text, "Undo", this.undo);
+  }
+
+  pop(text, label, click) {
+    fill(this.toaster, text && h("div.toast", h("span", text), click && h("button", { click }, label)));
     this.fade();
+  }
+
+  /** Say how far something is that may be stopped. */
+  busy(text, stop) {
+    this.pop(text, "Stop", stop);
   }
 
   fade() {
@@ -59,27 +67,31 @@ export class Notices {
     this.slot.scrollIntoView({ block: "nearest" });
   }
 
-  /** Show a failed request; retry runs it again. Anything else that was thrown is a defect and is thrown on. */
-  fail(problem, retry) {
+  /** Show a failed request, which retry runs again; a question by itself after a while, a change when it is told to.
+   * Anything else that was thrown is a defect and is thrown on. */
+  fail(problem, retry, asked = true) {
     clearTimeout(this.timer);
     const { status, away, requestId } = problem;
     if (status === undefined) throw problem;
     if (status === 401) this.app.login({ over: true });
     else if (status === 403) this.say(problem.answer.detail);
-    else if (away) this.away(retry);
-    else this.say("That did not work. Nothing was changed. ", requestId, link("Try again", () => {
+    else if (away && asked) this.away(away, retry);
+    // A change is asked for again by a person alone: it may have been made though no answer came.
+    else this.say(problem.done, away ? `${away} It may have been done all the same: check before you try again. `
+      : `That did not work.${problem.done ? "" : " Nothing was changed."} `, requestId, link("Try again", () => {
       this.clear();
       retry();
     }));
   }
 
-  away(retry) {
+  away(who, retry) {
     this.pause(true);
     let left = this.wait;
     this.wait = Math.min(left * 2, LONGEST_WAIT_SECONDS);
     // The count-down stands outside the alert, or it would be read out every second.
-    const alert = this.slot.querySelector(".away") ?? h("span.away", { role: "alert" },
-      h("b", "Redis is not answering. "), this.loadedAt && `Showing the list from ${clock(this.loadedAt)}. `,
+    const held = this.slot.querySelector(".away");
+    const alert = held?.textContent.startsWith(who) ? held : h("span.away", { role: "alert" },
+      h("b", `${who} `), this.loadedAt && `Showing the list from ${clock(this.loadedAt)}. `,
       "Changes are paused. ");
     const seconds = h("span");
     const now = () => {

@@ -46,4 +46,6 @@ export function row(token, pick, entries) {
 }
 
 export const greyRows = () => [3, 4, 5, 3, 4].map((width) => line(
-  cell(".check", h("span.sk.w1")), cell(".main", h(`span.sk.w${width}`)), cell(".w3", h("span.sk.w2"))));
+  cell(".check", h("span.sk.w1")), cell(".main", h(`span.sk.w${width}`)), cell(".w3", h("span.sk.w2")),
+  cell(".a", h("span.sk.w1")), cell(".num", h("span.sk.w1")), cell(".x.num", h("span.sk.w1")),
+  cell(".w3", h("span.sk.w2")), cell(".act")));

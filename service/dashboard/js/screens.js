@@ -3,5 +3,6 @@
 export { auditScreen } from "./audit.js";
 export { explainScreen } from "./explain.js";
 export { helpScreen } from "./help.js";
+export { lostScreen } from "./lost.js";
 export { tokenScreen } from "./token.js";
 export { usageScreen } from "./usage.js";

@@ -6,7 +6,7 @@ import { chart } from "./chart.js";
 import { card, facts, fill, h, icon, note, refocus } from "./dom.js";
 import { label, origin, sentence } from "./events.js";
 import { editToken } from "./form.js";
-import { compact, day, masked, moment, relative, state, time } from "./format.js";
+import { compact, day, masked, moment, number, relative, state, time } from "./format.js";
 
 const DAYS_SHOWN = 30;
 const ENTRIES_SHOWN = 20;
@@ -16,6 +16,7 @@ const tags = (values, none = "none") => (values.length ? values.flatMap((value) 
 function details(app, token) {
   const { id, rateLimit: rate, expiresAt } = token;
   const copy = h("button.btn.quiet.sm.icon", { "aria-label": "Copy ID", click: () => app.copy(id) }, icon("copy", 15));
+  const period = rate?.periodSeconds === 60 ? "minute" : `${rate?.periodSeconds} s`;
   const rows = [
     ["ID", [h("code", id), copy]],
     ["Description", token.description || "none"],
@@ -23,8 +24,8 @@ function details(app, token) {
     ["Expires", expiresAt ? [time(expiresAt, day(expiresAt)), h("span.muted", ` (${relative(expiresAt)})`)] : "never"],
     ["Speaks for", token.subject || "nobody"],
     ["Scopes", tags(token.scopes)],
-    ["Rate limit", rate ? `${rate.limit} per ${rate.periodSeconds === 60 ? "minute" : `${rate.periodSeconds} s`}`
-      : "none"],
+    ["Uses", token.maxUses ? `${number(token.usesLeft)} of ${number(token.maxUses)} left` : "any number"],
+    ["Rate limit", rate ? `${number(rate.limit)} per ${period}, ${number(rate.burst)} at once` : "none"],
     ["Networks", tags(token.allowedNetworks, "any")],
     ["Metadata", tags(Object.entries(token.metadata).map((pair) => pair.join("=")))],
   ];
@@ -133,7 +134,7 @@ class Token {
       this.app.notices.toast("The old secret has ended.");
       this.update();
     } catch (problem) {
-      this.app.notices.fail(problem, this.endOld);
+      this.app.notices.fail(problem, this.endOld, false);
     }
   };
 }
