@@ -89,8 +89,14 @@ def _service(stack: ExitStack, folder: Path, store: int, options: Options) -> li
 def _of_service(server: servers.Server, folder: Path) -> list[Case]:
     """What gateways send comes first, the barest question last."""
     made = plan.prepare(server, folder)
-    kinds = (plan.gateway_cases, plan.session_cases, plan.one_time_cases, plan.check_cases, plan.change_cases,
-             plan.validate_cases)  # fmt: skip
+    kinds = (
+        plan.gateway_cases,
+        plan.session_cases,
+        plan.one_time_cases,
+        plan.check_cases,
+        plan.change_cases,
+        plan.validate_cases,
+    )
     return [case for kind in kinds for case in kind(server, made)]
 
 
