@@ -55,7 +55,7 @@ bench: .venv/dev.stamp system-packages ## measure speed beside references, as a 
 soak: .venv/dev.stamp system-packages ## run a mixed load for ten minutes: no wrong answer, flat memory
 	@$(VENV_PYTHON) -m tests.bench soak $(ARGS)
 
-chaos: .venv/dev.stamp ## eight minutes of failovers, moved slots and lost nodes under load, with a table at the end
+chaos: .venv/dev.stamp ## five minutes of failovers, moved slots and lost nodes under load, with a table at the end
 	@$(VENV_PYTHON) -m pytest --quiet tests/chaos/sentinel_failovers.py tests/chaos/cluster_moves.py $(ARGS)
 
 mass: .venv/dev.stamp system-packages ## a hundred thousand events, removals or entries at once, and who waits (ARGS="--only webhooks")
