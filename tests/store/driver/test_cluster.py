@@ -17,6 +17,7 @@ from service.app import Service
 from service.embedded.prerequisites import find_server
 from service.errors import StoreUnavailable
 from service.settings import Settings
+from service.store.driver import scripts
 from service.store.driver.keys import TAGS
 from service.store.driver.pipeline import Pipeline
 from service.store.driver.scripts import Script
@@ -80,14 +81,13 @@ async def link(cluster_url: str) -> AsyncIterator[Pipeline]:
 @pytest.fixture
 def strict(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every script one of those whose keys the server checks, instead of letting them work by luck."""
-    make = Script.__init__
+    read = scripts._read
 
-    def make_strict(self: Script, name: str, *, retry: bool = False) -> None:
-        make(self, name, retry=retry)
-        self.source = "#!lua\n" + self.source
-        self._sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+    def read_strict(name: str) -> tuple[str, str]:
+        source = "#!lua\n" + read(name)[0]
+        return source, sha1(source.encode(), usedforsecurity=False).hexdigest()
 
-    monkeypatch.setattr(Script, "__init__", make_strict)
+    monkeypatch.setattr(scripts, "_read", read_strict)
     # Made when its module was loaded, before this.
     monkeypatch.setattr(listing_slices, "_read_index", Script("read_index", retry=True))
 
