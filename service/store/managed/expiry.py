@@ -19,7 +19,6 @@ from service.store.managed.tokens import Retention
 BATCH = 200
 # Dropping so many members of an index takes Redis about half a millisecond.
 SLICE = 500
-_FIRST = ("WITHSCORES", "LIMIT", 0, BATCH)
 _DIGEST = LETTERS["digest"].encode()
 
 
@@ -47,8 +46,8 @@ class ExpiryStore:
     async def due(self, shard: Shard, now: int) -> list[str]:
         """Ids whose date has passed and that still stand among the active or inactive ones, at most 200."""
         # The index has the date of a token that is switched off with a minus sign; one without a date is not in it.
-        active = await self._own(shard, shard.keys.expiry, "ZRANGEBYSCORE", 1, now, *_FIRST)
-        inactive = await self._own(shard, shard.keys.expiry, "ZRANGEBYSCORE", -now, -1, *_FIRST)
+        active = await self._own(shard, shard.keys.expiry, "ZRANGEBYSCORE", 1, now, *_first())
+        inactive = await self._own(shard, shard.keys.expiry, "ZRANGEBYSCORE", -now, -1, *_first())
         return [member.token_id for member in (active + inactive)[:BATCH]]
 
     async def _own(self, shard: Shard, index: bytes, command: str, *bounds: Argument) -> list[Member]:
@@ -67,8 +66,9 @@ class ExpiryStore:
         """
         start = await shard.link.execute("ZRANK", shard.keys.expiry, behind, retry=True) if behind else None
         if start is None:
-            start = await shard.link.execute("ZCOUNT", shard.keys.expiry, "-inf", after, retry=True) - 1
+            return await self._own(shard, shard.keys.expiry, "ZRANGEBYSCORE", f"({after}", until, *_first())
         found = await self._own(shard, shard.keys.expiry, "ZRANGE", start + 1, start + BATCH, "WITHSCORES")
+        # One that was switched off meanwhile stands among the inactive ones, whose dates are negative.
         return [member for member in found if member.score <= until]
 
     async def write_reasons(self, shard: Shard, ending: list[Member]) -> None:
@@ -77,7 +77,7 @@ class ExpiryStore:
         reasons = [
             (shard.keys.reason(digest), Reason("expired", token_id).text, self._retention.reason_until(at))
             for (token_id, at), (digest,) in zip(ending, digests, strict=True)
-            if digest
+            if digest and at > 0
         ]
         await asyncio.gather(
             *[shard.link.execute("SET", key, why, "NX", "PXAT", until, retry=True) for key, why, until in reasons]
@@ -99,7 +99,7 @@ class ExpiryStore:
 
     async def purgeable(self, shard: Shard, now: int) -> list[str]:
         """Ids whose retention is over, at most 200."""
-        found = await self._own(shard, shard.keys.purge, "ZRANGEBYSCORE", "-inf", now, *_FIRST)
+        found = await self._own(shard, shard.keys.purge, "ZRANGEBYSCORE", "-inf", now, *_first())
         return [member.token_id for member in found]
 
     async def purge(self, shard: Shard, token: ManagedToken) -> int:
@@ -136,7 +136,7 @@ class ExpiryStore:
     async def kept_too_long(self, shard: Shard, now: int, after: int) -> list[Member]:
         """Ids that are to be purged later than whatever ended until now, and when: past `after`, at most 200."""
         start = max(now + self._retention.seconds, after)
-        return await self._own(shard, shard.keys.purge, "ZRANGEBYSCORE", f"({start}", "+inf", *_FIRST)
+        return await self._own(shard, shard.keys.purge, "ZRANGEBYSCORE", f"({start}", "+inf", *_first())
 
     async def mend(self, shard: Shard, token: ManagedToken) -> bool:
         """List a token that stands among the ended ones as what it is; False if it has ended."""
@@ -175,3 +175,8 @@ class ExpiryStore:
     async def _trim_index(self, shard: Shard, *keys: bytes, member: bytes = b"") -> None:
         while await self._trim.run(shard.link, keys, SLICE, member) == SLICE:
             pass
+
+
+def _first() -> tuple[Argument, ...]:
+    """How a range by score says that so many are wanted, with their scores."""
+    return "WITHSCORES", "LIMIT", 0, BATCH

@@ -15,6 +15,7 @@ from service.store.managed.expiry import BATCH
 from service.store.managed.query import Query
 from service.store.managed.tokens import REASON_AHEAD_SECONDS
 from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create, create_many, outcome, sign_in
+from tests.links import Wrapped
 
 # What has ended is decided by the clock of Redis.
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("fake_clock")]
@@ -29,6 +30,25 @@ async def listed(service: Service) -> list[tuple[str, Status]]:
 async def still(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> Service:
     service: Service = await make_service(fake=True, shards=request.param)
     return service
+
+
+class SwitchedOff(Wrapped):
+    """A Redis where a token is switched off just before the sweep goes on behind it."""
+
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        if args[0] == "ZRANK":
+            for score, member in ((-2e10, args[2]), (-1e10, "0" * 16)):
+                await super().execute("ZADD", args[1], score, member)
+        return await super().execute(*args, **how)
+
+
+async def test_a_token_that_is_switched_off_meanwhile_stops_no_sweep(make_service: Callable[..., Any]) -> None:
+    service: Service = await make_service(fake=True, wrap=SwitchedOff)
+    for name in ("soon", "sooner"):
+        await create(service, name, days=1)
+    records = service.stores.shards[0].keys.metadata("0" * 16)
+    await service.stores.shards[0].link.execute("HSET", records, b"d", bytes(32))
+    await service.rules.sweeper.sweep()
 
 
 async def test_a_token_past_its_date_is_moved_and_told_once(still: Service, clock: Any) -> None:
