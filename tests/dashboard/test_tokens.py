@@ -165,6 +165,25 @@ def test_each_who_may_be_away_is_named(page: Page) -> None:
     expect(page.get_by_role("alert")).to_contain_text("This browser is offline.")
 
 
+def test_a_change_that_is_not_confirmed_yet_says_so(page: Page, service: Service) -> None:
+    service.create("not confirmed")
+    find(page, "not confirmed")
+
+    def doubted(route: Route) -> None:
+        response = route.fetch()
+        reason = {"pending": "no replica confirmed it within 150 ms"}
+        route.fulfill(status=202, json=response.json() | reason)
+
+    page.route("**/api/admin/tokens?id=*", doubted)
+    row(page, "not confirmed").get_by_role("button", name="Actions for not confirmed").click()
+    page.get_by_role("menuitem", name="Revoke…").click()
+    page.get_by_role("button", name="Revoke token").click()
+
+    expect(toast(page)).to_contain_text(
+        "not confirmed revoked. Not confirmed yet: no replica confirmed it within 150 ms. To do it again is harmless."
+    )
+
+
 def test_a_change_without_an_answer_is_asked_again_by_a_person_alone(page: Page, service: Service) -> None:
     service.create("asked once")
     find(page, "asked once")

@@ -132,6 +132,7 @@ export function rotate(app, token, done) {
       try {
         const answer = await send("POST", `${TOKENS}/${token.id}/rotate`, { overlapSeconds: Number(overlap.value()) });
         showSecret(answer.token, done);
+        if (answer.pending) app.notices.toast(`The old secret of ${token.name} has ended.`);
       } catch (problem) {
         closeDialog();
         app.notices.fail(problem, () => rotate(app, token, done));

@@ -39,6 +39,8 @@ export async function send(method, path, body, headers) {
     // A good answer cut short is no answer; of a refusal the status is enough.
     if (status < 400) status = 0;
   }
+  // The change is made, and may yet be lost with the server that made it.
+  if (status === 202) dispatchEvent(new CustomEvent("pending", { detail: answer.pending }));
   if (status < 200 || status > 299) throw problem(status, answer, received);
   return answer;
 }

@@ -20,6 +20,7 @@ export class Notices {
   constructor(app) {
     this.app = app;
     const { toaster } = this;
+    addEventListener("pending", ({ detail }) => { this.doubt = detail; });
     for (const event of ["pointerenter", "focusin"]) toaster.addEventListener(event, () => clearTimeout(this.fading));
     for (const event of ["pointerleave", "focusout"]) toaster.addEventListener(event, () => this.fade());
   }
@@ -34,7 +35,9 @@ export class Notices {
   }
 
   pop(text, label, click) {
-    fill(this.toaster, text && h("div.toast", h("span", text), click && h("button", { click }, label)));
+    const doubt = text && this.doubt && ` Not confirmed yet: ${this.doubt}. To do it again is harmless.`;
+    if (doubt) this.doubt = "";
+    fill(this.toaster, text && h("div.toast", h("span", text, doubt), click && h("button", { click }, label)));
     this.fade();
   }
 
