@@ -76,7 +76,7 @@ def routes(
         UsageApi(rule.usage_series, rule.managed, callers),
         HygieneApi(rule.hygiene, store.token_counts, callers, clock),
         ImportExportApi(rule.imports, rule.queries, views, rule.audit_log, callers, clock),
-        WebhooksApi(rule.webhooks, rule.delivery_log, callers),
+        WebhooksApi(rule.webhooks, rule.delivery_log, rule.trial, callers),
         AuditApi(rule.audit, rule.verification, rule.audit_log, callers),
         OAuthApi(rule.authority, rule.revocation, clients, address),
         operations,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from service.api.admin.schemas.audit import message
+from service.api.admin.schemas.audit import message, test_message
 from service.composition.stores import Stores
 from service.keyring import Keyring
 from service.metrics import Metrics
@@ -47,6 +47,7 @@ from service.tokens.webhooks.receiver import Post
 from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sender
 from service.tokens.webhooks.ssrf import Destinations, resolve
+from service.tokens.webhooks.trial import Trial
 
 
 class Rules(NamedTuple):
@@ -73,6 +74,7 @@ class Rules(NamedTuple):
     notices: Notices
     deliveries: Deliveries
     delivery_log: DeliveryLog
+    trial: Trial
     managed: ManagedTokens
     queries: ManagedQueries
     rotation: Rotation
@@ -162,6 +164,7 @@ def rules(
         notices=notices,
         deliveries=deliveries,
         delivery_log=DeliveryLog(store.outbox, shards, delivery_seal),
+        trial=Trial(webhooks, post.sender, test_message, clock),
         managed=managed,
         queries=queries,
         rotation=Rotation(store.managed, records, shards, minter, repeats, clock),

@@ -107,6 +107,7 @@ SAMPLES = (
     Sample(
         "GET", f"{_HOOKS}/{{id}}/deliveries", f"{_HOOKS}/{NOBODY}/deliveries", needs="webhooks", scope="tokens:admin"
     ),
+    _admin("POST", f"{_HOOKS}/{{id}}/test", target=f"{_HOOKS}/{NOBODY}/test"),
     _admin("POST", _HOOKS, {"url": "https://127.0.0.1/", "events": ["token.created"]}),
     _admin("DELETE", _HOOKS, target=f"{_HOOKS}?id={NOBODY}"),
     Sample("GET", f"{_TOKENS}/export", needs="person"),

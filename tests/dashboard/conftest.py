@@ -16,7 +16,7 @@ from tests.cli.running import running
 from tests.dashboard.browser import Watch, launch
 from tests.dashboard.service import PASSWORD, Service
 
-Start = Callable[[], Service]
+Start = Callable[..., Service]
 # Long enough for a machine that does much else; a page that is right answers at once.
 DEADLINE_MILLISECONDS = 20_000
 expect.set_options(timeout=DEADLINE_MILLISECONDS)
@@ -34,10 +34,10 @@ def start_service() -> Iterator[Start]:
     """Starts a service with a data directory of its own, as a user would; the path must stay short."""
     with ExitStack() as stack:
 
-        def start() -> Service:
+        def start(**settings: str) -> Service:
             folder = Path(tempfile.mkdtemp(prefix="tk"))
             stack.callback(shutil.rmtree, folder)
-            return Service(stack.enter_context(running(folder, TOKENS_ADMIN_PASSWORD=PASSWORD)).url)
+            return Service(stack.enter_context(running(folder, TOKENS_ADMIN_PASSWORD=PASSWORD, **settings)).url)
 
         yield start
 

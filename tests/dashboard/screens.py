@@ -54,7 +54,25 @@ def explained(text: str) -> dict[str, Any]:
     return {"**/tokens/explain": {"outcome": "insufficient_scope", "checks": checks, "answer": gateway}}
 
 
-SCREENS = [Screen("usage", usage, ".rank .name"), Screen("explain?id=0123456789abcdef", explained, ".checks")]
+def webhooks(text: str) -> dict[str, Any]:
+    delivery = {"id": "1", "event": text, "attempts": 2, "createdAt": INSTANT, "nextAttemptAt": INSTANT}
+    deliveries = [
+        {**delivery, "status": status, "lastStatus": 500, "lastError": text}
+        for status in ("pending", "delivered", "dead", text)
+    ]
+    url = f"https://hooks.example.com/{text}"
+    webhook = {"id": "00aa", "url": url, "events": [text, "token.revoked"], "createdAt": INSTANT, "createdBy": text}
+    return {
+        "**/api/admin/webhooks": {"webhooks": [{**webhook, "waiting": 3, "unread": 40, "dropped": 1}]},
+        "**/webhooks/00aa/deliveries?**": {"deliveries": deliveries},
+    }
+
+
+SCREENS = [
+    Screen("usage", usage, ".rank .name"),
+    Screen("explain?id=0123456789abcdef", explained, ".checks"),
+    Screen("webhooks", webhooks, ".facts"),
+]
 
 
 def answer(page: Page, screen: Screen, text: str) -> None:

@@ -134,6 +134,36 @@ def as_busy(route: Route) -> None:
     route.fulfill(json={"hours": hours})
 
 
+def as_told(route: Route) -> None:
+    """Two receivers, one of which was away for a while."""
+    now = datetime.now(UTC)
+
+    def ago(seconds: int) -> str:
+        return (now - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    hooks = [
+        ("billing.example.com/hooks/tokens", ["token.created", "token.revoked", "token.rotated"], 1, 3, 0),
+        ("siem.example.com/in", ["token.expired", "token.limit_exceeded"], 0, 0, 0),
+    ]
+    told = [
+        ("token.revoked", "pending", 40, 2, 503, "answered 503"),
+        ("token.created", "delivered", 4000, 1, 204, None),
+        ("token.rotated", "delivered", 9000, 3, 200, None),
+        ("token.created", "dead", 90000, 19, None, "no answer within 5 s"),
+    ]
+    if "deliveries" in route.request.url:
+        names = ("event", "status", "createdAt", "attempts", "lastStatus", "lastError", "nextAttemptAt")
+        rows = [
+            (event, state, ago(age), *more, ago(-20) if state == "pending" else None)
+            for event, state, age, *more in told
+        ]
+        route.fulfill(json={"deliveries": [dict(zip(names, row, strict=True)) for row in rows]})
+    else:
+        names = ("url", "events", "waiting", "unread", "dropped", "id", "createdBy", "createdAt")
+        rows = [(f"https://{place}", *more, place[:4], "maria", ago(8_000_000)) for place, *more in hooks]
+        route.fulfill(json={"webhooks": [dict(zip(names, row, strict=True)) for row in rows]})
+
+
 def picture(
     browser: Browser, service: Service, file: Path, scheme: Any, size: Any, path: str, act: Callable[[Page], object]
 ) -> None:
@@ -150,6 +180,7 @@ def picture(
     page.route(f"**{TOKENS}?*", as_used)
     page.route("**/tokens/*/usage?*", as_counted)
     page.route("**/admin/usage?*", as_busy)
+    page.route("**/admin/webhooks**", as_told)
     page.route("**/hygiene", lambda route: route.fulfill(json=HYGIENE))
     page.goto(f"/dashboard/{path if path != 'sign-in' else ''}")
     page.locator("h1").wait_for()
@@ -207,6 +238,11 @@ def explaining(page: Page) -> None:
     page.evaluate("scrollTo(0, 0)")
 
 
+def delivered(page: Page) -> None:
+    page.locator("summary").first.click()
+    page.get_by_text("Given up").wait_for()
+
+
 def counted(page: Page) -> None:
     page.get_by_role("img", name="Checks per").wait_for()
 
@@ -231,6 +267,8 @@ PICTURES: dict[str, tuple[str, dict[str, int], str, Callable[[Page], object]]] =
     "usage-phone": ("light", PHONE, "usage", counted),
     "explain-light": ("light", DESK, "explain", explaining),
     "explain-phone": ("dark", PHONE, "explain", explaining),
+    "webhooks-light": ("light", DESK, "webhooks", delivered),
+    "webhooks-phone": ("dark", PHONE, "webhooks", delivered),
     "help-dark": ("dark", DESK, "help", nginx),
     "secret-light": ("light", DESK, "", secret),
 }

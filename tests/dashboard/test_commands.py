@@ -14,6 +14,9 @@ from tests.dashboard.test_house_rules import MODULES
 
 # By module: what it sends, as the source writes it; the operation; the command.
 CALLS = [
+    ("webhooks.js", '"POST", WEBHOOKS', "POST /api/admin/webhooks", "webhooks add --event"),
+    ("webhooks.js", '"POST", `${WEBHOOKS}/${webhook.id}/test`', "POST /api/admin/webhooks/{id}/test", "webhooks test"),
+    ("webhooks.js", '"DELETE", `${WEBHOOKS}?id=${webhook.id}`', "DELETE /api/admin/webhooks", "webhooks remove"),
     ("explain.js", '"POST", `${TOKENS}/explain`', "POST /api/admin/tokens/explain", "explain --scope --address --path"),
     ("usage.js", '"POST", `${TOKENS}/deactivate`', "POST /api/admin/tokens/deactivate", "deactivate --unused-for"),
 ]

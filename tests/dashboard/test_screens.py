@@ -23,6 +23,7 @@ def test_it_is_accessible_fits_a_phone_and_shows_hostile_words_as_text(page: Pag
         answer(page, screen, text)
         page.goto(f"/dashboard/{screen.path}")
         expect(page.locator(screen.drawn).first).to_be_visible()
+        page.locator("summary").evaluate_all("all => all.forEach((one) => one.click())")
         assert text in (page.locator("main").text_content() or "")
         if text.startswith("W"):
             assert violations(page) == []
@@ -58,8 +59,9 @@ def test_what_does_not_fit_the_bar_is_behind_more(open_page: Open, service: Serv
     shown = page.get_by_role("navigation", name="Main").locator("a:visible").all_text_contents()
     more.press("Enter")
     hidden = page.get_by_role("menuitem").all_text_contents()
-    assert (shown, hidden) == (["Tokens"], ["Usage", "Explain", "Audit", "Help"])
+    assert (shown, hidden) == (["Tokens"], ["Usage", "Explain", "Audit", "Help", "Webhooks"])
     page.keyboard.press("End")
+    page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Help")

@@ -16,6 +16,7 @@ from service.tokens.webhooks.delivery import Delivery
 from service.tokens.webhooks.delivery_log import DeliveryLog
 from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.registry import Known, Webhook, Webhooks
+from service.tokens.webhooks.trial import Trial
 
 _LARGEST_PAGE = 200
 
@@ -85,12 +86,21 @@ class DeliveryList(msgspec.Struct):
     deliveries: list[DeliveryShown]
 
 
+class WebhookTested(msgspec.Struct):
+    """How the receiver took a test message: its `status` if it answered, and what went wrong if it did not take it."""
+
+    taken: bool
+    status: int | None
+    error: str | None
+
+
 class WebhooksApi(OperationGroup):
     """Lists, adds and removes receivers, and shows what became of their messages."""
 
-    def __init__(self, webhooks: Webhooks, deliveries: DeliveryLog, callers: Callers) -> None:
+    def __init__(self, webhooks: Webhooks, deliveries: DeliveryLog, trial: Trial, callers: Callers) -> None:
         self._webhooks = webhooks
         self._deliveries = deliveries
+        self._trial = trial
         self._callers = callers
 
     @Operation("GET", "/api/admin/webhooks", READ_WEBHOOKS, "webhooks", answers={200: WebhookList})
@@ -134,6 +144,23 @@ class WebhooksApi(OperationGroup):
             raise wrong("id", "say which webhook to delete: ?id=")
         await self._webhooks.delete(webhook_id, caller.origin)
         return Json(Message("Webhook deleted successfully"))
+
+    @Operation(
+        "POST",
+        "/api/admin/webhooks/{id}/test",
+        ADMINISTER,
+        "webhooks",
+        answers={200: WebhookTested, 404: None},
+    )
+    async def test(self, call: Call) -> Response:
+        """Test a webhook.
+
+        Sends one message of the type `webhook.test` at once and waits up to 5 s for the receiver's answer. It is
+        signed as any other, and is not listed or sent again.
+        """
+        await self._callers.admit(call)
+        sent = await self._trial.send(call.path_parameters["id"])
+        return Json(WebhookTested(sent.taken, sent.status or None, sent.error or None))
 
     @Operation(
         "GET",

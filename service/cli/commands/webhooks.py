@@ -5,6 +5,7 @@ from urllib.parse import quote
 import click
 
 from service.cli.client.http import connect
+from service.cli.failure import Failure
 from service.cli.terminal.output import json_option, note, print_facts, print_json, print_table
 from service.cli.terminal.prompts import confirm
 
@@ -70,6 +71,20 @@ def remove_webhook(webhook: str, yes: bool, as_json: bool) -> None:
         print_json({"id": webhook, **answer})
     else:
         print_table(("ID", "DONE"), [(webhook, "removed")])
+
+
+@webhooks.command()
+@click.argument("webhook", metavar="ID")
+@json_option
+def test(webhook: str, as_json: bool) -> None:
+    """Send a webhook a test message and say what it answers."""
+    answer = connect().send("POST", f"{_PATH}/{quote(webhook, safe='')}/test")
+    if as_json:
+        print_json(answer)
+    else:
+        print_facts([("taken", "yes" if answer["taken"] else "no"), ("answer", answer["status"])])
+    if not answer["taken"]:
+        raise Failure(f"the receiver did not take it: {answer['error']}")
 
 
 @webhooks.command()

@@ -14,7 +14,8 @@ import { tokensScreen } from "./tokens.js";
 const ROUTES = [
   [/\/dashboard\/tokens\/(.+)/, "tokenScreen"], [/\/dashboard\/audit$/, "auditScreen"],
   [/\/dashboard\/help$/, "helpScreen"], [/\/dashboard\/usage$/, "usageScreen"],
-  [/\/dashboard\/explain$/, "explainScreen"], [/\/dashboard\/$/], [/^/, "lostScreen"],
+  [/\/dashboard\/explain$/, "explainScreen"], [/\/dashboard\/webhooks$/, "webhooksScreen"],
+  [/\/dashboard\/$/], [/^/, "lostScreen"],
 ];
 const root = document.getElementById("app");
 

@@ -6,3 +6,4 @@ export { helpScreen } from "./help.js";
 export { lostScreen } from "./lost.js";
 export { tokenScreen } from "./token.js";
 export { usageScreen } from "./usage.js";
+export { webhooksScreen } from "./webhooks.js";

@@ -3,18 +3,23 @@
 import { BASE } from "./api.js";
 import { closeDialog, openDialog } from "./dialog.js";
 import { announce, codeBlock, fill, h, icon, note } from "./dom.js";
+import { upper } from "./format.js";
 
 const keepPage = (event) => event.preventDefault();
 const command = (shown) => [`curl -i ${BASE}/validate \\\n  -H "Authorization: Bearer `, shown, '"'];
 
-/** Show the secret of a token just made or rotated; done() runs when the panel is closed. */
-export function showSecret({ name, token: secret }, done) {
+const OF_A_TOKEN = { word: "token",
+  lead: "Copy the token now. Only a hash is stored, so it can never be shown again." };
+
+/** Show the secret of a token just made or rotated, or another by its word; done() runs when the panel is closed. */
+export function showSecret({ name, token: secret }, done, { word, lead } = OF_A_TOKEN) {
+  const called = upper(word);
   let copied = false;
   // A text node of its own, so that wiping it leaves nothing behind.
   const text = new Text(secret);
   const hint = h("p.hint", { role: "status" });
   const warning = h("div", { role: "alert" });
-  const code = h("code", { tabindex: 0, role: "textbox", "aria-readonly": "true", "aria-label": "Token",
+  const code = h("code", { tabindex: 0, role: "textbox", "aria-readonly": "true", "aria-label": called,
     copy: succeeded }, text);
   const copyButton = h("button.btn.primary.sm", { autofocus: true, click: () => copy(secret) },
     icon("copy", 15), "Copy");
@@ -26,7 +31,7 @@ export function showSecret({ name, token: secret }, done) {
     hint.textContent = "";
     removeEventListener("beforeunload", keepPage);
     fill(copyButton, icon("check", 15), "Copied");
-    announce("Token copied");
+    announce(`${called} copied`);
   }
 
   async function copy(whole) {
@@ -44,7 +49,7 @@ export function showSecret({ name, token: secret }, done) {
 
   function leave() {
     if (copied) return closeDialog();
-    fill(warning, note("bad", "You have not copied the token. Without it you will need to make a new one."));
+    fill(warning, note("bad", `You have not copied the ${word}. Without it you will need to make a new one.`));
     plain.textContent = "Close anyway";
     both.focus();
   }
@@ -60,11 +65,10 @@ export function showSecret({ name, token: secret }, done) {
   addEventListener("beforeunload", keepPage);
   addEventListener("pagehide", () => { wipe(); closeDialog(); }, { once: true });
   openDialog({
-    title: `${name} is ready`, mark: "check",
-    lead: "Copy the token now. Only a hash is stored, so it can never be shown again.",
+    title: `${name} is ready`, mark: "check", lead,
     body: [
-      h("div.field", h("span.label", "Token"), h("div.secret", code, copyButton), hint),
-      h("div.field", h("span.label", "Try it"), codeBlock("curl example",
+      h("div.field", h("span.label", called), h("div.secret", code, copyButton), hint),
+      word === "token" && h("div.field", h("span.label", "Try it"), codeBlock("curl example",
         command(h("span.c", `rtk_••••${secret.slice(-8)}`)), "Copy curl command with the token", copyCommand)),
       note("", "Treat it like a password: keep it in a secret manager, never in source code."), warning,
     ],

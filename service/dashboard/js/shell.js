@@ -36,7 +36,8 @@ export const brand = () => h("a.brand", { href: "/dashboard/", "aria-label": "To
   icon("key", 22), h("span", "Token Service"));
 
 // As many stand in the bar as fit, the first ones on a narrow screen; the others are behind More.
-const PLACES = [["Tokens", ""], ["Usage", "usage"], ["Explain", "explain"], ["Audit", "audit"], ["Help", "help"]];
+const PLACES = [["Tokens", ""], ["Usage", "usage"], ["Explain", "explain"], ["Audit", "audit"], ["Help", "help"],
+  ["Webhooks", "webhooks"]];
 
 function places(app) {
   const links = PLACES.map(([label, path]) => h("a", { href: `/dashboard/${path}` }, label));

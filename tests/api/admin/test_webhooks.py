@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 from service.app import Service
 from tests.asgi import Person, holder, sign_in
 from tests.builders import until
-from tests.receiver import receiving, resolving
+from tests.receiver import TAKEN, receiving, resolving
 
 pytestmark = pytest.mark.anyio
 WEBHOOKS = "/api/admin/webhooks"
@@ -53,6 +53,23 @@ async def test_a_webhook_is_deleted_by_its_id(still: Service) -> None:
         entry["action"] for entry in (await admin.get("/api/admin/audit", target=created["id"])).json()["entries"]
     ]
     assert actions == ["webhook.deleted", "webhook.created"]
+
+
+async def test_a_test_message_is_signed_and_the_receiver_s_answer_is_told(make_service: Callable[..., Any]) -> None:
+    service = await make_service(webhook_allow_private=True, background=False)
+    async with receiving() as receiver:
+        receiver.answers = [TAKEN, b"HTTP/1.1 500 No\r\n\r\n"]
+        admin = await sign_in(service)
+        url = f"http://127.0.0.1:{receiver.port}/"
+        created = (await admin.post(WEBHOOKS, {"url": url, "events": ["token.created"]})).json()
+        path = f"{WEBHOOKS}/{created['id']}/test"
+        assert (await admin.post(path)).json() == {"taken": True, "status": 204, "error": None}
+        assert (await admin.post(path)).json() == {"taken": False, "status": 500, "error": "answered 500"}
+        sent = receiver.received[0]
+    message = Webhook(created["secret"]).verify(sent.body, sent.headers)
+    assert (message["type"], message["data"], message["id"]) == ("webhook.test", {}, sent.headers["webhook-id"])
+    assert (await admin.get(f"{WEBHOOKS}/{created['id']}/deliveries")).json() == {"deliveries": []}
+    assert (await admin.post(f"{WEBHOOKS}/{'0' * 16}/test")).status == 404
 
 
 @pytest.mark.parametrize(

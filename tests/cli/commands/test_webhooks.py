@@ -92,3 +92,20 @@ def test_no_webhooks_and_no_deliveries_print_nothing(stub: Stub, run: Run) -> No
     stub.on("GET", f"{HOOKS}/a%2Fb/deliveries", {"deliveries": []})
     assert (run("webhooks", "list").output, run("webhooks", "deliveries", "a/b").output) == ("", "")
     assert stub.asked[1].path == f"{HOOKS}/a%2Fb/deliveries"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "said"),
+    [
+        ({"taken": True, "status": 204, "error": None}, 0, ""),
+        ({"taken": False, "status": 500, "error": "answered 500"}, 1, "did not take it: answered 500"),
+    ],
+)
+def test_a_test_message_fails_where_the_receiver_does_not_take_it(
+    stub: Stub, run: Run, answer: dict[str, object], code: int, said: str
+) -> None:
+    stub.on("POST", f"{HOOKS}/wh1/test", answer)
+    result = run("webhooks", "test", "wh1")
+    assert (result.exit_code, str(answer["status"]) in result.stdout) == (code, True)
+    assert said in result.stderr
+    assert json.loads(run("webhooks", "test", "wh1", "--json").stdout) == answer

@@ -127,6 +127,11 @@ def message(kind: EventType, event_id: str, entry: AuditEntry, token: ManagedTok
     return _encode(EventMessage(kind, rfc3339(entry.at), event_id, data)).decode()
 
 
+def test_message(message_id: str, now: int) -> str:
+    """The body of a test message to a webhook; `now` in epoch seconds."""
+    return _encode({"type": "webhook.test", "timestamp": rfc3339(now), "id": message_id, "data": {}}).decode()
+
+
 def facts(recorded: dict[str, Any] | None) -> dict[str, Any] | None:
     """What an entry says of a record, in the words of the API."""
     if recorded is None:

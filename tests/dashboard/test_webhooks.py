@@ -1,0 +1,99 @@
+"""Webhooks: added with a secret shown once, tested, and deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from service.tokens.webhooks.events import EventType
+from tests.dashboard.conftest import Open, Start
+from tests.dashboard.screens import INSTANT
+from tests.dashboard.steps import clipboard, tab_to, toast
+
+
+class _Takes(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[str]:
+    """The address of a receiver that takes all it is told."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Takes) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/told"
+        server.shutdown()
+
+
+def test_one_is_added_tested_and_deleted_by_keys(open_page: Open, start_service: Start, receiver: str) -> None:
+    service = start_service(TOKENS_WEBHOOK_ALLOW_PRIVATE="on")
+    page = open_page(service)
+    page.keyboard.press("g")
+    page.keyboard.press("w")
+    expect(page.get_by_role("heading", name="No webhooks yet.")).to_be_visible()
+    tab_to(page, page.get_by_role("button", name="Add webhook"))
+    page.keyboard.press("Enter")
+    assert set(page.locator("dialog [type=checkbox]").evaluate_all("all => all.map(({ value }) => value)")) == {
+        event.value for event in EventType
+    }
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Give the address of the receiver.")).to_be_visible()
+    expect(page.get_by_text("Choose at least one.")).to_be_visible()
+    page.keyboard.type("ftp://x")
+    page.get_by_label("Created").check()
+    page.get_by_label("Address").press("Enter")
+    expect(page.get_by_label("Address")).to_have_attribute("aria-invalid", "true")
+    page.get_by_label("Address").fill(receiver)
+    page.keyboard.press("Enter")
+    secret = page.get_by_role("textbox", name="Signing secret").text_content() or ""
+    assert secret.startswith("whsec_")
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("You have not copied the signing secret.")).to_be_visible()
+    page.get_by_role("button", name="Copy and close").click()
+    assert clipboard(page) == secret
+    assert secret not in page.content()
+    expect(page.get_by_text(receiver)).to_be_visible()
+
+    tab_to(page, page.get_by_role("button", name="Send a test"))
+    page.keyboard.press("Enter")
+    expect(toast(page)).to_contain_text("took the test message and answered 204.")
+    page.get_by_role("button", name="Delete…").press("Enter")
+    expect(page.get_by_role("alertdialog")).to_contain_text("is not sent any more")
+    tab_to(page, page.get_by_role("button", name="Delete webhook"))
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("heading", name="No webhooks yet.")).to_be_visible()
+    assert service.ask("GET", "/api/admin/webhooks") == {"webhooks": []}
+
+
+def test_deliveries_a_full_list_and_a_receiver_that_takes_nothing(page: Page) -> None:
+    hook = {"id": "00aa", "url": "https://hooks.example.com/x", "events": ["token.revoked"], "createdAt": INSTANT}
+    standing = {"createdBy": "maria", "waiting": 1, "unread": 0, "dropped": 2}
+    page.route("**/api/admin/webhooks", lambda route: route.fulfill(json={"webhooks": [{**hook, **standing}]}))
+    page.route("**/00aa/deliveries?**", lambda route: route.fulfill(json={"deliveries": []}))
+    page.route("**/test", lambda route: route.fulfill(json={"taken": False, "status": None, "error": "no answer"}))
+    page.goto("/dashboard/webhooks")
+    page.get_by_text("Deliveries").click()
+    expect(page.get_by_text("Nothing was sent yet.")).to_be_visible()
+    page.get_by_role("button", name="Send a test").click()
+    expect(toast(page)).to_have_text("hooks.example.com did not take the test message: no answer.")
+    full = {"status": 409, "title": "Conflict", "detail": "There are 20 webhooks already.", "code": "too_many_webhooks"}
+    page.route(
+        "**/api/admin/webhooks",
+        lambda route: route.fulfill(status=409, json=full) if route.request.method == "POST" else route.fallback(),
+    )
+    page.get_by_role("button", name="Add webhook").click()
+    page.get_by_label("Address").fill("https://hooks.example.com/y")
+    page.get_by_label("Revoked").check()
+    page.get_by_role("button", name="Add webhook").last.click()
+
+    expect(page.get_by_role("alert")).to_have_text("There are 20 webhooks already.")
