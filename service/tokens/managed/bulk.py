@@ -153,7 +153,7 @@ class Bulk:
             count = await self._count(query) if query else 0
             if count != expected:
                 raise Conflict(f"The filter matches {count} tokens now, not {expected}.", code="count_changed")
-            after = Continuation("0", "", count, int(self._clock() * 1_000_000))
+            after = Continuation("0", "", count, await self._newest())
         if query is None or not after.left:
             return BulkResult([], [])
         walk = msgspec.structs.replace(query, sort="created_at", descending=False, limit=MOST, after=after.place)
@@ -180,6 +180,13 @@ class Bulk:
             if time.monotonic() > until:
                 return _paused(result, begun, reached, left)
         return result
+
+    async def _newest(self) -> int:
+        """The instant of the newest token there is, in epoch microseconds: the clock may have been set back since."""
+        async for portion in self._listing.walk(Query(statuses=frozenset(Status), limit=1), self._clock()):
+            for row, _ in portion.found:
+                return int(row.position)
+        return 0
 
     async def _count(self, query: Query) -> int:
         total = await self._queries.total(query)

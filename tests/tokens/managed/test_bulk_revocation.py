@@ -159,6 +159,13 @@ async def test_a_sample_is_ten_at_most(service: Service) -> None:
     assert (matched.count, len(matched.sample)) == (12, 10)
 
 
+async def test_a_clock_that_was_set_back_hides_no_token(still: Service, clock: Any) -> None:
+    created = await create_many(still, "one", "two", "three")
+    clock.forward(-3600)
+    assert len((await revoke(still, EVERYTHING, 3)).updated) == 3
+    assert [await outcome(still, one.secret) for one in created] == [Outcome.UNKNOWN] * 3
+
+
 async def test_tokens_made_while_it_runs_are_left_and_found_by_the_next_count(service: Service) -> None:
     await create_many(service, *[f"t{number}" for number in range(30)])
     made, result = await asyncio.gather(
