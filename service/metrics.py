@@ -196,6 +196,10 @@ class Metrics:
         self._http_requests.inc(route, method if method in _METHODS else "other", status)
         self._seconds(self._http_timings, self._http_seconds, route).observe(seconds)
 
+    def refused(self, status: int) -> None:
+        """Count a request that was refused before its route was known: too large, too slow, no HTTP, or too many."""
+        self._http_requests.inc("refused", "other", status)
+
     def sealed(self, entries: int) -> None:
         """How many audit entries were ever sealed."""
         self.state.sealed = entries

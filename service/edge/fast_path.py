@@ -90,6 +90,7 @@ class FastPath:
         self.accept_basic = accept_basic
         self.validations = metrics.validations.counts
         self.observe = metrics.validation_timer("fast")
+        self.count_refusal = metrics.refused
         # What was worked out in the last quarter of a second, under the bytes it came in: a busy token once for all its
         # requests in it, and none stays in memory longer. Whether it is good is asked of Redis each time all the same.
         self.seen: dict[bytes, Seen] = {}

@@ -165,6 +165,8 @@ class ReadingProtocol(HttpToolsProtocol):
             # What the log and the metrics say; the application sees a client that left.
             cycle: Any = self.cycle
             cycle.scope["refused"] = refusal.status
+        else:
+            self._fast_path.count_refusal(refusal.status)
         if self._answer_has_begun():
             self.transport.close()
             return

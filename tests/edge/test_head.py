@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from service.app import Service
 from service.edge.head import HOSTS
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken, until_closed
 from tests.edge.conftest import Turned
@@ -157,7 +158,7 @@ async def test_what_is_only_unusual_is_answered(port: int) -> None:
         assert (await first(port, sent)).startswith(b"HTTP/1.1 200 "), name
 
 
-async def test_a_head_over_its_limits_is_431(port: int) -> None:
+async def test_a_head_over_its_limits_is_431(port: int, service: Service) -> None:
     for head in (
         b"GET /livez HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * 17000 + b"\r\n\r\n",
         b"GET /validate HTTP/1.1\r\nHost: a\r\n" + b"X-A: aaaaaaaaaaaaaaaa\r\n" * 800 + b"\r\n",
@@ -166,6 +167,8 @@ async def test_a_head_over_its_limits_is_431(port: int) -> None:
         b"GET /validate HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(64)) + b"\r\n",
     ):
         assert (await first(port, head)).startswith(b"HTTP/1.1 431 "), head[:60]
+    counted = 'tokens_http_requests_total{method="other",route="refused",status="431"} 5.0'
+    assert counted in service.metrics.render("")[0].decode()
 
 
 async def test_a_head_without_end_is_cut_off_early(port: int) -> None:
