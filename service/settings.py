@@ -99,6 +99,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Annotated[
         Literal["auto", "text", "json"], Meta(description="text or json; auto is text on a terminal")
     ] = "auto"
+    label: Annotated[
+        str,
+        Meta(pattern=r"^[^\x00-\x1f\x7f]{0,24}\Z", description="name of this environment in the dashboard's top bar"),
+    ] = ""
     access_log: Annotated[bool, Meta(description="a line per request, except validations, health and metrics")] = True
     metrics_port: Annotated[int, Meta(ge=0, le=65535, description="port of its own for /metrics; 0 disables it")] = 0
     webhook_allow_private: Annotated[bool, Meta(description="let webhooks go to private addresses")] = False

@@ -48,7 +48,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "login": ("commands.sign_in", "Sign in with an account."),
         "whoami": ("commands.sign_in", "Show who asks, and where."),
         "logout": ("commands.sign_in", "Sign out."),
-        "sessions": ("commands.sessions", "End sessions of an account."),
+        "sessions": ("commands.sessions", "List and end the sign-ins of accounts."),
     },
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}

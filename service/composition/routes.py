@@ -9,6 +9,7 @@ from service.api.admin.explain import ExplainApi
 from service.api.admin.hygiene import HygieneApi
 from service.api.admin.import_export import ImportExportApi
 from service.api.admin.rotation import RotationApi
+from service.api.admin.sessions import AdminSessionsApi
 from service.api.admin.token_list import TokenListApi
 from service.api.admin.token_views import TokenViews
 from service.api.admin.tokens import ManagedApi
@@ -71,7 +72,8 @@ def routes(
         ManagedApi(rule.managed, rule.bulk, views, callers, clock),
         RotationApi(rule.rotation, views, callers),
         SelfServiceApi(rule.managed, rule.revocation, rule.rotation, views, callers),
-        BulkRevocationApi(rule.bulk, rule.sessions, views, callers),
+        BulkRevocationApi(rule.bulk, views, callers),
+        AdminSessionsApi(rule.sessions, rule.accounts, callers),
         ExplainApi(rule.explainer, callers, clock, accept_basic=settings.accept_basic),
         UsageApi(rule.usage_series, rule.managed, callers),
         HygieneApi(rule.hygiene, store.token_counts, callers, clock),
@@ -96,4 +98,5 @@ def _dashboard(settings: Settings, rule: Rules, clock: Callable[[], float], cook
         cookies,
         max_lifetime_days=settings.max_lifetime_days,
         retention_days=settings.retention_days,
+        label=settings.label,
     )

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import msgspec
 
 from service.counters import Decisions
+from service.errors import NotFound
 from service.keyring import encode_digest
 from service.model import Credential, Kind, Origin, Verdict
+from service.store.managed.records import decode_digest
 from service.store.sessions import SessionStore
 from service.tokens.accounts.accounts import Account
 from service.tokens.accounts.attempts import Throttled
@@ -15,13 +17,17 @@ from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
 from service.tokens.secret import Minter
 
+# Sessions of one user that are searched for one of them.
+_SEARCHED = 1000
+
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """A session just made: its secret, shown this once, and when it expires in epoch seconds."""
+    """A session just made: its secret, shown this once, when it expires in epoch seconds, and its id."""
 
     secret: str
     expires_at: int
     account: Account
+    token_id: str
 
 
 class SessionLifetime(msgspec.Struct, frozen=True):
@@ -101,7 +107,7 @@ class Sessions:
         # Logged out everywhere meanwhile: to the client the same as a wrong password.
         if not created:
             raise InvalidCredentials(0)
-        return SignedIn(secret, expires_at, account)
+        return SignedIn(secret, expires_at, account, token_id)
 
     async def check(self, secret: bytes) -> Verdict:
         """Is this session token valid now? Counts as use, so an idle time starts anew."""
@@ -121,6 +127,28 @@ class Sessions:
                 await self._store.confirm_gone(digest)
         self._decisions.revoked.inc(Kind.SESSION, by=ended)
         return ended
+
+    async def listed(self, username: str, limit: int) -> list[Credential]:
+        """Sessions that are good now, of one user or of everybody (""), the last to sign in first. Two round trips."""
+        user = self._accounts.pseudonym(username) if username else None
+        found = [credential for _, credential in await self._good(user, limit)]
+        return sorted(found, key=lambda one: one.issued_at, reverse=True)[:limit]
+
+    async def _good(self, user: bytes | None, limit: int) -> list[tuple[bytes, Credential]]:
+        now = self._lifetime.clock()
+        stored = await self._store.listed(user, int(now), limit)
+        decoded = [self._authority.open_once(decode_digest(digest), sealed) for digest, sealed in stored]
+        verdicts = [(one, self._authority.evaluate(one, (), "", now)) for one in decoded if one is not None]
+        return [(one.digest, one.credential) for one, verdict in verdicts if verdict.active]
+
+    async def end_one(self, username: str, token_id: str, origin: Origin) -> None:
+        """End a user's session by its id. Three round trips. Raises NotFound."""
+        user = self._accounts.pseudonym(username)
+        digest = next((one for one, known in await self._good(user, _SEARCHED) if known.token_id == token_id), None)
+        entry = self._audit_log.entry("session.revoked", origin, token_id, after={"username": username})
+        if digest is None or not await self._store.end(user, digest, entry):
+            raise NotFound("This user has no session with this ID now.")
+        self._decisions.revoked.inc(Kind.SESSION)
 
     async def end_all(self, username: str, origin: Origin) -> int:
         """Log a user out everywhere, also where signing in is under way; how many sessions were ended."""

@@ -99,6 +99,8 @@ SAMPLES = (
     _admin("POST", f"{_TOKENS}/revoke", {"createdBy": "nobody", "dryRun": True}),
     _admin("POST", f"{_TOKENS}/deactivate", {"createdBy": "nobody", "dryRun": True}),
     _admin("POST", "/api/admin/sessions/revoke", {"username": "nobody"}),
+    Sample("GET", "/api/admin/sessions", needs="webhooks", scope="tokens:admin"),
+    Sample("GET", "/api/admin/accounts", needs="webhooks", scope="tokens:admin", without_redis=503),
     _read("/api/admin/usage"),
     _read("/api/admin/audit"),
     _read("/api/admin/audit/verification"),

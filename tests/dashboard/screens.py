@@ -68,10 +68,21 @@ def webhooks(text: str) -> dict[str, Any]:
     }
 
 
+def sessions(text: str) -> dict[str, Any]:
+    one = {"id": "s1", "username": text, "createdAt": INSTANT, "expiresAt": INSTANT}
+    entry = {"target": "s1", "channel": text, "address": text}
+    return {
+        "**/api/admin/sessions?**": {"sessions": [one, {**one, "id": "s2"}]},
+        "**/api/admin/accounts": {"accounts": [{"name": text, "role": "admin", "disabled": True}]},
+        "**/api/admin/audit?**": {"entries": [entry], "nextCursor": None},
+    }
+
+
 SCREENS = [
     Screen("usage", usage, ".rank .name"),
     Screen("explain?id=0123456789abcdef", explained, ".checks"),
     Screen("webhooks", webhooks, ".facts"),
+    Screen("sessions", sessions, "td .name"),
 ]
 
 

@@ -46,7 +46,10 @@ MADE_UP = [
 def main(folder: Path, wanted: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     data = Path(tempfile.mkdtemp(prefix="tk"))
-    with running(data, TOKENS_ADMIN_PASSWORD=PASSWORD) as process, sync_playwright() as playwright:
+    with (
+        running(data, TOKENS_ADMIN_PASSWORD=PASSWORD, TOKENS_LABEL="production") as process,
+        sync_playwright() as playwright,
+    ):
         service = Service(process.url)
         stock(service)
         browser = launch(playwright)
@@ -238,6 +241,10 @@ def explaining(page: Page) -> None:
     page.evaluate("scrollTo(0, 0)")
 
 
+def signed_in(page: Page) -> None:
+    page.get_by_text("this one").wait_for()
+
+
 def delivered(page: Page) -> None:
     page.locator("summary").first.click()
     page.get_by_text("Given up").wait_for()
@@ -269,6 +276,8 @@ PICTURES: dict[str, tuple[str, dict[str, int], str, Callable[[Page], object]]] =
     "explain-phone": ("dark", PHONE, "explain", explaining),
     "webhooks-light": ("light", DESK, "webhooks", delivered),
     "webhooks-phone": ("dark", PHONE, "webhooks", delivered),
+    "sessions-light": ("light", DESK, "sessions", signed_in),
+    "sessions-phone": ("dark", PHONE, "sessions", signed_in),
     "help-dark": ("dark", DESK, "help", nginx),
     "secret-light": ("light", DESK, "", secret),
 }

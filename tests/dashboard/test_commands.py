@@ -14,6 +14,7 @@ from tests.dashboard.test_house_rules import MODULES
 
 # By module: what it sends, as the source writes it; the operation; the command.
 CALLS = [
+    ("sessions.js", '"POST", `${SESSIONS}/revoke`', "POST /api/admin/sessions/revoke", "sessions revoke --id"),
     ("webhooks.js", '"POST", WEBHOOKS', "POST /api/admin/webhooks", "webhooks add --event"),
     ("webhooks.js", '"POST", `${WEBHOOKS}/${webhook.id}/test`', "POST /api/admin/webhooks/{id}/test", "webhooks test"),
     ("webhooks.js", '"DELETE", `${WEBHOOKS}?id=${webhook.id}`', "DELETE /api/admin/webhooks", "webhooks remove"),

@@ -5,6 +5,7 @@ tokens rotation bulk_revocation import_export  change tokens: one, many, all
 usage hygiene audit                            read what happened to them
 explain                                        says why one is accepted or refused
 webhooks                                       who is told of events
+sessions                                       who is signed in, who may
 idempotency                                    the Idempotency-Key header
 token_views                                    records and filters as these operations share them
 schemas                                        the bodies on the wire

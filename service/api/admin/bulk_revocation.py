@@ -1,9 +1,6 @@
-"""Bulk revocation, the kill switch: end all tokens of a creator, a scope, a filter, or all; end a user's sessions."""
+"""Bulk revocation, the kill switch: end all tokens of a creator, a scope, a filter, or all."""
 
-from typing import Annotated
-
-import msgspec
-from msgspec import UNSET, Meta
+from msgspec import UNSET
 from starlette.responses import Response
 
 from service.api.admin.schemas.tokens import EndTokens, Filter, SliceChanged, TokensMatched
@@ -15,31 +12,15 @@ from service.api.http.problems import Pending
 from service.errors import wrong
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import Bulk, Ending
-from service.tokens.sessions import Sessions
-
-
-class EndSessions(msgspec.Struct, forbid_unknown_fields=True):
-    """Whose sessions to end."""
-
-    username: Annotated[str, Meta(min_length=1, max_length=256)]
-
-
-class SessionsEnded(msgspec.Struct):
-    """How many sessions were ended."""
-
-    message: str
-    ended: int
-
 
 _ENDED = {200: (TokensMatched, SliceChanged), 202: Pending, 409: None}
 
 
 class BulkRevocationApi(OperationGroup):
-    """Ends many tokens or sessions over HTTP."""
+    """Ends many tokens over HTTP."""
 
-    def __init__(self, bulk: Bulk, sessions: Sessions, views: TokenViews, callers: Callers) -> None:
+    def __init__(self, bulk: Bulk, views: TokenViews, callers: Callers) -> None:
         self._bulk = bulk
-        self._sessions = sessions
         self._views = views
         self._callers = callers
 
@@ -87,21 +68,3 @@ class BulkRevocationApi(OperationGroup):
         created_by = wanted.created_by if isinstance(wanted.created_by, str) else ""
         scope = wanted.scope if isinstance(wanted.scope, str) else ""
         return Query(created_by=created_by, scope=scope)
-
-    @Operation(
-        "POST",
-        "/api/admin/sessions/revoke",
-        ADMINISTER,
-        "managed",
-        body=EndSessions,
-        answers={200: SessionsEnded, 202: Pending},
-    )
-    async def end_sessions(self, call: Call) -> Response:
-        """End all sessions of a user.
-
-        Also those being created now.
-        """
-        caller = await self._callers.admit(call)
-        wanted = await call.json(EndSessions)
-        ended = await self._sessions.end_all(wanted.username, caller.origin)
-        return Json(SessionsEnded(f"{ended} {'session' if ended == 1 else 'sessions'} ended", ended))

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from service.api.admin.schemas.tokens import Message
 from service.api.auth.callers import Callers
-from service.api.http.access import ADMINISTER, READ_WEBHOOKS
+from service.api.http.access import ADMINISTER, READ_ALL
 from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
 from service.api.http.timestamps import rfc3339, rfc3339_or_none
 from service.errors import wrong
@@ -103,7 +103,7 @@ class WebhooksApi(OperationGroup):
         self._trial = trial
         self._callers = callers
 
-    @Operation("GET", "/api/admin/webhooks", READ_WEBHOOKS, "webhooks", answers={200: WebhookList})
+    @Operation("GET", "/api/admin/webhooks", READ_ALL, "webhooks", answers={200: WebhookList})
     async def list(self, call: Call) -> Response:
         """List webhooks."""
         await self._callers.admit(call)
@@ -165,7 +165,7 @@ class WebhooksApi(OperationGroup):
     @Operation(
         "GET",
         "/api/admin/webhooks/{id}/deliveries",
-        READ_WEBHOOKS,
+        READ_ALL,
         "webhooks",
         query=DeliveriesQuery,
         answers={200: DeliveryList, 404: None},

@@ -48,8 +48,9 @@ WRITE = Access(
 ADMINISTER = Access(
     "an administrator, or a managed token with the scope `tokens:admin`", _BEARER, _ADMINS, "tokens:admin"
 )
-# An address may be a secret of its receiver's: a token that merely reads tokens does not see it.
-READ_WEBHOOKS = Access(
+# The address of a webhook may be a secret of its receiver's, and who is signed in is nobody's business: a token that
+# merely reads tokens sees neither.
+READ_ALL = Access(
     "an administrator, a viewer, or a managed token with the scope `tokens:admin`", _BEARER, _READERS, "tokens:admin"
 )
 IN_PERSON = Access("an administrator; no managed token", _BEARER, _ADMINS)

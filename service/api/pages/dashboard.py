@@ -42,6 +42,8 @@ class Account(msgspec.Struct, rename="camel"):
     max_lifetime_days: int
     retention_days: int
     accounts: bool
+    label: str
+    session_id: str
 
 
 class SignedOut(Unauthorized):
@@ -64,6 +66,7 @@ class DashboardApi(OperationGroup):
         *,
         max_lifetime_days: int,
         retention_days: int,
+        label: str,
     ) -> None:
         self._sessions = sessions
         self._accounts = accounts
@@ -71,6 +74,7 @@ class DashboardApi(OperationGroup):
         self._cookies = cookies
         self._max_lifetime_days = max_lifetime_days
         self._retention_days = retention_days
+        self._label = label
         self._assets, self._version = load()
 
     def endpoints(self) -> list[Endpoint]:
@@ -130,7 +134,8 @@ class DashboardApi(OperationGroup):
         verdict = await self._sessions.check(secret) if secret else None
         if verdict is None or not verdict.active or verdict.credential is None:
             raise SignedOut(presented=secret is not None, accounts=len(self._accounts) > 0)
-        return Json(self._account(verdict.credential.subject, verdict.credential.expires_at))
+        session = verdict.credential
+        return Json(self._account(session.subject, session.expires_at, session.token_id))
 
     async def sign_in(self, call: Call) -> Response:
         """Trade a password for the cookie."""
@@ -138,7 +143,7 @@ class DashboardApi(OperationGroup):
         wanted = await call.json(SignIn)
         signed_in = await self._sessions.sign_in(wanted.username, wanted.password, anonymous(call, "dashboard"))
         age = signed_in.expires_at - int(self._clock())
-        account = self._account(wanted.username, signed_in.expires_at)
+        account = self._account(wanted.username, signed_in.expires_at, signed_in.token_id)
         return Json(account, headers=self._cookies.keep(call, signed_in.secret, age))
 
     async def sign_out(self, call: Call) -> Response:
@@ -153,7 +158,7 @@ class DashboardApi(OperationGroup):
         response.raw_headers = [*self._cookies.keep(call, "", 0), forget, (b"cache-control", b"no-store")]
         return response
 
-    def _account(self, username: str, expires_at: int) -> Account:
+    def _account(self, username: str, expires_at: int, session_id: str) -> Account:
         account = self._accounts.get(username)
         return Account(
             username,
@@ -163,4 +168,6 @@ class DashboardApi(OperationGroup):
             self._max_lifetime_days,
             self._retention_days,
             len(self._accounts) > 0,
+            self._label,
+            session_id,
         )

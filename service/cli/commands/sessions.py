@@ -7,26 +7,45 @@ from service.cli.failure import WrongUsage
 from service.cli.terminal.output import json_option, print_json, print_table
 from service.cli.terminal.prompts import confirm
 
+_PATH = "/api/admin/sessions"
+
 
 @click.group()
 def sessions() -> None:
-    """End sessions of an account."""
+    """List and end the sign-ins of accounts."""
+
+
+@sessions.command("list")
+@click.argument("user", required=False)
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="How many.")
+@json_option
+def list_sessions(user: str | None, limit: int, as_json: bool) -> None:
+    """List who is signed in, the last sign-in first."""
+    answer = connect().get(_PATH, {"limit": limit, **({"username": user} if user else {})})
+    if as_json:
+        print_json(answer)
+        return
+    names = ("id", "username", "createdAt", "expiresAt")
+    if rows := [[one[name] for name in names] for one in answer["sessions"]]:
+        print_table(("ID", "ACCOUNT", "SIGNED IN", "EXPIRES"), rows)
 
 
 @sessions.command("revoke")
 @click.argument("user")
+@click.option("--id", "session", metavar="ID", help="That one alone.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def revoke_sessions(user: str, yes: bool, as_json: bool) -> None:
-    """End all sessions of an account.
+def revoke_sessions(user: str, session: str | None, yes: bool, as_json: bool) -> None:
+    """End all sessions of an account, or one.
 
-    Also those that are being created now. The account may sign in again: `accounts disable` bars it.
+    All: also those that are being created now. The account may sign in again: `accounts disable` bars it.
     """
     if not user.strip():
         raise WrongUsage("give the account's name")
     client = connect()
-    confirm(f"End all sessions of {user}?", yes=yes)
-    answer = client.send("POST", "/api/admin/sessions/revoke", {"username": user})
+    confirm(f"End session {session} of {user}?" if session else f"End all sessions of {user}?", yes=yes)
+    body = {"username": user, "id": session} if session else {"username": user}
+    answer = client.send("POST", f"{_PATH}/revoke", body)
     if as_json:
         print_json({"username": user, "ended": answer["ended"]})
     else:

@@ -5,10 +5,11 @@ import { h } from "./dom.js";
 import { kept } from "./shell.js";
 
 const SHEET = [["Search", "/"], ["Create token", "c"], ["Next, previous row", "j k"], ["Select row", "x"],
-  ["Open row", "Enter"], ["Tokens, usage, explain, audit, help, webhooks", "g then t u e a h w"], ["Undo", "u"],
+  ["Open row", "Enter"],
+  ["Tokens, usage, explain, audit, help, webhooks, sessions", "g then t u e a h w s"], ["Undo", "u"],
   ["Close or clear", "Esc"], ["All shortcuts", "?"]];
 const JUMPS = { t: "/dashboard/", u: "/dashboard/usage", e: "/dashboard/explain",
-  w: "/dashboard/webhooks", a: "/dashboard/audit", h: "/dashboard/help" };
+  w: "/dashboard/webhooks", s: "/dashboard/sessions", a: "/dashboard/audit", h: "/dashboard/help" };
 const FIELDS = "select, textarea, [role=menu], [role=textbox], input:not([type=checkbox], [type=radio])";
 const SECOND_KEY_MILLISECONDS = 1500;
 

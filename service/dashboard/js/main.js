@@ -15,6 +15,7 @@ const ROUTES = [
   [/\/dashboard\/tokens\/(.+)/, "tokenScreen"], [/\/dashboard\/audit$/, "auditScreen"],
   [/\/dashboard\/help$/, "helpScreen"], [/\/dashboard\/usage$/, "usageScreen"],
   [/\/dashboard\/explain$/, "explainScreen"], [/\/dashboard\/webhooks$/, "webhooksScreen"],
+  [/\/dashboard\/sessions$/, "sessionsScreen"],
   [/\/dashboard\/$/], [/^/, "lostScreen"],
 ];
 const root = document.getElementById("app");

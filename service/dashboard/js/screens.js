@@ -4,6 +4,7 @@ export { auditScreen } from "./audit.js";
 export { explainScreen } from "./explain.js";
 export { helpScreen } from "./help.js";
 export { lostScreen } from "./lost.js";
+export { sessionsScreen } from "./sessions.js";
 export { tokenScreen } from "./token.js";
 export { usageScreen } from "./usage.js";
 export { webhooksScreen } from "./webhooks.js";

@@ -37,7 +37,7 @@ export const brand = () => h("a.brand", { href: "/dashboard/", "aria-label": "To
 
 // As many stand in the bar as fit, the first ones on a narrow screen; the others are behind More.
 const PLACES = [["Tokens", ""], ["Usage", "usage"], ["Explain", "explain"], ["Audit", "audit"], ["Help", "help"],
-  ["Webhooks", "webhooks"]];
+  ["Webhooks", "webhooks"], ["Sessions", "sessions"]];
 
 function places(app) {
   const links = PLACES.map(([label, path]) => h("a", { href: `/dashboard/${path}` }, label));
@@ -48,12 +48,13 @@ function places(app) {
 }
 
 export function topBar(app, showKeys) {
+  const { username, label } = app.session;
   return h("header.top", h("div", brand(),
     places(app),
-    h("div.end",
+    h("div.end", label && h("span.env", { title: "This environment" }, label),
       h("button.btn.quiet.icon.w2", { "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts (?)",
         click: showKeys }, icon("question")),
       themeButton(),
-      menu(h("button.btn.quiet.sm", h("span.who", app.session.username), icon("down", 14)),
+      menu(h("button.btn.quiet.sm", h("span.who", username), icon("down", 14)),
         () => [["Sign out", app.signOut]]))));
 }

@@ -83,6 +83,10 @@ class Accounts:
         account = self._accounts.get(name)
         return None if account is None or account.disabled else account
 
+    def items(self) -> list[tuple[str, Account]]:
+        """All accounts by name, those that are disabled too."""
+        return sorted(self._accounts.items())
+
     def spelling(self, normal: str) -> str | None:
         """How the accounts file spells a name that was normalised, None for one it does not have."""
         return self._spellings.get(normal)

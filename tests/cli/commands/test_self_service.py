@@ -122,5 +122,17 @@ def test_sessions_of_an_account_are_ended_after_a_question(stub: Stub, run: Run)
     assert [asked.body for asked in stub.asked] == [{"username": "ada"}] * 2
 
 
+def test_sessions_are_listed_and_one_is_ended(stub: Stub, run: Run) -> None:
+    one = {"id": "s1", "username": "ada", "createdAt": "2026-11-20T10:00:00Z", "expiresAt": "2026-11-21T10:00:00Z"}
+    stub.on("GET", "/api/admin/sessions", {"sessions": [one]})
+    stub.on("POST", "/api/admin/sessions/revoke", {"message": "1 session ended", "ended": 1})
+    assert run("sessions", "list", "ada").stdout == "s1\tada\t2026-11-20T10:00:00Z\t2026-11-21T10:00:00Z\n"
+    assert run("sessions", "revoke", "ada", "--id", "s1", "--yes").stdout == "ada\t1\n"
+    assert (stub.asked[0].query, stub.asked[1].body) == (
+        {"limit": "50", "username": "ada"},
+        {"username": "ada", "id": "s1"},
+    )
+
+
 def test_sessions_of_nobody_are_a_usage_error(stub: Stub, run: Run) -> None:
     assert (run("sessions", "revoke", "", "--yes").exit_code, stub.asked) == (2, [])

@@ -1,0 +1,127 @@
+"""Sign-ins as administrators see them: who is signed in, one or all sessions of a user ended, and the accounts."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from service.api.auth.callers import Callers
+from service.api.http.access import ADMINISTER, READ_ALL
+from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
+from service.api.http.problems import Pending
+from service.api.http.timestamps import rfc3339
+from service.model import Role
+from service.tokens.accounts.accounts import Accounts
+from service.tokens.sessions import Sessions
+
+_LARGEST_PAGE = 200
+Username = Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class SessionsQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Whose sessions, of everybody without a name, and how many at most."""
+
+    username: Annotated[str, Meta(max_length=256)] = ""
+    limit: Annotated[int, Meta(ge=1, le=_LARGEST_PAGE)] = 50
+
+
+class SessionShown(msgspec.Struct, rename="camel"):
+    """One sign-in that is good now; `id` as in the audit log's `target`, which says from where it was."""
+
+    id: str
+    username: str
+    created_at: str
+    expires_at: str
+
+
+class SessionList(msgspec.Struct):
+    """Sessions, the last to sign in first."""
+
+    sessions: list[SessionShown]
+
+
+class EndSessions(msgspec.Struct, forbid_unknown_fields=True):
+    """Whose sessions to end: all of them, or the one with the `id`."""
+
+    username: Username
+    id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+
+
+class SessionsEnded(msgspec.Struct):
+    """How many sessions were ended."""
+
+    message: str
+    ended: int
+
+
+class AccountShown(msgspec.Struct):
+    """One account of the accounts file; one that is disabled cannot sign in."""
+
+    name: str
+    role: Role
+    disabled: bool
+
+
+class AccountList(msgspec.Struct):
+    """All accounts by name."""
+
+    accounts: list[AccountShown]
+
+
+class AdminSessionsApi(OperationGroup):
+    """Shows and ends sign-ins; the accounts themselves are changed by the command line."""
+
+    def __init__(self, sessions: Sessions, accounts: Accounts, callers: Callers) -> None:
+        self._sessions = sessions
+        self._accounts = accounts
+        self._callers = callers
+
+    @Operation("GET", "/api/admin/sessions", READ_ALL, "sessions", query=SessionsQuery, answers={200: SessionList})
+    async def list(self, call: Call) -> Response:
+        """List sessions.
+
+        Who is signed in with a password now, the last sign-in first; of many the ones that end last.
+        """
+        await self._callers.admit(call)
+        wanted = convert_query(call, SessionsQuery)
+        found = await self._sessions.listed(wanted.username, wanted.limit)
+        return Json(
+            SessionList(
+                [
+                    SessionShown(one.token_id, one.subject, rfc3339(one.issued_at), rfc3339(one.expires_at))
+                    for one in found
+                ]
+            )
+        )
+
+    @Operation(
+        "POST",
+        "/api/admin/sessions/revoke",
+        ADMINISTER,
+        "sessions",
+        body=EndSessions,
+        answers={200: SessionsEnded, 202: Pending, 404: None},
+    )
+    async def end(self, call: Call) -> Response:
+        """End the sessions of a user.
+
+        All of them, also those being created now, or with `id` that one.
+        """
+        caller = await self._callers.admit(call)
+        wanted = await call.json(EndSessions)
+        if wanted.id is None:
+            ended = await self._sessions.end_all(wanted.username, caller.origin)
+        else:
+            await self._sessions.end_one(wanted.username, wanted.id, caller.origin)
+            ended = 1
+        return Json(SessionsEnded(f"{ended} {'session' if ended == 1 else 'sessions'} ended", ended))
+
+    @Operation("GET", "/api/admin/accounts", READ_ALL, "sessions", answers={200: AccountList})
+    async def accounts(self, call: Call) -> Response:
+        """List accounts.
+
+        Who may sign in, without anything of their passwords. `token-service accounts` changes them.
+        """
+        await self._callers.admit(call)
+        return Json(AccountList([AccountShown(name, one.role, one.disabled) for name, one in self._accounts.items()]))

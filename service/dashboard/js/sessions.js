@@ -1,0 +1,86 @@
+// Sessions: who is signed in since when and from where, one or all of a user ended; and the accounts, to be read.
+
+import { absent, get, send } from "./api.js";
+import { cancel, closeDialog, openDialog } from "./dialog.js";
+import { card, codeBlock, h } from "./dom.js";
+import { origin } from "./events.js";
+import { moment, time, upper } from "./format.js";
+import { cell, head, line, table } from "./list.js";
+import { Page } from "./page.js";
+
+const SESSIONS = "/api/admin/sessions";
+const MOST = 200;
+const ACCOUNT_COMMANDS = `token-service accounts add NAME --role viewer
+token-service accounts passwd NAME
+token-service accounts disable NAME`;
+
+const heads = (...names) => line(names.map((name) => head("", name)), head("", h("span.sr", "Actions")));
+const group = (rows) => h("tbody", { role: "rowgroup" }, rows);
+const ending = (name, focus, click) => h("button.btn.sm",
+  { "data-change": true, "data-focus": focus, "aria-label": `${name} ${focus}`, click }, name);
+
+class SessionsPage extends Page {
+  constructor(app) {
+    super(app, "Sessions", "Who is signed in with a name and a password, and who may.");
+    this.update();
+  }
+
+  /** Where a sign-in came from stands in the audit log, as far back as that is read. */
+  async load() {
+    const [{ sessions }, { accounts }, audit] = await Promise.all([get(SESSIONS, { limit: MOST }),
+      get("/api/admin/accounts"), get("/api/admin/audit", { action: "session.created", limit: MOST }).catch(absent)]);
+    const from = new Map(audit?.entries.map((entry) => [entry.target, origin(entry)]));
+    return [sessions.map((session) => ({ ...session, from: from.get(session.id) })), accounts];
+  }
+
+  draw([sessions, accounts]) {
+    const signedIn = h("section.card", { "aria-label": "Signed in" }, table(".log", "Signed in, the last first",
+      heads("Account", "Since", "From", "Until"), group(sessions.map((session) => this.row(session)))));
+    const known = h("section.card", { "aria-label": "Accounts" }, table(".log", "Accounts",
+      heads("Account", "Role", "Sessions"), group(accounts.map((account) => this.account(account, sessions)))));
+    return [signedIn, h("h2", "Accounts"), known, card("Change accounts", null,
+      h("p.muted.small.lead", "On the server, where the accounts file is; a running service reads it again at SIGHUP."),
+      codeBlock("commands", ACCOUNT_COMMANDS, "Copy commands", () => this.app.copy(ACCOUNT_COMMANDS)))];
+  }
+
+  row({ id, username, createdAt, expiresAt, from }) {
+    const own = id === this.app.session.sessionId;
+    return line(cell("", h("span.name", username), own && h("span.muted", " this one")),
+      cell(".num", { "data-label": "Since" }, time(createdAt)), cell(".muted", from ?? "—"),
+      cell(".num.muted", { "data-label": "Until" }, time(expiresAt, moment(expiresAt))),
+      cell("", own ? h("button.link", { click: this.app.signOut }, "Sign out")
+        : ending("End", `${username} ${id}`, () => this.end({ username, id }, `A session of ${username} was ended.`))));
+  }
+
+  account({ name, role, disabled }, sessions) {
+    const count = sessions.filter(({ username }) => username === name).length;
+    return line(cell("", h("span.name", name)), cell("", upper(role), disabled && h("span.muted", ", disabled")),
+      cell(".num", { "data-label": "Sessions" }, count || "none"),
+      cell("", count > 0 && ending("End all", name, () => this.ask(name, count))));
+  }
+
+  end = async (body, said) => {
+    try {
+      await send("POST", `${SESSIONS}/revoke`, body);
+      this.app.notices.toast(said);
+      this.update();
+    } catch (problem) {
+      if (problem.status === 404) return this.update();
+      this.app.notices.fail(problem, () => this.end(body, said), false);
+    }
+  };
+
+  /** One that is ended signs in again; all of somebody's are asked about, because they may be at work. */
+  ask(username, count) {
+    const act = () => {
+      closeDialog();
+      this.end({ username }, `All sessions of ${username} were ended.`);
+    };
+    openDialog({ role: "alertdialog", mark: "warning", title: `End all sessions of ${username}?`,
+      lead: `${count === 1 ? "One sign-in ends" : `${count} sign-ins end`} at once, also any being made now. The `
+        + "account may sign in again.",
+      buttons: [cancel(), h("button.btn.danger.fill", { click: act }, "End all sessions")] });
+  }
+}
+
+export const sessionsScreen = (app) => new SessionsPage(app);
