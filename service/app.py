@@ -68,7 +68,7 @@ class Service:
             store.credentials,
             rule.one_time,
             metrics,
-            self.application.request_ids,
+            self.application,
             trusted,
             accept_basic=settings.accept_basic,
         )

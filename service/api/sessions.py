@@ -20,6 +20,10 @@ from service.tokens.sessions import Sessions
 _TRAILING_COMMA = re.compile(rb",\s*}\s*$")
 
 
+# The fast path answers this one, too.
+CHECK_PATH = "/api/token"
+
+
 class SessionToken(msgspec.Struct):
     """A session token, shown this once; `expiry_time` in epoch seconds."""
 
@@ -70,7 +74,7 @@ class SessionApi(OperationGroup):
 
     @Operation(
         "GET",
-        "/api/token",
+        CHECK_PATH,
         ANYONE,
         "sessions",
         query={"token": str},

@@ -19,8 +19,8 @@ from service.api.gateway.answers import (
     retried_request,
 )
 from service.api.gateway.validate import KINDS
-from service.api.http.call import Headers
 from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
+from service.edge.fast_cycle import FastCycle
 from service.edge.fast_path import MOST_SEEN, FastPath, Seen
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
@@ -57,37 +57,14 @@ def plan_of(url: bytes) -> Plan | None:
     return (False, query) if form == PLAIN else _PLANS.get(form)
 
 
-class FastPathCycle:
-    """One request after another on the fast path, in the place of uvicorn's request-response cycle."""
-
-    # What uvicorn's protocol reads on a cycle whose request has no body.
-    disconnected = False
-    more_body = True
+class FastPathCycle(FastCycle[Plan]):
+    """Validations."""
 
     def __init__(self, protocol: EdgeProtocol, fast_path: FastPath) -> None:
-        self._protocol = protocol
-        self._fast_path = fast_path
-        self._named: dict[bytes, bytes] = {}
-        self._headers: Headers = []
+        super().__init__(protocol, fast_path)
         self._plan = _PLAIN
-        self._head_only = False
         self._kind: Kind | None = None
         self._secret = self._digest = b""
-        self._started = 0.0
-        self.keep_alive = True
-        self.response_complete = True
-        self.message_event = protocol.deadlines.event
-
-    def take(
-        self, headers: Headers, named: dict[bytes, bytes], plan: Plan, *, head_only: bool, keep_alive: bool
-    ) -> None:
-        """The next request; `named` holds its headers by name, of which none occurs twice."""
-        self.keep_alive = keep_alive
-        self._headers = headers
-        self._named = named
-        self._plan = plan
-        self._head_only = head_only
-        self.response_complete = False
 
     def start(self) -> None:
         """Ask, or answer at once where nothing need be asked."""
@@ -188,9 +165,6 @@ class FastPathCycle:
         else:
             self._protocol.run_task(self._ask())
 
-    def _address(self) -> str:
-        return self._fast_path.trusted.client_of(self._protocol.client, self._named.get(b"x-forwarded-for"))
-
     def _required(self) -> tuple[str, ...]:
         query, field = self._plan[1], self._named.get(b"x-required-scope")
         return self._fast_path.required(query, field, self._headers) if query or field is not None else ()
@@ -215,7 +189,7 @@ class FastPathCycle:
         self._finish(verdict)
 
     def _finish(self, verdict: Verdict, decoded: DecodedCredential | None = None) -> None:
-        fast_path, protocol = self._fast_path, self._protocol
+        fast_path = self._fast_path
         kind = verdict.credential.kind if verdict.credential else self._kind
         fast_path.validations[kind or NO_KIND, verdict.outcome] += 1
         # What presented nothing asked nothing, and would make the histogram seem faster than Redis is.
@@ -229,9 +203,7 @@ class FastPathCycle:
                 lines = lines_of(quota_headers(verdict.quota)) + lines
         else:
             status, lines, body = self._refusal(verdict, request_id)
-        opening = fast_path.opening(status, protocol.server_state.default_headers)
-        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        protocol.answer_fast(self, b"".join((opening, lines, request_id, end, b"" if self._head_only else body)))
+        self._write(status, lines, request_id, body)
 
     def _refusal(self, verdict: Verdict, request_id: bytes) -> tuple[int, bytes, bytes]:
         """The status, the header lines up to the request id, and the body."""

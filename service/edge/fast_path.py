@@ -18,7 +18,7 @@ from service.api.gateway.answers import (
     lines_of,
     required_scopes,
 )
-from service.api.http.application import RequestIds
+from service.api.http.application import Application
 from service.api.http.call import Headers
 from service.api.http.proxies import TrustedProxies
 from service.metrics import Metrics
@@ -77,7 +77,7 @@ class FastPath:
         store: CredentialStore,
         one_time: OneTimeTokens,
         metrics: Metrics,
-        request_ids: RequestIds,
+        application: Application,
         trusted: TrustedProxies,
         *,
         accept_basic: bool,
@@ -85,7 +85,8 @@ class FastPath:
         self.authority = authority
         self.store = store
         self.one_time = one_time
-        self.request_ids = request_ids
+        self.request_ids = application.request_ids
+        self.tell = application.tell
         self.trusted = trusted
         self.accept_basic = accept_basic
         self.validations = metrics.validations.counts

@@ -6,19 +6,22 @@ this class leans on.
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from service.edge.cycle import FastPathCycle, Plan, plan_of
+from service.edge.cycle import FastPathCycle, plan_of
+from service.edge.fast_cycle import FastCycle
 from service.edge.head import HEAD_BYTES, HEAD_FIELDS, HOSTS, TOO_LARGE, Refusal, Refused, Trailer, check, size_of
 from service.edge.limits import ConnectionLimits
 from service.edge.reading import ReadingProtocol
+from service.edge.session_check import SessionCheckCycle, check_of
 from service.edge.writer import CoalescingWriter
 
+P = TypeVar("P")
 # What these announce is for the ordinary way: bodies, expectations, other protocols.
 _UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
 
@@ -38,7 +41,7 @@ class EdgeProtocol(ReadingProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         # Requests on a connection follow each other, so one cycle serves them all but those of a pipeline.
-        self._own_cycle = FastPathCycle(self, self._fast_path)
+        self._own_cycle: FastCycle[Any] = FastPathCycle(self, self._fast_path)
         self._draining = False
         self._answering: RequestResponseCycle | None = None
         self._limits: ConnectionLimits = app_state["limits"]
@@ -84,20 +87,25 @@ class EdgeProtocol(ReadingProtocol):
             and self.parser.should_keep_alive()
             and (b"connection" not in named or self.parser.get_http_version() == "1.1")
         )
-        plan = plan_of(self.url) if is_plain else None
         # Said of an offer of another protocol, and of CONNECT.
         leaves_http = self.parser.should_upgrade()
-        if plan is not None and not leaves_http:
-            self._begin_fast_path(named, plan)
+        may_be_fast = is_plain and not leaves_http
+        if may_be_fast and (plan := plan_of(self.url)) is not None:
+            self._begin_fast_path(named, plan, FastPathCycle)
+        elif may_be_fast and (secret := check_of(self.parser.get_method(), self.url, named)) is not None:
+            self._begin_fast_path(named, secret, SessionCheckCycle)
         else:
             check(self.parser.get_method(), self.parser.get_http_version(), self.url, headers, named)
             if not leaves_http:
                 self._begin_ordinary(named)
 
-    def _begin_fast_path(self, named: dict[bytes, bytes], plan: Plan) -> None:
-        previous: RequestResponseCycle | FastPathCycle | None = self.cycle
+    def _begin_fast_path(self, named: dict[bytes, bytes], plan: P, kind: type[FastCycle[P]]) -> None:
+        previous: RequestResponseCycle | FastCycle[Any] | None = self.cycle
         waits = previous is not None and not previous.response_complete
-        cycle: Any = FastPathCycle(self, self._fast_path) if waits else self._own_cycle
+        # Mostly a connection asks for the same again.
+        if waits or self._own_cycle.__class__ is not kind:
+            self._own_cycle = kind(self, self._fast_path)
+        cycle: Any = self._own_cycle
         head_only = self.parser.get_method() == b"HEAD"
         cycle.take(self.headers, named, plan, head_only=head_only, keep_alive=not self._draining)
         self.cycle = cycle
@@ -127,11 +135,11 @@ class EdgeProtocol(ReadingProtocol):
 
     def on_message_complete(self) -> None:
         self.body_since = None
-        if not isinstance(self.cycle, FastPathCycle) and not self.parser.should_upgrade():
+        if not isinstance(self.cycle, FastCycle) and not self.parser.should_upgrade():
             super().on_message_complete()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle | FastPathCycle, app: ASGI3Application) -> None:
-        if isinstance(cycle, FastPathCycle):
+    def _start_asgi_task(self, cycle: RequestResponseCycle | FastCycle[Any], app: ASGI3Application) -> None:
+        if isinstance(cycle, FastCycle):
             # Not called from here: a long pipeline of answers that need no lookup would nest without end.
             self.loop.call_soon(cycle.start)
         else:
@@ -147,7 +155,7 @@ class EdgeProtocol(ReadingProtocol):
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    def answer_fast(self, cycle: FastPathCycle, answer: bytes) -> None:
+    def answer_fast(self, cycle: FastCycle[Any], answer: bytes) -> None:
         """Write an answer, or hold it while the client does not read."""
         if self.flow.write_paused and not self.transport.is_closing():
             self.run_task(self._answer_later(cycle, answer))
@@ -159,7 +167,7 @@ class EdgeProtocol(ReadingProtocol):
                 self.transport.close()
         self.on_response_complete()
 
-    async def _answer_later(self, cycle: FastPathCycle, answer: bytes) -> None:
+    async def _answer_later(self, cycle: FastCycle[Any], answer: bytes) -> None:
         await self.flow.drain()
         self.answer_fast(cycle, answer)
 
@@ -178,7 +186,7 @@ class EdgeProtocol(ReadingProtocol):
     def shutdown(self) -> None:
         """Graceful stop: answer what comes and close with it; connections that stay idle are closed by `Deadlines`."""
         self._draining = True
-        previous: RequestResponseCycle | FastPathCycle | None = self.cycle
+        previous: RequestResponseCycle | FastCycle[Any] | None = self.cycle
         if previous is not None:
             # Its answer says `connection: close`, so that the client asks another process next.
             previous.keep_alive = False

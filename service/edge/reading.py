@@ -10,8 +10,8 @@ from uvicorn.server import ServerState
 
 from service.api.gateway.answers import lines_of
 from service.api.http.problems import problem_body
-from service.edge.cycle import FastPathCycle
 from service.edge.deadlines import Deadlines
+from service.edge.fast_cycle import FastCycle
 from service.edge.fast_path import FastPath
 from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, size_of
 
@@ -186,7 +186,7 @@ class ReadingProtocol(HttpToolsProtocol):
 
     def _answer_has_begun(self) -> bool:
         """Is the answer to the request that is being read on its way, or that to one before it half written?"""
-        cycle: RequestResponseCycle | FastPathCycle | None = self.cycle
-        if cycle is None or isinstance(cycle, FastPathCycle) or not cycle.response_started:
+        cycle: RequestResponseCycle | FastCycle[Any] | None = self.cycle
+        if cycle is None or isinstance(cycle, FastCycle) or not cycle.response_started:
             return False
         return self.body_since is not None or not cycle.response_complete

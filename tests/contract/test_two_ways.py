@@ -8,6 +8,7 @@ import re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -25,6 +26,7 @@ from tests.listening import listening
 pytestmark = pytest.mark.anyio
 ORIGIN = Origin("admin", "192.0.2.1", "api", "r")
 # What differs between any two answers: the second they were given in, and the ids made for them.
+VARYING_FACTS = ("request_id", "seconds")
 VARYING = re.compile(rb'(date: [^\r]+|x-request-id: [0-9a-f]+-[0-9a-f]+|"request_id":"[0-9a-f]+-[0-9a-f]+")')
 
 
@@ -264,6 +266,69 @@ async def test_several_hundred_recorded_requests_get_the_same_bytes_both_ways(wa
     assert counted is not None and int(counted[1]) > 150, "the fast path was hardly taken"
 
 
+def session_checks(secrets: dict[str, str]) -> list[bytes]:
+    """GET /api/token with every secret in both places, and what a client may make of the rest."""
+    good = secrets["session"]
+    line = f"GET /api/token?token={good} HTTP/1.1"
+    requests = [
+        request(f"{method} /api/token{query} HTTP/1.1", *fields)
+        for secret in secrets.values()
+        for method in ("GET", "HEAD")
+        for query, fields in (
+            (f"?token={quote(secret)}", ()),
+            ("", (f"X-Token: {secret}",)),
+            (f"?token={good}", (f"X-Token: {secret}",)),
+            ("?token=%FF", (f"X-Token: {secret}",)),
+        )
+    ]
+    queries = ("", "?", "?token", "?token=", f"?token={good}&token=b", f"?token=b&token={good}", f"?x=1&token={good}")
+    return [
+        *requests,
+        *[request(f"GET /api/token{query} HTTP/1.1") for query in queries],
+        request(f"GET /api/token?token=%{ord(good[0]):02x}{good[1:]} HTTP/1.1"),
+        request("GET /api/token?token=%zz HTTP/1.1"),
+        request("GET /api/token?token=%FF HTTP/1.1"),
+        request(f"GET /api/token?token={good}#x HTTP/1.1"),
+        request(f"GET /api/token/?token={good} HTTP/1.1"),
+        request(f"GET /api/tokens/self?token={good} HTTP/1.1"),
+        request("GET /api/token HTTP/1.1", "X-Token: a", f"X-Token: {good}"),
+        request(line, "Authorization: Bearer a", "Authorization: Bearer a"),
+        request(line, "X-Request-Id: mine"),
+        request(line, "Connection: close"),
+        request(line, "X-Forwarded-For: 192.0.2.9"),
+        request(f"GET /api/token?token={good} HTTP/1.0"),
+        request(f"PATCH /api/token?token={good} HTTP/1.1"),
+    ]
+
+
+@pytest.mark.parametrize("ways", [{"trusted_proxies": "127.0.0.1"}], indirect=True)
+async def test_a_session_check_gets_the_same_bytes_both_ways_and_is_counted_and_logged_the_same(
+    ways: Ways, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "service.requests")
+    told: list[list[dict[str, Any]]] = []
+    answers: list[list[bytes]] = []
+    counted: list[list[str]] = []
+    for port in (ways.fast_path, ways.ordinary):
+        caplog.clear()
+        before = counts(ways)
+        answers.append([await exchange(port, [sent], 1) for sent in session_checks(ways.secrets)])
+        counted.append([f"{name} {value - before.get(name, 0)}" for name, value in counts(ways).items()])
+        records = [record.facts for record in caplog.records if record.name == "service.requests"]  # type: ignore[attr-defined]
+        told.append([{name: fact for name, fact in facts.items() if name not in VARYING_FACTS} for facts in records])
+    assert answers[0] == answers[1]
+    assert counted[0] == counted[1]
+    assert told[0] == told[1]
+    assert sum(answer.endswith(b"}") and b'"valid":true' in answer for answer in answers[0]) > 5
+
+
+def counts(ways: Ways) -> dict[str, float]:
+    """Validations and requests so far, by their labels."""
+    lines = ways.service.metrics.render("")[0].decode().splitlines()
+    wanted = ("tokens_validations_total", "tokens_http_requests_total", "tokens_http_request_seconds_count")
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line.startswith(wanted))}
+
+
 async def test_a_request_that_says_it_has_no_body_takes_the_fast_path(ways: Ways) -> None:
     sent = request("GET /validate HTTP/1.1", f"X-Token: {ways.secrets['plain']}", "Content-Length: 0")
     assert await statuses(ways, sent) == b"200"
@@ -368,17 +433,20 @@ async def test_pipelined_requests_are_answered_in_order_whatever_way_each_goes(w
     sent = [
         request("GET /validate HTTP/1.1", f"X-Token: {plain}", "X-Request-Id: first"),
         request("GET /validate HTTP/1.1", "X-Request-Id: second"),
-        request("GET /livez HTTP/1.1", "X-Request-Id: third"),
+        # Known here by now, but as no session.
+        request("GET /api/token HTTP/1.1", f"X-Token: {plain}", "X-Request-Id: managed"),
+        request(f"GET /api/token?token={ways.secrets['session']} HTTP/1.1", "X-Request-Id: third"),
+        request("GET /livez HTTP/1.1", "X-Request-Id: between"),
         request("GET /validate HTTP/1.1", f"X-Token: {scoped}", "X-Request-Id: fourth"),
         request("GET /validate HTTP/1.1", "Accept: a", "Accept: b", f"X-Token: {scoped}", "X-Request-Id: fifth"),
         request("GET /validate HTTP/1.1", f"X-Token: {plain}", "X-Request-Id: sixth"),
     ]
     fast_path, ordinary = await asyncio.gather(
-        exchange(ways.fast_path, [b"".join(sent)], 6), exchange(ways.ordinary, [b"".join(sent)], 6)
+        exchange(ways.fast_path, [b"".join(sent)], 8), exchange(ways.ordinary, [b"".join(sent)], 8)
     )
     assert fast_path == ordinary
     ids = re.findall(rb"x-request-id: (\w+)", fast_path)
-    assert ids == [b"first", b"second", b"third", b"fourth", b"fifth", b"sixth"]
+    assert ids == [b"first", b"second", b"managed", b"third", b"between", b"fourth", b"fifth", b"sixth"]
 
 
 async def test_a_long_pipeline_of_answers_without_a_lookup_does_not_nest(ways: Ways) -> None:

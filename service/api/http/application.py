@@ -91,10 +91,16 @@ class Application:
         response.raw_headers.append((b"x-request-id", request_id))
         await response(scope, receive, send)
         if not template.startswith("/validate"):
-            seconds = time.perf_counter() - started
-            self._metrics.requested(template, call.method, response.status_code, seconds)
-            if self._access_log and not (template in _UNLOGGED and response.status_code < 400):
-                self._log(call, template, response.status_code, seconds)
+            self.tell(
+                call.method,
+                template,
+                response.status_code,
+                time.perf_counter() - started,
+                request_id=call.request_id,
+                address=call.address,
+                outcome=call.outcome,
+                token_id=call.token_id,
+            )
 
     def _forwarded(self, scope: Scope) -> bytes:
         """All X-Forwarded-For lines as one: a proxy may add a line of its own behind one that its client made up."""
@@ -148,17 +154,32 @@ class Application:
             detail = "That did not work. The fault is on this side and was logged under the request id."
             return path.template, problems.plain(500, "internal_error", detail, call.request_id, [])
 
-    def _log(self, call: Call, template: str, status: int, seconds: float) -> None:
+    def tell(
+        self,
+        method: str,
+        template: str,
+        status: int,
+        seconds: float,
+        *,
+        request_id: str,
+        address: str,
+        outcome: str,
+        token_id: str,
+    ) -> None:
+        """Count a request that was answered in so many seconds, and log it; `outcome` and `token_id` may be empty."""
+        self._metrics.requested(template, method, status, seconds)
+        if not self._access_log or (template in _UNLOGGED and status < 400):
+            return
         facts = {
-            "request_id": call.request_id,
-            "method": call.method,
+            "request_id": request_id,
+            "method": method,
             "route": template,
             "status": status,
             "seconds": round(seconds, 6),
-            "address": call.address,
+            "address": address,
         }
-        if call.outcome:
-            facts["outcome"] = call.outcome
-        if call.token_id:
-            facts["token_id"] = call.token_id
+        if outcome:
+            facts["outcome"] = outcome
+        if token_id:
+            facts["token_id"] = token_id
         log.info("request", extra={"facts": facts})

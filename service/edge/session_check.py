@@ -1,0 +1,132 @@
+"""GET /api/token on the fast path: is this session valid. Says what `api.sessions` says; Redis is asked every time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from service.api.gateway.answers import REQUEST_ID, lines_of
+from service.api.http.call import Json
+from service.api.http.problems import respond
+from service.api.sessions import CHECK_PATH, SessionState
+from service.edge.fast_cycle import FastCycle
+from service.edge.fast_path import MOST_SEEN, FastPath, Seen
+from service.errors import StoreUnavailable
+from service.metrics import NO_KIND
+from service.model import Kind, Verdict
+from service.store.driver.replies import Reply
+from service.tokens.authority import MALFORMED, UNKNOWN
+from service.tokens.secret import parse
+
+if TYPE_CHECKING:
+    from service.edge.protocol import EdgeProtocol
+
+_PATH = CHECK_PATH.encode()
+_KINDS = (Kind.SESSION,)
+_ANSWERS_KEPT = 4096
+_TOKEN = b"token="
+# Any other query is for the ordinary way to read.
+_QUERY = re.compile(rb"(?:token=[A-Za-z0-9]*)?")
+
+
+def check_of(method: bytes, url: bytes, named: Mapping[bytes, bytes]) -> bytes | None:
+    """The secret that a session check is about; None for another request, and for one that takes more reading."""
+    if not url.startswith(_PATH) or method not in (b"GET", b"HEAD"):
+        return None
+    path, _, query = url.partition(b"?")
+    if path != _PATH or b"#" in url:
+        return None
+    field = named.get(b"x-token")
+    return field or (query[len(_TOKEN) :] if _QUERY.fullmatch(query) else None)
+
+
+@lru_cache(_ANSWERS_KEPT)
+def _answer(expires_at: int | None) -> tuple[bytes, bytes]:
+    """The header lines up to the request id, and the body; of a session that is not valid for None."""
+    response = Json(SessionState(expires_at is not None, expires_at))
+    return lines_of(response.raw_headers) + REQUEST_ID, bytes(response.body)
+
+
+class SessionCheckCycle(FastCycle[bytes]):
+    """Session checks."""
+
+    def __init__(self, protocol: EdgeProtocol, fast_path: FastPath) -> None:
+        super().__init__(protocol, fast_path)
+        self._secret = self._digest = b""
+
+    def start(self) -> None:
+        """Ask, or answer at once where nothing need be asked."""
+        self._started = perf_counter()
+        fast_path = self._fast_path
+        self._secret = secret = self._plan
+        seen = fast_path.seen_keys.get(secret)
+        if seen is None:
+            kind = parse(secret)
+            if kind is not Kind.SESSION:
+                self._finish(MALFORMED)
+                return
+            digest = fast_path.authority.digest(kind, secret)
+            seen = Seen(kind, secret, digest, *fast_path.store.prepare(digest))
+            if len(fast_path.seen_keys) < MOST_SEEN:
+                fast_path.seen_keys[secret] = seen
+        elif seen.kind is not Kind.SESSION:
+            self._finish(MALFORMED)
+            return
+        self._digest = seen.digest
+        seen.submit(seen.command, self._answered, retry=True)
+
+    def _answered(self, reply: Reply) -> None:
+        authority = self._fast_path.authority
+        if isinstance(reply, StoreUnavailable):
+            self._fail(reply)
+        elif not isinstance(reply, bytes):
+            # It may be stored under the previous server key.
+            if authority.may_lie_elsewhere:
+                self._protocol.run_task(self._ask())
+            else:
+                self._finish(UNKNOWN)
+        else:
+            decoded, now = authority.open(self._digest, reply), authority.clock()
+            verdict = authority.evaluate(decoded, (), "", now)
+            if decoded is not None:
+                authority.count(decoded, verdict, now, "", b"")
+            self._finish(verdict)
+
+    async def _ask(self) -> None:
+        try:
+            verdict = await self._fast_path.authority.verify(self._secret, _KINDS)
+        except StoreUnavailable as error:
+            self._fail(error)
+        else:
+            self._finish(verdict)
+
+    def _finish(self, verdict: Verdict) -> None:
+        self._fast_path.validations[Kind.SESSION if self._secret else NO_KIND, verdict.outcome] += 1
+        credential = verdict.credential if verdict.active else None
+        lines, body = _answer(credential.expires_at if credential else None)
+        request_id = self._fast_path.request_ids.of(self._named.get(b"x-request-id"))
+        self._write(200, lines, request_id, body)
+        self._tell(200, request_id, token_id=credential.token_id if credential else "")
+
+    def _fail(self, error: StoreUnavailable) -> None:
+        request_id = self._fast_path.request_ids.of(self._named.get(b"x-request-id"))
+        response = respond(error, request_id.decode())
+        lines = lines_of(response.raw_headers) + REQUEST_ID
+        self._write(response.status_code, lines, request_id, bytes(response.body))
+        self._tell(response.status_code, request_id, outcome=error.code)
+
+    def _tell(self, status: int, request_id: bytes, *, outcome: str = "", token_id: str = "") -> None:
+        method, seconds = "HEAD" if self._head_only else "GET", perf_counter() - self._started
+        self._fast_path.tell(
+            method,
+            CHECK_PATH,
+            status,
+            seconds,
+            request_id=request_id.decode(),
+            address=self._address(),
+            outcome=outcome,
+            token_id=token_id,
+        )
