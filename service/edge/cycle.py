@@ -6,7 +6,6 @@ Decides by `Authority` and speaks by `api.gateway.answers`, as the ordinary rout
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from service.api.auth.presented import presented
 from service.api.gateway.answers import (
@@ -20,7 +19,7 @@ from service.api.gateway.answers import (
 )
 from service.api.gateway.validate import KINDS
 from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
-from service.edge.fast_cycle import FastCycle
+from service.edge.fast_cycle import Connection, FastCycle
 from service.edge.fast_path import MOST_SEEN, FastPath, Seen
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
@@ -29,9 +28,6 @@ from service.store.driver.replies import Reply
 from service.tokens.authority import MALFORMED, UNKNOWN, Limited
 from service.tokens.credential import DecodedCredential
 from service.tokens.secret import parse
-
-if TYPE_CHECKING:
-    from service.edge.protocol import EdgeProtocol
 
 Plan = tuple[bool, bytes]
 # Session and managed tokens, and no query of ours.
@@ -60,7 +56,7 @@ def plan_of(url: bytes) -> Plan | None:
 class FastPathCycle(FastCycle[Plan]):
     """Validations."""
 
-    def __init__(self, protocol: EdgeProtocol, fast_path: FastPath) -> None:
+    def __init__(self, protocol: Connection, fast_path: FastPath) -> None:
         super().__init__(protocol, fast_path)
         self._plan = _PLAIN
         self._kind: Kind | None = None

@@ -9,12 +9,9 @@ import time
 from collections.abc import Callable, Iterable, Set
 from fcntl import ioctl
 from termios import TIOCOUTQ
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from service.edge.head import Refusal
-
-if TYPE_CHECKING:
-    from service.edge.protocol import EdgeProtocol
 
 HEAD_SECONDS = 5.0
 BODY_SECONDS = 10.0
@@ -22,6 +19,23 @@ BODY_SECONDS = 10.0
 READ_SECONDS = 10.0
 _TICK = 0.25
 _DRAIN_IDLE_SECONDS = 1.0
+
+
+class Watched(Protocol):
+    """A connection as its deadlines see it; instants of their clock, None where no time-out runs."""
+
+    transport: asyncio.Transport
+    origin: str
+    idle_since: float | None
+    head_since: float | None
+    body_since: float | None
+    unread_bytes: int
+    unread_since: float
+
+    @property
+    def waiting_since(self) -> float | None: ...
+
+    def refuse(self, refusal: Refusal) -> None: ...
 
 
 class Deadlines:
@@ -45,7 +59,7 @@ class Deadlines:
         self._connections: Set[Any] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
         self._draining = False
-        self._waiting: list[tuple[float, EdgeProtocol]] | None = None
+        self._waiting: list[tuple[float, Watched]] | None = None
 
     def watch(self, connections: Set[Any], keep_alive_seconds: float) -> None:
         """Begin with the first connection; the set is uvicorn's own and changes as they come and go."""
@@ -69,7 +83,7 @@ class Deadlines:
         # A copy, because closing a connection changes the set.
         self._check(tuple(self._connections))
 
-    def _check(self, connections: Iterable[EdgeProtocol]) -> None:
+    def _check(self, connections: Iterable[Watched]) -> None:
         idle = self.now - (_DRAIN_IDLE_SECONDS if self._draining else self._keep_alive)
         for connection in connections:
             if not self._is_read(connection):
@@ -82,13 +96,12 @@ class Deadlines:
             elif connection.idle_since is not None and connection.idle_since < idle:
                 connection.transport.close()
 
-    def _is_read(self, connection: EdgeProtocol) -> bool:
+    def _is_read(self, connection: Watched) -> bool:
         unread = _untaken(connection.transport)
         if not unread or unread < connection.unread_bytes:
             connection.unread_since = self.now
         connection.unread_bytes = unread
-        since: float = connection.unread_since
-        return since >= self.now - READ_SECONDS
+        return connection.unread_since >= self.now - READ_SECONDS
 
     def close_idlest(self) -> bool:
         """End the connection that has waited for its client for longest, our proxies' last; False if none does.
@@ -112,7 +125,7 @@ def _untaken(transport: asyncio.Transport) -> int:
 
     A slow client takes from the kernel for a long time before there is room for more.
     """
-    untaken: int = transport.get_write_buffer_size()
+    untaken = transport.get_write_buffer_size()
     if untaken and sys.platform == "linux":
         descriptor = transport.get_extra_info("socket").fileno()
         untaken += struct.unpack("i", ioctl(descriptor, TIOCOUTQ, bytes(4)))[0]

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Coroutine
+from typing import Any, Generic, Protocol, TypeVar
+
+from uvicorn.server import ServerState
 
 from service.api.http.call import Headers
+from service.edge.deadlines import Deadlines
 from service.edge.fast_path import FastPath
 
-if TYPE_CHECKING:
-    from service.edge.protocol import EdgeProtocol
-
 P = TypeVar("P")
+
+
+class Connection(Protocol):
+    """A connection as its cycles see it; `client` is its other end, None for a unix socket's."""
+
+    client: tuple[str, int] | None
+    server_state: ServerState
+    deadlines: Deadlines
+
+    def run_task(self, work: Coroutine[Any, Any, None]) -> None: ...
+
+    def answer_fast(self, cycle: FastCycle[Any], answer: bytes) -> None: ...
 
 
 class FastCycle(ABC, Generic[P]):
@@ -21,7 +34,7 @@ class FastCycle(ABC, Generic[P]):
     disconnected = False
     more_body = True
 
-    def __init__(self, protocol: EdgeProtocol, fast_path: FastPath) -> None:
+    def __init__(self, protocol: Connection, fast_path: FastPath) -> None:
         self._protocol = protocol
         self._fast_path = fast_path
         self._named: dict[bytes, bytes] = {}

@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from service.api.gateway.answers import REQUEST_ID, lines_of
 from service.api.http.call import Json
 from service.api.http.problems import respond
 from service.api.sessions import CHECK_PATH, SessionState
-from service.edge.fast_cycle import FastCycle
+from service.edge.fast_cycle import Connection, FastCycle
 from service.edge.fast_path import MOST_SEEN, FastPath, Seen
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
@@ -20,9 +19,6 @@ from service.model import Kind, Verdict
 from service.store.driver.replies import Reply
 from service.tokens.authority import MALFORMED, UNKNOWN
 from service.tokens.secret import parse
-
-if TYPE_CHECKING:
-    from service.edge.protocol import EdgeProtocol
 
 _PATH = CHECK_PATH.encode()
 _KINDS = (Kind.SESSION,)
@@ -53,7 +49,7 @@ def _answer(expires_at: int | None) -> tuple[bytes, bytes]:
 class SessionCheckCycle(FastCycle[bytes]):
     """Session checks."""
 
-    def __init__(self, protocol: EdgeProtocol, fast_path: FastPath) -> None:
+    def __init__(self, protocol: Connection, fast_path: FastPath) -> None:
         super().__init__(protocol, fast_path)
         self._secret = self._digest = b""
 
