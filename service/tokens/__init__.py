@@ -4,7 +4,7 @@ authority   decides whether a secret may be used now; every decision asks Redis
 credential  one record, decoded and authenticated, and the checks on it
 secret      minting, parsing and checksums of secrets
 one_time sessions  the two other kinds of token
-managed     managed tokens: their whole life
+managed     managed tokens: their whole life; imported: what other systems kept of their secrets
 explanation  why a secret is accepted or refused, check by check
 audit       the audit log and its checkpoints
 webhooks    events sent to others

@@ -45,10 +45,14 @@ class SkippedLine(msgspec.Struct):
     message: str
 
 
-class ImportResult(msgspec.Struct):
-    """How many tokens were taken in, and the lines that were not."""
+class ImportResult(msgspec.Struct, rename="camel"):
+    """How many tokens were taken in, how many of them by a digest alone, and the lines that were not.
+
+    Of a digest nobody can say whether a token that is presented will ever meet it: try one of them.
+    """
 
     imported: int
+    by_digest: int
     skipped: list[SkippedLine]
 
 
@@ -119,7 +123,8 @@ class ImportExportApi(OperationGroup):
         """Import tokens.
 
         Up to 1 MiB of lines: of an export, or `{name, secret or sha256, expiresAt or duration, ...}` for
-        secrets of 16 to 256 printable characters that another system made.
+        secrets of 16 to 1024 printable characters that another system made. A digest is hex, base64 or base64url;
+        one in `secret` is refused, because whoever had seen it could come in with it, and so is a salted hash.
         """
         caller = await self._callers.admit(call)
         dry_run = DryRun() if convert_query(call, ImportQuery).dry_run else None
@@ -127,7 +132,7 @@ class ImportExportApi(OperationGroup):
         if media_type not in _ACCEPTED:
             raise InvalidRequest(f"Send the lines as {NDJSON}.", code="unsupported_media_type")
         lines = (await call.body(BULK_BYTES)).split(b"\n")
-        result = ImportResult(0, [])
+        result = ImportResult(0, 0, [])
         parts = (list(enumerate(lines[start : start + SLICE], start + 1)) for start in range(0, len(lines), SLICE))
 
         async def take_in_turn() -> None:
@@ -155,6 +160,7 @@ class ImportExportApi(OperationGroup):
         for (number, row), skipped in zip(rows, taken, strict=True):
             if skipped is None:
                 result.imported += 1
+                result.by_digest += isinstance(row, ImportedSecret) and not row.last_eight
             else:
                 result.skipped.append(SkippedLine(number, _name(row), skipped.code, skipped.message))
 

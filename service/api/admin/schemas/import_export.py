@@ -25,6 +25,7 @@ from service.api.http.timestamps import parse_rfc3339, rfc3339, rfc3339_or_none
 from service.errors import InvalidRequest, wrong
 from service.model import ManagedToken
 from service.store.managed.tokens import Record
+from service.tokens.imported.digest_forms import digest_of, refuse_digest
 from service.tokens.lifetime import DURATIONS
 from service.tokens.managed.import_admission import Exported, ImportedSecret, last_eight_of, sha256_of
 
@@ -67,10 +68,14 @@ class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
 
 
 class ImportedToken(CreateToken, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """A token of another system: its secret in clear or the SHA-256 of it, and the terms as for a new token."""
+    """A token of another system: its secret in clear or the SHA-256 of it, and the terms as for a new token.
 
-    secret: Annotated[str, Meta(pattern=r"^[!-~]{16,256}\Z")] | None = None
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")] | None = msgspec.field(name="sha256", default=None)
+    `secretIsClear` says of a secret that has the form of a digest that it is none.
+    """
+
+    secret: Annotated[str, Meta(pattern=r"^[!-~]{16,1024}\Z")] | None = None
+    secret_is_clear: bool = False
+    sha256: Annotated[str, Meta(max_length=100)] | None = msgspec.field(name="sha256", default=None)
     created_by: Creator | None = None
 
 
@@ -179,8 +184,9 @@ def _imported(line: ImportedToken, now: float) -> ImportedSecret:
         raise wrong("secret", "give either the secret or its sha256")
     new = new_token(line, expiry(line.duration, line.expires_at, now, DURATIONS))
     if line.secret is not None:
+        refuse_digest(line.secret, is_clear=line.secret_is_clear)
         return ImportedSecret(new, sha256_of(line.secret), last_eight_of(line.secret), line.created_by or "")
-    return ImportedSecret(new, (line.sha256 or "").lower(), "", line.created_by or "")
+    return ImportedSecret(new, digest_of("sha256", line.sha256 or "").hex(), "", line.created_by or "")
 
 
 def _with_micros(epoch_micros: int) -> str:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +17,11 @@ from service.cli.private_file import make_private, write_private
 from service.cli.terminal.output import json_option, note, print_json, print_table
 from service.cli.terminal.progress import Progress
 
-_TOO_LONG = {"name": "", "code": "payload_too_large", "message": "A line may have 1 MiB."}
+_TOO_LONG: dict[str, Any] = {
+    "imported": 0,
+    "byDigest": 0,
+    "skipped": [{"line": 1, "name": "", "code": "payload_too_large", "message": "A line may have 1 MiB."}],
+}
 
 
 @click.command("export")
@@ -80,43 +85,59 @@ def import_tokens(file: BinaryIO, dry_run: bool, as_json: bool) -> None:
     """Take in tokens of an export, or of another system.
 
     One JSON object a line: of `export`, or {"name", "secret" or "sha256", "duration" or "expiresAt", ...}. FILE
-    may be -. What was taken in before is skipped, so an import that broke off can be run again. A dry run checks
-    for names and secrets that come twice in a thousand lines at a time. Exit 1 if a line was skipped.
+    may be -. The digest is hex, base64 or base64url; one given as a secret is refused, add "secretIsClear": true
+    where a secret only has that form.
+
+    What was taken in before is skipped, so an import that broke off can be run again. A dry run checks for names and
+    secrets that come twice in a thousand lines at a time. Exit 1 if a line was skipped.
     """
-    imported, skipped = _take(connect(), file, dry_run=dry_run)
+    taken = _take(connect(), file, dry_run=dry_run)
+    skipped = taken.skipped
     if as_json:
-        print_json({"imported": imported, "skipped": skipped, "dryRun": dry_run})
+        print_json({"imported": taken.imported, "byDigest": taken.by_digest, "skipped": skipped, "dryRun": dry_run})
     else:
         if skipped:
             rows = [[one[name] for name in ("line", "code", "name", "message")] for one in skipped]
             print_table(("LINE", "CODE", "NAME", "WHY"), rows, optional=0)
-        note(f"{imported:,} {'would be ' if dry_run else ''}imported.")
+        note(f"{taken.imported:,} {'would be ' if dry_run else ''}imported.")
+        if taken.by_digest and not dry_run:
+            note(f"{taken.by_digest:,} of them by digest, which only use can prove: try one with token-service verify.")
     if skipped:
         raise Failure(f"{len(skipped):,} {'would be ' if dry_run else ''}skipped")
 
 
-def _take(client: Client, file: BinaryIO, *, dry_run: bool) -> tuple[int, list[dict[str, Any]]]:
-    """How many tokens were taken in, and the lines that were not, by their number in the file."""
-    imported, last = 0, 0
-    skipped: list[dict[str, Any]] = []
+@dataclass
+class _Taken:
+    """What an import did so far; lines that were not taken in by their number in the file."""
+
+    imported: int = 0
+    by_digest: int = 0
+    last_line: int = 0
+    skipped: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, part: Part, answer: dict[str, Any]) -> None:
+        self.imported += answer["imported"]
+        self.by_digest += answer["byDigest"]
+        self.skipped += [{**one, "line": part.numbers[one["line"] - 1]} for one in answer["skipped"]]
+        self.last_line = part.numbers[-1]
+
+    def __str__(self) -> str:
+        return f"line {self.last_line:,}: {self.imported:,} imported, {len(self.skipped):,} skipped"
+
+
+def _take(client: Client, file: BinaryIO, *, dry_run: bool) -> _Taken:
+    taken = _Taken()
     try:
         with Progress() as progress:
             for part in parts(file):
-                taken, refused = _take_part(client, part, dry_run=dry_run)
-                imported += taken
-                skipped += refused
-                last = part.numbers[-1]
-                progress.show(f"line {last:,}: {imported:,} imported, {len(skipped):,} skipped")
+                taken.add(part, _send(client, part, dry_run=dry_run) if part.body else _TOO_LONG)
+                progress.show(str(taken))
     except Failure:
-        if last:
-            note(f"Up to line {last:,}: {imported:,} imported, {len(skipped):,} skipped. Run it again after this:")
+        if taken.last_line:
+            note(f"Up to {taken}. Run it again after this:")
         raise
-    return imported, skipped
+    return taken
 
 
-def _take_part(client: Client, part: Part, *, dry_run: bool) -> tuple[int, list[dict[str, Any]]]:
-    if not part.body:
-        return 0, [{"line": part.numbers[0], **_TOO_LONG}]
-    query = {"dryRun": "true"} if dry_run else None
-    answer = client.send("POST", f"{TOKENS}/import", part.body, query=query)
-    return answer["imported"], [{**one, "line": part.numbers[one["line"] - 1]} for one in answer["skipped"]]
+def _send(client: Client, part: Part, *, dry_run: bool) -> dict[str, Any]:
+    return client.send("POST", f"{TOKENS}/import", part.body, query={"dryRun": "true"} if dry_run else None)

@@ -1,0 +1,89 @@
+"""How other systems write down what they keep of a secret: digests that a lookup finds, and hashes that none can."""
+
+import re
+from base64 import b64decode, b64encode
+from binascii import Error
+
+from service.errors import wrong
+
+SIZES = {"sha256": 32, "sha512": 64}
+_BEGINNING = re.compile(r"\\x|sha256\$\$?|sha512\$\$?")
+_SALTED = re.compile(
+    r"\$(2[abxy]?|argon2(id?|d)|pbkdf2(-sha(256|512))?|scrypt|apr1|y|[156])\$"
+    r"|(bcrypt|bcrypt_sha256|argon2|pbkdf2|pbkdf2_sha(1|256|512)|scrypt)[$:]"
+    r"|\{(SSHA|SSHA256|SSHA512|BCRYPT|PBKDF2[A-Z0-9-]*|ARGON2|CRYPT)\}",
+    re.IGNORECASE,
+)
+_STANDARD = str.maketrans("-_", "+/")
+_NEVER_FOUND = (
+    "this is a salted hash (bcrypt, PBKDF2, argon2 or the like), by which no presented token can be found: "
+    "its holder needs a new token"
+)
+
+
+def digest_of(field: str, text: str) -> bytes:
+    """The bytes of a digest in hex, base64 or base64url, perhaps behind `sha256$`, `sha512$$` or `\\x`.
+
+    `field` names the algorithm. Raises InvalidRequest with what it is instead.
+    """
+    if _SALTED.match(text):
+        raise wrong(field, _NEVER_FOUND)
+    beginning = _beginning_of(text)
+    found = None if beginning.startswith(_other(field)) else _decoded(text[len(beginning) :], SIZES[field])
+    if found is None:
+        raise wrong(field, f"give the {SIZES[field]} bytes of the digest in hex, base64 or base64url")
+    return found
+
+
+def refuse_digest(secret: str, *, is_clear: bool) -> None:
+    """Raises InvalidRequest for a secret that has the form of a digest, which would be a credential from then on.
+
+    `is_clear` says that it is none all the same; of what nothing but a digest begins with that is not believed.
+    """
+    if _SALTED.match(secret):
+        raise wrong("secret", _NEVER_FOUND)
+    beginning = _beginning_of(secret)
+    for algorithm, size in SIZES.items():
+        if _decoded(secret[len(beginning) :], size) is None:
+            continue
+        if beginning:
+            raise wrong(
+                "secret", f"this is a digest, with which anyone who has seen it would come in: give {algorithm}"
+            )
+        if not is_clear:
+            raise wrong(
+                "secret",
+                f"this has the form of a digest, with which anyone who has seen it would come in: give {algorithm}, or "
+                "with it secretIsClear true if clients present this very string",
+            )
+
+
+def _beginning_of(text: str) -> str:
+    found = _BEGINNING.match(text)
+    return found[0] if found else ""
+
+
+def _other(field: str) -> str:
+    return "sha512" if field == "sha256" else "sha256"
+
+
+def _decoded(text: str, size: int) -> bytes | None:
+    """What hex or base64 of exactly so many bytes stand for, None for anything else."""
+    if len(text) == 2 * size:
+        return _decoded_hex(text)
+    bare = text.rstrip("=") if len(text) % 4 == 0 else text
+    if len(bare) != -(-size * 4 // 3):
+        return None
+    try:
+        found = b64decode(bare.translate(_STANDARD) + "=" * (-len(bare) % 4), validate=True)
+    except (Error, ValueError):
+        return None
+    # The last character has bits that say nothing: what an encoder writes leaves them empty.
+    return found if b64encode(found).decode().rstrip("=") == bare.translate(_STANDARD) else None
+
+
+def _decoded_hex(text: str) -> bytes | None:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return None
