@@ -62,6 +62,8 @@ class TokenViews:
             text=wanted.q,
             created_by=wanted.created_by,
             scope=wanted.scope,
+            subject=wanted.subject,
+            last_address=wanted.last_address,
             expires_before=parse_rfc3339(wanted.expires_before, "expiresBefore") if wanted.expires_before else 0,
             unused_since=unused_since,
             never_used=wanted.never_used,

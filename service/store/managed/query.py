@@ -19,6 +19,8 @@ class Query(msgspec.Struct, frozen=True):
     text: str = ""
     created_by: str = ""
     scope: str = ""
+    subject: str = ""
+    last_address: str = ""
     expires_before: int = 0
     unused_since: int = 0
     never_used: bool = False
@@ -36,7 +38,17 @@ class Query(msgspec.Struct, frozen=True):
     def by_status_alone(self) -> bool:
         """Can the rows be counted without reading every record?"""
         return not any(
-            (self.text, self.created_by, self.scope, self.expires_before, self.unused_since, self.never_used, self.ids)
+            (
+                self.text,
+                self.created_by,
+                self.scope,
+                self.subject,
+                self.last_address,
+                self.expires_before,
+                self.unused_since,
+                self.never_used,
+                self.ids,
+            )
         )
 
     @property
@@ -45,6 +57,8 @@ class Query(msgspec.Struct, frozen=True):
         fields = {
             "scopes": bool(self.scope),
             "created_by": bool(self.created_by),
+            "subject": bool(self.subject),
+            "last_address": bool(self.last_address),
             "last_used_at": self.never_used or self.unused_since > 0,
             "created_micros": self.unused_since > 0,
             "name": bool(self.text),
@@ -59,6 +73,8 @@ class Query(msgspec.Struct, frozen=True):
             token.status(now) in self.wanted
             and (not self.created_by or token.created_by == self.created_by)
             and (not self.scope or self.scope in token.scopes)
+            and (not self.subject or token.subject == self.subject)
+            and (not self.last_address or token.last_address == self.last_address)
             and (not self.expires_before or 0 < token.expires_at < self.expires_before)
             and (not self.unused_since or max(token.last_used_at, token.created_at) < self.unused_since)
             and not (self.never_used and token.last_used_at)

@@ -34,6 +34,10 @@ def count_changed(stub: Stub) -> None:
     [
         (["--created-by", "ada"], {"filter": {"createdBy": "ada"}}),
         (
+            ["--subject", "svc:a", "--last-address", "10.4.8.21"],
+            {"filter": {"subject": "svc:a", "lastAddress": "10.4.8.21"}},
+        ),
+        (
             ["--scope", "orders:*", "--status", "inactive,expired"],
             {"filter": {"scope": "orders:*", "status": "inactive,expired"}},
         ),

@@ -44,7 +44,20 @@ def test_a_list_as_csv_has_a_heading_and_no_formula(stub: Stub, run: Run) -> Non
 
 def test_filters_go_into_the_query(stub: Stub, run: Run) -> None:
     stub.on("GET", LIST, page())
-    who = ("--query", "é&x", "--created-by", "ada", "--scope", "a:b", "--status", "all")
+    who = (
+        "--query",
+        "é&x",
+        "--created-by",
+        "ada",
+        "--scope",
+        "a:b",
+        "--subject",
+        "s",
+        "--last-address",
+        "::1",
+        "--status",
+        "all",
+    )
     when = ("--expires-before", "2027-01-31T00:00:00Z", "--unused-for", "90", "--never-used")
     assert run("list", *who, *when, "--sort", "name", "--limit", "7").exit_code == 0
     assert stub.asked[0].query == {
@@ -52,6 +65,8 @@ def test_filters_go_into_the_query(stub: Stub, run: Run) -> None:
         "q": "é&x",
         "createdBy": "ada",
         "scope": "a:b",
+        "subject": "s",
+        "lastAddress": "::1",
         "expiresBefore": "2027-01-31T00:00:00Z",
         "unusedForDays": "90",
         "neverUsed": "true",

@@ -103,6 +103,8 @@ async def test_the_total_is_told_where_nothing_but_the_status_is_asked(four: Ser
         {"text": "a"},
         {"created_by": "admin"},
         {"scope": "a"},
+        {"subject": "a"},
+        {"last_address": "192.0.2.2"},
         {"expires_before": 9},
         {"unused_since": 9},
         {"never_used": True},
@@ -115,10 +117,10 @@ async def test_the_total_is_told_where_nothing_but_the_status_is_asked(four: Ser
 async def test_a_list_can_be_narrowed_by_creator_scope_expiry_and_idleness(still: Service, clock: Any) -> None:
     by_vera = at("192.0.2.2")
     await create(still, "one", scopes=("a", "b"), days=10)
-    await create(still, "two", scopes=("a:*",), days=20, origin=by_vera)
+    await create(still, "two", scopes=("a:*",), subject="svc:b", days=20, origin=by_vera)
     used = await create(still, "three", days=300)
     clock.forward(5 * DAY)
-    assert await outcome(still, used.secret) == "active"
+    assert await outcome(still, used.secret, address="198.51.100.9") == "active"
     await still.flush_usage()
     now = int(still.clock())
     assert await names(still, created_by="anonymous") == ["two"]
@@ -127,6 +129,9 @@ async def test_a_list_can_be_narrowed_by_creator_scope_expiry_and_idleness(still
     assert await names(still, created_by="admin", sort="name", descending=False) == ["one", "three"]
     assert await names(still, scope="a") == ["one"]
     assert await names(still, scope="a:*") == ["two"]
+    assert await names(still, subject="svc:b") == ["two"]
+    assert await names(still, subject="svc") == []
+    assert await names(still, last_address="198.51.100.9") == ["three"]
     assert await names(still, expires_before=now + 6 * DAY) == ["one"]
     assert await names(still, expires_before=now + 300 * DAY) == ["three", "two", "one"]
     assert await names(still, unused_since=now - 4 * DAY) == ["two", "one"]

@@ -17,10 +17,7 @@ from service.tokens.managed.tokens import NewToken
 
 Name = Annotated[str, Meta(min_length=1, max_length=80, description="1 to 80 characters, unique")]
 Description = Annotated[str, Meta(max_length=500)]
-Subject = Annotated[
-    str,
-    Meta(pattern=r"^[!-~]{0,128}\Z", description="decides whom the token speaks for upstream; without it, for nobody"),
-]
+Subject = Annotated[str, Meta(pattern=r"^[!-~]{0,128}\Z", description="whom it speaks for upstream; empty: nobody")]
 Scopes = Annotated[tuple[Scope, ...], Meta(max_length=50)]
 Networks = Annotated[tuple[str, ...], Meta(max_length=50, description="IPv4 and IPv6 networks (CIDR)")]
 Metadata = Annotated[
@@ -140,6 +137,8 @@ class Filter(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     q: Annotated[str, Meta(max_length=80)] = ""
     created_by: Annotated[str, Meta(max_length=256)] = ""
     scope: Annotated[str, Meta(max_length=64)] = ""
+    subject: Annotated[str, Meta(max_length=128)] = ""
+    last_address: Annotated[str, Meta(max_length=45, description="where it was used last, as usage shows it")] = ""
     expires_before: str | None = None
     unused_for_days: Annotated[int, Meta(ge=0, le=3650)] | None = None
     never_used: Annotated[bool, Meta(description="true: only those without any use so far")] = False

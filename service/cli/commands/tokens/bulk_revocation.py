@@ -16,7 +16,7 @@ from service.cli.terminal.prompts import confirm
 F = TypeVar("F", bound=Callable[..., Any])
 _NAMED = 5
 _CAN_END = frozenset({"active", "inactive", "expired"})
-_FILTERS = "--created-by, --scope, --status, --query, --unused-for and --never-used"
+_FILTERS = "--created-by, --subject, --last-address, --scope, --status, --query, --unused-for and --never-used"
 
 
 class Ending(NamedTuple):
@@ -48,6 +48,8 @@ def filters(command: F) -> F:
         click.option("--query", "text", help="Those with this in the name, or at the end of the token."),
         click.option("--status", help="Those that are active, inactive or expired (comma separated)."),
         click.option("--scope", help="Those with this scope, as it is written."),
+        click.option("--last-address", help="Those used last from this address."),
+        click.option("--subject", help="Those that speak for this subject."),
         click.option("--created-by", help="Those that this account created."),
     ):
         command = option(command)
@@ -62,6 +64,8 @@ def which(tokens: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any] | 
     wanted = {
         "createdBy": options["created_by"],
         "scope": options["scope"],
+        "subject": options["subject"],
+        "lastAddress": options["last_address"],
         "status": options["status"],
         "q": options["text"],
         "unusedForDays": options["unused_days"],

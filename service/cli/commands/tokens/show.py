@@ -61,6 +61,8 @@ _COUNTS = {
 @click.option("--query", "text", help="Part of the name, or the last characters of the token.")
 @click.option("--created-by", help="Account that created it.")
 @click.option("--scope", help="One of its scopes.")
+@click.option("--subject", help="Whom it speaks for.")
+@click.option("--last-address", help="Where it was used last.")
 @click.option("--expires-before", metavar="INSTANT", help="An instant like 2027-01-31T00:00:00Z.")
 @click.option("--unused-for", "unused_days", type=click.IntRange(0), metavar="DAYS", help="Not used for so many days.")
 @click.option("--never-used", is_flag=True, help="Without any use so far.")
@@ -74,6 +76,8 @@ def list_tokens(
     text: str | None,
     created_by: str | None,
     scope: str | None,
+    subject: str | None,
+    last_address: str | None,
     expires_before: str | None,
     unused_days: int | None,
     never_used: bool,
@@ -92,6 +96,8 @@ def list_tokens(
         "q": text,
         "createdBy": created_by,
         "scope": scope,
+        "subject": subject,
+        "lastAddress": last_address,
         "expiresBefore": expires_before,
         "unusedForDays": unused_days,
         "neverUsed": "true" if never_used else None,
