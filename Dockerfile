@@ -17,7 +17,12 @@ RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
     && python -m pip --python /opt/token-service/bin/python check
 
 FROM ${PYTHON_IMAGE}
+ARG VERSION=0.1.0
+ARG REVISION=
 LABEL org.opencontainers.image.title="token-service" \
+      org.opencontainers.image.description="Issues, validates, consumes, rotates and revokes API tokens beside one Redis" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 # A number, for a platform that demands a user other than root cannot resolve a name.
 RUN install --directory --mode=0700 --owner=10001 --group=10001 /data

@@ -65,7 +65,7 @@ screenshots: .venv/dev.stamp system-packages ## take pictures of the dashboard i
 	@$(VENV_PYTHON) -m tests.dashboard.screenshots $(ARGS)
 
 image: ## build the container image token-service:latest (ENGINE=podman)
-	$(ENGINE) build --tag token-service:latest .
+	$(ENGINE) build --tag token-service:latest --build-arg REVISION=$$(git rev-parse HEAD) .
 
 system-packages: # what a target needs of APT_PACKAGES: installed when root on Debian, else named
 	@missing=$$(PATH="$$PATH:/usr/sbin"; for name in $(APT_PACKAGES); do \

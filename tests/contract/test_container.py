@@ -57,6 +57,13 @@ def test_the_image_runs_as_a_user_that_is_a_number_and_not_root() -> None:
     assert said("VOLUME") == environment_of_image()["TOKENS_DATA_DIR"]
 
 
+def test_the_image_says_which_version_it_holds() -> None:
+    assert ("ARG", f"VERSION={service.__version__}") in instructions()
+    labels = dict(pair.split("=", 1) for pair in shlex.split(said("LABEL")))
+    assert labels["org.opencontainers.image.version"] == "${VERSION}"
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+
+
 def test_the_image_calls_commands_that_exist() -> None:
     assert json.loads(said("ENTRYPOINT")) == ["token-service"]
     assert json.loads(said("CMD"))[0] in COMMANDS
@@ -101,7 +108,7 @@ def test_a_stop_waits_longer_than_the_service_drains() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_every_pinned_package_has_a_wheel_for_the_image(tmp_path: Path, platform: str) -> None:
-    version = re.search(r"python:(\d+\.\d+)", said("ARG"))
+    version = re.search(r"PYTHON_IMAGE=python:(\d+\.\d+)", (ROOT / "Dockerfile").read_text())
     assert version
     options = ["--no-deps", "--ignore-installed", "--only-binary=:all:", f"--python-version={version[1]}"]
     options += [f"--platform=manylinux{name}_{platform}" for name in ("_2_28", "2014")]
