@@ -22,6 +22,7 @@ from service.app import Service
 from service.settings import Settings
 from service.store.driver.pipeline import Pipeline
 from tests.links import ClientLink, Wrapped, connector
+from tests.server_groups import Six, Trio
 
 # How fast an example runs is the machine's affair, and nothing is kept between runs.
 hypothesis.settings.register_profile("house", deadline=None, database=None)
@@ -87,6 +88,22 @@ def redis_server() -> Iterator[embedded.EmbeddedRedis]:
     yield server
     server.close()
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def trio() -> Iterator[Trio]:
+    """A primary and its replica under three sentinels."""
+    group = Trio()
+    yield group
+    group.close()
+
+
+@pytest.fixture(scope="module")
+def six() -> Iterator[Six]:
+    """A cluster of three primaries with a replica each, whose rest answers without a part."""
+    group = Six("--cluster-require-full-coverage", "no")
+    yield group
+    group.close()
 
 
 @pytest.fixture

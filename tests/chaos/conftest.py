@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import SERVER_KEY
-from tests.server_groups import Six, Trio
 
 Row = Callable[[str, str, object], None]
 _ROWS: list[tuple[str, str, str]] = []
@@ -24,20 +23,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line("")
     for fault, must, found in [("fault, under load", "must be", "was"), ("---", "---", "---"), *_ROWS]:
         terminalreporter.write_line(f"| {fault} | {must} | {found} |")
-
-
-@pytest.fixture(scope="module")
-def trio() -> Iterator[Trio]:
-    group = Trio()
-    yield group
-    group.close()
-
-
-@pytest.fixture(scope="module")
-def six() -> Iterator[Six]:
-    group = Six("--cluster-require-full-coverage", "no")
-    yield group
-    group.close()
 
 
 @pytest.fixture(scope="module")

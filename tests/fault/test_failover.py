@@ -27,20 +27,6 @@ NODE_TIMEOUT = 1.0
 
 
 @pytest.fixture(scope="module")
-def trio() -> Iterator[Trio]:
-    group = Trio()
-    yield group
-    group.close()
-
-
-@pytest.fixture(scope="module")
-def six() -> Iterator[Six]:
-    group = Six("--cluster-require-full-coverage", "no")
-    yield group
-    group.close()
-
-
-@pytest.fixture(scope="module")
 def by_sentinel(trio: Trio, settings: dict[str, str]) -> Iterator[Site]:
     site = Site(trio.ready().url, settings | {"TOKENS_DURABILITY": "replicated"})
     yield site
