@@ -48,7 +48,7 @@ class Service:
         self.clock = clock = ServerClock(clock)
         self.metrics = metrics = Metrics()
         redis = None if links is not None else redis_of(settings, clock, metrics)
-        keyring = Keyring(settings.secret_key, settings.secret_key_previous)
+        keyring = Keyring(settings.secret_key, settings.secret_key_previous, import_suffix=settings.import_suffix)
         self.stores = store = stores(settings, redis.links if redis else links or (), keyring, clock)
         self.rules = rule = rules(settings, store, keyring, metrics, accounts_of(settings), clock)
         self.health = Health(store.monitor, store.token_counts, rule.hygiene, metrics, clock)

@@ -45,10 +45,10 @@ class DerivedKeys:
         outer.update(inner.digest())
         return outer.digest()
 
-    def imported_digest(self, sha256_hex: bytes) -> bytes:
-        """What is stored of a secret that another system made: over its SHA-256, as some give only that."""
+    def imported_digest(self, kept: bytes) -> bytes:
+        """What is stored of a secret that another system made: over a rule and the digest by it."""
         inner, outer = self._imported_inner.copy(), self._imported_outer.copy()
-        inner.update(sha256_hex)
+        inner.update(kept)
         outer.update(inner.digest())
         return outer.digest()
 
@@ -79,10 +79,12 @@ class DerivedKeys:
 class Keyring:
     """The present server key and, while it is still set, the previous one.
 
-    What is made is made with the present key; what either key made is accepted.
+    What is made is made with the present key; what either key made is accepted. `import_suffix` is the key of another
+    system, which it adds to its tokens.
     """
 
-    def __init__(self, server_key: str, previous: str = "") -> None:
+    def __init__(self, server_key: str, previous: str = "", *, import_suffix: str = "") -> None:
+        self.import_suffix = import_suffix.encode()
         self.present = present = DerivedKeys(server_key)
         self._keys = (present, DerivedKeys(previous)) if previous else (present,)
         # The present key's own methods: a validation saves the call in between.
@@ -102,9 +104,9 @@ class Keyring:
         """What may be stored of a secret, by the present key first."""
         return [keys.digest(kind, secret) for keys in self._keys]
 
-    def imported_digests(self, sha256_hex: bytes) -> list[bytes]:
+    def imported_digests(self, kept: bytes) -> list[bytes]:
         """What may be stored of a secret that another system made, by the present key first."""
-        return [keys.imported_digest(sha256_hex) for keys in self._keys]
+        return [keys.imported_digest(kept) for keys in self._keys]
 
     def unseal(self, digest: bytes, sealed: bytes) -> bytes | None:
         """The body of a record that either key sealed; None if it was changed or belongs to another digest."""

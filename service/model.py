@@ -111,7 +111,7 @@ class ManagedToken(msgspec.Struct, frozen=True):
 
     Only the creation is kept in microseconds: lists are paged by it and one second may bring many tokens.
     `contests`: how often another token asked whether a name reserved for this one is void.
-    `imported`: the secret was made by another system, and is stored under `Keyring.imported_digest`.
+    `imported`: the secret was made by another system, and is stored by this rule (`tokens.imported.rules`); else empty.
     """
 
     token_id: str
@@ -139,7 +139,7 @@ class ManagedToken(msgspec.Struct, frozen=True):
     predecessor: str = ""
     predecessor_until: int = 0
     predecessor_used_at: int = 0
-    imported: bool = False
+    imported: str = ""
     version: int = 1
     contests: int = 0
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 PREFIX = "TOKENS_"
-SECRETS = frozenset({"secret_key", "secret_key_previous", "admin_password", "admin_jwt_secret"})
+SECRETS = frozenset({"secret_key", "secret_key_previous", "admin_password", "admin_jwt_secret", "import_suffix"})
 # What may come as a file: the secrets, and the URL, which may hold a password.
 BY_FILE = SECRETS | {"redis_url"}
 # The command line reads these two itself; they are no settings of the service.
@@ -93,6 +93,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     accept_basic: Annotated[
         bool, Meta(description="let /validate take HTTP Basic with the token as user or password")
     ] = False
+    import_suffix: Annotated[
+        str, Meta(description="what another system adds to its tokens before it makes their digests, for an import")
+    ] = ""
     connections_per_address: Annotated[
         int, Meta(ge=0, description="connections open at once from one address or IPv6 /64, per process; 0 for any")
     ] = 2048

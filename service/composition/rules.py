@@ -142,6 +142,8 @@ def rules(
     queries = ManagedQueries(store.listing, store.token_counts, clock)
     audit = AuditReader(store.audit, shards)
     sweeper = Sweeper(store.expiry, store.managed, shards, audit_log)
+    admission = ImportAdmission(authority.imported, shards, seals, lifetime, clock)
+    imports = Imports(store.imports, admission, seals, authority.imported, audit_log, clock)
     return Rules(
         keyring=keyring,
         accounts=known_accounts,
@@ -168,15 +170,10 @@ def rules(
         managed=managed,
         queries=queries,
         rotation=Rotation(store.managed, records, shards, minter, repeats, clock),
-        revocation=Revocation(store.credentials, records, authority, sessions, one_time, sweeper.catch_up),
-        bulk=Bulk(managed, queries, store.listing, clock),
-        imports=Imports(
-            store.imports,
-            ImportAdmission(keyring, shards, seals, lifetime, clock),
-            seals,
-            authority,
-            audit_log,
-            clock,
+        revocation=Revocation(
+            store.credentials, records, authority, sessions, one_time, sweeper.catch_up, imports.detect_imported
         ),
+        bulk=Bulk(managed, queries, store.listing, clock),
+        imports=imports,
         sweeper=sweeper,
     )

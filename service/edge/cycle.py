@@ -87,7 +87,7 @@ class FastPathCycle(FastCycle[Plan]):
         if self._plan[0] and kind is Kind.ONE_TIME and not self._required():
             request = retried_request(self._headers, self._protocol.client, fast_path.trusted)
             fast_path.one_time.spend(secret, request, self._spent)
-        elif self._plan[0] or (kind not in KINDS and authority.accepts_imported):
+        elif self._plan[0] or (kind not in KINDS and authority.imported.rules):
             self._protocol.run_task(self._ask())
         elif kind is None or kind is Kind.ONE_TIME:
             self._finish(MALFORMED)

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
 
+from service.errors import StoreUnavailable
 from service.keyring import SEAL_BYTES, Keyring
 from service.model import Credential, Kind, Outcome, Verdict
 from service.store.credentials import ANOTHER_RECORD, Charge, CredentialStore
@@ -14,8 +14,9 @@ from service.store.driver.replies import Reply
 from service.store.fence import VOID
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.credential import DecodedCredential
+from service.tokens.imported.rules import ImportedSecrets
 from service.tokens.rate_limit import forecast, quota_of
-from service.tokens.secret import may_be_imported, parse
+from service.tokens.secret import parse
 from service.tokens.usage import Usage
 
 _REMEMBERED = 16_384
@@ -64,8 +65,8 @@ class Authority:
         self.accounts = accounts
         self._on_tampered = on_tampered
         self._on_paused = on_paused
-        # Does this namespace hold secrets of other systems, whose form `parse` does not know?
-        self.accepts_imported = False
+        # Secrets of other systems, whose form `parse` does not know.
+        self.imported = ImportedSecrets(keyring)
         # Records on which a limit was seen: their lookup must be the one that counts.
         self.limited: dict[bytes, Limited] = {}
         self.open = lru_cache(_REMEMBERED)(self.open_once)
@@ -73,7 +74,7 @@ class Authority:
     @property
     def may_lie_elsewhere(self) -> bool:
         """May a secret that its first digest does not find be found by another?"""
-        return self.accepts_imported or self._keyring.has_previous
+        return bool(self.imported.rules) or self.imported.unread or self._keyring.has_previous
 
     def seal(self, digest: bytes, credential: Credential) -> bytes:
         """The bytes under which a credential is stored."""
@@ -97,27 +98,20 @@ class Authority:
         A managed token's may have been made by another system; those follow.
         """
         own = self._keyring.digests(kind, secret)
-        return own + self._imported_digests(secret) if kind is Kind.MANAGED else own
-
-    def every_digest(self, secret: bytes) -> list[bytes]:
-        """All digests that a managed token of this secret may have, also while no imported one is known here yet."""
-        own = self._keyring.digests(Kind.MANAGED, secret)
-        imported = self._all_imported(secret) if may_be_imported(secret) else []
-        return (own if parse(secret) is Kind.MANAGED else []) + imported
-
-    def _imported_digests(self, secret: bytes) -> list[bytes]:
-        return self._all_imported(secret) if self.accepts_imported and may_be_imported(secret) else []
-
-    def _all_imported(self, secret: bytes) -> list[bytes]:
-        return self._keyring.imported_digests(sha256(secret).hexdigest().encode())
+        return own + self.imported.digests(secret) if kind is Kind.MANAGED else own
 
     def candidates(self, secret: bytes, kinds: Iterable[Kind]) -> list[tuple[Kind, bytes]]:
         """What a secret may stand for, and the digest to find it by. Those of another system have any form."""
         kind = parse(secret)
         found = [(kind, digest) for digest in self.digests(kind, secret)] if kind is not None and kind in kinds else []
-        if kind is not Kind.MANAGED and self.accepts_imported and Kind.MANAGED in kinds:
-            found += [(Kind.MANAGED, digest) for digest in self._imported_digests(secret)]
+        if kind is not Kind.MANAGED and Kind.MANAGED in kinds:
+            found += [(Kind.MANAGED, digest) for digest in self.imported.digests(secret)]
         return found
+
+    def _unfound(self) -> Verdict:
+        if self.imported.unread:
+            raise StoreUnavailable("The token store is not answering. Try again.")
+        return UNKNOWN
 
     def evaluate(
         self, decoded: DecodedCredential | None, required: tuple[str, ...], address: str, now: float
@@ -166,8 +160,8 @@ class Authority:
                 self.count(decoded, verdict, now, address, agent)
                 return verdict
             if kind is Kind.MANAGED and len(candidates) > 1 and await self._is_gone(digest):
-                break
-        return UNKNOWN
+                return UNKNOWN
+        return self._unfound()
 
     async def _is_gone(self, digest: bytes) -> bool:
         """Did a token end under this digest? Then its secret is no other system's, though it was taken in again."""
@@ -198,7 +192,7 @@ class Authority:
                 decoded = self.open(digest, sealed)
                 verdict = self._evaluate_anywhere(decoded, required, now)
                 return (await self.forecast(verdict, decoded, now))[0] if decoded and verdict.active else verdict
-        return UNKNOWN
+        return self._unfound()
 
     def _evaluate_anywhere(self, decoded: DecodedCredential | None, required: tuple[str, ...], now: float) -> Verdict:
         """For a third party, whose own address says nothing about the holder's."""

@@ -12,7 +12,6 @@ from service.store.driver.shards import Shard, Shards
 
 _SESSION = re.compile(rb"[a-zA-Z0-9]{64}")
 _ONE_TIME = re.compile(rb"[0-9a-f]{32}")
-_IMPORTED = re.compile(rb"[!-~]{1,1024}")
 _ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
 # Maps random bytes evenly onto the 62 characters; the last 8 of 256 values would favour some, so they are dropped.
 _EVENLY = bytes(_ALPHANUMERIC[value % 62] for value in range(256))
@@ -35,14 +34,6 @@ def parse(secret: bytes) -> Kind | None:
     if size == 64:
         return Kind.SESSION if _SESSION.fullmatch(secret) else None
     return Kind.ONE_TIME if size == 32 and _ONE_TIME.fullmatch(secret) else None
-
-
-def may_be_imported(secret: bytes) -> bool:
-    """May this be a secret of another system: up to 1024 printable characters? It may have the form of ours.
-
-    One of which only the digest came in may be shorter than what is taken in clear.
-    """
-    return _IMPORTED.fullmatch(secret) is not None
 
 
 def mint(kind: Kind) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from service.model import Kind, Status
 from service.store.managed import records
 from service.store.managed.query import Query
 from service.tokens.accounts.accounts import read_accounts
-from service.tokens.managed.import_admission import Exported, ImportedSecret, sha256_of
+from service.tokens.managed.import_admission import Exported, ImportedSecret
 from service.tokens.managed.tokens import NewToken
 from tests.api.world import TOKENS
 from tests.asgi import Person, sign_in
@@ -103,7 +104,7 @@ class Table:
     async def imported(self) -> Case:
         self.number += 1
         secret = f"a secret of another system {self.number}".replace(" ", "-")
-        row = ImportedSecret(NewToken(f"n{self.number:03}", int(self.clock()) + DAY), sha256_of(secret))
+        row = ImportedSecret(NewToken(f"n{self.number:03}", int(self.clock()) + DAY), sha256(secret.encode()).digest())
         assert await self.service.rules.imports.take([row], ADMIN) == [None]
         verdict = await self.service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))
         assert verdict.credential is not None

@@ -122,9 +122,12 @@ class ImportExportApi(OperationGroup):
     async def take(self, call: Call) -> Response:
         """Import tokens.
 
-        Up to 1 MiB of lines: of an export, or `{name, secret or sha256, expiresAt or duration, ...}` for
+        Up to 1 MiB of lines: of an export, or `{name, secret, sha256 or sha512, expiresAt or duration, ...}` for
         secrets of 16 to 1024 printable characters that another system made. A digest is hex, base64 or base64url;
         one in `secret` is refused, because whoever had seen it could come in with it, and so is a salted hash.
+        `of` says what it is a digest of: `whole` (what a client presents), `after:TEXT` or `before:TEXT` (the part
+        after or before the first such text, the whole without one), `prefix:TEXT` (that before it), `suffix`
+        (TOKENS_IMPORT_SUFFIX behind it), `bytes` (those that its hex digits stand for).
         """
         caller = await self._callers.admit(call)
         dry_run = DryRun() if convert_query(call, ImportQuery).dry_run else None

@@ -28,6 +28,7 @@ nb                hash    block -> rows `name NUL last-characters id created LF`
 lu                zset    id -> last use, epoch seconds, of tokens that had one      -
 imported          zset    id -> created, epoch microseconds: tokens whose secret     -
                           another system made
+imr               set     rules by which these secrets are found; in the first shard  -
 by:<owner>        zset    id -> created, epoch microseconds, by creator            -
 o:<h>             string  a one-time token, sealed                                 PXAT
 oix               zset    digest -> expiry of outstanding one-time tokens          swept
@@ -177,6 +178,7 @@ class Keys:
         self.session_index = prefix + b"six"
         self.session_users = prefix + b"sus"
         self.imported = prefix + b"imported"
+        self.imported_rules = prefix + b"imr"
         self.changes = self.entries(Stream.CHANGES)
         self.occurrences = self.entries(Stream.OCCURRENCES)
         self.mark = prefix + b"wm"

@@ -63,6 +63,8 @@ class ImportStore:
         rows = [self._row(one, now) for one in incoming]
         refused: list[Refused | None] = [None] * len(rows)
         abroad = [place for place, row in enumerate(rows) if row.name_is_abroad]
+        # Before the tokens that follow them: of one whose rule is not noted no lookup would know.
+        await self._note_rules({one.token.imported for one in incoming} - {""})
         reserved = await asyncio.gather(*[self._reserve(rows[place]) for place in abroad])
         for place, why in zip(abroad, reserved, strict=True):
             refused[place] = why
@@ -72,6 +74,11 @@ class ImportStore:
             if reply != 1 or rows[place].freed_abroad:
                 refused[place] = await self._settle(rows[place], reply)
         return refused
+
+    async def _note_rules(self, rules: set[str]) -> None:
+        if rules:
+            first = self._shards[0]
+            await first.link.execute("SADD", first.keys.imported_rules, *sorted(rules), retry=True)
 
     async def _reserve(self, row: _Row) -> Refused | None:
         """Hold a name in another shard than the token's."""
@@ -188,12 +195,14 @@ class ImportStore:
             return Refused.SECRET_TAKEN
         return Refused.NAME_TAKEN if holders and not token.revoked_at else None
 
-    async def holds_imported(self) -> bool:
-        """Does this namespace hold secrets that another system made? One round trip."""
-        found = await asyncio.gather(
-            *[shard.link.execute("EXISTS", shard.keys.imported, retry=True) for shard in self._shards]
+    async def imported_rules(self) -> list[str]:
+        """The rules of secrets here that another system made, none where there is no such secret. One round trip."""
+        first = self._shards[0]
+        rules, *found = await asyncio.gather(
+            first.link.execute("SMEMBERS", first.keys.imported_rules, retry=True),
+            *[shard.link.execute("EXISTS", shard.keys.imported, retry=True) for shard in self._shards],
         )
-        return any(found)
+        return [rule.decode() for rule in rules] if any(found) else []
 
 
 class _Kind(NamedTuple):
@@ -219,7 +228,7 @@ def _kind(home: Shard, listed: bytes, timers: bytes, incoming: Incoming) -> _Kin
     keys, token = home.keys, incoming.token
     owner = keys.owner(token.created_by)
     shared = listed, timers, keys.names, owner, keys.imported, keys.last_uses, keys.name_blocks, keys.changes
-    return _Kind(shared, (incoming.entry.keep, "-" if token.revoked_at else "", int(token.imported)))
+    return _Kind(shared, (incoming.entry.keep, "-" if token.revoked_at else "", int(token.imported != "")))
 
 
 def _own_keys(home: Shard, incoming: Incoming) -> tuple[bytes, ...]:

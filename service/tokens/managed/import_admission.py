@@ -1,22 +1,21 @@
 """Which tokens may come in from elsewhere, and as what.
 
 What an export gives out are digests, never secrets: they open a service that has the same server key. What comes in
-are such records, exactly as they were, or secrets of other systems, in clear or as SHA-256.
+are such records, exactly as they were, or secrets of other systems, in clear or as digests.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from hashlib import sha256
 
 import msgspec
 
 from service.errors import Forbidden, InvalidRequest
-from service.keyring import Keyring
 from service.model import ManagedToken, Origin, Status
 from service.store.driver.keys import shard_of_digest
 from service.store.driver.shards import Shards
 from service.store.managed import records
 from service.store.managed.tokens import Record
+from service.tokens.imported.rules import WHOLE, ImportedSecrets, Rule
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed.seals import Seals
 from service.tokens.managed.tokens import NewToken
@@ -32,10 +31,11 @@ class Exported(msgspec.Struct, frozen=True):
 
 
 class ImportedSecret(msgspec.Struct, frozen=True):
-    """A token of another system: its terms, the SHA-256 of its secret in hex and what may be shown of it."""
+    """A token of another system: its terms, what was kept of its secret and by which rule, what may be shown of it."""
 
     new: NewToken
-    sha256_hex: str
+    kept: bytes
+    rule: Rule = WHOLE
     last_eight: str = ""
     created_by: str = ""
 
@@ -51,9 +51,9 @@ class ImportAdmission:
     """Checks the rows of an import against the server key, the shards, the policy and the caller's own rights."""
 
     def __init__(
-        self, keyring: Keyring, shards: Shards, seals: Seals, lifetime: Lifetime, clock: Callable[[], float]
+        self, imported: ImportedSecrets, shards: Shards, seals: Seals, lifetime: Lifetime, clock: Callable[[], float]
     ) -> None:
-        self._keyring = keyring
+        self._imported = imported
         self._shards = shards
         self._seals = seals
         self._lifetime = lifetime
@@ -62,7 +62,7 @@ class ImportAdmission:
     def tokens_of(self, rows: Sequence[Exported | ImportedSecret], origin: Origin) -> list[ManagedToken]:
         """The tokens that rows would become here; a secret of another system gets one of its own."""
         others = [row for row in rows if isinstance(row, ImportedSecret)]
-        digests = [self._keyring.imported_digest(row.sha256_hex.encode()) for row in others]
+        digests = [self._imported.digest(row.rule, row.kept) for row in others]
         # The digest decides which shard the token lives in, because a lookup knows nothing else.
         token_ids = mint_ids([shard_of_digest(digest, len(self._shards)) for digest in digests])
         made = map(partial(self._token, origin), others, token_ids, digests)
@@ -88,7 +88,7 @@ class ImportAdmission:
             created_by=row.created_by or origin.actor,
             created_micros=self._lifetime.begin(),
             uses_left=row.new.max_uses,
-            imported=True,
+            imported=str(row.rule),
             **msgspec.structs.asdict(row.new),
         )
 
@@ -106,12 +106,8 @@ class ImportAdmission:
                 self._lifetime.check(token.expires_at)
         except (Forbidden, InvalidRequest) as refused:
             return Skipped(refused.code, refused.detail)
-        return None
-
-
-def sha256_of(secret: str) -> str:
-    """What another system may have kept of its secret."""
-    return sha256(secret.encode()).hexdigest()
+        why = self._imported.admit(token.imported) if token.imported else ""
+        return Skipped("invalid_request", why) if why else None
 
 
 def last_eight_of(secret: str) -> str:

@@ -8,7 +8,7 @@ from service.model import ManagedToken, Origin, Status
 from service.store.managed import records
 from service.store.managed.imports import ImportStore, Incoming, Refused
 from service.tokens.audit.log import AuditLog
-from service.tokens.authority import Authority
+from service.tokens.imported.rules import ImportedSecrets
 from service.tokens.managed.import_admission import Exported, ImportAdmission, ImportedSecret, Skipped
 from service.tokens.managed.records import facts
 from service.tokens.managed.seals import Seals
@@ -50,14 +50,14 @@ class Imports:
         store: ImportStore,
         admission: ImportAdmission,
         seals: Seals,
-        authority: Authority,
+        imported: ImportedSecrets,
         audit_log: AuditLog,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._admission = admission
         self._seals = seals
-        self._authority = authority
+        self._imported = imported
         self._audit_log = audit_log
         self._clock = clock
         self._asked = False
@@ -77,7 +77,7 @@ class Imports:
             incoming = [self._incoming(tokens[place], origin) for place in admitted]
             minted_here = [isinstance(rows[place], ImportedSecret) for place in admitted]
             found = await self._put(incoming, minted_here)
-            self._authority.accepts_imported |= any(minted_here)
+            self._imported.add(one.token.imported for one in incoming if one.token.imported)
         else:
             conflicts = await asyncio.gather(*[self._store.conflict(tokens[place]) for place in admitted])
             found = [
@@ -119,13 +119,14 @@ class Imports:
         return Incoming(token, seal, credential, predecessor, entry)
 
     async def detect_imported(self) -> None:
-        """Learn whether secrets of other systems are to be found; asked every second.
+        """Learn by which rules secrets of other systems are to be found; asked every second.
 
-        Until it is known they are: not knowing must never refuse one. Raises StoreUnavailable.
+        Until it is known none is refused as one that is not here. Raises StoreUnavailable.
         """
         try:
-            self._authority.accepts_imported = await self._store.holds_imported()
+            rules = await self._store.imported_rules()
         except StoreUnavailable:
-            self._authority.accepts_imported = self._authority.accepts_imported or not self._asked
+            self._imported.unread = not self._asked
             raise
+        self._imported.learn(rules)
         self._asked = True

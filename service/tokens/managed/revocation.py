@@ -25,14 +25,19 @@ class Revocation:
         sessions: Sessions,
         one_time: OneTimeTokens,
         catch_up: Callable[[bytes], Awaitable[None]],
+        learn_imported: Callable[[], Awaitable[None]],
     ) -> None:
-        """`catch_up` is called before a digest is taken for unknown: see `Sweeper.catch_up`."""
+        """`catch_up` is called before a digest is taken for unknown: see `Sweeper.catch_up`.
+
+        `learn_imported` before one is tried: see `Imports.detect_imported`.
+        """
         self._credentials = credentials
         self._managed_records = managed_records
         self._authority = authority
         self._sessions = sessions
         self._one_time = one_time
         self._catch_up = catch_up
+        self._learn_imported = learn_imported
 
     async def revoke(self, secret: bytes, origin: Origin) -> bool:
         """End what this secret stands for; False if nothing was left to end.
@@ -46,8 +51,10 @@ class Revocation:
             return True
         if kind is Kind.ONE_TIME and await self._one_time.revoke(secret):
             return True
-        # A secret that another system made may have the form of any kind.
-        ended = [await self._end(digest, origin) for digest in self._authority.every_digest(secret)]
+        # A secret that another system made may have the form of any kind, and be taken in a moment ago.
+        await self._learn_imported()
+        digests = [digest for _, digest in self._authority.candidates(secret, (Kind.MANAGED,))]
+        ended = [await self._end(digest, origin) for digest in digests]
         return any(ended)
 
     async def _end(self, digest: bytes, origin: Origin) -> bool:

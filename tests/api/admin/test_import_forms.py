@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from hashlib import sha256, sha512
 from typing import Any
 
 import pytest
 
 from service.app import Service
-from tests.api.admin.test_import_export import send
+from tests.api.admin.test_import_export import EXPORT, send
 from tests.asgi import Person, sign_in
 
 pytestmark = pytest.mark.anyio
@@ -69,3 +70,72 @@ async def test_tokens_without_the_form_of_a_digest_need_no_word(service: Service
     secrets = ["0123456789" * 4, "x" * 43, "ab" * 16, "sk-" + "a1" * 11, "Z" * 64, "~" * 1024]
     assert await take(admin, *[{"secret": secret} for secret in secrets]) == ["imported"] * len(secrets)
     assert {await status(service, secret) for secret in secrets} == {200}
+
+
+KNOX = "6fd1" * 16
+FORMS = {
+    # What the database holds, what a client presents, and what else of it would be wrong to take.
+    "sanctum": ("sha256", sha256(b"plain-text").hexdigest(), "after:|", ["7|plain-text", "plain-text"], "7|plain"),
+    "session": ("sha256", sha256(b"bare-session").hexdigest(), "before:.", ["bare-session.c2ln", "bare-session"], "b"),
+    "knox 5": ("sha512", sha512(KNOX.encode()).hexdigest(), "whole", [KNOX], KNOX.upper()),
+    "knox 4": ("sha512", sha512(bytes.fromhex("ab12" * 16)).hexdigest(), "bytes", ["ab12" * 16], "ab12" * 15),
+    "drf": ("sha512", f"sha512$${sha512(b'prefix12.rest').hexdigest()}", "whole", ["prefix12.rest"], "prefix12"),
+    "posthog": ("sha256", f"sha256${sha256(b'phx_abc').hexdigest()}", "whole", ["phx_abc"], "abc"),
+    "postgres": ("sha256", f"\\x{sha256(b'sk-of-litellm').hexdigest()}", "whole", ["sk-of-litellm"], "sk-"),
+    "unkey": ("sha256", b64encode(sha256(b"uk_key").digest()).decode(), "whole", ["uk_key"], "uk_kez"),
+    "prefixed": ("sha256", sha256(b"v1:the-rest").hexdigest(), "prefix:v1:", ["the-rest"], "v1:the-rest"),
+    "gitlab": ("sha256", b64encode(sha256(b"glpat-abcdb-key").digest()).decode(), "suffix", ["glpat-abc"], "glpat-a"),
+}
+
+
+async def test_a_token_is_found_by_what_its_system_kept_of_it(make_service: Callable[..., Any], namespace: str) -> None:
+    service = await make_service(shards=16, background=False, import_suffix="db-key")
+    admin = await sign_in(service)
+    for name, (algorithm, kept, of, presented, strange) in FORMS.items():
+        assert {await status(service, secret) for secret in presented} == {401}, name
+        assert await take(admin, {algorithm: kept, "of": of, "name": name}) == ["imported"]
+        assert {await status(service, secret) for secret in presented} == {200}, name
+        assert await status(service, strange) == 401, name
+    assert [str(rule) for rule in service.rules.authority.imported.rules] == [
+        "sha256 after:|",
+        "sha256 before:.",
+        "sha256 prefix:v1:",
+        "sha256 suffix",
+        "sha256 whole",
+        "sha512 bytes",
+        "sha512 whole",
+    ]
+    # Another process learns the rules, and an export takes them along.
+    second = await make_service(shards=16, background=False, import_suffix="db-key", namespace=f"{namespace}-b")
+    assert (await send(await sign_in(second), (await admin.get(EXPORT)).lines())).json()["imported"] == len(FORMS)
+    for one in (await make_service(shards=16, background=False, import_suffix="db-key"), second):
+        await one.rules.imports.detect_imported()
+        assert {await status(one, presented[0]) for *_, presented, _ in FORMS.values()} == {200}
+    # Whoever presents it may end it, in a process that knows no rule yet.
+    late = await make_service(shards=16, background=False)
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    await Person(late).ask("POST", "/oauth2/revoke", body=b"token=7|plain-text", headers=form)
+    assert {await status(service, secret) for secret in ("7|plain-text", "plain-text")} == {401}
+
+
+async def test_a_rule_that_cannot_be_followed_is_refused(service: Service) -> None:
+    admin = await sign_in(service)
+    kept = sha256(b"x").hexdigest()
+    assert await take(
+        admin,
+        {"sha256": kept, "of": "around:|"},
+        {"secret": "sixteen letters!".replace(" ", "-"), "of": "bytes"},
+        {"sha256": kept, "of": "suffix"},
+        {"sha256": kept, "sha512": kept * 2},
+        {"sha256": kept * 2},
+        *[{"sha256": sha256(bytes([number])).hexdigest(), "of": f"after:{number}"} for number in range(1, 9)],
+        {"secret": "sixteen-letters!", "of": "before:."},
+    ) == [
+        "of: give whole, after:TEXT, before:TEXT, prefix:TEXT, bytes or suffix.",
+        "of: bytes belongs to a digest; beside a secret in clear give whole, after:TEXT or before:TEXT.",
+        "Set TOKENS_IMPORT_SUFFIX to what the other system adds to a token before it makes the digest.",
+        "secret: give one of the secret, its sha256 and its sha512.",
+        "sha256: give the 32 bytes of the digest in hex, base64 or base64url.",
+        *["imported"] * 8,
+        "Tokens here follow 8 rules of other systems already; a lookup tries no more.",
+    ]

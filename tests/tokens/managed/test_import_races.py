@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from service.model import ManagedToken, Status
 from service.store.driver.scripts import Script
 from service.store.managed.names import member
 from service.store.managed.query import Query
-from service.tokens.managed.import_admission import Exported, ImportedSecret, sha256_of
+from service.tokens.managed.import_admission import Exported, ImportedSecret
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
 from tests.builders import create
@@ -42,7 +43,7 @@ async def take(service: Service, row: Exported | ImportedSecret) -> str:
 
 
 def imported(service: Service, secret: str, name: str) -> ImportedSecret:
-    return ImportedSecret(NewToken(name, int(service.clock()) + 86400), sha256_of(secret))
+    return ImportedSecret(NewToken(name, int(service.clock()) + 86400), sha256(secret.encode()).digest())
 
 
 async def reserve_for_nobody(service: Service, name: str) -> None:

@@ -20,7 +20,7 @@ from service.store.managed.query import Query
 from service.store.managed.records import decode_digest
 from service.store.managed.tokens import Record
 from service.tokens.audit.reader import AuditFilter
-from service.tokens.managed.import_admission import Exported, ImportedSecret, last_eight_of, sha256_of
+from service.tokens.managed.import_admission import Exported, ImportedSecret, last_eight_of
 from service.tokens.managed.imports import DryRun
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
@@ -48,7 +48,7 @@ async def why(service: Service, secret: str) -> Outcome:
 
 def imported(service: Service, secret: str, name: str, **terms: Any) -> ImportedSecret:
     new = NewToken(name, int(service.clock()) + 30 * DAY, **terms)
-    return ImportedSecret(new, sha256_of(secret), last_eight_of(secret))
+    return ImportedSecret(new, sha256(secret.encode()).digest(), last_eight=last_eight_of(secret))
 
 
 async def take(service: Service, *rows: Exported | ImportedSecret, dry_run: DryRun | None = None) -> list[str]:
@@ -223,7 +223,7 @@ async def test_secrets_of_any_form_open_the_door_and_are_ordinary_tokens_then(st
         assert await outcome(still, secret) is Outcome.UNKNOWN
         assert await why(still, secret) is Outcome.REVOKED
     token = await still.rules.managed.get(token_id)
-    assert (token.imported, token.created_by, token.subject) == (True, "admin", "")
+    assert (token.imported, token.created_by, token.subject) == ("sha256 whole", "admin", "")
 
 
 async def test_an_imported_secret_is_of_no_other_kind(still: Service) -> None:
@@ -245,7 +245,7 @@ async def test_limits_and_networks_hold_for_imported_secrets_too(still: Service)
 async def test_a_digest_of_another_system_is_enough(still: Service) -> None:
     secret = FORMS["uuid"]
     new = NewToken("gate", int(still.clock()) + DAY)
-    assert await take(still, ImportedSecret(new, sha256(secret.encode()).hexdigest())) == ["imported"]
+    assert await take(still, ImportedSecret(new, sha256(secret.encode()).digest())) == ["imported"]
     assert await outcome(still, secret) is Outcome.ACTIVE
     # The digest itself opens nothing, in whatever form.
     assert await outcome(still, sha256(secret.encode()).hexdigest()) is Outcome.UNKNOWN
@@ -297,12 +297,12 @@ async def test_after_the_purge_of_the_last_imported_token_they_cost_nothing_agai
     service = await make_service(shards=16, fake=True)
     await take(service, imported(service, FORMS["uuid"], "gate"))
     await service.rules.imports.detect_imported()
-    assert service.rules.authority.accepts_imported
+    assert service.rules.authority.imported.rules
     for days in (31, 31):
         fake_clock.forward(days * DAY)
         await service.rules.sweeper.sweep()
     await service.rules.imports.detect_imported()
-    assert not service.rules.authority.accepts_imported
+    assert not service.rules.authority.imported.rules
 
 
 async def test_a_secret_or_a_name_is_taken_in_once(still: Service) -> None:
@@ -333,14 +333,14 @@ async def test_a_slice_of_rows_is_one_call_and_each_of_them_is_told_by_itself(ma
     # Rows of two creators are of two kinds.
     assert [args[1] for args in link.asked].count(Script("import_tokens")._sha) == 2
     tokens, _, _ = await service.rules.queries.page(Query(created_by="ann"))
-    assert [(token.name, token.imported) for token in tokens] == [("of somebody else", True)]
+    assert [(token.name, token.imported) for token in tokens] == [("of somebody else", "sha256 whole")]
 
 
 async def test_a_revoked_secret_is_not_made_good_by_taking_it_in_as_another_systems(still: Service) -> None:
     created = await create(still)
     await still.rules.managed.revoke(created.token.token_id, TEST)
     await take(still, imported(still, created.secret, "again"))
-    assert still.rules.authority.accepts_imported
+    assert still.rules.authority.imported.rules
     assert await outcome(still, created.secret) is Outcome.UNKNOWN
     assert await why(still, created.secret) is Outcome.REVOKED
 
@@ -486,7 +486,7 @@ async def test_a_dry_run_says_what_would_happen_and_writes_nothing(still: Servic
 async def test_the_policy_of_lifetimes_holds_for_imports(still: Service) -> None:
     now = int(still.clock())
     rows = [
-        ImportedSecret(NewToken(name, until), sha256_of(name))
+        ImportedSecret(NewToken(name, until), sha256(name.encode()).digest())
         for name, until in (("never", 0), ("too long", now + 400 * DAY), ("over", now - 1), ("right", now + DAY))
     ]
     assert await take(still, *rows) == ["invalid_request"] * 3 + ["imported"]

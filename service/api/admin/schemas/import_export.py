@@ -1,6 +1,7 @@
 """The lines of an export and an import, and how they become records."""
 
 from datetime import datetime
+from hashlib import sha256
 from typing import Annotated
 
 import msgspec
@@ -26,8 +27,9 @@ from service.errors import InvalidRequest, wrong
 from service.model import ManagedToken
 from service.store.managed.tokens import Record
 from service.tokens.imported.digest_forms import digest_of, refuse_digest
+from service.tokens.imported.rules import rule_of
 from service.tokens.lifetime import DURATIONS
-from service.tokens.managed.import_admission import Exported, ImportedSecret, last_eight_of, sha256_of
+from service.tokens.managed.import_admission import Exported, ImportedSecret, last_eight_of
 
 Digest = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
 OldDigest = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]{43})?\Z")]
@@ -63,19 +65,22 @@ class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
     old_digest: OldDigest
     old_secret_valid_until: str | None
     old_secret_last_used_at: str | None
-    imported: bool
+    imported: Annotated[str, Meta(max_length=64)]
     version: Annotated[int, Meta(ge=1)]
 
 
 class ImportedToken(CreateToken, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """A token of another system: its secret in clear or the SHA-256 of it, and the terms as for a new token.
+    """A token of another system: its secret in clear or a digest of it, and the terms as for a new token.
 
-    `secretIsClear` says of a secret that has the form of a digest that it is none.
+    `of` says of which part of what a client presents. `secretIsClear` says of a secret that has the form of a digest
+    that it is none.
     """
 
     secret: Annotated[str, Meta(pattern=r"^[!-~]{16,1024}\Z")] | None = None
     secret_is_clear: bool = False
-    sha256: Annotated[str, Meta(max_length=100)] | None = msgspec.field(name="sha256", default=None)
+    sha256: Annotated[str, Meta(max_length=200)] | None = msgspec.field(name="sha256", default=None)
+    sha512: Annotated[str, Meta(max_length=200)] | None = msgspec.field(name="sha512", default=None)
+    of: Annotated[str, Meta(max_length=40)] = "whole"
     created_by: Creator | None = None
 
 
@@ -180,13 +185,18 @@ def _exported(line: ExportedToken) -> Exported:
 
 
 def _imported(line: ImportedToken, now: float) -> ImportedSecret:
-    if (line.secret is None) == (line.sha256 is None):
-        raise wrong("secret", "give either the secret or its sha256")
+    given = {"secret": line.secret, "sha256": line.sha256, "sha512": line.sha512}
+    (field, text), *more = [(field, text) for field, text in given.items() if text is not None] or [("", "")]
+    if more or not field:
+        raise wrong("secret", "give one of the secret, its sha256 and its sha512")
     new = new_token(line, expiry(line.duration, line.expires_at, now, DURATIONS))
-    if line.secret is not None:
-        refuse_digest(line.secret, is_clear=line.secret_is_clear)
-        return ImportedSecret(new, sha256_of(line.secret), last_eight_of(line.secret), line.created_by or "")
-    return ImportedSecret(new, digest_of("sha256", line.sha256 or "").hex(), "", line.created_by or "")
+    creator = line.created_by or ""
+    if field != "secret":
+        rule = rule_of(field, line.of, is_clear=False)
+        return ImportedSecret(new, digest_of(field, text), rule, "", creator)
+    refuse_digest(text, is_clear=line.secret_is_clear)
+    rule = rule_of("sha256", line.of, is_clear=True)
+    return ImportedSecret(new, sha256(text.encode()).digest(), rule, last_eight_of(text), creator)
 
 
 def _with_micros(epoch_micros: int) -> str:

@@ -84,9 +84,10 @@ def _write(client: Client, file: Path, *, force: bool) -> int:
 def import_tokens(file: BinaryIO, dry_run: bool, as_json: bool) -> None:
     """Take in tokens of an export, or of another system.
 
-    One JSON object a line: of `export`, or {"name", "secret" or "sha256", "duration" or "expiresAt", ...}. FILE
-    may be -. The digest is hex, base64 or base64url; one given as a secret is refused, add "secretIsClear": true
-    where a secret only has that form.
+    One JSON object a line: of `export`, or {"name", "secret", "sha256" or "sha512", "duration" or "expiresAt", ...}.
+    FILE may be -. A digest is hex, base64 or base64url; "of" says of what: whole (what a client presents),
+    after:TEXT, before:TEXT, prefix:TEXT, suffix (TOKENS_IMPORT_SUFFIX) or bytes. A digest given as a secret is
+    refused, add "secretIsClear": true where a secret only has that form.
 
     What was taken in before is skipped, so an import that broke off can be run again. A dry run checks for names and
     secrets that come twice in a thousand lines at a time. Exit 1 if a line was skipped.

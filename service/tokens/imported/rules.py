@@ -1,0 +1,120 @@
+"""What of a presented string another system kept a digest of, and the digests of a lookup by all rules in use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from hashlib import sha256, sha512
+from typing import NamedTuple
+
+from service.errors import wrong
+from service.keyring import Keyring
+
+# Each costs a lookup of a secret that is not ours a digest and a round trip.
+MOST_RULES = 8
+_HASHES = {"sha256": sha256, "sha512": sha512}
+_WITH_TEXT = re.compile(r"(after|before|prefix):[!-~]{1,32}\Z")
+# Any form, also that of ours; one of which only the digest came in may be shorter than what is taken in clear.
+_PRESENTED = re.compile(rb"[!-~]{1,1024}")
+_OF_CLEAR = ("whole", "after", "before")
+
+
+class Rule(NamedTuple):
+    """An algorithm, and what it was applied to: `whole`, `after:T`, `before:T`, `prefix:T`, `bytes` or `suffix`."""
+
+    algorithm: str
+    of: str
+
+    def __str__(self) -> str:
+        return f"{self.algorithm} {self.of}"
+
+    def kept_of(self, secret: bytes, suffix: bytes) -> bytes | None:
+        """What the other system kept if this is its token, None where the rule has nothing to go by.
+
+        `after` and `before` stand for the whole where the text is not in it: some clients leave that part out.
+        """
+        part = _part_of(self.of, secret, suffix)
+        return None if part is None else _HASHES[self.algorithm](part).digest()
+
+
+WHOLE = Rule("sha256", "whole")
+
+
+def rule_of(algorithm: str, of: str, *, is_clear: bool) -> Rule:
+    """The rule of a row; of a secret in clear only what a part of it can be. Raises InvalidRequest."""
+    name = of.partition(":")[0]
+    if of not in ("whole", "bytes", "suffix") and not _WITH_TEXT.match(of):
+        raise wrong("of", "give whole, after:TEXT, before:TEXT, prefix:TEXT, bytes or suffix")
+    if is_clear and name not in _OF_CLEAR:
+        raise wrong("of", f"{name} belongs to a digest; beside a secret in clear give whole, after:TEXT or before:TEXT")
+    return Rule(algorithm, of)
+
+
+def _part_of(of: str, secret: bytes, suffix: bytes) -> bytes | None:
+    name, _, text = of.partition(":")
+    match name:
+        case "whole":
+            return secret
+        case "after":
+            return secret.partition(text.encode())[2] or secret
+        case "before":
+            return secret.partition(text.encode())[0] or secret
+        case "prefix":
+            return text.encode() + secret
+        case "suffix":
+            return secret + suffix if suffix else None
+    try:
+        return bytes.fromhex(secret.decode())
+    except ValueError:
+        return None
+
+
+class ImportedSecrets:
+    """Under which digests a secret of another system may be stored here.
+
+    `rules`: those that tokens here follow, as last read from Redis. `unread`: it could not be asked yet, so that a
+    secret which is not found may still be there.
+    """
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        self.rules: tuple[Rule, ...] = ()
+        self.unread = False
+
+    def learn(self, rules: Iterable[str]) -> None:
+        """Take these for the rules in use from now on."""
+        read = sorted(Rule(*rule.split(" ", 1)) for rule in rules)
+        self.rules, self.unread = tuple(read), False
+
+    def add(self, rules: Iterable[str]) -> None:
+        """Tokens that follow these rules were taken in."""
+        self.learn({*map(str, self.rules), *rules})
+
+    def admit(self, rule: str) -> str:
+        """Follow this rule, too, until the rules are read again; if that cannot be, why, in words."""
+        if rule.endswith(" suffix") and not self._keyring.import_suffix:
+            return "Set TOKENS_IMPORT_SUFFIX to what the other system adds to a token before it makes the digest."
+        if len(self.rules) >= MOST_RULES and rule not in map(str, self.rules):
+            return f"Tokens here follow {MOST_RULES} rules of other systems already; a lookup tries no more."
+        self.add((rule,))
+        return ""
+
+    def digest(self, rule: Rule, kept: bytes) -> bytes:
+        """What is stored here for what another system kept by a rule."""
+        return self._keyring.imported_digest(_message(rule, kept))
+
+    def digests(self, secret: bytes) -> list[bytes]:
+        """All under which this secret may be stored, by the rules in use and either server key; in most cases none."""
+        if not (self.rules or self.unread) or _PRESENTED.fullmatch(secret) is None:
+            return []
+        kept = [(rule, rule.kept_of(secret, self._keyring.import_suffix)) for rule in self.rules or (WHOLE,)]
+        return [
+            digest
+            for rule, found in kept
+            if found is not None
+            for digest in self._keyring.imported_digests(_message(rule, found))
+        ]
+
+
+def _message(rule: Rule, kept: bytes) -> bytes:
+    return f"{rule} ".encode() + kept
