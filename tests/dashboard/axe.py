@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from playwright.sync_api import Page
 
 # Run by the browser's own debugger: a script tag would be stopped by the page's policy.
 SOURCE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-WIDTHS = (1280, 390)
-_RUN = """async (rules) => {
-  const { violations } = await axe.run(document, { runOnly: { type: "tag", values: rules }, resultTypes: ["violations"] });
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# What depends on the colours and the width; the other rules need to be asked once for each of both.
+APPEARANCE = ["color-contrast", "target-size"]
+SHAPES: tuple[tuple[int, Literal["light", "dark"], bool], ...] = (
+    (1280, "light", True),
+    (390, "dark", True),
+    (1280, "dark", False),
+    (390, "light", False),
+)
+_RUN = """async (runOnly) => {
+  const { violations } = await axe.run(document, { runOnly, resultTypes: ["violations"] });
   return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 120)).join(" | ")}`);
 }"""
 
@@ -23,10 +30,10 @@ def violations(page: Page) -> list[str]:
         page.evaluate(SOURCE)
     found: list[str] = []
     size: Any = page.viewport_size
-    for width in WIDTHS:
+    for width, scheme, is_whole in SHAPES:
         page.set_viewport_size({"width": width, "height": 900})
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            found += [f"{width} {scheme}: {text}" for text in page.evaluate(_RUN, RULES)]
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        rules = {"type": "tag", "values": TAGS} if is_whole else {"type": "rule", "values": APPEARANCE}
+        found += [f"{width} {scheme}: {text}" for text in page.evaluate(_RUN, rules)]
     page.set_viewport_size(size)
     return found

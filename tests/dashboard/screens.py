@@ -13,11 +13,13 @@ INSTANT = "2026-11-20T22:31:07Z"
 
 
 class Screen(NamedTuple):
-    """Its path, what the API answers it by pattern of the address, and a selector of what is drawn from that."""
+    """Its path, what the API answers it by pattern of the address, a selector of what is drawn from that, and what a
+    person does until then where the screen loads nothing by itself."""
 
     path: str
     answers: Callable[[str], dict[str, Any]]
     drawn: str
+    act: Callable[[Page], object] | None = None
 
 
 def token(text: str, **more: Any) -> dict[str, Any]:
@@ -78,11 +80,37 @@ def sessions(text: str) -> dict[str, Any]:
     }
 
 
+def found(text: str) -> dict[str, Any]:
+    tokens = [token(text, createdBy=text), token("one", createdBy="maria", status="inactive", lastUsedAt=None)]
+    return {
+        "**/tokens/revoke": {"matched": 42, "sample": tokens},
+        "**/tokens/deactivate": {"matched": 41, "sample": tokens},
+    }
+
+
+def count_all(page: Page) -> None:
+    page.get_by_label("All tokens").check()
+    page.get_by_role("button", name="Count them").click()
+
+
+def tried(text: str) -> dict[str, Any]:
+    lines = [{"line": at, "name": text, "code": text, "message": said} for at, said in ((2, ""), (3, text))]
+    return {"**/tokens/import**": {"imported": 7, "skipped": lines}}
+
+
+def try_a_file(page: Page) -> None:
+    lines = {"name": "tokens.ndjson", "mimeType": "application/x-ndjson", "buffer": b'{"name":"a"}'}
+    page.get_by_label("File of lines").set_input_files([lines])  # type: ignore[list-item]
+    page.get_by_role("button", name="Try it").click()
+
+
 SCREENS = [
     Screen("usage", usage, ".rank .name"),
     Screen("explain?id=0123456789abcdef", explained, ".checks"),
     Screen("webhooks", webhooks, ".facts"),
     Screen("sessions", sessions, "td .name"),
+    Screen("kill-switch", found, ".rank .name", count_all),
+    Screen("import", tried, "td .name", try_a_file),
 ]
 
 
@@ -93,7 +121,4 @@ def answer(page: Page, screen: Screen, text: str) -> None:
 
 
 def _fulfill(body: Any, route: Route) -> None:
-    if route.request.method == "GET" or route.request.url.endswith("/explain"):
-        route.fulfill(json=body)
-    else:
-        route.fallback()
+    route.fulfill(json=body)

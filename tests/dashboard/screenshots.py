@@ -245,6 +245,22 @@ def signed_in(page: Page) -> None:
     page.get_by_text("this one").wait_for()
 
 
+def found(page: Page) -> None:
+    page.get_by_label("Scope", exact=True).check()
+    page.get_by_label("Scope they hold").fill("orders:read")
+    page.get_by_role("button", name="Count them").click()
+    page.get_by_role("button", name="Deactivate").wait_for()
+
+
+def tried(page: Page) -> None:
+    lines = [json.dumps({"name": name, "secret": (name * 3)[:40], "duration": "1year"}) for name, *_ in MADE_UP]
+    lines.append(json.dumps({"name": "batch-runner", "secret": "a-secret-of-another-system", "duration": "1year"}))
+    file = {"name": "tokens.ndjson", "mimeType": "application/x-ndjson", "buffer": "\n".join(lines).encode()}
+    page.get_by_label("File of lines").set_input_files([file])  # type: ignore[list-item]
+    page.get_by_role("button", name="Try it").click()
+    page.get_by_role("heading", name="Trial").wait_for()
+
+
 def delivered(page: Page) -> None:
     page.locator("summary").first.click()
     page.get_by_text("Given up").wait_for()
@@ -278,6 +294,10 @@ PICTURES: dict[str, tuple[str, dict[str, int], str, Callable[[Page], object]]] =
     "webhooks-phone": ("dark", PHONE, "webhooks", delivered),
     "sessions-light": ("light", DESK, "sessions", signed_in),
     "sessions-phone": ("dark", PHONE, "sessions", signed_in),
+    "kill-switch-light": ("light", DESK, "kill-switch", found),
+    "kill-switch-phone": ("dark", PHONE, "kill-switch", found),
+    "import-light": ("light", DESK, "import", tried),
+    "import-phone": ("dark", PHONE, "import", tried),
     "help-dark": ("dark", DESK, "help", nginx),
     "secret-light": ("light", DESK, "", secret),
 }

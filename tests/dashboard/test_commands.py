@@ -14,6 +14,18 @@ from tests.dashboard.test_house_rules import MODULES
 
 # By module: what it sends, as the source writes it; the operation; the command.
 CALLS = [
+    (
+        "ending.js",
+        '"POST", `${TOKENS}/${word}`',
+        "POST /api/admin/tokens/revoke",
+        "revoke --subject --last-address --all",
+    ),
+    (
+        "transfer.js",
+        '"POST", `${TOKENS}/import${dryRun ? "?dryRun=true" : ""}`',
+        "POST /api/admin/tokens/import",
+        "import --dry-run",
+    ),
     ("sessions.js", '"POST", `${SESSIONS}/revoke`', "POST /api/admin/sessions/revoke", "sessions revoke --id"),
     ("webhooks.js", '"POST", WEBHOOKS', "POST /api/admin/webhooks", "webhooks add --event"),
     ("webhooks.js", '"POST", `${WEBHOOKS}/${webhook.id}/test`', "POST /api/admin/webhooks/{id}/test", "webhooks test"),

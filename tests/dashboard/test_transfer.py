@@ -29,7 +29,17 @@ def test_the_first_view_is_at_most_thirty_kilobytes_and_all_of_the_page_forty_ei
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert set(sent) - {"", "icon.svg"} == {"app.css", "main.js", "theme.js"}
     assert sum(sent.values()) <= FIRST_VIEW_BYTES, sent
-    for path in ("usage", "explain", "webhooks", "sessions", "audit", "help", f"tokens/{token['id']}"):
+    for path in (
+        "usage",
+        "explain",
+        "webhooks",
+        "sessions",
+        "import",
+        "kill-switch",
+        "audit",
+        "help",
+        f"tokens/{token['id']}",
+    ):
         page.goto(f"/dashboard/{path}")
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         sent.pop(path.rpartition("/")[2], None)

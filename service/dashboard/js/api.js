@@ -23,7 +23,8 @@ function problem(status, answer, headers) {
   });
 }
 
-/** Sent once, whatever happens; who asks decides on trying again. A refusal is thrown with its status, 0 for none. */
+/** Sent once, whatever happens, as JSON or as the text it is; who asks decides on trying again. A refusal is thrown
+ * with its status, 0 for none. */
 export async function send(method, path, body, headers) {
   let [status, answer, received] = [0, {}, null];
   try {
@@ -31,7 +32,7 @@ export async function send(method, path, body, headers) {
       method, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(10_000),
       // No other site's form can send the first header; the service asks for it beside the cookie.
       headers: { "X-Requested-With": "tokens-dashboard", ...(body && JSON_TYPE), ...headers },
-      body: body && JSON.stringify(body),
+      body: typeof body === "string" ? body : body && JSON.stringify(body),
     });
     ({ status, headers: received } = response);
     if (status !== 204) answer = await response.json();

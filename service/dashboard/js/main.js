@@ -15,7 +15,8 @@ const ROUTES = [
   [/\/dashboard\/tokens\/(.+)/, "tokenScreen"], [/\/dashboard\/audit$/, "auditScreen"],
   [/\/dashboard\/help$/, "helpScreen"], [/\/dashboard\/usage$/, "usageScreen"],
   [/\/dashboard\/explain$/, "explainScreen"], [/\/dashboard\/webhooks$/, "webhooksScreen"],
-  [/\/dashboard\/sessions$/, "sessionsScreen"],
+  [/\/dashboard\/sessions$/, "sessionsScreen"], [/\/dashboard\/import$/, "transferScreen"],
+  [/\/dashboard\/kill-switch$/, "endingScreen"],
   [/\/dashboard\/$/], [/^/, "lostScreen"],
 ];
 const root = document.getElementById("app");

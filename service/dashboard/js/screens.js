@@ -1,10 +1,12 @@
 // The screens that are fetched when one of them is first asked for.
 
 export { auditScreen } from "./audit.js";
+export { endingScreen } from "./ending.js";
 export { explainScreen } from "./explain.js";
 export { helpScreen } from "./help.js";
 export { lostScreen } from "./lost.js";
 export { sessionsScreen } from "./sessions.js";
 export { tokenScreen } from "./token.js";
+export { transferScreen } from "./transfer.js";
 export { usageScreen } from "./usage.js";
 export { webhooksScreen } from "./webhooks.js";

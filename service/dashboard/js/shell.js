@@ -37,7 +37,8 @@ export const brand = () => h("a.brand", { href: "/dashboard/", "aria-label": "To
 
 // As many stand in the bar as fit, the first ones on a narrow screen; the others are behind More.
 const PLACES = [["Tokens", ""], ["Usage", "usage"], ["Explain", "explain"], ["Audit", "audit"], ["Help", "help"],
-  ["Webhooks", "webhooks"], ["Sessions", "sessions"]];
+  ["Webhooks", "webhooks"], ["Sessions", "sessions"],
+  ["Import and export", "import"], ["Kill switch", "kill-switch"]];
 
 function places(app) {
   const links = PLACES.map(([label, path]) => h("a", { href: `/dashboard/${path}` }, label));

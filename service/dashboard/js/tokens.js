@@ -31,7 +31,7 @@ const nothingYet = (app, create) => h("section.card.empty",
   h("span.art", icon("key", 28)), h("h2", "No tokens yet."),
   h("p", "Create the first one here, from the command line, or import a list you already have."),
   h("div.row", h("button.btn.primary", { "data-change": true, click: create }, icon("plus", 16), "Create token"),
-    h("a.btn", { href: "/dashboard/help" }, "Import…")),
+    h("a.btn", { href: "/dashboard/import" }, "Import…")),
   codeBlock("command", COMMAND, "Copy command", () => app.copy(COMMAND)));
 
 class Tokens extends List {

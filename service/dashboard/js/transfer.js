@@ -1,0 +1,166 @@
+// Import and export: a file of lines tried out first, with a report row by row, then taken in slice by slice.
+
+import { BASE, TOKENS, get, send } from "./api.js";
+import { announce, card, codeBlock, fill, h, icon, note } from "./dom.js";
+import { count, number, upper } from "./format.js";
+import { cell, head, line, table } from "./list.js";
+import { CANNOT_CHANGE } from "./notices.js";
+
+const EXPORT = `${TOKENS}/export`;
+const LINES = { "Content-Type": "application/x-ndjson" };
+// A slice takes less than a second, and a megabyte is the most that the service takes.
+const [SLICE_LINES, SLICE_SIGNS] = [500, 200_000];
+const SHOWN = 200;
+const CSV_COLUMNS = ["id", "name", "token", "status", "description", "subject", "scopes", "createdAt", "createdBy",
+  "expiresAt", "lastUsedAt"];
+const TRANSFER_COMMANDS = `token-service export tokens.ndjson
+token-service import tokens.ndjson --dry-run
+token-service list --all > tokens.tsv`;
+
+/** Slices of whole lines, with the number of each slice's first line. */
+function slicesOf(text) {
+  const slices = [];
+  let [lines, signs] = [[], 0];
+  for (const [at, one] of text.split("\n").entries()) {
+    if (lines.length === SLICE_LINES || (lines.length && signs + one.length > SLICE_SIGNS)) [lines, signs] = [[], 0];
+    if (!lines.length) slices.push({ first: at + 1, lines });
+    lines.push(one);
+    signs += one.length + 1;
+  }
+  return slices.filter((slice) => slice.lines.some((one) => one.trim()));
+}
+
+/** A field of CSV; what a spreadsheet would calculate is shown as text. */
+function inCsv(value) {
+  const text = Array.isArray(value) ? value.join(" ") : String(value ?? "");
+  return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+}
+
+function save(parts, name, type) {
+  const href = URL.createObjectURL(new Blob(parts, { type }));
+  h("a", { href, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(href));
+}
+
+class Transfer {
+  title = "Import and export";
+  report = h("div");
+
+  constructor(app) {
+    this.app = app;
+    this.file = h("input", { type: "file", id: "import-file", accept: ".ndjson,.jsonl,.json,.txt",
+      "data-change": true, change: this.chosen });
+    this.try = h("button.btn.primary", { "data-change": true, disabled: true, click: () => this.run(true) }, "Try it");
+    const taking = card("Import", null, h("div.asks",
+      h("p.muted.small", "Lines of an export, or of another system: ", h("code", '{"name", "secret" or "sha256", …}'),
+        ". The secrets work as they are."),
+      h("div.field", h("label", { for: "import-file" }, "File of lines (NDJSON)"), this.file),
+      h("p.hint", "Nothing is taken in before you have seen what would be."), this.try));
+    const giving = card("Export", null, h("div.asks",
+      h("p.muted.small", "Every token with its digest, never its secret, for a service with the same server key."),
+      h("div.row.left-row", h("button.btn", { "data-change": true, click: this.export }, icon("export", 16), "NDJSON"),
+        h("button.btn", { click: this.csv }, icon("export", 16), "CSV of the list"))));
+    this.node = [
+      h("div.page-head", h("div", h("h1", "Import and export"), h("p", "Bring tokens in, or take them along."))),
+      app.session.role !== "admin" && h("div.slot", note("info", CANNOT_CHANGE)),
+      app.notices.slot,
+      h("div.stack", h("div.halves", taking, giving), this.report, card("The same from the command line", null,
+        codeBlock("commands", TRANSFER_COMMANDS, "Copy commands", () => app.copy(TRANSFER_COMMANDS)))),
+    ];
+  }
+
+  update() {}
+
+  leave() {
+    this.stopped = true;
+    this.slices = null;
+    this.file.value = "";
+  }
+
+  chosen = () => {
+    fill(this.report);
+    this.try.disabled = !this.file.files.length || Boolean(this.app.cannotChange());
+  };
+
+  /** All slices one after the other; a slice is sent once, and what was taken in before a failure is said. */
+  async run(dryRun) {
+    const { app } = this;
+    if (dryRun) this.slices = slicesOf(await this.file.files[0].text());
+    const { slices } = this;
+    if (!slices?.length) return app.notices.toast("There is no line in this file.");
+    const total = slices.reduce((sum, slice) => sum + slice.lines.length, 0);
+    const [found, verb] = [{ imported: 0, skipped: [] }, dryRun ? "tried" : "sent"];
+    this.stopped = false;
+    let sent = 0;
+    try {
+      for (const { first, lines } of slices) {
+        if (this.stopped) break;
+        const { imported, skipped } = await send("POST", `${TOKENS}/import${dryRun ? "?dryRun=true" : ""}`,
+          lines.join("\n"), LINES);
+        found.imported += imported;
+        found.skipped.push(...skipped.map((one) => ({ ...one, line: one.line + first - 1 })));
+        sent += lines.length;
+        if (slices.length > 1) app.notices.busy(`${number(sent)} of ${number(total)} lines ${verb}…`, this.stop);
+      }
+      app.notices.clear();
+    } catch (problem) {
+      const done = sent && !dryRun && `${count(found.imported)} of ${number(sent)} lines imported, then: `;
+      app.notices.fail(Object.assign(problem, done && { done }), () => this.run(dryRun), false);
+    }
+    if (!this.slices) return;
+    this.draw(found, dryRun, sent);
+    // A file may hold secrets; what is done with is let go.
+    if (!dryRun) this.leave();
+  }
+
+  stop = () => {
+    this.stopped = true;
+    this.app.notices.toast("Stopped.");
+  };
+
+  draw({ imported, skipped }, dryRun, sent) {
+    const { app } = this;
+    const said = `${count(imported)} ${dryRun ? "would be imported" : "imported"}, `
+      + `${skipped.length ? number(skipped.length) : "none"} not.`;
+    const heads = line(["Line", "Name", "Why not"].map((name) => head("", name)));
+    const rows = skipped.slice(0, SHOWN).map(({ line: at, name, code, message }) => line(
+      cell(".num.muted", number(at)), cell("", h("span.name", name || "—")),
+      cell("", upper(message || code.replaceAll("_", " ")))));
+    const go = dryRun && imported > 0 && h("button.btn.primary", { "data-change": true, click: () => this.run(false) },
+      `Import ${count(imported)}`);
+    fill(this.report, card(dryRun ? "Trial" : "Result", h("span.end.muted.small", `${number(sent)} lines`),
+      h("p.lead", said),
+      skipped.length > 0 && table(".log", "Lines that are not taken in", heads, h("tbody", { role: "rowgroup" }, rows)),
+      skipped.length > SHOWN && h("p.muted.small", `and ${number(skipped.length - SHOWN)} lines more.`),
+      go && h("div.row.left-row", go)));
+    app.lock();
+    announce(said);
+    if (!dryRun) app.notices.toast(said);
+    this.report.scrollIntoView({ block: "nearest" });
+  }
+
+  export = () => h("a", { href: BASE + EXPORT, download: "tokens.ndjson" }).click();
+
+  /** Page by page, as the list shows them. */
+  csv = async () => {
+    const { app } = this;
+    const rows = [CSV_COLUMNS.map(inCsv).join(",")];
+    this.stopped = false;
+    try {
+      let cursor = "";
+      do {
+        const { tokens, nextCursor } = await get(TOKENS, { limit: 200, cursor });
+        rows.push(...tokens.map((token) => CSV_COLUMNS.map((name) => inCsv(token[name])).join(",")));
+        cursor = nextCursor;
+        if (cursor) app.notices.busy(`${count(rows.length - 1)} read…`, this.stop);
+      } while (cursor && !this.stopped);
+      if (this.stopped) return;
+      save([rows.join("\r\n"), "\r\n"], "tokens.csv", "text/csv");
+      app.notices.toast(`${count(rows.length - 1)} exported.`);
+    } catch (problem) {
+      app.notices.fail(problem, this.csv, false);
+    }
+  };
+}
+
+export const transferScreen = (app) => new Transfer(app);

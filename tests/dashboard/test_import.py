@@ -1,0 +1,78 @@
+"""A file of lines tried out, taken in, and exported again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from playwright.sync_api import Page, Route, expect
+
+from tests.dashboard.service import Service
+from tests.dashboard.steps import toast
+
+
+def chosen(page: Page, lines: list[str]) -> None:
+    file = {"name": "tokens.ndjson", "mimeType": "application/x-ndjson", "buffer": "\n".join(lines).encode()}
+    page.get_by_label("File of lines").set_input_files([file])  # type: ignore[list-item]
+    page.get_by_role("button", name="Try it").click()
+
+
+def test_lines_are_tried_taken_in_slices_and_exported(page: Page, service: Service) -> None:
+    service.create("taken name")
+    names = [f"brought {number:03}" for number in range(600)]
+    lines = [
+        json.dumps({"name": name, "secret": f"other-system-{name[8:]}-secret", "duration": "1month"}) for name in names
+    ]
+    lines[550] = json.dumps({"name": "taken name", "secret": "a-secret-of-its-own", "duration": "1month"})
+    lines[3] = "not JSON"
+    page.goto("/dashboard/import")
+    before = service.total()
+    chosen(page, lines)
+
+    expect(page.get_by_role("main").get_by_text("598 tokens would be imported, 2 not.")).to_be_visible()
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("4")
+    expect(rows.last).to_contain_text("551")
+    expect(rows.last).to_contain_text("taken name")
+    assert service.total() == before
+    page.get_by_role("button", name="Import 598 tokens").click()
+    expect(toast(page)).to_have_text("598 tokens imported, 2 not.")
+    assert service.total() == before + 598
+    assert service.validate("other-system-599-secret") == 200
+    expect(page.get_by_label("File of lines")).to_have_value("")
+
+    with page.expect_download() as exported:
+        page.get_by_role("button", name="NDJSON", exact=True).click()
+    text = Path(exported.value.path()).read_text()
+    assert "brought 599" in text
+    assert "other-system" not in text
+    service.create("=1+1", description='"quoted", and more')
+    with page.expect_download() as exported:
+        page.get_by_role("button", name="CSV of the list").click()
+    table = Path(exported.value.path()).read_text("utf-8")
+    assert table.startswith('"id","name","token",')
+    assert '"\'=1+1"' in table
+    assert '"""quoted"", and more"' in table
+    assert table.count("\n") >= 600
+
+
+def test_a_slice_that_fails_tells_what_was_taken_in_before(page: Page) -> None:
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        if "dryRun" in route.request.url or len(asked) == 3:
+            route.fulfill(json={"imported": route.request.post_data.count("\n") + 1, "skipped": []})
+        else:
+            route.fulfill(status=502, json={})
+
+    page.route("**/tokens/import**", answer)
+    page.goto("/dashboard/import")
+    chosen(page, ["", " "])
+    expect(toast(page)).to_have_text("There is no line in this file.")
+    chosen(page, ['{"name":"x"}'] * 700)
+    page.get_by_role("button", name="Import 700 tokens").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("500 tokens of 500 lines imported, then: A proxy does not reach")
+    assert len(asked) == 4
