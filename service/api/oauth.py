@@ -1,7 +1,5 @@
 """OAuth 2.0 introspection (RFC 7662), revocation (RFC 7009), metadata (RFC 8414), Kubernetes reviews."""
 
-from typing import Any
-
 import msgspec
 from starlette.responses import Response
 
@@ -71,6 +69,31 @@ class TokenReview(msgspec.Struct):
     kind: str = "TokenReview"
 
 
+class ReviewedUser(msgspec.Struct):
+    """Who the token speaks for, in the words of Kubernetes."""
+
+    username: str
+    uid: str
+    extra: dict[str, list[str]]
+
+
+class ReviewStatus(msgspec.Struct, omit_defaults=True):
+    """The verdict; `user` only where it is yes, `error` where it says why not."""
+
+    authenticated: bool
+    user: ReviewedUser | None = None
+    audiences: list[str] = []
+    error: str = ""
+
+
+class ReviewAnswer(msgspec.Struct):
+    """A review as the API server reads it."""
+
+    apiVersion: str  # noqa: N815 - Kubernetes' own name
+    kind: str
+    status: ReviewStatus
+
+
 class OAuthApi(OperationGroup):
     """Introspects and revokes for third parties."""
 
@@ -85,12 +108,14 @@ class OAuthApi(OperationGroup):
         "/oauth2/introspect",
         INTROSPECT,
         "oauth",
+        "introspectToken",
         form={
             "token": "the token",
             "token_type_hint": "ignored: the token carries its kind",
             "client_id": "account name, or id of a managed token",
             "client_secret": "its password or secret",
         },
+        example={"token": "A" * 64},
         answers={200: Introspection, 400: (OAuthError, Problem), 401: OAuthError, 429: None},
     )
     async def introspect(self, call: Call) -> Response:
@@ -112,12 +137,14 @@ class OAuthApi(OperationGroup):
         "/oauth2/revoke",
         REVOKE,
         "oauth",
+        "revokeToken",
         form={
             "token": "the token",
             "token_type_hint": "ignored: the token carries its kind",
             "client_id": "account name, or id of a managed token",
             "client_secret": "its password or secret",
         },
+        example={"token": "A" * 64},
         answers={200: None, 400: (OAuthError, Problem), 401: OAuthError, 429: None},
     )
     async def revoke(self, call: Call) -> Response:
@@ -143,7 +170,14 @@ class OAuthApi(OperationGroup):
         await self._revocation.revoke(form["token"].encode(), origin)
         return Json(b"")
 
-    @Operation("GET", "/.well-known/oauth-authorization-server", ANYONE, "oauth", answers={200: AuthorizationServer})
+    @Operation(
+        "GET",
+        "/.well-known/oauth-authorization-server",
+        ANYONE,
+        "oauth",
+        "showServerMetadata",
+        answers={200: AuthorizationServer},
+    )
     async def metadata(self, call: Call) -> Response:
         """Authorization server metadata (RFC 8414)."""
         base = str(self._address.of(call))
@@ -157,8 +191,10 @@ class OAuthApi(OperationGroup):
         "/k8s/tokenreview",
         INTROSPECT,
         "oauth",
+        "reviewToken",
         body=TokenReview,
-        answers={200: dict[str, Any], 429: None},
+        example={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "A" * 64}},
+        answers={200: ReviewAnswer, 429: None},
         retry_after=False,
     )
     async def review(self, call: Call) -> Response:
@@ -173,20 +209,14 @@ class OAuthApi(OperationGroup):
             raise InvalidRequest("apiVersion must be authentication.k8s.io/v1 or v1beta1.")
         verdict = await self._authority.peek(review.spec.token.encode(), (Kind.SESSION, Kind.MANAGED))
         credential = verdict.credential
-        status: dict[str, Any] = {"authenticated": False}
+        status = ReviewStatus(False)
         if verdict.active and credential is not None and not credential.subject:
             # Kubernetes would take a user without a name for one of `system:authenticated`.
-            status["error"] = "The token has no subject, so there is no user to name."
+            status = ReviewStatus(False, error="The token has no subject, so there is no user to name.")
         elif verdict.active and credential is not None:
-            user = {
-                "username": credential.subject,
-                "uid": credential.token_id,
-                "extra": {"scopes": list(credential.scopes)},
-            }
-            status = {"authenticated": True, "user": user}
-            if review.spec.audiences:
-                status["audiences"] = review.spec.audiences
-        return Json({"apiVersion": review.apiVersion, "kind": "TokenReview", "status": status})
+            user = ReviewedUser(credential.subject, credential.token_id, {"scopes": list(credential.scopes)})
+            status = ReviewStatus(True, user, review.spec.audiences)
+        return Json(ReviewAnswer(review.apiVersion, "TokenReview", status))
 
 
 def _claims(verdict: Verdict) -> Introspection:

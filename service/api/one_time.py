@@ -10,7 +10,7 @@ from starlette.responses import Response
 from service.api.auth.callers import Callers
 from service.api.http.access import ANYONE, ISSUE
 from service.api.http.call import Call, Json, Operation, OperationGroup
-from service.api.http.timestamps import rfc3339
+from service.api.http.timestamps import Instant, rfc3339
 from service.errors import Forbidden, InvalidRequest, StoreUnavailable, Unauthorized
 from service.identifiers import REQUEST_KEY
 from service.model import Kind
@@ -33,7 +33,7 @@ class IssuedOneTime(msgspec.Struct, rename="camel"):
 
     token: str
     kind: str
-    expires_at: str
+    expires_at: Instant
     expires_in: int
 
 
@@ -64,7 +64,7 @@ class Consumed(msgspec.Struct, rename="camel", omit_defaults=True):
     valid: bool
     subject: str | msgspec.UnsetType | None = msgspec.UNSET
     data: msgspec.Raw | msgspec.UnsetType | None = msgspec.UNSET
-    expires_at: str | msgspec.UnsetType = msgspec.UNSET
+    expires_at: Instant | msgspec.UnsetType = msgspec.UNSET
 
 
 class OneTimeApi(OperationGroup):
@@ -80,6 +80,7 @@ class OneTimeApi(OperationGroup):
         "/api-v{version:int}/fastertokengenerator.php",
         ISSUE,
         "one-time",
+        "generateOneTimeToken",
         answers={200: PhpToken, 429: None, 500: PhpError},
     )
     async def generate(self, call: Call) -> Response:
@@ -103,7 +104,9 @@ class OneTimeApi(OperationGroup):
         "/api/one-time-tokens",
         ISSUE,
         "one-time",
+        "issueOneTimeToken",
         body=IssueOneTime,
+        example={"ttlSeconds": 60},
         answers={201: IssuedOneTime, 403: None, 429: None},
     )
     async def issue(self, call: Call) -> Response:
@@ -146,7 +149,9 @@ class OneTimeApi(OperationGroup):
         "/api/one-time-tokens/consume",
         ANYONE,
         "one-time",
+        "consumeOneTimeToken",
         body=Consume,
+        example={"token": "0f1e2d3c4b5a69788796a5b4c3d2e1f0"},
         answers={200: Consumed},
         header_names=("Idempotency-Key",),
     )

@@ -46,17 +46,18 @@ class OperationsApi(OperationGroup):
         """The route for scrapes, which may have a port of its own."""
         return [one for one in super().endpoints() if one.handler == self.metrics]
 
-    @Operation("GET", "/livez", ANYONE, "operation", answers={200: Live})
+    @Operation("GET", "/livez", ANYONE, "operation", "checkLiveness", answers={200: Live})
     async def live(self, call: Call) -> Response:
         """Is the process alive?"""
         return Json(self._health.live())
 
-    @Operation("GET", "/readyz", ANYONE, "operation", answers={200: Readiness, 503: Readiness})
+    @Operation("GET", "/readyz", ANYONE, "operation", "checkReadiness", answers={200: Readiness, 503: Readiness})
     @Operation(
         "GET",
         "/healthz",
         ANYONE,
         "operation",
+        "checkHealth",
         answers={200: Readiness, 503: Readiness},
         summary="The same as /readyz",
     )
@@ -68,7 +69,7 @@ class OperationsApi(OperationGroup):
         readiness = await self._health.ready()
         return Json(readiness, 200 if readiness.status == "ready" else 503)
 
-    @Operation("GET", "/openapi.json", ANYONE, "operation", answers={200: dict[str, Any]})
+    @Operation("GET", "/openapi.json", ANYONE, "operation", "showDocument", answers={200: dict[str, Any]})
     async def document(self, call: Call) -> Response:
         """This document."""
         # Made when it is first asked for: most processes never are.
@@ -82,6 +83,7 @@ class OperationsApi(OperationGroup):
         "/metrics",
         ANYONE,
         "operation",
+        "showMetrics",
         answers={200: str},
         media_types={200: ("text/plain", "application/openmetrics-text")},
     )

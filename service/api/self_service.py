@@ -33,14 +33,28 @@ class SelfServiceApi(OperationGroup):
         self._views = views
         self._callers = callers
 
-    @Operation("GET", "/api/tokens/self", HOLDER, "managed", answers={200: TokenShown}, header_names=_CREDENTIALS)
+    @Operation(
+        "GET",
+        "/api/tokens/self",
+        HOLDER,
+        "managed",
+        "showOwnToken",
+        answers={200: TokenShown},
+        header_names=_CREDENTIALS,
+    )
     async def show(self, call: Call) -> Response:
         """Show one's own token."""
         holder = await self._callers.holder(call)
         return Json(await self._views.of_one(await self._tokens.get(holder.credential.token_id)))
 
     @Operation(
-        "DELETE", "/api/tokens/self", HOLDER, "managed", answers={200: Message, 202: Pending}, header_names=_CREDENTIALS
+        "DELETE",
+        "/api/tokens/self",
+        HOLDER,
+        "managed",
+        "revokeOwnToken",
+        answers={200: Message, 202: Pending},
+        header_names=_CREDENTIALS,
     )
     async def revoke(self, call: Call) -> Response:
         """Revoke one's own token.
@@ -56,7 +70,9 @@ class SelfServiceApi(OperationGroup):
         "/api/tokens/self/rotate",
         HOLDER_ROTATES,
         "managed",
+        "rotateOwnToken",
         body=RotateToken,
+        example={"overlapSeconds": 3600},
         answers={201: TokenIssued, 202: Pending, 409: None},
         header_names=(*_CREDENTIALS, HEADER),
     )

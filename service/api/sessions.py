@@ -56,7 +56,9 @@ class SessionApi(OperationGroup):
         "/api/token",
         ANYONE,
         "sessions",
+        "createSession",
         body=SignIn,
+        example={"username": "ada", "password": "correct horse"},
         answers={200: SessionToken, 401: str, 429: None},
         media_types={401: "text/plain"},
     )
@@ -77,6 +79,7 @@ class SessionApi(OperationGroup):
         CHECK_PATH,
         ANYONE,
         "sessions",
+        "checkSession",
         query={"token": str},
         answers={200: SessionState},
         header_names=("X-Token",),
@@ -96,7 +99,9 @@ class SessionApi(OperationGroup):
         "/api/token",
         ANYONE,
         "sessions",
+        "endSession",
         body=EndSession,
+        example={"token": "A" * 64},
         answers={200: dict[str, str], 202: Pending},
         header_names=("X-Token",),
     )

@@ -38,6 +38,8 @@ class Described:
             return
         described = operation["responses"].get(str(answer.status))
         assert described, f"{method} {template} answers {answer.status}, which is not described: {answer.body!r}"
+        if "$ref" in described:
+            described = self._components["responses"][described["$ref"].rpartition("/")[2]]
         if method != "HEAD":
             self._check_body(described.get("content", {}), answer, f"{method} {template} {answer.status}")
             self._check_headers(described.get("headers", {}), answer)

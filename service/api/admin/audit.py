@@ -11,11 +11,11 @@ from service.api.admin.schemas.csv_export import csv_lines, ndjson_lines
 from service.api.auth.callers import Callers
 from service.api.http.access import READ
 from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
-from service.api.http.timestamps import parse_rfc3339
+from service.api.http.timestamps import Instant, parse_rfc3339
 from service.api.pages.download import Download
 from service.errors import wrong
 from service.tokens.audit.log import AuditLog
-from service.tokens.audit.reader import AuditFilter, AuditReader, Position
+from service.tokens.audit.reader import POSITION, AuditFilter, AuditReader, Position
 from service.tokens.audit.verification import Verification
 
 CSV = "text/csv"
@@ -29,11 +29,11 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
     actor: str = ""
     action: str = ""
     target: str = ""
-    since: str | None = msgspec.field(name="from", default=None)
-    to: str | None = None
+    since: Instant | None = msgspec.field(name="from", default=None)
+    to: Instant | None = None
     q: Annotated[str, Meta(max_length=200)] = ""
     limit: Annotated[int, Meta(ge=1, le=_LARGEST_PAGE)] = 50
-    cursor: str | None = None
+    cursor: Annotated[str, Meta(extra_json_schema={"pattern": f"^({POSITION.pattern})?$"})] | None = None
     format: Literal["json", "ndjson", "csv"] = "json"
 
 
@@ -47,7 +47,14 @@ class AuditApi(OperationGroup):
         self._callers = callers
 
     @Operation(
-        "GET", "/api/admin/audit", READ, "audit", query=AuditQuery, answers={200: AuditPage}, streams=(NDJSON, CSV)
+        "GET",
+        "/api/admin/audit",
+        READ,
+        "audit",
+        "listAuditEntries",
+        query=AuditQuery,
+        answers={200: AuditPage},
+        streams=(NDJSON, CSV),
     )
     async def page(self, call: Call) -> Response:
         """List changes and sign-ins.
@@ -72,7 +79,9 @@ class AuditApi(OperationGroup):
         lines, media_type = (ndjson_lines, NDJSON) if query.format == "ndjson" else (csv_lines, CSV)
         return Download(call, lines(self._audit.every(wanted)), media_type, f"audit.{query.format}")
 
-    @Operation("GET", "/api/admin/audit/verification", READ, "audit", answers={200: AuditVerification})
+    @Operation(
+        "GET", "/api/admin/audit/verification", READ, "audit", "verifyAuditLog", answers={200: AuditVerification}
+    )
     async def verify(self, call: Call) -> Response:
         """Verify the log.
 

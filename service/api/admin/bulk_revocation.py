@@ -24,7 +24,16 @@ class BulkRevocationApi(OperationGroup):
         self._views = views
         self._callers = callers
 
-    @Operation("POST", "/api/admin/tokens/revoke", ADMINISTER, "managed", body=EndTokens, answers=_ENDED)
+    @Operation(
+        "POST",
+        "/api/admin/tokens/revoke",
+        ADMINISTER,
+        "managed",
+        "revokeManyTokens",
+        body=EndTokens,
+        example={"createdBy": "ada", "dryRun": True},
+        answers=_ENDED,
+    )
     async def revoke(self, call: Call) -> Response:
         """Revoke many tokens.
 
@@ -36,7 +45,16 @@ class BulkRevocationApi(OperationGroup):
         """
         return await self._end(call, Ending.REVOKE)
 
-    @Operation("POST", "/api/admin/tokens/deactivate", ADMINISTER, "managed", body=EndTokens, answers=_ENDED)
+    @Operation(
+        "POST",
+        "/api/admin/tokens/deactivate",
+        ADMINISTER,
+        "managed",
+        "deactivateManyTokens",
+        body=EndTokens,
+        example={"scope": "orders:read", "dryRun": True},
+        answers=_ENDED,
+    )
     async def deactivate(self, call: Call) -> Response:
         """Deactivate many tokens.
 

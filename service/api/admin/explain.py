@@ -32,7 +32,9 @@ class ExplainApi(OperationGroup):
         "/api/admin/tokens/explain",
         READ,
         "managed",
+        "explainToken",
         body=ExplainToken,
+        example={"id": "0123456789abcdef", "scopes": ["orders:read"]},
         answers={200: TokenExplained, 404: None},
     )
     async def explain(self, call: Call) -> Response:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from service.api.auth.callers import Callers
 from service.api.http.access import READ
 from service.api.http.call import Call, Json, Operation, OperationGroup
-from service.api.http.timestamps import rfc3339
+from service.api.http.timestamps import Instant, rfc3339
 from service.metrics import EXPIRY_WINDOWS
 from service.store.managed.statistics import TokenCounts
 from service.tokens.hygiene import Hygiene
@@ -24,7 +24,7 @@ class HygieneShown(msgspec.Struct, rename="camel"):
 
     idle: dict[str, int]
     never_used: int
-    counted_at: str
+    counted_at: Instant
     expiring: dict[str, int]
     never_expire: int
     expired: dict[str, int]
@@ -41,7 +41,7 @@ class HygieneApi(OperationGroup):
         self._callers = callers
         self._clock = clock
 
-    @Operation("GET", "/api/admin/tokens/hygiene", READ, "managed", answers={200: HygieneShown})
+    @Operation("GET", "/api/admin/tokens/hygiene", READ, "managed", "countNeglectedTokens", answers={200: HygieneShown})
     async def show(self, call: Call) -> Response:
         """Count tokens that nobody seems to need.
 

@@ -80,6 +80,7 @@ class ImportExportApi(OperationGroup):
         "/api/admin/tokens/export",
         IN_PERSON,
         "managed",
+        "exportTokens",
         query=Filter,
         answers={200: str},
         media_types={200: NDJSON},
@@ -114,8 +115,10 @@ class ImportExportApi(OperationGroup):
         "/api/admin/tokens/import",
         ADMINISTER,
         "managed",
+        "importTokens",
         body=str,
         body_media_type=NDJSON,
+        example='{"name": "orders", "secret": "old-system-secret-1", "duration": "1year"}\n',
         query=ImportQuery,
         answers={200: ImportResult},
     )

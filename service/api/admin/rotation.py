@@ -25,7 +25,9 @@ class RotationApi(OperationGroup):
         "/api/admin/tokens/{id}/rotate",
         WRITE,
         "managed",
+        "rotateToken",
         body=RotateToken,
+        example={"overlapSeconds": 3600},
         answers={201: TokenIssued, 202: Pending, 404: None, 409: None},
         header_names=(HEADER,),
     )
@@ -50,6 +52,7 @@ class RotationApi(OperationGroup):
         "/api/admin/tokens/{id}/rotate",
         WRITE,
         "managed",
+        "endOverlap",
         answers={200: Message, 202: Pending, 404: None, 409: None},
     )
     async def end_overlap(self, call: Call) -> Response:

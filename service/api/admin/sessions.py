@@ -10,7 +10,7 @@ from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, READ_ALL
 from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
 from service.api.http.problems import Pending
-from service.api.http.timestamps import rfc3339
+from service.api.http.timestamps import Instant, rfc3339
 from service.model import Role
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.sessions import Sessions
@@ -31,8 +31,8 @@ class SessionShown(msgspec.Struct, rename="camel"):
 
     id: str
     username: str
-    created_at: str
-    expires_at: str
+    created_at: Instant
+    expires_at: Instant
 
 
 class SessionList(msgspec.Struct):
@@ -77,7 +77,15 @@ class AdminSessionsApi(OperationGroup):
         self._accounts = accounts
         self._callers = callers
 
-    @Operation("GET", "/api/admin/sessions", READ_ALL, "sessions", query=SessionsQuery, answers={200: SessionList})
+    @Operation(
+        "GET",
+        "/api/admin/sessions",
+        READ_ALL,
+        "sessions",
+        "listSessions",
+        query=SessionsQuery,
+        answers={200: SessionList},
+    )
     async def list(self, call: Call) -> Response:
         """List sessions.
 
@@ -100,7 +108,9 @@ class AdminSessionsApi(OperationGroup):
         "/api/admin/sessions/revoke",
         ADMINISTER,
         "sessions",
+        "endSessionsOfUser",
         body=EndSessions,
+        example={"username": "ada"},
         answers={200: SessionsEnded, 202: Pending, 404: None},
     )
     async def end(self, call: Call) -> Response:
@@ -117,7 +127,7 @@ class AdminSessionsApi(OperationGroup):
             ended = 1
         return Json(SessionsEnded(f"{ended} {'session' if ended == 1 else 'sessions'} ended", ended))
 
-    @Operation("GET", "/api/admin/accounts", READ_ALL, "sessions", answers={200: AccountList})
+    @Operation("GET", "/api/admin/accounts", READ_ALL, "sessions", "listAccounts", answers={200: AccountList})
     async def accounts(self, call: Call) -> Response:
         """List accounts.
 

@@ -1,7 +1,7 @@
 """The list of managed tokens, page by page, and how many there are."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -23,7 +23,9 @@ _LARGEST_PAGE = 200
 class ListQuery(Filter, forbid_unknown_fields=True, rename="camel"):
     """The list's filters, order and page."""
 
-    sort: str = "-createdAt"
+    sort: Literal[
+        "createdAt", "-createdAt", "name", "-name", "lastUsedAt", "-lastUsedAt", "expiresAt", "-expiresAt"
+    ] = "-createdAt"
     limit: Annotated[int, Meta(ge=1, le=_LARGEST_PAGE)] = 50
     cursor: str | None = None
     ids: Annotated[str, Meta(max_length=_LARGEST_PAGE * 17, description="only these, comma separated")] = ""
@@ -37,18 +39,15 @@ class TokenListApi(OperationGroup):
         self._views = views
         self._callers = callers
 
-    @Operation("GET", "/api/admin/tokens", READ, "managed", query=ListQuery, answers={200: TokenList})
+    @Operation("GET", "/api/admin/tokens", READ, "managed", "listTokens", query=ListQuery, answers={200: TokenList})
     async def page(self, call: Call) -> Response:
         """List tokens."""
         await self._callers.admit(call)
         wanted = convert_query(call, ListQuery)
         query = self._views.query(wanted)
-        name = wanted.sort.removeprefix("-")
-        if name not in _SORTS:
-            raise wrong("sort", f"choose one of {', '.join(_SORTS)}, with - for descending")
         query = msgspec.structs.replace(
             query,
-            sort=_SORTS[name],
+            sort=_SORTS[wanted.sort.removeprefix("-")],
             descending=wanted.sort.startswith("-"),
             limit=wanted.limit,
             after=_read_cursor(wanted.cursor, wanted.sort),
@@ -57,7 +56,7 @@ class TokenListApi(OperationGroup):
         tokens, after, total = await call.unless_gone(self._queries.page(query))
         return Json(TokenList(await self._views.of(tokens), _write_cursor(after, wanted.sort), total))
 
-    @Operation("GET", "/api/admin/tokens/stats", READ, "managed", answers={200: Statistics})
+    @Operation("GET", "/api/admin/tokens/stats", READ, "managed", "countTokens", answers={200: Statistics})
     async def stats(self, call: Call) -> Response:
         """Count tokens."""
         await self._callers.admit(call)

@@ -55,7 +55,7 @@ class ManagedApi(OperationGroup):
         self._callers = callers
         self._clock = clock
 
-    @Operation("GET", "/api/admin/tokens/{id}", READ, "managed", answers={200: TokenShown, 404: None})
+    @Operation("GET", "/api/admin/tokens/{id}", READ, "managed", "showToken", answers={200: TokenShown, 404: None})
     async def show(self, call: Call) -> Response:
         """Show a token."""
         await self._callers.admit(call)
@@ -67,7 +67,9 @@ class ManagedApi(OperationGroup):
         "/api/admin/tokens",
         WRITE,
         "managed",
+        "createToken",
         body=CreateToken,
+        example={"name": "orders", "duration": "1month", "scopes": ["orders:read"]},
         answers={201: TokenIssued, 409: None},
         header_names=(HEADER,),
     )
@@ -94,7 +96,9 @@ class ManagedApi(OperationGroup):
         "/api/admin/tokens",
         WRITE,
         "managed",
+        "changeTokens",
         body=ChangeToken,
+        example={"id": "0123456789abcdef", "isActive": False},
         answers={200: (TokenChanged, SliceChanged, TokensChanged), 202: Pending, 404: None, 409: None},
     )
     async def change(self, call: Call) -> Response:
@@ -139,6 +143,7 @@ class ManagedApi(OperationGroup):
         "/api/admin/tokens",
         WRITE,
         "managed",
+        "revokeTokens",
         query={"id": str, "ids": str},
         answers={200: (Message, TokensChanged), 202: Pending, 404: None},
     )

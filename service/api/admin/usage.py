@@ -9,7 +9,7 @@ from starlette.responses import Response
 from service.api.auth.callers import Callers
 from service.api.http.access import READ
 from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
-from service.api.http.timestamps import rfc3339, rfc3339_or_none
+from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.store.usage import DAYS_KEPT, Count, Totals
 from service.tokens.managed.tokens import ManagedTokens
 from service.tokens.usage_series import UsageSeries
@@ -40,7 +40,7 @@ class DayCount(msgspec.Struct):
 class HourCount(msgspec.Struct):
     """Checks in the hour that begins then."""
 
-    hour: str
+    hour: Instant
     allowed: int
     denied: int
 
@@ -49,7 +49,7 @@ class TokenUsage(msgspec.Struct, rename="camel"):
     """Checks of one token, oldest first, and its last use; `hours` are the last 48."""
 
     days: list[DayCount]
-    last_used_at: str | None
+    last_used_at: Instant | None
     last_address: str | None
     last_user_agent: str | None
     hours: list[HourCount]
@@ -75,7 +75,15 @@ class UsageApi(OperationGroup):
         self._tokens = tokens
         self._callers = callers
 
-    @Operation("GET", "/api/admin/tokens/{id}/usage", READ, "managed", query=Days, answers={200: TokenUsage, 404: None})
+    @Operation(
+        "GET",
+        "/api/admin/tokens/{id}/usage",
+        READ,
+        "managed",
+        "showTokenUsage",
+        query=Days,
+        answers={200: TokenUsage, 404: None},
+    )
     async def of_token(self, call: Call) -> Response:
         """Show how often a token was checked."""
         await self._callers.admit(call)
@@ -92,7 +100,7 @@ class UsageApi(OperationGroup):
             )
         )
 
-    @Operation("GET", "/api/admin/usage", READ, "managed", query=Hours, answers={200: ServiceUsage})
+    @Operation("GET", "/api/admin/usage", READ, "managed", "showUsage", query=Hours, answers={200: ServiceUsage})
     async def of_service(self, call: Call) -> Response:
         """Show how often all tokens were checked.
 

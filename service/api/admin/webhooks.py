@@ -10,7 +10,7 @@ from service.api.admin.schemas.tokens import Message
 from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, READ_ALL
 from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
-from service.api.http.timestamps import rfc3339, rfc3339_or_none
+from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.errors import wrong
 from service.tokens.webhooks.delivery import Delivery
 from service.tokens.webhooks.delivery_log import DeliveryLog
@@ -24,7 +24,7 @@ _LARGEST_PAGE = 200
 class CreateWebhook(msgspec.Struct, forbid_unknown_fields=True):
     """Where to send which events; the address must be public and https."""
 
-    url: Annotated[str, Meta(min_length=1, max_length=2048)]
+    url: Annotated[str, Meta(min_length=1, max_length=2048, extra_json_schema={"pattern": "^https?://[!-~]+$"})]
     events: Annotated[list[EventType], Meta(min_length=1, max_length=len(EventType))]
 
 
@@ -34,7 +34,7 @@ class WebhookShown(msgspec.Struct, rename="camel"):
     id: str
     url: str
     events: list[EventType]
-    created_at: str
+    created_at: Instant
     created_by: str
 
 
@@ -73,9 +73,9 @@ class DeliveryShown(msgspec.Struct, rename="camel"):
     event: str
     status: str
     attempts: int
-    created_at: str
-    last_attempt_at: str | None
-    next_attempt_at: str | None
+    created_at: Instant
+    last_attempt_at: Instant | None
+    next_attempt_at: Instant | None
     last_status: int | None
     last_error: str | None
 
@@ -103,7 +103,7 @@ class WebhooksApi(OperationGroup):
         self._trial = trial
         self._callers = callers
 
-    @Operation("GET", "/api/admin/webhooks", READ_ALL, "webhooks", answers={200: WebhookList})
+    @Operation("GET", "/api/admin/webhooks", READ_ALL, "webhooks", "listWebhooks", answers={200: WebhookList})
     async def list(self, call: Call) -> Response:
         """List webhooks."""
         await self._callers.admit(call)
@@ -119,7 +119,9 @@ class WebhooksApi(OperationGroup):
         "/api/admin/webhooks",
         ADMINISTER,
         "webhooks",
+        "createWebhook",
         body=CreateWebhook,
+        example={"url": "https://hooks.example.com/tokens", "events": ["token.revoked"]},
         answers={201: WebhookCreated, 409: None},
     )
     async def create(self, call: Call) -> Response:
@@ -134,7 +136,13 @@ class WebhooksApi(OperationGroup):
         return Json(WebhookCreated(*_shown(known.webhook), known.secret), 201)
 
     @Operation(
-        "DELETE", "/api/admin/webhooks", ADMINISTER, "webhooks", query={"id": str}, answers={200: Message, 404: None}
+        "DELETE",
+        "/api/admin/webhooks",
+        ADMINISTER,
+        "webhooks",
+        "deleteWebhook",
+        query={"id": str},
+        answers={200: Message, 404: None},
     )
     async def delete(self, call: Call) -> Response:
         """Delete a webhook."""
@@ -150,6 +158,7 @@ class WebhooksApi(OperationGroup):
         "/api/admin/webhooks/{id}/test",
         ADMINISTER,
         "webhooks",
+        "testWebhook",
         answers={200: WebhookTested, 404: None},
     )
     async def test(self, call: Call) -> Response:
@@ -167,6 +176,7 @@ class WebhooksApi(OperationGroup):
         "/api/admin/webhooks/{id}/deliveries",
         READ_ALL,
         "webhooks",
+        "listDeliveries",
         query=DeliveriesQuery,
         answers={200: DeliveryList, 404: None},
     )

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from service.api.auth.clients import Clients
 from service.api.http.access import INTROSPECT
 from service.api.http.call import Call, Json, Operation, OperationGroup
-from service.api.http.timestamps import rfc3339
+from service.api.http.timestamps import Instant, rfc3339
 from service.model import Kind, Scope, Verdict
 from service.tokens.authority import Authority
 
@@ -30,7 +30,7 @@ class BatchResult(msgspec.Struct, rename="camel"):
     kind: str | None
     subject: str | None
     scopes: tuple[str, ...] | None
-    expires_at: str | None
+    expires_at: Instant | None
     code: str
 
 
@@ -48,7 +48,14 @@ class BatchApi(OperationGroup):
         self._clients = clients
 
     @Operation(
-        "POST", "/validate/batch", INTROSPECT, "gateway", body=ValidateBatch, answers={200: BatchResults, 429: None}
+        "POST",
+        "/validate/batch",
+        INTROSPECT,
+        "gateway",
+        "validateBatch",
+        body=ValidateBatch,
+        example={"tokens": ["A" * 64], "requiredScopes": ["orders:read"]},
+        answers={200: BatchResults, 429: None},
     )
     async def batch(self, call: Call) -> Response:
         """Check up to 100 tokens.

@@ -42,12 +42,13 @@ _ONCE = f"{_YES} A trusted proxy may ask again within 30 s with the same X-Token
 _SAME = "The same for Envoy's HTTP mode"
 
 
-def _form(path: str, summary: str, description: str, **more: Any) -> Operation:
+def _form(path: str, name: str, summary: str, description: str, **more: Any) -> Operation:
     return Operation(
         "*",
         path,
         GATEWAY,
         "gateway",
+        name,
         summary,
         description,
         answers={200: None, 401: None, 403: None, 429: None, 503: None},
@@ -77,6 +78,7 @@ class GatewayApi(OperationGroup):
 
     @_form(
         PLAIN,
+        "validate",
         "Validate a session or managed token",
         _YES,
         header_names=_ASKS,
@@ -86,7 +88,7 @@ class GatewayApi(OperationGroup):
         """Session and managed tokens; the query may ask for scopes."""
         return await self._answer(call, required_scopes(call.scope["query_string"], call.scope["headers"]))
 
-    @_form(ENVOY, _SAME, _YES, header_names=_ASKS)
+    @_form(ENVOY, "validateForEnvoy", _SAME, _YES, header_names=_ASKS)
     async def validate_envoy(self, call: Call) -> Response:
         """The same; the path and the query belong to the client and are not read."""
         return await self._answer(call, required_scopes(b"", call.scope["headers"]))
@@ -108,8 +110,8 @@ class GatewayApi(OperationGroup):
             verdict = UNAVAILABLE
         return self._respond(call, kind, verdict)
 
-    @_form(ONE_TIME, "Validate a one-time token and spend it", _ONCE, header_names=_SPENDS)
-    @_form(ONE_TIME_ENVOY, _SAME, _ONCE, header_names=_SPENDS)
+    @_form(ONE_TIME, "validateOneTimeToken", "Validate a one-time token and spend it", _ONCE, header_names=_SPENDS)
+    @_form(ONE_TIME_ENVOY, "validateOneTimeTokenForEnvoy", _SAME, _ONCE, header_names=_SPENDS)
     async def spend(self, call: Call) -> Response:
         """One-time tokens only; a token that is good is spent with this answer."""
         headers = call.scope["headers"]

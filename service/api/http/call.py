@@ -230,10 +230,12 @@ H = TypeVar("H", bound=Callable[..., Awaitable[Response]])
 class Operation(msgspec.Struct, frozen=True):
     """One method of one path: how it is routed, who may call it, how the OpenAPI document describes it.
 
-    As a decorator it takes summary and description, if it has no summary, from the docstring of its handler.
+    `name` is its operation id, the name that generated clients give their function. As a decorator it takes summary
+    and description, if it has no summary, from the docstring of its handler.
     `method` "*" answers every method. `answers` maps a status to the type of its body; a tuple
     for several of which the request decides, None for none or for a problem. `streams` names further
-    media types of a 200, and `body_media_type` that of a body which is text and no JSON.
+    media types of a 200, and `body_media_type` that of a body which is text and no JSON. `example` is a body that
+    shows the usual request.
     `retry_after`: may a 503 invite the client to ask again by itself?
     """
 
@@ -241,11 +243,13 @@ class Operation(msgspec.Struct, frozen=True):
     path: str
     access: Access
     tag: str
+    name: str = ""
     summary: str = ""
     description: str = ""
     body: Any = None
     body_media_type: str = "application/json"
     form: Mapping[str, str] | None = None
+    example: Any = None
     query: Any = None
     header_names: tuple[str, ...] = ()
     answers: Mapping[int, Any] = {}

@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document, made from the operations and the very types that decode and encode."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,7 +9,9 @@ import msgspec
 
 from service import __version__
 from service.api.http.call import Operation
-from service.api.http.problems import TITLES, Problem
+from service.api.http.examples import PROBLEM_EXAMPLES, Examples
+from service.api.http.problems import TITLES, Problem, problem_body
+from service.identifiers import REQUEST_KEY
 
 _REF = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"{(\w+)(?::(\w+))?}")
@@ -34,21 +37,25 @@ _SECURITY = {
 _ALWAYS = (400, 503)
 _WITH_BODY = (413, 415)
 _WITH_CALLER = (401, 403, 429)
-_OPTIONAL_BODIES = ("IssueOneTime", "RotateToken")
+_OPTIONAL_BODIES = ("IssueOneTime", "RotateToken", "EndSession")
+
+
+_DONE = {200: "OK", 201: "Created", 202: "Accepted"}
+_HEADERS = {"Idempotency-Key": {"type": "string", "pattern": f"^{REQUEST_KEY.pattern}$"}}
+_PATH_EXAMPLES = {"id": "0123456789abcdef", "version": 1, "anything": "orders/7"}
+_FORM = "application/x-www-form-urlencoded"
+_PROBLEM = "application/problem+json"
 
 
 def document(operations: Iterable[Operation]) -> dict[str, Any]:
     """The whole document as JSON-ready data."""
     operations = [operation for operation in operations if not operation.hidden]
-    types = _types(operations)
-    schemas, components = msgspec.json.schema_components(types.values(), ref_template=_REF)
-    schemas, components = _portable(list(schemas)), _portable(components)
-    by_type = dict(zip(types, schemas, strict=True))
+    description = _Description(operations)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         path = _PARAMETER.sub(r"{\1}", operation.path)
         for method in ("get", "post") if operation.method == "*" else (operation.method.lower(),):
-            paths.setdefault(path, {})[method] = _describe(operation, method, by_type)
+            paths.setdefault(path, {})[method] = description.of(operation, method)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -60,18 +67,32 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": _SECURITY},
+        "components": {
+            "schemas": description.components,
+            "responses": description.problems(),
+            "securitySchemes": _SECURITY,
+        },
     }
 
 
 def _portable(schema: Any) -> Any:
-    """The schema with its patterns as JSON Schema writes them: there `$` is the very end, and no `\\Z` is known."""
-    if isinstance(schema, dict):
-        return {
-            key: value.removesuffix(r"\Z") + "$" if key == "pattern" and isinstance(value, str) else _portable(value)
-            for key, value in schema.items()
-        }
-    return [_portable(item) for item in schema] if isinstance(schema, list) else schema
+    """The schema as other tools read JSON Schema.
+
+    In its patterns `$` is the very end, and no `\\Z` is known; generators pass over an enum without a type, and
+    take a field with a default for one that must be given.
+    """
+    if isinstance(schema, list):
+        return [_portable(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    portable = {
+        key: value.removesuffix(r"\Z") + "$" if key == "pattern" and isinstance(value, str) else _portable(value)
+        for key, value in schema.items()
+        if key != "default" or (isinstance(value, dict) and "type" in value)
+    }
+    if isinstance(listed := portable.get("enum"), list):
+        portable["type"] = "boolean" if isinstance(listed[0], bool) else "string"
+    return portable
 
 
 def _types(operations: list[Operation]) -> dict[str, Any]:
@@ -98,35 +119,14 @@ def _query_types(operation: Operation) -> dict[str, Any]:
     return {field.encode_name: field.type for field in msgspec.structs.fields(operation.query)}
 
 
-def _describe(operation: Operation, method: str, by_type: Mapping[str, Any]) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "tags": [operation.tag],
-        "summary": operation.summary,
-        "description": " ".join(part for part in (operation.description, f"For {operation.access.who}.") if part),
-        "operationId": _operation_id(operation, method),
-        "responses": _responses(operation, by_type),
-    }
-    if parameters := _parameters(operation, by_type):
-        described["parameters"] = parameters
-    if operation.body is not None:
-        required = operation.body.__name__ not in _OPTIONAL_BODIES
-        described["requestBody"] = _content(operation.body_media_type, by_type[str(operation.body)], required)
-    elif operation.form is not None:
-        described["requestBody"] = _content("application/x-www-form-urlencoded", _form(operation.form), True)
-    if operation.access.credentials:
-        scopes = [operation.access.scope] if operation.access.scope else []
-        # An empty name stands for nobody: the operation serves callers without a credential, too.
-        described["security"] = [{name: scopes} if name else {} for name in operation.access.credentials]
-    return described
+def _present(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter that is given: no text stands for null there."""
+    found = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    return found[0] if len(found) == 1 else schema
 
 
-def _operation_id(operation: Operation, method: str) -> str:
-    words = re.findall(r"[A-Za-z0-9]+", _PARAMETER.sub(r"by \1", operation.path))
-    return method + "".join(word[:1].upper() + word[1:] for word in words)
-
-
-def _content(media_type: str, schema: Any, required: bool) -> dict[str, Any]:
-    return {"required": required, "content": {media_type: {"schema": schema}}}
+def _content(media_type: str, schema: Any, example: Any, *, required: bool) -> dict[str, Any]:
+    return {"required": required, "content": {media_type: {"schema": schema, "example": example}}}
 
 
 def _form(fields: Mapping[str, str]) -> dict[str, Any]:
@@ -134,51 +134,110 @@ def _form(fields: Mapping[str, str]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": ["token"]}
 
 
-def _parameters(operation: Operation, by_type: Mapping[str, Any]) -> list[dict[str, Any]]:
-    parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if kind == "int" else "string"}}
-        for name, kind in _PARAMETER.findall(operation.path)
-    ]
-    parameters += [
-        {"name": name, "in": "query", "required": False, "schema": by_type[str(kind)]}
-        for name, kind in _query_types(operation).items()
-    ]
-    parameters += [
-        {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
-        for name in operation.header_names
-    ]
-    return parameters
+def _name(status: int) -> str:
+    return TITLES[status].replace(" ", "")
 
 
-def _responses(operation: Operation, by_type: Mapping[str, Any]) -> dict[str, Any]:
-    statuses = dict(operation.answers)
-    if operation.method != "*":
-        with_body = operation.body is not None or operation.form is not None
-        common = (*_ALWAYS, *(_WITH_CALLER if operation.access.credentials else ()), *(_WITH_BODY if with_body else ()))
-        statuses = dict.fromkeys(common) | statuses
-    return {str(status): _response(operation, status, statuses[status], by_type) for status in sorted(statuses)}
+class _Description:
+    """Describes operations by the schemas of the types that they read and answer with."""
 
+    def __init__(self, operations: list[Operation]) -> None:
+        types = _types(operations)
+        schemas, components = msgspec.json.schema_components(types.values(), ref_template=_REF)
+        self.components: dict[str, Any] = _portable(components)
+        self._by_type = dict(zip(types, _portable(list(schemas)), strict=True))
+        self._examples = Examples(self.components)
 
-_DONE = {200: "OK", 201: "Created", 202: "Accepted"}
+    def of(self, operation: Operation, method: str) -> dict[str, Any]:
+        """An operation, asked by this method."""
+        described: dict[str, Any] = {
+            "tags": [operation.tag],
+            "summary": operation.summary,
+            "description": " ".join(part for part in (operation.description, f"For {operation.access.who}.") if part),
+            "operationId": f"{operation.name}ByPost" if (operation.method, method) == ("*", "post") else operation.name,
+            "responses": self._responses(operation),
+        }
+        if parameters := self._parameters(operation):
+            described["parameters"] = parameters
+        if operation.body is not None:
+            required = operation.body.__name__ not in _OPTIONAL_BODIES
+            schema = self._by_type[str(operation.body)]
+            described["requestBody"] = _content(operation.body_media_type, schema, operation.example, required=required)
+        elif operation.form is not None:
+            described["requestBody"] = _content(_FORM, _form(operation.form), operation.example, required=True)
+        if operation.access.credentials:
+            scopes = [operation.access.scope] if operation.access.scope else []
+            # An empty name stands for nobody: the operation serves callers without a credential, too.
+            described["security"] = [{name: scopes} if name else {} for name in operation.access.credentials]
+        return described
 
+    def problems(self) -> dict[str, Any]:
+        """The refusals that operations share, by name."""
+        schema = self._by_type[str(Problem)]
+        return {
+            _name(status): {
+                "description": title,
+                "content": {_PROBLEM: {"schema": schema, "example": self._problem(status)}},
+            }
+            for status, title in TITLES.items()
+        }
 
-def _response(operation: Operation, status: int, kind: Any, by_type: Mapping[str, Any]) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": _DONE.get(status) or TITLES.get(status, "OK")}
-    if kind is not None:
+    def _problem(self, status: int) -> dict[str, Any]:
+        example: dict[str, Any] = json.loads(problem_body(status, *PROBLEM_EXAMPLES[status], "5f0c2a9e7d1b4c38"))
+        return example
+
+    def _parameters(self, operation: Operation) -> list[dict[str, Any]]:
+        parameters: list[dict[str, Any]] = [
+            {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "schema": {"type": "integer" if kind == "int" else "string"},
+                "example": _PATH_EXAMPLES[name],
+            }
+            for name, kind in _PARAMETER.findall(operation.path)
+        ]
+        parameters += [
+            {"name": name, "in": "query", "required": False, "schema": _present(self._by_type[str(kind)])}
+            for name, kind in _query_types(operation).items()
+        ]
+        parameters += [
+            {"name": name, "in": "header", "required": False, "schema": _HEADERS.get(name, {"type": "string"})}
+            for name in operation.header_names
+        ]
+        return parameters
+
+    def _responses(self, operation: Operation) -> dict[str, Any]:
+        statuses = dict(operation.answers)
+        if operation.method != "*":
+            with_body = operation.body is not None or operation.form is not None
+            with_caller = _WITH_CALLER if operation.access.credentials else ()
+            statuses = dict.fromkeys((*_ALWAYS, *with_caller, *(_WITH_BODY if with_body else ()))) | statuses
+        return {str(status): self._response(operation, status, statuses[status]) for status in sorted(statuses)}
+
+    def _response(self, operation: Operation, status: int, kind: Any) -> dict[str, Any]:
+        if kind is None and status >= 400:
+            return {"$ref": f"#/components/responses/{_name(status)}"}
+        response: dict[str, Any] = {"description": _DONE.get(status) or TITLES[status]}
+        if kind is not None:
+            response["content"] = self._bodies(operation, status, kind)
+        elif operation.answer_headers:
+            response["headers"] = {name: {"schema": {"type": "string"}} for name in operation.answer_headers}
+        return response
+
+    def _bodies(self, operation: Operation, status: int, kind: Any) -> dict[str, Any]:
         content: dict[str, list[Any]] = {}
         for one in _alternatives(kind):
-            usual = "application/problem+json" if one is Problem else "application/json"
+            usual = _PROBLEM if one is Problem else "application/json"
             media_types = operation.media_types.get(status, usual)
             for media_type in (media_types,) if isinstance(media_types, str) else media_types:
-                content.setdefault(media_type, []).append(by_type[str(one)])
-        response["content"] = {
-            media_type: {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}
+                content.setdefault(media_type, []).append(self._by_type[str(one)])
+        if status == 200:
+            content |= {media_type: [{"type": "string"}] for media_type in operation.streams}
+        return {
+            media_type: {
+                "schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas},
+                "example": self._examples.of(schemas[0], operation.name),
+            }
             for media_type, schemas in content.items()
         }
-        if status == 200:
-            response["content"] |= {media_type: {"schema": {"type": "string"}} for media_type in operation.streams}
-    elif status >= 400:
-        response["content"] = {"application/problem+json": {"schema": by_type[str(Problem)]}}
-    elif operation.answer_headers:
-        response["headers"] = {name: {"schema": {"type": "string"}} for name in operation.answer_headers}
-    return response

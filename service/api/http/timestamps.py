@@ -3,9 +3,13 @@
 import time
 from datetime import datetime
 from functools import lru_cache
+from typing import Annotated
+
+from msgspec import Meta
 
 from service.errors import wrong
 
+Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 _LAST = 253_402_300_799  # the last second of the year 9999
 
 

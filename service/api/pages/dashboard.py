@@ -12,7 +12,7 @@ from service.api.auth.sign_in import SignIn
 from service.api.http.access import ANYONE
 from service.api.http.call import Call, Endpoint, Json, Operation, OperationGroup
 from service.api.http.problems import Pending
-from service.api.http.timestamps import rfc3339
+from service.api.http.timestamps import Instant, rfc3339
 from service.dashboard.bundle import below, load
 from service.errors import NotFound, Unauthorized
 from service.tokens.accounts.accounts import Accounts
@@ -37,7 +37,7 @@ class Account(msgspec.Struct, rename="camel"):
 
     username: str
     role: str
-    expires_at: str
+    expires_at: Instant
     version: str
     max_lifetime_days: int
     retention_days: int

@@ -14,7 +14,7 @@ from service.store.driver.keys import Stream
 from service.store.driver.shards import Shards
 
 _CHUNK = 512
-_POSITION = re.compile(r"([0-9]{1,19})-([0-9]{1,19})\.([0-9]{1,2})([a-z]?)")
+POSITION = re.compile(r"([0-9]{1,19})-([0-9]{1,19})\.([0-9]{1,2})([a-z]?)")
 _decode = msgspec.json.Decoder(AuditEntry).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -33,7 +33,7 @@ class Position(msgspec.Struct, frozen=True, order=True):
     @classmethod
     def read(cls, text: str) -> Position:
         """The position of an entry's public id. Raises ValueError."""
-        found = _POSITION.fullmatch(text)
+        found = POSITION.fullmatch(text)
         if found is None:
             raise ValueError(f"{text!r} is no entry's id")
         milliseconds, number, shard, stream = found.groups()

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from service.api.http.timestamps import rfc3339, rfc3339_or_none
+from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.model import AuditEntry, ManagedToken
 from service.tokens.audit.reader import Event
 from service.tokens.audit.verification import Fault, Report
@@ -25,7 +25,7 @@ class AuditShown(msgspec.Struct, rename="camel"):
     """
 
     id: str
-    at: str
+    at: Instant
     action: str
     actor: str
     target: str
@@ -46,9 +46,9 @@ class AuditPage(msgspec.Struct, rename="camel"):
 class CompleteSince(msgspec.Struct):
     """The parts of the log: changes by people; sign-ins and what time ended; refused sign-ins."""
 
-    changes: str | None
-    occurrences: str | None
-    refusals: str | None
+    changes: Instant | None
+    occurrences: Instant | None
+    refusals: Instant | None
 
 
 class AuditVerification(msgspec.Struct, rename="camel"):
@@ -82,7 +82,7 @@ class EventMessage(msgspec.Struct):
     """A webhook's message, as Standard Webhooks recommends."""
 
     type: EventType
-    timestamp: str
+    timestamp: Instant
     id: str
     data: EventData
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from service.api.gateway.answers import Answer
-from service.api.http.timestamps import rfc3339
+from service.api.http.timestamps import Instant, rfc3339
 from service.api.http.validate_paths import PLAIN
 from service.model import Scope
 from service.tokens.explanation.checks import Check
@@ -24,8 +24,8 @@ class ExplainToken(msgspec.Struct, forbid_unknown_fields=True):
     id: Annotated[str, Meta(max_length=64)] | None = None
     scopes: Annotated[tuple[Scope, ...], Meta(max_length=50)] = ()
     address: Annotated[str, Meta(max_length=64)] | None = None
-    path: Annotated[str, Meta(max_length=2048)] = PLAIN
-    at: str | None = None
+    path: Annotated[str, Meta(max_length=2048, extra_json_schema={"pattern": "^/+validate"})] = PLAIN
+    at: Instant | None = None
 
 
 class CheckShown(msgspec.Struct, omit_defaults=True):
@@ -34,7 +34,7 @@ class CheckShown(msgspec.Struct, omit_defaults=True):
     check: str
     result: str
     detail: str
-    at: str | None = None
+    at: Instant | None = None
     by: str | None = None
     asked: tuple[str, ...] | None = None
     held: tuple[str, ...] | None = None

@@ -22,7 +22,7 @@ from service.api.admin.schemas.tokens import (
     to_limit,
 )
 from service.api.http.call import decode
-from service.api.http.timestamps import parse_rfc3339, rfc3339, rfc3339_or_none
+from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339, rfc3339_or_none
 from service.errors import InvalidRequest, wrong
 from service.model import ManagedToken
 from service.store.managed.tokens import Record
@@ -44,11 +44,11 @@ class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
     digest: Digest
     last_eight: Annotated[str, Meta(max_length=8)]
     seal: Annotated[str, Meta(max_length=64)]
-    created_at: str
+    created_at: Instant
     created_by: Annotated[str, Meta(max_length=256)]
-    expires_at: str | None
+    expires_at: Instant | None
     is_active: bool
-    revoked_at: str | None
+    revoked_at: Instant | None
     description: Description
     subject: Annotated[str, Meta(max_length=256)]
     scopes: Scopes
@@ -57,14 +57,14 @@ class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
     allowed_networks: Networks
     max_uses: MaxUses | None
     uses_left: Annotated[int, Meta(ge=0)]
-    last_used_at: str | None
+    last_used_at: Instant | None
     last_address: str
     last_user_agent: str
-    rotated_at: str | None
+    rotated_at: Instant | None
     rotations: Annotated[int, Meta(ge=0)]
     old_digest: OldDigest
-    old_secret_valid_until: str | None
-    old_secret_last_used_at: str | None
+    old_secret_valid_until: Instant | None
+    old_secret_last_used_at: Instant | None
     imported: Annotated[str, Meta(max_length=64)]
     version: Annotated[int, Meta(ge=1)]
 

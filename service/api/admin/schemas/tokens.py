@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from service.addresses import read_networks
-from service.api.http.timestamps import parse_rfc3339, rfc3339, rfc3339_or_none
+from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339, rfc3339_or_none
 from service.errors import wrong
 from service.identifiers import TOKEN_ID
 from service.model import ManagedToken, RateLimit, Scope, Status
@@ -19,15 +19,16 @@ Name = Annotated[str, Meta(min_length=1, max_length=80, description="1 to 80 cha
 Description = Annotated[str, Meta(max_length=500)]
 Subject = Annotated[str, Meta(pattern=r"^[!-~]{0,128}\Z", description="whom it speaks for upstream; empty: nobody")]
 Scopes = Annotated[tuple[Scope, ...], Meta(max_length=50)]
-Networks = Annotated[tuple[str, ...], Meta(max_length=50, description="IPv4 and IPv6 networks (CIDR)")]
+Networks = Annotated[tuple[Annotated[str, Meta(max_length=49)], ...], Meta(max_length=50, description="CIDR")]
 Metadata = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=256)]], Meta(max_length=20)
 ]
-# Categories of signs that a name may not have: controls, lone surrogates, ends of lines and paragraphs.
-_UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # in a name: controls, lone surrogates, ends of lines and paragraphs
 Duration = Literal["7days", "1month", "6months", "1year", "never"]
 MaxUses = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Id = Annotated[str, Meta(pattern=rf"^{TOKEN_ID.pattern}\Z")]
+_STATUS = f"({'|'.join(Status)})"
+Statuses = Annotated[str, Meta(extra_json_schema={"pattern": f"^(all|{_STATUS}(,{_STATUS})*)$"})]
 SliceCursor = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -53,7 +54,7 @@ class CreateToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     name: Name
     duration: Duration | None = None
     description: Description = ""
-    expires_at: str | None = None
+    expires_at: Instant | None = None
     subject: Subject | None = None
     scopes: Scopes = ()
     rate_limit: Limit | None = None
@@ -68,10 +69,10 @@ class TokenShown(msgspec.Struct, rename="camel", kw_only=True):
     id: str
     name: str
     token: str
-    created_at: str
-    expires_at: str | None
+    created_at: Instant
+    expires_at: Instant | None
     is_active: bool
-    last_used_at: str | None
+    last_used_at: Instant | None
     created_by: str
     description: str
     status: Status
@@ -82,11 +83,11 @@ class TokenShown(msgspec.Struct, rename="camel", kw_only=True):
     allowed_networks: Sequence[str]
     max_uses: int | None
     uses_left: int | None
-    rotated_at: str | None
-    old_secret_valid_until: str | None = msgspec.field(name="oldSecretValidUntil")
+    rotated_at: Instant | None
+    old_secret_valid_until: Instant | None = msgspec.field(name="oldSecretValidUntil")
     usage14d: list[int] = msgspec.field(name="usage14d")
     rotations: int
-    old_secret_last_used_at: str | None = msgspec.field(name="oldSecretLastUsedAt")
+    old_secret_last_used_at: Instant | None = msgspec.field(name="oldSecretLastUsedAt")
 
 
 class TokenList(msgspec.Struct, rename="camel"):
@@ -133,13 +134,13 @@ class TokensChanged(msgspec.Struct):
 class Filter(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """The filters of the list."""
 
-    status: str | None = None
+    status: Statuses | None = None
     q: Annotated[str, Meta(max_length=80)] = ""
     created_by: Annotated[str, Meta(max_length=256)] = ""
     scope: Annotated[str, Meta(max_length=64)] = ""
     subject: Annotated[str, Meta(max_length=128)] = ""
     last_address: Annotated[str, Meta(max_length=45, description="where it was used last, as usage shows it")] = ""
-    expires_before: str | None = None
+    expires_before: Instant | None = None
     unused_for_days: Annotated[int, Meta(ge=0, le=3650)] | None = None
     never_used: Annotated[bool, Meta(description="true: only those without any use so far")] = False
 
@@ -207,7 +208,7 @@ class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     scopes: Scopes | UnsetType = UNSET
     rate_limit: Limit | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET
-    expires_at: str | UnsetType | None = UNSET
+    expires_at: Instant | UnsetType | None = UNSET
     allowed_networks: Networks | UnsetType = UNSET
     max_uses: MaxUses | UnsetType | None = UNSET
 

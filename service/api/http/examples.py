@@ -1,0 +1,150 @@
+"""Examples of answers in the OpenAPI document, put together from their schemas: what a field of that name holds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_INSTANT = "2027-01-31T12:00:00Z"
+_ID = "0123456789abcdef"
+# By field, or by struct and field where that one differs. A field that is not here holds what its type says.
+_HOLDS: Mapping[str, Any] = {
+    "id": _ID,
+    "jti": _ID,
+    "target": _ID,
+    "DeliveryShown.id": "1799409600000-0.0",
+    "AuditShown.id": "1799409600000-0.0",
+    "token": "****-****-****-89abcdef",
+    "IssuedOneTime.token": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "PhpToken.token": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "SessionToken.token": "A" * 64,
+    "WebhookCreated.secret": f"whsec_{'A' * 43}=",
+    "name": "orders",
+    "Check.name": "redis",
+    "AccountShown.name": "ada",
+    "subject": "ada",
+    "sub": "ada",
+    "username": "ada",
+    "client_id": "ada",
+    "actor": "ada",
+    "createdBy": "ada",
+    "kind": "managed",
+    "IssuedOneTime.kind": "one_time",
+    "ReviewAnswer.kind": "TokenReview",
+    "apiVersion": "authentication.k8s.io/v1",
+    "address": "192.0.2.7",
+    "channel": "admin",
+    "action": "token.created",
+    "event": "token.revoked",
+    "requestId": "5f0c2a9e7d1b4c38",
+    "request_id": "5f0c2a9e7d1b4c38",
+    "scope": "orders:read",
+    "scopes": ["orders:read"],
+    "token_type": "Bearer",
+    "iat": 1796817600,
+    "exp": 1799409600,
+    "date": "2027-01-31",
+    "expiry_time": 1799409600,
+    "PhpToken.expiry_time": "2027-01-31 12:00:00",
+    "expiresIn": 300,
+    "url": "https://hooks.example.com/tokens",
+    "issuer": "https://tokens.example.com",
+    "introspection_endpoint": "https://tokens.example.com/oauth2/introspect",
+    "revocation_endpoint": "https://tokens.example.com/oauth2/revoke",
+    "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+    "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+    "outcome": "active",
+    "code": "active",
+    "result": "pass",
+    "check": "expiry",
+    "detail": "It expires at 2027-01-31T12:00:00Z.",
+    "Check.detail": "",
+    "message": "Done",
+    "TokenIssued.message": "API token created successfully",
+    "PhpToken.status": "success",
+    "PhpError.status": "error",
+    "PhpError.message": "Error generating token",
+    "AnswerShown.status": 200,
+    "AnswerShown.body": "",
+    "WebhookTested.status": 204,
+    "DeliveryShown.status": "delivered",
+    "DeliveryShown.lastStatus": 204,
+    "Live.status": "alive",
+    "Readiness.status": "ready",
+    "Check.status": "ok",
+    "version": "1.0.0",
+    "OAuthError.error": "invalid_client",
+    "Skipped.code": "not_found",
+    "SkippedLine.code": "name_taken",
+    "pending": "The change is not confirmed on disk yet.",
+    "nextCursor": None,
+    "lastError": None,
+    "error": None,
+    "usage14d": [0] * 13 + [7],
+    "reasons": {"expired": 1},
+    "expired": {"30d": 1},
+    "Statistics.expired": 1,
+    "exportTokens": '{"id":"0123456789abcdef","name":"orders"}\n',
+    "listAuditEntries": '{"id":"1799409600000-0.0","action":"token.created"}\n',
+    "showMetrics": "process_open_fds 24.0\n",
+    "showDocument": {"openapi": "3.1.0"},
+    "createSession": "invalid credentials",
+    "endSession": {},
+    "uid": _ID,
+    "extra": {"scopes": ["orders:read"]},
+}
+# Status to code and detail.
+PROBLEM_EXAMPLES: Mapping[int, tuple[str, str]] = {
+    400: ("invalid_request", "name: Object missing required field `name`."),
+    401: ("unauthorized", "No token was presented."),
+    403: ("insufficient_scope", "The token lacks the scope tokens:write."),
+    404: ("not_found", "There is no token 0123456789abcdef."),
+    405: ("method_not_allowed", "This path has other methods."),
+    408: ("request_timeout", "The request took too long to arrive."),
+    409: ("name_taken", "A token is named orders already."),
+    413: ("payload_too_large", "The body is larger than 16384 bytes."),
+    415: ("unsupported_media_type", "Send the body as application/json."),
+    429: ("rate_limited", "Too many requests: ask again later."),
+    431: ("head_too_large", "The head of the request is larger than 16384 bytes."),
+    500: ("internal_error", "The service failed."),
+    503: ("store_unavailable", "Redis does not answer: ask again later."),
+}
+_OF_TYPE: Mapping[str, Any] = {"string": "text", "integer": 1, "number": 1, "boolean": True, "null": None}
+
+
+class Examples:
+    """Makes the example of a schema."""
+
+    def __init__(self, components: Mapping[str, Any]) -> None:
+        """`components`: the schemas that others refer to, by name."""
+        self._components = components
+
+    def of(self, schema: Mapping[str, Any], field: str = "") -> Any:
+        """A value that the schema allows; `field`: what holds it, as `Struct.field`, or an operation's name."""
+        if "$ref" in schema:
+            return self.of(self._components[schema["$ref"].rpartition("/")[2]])
+        if "anyOf" in schema:
+            return self._held(field, schema["anyOf"][0])
+        if "enum" in schema:
+            return schema["enum"][0]
+        if schema.get("format") == "date-time":
+            return _INSTANT
+        return self._held(field, schema)
+
+    def _held(self, field: str, schema: Mapping[str, Any]) -> Any:
+        for name in (field, field.rpartition(".")[2]):
+            if name in _HOLDS:
+                return _HOLDS[name]
+        if "$ref" in schema or "format" in schema or "enum" in schema:
+            return self.of(schema)
+        if schema.get("type") == "array":
+            return [self.of(schema["items"])]
+        if schema.get("type") == "object":
+            return self._struct(schema)
+        return _OF_TYPE.get(schema.get("type", "null"))
+
+    def _struct(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        title, needed = schema.get("title", ""), schema.get("required", ())
+        return {
+            name: self.of(kind, f"{title}.{name}")
+            for name, kind in schema.get("properties", {}).items()
+            if name in needed
+        }

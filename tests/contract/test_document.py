@@ -1,0 +1,118 @@
+"""The OpenAPI document, walked whole: what generators of clients and readers of examples rely on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+
+from service.api.http.call import Operation
+from service.app import Service, openapi_document
+from service.settings import Settings
+
+DOCUMENT: dict[str, Any] = json.loads(json.dumps(openapi_document()))
+DESCRIBED = [
+    (f"{method.upper()} {path}", operation)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+]
+
+
+def parts(tree: Any, at: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object of the document and where it stands, examples left out."""
+    if isinstance(tree, dict):
+        yield at, tree
+    pairs = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in pairs:
+        if key != "example":
+            yield from parts(value, f"{at}/{key}")
+
+
+def faults(schema: Any, value: Any) -> list[str]:
+    judge = Draft202012Validator(schema | {"components": DOCUMENT["components"]}, format_checker=FormatChecker())
+    return [fault.message for fault in judge.iter_errors(value)]
+
+
+def test_operation_ids_read_as_names() -> None:
+    names = [operation["operationId"] for _, operation in DESCRIBED]
+    assert sorted(set(names)) == sorted(names)
+    assert [name for name in names if not re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", name)] == []
+    assert {"createToken", "listTokens", "validate", "introspectToken", "createSession"} <= set(names)
+
+
+def test_every_body_has_an_example_that_its_schema_allows() -> None:
+    bodies = [(at, part) for at, part in parts(DOCUMENT) if "schema" in part and "/content/" in at]
+    assert len(bodies) > 80
+    assert [at for at, body in bodies if "example" not in body] == []
+    wrong = {at: found for at, body in bodies if (found := faults(body["schema"], body["example"]))}
+    assert wrong == {}
+
+
+def test_every_operation_with_a_path_of_its_own_shows_one() -> None:
+    named = [part for _, part in parts(DOCUMENT) if part.get("in") == "path"]
+    assert [part for part in named if faults(part["schema"], part.get("example"))] == []
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [one for one in Service(Settings()).application.operations if one.body not in (None, str)],
+    ids=lambda operation: operation.name,
+)
+def test_the_service_reads_the_example_of_a_request(operation: Operation) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(operation.example), type=operation.body)
+
+
+def test_every_enum_has_a_type() -> None:
+    enums = [(at, part) for at, part in parts(DOCUMENT) if isinstance(part.get("enum"), list)]
+    assert len(enums) > 5
+    assert [at for at, part in enums if part.get("type") not in ("string", "boolean")] == []
+
+
+def test_every_reference_leads_somewhere() -> None:
+    for at, part in parts(DOCUMENT):
+        if isinstance(part.get("$ref"), str):
+            _, _, kind, name = part["$ref"].split("/")
+            assert name in DOCUMENT["components"][kind], at
+
+
+# What a rule of the service refuses: the struct, or the operation and its parameter, and a value.
+REFUSED = [
+    ("CreateToken", {"name": ""}),
+    ("CreateToken", {"name": "n" * 81}),
+    ("CreateToken", {"name": "n", "scopes": ["A"]}),
+    ("CreateToken", {"name": "n", "duration": "2days"}),
+    ("CreateToken", {"name": "n", "expiresAt": "tomorrow"}),
+    ("CreateToken", {"name": "n", "allowedNetworks": ["n" * 65]}),
+    ("CreateToken", {"name": "n", "rateLimit": {"limit": 0, "periodSeconds": 1}}),
+    ("CreateToken", {"name": "n", "unknown": 1}),
+    ("ChangeToken", {"ids": []}),
+    ("Filter", {"status": "lost"}),
+    ("Filter", {"status": "active,"}),
+    ("EndTokens", {"all": False}),
+    ("RotateToken", {"overlapSeconds": 604801}),
+    ("ExplainToken", {"id": "x", "path": "/elsewhere"}),
+    ("IssueOneTime", {"ttlSeconds": 0}),
+    ("CreateWebhook", {"url": "ftp://example.com/", "events": ["token.created"]}),
+    ("listTokens sort", "size"),
+    ("listTokens limit", 201),
+    ("listAuditEntries cursor", "x"),
+    ("createToken Idempotency-Key", "a b"),
+    ("createToken Idempotency-Key", "k" * 65),
+    ("consumeOneTimeToken Idempotency-Key", ""),
+]
+
+
+@pytest.mark.parametrize(("where", "value"), REFUSED, ids=lambda value: str(value)[:50])
+def test_what_the_rules_refuse_the_schema_refuses(where: str, value: Any) -> None:
+    name, _, parameter = where.partition(" ")
+    if parameter:
+        operation = next(found for _, found in DESCRIBED if found["operationId"] == name)
+        schema = next(found["schema"] for found in operation["parameters"] if found["name"] == parameter)
+    else:
+        schema = DOCUMENT["components"]["schemas"][name]
+    assert faults(schema, value)
