@@ -1,5 +1,6 @@
 """Usage: counted in the process, flushed to Redis every second. A crash loses at most that second."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from functools import lru_cache
@@ -27,6 +28,7 @@ class Usage:
         self._on_limited = on_limited
         self._gathered: dict[DecodedCredential, _Gathered] = {}
         self._limited: set[str] = set()
+        self._flushing = asyncio.Lock()
         self._refused: defaultdict[str, int] = defaultdict(int)
 
     def count(self, decoded: DecodedCredential, verdict: Verdict, now: float, address: str, agent: bytes) -> None:
@@ -45,9 +47,15 @@ class Usage:
             self._limited.add(decoded.credential.token_id)
 
     async def flush(self) -> None:
-        """Write what was gathered; what Redis does not take is dropped. Raises StoreUnavailable or StoreFull."""
-        if not self._gathered:
-            return
+        """Write what was gathered, behind a flush that is under way; what Redis does not take is dropped.
+
+        Raises StoreUnavailable or StoreFull.
+        """
+        async with self._flushing:
+            if self._gathered:
+                await self._write()
+
+    async def _write(self) -> None:
         # Taken in one step: what is counted while Redis is written to belongs to the next flush.
         used, self._gathered = list(self._gathered.items()), {}
         limited, self._limited = self._limited, set()

@@ -68,6 +68,30 @@ async def test_uses_during_a_flush_are_counted_once(still: Service, monkeypatch:
     assert (await still.rules.usage_series.of_service(1))[0].allowed == 42
 
 
+async def test_a_flush_ends_behind_one_that_is_under_way(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, secret = await make(still)
+    await use(still, secret, 1)
+    writing, may_end = asyncio.Event(), asyncio.Event()
+    add = still.stores.usage.add
+
+    async def slowly(*uses: Any) -> None:
+        writing.set()
+        await may_end.wait()
+        await add(*uses)
+
+    monkeypatch.setattr(still.stores.usage, "add", slowly)
+    first = asyncio.create_task(still.flush_usage())
+    await writing.wait()
+    second = asyncio.create_task(still.flush_usage())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not second.done()
+    may_end.set()
+    await second
+    assert first.done()
+    assert (await still.rules.usage_series.of_service(1))[0].allowed == 1
+
+
 async def test_the_last_use_is_told_with_its_address_and_agent(service: Service) -> None:
     token, secret = await make(service)
     await use(service, secret, 1, address="2001:db8::7", agent=b"a\x00b\x1b[31m" + b"x" * 300)
