@@ -11,7 +11,7 @@ from tests.dashboard.steps import make, tab_to, toast
 def test_tokens_of_a_subject_are_counted_paused_brought_back_and_revoked_by_keys(page: Page, service: Service) -> None:
     tokens = make(service, "leaked 1", "leaked 2", "leaked 3", subject="svc:leak")
     other = service.create("not leaked", subject="svc:other")
-    page.get_by_role("button", name="More").press("Enter")
+    page.get_by_role("button", name="More", exact=True).press("Enter")
     page.keyboard.press("End")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Kill switch")

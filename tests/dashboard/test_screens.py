@@ -59,7 +59,7 @@ def test_a_viewer_may_read_and_a_failure_is_said_and_mended(open_page: Open, ser
 
 def test_what_does_not_fit_the_bar_is_behind_more(open_page: Open, service: Service) -> None:
     page = open_page(service, viewport={"width": 320, "height": 700})
-    more = page.get_by_role("button", name="More")
+    more = page.get_by_role("button", name="More", exact=True)
     shown = page.get_by_role("navigation", name="Main").locator("a:visible").all_text_contents()
     more.press("Enter")
     hidden = page.get_by_role("menuitem").all_text_contents()
