@@ -93,6 +93,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     accept_basic: Annotated[
         bool, Meta(description="let /validate take HTTP Basic with the token as user or password")
     ] = False
+    kubernetes_audiences: Annotated[
+        str,
+        Meta(description="audiences of Kubernetes reviews that tokens are for, comma separated; empty: its own"),
+    ] = ""
     import_suffix: Annotated[
         str, Meta(description="what another system adds to its tokens before it makes their digests, for an import")
     ] = ""
@@ -116,6 +120,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def accounts_path(self) -> Path | None:
         """The accounts file with `~` resolved, None where there is none."""
         return Path(self.accounts_file).expanduser() if self.accounts_file else None
+
+    @property
+    def kubernetes_audience_list(self) -> frozenset[str]:
+        """The audiences one by one."""
+        return frozenset(filter(None, map(str.strip, self.kubernetes_audiences.split(","))))
 
     @property
     def data_path(self) -> Path:

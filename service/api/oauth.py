@@ -1,5 +1,7 @@
 """OAuth 2.0 introspection (RFC 7662), revocation (RFC 7009), metadata (RFC 8414), Kubernetes reviews."""
 
+from collections.abc import Collection
+
 import msgspec
 from starlette.responses import Response
 
@@ -97,11 +99,20 @@ class ReviewAnswer(msgspec.Struct):
 class OAuthApi(OperationGroup):
     """Introspects and revokes for third parties."""
 
-    def __init__(self, authority: Authority, revocation: Revocation, clients: Clients, address: PublicAddress) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        revocation: Revocation,
+        clients: Clients,
+        address: PublicAddress,
+        audiences: Collection[str],
+    ) -> None:
+        """`audiences`: which of Kubernetes' audiences tokens are for; none leaves that to the API server."""
         self._authority = authority
         self._address = address
         self._revocation = revocation
         self._clients = clients
+        self._audiences = audiences
 
     @Operation(
         "POST",
@@ -200,7 +211,9 @@ class OAuthApi(OperationGroup):
     async def review(self, call: Call) -> Response:
         """Kubernetes TokenReview.
 
-        The user is the token's subject; a token without one is not authenticated.
+        The user is the token's subject; a token without one is not authenticated. The audiences are those of
+        TOKENS_KUBERNETES_AUDIENCES that were asked for, and where there is none it is not authenticated. None at all
+        stands for the API server's own, as for every authenticator that knows none.
         """
         # A bad token is 200 with `authenticated: false`: the API server takes any other status for a failed webhook.
         await self._clients.admit(call)
@@ -209,13 +222,19 @@ class OAuthApi(OperationGroup):
             raise InvalidRequest("apiVersion must be authentication.k8s.io/v1 or v1beta1.")
         verdict = await self._authority.peek(review.spec.token.encode(), (Kind.SESSION, Kind.MANAGED))
         credential = verdict.credential
-        status = ReviewStatus(False)
-        if verdict.active and credential is not None and not credential.subject:
+        # No audiences in an answer mean the API server's own, so what was asked is never simply echoed.
+        asked = review.spec.audiences if self._audiences else []
+        audiences = [audience for audience in asked if audience in self._audiences]
+        if not verdict.active or credential is None:
+            status = ReviewStatus(False)
+        elif not credential.subject:
             # Kubernetes would take a user without a name for one of `system:authenticated`.
             status = ReviewStatus(False, error="The token has no subject, so there is no user to name.")
-        elif verdict.active and credential is not None:
+        elif asked and not audiences:
+            status = ReviewStatus(False, error="The token is for none of these audiences.")
+        else:
             user = ReviewedUser(credential.subject, credential.token_id, {"scopes": list(credential.scopes)})
-            status = ReviewStatus(True, user, review.spec.audiences)
+            status = ReviewStatus(True, user, audiences)
         return Json(ReviewAnswer(review.apiVersion, "TokenReview", status))
 
 

@@ -80,7 +80,7 @@ def routes(
         ImportExportApi(rule.imports, rule.queries, views, rule.audit_log, callers, clock),
         WebhooksApi(rule.webhooks, rule.delivery_log, rule.trial, callers),
         AuditApi(rule.audit, rule.verification, rule.audit_log, callers),
-        OAuthApi(rule.authority, rule.revocation, clients, address),
+        OAuthApi(rule.authority, rule.revocation, clients, address, settings.kubernetes_audience_list),
         operations,
         dashboard,
         *([DocsApi()] if settings.docs else []),

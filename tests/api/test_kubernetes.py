@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.api.wire import Answer
 from tests.api.world import World
+from tests.asgi import sign_in
 
 PATH = "/k8s/tokenreview"
 V1 = "authentication.k8s.io/v1"
@@ -39,9 +41,22 @@ def test_a_good_token_is_authenticated_and_the_version_echoed(world: World, vers
     }
 
 
-def test_the_audiences_asked_for_are_echoed(world: World) -> None:
-    status = review(world, world.user, audiences=["https://kubernetes.default.svc"]).json()["status"]
-    assert (status["user"]["username"], status["audiences"]) == ("uma", ["https://kubernetes.default.svc"])
+def test_no_audience_is_claimed_that_nobody_configured(world: World) -> None:
+    status = review(world, world.user, audiences=["https://kubernetes.default.svc", "vault"]).json()["status"]
+    assert (status["user"]["username"], "audiences" in status) == ("uma", False)
+
+
+@pytest.mark.anyio
+async def test_of_the_audiences_asked_for_those_configured_are_claimed(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False, kubernetes_audiences="api, vault")
+    admin = await sign_in(service)
+    for asked, claimed in ((["vault", "other"], ["vault"]), (["vault", "api"], ["vault", "api"]), ([], None)):
+        spec = {"token": admin.secret, "audiences": asked}
+        status = (await admin.post(PATH, {"spec": spec})).json()["status"]
+        assert (status["authenticated"], status.get("audiences")) == (True, claimed)
+    spec = {"token": admin.secret, "audiences": ["other"]}
+    status = (await admin.post(PATH, {"spec": spec})).json()["status"]
+    assert status == {"authenticated": False, "error": "The token is for none of these audiences."}
 
 
 @pytest.mark.parametrize("version", [V1, "authentication.k8s.io/v1beta1"])
