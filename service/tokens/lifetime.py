@@ -21,6 +21,10 @@ class Lifetime:
         self._last_micros = max(int(self._clock() * 1_000_000), self._last_micros + 1)
         return self._last_micros
 
+    def latest_end(self) -> int:
+        """The latest end of a token that begins now, epoch seconds; 0 if it may live for ever."""
+        return int(self._clock()) + self.max_days * _DAY if self.max_days else 0
+
     def check(self, expires_at: int) -> None:
         """Raises InvalidRequest for an expiry (epoch seconds, 0 for never) in the past or beyond the policy."""
         now = self._clock()

@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 from starlette.responses import Response
 
 from service.api.admin.schemas.import_export import export_line, import_line, name_of
+from service.api.admin.schemas.imported import Reading
 from service.api.admin.schemas.tokens import Filter
 from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, IN_PERSON
 from service.api.http.call import BULK_BYTES, Call, Json, Operation, OperationGroup, convert_query
+from service.api.http.timestamps import parse_zone
 from service.api.pages.download import Download
 from service.errors import InvalidRequest
 from service.model import Origin, Status
@@ -31,9 +35,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ImportQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """With `dryRun` nothing is written, and the answer says what would be."""
+    """With `dryRun` nothing is written, and the answer says what would be. `zone`: that of times which name none."""
 
     dry_run: bool = False
+    zone: Annotated[str, Meta(max_length=64)] = ""
 
 
 class SkippedLine(msgspec.Struct):
@@ -46,13 +51,15 @@ class SkippedLine(msgspec.Struct):
 
 
 class ImportResult(msgspec.Struct, rename="camel"):
-    """How many tokens were taken in, how many of them by a digest alone, and the lines that were not.
+    """How many tokens were taken in, and the lines that were not.
 
-    Of a digest nobody can say whether a token that is presented will ever meet it: try one of them.
+    `byDigest` of them came as digests alone, of which nobody can say whether a token that is presented will ever meet
+    them: try one. `shortened` of them had no end, and got the latest that is allowed here.
     """
 
     imported: int
     by_digest: int
+    shortened: int
     skipped: list[SkippedLine]
 
 
@@ -130,20 +137,24 @@ class ImportExportApi(OperationGroup):
         one in `secret` is refused, because whoever had seen it could come in with it, and so is a salted hash.
         `of` says what it is a digest of: `whole` (what a client presents), `after:TEXT` or `before:TEXT` (the part
         after or before the first such text, the whole without one), `prefix:TEXT` (that before it), `suffix`
-        (TOKENS_IMPORT_SUFFIX behind it), `bytes` (those that its hex digits stand for).
+        (TOKENS_IMPORT_SUFFIX behind it), `bytes` (those that its hex digits stand for). Where `expiresAt` is null,
+        the token has no end, or the latest one allowed here.
         """
         caller = await self._callers.admit(call)
-        dry_run = DryRun() if convert_query(call, ImportQuery).dry_run else None
+        query = convert_query(call, ImportQuery)
+        dry_run = DryRun() if query.dry_run else None
+        zone = parse_zone(query.zone, "zone") if query.zone else None
+        reading = Reading(self._clock(), self._imports.latest_end(), zone)
         media_type = (call.header(b"content-type") or _ACCEPTED[0]).split(b";")[0].strip().lower()
         if media_type not in _ACCEPTED:
             raise InvalidRequest(f"Send the lines as {NDJSON}.", code="unsupported_media_type")
         lines = (await call.body(BULK_BYTES)).split(b"\n")
-        result = ImportResult(0, 0, [])
+        result = ImportResult(0, 0, 0, [])
         parts = (list(enumerate(lines[start : start + SLICE], start + 1)) for start in range(0, len(lines), SLICE))
 
         async def take_in_turn() -> None:
             for part in parts:
-                await self._take(part, caller.origin, dry_run, result)
+                await self._take(part, reading, caller.origin, dry_run, result)
                 await give_way()
 
         # A dry run takes line after line, for it tells which of two with one name comes second.
@@ -152,21 +163,28 @@ class ImportExportApi(OperationGroup):
         return Json(result)
 
     async def _take(
-        self, numbered: list[tuple[int, bytes]], origin: Origin, dry_run: DryRun | None, result: ImportResult
+        self,
+        numbered: list[tuple[int, bytes]],
+        reading: Reading,
+        origin: Origin,
+        dry_run: DryRun | None,
+        result: ImportResult,
     ) -> None:
         rows: list[tuple[int, Exported | ImportedSecret]] = []
         for number, line in numbered:
             if not line.strip():
                 continue
             try:
-                rows.append((number, import_line(line, self._clock())))
+                rows.append((number, import_line(line, reading)))
             except InvalidRequest as refused:
                 result.skipped.append(SkippedLine(number, name_of(line), refused.code, refused.detail))
         taken = await self._imports.take([row for _, row in rows], origin, dry_run)
         for (number, row), skipped in zip(rows, taken, strict=True):
             if skipped is None:
                 result.imported += 1
-                result.by_digest += isinstance(row, ImportedSecret) and not row.last_eight
+                if isinstance(row, ImportedSecret):
+                    result.by_digest += not row.last_eight
+                    result.shortened += row.shortened
             else:
                 result.skipped.append(SkippedLine(number, _name(row), skipped.code, skipped.message))
 

@@ -8,9 +8,9 @@ from msgspec import UNSET
 from starlette.responses import Response
 
 from service.api.admin.idempotency import HEADER, repeatable
+from service.api.admin.schemas.creation import CreateToken, expiry, new_token
 from service.api.admin.schemas.tokens import (
     ChangeToken,
-    CreateToken,
     Filter,
     Message,
     SliceChanged,
@@ -20,8 +20,6 @@ from service.api.admin.schemas.tokens import (
     TokenShown,
     clean_name,
     clean_networks,
-    expiry,
-    new_token,
     to_limit,
 )
 from service.api.admin.token_views import TokenViews, part_of_many, read_slice, several

@@ -1,9 +1,11 @@
 """Instants on the wire: RFC 3339 in UTC with `Z`, and back."""
 
 import time
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta
 
@@ -11,6 +13,8 @@ from service.errors import wrong
 
 Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 _LAST = 253_402_300_799  # the last second of the year 9999
+_MILLISECONDS = 100_000_000_000
+_FORM = "write an instant like 2027-01-31T12:00:00Z"
 
 
 @lru_cache(4096)
@@ -26,11 +30,48 @@ def rfc3339_or_none(epoch_seconds: int) -> str | None:
 
 def parse_rfc3339(text: str, field: str) -> int:
     """Epoch seconds. Raises InvalidRequest, also without an offset or outside 1970 to 9999."""
+    instant = _read(text, field)
+    if instant.tzinfo is None:
+        raise wrong(field, _FORM)
+    return _within(int(instant.timestamp()), field)
+
+
+def parse_instant(value: str | int, field: str, zone: tzinfo | None) -> int:
+    """The same for what other systems write: a time without an offset is one of `zone`, a number epoch seconds.
+
+    Of a number zero and less is 0, which stands for never, and one too great for seconds is milliseconds.
+    """
+    if isinstance(value, int):
+        return _within(value // 1000 if value >= _MILLISECONDS else max(0, value), field)
+    instant = _read(value, field)
+    if instant.tzinfo is None:
+        if zone is None:
+            raise wrong(field, "this time names no zone: say with zone which it is in, like UTC or Europe/Berlin")
+        instant = instant.replace(tzinfo=zone)
+    return _within(int(instant.timestamp()), field)
+
+
+def parse_zone(name: str, field: str) -> tzinfo:
+    """UTC, an offset like +02:00, or a name like Europe/Berlin. Raises InvalidRequest."""
+    if name.upper() == "UTC":
+        return UTC
+    with suppress(ValueError):
+        if (zone := datetime.fromisoformat(f"2000-01-01T00:00:00{name}").tzinfo) is not None:
+            return zone
     try:
-        instant = datetime.fromisoformat(text.upper())
+        return ZoneInfo(name)
+    except (ValueError, ZoneInfoNotFoundError, OSError):
+        raise wrong(field, "give UTC, an offset like +02:00 or a name like Europe/Berlin") from None
+
+
+def _read(text: str, field: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text.upper())
     except ValueError:
-        instant = None
-    seconds = -1 if instant is None or instant.tzinfo is None else int(instant.timestamp())
+        raise wrong(field, _FORM) from None
+
+
+def _within(seconds: int, field: str) -> int:
     if not 0 <= seconds <= _LAST:
-        raise wrong(field, "write an instant like 2027-01-31T12:00:00Z")
+        raise wrong(field, _FORM)
     return seconds

@@ -31,13 +31,20 @@ class Exported(msgspec.Struct, frozen=True):
 
 
 class ImportedSecret(msgspec.Struct, frozen=True):
-    """A token of another system: its terms, what was kept of its secret and by which rule, what may be shown of it."""
+    """A token of another system: its terms, what was kept of its secret and by which rule, what may be shown of it.
+
+    Instants in epoch seconds, 0 where none is known. `shortened`: it had no end there, and has one here.
+    """
 
     new: NewToken
     kept: bytes
     rule: Rule = WHOLE
     last_eight: str = ""
     created_by: str = ""
+    active: bool = True
+    created_at: int = 0
+    last_used_at: int = 0
+    shortened: bool = False
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -81,16 +88,24 @@ class ImportAdmission:
         return token
 
     def _token(self, origin: Origin, row: ImportedSecret, token_id: str, digest: bytes) -> ManagedToken:
+        begun = self._lifetime.begin()
         return ManagedToken(
             token_id=token_id,
             last_eight=row.last_eight,
             digest=records.encode_digest(digest),
             created_by=row.created_by or origin.actor,
-            created_micros=self._lifetime.begin(),
+            # Also of those of one second no two are alike.
+            created_micros=row.created_at * 1_000_000 + begun % 1_000_000 if row.created_at else begun,
+            active=row.active,
+            last_used_at=row.last_used_at,
             uses_left=row.new.max_uses,
             imported=str(row.rule),
             **msgspec.structs.asdict(row.new),
         )
+
+    def latest_end(self) -> int:
+        """See `Imports.latest_end`."""
+        return self._lifetime.latest_end()
 
     def refusal(self, row: Exported | ImportedSecret, token: ManagedToken, origin: Origin) -> Skipped | None:
         """Why this row may not come in, None if it may."""

@@ -87,6 +87,10 @@ class Imports:
             taken[place] = Skipped(why.value, _SAID[why]) if why else None
         return taken
 
+    def latest_end(self) -> int:
+        """The latest that a token taken in now may end, epoch seconds; 0 if it need not."""
+        return self._admission.latest_end()
+
     async def _put(self, incoming: list[Incoming], minted_here: list[bool]) -> list[Refused | None]:
         """Write tokens; of thousands of rows some may meet a Redis that is busy for a moment, so it is tried again."""
         now, pauses = int(self._clock()), list(_PAUSES)

@@ -35,7 +35,7 @@ async def test_what_was_exported_comes_back_exactly(make_service: Callable[..., 
     assert len(answer.lines()) == 120
     assert not [secret for secret in secrets if secret.encode() in answer.body]
     answered = await there.ask("POST", IMPORT, body=answer.body, headers={"content-type": NDJSON})
-    assert (answered.status, answered.json()) == (200, {"imported": 120, "byDigest": 0, "skipped": []})
+    assert (answered.status, answered.json()) == (200, {"imported": 120, "byDigest": 0, "shortened": 0, "skipped": []})
     assert (await there.get(EXPORT)).lines() == answer.lines()
     assert (await Person(other, secrets[7]).get("/validate")).status == 200
     again = (await send(there, answer.lines())).json()
@@ -149,5 +149,5 @@ async def test_the_body_must_be_lines_and_not_too_many(service: Service) -> None
     assert (answer.status, answer.json()["code"]) == (413, "payload_too_large")
     answer = await send(admin, [], dryRun="perhaps")
     assert (answer.status, answer.json()["errors"][0]["field"]) == (400, "dryRun")
-    assert (await send(admin, [])).json() == {"imported": 0, "byDigest": 0, "skipped": []}
+    assert (await send(admin, [])).json() == {"imported": 0, "byDigest": 0, "shortened": 0, "skipped": []}
     assert (await admin.get(EXPORT, color="red")).status == 400

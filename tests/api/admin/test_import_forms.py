@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import sha256, sha512
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from service.api.http.timestamps import rfc3339
 from service.app import Service
 from tests.api.admin.test_import_export import EXPORT, send
 from tests.asgi import Person, sign_in
+from tests.conftest import Clock
 
 pytestmark = pytest.mark.anyio
 TERMS = {"duration": "1month"}
@@ -61,7 +64,7 @@ async def test_a_salted_hash_is_refused_with_the_reason(service: Service) -> Non
 async def test_a_secret_of_any_length_is_found_by_its_digest(service: Service, secret: str) -> None:
     admin = await sign_in(service)
     line = {"name": "gate", "sha256": sha256(secret.encode()).hexdigest(), **TERMS}
-    assert (await send(admin, [line])).json() == {"imported": 1, "byDigest": 1, "skipped": []}
+    assert (await send(admin, [line])).json() == {"imported": 1, "byDigest": 1, "shortened": 0, "skipped": []}
     assert await status(service, secret) == 200
 
 
@@ -139,3 +142,60 @@ async def test_a_rule_that_cannot_be_followed_is_refused(service: Service) -> No
         *["imported"] * 8,
         "Tokens here follow 8 rules of other systems already; a lookup tries no more.",
     ]
+
+
+async def listed(person: Person, name: str) -> dict[str, Any]:
+    (token,) = (await person.get("/api/admin/tokens", q=name)).json()["tokens"]
+    return dict(token)
+
+
+async def test_a_token_keeps_the_state_and_the_times_it_had(
+    make_service: Callable[..., Any], fake_clock: Clock
+) -> None:
+    service = await make_service(background=False, fake=True)
+    admin = await sign_in(service)
+    now = int(fake_clock())
+    row = {"name": "gate", "secret": "sixteen-letters!", "isActive": False, "createdAt": now - 90 * 86400}
+    line = {**row, "lastUsedAt": (now - 60) * 1000, "expiresAt": now + 86400}
+    assert (await send(admin, [line])).json()["imported"] == 1
+    token = await listed(admin, "gate")
+    times = [token[name] for name in ("createdAt", "lastUsedAt", "expiresAt")]
+    assert times == [rfc3339(now - 90 * 86400), rfc3339(now - 60), rfc3339(now + 86400)]
+    assert (token["status"], await status(service, "sixteen-letters!")) == ("inactive", 401)
+    change = {"body": json.dumps({"id": token["id"], "isActive": True}).encode()}
+    answer = await admin.ask("PATCH", "/api/admin/tokens", headers={"content-type": "application/json"}, **change)
+    assert (answer.status, await status(service, "sixteen-letters!")) == (200, 200)
+    said = await take(
+        admin, {**row, "createdAt": now + 1}, {**row, "lastUsedAt": "yesterday"}, {**row, "createdAt": 10**18}
+    )
+    assert said == ["createdAt: this lies ahead."] + [
+        f"{name}: write an instant like 2027-01-31T12:00:00Z." for name in ("lastUsedAt", "createdAt")
+    ]
+
+
+@pytest.mark.parametrize("longest", [0, 90])
+async def test_a_token_without_an_end_lives_as_long_as_is_allowed(
+    make_service: Callable[..., Any], fake_clock: Clock, longest: int
+) -> None:
+    service = await make_service(background=False, fake=True, max_lifetime_days=longest)
+    admin = await sign_in(service)
+    ends = (None, 0, -1)
+    lines = [{"name": f"gate {end}", "secret": f"sixteen-letters{end}", "expiresAt": end} for end in ends]
+    result = (await send(admin, lines)).json()
+    assert (result["imported"], result["shortened"]) == (3, 3 if longest else 0)
+    end = rfc3339(int(fake_clock()) + longest * 86400) if longest else None
+    assert [(await listed(admin, line["name"]))["expiresAt"] for line in lines] == [end] * 3
+
+
+async def test_a_time_without_a_zone_is_of_the_one_that_is_named(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False, fake=True)
+    admin = await sign_in(service)
+    for zone, wanted in (("UTC", "2025-07-01T00:30:50Z"), ("+02:00", "2025-06-30T22:30:50Z"), ("", "")):
+        row = {"name": f"in {zone}", "secret": f"secret-of-the-zone-{zone}", "duration": "7days"}
+        line = {**row, "createdAt": "2025-07-01 00:30:50.6"}
+        result = (await send(admin, [line], **({"zone": zone} if zone else {}))).json()
+        if zone:
+            assert (await listed(admin, f"in {zone}"))["createdAt"] == wanted
+        else:
+            assert "names no zone" in result["skipped"][0]["message"]
+    assert (await send(admin, [], zone="Mars/Base")).status == 400

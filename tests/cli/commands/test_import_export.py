@@ -137,7 +137,7 @@ def test_the_longest_line_that_fits_is_sent() -> None:
 def test_an_import_sends_the_lines_as_they_are(stub: Stub, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_bytes(LINES)
-    stub.on("POST", IMPORT, {"imported": 2, "byDigest": 0, "skipped": []})
+    stub.on("POST", IMPORT, {"imported": 2, "byDigest": 0, "shortened": 0, "skipped": []})
     result = run("import", str(file))
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "2 imported.\n")
     (asked,) = stub.asked
@@ -146,7 +146,7 @@ def test_an_import_sends_the_lines_as_they_are(stub: Stub, run: Run, tmp_path: P
 
 
 def test_a_dry_run_says_so_to_the_service_and_to_people(stub: Stub, run: Run) -> None:
-    stub.on("POST", IMPORT, {"imported": 1, "byDigest": 0, "skipped": [skip(2)]})
+    stub.on("POST", IMPORT, {"imported": 1, "byDigest": 0, "shortened": 0, "skipped": [skip(2)]})
     result = run("import", "-", "--dry-run", stdin=LINES.decode())
     assert stub.asked[0].query == {"dryRun": "true"}
     assert result.stderr == "1 would be imported.\ntoken-service: 1 would be skipped\n"
@@ -154,8 +154,8 @@ def test_a_dry_run_says_so_to_the_service_and_to_people(stub: Stub, run: Run) ->
 
 
 def test_skipped_lines_are_named_by_their_number_in_the_file(stub: Stub, run: Run) -> None:
-    stub.on("POST", IMPORT, {"imported": 999, "byDigest": 0, "skipped": [skip(1)]})
-    stub.on("POST", IMPORT, {"imported": 1, "byDigest": 0, "skipped": [skip(3, "invalid_request", "")]})
+    stub.on("POST", IMPORT, {"imported": 999, "byDigest": 0, "shortened": 0, "skipped": [skip(1)]})
+    stub.on("POST", IMPORT, {"imported": 1, "byDigest": 0, "shortened": 0, "skipped": [skip(3, "invalid_request", "")]})
     result = run("import", "-", stdin="\n" + "{}\n" * 1001 + "\n" + "{}\n" * 2)
     assert result.exit_code == 1
     assert result.stdout == (
@@ -165,7 +165,7 @@ def test_skipped_lines_are_named_by_their_number_in_the_file(stub: Stub, run: Ru
 
 
 def test_a_line_too_long_is_reported_and_the_rest_sent(stub: Stub, run: Run) -> None:
-    stub.on("POST", IMPORT, {"imported": 1, "byDigest": 0, "skipped": []})
+    stub.on("POST", IMPORT, {"imported": 1, "byDigest": 0, "shortened": 0, "skipped": []})
     result = run("import", "-", "--json", stdin="{}\n" + "x" * MOST_BYTES + "\n{}\n")
     report = json.loads(result.stdout)
     assert (result.exit_code, report["imported"], report["dryRun"]) == (1, 2, False)
@@ -174,7 +174,7 @@ def test_a_line_too_long_is_reported_and_the_rest_sent(stub: Stub, run: Run) -> 
 
 
 def test_an_import_that_breaks_off_says_how_far_it_came(stub: Stub, run: Run) -> None:
-    stub.on("POST", IMPORT, {"imported": 1000, "byDigest": 1, "skipped": []})
+    stub.on("POST", IMPORT, {"imported": 1000, "byDigest": 1, "shortened": 0, "skipped": []})
     stub.problem("POST", IMPORT, 503, "The token store is not answering.", headers={"Retry-After": "1"})
     result = run("import", "-", stdin="{}\n" * 1001)
     assert result.exit_code == 1
@@ -195,7 +195,7 @@ def test_no_file_is_a_usage_error(stub: Stub, run: Run, tmp_path: Path) -> None:
 
 
 def test_progress_is_shown_where_somebody_watches(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    stub.on("POST", IMPORT, {"imported": 2, "byDigest": 0, "skipped": []})
+    stub.on("POST", IMPORT, {"imported": 2, "byDigest": 0, "shortened": 0, "skipped": []})
     monkeypatch.setattr(progress, "watched", lambda: True)
     said = run("import", "-", stdin=LINES.decode()).stderr
     # What erases a line is left out where there is no terminal after all.

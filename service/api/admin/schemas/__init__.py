@@ -1,7 +1,8 @@
 """The bodies of /api/admin on the wire, and how records become them.
 
 tokens         managed tokens: create, change, list, filter
-import_export  the lines of an export and an import
+creation       what a token is created with
+import_export imported  the lines of an export and an import; those of other systems
 csv_export     the audit log as CSV or lines of JSON
 audit          audit entries, and the events that webhooks send of them
 explain        the question why a token is refused, and its answer

@@ -1,14 +1,13 @@
 """The lines of an export and an import, and how they become records."""
 
 from datetime import datetime
-from hashlib import sha256
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from service.api.admin.schemas.imported import ImportedToken, Reading, imported_secret
 from service.api.admin.schemas.tokens import (
-    CreateToken,
     Description,
     Id,
     Limit,
@@ -17,23 +16,17 @@ from service.api.admin.schemas.tokens import (
     Name,
     Networks,
     Scopes,
-    expiry,
-    new_token,
     to_limit,
 )
 from service.api.http.call import decode
 from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339, rfc3339_or_none
-from service.errors import InvalidRequest, wrong
+from service.errors import InvalidRequest
 from service.model import ManagedToken
 from service.store.managed.tokens import Record
-from service.tokens.imported.digest_forms import digest_of, refuse_digest
-from service.tokens.imported.rules import rule_of
-from service.tokens.lifetime import DURATIONS
-from service.tokens.managed.import_admission import Exported, ImportedSecret, last_eight_of
+from service.tokens.managed.import_admission import Exported, ImportedSecret
 
 Digest = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
 OldDigest = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]{43})?\Z")]
-Creator = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
 class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -67,21 +60,6 @@ class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
     old_secret_last_used_at: Instant | None
     imported: Annotated[str, Meta(max_length=64)]
     version: Annotated[int, Meta(ge=1)]
-
-
-class ImportedToken(CreateToken, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """A token of another system: its secret in clear or a digest of it, and the terms as for a new token.
-
-    `of` says of which part of what a client presents. `secretIsClear` says of a secret that has the form of a digest
-    that it is none.
-    """
-
-    secret: Annotated[str, Meta(pattern=r"^[!-~]{16,1024}\Z")] | None = None
-    secret_is_clear: bool = False
-    sha256: Annotated[str, Meta(max_length=200)] | None = msgspec.field(name="sha256", default=None)
-    sha512: Annotated[str, Meta(max_length=200)] | None = msgspec.field(name="sha512", default=None)
-    of: Annotated[str, Meta(max_length=40)] = "whole"
-    created_by: Creator | None = None
 
 
 class _Peek(msgspec.Struct):
@@ -129,9 +107,11 @@ def export_line(record: Record) -> ExportedToken:
     )
 
 
-def import_line(line: bytes, now: float) -> Exported | ImportedSecret:
+def import_line(line: bytes, reading: Reading) -> Exported | ImportedSecret:
     """A line on its way in. Raises InvalidRequest for what is neither of the two."""
-    return _exported(decode(line, ExportedToken)) if _is_exported(line) else _imported(decode(line, ImportedToken), now)
+    if _is_exported(line):
+        return _exported(decode(line, ExportedToken))
+    return imported_secret(decode(line, ImportedToken), reading)
 
 
 def _is_exported(line: bytes) -> bool:
@@ -182,21 +162,6 @@ def _exported(line: ExportedToken) -> Exported:
         version=line.version,
     )
     return Exported(token, line.seal)
-
-
-def _imported(line: ImportedToken, now: float) -> ImportedSecret:
-    given = {"secret": line.secret, "sha256": line.sha256, "sha512": line.sha512}
-    (field, text), *more = [(field, text) for field, text in given.items() if text is not None] or [("", "")]
-    if more or not field:
-        raise wrong("secret", "give one of the secret, its sha256 and its sha512")
-    new = new_token(line, expiry(line.duration, line.expires_at, now, DURATIONS))
-    creator = line.created_by or ""
-    if field != "secret":
-        rule = rule_of(field, line.of, is_clear=False)
-        return ImportedSecret(new, digest_of(field, text), rule, "", creator)
-    refuse_digest(text, is_clear=line.secret_is_clear)
-    rule = rule_of("sha256", line.of, is_clear=True)
-    return ImportedSecret(new, sha256(text.encode()).digest(), rule, last_eight_of(text), creator)
 
 
 def _with_micros(epoch_micros: int) -> str:

@@ -8,12 +8,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from service.addresses import read_networks
-from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339, rfc3339_or_none
+from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.errors import wrong
 from service.identifiers import TOKEN_ID
 from service.model import ManagedToken, RateLimit, Scope, Status
 from service.tokens.managed.rotation import LONGEST_OVERLAP_SECONDS
-from service.tokens.managed.tokens import NewToken
 
 Name = Annotated[str, Meta(min_length=1, max_length=80, description="1 to 80 characters, unique")]
 Description = Annotated[str, Meta(max_length=500)]
@@ -24,7 +23,6 @@ Metadata = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=256)]], Meta(max_length=20)
 ]
 _UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # in a name: controls, lone surrogates, ends of lines and paragraphs
-Duration = Literal["7days", "1month", "6months", "1year", "never"]
 MaxUses = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Id = Annotated[str, Meta(pattern=rf"^{TOKEN_ID.pattern}\Z")]
 _STATUS = f"({'|'.join(Status)})"
@@ -46,21 +44,6 @@ class LimitShown(msgspec.Struct, rename="camel"):
     limit: int
     period_seconds: int
     burst: int
-
-
-class CreateToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """What a managed token is created with; give `duration` or `expiresAt`."""
-
-    name: Name
-    duration: Duration | None = None
-    description: Description = ""
-    expires_at: Instant | None = None
-    subject: Subject | None = None
-    scopes: Scopes = ()
-    rate_limit: Limit | None = None
-    metadata: Metadata = {}
-    allowed_networks: Networks = ()
-    max_uses: MaxUses | None = None
 
 
 class TokenShown(msgspec.Struct, rename="camel", kw_only=True):
@@ -267,27 +250,3 @@ def clean_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
         except ValueError:
             raise wrong("allowedNetworks", f"{network} is not a network. Write it like 10.4.0.0/16") from None
     return tuple(cleaned)
-
-
-def expiry(duration: str | None, expires_at: str | None, now: float, days: dict[str, int]) -> int:
-    """When a token expires, epoch seconds, 0 for never. Raises InvalidRequest unless exactly one is given."""
-    if (duration is None) == (expires_at is None):
-        raise wrong("duration", "give either duration (7days, 1month, 6months, 1year, never) or expiresAt")
-    if expires_at is not None:
-        return parse_rfc3339(expires_at, "expiresAt")
-    return 0 if duration == "never" or duration is None else int(now) + days[duration] * 86400
-
-
-def new_token(wanted: CreateToken, expires_at: int) -> NewToken:
-    """The terms of a token, cleaned. Raises InvalidRequest."""
-    return NewToken(
-        name=clean_name(wanted.name),
-        expires_at=expires_at,
-        description=wanted.description,
-        subject=wanted.subject or "",
-        scopes=wanted.scopes,
-        rate_limit=to_limit(wanted.rate_limit),
-        networks=clean_networks(wanted.allowed_networks),
-        max_uses=wanted.max_uses or 0,
-        metadata=wanted.metadata,
-    )

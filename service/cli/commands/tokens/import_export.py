@@ -20,6 +20,7 @@ from service.cli.terminal.progress import Progress
 _TOO_LONG: dict[str, Any] = {
     "imported": 0,
     "byDigest": 0,
+    "shortened": 0,
     "skipped": [{"line": 1, "name": "", "code": "payload_too_large", "message": "A line may have 1 MiB."}],
 }
 
@@ -80,29 +81,34 @@ def _write(client: Client, file: Path, *, force: bool) -> int:
 @click.command("import")
 @click.argument("file", type=click.File("rb"))
 @click.option("--dry-run", is_flag=True, help="Change nothing: say what would be taken in.")
+@click.option("--zone", help="Of times that name none: UTC, +02:00 or Europe/Berlin.")
 @json_option
-def import_tokens(file: BinaryIO, dry_run: bool, as_json: bool) -> None:
+def import_tokens(file: BinaryIO, dry_run: bool, zone: str | None, as_json: bool) -> None:
     """Take in tokens of an export, or of another system.
 
     One JSON object a line: of `export`, or {"name", "secret", "sha256" or "sha512", "duration" or "expiresAt", ...}.
     FILE may be -. A digest is hex, base64 or base64url; "of" says of what: whole (what a client presents),
     after:TEXT, before:TEXT, prefix:TEXT, suffix (TOKENS_IMPORT_SUFFIX) or bytes. A digest given as a secret is
-    refused, add "secretIsClear": true where a secret only has that form.
+    refused, add "secretIsClear": true where a secret only has that form. "expiresAt" may be epoch seconds, or null for
+    never or the longest life allowed; "isActive", "createdAt" and "lastUsedAt" are kept.
 
     What was taken in before is skipped, so an import that broke off can be run again. A dry run checks for names and
     secrets that come twice in a thousand lines at a time. Exit 1 if a line was skipped.
     """
-    taken = _take(connect(), file, dry_run=dry_run)
+    taken = _take(connect(), file, {"dryRun": "true" if dry_run else None, "zone": zone})
     skipped = taken.skipped
     if as_json:
-        print_json({"imported": taken.imported, "byDigest": taken.by_digest, "skipped": skipped, "dryRun": dry_run})
+        counts = {"imported": taken.imported, "byDigest": taken.by_digest, "shortened": taken.shortened}
+        print_json({**counts, "skipped": skipped, "dryRun": dry_run})
     else:
         if skipped:
             rows = [[one[name] for name in ("line", "code", "name", "message")] for one in skipped]
             print_table(("LINE", "CODE", "NAME", "WHY"), rows, optional=0)
         note(f"{taken.imported:,} {'would be ' if dry_run else ''}imported.")
+        if taken.shortened:
+            note(f"{taken.shortened:,} without an end, as long as tokens may live here (TOKENS_MAX_LIFETIME_DAYS).")
         if taken.by_digest and not dry_run:
-            note(f"{taken.by_digest:,} of them by digest, which only use can prove: try one with token-service verify.")
+            note(f"{taken.by_digest:,} by digest, which only use can prove: try one with token-service verify.")
     if skipped:
         raise Failure(f"{len(skipped):,} {'would be ' if dry_run else ''}skipped")
 
@@ -113,12 +119,14 @@ class _Taken:
 
     imported: int = 0
     by_digest: int = 0
+    shortened: int = 0
     last_line: int = 0
     skipped: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, part: Part, answer: dict[str, Any]) -> None:
         self.imported += answer["imported"]
         self.by_digest += answer["byDigest"]
+        self.shortened += answer["shortened"]
         self.skipped += [{**one, "line": part.numbers[one["line"] - 1]} for one in answer["skipped"]]
         self.last_line = part.numbers[-1]
 
@@ -126,12 +134,12 @@ class _Taken:
         return f"line {self.last_line:,}: {self.imported:,} imported, {len(self.skipped):,} skipped"
 
 
-def _take(client: Client, file: BinaryIO, *, dry_run: bool) -> _Taken:
+def _take(client: Client, file: BinaryIO, query: dict[str, str | None]) -> _Taken:
     taken = _Taken()
     try:
         with Progress() as progress:
             for part in parts(file):
-                taken.add(part, _send(client, part, dry_run=dry_run) if part.body else _TOO_LONG)
+                taken.add(part, _send(client, part, query) if part.body else _TOO_LONG)
                 progress.show(str(taken))
     except Failure:
         if taken.last_line:
@@ -140,5 +148,6 @@ def _take(client: Client, file: BinaryIO, *, dry_run: bool) -> _Taken:
     return taken
 
 
-def _send(client: Client, part: Part, *, dry_run: bool) -> dict[str, Any]:
-    return client.send("POST", f"{TOKENS}/import", part.body, query={"dryRun": "true"} if dry_run else None)
+def _send(client: Client, part: Part, query: dict[str, str | None]) -> dict[str, Any]:
+    asked = {name: value for name, value in query.items() if value}
+    return client.send("POST", f"{TOKENS}/import", part.body, query=asked)

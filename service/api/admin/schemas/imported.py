@@ -1,0 +1,91 @@
+"""The lines that bring in a token of another system, and how they become one of ours."""
+
+from datetime import tzinfo
+from hashlib import sha256
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from service.api.admin.schemas.creation import Duration, Terms, expiry, new_token
+from service.api.http.timestamps import parse_instant
+from service.errors import wrong
+from service.tokens.imported.digest_forms import digest_of, refuse_digest
+from service.tokens.imported.rules import Rule, rule_of
+from service.tokens.lifetime import DURATIONS
+from service.tokens.managed.import_admission import ImportedSecret, last_eight_of
+
+Creator = Annotated[str, Meta(min_length=1, max_length=128)]
+AnyInstant = Annotated[str | int, Meta(description="RFC 3339, a time of the zone named, or epoch seconds")]
+
+
+class Reading(NamedTuple):
+    """What lines are read by: the time, the latest end of a token (0 for none), the zone of times that name none."""
+
+    now: float
+    latest_end: int
+    zone: tzinfo | None
+
+
+class ImportedToken(Terms, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A token of another system: its secret in clear or a digest of it, its state and terms.
+
+    `of` says of which part of what a client presents. `secretIsClear` says of a secret that has the form of a digest
+    that it is none. `expiresAt` null, 0 or -1 is never, or the longest life allowed here.
+    """
+
+    secret: Annotated[str, Meta(pattern=r"^[!-~]{16,1024}\Z")] | None = None
+    secret_is_clear: bool = False
+    sha256: Annotated[str, Meta(max_length=200)] | None = msgspec.field(name="sha256", default=None)
+    sha512: Annotated[str, Meta(max_length=200)] | None = msgspec.field(name="sha512", default=None)
+    of: Annotated[str, Meta(max_length=40)] = "whole"
+    duration: Duration | None = None
+    expires_at: AnyInstant | UnsetType | None = UNSET
+    is_active: bool = True
+    created_at: AnyInstant | None = None
+    last_used_at: AnyInstant | None = None
+    created_by: Creator | None = None
+
+
+def imported_secret(line: ImportedToken, reading: Reading) -> ImportedSecret:
+    """A line as the rules take it in. Raises InvalidRequest."""
+    kept, rule, last_eight = _kept(line)
+    expires_at = _end(line, reading)
+    return ImportedSecret(
+        new_token(line, expires_at or reading.latest_end),
+        kept,
+        rule,
+        last_eight,
+        line.created_by or "",
+        active=line.is_active,
+        created_at=_past(line.created_at, "createdAt", reading),
+        last_used_at=_past(line.last_used_at, "lastUsedAt", reading),
+        shortened=expires_at == 0 and reading.latest_end > 0,
+    )
+
+
+def _kept(line: ImportedToken) -> tuple[bytes, Rule, str]:
+    """What is known of the secret: its digest, what that is one of, and its last characters."""
+    given = {"secret": line.secret, "sha256": line.sha256, "sha512": line.sha512}
+    (field, text), *more = [(field, text) for field, text in given.items() if text is not None] or [("", "")]
+    if more or not field:
+        raise wrong("secret", "give one of the secret, its sha256 and its sha512")
+    if field != "secret":
+        return digest_of(field, text), rule_of(field, line.of, is_clear=False), ""
+    refuse_digest(text, is_clear=line.secret_is_clear)
+    return sha256(text.encode()).digest(), rule_of("sha256", line.of, is_clear=True), last_eight_of(text)
+
+
+def _end(line: ImportedToken, reading: Reading) -> int:
+    """Epoch seconds, 0 for never."""
+    if line.expires_at is UNSET or line.duration is not None:
+        text = line.expires_at if isinstance(line.expires_at, str) else None
+        return expiry(line.duration, text, reading.now, DURATIONS)
+    return 0 if line.expires_at is None else parse_instant(line.expires_at, "expiresAt", reading.zone)
+
+
+def _past(instant: str | int | None, field: str, reading: Reading) -> int:
+    seconds = 0 if instant is None else parse_instant(instant, field, reading.zone)
+    if seconds > reading.now:
+        raise wrong(field, "this lies ahead")
+    return seconds
