@@ -1,0 +1,148 @@
+"""What every file of deploy/clients/ must do in its framework: ask, know the caller, refuse in the service's words."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.api.running import wait_until
+from tests.api.wire import Answer, Client, Raw
+from tests.gateway.child import Gateway
+from tests.gateway.client_programs import CLIENTS, STARTS, missing
+from tests.gateway.conftest import Site
+from tests.ports import held_port
+
+pytestmark = pytest.mark.slow
+FILES = {
+    "asgi": "asgi.py",
+    "flask": "wsgi.py",
+    "django": "wsgi.py",
+    "express": "node.cjs",
+    "fastify": "node.cjs",
+    "go": "tokencheck.go",
+    "java": "TokenFilter.java",
+}
+NAMES = ("Id", "Subject", "Scopes", "Kind", "Name")
+SPOOFED = {f"X-Token-{name}": "spoof" for name in NAMES} | {"Remote-User": "spoof", "X-Auth-Request-User": "spoof"}
+
+
+class Program(msgspec.Struct, frozen=True):
+    """An application with the check in it, and the other side."""
+
+    gateway: Gateway
+    client: Client
+    site: Site
+
+    def refused(self, status: int, secret: str, path: str = "/") -> Answer:
+        answer = self.client.ask("GET", path, bearer=secret, headers={"Accept": "*/*"})
+        assert answer.status == status, (answer, self.gateway.log)
+        return answer
+
+    def passed(self, secret: str, path: str = "/") -> object:
+        spoofed = SPOOFED | {name.replace("-", "_"): value for name, value in SPOOFED.items()}
+        answer = self.client.ask("GET", path, bearer=secret, headers=spoofed)
+        assert answer.status == 200, (answer, self.gateway.log)
+        seen = answer.json()
+        assert not seen["spoofed"]
+        return seen["token"]
+
+
+@pytest.fixture(scope="module", params=STARTS)
+def program(request: pytest.FixtureRequest, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    if reason := missing(request.param):
+        pytest.skip(reason)
+    url = f"http://127.0.0.1:{site.counter.port}/validate"
+    gateway = STARTS[request.param](url, tmp_path_factory.mktemp(request.param))
+    yield Program(gateway, Client(gateway.port), site)
+    gateway.close()
+
+
+def test_every_file_is_run() -> None:
+    assert {path.name for path in CLIENTS.iterdir()} == {*FILES.values(), "README.md"}
+    assert set(FILES) == set(STARTS)
+
+
+def test_the_application_knows_who_calls_and_nobody_else_comes_in(program: Program) -> None:
+    token = program.site.token(subject="svc:a", scopes=["a", "orders:*"])
+    nobody = program.site.token()
+    known = {"id": token["id"], "subject": "svc:a", "scopes": ["a", "orders:*"], "kind": "managed"}
+    assert program.passed(token["token"]) == {**known, "name": token["name"]}
+    assert program.passed(token["token"], "/orders/")
+    assert program.passed(nobody["token"]) == {
+        "id": nobody["id"],
+        "subject": "-",
+        "scopes": [],
+        "kind": "managed",
+        "name": nobody["name"],
+    }
+
+    absent, bad = program.refused(401, ""), program.refused(401, "rtk_" + "0" * 64)
+    assert "error" not in (absent.header("www-authenticate") or "error")
+    assert 'error="invalid_token"' in (bad.header("www-authenticate") or "")
+    assert bad.problem(401, "invalid_token")
+    missing_scope = program.refused(403, nobody["token"], "/orders/")
+    assert 'scope="orders:read"' in (missing_scope.header("www-authenticate") or "")
+    elsewhere = program.site.token(allowedNetworks=["203.0.113.0/24"])["token"]
+    assert program.refused(403, elsewhere).json()["code"] == "network_denied"
+    with Raw(program.gateway.port) as raw:
+        line = f"Authorization: Bearer {token['token']}\r\n"
+        raw.send(f"GET / HTTP/1.1\r\nHost: x\r\n{line}{line}\r\n".encode())
+        assert raw.answer("GET").status == 401
+
+
+def test_a_used_up_limit_is_429_and_says_when_to_come_back(program: Program) -> None:
+    secret = program.site.token(rateLimit={"limit": 1, "periodSeconds": 86400})["token"]
+    program.passed(secret)
+    answer = program.refused(429, secret)
+    assert int(answer.header("retry-after") or 0) > 3600
+    assert answer.header("ratelimit-policy") == '"default";q=1;w=86400'
+
+
+def test_without_redis_or_the_service_it_is_503_and_one_connection_carries_the_rest(program: Program) -> None:
+    secret = program.site.admin  # a secret of this moment may be lost with its Redis
+    program.passed(secret)
+    before = program.site.counter.connections
+    for _ in range(10):
+        program.passed(secret)
+    assert program.site.counter.connections == before
+
+    # A kept connection that ends without an answer costs nobody a refusal.
+    program.site.counter.losses = 1
+    program.passed(secret)
+    program.site.redis.kill()
+    try:
+        answer = program.refused(503, secret)
+        assert (answer.header("retry-after"), answer.json()["code"]) == ("1", "store_unavailable")
+    finally:
+        program.site.redis.start()
+    program.site.counter.refuse(True)
+    try:
+        assert program.refused(503, secret).header("retry-after") == "1"
+    finally:
+        program.site.counter.refuse(False)
+    wait_until(lambda: program.client.ask("GET", "/", bearer=secret).status == 200, what="requests to pass again")
+
+
+@pytest.mark.parametrize("extensions", [{}, {"websocket.http.response": {}}])
+def test_a_websocket_is_refused_before_it_is_accepted(extensions: dict[str, Any]) -> None:
+    spec = importlib.util.spec_from_file_location("asgi", CLIENTS / "asgi.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    check = module.TokenCheck(None, url=f"http://127.0.0.1:{held_port()}/validate")
+    scope = {"type": "websocket", "headers": [], "client": None, "extensions": extensions}
+    asyncio.run(check(scope, None, send))
+    if extensions:
+        assert (sent[0]["type"], sent[0]["status"]) == ("websocket.http.response.start", 503)
+    else:
+        assert sent == [{"type": "websocket.close", "code": 1008}]
