@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -116,3 +117,13 @@ def apache(site: Site) -> Gateway:
     }
     files = ("apache.conf", "apache-token.lua")
     return deployed("apache2", files, site.ports | own, "-d", "{folder}", "-f", "{folder}/apache.conf", "-DFOREGROUND")
+
+
+def envoy(site: Site) -> Gateway:
+    own = {
+        # An address and its port stand apart.
+        "port_value: 8080": f"port_value: {site.counter.port}",
+        "port_value: 3000": f"port_value: {site.application.port}",
+    }
+    arguments = ("-c", "envoy.yaml", "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning")
+    return deployed(str(Path(sys.executable).with_name("envoy")), ("envoy.yaml",), own, *arguments)

@@ -15,8 +15,9 @@ EXECUTED = {
     "caddy": ("Caddyfile",),
     "haproxy": ("haproxy.cfg", "haproxy-token.lua"),
     "apache": ("apache.conf", "apache-token.lua"),
+    "envoy": ("envoy.yaml",),
 }
-NOT_EXECUTED = {name: (f"{name}.yaml",) for name in ("envoy", "traefik", "apisix", "kong")}
+NOT_EXECUTED = {name: (f"{name}.yaml",) for name in ("traefik", "apisix", "kong")}
 ALL = EXECUTED | NOT_EXECUTED
 # Applications believe these, so a client must not be able to set them.
 IDENTITY = (
