@@ -35,10 +35,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ImportQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """With `dryRun` nothing is written, and the answer says what would be. `zone`: that of times which name none."""
+    """With `dryRun` nothing is written, and the answer says what would be. `zone`: that of times which name none.
+
+    With `numberNames` a token of another system whose name is taken gets a number behind it.
+    """
 
     dry_run: bool = False
     zone: Annotated[str, Meta(max_length=64)] = ""
+    number_names: bool = False
 
 
 class SkippedLine(msgspec.Struct):
@@ -148,13 +152,13 @@ class ImportExportApi(OperationGroup):
         media_type = (call.header(b"content-type") or _ACCEPTED[0]).split(b";")[0].strip().lower()
         if media_type not in _ACCEPTED:
             raise InvalidRequest(f"Send the lines as {NDJSON}.", code="unsupported_media_type")
-        lines = (await call.body(BULK_BYTES)).split(b"\n")
+        lines = _lines_of(await call.body(BULK_BYTES))
         result = ImportResult(0, 0, 0, [])
         parts = (list(enumerate(lines[start : start + SLICE], start + 1)) for start in range(0, len(lines), SLICE))
 
         async def take_in_turn() -> None:
             for part in parts:
-                await self._take(part, reading, caller.origin, dry_run, result)
+                await self._take(part, reading, caller.origin, dry_run, result, number_names=query.number_names)
                 await give_way()
 
         # A dry run takes line after line, for it tells which of two with one name comes second.
@@ -169,6 +173,8 @@ class ImportExportApi(OperationGroup):
         origin: Origin,
         dry_run: DryRun | None,
         result: ImportResult,
+        *,
+        number_names: bool,
     ) -> None:
         rows: list[tuple[int, Exported | ImportedSecret]] = []
         for number, line in numbered:
@@ -178,7 +184,7 @@ class ImportExportApi(OperationGroup):
                 rows.append((number, import_line(line, reading)))
             except InvalidRequest as refused:
                 result.skipped.append(SkippedLine(number, name_of(line), refused.code, refused.detail))
-        taken = await self._imports.take([row for _, row in rows], origin, dry_run)
+        taken = await self._imports.take([row for _, row in rows], origin, dry_run, number_names=number_names)
         for (number, row), skipped in zip(rows, taken, strict=True):
             if skipped is None:
                 result.imported += 1
@@ -187,6 +193,13 @@ class ImportExportApi(OperationGroup):
                     result.shortened += row.shortened
             else:
                 result.skipped.append(SkippedLine(number, _name(row), skipped.code, skipped.message))
+
+
+def _lines_of(body: bytes) -> list[bytes]:
+    """What editors and shells of Windows put first is passed over, and what they write at their own is named."""
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in body[:4]:
+        raise InvalidRequest("These lines are UTF-16: write them as UTF-8 (iconv -f UTF-16 -t UTF-8).")
+    return body.removeprefix(b"\xef\xbb\xbf").split(b"\n")
 
 
 def _name(row: Exported | ImportedSecret) -> str:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from service.errors import StoreFull, StoreUnavailable
 from service.model import ManagedToken, Origin, Status
 from service.store.managed import records
@@ -16,6 +18,7 @@ from service.tokens.managed.seals import Seals
 # So many rows keep the loop for a millisecond, and Redis for half of one: requests go on between.
 SLICE = 10
 _PAUSES = (0.1, 0.4)
+LONGEST_NAME = 80
 _SAID = {
     Refused.EXISTS: "This token is here already.",
     Refused.SECRET_TAKEN: "This secret belongs to a token that is here already.",
@@ -63,12 +66,18 @@ class Imports:
         self._asked = False
 
     async def take(
-        self, rows: list[Exported | ImportedSecret], origin: Origin, dry_run: DryRun | None = None
+        self,
+        rows: list[Exported | ImportedSecret],
+        origin: Origin,
+        dry_run: DryRun | None = None,
+        *,
+        number_names: bool = False,
     ) -> list[Skipped | None]:
         """Take a slice of rows in, at most SLICE; for each None, or why it was skipped.
 
-        With a `dry_run` nothing is written. A row is taken in whole or not at all. Raises StoreUnavailable
-        when Redis stays away; the rows may be sent again then, and those that were taken in are skipped.
+        With a `dry_run` nothing is written. With `number_names` an imported secret whose name is taken gets another.
+        A row is taken in whole or not at all. Raises StoreUnavailable when Redis stays away; the rows may be sent
+        again then, and those that were taken in are skipped.
         """
         tokens = self._admission.tokens_of(rows, origin)
         taken = [self._admission.refusal(row, token, origin) for row, token in zip(rows, tokens, strict=True)]
@@ -83,7 +92,9 @@ class Imports:
             found = [
                 conflict or dry_run.conflict(tokens[place]) for place, conflict in zip(admitted, conflicts, strict=True)
             ]
-        for place, why in zip(admitted, found, strict=True):
+        for place, met in zip(admitted, found, strict=True):
+            is_numbered = number_names and met is Refused.NAME_TAKEN and isinstance(rows[place], ImportedSecret)
+            why = await self._put_numbered(tokens[place], origin, dry_run) if is_numbered else met
             taken[place] = Skipped(why.value, _SAID[why]) if why else None
         return taken
 
@@ -108,6 +119,28 @@ class Imports:
                     None if lost and is_minted and why is Refused.EXISTS else why
                     for why, is_minted in zip(found, minted_here, strict=True)
                 ]
+
+    async def _put_numbered(self, token: ManagedToken, origin: Origin, dry_run: DryRun | None) -> Refused | None:
+        """Write a token under a free name with a number behind it; of a dry run there is always one."""
+        while dry_run is None:
+            numbered = await self._numbered(token)
+            (why,) = await self._put([self._incoming(numbered, origin)], [True])
+            if why is not Refused.NAME_TAKEN:
+                return why
+        return None
+
+    async def _numbered(self, token: ManagedToken) -> ManagedToken:
+        """The token under a free name: doubling finds one, halving a low one; of ten thousand alike 27 are asked."""
+        taken, free = 1, 2
+        while await self._is_taken(_with_number(token, free)):
+            taken, free = free, free * 2
+        while free - taken > 1:
+            middle = (taken + free) // 2
+            taken, free = (middle, free) if await self._is_taken(_with_number(token, middle)) else (taken, middle)
+        return _with_number(token, free)
+
+    async def _is_taken(self, token: ManagedToken) -> bool:
+        return await self._store.conflict(token) is Refused.NAME_TAKEN
 
     def _incoming(self, token: ManagedToken, origin: Origin) -> Incoming:
         now = self._clock()
@@ -134,3 +167,7 @@ class Imports:
             raise
         self._imported.learn(rules)
         self._asked = True
+
+
+def _with_number(token: ManagedToken, number: int) -> ManagedToken:
+    return msgspec.structs.replace(token, name=f"{token.name[: LONGEST_NAME - 1 - len(str(number))]} {number}")

@@ -199,3 +199,26 @@ async def test_a_time_without_a_zone_is_of_the_one_that_is_named(make_service: C
         else:
             assert "names no zone" in result["skipped"][0]["message"]
     assert (await send(admin, [], zone="Mars/Base")).status == 400
+
+
+async def test_a_name_that_is_taken_gets_a_number_on_request(service: Service) -> None:
+    admin = await sign_in(service)
+    for name in ("key", "n" * 80):
+        lines = [{"name": name, "secret": f"{number}-of-{name[:20]}-letters", **TERMS} for number in range(12)]
+        assert (await send(admin, lines, numberNames="true", dryRun="true")).json()["imported"] == 12
+        assert (await send(admin, lines, numberNames="true")).json()["imported"] == 12
+        # A second run finds the secrets, and makes no more of them.
+        again = (await send(admin, lines, numberNames="true")).json()
+        assert {row["code"] for row in again["skipped"]} == {"secret_taken"} and again["imported"] == 0
+    names = {token["name"] for token in (await admin.get("/api/admin/tokens", q="key")).json()["tokens"]}
+    assert names == {"key", *[f"key {number}" for number in range(2, 13)]}
+    assert {len(token["name"]) for token in (await admin.get("/api/admin/tokens", q="nnn")).json()["tokens"]} == {80}
+
+
+async def test_what_windows_writes_is_read_or_named(service: Service) -> None:
+    admin = await sign_in(service)
+    line = json.dumps({"name": "gate", "secret": "sixteen-letters!", **TERMS})
+    assert (await send(admin, [line.encode("utf-8-sig")])).json()["imported"] == 1
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        answer = await send(admin, [line.encode(encoding)])
+        assert (answer.status, "UTF-16" in answer.json()["detail"]) == (400, True)

@@ -200,3 +200,26 @@ def test_progress_is_shown_where_somebody_watches(stub: Stub, run: Run, monkeypa
     said = run("import", "-", stdin=LINES.decode()).stderr
     # What erases a line is left out where there is no terminal after all.
     assert said == "\rline 2: 2 imported, 0 skipped\r2 imported.\n"
+
+
+def test_columns_become_lines(stub: Stub, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "tokens.csv"
+    heading = "name,sha512,scopes,isActive,expiresAt,createdAt,subject\n"
+    row = '"a ""b"", c",ab,a:b c:d,f,,1750000000,\nd,cd,,perhaps,2027-01-31,,u,over\n'
+    file.write_bytes(("\ufeff" + heading + row).encode())
+    stub.on("POST", IMPORT, {"imported": 2, "byDigest": 0, "shortened": 0, "skipped": []})
+    assert run("import", str(file), "--number-names", "--zone", "UTC").exit_code == 0
+    (asked,) = stub.asked
+    assert asked.query == {"numberNames": "true", "zone": "UTC"}
+    first, second = (json.loads(line) for line in asked.body.splitlines())
+    kept = {"name": 'a "b", c', "sha512": "ab", "scopes": ["a:b", "c:d"], "isActive": False}
+    assert first == {**kept, "expiresAt": None, "createdAt": 1750000000}
+    rest = {"expiresAt": "2027-01-31", "subject": "u", "more columns than the heading has": ["over"]}
+    assert second == {"name": "d", "sha512": "cd", "isActive": "perhaps", **rest}
+
+
+def test_columns_that_are_no_utf_8_are_named(stub: Stub, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_bytes("name,secret\n".encode("utf-16"))
+    result = run("import", str(file), "--csv")
+    assert (result.exit_code, "iconv" in result.stderr, stub.asked) == (1, True, [])

@@ -11,7 +11,7 @@ import click
 
 from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS
-from service.cli.commands.tokens.import_parts import Part, parts
+from service.cli.commands.tokens.import_parts import Part, csv_parts, parts
 from service.cli.failure import Failure
 from service.cli.private_file import make_private, write_private
 from service.cli.terminal.output import json_option, note, print_json, print_table
@@ -81,9 +81,13 @@ def _write(client: Client, file: Path, *, force: bool) -> int:
 @click.command("import")
 @click.argument("file", type=click.File("rb"))
 @click.option("--dry-run", is_flag=True, help="Change nothing: say what would be taken in.")
+@click.option("--csv", "as_csv", is_flag=True, help="Columns with a heading, as of a file that ends in .csv.")
+@click.option("--number-names", is_flag=True, help="Put a number behind a name that is taken.")
 @click.option("--zone", help="Of times that name none: UTC, +02:00 or Europe/Berlin.")
 @json_option
-def import_tokens(file: BinaryIO, dry_run: bool, zone: str | None, as_json: bool) -> None:
+def import_tokens(
+    file: BinaryIO, dry_run: bool, as_csv: bool, number_names: bool, zone: str | None, as_json: bool
+) -> None:
     """Take in tokens of an export, or of another system.
 
     One JSON object a line: of `export`, or {"name", "secret", "sha256" or "sha512", "duration" or "expiresAt", ...}.
@@ -95,7 +99,9 @@ def import_tokens(file: BinaryIO, dry_run: bool, zone: str | None, as_json: bool
     What was taken in before is skipped, so an import that broke off can be run again. A dry run checks for names and
     secrets that come twice in a thousand lines at a time. Exit 1 if a line was skipped.
     """
-    taken = _take(connect(), file, {"dryRun": "true" if dry_run else None, "zone": zone})
+    query = {"dryRun": "true" if dry_run else "", "numberNames": "true" if number_names else "", "zone": zone or ""}
+    cut = csv_parts(file) if as_csv or str(getattr(file, "name", "")).endswith(".csv") else parts(file)
+    taken = _take(connect(), cut, query)
     skipped = taken.skipped
     if as_json:
         counts = {"imported": taken.imported, "byDigest": taken.by_digest, "shortened": taken.shortened}
@@ -134,11 +140,11 @@ class _Taken:
         return f"line {self.last_line:,}: {self.imported:,} imported, {len(self.skipped):,} skipped"
 
 
-def _take(client: Client, file: BinaryIO, query: dict[str, str | None]) -> _Taken:
+def _take(client: Client, cut: Iterator[Part], query: dict[str, str]) -> _Taken:
     taken = _Taken()
     try:
         with Progress() as progress:
-            for part in parts(file):
+            for part in cut:
                 taken.add(part, _send(client, part, query) if part.body else _TOO_LONG)
                 progress.show(str(taken))
     except Failure:
@@ -148,6 +154,6 @@ def _take(client: Client, file: BinaryIO, query: dict[str, str | None]) -> _Take
     return taken
 
 
-def _send(client: Client, part: Part, query: dict[str, str | None]) -> dict[str, Any]:
+def _send(client: Client, part: Part, query: dict[str, str]) -> dict[str, Any]:
     asked = {name: value for name, value in query.items() if value}
     return client.send("POST", f"{TOKENS}/import", part.body, query=asked)
