@@ -81,7 +81,7 @@ class OneTimeApi(OperationGroup):
         ISSUE,
         "one-time",
         "generateOneTimeToken",
-        answers={200: PhpToken, 429: None, 500: PhpError},
+        answers={200: PhpToken, 404: None, 429: None, 500: PhpError},
     )
     async def generate(self, call: Call) -> Response:
         """Generate a one-time token (PHP-compatible).
@@ -161,7 +161,7 @@ class OneTimeApi(OperationGroup):
         Valid exactly once. With an Idempotency-Key a retry within 30 s gets the first answer.
         """
         key = call.text_header(b"idempotency-key")
-        if key and not REQUEST_KEY.fullmatch(key):
+        if call.header(b"idempotency-key") is not None and not REQUEST_KEY.fullmatch(key):
             raise InvalidRequest("Idempotency-Key must be 1 to 64 printable characters.", code="invalid_request")
         wanted = await call.json(Consume)
         verdict = await self._tokens.consume(wanted.token.encode(), request=key)

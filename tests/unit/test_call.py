@@ -182,6 +182,7 @@ def test_pairs_that_are_not_utf8_or_too_many_are_refused(raw: bytes) -> None:
 class Asked(msgspec.Struct, forbid_unknown_fields=True):
     limit: int = 50
     q: str = ""
+    days: int | None = None
 
 
 def call(query: bytes) -> Call:
@@ -195,7 +196,7 @@ def call(query: bytes) -> Call:
 
 def test_a_query_is_converted_and_its_wrong_parameter_named() -> None:
     assert convert_query(call(b"limit=7&q=x"), Asked) == Asked(7, "x")
-    for query, field in ((b"limit=x", "limit"), (b"limits=1", "limits")):
+    for query, field in ((b"limit=x", "limit"), (b"limits=1", "limits"), (b"days=null", "days")):
         with pytest.raises(InvalidRequest) as caught:
             convert_query(call(query), Asked)
         assert caught.value.fields[0][0] == field

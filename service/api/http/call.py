@@ -16,10 +16,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from service.api.http.access import ANYONE, Access
-from service.errors import InvalidRequest
+from service.errors import InvalidRequest, wrong
 
 Headers = list[tuple[bytes, bytes]]
-
 
 BODY_BYTES = 16 * 1024
 BULK_BYTES = 1024 * 1024
@@ -218,9 +217,13 @@ def convert_query(call: Call, kind: type[T]) -> T:
     """The query parameters as this type; numbers and booleans are read from text. Raises InvalidRequest."""
     pairs = dict(reversed(call.query))
     try:
-        return msgspec.convert(pairs, kind, strict=False)
+        query = msgspec.convert(pairs, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _wrong_field(str(error)) from None
+    for field in msgspec.structs.fields(query):  # type: ignore[arg-type]
+        if field.encode_name in pairs and getattr(query, field.name) is None:  # it says "null"
+            raise wrong(field.encode_name, "give a value, or leave it out")
+    return query
 
 
 Handler = Callable[[Call], Awaitable[Response]]
