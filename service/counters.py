@@ -1,15 +1,24 @@
-"""Counts and times buffered as plain integers until they are flushed into prometheus-client's metrics.
+"""Counts and times buffered as plain integers until they are flushed into prometheus-client's metrics, and those
+that the system and Python keep of the processes themselves.
 
 Its own counters, found by their labels and guarded by a lock, would cost more than the rest of a request's bookkeeping.
 """
 
+import gc
+import os
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from prometheus_client import Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_PROC = Path("/proc")
 
 
 class BufferedCounter:
@@ -69,3 +78,75 @@ class BufferedHistogram:
         self._child._sum.inc(self._sum)
         self._counts = [0] * len(self._counts)
         self._sum = 0.0
+
+
+class Processes:
+    """Time, memory and open files of a process and its children together, as they are at the scrape.
+
+    What children took that have ended stays in the time of their parent, so the seconds never fall when a worker is
+    replaced. Memory that workers share is counted in each.
+    """
+
+    def __init__(self, pids: Callable[[], list[int]]) -> None:
+        """`pids`: the parent first; of the rest, those that are not its children are passed over."""
+        self._pids = pids
+
+    def collect(self) -> Iterator[Metric]:
+        """The families that every Prometheus client has under these names; none where there is no /proc."""
+        pids = self._pids()
+        read = [facts for facts in map(_Facts.read, pids) if facts is not None]
+        if not read or read[0].pid != pids[0]:
+            return
+        first, *others = read
+        every = [first, *(one for one in others if one.parent == first.pid)]
+        seconds = (first.ticks_of_ended + sum(one.ticks for one in every)) / _TICKS
+        yield CounterMetricFamily("process_cpu_seconds", "processor time of all workers", value=seconds)
+        memory = _PAGE * sum(one.pages for one in every)
+        yield GaugeMetricFamily("process_resident_memory_bytes", "memory of all workers", value=memory)
+        files = sum(one.files for one in every)
+        yield GaugeMetricFamily("process_open_fds", "open files of all workers", value=files)
+        started = _booted() + first.started / _TICKS
+        yield GaugeMetricFamily("process_start_time_seconds", "when the service was started", value=started)
+
+
+class _Facts(NamedTuple):
+    pid: int
+    parent: int
+    ticks: int
+    ticks_of_ended: int
+    started: int
+    pages: int
+    files: int
+
+    @classmethod
+    def read(cls, pid: int) -> "_Facts | None":
+        """What /proc says of a process, by the numbers of its fields in proc(5); None for one that ended."""
+        folder = _PROC / str(pid)
+        try:
+            fields = ["", "", "", *(folder / "stat").read_text().rpartition(") ")[2].split()]
+            files = len(list((folder / "fd").iterdir()))
+        except OSError:
+            return None
+        field = {place: int(fields[place]) for place in (4, 14, 15, 16, 17, 22, 24)}
+        return cls(pid, field[4], field[14] + field[15], field[16] + field[17], field[22], field[24], files)
+
+
+def _booted() -> float:
+    facts = (_PROC / "stat").read_text().splitlines()
+    return float(next(line for line in facts if line.startswith("btime ")).split()[1])
+
+
+class Collections:
+    """Brings Python's count of its own garbage collections into a counter."""
+
+    def __init__(self, counter: Counter) -> None:
+        """`counter` has the label `generation`."""
+        self._counters = [counter.labels(str(generation)) for generation in range(3)]
+        self._seen = [0, 0, 0]
+
+    def flush(self) -> None:
+        """Add what was collected since the last time."""
+        for generation, facts in enumerate(gc.get_stats()):
+            found = facts["collections"]
+            self._counters[generation].inc(found - self._seen[generation])
+            self._seen[generation] = found

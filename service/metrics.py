@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from service import __version__
-from service.counters import BUCKETS, BufferedCounter, BufferedHistogram, Decisions
+from service.counters import BUCKETS, BufferedCounter, BufferedHistogram, Collections, Decisions, Processes
 from service.model import Statistics, Status
 
 EXPIRY_WINDOWS = {"1d": 86400, "7d": 7 * 86400, "14d": 14 * 86400, "30d": 30 * 86400}
@@ -177,6 +177,10 @@ class Metrics:
             "tokens_build_info", "the running version", ["version"], registry=registry, multiprocess_mode="max"
         )
         build.labels(__version__).set(1)
+        collections = Counter(
+            "python_gc_collections", "Python's garbage collections", ["generation"], registry=registry
+        )
+        self._collections = Collections(collections)
         self.state = _State()
         self._http_timings: dict[str, BufferedHistogram] = {}
         self._redis_timings: dict[str, BufferedHistogram] = {}
@@ -226,6 +230,7 @@ class Metrics:
         """Bring what was counted as integers into the exported metrics."""
         for counter in self._buffered:
             counter.flush()
+        self._collections.flush()
         for timings in (self._timings, self._http_timings, self._redis_timings):
             for timing in timings.values():
                 timing.flush()
@@ -258,3 +263,12 @@ class _Gathered:
         else:
             yield from self._own.collect()
         yield from self._state.collect()
+        yield from Processes(_processes).collect()
+
+
+def _processes() -> list[int]:
+    """Whose metrics meet here: this process, or the parent of all workers and they."""
+    if _SHARED not in os.environ:
+        return [os.getpid()]
+    workers = {int(path.stem.rpartition("_")[2]) for path in Path(os.environ[_SHARED]).glob("counter_*.db")}
+    return [os.getppid(), *sorted(workers)]

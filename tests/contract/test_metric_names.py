@@ -45,6 +45,14 @@ OURS = {
     "tokens_never_used": ("gauge", set()),
     "tokens_webhook_deliveries": ("counter", {"outcome"}),
 }
+# Under the names that every Prometheus client gives them.
+OF_PROCESSES = {
+    "process_cpu_seconds": ("counter", set()),
+    "process_resident_memory_bytes": ("gauge", set()),
+    "process_open_fds": ("gauge", set()),
+    "process_start_time_seconds": ("gauge", set()),
+    "python_gc_collections": ("counter", {"generation"}),
+}
 
 
 def collected() -> dict[str, tuple[str, set[str]]]:
@@ -66,11 +74,11 @@ def collected() -> dict[str, tuple[str, set[str]]]:
 
 
 def test_the_metrics_are_those_of_the_contract_and_ours() -> None:
-    assert collected() == CONTRACT | OURS
+    assert collected() == CONTRACT | OURS | OF_PROCESSES
 
 
 def test_names_say_unit_and_kind() -> None:
-    for name, (kind, _) in collected().items():
+    for name, (kind, _) in (CONTRACT | OURS).items():
         assert name.startswith("tokens_")
         assert (kind == "histogram") is name.endswith("_seconds")
 

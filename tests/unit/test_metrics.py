@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from service import counters
 from service.counters import BUCKETS
 from service.metrics import EXPIRY_WINDOWS, NO_KIND, Metrics
 from service.model import Kind, Outcome, Statistics
@@ -132,6 +135,51 @@ def test_one_scrape_shows_all_workers(tmp_path: Path) -> None:
     assert 'tokens_validation_seconds_count{path="fast"} 7.0' in lines
     assert 'tokens_build_info{version="0.1.0"} 1.0' in lines
     assert lines.count("tokens_redis_up 0.0") == 1
+
+
+def of_proc(folder: Path, pid: int, parent: int, ticks: int) -> None:
+    """A process as /proc shows it: so many ticks of its own and ten times as many of ended children."""
+    (folder / str(pid) / "fd").mkdir(parents=True)
+    (folder / str(pid) / "fd" / "0").touch()
+    fields = dict.fromkeys(range(4, 53), 0) | {4: parent, 14: ticks, 16: 10 * ticks, 22: 500, 24: 3}
+    said = " ".join(str(value) for _, value in sorted(fields.items()))
+    (folder / str(pid) / "stat").write_text(f"{pid} (a name) ) S {said}\n")
+
+
+def test_the_processes_are_summed_and_keep_the_time_of_those_that_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "stat").write_text("cpu 1 2\nbtime 1000\n")
+    of_proc(tmp_path, 7, 1, 100)
+    of_proc(tmp_path, 8, 7, 100)
+    of_proc(tmp_path, 9, 1, 100)  # an ended worker's number, given to another program
+    monkeypatch.setattr(counters, "_PROC", tmp_path)
+    monkeypatch.setattr(counters, "_TICKS", 100)
+    monkeypatch.setattr(counters, "_PAGE", 4096)
+    found = {family.name: family.samples[0].value for family in counters.Processes(lambda: [7, 8, 9, 10]).collect()}
+    assert found == {
+        "process_cpu_seconds": 1 + 10 + 1,
+        "process_resident_memory_bytes": 2 * 3 * 4096,
+        "process_open_fds": 2,
+        "process_start_time_seconds": 1005,
+    }
+    assert list(counters.Processes(lambda: [11, 8]).collect()) == []
+
+
+@pytest.fixture
+def no_collections() -> Iterator[None]:
+    """None but those that the test asks for."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collections")
+def test_garbage_collections_are_counted_once() -> None:
+    metrics = Metrics()
+    before = exposed(metrics)["python_gc_collections_total", "2"]
+    gc.collect()
+    assert [exposed(metrics)["python_gc_collections_total", "2"] for _ in range(2)] == [before + 1] * 2
 
 
 @pytest.mark.parametrize(
