@@ -28,6 +28,9 @@ class Application:
 
             def handle_any(self) -> None:
                 application.requests += 1
+                if self.headers.get("Upgrade", "").lower() == "websocket":
+                    self.talk()
+                    return
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 seen = {
                     "method": self.command,
@@ -42,7 +45,20 @@ class Application:
                 if self.command != "HEAD":
                     self.wfile.write(answer)
 
-            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = handle_any  # noqa: N815 - the names it looks for
+            def talk(self) -> None:
+                """Accept a websocket and send back whatever comes: a gateway reads no frames."""
+                self.send_response(101)
+                self.send_header("Upgrade", "websocket")
+                self.send_header("Connection", "Upgrade")
+                # RFC 6455's answer to its own example of a key.
+                self.send_header("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+                self.end_headers()
+                self.close_connection = True
+                with suppress(OSError):
+                    while data := self.connection.recv(65536):
+                        self.connection.sendall(data)
+
+            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = handle_any  # noqa: N815 - the names it looks for
 
             def log_message(self, *_: Any) -> None:
                 """Nothing on the terminal."""

@@ -53,6 +53,13 @@ def test_every_configuration_has_a_word_about_the_retry_key_and_none_uses_what_a
     assert "idempotency-key" not in text
 
 
+@pytest.mark.parametrize("gateway", ALL)
+def test_every_configuration_has_a_place_for_preflights_and_says_why(gateway: str) -> None:
+    text = text_of(gateway)
+    assert "/browser/" in text
+    assert "never with a credential" in " ".join(re.sub(r"\n\s*(#|--)", "", text).split())
+
+
 @pytest.mark.parametrize("gateway", ["traefik"])
 def test_a_configuration_that_names_what_it_strips_names_each_way_of_writing_it(gateway: str) -> None:
     """Traefik's headers have no pattern: with `_` for any `-` an application may take them for the same."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -222,6 +223,53 @@ def test_a_retry_key_given_twice_or_named_as_of_one_hop_is_still_not_the_clients
         for _ in range(3)
     ]
     assert statuses == [200, 401, 401]
+
+
+def test_a_websocket_is_accepted_and_costs_one_token(deployment: Deployment) -> None:
+    secret = deployment.site.one_time()
+    for path, statuses in (
+        (f"/download/ws?token={secret}", (b"101", b"401")),
+        ("/?token=x", (b"401",)),
+    ):
+        for status in statuses:
+            with socket.create_connection(("127.0.0.1", deployment.gateway.port), timeout=15) as connection:
+                connection.sendall(
+                    f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+                )
+                stream = connection.makefile("rb")
+                assert stream.readline().split()[1] == status, deployment.gateway.log[-2000:]
+                if status == b"101":
+                    while stream.readline().strip():
+                        pass
+                    connection.sendall(b"over and back")
+                    assert stream.read(13) == b"over and back"
+                stream.close()
+
+
+def test_no_upgrade_but_a_websockets_reaches_the_application(deployment: Deployment) -> None:
+    lines = f"Host: x\r\nX-Token: {deployment.site.admin}\r\nConnection: Upgrade\r\nUpgrade: other\r\n"
+    answer = deployment.raw(f"GET / HTTP/1.1\r\n{lines}\r\n")
+    if deployment.is_envoy:  # it takes no such request
+        assert answer.status == 403
+    else:
+        assert "upgrade" not in dict(answer.json()["headers"])
+
+
+def test_a_preflight_reaches_the_application_without_a_credential_and_speaks_for_nobody(deployment: Deployment) -> None:
+    asking = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    said = SPOOFED | {"X-Token": "spoof", "Authorization": "Bearer spoof"}
+    headers = deployment.passed("OPTIONS", "/browser/x", "", headers=asking | said)["headers"]
+    assert headers["access-control-request-method"] == ["POST"]
+    assert "spoof" not in str(headers)
+    assert not IDENTITY & {name for name, values in headers.items() if values != [""]}
+    for method, path, more in (
+        ("OPTIONS", "/browser/x", {}),
+        ("OPTIONS", "/x", asking),
+        ("OPTIONS", "/orders/x", asking),
+        ("GET", "/browser/x", asking),
+    ):
+        deployment.refused(401, method, path, headers=more)
 
 
 def test_a_lost_answer_costs_no_one_time_token(deployment: Deployment) -> None:
