@@ -223,3 +223,21 @@ def test_columns_that_are_no_utf_8_are_named(stub: Stub, run: Run, tmp_path: Pat
     file.write_bytes("name,secret\n".encode("utf-16"))
     result = run("import", str(file), "--csv")
     assert (result.exit_code, "iconv" in result.stderr, stub.asked) == (1, True, [])
+
+
+def test_whoever_stops_an_import_is_told_how_to_go_on(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub.on("POST", IMPORT, {"imported": 999, "byDigest": 0, "shortened": 0, "skipped": [skip(1)]})
+    send = import_export.Client.send
+
+    def interrupted(self: import_export.Client, method: str, path: str, body: bytes, **asked: object) -> object:
+        if body == b"{}\n":
+            raise KeyboardInterrupt
+        return send(self, method, path, body)
+
+    monkeypatch.setattr(import_export.Client, "send", interrupted)
+    result = run("import", "-", stdin="{}\n" * 1001)
+    assert result.exit_code != 0
+    assert result.stderr.startswith(
+        "Up to line 1,000: 999 imported, 1 skipped, of the next lines perhaps some. "
+        "Run it again: what is in is skipped.\n"
+    )

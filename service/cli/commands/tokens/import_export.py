@@ -147,8 +147,10 @@ def _take(client: Client, cut: Iterator[Part], query: dict[str, str]) -> _Taken:
             for part in cut:
                 taken.add(part, _send(client, part, query) if part.body else _TOO_LONG)
                 progress.show(str(taken))
-    except Failure:
-        if taken.last_line:
+    except (Failure, KeyboardInterrupt) as reason:
+        if not isinstance(reason, Failure):
+            note(f"Up to {taken}, of the next lines perhaps some. Run it again: what is in is skipped.")
+        elif taken.last_line:
             note(f"Up to {taken}. Run it again after this:")
         raise
     return taken
