@@ -90,8 +90,9 @@ def nginx(site: Site) -> Gateway:
     return deployed("nginx", ("nginx.conf",), site.ports | own, *NGINX_ARGUMENTS)
 
 
-def caddy(site: Site) -> Gateway:
-    return deployed("caddy", ("Caddyfile",), site.ports, "run", "--config", "Caddyfile", "--adapter", "caddyfile")
+def caddy(site: Site, program: str = "caddy", **replaced: str) -> Gateway:
+    own = site.ports | replaced
+    return deployed(program, ("Caddyfile",), own, "run", "--config", "Caddyfile", "--adapter", "caddyfile")
 
 
 def haproxy(site: Site) -> Gateway:

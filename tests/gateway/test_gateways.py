@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -14,6 +18,7 @@ from tests.gateway.conftest import Gateway, Site, apache, caddy, envoy, haproxy,
 
 pytestmark = pytest.mark.slow
 IDENTITY = {"x-token-id", "x-token-subject", "x-token-scopes", "x-token-kind", "remote-user", "x-auth-request-user"}
+CADDY_OF_TODAY = Path(sys.executable).with_name("caddy")
 OFFERED = 'Basic realm="tokens", Bearer realm="tokens"'
 SPOOFED = {
     "X-Token-Id": "spoof",
@@ -337,3 +342,26 @@ def test_without_the_service_it_is_neither_yes_nor_no(deployment: Deployment) ->
     finally:
         deployment.site.counter.refuse(False)
     wait_until(lambda: deployment.ask("GET", "/", deployment.site.admin).status == 200, what="requests to pass again")
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [("caddy", ["{http.reverse_proxy.header.X-Token-Name}"]), (str(CADDY_OF_TODAY), None)],
+    ids=["2.6", "2.11"],
+)
+def test_caddy_passes_a_literal_placeholder_on_before_2_11_and_nothing_since(
+    site: Site, program: str, said: list[str] | None
+) -> None:
+    """Why X-Token-Name is left out of the file: a session has none."""
+    version = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout.lstrip("v")
+    if not version.startswith("2.6." if said else "2.11."):
+        pytest.skip(f"this caddy is {version}")
+    gateway = caddy(site, program, **{"copy_headers ": "copy_headers X-Token-Name "})
+    deployment = Deployment(gateway, site, is_envoy=False)
+    try:
+        assert deployment.passed("GET", "/", site.admin, headers=SPOOFED)["headers"].get("x-token-name") == said
+        token = site.token()
+        assert deployment.passed("GET", "/", token["token"])["headers"]["x-token-name"] == [quote(token["name"])]
+        deployment.refused(401, "GET", "/")
+    finally:
+        gateway.close()
