@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -35,6 +36,17 @@ def test_the_exposition_passes_promtools_check(one_process: Lifespan) -> None:
 @pytest.mark.slow
 def test_the_configuration_and_the_rules_are_valid() -> None:
     checked = promtool("check", "config", "prometheus.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.slow
+def test_prometheus_reads_every_query_of_the_dashboard(tmp_path: Path) -> None:
+    panels = json.loads((FOLDER / "grafana" / "dashboard.json").read_text())["panels"]
+    queries = [target["expr"] for panel in panels for target in panel["targets"]]
+    filled = [query.replace("$__rate_interval", "5m").replace("$job", ".+") for query in queries]
+    rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(filled)]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    checked = promtool("check", "rules", "rules.yml", folder=tmp_path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 

@@ -40,9 +40,17 @@ def test_containers_keep_nothing_they_do_not_need() -> None:
         assert container["read_only"] is True, name
         assert container["cap_drop"] == ["ALL"], name
         assert container["security_opt"] == ["no-new-privileges:true"], name
-        assert set(container["secrets"]) <= set(COMPOSE["secrets"]), name
+        assert set(container.get("secrets", ())) <= set(COMPOSE["secrets"]), name
     assert "ports" not in COMPOSE["services"]["redis"]
-    assert all(port.startswith("127.0.0.1:") for port in COMPOSE["services"]["tokens"]["ports"])
+    ports = [port for container in COMPOSE["services"].values() for port in container.get("ports", ())]
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_what_containers_are_given_to_read_is_there() -> None:
+    mounts = [mount for container in COMPOSE["services"].values() for mount in container.get("volumes", ())]
+    given = [mount.partition(":")[0] for mount in mounts if mount.startswith("./")]
+    assert len(given) > 3
+    assert [path for path in given if not (DEPLOY / path).exists()] == []
 
 
 @pytest.fixture

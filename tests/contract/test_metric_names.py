@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
+from pathlib import Path
 
 import prometheus_client
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio.connection import Connection, UnixDomainSocketConnection
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+import service
 from service.counters import BUCKETS
 from service.metrics import EXPIRY_WINDOWS, Metrics
 from service.model import Statistics
 from tests.contract.sources import modules, nodes, texts
 
+DEPLOY = Path(service.__file__).parents[1] / "deploy"
 CONTRACT = {
     "tokens_validations": ("counter", {"kind", "outcome"}),
     "tokens_validation_seconds": ("histogram", {"path"}),
@@ -75,6 +81,34 @@ def collected() -> dict[str, tuple[str, set[str]]]:
 
 def test_the_metrics_are_those_of_the_contract_and_ours() -> None:
     assert collected() == CONTRACT | OURS | OF_PROCESSES
+
+
+DASHBOARD = json.loads((DEPLOY / "monitoring" / "grafana" / "dashboard.json").read_text())
+QUERIES = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+OF_PROMETHEUS = {"job", "instance", "le"}
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_the_dashboard_asks_for_metrics_and_labels_that_there_are(query: str) -> None:
+    known = {}
+    for name, (kind, labels) in (CONTRACT | OURS | OF_PROCESSES).items():
+        known[f"{name}_total" if kind == "counter" else f"{name}_bucket" if kind == "histogram" else name] = labels
+    (asked,) = re.findall(r"\b(?:tokens|process|python)_\w+", query)
+    grouped = [label for names in re.findall(r"\bby \(([^)]*)\)", query) for label in names.split(", ")]
+    matched = re.findall(r"(\w+)=~?\"", query)
+    assert set(grouped) | set(matched) <= known[asked] | OF_PROMETHEUS
+
+
+def test_the_dashboard_shows_every_metric_of_the_contract_that_changes() -> None:
+    shown = " ".join(QUERIES)
+    left_out = {"tokens_audit_events", "tokens_build_info"}
+    assert {name for name in CONTRACT if name not in shown} == left_out
+
+
+def test_every_alert_has_a_line_in_the_operators_guide() -> None:
+    rules = yaml.safe_load((DEPLOY / "monitoring" / "alerts.yml").read_text())["groups"][0]["rules"]
+    guide = re.findall(r"^\| `(Token\w+)` \| \S", (DEPLOY / "OPERATING.md").read_text(), re.MULTILINE)
+    assert guide == [rule["alert"] for rule in rules]
 
 
 def test_names_say_unit_and_kind() -> None:
