@@ -63,7 +63,8 @@ def test_a_slice_that_fails_tells_what_was_taken_in_before(page: Page) -> None:
     def answer(route: Route) -> None:
         asked.append(route.request.url)
         if "dryRun" in route.request.url or len(asked) == 3:
-            route.fulfill(json={"imported": route.request.post_data.count("\n") + 1, "skipped": []})
+            lines = route.request.post_data.count("\n") + 1
+            route.fulfill(json={"imported": lines, "byDigest": lines, "shortened": 1, "skipped": []})
         else:
             route.fulfill(status=502, json={})
 
@@ -72,6 +73,8 @@ def test_a_slice_that_fails_tells_what_was_taken_in_before(page: Page) -> None:
     chosen(page, ["", " "])
     expect(toast(page)).to_have_text("There is no line in this file.")
     chosen(page, ['{"name":"x"}'] * 700)
+    expect(page.get_by_text("700 tokens by digest alone")).to_be_visible()
+    expect(page.get_by_text("2 tokens without an end")).to_be_visible()
     page.get_by_role("button", name="Import 700 tokens").click()
 
     expect(page.get_by_role("alert")).to_contain_text("500 tokens of 500 lines imported, then: A proxy does not reach")

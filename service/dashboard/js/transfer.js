@@ -89,15 +89,15 @@ class Transfer {
     const { slices } = this;
     if (!slices?.length) return app.notices.toast("There is no line in this file.");
     const total = slices.reduce((sum, slice) => sum + slice.lines.length, 0);
-    const [found, verb] = [{ imported: 0, skipped: [] }, dryRun ? "tried" : "sent"];
+    const [found, verb] = [{ imported: 0, byDigest: 0, shortened: 0, skipped: [] }, dryRun ? "tried" : "sent"];
     this.stopped = false;
     let sent = 0;
     try {
       for (const { first, lines } of slices) {
         if (this.stopped) break;
-        const { imported, skipped } = await send("POST", `${TOKENS}/import${dryRun ? "?dryRun=true" : ""}`,
+        const { skipped, ...counts } = await send("POST", `${TOKENS}/import${dryRun ? "?dryRun=true" : ""}`,
           lines.join("\n"), LINES);
-        found.imported += imported;
+        for (const [name, size] of Object.entries(counts)) found[name] += size;
         found.skipped.push(...skipped.map((one) => ({ ...one, line: one.line + first - 1 })));
         sent += lines.length;
         if (slices.length > 1) app.notices.busy(`${number(sent)} of ${number(total)} lines ${verb}…`, this.stop);
@@ -118,7 +118,7 @@ class Transfer {
     this.app.notices.toast("Stopped.");
   };
 
-  draw({ imported, skipped }, dryRun, sent) {
+  draw({ imported, byDigest, shortened, skipped }, dryRun, sent) {
     const { app } = this;
     const said = `${count(imported)} ${dryRun ? "would be imported" : "imported"}, `
       + `${skipped.length ? number(skipped.length) : "none"} not.`;
@@ -130,6 +130,8 @@ class Transfer {
       `Import ${count(imported)}`);
     fill(this.report, card(dryRun ? "Trial" : "Result", h("span.end.muted.small", `${number(sent)} lines`),
       h("p.lead", said),
+      byDigest > 0 && h("p.muted.small.lead", `${count(byDigest)} by digest alone: present one to see that it is met.`),
+      shortened > 0 && h("p.muted.small.lead", `${count(shortened)} without an end, given the latest allowed here.`),
       skipped.length > 0 && table(".log", "Lines that are not taken in", heads, h("tbody", { role: "rowgroup" }, rows)),
       skipped.length > SHOWN && h("p.muted.small", `and ${number(skipped.length - SHOWN)} lines more.`),
       go && h("div.row.left-row", go)));
