@@ -179,21 +179,23 @@ class ImportStore:
 
     async def conflict(self, token: ManagedToken) -> Refused | None:
         """Why `put` would refuse this token now; changes nothing. One round trip."""
-        home, names = self._home(token), self._shards.of_name(token.name)
-        digest = records.decode_digest(token.digest)
-        name = token.name.encode() + b"\x00"
-        known, secrets, holders = await asyncio.gather(
+        home, digest = self._home(token), records.decode_digest(token.digest)
+        known, secrets, holder = await asyncio.gather(
             home.link.execute("EXISTS", home.keys.metadata(token.token_id), retry=True),
             home.link.execute("EXISTS", home.keys.credential(digest), home.keys.reason(digest), retry=True),
-            names.link.execute(
-                "ZRANGEBYLEX", names.keys.names, b"[" + name, b"(" + name + b"g", "LIMIT", 0, 1, retry=True
-            ),
+            self._tokens.names.holder(token.name),
         )
         if known:
             return Refused.EXISTS
         if secrets:
             return Refused.SECRET_TAKEN
-        return Refused.NAME_TAKEN if holders and not token.revoked_at else None
+        return Refused.NAME_TAKEN if holder and not token.revoked_at else None
+
+    async def holder(self, name: str) -> ManagedToken | None:
+        """The token that bears this name. Two round trips."""
+        token_id = await self._tokens.names.holder(name)
+        record = await self._tokens.get(token_id) if token_id else None
+        return record.token if record else None
 
     async def imported_rules(self) -> list[str]:
         """The rules of secrets here that another system made, none where there is no such secret. One round trip."""

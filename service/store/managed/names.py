@@ -26,6 +26,14 @@ class Names:
             if reply == 1 or not await self.free_if_void(token.name, reply):
                 return bool(reply == 1)
 
+    async def holder(self, name: str) -> str:
+        """The id of the token that bears this name, or has reserved it; empty where none does. One round trip."""
+        shard, prefix = self._shards.of_name(name), name_prefix(name)
+        found = await shard.link.execute(
+            "ZRANGEBYLEX", shard.keys.names, b"[" + prefix, b"(" + prefix + b"g", "LIMIT", 0, 1, retry=True
+        )
+        return own_id(found[0].removeprefix(prefix)) or "" if found else ""
+
     async def release(self, token: ManagedToken) -> None:
         """Give up the name a token bears in this record."""
         shard = self._shards.of_name(token.name)

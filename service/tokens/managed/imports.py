@@ -22,7 +22,7 @@ LONGEST_NAME = 80
 _SAID = {
     Refused.EXISTS: "This token is here already.",
     Refused.SECRET_TAKEN: "This secret belongs to a token that is here already.",
-    Refused.NAME_TAKEN: "A token of this name exists.",
+    Refused.NAME_TAKEN: "An earlier row has this name, or a token that is being made.",
 }
 
 
@@ -95,8 +95,18 @@ class Imports:
         for place, met in zip(admitted, found, strict=True):
             is_numbered = number_names and met is Refused.NAME_TAKEN and isinstance(rows[place], ImportedSecret)
             why = await self._put_numbered(tokens[place], origin, dry_run) if is_numbered else met
-            taken[place] = Skipped(why.value, _SAID[why]) if why else None
+            taken[place] = Skipped(why.value, await self._said(why, tokens[place].name)) if why else None
         return taken
+
+    async def _said(self, why: Refused, name: str) -> str:
+        holder = await self._store.holder(name) if why is Refused.NAME_TAKEN else None
+        if holder is None:
+            return _SAID[why]
+        status = holder.status(self._clock())
+        return (
+            f"Token {holder.token_id} ({status}, made by {holder.created_by}) has this name: rename or revoke it to "
+            "free the name, or have a number put behind this one."
+        )
 
     def latest_end(self) -> int:
         """The latest that a token taken in now may end, epoch seconds; 0 if it need not."""

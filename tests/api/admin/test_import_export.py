@@ -89,6 +89,10 @@ async def test_lines_that_cannot_be_taken_in_are_named_and_the_rest_is(service: 
         (12, "torn export", "invalid_request"),
     ]
     assert all(row["message"] for row in result["skipped"])
+    holder = (await admin.get("/api/admin/tokens", q="taken")).json()["tokens"][0]["id"]
+    assert result["skipped"][1]["message"].startswith(
+        f"Token {holder} (active, made by admin) has this name: rename or"
+    )
     assert (await Person(service, SECRET).get("/validate")).status == 200
     shown = (await admin.get("/api/admin/tokens", q="in clear")).json()["tokens"][0]
     assert (shown["createdBy"], shown["token"]) == ("old system", "****-****-****-" + SECRET[-5:])
@@ -106,7 +110,13 @@ async def test_a_dry_run_answers_the_same_and_writes_nothing(service: Service) -
     assert [row["line"] for row in tried["skipped"]] == list(range(206, 211))
     assert (await admin.get(EXPORT)).body == b""
     assert (await Person(service, "secret-of-another-1").get("/validate")).status == 401
-    assert (await send(admin, lines)).json() == tried
+    done = (await send(admin, lines)).json()
+    # Of a name that an earlier line took, there is now a token to tell.
+    assert {row["message"] for row in tried["skipped"]} == {
+        "An earlier row has this name, or a token that is being made."
+    }
+    assert all(row.pop("message") for row in tried["skipped"] + done["skipped"])
+    assert done == tried
 
 
 async def test_the_holder_of_an_imported_secret_manages_it_like_any_other(service: Service) -> None:
