@@ -13,7 +13,10 @@ _LONGEST_PAUSE_SECONDS = 7200
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One event on its way to one webhook. Instants in epoch seconds; `status` 0 without an answer."""
+    """One event on its way to one webhook. Instants in epoch seconds; `status` 0 without an answer.
+
+    `wait`: for how many seconds the receiver wants to be left alone.
+    """
 
     event_id: str
     event: str
@@ -23,6 +26,7 @@ class Delivery(msgspec.Struct, frozen=True):
     last_at: int = 0
     status: int = 0
     error: str = ""
+    wait: int = 0
 
 
 class Outcome(StrEnum):
@@ -54,9 +58,13 @@ class DeliverySeal:
 
 
 def pause(delivery: Delivery) -> float:
-    """Seconds until the next attempt: twice as long each time, and not the same for all."""
+    """Seconds until the next attempt: twice as long each time, and not the same for all.
+
+    Longer where the receiver asks for it, though not past the end of its day.
+    """
     spread = crc32(f"{delivery.event_id} {delivery.attempts}".encode()) % 1000 / 5000
-    return doubled(delivery.attempts) * (0.9 + spread)
+    left = delivery.created_at + GIVE_UP_SECONDS - delivery.last_at
+    return max(doubled(delivery.attempts) * (0.9 + spread), min(delivery.wait, left))
 
 
 def doubled(attempts: int) -> int:

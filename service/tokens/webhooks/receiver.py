@@ -51,6 +51,8 @@ class Receiver:
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._failures = 0
         self._next_at = 0.0
+        # It asked to be left alone until then.
+        self._quiet_until = 0.0
 
     async def serve(self, shard: Shard, held: Callable[[], bool]) -> None:
         """Send what one shard has until nothing is left, it takes nothing, or the shard is another process's.
@@ -65,6 +67,8 @@ class Receiver:
 
     async def _send_again(self, shard: Shard) -> bool:
         """Send what is due once more; True if there may be more."""
+        if self._post.clock() < self._quiet_until:
+            return False
         outbox, count = self._post.outbox, self._most()
         due = await outbox.due(shard, self._id, int(self._post.clock() * 1000), count)
         if not due:
@@ -80,7 +84,7 @@ class Receiver:
     async def _tell(self, shard: Shard, stream: str) -> bool:
         """Send what happened since; True if there may be more. What is not taken waits to be sent again."""
         outbox, known = self._post.outbox, self.known
-        if known is None or self._post.clock() < self._next_at:
+        if known is None or self._post.clock() < max(self._next_at, self._quiet_until):
             return False
         count = min(self._most(), MOST_WAITING - await outbox.length(shard, self._id))
         if count <= 0:
@@ -109,7 +113,8 @@ class Receiver:
             return
         outbox = self._post.outbox
         by_outcome = {outcome: [one for found, one in tried if found is outcome] for outcome in Outcome}
-        self._learn(taken=bool(by_outcome[Outcome.DELIVERED]))
+        wait = max((one.wait for one in by_outcome[Outcome.FAILED]), default=0)
+        self._learn(taken=bool(by_outcome[Outcome.DELIVERED]), wait=min(wait, GIVE_UP_SECONDS))
         for outcome, ended in by_outcome.items():
             self._post.on_attempts(outcome.value, len(ended))
             records = [self._post.seal.seal(self._id, one) for one in ended]
@@ -135,15 +140,21 @@ class Receiver:
                 return Outcome.FAILED, delivery
             sent = await self._post.sender.send(known.webhook.url, known.secret, delivery.event_id, delivery.body, now)
         delivery = msgspec.structs.replace(
-            delivery, attempts=delivery.attempts + 1, last_at=int(now), status=sent.status, error=sent.error
+            delivery,
+            attempts=delivery.attempts + 1,
+            last_at=int(now),
+            status=sent.status,
+            error=sent.error,
+            wait=sent.wait,
         )
         if sent.taken:
             return Outcome.DELIVERED, delivery
-        given_up = sent.final or now + pause(delivery) > delivery.created_at + GIVE_UP_SECONDS
+        given_up = sent.final or delivery.last_at + pause(delivery) > delivery.created_at + GIVE_UP_SECONDS
         return Outcome.GIVEN_UP if given_up else Outcome.FAILED, delivery
 
-    def _learn(self, *, taken: bool) -> None:
-        """Be quick again with who takes anything, and slower with who takes nothing."""
+    def _learn(self, *, taken: bool, wait: int) -> None:
+        """Be quick again with who takes anything, slower with who takes nothing, and wait where it asks for it."""
         self._failures = 0 if taken else self._failures + 1
         pause_seconds = min(doubled(self._failures), _LONGEST_PAUSE_SECONDS) if self._failures else 0
         self._next_at = self._post.clock() + pause_seconds
+        self._quiet_until = self._post.clock() + wait

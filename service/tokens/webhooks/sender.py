@@ -10,6 +10,8 @@ import ssl
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import ceil
 from typing import NamedTuple
 
 import httptools
@@ -20,12 +22,16 @@ from service.tokens.webhooks.ssrf import Destination, Destinations
 
 
 class Sent(NamedTuple):
-    """How an attempt ended: taken by the receiver or not, whether another one makes sense, and what to say of it."""
+    """How an attempt ended: taken by the receiver or not, whether another one makes sense, and what to say of it.
+
+    `wait`: for how many seconds the receiver wants to be left alone, 0 where it does not say.
+    """
 
     taken: bool
     final: bool
     status: int
     error: str
+    wait: int = 0
 
 
 _SECONDS = 5.0
@@ -39,6 +45,7 @@ _LONGEST_USE_SECONDS = 60.0
 _IDLE_KEPT = 32
 # Who answers so wants to hear no more of it (Standard Webhooks): the message is not sent again.
 _GONE = 410
+_LATER = (429, 503)
 _TAKEN = range(200, 300)
 _Place = tuple[bool, str, int]
 
@@ -71,7 +78,7 @@ class Sender:
             destination = self._destinations.read(url)
             request = _request(destination, _signed(secret, message_id, body, now), body.encode())
             async with asyncio.timeout(_SECONDS):
-                status = await self._post(destination, request)
+                answer = await self._post(destination, request)
         except TimeoutError:
             return Sent(False, False, 0, "no answer within 5 s")
         except InvalidRequest as refused:
@@ -82,11 +89,13 @@ class Sender:
             return Sent(False, False, 0, "connection: not HTTP")
         except OSError as error:
             return Sent(False, False, 0, f"connection: {type(error).__name__}")
+        status = answer.status
         if status in _TAKEN:
             return Sent(True, True, status, "")
-        return Sent(False, status == _GONE, status, f"answered {status}")
+        wait = _seconds(answer.retry_after, now) if status in _LATER else 0
+        return Sent(False, status == _GONE, status, f"answered {status}", wait)
 
-    async def _post(self, destination: Destination, request: bytes) -> int:
+    async def _post(self, destination: Destination, request: bytes) -> "_Answer":
         place = (destination.secure, destination.host, destination.port)
         while idle := self._idle.get(place):
             connection = idle.pop()
@@ -100,7 +109,7 @@ class Sender:
             connection.writer.transport.abort()
         return await self._exchange(await self._open(destination), request, place)
 
-    async def _exchange(self, connection: _Connection, request: bytes, place: _Place) -> int:
+    async def _exchange(self, connection: _Connection, request: bytes, place: _Place) -> "_Answer":
         """Send a request and read its answer; the connection goes back to the idle ones if it may."""
         answer, kept = _Answer(), False
         try:
@@ -111,7 +120,7 @@ class Sender:
             if not answer.complete:
                 await _read_rest(connection, answer)
             kept = answer.keeps_open and len(self._idle.get(place, ())) < _IDLE_KEPT
-            return answer.status
+            return answer
         finally:
             if kept:
                 self._idle.setdefault(place, []).append(connection)
@@ -161,11 +170,12 @@ class Sender:
 
 
 class _Answer:
-    """What is read of an answer: its status, and whether its connection can be used again behind it."""
+    """What is read of an answer: its status, when to come again, and whether its connection can be used again."""
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self.status = 0
+        self.retry_after = ""
         self.size = 0
         self.complete = False
         self.keeps_open = False
@@ -179,6 +189,10 @@ class _Answer:
             self.complete = True
         else:
             raise ConnectionResetError
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"retry-after":
+            self.retry_after = value.decode("latin-1").strip()
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -196,6 +210,16 @@ async def _read_rest(connection: _Connection, answer: _Answer) -> None:
         async with asyncio.timeout(_REST_SECONDS):
             while not answer.complete and answer.size < _ANSWER_BYTES:
                 answer.feed(await connection.reader.read(_ANSWER_BYTES))
+
+
+def _seconds(retry_after: str, now: float) -> int:
+    """What the field asks for (RFC 9110, 10.2.3): a number of seconds or a date; 0 for anything else."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return int(retry_after[:9])
+    try:
+        return max(0, ceil(parsedate_to_datetime(retry_after).timestamp() - now))
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _signed(secret: str, message_id: str, body: str, now: float) -> dict[str, str]:

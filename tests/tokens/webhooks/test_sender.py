@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from service.tokens.webhooks import sender as sender_module
-from service.tokens.webhooks.sender import Sender
+from service.tokens.webhooks.sender import Sender, Sent
 from service.tokens.webhooks.ssrf import Destinations, resolve
 from tests.receiver import receiving, resolving
 
@@ -71,7 +71,7 @@ async def test_a_message_is_signed_as_standard_webhooks_has_it() -> None:
     async with receiving() as receiver:
         sender = Sender(Destinations(LOOPBACK, allow_private=True))
         sent = await send(sender, f"http://hooks.example.com:{receiver.port}/a/b?c=d")
-    assert sent == (True, True, 204, "")
+    assert sent == (True, True, 204, "", 0)
     (received,) = receiver.received
     assert received.line == "POST /a/b?c=d HTTP/1.1"
     assert received.headers["host"] == f"hooks.example.com:{receiver.port}"
@@ -182,7 +182,7 @@ async def test_no_redirect_is_followed(status: int) -> None:
         receiver.answers = [f"HTTP/1.1 {status} Moved\r\nLocation: http://127.0.0.1:{inner.port}/\r\n\r\n".encode()]
         sender = Sender(Destinations(LOOPBACK, allow_private=True))
         sent = await send(sender, f"http://hooks.example.com:{receiver.port}/")
-    assert sent == (False, False, status, f"answered {status}")
+    assert sent == (False, False, status, f"answered {status}", 0)
     assert inner.connections == 0
 
 
@@ -205,7 +205,7 @@ async def test_nothing_but_the_status_is_read(answer: bytes, wanted: tuple[Any, 
     async with receiving() as receiver:
         receiver.answers = [answer]
         sender = Sender(Destinations(LOOPBACK, allow_private=True))
-        assert await send(sender, f"http://hooks.example.com:{receiver.port}/") == wanted
+        assert await send(sender, f"http://hooks.example.com:{receiver.port}/") == Sent(*wanted)
 
 
 @pytest.mark.parametrize("answer", [None, b"HTTP/1.1 100 Continue\r\n\r\n" * 3])
@@ -242,3 +242,28 @@ async def test_the_system_resolves_names_and_every_notation_of_an_address() -> N
     found = await asyncio.gather(*[resolve(host, 443) for host in ("127.0.0.1", "0x7f000001", "localhost")])
     assert found[0] == ["127.0.0.1"]
     assert all(address in ("127.0.0.1", "::1") for addresses in found for address in addresses)
+
+
+@pytest.mark.parametrize(
+    ("status", "field", "wait"),
+    [
+        (429, "7", 7),
+        (503, "7", 7),
+        (500, "7", 0),
+        (429, "9" * 40, 999_999_999),
+        (429, "-7", 0),
+        (429, "soon", 0),
+        (429, "Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        (503, "Fri, 01 Jan 2100 00:00:00 GMT", 60),
+    ],
+)
+async def test_when_to_come_again_is_read_from_an_answer_that_may_say_it(status: int, field: str, wait: int) -> None:
+    in_the_last_minute_of_2099 = 4_102_444_740.5
+    async with receiving() as receiver:
+        receiver.answers = [f"HTTP/1.1 {status} No\r\nRetry-After: {field}\r\nConnection: close\r\n\r\n".encode()]
+        sender = Sender(Destinations(LOOPBACK, allow_private=True))
+        sent = await sender.send(
+            f"http://hooks.example.com:{receiver.port}/", SECRET, "1-0.0", BODY, in_the_last_minute_of_2099
+        )
+        await sender.aclose()
+    assert sent == (False, False, status, f"answered {status}", wait)

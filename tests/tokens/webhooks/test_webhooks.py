@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from standardwebhooks import Webhook
 
@@ -171,6 +172,23 @@ async def test_a_receiver_that_fails_is_asked_again_later_and_later_for_a_day(
     await deliver(teller)
     assert await teller.rules.delivery_log.read(webhook_id, "pending", 10) == []
     assert [logged[1] for logged in await teller.rules.delivery_log.read(webhook_id, "dead", 10)] == ["dead"]
+
+
+async def test_a_receiver_that_says_when_to_come_again_is_left_alone_until_then(
+    teller: Service, receiver: Receiver, clock: Clock
+) -> None:
+    receiver.answers = [b"HTTP/1.1 429 Later\r\nRetry-After: 3000\r\n\r\n"]
+    await listen(teller, receiver, EventType.CREATED)
+    made = [(await make(teller, "gate"))[0]]
+    await deliver(teller)
+    made.append((await make(teller, "door"))[0])
+    clock.forward(2990)
+    await deliver(teller)
+    assert len(receiver.received) == 1
+    receiver.answers, receiver.received = [TAKEN], []
+    clock.forward(20)
+    await deliver(teller)
+    assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
 
 
 async def test_a_receiver_that_comes_back_gets_what_it_missed(
@@ -664,4 +682,7 @@ async def test_pauses_double_to_two_hours_and_differ_between_events() -> None:
     assert 4.5 <= paused(1) <= 5.5
     assert 36 <= paused(4) <= 44
     assert 6480 <= paused(40) <= 7920
+    asked = Delivery("1-0.0", "token.created", "", 0, 1, last_at=100, wait=3000)
+    assert pause(asked) == 3000
+    assert pause(msgspec.structs.replace(asked, wait=10**6)) == GIVE_UP_SECONDS - 100
     assert len({paused(3, f"{number}-0.0") for number in range(50)}) > 30
