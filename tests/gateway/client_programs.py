@@ -1,5 +1,6 @@
 """A small application for each file of deploy/clients/: `/` with the check, `/orders/` with a scope, echoing the caller.
 
+Where it can be said they are patient: a machine that is busy elsewhere makes no answer unknown.
 Each answers every request that passes with {"token": the caller, "spoofed": whether a client's word arrived}.
 """
 
@@ -31,8 +32,8 @@ async def echo(request):
     return JSONResponse({"token": request.state.token, "spoofed": "spoof" in str(request.headers)})
 
 routes = [Route("/", echo)]
-check = [Middleware(TokenCheck, url="$URL")]
-orders = TokenCheck(Starlette(routes=routes), url="$URL", scopes=["orders:read"])
+check = [Middleware(TokenCheck, url="$URL", connect_seconds=20, answer_seconds=20)]
+orders = TokenCheck(Starlette(routes=routes), url="$URL", connect_seconds=20, answer_seconds=20, scopes=["orders:read"])
 app = Starlette(routes=[Mount("/orders", orders), Mount("/", Starlette(routes=routes, middleware=check))])
 """
 WSGI = """import socketserver
@@ -46,7 +47,8 @@ class Quiet(WSGIRequestHandler):
     def log_message(self, *_): pass
 
 def serve(application):
-    plain, orders = TokenCheck(application, url="$URL"), TokenCheck(application, url="$URL", scopes=["orders:read"])
+    patient = {"url": "$URL", "connect_seconds": 20, "answer_seconds": 20}
+    plain, orders = TokenCheck(application, **patient), TokenCheck(application, **patient, scopes=["orders:read"])
     def choose(environ, start_response):
         return (orders if environ["PATH_INFO"].startswith("/orders/") else plain)(environ, start_response)
     make_server("127.0.0.1", $PORT, choose, server_class=Server, handler_class=Quiet).serve_forever()
@@ -82,16 +84,16 @@ EXPRESS = r"""const app = require("express")();
 const { express } = require("./node.cjs");
 const echo = (request, response) =>
   response.json({ token: request.token, spoofed: JSON.stringify(request.headers).includes("spoof") });
-app.get(/^\/orders\//, express({ url: "$URL", scopes: ["orders:read"] }), echo);
-app.get("/", express({ url: "$URL" }), echo);
+app.get(/^\/orders\//, express({ url: "$URL", seconds: 20, scopes: ["orders:read"] }), echo);
+app.get("/", express({ url: "$URL", seconds: 20 }), echo);
 app.listen($PORT, "127.0.0.1");
 """
 FASTIFY_PROGRAM = """const app = require("fastify")();
 const check = require("./node.cjs").fastify;
 const echo = async (request) =>
   ({ token: request.token, spoofed: JSON.stringify(request.headers).includes("spoof") });
-app.get("/orders/*", { onRequest: check({ url: "$URL", scopes: ["orders:read"] }) }, echo);
-app.get("/", { onRequest: check({ url: "$URL" }) }, echo);
+app.get("/orders/*", { onRequest: check({ url: "$URL", seconds: 20, scopes: ["orders:read"] }) }, echo);
+app.get("/", { onRequest: check({ url: "$URL", seconds: 20 }) }, echo);
 app.listen({ port: $PORT, host: "127.0.0.1" });
 """
 GO = """package main

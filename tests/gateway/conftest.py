@@ -125,6 +125,9 @@ def envoy(site: Site) -> Gateway:
         # An address and its port stand apart.
         "port_value: 8080": f"port_value: {site.counter.port}",
         "port_value: 3000": f"port_value: {site.application.port}",
+        # A machine that is busy elsewhere makes no answer unknown.
+        "connect_timeout: 0.25s": "connect_timeout: 20s",
+        "timeout: 2s": "timeout: 20s",
     }
     arguments = ("-c", "envoy.yaml", "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning")
     return deployed(str(Path(sys.executable).with_name("envoy")), ("envoy.yaml",), own, *arguments)
