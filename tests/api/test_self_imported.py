@@ -16,7 +16,7 @@ from tests.conftest import SERVER_KEY
 pytestmark = pytest.mark.anyio
 SELF = "/api/tokens/self"
 # Some look like tokens of this service: a session, a one-time token, a managed one with a wrong checksum.
-SECRETS = ["sk_live_51H8xyzABCdef", "a.jwt-like.secret-of-theirs", "f" * 64, "f" * 32, "rtk_" + "f" * 64]
+SECRETS = ["sk_live_51H8xyzABCdef", "a.jwt-like.secret-of-theirs", "z" * 64, "f" * 32, "rtk_" + "f" * 64]
 
 
 async def holder_of(service: Service, secret: str, how: str, **terms: Any) -> Person:
