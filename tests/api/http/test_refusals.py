@@ -70,7 +70,7 @@ def test_without_a_credential_or_with_a_bad_one_it_is_401(world: World, sample: 
 
 @named(WITH_BODY)
 def test_a_body_that_cannot_be_read_is_400_or_made_no_difference(world: World, sample: Sample) -> None:
-    for body in (b"{", b'{"a":1,"a":2}', b"\xff\xfe", b"[]", b"a=1&a=2"):
+    for body in (b"{", b'{"a":1,"a":2}', b"\xff\xff", b"[]", b"a=1&a=2"):
         assert send(world, sample, body).status == (200 if sample.takes_anything else 400), body
 
 
