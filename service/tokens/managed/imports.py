@@ -14,6 +14,7 @@ from service.tokens.imported.rules import ImportedSecrets
 from service.tokens.managed.import_admission import Exported, ImportAdmission, ImportedSecret, Skipped
 from service.tokens.managed.records import facts
 from service.tokens.managed.seals import Seals
+from service.tokens.secret import mint_id
 
 # So many rows keep the loop for a millisecond, and Redis for half of one: requests go on between.
 SLICE = 10
@@ -133,6 +134,12 @@ class Imports:
     async def _put_numbered(self, token: ManagedToken, origin: Origin, dry_run: DryRun | None) -> Refused | None:
         """Write a token under a free name with a number behind it; of a dry run there is always one."""
         while dry_run is None:
+            # Under the id of the try before, the name may be announced for a minute, and the id is known by that.
+            token = msgspec.structs.replace(token, token_id=mint_id(int(token.token_id[:2], 16)))
+            # A name of another shard is tried before the secret: what is here already needs no other name.
+            known = await self._store.conflict(token)
+            if known not in (None, Refused.NAME_TAKEN):
+                return known
             numbered = await self._numbered(token)
             (why,) = await self._put([self._incoming(numbered, origin)], [True])
             if why is not Refused.NAME_TAKEN:
