@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 ENGINE ?= docker
-JOBS ?= 2
+# One more than two cores: some tests wait for a server or a clock.
+JOBS ?= 3
 ARGS ?=
 
 # Debian packages (each named as its program, except libraries) that a target needs beside Python.

@@ -44,8 +44,10 @@ def start_service() -> Iterator[Start]:
 
 @pytest.fixture(scope="session")
 def service(start_service: Start) -> Service:
-    """The service that most tests share: each makes tokens of its own names."""
-    return start_service()
+    """The service that most tests share: each makes tokens of its own names. Without any the page is another one."""
+    started = start_service()
+    started.create("here from the beginning")
+    return started
 
 
 @pytest.fixture(scope="session")
