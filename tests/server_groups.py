@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from service.embedded.prerequisites import find_server
 from tests.api.running import wait_until
@@ -176,7 +176,15 @@ class Trio(Group):
         return f"redis+sentinel://{addresses(self.sentinels)}/{NAME}"
 
     def fail_over(self) -> None:
-        self.sentinels[0].client.execute_command("SENTINEL", "FAILOVER", NAME)
+        """Order one; a sentinel refuses while what it last heard of the replica is too old."""
+        wait_until(self._is_ordered, seconds=30, what="a sentinel to take the order")
+
+    def _is_ordered(self) -> bool:
+        try:
+            self.sentinels[0].client.execute_command("SENTINEL", "FAILOVER", NAME)
+        except ResponseError:
+            return False
+        return True
 
 
 class Six(Group):
