@@ -1,4 +1,4 @@
-"""The edge: uvicorn's protocol with limits on what a client may send, and a fast path for /validate.
+"""The edge: uvicorn's protocol, limits on what a client may send, and a fast path for /validate and session checks.
 
 protocol   one connection: hands each request to the fast path or to uvicorn's ordinary way
 reading    a connection as it is read: heads and bodies within their limits

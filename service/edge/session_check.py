@@ -23,6 +23,7 @@ from service.tokens.secret import parse
 _PATH = CHECK_PATH.encode()
 _KINDS = (Kind.SESSION,)
 _ANSWERS_KEPT = 4096
+_NO_ANSWER = "The token store is not answering. Try again."
 _TOKEN = b"token="
 # Any other query is for the ordinary way to read.
 _QUERY = re.compile(rb"(?:token=[A-Za-z0-9]*)?")
@@ -76,20 +77,20 @@ class SessionCheckCycle(FastCycle[bytes]):
 
     def _answered(self, reply: Reply) -> None:
         authority = self._fast_path.authority
-        if isinstance(reply, StoreUnavailable):
-            self._fail(reply)
-        elif not isinstance(reply, bytes):
-            # It may be stored under the previous server key.
-            if authority.may_lie_elsewhere:
-                self._protocol.run_task(self._ask())
-            else:
-                self._finish(UNKNOWN)
-        else:
+        if isinstance(reply, bytes):
             decoded, now = authority.open(self._digest, reply), authority.clock()
             verdict = authority.evaluate(decoded, (), "", now)
             if decoded is not None:
                 authority.count(decoded, verdict, now, "", b"")
             self._finish(verdict)
+        elif reply is None and authority.may_lie_elsewhere:
+            # It may be stored under the previous server key.
+            self._protocol.run_task(self._ask())
+        elif reply is None:
+            self._finish(UNKNOWN)
+        else:
+            # Only "there is none" is a no: whatever else is no record is no answer.
+            self._fail(reply if isinstance(reply, StoreUnavailable) else StoreUnavailable(_NO_ANSWER))
 
     async def _ask(self) -> None:
         try:

@@ -1,0 +1,56 @@
+"""What the reply of Redis to a session check means: only "there is none" is a no."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.api.http.proxies import TrustedProxies
+from service.edge.limits import ConnectionLimits
+from service.errors import StoreUnavailable
+from tests.edge.asking import PATIENCE_SECONDS
+from tests.edge.conftest import Turned, edge
+from tests.links import Wrapped
+
+pytestmark = pytest.mark.anyio
+
+
+class Saying(Wrapped):
+    """A link that gives this reply to whatever the fast path asks."""
+
+    reply: Any = None
+
+    def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
+        self.link.submit(command, lambda _: answer(self.reply), retry=retry)
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "body"),
+    [
+        (None, b"200", b'{"valid":false,"expiry_time":null}'),
+        (b"", b"200", b'{"valid":false,"expiry_time":null}'),
+        (b"no record of ours", b"200", b'{"valid":false,"expiry_time":null}'),
+        (7, b"503", b'"code":"store_unavailable"'),
+        ([b"a"], b"503", b'"code":"store_unavailable"'),
+        (StoreUnavailable("away"), b"503", b'"code":"store_unavailable"'),
+        (RuntimeError("of another kind"), b"503", b'"code":"store_unavailable"'),
+    ],
+)
+async def test_what_is_no_reply_of_a_lookup_is_neither_yes_nor_no(
+    make_service: Callable[..., Any], turned: Turned, reply: Any, status: bytes, body: bytes
+) -> None:
+    links: list[Saying] = []
+    service = await make_service(background=False, wrap=lambda link: links.append(Saying(link)) or links[-1])
+    links[0].reply = reply
+    request = b"GET /api/token HTTP/1.1\r\nHost: a\r\nX-Token: " + b"A" * 64 + b"\r\n\r\n"
+    async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            head, found = await reader.readuntil(b"\r\n\r\n"), await reader.readuntil(b"}")
+        writer.close()
+    assert (head[9:12], body in found) == (status, True), (head, found)
+    assert (b"retry-after: 1" in head) is (status == b"503")
