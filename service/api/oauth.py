@@ -17,6 +17,12 @@ from service.tokens.authority import Authority
 from service.tokens.managed.revocation import Revocation
 
 _CLIENT_AUTHENTICATION = ["client_secret_basic", "client_secret_post"]
+_FORM = {
+    "token": "the token",
+    "token_type_hint": "ignored: the token carries its kind",
+    "client_id": "account name, or id of a managed token",
+    "client_secret": "its password or secret",
+}
 _REVIEW_VERSIONS = ("authentication.k8s.io/v1", "authentication.k8s.io/v1beta1")
 
 
@@ -120,12 +126,7 @@ class OAuthApi(OperationGroup):
         INTROSPECT,
         "oauth",
         "introspectToken",
-        form={
-            "token": "the token",
-            "token_type_hint": "ignored: the token carries its kind",
-            "client_id": "account name, or id of a managed token",
-            "client_secret": "its password or secret",
-        },
+        form=_FORM,
         example={"token": "A" * 64},
         answers={200: Introspection, 400: (OAuthError, Problem), 401: OAuthError, 429: None},
     )
@@ -149,12 +150,7 @@ class OAuthApi(OperationGroup):
         REVOKE,
         "oauth",
         "revokeToken",
-        form={
-            "token": "the token",
-            "token_type_hint": "ignored: the token carries its kind",
-            "client_id": "account name, or id of a managed token",
-            "client_secret": "its password or secret",
-        },
+        form=_FORM,
         example={"token": "A" * 64},
         answers={200: None, 400: (OAuthError, Problem), 401: OAuthError, 429: None},
     )
