@@ -17,6 +17,8 @@ from tests.fault.grouped import Site, killed, stopped
 from tests.server_groups import DOWN_AFTER, Node, Trio
 
 FAILOVERS, USES, ENDS = 20, 250, 15
+# So many uses are asked for before the fault, and the rest through it.
+UNDER_WAY = 100
 
 
 def without_its_replica(primary: Node) -> None:
@@ -84,7 +86,8 @@ class Failovers:
         work += [partial(one.end, ENDS, pause_seconds=0.03) for one in self._ends]
         over = threading.Event()
         with beside(*work, *[partial(one.watch, over) for one in self._ends]), setting(over):
-            time.sleep(0.6)
+            asked = self._uses.said.total()
+            wait_until(lambda: self._uses.said.total() >= asked + UNDER_WAY, what="the load to be under way")
             began = time.monotonic()
             heal = killed(old) if loses else stopped(old) if number % 3 == 1 else self._order()
             wait_until(lambda: self._trio.primary is not old, seconds=20, what="the sentinels to choose another")

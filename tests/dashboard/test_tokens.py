@@ -147,6 +147,18 @@ def test_while_redis_is_away_the_list_stays_and_changes_are_paused(page: Page, s
     expect(page.get_by_role("button", name="Create token")).to_be_enabled()
 
 
+def test_a_page_that_cannot_begin_says_why_below_its_bar_and_begins_when_it_can(page: Page) -> None:
+    away = {"status": 503, "code": "store_unavailable", "title": "Service Unavailable", "request_id": "a8c1"}
+    page.route("**/dashboard/session", lambda route: route.fulfill(status=503, json=away))
+    page.reload()
+
+    expect(page.get_by_role("alert")).to_contain_text("Redis is not answering.")
+    expect(page.get_by_role("link", name="Token Service, home")).to_be_visible()
+    page.unroute_all()
+    page.get_by_role("button", name="Try now").click()
+    expect(page.get_by_role("heading", name="Tokens", exact=True)).to_be_visible()
+
+
 def test_each_who_may_be_away_is_named(page: Page) -> None:
     answers: list[tuple[Callable[[Route], None], str]] = [
         (lambda route: route.fulfill(status=503, json={"status": 503, "code": "overloaded"}), "The service is busy."),

@@ -7,7 +7,7 @@ import { listenForKeys, showKeys } from "./keys.js";
 import { SESSION, loginScreen } from "./login.js";
 import { closeMenu } from "./menu.js";
 import { CANNOT_CHANGE, Notices } from "./notices.js";
-import { topBar } from "./shell.js";
+import { brand, topBar } from "./shell.js";
 import { tokensScreen } from "./tokens.js";
 
 // By the end of the path; those with a name are fetched when they are first asked for.
@@ -36,7 +36,9 @@ class App {
       this.signedIn(await get(SESSION));
     } catch (problem) {
       if (problem.status === 401) return this.login(problem.answer);
-      fill(root, h("main", { id: "main", tabindex: -1 }, h("h1.sr", "Token Service"), this.notices.slot));
+      // Who is signed in is not known, so of the bar only what is the same for all.
+      fill(root, h("header.top", h("div", brand())),
+        h("main", { id: "main", tabindex: -1 }, h("h1.sr", "Token Service"), this.notices.slot));
       this.notices.fail(problem, this.start);
     }
   };
