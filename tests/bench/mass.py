@@ -61,13 +61,13 @@ class Row:
 
     def __str__(self) -> str:
         verdict = "held" if self.held else "MISSED"
-        return f"{self.name:26} {self.seen:76} {self.beside:40} {self.turn:10} {verdict}"
+        return f"{self.name:26} {self.seen:76} {self.beside:40} {self.turn:16} {verdict}"
 
 
 def run(count: int, only: list[str], output: Path) -> bool:
     """Print a row for each; True where all held."""
     report.print_facts(machine.facts())
-    print(f"{'':26} {'':76} {'an honest caller waits':40} {'loop held':10}")
+    print(f"{'':26} {'':76} {'an honest caller waits':40} {'loop held':16}")
     rows = []
     for name, measured in ROWS.items():
         if only and name not in only:
@@ -93,8 +93,9 @@ def _place(stack: ExitStack) -> Place:
 
 def _row(place: Place, name: str, seen: str, waits: Waits, *, held: bool) -> Row:
     """The row of what was done while an honest caller asked."""
-    turn = watched.longest(place.watched, waits.began)
-    return Row(name, seen, str(waits), f"{turn * 1000:.1f} ms" if turn else "< 1 ms", held and not waits.wrong)
+    held_loop, collected = watched.longest(place.watched, waits.began)
+    turn = f"{held_loop * 1000:.1f} ms, {collected * 1000:.1f} gc" if held_loop else "< 1 ms"
+    return Row(name, seen, str(waits), turn, held and not waits.wrong)
 
 
 def nothing(place: Place, count: int) -> Iterator[Row]:

@@ -1,10 +1,11 @@
 """The service as a user starts it, with a watch on its event loop: what held it longer than a millisecond, in a file.
 
-Run as `python -m tests.bench.watched FILE serve`. A line is when a step had ended, by the system's monotonic clock,
-and for how long it held the loop, both in seconds.
+Run as `python -m tests.bench.watched FILE serve`. A line is when a step had ended, by the system's monotonic clock, for
+how long it held the loop, and how much of that was the garbage collector's, all in seconds.
 """
 
 import asyncio
+import gc
 import sys
 import time
 from pathlib import Path
@@ -17,10 +18,10 @@ from service.cli import main
 EVERY_SECONDS = 0.001
 
 
-def longest(file: Path, since: float) -> float:
-    """The longest step since then, in seconds; 0 where none held the loop longer than a millisecond."""
-    steps = [line.split() for line in file.read_text().splitlines()]
-    return max((float(held) for ended, held in steps if float(ended) >= since), default=0.0)
+def longest(file: Path, since: float) -> tuple[float, float]:
+    """The longest step since then and what of it the garbage collector took, in seconds; 0 where none was over 1 ms."""
+    steps = [tuple(map(float, line.split())) for line in file.read_text().splitlines()]
+    return max(((held, collected) for ended, held, collected in steps if ended >= since), default=(0.0, 0.0))
 
 
 class Watch:
@@ -31,19 +32,26 @@ class Watch:
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._due = self._computed = 0.0
+        self._due = self._computed = self._collecting_since = self._collected = 0.0
+        gc.callbacks.append(self._note_collection)
 
     def ask(self) -> None:
         """Be called again in a millisecond."""
-        self._due, self._computed = time.monotonic() + EVERY_SECONDS, time.thread_time()
+        self._due, self._computed, self._collected = time.monotonic() + EVERY_SECONDS, time.thread_time(), 0.0
         asyncio.get_running_loop().call_later(EVERY_SECONDS, self._sample)
 
     def _sample(self) -> None:
         now = time.monotonic()
         held = min(now - self._due, time.thread_time() - self._computed)
         if held > EVERY_SECONDS:
-            self._file.write(f"{now} {held}\n")
+            self._file.write(f"{now} {held} {self._collected}\n")
         self.ask()
+
+    def _note_collection(self, phase: str, _info: object) -> None:
+        if phase == "start":
+            self._collecting_since = time.monotonic()
+        else:
+            self._collected += time.monotonic() - self._collecting_since
 
 
 def watch(file: Path) -> None:

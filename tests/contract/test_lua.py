@@ -51,6 +51,7 @@ ONE_KEY = {
     "XREVRANGE",
     "XDEL",
     "APPEND",
+    "SETRANGE",
     "STRLEN",
     "EXPIREAT",
     "SADD",

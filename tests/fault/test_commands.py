@@ -11,7 +11,7 @@ from redis.client import Monitor
 
 from service.store.driver import keys
 from tests.fault.conftest import Open, Site
-from tests.fault.test_secrets import Life
+from tests.fault.test_secrets import TOKENS, Life
 
 # Commands without a key, and those that would walk over everything or change the server.
 KEYLESS = {"INFO", "PING", "HELLO", "CLIENT", "SELECT", "MULTI", "EXEC", "MONITOR"}
@@ -36,6 +36,7 @@ SHAPES = {
     "<owner>": "[A-Za-z0-9_-]*",
     "<name>": "[A-Za-z0-9_.:-]+",
     "<hour>": "[0-9]+",
+    "<block>": "[0-9]+",
 }
 
 
@@ -105,3 +106,26 @@ def test_every_key_belongs_to_a_family_and_nothing_walks_over_all_of_them(open_s
     strange = {key for command in commands for key in keys_of(command) if not known.fullmatch(key)}
     assert strange == set()
     assert {len(command[1]) for command in commands if command[0] == "EVALSHA"} == {40}
+
+
+@pytest.mark.slow
+def test_a_change_writes_its_own_row_however_many_names_there_are(open_site: Open) -> None:
+    site, much = open_site(), 20_000
+    blocks = [f"tokens:{{u0}}:nb:{block}" for block in range(1024)]
+    with site.redis.client.pipeline(transaction=False) as filling:
+        for block in blocks:
+            filling.append(block, "\n" * much)
+        filling.execute()
+    with listening(site) as heard:
+        token_id = site.create("one of many")["id"]
+        site.client.done("POST", f"{TOKENS}/{token_id}/rotate", json_body={}, bearer=site.admin)
+        site.client.done(
+            "POST",
+            f"{TOKENS}/import",
+            body=b'{"name": "another", "secret": "of-another-system-1", "duration": "1day"}',
+            bearer=site.admin,
+        )
+        site.redis.client.echo("enough")
+        commands = list(heard.commands(until="enough"))
+    assert {"APPEND", "SETRANGE"} <= {command[0] for command in commands}
+    assert max(len("".join(command)) for command in commands) < much

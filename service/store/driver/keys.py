@@ -23,8 +23,9 @@ exp               zset    id -> expiry of tokens in `on`; negative for those in 
 gc                zset    id -> when an ended token is purged                      -
 names             zset    `name NUL id`, score 0; a revoked token's id has a `~`   -
                           before it
-nb                hash    block -> rows `name NUL last-characters id created LF`,    -
-                          folded, of the tokens with these digits in their id
+nb:<block>        string  rows `name NUL last-characters id created LF`, folded, of  -
+                          the tokens with these digits in their id, and LF alone
+                          where rows were removed
 lu                zset    id -> last use, epoch seconds, of tokens that had one      -
 imported          zset    id -> created, epoch microseconds: tokens whose secret     -
                           another system made
@@ -172,7 +173,6 @@ class Keys:
         self.expiry = prefix + b"exp"
         self.purge = prefix + b"gc"
         self.names = prefix + b"names"
-        self.name_blocks = prefix + b"nb"
         self.last_uses = prefix + b"lu"
         self.one_time_index = prefix + b"oix"
         self.session_index = prefix + b"six"
@@ -220,6 +220,9 @@ class Keys:
 
     def metadata(self, token_id: str) -> bytes:
         return self._prefix + b"m:" + token_id.encode()
+
+    def name_block(self, block: int) -> bytes:
+        return self._prefix + b"nb:%d" % block
 
     def owner(self, owner: str) -> bytes:
         return self._prefix + b"by:" + _encode_name(owner)

@@ -2,27 +2,26 @@
 KEYS[1]  credential (string)          KEYS[2]  reason it may be gone (string)
 KEYS[3]  metadata (hash)              KEYS[4]  active tokens (zset)
 KEYS[5]  expiries (zset)              KEYS[6]  names (zset)
-KEYS[7]  tokens of the creator (zset) KEYS[8]  blocks of folded names (hash)
+KEYS[7]  tokens of the creator (zset) KEYS[8]  its block of folded names (string)
 KEYS[9]  audit log (stream)
 ARGV[1]  id                           ARGV[2]  name followed by NUL
-ARGV[3]  member for names             ARGV[4]  its block of folded names
-ARGV[5]  its row there                ARGV[6]  created, epoch microseconds
-ARGV[7]  expires, epoch seconds, 0 for never
-ARGV[8]  sealed credential
-ARGV[9]  when the reason goes, epoch milliseconds, empty if it is not written yet
-ARGV[10] audit entries to keep        ARGV[11] audit entry, JSON; ARGV[12] its seal
-ARGV[13...] fields and values of the metadata
+ARGV[3]  member for names             ARGV[4]  its row in the block
+ARGV[5]  created, epoch microseconds  ARGV[6]  expires, epoch seconds, 0 for never
+ARGV[7]  sealed credential
+ARGV[8]  when the reason goes, epoch milliseconds, empty if it is not written yet
+ARGV[9]  audit entries to keep        ARGV[10] audit entry, JSON; ARGV[11] its seal
+ARGV[12...] fields and values of the metadata
 returns  1 created | the id of the token that holds the name; its own if it was created before
 cost     O(log n)
 ]]
-local credential, reason, metadata, on, expiries, names, owned, blocks, events = unpack(KEYS)
-local id, name, member, block, row, created, expires, record, reason_until, keep, entry, seal = unpack(ARGV)
+local credential, reason, metadata, on, expiries, names, owned, block, events = unpack(KEYS)
+local id, name, member, row, created, expires, record, reason_until, keep, entry, seal = unpack(ARGV)
 if redis.call('EXISTS', metadata) == 1 then return id end
 local holder = redis.call('ZRANGEBYLEX', names, '[' .. name, '(' .. name .. 'g', 'LIMIT', 0, 1)[1]
 if holder then
   return string.sub(holder, #name + 1)
 end
-redis.call('HSET', metadata, unpack(ARGV, 13))
+redis.call('HSET', metadata, unpack(ARGV, 12))
 if expires == '0' then
   redis.call('SET', credential, record)
 else
@@ -33,6 +32,6 @@ end
 redis.call('ZADD', on, created, id)
 redis.call('ZADD', names, 0, member)
 redis.call('ZADD', owned, created, id)
-redis.call('HSET', blocks, block, (redis.call('HGET', blocks, block) or '') .. row)
+redis.call('APPEND', block, row)
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 return 1

@@ -1,21 +1,19 @@
 --[[ Search folded names for a text, and the ends of tokens, some blocks of them at a time.
-KEYS[1]  blocks of rows `name NUL last-characters id created LF`, folded, id and creation of 16 characters each (hash)
+KEYS[...]  blocks of rows `name NUL last-characters id created LF`, folded, id and creation of 16 characters each (string)
 ARGV[1]  the text, folded, without NUL and LF
-ARGV[2]  the block to begin with       ARGV[3]  how many blocks there may be
-ARGV[4]  format of a block's name      ARGV[5]  about how many bytes to read
-returns  the block to go on with, 0 after the last; then id and creation of each find, 32 characters
+ARGV[2]  about how many bytes to read, of one block at least
+returns  how many of the blocks were read; then id and creation of each find, 32 characters
 cost     O(b) for b bytes: with 400,000 less than a millisecond
 ]]
-local blocks = KEYS[1]
-local text, first, count, form, bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-local length, found = #text, {0}
-for number = first, count - 1 do
+local text, bytes = ARGV[1], tonumber(ARGV[2])
+local length, found = #text, {#KEYS}
+for number, block in ipairs(KEYS) do
   if bytes <= 0 then
-    found[1] = number
+    found[1] = number - 1
     break
   end
-  local rows = redis.call('HGET', blocks, string.format(form, number)) or ''
-  -- A field read, and a find below, take as long as so many bytes.
+  local rows = redis.call('GET', block) or ''
+  -- A block read, and a find below, take as long as so many bytes.
   bytes = bytes - #rows - 250
   local at = string.find(rows, text, 1, true)
   while at do

@@ -120,12 +120,11 @@ class ExpiryStore:
                 keys.owner(token.created_by),
                 keys.imported,
                 keys.last_uses,
-                keys.name_blocks,
+                self._blocks.key(shard, token.token_id),
             ),
             token.token_id,
             member(token),
             freed_member(token),
-            self._blocks.of(token.token_id),
             name_row(token),
         )
         name_shard = self._shards.of_name(token.name)

@@ -132,7 +132,7 @@ class ImportStore:
             token,
             home,
             _kind(home, listed, timers, incoming),
-            _own_keys(home, incoming),
+            (*_own_keys(home, incoming), self._blocks.key(home, token.token_id)),
             (token.token_id, name, names_member, token.created_micros, time, *self._args(incoming, now)),
             name_is_abroad=not (is_at_home or is_revoked),
             freed_abroad=is_revoked and not is_at_home,
@@ -150,7 +150,6 @@ class ImportStore:
             token.predecessor_until * 1000,
             retention.reason_until(token.predecessor_until),
             token.last_used_at,
-            self._blocks.of(token.token_id),
             name_row(token),
             incoming.entry.body,
             incoming.entry.seal,
@@ -229,7 +228,7 @@ class _Row(NamedTuple):
 def _kind(home: Shard, listed: bytes, timers: bytes, incoming: Incoming) -> _Kind:
     keys, token = home.keys, incoming.token
     owner = keys.owner(token.created_by)
-    shared = listed, timers, keys.names, owner, keys.imported, keys.last_uses, keys.name_blocks, keys.changes
+    shared = listed, timers, keys.names, owner, keys.imported, keys.last_uses, keys.changes
     return _Kind(shared, (incoming.entry.keep, "-" if token.revoked_at else "", int(token.imported != "")))
 
 

@@ -1,6 +1,7 @@
 """Searching names: blocks of folded names, kept by the scripts that change a token and searched by one of their own.
 
-A block holds the rows of all tokens with the same few digits in their id, so that a change writes little anew, and a
+A block holds the rows of all tokens with the same few digits in their id. A new row is appended, one that goes is made
+blank in its place, so that a change writes, replicates and logs its own row alone, however many there are; and a
 search of a million names asks for about a hundred slices.
 """
 
@@ -13,11 +14,13 @@ from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.forms import own_members
 
-# Of all shards together; at a million tokens one block has about twelve kilobytes.
-_BLOCKS = 4096
+# Of all shards together; at a million tokens one block has about fifty kilobytes.
+_BLOCKS = 1024
 # What a slice reads: less than a millisecond of Redis' time, for validations wait behind it.
 _SLICE_BYTES = 400_000
-# So many of them are decoded before others get a turn.
+# So many blocks are offered to a slice, which says how many of them it has read.
+_OFFERED = 256
+# So many finds are decoded before others get a turn.
 _AT_ONCE = 250
 _ID_CHARACTERS = 16
 
@@ -33,14 +36,15 @@ class Blocks:
     """Which block of its shard a token's row is in: told by the digits of its id behind those of its shard."""
 
     def __init__(self, shards: int) -> None:
-        self.count = _BLOCKS // shards
-        digits = len(f"{self.count - 1:x}")
-        self.form = f"%0{digits}x"
-        self._place = slice(2, 2 + digits)
+        self._count = _BLOCKS // shards
 
-    def of(self, token_id: str) -> str:
-        """The name of its block."""
-        return token_id[self._place]
+    def key(self, shard: Shard, token_id: str) -> bytes:
+        """The key of a token's block."""
+        return shard.keys.name_block(int(token_id[2:6], 16) % self._count)
+
+    def keys(self, shard: Shard) -> tuple[bytes, ...]:
+        """The keys of all blocks that a shard may have."""
+        return tuple(map(shard.keys.name_block, range(self._count)))
 
 
 def fold(text: str) -> str:
@@ -71,21 +75,12 @@ class NameSearch:
                 yield found
 
     async def _in_shard(self, shard: Shard, folded: str) -> AsyncIterator[list[Found]]:
-        block = 0
-        while True:
-            block, *finds = await self._find.run(
-                shard.link,
-                (shard.keys.name_blocks,),
-                folded,
-                block,
-                self._blocks.count,
-                self._blocks.form,
-                _SLICE_BYTES,
-            )
+        left = self._blocks.keys(shard)
+        while left:
+            read, *finds = await self._find.run(shard.link, left[:_OFFERED], folded, _SLICE_BYTES)
             for start in range(0, len(finds), _AT_ONCE):
                 yield _decoded(finds[start : start + _AT_ONCE])
-            if not block:
-                return
+            left = left[read:]
 
 
 def _decoded(finds: Iterable[bytes]) -> list[Found]:

@@ -79,7 +79,7 @@ class ManagedStore:
             shard.keys.expiry,
             shard.keys.names,
             shard.keys.owner(token.created_by),
-            shard.keys.name_blocks,
+            self._blocks.key(shard, token.token_id),
             shard.keys.changes,
         )
         fields = records.encode(token, seal=seal)
@@ -91,7 +91,6 @@ class ManagedStore:
                 token.token_id,
                 name_prefix(token.name),
                 member(token),
-                self._blocks.of(token.token_id),
                 name_row(token),
                 token.created_micros,
                 token.expires_at,
@@ -150,11 +149,10 @@ class ManagedStore:
             *_credential_keys(shard, old, new),
             shard.keys.metadata(old.token_id),
             *_list_keys(shard),
-            shard.keys.name_blocks,
+            self._blocks.key(shard, old.token_id),
             shard.keys.changes,
         )
         fields = records.encode_changes(old, new, seal=seal)
-        block = self._blocks.of(old.token_id)
         written: int = await self._update.run(
             shard.removals,
             keys,
@@ -169,7 +167,6 @@ class ManagedStore:
             predecessor,
             new.predecessor_until * 1000,
             self._retention.reason_until(max(new.predecessor_until, now)),
-            block,
             name_row(old),
             name_row(new),
             *entry,

@@ -12,6 +12,7 @@ from service.app import Service
 from service.errors import StoreUnavailable
 from service.model import Status
 from service.store.managed.query import Query
+from service.store.managed.search import Blocks
 from tests.builders import ADMIN, DAY, create, create_many, outcome
 from tests.links import Recording
 
@@ -104,10 +105,10 @@ async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
     asked.clear()
     assert await service.rules.queries.page(Query(text="é")) == ([], None, None)
     assert set(asked) == {"find_names"}
-    monkeypatch.setattr("service.store.managed.search._SLICE_BYTES", 2500)  # ten blocks that are not there
+    monkeypatch.setattr("service.store.managed.search._SLICE_BYTES", 2500)  # ten blocks that are not there, of 1,024
     asked.clear()
     await service.rules.queries.page(Query(text="é"))
-    assert asked["find_names"] > 400
+    assert asked["find_names"] > 100
 
 
 @pytest.mark.parametrize("lost", ["read_index", "read_hashes", "read_fields"])
@@ -172,7 +173,31 @@ async def test_what_was_purged_leaves_nothing_to_search(
         await service.rules.sweeper.sweep()
     assert await service.rules.queries.page(Query(frozenset(Status), text="gone")) == ([], None, None)
     for shard in service.stores.shards:
-        assert await shard.link.execute("EXISTS", shard.keys.name_blocks, shard.keys.last_uses) == 0
+        blocks = Blocks(len(service.stores.shards)).keys(shard)
+        assert await shard.link.execute("EXISTS", *blocks, shard.keys.last_uses) == 0
+
+
+async def test_rows_that_went_leave_the_others_to_be_found_and_their_room_to_be_taken_back(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.managed.search._BLOCKS", 1)
+    # Which of sixteen that go takes the room of the others back is told by the id.
+    numbers = iter(range(1000))
+    monkeypatch.setattr("service.tokens.managed.tokens.mint_id", lambda shard: f"{shard:02x}{next(numbers):014x}")
+    service = await make_service(fake=True)
+    for number in range(40):
+        await create(service, f"token {number:02}", days=1 + 100 * (number % 2))
+    (shard,) = service.stores.shards
+    (block,) = Blocks(1).keys(shard)
+    before = await shard.link.execute("GET", block)
+    for days in (2, 33):
+        turn_time(days * DAY)
+        await service.rules.sweeper.sweep()
+    left = await shard.link.execute("GET", block)
+    assert left.count(b"token") == 20 < left.count(b"\n")
+    assert len(left) < len(before) * 0.8
+    tokens, _, _ = await service.rules.queries.page(Query(text="TOKEN", limit=50))
+    assert sorted(token.name for token in tokens) == [f"token {number:02}" for number in range(1, 40, 2)]
 
 
 async def test_a_token_used_again_moves_in_the_list_by_last_use(still: Service, clock: Any) -> None:
