@@ -95,6 +95,10 @@ class Keyring:
         self.pseudonym = present.pseudonym
         self.derive = present.derive
 
+    def derive_each(self, label: bytes) -> list[bytes]:
+        """The bytes for one purpose by each key, the present one's first."""
+        return [keys.derive(label) for keys in self._keys]
+
     @property
     def has_previous(self) -> bool:
         """Is a previous key still accepted?"""

@@ -108,6 +108,7 @@ def rules(
     notices = Notices(store.webhooks, webhooks, store.managed, audit_log, clock)
     messages = Messages(store.managed, keyring, message, clock)
     delivery_seal = DeliverySeal(keyring)
+    delivery_log = DeliveryLog(store.outbox, shards, delivery_seal)
     post = Post(store.outbox, messages, delivery_seal, Sender(destinations), clock, metrics.webhook_delivered)
     deliveries = Deliveries(webhooks, notices, shards, post)
     idle_seconds = settings.session_idle_seconds
@@ -165,8 +166,8 @@ def rules(
         webhooks=webhooks,
         notices=notices,
         deliveries=deliveries,
-        delivery_log=DeliveryLog(store.outbox, shards, delivery_seal),
-        trial=Trial(webhooks, post.sender, test_message, clock),
+        delivery_log=delivery_log,
+        trial=Trial(webhooks, post, delivery_log, test_message),
         managed=managed,
         queries=queries,
         rotation=Rotation(store.managed, records, shards, minter, repeats, clock),

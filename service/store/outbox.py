@@ -187,6 +187,20 @@ class Outbox:
             ask("HDEL", shard.keys.deliveries(webhook_id), *members, retry=True),
         )
 
+    async def record(self, shard: Shard, webhook_id: str, event_id: str) -> bytes:
+        """The sealed record of a delivery that waits, empty if there is none."""
+        record: bytes | None = await shard.link.execute(
+            "HGET", shard.keys.deliveries(webhook_id), event_id.encode(), retry=True
+        )
+        return record or b""
+
+    async def replace(self, shard: Shard, webhook_id: str, event_id: str, old: bytes, made: bytes) -> None:
+        """A delivery that waited, was made or was given up has been made now."""
+        await self.take_out(shard, webhook_id, [event_id])
+        for ended in (shard.keys.deliveries_made(webhook_id), shard.keys.deliveries_given_up(webhook_id)):
+            await shard.link.execute("LREM", ended, 1, old, retry=True)
+        await self.remember(shard, webhook_id, [made], given_up=False)
+
     async def ended(self, shard: Shard, webhook_id: str, count: int, *, given_up: bool) -> list[bytes]:
         """Sealed records of deliveries that were made or given up, the last first."""
         keys = shard.keys

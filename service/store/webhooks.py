@@ -18,16 +18,19 @@ class WebhookStore:
         self._announce = Script("announce_expiries")
 
     async def all(self) -> dict[str, bytes]:
-        """The sealed records by id; bytes that are no id of ours become one that no seal fits."""
+        """The sealed records by id; any bytes that stand there as an id are named by what Latin-1 makes of them."""
         shard = self._shards[0]
         reply = await shard.link.execute("HGETALL", shard.keys.webhooks, retry=True)
-        return {webhook_id.decode(errors="replace"): record for webhook_id, record in in_pairs(reply)}
+        return {webhook_id.decode("latin-1"): record for webhook_id, record in in_pairs(reply)}
 
-    async def put(self, webhook_id: str, record: bytes, *, most: int, entry: Entry) -> int:
-        """Write a record, empty to take it away: 1 done, 0 there is none, -1 there are too many."""
-        shard = self._shards[0]
+    async def put(self, webhook_id: str, record: bytes, *, seen: bytes = b"", most: int, entry: Entry) -> int:
+        """Write a record, empty to take it away; `seen` is the one that it changes.
+
+        1 done, 0 there is none or another one than was seen, -1 there are too many.
+        """
+        shard, name = self._shards[0], webhook_id.encode("latin-1", "replace")
         done: int = await self._put.run(
-            shard.link, (shard.keys.webhooks, shard.keys.changes), webhook_id, record, most, *entry
+            shard.link, (shard.keys.webhooks, shard.keys.changes), name, record, seen, most, *entry
         )
         return done
 

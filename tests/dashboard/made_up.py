@@ -112,4 +112,4 @@ def as_told(route: Route) -> None:
     else:
         names = ("url", "events", "waiting", "unread", "dropped", "id", "createdBy", "createdAt")
         rows = [(f"https://{place}", *more, place[:4], "maria", ago(8_000_000)) for place, *more in hooks]
-        route.fulfill(json={"webhooks": [dict(zip(names, row, strict=True)) for row in rows]})
+        route.fulfill(json={"webhooks": [dict(zip(names, row, strict=True), isActive=True) for row in rows]})

@@ -65,7 +65,9 @@ def webhooks(text: str) -> dict[str, Any]:
     url = f"https://hooks.example.com/{text}"
     webhook = {"id": "00aa", "url": url, "events": [text, "token.revoked"], "createdAt": INSTANT, "createdBy": text}
     return {
-        "**/api/admin/webhooks": {"webhooks": [{**webhook, "waiting": 3, "unread": 40, "dropped": 1}]},
+        "**/api/admin/webhooks": {
+            "webhooks": [{**webhook, "isActive": True, "waiting": 3, "unread": 40, "dropped": 1}]
+        },
         "**/webhooks/00aa/deliveries?**": {"deliveries": deliveries},
     }
 

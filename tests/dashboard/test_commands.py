@@ -28,8 +28,31 @@ CALLS = [
     ),
     ("sessions.js", '"POST", `${SESSIONS}/revoke`', "POST /api/admin/sessions/revoke", "sessions revoke --id"),
     ("webhooks.js", '"POST", WEBHOOKS', "POST /api/admin/webhooks", "webhooks add --event"),
-    ("webhooks.js", '"POST", `${WEBHOOKS}/${webhook.id}/test`', "POST /api/admin/webhooks/{id}/test", "webhooks test"),
-    ("webhooks.js", '"DELETE", `${WEBHOOKS}?id=${webhook.id}`', "DELETE /api/admin/webhooks", "webhooks remove"),
+    (
+        "webhooks.js",
+        '"POST", `${WEBHOOKS}/${webhook.id}/${path}`',
+        "POST /api/admin/webhooks/{id}/test",
+        "webhooks test",
+    ),
+    (
+        "webhooks.js",
+        '"POST", `${WEBHOOKS}/${webhook.id}/${path}`',
+        "POST /api/admin/webhooks/{id}/deliveries/{delivery}/send",
+        "webhooks send",
+    ),
+    (
+        "webhooks.js",
+        '"POST", `${WEBHOOKS}/${webhook.id}/rotate`',
+        "POST /api/admin/webhooks/{id}/rotate",
+        "webhooks rotate --overlap",
+    ),
+    ("webhooks.js", '"PATCH", `${WEBHOOKS}/${webhook.id}`', "PATCH /api/admin/webhooks/{id}", "webhooks deactivate"),
+    (
+        "webhooks.js",
+        '"DELETE", `${WEBHOOKS}?id=${encodeURIComponent(webhook.id)}`',
+        "DELETE /api/admin/webhooks",
+        "webhooks remove",
+    ),
     ("explain.js", '"POST", `${TOKENS}/explain`', "POST /api/admin/tokens/explain", "explain --scope --address --path"),
     ("usage.js", '"POST", `${TOKENS}/deactivate`', "POST /api/admin/tokens/deactivate", "deactivate --unused-for"),
 ]

@@ -66,6 +66,17 @@ def test_one_is_added_tested_and_deleted_by_keys(open_page: Open, start_service:
     tab_to(page, page.get_by_role("button", name="Send a test"))
     page.keyboard.press("Enter")
     expect(toast(page)).to_contain_text("took the test message and answered 204.")
+    page.get_by_role("button", name="Rotate secret").press("Enter")
+    page.get_by_role("button", name="Rotate secret").last.click()
+    rotated = page.get_by_role("textbox", name="Signing secret").text_content() or ""
+    assert rotated.startswith("whsec_")
+    assert rotated != secret
+    page.get_by_role("button", name="Copy and close").click()
+    expect(page.get_by_text("Signed with the old secret, too")).to_be_visible()
+    page.get_by_role("button", name="Switch off").press("Enter")
+    expect(page.get_by_text("Off: it is sent nothing")).to_be_visible()
+    page.get_by_role("button", name="Switch on").press("Enter")
+    expect(page.get_by_text("Off: it is sent nothing")).to_be_hidden()
     page.get_by_role("button", name="Delete…").press("Enter")
     expect(page.get_by_role("alertdialog")).to_contain_text("is not sent any more")
     tab_to(page, page.get_by_role("button", name="Delete webhook"))
@@ -77,15 +88,28 @@ def test_one_is_added_tested_and_deleted_by_keys(open_page: Open, start_service:
 
 def test_deliveries_a_full_list_and_a_receiver_that_takes_nothing(page: Page) -> None:
     hook = {"id": "00aa", "url": "https://hooks.example.com/x", "events": ["token.revoked"], "createdAt": INSTANT}
-    standing = {"createdBy": "maria", "waiting": 1, "unread": 0, "dropped": 2}
-    page.route("**/api/admin/webhooks", lambda route: route.fulfill(json={"webhooks": [{**hook, **standing}]}))
-    page.route("**/00aa/deliveries?**", lambda route: route.fulfill(json={"deliveries": []}))
+    standing = {"createdBy": "maria", "waiting": 1, "unread": 0, "dropped": 2, "isActive": True}
+    bare = {"id": "00bb", "url": "", "events": [], "createdAt": None, "createdBy": "", "tampered": True}
+    hooks = [{**hook, **standing}, {**standing, **bare}]
+    page.route("**/api/admin/webhooks", lambda route: route.fulfill(json={"webhooks": hooks}))
+    dead = {"id": "1-0.0", "event": "token.revoked", "status": "dead", "attempts": 9, "createdAt": INSTANT}
+    told: list[dict[str, object]] = []
+    page.route("**/00aa/deliveries?**", lambda route: route.fulfill(json={"deliveries": told}))
+    taken = {"taken": True, "status": 204, "error": None}
+    page.route("**/00aa/deliveries/1-0.0/send", lambda route: route.fulfill(json=taken))
     page.route("**/test", lambda route: route.fulfill(json={"taken": False, "status": None, "error": "no answer"}))
     page.goto("/dashboard/webhooks")
     page.get_by_text("Deliveries").click()
     expect(page.get_by_text("Nothing was sent yet.")).to_be_visible()
     page.get_by_role("button", name="Send a test").click()
     expect(toast(page)).to_have_text("hooks.example.com did not take the test message: no answer.")
+    told.append({**dead, "nextAttemptAt": None, "lastStatus": 500, "lastError": "answered 500"})
+    page.get_by_role("button", name="Send Revoked of").click()
+    expect(toast(page)).to_have_text("hooks.example.com took the message and answered 204.")
+    broken = page.locator("section", has_text="webhook 00bb")
+    expect(broken).to_contain_text("changed outside the service")
+    expect(broken.get_by_role("button")).to_have_count(1)
+    expect(broken.get_by_role("button", name="Delete…")).to_be_visible()
     full = {"status": 409, "title": "Conflict", "detail": "There are 20 webhooks already.", "code": "too_many_webhooks"}
     page.route(
         "**/api/admin/webhooks",
@@ -93,7 +117,7 @@ def test_deliveries_a_full_list_and_a_receiver_that_takes_nothing(page: Page) ->
     )
     page.get_by_role("button", name="Add webhook").click()
     page.get_by_label("Address").fill("https://hooks.example.com/y")
-    page.get_by_label("Revoked").check()
+    page.get_by_role("checkbox", name="Revoked").check()
     page.get_by_role("button", name="Add webhook").last.click()
 
     expect(page.get_by_role("alert")).to_have_text("There are 20 webhooks already.")

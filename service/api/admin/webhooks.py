@@ -1,97 +1,30 @@
 """Webhooks: who gets events, and how their delivery went."""
 
-from typing import Annotated, Literal
-
-import msgspec
-from msgspec import Meta
 from starlette.responses import Response
 
-from service.api.admin.schemas.tokens import Message
+from service.api.admin.schemas.tokens import Message, RotateToken
+from service.api.admin.schemas.webhooks import (
+    ChangeWebhook,
+    CreateWebhook,
+    DeliveriesQuery,
+    DeliveryList,
+    WebhookAnswer,
+    WebhookCreated,
+    WebhookList,
+    WebhookStanding,
+    delivery_shown,
+    webhook_shown,
+)
+from service.api.admin.token_views import read_rotation
 from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, READ_ALL
 from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
-from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
+from service.api.http.timestamps import rfc3339_or_none
 from service.errors import wrong
-from service.tokens.webhooks.delivery import Delivery
 from service.tokens.webhooks.delivery_log import DeliveryLog
-from service.tokens.webhooks.events import EventType
-from service.tokens.webhooks.registry import Known, Webhook, Webhooks
+from service.tokens.webhooks.registry import Webhook, Webhooks
+from service.tokens.webhooks.sender import Sent
 from service.tokens.webhooks.trial import Trial
-
-_LARGEST_PAGE = 200
-
-
-class CreateWebhook(msgspec.Struct, forbid_unknown_fields=True):
-    """Where to send which events; the address must be public and https."""
-
-    url: Annotated[str, Meta(min_length=1, max_length=2048, extra_json_schema={"pattern": "^https?://[!-~]+$"})]
-    events: Annotated[list[EventType], Meta(min_length=1, max_length=len(EventType))]
-
-
-class WebhookShown(msgspec.Struct, rename="camel"):
-    """A receiver of events."""
-
-    id: str
-    url: str
-    events: list[EventType]
-    created_at: Instant
-    created_by: str
-
-
-class WebhookCreated(WebhookShown, rename="camel"):
-    """A receiver with the secret its messages are signed with, shown this once."""
-
-    secret: str
-
-
-class WebhookStanding(WebhookShown, rename="camel"):
-    """A receiver and how far it is: deliveries that wait to be sent again, changes of any kind that were not
-    read for it yet, and changes that were trimmed from the log before it had room for them."""
-
-    waiting: int
-    unread: int
-    dropped: int
-
-
-class WebhookList(msgspec.Struct):
-    """All receivers."""
-
-    webhooks: list[WebhookStanding]
-
-
-class DeliveriesQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """Which deliveries."""
-
-    status: Literal["pending", "delivered", "dead"] | None = None
-    limit: Annotated[int, Meta(ge=1, le=_LARGEST_PAGE)] = 50
-
-
-class DeliveryShown(msgspec.Struct, rename="camel"):
-    """One event on its way to a receiver; dead when it was not taken within a day."""
-
-    id: str
-    event: str
-    status: str
-    attempts: int
-    created_at: Instant
-    last_attempt_at: Instant | None
-    next_attempt_at: Instant | None
-    last_status: int | None
-    last_error: str | None
-
-
-class DeliveryList(msgspec.Struct):
-    """Deliveries: those that wait, the next due first, then those that ended, the last first."""
-
-    deliveries: list[DeliveryShown]
-
-
-class WebhookTested(msgspec.Struct):
-    """How the receiver took a test message: its `status` if it answered, and what went wrong if it did not take it."""
-
-    taken: bool
-    status: int | None
-    error: str | None
 
 
 class WebhooksApi(OperationGroup):
@@ -110,9 +43,12 @@ class WebhooksApi(OperationGroup):
         await self._webhooks.refresh()
         webhooks = [known.webhook for known in self._webhooks.known.values()]
         webhooks.sort(key=lambda webhook: (webhook.since, webhook.webhook_id))
-        standings = [await self._deliveries.standing(webhook.webhook_id) for webhook in webhooks]
-        each = zip(webhooks, standings, strict=True)
-        return Json(WebhookList([WebhookStanding(*_shown(webhook), *standing) for webhook, standing in each]))
+        shown = [await self._standing(webhook) for webhook in webhooks]
+        tampered = [
+            WebhookStanding(one, "", [], None, "", False, True, None, *await self._deliveries.standing(one))
+            for one in sorted(self._webhooks.tampered)
+        ]
+        return Json(WebhookList(shown + tampered))
 
     @Operation(
         "POST",
@@ -132,8 +68,8 @@ class WebhooksApi(OperationGroup):
         """
         caller = await self._callers.admit(call)
         wanted = await call.json(CreateWebhook)
-        known: Known = await self._webhooks.create(wanted.url, tuple(wanted.events), caller.origin)
-        return Json(WebhookCreated(*_shown(known.webhook), known.secret), 201)
+        known = await self._webhooks.create(wanted.url, tuple(wanted.events), caller.origin)
+        return Json(WebhookCreated(*webhook_shown(known.webhook), known.secret), 201)
 
     @Operation(
         "DELETE",
@@ -154,12 +90,54 @@ class WebhooksApi(OperationGroup):
         return Json(Message("Webhook deleted successfully"))
 
     @Operation(
+        "PATCH",
+        "/api/admin/webhooks/{id}",
+        ADMINISTER,
+        "webhooks",
+        "changeWebhook",
+        body=ChangeWebhook,
+        example={"isActive": False},
+        answers={200: WebhookStanding, 404: None, 409: None},
+    )
+    async def change(self, call: Call) -> Response:
+        """Switch a webhook off or on.
+
+        One that is off is sent nothing and keeps its place in the audit log; switched on, it is told what happened
+        meanwhile.
+        """
+        caller = await self._callers.admit(call)
+        wanted = await call.json(ChangeWebhook)
+        known = await self._webhooks.switch(call.path_parameters["id"], caller.origin, active=wanted.is_active)
+        return Json(await self._standing(known.webhook))
+
+    @Operation(
+        "POST",
+        "/api/admin/webhooks/{id}/rotate",
+        ADMINISTER,
+        "webhooks",
+        "rotateWebhook",
+        body=RotateToken,
+        example={"overlapSeconds": 86400},
+        answers={201: WebhookCreated, 404: None, 409: None},
+    )
+    async def rotate(self, call: Call) -> Response:
+        """Rotate a webhook's signing secret.
+
+        The only answer that shows the new one. For `overlapSeconds` messages are signed with both, the new one
+        first; a secret from before that signs no more.
+        """
+        caller = await self._callers.admit(call)
+        wanted = await read_rotation(call)
+        known = await self._webhooks.rotate(call.path_parameters["id"], wanted.overlap_seconds, caller.origin)
+        return Json(WebhookCreated(*webhook_shown(known.webhook), known.secret), 201)
+
+    @Operation(
         "POST",
         "/api/admin/webhooks/{id}/test",
         ADMINISTER,
         "webhooks",
         "testWebhook",
-        answers={200: WebhookTested, 404: None},
+        answers={200: WebhookAnswer, 404: None, 409: None},
     )
     async def test(self, call: Call) -> Response:
         """Test a webhook.
@@ -168,8 +146,7 @@ class WebhooksApi(OperationGroup):
         signed as any other, and is not listed or sent again.
         """
         await self._callers.admit(call)
-        sent = await self._trial.send(call.path_parameters["id"])
-        return Json(WebhookTested(sent.taken, sent.status or None, sent.error or None))
+        return _answer(await self._trial.test(call.path_parameters["id"]))
 
     @Operation(
         "GET",
@@ -178,7 +155,7 @@ class WebhooksApi(OperationGroup):
         "webhooks",
         "listDeliveries",
         query=DeliveriesQuery,
-        answers={200: DeliveryList, 404: None},
+        answers={200: DeliveryList, 404: None, 409: None},
     )
     async def deliveries(self, call: Call) -> Response:
         """List deliveries.
@@ -187,24 +164,32 @@ class WebhooksApi(OperationGroup):
         """
         await self._callers.admit(call)
         wanted = convert_query(call, DeliveriesQuery)
-        webhook = await self._webhooks.get(call.path_parameters["id"])
-        found = await self._deliveries.read(webhook.webhook_id, wanted.status, wanted.limit)
-        return Json(DeliveryList([_delivery(delivery, status, due) for delivery, status, due in found]))
+        webhook_id = (await self._webhooks.find(call.path_parameters["id"])).webhook.webhook_id
+        found = await self._deliveries.read(webhook_id, wanted.status, wanted.limit)
+        return Json(DeliveryList([delivery_shown(delivery, status, due) for delivery, status, due in found]))
 
-
-def _shown(webhook: Webhook) -> tuple[str, str, list[EventType], str, str]:
-    return (webhook.webhook_id, webhook.url, [*webhook.events], rfc3339(webhook.created_at), webhook.created_by)
-
-
-def _delivery(delivery: Delivery, status: str, due: int) -> DeliveryShown:
-    return DeliveryShown(
-        delivery.event_id,
-        delivery.event,
-        status,
-        delivery.attempts,
-        rfc3339(delivery.created_at),
-        rfc3339_or_none(delivery.last_at),
-        rfc3339(due) if status == "pending" else None,
-        delivery.status or None,
-        delivery.error or None,
+    @Operation(
+        "POST",
+        "/api/admin/webhooks/{id}/deliveries/{delivery}/send",
+        ADMINISTER,
+        "webhooks",
+        "sendDeliveryAgain",
+        answers={200: WebhookAnswer, 404: None, 409: None},
     )
+    async def send_again(self, call: Call) -> Response:
+        """Send a delivery again.
+
+        At once, under its id, whatever became of it, and also where the webhook is switched off; waits up to 5 s for
+        the receiver's answer. Taken, it is delivered and waits no longer; else nothing changes.
+        """
+        await self._callers.admit(call)
+        return _answer(await self._trial.send_again(call.path_parameters["id"], call.path_parameters["delivery"]))
+
+    async def _standing(self, webhook: Webhook) -> WebhookStanding:
+        standing = await self._deliveries.standing(webhook.webhook_id)
+        until = rfc3339_or_none(webhook.previous_until)
+        return WebhookStanding(*webhook_shown(webhook), webhook.active, False, until, *standing)
+
+
+def _answer(sent: Sent) -> Response:
+    return Json(WebhookAnswer(sent.taken, sent.status or None, sent.error or None))

@@ -64,7 +64,7 @@ _HOLDS: Mapping[str, Any] = {
     "PhpError.message": "Error generating token",
     "AnswerShown.status": 200,
     "AnswerShown.body": "",
-    "WebhookTested.status": 204,
+    "WebhookAnswer.status": 204,
     "DeliveryShown.status": "delivered",
     "DeliveryShown.lastStatus": 204,
     "Live.status": "alive",

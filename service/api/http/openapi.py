@@ -42,7 +42,7 @@ _OPTIONAL_BODIES = ("IssueOneTime", "RotateToken", "EndSession")
 
 _DONE = {200: "OK", 201: "Created", 202: "Accepted"}
 _HEADERS = {"Idempotency-Key": {"type": "string", "pattern": f"^{REQUEST_KEY.pattern}$"}}
-_PATH_EXAMPLES = {"id": "0123456789abcdef", "version": 1, "anything": "orders/7"}
+_PATH_EXAMPLES = {"id": "0123456789abcdef", "delivery": "1799409600000-0.0", "version": 1, "anything": "orders/7"}
 _FORM = "application/x-www-form-urlencoded"
 _PROBLEM = "application/problem+json"
 

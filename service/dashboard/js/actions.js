@@ -120,7 +120,7 @@ export async function revoke(app, choice, done) {
   });
 }
 
-const OVERLAPS = [["0", "0 (at once)"], ["3600", "1 hour"], ["86400", "24 hours"], ["604800", "7 days"]];
+export const OVERLAPS = [["0", "0 (at once)"], ["3600", "1 hour"], ["86400", "24 hours"], ["604800", "7 days"]];
 
 export function rotate(app, token, done) {
   const overlap = chips(OVERLAPS, "86400");

@@ -1,8 +1,9 @@
 // Webhooks: who is told of changes, how far each is, what it answered, and the dialogs that add and remove one.
 
+import { OVERLAPS } from "./actions.js";
 import { get, send } from "./api.js";
 import { cancel, closeDialog, openDialog } from "./dialog.js";
-import { announce, card, codeBlock, facts, field, fill, h, icon, note } from "./dom.js";
+import { announce, card, chips, codeBlock, facts, field, fill, h, icon, note } from "./dom.js";
 import { ACTIONS, label } from "./events.js";
 import { day, moment, number, time } from "./format.js";
 import { cell, head, line, table } from "./list.js";
@@ -17,22 +18,25 @@ const STANDINGS = { delivered: ["active", "Delivered"], pending: ["expired", "Wa
 const ADD_COMMAND = "token-service webhooks add URL --event token.revoked";
 
 const eventName = (event) => label(event).replaceAll("_", " ");
-const hostOf = ({ url }) => new URL(url).host;
+const hostOf = ({ url, id }) => (url ? new URL(url).host : `webhook ${id}`);
 
-function deliveryRow({ event, status, attempts, createdAt, nextAttemptAt, lastStatus, lastError }) {
+function deliveryRow({ id, event, status, attempts, createdAt, nextAttemptAt, lastStatus, lastError }, sendAgain) {
   const [style, word] = STANDINGS[status] ?? ["inactive", status];
   const said = lastError ?? (lastStatus && `answered ${lastStatus}`) ?? "not tried yet";
   return line(cell(".num.muted", time(createdAt, moment(createdAt))), cell("", eventName(event)),
     cell("", h(`span.status.${style}`, h(`span.dot.${style}`), word)),
     cell("", said, h("span.muted", `, ${attempts} ${attempts === 1 ? "try" : "tries"}`)),
-    cell(".num.muted", nextAttemptAt ? ["next ", time(nextAttemptAt)] : ""));
+    cell(".num.muted", nextAttemptAt ? ["next ", time(nextAttemptAt), " "] : "",
+      h("button.btn.quiet.sm", { "data-change": true, "data-focus": `again-${id}`,
+        "aria-label": `Send ${eventName(event)} of ${moment(createdAt)} again`, click: () => sendAgain(id) },
+      "Send again")));
 }
 
-function deliveryTable(deliveries) {
+function deliveryTable(deliveries, sendAgain) {
   if (!deliveries.length) return h("p.muted.small", "Nothing was sent yet.");
   const heads = line(["Since", "Event", "State", "Answer", "Again"].map((name) => head("", name)));
   return table(".log", "Deliveries, those that wait first", heads,
-    h("tbody", { role: "rowgroup" }, deliveries.map(deliveryRow)));
+    h("tbody", { role: "rowgroup" }, deliveries.map((one) => deliveryRow(one, sendAgain))));
 }
 
 /** The dialog of a new webhook; done(webhook with its secret) once it is made. */
@@ -91,27 +95,38 @@ class WebhooksPage extends Page {
   }
 
   one(webhook) {
-    const { id, url, events, createdAt, createdBy, waiting, unread, dropped } = webhook;
-    const rows = [["Address", h("code", url)], ["Told of", events.map(eventName).join(", ")],
+    const { id, url, events, createdAt, createdBy, waiting, unread, dropped, isActive, previousSecretUntil } = webhook;
+    const old = new Date(previousSecretUntil ?? 0) > Date.now();
+    const rows = [["Address", h("code", url)],
+      !isActive && ["State", "Off: it is sent nothing, and is told what happened meanwhile when it is switched on."],
+      old && ["Signed with the old secret, too", ["until ", time(previousSecretUntil, moment(previousSecretUntil))]],
+      ["Told of", events.map(eventName).join(", ")],
       ["Waiting to be sent again", number(waiting)], ["Not read for it yet", number(unread)],
       ["Dropped before it was told", h(dropped ? "span.bad" : "span", number(dropped))],
-      ["Added", `${day(createdAt)} by ${createdBy}`]];
+      ["Added", `${day(createdAt)} by ${createdBy}`]].filter(Boolean);
     const act = (spec, name, click) => h(`button.btn.sm${spec}`,
       { "data-change": true, "data-focus": `${name}-${id}`, "aria-label": `${name} ${hostOf(webhook)}`, click }, name);
+    const remove = act(".danger", "Delete…", () => this.remove(webhook));
+    if (webhook.tampered) {
+      return card(h("span.wrap", hostOf(webhook)), h("span.end.row", remove), note("bad",
+        "Its record was changed outside the service, so it is told nothing. Delete it, and add it again."));
+    }
     const buttons = h("span.end.row", act("", "Send a test", () => this.test(webhook)),
-      act(".danger", "Delete…", () => this.remove(webhook)));
+      act("", "Rotate secret…", () => this.rotate(webhook)),
+      act("", isActive ? "Switch off" : "Switch on", () => this.switchTo(!isActive, webhook)), remove);
     return card(h("span.wrap", hostOf(webhook)), buttons, h("div.left", facts(rows)), this.deliveries(webhook));
   }
 
   /** Read when it is expanded; what was open stays so. */
-  deliveries({ id }) {
+  deliveries(webhook) {
+    const { id } = webhook;
     const place = h("div.after");
     const toggle = async () => {
       if (!details.open) return this.expanded.delete(id);
       this.expanded.add(id);
       try {
         const { deliveries } = await get(`${WEBHOOKS}/${id}/deliveries`, { limit: 50 });
-        fill(place, deliveryTable(deliveries));
+        fill(place, deliveryTable(deliveries, (one) => this.deliver(webhook, `deliveries/${one}/send`, "message")));
         announce(`${deliveries.length} deliveries`);
       } catch (problem) {
         this.app.notices.fail(problem, toggle);
@@ -122,27 +137,62 @@ class WebhooksPage extends Page {
     return details;
   }
 
-  add = () => webhookForm(this.app, (webhook) => showSecret({ name: hostOf(webhook), token: webhook.secret },
-    this.update, { word: "signing secret", lead: "Copy the signing secret now. The receiver needs it to know that a "
-      + "message is from here, and it is never shown again." }));
+  add = () => webhookForm(this.app, this.show);
 
-  test = async (webhook) => {
+  show = (webhook) => showSecret({ name: hostOf(webhook), token: webhook.secret }, this.update,
+     { word: "signing secret", lead: "Copy the signing secret now. The receiver needs it to know that a "
+      + "message is from here, and it is never shown again." });
+
+  test = (webhook) => this.deliver(webhook, "test", "test message");
+
+  /** Have a message sent at once, and say what the receiver answers. */
+  async deliver(webhook, path, what) {
     const { notices } = this.app;
-    notices.toast(`Sending a test to ${hostOf(webhook)}…`);
+    notices.toast(`Sending the ${what} to ${hostOf(webhook)}…`);
     try {
-      const { taken, status, error } = await send("POST", `${WEBHOOKS}/${webhook.id}/test`);
-      notices.toast(taken ? `${hostOf(webhook)} took the test message and answered ${status}.`
-        : `${hostOf(webhook)} did not take the test message: ${error}.`);
+      const { taken, status, error } = await send("POST", `${WEBHOOKS}/${webhook.id}/${path}`);
+      notices.toast(taken ? `${hostOf(webhook)} took the ${what} and answered ${status}.`
+        : `${hostOf(webhook)} did not take the ${what}: ${error}.`);
+      this.update();
     } catch (problem) {
-      notices.fail(problem, () => this.test(webhook));
+      notices.fail(problem, () => this.deliver(webhook, path, what));
     }
-  };
+  }
+
+  async switchTo(isActive, webhook) {
+    try {
+      await send("PATCH", `${WEBHOOKS}/${webhook.id}`, { isActive });
+      this.app.notices.toast(`${hostOf(webhook)} is switched ${isActive ? "on" : "off"}.`,
+        () => this.switchTo(!isActive, webhook));
+      this.update();
+    } catch (problem) {
+      this.app.notices.fail(problem, () => this.switchTo(isActive, webhook));
+    }
+  }
+
+  rotate(webhook) {
+    const overlap = chips(OVERLAPS, "86400");
+    openDialog({
+      title: `Rotate the secret of ${hostOf(webhook)}?`, lead: "Messages are signed with the old secret, too, for:",
+      body: h("fieldset", h("legend.sr", "Messages are signed with the old secret, too, for"), overlap),
+      buttons: [cancel(), h("button.btn.primary", { type: "submit" }, "Rotate secret")],
+      submit: async () => {
+        const overlapSeconds = Number(overlap.value());
+        try {
+          this.show(await send("POST", `${WEBHOOKS}/${webhook.id}/rotate`, { overlapSeconds }));
+        } catch (problem) {
+          closeDialog();
+          this.app.notices.fail(problem, () => this.rotate(webhook));
+        }
+      },
+    });
+  }
 
   remove(webhook) {
     const act = async () => {
       closeDialog();
       try {
-        await send("DELETE", `${WEBHOOKS}?id=${webhook.id}`);
+        await send("DELETE", `${WEBHOOKS}?id=${encodeURIComponent(webhook.id)}`);
         this.app.notices.toast(`The webhook to ${hostOf(webhook)} was deleted.`);
         this.update();
       } catch (problem) {

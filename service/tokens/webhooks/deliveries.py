@@ -67,15 +67,16 @@ class Deliveries:
     def _know(self) -> list[str]:
         """Bring the receivers up to date; the ids of those that are no more."""
         known = self._webhooks.known
-        gone = [webhook_id for webhook_id in self._receivers if webhook_id not in known]
-        for webhook_id in gone:
+        unknown = [webhook_id for webhook_id in self._receivers if webhook_id not in known]
+        for webhook_id in unknown:
             self._receivers.pop(webhook_id).known = None
         for webhook_id, one in known.items():
             if (receiver := self._receivers.get(webhook_id)) is None:
                 self._receivers[webhook_id] = Receiver(one, self._post, self._drop)
             else:
                 receiver.known = one
-        return gone
+        # One whose record was tampered with keeps its place: it may be mended.
+        return [webhook_id for webhook_id in unknown if webhook_id not in self._webhooks.tampered]
 
     async def _hold(self, shard: Shard) -> bool:
         held = await self._outbox.hold(shard, self._holder)

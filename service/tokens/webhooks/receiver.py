@@ -15,7 +15,7 @@ from service.store.outbox import UNKNOWN, Outbox, Place, Waiting
 from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, DeliverySeal, Outcome, doubled, pause
 from service.tokens.webhooks.messages import Messages
 from service.tokens.webhooks.registry import Known
-from service.tokens.webhooks.sender import Sender
+from service.tokens.webhooks.sender import Sender, Sent
 
 # Deliveries of one webhook that may wait in one shard to be sent again; beyond them no more events are read.
 MOST_WAITING = 10_000
@@ -39,9 +39,21 @@ class Post(NamedTuple):
     clock: Callable[[], float]
     on_attempts: Callable[[str, int], None]
 
+    async def attempt(self, known: Known, delivery: Delivery, now: float) -> tuple[Sent, Delivery]:
+        """Try once: what was answered, and the delivery with it."""
+        sent = await self.sender.send(known.webhook.url, known.secrets(now), delivery.event_id, delivery.body, now)
+        return sent, msgspec.structs.replace(
+            delivery,
+            attempts=delivery.attempts + 1,
+            last_at=int(now),
+            status=sent.status,
+            error=sent.error,
+            wait=sent.wait,
+        )
+
 
 class Receiver:
-    """Where one webhook leads. `known` is replaced when the webhook is read anew, None once it is deleted."""
+    """Where one webhook leads. `known` is replaced when the webhook is read anew, None once it is no more."""
 
     def __init__(self, known: Known, post: Post, on_dropped: Callable[[int], None]) -> None:
         self.known: Known | None = known
@@ -59,7 +71,7 @@ class Receiver:
 
         Raises StoreUnavailable.
         """
-        while self.known is not None and held():
+        while self.known is not None and self.known.webhook.active and held():
             again = await self._send_again(shard)
             told = [await self._tell(shard, stream) for stream in shard.keys.event_streams]
             if not (again or any(told)):
@@ -138,15 +150,7 @@ class Receiver:
             known, now = self.known, self._post.clock()
             if known is None:
                 return Outcome.FAILED, delivery
-            sent = await self._post.sender.send(known.webhook.url, known.secret, delivery.event_id, delivery.body, now)
-        delivery = msgspec.structs.replace(
-            delivery,
-            attempts=delivery.attempts + 1,
-            last_at=int(now),
-            status=sent.status,
-            error=sent.error,
-            wait=sent.wait,
-        )
+            sent, delivery = await self._post.attempt(known, delivery, now)
         if sent.taken:
             return Outcome.DELIVERED, delivery
         given_up = sent.final or delivery.last_at + pause(delivery) > delivery.created_at + GIVE_UP_SECONDS

@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import logging
 from collections.abc import Callable
 from functools import cached_property
 
@@ -18,12 +19,18 @@ from service.tokens.audit.log import AuditLog
 from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.ssrf import Destinations
 
+log = logging.getLogger(__name__)
 MOST = 20
+_LABEL = b"webhook"
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class Webhook(msgspec.Struct, frozen=True):
-    """One receiver. `since` in epoch milliseconds by Redis: what happened before is not told."""
+    """One receiver. `since` in epoch milliseconds by Redis: what happened before is not told.
+
+    `previous`: the nonce of the secret before the last rotation, which signs beside the present one until
+    `previous_until`, epoch seconds. A receiver that is not `active` is sent nothing, and keeps its place meanwhile.
+    """
 
     webhook_id: str
     url: str
@@ -32,19 +39,36 @@ class Webhook(msgspec.Struct, frozen=True):
     created_by: str
     since: int
     nonce: str
+    active: bool = True
+    previous: str = ""
+    previous_until: int = 0
 
 
 class Known(msgspec.Struct, frozen=True, dict=True):
-    """A webhook and the keys its record was sealed with, which its secret is derived from."""
+    """A webhook, its record, and the keys that one was sealed with, which its secret is derived from.
+
+    `earlier`: of each server key, what a secret before a rotation may have been derived from.
+    """
 
     webhook: Webhook
+    record: bytes
     keys: DerivedKeys
+    earlier: list[bytes]
 
     @cached_property
     def secret(self) -> str:
         """The signing secret, as Standard Webhooks writes it. It is derived, so it is stored nowhere."""
-        key = self.keys.derive(b"webhook")
-        text = f"{self.webhook.webhook_id}\x00{self.webhook.nonce}".encode()
+        return self._derived(self.keys.derive(_LABEL), self.webhook.nonce)
+
+    def secrets(self, now: float) -> list[str]:
+        """All that sign at this moment, the present one first."""
+        if now >= self.webhook.previous_until:
+            return [self.secret]
+        # A rotation seals with the present server key, and nobody remembers by which one the old secret was made.
+        return [self.secret, *(self._derived(key, self.webhook.previous) for key in self.earlier)]
+
+    def _derived(self, key: bytes, nonce: str) -> str:
+        text = f"{self.webhook.webhook_id}\x00{nonce}".encode()
         return "whsec_" + base64.b64encode(hmac.digest(key, text, "sha256")).decode()
 
 
@@ -52,7 +76,10 @@ _decode = msgspec.msgpack.Decoder(Webhook).decode
 
 
 class Webhooks:
-    """The receivers there are. `known` is as fresh as the last `refresh`, a second at most."""
+    """The receivers there are. `known` is as fresh as the last `refresh`, a second at most.
+
+    `tampered`: ids of records that somebody else wrote, which are told nothing.
+    """
 
     def __init__(
         self,
@@ -72,20 +99,28 @@ class Webhooks:
         self._destinations = destinations
         self._clock = clock
         self.known: dict[str, Known] = {}
+        self.tampered: set[str] = set()
 
     def wants(self, event: EventType) -> bool:
         """Does any receiver want to be told of this?"""
         return any(event in known.webhook.events for known in self.known.values())
 
     async def refresh(self) -> None:
-        """Read the receivers. A record that somebody else wrote is left out. Raises StoreUnavailable."""
+        """Read the receivers. Raises StoreUnavailable."""
         records = await self._store.all()
         decoded = {webhook_id: self._open(webhook_id, record) for webhook_id, record in records.items()}
         self.known = {webhook_id: known for webhook_id, known in decoded.items() if known is not None}
+        tampered = decoded.keys() - self.known.keys()
+        if found := tampered - self.tampered:
+            log.warning("webhooks whose record was changed outside the service are told nothing: %s", sorted(found))
+        self.tampered = tampered
 
     def _open(self, webhook_id: str, record: bytes) -> Known | None:
         keys = self._keyring.sealed_by(_bound(webhook_id), record)
-        return None if keys is None else Known(_decode(record[SEAL_BYTES:]), keys)
+        return None if keys is None else self._known(_decode(record[SEAL_BYTES:]), record, keys)
+
+    def _known(self, webhook: Webhook, record: bytes, keys: DerivedKeys) -> Known:
+        return Known(webhook, record, keys, self._keyring.derive_each(_LABEL))
 
     async def create(self, url: str, events: tuple[EventType, ...], origin: Origin) -> Known:
         """Add a receiver; what happens from now on is told.
@@ -113,7 +148,39 @@ class Webhooks:
             # Its places in the streams of events were begun above.
             await self._forget(webhook_id)
             raise Conflict(f"There are {MOST} webhooks already. Delete one first.", code="too_many_webhooks")
-        known = self.known[webhook.webhook_id] = Known(webhook, self._keyring.present)
+        known = self.known[webhook.webhook_id] = self._known(webhook, record, self._keyring.present)
+        return known
+
+    async def rotate(self, webhook_id: str, overlap_seconds: int, origin: Origin) -> Known:
+        """Give a receiver a new secret; the old one signs beside it for the overlap, one before that no more.
+
+        Raises NotFound, Conflict.
+        """
+        old = await self.find(webhook_id)
+        until = int(self._clock()) + overlap_seconds
+        webhook = msgspec.structs.replace(
+            old.webhook,
+            nonce=random_id() + random_id(),
+            previous=old.webhook.nonce,
+            previous_until=until if overlap_seconds else 0,
+        )
+        return await self._change(old, webhook, self._keyring.present, "rotated", origin)
+
+    async def switch(self, webhook_id: str, origin: Origin, *, active: bool) -> Known:
+        """Send a receiver nothing, or what happened since again. Raises NotFound, Conflict."""
+        old = await self.find(webhook_id)
+        if old.webhook.active == active:
+            return old
+        webhook = msgspec.structs.replace(old.webhook, active=active)
+        return await self._change(old, webhook, old.keys, "activated" if active else "deactivated", origin)
+
+    async def _change(self, old: Known, webhook: Webhook, keys: DerivedKeys, verb: str, origin: Origin) -> Known:
+        webhook_id = webhook.webhook_id
+        record = keys.seal(_bound(webhook_id), _encode(webhook))
+        entry = self._audit_log.entry(f"webhook.{verb}", origin, webhook_id)
+        if await self._store.put(webhook_id, record, seen=old.record, most=MOST, entry=entry) <= 0:
+            raise Conflict("Somebody else changed this webhook at the same moment. Try again.")
+        known = self.known[webhook_id] = self._known(webhook, record, keys)
         return known
 
     async def delete(self, webhook_id: str, origin: Origin) -> None:
@@ -129,13 +196,18 @@ class Webhooks:
         for shard in self._shards:
             await self._outbox.forget(shard, webhook_id)
 
-    async def get(self, webhook_id: str) -> Webhook:
-        """The receiver of an id. Raises NotFound."""
+    async def find(self, webhook_id: str) -> Known:
+        """The receiver of an id. Raises NotFound, Conflict `record_tampered`."""
         await self.refresh()
+        if webhook_id in self.tampered:
+            raise Conflict(
+                "This record was changed outside the service. Delete the webhook, and add it again.",
+                code="record_tampered",
+            )
         known = self.known.get(webhook_id)
         if known is None:
             raise NotFound("No webhook with this ID.")
-        return known.webhook
+        return known
 
 
 def _bound(webhook_id: str) -> bytes:

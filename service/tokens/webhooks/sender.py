@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import ceil
@@ -72,11 +72,11 @@ class Sender:
         self._context: ssl.SSLContext | None = None
         self._idle: dict[_Place, list[_Connection]] = {}
 
-    async def send(self, url: str, secret: str, message_id: str, body: str, now: float) -> Sent:
-        """Send one message. What goes wrong on the way is told, not raised."""
+    async def send(self, url: str, secrets: Sequence[str], message_id: str, body: str, now: float) -> Sent:
+        """Send one message, signed by each of the secrets. What goes wrong on the way is told, not raised."""
         try:
             destination = self._destinations.read(url)
-            request = _request(destination, _signed(secret, message_id, body, now), body.encode())
+            request = _request(destination, _signed(secrets, message_id, body, now), body.encode())
             async with asyncio.timeout(_SECONDS):
                 answer = await self._post(destination, request)
         except TimeoutError:
@@ -222,12 +222,13 @@ def _seconds(retry_after: str, now: float) -> int:
         return 0
 
 
-def _signed(secret: str, message_id: str, body: str, now: float) -> dict[str, str]:
+def _signed(secrets: Sequence[str], message_id: str, body: str, now: float) -> dict[str, str]:
     # Loaded with the first message: most services send none.
     from standardwebhooks import Webhook  # noqa: PLC0415
 
-    signature = Webhook(secret).sign(message_id, datetime.fromtimestamp(int(now), UTC), body)
-    return {"webhook-id": message_id, "webhook-timestamp": str(int(now)), "webhook-signature": signature}
+    instant = datetime.fromtimestamp(int(now), UTC)
+    signatures = " ".join(Webhook(secret).sign(message_id, instant, body) for secret in secrets)
+    return {"webhook-id": message_id, "webhook-timestamp": str(int(now)), "webhook-signature": signatures}
 
 
 def _request(destination: Destination, signed: dict[str, str], body: bytes) -> bytes:

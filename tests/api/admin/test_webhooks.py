@@ -5,20 +5,31 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
 from service.app import Service
-from tests.asgi import Person, holder, sign_in
+from service.errors import Conflict
+from service.tokens.webhooks.registry import Known
+from tests.asgi import TEST, Person, holder, sign_in
 from tests.builders import until
-from tests.receiver import TAKEN, receiving, resolving
+from tests.conftest import Clock
+from tests.receiver import TAKEN, Received, receiving, resolving
 
 pytestmark = pytest.mark.anyio
 WEBHOOKS = "/api/admin/webhooks"
 PUBLIC = resolving("93.184.216.34")
 HOOK = {"url": "https://hooks.example.com/tokens", "events": ["token.created", "token.revoked"]}
+
+
+async def deliver(service: Service) -> None:
+    """One pass and the end of what it started."""
+    await service.rules.deliveries.work()
+    while tasks := list(service.rules.deliveries._busy.values()):
+        await asyncio.gather(*tasks)
 
 
 async def test_the_secret_is_shown_once(still: Service) -> None:
@@ -35,7 +46,15 @@ async def test_the_secret_is_shown_once(still: Service) -> None:
     secret = created.pop("secret")
     listed = await admin.get(WEBHOOKS)
     # Its own creation is an entry of the log that was not looked at for it yet.
-    assert listed.json() == {"webhooks": [created | {"waiting": 0, "unread": 1, "dropped": 0}]}
+    standing = {
+        "isActive": True,
+        "tampered": False,
+        "previousSecretUntil": None,
+        "waiting": 0,
+        "unread": 1,
+        "dropped": 0,
+    }
+    assert listed.json() == {"webhooks": [created | standing]}
     assert secret not in listed.body.decode()
     assert secret not in (await admin.get("/api/admin/audit")).body.decode()
 
@@ -70,6 +89,135 @@ async def test_a_test_message_is_signed_and_the_receiver_s_answer_is_told(make_s
     assert (message["type"], message["data"], message["id"]) == ("webhook.test", {}, sent.headers["webhook-id"])
     assert (await admin.get(f"{WEBHOOKS}/{created['id']}/deliveries")).json() == {"deliveries": []}
     assert (await admin.post(f"{WEBHOOKS}/{'0' * 16}/test")).status == 404
+
+
+async def test_during_the_overlap_of_a_rotation_both_secrets_sign(
+    make_service: Callable[..., Any], clock: Clock
+) -> None:
+    service = await make_service(webhook_allow_private=True, background=False)
+    async with receiving() as receiver:
+        admin = await sign_in(service)
+        url = f"http://127.0.0.1:{receiver.port}/"
+        created = (await admin.post(WEBHOOKS, {"url": url, "events": ["token.created"]})).json()
+        path = f"{WEBHOOKS}/{created['id']}"
+        first = await admin.post(f"{path}/rotate", {"overlapSeconds": 3600})
+        assert (first.status, first.headers["cache-control"]) == (201, "no-store")
+        clock.forward(3599)
+        assert (await admin.post(f"{path}/test")).json()["taken"]
+        clock.forward(1)
+        assert (await admin.post(f"{path}/test")).json()["taken"]
+        last = await admin.post(f"{path}/rotate")
+        assert (await admin.post(f"{path}/test")).json()["taken"]
+        assert [len(one.headers["webhook-signature"].split()) for one in receiver.received] == [2, 1, 1]
+        secrets = [created["secret"], first.json()["secret"], last.json()["secret"]]
+        assert [[signs(secret, sent) for secret in secrets] for sent in receiver.received] == [
+            [True, True, False],
+            [False, True, False],
+            [False, False, True],
+        ]
+    listed = (await admin.get(WEBHOOKS)).json()["webhooks"][0]
+    assert listed["previousSecretUntil"] is None
+    assert (await admin.post(f"{WEBHOOKS}/{'0' * 16}/rotate")).status == 404
+    assert (await admin.post(f"{path}/rotate", {"overlapSeconds": 604_801})).status == 400
+
+
+def signs(secret: str, sent: Received) -> bool:
+    """Does this secret sign what was sent? Of the library's own check the clock is another one."""
+    at = datetime.fromtimestamp(int(sent.headers["webhook-timestamp"]), UTC)
+    return Webhook(secret).sign(sent.headers["webhook-id"], at, sent.body) in sent.headers["webhook-signature"].split()
+
+
+async def test_a_webhook_that_is_switched_off_is_told_later_what_happened_meanwhile(
+    make_service: Callable[..., Any],
+) -> None:
+    service = await make_service(webhook_allow_private=True, background=False)
+    async with receiving() as receiver:
+        admin = await sign_in(service)
+        url = f"http://127.0.0.1:{receiver.port}/"
+        path = f"{WEBHOOKS}/{(await admin.post(WEBHOOKS, {'url': url, 'events': ['token.created']})).json()['id']}"
+        off = await admin.ask("PATCH", path, json_body={"isActive": False})
+        assert (off.status, off.json()["isActive"]) == (200, False)
+        await admin.create("gate")
+        await deliver(service)
+        assert receiver.received == []
+        assert (await admin.post(f"{path}/test")).json()["taken"]
+        assert (await admin.ask("PATCH", path, json_body={"isActive": True})).json()["isActive"]
+        await deliver(service)
+        assert [json.loads(one.body)["type"] for one in receiver.received] == ["webhook.test", "token.created"]
+    actions = [entry["action"] for entry in (await admin.get("/api/admin/audit", target=path[-16:])).json()["entries"]]
+    assert actions == ["webhook.activated", "webhook.deactivated", "webhook.created"]
+    assert (await admin.ask("PATCH", path, json_body={})).status == 400
+
+
+@pytest.mark.parametrize("status", [500, 410])
+async def test_a_delivery_is_sent_again_whatever_became_of_it(make_service: Callable[..., Any], status: int) -> None:
+    service = await make_service(webhook_allow_private=True, background=False, shards=16)
+    async with receiving() as receiver:
+        failed = f"HTTP/1.1 {status} No\r\n\r\n".encode()
+        receiver.answers = [failed, failed, TAKEN]
+        admin = await sign_in(service)
+        hook = {"url": f"http://127.0.0.1:{receiver.port}/", "events": ["token.created"]}
+        path = f"{WEBHOOKS}/{(await admin.post(WEBHOOKS, hook)).json()['id']}/deliveries"
+        await admin.create("gate")
+        await deliver(service)
+        (before,) = (await admin.get(path)).json()["deliveries"]
+        again = f"{path}/{before['id']}/send"
+        assert (await admin.post(again)).json() == {"taken": False, "status": status, "error": f"answered {status}"}
+        assert (await admin.get(path)).json()["deliveries"] == [before]
+        for attempts in (2, 3):
+            assert (await admin.post(again)).json() == {"taken": True, "status": 204, "error": None}
+            (after,) = (await admin.get(path)).json()["deliveries"]
+            assert (after["id"], after["status"], after["attempts"]) == (before["id"], "delivered", attempts)
+    assert len({(one.headers["webhook-id"], one.body) for one in receiver.received}) == 1
+    for unknown in (before["id"].replace(".", "9."), "9-9.0", "9-9.77", "x"):
+        assert (await admin.post(f"{path}/{unknown}/send")).status == 404
+
+
+async def test_a_webhook_that_somebody_else_wrote_is_shown_as_such_and_deleted(
+    make_service: Callable[..., Any],
+) -> None:
+    service = await make_service(webhook_allow_private=True, background=False)
+    async with receiving() as receiver:
+        admin = await sign_in(service)
+        hook = {"url": f"http://127.0.0.1:{receiver.port}/", "events": ["token.created"]}
+        webhook_id = (await admin.post(WEBHOOKS, hook)).json()["id"]
+        await deliver(service)
+        first = service.stores.shards[0]
+        record = await first.link.execute("HGET", first.keys.webhooks, webhook_id)
+        await first.link.execute("HSET", first.keys.webhooks, webhook_id, record + b"x", b"\xff/", b"y")
+        await admin.create("gate")
+        await deliver(service)
+        listed = (await admin.get(WEBHOOKS)).json()["webhooks"]
+        assert {one["id"]: (one["tampered"], one["isActive"], one["url"]) for one in listed} == {
+            webhook_id: (True, False, ""),
+            "\xff/": (True, False, ""),
+        }
+        path = f"{WEBHOOKS}/{webhook_id}"
+        for answer in (
+            await admin.post(f"{path}/rotate"),
+            await admin.post(f"{path}/test"),
+            await admin.ask("PATCH", path, json_body={"isActive": True}),
+            await admin.get(f"{path}/deliveries"),
+        ):
+            assert (answer.status, answer.json()["code"]) == (409, "record_tampered")
+        # It has lost nothing where its record is put right.
+        await first.link.execute("HSET", first.keys.webhooks, webhook_id, record)
+        await deliver(service)
+        assert len(receiver.received) == 1
+    await first.link.execute("HSET", first.keys.webhooks, webhook_id, b"")
+    for one in (webhook_id, "\xff/"):
+        assert (await admin.ask("DELETE", WEBHOOKS, query={"id": one})).status == 200
+    assert (await admin.get(WEBHOOKS)).json() == {"webhooks": []}
+
+
+async def test_two_that_change_a_webhook_at_once_know_of_each_other(still: Service) -> None:
+    still.rules.destinations.resolve = PUBLIC
+    webhook_id = (await (await sign_in(still)).post(WEBHOOKS, HOOK)).json()["id"]
+    change = still.rules.webhooks
+    rotated = await asyncio.gather(*[change.rotate(webhook_id, 0, TEST) for _ in range(5)], return_exceptions=True)
+    won = [one for one in rotated if not isinstance(one, Exception)]
+    assert [one.secret for one in won] == [(await change.find(webhook_id)).secret]
+    assert {type(one) for one in rotated} == {Known, Conflict}
 
 
 @pytest.mark.parametrize(
@@ -173,9 +321,7 @@ async def test_deliveries_are_listed_by_their_state(make_service: Callable[..., 
         path = f"{WEBHOOKS}/{(await admin.post(WEBHOOKS, hook)).json()['id']}/deliveries"
         for number in range(3):
             await admin.create(f"gate {number}")
-        await service.rules.deliveries.work()
-        while tasks := list(service.rules.deliveries._busy.values()):
-            await asyncio.gather(*tasks)
+        await deliver(service)
     pending = (await admin.get(path, status="pending")).json()["deliveries"]
     assert [(one["status"], one["attempts"], one["lastStatus"]) for one in pending] == [("pending", 1, 500)] * 3
     assert all(one["nextAttemptAt"] > one["lastAttemptAt"] for one in pending)

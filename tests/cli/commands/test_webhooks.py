@@ -17,6 +17,7 @@ HOOK = {
     "createdAt": "2026-11-20T10:00:00Z",
     "createdBy": "ada",
 }
+STANDING = {**HOOK, "isActive": True, "tampered": False, "waiting": 3, "unread": 40, "dropped": 0}
 DELIVERY = {
     "id": "ev1",
     "event": "token.revoked",
@@ -31,11 +32,18 @@ DELIVERY = {
 
 
 def test_webhooks_are_listed_one_a_line(stub: Stub, run: Run) -> None:
-    hook = {**HOOK, "waiting": 3, "unread": 40, "dropped": 0}
-    stub.on("GET", HOOKS, {"webhooks": [hook]})
-    line = "wh1\thttps://hooks.example.com/tokens\ttoken.created token.revoked\t3\t40\t0\tada\t2026-11-20T10:00:00Z\n"
-    assert run("webhooks", "list").stdout == line
-    assert json.loads(run("webhooks", "list", "--json").stdout) == {"webhooks": [hook]}
+    hooks = [
+        STANDING,
+        {**STANDING, "isActive": False},
+        {**STANDING, "id": "wh2", "url": "", "events": [], "createdAt": None, "createdBy": "", "tampered": True},
+    ]
+    stub.on("GET", HOOKS, {"webhooks": hooks})
+    row = (
+        "wh1\thttps://hooks.example.com/tokens\ttoken.created token.revoked\t{}\t3\t40\t0\tada\t2026-11-20T10:00:00Z\n"
+    )
+    lines = (row.format("active"), row.format("inactive"), "wh2\t-\t-\ttampered\t3\t40\t0\t-\t-\n")
+    assert run("webhooks", "list").stdout == "".join(lines)
+    assert json.loads(run("webhooks", "list", "--json").stdout) == {"webhooks": hooks}
 
 
 def test_a_new_webhook_shows_its_secret_once(stub: Stub, run: Run) -> None:
@@ -94,6 +102,24 @@ def test_no_webhooks_and_no_deliveries_print_nothing(stub: Stub, run: Run) -> No
     assert stub.asked[1].path == f"{HOOKS}/a%2Fb/deliveries"
 
 
+def test_a_webhook_is_switched_off_and_on(stub: Stub, run: Run) -> None:
+    for word, webhook_id, active in (("deactivate", "wh1", False), ("activate", "wh2", True)):
+        stub.on("PATCH", f"{HOOKS}/{webhook_id}", {**STANDING, "id": webhook_id, "isActive": active})
+        printed = f"{webhook_id}\t{'active' if active else 'inactive'}\n"
+        assert run("webhooks", word, webhook_id).stdout == printed
+        assert json.loads(run("webhooks", word, webhook_id, "--json").stdout)["isActive"] is active
+    assert [asked.body for asked in stub.asked] == [{"isActive": False}] * 2 + [{"isActive": True}] * 2
+
+
+def test_a_rotated_secret_is_shown_once_and_the_old_one_signs_for_a_day(stub: Stub, run: Run) -> None:
+    stub.on("POST", f"{HOOKS}/wh1/rotate", {**HOOK, "secret": "whsec_new"}, status=201)
+    result = run("webhooks", "rotate", "wh1")
+    assert "secret\twhsec_new\n" in result.stdout
+    assert "this once" in result.stderr
+    assert json.loads(run("webhooks", "rotate", "wh1", "--overlap", "0", "--json").stdout)["secret"] == "whsec_new"
+    assert [asked.body for asked in stub.asked] == [{"overlapSeconds": 86400}, {"overlapSeconds": 0}]
+
+
 @pytest.mark.parametrize(
     ("answer", "code", "said"),
     [
@@ -101,11 +127,13 @@ def test_no_webhooks_and_no_deliveries_print_nothing(stub: Stub, run: Run) -> No
         ({"taken": False, "status": 500, "error": "answered 500"}, 1, "did not take it: answered 500"),
     ],
 )
-def test_a_test_message_fails_where_the_receiver_does_not_take_it(
+def test_a_message_that_is_sent_now_fails_where_the_receiver_does_not_take_it(
     stub: Stub, run: Run, answer: dict[str, object], code: int, said: str
 ) -> None:
     stub.on("POST", f"{HOOKS}/wh1/test", answer)
-    result = run("webhooks", "test", "wh1")
-    assert (result.exit_code, str(answer["status"]) in result.stdout) == (code, True)
-    assert said in result.stderr
-    assert json.loads(run("webhooks", "test", "wh1", "--json").stdout) == answer
+    stub.on("POST", f"{HOOKS}/wh1/deliveries/1-0.0/send", answer)
+    for words in (["test", "wh1"], ["send", "wh1", "1-0.0"]):
+        result = run("webhooks", *words)
+        assert (result.exit_code, str(answer["status"]) in result.stdout) == (code, True)
+        assert said in result.stderr
+        assert json.loads(run("webhooks", *words, "--json").stdout) == answer

@@ -57,7 +57,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext,
 
 
 async def send_on(sender: Sender, url: str) -> Any:
-    return await sender.send(url, SECRET, "1-0.0", BODY, time.time())
+    return await sender.send(url, [SECRET], "1-0.0", BODY, time.time())
 
 
 async def send(sender: Sender, url: str) -> Any:
@@ -263,7 +263,7 @@ async def test_when_to_come_again_is_read_from_an_answer_that_may_say_it(status:
         receiver.answers = [f"HTTP/1.1 {status} No\r\nRetry-After: {field}\r\nConnection: close\r\n\r\n".encode()]
         sender = Sender(Destinations(LOOPBACK, allow_private=True))
         sent = await sender.send(
-            f"http://hooks.example.com:{receiver.port}/", SECRET, "1-0.0", BODY, in_the_last_minute_of_2099
+            f"http://hooks.example.com:{receiver.port}/", [SECRET], "1-0.0", BODY, in_the_last_minute_of_2099
         )
         await sender.aclose()
     assert sent == (False, False, status, f"answered {status}", wait)

@@ -244,7 +244,7 @@ async def test_a_deleted_receiver_is_told_nothing_more(teller: Service, receiver
     with pytest.raises(NotFound):
         await teller.rules.webhooks.delete(webhook_id, TEST)
     with pytest.raises(NotFound):
-        await teller.rules.webhooks.get(webhook_id)
+        await teller.rules.webhooks.find(webhook_id)
     clock.forward(60)
     await make(teller, "door")
     await deliver(teller)

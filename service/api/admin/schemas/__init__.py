@@ -5,6 +5,7 @@ creation       what a token is created with
 import_export imported  the lines of an export and an import; those of other systems
 csv_export     the audit log as CSV or lines of JSON
 audit          audit entries, and the events that webhooks send of them
+webhooks       receivers of events, and what became of their messages
 explain        the question why a token is refused, and its answer
 
 Structs decode with unknown fields refused. No operations here, and no decisions: see the files above.
