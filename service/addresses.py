@@ -4,10 +4,12 @@ Where a request comes from is decided in `api/http/proxies.py`, where a webhook 
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+_REMEMBERED = 4096
 _GROUP_LENGTHS = {4: (32, 24), 6: (64, 48)}
 
 
@@ -56,6 +58,7 @@ def _is_part(network: Network, of: Network) -> bool:
     return network.version == of.version and network[0] in of and network[-1] in of
 
 
+@lru_cache(_REMEMBERED)
 def address_groups(address: str) -> tuple[str, str]:
     """Who shares a counter with this address, from near and from farther.
 

@@ -9,7 +9,7 @@ fast_path  what all cycles share: what recent requests were worked out to mean, 
 limits     how many connections may be open: in all, and from one address
 head       limits on a request's head, and what two readers of it could understand differently
 deadlines  time-outs of all connections, checked by one timer
-writer     an answer's head and the first of its body in one write
+ordinary   everything else: uvicorn's cycle, with a whole answer in one write
 
 What a verdict says on the wire is in api/gateway/answers.py; both ways to /validate use it.
 """

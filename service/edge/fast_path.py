@@ -85,6 +85,7 @@ class FastPath:
         self.authority = authority
         self.store = store
         self.one_time = one_time
+        self.application = application
         self.request_ids = application.request_ids
         self.tell = application.tell
         self.trusted = trusted

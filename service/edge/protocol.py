@@ -7,19 +7,21 @@ this class leans on.
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
+import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from service.edge.cycle import FastPathCycle, plan_of
 from service.edge.fast_cycle import FastCycle
 from service.edge.head import HEAD_BYTES, HEAD_FIELDS, HOSTS, TOO_LARGE, Refusal, Refused, Trailer, check, size_of
 from service.edge.limits import ConnectionLimits
+from service.edge.ordinary import OrdinaryCycle
 from service.edge.reading import ReadingProtocol
 from service.edge.session_check import SessionCheckCycle, check_of
-from service.edge.writer import CoalescingWriter
 
 P = TypeVar("P")
 # What these announce is for the ordinary way: bodies, expectations, other protocols.
@@ -118,20 +120,43 @@ class EdgeProtocol(ReadingProtocol):
             cycle.start()
 
     def _begin_ordinary(self, named: dict[bytes, bytes]) -> None:
-        """Hand the request to uvicorn as if it had kept the parts itself."""
-        url, headers = self.url, self.headers
-        HttpToolsProtocol.on_message_begin(self)
-        self.url = url
-        self.headers.extend(headers)
-        self.expect_100_continue = named.get(b"expect", b"").lower() == b"100-continue"
-        super().on_headers_complete()
+        """As uvicorn's `on_headers_complete`, with a cycle of ours and as much of a scope as the application reads."""
+        parser, target = self.parser, httptools.parse_url(self.url)
+        path = target.path.decode("ascii")
+        scope: Any = {
+            "method": parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "query_string": target.query or b"",
+            "headers": self.headers,
+            "scheme": self.scheme,
+            "client": self.client,
+            "server": self.server,
+        }
+        previous: RequestResponseCycle | FastCycle[Any] | None = self.cycle
+        self.cycle = cycle = OrdinaryCycle(
+            scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            False,
+            self.server_state.default_headers,
+            asyncio.Event(),
+            named.get(b"expect", b"").lower() == b"100-continue",
+            parser.get_http_version() != "1.0" and parser.should_keep_alive() and not self._draining,
+            self.on_response_complete,
+        )
+        cycle.application = self._fast_path.application
         if b"transfer-encoding" in named:
             # Only a body in chunks can be followed by further fields.
-            self.headers = Trailer(url, headers)
+            self.headers = Trailer(self.url, self.headers)
         self._progress = True
         self.body_since = self.deadlines.now
-        if self._draining:
-            self.cycle.keep_alive = False
+        if previous is None or previous.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
 
     def on_message_complete(self) -> None:
         self.body_since = None
@@ -144,9 +169,6 @@ class EdgeProtocol(ReadingProtocol):
             self.loop.call_soon(cycle.start)
         else:
             self._answering = cycle
-            if cycle.scope["method"] != "HEAD":
-                # Two writes are two system calls, and mostly two packets.
-                cycle.transport = CoalescingWriter(cycle, self.transport)  # type: ignore[assignment]
             super()._start_asgi_task(cycle, app)
 
     def run_task(self, work: Coroutine[Any, Any, None]) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import msgspec
 
@@ -20,6 +21,7 @@ from service.tokens.secret import Minter, parse
 # How many addresses' worth of anonymous tokens a network may have, and everybody together.
 NETWORK_SHARE = 5
 GLOBAL_LIMIT = 100
+_REMEMBERED = 4096
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -57,6 +59,7 @@ class OneTimeTokens:
         self._clock = authority.clock
         self.policy = policy
         self._decisions = decisions
+        self._counters = lru_cache(_REMEMBERED)(self._counters_of)
 
     async def issue(
         self, *, address: str, anonymous: bool, ttl_seconds: int = 0, subject: str = "", data: str = ""
@@ -66,9 +69,8 @@ class OneTimeTokens:
         Raises RateLimited when an anonymous issuer asks more often than allowed from one address or network.
         """
         now = self._clock()
-        near, far = address_groups(address)
-        network = self._keyring.pseudonym("issue-network", far)
-        shard = self._shards.of_digest(network)
+        counters = self._counters(address)
+        shard = self._shards.of_digest(counters[1])
         # In the shard where its network is counted: one script may touch keys of one hash slot alone.
         secret, digest = self._minter.mint(Kind.ONE_TIME, shard)
         expires_at = int(now) + (ttl_seconds or self.policy.ttl_seconds)
@@ -79,7 +81,7 @@ class OneTimeTokens:
             digest,
             self._authority.seal(digest, credential),
             expires_at=expires_at,
-            limits=self._limits(near, network, self.policy.per_minute if anonymous else 0),
+            limits=self._limits(counters, self.policy.per_minute if anonymous else 0),
         )
         if wait:
             # In whole seconds, rounded up: a client that keeps to it is not refused again.
@@ -87,14 +89,17 @@ class OneTimeTokens:
         self._decisions.issued.inc(Kind.ONE_TIME)
         return Issued(secret, expires_at)
 
-    def _limits(self, near: str, network: bytes, per_minute: int) -> tuple[IssueLimit, ...]:
-        """What an issuer is counted under. Each shard bears its part of the global limit."""
+    def _counters_of(self, address: str) -> tuple[bytes, bytes, bytes]:
+        """What an issuer is counted under: its address, its network, and everybody."""
+        near, far = address_groups(address)
+        pseudonym = self._keyring.pseudonym
+        return pseudonym("issue", near), pseudonym("issue-network", far), pseudonym("issue-global")
+
+    def _limits(self, counters: tuple[bytes, bytes, bytes], per_minute: int) -> tuple[IssueLimit, ...]:
+        """What each counter admits. Each shard bears its part of the global limit."""
         shared = max(NETWORK_SHARE, GLOBAL_LIMIT // len(self._shards))
-        return (
-            IssueLimit(self._keyring.pseudonym("issue", near), per_minute),
-            IssueLimit(network, per_minute * NETWORK_SHARE),
-            IssueLimit(self._keyring.pseudonym("issue-global"), per_minute * shared),
-        )
+        shares = (1, NETWORK_SHARE, shared)
+        return tuple(map(IssueLimit, counters, [per_minute * share for share in shares]))
 
     async def consume(self, secret: bytes, *, request: str = "", required: tuple[str, ...] = ()) -> Verdict:
         """Verify and burn a token in one atomic step: exactly one caller sees ACTIVE.

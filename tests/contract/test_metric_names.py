@@ -183,10 +183,15 @@ def test_the_internals_of_uvicorn_that_the_protocol_leans_on_are_there() -> None
         "tasks",
         "app",
         "timeout_keep_alive",
-        "expect_100_continue",
+        "scheme",
+        "client",
+        "server",
+        "logger",
+        "access_logger",
     }
     cycle = ast.parse(_source(RequestResponseCycle))
-    assert {"response_started", "response_complete", "keep_alive", "transport"} <= {
+    leaned_on = {"response_started", "response_complete", "keep_alive", "transport", "flow", "disconnected", "scope"}
+    assert leaned_on | {"message_event", "default_headers", "on_response"} <= {
         node.attr for node in ast.walk(cycle) if isinstance(node, ast.Attribute)
     }
     assert STATUS_LINE[431].startswith(b"HTTP/1.1 431 ")

@@ -39,6 +39,8 @@ class SessionCookies:
 
         Raises Forbidden for one that does not.
         """
+        if call.header(b"cookie") is None:
+            return None
         named: dict[str, str] = {}
         for part in call.text_header(b"cookie").split(";"):
             name, _, value = part.strip().partition("=")

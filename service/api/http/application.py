@@ -13,12 +13,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.http import problems
-from service.api.http.call import Call, Endpoint
+from service.api.http.call import Call, Endpoint, Headers
 from service.api.http.proxies import TrustedProxies
 from service.api.http.router import Router
 from service.errors import ServiceError
 from service.metrics import Metrics
-from service.store.driver.confirmation import doubts
+from service.store.driver.confirmation import Doubts
 
 log = logging.getLogger("service.requests")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -82,31 +82,43 @@ class Application:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
             return
-        started = time.perf_counter()
+        call = self.call(scope, receive)
+        response = await self.respond(call)
+        await response(scope, receive, send)
+        self.account(call, response.status_code)
+
+    def call(self, scope: Scope, receive: Receive) -> Call:
+        """A request as its handler will see it, from now on."""
         headers = dict(reversed(scope["headers"]))
         request_id = self.request_ids.of(headers.get(b"x-request-id"))
-        address = self._trusted.client_of(scope.get("client"), self._forwarded(scope))
-        call = Call(scope, receive, headers, request_id.decode(), address)
-        template, response = await self._answer(call)
-        response.raw_headers.append((b"x-request-id", request_id))
-        await response(scope, receive, send)
-        if not template.startswith("/validate"):
+        address = self._trusted.client_of(scope.get("client"), self._forwarded(headers, scope["headers"]))
+        return Call(scope, receive, headers, request_id.decode(), address)
+
+    def _forwarded(self, named: dict[bytes, bytes], headers: Headers) -> bytes | None:
+        """All X-Forwarded-For lines as one: a proxy may add a line of its own behind one that its client made up."""
+        if b"x-forwarded-for" not in named or len(named) == len(headers):
+            return named.get(b"x-forwarded-for")
+        return b",".join([value for name, value in headers if name == b"x-forwarded-for"])
+
+    async def respond(self, call: Call) -> Response:
+        """The answer to a call, whatever becomes of it."""
+        response = await self._answer(call)
+        response.raw_headers.append((b"x-request-id", call.request_id.encode()))
+        return response
+
+    def account(self, call: Call, status: int) -> None:
+        """Count and log a call that was answered."""
+        if not call.template.startswith("/validate"):
             self.tell(
                 call.method,
-                template,
-                response.status_code,
-                time.perf_counter() - started,
+                call.template,
+                status,
+                time.perf_counter() - call.started,
                 request_id=call.request_id,
                 address=call.address,
                 outcome=call.outcome,
                 token_id=call.token_id,
             )
-
-    def _forwarded(self, scope: Scope) -> bytes:
-        """All X-Forwarded-For lines as one: a proxy may add a line of its own behind one that its client made up."""
-        if not self._trusted:
-            return b""
-        return b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The lifespan protocol; a refusal to start is told in its own words, not as a traceback."""
@@ -121,38 +133,37 @@ class Application:
             return
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, call: Call) -> tuple[str, Response]:
+    async def _answer(self, call: Call) -> Response:
         path = self._router.find(call.scope)
         if path is None:
-            return "unknown", problems.plain(404, "not_found", "There is nothing at this path.", call.request_id, [])
+            return problems.plain(404, "not_found", "There is nothing at this path.", call.request_id, [])
+        call.template = path.template
         endpoint = path.find(call.method)
         if endpoint is None:
             allow = ", ".join(sorted(path.endpoints)).encode()
             detail = f"Use one of: {allow.decode()}."
-            return path.template, problems.plain(
-                405, "method_not_allowed", detail, call.request_id, [(b"allow", allow)]
-            )
+            return problems.plain(405, "method_not_allowed", detail, call.request_id, [(b"allow", allow)])
         operation, handler = endpoint
         call.access = operation.access
         try:
             # The forms of /validate answer this themselves, as they answer a token that is refused.
             if path.form is None:
                 call.refuse_two_authorizations()
-            with doubts() as found:
+            with Doubts() as found:
                 response = await handler(call)
             if found and response.status_code < 400:
                 may_wait = 202 in operation.answers
                 response = problems.pending(response, found[0], call.request_id, may_wait=may_wait)
-            return path.template, response
+            return response
         except ServiceError as error:
             call.outcome = error.code
-            return path.template, problems.respond(error, call.request_id, retry_after=operation.retry_after)
+            return problems.respond(error, call.request_id, retry_after=operation.retry_after)
         except ClientDisconnect:
-            return path.template, Response(status_code=call.scope.get("refused", 400))
+            return Response(status_code=call.scope.get("refused", 400))
         except Exception:
             log.exception("a request failed", extra={"facts": {"request_id": call.request_id}})
             detail = "That did not work. The fault is on this side and was logged under the request id."
-            return path.template, problems.plain(500, "internal_error", detail, call.request_id, [])
+            return problems.plain(500, "internal_error", detail, call.request_id, [])
 
     def tell(
         self,

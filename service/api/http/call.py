@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
@@ -41,18 +42,17 @@ class Json(Response):
 class Call:
     """One request as a handler sees it."""
 
-    __slots__ = ("_headers", "_query", "_receive", "access", "address", "outcome", "request_id", "scope", "token_id")
-
     def __init__(
         self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], request_id: str, address: str
     ) -> None:
-        """`headers`: by lower-case name, the first of each. `access` is set with the operation that is called."""
+        """`headers`: by lower-case name, the first of each. `access` and `template` are set with the operation."""
+        self.started = perf_counter()
         self.scope = scope
+        self.template = "unknown"
         self.access = ANYONE
         self.request_id = request_id
         self.address = address
-        self.outcome = ""
-        self.token_id = ""
+        self.outcome = self.token_id = ""
         self._receive = receive
         self._headers = headers
         self._query: list[tuple[str, str]] | None = None

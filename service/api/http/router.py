@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from starlette.routing import Match, Route
+from starlette.routing import compile_path
 from starlette.types import Scope
 
 from service.api.http.call import Endpoint
@@ -33,7 +33,7 @@ class Path:
 
 
 class Router:
-    """Paths without parameters are found in a dictionary, the rest by Starlette's routes.
+    """Paths without parameters are found in a dictionary, the rest by the patterns of Starlette's routes.
 
     The forms of /validate are found by what a path means: they are never 404 for a slash too many.
     """
@@ -48,7 +48,7 @@ class Router:
         self._forms = {path.form: path for path in paths.values() if path.form}
         self._exact = {template: path for template, path in paths.items() if "{" not in template}
         routed = paths.keys() - self._exact.keys() - self._forms.keys()
-        self._routes = [(Route(template, _unused), path) for template, path in paths.items() if template in routed]
+        self._patterns = [(compile_path(template)[0], path) for template, path in paths.items() if template in routed]
 
     def find(self, scope: Scope) -> Path | None:
         """What lies at a request's path; its parameters are put into the scope."""
@@ -60,13 +60,9 @@ class Router:
         form = form_of(scope["path"])
         if form is not None:
             return self._forms.get(form)
-        for route, path in self._routes:
-            match, child = route.matches(scope)
-            if match is not Match.NONE:
-                scope.update(child)
+        for pattern, path in self._patterns:
+            match = pattern.match(scope["path"])
+            if match is not None:
+                scope["path_params"] = match.groupdict()
                 return path
         return None
-
-
-async def _unused(*_: object) -> None:
-    """Routes are used to match paths; `Application` calls the handlers."""

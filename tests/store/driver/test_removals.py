@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.errors import StoreUnavailable
-from service.store.driver.confirmation import Confirmation, doubts
+from service.store.driver.confirmation import Confirmation, Doubts
 from service.store.driver.removals import Removals
 from service.store.driver.replies import Redirect
 from service.store.driver.scripts import Script
@@ -68,7 +68,7 @@ async def test_a_removal_is_followed_by_its_confirmation(
     durability: str, says: dict[str, Any], asked: list[tuple[Any, ...]], reason: str | None
 ) -> None:
     server = Server(**says)
-    with doubts() as found:
+    with Doubts() as found:
         assert await removals(server, durability).execute("DEL", "key") == 1
     assert server.asked == [("DEL", "key"), *([("EVAL", b"mark", 1000)] if asked else []), *asked]
     assert found == ([reason] if reason else [])
@@ -100,12 +100,12 @@ async def test_a_removal_is_never_confirmed_by_a_node_that_did_not_execute_it() 
         return Server.execute(follows, *args, **how)
 
     follows.execute = learn  # type: ignore[method-assign]
-    with doubts() as found:
+    with Doubts() as found:
         assert await removals(follows, "replicated").execute("DEL", "key") == 1
     assert (found, new.asked[0], follows.names()) == ([], ("DEL", "key"), ["EXISTS"])
     on_its_way, follows = Server(DEL=Redirect("ASK 1 host:1")), Server()
     follows.beside = on_its_way
-    with doubts() as found:
+    with Doubts() as found:
         assert await removals(follows, "replicated").execute("DEL", "key") == 1
     assert (found, follows.names()) == (["its hash slot is on its way to another node"], ["EXISTS", "EXISTS", "DEL"])
 

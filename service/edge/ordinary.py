@@ -1,0 +1,64 @@
+"""The ordinary way: uvicorn's request-response cycle, except that a whole answer is written at once and as it is.
+
+uvicorn's own takes an answer in two messages, searches each of its fields and makes two writes of it; what comes piece
+by piece is left to it.
+"""
+
+from typing import Any
+
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from service.api.gateway.answers import lines_of
+from service.api.http.application import Application
+
+_CLOSES = (b"connection", b"close")
+
+
+class OrdinaryCycle(RequestResponseCycle):
+    """One request to the application, and its answer."""
+
+    # Set by the protocol; uvicorn's own constructor makes the rest.
+    application: Application
+
+    async def run_asgi(self, app: ASGI3Application) -> None:
+        """As uvicorn's, which answers and logs what the application did not catch; `app` is that very application."""
+        await super().run_asgi(self._serve)  # type: ignore[arg-type]  # starlette's names of the same types
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = self.application.call(scope, receive)
+        response = await self.application.respond(call)
+        if isinstance(response, StreamingResponse):
+            await response(scope, receive, send)
+        else:
+            await self._write(response)
+        self.application.account(call, response.status_code)
+
+    async def _write(self, response: Response) -> None:
+        """A head and its body in one write: two would be two system calls, and mostly two packets."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        self.response_started = True
+        headers = response.raw_headers
+        lines = lines_of(headers)
+        if not len(headers) == lines.count(b"\n") == lines.count(b"\r"):
+            raise RuntimeError("A header field holds the end of a line.")
+        if _CLOSES in headers:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            lines += b"connection: close\r\n"
+        body: Any = b"" if self.scope["method"] == "HEAD" else response.body
+        opening = STATUS_LINE[response.status_code] + lines_of(self.default_headers)
+        self.transport.write(b"".join((opening, lines, b"\r\n", body)))
+        self._complete()
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()

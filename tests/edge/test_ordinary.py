@@ -1,0 +1,97 @@
+"""A whole answer leaves in one write, and none with a field that would end its line."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from starlette.responses import Response
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from service.edge.ordinary import OrdinaryCycle
+
+pytestmark = pytest.mark.anyio
+
+
+class Wire(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        self.written.append(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class Answering:
+    """An application that answers everything with this."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+    def call(self, scope: Any, receive: Any) -> SimpleNamespace:
+        return SimpleNamespace(template="/x")
+
+    async def respond(self, call: Any) -> Response:
+        return self.response
+
+    def account(self, call: Any, status: int) -> None: ...
+
+
+def cycle_of(response: Response, *, method: str = "GET", keep_alive: bool = True) -> tuple[OrdinaryCycle, Wire]:
+    wire, log = Wire(), logging.getLogger("uvicorn.error")
+    headers = [(b"date", b"now")]
+    completed = lambda: None  # noqa: E731
+    scope: Any = {"method": method}
+    event, flow = asyncio.Event(), FlowControl(wire)
+    cycle = OrdinaryCycle(scope, wire, flow, log, log, False, headers, event, False, keep_alive, completed)
+    cycle.application = Answering(response)  # type: ignore[assignment]
+    return cycle, wire
+
+
+@pytest.mark.parametrize(
+    ("method", "keep_alive", "end"),
+    [
+        ("GET", True, b"\r\n\r\nbody"),
+        ("HEAD", True, b"\r\n\r\n"),
+        ("GET", False, b"\r\nconnection: close\r\n\r\nbody"),
+    ],
+)
+async def test_head_and_body_leave_in_one_write(method: str, keep_alive: bool, end: bytes) -> None:
+    cycle, wire = cycle_of(Response(b"body"), method=method, keep_alive=keep_alive)
+    await cycle.run_asgi(None)  # type: ignore[arg-type]
+    assert wire.written == [b"HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 4" + end]
+    assert (cycle.response_complete, wire.closed) == (True, not keep_alive)
+
+
+@pytest.mark.parametrize("value", [b"a\r\nset-cookie: b", b"a\nb", b"a\rb"])
+async def test_a_field_that_would_end_its_line_is_never_written(value: bytes) -> None:
+    response = Response(b"body")
+    response.raw_headers.append((b"x-token-name", value))
+    cycle, wire = cycle_of(response)
+    await cycle.run_asgi(None)  # type: ignore[arg-type]
+    assert wire.written[0].startswith(b"HTTP/1.1 500 ")
+    assert b"x-token-name" not in b"".join(wire.written)
+
+
+async def test_an_answer_waits_until_its_client_reads_and_is_dropped_when_it_leaves() -> None:
+    cycle, wire = cycle_of(Response(b"body"))
+    cycle.flow.pause_writing()
+    answering = asyncio.ensure_future(cycle.run_asgi(None))  # type: ignore[arg-type]
+    # Its first step ends where it waits for the client.
+    await asyncio.sleep(0)
+    assert (answering.done(), wire.written) == (False, [])
+    cycle.disconnected = True
+    cycle.flow.resume_writing()
+    await answering
+    assert wire.written == []
