@@ -10,6 +10,7 @@ ARGS ?=
 # Debian packages (each named as its program, except libraries) that a target needs beside Python.
 APT_PACKAGES = chromium-headless-shell nginx caddy haproxy apache2 lua-socket prometheus nodejs node-express faketime
 bench soak mass: APT_PACKAGES = wrk
+browsers: APT_PACKAGES = firefox-esr webkit2gtk-driver xvfb
 
 VENV_PYTHON := .venv/bin/python
 PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt
@@ -21,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check format coverage bench soak chaos mass screenshots image system-packages clean
+.PHONY: help run test check format coverage bench soak chaos mass screenshots browsers image system-packages clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +65,9 @@ mass: .venv/dev.stamp system-packages ## a hundred thousand events, removals or 
 
 screenshots: .venv/dev.stamp system-packages ## take pictures of the dashboard into deploy/screenshots
 	@$(VENV_PYTHON) -m tests.dashboard.screenshots $(ARGS)
+
+browsers: .venv/dev.stamp system-packages ## use the dashboard in Firefox and WebKit, from signing in to signing out
+	@$(VENV_PYTHON) -m tests.dashboard.browsers $(ARGS)
 
 image: ## build the container image token-service:latest (ENGINE=podman)
 	$(ENGINE) build --tag token-service:latest --build-arg REVISION=$$(git rev-parse HEAD) .

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.dashboard.conftest import Open
 from tests.dashboard.service import PASSWORD, Service
-from tests.dashboard.steps import clipboard, row, tab_to
+from tests.dashboard.steps import choose, clipboard, find, row, tab_to
 
 
 def test_a_token_is_created_and_its_secret_copied(page: Page, service: Service) -> None:
@@ -62,7 +62,7 @@ def test_limits_are_sent_as_they_were_entered_by_keyboard(page: Page, service: S
     tab_to(page, page.locator("summary"))
     page.keyboard.press("Enter")
     for label, text in [
-        ("Requests per minute", "600"),
+        ("Requests", "600"),
         ("At once", "20"),
         ("Uses", "5000"),
         ("Networks", "10.4.0.0/16"),
@@ -91,7 +91,7 @@ def test_limits_are_sent_as_they_were_entered_by_keyboard(page: Page, service: S
         ("Name", "taken already", "A token called taken already already exists. Choose another name."),
         ("Networks", "10.4.0/16", "10.4.0/16 is not a network. Write it like 10.4.0.0/16."),
         ("Metadata", "team", "team has no value. Write it like team=payments."),
-        ("Requests per minute", "many", "Give a whole number, such as 600."),
+        ("Requests", "many", "Give a whole number, such as 600."),
         ("Date and time, UTC", "2020-01-01T10:00", "Choose a date at least 10 minutes from now."),
         ("Date and time, UTC", "2199-01-01T10:00", "Tokens here must expire within 365 days."),
     ],
@@ -113,6 +113,51 @@ def test_a_fault_is_said_below_its_field_and_the_focus_goes_there(
     expect(page.get_by_label(label)).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_label(label)).to_have_accessible_description(re.compile(re.escape(fault)))
     assert service.ask("GET", "/api/admin/tokens?q=never+made")["tokens"] == []
+
+
+def test_one_like_another_begins_with_what_that_has(page: Page, service: Service) -> None:
+    given = {
+        "description": "Payments",
+        "scopes": ["like:read"],
+        "subject": "svc:like",
+        "rateLimit": {"limit": 1000, "periodSeconds": 3600, "burst": 50},
+        "maxUses": 7,
+        "allowedNetworks": ["10.4.0.0/16"],
+        "metadata": {"team": "payments"},
+    }
+    service.create("the pattern", **given)
+    lately = [{"scopes": ["often:used", "like:read"]}, {"scopes": ["often:used", "<b>seldom"]}]
+    page.route("**/api/admin/tokens?status=active&sort=-last*", lambda route: route.fulfill(json={"tokens": lately}))
+    find(page, "the pattern")
+    choose(page, "the pattern", "Create like this…")
+    expect(page.get_by_role("heading", name="Create like the pattern")).to_be_visible()
+    expect(page.get_by_text("That is about 17 a minute, 50 at once.")).to_be_visible()
+    expect(page.locator("button.tag")).to_have_text(["often:used", "like:read", "<b>seldom"])
+    page.get_by_role("button", name="Add scope often:used").click()
+    page.get_by_role("button", name="Add scope like:read").click()
+    page.get_by_label("Name").fill("made like it")
+    page.get_by_role("button", name="Create token").last.click()
+    page.get_by_role("button", name="Copy and close").click()
+
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    made = service.ask("GET", "/api/admin/tokens?q=made+like+it")["tokens"][0]
+    assert {name: made[name] for name in given} == given | {"scopes": ["like:read", "often:used"]}
+
+
+def test_a_limit_is_said_in_words_while_it_is_typed(page: Page) -> None:
+    page.get_by_role("button", name="Create token").first.click()
+    page.get_by_text("Limits and metadata").click()
+    said = page.locator(".fields [aria-live]")
+    for requests, period, at_once, words in (
+        ("100", "per minute", "20", "That is about 2 a second, 20 at once."),
+        ("100", "per minute", "", "That is about 2 a second, 100 at once."),
+        ("5", "per day", "1", "That is about 5 a day, 1 at once."),
+        ("many", "per day", "1", ""),
+    ):
+        page.get_by_label("Requests").fill(requests)
+        page.get_by_label("Period").select_option(period)
+        page.get_by_label("At once").fill(at_once)
+        expect(said).to_have_text(words)
 
 
 def test_escape_asks_once_before_it_drops_what_was_typed(page: Page) -> None:

@@ -139,7 +139,7 @@ def test_what_is_done_on_the_page_is_in_the_audit_and_in_the_export(page: Page, 
 
 
 def test_the_audit_names_tokens_also_where_the_entry_does_not(open_page: Open, service: Service) -> None:
-    token = service.create("well named")
+    token = service.create("well known")
     for active in (False, True):
         service.ask("PATCH", TOKENS, {"id": token["id"], "isActive": active})
     service.ask("PATCH", TOKENS, {"id": token["id"], "description": "of which the audit tells"})
@@ -150,7 +150,7 @@ def test_the_audit_names_tokens_also_where_the_entry_does_not(open_page: Open, s
     page.get_by_role("link", name="Audit").click()
 
     expect(page.locator("tbody button")).to_have_text(["Updated", "Activated", "Deactivated", "Created", "Activated"])
-    expect(page.locator("tbody a")).to_have_text(["well named"] * 4 + ["0" * 16])
+    expect(page.locator("tbody a")).to_have_text(["well known"] * 4 + ["0" * 16])
 
 
 def test_an_empty_audit_says_so(open_page: Open, service: Service) -> None:

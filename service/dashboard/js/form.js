@@ -1,11 +1,14 @@
 // The dialog that creates or edits a token: its fields, how each is read, and what may be wrong with them.
 // What the page cannot know better than the server, the server says; its words appear below the field.
 
-import { TOKENS, send } from "./api.js";
+import { TOKENS, get, send } from "./api.js";
 import { cancel, closeDialog, openDialog } from "./dialog.js";
 import { Fault, field, fill, h, icon, note } from "./dom.js";
 import { expiryField } from "./expiry.js";
+import { numeral, rateFields } from "./rate.js";
 import { showSecret } from "./secret.js";
+
+const [SCOPES_READ, SCOPES_OFFERED] = [100, 8];
 
 const list = (text) => text.split(/[\s,]+/).filter(Boolean);
 
@@ -15,18 +18,13 @@ const metadata = (text) => Object.fromEntries(text.split(",").filter(Boolean).ma
   return [key, value];
 }));
 
-function numeral(text) {
-  if (!/^([1-9]\d*)?$/.test(text)) throw new Fault("Give a whole number, such as 600.");
-  return text ? Number(text) : null;
-}
-
 /** A limit and its burst are two fields and one member. */
-function limited({ perMinute, burst, ...values }, { burst: place }) {
-  if (burst && !perMinute) {
-    blame(place, "Give the requests per minute, too.");
+function limited({ rate, burst, ...values }, { rate: place }) {
+  if (burst && !rate) {
+    blame(place, "Give the requests, too.");
     return null;
   }
-  return { ...values, rateLimit: perMinute && { limit: perMinute, periodSeconds: 60, ...(burst && { burst }) } };
+  return { ...values, rateLimit: rate && { ...rate, ...(burst && { burst }) } };
 }
 
 function needed(text) {
@@ -34,24 +32,35 @@ function needed(text) {
   return text;
 }
 
-/** The first five are always seen, the others are folded. */
-function makeFields(maxDays, token) {
-  const { name, description, scopes = [], subject, rateLimit, maxUses, allowedNetworks = [],
-    metadata: pairs = {} } = token ?? {};
+/** Scopes of the tokens used of late, the most frequent first, to be added by a press. */
+async function suggest({ node, input, fail }) {
+  const { tokens } = await get(TOKENS, { status: "active", sort: "-lastUsedAt", limit: SCOPES_READ })
+    .catch(() => ({ tokens: [] }));
+  const held = Map.groupBy(tokens.flatMap(({ scopes }) => scopes), (scope) => scope);
+  const offered = [...held].sort(([, one], [, other]) => other.length - one.length).slice(0, SCOPES_OFFERED);
+  const add = (scope) => {
+    input.value = [...new Set([...list(input.value), scope])].join(", ");
+    fail("");
+  };
+  if (offered[0]) node.append(h("p.hint.in-use", "In use:", offered.map(([scope]) =>
+    h("button.tag", { "aria-label": `Add scope ${scope}`, click: () => add(scope) }, scope))));
+}
+
+/** The first five are always seen, the others are folded. Those of a new one may be like another token's. */
+function makeFields(maxDays, token, like) {
+  const { description, scopes = [], subject, rateLimit, maxUses, allowedNetworks = [],
+    metadata: pairs = {} } = token ?? like ?? {};
   const example = ["Say what will use it, such as ", h("code", "checkout-api"), "."];
-  const perMinute = rateLimit?.periodSeconds === 60 && rateLimit.limit;
   const written = Object.entries(pairs).map((pair) => pair.join("=")).join(", ");
   return {
-    name: field("Name", { required: true, maxlength: 80, autofocus: true, value: name }, example, needed),
+    name: field("Name", { required: true, maxlength: 80, autofocus: true, value: token?.name }, example, needed),
     description: field("Description", { placeholder: "Team, ticket or contact", maxlength: 500, value: description }),
     expiresAt: expiryField(maxDays, token),
     scopes: field("Scopes", { value: scopes.join(", ") },
       "Comma separated. Returned to your gateway with each check.", list),
     subject: field("Subject", { maxlength: 128, value: subject },
       "Decides whom the token speaks for upstream. Without it, for nobody."),
-    perMinute: field("Requests per minute", { inputmode: "numeric", value: perMinute }, "", numeral),
-    burst: field("At once", { inputmode: "numeric", value: perMinute !== rateLimit?.burst && rateLimit?.burst },
-      "So many may come together after a pause. Empty means as many as in a minute.", numeral),
+    ...rateFields(rateLimit ?? {}),
     maxUses: field("Uses", { inputmode: "numeric", value: maxUses },
       "So often in all, then never again. Empty means any number.", numeral),
     allowedNetworks: field("Networks", { placeholder: "10.4.0.0/16", value: allowedNetworks.join(", ") },
@@ -88,7 +97,7 @@ function readAll(fields) {
 function refused({ status, away, requestId, answer: { code, detail, errors = [] } }, fields, place, name) {
   const taken = { field: "name", message: `A token called ${name} already exists. Choose another name.` };
   const known = (code === "name_taken" ? [taken] : errors).filter(({ field: path, message }) => {
-    const at = { duration: "expiresAt", rateLimit: path.includes("burst") ? "burst" : "perMinute" }[path.split(".")[0]]
+    const at = { duration: "expiresAt", rateLimit: path.includes("burst") ? "burst" : "rate" }[path.split(".")[0]]
       ?? Object.keys(fields).find((key) => path.includes(key));
     if (at) blame(fields[at], message.replace(/\.?$/, "."));
     return at;
@@ -99,8 +108,8 @@ function refused({ status, away, requestId, answer: { code, detail, errors = [] 
 }
 
 /** words: title, lead, go and busy (the button's). save(values, values before) sends them. */
-function tokenForm(app, token, words, save) {
-  const fields = makeFields(app.session.maxLifetimeDays, token);
+function tokenForm(app, { token, like }, words, save) {
+  const fields = makeFields(app.session.maxLifetimeDays, token, like);
   const before = token && readAll(fields);
   const nodes = Object.values(fields).map(({ node }) => node);
   const place = h("div", { role: "alert" });
@@ -117,7 +126,8 @@ function tokenForm(app, token, words, save) {
     }
     go.textContent = words.go;
   };
-  const typed = () => nodes.map((node) => node.querySelector("input").value).join("\n");
+  const typed = () => nodes.flatMap((node) => [...node.querySelectorAll("input, select")])
+    .map(({ value }) => value).join("\n");
   const leave = () => {
     if (typed() === untouched) return closeDialog();
     // Once: the same key again means it.
@@ -126,18 +136,19 @@ function tokenForm(app, token, words, save) {
   };
   openDialog({
     ...words, submit, leave, buttons: [cancel(), go],
-    body: [place, nodes.slice(0, 5), h("details.more", h("summary", icon("right", 14), "Limits and metadata"),
-      h("div.fields", nodes.slice(5)))],
+    body: [place, nodes.slice(0, 5), h("details.more", { open: Boolean(like) },
+      h("summary", icon("right", 14), "Limits and metadata"), h("div.fields", nodes.slice(5)))],
   });
+  suggest(fields.scopes);
   let untouched = typed();
 }
 
-/** done() runs once the secret's panel is closed. */
-export function createToken(app, done) {
+/** done() runs once the secret's panel is closed. like: a token whose values the new one begins with. */
+export function createToken(app, done, like) {
   let [sent, key] = [];
-  const words = { title: "Create token", lead: "The secret is shown once, on the next screen.",
-    go: "Create token", busy: "Creating…" };
-  tokenForm(app, null, words, async (values) => {
+  const words = { title: like ? `Create like ${like.name}` : "Create token",
+    lead: "The secret is shown once, on the next screen.", go: "Create token", busy: "Creating…" };
+  tokenForm(app, { like }, words, async (values) => {
     // The same entries keep their key, so that a second try after a lost answer cannot make two tokens.
     if (sent !== JSON.stringify(values)) key = crypto.getRandomValues(new Uint32Array(4)).join("-");
     sent = JSON.stringify(values);
@@ -147,7 +158,7 @@ export function createToken(app, done) {
 }
 
 export function editToken(app, token, done) {
-  tokenForm(app, token, { title: `Edit ${token.name}`, go: "Save", busy: "Saving…" }, async (values, before) => {
+  tokenForm(app, { token }, { title: `Edit ${token.name}`, go: "Save", busy: "Saving…" }, async (values, before) => {
     const changed = Object.entries(values)
       .filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]));
     if (changed.length) await send("PATCH", TOKENS, { id: token.id, ...Object.fromEntries(changed) });

@@ -38,10 +38,10 @@ export class List {
   }
 
   /** The page's address with some filters changed, at its first page. */
-  url(changes) {
+  url = (changes) => {
     const query = new URLSearchParams(Object.entries({ ...this.query, ...changes }).filter(([, value]) => value));
     return query.size ? `${this.address}?${query}` : this.address;
-  }
+  };
 
   /** A choice whose value goes into the URL. */
   select(name, label, style = "") {

@@ -105,13 +105,9 @@ class App {
     const [pattern, name] = ROUTES.find(([known]) => known.test(path));
     let make = tokensScreen;
     if (name) {
-      try {
-        ({ [name]: make } = await import("./screens.js"));
-      } catch {
-        return this.notLoaded();
-      }
+      make = await this.fetched(name);
       // Meanwhile the page may have moved on.
-      if (!this.session || this.address !== href || (this.screen && this.path === path)) return;
+      if (!make || !this.session || this.address !== href || (this.screen && this.path === path)) return;
     }
     const first = !this.screen;
     this.leave();
@@ -128,10 +124,15 @@ class App {
     if (!first) this.main.focus({ preventScroll: true });
   }
 
-  /** Nobody answers, or a newer build than that of this page. */
-  notLoaded() {
-    if (!this.screen) fill(this.main, h("h1.sr", "Token Service"), this.notices.slot);
-    this.notices.say("This page was not loaded. ", h("button.link", { click: () => location.reload() }, "Reload"));
+  /** What the second script exports, or null where nobody answers or with a newer build than that of this page. */
+  async fetched(name) {
+    try {
+      return (await import("./screens.js"))[name];
+    } catch {
+      if (!this.screen) fill(this.main, h("h1.sr", "Token Service"), this.notices.slot);
+      this.notices.say("This page was not loaded. ", h("button.link", { click: () => location.reload() }, "Reload"));
+      return null;
+    }
   }
 
   titled(title) {

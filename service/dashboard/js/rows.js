@@ -1,15 +1,16 @@
-// One row of the token table, and the grey ones that stand there while it loads.
+// The columns of the token table, one of its rows, and the grey ones that stand there while it loads.
 
 import { h, icon, svg } from "./dom.js";
-import { DAY, compact, masked, state, time } from "./format.js";
+import { DAY, compact, masked, number, state, time } from "./format.js";
 import { cell, line } from "./list.js";
 import { menu } from "./menu.js";
+import { rateInWords } from "./rate.js";
 
 export const SOON = 14 * DAY;
 const HIGH = 22;
 
 /** Fourteen small bars as two paths, which keeps a hundred rows light. */
-function checks(days) {
+function checks({ usage14d: days }) {
   const top = Math.max(...days);
   const sum = days.reduce((total, value) => total + value, 0);
   const bar = (at, height) => `M${at * 6} ${HIGH - height}h4v${height}h-4z`;
@@ -19,16 +20,35 @@ function checks(days) {
     svg("path", { d: bars }), svg("path.zero", { d: zeros })), h("span.num.muted.small", sum ? compact(sum) : "none"));
 }
 
+const labelled = (label, ...parts) => [{ "data-label": label }, parts];
+
 function expires({ expiresAt, status }) {
-  if (!expiresAt) return cell(".x.num", "no expiry");
+  if (!expiresAt) return "no expiry";
   const left = new Date(expiresAt) - Date.now();
   const soon = status === "active" && left < SOON ? ".soon" : "";
-  return cell(`.x.num${soon}`, { "data-label": left < 0 ? "Expired" : "Expires" }, time(expiresAt));
+  return labelled(left < 0 ? "Expired" : "Expires", h(`span${soon}`, time(expiresAt)));
 }
 
+/** [member of a token, heading, style, what a token shows]: the first five are seen unless others are asked for. */
+export const COLUMNS = [
+  ["token", "Token", ".w3", masked],
+  ["status", "Status", ".a", ({ status }) => state(status)],
+  ["lastUsedAt", "Last used", ".num", ({ lastUsedAt: at }) => labelled("Used", at ? time(at) : "never")],
+  ["expiresAt", "Expires", ".x.num", expires],
+  ["usage14d", "Checks, 14 days", ".w3", checks],
+  ["createdAt", "Created", ".y.num", ({ createdAt }) => labelled("Created", time(createdAt))],
+  ["createdBy", "Creator", ".y", ({ createdBy }) => labelled("Creator", createdBy)],
+  ["subject", "Speaks for", ".y", ({ subject }) => labelled("Speaks for", subject || "nobody")],
+  ["scopes", "Scopes", ".y", ({ scopes }) => labelled("Scopes", scopes.join(" ") || "none")],
+  ["usesLeft", "Uses left", ".y.num", ({ usesLeft: left }) =>
+    labelled("Uses left", left === null ? "any" : number(left))],
+  ["rateLimit", "Rate limit", ".y", ({ rateLimit: rate }) => labelled("Limit", rate ? rateInWords(rate) : "none")],
+];
+export const USUAL = 5;
+
 /** pick(token, ticked, range) and entries(token), the row's menu. */
-export function row(token, pick, entries) {
-  const { id, name, status, lastUsedAt } = token;
+export function row(token, columns, pick, entries) {
+  const { id, name } = token;
   const about = [token.description, token.scopes.join(", ")].filter(Boolean).join(" · ");
   const click = ({ target, shiftKey }) => pick(token, target.checked, shiftKey);
   const more = h("button.btn.quiet.sm.icon", { "aria-label": `Actions for ${name}`, "data-focus": `menu-${id}` },
@@ -37,15 +57,10 @@ export function row(token, pick, entries) {
     cell(".check", h("input", { type: "checkbox", "aria-label": `Select ${name}`, "data-focus": `pick-${id}`, click })),
     cell(".main", h("a.name", { href: `/dashboard/tokens/${id}`, "data-focus": `name-${id}` }, name),
       h("span.sub", about)),
-    cell(".w3", masked(token)),
-    cell(".a", state(status)),
-    cell(".num", { "data-label": "Used" }, lastUsedAt ? time(lastUsedAt) : "never"),
-    expires(token),
-    cell(".w3", checks(token.usage14d)),
+    columns.map(([, , style, show]) => cell(style, show(token))),
     cell(".act", menu(more, () => entries(token))));
 }
 
-export const greyRows = () => [3, 4, 5, 3, 4].map((width) => line(
-  cell(".check", h("span.sk.w1")), cell(".main", h(`span.sk.w${width}`)), cell(".w3", h("span.sk.w2")),
-  cell(".a", h("span.sk.w1")), cell(".num", h("span.sk.w1")), cell(".x.num", h("span.sk.w1")),
-  cell(".w3", h("span.sk.w2")), cell(".act")));
+export const greyRows = (columns) => [3, 4, 5, 3, 4].map((width) => line(
+  cell(".check", h("span.sk.w1")), cell(".main", h(`span.sk.w${width}`)),
+  columns.map(([, , style]) => cell(style, h(`span.sk.w${style === ".w3" ? 2 : 1}`))), cell(".act")));

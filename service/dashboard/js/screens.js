@@ -1,6 +1,7 @@
 // The screens that are fetched when one of them is first asked for.
 
 export { auditScreen } from "./audit.js";
+export { downloadCsv } from "./csv.js";
 export { endingScreen } from "./ending.js";
 export { explainScreen } from "./explain.js";
 export { helpScreen } from "./help.js";

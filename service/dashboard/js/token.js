@@ -5,8 +5,9 @@ import { TOKENS, absent, get, send } from "./api.js";
 import { chart } from "./chart.js";
 import { card, facts, fill, h, icon, note, refocus } from "./dom.js";
 import { label, origin, sentence } from "./events.js";
-import { editToken } from "./form.js";
+import { createToken, editToken } from "./form.js";
 import { compact, day, masked, moment, number, relative, state, time } from "./format.js";
+import { perPeriod, rateInWords } from "./rate.js";
 
 const DAYS_SHOWN = 30;
 const ENTRIES_SHOWN = 20;
@@ -16,7 +17,6 @@ const tags = (values, none = "none") => (values.length ? values.flatMap((value) 
 function details(app, token) {
   const { id, rateLimit: rate, expiresAt } = token;
   const copy = h("button.btn.quiet.sm.icon", { "aria-label": "Copy ID", click: () => app.copy(id) }, icon("copy", 15));
-  const period = rate?.periodSeconds === 60 ? "minute" : `${rate?.periodSeconds} s`;
   const rows = [
     ["ID", [h("code", id), copy]],
     ["Description", token.description || "none"],
@@ -25,7 +25,8 @@ function details(app, token) {
     ["Speaks for", token.subject || "nobody"],
     ["Scopes", tags(token.scopes)],
     ["Uses", token.maxUses ? `${number(token.usesLeft)} of ${number(token.maxUses)} left` : "any number"],
-    ["Rate limit", rate ? `${number(rate.limit)} per ${period}, ${number(rate.burst)} at once` : "none"],
+    ["Rate limit", rate ? [`${number(rate.limit)} ${perPeriod(rate.periodSeconds)}`,
+      h("span.muted", ` (${rateInWords(rate)})`)] : "none"],
     ["Networks", tags(token.allowedNetworks, "any")],
     ["Metadata", tags(Object.entries(token.metadata).map((pair) => pair.join("=")))],
   ];
@@ -118,6 +119,7 @@ class Token {
       { "data-change": true, "data-focus": focus, click }, name);
     return token.status !== "revoked" && h("div.actions",
       act("edit", "Edit", () => editToken(app, token, update)),
+      act("like", "Create like this…", () => createToken(app, update, token)),
       act("rotate", "Rotate…", () => rotate(app, token, update)),
       toggle && act("toggle", toggle, () => setActive(!token.isActive, app, choice, update)),
       act("revoke", "Revoke…", () => revoke(app, choice, update), ".danger"));

@@ -10,15 +10,15 @@ import { List, head, line, nothing, table } from "./list.js";
 import { menuIsOpen } from "./menu.js";
 import { CANNOT_CHANGE } from "./notices.js";
 import { Picking } from "./picking.js";
-import { SOON, greyRows, row } from "./rows.js";
+import { COLUMNS, SOON, USUAL, greyRows, row } from "./rows.js";
+import { FURTHER, viewMenu } from "./views.js";
 
 const REFRESH = 30_000;
 const STATES = [["", "All"], ["active", "Active"], ["inactive", "Inactive"], ["expired", "Expired"],
   ["revoked", "Revoked"]];
 const ACTIVITIES = [["", "Any activity"], ["unused", "Unused for 90 days"], ["never", "Never used"],
   ["expiring", "Expires in 14 days"]];
-const COLUMNS = [["Name", "name"], ["Token"], ["Status"], ["Last used", "lastUsedAt"], ["Expires", "expiresAt"],
-  ["Checks, 14 days"]];
+const SORTED = ["createdAt", "lastUsedAt", "expiresAt"];
 const ROWS = ["25", "50", "100"];
 const SEEN_AT_ONCE = 30;
 
@@ -40,14 +40,15 @@ class Tokens extends List {
   states = h("div.seg", { role: "group", "aria-label": "Filter by status" });
   heads = line();
   lately = h("span", " ");
+  only = h("p.only.small");
 
   constructor(app) {
     super(app, TOKENS, "/dashboard/", "tokens", "Name, creator or last characters");
     this.activity = this.select("activity", "More filters");
     this.perPage = this.select("rows", "Rows per page", ".sm");
     this.picking = new Picking(this);
-    this.card = h("section.card", { "aria-label": "Token list" }, h("div.bar", this.states, this.box, this.activity),
-      table("", "API tokens", this.heads, this.body), this.foot);
+    this.card = h("section.card", { "aria-label": "Token list" }, h("div.bar", this.states, this.box, this.activity,
+      viewMenu(this)), this.only, table("", "API tokens", this.heads, this.body), this.foot);
     this.place = h("div", this.tiles, this.card);
     const make = h("button.btn.primary", { "data-change": true, click: this.create }, icon("plus", 16), "Create token");
     this.node = [
@@ -92,16 +93,22 @@ class Tokens extends List {
   reloaded = () => this.reload();
 
   drawFilters() {
-    const { status = "", activity, rows = "25" } = this.query;
+    const { status = "", activity, rows = "25", columns } = this.query;
     this.limit = Number(ROWS.find((size) => size === rows) ?? ROWS[0]);
+    this.columns = COLUMNS.filter(([name], at) => (columns ? columns.split(",").includes(name) : at < USUAL));
     fill(this.states, STATES.map(([value, name]) =>
       h("a", { href: this.url({ status: value }), "aria-current": value === status && "true" }, name)));
     fill(this.activity, options(ACTIVITIES, activity));
     fill(this.perPage, options(ROWS.map((size) => [size, `${size} rows`]), rows));
+    const given = FURTHER.filter(([name]) => this.query[name]);
+    fill(this.only, given[0] && ["Only ", given.map(([name, label], at) =>
+      [at > 0 && ", ", label.toLowerCase(), " ", h("code", this.query[name])]), ". ",
+    h("a", { href: this.url(Object.fromEntries(FURTHER.map(([name]) => [name, ""]))) }, "Show everything")]);
     this.all = h("input", { type: "checkbox", "aria-label": "Select all on this page", "data-focus": "all",
       click: () => this.picking.pick(this.rows, this.all.checked) });
-    fill(this.heads, head(".check", this.all), COLUMNS.map(([name, column]) => (column ? this.sorter(name, column)
-      : head(name === "Status" ? ".h" : ".h.w3", name))), head(".act.h", h("span.sr", "Actions")));
+    fill(this.heads, head(".check", this.all), this.sorter("Name", "name"),
+      this.columns.map(([name, label, style]) => (SORTED.includes(name) ? this.sorter(label, name)
+        : head(style === ".w3" ? ".h.w3" : ".h", label))), head(".act.h", h("span.sr", "Actions")));
     this.picking.clear();
   }
 
@@ -120,7 +127,8 @@ class Tokens extends List {
     const { status, q, activity, sort } = this.query;
     const further = { unused: { unusedForDays: 90 }, never: { neverUsed: true },
       expiring: { expiresBefore: fromNow(SOON) } }[activity];
-    this.filter = { ...(status && { status }), ...(q && { q }), ...further };
+    const given = FURTHER.map(([name]) => [name, this.query[name]]).filter(([, value]) => value);
+    this.filter = { ...(status && { status }), ...(q && { q }), ...further, ...Object.fromEntries(given) };
     return Promise.all([this.fullPage({ ...this.filter, sort }), get(`${TOKENS}/stats`)]);
   }
 
@@ -141,7 +149,7 @@ class Tokens extends List {
     super.waiting();
     if (this.rows) return;
     announce("Loading tokens");
-    fill(this.body, greyRows());
+    fill(this.body, greyRows(this.columns));
   }
 
   draw([{ tokens: rows, total, nextCursor }, stats]) {
@@ -154,7 +162,7 @@ class Tokens extends List {
     }
     this.drawTiles(stats);
     if (!this.card.isConnected) fill(this.place, this.tiles, this.card);
-    const lines = rows.map((token) => row(token, this.picking.pick, this.entries));
+    const lines = rows.map((token) => row(token, this.columns, this.picking.pick, this.entries));
     // What is seen comes first and the rest a moment later, so that a hundred rows never hold the page up.
     const first = this.at() < 0 ? SEEN_AT_ONCE : rows.length;
     fill(this.body, lines.slice(0, first), !rows.length && this.noMatch());
@@ -188,6 +196,13 @@ class Tokens extends List {
     }));
   }
 
+  /** All that the filters find, in the order and with the columns that are shown. */
+  download = async () => {
+    const { app, filter, query: { sort }, columns } = this;
+    const names = ["id", "name", "description", ...columns.map(([name]) => name)];
+    (await app.fetched("downloadCsv"))?.(app, { ...filter, sort }, names);
+  };
+
   at() {
     return this.picking.at();
   }
@@ -205,6 +220,7 @@ class Tokens extends List {
     const choice = { tokens: [token] };
     const toggle = { active: "Deactivate", inactive: "Activate" }[token.status];
     return [["Open", () => app.go(`/dashboard/tokens/${token.id}`)], ["Copy ID", () => app.copy(token.id)],
+      ["Create like this…", () => createToken(app, reloaded, token), off],
       toggle && [toggle, () => setActive(!token.isActive, app, choice, reloaded), off],
       token.status !== "revoked" && ["Rotate…", () => rotate(app, token, reloaded), off],
       token.status !== "revoked" && ["Revoke…", () => revoke(app, choice, reloaded), off, "danger"]].filter(Boolean);

@@ -1,6 +1,7 @@
 // Import and export: a file of lines tried out first, with a report row by row, then taken in slice by slice.
 
-import { BASE, TOKENS, get, send } from "./api.js";
+import { BASE, TOKENS, send } from "./api.js";
+import { downloadCsv } from "./csv.js";
 import { announce, card, codeBlock, fill, h, icon, note } from "./dom.js";
 import { count, number, upper } from "./format.js";
 import { cell, head, line, table } from "./list.js";
@@ -28,18 +29,6 @@ function slicesOf(text) {
     signs += one.length + 1;
   }
   return slices.filter((slice) => slice.lines.some((one) => one.trim()));
-}
-
-/** A field of CSV; what a spreadsheet would calculate is shown as text. */
-function inCsv(value) {
-  const text = Array.isArray(value) ? value.join(" ") : String(value ?? "");
-  return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
-}
-
-function save(parts, name, type) {
-  const href = URL.createObjectURL(new Blob(parts, { type }));
-  h("a", { href, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(href));
 }
 
 class Transfer {
@@ -143,26 +132,7 @@ class Transfer {
 
   export = () => h("a", { href: BASE + EXPORT, download: "tokens.ndjson" }).click();
 
-  /** Page by page, as the list shows them. */
-  csv = async () => {
-    const { app } = this;
-    const rows = [CSV_COLUMNS.map(inCsv).join(",")];
-    this.stopped = false;
-    try {
-      let cursor = "";
-      do {
-        const { tokens, nextCursor } = await get(TOKENS, { limit: 200, cursor });
-        rows.push(...tokens.map((token) => CSV_COLUMNS.map((name) => inCsv(token[name])).join(",")));
-        cursor = nextCursor;
-        if (cursor) app.notices.busy(`${count(rows.length - 1)} read…`, this.stop);
-      } while (cursor && !this.stopped);
-      if (this.stopped) return;
-      save([rows.join("\r\n"), "\r\n"], "tokens.csv", "text/csv");
-      app.notices.toast(`${count(rows.length - 1)} exported.`);
-    } catch (problem) {
-      app.notices.fail(problem, this.csv, false);
-    }
-  };
+  csv = () => downloadCsv(this.app, {}, CSV_COLUMNS);
 }
 
 export const transferScreen = (app) => new Transfer(app);

@@ -67,6 +67,16 @@ def test_create_sends_every_option(issuing: Stub, run: Run) -> None:
     }
 
 
+def test_create_like_another_takes_what_that_has_where_no_option_says_otherwise(issuing: Stub, run: Run) -> None:
+    limit = {"limit": 100, "periodSeconds": 60, "burst": 20}
+    pattern = token(scopes=["a", "b"], subject="shop", description="", rateLimit=limit, metadata={"team": "pay"})
+    issuing.on("GET", f"{LIST}/{ID}", pattern)
+
+    assert run("create", "api", "--like", ID, "--scope", "c").exit_code == 0
+    copied = {"scopes": ["c"], "subject": "shop", "rateLimit": limit, "metadata": {"team": "pay"}}
+    assert issuing.asked[1].body == {"name": "api", "duration": "1month", **copied}
+
+
 @pytest.mark.parametrize("command", [("create", "api"), ("rotate", ID)])
 def test_quiet_prints_the_secret_alone(issuing: Stub, run: Run, command: tuple[str, ...]) -> None:
     result = run(*command, "-q")

@@ -7,7 +7,7 @@ import click
 
 from service.cli.client.http import connect
 from service.cli.client.idempotency import send_once
-from service.cli.client.references import TOKENS, Token, token_id_of
+from service.cli.client.references import TOKENS, Token, find, token_id_of
 from service.cli.commands.tokens.show import facts
 from service.cli.failure import WrongUsage
 from service.cli.terminal.options import Lifetime, LifetimeType, Pair, Rate
@@ -62,13 +62,17 @@ def _members(command: F) -> F:
     metavar="LIFETIME",
     help="90d, 12h, 7days, 1month, 6months, 1year, 2027-01-31 (midnight UTC), an instant, or never.",
 )
+@click.option("--like", metavar="ID|NAME", help="With what that token has, where no option says otherwise.")
 @_members
 @quiet_option
 @json_option
-def create(name: str, expires: Lifetime, quiet: bool, as_json: bool, **options: Any) -> None:
+def create(name: str, expires: Lifetime, like: str | None, quiet: bool, as_json: bool, **options: Any) -> None:
     """Create a token and print its secret, this once."""
-    body = {"name": name, **expires.to_create(), **_changes(options)}
-    show_secret(send_once(connect(), TOKENS, body)["token"], quiet=quiet, as_json=as_json)
+    client = connect()
+    pattern = find(client, like) if like else {}
+    copied = {member: pattern[member] for member, empty in _CLEARED.items() if pattern.get(member, empty) != empty}
+    body = {"name": name, **expires.to_create(), **copied, **_changes(options)}
+    show_secret(send_once(client, TOKENS, body)["token"], quiet=quiet, as_json=as_json)
 
 
 @click.command()

@@ -1,0 +1,45 @@
+// Tokens as a file of CSV, read page by page.
+
+import { TOKENS, get } from "./api.js";
+import { h } from "./dom.js";
+import { count } from "./format.js";
+import { rateInWords } from "./rate.js";
+
+const READ_AT_ONCE = 200;
+
+/** What a spreadsheet would calculate is shown as text. */
+function inCsv(name, token) {
+  const value = token[name] ?? "";
+  const text = name === "usage14d" ? String(value.reduce((sum, checks) => sum + checks, 0))
+    : value.limit ? rateInWords(value) : [value].flat().join(" ");
+  return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+}
+
+function saveFile(lines) {
+  const href = URL.createObjectURL(new Blob(lines.map((one) => `${one}\r\n`), { type: "text/csv" }));
+  h("a", { href, download: "tokens.csv" }).click();
+  setTimeout(() => URL.revokeObjectURL(href));
+}
+
+/** names: of members, one for each column; query: as the list's. */
+export async function downloadCsv(app, query, names) {
+  const lines = [names.join()];
+  let [cursor, stopped] = [];
+  const stop = () => {
+    stopped = true;
+    app.notices.toast("Stopped.");
+  };
+  try {
+    do {
+      const { tokens, nextCursor } = await get(TOKENS, { ...query, limit: READ_AT_ONCE, cursor });
+      if (stopped) return;
+      lines.push(...tokens.map((token) => names.map((name) => inCsv(name, token)).join()));
+      cursor = nextCursor;
+      if (cursor) app.notices.busy(`${count(lines.length - 1)} read…`, stop);
+    } while (cursor);
+    saveFile(lines);
+    app.notices.toast(`${count(lines.length - 1)} exported.`);
+  } catch (problem) {
+    app.notices.fail(problem, () => downloadCsv(app, query, names), false);
+  }
+}

@@ -1,0 +1,64 @@
+"""How the list is looked at: further filters and columns in the address, views kept in the browser, and CSV."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.dashboard.conftest import Open
+from tests.dashboard.service import Service
+
+
+def view(page: Page, entry: str) -> None:
+    page.get_by_role("button", name="View", exact=True).click()
+    page.get_by_role("menuitem", name=entry).click()
+
+
+def test_filters_and_columns_are_in_the_address_and_a_view_leads_back_to_them(page: Page, service: Service) -> None:
+    service.create("viewed", subject="svc:viewed", scopes=["viewed:read"], maxUses=9)
+    view(page, "Filters and columns…")
+    page.get_by_label("Subject").fill("svc:viewed")
+    page.get_by_label("Token", exact=True).uncheck()
+    page.get_by_label("Uses left").check()
+    page.get_by_role("button", name="Show", exact=True).click()
+
+    address = (
+        f"{service.url}/dashboard/?subject=svc%3Aviewed&columns=status%2ClastUsedAt%2CexpiresAt%2Cusage14d%2CusesLeft"
+    )
+    expect(page).to_have_url(address)
+    heads = ["", "Name", "Status", "Last used", "Expires", "Checks, 14 days", "Uses left", "Actions"]
+    expect(page.locator("thead th")).to_have_text(heads)
+    expect(page.locator("tbody .name")).to_have_text(["viewed"])
+    expect(page.get_by_text("Only subject svc:viewed.")).to_be_visible()
+    view(page, "Save this view…")
+    page.get_by_label("Name").fill("<b>of viewed")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="Show everything").click()
+    expect(page).not_to_have_url(address)
+    page.goto("/dashboard/")
+    view(page, "<b>of viewed")
+    expect(page).to_have_url(address)
+    expect(page.locator("tbody .name")).to_have_text(["viewed"])
+    view(page, "Forget <b>of viewed")
+    page.get_by_role("button", name="View", exact=True).click()
+    expect(page.get_by_role("menuitem")).to_have_text(["Filters and columns…", "Save this view…", "Download CSV"])
+
+
+def test_csv_has_what_the_list_shows_and_nothing_that_a_spreadsheet_would_calculate(
+    open_page: Open, service: Service
+) -> None:
+    for at, name in enumerate(("b", "a", "c")):
+        service.create(f"in-csv {name}", description='=HYPERLINK("x")', scopes=["csv:1", f"of:{at}"])
+    page = open_page(service, "?q=in-csv&scope=csv:1&sort=name&columns=scopes,rateLimit")
+    expect(page.locator("tbody .name")).to_have_text(["in-csv a", "in-csv b", "in-csv c"])
+    with page.expect_download() as loaded:
+        view(page, "Download CSV")
+
+    rows = list(csv.reader(Path(loaded.value.path()).read_text("utf-8").splitlines()))
+    assert rows[0] == ["id", "name", "description", "scopes", "rateLimit"]
+    assert [row[1:] for row in rows[1:]] == [
+        [f"in-csv {name}", '\'=HYPERLINK("x")', scopes, ""]
+        for name, scopes in (("a", "csv:1 of:1"), ("b", "csv:1 of:0"), ("c", "csv:1 of:2"))
+    ]
