@@ -18,12 +18,12 @@ def chosen(page: Page, lines: list[str]) -> None:
 
 
 def test_lines_are_tried_taken_in_slices_and_exported(page: Page, service: Service) -> None:
-    service.create("taken name")
+    service.create("taken before")
     names = [f"brought {number:03}" for number in range(600)]
     lines = [
         json.dumps({"name": name, "secret": f"other-system-{name[8:]}-secret", "duration": "1month"}) for name in names
     ]
-    lines[550] = json.dumps({"name": "taken name", "secret": "a-secret-of-its-own", "duration": "1month"})
+    lines[550] = json.dumps({"name": "taken before", "secret": "a-secret-of-its-own", "duration": "1month"})
     lines[3] = "not JSON"
     page.goto("/dashboard/import")
     before = service.total()
@@ -34,7 +34,7 @@ def test_lines_are_tried_taken_in_slices_and_exported(page: Page, service: Servi
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text("4")
     expect(rows.last).to_contain_text("551")
-    expect(rows.last).to_contain_text("taken name")
+    expect(rows.last).to_contain_text("taken before")
     assert service.total() == before
     page.get_by_role("button", name="Import 598 tokens").click()
     expect(toast(page)).to_have_text("598 tokens imported, 2 not.")
