@@ -1,4 +1,4 @@
-"""How the list is looked at: further filters and columns in the address, views kept in the browser, and CSV."""
+"""What the list shows and how: further filters and columns in the address, views kept in the browser, and CSV."""
 
 from __future__ import annotations
 

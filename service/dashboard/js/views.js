@@ -1,4 +1,4 @@
-// How the list is looked at: further filters and columns in the address, views that this browser keeps, and CSV.
+// What the list shows and how: further filters and columns in the address, views that this browser keeps, and CSV.
 
 import { cancel, closeDialog, openDialog } from "./dialog.js";
 import { field, h, icon } from "./dom.js";
