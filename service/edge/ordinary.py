@@ -42,11 +42,11 @@ class OrdinaryCycle(RequestResponseCycle):
             await self.flow.drain()
         if self.disconnected:
             return
-        self.response_started = True
         headers = response.raw_headers
         lines = lines_of(headers)
         if not len(headers) == lines.count(b"\n") == lines.count(b"\r"):
             raise RuntimeError("A header field holds the end of a line.")
+        self.response_started = True
         if _CLOSES in headers:
             self.keep_alive = False
         elif not self.keep_alive:
