@@ -3,6 +3,28 @@
 Status codes live in `service.api.http.problems`, not here.
 """
 
+import re
+from collections.abc import Callable
+
+import msgspec
+
+_WRITE = {"int": "a whole number", "str": "text", "array": "a list", "object": "an object", "bool": "true or false"}
+
+
+def _write(found: re.Match[str]) -> str:
+    return f"write {' or '.join(_WRITE.get(kind, kind) for kind in found[1].split(' | '))}"
+
+
+_IN_WORDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(r"Expected `([\w |]+)`"), _write),
+    (re.compile(r", got `str`"), ""),
+    (re.compile(r"matching regex '\^\[(.+)\]\{(\d+),(\d+)\}.*'"), r"of \2 to \3 characters out of \1"),
+    (re.compile(r"out of !-~$"), "out of visible ASCII"),
+    (re.compile(r"of length <= (\d+)"), r"of at most \1"),
+    (re.compile(r"of length >= (\d+)"), r"of at least \1"),
+    (re.compile(r"(text of at \w+ \d+)$"), r"\1 characters"),
+)
+
 
 class ServiceError(Exception):
     """Base of all. `code` is the stable word of the contract; the message is safe to show to a caller."""
@@ -29,6 +51,14 @@ class InvalidRequest(ServiceError):
 def wrong(field: str, reason: str) -> InvalidRequest:
     """The refusal of one field."""
     return InvalidRequest(f"{field}: {reason}.", fields=((field, reason),))
+
+
+def place_and_reason(error: msgspec.ValidationError) -> tuple[str, str]:
+    """The path of the value that msgspec refused, "" for the whole, and what to write there, in words."""
+    reason, _, path = str(error).partition(" - at `$")
+    for pattern, words in _IN_WORDS:
+        reason = pattern.sub(words, reason)
+    return path.rstrip("`").lstrip("."), reason
 
 
 class Unauthorized(ServiceError):

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from service.errors import place_and_reason
+
 PREFIX = "TOKENS_"
 SECRETS = frozenset({"secret_key", "secret_key_previous", "admin_password", "admin_jwt_secret", "import_suffix"})
 # What may come as a file: the secrets, and the URL, which may hold a password.
@@ -227,10 +229,7 @@ def _convert(name: str, text: str, hint: Any) -> Any:
     try:
         return msgspec.convert(text, hint, strict=False)
     except msgspec.ValidationError as error:
-        reason = str(error).split(" - at ")[0]
-        if base is int:
-            reason = reason.replace(", got `str`", "").replace("Expected `int`", "write a whole number")
-        raise SettingsError(f"{name}={text!r}: {reason}") from None
+        raise SettingsError(f"{name}={text!r}: {place_and_reason(error)[1]}") from None
 
 
 def _check(settings: Settings) -> None:

@@ -24,7 +24,7 @@ def test_tokens_of_a_subject_are_counted_paused_brought_back_and_revoked_by_keys
     page.keyboard.type("svc:leak")
     page.keyboard.press("Enter")
     found = page.get_by_role("region", name="Tokens found")
-    expect(found.get_by_role("heading")).to_have_text("3 tokens, 3 of them active")
+    expect(found.get_by_role("heading")).to_have_text("3 tokens, all active")
     expect(found.locator(".name")).to_have_text(["leaked 3", "leaked 2", "leaked 1"])
     expect(found).to_contain_text("token-service revoke --subject 'svc:leak' --dry-run")
 
@@ -33,7 +33,7 @@ def test_tokens_of_a_subject_are_counted_paused_brought_back_and_revoked_by_keys
     expect(toast(page)).to_contain_text("3 tokens deactivated.")
     expect(found.get_by_role("heading")).to_have_text("3 tokens, 0 of them active")
     page.keyboard.press("u")
-    expect(found.get_by_role("heading")).to_have_text("3 tokens, 3 of them active")
+    expect(found.get_by_role("heading")).to_have_text("3 tokens, all active")
     page.get_by_role("button", name="Revoke 3…").press("Enter")
     page.get_by_label("Type revoke 3 to confirm").fill("revoke 3")
     tab_to(page, page.get_by_role("button", name="Revoke 3 tokens"))

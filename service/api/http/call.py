@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from service.api.http.access import ANYONE, Access
-from service.errors import InvalidRequest, wrong
+from service.errors import InvalidRequest, place_and_reason, wrong
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -187,7 +187,7 @@ def decode(body: bytes, kind: type[T]) -> T:
             _members.decode(body.decode())
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise _wrong_field(str(error)) from None
+        raise _wrong_field(error) from None
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise InvalidRequest("The body is not valid JSON.") from None
 
@@ -204,9 +204,8 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
 _members = json.JSONDecoder(object_pairs_hook=_refuse_twice)
 
 
-def _wrong_field(message: str) -> InvalidRequest:
-    reason, _, path = message.partition(" - at `$")
-    field = path.rstrip("`").lstrip(".")
+def _wrong_field(error: msgspec.ValidationError) -> InvalidRequest:
+    field, reason = place_and_reason(error)
     if "field `" in reason:
         # "Object missing required field `name`" and "Object contains unknown field `x`" give only its parent's path.
         field = ".".join(part for part in (field, reason.split("`")[1]) if part)
@@ -219,7 +218,7 @@ def convert_query(call: Call, kind: type[T]) -> T:
     try:
         query = msgspec.convert(pairs, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _wrong_field(str(error)) from None
+        raise _wrong_field(error) from None
     for field in msgspec.structs.fields(query):  # type: ignore[arg-type]
         if field.encode_name in pairs and getattr(query, field.name) is None:  # it says "null"
             raise wrong(field.encode_name, "give a value, or leave it out")

@@ -101,7 +101,9 @@ class Ending {
   draw(way, filter, { matched, sample }, active) {
     const { app } = this;
     const done = () => this.count(way, filter);
-    const said = matched ? `${count(matched)}, ${number(active)} of them active` : "No token matches";
+    const whole = active > 1 ? "all " : "";
+    const said = matched ? `${count(matched)}, ${active < matched ? `${number(active)} of them ` : whole}active`
+      : "No token matches";
     const act = (spec, name, size, click) => size > 0 && h(`button.btn${spec}`, { "data-change": true, click }, name);
     const rest = matched - sample.length;
     const option = WAYS[way][3] ? `--${WAYS[way][3]} ${quoted(filter[way])}` : "--all";

@@ -26,7 +26,7 @@ function expires({ expiresAt, status }) {
   if (!expiresAt) return "no expiry";
   const left = new Date(expiresAt) - Date.now();
   const soon = status === "active" && left < SOON ? ".soon" : "";
-  return labelled(left < 0 ? "Expired" : "Expires", h(`span${soon}`, time(expiresAt)));
+  return labelled(left < 0 ? "Ended" : "Ends", h(`span${soon}`, time(expiresAt)));
 }
 
 /** [member of a token, heading, style, what a token shows]: the first five are seen unless others are asked for. */

@@ -48,7 +48,7 @@ class SessionsPage extends Page {
     return line(cell("", h("span.name", username), own && h("span.muted", " this one")),
       cell(".num", { "data-label": "Since" }, time(createdAt)), cell(".muted", from ?? "—"),
       cell(".num.muted", { "data-label": "Until" }, time(expiresAt, moment(expiresAt))),
-      cell("", own ? h("button.link", { click: this.app.signOut }, "Sign out")
+      cell(".acts", own ? h("button.btn.sm", { click: this.app.signOut }, "Sign out")
         : ending("End", `${username} ${id}`, () => this.end({ username, id }, `A session of ${username} was ended.`))));
   }
 
@@ -56,7 +56,7 @@ class SessionsPage extends Page {
     const count = sessions.filter(({ username }) => username === name).length;
     return line(cell("", h("span.name", name)), cell("", upper(role), disabled && h("span.muted", ", disabled")),
       cell(".num", { "data-label": "Sessions" }, count || "none"),
-      cell("", count > 0 && ending("End all", name, () => this.ask(name, count))));
+      cell(".acts", count > 0 && ending("End all", name, () => this.ask(name, count))));
   }
 
   end = async (body, said) => {

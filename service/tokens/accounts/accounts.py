@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from service.errors import place_and_reason
 from service.keyring import Keyring
 from service.model import Role
 from service.tokens.accounts.passwords import is_verifiable
@@ -62,7 +63,8 @@ def _read_account(path: Path, name: str, table: object) -> Account:
     try:
         return msgspec.convert(table, Account)
     except msgspec.ValidationError as error:
-        raise AccountsError(f"{path}: account {name}: {error}") from None
+        member, reason = place_and_reason(error)
+        raise AccountsError(f"{path}: account {name}: {f'{member}: ' if member else ''}{reason}") from None
 
 
 class Accounts:

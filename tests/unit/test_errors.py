@@ -1,0 +1,33 @@
+"""What msgspec refuses is said in words that a caller can act on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+
+from service.api.admin.schemas.creation import CreateToken
+from service.errors import place_and_reason
+from service.model import Scope
+
+VISIBLE = "write text of 16 to 1024 characters out of visible ASCII"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "place", "reason"),
+    [
+        (list[Scope], ["Orders"], "[0]", "write text of 1 to 64 characters out of a-z0-9:._*-"),
+        (Annotated[str, msgspec.Meta(pattern=r"^[!-~]{16,1024}\Z")], "short", "", VISIBLE),
+        (CreateToken, {"name": "a", "maxUses": 0}, "maxUses", "write a whole number >= 1"),
+        (CreateToken, {"name": "a", "maxUses": "many"}, "maxUses", "write a whole number or null"),
+        (Annotated[str, msgspec.Meta(max_length=3)], "abcd", "", "write text of at most 3 characters"),
+        (Annotated[list[int], msgspec.Meta(min_length=1)], [], "", "write a list of at least 1"),
+        (CreateToken, {}, "", "Object missing required field `name`"),
+    ],
+)
+def test_a_place_and_a_reason(kind: Any, value: object, place: str, reason: str) -> None:
+    with pytest.raises(msgspec.ValidationError) as refused:
+        msgspec.convert(value, kind)
+
+    assert place_and_reason(refused.value) == (place, reason)
