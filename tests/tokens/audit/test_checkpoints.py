@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import re
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from service.app import Service
-from service.store.audit import AuditStream
+from service.store.audit import START, AuditStream
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shard
 from service.tokens.audit.verification import Report
@@ -97,24 +98,27 @@ async def test_trimming_raises_no_alarm_and_takes_the_checkpoints_with_it(
 
 
 @pytest.mark.slow
-async def test_trimming_while_the_audit_log_is_verified_raises_no_alarm(make_service: Callable[..., Any]) -> None:
+async def test_trimming_while_the_audit_log_is_verified_raises_no_alarm(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     service = await make_service(background=False, audit_max_entries=1000)
     await write(service, 1500)
     await service.rules.checkpoints.seal()
-    reports = 0
+    read, starts = service.stores.audit.oldest, itertools.count(1500, 20)
 
-    async def write_on() -> None:
-        start = 1500
-        while reports < 5:
-            await write(service, 50, start=start)
-            start += 50
+    async def read_after_others_wrote(*arguments: Any, **more: Any) -> Any:
+        await write(service, 20, start=next(starts))
+        return await read(*arguments, **more)
 
-    writing = asyncio.create_task(write_on())
-    while reports < 5:
+    # Fewer in one verification than are kept: of those that go before they are sealed nothing can be known.
+    monkeypatch.setattr(service.stores.audit, "oldest", read_after_others_wrote)
+    oldest = []
+    for _ in range(5):
+        (first,) = await read(AuditStream(service.stores.shards[0], Stream.CHANGES), START, 1)
+        oldest.append(first.entry_id)
         assert await faults(service) == []
         await service.rules.checkpoints.seal()
-        reports += 1
-    await writing
+    assert len(set(oldest)) == 5, "nothing was trimmed meanwhile"
 
 
 @pytest.mark.slow
