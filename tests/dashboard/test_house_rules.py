@@ -31,10 +31,10 @@ TOP_LEVEL = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\
 
 
 @pytest.mark.parametrize("rule", FORBIDDEN)
-@pytest.mark.parametrize("name", sorted(MODULES))
-def test_no_module_breaks_the_rule(name: str, rule: str) -> None:
+def test_no_module_breaks_the_rule(rule: str) -> None:
     # The example for a gateway names the reader's own application, put together so that no rule needs an exception.
-    assert re.findall(FORBIDDEN[rule], MODULES[name]) == []
+    found = {name: re.findall(FORBIDDEN[rule], text) for name, text in MODULES.items()}
+    assert {name: texts for name, texts in found.items() if texts} == {}
 
 
 @pytest.mark.parametrize(
