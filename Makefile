@@ -31,12 +31,7 @@ run: .venv/run.stamp ## start the service, with a Redis of its own (ARGS="--port
 	@exec $(VENV_PYTHON) -m service serve $(ARGS)
 
 test: .venv/dev.stamp system-packages ## run every test (ARGS="tests/store -k race")
-ifeq ($(strip $(ARGS)),)
-	@$(PYTEST) --ignore=tests/dashboard
-	@$(PYTEST) tests/dashboard  # apart: where a browser's loop runs, no other test can run one
-else
 	@$(PYTEST) $(ARGS)
-endif
 
 check: .venv/dev.stamp ## lint, format, types and the quick tests, in under a minute
 	@$(VENV_PYTHON) -m ruff check --quiet .

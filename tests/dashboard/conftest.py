@@ -50,8 +50,9 @@ def service(start_service: Start) -> Service:
     return started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Ends with the tests of this folder: where its loop runs, no other test can run one."""
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser
