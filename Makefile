@@ -36,8 +36,7 @@ test: .venv/dev.stamp system-packages ## run every test (ARGS="tests/store -k ra
 check: .venv/dev.stamp ## lint, format, types and the quick tests, in under a minute
 	@$(VENV_PYTHON) -m ruff check --quiet .
 	@$(VENV_PYTHON) -m ruff format --quiet --check .
-	@$(VENV_PYTHON) -m mypy
-	@$(PYTEST) -m "not slow" $(ARGS)
+	@$(VENV_PYTHON) -m mypy & types=$$!; $(PYTEST) -m "not slow" $(ARGS); tests=$$?; wait $$types && exit $$tests
 
 format: .venv/dev.stamp ## format the code and mend what the linter can
 	@$(VENV_PYTHON) -m ruff format .
