@@ -26,10 +26,10 @@ from service.composition.stores import stores
 from service.edge.fast_path import FastPath
 from service.edge.limits import ConnectionLimits
 from service.keyring import Keyring
-from service.lifespan import Background, Edge, Lifespan
+from service.lifespan import Background, Edge, Lifespan, Work
 from service.metrics import Metrics
 from service.metrics_port import MetricsPort
-from service.settings import Settings
+from service.settings import UNIX, Settings
 from service.store.driver.connection import Link
 from service.store.driver.server_clock import ServerClock
 from service.tokens.accounts_reload import Reload
@@ -38,11 +38,16 @@ from service.tokens.accounts_reload import Reload
 class Service:
     """Every object of one process, which goes by the clock of Redis; `clock` is this machine's.
 
-    `links` replaces the connections, one per shard; tests pass their own.
+    `links` replaces the connections, one per shard; tests pass their own. `on_reload` is done on SIGHUP, too.
     """
 
     def __init__(
-        self, settings: Settings, *, clock: Callable[[], float] = time.time, links: Sequence[Link] | None = None
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+        links: Sequence[Link] | None = None,
+        on_reload: tuple[Work, ...] = (),
     ) -> None:
         self.settings = settings
         self.clock = clock = ServerClock(clock)
@@ -63,14 +68,9 @@ class Service:
             access_log=settings.access_log,
             lifespan=self._live,
         )
+        basic = settings.accept_basic
         self.fast_path = FastPath(
-            rule.authority,
-            store.credentials,
-            rule.one_time,
-            metrics,
-            self.application,
-            trusted,
-            accept_basic=settings.accept_basic,
+            rule.authority, store.credentials, rule.one_time, metrics, self.application, trusted, accept_basic=basic
         )
         self.flush_usage = flush = usage_flush(rule, metrics)
         self.lifespan = Lifespan(
@@ -82,7 +82,7 @@ class Service:
                 prepare=rule.imports.detect_imported,
                 repeated=repeated_work(rule, store.shards, metrics, flush),
                 flush=last_flush(rule, flush),
-                reload=Reload(settings.accounts_path, rule.accounts, rule.sessions, rule.audit_log),
+                reload=(Reload(settings.accounts_path, rule.accounts, rule.sessions, rule.audit_log), *on_reload),
                 follow=redis.watch if redis else None,
             ),
             self._metrics_port(found.metrics),
@@ -96,15 +96,16 @@ class Service:
         own = Application(
             endpoints, metrics=self.metrics, trusted=TrustedProxies(), access_log=False, lifespan=self._live
         )
-        return MetricsPort(own, settings.host, settings.metrics_port)
+        hosts = [host for host in settings.hosts if not host.startswith(UNIX)]
+        return MetricsPort(own, hosts[0] if hosts else "127.0.0.1", settings.metrics_port)
 
     def _live(self) -> AbstractAsyncContextManager[dict[str, Any]]:
         return self.lifespan()
 
 
-def create_app(settings: Settings) -> Application:
+def create_app(settings: Settings, *, on_reload: tuple[Work, ...] = ()) -> Application:
     """The ASGI application for these settings. Raises SettingsError."""
-    return Service(settings).application
+    return Service(settings, on_reload=on_reload).application
 
 
 def openapi_document() -> dict[str, Any]:

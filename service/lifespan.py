@@ -48,7 +48,7 @@ class Background(NamedTuple):
     prepare: Work
     repeated: tuple[tuple[str, float, Work], ...]
     flush: Work
-    reload: Work
+    reload: tuple[Work, ...]
     follow: Callable[[], Coroutine[Any, Any, None]] | None
 
 
@@ -96,7 +96,8 @@ class Lifespan:
         loop = asyncio.get_running_loop()
         # Kept in the list, because the loop itself holds its tasks by weak references.
         loop.add_signal_handler(
-            signal.SIGHUP, lambda: tasks.append(loop.create_task(_once(self._background.reload, "reload")))
+            signal.SIGHUP,
+            lambda: tasks.extend(loop.create_task(_once(work, "reload")) for work in self._background.reload),
         )
         try:
             yield {

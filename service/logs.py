@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from service.settings import Settings, wants_json_logs
+from service.settings import Settings
 
 # What a terminal or a reader of lines would act on: names and paths from outside may hold it.
 _CONTROLS = {code: f"\\u{code:04x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
@@ -53,3 +53,8 @@ def configure(settings: Settings) -> None:
         logger.propagate = name != "uvicorn.access"
     # Start and stop are told by our own lines; uvicorn's say the same in more words.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
+
+def wants_json_logs(settings: Settings) -> bool:
+    """JSON lines unless a person watches."""
+    return settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())

@@ -3,7 +3,6 @@
 import difflib
 import os
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -18,6 +17,7 @@ PREFIX = "TOKENS_"
 SECRETS = frozenset({"secret_key", "secret_key_previous", "admin_password", "admin_jwt_secret", "import_suffix"})
 # What may come as a file: the secrets, and the URL, which may hold a password.
 BY_FILE = SECRETS | {"redis_url"}
+UNIX = "unix:"
 # The command line reads these two itself; they are no settings of the service.
 CLIENT_NAMES = frozenset({"TOKENS_URL", "TOKENS_TOKEN"})
 # What Kubernetes tells a pod about a Service called `tokens`: a form of name, and the form of its value.
@@ -39,12 +39,17 @@ class SettingsError(Exception):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The effective settings. Environment names are these fields in capitals behind `TOKENS_`."""
 
-    host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
+    host: Annotated[str, Meta(description="addresses or unix:/paths to listen on, comma separated")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 8080
+    tls_certificate_file: Annotated[
+        str, Meta(description="certificate for TLS and those above it, PEM; re-read on SIGHUP")
+    ] = ""
+    tls_key_file: Annotated[str, Meta(description="key of that certificate, PEM; empty: in the same file")] = ""
     workers: Annotated[int, Meta(ge=1, le=256, description="processes that share the port")] = 1
     data_dir: Annotated[str, Meta(description="where the embedded default keeps its data")] = (
         "~/.local/share/token-service"
     )
+    data_dir_group: Annotated[bool, Meta(description="let a group of this user write the data directory")] = False
     redis_url: Annotated[
         str,
         Meta(description="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; empty starts a Redis"),
@@ -119,6 +124,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: Annotated[int, Meta(ge=0, le=300, description="time open requests get at a stop")] = 5
 
     @property
+    def hosts(self) -> list[str]:
+        """What `host` lists, one by one; a path of a socket begins with `unix:`."""
+        return [part for part in map(str.strip, self.host.split(",")) if part]
+
+    @property
     def accounts_path(self) -> Path | None:
         """The accounts file with `~` resolved, None where there is none."""
         return Path(self.accounts_file).expanduser() if self.accounts_file else None
@@ -191,11 +201,6 @@ def described() -> list[tuple[str, Any, str]]:
     return rows
 
 
-def wants_json_logs(settings: Settings) -> bool:
-    """JSON lines unless a person watches."""
-    return settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
-
-
 def _types() -> dict[str, Any]:
     return get_type_hints(Settings, include_extras=True)
 
@@ -233,6 +238,7 @@ def _convert(name: str, text: str, hint: Any) -> Any:
 
 
 def _check(settings: Settings) -> None:
+    _check_places(settings)
     for field in ("secret_key", "secret_key_previous", "admin_jwt_secret"):
         value = getattr(settings, field)
         if value and len(value.encode()) < 32:
@@ -251,6 +257,19 @@ def _check(settings: Settings) -> None:
         raise SettingsError("administrators' JWTs need TOKENS_ADMIN_JWT_ISSUER and TOKENS_ADMIN_JWT_AUDIENCE")
     if settings.admin_jwt_secret and settings.admin_jwt_jwks:
         raise SettingsError("TOKENS_ADMIN_JWT_SECRET and TOKENS_ADMIN_JWT_JWKS are both set: keep one of them")
+
+
+def _check_places(settings: Settings) -> None:
+    paths = [host.removeprefix(UNIX) for host in settings.hosts if host.startswith(UNIX)]
+    if not settings.hosts or not all(path.startswith("/") for path in paths):
+        raise SettingsError(f"TOKENS_HOST={settings.host!r}: write addresses or unix:/path, comma separated")
+    if settings.tls_key_file and not settings.tls_certificate_file:
+        raise SettingsError("TOKENS_TLS_KEY_FILE needs TOKENS_TLS_CERTIFICATE_FILE")
+    try:
+        _ = settings.accounts_path, None if settings.redis_url else settings.data_path
+    except RuntimeError:
+        name = "TOKENS_ACCOUNTS_FILE" if settings.accounts_file.startswith("~") else "TOKENS_DATA_DIR"
+        raise SettingsError(f"{name} begins with ~ and this user has no home directory: name a whole path") from None
 
 
 def _check_url(url: str) -> None:

@@ -46,14 +46,16 @@ class EmbeddedRedis:
         self._end()
 
 
-def start(data_dir: Path, *, redis_bin: str | None = None, say: Callable[[str], None]) -> EmbeddedRedis:
+def start(
+    data_dir: Path, *, redis_bin: str | None = None, group_may_write: bool = False, say: Callable[[str], None]
+) -> EmbeddedRedis:
     """Start the server of `data_dir`, or share the one that another process runs there.
 
     The server holds the directory's lock as long as it lives, so of several racing starts exactly one
     owns it. `say` gets one line now, and one from another thread should the server end before close().
     Blocks until the server answers. Raises EmbeddedError.
     """
-    folder = private_folder(data_dir)
+    folder = private_folder(data_dir, group_may_write=group_may_write)
     lock = _open_lock(folder)
     try:
         if not _take(lock) and _answers(lambda: _note(lock)[1], gone=lambda: _take(lock)):

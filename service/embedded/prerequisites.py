@@ -63,17 +63,21 @@ def refuse_older_server(server: Server, folder: Path) -> None:
         )
 
 
-def private_folder(data_dir: Path) -> Path:
-    """The directory at mode 0700. One that others may write in is refused: they could swap the key."""
+def private_folder(data_dir: Path, *, group_may_write: bool = False) -> Path:
+    """The directory at mode 0700. One that others may write in is refused: they could swap the key.
+
+    `group_may_write`: it may belong to a group of ours, which is trusted then, and stays as it is.
+    """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = data_dir.resolve()
-        if _others_may_write(folder.stat()):
+        if others_may_write(folder.stat(), group=group_may_write):
             raise EmbeddedError(
-                f"others may write in the data directory {folder}: make it yours alone (chown, chmod 700) "
-                "or name another TOKENS_DATA_DIR"
+                f"others may write in the data directory {folder}: make it yours alone (chown, chmod 700), "
+                "name another TOKENS_DATA_DIR, or let its group write with TOKENS_DATA_DIR_GROUP=on"
             )
-        folder.chmod(0o700)
+        if not group_may_write:
+            folder.chmod(0o700)
     except OSError as error:
         raise EmbeddedError(
             f"cannot use the data directory {data_dir}: {error.strerror}; name another TOKENS_DATA_DIR"
@@ -167,7 +171,10 @@ def _make_key(path: Path) -> None:
     draft.replace(path)
 
 
-def _others_may_write(facts: os.stat_result) -> bool:
+def others_may_write(facts: os.stat_result, *, group: bool = False) -> bool:
+    """May anybody but us, and with `group` a group that we belong to, write there?"""
+    if group and facts.st_gid in (os.getegid(), *os.getgroups()):
+        return bool(facts.st_mode & 0o002)
     return facts.st_uid != os.geteuid() or bool(facts.st_mode & 0o022)
 
 
@@ -182,4 +189,4 @@ def _is_private(runtime: Path) -> bool:
         facts = runtime.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(facts.st_mode) and not _others_may_write(facts)
+    return stat.S_ISDIR(facts.st_mode) and not others_may_write(facts)

@@ -49,7 +49,7 @@ class Lifespan:
                 bufsize=0,
             )
         self.said = self._listen()
-        found = re.search(r"listens on (http://\S+)", self.said)
+        found = re.search(r"listens on (https?://\S+)", self.said)
         if found is None:
             self.end(signal.SIGKILL)
             raise AssertionError(self.said + self.log.read_text())

@@ -72,7 +72,7 @@ def prose_of(source: str) -> Iterator[tuple[int, str]]:
         if token.type in (tokenize.COMMENT, tokenize.STRING):
             for offset, line in enumerate(token.string.splitlines()):
                 yield token.start[0] + offset, line
-        elif token.type == tokenize.NAME and token.string != "chain":  # itertools calls it so
+        elif token.type == tokenize.NAME and token.string not in ("chain", "load_cert_chain"):  # libraries call them so
             yield token.start[0], re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", token.string).replace("_", " ")
 
 

@@ -70,6 +70,26 @@ def test_a_data_directory_that_others_may_write_in_is_refused(folder: Path, mode
     assert "others may write" in refusal(folder)
 
 
+def test_a_data_directory_may_belong_to_a_group_of_ours_where_that_is_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Kubernetes makes it for `fsGroup`: root's, our group's, and writable by that."""
+    folder.mkdir()
+    folder.chmod(0o2770)
+    monkeypatch.setattr(os, "geteuid", lambda: 1)
+    monkeypatch.setattr(os, "getegid", lambda: 1)
+    monkeypatch.setattr(os, "getgroups", lambda: [folder.stat().st_gid])
+    assert prerequisites.private_folder(folder, group_may_write=True) == folder.resolve()
+    assert folder.stat().st_mode & 0o7777 == 0o2770
+    with pytest.raises(EmbeddedError, match="TOKENS_DATA_DIR_GROUP=on"):
+        prerequisites.private_folder(folder)
+    for change in (lambda: folder.chmod(0o2777), lambda: monkeypatch.setattr(os, "getgroups", list)):
+        change()
+        with pytest.raises(EmbeddedError, match="others may write"):
+            prerequisites.private_folder(folder, group_may_write=True)
+        folder.chmod(0o2770)
+
+
 def test_a_data_directory_that_cannot_be_made_is_refused(folder: Path) -> None:
     folder.write_text("a file")
     assert "TOKENS_DATA_DIR" in refusal(folder)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import SECRETS, Settings, SettingsError, described, masked, read, wants_json_logs
+from service.logs import wants_json_logs
+from service.settings import SECRETS, Settings, SettingsError, described, masked, read
 
 KEY = "k" * 32
 REDIS = {"TOKENS_REDIS_URL": "redis://localhost:6379/0", "TOKENS_SECRET_KEY": KEY}
@@ -252,6 +253,24 @@ def test_logs_are_json_where_nobody_watches(monkeypatch: pytest.MonkeyPatch) -> 
         assert wants_json_logs(Settings(log_format="auto")) is not watched
         assert wants_json_logs(Settings(log_format="json"))
         assert not wants_json_logs(Settings(log_format="text"))
+
+
+def test_a_user_without_a_home_is_told_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert refusal(PORT="0").startswith("TOKENS_DATA_DIR begins with ~ and this user has no home directory")
+    assert refusal(DATA_DIR="/data", ACCOUNTS_FILE="~/accounts.toml").startswith("TOKENS_ACCOUNTS_FILE begins with ~")
+    assert read({"TOKENS_DATA_DIR": "/data"}).data_path == Path("/data")
+    assert read(REDIS).redis_url
+
+
+@pytest.mark.parametrize("host", ["", " , ", "unix:", "unix:here.sock,::1"])
+def test_what_is_no_place_to_listen_on_is_refused(host: str) -> None:
+    assert refusal(HOST=host).startswith("TOKENS_HOST=")
+    assert refusal(TLS_KEY_FILE="/key.pem") == "TOKENS_TLS_KEY_FILE needs TOKENS_TLS_CERTIFICATE_FILE"
 
 
 def test_the_data_directory_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:

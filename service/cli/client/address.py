@@ -40,6 +40,10 @@ def bracketed(host: str) -> str:
 
 
 def _local_url() -> str:
-    host = os.environ.get("TOKENS_HOST", "").strip() or "127.0.0.1"
-    port = os.environ.get("TOKENS_PORT", "").strip() or "8080"
-    return f"http://{bracketed(LOOPBACK_OF_ANY.get(host, host))}:{port}"
+    given = [part.strip() for part in os.environ.get("TOKENS_HOST", "").split(",")]
+    host = next((one for one in given if one and not one.startswith("unix:")), "")
+    if not host and any(given):
+        raise WrongUsage("TOKENS_HOST has unix sockets alone: set TOKENS_URL to where the gateway has the service")
+    host, port = host or "127.0.0.1", os.environ.get("TOKENS_PORT", "").strip() or "8080"
+    scheme = "https" if os.environ.get("TOKENS_TLS_CERTIFICATE_FILE", "").strip() else "http"
+    return f"{scheme}://{bracketed(LOOPBACK_OF_ANY.get(host, host))}:{port}"

@@ -6,7 +6,7 @@ import os
 import click
 
 from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
-from service.cli.doctor.machine import accounts, data_directory, port, server_key, settings_for_start
+from service.cli.doctor.machine import accounts, certificate, data_directory, port, server_key, settings_for_start
 from service.cli.doctor.redis_server import redis_of
 from service.cli.terminal.output import json_option, note, on_terminal, print_json, print_table
 from service.settings import SettingsError
@@ -17,8 +17,8 @@ from service.settings import SettingsError
 def doctor(as_json: bool) -> None:
     """Check everything that the service needs.
 
-    Settings, data directory, server key, Redis, clock, accounts, port. Starts and changes nothing. Exit 1 if
-    something failed.
+    Settings, data directory, server key, Redis, clock, accounts, certificate, port. Starts and changes nothing.
+    Exit 1 if something failed.
     """
     found = _examine()
     if as_json:
@@ -43,5 +43,7 @@ def _examine() -> list[Finding]:
     found.append(server_key(settings))
     found += asyncio.run(redis_of(settings))
     found.append(accounts(settings))
-    found.append(port(settings))
+    if settings.tls_certificate_file:
+        found.append(certificate(settings))
+    found += [port(settings, host) for host in settings.hosts]
     return found

@@ -9,16 +9,17 @@ from pathlib import Path
 import msgspec
 
 from service.app import create_app
-from service.cli.client.address import LOOPBACK_OF_ANY, Address
+from service.cli.client.address import LOOPBACK_OF_ANY, Address, service_address
 from service.cli.client.http import PROBE_SECONDS, Client
 from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
 from service.cli.failure import Failure
 from service.cli.serve.first_start import FILE_NAME
-from service.cli.serve.listener import listen
+from service.cli.serve.sockets import answers_at, listen
+from service.cli.serve.tls import Certificate
 from service.embedded import EmbeddedError
-from service.embedded.prerequisites import key_path, read_server_key
+from service.embedded.prerequisites import key_path, others_may_write, read_server_key
 from service.model import Role
-from service.settings import Settings, read
+from service.settings import UNIX, Settings, read
 from service.tokens.accounts.accounts import AccountsError, read_accounts
 
 _NEEDED_BYTES = 100 * 1024 * 1024
@@ -44,7 +45,7 @@ def data_directory(settings: Settings) -> Finding:
     if not folder.exists():
         return _data(OK, f"{folder} will be made at the first start")
     facts = folder.stat()
-    if facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
+    if others_may_write(facts, group=settings.data_dir_group):
         return _data(FAILED, f"others may write in {folder}: make it yours alone (chown, chmod 700)")
     return _data(OK, f"{folder}, {free >> 30} GiB free")
 
@@ -86,19 +87,39 @@ def accounts(settings: Settings) -> Finding:
     return _accounts(OK, f"{len(found)} in {path}")
 
 
-def port(settings: Settings) -> Finding:
-    """Free, or taken by this very service."""
+def port(settings: Settings, host: str) -> Finding:
+    """One address or unix socket to listen on: free, or taken by this very service."""
+    if host.startswith(UNIX):
+        return _unix_socket(Path(host.removeprefix(UNIX)))
     if not settings.port:
         return _port(OK, "a free one will be taken")
-    host = LOOPBACK_OF_ANY.get(settings.host, settings.host)
     try:
-        listen(settings.host, settings.port).close()
+        listen(host, settings.port).close()
     except Failure as failure:
-        running = _running_version(Address("http", host, settings.port, ""))
+        here = Address("http", LOOPBACK_OF_ANY.get(host, host), settings.port, "")
+        # A certificate is for the name that clients use.
+        running = _running_version(service_address() if settings.tls_certificate_file else here)
         if running is None:
             return _port(FAILED, str(failure.message))
         return _port(OK, f"token-service {running} answers at {settings.port}")
     return _port(OK, f"{settings.port} is free")
+
+
+def _unix_socket(path: Path) -> Finding:
+    if answers_at(path):
+        return _port(OK, f"somebody answers at {path}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return _port(FAILED, f"{path.parent} cannot be written: choose another TOKENS_HOST")
+    return _port(OK, f"{path} will be made")
+
+
+def certificate(settings: Settings) -> Finding:
+    """Of TLS: a certificate and its key that can be used."""
+    try:
+        Certificate(settings).check()
+    except Failure as failure:
+        return Finding("certificate", FAILED, str(failure.message))
+    return Finding("certificate", OK, settings.tls_certificate_file)
 
 
 def _running_version(address: Address) -> str | None:

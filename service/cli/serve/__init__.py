@@ -2,7 +2,9 @@
 
 command      the command: settings, Redis, listener, signals
 first_start  the first account and its password
-listener     the socket, and uvicorn in one process or several
+sockets      what it listens on, and systemd's side of that
+tls          the certificate
+listener     uvicorn in one process or several
 worker       what one of several processes runs
 
 What the process does meanwhile is in service/lifespan.py; the managed Redis is in service/embedded/.

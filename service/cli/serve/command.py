@@ -10,10 +10,11 @@ import click
 import msgspec
 
 from service import __version__, embedded, logs
-from service.cli.client.address import bracketed
 from service.cli.failure import Failure
 from service.cli.serve.first_start import admin_account
-from service.cli.serve.listener import listen, run
+from service.cli.serve.listener import run
+from service.cli.serve.sockets import listening, notify_ready
+from service.cli.serve.tls import Certificate
 from service.cli.terminal.prompts import short_option
 from service.embedded import EmbeddedError
 from service.settings import Settings, SettingsError, is_service_link, read
@@ -23,7 +24,7 @@ _ENDINGS = (signal.SIGTERM, signal.SIGINT)
 
 
 @click.command()
-@click.option("--host", help="Address to listen on; in place of TOKENS_HOST.")
+@click.option("--host", help="Addresses to listen on, or unix:/path; in place of TOKENS_HOST.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port, 0 for a free one; in place of TOKENS_PORT.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes; in place of TOKENS_WORKERS.")
 @short_option
@@ -31,7 +32,8 @@ def serve(host: str | None, port: int | None, workers: int | None, allow_short: 
     """Run the service.
 
     It uses the Redis of TOKENS_REDIS_URL, or starts one of its own in TOKENS_DATA_DIR. Ends on SIGTERM or
-    Ctrl-C when open requests are answered; reads the accounts again on SIGHUP.
+    Ctrl-C when open requests are answered; reads the accounts and the certificate again on SIGHUP. Listens on the
+    sockets that systemd hands over, if it does, and tells it when requests are answered.
     """
     given = {"TOKENS_HOST": host, "TOKENS_PORT": port, "TOKENS_WORKERS": workers}
     try:
@@ -47,25 +49,31 @@ def serve(host: str | None, port: int | None, workers: int | None, allow_short: 
 def _serve(settings: Settings, *, allow_short: bool) -> None:
     with ExitStack() as held:
         held.enter_context(_signals(_leave))
+        certificate = Certificate(settings) if settings.tls_certificate_file else None
+        if certificate is not None:
+            certificate.check()
         # First of all: a port that is taken must not start a Redis or make an account.
-        listener = held.enter_context(listen(settings.host, settings.port))
-        port: int = listener.getsockname()[1]
-        url = f"http://{bracketed(settings.host)}:{port}"
+        listeners = held.enter_context(listening(settings))
         if not settings.redis_url:
             settings = held.enter_context(_default_redis(settings))
-            settings = admin_account(settings, dashboard=f"{url}/dashboard/", allow_short=allow_short)
+            settings = admin_account(settings, dashboard=f"{listeners.places[0]}/dashboard/", allow_short=allow_short)
         # The password has done its work, and no worker needs to know it.
-        settings = msgspec.structs.replace(settings, port=port, admin_password="")
+        settings = msgspec.structs.replace(settings, port=listeners.port, admin_password="")
         # From here on uvicorn hears the signals and raises them again when it has ended; what follows is not
         # to be cut short.
         held.enter_context(_signals(_stay))
-        run(settings, listener, ready=lambda: _say_ready(url))
+        run(settings, listeners.sockets, certificate, ready=lambda: _say_ready(listeners.places))
 
 
 @contextmanager
 def _default_redis(settings: Settings) -> Iterator[Settings]:
     """The settings with the managed Redis in them, which runs as long as the context."""
-    server = embedded.start(settings.data_path, redis_bin=settings.redis_bin or None, say=log.info)
+    server = embedded.start(
+        settings.data_path,
+        redis_bin=settings.redis_bin or None,
+        group_may_write=settings.data_dir_group,
+        say=log.info,
+    )
     try:
         yield msgspec.structs.replace(
             settings, redis_url=server.url, secret_key=settings.secret_key or server.secret_key
@@ -74,8 +82,9 @@ def _default_redis(settings: Settings) -> Iterator[Settings]:
         server.close()
 
 
-def _say_ready(url: str) -> None:
-    click.echo(f"token-service {__version__} listens on {url} (dashboard at /dashboard/)")
+def _say_ready(places: list[str]) -> None:
+    click.echo(f"token-service {__version__} listens on {' and '.join(places)} (dashboard at /dashboard/)")
+    notify_ready()
 
 
 @contextmanager

@@ -18,9 +18,10 @@ from service.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from service.api.http.application import Application
+    from service.lifespan import Work
 
 
-def application(settings: Settings) -> Application:
+def application(settings: Settings, *, on_reload: tuple[Work, ...] = ()) -> Application:
     """The application, in a process that ends when its parent is gone: nobody else would end it then."""
     # The parent hands this function on and needs nothing of the service itself.
     from service.app import create_app  # noqa: PLC0415
@@ -28,7 +29,7 @@ def application(settings: Settings) -> Application:
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     logs.configure(settings)
     try:
-        return create_app(settings)
+        return create_app(settings, on_reload=on_reload)
     except SettingsError as error:
         logging.getLogger("service").error("%s", error)
         # Tells the parent not to try again.

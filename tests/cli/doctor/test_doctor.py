@@ -8,6 +8,7 @@ from threading import Thread
 
 import pytest
 
+from tests.certificates import self_signed
 from tests.cli.conftest import Found, Run
 from tests.cli.stub import serving
 
@@ -132,3 +133,17 @@ def test_a_port_is_free_or_has_a_stranger(found: Found) -> None:
     assert taken[0] == "failed"
     assert "Address already in use" in taken[1]
     assert found(TOKENS_PORT=port)[1]["port"] == ("ok", f"{port} is free")
+
+
+def test_all_that_it_would_listen_on_is_checked(found: Found, tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "localhost")
+    listen = {"TOKENS_HOST": f"127.0.0.1,unix:{tmp_path}/x.sock", "TOKENS_PORT": "0"}
+    tls = {"TOKENS_TLS_CERTIFICATE_FILE": str(certificate)}
+    checks = found(**listen, **tls, TOKENS_TLS_KEY_FILE=str(key))[1]
+    assert checks["certificate"] == ("ok", str(certificate))
+    # The last of the two.
+    assert checks["port"] == ("ok", f"{tmp_path}/x.sock will be made")
+    code, checks = found(**listen, **tls)
+    assert (code, checks["certificate"][0]) == (1, "failed")
+    code, checks = found(TOKENS_HOST=f"unix:{tmp_path}/gone/x.sock")
+    assert (code, checks["port"]) == (1, ("failed", f"{tmp_path}/gone cannot be written: choose another TOKENS_HOST"))

@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 
 from service.cli.failure import Failure, WrongUsage
 from service.cli.serve.first_start import admin_account
-from service.cli.serve.listener import listen
+from service.cli.serve.sockets import listen
 from service.settings import Settings
 from service.tokens.accounts.accounts import read_accounts
 from tests.cli.conftest import Run

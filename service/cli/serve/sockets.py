@@ -1,0 +1,153 @@
+"""The sockets that `serve` listens on: of its own on addresses and paths, or those that systemd hands over."""
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from service.cli.client.address import bracketed
+from service.cli.failure import Failure
+from service.settings import UNIX, Settings
+
+BACKLOG = 2048
+# The group may connect: a gateway's user is put into it.
+_SOCKET_MODE = 0o660
+_FIRST_INHERITED = 3
+_HINTS = {
+    errno.EADDRINUSE: "end what listens there, or choose another port with --port or TOKENS_PORT",
+    errno.EACCES: "choose a port above 1023 with --port or TOKENS_PORT",
+    errno.EADDRNOTAVAIL: "choose an address of this machine with --host or TOKENS_HOST",
+}
+
+
+class Listeners(NamedTuple):
+    """Sockets that listen, and where: URLs and `unix:` paths. `port` is that of the first address, 0 without one."""
+
+    sockets: list[socket.socket]
+    places: list[str]
+    port: int
+
+
+@contextmanager
+def listening(settings: Settings) -> Iterator[Listeners]:
+    """The sockets, before anything else starts; closed at the end, and a path of ours removed. Raises Failure."""
+    with ExitStack() as held:
+        sockets = inherited()
+        if not sockets:
+            port = settings.port
+            for host in settings.hosts:
+                if host.startswith(UNIX):
+                    sockets.append(held.enter_context(_listening_at(Path(host.removeprefix(UNIX)))))
+                else:
+                    sockets.append(held.enter_context(listen(host, port)))
+                    # Port 0 is any for the first address, and the same for the others.
+                    port = sockets[-1].getsockname()[1]
+        ports = [one.getsockname()[1] for one in sockets if one.family != socket.AF_UNIX]
+        yield Listeners(sockets, [_place(settings, one) for one in sockets], ports[0] if ports else 0)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on one address. Raises Failure.
+
+    An IPv6 address takes IPv6 alone: mapped IPv4 addresses would match no trusted proxy and no network.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except OSError as error:
+        raise Failure(f"cannot listen on {host}: {error.strerror}; choose another with --host or TOKENS_HOST") from None
+    family, kind, protocol, _, address = found
+    listener = socket.socket(family, kind, protocol)
+    try:
+        # Else a restart would be refused while connections of the process before it are in TIME_WAIT.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        hint = _HINTS.get(error.errno or 0, "choose others with --host and --port")
+        raise Failure(f"cannot listen on {host} port {port}: {error.strerror}; {hint}") from None
+    return listener
+
+
+@contextmanager
+def _listening_at(path: Path) -> Iterator[socket.socket]:
+    with _bound(path) as listener:
+        mine = path.stat().st_ino
+        yield listener
+        # Unless another process has put its own there since.
+        if path.exists() and path.stat().st_ino == mine:
+            path.unlink()
+
+
+def _bound(path: Path) -> socket.socket:
+    """A unix socket that listens. One that a process left behind is replaced, one that somebody answers at is not."""
+    if answers_at(path):
+        raise Failure(f"cannot listen at {path}: somebody does already; end that, or choose another TOKENS_HOST")
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        if path.is_socket():
+            path.unlink()
+        listener.bind(str(path))
+        path.chmod(_SOCKET_MODE)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise Failure(f"cannot listen at {path}: {error.strerror or error}; choose another TOKENS_HOST") from None
+    return listener
+
+
+def answers_at(path: Path) -> bool:
+    """Does somebody listen on this unix socket?"""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def inherited() -> list[socket.socket]:
+    """The sockets of systemd's socket activation (sd_listen_fds), none without it. Raises Failure.
+
+    The variables are taken away: a child is not who they speak to.
+    """
+    pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
+    os.environ.pop("LISTEN_FDNAMES", None)
+    if pid != str(os.getpid()) or not count.isdecimal():
+        return []
+    found = []
+    for descriptor in range(_FIRST_INHERITED, _FIRST_INHERITED + int(count)):
+        try:
+            is_socket = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+            found.append(socket.socket(fileno=descriptor) if is_socket else None)
+        except OSError:
+            found.append(None)
+        one = found[-1]
+        if one is None or not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise Failure(f"LISTEN_FDS={count}: descriptor {descriptor} is no stream socket that listens")
+        one.set_inheritable(False)
+    return [one for one in found if one is not None]
+
+
+def notify_ready() -> None:
+    """Tell the service manager that requests are answered (sd_notify), if it wants to know."""
+    path = os.environ.pop("NOTIFY_SOCKET", "")
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            try:
+                manager.sendto(b"READY=1", f"\0{path[1:]}" if path.startswith("@") else path)
+            except OSError as error:
+                raise Failure(f"NOTIFY_SOCKET={path}: {error.strerror}") from None
+
+
+def _place(settings: Settings, listener: socket.socket) -> str:
+    if listener.family == socket.AF_UNIX:
+        return f"{UNIX}{listener.getsockname()}"
+    host, port, *_ = listener.getsockname()
+    return f"{'https' if settings.tls_certificate_file else 'http'}://{bracketed(host)}:{port}"

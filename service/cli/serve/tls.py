@@ -1,0 +1,56 @@
+"""TLS of the service's own: a certificate and its key from files that are read again on SIGHUP."""
+
+import logging
+import ssl
+
+from service.cli.failure import Failure
+from service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Certificate:
+    """What connections are made with; handed to each worker process before it has read the files."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._certificate = settings.tls_certificate_file
+        self._key = settings.tls_key_file or settings.tls_certificate_file
+        self._context: ssl.SSLContext | None = None
+
+    def context(self, *_: object) -> ssl.SSLContext:
+        """The context, made once for each process; uvicorn says how it would make one. Raises Failure."""
+        if self._context is None:
+            self._context = self._read()
+        return self._context
+
+    def check(self) -> None:
+        """Raises Failure for files that cannot be used."""
+        self._read()
+
+    async def read_again(self) -> None:
+        """New connections get what the files hold now; files that cannot be used change nothing."""
+        try:
+            # First for nobody: a certificate without its key would be taken over before that is noticed.
+            self.check()
+            self.context().load_cert_chain(self._certificate, self._key)
+        except Failure as failure:
+            log.error("%s; the certificate read before stays in use", failure.message)
+            return
+        log.info("the certificate was read again from %s", self._certificate)
+
+    def _read(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            # An encrypted key would have OpenSSL ask on the terminal.
+            context.load_cert_chain(self._certificate, self._key, password=lambda: b"")
+        except ssl.SSLError as error:
+            reason = (error.reason or "no PEM").lower().replace("_", " ")
+            raise Failure(
+                f"TOKENS_TLS_CERTIFICATE_FILE: {self._certificate} with the key of {self._key}: {reason}; "
+                "give PEM files of a certificate, with those above it, and of its key, not encrypted"
+            ) from None
+        except OSError as error:
+            raise Failure(
+                f"TOKENS_TLS_CERTIFICATE_FILE: cannot read {self._certificate} or {self._key}: {error.strerror}"
+            ) from None
+        return context
