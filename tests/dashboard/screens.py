@@ -13,12 +13,15 @@ INSTANT = "2026-11-20T22:31:07Z"
 
 
 class Screen(NamedTuple):
-    """Its path, what the API answers it by pattern of the address, a selector of what is drawn from that, and what a
-    person does until then where the screen loads nothing by itself."""
+    """Its path, what the API answers it by pattern of the address, a selector of what is drawn from that; the same
+    where there is nothing, and what the screen says then; what a person does until then where it loads nothing by
+    itself."""
 
     path: str
     answers: Callable[[str], dict[str, Any]]
     drawn: str
+    nothing: dict[str, Any]
+    said: str
     act: Callable[[Page], object] | None = None
 
 
@@ -106,13 +109,32 @@ def try_a_file(page: Page) -> None:
     page.get_by_role("button", name="Try it").click()
 
 
+NO_CHECKS = {"outcome": "active", "checks": [], "answer": {"status": 200, "headers": {}, "body": None}}
+NO_USE = {
+    "**/hygiene": {"idle": {"90d": 0}, "neverUsed": 0, "expiring": {"14d": 0}, "neverExpire": 0},
+    "**/api/admin/tokens?**": {"tokens": [], "nextCursor": None, "total": 0},
+    "**/api/admin/usage?**": {"hours": []},
+}
+NOBODY = {
+    "**/api/admin/sessions?**": {"sessions": []},
+    "**/api/admin/accounts": {"accounts": []},
+    "**/api/admin/audit?**": {"entries": []},
+}
+NO_LINE = {"imported": 0, "byDigest": 0, "shortened": 0, "skipped": []}
 SCREENS = [
-    Screen("usage", usage, ".rank .name"),
-    Screen("explain?id=0123456789abcdef", explained, ".checks"),
-    Screen("webhooks", webhooks, ".facts"),
-    Screen("sessions", sessions, "td .name"),
-    Screen("kill-switch", found, ".rank .name", count_all),
-    Screen("import", tried, "td .name", try_a_file),
+    Screen("usage", usage, ".rank .name", NO_USE, "No token was checked"),
+    Screen("explain?id=0123456789abcdef", explained, ".checks", {"**/explain": NO_CHECKS}, "Accepted"),
+    Screen("webhooks", webhooks, ".facts", {"**/api/admin/webhooks": {"webhooks": []}}, "No webhooks yet."),
+    Screen("sessions", sessions, "td .name", NOBODY, "Change accounts"),
+    Screen(
+        "kill-switch",
+        found,
+        ".rank .name",
+        {"**/tokens/*": {"matched": 0, "sample": []}},
+        "No token matches",
+        count_all,
+    ),
+    Screen("import", tried, "td .name", {"**/import**": NO_LINE}, "0 tokens would be imported.", try_a_file),
 ]
 
 

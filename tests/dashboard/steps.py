@@ -8,6 +8,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard.service import Service
 
+# How far the page is wider than its window.
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
 
 def row(page: Page, name: str) -> Locator:
     """The row of a token in the list."""

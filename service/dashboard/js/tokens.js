@@ -96,6 +96,7 @@ class Tokens extends List {
     const { status = "", activity, rows = "25", columns } = this.query;
     this.limit = Number(ROWS.find((size) => size === rows) ?? ROWS[0]);
     this.columns = COLUMNS.filter(([name], at) => (columns ? columns.split(",").includes(name) : at < USUAL));
+    this.card.classList.toggle("many", this.columns.length > USUAL);
     fill(this.states, STATES.map(([value, name]) =>
       h("a", { href: this.url({ status: value }), "aria-current": value === status && "true" }, name)));
     fill(this.activity, options(ACTIVITIES, activity));

@@ -73,13 +73,15 @@ class Transfer {
 
   /** All slices one after the other; a slice is sent once, and what was taken in before a failure is said. */
   async run(dryRun) {
-    const { app } = this;
+    const { app, report } = this;
+    if (report.ariaBusy === "true") return;
     if (dryRun) this.slices = slicesOf(await this.file.files[0].text());
     const { slices } = this;
     if (!slices?.length) return app.notices.toast("There is no line in this file.");
     const total = slices.reduce((sum, slice) => sum + slice.lines.length, 0);
     const [found, verb] = [{ imported: 0, byDigest: 0, shortened: 0, skipped: [] }, dryRun ? "tried" : "sent"];
     this.stopped = false;
+    report.ariaBusy = "true";
     let sent = 0;
     try {
       for (const { first, lines } of slices) {
@@ -96,7 +98,8 @@ class Transfer {
       const done = sent && !dryRun && `${count(found.imported)} of ${number(sent)} lines imported, then: `;
       app.notices.fail(Object.assign(problem, done && { done }), () => this.run(dryRun), false);
     }
-    if (!this.slices) return;
+    report.ariaBusy = "false";
+    if (!this.slices || !sent) return;
     this.draw(found, dryRun, sent);
     // A file may hold secrets; what is done with is let go.
     if (!dryRun) this.leave();
@@ -109,8 +112,8 @@ class Transfer {
 
   draw({ imported, byDigest, shortened, skipped }, dryRun, sent) {
     const { app } = this;
-    const said = `${count(imported)} ${dryRun ? "would be imported" : "imported"}, `
-      + `${skipped.length ? number(skipped.length) : "none"} not.`;
+    const others = skipped.length > 0 ? `, ${number(skipped.length)} not` : "";
+    const said = `${count(imported)} ${dryRun ? "would be imported" : "imported"}${others}.`;
     const heads = line(["Line", "Name", "Why not"].map((name) => head("", name)));
     const rows = skipped.slice(0, SHOWN).map(({ line: at, name, code, message }) => line(
       cell(".num.muted", number(at)), cell("", h("span.name", name || "—")),
