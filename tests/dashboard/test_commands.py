@@ -1,9 +1,9 @@
-"""Every call that a screen behind the list sends is one operation of the reference, and one command does the same."""
+"""Every button of the page has its operation in the reference and its command, and every call has a button."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import NamedTuple
 
 import click
 import pytest
@@ -12,71 +12,133 @@ from service.app import openapi_document
 from service.cli import LazyGroup
 from tests.dashboard.test_house_rules import MODULES
 
-# By module: what it sends, as the source writes it; the operation; the command.
-CALLS = [
-    (
-        "ending.js",
-        '"POST", `${TOKENS}/${word}`',
-        "POST /api/admin/tokens/revoke",
-        "revoke --subject --last-address --all",
+
+class Deed(NamedTuple):
+    """The id of an operation, a command that does the same, the buttons that lead to it, and what they send as the
+    source writes it; nothing for what is read."""
+
+    operation: str
+    command: str
+    buttons: set[str]
+    sent: frozenset[str] | set[str] = frozenset()
+
+
+DEEDS = [
+    Deed("createSession", "login", {"Sign in"}, {'"POST", SESSION'}),
+    Deed("endSession", "logout", {"Sign out"}, {'"DELETE", SESSION'}),
+    Deed("createToken", "create --like", {"Create token", "Create like this…"}, {'"POST", TOKENS'}),
+    Deed("changeTokens", "update --rate --max-uses --expires", {"Edit", "Save"}, {'"PATCH", TOKENS'}),
+    Deed("changeTokens", "activate", {"Activate"}),
+    Deed("changeTokens", "deactivate", {"Deactivate", "Deactivate instead"}),
+    Deed("rotateToken", "rotate --overlap", {"Rotate…", "Rotate token"}, {'"POST", `${TOKENS}/${token.id}/rotate`'}),
+    Deed("endOverlap", "rotate --end", {"End it now"}, {'"DELETE", `${TOKENS}/${this.id}/rotate`'}),
+    Deed(
+        "revokeTokens",
+        "revoke",
+        {"Revoke…", "Revoke {}"},
+        {'"DELETE", `${TOKENS}?id=${choice.tokens[0].id}`', '"DELETE", `${TOKENS}?ids=${ids}`'},
     ),
-    (
-        "transfer.js",
-        '"POST", `${TOKENS}/import${dryRun ? "?dryRun=true" : ""}`',
-        "POST /api/admin/tokens/import",
+    Deed("revokeManyTokens", "revoke --all", {"Revoke {}…"}, {'"POST", `${TOKENS}/revoke`'}),
+    Deed(
+        "revokeManyTokens",
+        "revoke --created-by --scope --subject --last-address --all --dry-run",
+        {"Count them"},
+        {'"POST", `${TOKENS}/${word}`'},
+    ),
+    Deed(
+        "deactivateManyTokens",
+        "deactivate --unused-for --never-used",
+        {"Deactivate them", "Deactivate those over 30 days old", "Deactivate {}"},
+        {'"POST", `${TOKENS}/deactivate`'},
+    ),
+    Deed("listTokens", "list --csv", {"CSV of the list", "Download CSV"}),
+    Deed("listTokens", "list --created-by --subject --last-address", {"Filters and columns…", "Show"}),
+    Deed("exportTokens", "export", {"NDJSON"}),
+    Deed(
+        "importTokens",
         "import --dry-run",
+        {"Import…", "Import {}", "Try it"},
+        {'"POST", `${TOKENS}/import${dryRun ? "?dryRun=true" : ""}`'},
     ),
-    ("sessions.js", '"POST", `${SESSIONS}/revoke`', "POST /api/admin/sessions/revoke", "sessions revoke --id"),
-    ("webhooks.js", '"POST", WEBHOOKS', "POST /api/admin/webhooks", "webhooks add --event"),
-    (
-        "webhooks.js",
-        '"POST", `${WEBHOOKS}/${webhook.id}/${path}`',
-        "POST /api/admin/webhooks/{id}/test",
-        "webhooks test",
+    Deed("explainToken", "explain --scope --address --path", {"Explain"}, {'"POST", `${TOKENS}/explain`'}),
+    Deed("listAuditEntries", "audit --format", {"Export"}),
+    Deed(
+        "endSessionsOfUser",
+        "sessions revoke --id",
+        {"End", "End all", "End all sessions"},
+        {'"POST", `${SESSIONS}/revoke`'},
     ),
-    (
-        "webhooks.js",
-        '"POST", `${WEBHOOKS}/${webhook.id}/${path}`',
-        "POST /api/admin/webhooks/{id}/deliveries/{delivery}/send",
-        "webhooks send",
-    ),
-    (
-        "webhooks.js",
-        '"POST", `${WEBHOOKS}/${webhook.id}/rotate`',
-        "POST /api/admin/webhooks/{id}/rotate",
+    Deed("createWebhook", "webhooks add --event", {"Add webhook"}, {'"POST", WEBHOOKS'}),
+    Deed("testWebhook", "webhooks test", {"Send a test"}, {'"POST", `${WEBHOOKS}/${webhook.id}/${path}`'}),
+    Deed("sendDeliveryAgain", "webhooks send", {"Send again"}),
+    Deed(
+        "rotateWebhook",
         "webhooks rotate --overlap",
+        {"Rotate secret…", "Rotate secret"},
+        {'"POST", `${WEBHOOKS}/${webhook.id}/rotate`'},
     ),
-    ("webhooks.js", '"PATCH", `${WEBHOOKS}/${webhook.id}`', "PATCH /api/admin/webhooks/{id}", "webhooks deactivate"),
-    (
-        "webhooks.js",
-        '"DELETE", `${WEBHOOKS}?id=${encodeURIComponent(webhook.id)}`',
-        "DELETE /api/admin/webhooks",
+    Deed("changeWebhook", "webhooks activate", {"Switch on"}, {'"PATCH", `${WEBHOOKS}/${webhook.id}`'}),
+    Deed("changeWebhook", "webhooks deactivate", {"Switch off"}),
+    Deed(
+        "deleteWebhook",
         "webhooks remove",
+        {"Delete…", "Delete webhook"},
+        {'"DELETE", `${WEBHOOKS}?id=${encodeURIComponent(webhook.id)}`'},
     ),
-    ("explain.js", '"POST", `${TOKENS}/explain`', "POST /api/admin/tokens/explain", "explain --scope --address --path"),
-    ("usage.js", '"POST", `${TOKENS}/deactivate`', "POST /api/admin/tokens/deactivate", "deactivate --unused-for"),
 ]
-SCREENS = [name for name in re.findall(r'from "\./(\w+\.js)"', MODULES["screens.js"]) if name != "token.js"]
+# Buttons that send nothing, or the same once more.
+ON_THE_PAGE = {
+    *("Actions for {}", "Add scope {}", "All tokens", "API reference", "Cancel", "Clear filters", "Clear selection"),
+    *("Close", "Copy", "Copy ID", "Copy and close", "Done", "Forget {}", "Keyboard shortcuts", "More", "Open"),
+    *("Reload", "Save this view…", "Try again", "Try now", "View"),
+}
+BUTTON = re.compile(r'h\("(?:button|a\.btn)|\b(?:act|off|ending|link)\((?=[^)]*")')
+WORDS = re.compile(r'"([A-Z][^"]*)"|`([A-Z][^`]*)`')
+# Entries of menus, words of forms, and what follows from a token's state.
+OTHERS = re.compile(r'\["([A-Z][^"]*)", (?:\(|screen|app)|\[`([A-Z][^`]*)`, |\bgo: "([^"]+)"|active: "(\w+)"')
+TITLES = {"Keyboard shortcuts (?)", "Send {} of {} again"}
+
+
+def argument(text: str, start: int) -> str:
+    """What stands in the parentheses that begin there."""
+    depth, at = 0, text.index("(", start)
+    for end in range(at, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        if not depth:
+            break
+    return text[at:end]
+
+
+def labels(module: str) -> set[str]:
+    """The words on the buttons that a module makes; what varies is {}."""
+    text = MODULES[module]
+    parts = [argument(text, found.start()) for found in BUTTON.finditer(text)]
+    found = [match for part in parts for match in WORDS.findall(part)] + OTHERS.findall(text)
+    return {re.sub(r"\$\{[^}]*\}", "{}", "".join(match)) for match in found if not "".join(match).endswith(".")}
+
+
+def test_every_button_has_its_row() -> None:
+    found = set().union(*map(labels, MODULES)) - TITLES - {"HTTP {}"}
+    assert found == ON_THE_PAGE.union(*(deed.buttons for deed in DEEDS))
+
+
+def test_every_call_that_changes_something_has_its_row() -> None:
+    calls = re.compile(r"\bsend\((\"[A-Z]+\", (?:`[^`]+`|[\w.]+))")
+    sent = {call for name, text in MODULES.items() if name != "api.js" for call in calls.findall(text)}
+    assert sent == set().union(*(deed.sent for deed in DEEDS))
 
 
 @pytest.fixture(scope="module")
-def paths() -> dict[str, Any]:
-    return dict(openapi_document()["paths"])
+def operations() -> set[str]:
+    return {one["operationId"] for path in openapi_document()["paths"].values() for one in path.values()}
 
 
-@pytest.mark.parametrize("module", SCREENS)
-def test_the_table_names_all_that_a_screen_sends(module: str) -> None:
-    sent = set(re.findall(r"\bsend\((\"[A-Z]+\", (?:`[^`]+`|[\w.]+))", MODULES[module]))
-    assert sent == {call for name, call, _, _ in CALLS if name == module}
-
-
-@pytest.mark.parametrize(("operation", "command"), sorted({row[2:] for row in CALLS}))
-def test_the_operation_and_the_command_exist(paths: dict[str, Any], operation: str, command: str) -> None:
-    method, _, path = operation.partition(" ")
-    assert method.lower() in paths[path]
+@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: f"{deed.operation}: {deed.command}")
+def test_the_operation_and_the_command_exist(operations: set[str], deed: Deed) -> None:
+    assert deed.operation in operations
     place: click.Command | None = LazyGroup()
-    words = command.split()
-    while isinstance(place, click.Group):
+    words = deed.command.split()
+    while isinstance(place, click.Group) and words and not words[0].startswith("-"):
         place = place.get_command(click.Context(place), words.pop(0))
     assert place is not None
     known = {option for parameter in place.params for option in parameter.opts}
