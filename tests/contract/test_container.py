@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def test_every_pinned_package_has_a_wheel_for_the_image(tmp_path: Path, platform
 
 
 @pytest.mark.slow
-def test_the_build_commands_make_a_service_that_runs(tmp_path: Path) -> None:
+def test_the_build_commands_make_a_wheel_of_the_whole_service_that_runs(tmp_path: Path) -> None:
     """Each COPY and RUN of the build stage, in order, under another root."""
     build, _ = re.split(r"(?m)^FROM \S+\n", (ROOT / "Dockerfile").read_text())
     source = tmp_path / "src"
@@ -136,6 +137,8 @@ def test_the_build_commands_make_a_service_that_runs(tmp_path: Path) -> None:
             # What pip would compile is compiled when it is run.
             environment = {**os.environ, "PATH": path, "PIP_NO_COMPILE": "0"}
             subprocess.run(["sh", "-euc", command], cwd=source, env=environment, check=True)
+    (wheel,) = (tmp_path / "wheels").iterdir()
+    holds_the_whole_service_and_nothing_else(wheel)
     program = tmp_path / "opt" / "token-service" / "bin" / "token-service"
     ran = subprocess.run([program, "version"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert service.__version__ in ran.stdout
@@ -147,6 +150,21 @@ def test_the_build_commands_make_a_service_that_runs(tmp_path: Path) -> None:
             check, env=clean({**told, "TOKENS_PORT": str(port)}), capture_output=True, check=False, timeout=30
         )
         assert answer.returncode == 0, answer.stderr
+
+
+def holds_the_whole_service_and_nothing_else(path: Path) -> None:
+    with zipfile.ZipFile(path) as wheel:
+        files = {name for name in wheel.namelist() if ".dist-info/" not in name}
+        described = wheel.read(f"token_service-{service.__version__}.dist-info/METADATA").decode()
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "service").rglob("*")
+        if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in path.relative_to(ROOT).parts)
+    }
+    assert files == sources
+    assert {Path(name).suffix for name in files} >= {".py", ".lua", ".html", ".js", ".css", ".svg"}
+    assert f"\nVersion: {service.__version__}\n" in described
+    assert "\nLicense-Expression: Apache-2.0\n" in described
 
 
 def copy(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""The package and its chores: what is installed, what the wheel holds, what make promises."""
+"""The package and its chores: what is installed, what make promises."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -103,24 +102,6 @@ def test_the_command_is_there() -> None:
     assert callable(getattr(importlib.import_module(module), function))
 
 
-@pytest.mark.slow
-def test_the_wheel_holds_the_whole_service_and_nothing_else(tmp_path: Path) -> None:
-    pip("wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT))
-    (path,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(path) as wheel:
-        files = {name for name in wheel.namelist() if ".dist-info/" not in name}
-        described = wheel.read(f"token_service-{service.__version__}.dist-info/METADATA").decode()
-    sources = {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "service").rglob("*")
-        if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in path.relative_to(ROOT).parts)
-    }
-    assert files == sources
-    assert {Path(name).suffix for name in files} >= {".py", ".lua", ".html", ".js", ".css", ".svg"}
-    assert f"\nVersion: {service.__version__}\n" in described
-    assert "\nLicense-Expression: Apache-2.0\n" in described
-
-
 def test_make_lists_every_target_with_its_meaning() -> None:
     declared = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert declared
@@ -188,8 +169,3 @@ def make(*words: str, folder: Path = ROOT, path: Path | None = None) -> subproce
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
     )
-
-
-def pip(*words: str) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *words]
-    subprocess.run(command, check=True, timeout=300)
