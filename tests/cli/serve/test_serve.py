@@ -17,6 +17,7 @@ import pytest
 import redis
 
 from service import embedded
+from tests.cli.conftest import Run
 from tests.cli.running import COMMAND, DEADLINE, Lifespan, own_environment, running, wait_for
 
 pytestmark = pytest.mark.slow
@@ -89,45 +90,47 @@ def test_a_first_start_needs_nothing_and_a_second_finds_everything_again(folder:
         done(service, "verify", stdin=secret)
 
 
-def test_a_session_of_commands(folder: Path) -> None:
+def test_a_session_of_commands(folder: Path, run: Run) -> None:
+    """Thirty of them in this process: starting one each would take most of the time, and others here do it."""
     with running(folder, TOKENS_ADMIN_PASSWORD="correct horse") as service:
         assert "correct horse" not in service.said
+        told: dict[str, str | None] = {**own_environment(folder, TOKENS_URL=service.url)}
 
-        def run(*arguments: str, stdin: str = "", code: int = 0) -> str:
-            ended = call(service, *arguments, stdin=stdin)
-            assert ended.returncode == code, (arguments, ended.stdout, ended.stderr)
+        def command(*arguments: str, stdin: str = "", code: int = 0) -> str:
+            ended = run(*arguments, stdin=stdin, env=told)
+            assert ended.exit_code == code, (arguments, ended.stdout, ended.stderr)
             return ended.stdout
 
-        run("stats", code=4)
-        run("login", "admin", stdin="wrong\n", code=1)
-        run("login", "admin", stdin="correct horse\n")
+        command("stats", code=4)
+        command("login", "admin", stdin="wrong\n", code=1)
+        command("login", "admin", stdin="correct horse\n")
         created = ("--expires", "90d", "--scope", "orders:read", "--rate", "1000/h:50", "--meta", "team=pay")
-        secret = run("create", "api", *created, "-q")
-        run("create", "api", code=1)
-        assert "scopes\torders:read" in run("verify", "--scope", "orders:read", stdin=secret)
-        run("verify", "--scope", "orders:write", stdin=secret, code=3)
-        run("deactivate", "api")
-        run("verify", stdin=secret, code=3)
-        run("activate", "api")
-        run("verify", stdin=secret)
-        changed = run("update", "api", "--name", "orders-api", "--clear", "rate", "--expires", "2027-01-31")
+        secret = command("create", "api", *created, "-q")
+        command("create", "api", code=1)
+        assert "scopes\torders:read" in command("verify", "--scope", "orders:read", stdin=secret)
+        command("verify", "--scope", "orders:write", stdin=secret, code=3)
+        command("deactivate", "api")
+        command("verify", stdin=secret, code=3)
+        command("activate", "api")
+        command("verify", stdin=secret)
+        changed = command("update", "api", "--name", "orders-api", "--clear", "rate", "--expires", "2027-01-31")
         assert "expires\t2027-01-31T00:00:00Z" in changed
         assert "rate limit" not in changed
-        assert "\torders-api\t" in run("list", "--query", "orders", "--scope", "orders:read")
-        assert "metadata\tteam=pay" in run("show", "orders-api")
-        rotated = run("rotate", "orders-api", "--overlap", "1h", "-q")
+        assert "\torders-api\t" in command("list", "--query", "orders", "--scope", "orders:read")
+        assert "metadata\tteam=pay" in command("show", "orders-api")
+        rotated = command("rotate", "orders-api", "--overlap", "1h", "-q")
         assert rotated != secret
-        run("verify", stdin=secret)
-        run("rotate", "orders-api", "--overlap", "0", "--yes", "-q")
-        run("verify", stdin=secret, code=3)
-        assert len(run("usage", "orders-api", "--days", "7").splitlines()) == 7
-        run("revoke", "orders-api", code=2)
-        run("revoke", "orders-api", "--yes")
-        run("activate", "orders-api", code=1)
-        assert "revoked\t1\n" in run("stats")
-        assert "token.revoked" in run("audit", "--action", "token.revoked")
-        run("logout")
-        run("list", code=4)
+        command("verify", stdin=secret)
+        command("rotate", "orders-api", "--overlap", "0", "--yes", "-q")
+        command("verify", stdin=secret, code=3)
+        assert len(command("usage", "orders-api", "--days", "7").splitlines()) == 7
+        command("revoke", "orders-api", code=2)
+        command("revoke", "orders-api", "--yes")
+        command("activate", "orders-api", code=1)
+        assert "revoked\t1\n" in command("stats")
+        assert "token.revoked" in command("audit", "--action", "token.revoked")
+        command("logout")
+        command("list", code=4)
     assert "correct horse" not in service.log.read_text()
     assert "rtk_" not in service.log.read_text()
 
