@@ -16,6 +16,8 @@ from service.model import Kind, Verdict
 from service.tokens.authority import Authority
 from service.tokens.managed.revocation import Revocation
 
+# The fast path answers this one, too.
+INTROSPECTION_PATH = "/oauth2/introspect"
 _CLIENT_AUTHENTICATION = ["client_secret_basic", "client_secret_post"]
 _FORM = {
     "token": "the token",
@@ -122,7 +124,7 @@ class OAuthApi(OperationGroup):
 
     @Operation(
         "POST",
-        "/oauth2/introspect",
+        INTROSPECTION_PATH,
         INTROSPECT,
         "oauth",
         "introspectToken",
@@ -142,7 +144,7 @@ class OAuthApi(OperationGroup):
         if "token" not in form:
             return Json(OAuthError("invalid_request", "token is missing"), 400)
         verdict = await self._authority.peek(form["token"].encode(), tuple(Kind))
-        return Json(_claims(verdict))
+        return Json(claims_of(verdict))
 
     @Operation(
         "POST",
@@ -234,7 +236,8 @@ class OAuthApi(OperationGroup):
         return Json(ReviewAnswer(review.apiVersion, "TokenReview", status))
 
 
-def _claims(verdict: Verdict) -> Introspection:
+def claims_of(verdict: Verdict) -> Introspection:
+    """What is told of a token: everything while it is active, else nothing more than that it is not."""
     credential = verdict.credential
     if not verdict.active or credential is None:
         return Introspection(False)

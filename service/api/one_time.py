@@ -1,6 +1,5 @@
 """One-time tokens, and the drop-in for the PHP generator."""
 
-import time
 from typing import Annotated, Any
 
 import msgspec
@@ -13,9 +12,12 @@ from service.api.http.call import Call, Json, Operation, OperationGroup
 from service.api.http.timestamps import Instant, rfc3339
 from service.errors import Forbidden, InvalidRequest, StoreUnavailable, Unauthorized
 from service.identifiers import REQUEST_KEY
-from service.model import Kind
-from service.tokens.one_time import OneTimeTokens
+from service.model import Kind, Verdict
+from service.tokens.one_time import Issued, OneTimeTokens
 
+# The fast path answers these, too.
+PHP_PATH = "/api-v{version:int}/fastertokengenerator.php"
+CONSUME_PATH = "/api/one-time-tokens/consume"
 _DATA_BYTES = 4096
 Subject = Annotated[str, Meta(pattern=r"^[!-~]{1,128}\Z", description="whom the token speaks for")]
 
@@ -77,7 +79,7 @@ class OneTimeApi(OperationGroup):
 
     @Operation(
         "GET",
-        "/api-v{version:int}/fastertokengenerator.php",
+        PHP_PATH,
         ISSUE,
         "one-time",
         "generateOneTimeToken",
@@ -96,8 +98,7 @@ class OneTimeApi(OperationGroup):
         except StoreUnavailable:
             # The generator's own clients know this 500 body and no problem document.
             return Json(PhpError("error", "Error generating token"), 500)
-        expiry = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(issued.expires_at))
-        return Json(PhpToken("success", issued.secret, expiry))
+        return generated(issued)
 
     @Operation(
         "POST",
@@ -146,7 +147,7 @@ class OneTimeApi(OperationGroup):
 
     @Operation(
         "POST",
-        "/api/one-time-tokens/consume",
+        CONSUME_PATH,
         ANYONE,
         "one-time",
         "consumeOneTimeToken",
@@ -165,9 +166,20 @@ class OneTimeApi(OperationGroup):
             raise InvalidRequest("Idempotency-Key must be 1 to 64 printable characters.", code="invalid_request")
         wanted = await call.json(Consume)
         verdict = await self._tokens.consume(wanted.token.encode(), request=key)
-        credential = verdict.credential
-        if not verdict.active or credential is None:
-            return Json(Consumed(False))
-        call.token_id = credential.token_id
-        data = msgspec.Raw(credential.data.encode()) if credential.data else None
-        return Json(Consumed(True, credential.subject or None, data, rfc3339(credential.expires_at)))
+        if verdict.active and verdict.credential is not None:
+            call.token_id = verdict.credential.token_id
+        return consumed(verdict)
+
+
+def generated(issued: Issued) -> Json:
+    """The answer of the PHP generator."""
+    return Json(PhpToken("success", issued.secret, rfc3339(issued.expires_at).replace("T", " ").rstrip("Z")))
+
+
+def consumed(verdict: Verdict) -> Json:
+    """What is told of a token that was to be spent."""
+    credential = verdict.credential
+    if not verdict.active or credential is None:
+        return Json(Consumed(False))
+    data = msgspec.Raw(credential.data.encode()) if credential.data else None
+    return Json(Consumed(True, credential.subject or None, data, rfc3339(credential.expires_at)))

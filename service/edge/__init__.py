@@ -1,10 +1,13 @@
-"""The edge: uvicorn's protocol, limits on what a client may send, and a fast path for /validate and session checks.
+"""The edge: uvicorn's protocol, limits on what a client may send, and a fast path for what is asked most.
 
 protocol   one connection: hands each request to the fast path or to uvicorn's ordinary way
 reading    a connection as it is read: heads and bodies within their limits
 cycle      the fast path: /validate answered from the parser's callback, without an ASGI scope
-session_check  the same for GET /api/token
-fast_cycle what both are to uvicorn's protocol
+operations which of the application's operations are answered on the fast path, too:
+session_check  GET /api/token
+introspection  POST /oauth2/introspect by a managed token
+one_time   the PHP generator, and POST /api/one-time-tokens/consume
+fast_cycle what all of these are to uvicorn's protocol
 fast_path  what all cycles share: what recent requests were worked out to mean, and prepared answers
 limits     how many connections may be open: in all, and from one address
 head       limits on a request's head, and what two readers of it could understand differently

@@ -12,6 +12,7 @@ from service.api.gateway.answers import (
     ABSENT,
     REQUEST_ID,
     UNAVAILABLE,
+    allowed_headers,
     answer,
     lines_of,
     quota_headers,
@@ -49,6 +50,10 @@ def plan_of(url: bytes) -> Plan | None:
         return False, query
     if path.startswith(b"/validate/envoy/"):
         return _PLAIN
+    if path == b"/validate/one-time":
+        return _SPENDS
+    if not path.lstrip(b"/").startswith(b"validate"):
+        return None
     form = form_of(path.decode("latin-1"))
     return (False, query) if form == PLAIN else _PLANS.get(form)
 
@@ -83,20 +88,27 @@ class FastPathCycle(FastCycle[Plan]):
             return
         self._secret = secret = secrets[0]
         self._kind = kind = parse(secret)
-        authority = fast_path.authority
-        if self._plan[0] and kind is Kind.ONE_TIME and not self._required():
-            request = retried_request(self._headers, self._protocol.client, fast_path.trusted)
-            fast_path.one_time.spend(secret, request, self._spent)
-        elif self._plan[0] or (kind not in KINDS and authority.imported.rules):
+        if self._plan[0]:
+            self._spend()
+        elif kind not in KINDS and fast_path.authority.imported.rules:
             self._protocol.run_task(self._ask())
         elif kind is None or kind is Kind.ONE_TIME:
             self._finish(MALFORMED)
         else:
-            digest = authority.digest(kind, secret)
+            digest = fast_path.authority.digest(kind, secret)
             seen = Seen(kind, secret, digest, *fast_path.store.prepare(digest))
             if field is not None and len(remembered) < MOST_SEEN:
                 remembered[field] = seen
             self._read_record(seen)
+
+    def _spend(self) -> None:
+        if self._kind is not Kind.ONE_TIME or self._required():
+            self._protocol.run_task(self._ask())
+            return
+        fast_path, request = self._fast_path, ""
+        if b"x-tokens-retry-key" in self._named:
+            request = retried_request(self._headers, self._protocol.client, fast_path.trusted)
+        fast_path.one_time.spend(self._secret, request, self._spent)
 
     def _read_record(self, seen: Seen) -> None:
         self._kind, self._secret, digest, command, submit = seen
@@ -197,6 +209,9 @@ class FastPathCycle(FastCycle[Plan]):
             status, lines, body = 200, fast_path.allowed_lines(decoded), b""
             if verdict.quota is not None:
                 lines = lines_of(quota_headers(verdict.quota)) + lines
+        elif verdict.credential is not None and verdict.active and verdict.quota is None:
+            # Of a token that was spent, and comes no more.
+            status, lines, body = 200, lines_of(allowed_headers(verdict.credential)) + REQUEST_ID, b""
         else:
             status, lines, body = self._refusal(verdict, request_id)
         self._write(status, lines, request_id, body)

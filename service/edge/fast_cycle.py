@@ -1,15 +1,23 @@
-"""What every cycle on the fast path is to uvicorn's protocol: one request after another without an ASGI scope."""
+"""What every cycle on the fast path is to uvicorn's protocol: one request after another without an ASGI scope.
+
+Validations decide and answer by themselves (`cycle`); the operations of the application say what their handlers say.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Generic, Protocol, TypeVar
+from time import perf_counter
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from starlette.responses import Response
 from uvicorn.server import ServerState
 
+from service.api.gateway.answers import REQUEST_ID, lines_of
 from service.api.http.call import Headers
+from service.api.http.problems import respond
 from service.edge.deadlines import Deadlines
 from service.edge.fast_path import FastPath
+from service.errors import StoreUnavailable
 
 P = TypeVar("P")
 
@@ -25,14 +33,19 @@ class Connection(Protocol):
 
     def answer_fast(self, cycle: FastCycle[Any], answer: bytes) -> None: ...
 
+    def start_over(self, cycle: FastCycle[Any], method: str, url: bytes, headers: Headers) -> None: ...
+
 
 # No ABC: `isinstance` would call a function in Python for every request.
 class FastCycle(Generic[P]):
     """In the place of uvicorn's request-response cycle; `P` is what its target was worked out to ask for."""
 
-    # What uvicorn's protocol reads on a cycle whose request has no body.
+    # What uvicorn's protocol reads and writes on a cycle; the body is empty where none was announced.
     disconnected = False
     more_body = True
+    body = b""
+    # Does it start with the end of its body?
+    awaits_body = False
 
     def __init__(self, protocol: Connection, fast_path: FastPath) -> None:
         self._protocol = protocol
@@ -68,3 +81,53 @@ class FastCycle(Generic[P]):
         end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
         whole = b"".join((opening, lines, request_id, end, b"" if self._head_only else body))
         self._protocol.answer_fast(self, whole)
+
+
+class Whole(NamedTuple):
+    """An answer as it goes on the wire: its header lines up to the request id, and its body."""
+
+    status: int
+    lines: bytes
+    body: bytes
+
+    @classmethod
+    def of(cls, response: Response) -> Whole:
+        """A handler's answer."""
+        return cls(response.status_code, lines_of(response.raw_headers) + REQUEST_ID, bytes(response.body))
+
+
+class OperationCycle(FastCycle[P]):
+    """One of the application's operations, which is counted and logged as there."""
+
+    method = "POST"
+    template = ""
+
+    def _start_over(self, url: bytes) -> None:
+        """Leave what is unusual to the ordinary way, from the start: nothing was changed or counted yet."""
+        self._protocol.start_over(self, self._method, url, self._headers)
+
+    @property
+    def _method(self) -> str:
+        return "HEAD" if self._head_only else self.method
+
+    def _answer(self, answer: Whole, *, outcome: str = "", token_id: str = "", request_id: bytes = b"") -> None:
+        status, lines, body = answer
+        request_id = request_id or self._request_id()
+        self._write(status, lines, request_id, body)
+        self._fast_path.tell(
+            self._method,
+            self.template,
+            status,
+            perf_counter() - self._started,
+            request_id=request_id.decode(),
+            address=self._address(),
+            outcome=outcome,
+            token_id=token_id,
+        )
+
+    def _fail(self, error: StoreUnavailable) -> None:
+        request_id = self._request_id()
+        self._answer(Whole.of(respond(error, request_id.decode())), outcome=error.code, request_id=request_id)
+
+    def _request_id(self) -> bytes:
+        return self._fast_path.request_ids.of(self._named.get(b"x-request-id"))

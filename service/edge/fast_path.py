@@ -26,6 +26,7 @@ from service.model import Kind, Verdict
 from service.store.credentials import CredentialStore
 from service.tokens.authority import EXPIRED, MALFORMED, NETWORK_DENIED, UNKNOWN, VOIDED, Authority
 from service.tokens.one_time import OneTimeTokens
+from service.tokens.secret import parse
 
 MOST_SEEN = 4096
 _ANSWERS_KEPT = 16_384
@@ -81,7 +82,9 @@ class FastPath:
         trusted: TrustedProxies,
         *,
         accept_basic: bool,
+        open_to_all: bool,
     ) -> None:
+        """`open_to_all`: may anyone be issued a one-time token?"""
         self.authority = authority
         self.store = store
         self.one_time = one_time
@@ -90,6 +93,7 @@ class FastPath:
         self.tell = application.tell
         self.trusted = trusted
         self.accept_basic = accept_basic
+        self.open_to_all = open_to_all
         self.validations = metrics.validations.counts
         self.observe = metrics.validation_timer("fast")
         self.count_refusal = metrics.refused
@@ -113,6 +117,19 @@ class FastPath:
         self.seen.clear()
         self.seen_keys.clear()
         self._required.clear()
+
+    def look_up(self, secret: bytes) -> Seen | None:
+        """How the record of a session or managed token is read; None for what has the form of neither."""
+        seen = self.seen_keys.get(secret)
+        if seen is None:
+            kind = parse(secret)
+            if kind is None or kind is Kind.ONE_TIME:
+                return None
+            digest = self.authority.digest(kind, secret)
+            seen = Seen(kind, secret, digest, *self.store.prepare(digest))
+            if len(self.seen_keys) < MOST_SEEN:
+                self.seen_keys[secret] = seen
+        return seen
 
     def required(self, query: bytes, field: bytes | None, headers: Headers) -> tuple[str, ...]:
         """The scopes that a gateway asks for, which it does with the same bytes every time."""

@@ -15,13 +15,14 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
+from service.api.http.call import Headers
 from service.edge.cycle import FastPathCycle, plan_of
-from service.edge.fast_cycle import FastCycle
+from service.edge.fast_cycle import FastCycle, OperationCycle
 from service.edge.head import HEAD_BYTES, HEAD_FIELDS, HOSTS, TOO_LARGE, Refusal, Refused, Trailer, check, size_of
 from service.edge.limits import ConnectionLimits
+from service.edge.operations import operation_of
 from service.edge.ordinary import OrdinaryCycle
 from service.edge.reading import ReadingProtocol
-from service.edge.session_check import SessionCheckCycle, check_of
 
 P = TypeVar("P")
 # What these announce is for the ordinary way: bodies, expectations, other protocols.
@@ -84,18 +85,18 @@ class EdgeProtocol(ReadingProtocol):
             len(named) == len(headers) <= HEAD_FIELDS
             and HOSTS[named.get(b"host", b"")]
             and _UNUSUAL.isdisjoint(named)
-            # Envoy says so with every question; any other length, however it is written, announces a body.
-            and named.get(b"content-length", b"0") == b"0"
             and self.parser.should_keep_alive()
             and (b"connection" not in named or self.parser.get_http_version() == "1.1")
         )
         # Said of an offer of another protocol, and of CONNECT.
         leaves_http = self.parser.should_upgrade()
         may_be_fast = is_plain and not leaves_http
-        if may_be_fast and (plan := plan_of(self.url)) is not None:
+        # Envoy says so with every question; any other length, however it is written, announces a body.
+        has_body = named.get(b"content-length", b"0") != b"0"
+        if may_be_fast and not has_body and (plan := plan_of(self.url)) is not None:
             self._begin_fast_path(named, plan, FastPathCycle)
-        elif may_be_fast and (secret := check_of(self.parser.get_method(), self.url, named)) is not None:
-            self._begin_fast_path(named, secret, SessionCheckCycle)
+        elif may_be_fast and (asked := operation_of(self.parser.get_method(), self.url, named)) is not None:
+            self._begin_operation(named, *asked)
         else:
             check(self.parser.get_method(), self.parser.get_http_version(), self.url, headers, named)
             if not leaves_http:
@@ -119,37 +120,32 @@ class EdgeProtocol(ReadingProtocol):
         else:
             cycle.start()
 
-    def _begin_ordinary(self, named: dict[bytes, bytes]) -> None:
-        """As uvicorn's `on_headers_complete`, with a cycle of ours and as much of a scope as the application reads."""
-        parser, target = self.parser, httptools.parse_url(self.url)
-        path = target.path.decode("ascii")
-        scope: Any = {
-            "method": parser.get_method().decode("ascii"),
-            "path": unquote(path) if "%" in path else path,
-            "query_string": target.query or b"",
-            "headers": self.headers,
-            "scheme": self.scheme,
-            "client": self.client,
-            "server": self.server,
-        }
+    def _begin_operation(self, named: dict[bytes, bytes], kind: type[OperationCycle[bytes]], plan: bytes) -> None:
+        """One without a body as a validation, another at the end of its body, which is small."""
         previous: RequestResponseCycle | FastCycle[Any] | None = self.cycle
-        self.cycle = cycle = OrdinaryCycle(
-            scope,
-            self.transport,
-            self.flow,
-            self.logger,
-            self.access_logger,
-            False,
-            self.server_state.default_headers,
-            asyncio.Event(),
-            named.get(b"expect", b"").lower() == b"100-continue",
-            parser.get_http_version() != "1.0" and parser.should_keep_alive() and not self._draining,
-            self.on_response_complete,
-        )
-        cycle.application = self._fast_path.application
+        if kind.method != "POST":
+            self._begin_fast_path(named, plan, kind)
+        elif previous is not None and not previous.response_complete:
+            self._begin_ordinary(named)
+        else:
+            if self._own_cycle.__class__ is not kind:
+                self._own_cycle = kind(self, self._fast_path)
+            self.cycle = cycle = self._own_cycle  # type: ignore[assignment]
+            cycle.take(self.headers, named, plan, head_only=False, keep_alive=not self._draining)
+            cycle.body, cycle.awaits_body = b"", True
+            self._progress = True
+            self.body_since = self.deadlines.now
+
+    def _begin_ordinary(self, named: dict[bytes, bytes]) -> None:
+        """As uvicorn's `on_headers_complete`, with a cycle of ours."""
+        parser, url, headers = self.parser, self.url, self.headers
+        previous: RequestResponseCycle | FastCycle[Any] | None = self.cycle
+        kept = parser.get_http_version() != "1.0" and parser.should_keep_alive() and not self._draining
+        self.cycle = cycle = self._ordinary_cycle(parser.get_method().decode(), url, headers, keep_alive=kept)
+        cycle.waiting_for_100_continue = named.get(b"expect", b"").lower() == b"100-continue"
         if b"transfer-encoding" in named:
             # Only a body in chunks can be followed by further fields.
-            self.headers = Trailer(self.url, self.headers)
+            self.headers = Trailer(url, headers)
         self._progress = True
         self.body_since = self.deadlines.now
         if previous is None or previous.response_complete:
@@ -158,9 +154,56 @@ class EdgeProtocol(ReadingProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
 
+    def _ordinary_cycle(self, method: str, url: bytes, headers: Headers, *, keep_alive: bool) -> OrdinaryCycle:
+        """With as much of an ASGI scope as the application reads."""
+        target = httptools.parse_url(url)
+        path = target.path.decode("ascii")
+        scope: Any = {
+            "method": method,
+            "path": unquote(path) if "%" in path else path,
+            "query_string": target.query or b"",
+            "headers": headers,
+            "scheme": self.scheme,
+            "client": self.client,
+            "server": self.server,
+        }
+        cycle = OrdinaryCycle(
+            scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            False,
+            self.server_state.default_headers,
+            asyncio.Event(),
+            False,
+            keep_alive,
+            self.on_response_complete,
+        )
+        cycle.application = self._fast_path.application
+        return cycle
+
+    def start_over(self, cycle: FastCycle[Any], method: str, url: bytes, headers: Headers) -> None:
+        """Have the ordinary way answer, from the start, a request that was read as a whole."""
+        ordinary = self._ordinary_cycle(method, url, headers, keep_alive=cycle.keep_alive)
+        ordinary.body += cycle.body
+        ordinary.more_body = False
+        ordinary.message_event.set()
+        ordinary.disconnected = self.transport.is_closing()
+        cycle.response_complete = True
+        newest: RequestResponseCycle | FastCycle[Any] = self.cycle
+        if newest is cycle:
+            self.cycle = ordinary
+        self._start_asgi_task(ordinary, self.app)
+
     def on_message_complete(self) -> None:
         self.body_since = None
-        if not isinstance(self.cycle, FastCycle) and not self.parser.should_upgrade():
+        cycle: RequestResponseCycle | FastCycle[Any] = self.cycle
+        if isinstance(cycle, FastCycle):
+            if cycle.awaits_body:
+                cycle.awaits_body = False
+                cycle.start()
+        elif not self.parser.should_upgrade():
             super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle | FastCycle[Any], app: ASGI3Application) -> None:

@@ -161,9 +161,9 @@ class ReadingProtocol(HttpToolsProtocol):
         if self._refusal is not None or self.transport.is_closing():
             return
         self._refusal = refusal
-        if self.body_since is not None:
+        cycle: Any = self.cycle
+        if self.body_since is not None and not isinstance(cycle, FastCycle):
             # What the log and the metrics say; the application sees a client that left.
-            cycle: Any = self.cycle
             cycle.scope["refused"] = refusal.status
         else:
             self._fast_path.count_refusal(refusal.status)

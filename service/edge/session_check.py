@@ -7,18 +7,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 from time import perf_counter
 
-from service.api.gateway.answers import REQUEST_ID, lines_of
 from service.api.http.call import Json
-from service.api.http.problems import respond
 from service.api.sessions import CHECK_PATH, SessionState
-from service.edge.fast_cycle import Connection, FastCycle
-from service.edge.fast_path import MOST_SEEN, FastPath, Seen
+from service.edge.fast_cycle import Connection, OperationCycle, Whole
+from service.edge.fast_path import FastPath
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
 from service.model import Kind, Verdict
 from service.store.driver.replies import Reply
 from service.tokens.authority import MALFORMED, UNKNOWN
-from service.tokens.secret import parse
 
 _PATH = CHECK_PATH.encode()
 _KINDS = (Kind.SESSION,)
@@ -29,9 +26,9 @@ _TOKEN = b"token="
 _QUERY = re.compile(rb"(?:token=[A-Za-z0-9]*)?")
 
 
-def check_of(method: bytes, url: bytes, named: Mapping[bytes, bytes]) -> bytes | None:
+def check_of(url: bytes, named: Mapping[bytes, bytes]) -> bytes | None:
     """The secret that a session check is about; None for another request, and for one that takes more reading."""
-    if not url.startswith(_PATH) or method not in (b"GET", b"HEAD"):
+    if not url.startswith(_PATH):
         return None
     path, _, query = url.partition(b"?")
     if path != _PATH or b"#" in url:
@@ -41,14 +38,16 @@ def check_of(method: bytes, url: bytes, named: Mapping[bytes, bytes]) -> bytes |
 
 
 @lru_cache(_ANSWERS_KEPT)
-def _answer(expires_at: int | None) -> tuple[bytes, bytes]:
-    """The header lines up to the request id, and the body; of a session that is not valid for None."""
-    response = Json(SessionState(expires_at is not None, expires_at))
-    return lines_of(response.raw_headers) + REQUEST_ID, bytes(response.body)
+def _said(expires_at: int | None) -> Whole:
+    """Of a session that is not valid for None."""
+    return Whole.of(Json(SessionState(expires_at is not None, expires_at)))
 
 
-class SessionCheckCycle(FastCycle[bytes]):
+class SessionCheckCycle(OperationCycle[bytes]):
     """Session checks."""
+
+    method = "GET"
+    template = CHECK_PATH
 
     def __init__(self, protocol: Connection, fast_path: FastPath) -> None:
         super().__init__(protocol, fast_path)
@@ -59,17 +58,8 @@ class SessionCheckCycle(FastCycle[bytes]):
         self._started = perf_counter()
         fast_path = self._fast_path
         self._secret = secret = self._plan
-        seen = fast_path.seen_keys.get(secret)
-        if seen is None:
-            kind = parse(secret)
-            if kind is not Kind.SESSION:
-                self._finish(MALFORMED)
-                return
-            digest = fast_path.authority.digest(kind, secret)
-            seen = Seen(kind, secret, digest, *fast_path.store.prepare(digest))
-            if len(fast_path.seen_keys) < MOST_SEEN:
-                fast_path.seen_keys[secret] = seen
-        elif seen.kind is not Kind.SESSION:
+        seen = fast_path.look_up(secret)
+        if seen is None or seen.kind is not Kind.SESSION:
             self._finish(MALFORMED)
             return
         self._digest = seen.digest
@@ -103,27 +93,5 @@ class SessionCheckCycle(FastCycle[bytes]):
     def _finish(self, verdict: Verdict) -> None:
         self._fast_path.validations[Kind.SESSION if self._secret else NO_KIND, verdict.outcome] += 1
         credential = verdict.credential if verdict.active else None
-        lines, body = _answer(credential.expires_at if credential else None)
-        request_id = self._fast_path.request_ids.of(self._named.get(b"x-request-id"))
-        self._write(200, lines, request_id, body)
-        self._tell(200, request_id, token_id=credential.token_id if credential else "")
-
-    def _fail(self, error: StoreUnavailable) -> None:
-        request_id = self._fast_path.request_ids.of(self._named.get(b"x-request-id"))
-        response = respond(error, request_id.decode())
-        lines = lines_of(response.raw_headers) + REQUEST_ID
-        self._write(response.status_code, lines, request_id, bytes(response.body))
-        self._tell(response.status_code, request_id, outcome=error.code)
-
-    def _tell(self, status: int, request_id: bytes, *, outcome: str = "", token_id: str = "") -> None:
-        method, seconds = "HEAD" if self._head_only else "GET", perf_counter() - self._started
-        self._fast_path.tell(
-            method,
-            CHECK_PATH,
-            status,
-            seconds,
-            request_id=request_id.decode(),
-            address=self._address(),
-            outcome=outcome,
-            token_id=token_id,
-        )
+        said = _said(credential.expires_at if credential else None)
+        self._answer(said, token_id=credential.token_id if credential else "")

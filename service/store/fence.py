@@ -22,8 +22,12 @@ class Fence:
         """Without `stands` records are neither marked nor compared."""
         self._stands = stands
 
+    def known_mark(self, shard: Shard) -> bytes | None:
+        """What to put before a record that is about to be sent to this shard, None while that is not known."""
+        return (shard.link.replication_id or None) if self._stands else _NOT_TOLD
+
     async def mark(self, shard: Shard) -> bytes:
-        """What to put before a record that is about to be sent to this shard. Raises StoreUnavailable."""
+        """The same, asked for where it is not known. Raises StoreUnavailable."""
         if not self._stands:
             return _NOT_TOLD
         if not shard.link.replication_id:

@@ -1,5 +1,7 @@
 """One-time tokens in Redis: recorded with their expiry, burnt by their first use."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,16 +9,16 @@ from typing import NamedTuple
 from service.keyring import encode_digest
 from service.store.driver.replies import Answer, Argument, Reply, packed
 from service.store.driver.scripts import Script
-from service.store.driver.shards import Shards
+from service.store.driver.shards import Shard, Shards
 from service.store.fence import Fence
 
 RETRY_MILLISECONDS = 30_000
 
 
 class IssueLimit(NamedTuple):
-    """The digest of a counter of issues, and how many it admits a minute, 0 for any number."""
+    """The key of a counter of issues, and how many it admits a minute, 0 for any number."""
 
-    counter: bytes
+    key: bytes
     per_minute: int
 
 
@@ -35,21 +37,40 @@ class OneTimeStore:
         self._consume = Script("consume_token")
         self._consume_again = Script("consume_token", retry=True)
 
+    def limit(self, counter: bytes, per_minute: int, *, beside: bytes) -> IssueLimit:
+        """A limit kept under the digest of its counter, in the shard of another digest."""
+        return IssueLimit(self._shards.of_digest(beside).keys.rate(counter), per_minute)
+
     async def issue(self, digest: bytes, sealed: bytes, *, expires_at: int, limits: tuple[IssueLimit, ...]) -> int:
         """Record a token. 0, or the milliseconds until its issuer may have another one.
 
         `limits`: of an address, of its network and of all, whose counters are kept in the token's shard.
         """
         shard = self._shards.of_digest(digest)
-        rates = tuple(shard.keys.rate(limit.counter) for limit in limits)
-        keys = (shard.keys.one_time(digest), shard.keys.one_time_index, *rates)
-        rest: list[Argument] = [encode_digest(digest), expires_at, *[limit.per_minute for limit in limits]]
         while True:
             mark = await self._fence.mark(shard)
-            wait: int = await self._issue.run(shard.link, keys, mark + sealed, *rest)
+            wait: int = await self._issue.run(shard.link, *_recording(shard, digest, mark + sealed, expires_at, limits))
             # Where its shard moved meanwhile it would be void before its use: then it is recorded once more.
             if wait or self._fence.holds(shard.link, mark):
                 return wait
+
+    def begin_issue(
+        self,
+        digest: bytes,
+        sealed: bytes,
+        answer: Callable[[bool], None],
+        *,
+        expires_at: int,
+        limits: tuple[IssueLimit, ...],
+    ) -> None:
+        """The same for the fast path: `answer` is told whether it is recorded; if it is not, `issue` tells why."""
+        shard, fence = self._shards.of_digest(digest), self._fence
+        mark = fence.known_mark(shard)
+        if mark is None:
+            answer(False)
+            return
+        command = self._issue.packed(*_recording(shard, digest, mark + sealed, expires_at, limits))
+        shard.link.submit(command, lambda reply: answer(reply == 0 and fence.holds(shard.link, mark)))
 
     async def consume(self, digest: bytes, request: bytes) -> bytes | None:
         """Burn a token and return its sealed record, or VOID, to exactly one caller.
@@ -95,6 +116,15 @@ class OneTimeStore:
             shard.removals.execute("ZREM", shard.keys.one_time_index, encode_digest(digest), retry=True),
         )
         return bool(gone)
+
+
+def _recording(
+    shard: Shard, digest: bytes, record: bytes, expires_at: int, limits: tuple[IssueLimit, ...]
+) -> tuple[tuple[bytes, ...], *tuple[Argument, ...]]:
+    """The keys and arguments of lua/issue_one_time.lua."""
+    member = encode_digest(digest)
+    counters, admitted = zip(*limits, strict=True)
+    return (shard.keys.one_time(digest), shard.keys.one_time_index, *counters), record, member, expires_at, *admitted
 
 
 def _passed_over(_reply: Reply) -> None:

@@ -84,13 +84,18 @@ class Authority:
         """Does a record carry the seal of this credential, by either server key?"""
         return self._keyring.unseal(digest, sealed[:SEAL_BYTES] + _encode(credential)) is not None
 
-    def open_once(self, digest: bytes, sealed: bytes) -> DecodedCredential | None:
-        """A record whose seal is right, decoded; None for another, which is counted. `open` remembers it, too."""
+    def unsealed(self, digest: bytes, sealed: bytes) -> Credential | None:
+        """The credential in a record whose seal is right; None for another, which is counted."""
         body = self._keyring.unseal(digest, sealed)
         if body is None:
             self._on_tampered()
             return None
-        return DecodedCredential(digest, _decode(body), sealed[:SEAL_BYTES])
+        return _decode(body)
+
+    def open_once(self, digest: bytes, sealed: bytes) -> DecodedCredential | None:
+        """The same, ready to be evaluated. `open` remembers it, too."""
+        credential = self.unsealed(digest, sealed)
+        return None if credential is None else DecodedCredential(digest, credential, sealed[:SEAL_BYTES])
 
     def digests(self, kind: Kind, secret: bytes) -> list[bytes]:
         """The digests a secret may be stored under: by the present key, then by the previous one.
@@ -190,11 +195,11 @@ class Authority:
                 sealed = await self._store.find(digest)
             if sealed is not None:
                 decoded = self.open(digest, sealed)
-                verdict = self._evaluate_anywhere(decoded, required, now)
+                verdict = self.evaluate_anywhere(decoded, required, now)
                 return (await self.forecast(verdict, decoded, now))[0] if decoded and verdict.active else verdict
         return self._unfound()
 
-    def _evaluate_anywhere(self, decoded: DecodedCredential | None, required: tuple[str, ...], now: float) -> Verdict:
+    def evaluate_anywhere(self, decoded: DecodedCredential | None, required: tuple[str, ...], now: float) -> Verdict:
         """For a third party, whose own address says nothing about the holder's."""
         verdict = self.evaluate(decoded, required, "", now)
         return decoded.active if decoded is not None and verdict is NETWORK_DENIED else verdict

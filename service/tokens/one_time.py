@@ -1,8 +1,11 @@
 """One-time tokens: issued for minutes, consumed by exactly one caller."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 import msgspec
 
@@ -10,12 +13,12 @@ from service.addresses import address_groups
 from service.counters import Decisions
 from service.errors import RateLimited
 from service.keyring import Keyring, encode_digest
-from service.model import Credential, Kind, Verdict
+from service.model import Credential, Kind, Outcome, Verdict
 from service.store.driver.replies import Reply
 from service.store.driver.shards import Shards
 from service.store.fence import VOID
 from service.store.one_time import IssueLimit, OneTimeStore
-from service.tokens.authority import MALFORMED, UNKNOWN, VOIDED, Authority
+from service.tokens.authority import EXPIRED, MALFORMED, UNKNOWN, VOIDED, Authority
 from service.tokens.secret import Minter, parse
 
 # How many addresses' worth of anonymous tokens a network may have, and everybody together.
@@ -29,6 +32,22 @@ class Issued(msgspec.Struct, frozen=True):
 
     secret: str
     expires_at: int
+
+
+class _Draft(NamedTuple):
+    """A token that is not recorded yet."""
+
+    secret: str
+    digest: bytes
+    sealed: bytes
+    expires_at: int
+
+
+class _Issuer(NamedTuple):
+    """The digest of an issuer's network, and what it is counted under: its address, its network, and everybody."""
+
+    network: bytes
+    limits: tuple[IssueLimit, ...]
 
 
 class OneTimePolicy(msgspec.Struct, frozen=True):
@@ -59,7 +78,7 @@ class OneTimeTokens:
         self._clock = authority.clock
         self.policy = policy
         self._decisions = decisions
-        self._counters = lru_cache(_REMEMBERED)(self._counters_of)
+        self._issuer = lru_cache(_REMEMBERED)(self._issuer_of)
 
     async def issue(
         self, *, address: str, anonymous: bool, ttl_seconds: int = 0, subject: str = "", data: str = ""
@@ -68,38 +87,49 @@ class OneTimeTokens:
 
         Raises RateLimited when an anonymous issuer asks more often than allowed from one address or network.
         """
-        now = self._clock()
-        counters = self._counters(address)
-        shard = self._shards.of_digest(counters[1])
-        # In the shard where its network is counted: one script may touch keys of one hash slot alone.
-        secret, digest = self._minter.mint(Kind.ONE_TIME, shard)
-        expires_at = int(now) + (ttl_seconds or self.policy.ttl_seconds)
-        credential = Credential(
-            Kind.ONE_TIME, encode_digest(digest[:12]).decode(), subject, (), int(now), expires_at, data=data
-        )
-        wait = await self._store.issue(
-            digest,
-            self._authority.seal(digest, credential),
-            expires_at=expires_at,
-            limits=self._limits(counters, self.policy.per_minute if anonymous else 0),
-        )
+        issuer = self._issuer(address, anonymous=anonymous)
+        draft = self._draft(issuer, ttl_seconds, subject, data)
+        wait = await self._store.issue(draft.digest, draft.sealed, expires_at=draft.expires_at, limits=issuer.limits)
         if wait:
             # In whole seconds, rounded up: a client that keeps to it is not refused again.
             raise RateLimited("Too many one-time tokens for this address.", retry_after=math.ceil(wait / 1000))
+        return self._issued(draft)
+
+    def begin_issue(self, address: str, answer: Callable[[Issued | None], None]) -> None:
+        """`issue` to somebody anonymous, for the fast path; `answer` gets None where `issue` is to be asked."""
+        issuer = self._issuer(address, anonymous=True)
+        draft = self._draft(issuer)
+        self._store.begin_issue(
+            draft.digest,
+            draft.sealed,
+            lambda recorded: answer(self._issued(draft) if recorded else None),
+            expires_at=draft.expires_at,
+            limits=issuer.limits,
+        )
+
+    def _draft(self, issuer: _Issuer, ttl_seconds: int = 0, subject: str = "", data: str = "") -> _Draft:
+        now = int(self._clock())
+        # In the shard where its network is counted: one script may touch keys of one hash slot alone.
+        secret, digest = self._minter.mint_beside(Kind.ONE_TIME, issuer.network)
+        expires_at = now + (ttl_seconds or self.policy.ttl_seconds)
+        token_id = encode_digest(digest[:12]).decode()
+        credential = Credential(Kind.ONE_TIME, token_id, subject, (), now, expires_at, data=data)
+        return _Draft(secret, digest, self._authority.seal(digest, credential), expires_at)
+
+    def _issued(self, draft: _Draft) -> Issued:
         self._decisions.issued.inc(Kind.ONE_TIME)
-        return Issued(secret, expires_at)
+        return Issued(draft.secret, draft.expires_at)
 
-    def _counters_of(self, address: str) -> tuple[bytes, bytes, bytes]:
-        """What an issuer is counted under: its address, its network, and everybody."""
+    def _issuer_of(self, address: str, *, anonymous: bool) -> _Issuer:
         near, far = address_groups(address)
-        pseudonym = self._keyring.pseudonym
-        return pseudonym("issue", near), pseudonym("issue-network", far), pseudonym("issue-global")
-
-    def _limits(self, counters: tuple[bytes, bytes, bytes], per_minute: int) -> tuple[IssueLimit, ...]:
-        """What each counter admits. Each shard bears its part of the global limit."""
+        pseudonym, per_minute = self._keyring.pseudonym, self.policy.per_minute if anonymous else 0
+        network = pseudonym("issue-network", far)
+        # Each shard bears its part of the global limit.
         shared = max(NETWORK_SHARE, GLOBAL_LIMIT // len(self._shards))
-        shares = (1, NETWORK_SHARE, shared)
-        return tuple(map(IssueLimit, counters, [per_minute * share for share in shares]))
+        counters = (pseudonym("issue", near), network, pseudonym("issue-global"))
+        limit = partial(self._store.limit, beside=network)
+        limits = tuple(map(limit, counters, [per_minute * share for share in (1, NETWORK_SHARE, shared)]))
+        return _Issuer(network, limits)
 
     async def consume(self, secret: bytes, *, request: str = "", required: tuple[str, ...] = ()) -> Verdict:
         """Verify and burn a token in one atomic step: exactly one caller sees ACTIVE.
@@ -131,7 +161,11 @@ class OneTimeTokens:
         """The verdict on a record that was just burnt, or on VOID."""
         if sealed == VOID:
             return self._counted(VOIDED)
-        return self._counted(self._authority.evaluate(self._authority.open_once(digest, sealed), (), "", self._clock()))
+        credential = self._authority.unsealed(digest, sealed)
+        if credential is None:
+            return self._counted(UNKNOWN)
+        is_over = 0 < credential.expires_at <= self._clock()
+        return self._counted(EXPIRED if is_over else Verdict(Outcome.ACTIVE, credential))
 
     def _counted(self, verdict: Verdict) -> Verdict:
         self._decisions.consumed.inc(verdict.outcome)

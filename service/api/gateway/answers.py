@@ -133,8 +133,10 @@ def _problem(status: int, code: str, detail: str, request_id: str, challenged: b
 
 
 def _ascii(text: str) -> bytes:
-    """Printable ASCII as it is, the rest percent-encoded."""
-    return (text if _AS_IT_IS.fullmatch(text) else quote(text, safe=_PRINTABLE)).encode() or b"-"
+    """Printable ASCII as it is, the rest percent-encoded, `-` for nothing."""
+    if not text:
+        return b"-"
+    return (text if _AS_IT_IS.fullmatch(text) else quote(text, safe=_PRINTABLE)).encode()
 
 
 def _is_scope(scope: str) -> bool:

@@ -12,11 +12,16 @@ from service.api.http.validate_paths import form_of
 _CONVERTOR = re.compile(r":\w+}")
 
 
+def name_of(template: str) -> str:
+    """A path's template as the metrics and the log have it."""
+    return _CONVERTOR.sub("}", template)
+
+
 class Path:
     """All endpoints of one path, whose template is as the metrics and the log have it."""
 
     def __init__(self, template: str) -> None:
-        self.template = _CONVERTOR.sub("}", template)
+        self.template = name_of(template)
         self.form = form_of(template)
         self.endpoints: dict[str, Endpoint] = {}
 

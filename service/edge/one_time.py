@@ -1,0 +1,72 @@
+"""One-time tokens on the fast path: the PHP generator, and spending over HTTP. Says what `api.one_time` says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from service.api.http.router import name_of
+from service.api.one_time import CONSUME_PATH, PHP_PATH, consumed, generated
+from service.edge.fast_cycle import OperationCycle, Whole
+from service.errors import StoreUnavailable
+from service.store.driver.replies import Reply
+from service.tokens.one_time import Issued
+
+_PHP_BEGINNING = b"/api-v"
+_PHP = re.compile(rb"/api-v[0-9]+/fastertokengenerator\.php")
+# What may make a caller known: who that is, and what it may do, is for the ordinary way to find.
+_KNOWN_BY = frozenset((b"authorization", b"cookie"))
+# Any other body is for the ordinary way to read.
+_BODY = re.compile(rb'\s*\{\s*"token"\s*:\s*"([0-9a-f]{32})"\s*\}\s*')
+_JSON = b"application/json"
+
+
+def generates(url: bytes, named: Mapping[bytes, bytes]) -> bool:
+    """Is this a request to the PHP generator by somebody anonymous?"""
+    return url.startswith(_PHP_BEGINNING) and _PHP.fullmatch(url) is not None and _KNOWN_BY.isdisjoint(named)
+
+
+class GenerateCycle(OperationCycle[bytes]):
+    """The PHP generator, open to all."""
+
+    method = "GET"
+    template = name_of(PHP_PATH)
+
+    def start(self) -> None:
+        """Issue a token, unless only known callers get one or none is asked for."""
+        if self._head_only or not self._fast_path.open_to_all:
+            self._start_over(self._plan)
+        else:
+            self._fast_path.one_time.begin_issue(self._address(), self._issued)
+
+    def _issued(self, issued: Issued | None) -> None:
+        if issued is None:
+            self._start_over(self._plan)
+        else:
+            self._answer(Whole.of(generated(issued)))
+
+
+class ConsumeCycle(OperationCycle[bytes]):
+    """A token is spent by its holder, without an Idempotency-Key."""
+
+    template = CONSUME_PATH
+
+    def start(self) -> None:
+        """Spend the token, unless the request takes more reading."""
+        named = self._named
+        found = _BODY.fullmatch(self.body)
+        if found is None or b"idempotency-key" in named or named.get(b"content-type", _JSON) != _JSON:
+            self._start_over(self._plan)
+        else:
+            self._fast_path.one_time.spend(found[1], "", self._spent)
+
+    def _spent(self, digest: bytes, reply: Reply) -> None:
+        if reply and isinstance(reply, bytes):
+            verdict = self._fast_path.one_time.spent(digest, reply)
+            credential = verdict.credential if verdict.active else None
+            self._answer(Whole.of(consumed(verdict)), token_id=credential.token_id if credential else "")
+        elif isinstance(reply, StoreUnavailable):
+            self._fail(reply)
+        else:
+            # It may have another digest, or be asked for again.
+            self._start_over(self._plan)

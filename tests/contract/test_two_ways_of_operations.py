@@ -1,0 +1,152 @@
+"""Introspection, the PHP generator and spending have two ways, too: the same bytes, counts and log lines of both."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.model import RateLimit
+from service.tokens.managed.tokens import NewToken
+from tests.contract.test_two_ways import (
+    ORIGIN,
+    VARYING_FACTS,
+    Ways,
+    counts,
+    exchange,
+    request,
+    ways,  # noqa: F401 - a fixture
+)
+
+pytestmark = pytest.mark.anyio
+FORM = "Content-Type: application/x-www-form-urlencoded"
+JSON = "Content-Type: application/json"
+# Of tokens that are issued once for each way.
+FRESH = re.compile(rb'"token":"[0-9a-f]{32}"|\d\d:\d\d:\d\d')
+
+
+def posted(path: str, body: str, *fields: str) -> bytes:
+    return request(f"POST {path} HTTP/1.1", *fields, f"Content-Length: {len(body)}") + body.encode()
+
+
+async def client(ways: Ways, **terms: Any) -> str:  # noqa: F811
+    """The secret of a token that may introspect, which is made once and known from then on."""
+    name = f"asker {sorted(terms)}"
+    if name not in ways.secrets:
+        new = NewToken(name, int(ways.service.clock()) + 600, scopes=("introspect",), **terms)
+        ways.secrets[name] = (await ways.service.rules.managed.create(new, ORIGIN)).secret
+    return ways.secrets[name]
+
+
+async def introspections(ways: Ways) -> list[bytes]:  # noqa: F811
+    """By clients that may and may not, about tokens of every kind, in forms as clients write and garble them."""
+    asker, plain = await client(ways), ways.secrets["plain"]
+    await client(ways, networks=("10.0.0.0/8",))
+    await client(ways, rate_limit=RateLimit(limit=1000, period_seconds=60))
+    good = f"Authorization: Bearer {asker}"
+    path, form = "/oauth2/introspect", f"token={plain}"
+    clients = [f"Bearer {secret}" for secret in ways.secrets.values()]
+    bodies = ("", "token", "token=", f"{form}&token={plain}", f"{form}&x=1", f"{form}&token_type_hint=access_token")
+    return [
+        *[posted(path, f"token={secret}", good, FORM) for secret in ways.secrets.values()],
+        *[posted(path, form, f"Authorization: {client}", FORM) for client in clients],
+        *[posted(path, body, good, FORM) for body in (*bodies, f"token=%72{plain[1:]}", "token=%FF", "x" * 5000)],
+        *[posted(path, form, good, f"Content-Type: {kind}") for kind in ("text/plain", f"{FORM[14:]}; charset=utf-8")],
+        posted(path, form, good),
+        posted(path, form, FORM),
+        posted(path, form, f"Authorization: bearer  {asker} ", FORM, "X-Request-Id: mine"),
+        posted(path, form, f"Authorization: Basic {asker}", FORM),
+        posted(path, form, good, good, FORM),
+        posted(path, form, good, FORM, "Connection: close"),
+        posted(path + "?x=1", form, good, FORM),
+        posted(path, form, f"X-Token: {asker}", FORM),
+        request(f"GET {path} HTTP/1.1", good),
+        request(f"POST {path} HTTP/1.1", good, FORM),
+    ]
+
+
+async def spendings(ways: Ways) -> list[bytes]:  # noqa: F811
+    """Of one fresh token for each way to write it, and of what is none."""
+    path = "/api/one-time-tokens/consume"
+
+    async def fresh(**more: Any) -> str:
+        issued = await ways.service.rules.one_time.issue(address="192.0.2.1", anonymous=False, **more)
+        return f'{{"token":"{issued.secret}"}}'
+
+    once = await fresh()
+    odd = ('{"token": "a"}', '{"token":1}', "{}", "", "[", f'{once[:-1]},"x":1}}', f'{{"token":"{"0" * 32}"}}')
+    return [
+        posted(path, await fresh(), JSON),
+        posted(path, await fresh(subject="team-7", data='{"a":1}'), JSON),
+        posted(path, (await fresh()).replace(":", " :\n "), JSON),
+        posted(path, await fresh()),
+        posted(path, await fresh(), "Content-Type: application/json; charset=utf-8"),
+        posted(path, await fresh(), JSON, "Idempotency-Key: k"),
+        posted(path, once, JSON, "X-Request-Id: mine"),
+        posted(path, once, JSON),
+        posted(path, await fresh(), "Content-Type: text/plain"),
+        *[posted(path, body, JSON) for body in odd],
+        *[posted(path, f'{{"token":"{secret}"}}', JSON) for name, secret in ways.secrets.items() if name != "one-time"],
+    ]
+
+
+async def generations(ways: Ways) -> list[bytes]:  # noqa: F811
+    """Of the PHP generator, by everybody."""
+    path = "/api-v1/fastertokengenerator.php"
+    credentials = [f"Authorization: Bearer {secret}" for secret in ways.secrets.values()]
+    targets = (path, path + "?x=1", path + "/", "/api-v12/fastertokengenerator.php", "/api-v/fastertokengenerator.php")
+    return [
+        *[request(f"{method} {target} HTTP/1.1") for target in targets for method in ("GET", "HEAD", "POST")],
+        *[request(f"GET {path} HTTP/1.1", field) for field in (*credentials, "Cookie: a=b", "X-Token: x", "Accept: a")],
+    ]
+
+
+@pytest.mark.parametrize("asked", [introspections, spendings, generations])
+async def test_an_operation_says_counts_and_logs_the_same_on_both_ways(
+    ways: Ways,  # noqa: F811
+    asked: Callable[[Ways], Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "service.requests")
+    answers, counted, told = [], [], []
+    for port, requests in [(port, await asked(ways)) for port in ways[:2]]:
+        caplog.clear()
+        before = counts(ways)
+        answers.append([FRESH.sub(b"~", await exchange(port, [sent], 1)) for sent in requests])
+        counted.append([f"{name} {value - before.get(name, 0)}" for name, value in counts(ways).items()])
+        records = [record.facts for record in caplog.records if record.name == "service.requests"]  # type: ignore[attr-defined]
+        varying = (*VARYING_FACTS, "token_id")
+        told.append([{name: fact for name, fact in facts.items() if name not in varying} for facts in records])
+    assert answers[0] == answers[1]
+    assert counted[0] == counted[1]
+    assert told[0] == told[1]
+    assert sum(answer.startswith(b"HTTP/1.1 200") for answer in answers[0]) > 5
+
+
+async def test_the_usual_request_never_reaches_the_ordinary_way(
+    ways: Ways,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual = [(await introspections(ways))[0], (await spendings(ways))[0], (await generations(ways))[0]]
+    monkeypatch.setattr(ways.service.application, "call", None)
+    got = [await exchange(ways.fast_path, [sent], 1) for sent in usual]
+    assert [answer[9:12] for answer in got] == [b"200"] * 3
+    assert [word in answer for word, answer in zip((b'"active":true', b'"valid":true', b"success"), got, strict=True)]
+
+
+async def test_a_body_may_come_in_pieces_and_requests_one_after_another(ways: Ways) -> None:  # noqa: F811
+    sent = (await introspections(ways))[0]
+    whole = await exchange(ways.ordinary, [sent], 1)
+    assert b'"active":true' in whole
+    end = sent.index(b"\r\n\r\n") + 4
+    for at in (end - 2, end, end + 1, len(sent) - 1):
+        assert await exchange(ways.fast_path, [sent[:at], sent[at:]], 1) == whole
+    pipeline = b"".join((sent, request("GET /livez HTTP/1.1"), sent, sent, request("GET /validate HTTP/1.1")))
+    fast_path, ordinary = await asyncio.gather(
+        exchange(ways.fast_path, [pipeline], 5), exchange(ways.ordinary, [pipeline], 5)
+    )
+    assert fast_path == ordinary
