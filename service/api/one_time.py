@@ -72,10 +72,9 @@ class Consumed(msgspec.Struct, rename="camel", omit_defaults=True):
 class OneTimeApi(OperationGroup):
     """Issues and consumes one-time tokens over HTTP. GET and HEAD never consume."""
 
-    def __init__(self, tokens: OneTimeTokens, callers: Callers, *, open_to_all: bool) -> None:
+    def __init__(self, tokens: OneTimeTokens, callers: Callers) -> None:
         self._tokens = tokens
         self._callers = callers
-        self._open_to_all = open_to_all
 
     @Operation(
         "GET",
@@ -140,7 +139,7 @@ class OneTimeApi(OperationGroup):
         try:
             await self._callers.admit(call)
         except Unauthorized as unknown:
-            if self._open_to_all and not unknown.presented:
+            if self._tokens.policy.open_to_all and not unknown.presented:
                 return True
             raise
         return False

@@ -35,6 +35,7 @@ from service.composition.rules import Rules
 from service.composition.stores import Stores
 from service.metrics import Metrics
 from service.settings import Settings
+from service.tokens.batch import Batch
 
 
 class Routes(NamedTuple):
@@ -64,9 +65,9 @@ def routes(
     clients = Clients(rule.authority, rule.login)
     operations = OperationsApi(health, metrics, address, with_metrics=not settings.metrics_port)
     groups: tuple[OperationGroup, ...] = (
-        BatchApi(rule.authority, clients),
+        BatchApi(Batch(rule.authority, store.credentials), clients),
         GatewayApi(rule.authority, rule.one_time, metrics, trusted, accept_basic=settings.accept_basic),
-        OneTimeApi(rule.one_time, callers, open_to_all=settings.one_time_issue == "open"),
+        OneTimeApi(rule.one_time, callers),
         SessionApi(rule.sessions, metrics),
         TokenListApi(rule.queries, views, callers),
         ManagedApi(rule.managed, rule.bulk, views, callers, clock),

@@ -36,8 +36,7 @@ from service.tokens.managed.tokens import ManagedTokens
 from service.tokens.one_time import OneTimePolicy, OneTimeTokens
 from service.tokens.secret import Minter
 from service.tokens.sessions import SessionLifetime, Sessions
-from service.tokens.usage import Usage
-from service.tokens.usage_series import UsageSeries
+from service.tokens.usage import Usage, UsageSeries
 from service.tokens.webhooks.deliveries import Deliveries
 from service.tokens.webhooks.delivery import DeliverySeal
 from service.tokens.webhooks.delivery_log import DeliveryLog
@@ -123,7 +122,11 @@ def rules(
         authority,
         keyring,
         minter,
-        OneTimePolicy(settings.one_time_ttl_seconds, settings.one_time_issue_per_minute),
+        OneTimePolicy(
+            settings.one_time_ttl_seconds,
+            settings.one_time_issue_per_minute,
+            open_to_all=settings.one_time_issue == "open",
+        ),
         metrics.decisions,
     )
     login = Login(known_accounts, Attempts(store.attempts, keyring), passwords, audit_log, refusals, keyring)

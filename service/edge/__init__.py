@@ -3,10 +3,7 @@
 protocol   one connection: hands each request to the fast path or to uvicorn's ordinary way
 reading    a connection as it is read: heads and bodies within their limits
 cycle      the fast path: /validate answered from the parser's callback, without an ASGI scope
-operations which of the application's operations are answered on the fast path, too:
-session_check  GET /api/token
-introspection  POST /oauth2/introspect by a managed token
-one_time   the PHP generator, and POST /api/one-time-tokens/consume
+operations which of the application's operations are answered there, too: session_check introspection one_time
 fast_cycle what all of these are to uvicorn's protocol
 fast_path  what all cycles share: what recent requests were worked out to mean, and prepared answers
 limits     how many connections may be open: in all, and from one address

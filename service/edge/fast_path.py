@@ -82,9 +82,7 @@ class FastPath:
         trusted: TrustedProxies,
         *,
         accept_basic: bool,
-        open_to_all: bool,
     ) -> None:
-        """`open_to_all`: may anyone be issued a one-time token?"""
         self.authority = authority
         self.store = store
         self.one_time = one_time
@@ -93,7 +91,6 @@ class FastPath:
         self.tell = application.tell
         self.trusted = trusted
         self.accept_basic = accept_basic
-        self.open_to_all = open_to_all
         self.validations = metrics.validations.counts
         self.observe = metrics.validation_timer("fast")
         self.count_refusal = metrics.refused
@@ -118,7 +115,7 @@ class FastPath:
         self.seen_keys.clear()
         self._required.clear()
 
-    def look_up(self, secret: bytes) -> Seen | None:
+    def lookup_of(self, secret: bytes) -> Seen | None:
         """How the record of a session or managed token is read; None for what has the form of neither."""
         seen = self.seen_keys.get(secret)
         if seen is None:

@@ -47,10 +47,10 @@ class IntrospectionCycle(OperationCycle[bytes]):
 
     def start(self) -> None:
         """Ask for both records, or leave it to the ordinary way."""
-        named, look_up = self._named, self._fast_path.look_up
+        named, lookup_of = self._named, self._fast_path.lookup_of
         form, field = _FORM.fullmatch(self.body), named.get(b"authorization", b"")
         bearer = field[7:].strip() if field[:7].lower() == b"bearer " else b""
-        client, token = look_up(bearer), look_up(form[1]) if form else None
+        client, token = lookup_of(bearer), lookup_of(form[1]) if form else None
         if named.get(b"content-type") != _MEDIA_TYPE or client is None or token is None:
             self._start_over(self._plan)
             return

@@ -34,7 +34,7 @@ class GenerateCycle(OperationCycle[bytes]):
 
     def start(self) -> None:
         """Issue a token, unless only known callers get one or none is asked for."""
-        if self._head_only or not self._fast_path.open_to_all:
+        if self._head_only or not self._fast_path.one_time.policy.open_to_all:
             self._start_over(self._plan)
         else:
             self._fast_path.one_time.begin_issue(self._address(), self._issued)

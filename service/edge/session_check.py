@@ -58,7 +58,7 @@ class SessionCheckCycle(OperationCycle[bytes]):
         self._started = perf_counter()
         fast_path = self._fast_path
         self._secret = secret = self._plan
-        seen = fast_path.look_up(secret)
+        seen = fast_path.lookup_of(secret)
         if seen is None or seen.kind is not Kind.SESSION:
             self._finish(MALFORMED)
             return

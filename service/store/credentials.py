@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from math import isfinite
 from typing import NamedTuple
 
 from service.keyring import encode_digest
 from service.model import ManagedToken
-from service.store.driver.keys import DIGEST_CHARACTERS, LETTERS
+from service.store.driver.keys import DIGEST_CHARACTERS, LETTERS, shard_of_digest
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
@@ -52,6 +53,10 @@ class Reason(NamedTuple):
     def text(self) -> str:
         """As Redis has it."""
         return " ".join(filter(None, self))
+
+
+# The sealed credential of a session or managed token, and why that of a managed one may be gone.
+Found = tuple[bytes | None, Reason | None]
 
 
 class Terms(NamedTuple):
@@ -105,12 +110,25 @@ class CredentialStore:
         reply: bytes | None = await shard.link.execute("GET", shard.keys.one_time(digest), retry=True)
         return None if reply is None else self._fence.admitted(shard.link, sent_elsewhere, reply)
 
-    async def find_with_reason(self, digest: bytes) -> tuple[bytes | None, Reason | None]:
+    async def find_with_reason(self, digest: bytes) -> Found:
         """A managed token's sealed credential, and why it may be gone. One round trip."""
         shard = self._shards.of_digest(digest)
-        keys = shard.keys
-        sealed, reason = await shard.link.execute("MGET", keys.credential(digest), keys.reason(digest), retry=True)
+        sealed, reason = await shard.link.execute("MGET", *shard.keys.credential_and_reason(digest), retry=True)
         return sealed, None if reason is None else Reason.read(reason)
+
+    async def find_all(self, digests: Iterable[bytes]) -> dict[bytes, Found]:
+        """The same of many sessions and managed tokens, by one command to each shard."""
+        asked: list[list[bytes]] = [[] for _ in self._shards]
+        for digest in dict.fromkeys(digests):
+            asked[shard_of_digest(digest, len(asked))].append(digest)
+        replies = await asyncio.gather(
+            *[_read_all(self._shards[index], group) for index, group in enumerate(asked) if group]
+        )
+        return {
+            digest: (sealed, None if reason is None else Reason.read(reason))
+            for group, reply in zip(filter(None, asked), replies, strict=True)
+            for digest, sealed, reason in zip(group, reply[::2], reply[1::2], strict=True)
+        }
 
     async def confirm_gone(self, digest: bytes) -> None:
         """Have what ended here before confirmed as the settings ask; see `Removals.confirm`."""
@@ -140,6 +158,11 @@ class CredentialStore:
         due: Reply = await shard.link.execute("GET", shard.keys.rate_of_token(token_id), retry=True)
         uses: Reply = await shard.link.execute("HGET", shard.keys.metadata(token_id), LETTERS["uses_left"], retry=True)
         return _number(due), int(_number(uses))
+
+
+def _read_all(shard: Shard, digests: list[bytes]) -> Awaitable[Reply]:
+    keys = [key for digest in digests for key in shard.keys.credential_and_reason(digest)]
+    return shard.link.execute("MGET", *keys, retry=True)
 
 
 def _charging(shard: Shard, digest: bytes, terms: Terms) -> tuple[tuple[bytes, ...], *tuple[Argument, ...]]:

@@ -1,6 +1,6 @@
 """The rules: what may happen to a token. No HTTP, no key names.
 
-authority   decides whether a secret may be used now; every decision asks Redis
+authority   decides whether a secret may be used now; every decision asks Redis; batch: of many
 credential  one record, decoded and authenticated, and the checks on it
 secret      minting, parsing and checksums of secrets
 one_time sessions  the two other kinds of token
@@ -10,7 +10,7 @@ audit       the audit log and its checkpoints
 webhooks    events sent to others
 accounts    who may sign in: accounts file, passwords, JWTs; accounts_reload reads the file again
 rights      how much the holder of a managed token may hand on
-usage usage_series rate_limit  counting use, reading it back, bounding it
+usage rate_limit  counting use and reading it back, bounding it
 hygiene idempotency lifetime  finding unused tokens, safe repetition, policy
 
 Rooms import this folder; nothing here imports managed or webhooks.

@@ -51,10 +51,13 @@ class _Issuer(NamedTuple):
 
 
 class OneTimePolicy(msgspec.Struct, frozen=True):
-    """How long a token lives that says nothing of its own, and how many an address may be issued a minute."""
+    """How long a token lives that says nothing of its own, how many an address may be issued a minute, and whether
+    those who are not known are issued any.
+    """
 
     ttl_seconds: int
     per_minute: int
+    open_to_all: bool
 
 
 class OneTimeTokens:

@@ -24,7 +24,7 @@ from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import BulkResult, Continuation
 from service.tokens.managed.tokens import Created
-from service.tokens.usage_series import UsageSeries
+from service.tokens.usage import UsageSeries
 
 _DAYS = 14
 _encode = msgspec.json.Encoder().encode

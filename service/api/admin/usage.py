@@ -12,7 +12,7 @@ from service.api.http.call import Call, Json, Operation, OperationGroup, convert
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.store.usage import DAYS_KEPT, Count, Totals
 from service.tokens.managed.tokens import ManagedTokens
-from service.tokens.usage_series import UsageSeries
+from service.tokens.usage import UsageSeries
 
 _LONGEST = 720
 

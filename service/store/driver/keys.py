@@ -167,6 +167,7 @@ class Keys:
     def __init__(self, namespace: str, shard: int) -> None:
         self._prefix = prefix = f"{namespace}:{{{TAGS[shard]}}}:".encode()
         self.credential_prefix = prefix + b"c:"
+        self._reason_prefix = prefix + b"x:"
         self.on = prefix + b"on"
         self.off = prefix + b"off"
         self.dead = prefix + b"dead"
@@ -201,7 +202,11 @@ class Keys:
         return self.credential_prefix + encode_digest(digest)
 
     def reason(self, digest: bytes) -> bytes:
-        return self._prefix + b"x:" + encode_digest(digest)
+        return self._reason_prefix + encode_digest(digest)
+
+    def credential_and_reason(self, digest: bytes) -> tuple[bytes, bytes]:
+        encoded = encode_digest(digest)
+        return self.credential_prefix + encoded, self._reason_prefix + encoded
 
     def rate(self, digest: bytes) -> bytes:
         return self._prefix + b"r:" + encode_digest(digest)
