@@ -104,9 +104,16 @@ class RateLimited(ServiceError):
 
 
 class StoreUnavailable(ServiceError):
-    """Redis gave no usable answer in time. Neither yes nor no: the caller may try again."""
+    """Redis gave no usable answer in time. Neither yes nor no: the caller may try again.
+
+    `cause`: what an operator is told of it in the log, by readiness and by the doctor; callers get the detail alone.
+    """
 
     code = "store_unavailable"
+
+    def __init__(self, detail: str, *, code: str | None = None, cause: str = "") -> None:
+        super().__init__(detail, code=code)
+        self.cause = cause or detail
 
 
 class StoreFull(StoreUnavailable):

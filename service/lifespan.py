@@ -126,10 +126,10 @@ class Lifespan:
         except NotPrimary as fault:
             raise StartRefused(fault.detail) from None
         except StoreUnavailable as error:
-            log.warning("starting without Redis: %s", error.detail)
+            log.warning("starting without Redis: %s", error.cause)
             return
-        if not self._monitor.usable:
-            raise StartRefused(self._monitor.faults)
+        if faults := self._monitor.faults:
+            raise StartRefused(faults)
 
 
 def collect_rarely() -> None:

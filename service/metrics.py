@@ -97,6 +97,7 @@ class _State:
         self.never_used = 0
         self.up = False
         self.clock_seconds_apart = 0.0
+        self.unknown_checks = 0
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("tokens_redis_up", "1 if Redis answers and may be used", value=float(self.up))
@@ -104,6 +105,11 @@ class _State:
             "tokens_clock_seconds_apart",
             "how much the clocks of Redis and of this machine differ",
             value=self.clock_seconds_apart,
+        )
+        yield GaugeMetricFamily(
+            "tokens_checks_unknown",
+            "checks of Redis that could not be made, because INFO is forbidden",
+            value=self.unknown_checks,
         )
         if self.statistics is None:
             return

@@ -13,7 +13,7 @@ from service.tokens.hygiene import Hygiene
 
 
 class Check(msgspec.Struct, omit_defaults=True):
-    """One check: ok or failed, and why."""
+    """One check: ok, failed or unknown, and why."""
 
     name: str
     status: str
@@ -58,15 +58,21 @@ class Health:
         """Ready when nothing has failed and no stop is under way."""
         checks = [Check("draining", "failed", "the service is stopping")] if self._draining else []
         for name, fault in (await self._monitor.checks()).items():
-            checks.append(Check(name, "failed" if fault else "ok", fault))
+            checks.append(self._check(name, fault))
         checks += [Check("durability", "ok", text) for text in self._monitor.promises]
         failed = any(check.status == "failed" for check in checks)
         return Readiness("not_ready" if failed else "ready", __version__, checks)
+
+    def _check(self, name: str, fault: str) -> Check:
+        if not fault and name in self._monitor.unknown:
+            return Check(name, "unknown", "not checked, because INFO is forbidden")
+        return Check(name, "failed" if fault else "ok", fault)
 
     async def measure(self) -> None:
         """Read the gauges; while Redis is away they are left out and `tokens_redis_up` is 0."""
         state, now = self._metrics.state, int(self._clock())
         state.clock_seconds_apart = self._monitor.clock_seconds_apart
+        state.unknown_checks = len(self._monitor.unknown)
         try:
             state.statistics = await self._token_counts.take(now)
             state.expiring = await self._token_counts.expiring(now, EXPIRY_WINDOWS)

@@ -64,7 +64,8 @@ class OperationsApi(OperationGroup):
     async def ready(self, call: Call) -> Response:
         """May traffic come?
 
-        Redis reached, role, version, eviction, scripts.
+        Redis reached, its role, version, eviction policy, disk and scripts, the namespace, its server key and data, the
+        clocks. What could not be checked, because INFO is forbidden, is `unknown`, and no reason to keep traffic away.
         """
         readiness = await self._health.ready()
         return Json(readiness, 200 if readiness.status == "ready" else 503)

@@ -21,6 +21,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "doctor": ("doctor.command", "Check everything that the service needs."),
         "config": ("commands.about", "Print the effective settings, secrets masked."),
         "accounts": ("commands.accounts", "Edit the accounts that may sign in."),
+        "confirm-reset": ("commands.store_reset", "Confirm that Redis was emptied."),
         "healthcheck": ("commands.healthcheck", "Ask the service whether it is ready."),
         "openapi": ("commands.openapi", "Print the OpenAPI document."),
         "version": ("commands.about", "Print the version."),

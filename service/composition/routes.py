@@ -31,6 +31,7 @@ from service.api.pages.dashboard import DashboardApi
 from service.api.pages.docs import DocsApi
 from service.api.self_service import SelfServiceApi
 from service.api.sessions import SessionApi
+from service.api.store_reset import StoreResetApi
 from service.composition.rules import Rules
 from service.composition.stores import Stores
 from service.metrics import Metrics
@@ -82,6 +83,7 @@ def routes(
         WebhooksApi(rule.webhooks, rule.delivery_log, rule.trial, callers),
         AuditApi(rule.audit, rule.verification, rule.audit_log, callers),
         OAuthApi(rule.authority, rule.revocation, clients, address, settings.kubernetes_audience_list),
+        StoreResetApi(store.monitor, rule.audit_log, callers),
         operations,
         dashboard,
         *([DocsApi()] if settings.docs else []),

@@ -47,6 +47,7 @@ OURS = {
     "tokens_usage_dropped": ("counter", set()),
     "tokens_audit_sealed": ("gauge", set()),
     "tokens_clock_seconds_apart": ("gauge", set()),
+    "tokens_checks_unknown": ("gauge", set()),
     "tokens_idle": ("gauge", {"window"}),
     "tokens_never_used": ("gauge", set()),
     "tokens_webhook_deliveries": ("counter", {"outcome"}),

@@ -4,6 +4,7 @@ tokens                      the commands about tokens
 sign_in sessions accounts accounts_file  who may sign in
 audit webhooks verify       questions and other people's services
 about openapi healthcheck   this program itself
+store_reset                 what an operator confirms of Redis
 
 A command reads its options, asks the service through client/ and prints through terminal/. `serve` and `doctor`
 have rooms of their own.

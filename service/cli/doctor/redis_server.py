@@ -10,15 +10,16 @@ from redis.exceptions import RedisError
 from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
 from service.embedded import EmbeddedError
 from service.embedded.prerequisites import find_server, read_server_key, socket_path_of
-from service.errors import ServiceError
+from service.errors import ServiceError, StoreUnavailable
 from service.keyring import Keyring
 from service.settings import Settings
+from service.store.driver.causes import cause_of
 from service.store.driver.connection import Link
-from service.store.driver.keys import key_mark_key, probe_key
-from service.store.driver.replies import NotPrimary, Refused
+from service.store.driver.keys import key_mark_key, probe_key, reset_key
+from service.store.driver.replies import NotPrimary, Refused, unavailable
 from service.store.driver.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
 from service.store.monitoring.inspection import inspect
-from service.store.monitoring.namespace import key_fault
+from service.store.monitoring.namespace import key_fault, reset_fault
 from service.store.servers.links import Servers, servers_of
 
 
@@ -47,19 +48,21 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
     except Refused as error:
         return [Finding("redis role" if isinstance(error, NotPrimary) else "redis", FAILED, error.detail)]
     except (RedisError, OSError, TypeError, AttributeError) as error:
-        reason = str(error).rstrip(".") or type(error).__name__
-        return [Finding("redis", FAILED, f"cannot be reached: {reason}; check TOKENS_REDIS_URL")]
+        return [Finding("redis", FAILED, f"{unavailable(cause_of(error)).cause}; check TOKENS_REDIS_URL")]
     try:
         nodes = await _nodes(servers, settings.namespace)
         found = [await _node(link, settings, in_cluster=len(servers.links) > 1) for link in nodes]
         mark = await servers.links[0].execute("GET", key_mark_key(settings.namespace))
+        note = await servers.links[0].execute("GET", reset_key(settings.namespace))
     except ServiceError as error:
-        return [Finding("redis", FAILED, f"{error.detail} It must allow the commands that the README names.")]
+        return [Finding("redis", FAILED, error.cause if isinstance(error, StoreUnavailable) else error.detail)]
     finally:
         await servers.aclose()
     findings = list(dict.fromkeys(one for node in found for one in node.findings))
     if fault := key_fault(settings.namespace, mark, _key_marks(settings)):
         findings.append(Finding("redis server key", FAILED, fault))
+    if fault := reset_fault(note):
+        findings.append(Finding("redis store reset", FAILED, fault))
     return [*findings, _clock(max((node.seconds_ahead for node in found), key=abs))]
 
 
@@ -82,7 +85,7 @@ async def _node(link: Link, settings: Settings, *, in_cluster: bool) -> _Seen:
     scratch = probe_key(settings.namespace)
     inspection = await inspect(link, scratch, in_cluster=in_cluster, durability=settings.durability)
     started = time.perf_counter()
-    await link.execute("PING")
+    await link.execute("TIME")
     seconds = time.perf_counter() - started
     clock = ServerClock(time.time)
     await clock.check(partial(link.execute, "TIME"))

@@ -3,6 +3,7 @@
 connection  what a link is
 pipeline    one connection, pipelined, with a deadline for each command
 reconnection role_check  tries to connect until it succeeds; asks again whether a server is a primary
+causes      why there is no answer, for operators
 replies     replies read in order and handed to their callers
 scripts     Lua scripts by digest
 keys        every key family

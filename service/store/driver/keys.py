@@ -152,6 +152,16 @@ def key_mark_key(namespace: str) -> bytes:
     return _of_first_shard(namespace, "meta:key")
 
 
+def store_id_key(namespace: str) -> bytes:
+    """Beside it, what tells the data of this namespace from what comes after it was lost."""
+    return _of_first_shard(namespace, "meta:id")
+
+
+def reset_key(namespace: str) -> bytes:
+    """Beside it, a note that the data was lost, until somebody confirms that it may be."""
+    return _of_first_shard(namespace, "meta:reset")
+
+
 def probe_key(namespace: str, shard: int = 0) -> bytes:
     """A key for trying out what the server of a shard can do; it lives for seconds."""
     return f"{namespace}:{{{TAGS[shard]}}}:meta:probe".encode()

@@ -14,6 +14,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from service.errors import StoreUnavailable
+from service.store.driver.causes import cause_of
 from service.store.driver.reconnection import Reconnection
 from service.store.driver.replies import (
     Answer,
@@ -65,7 +66,7 @@ class Pipeline:
         self._connect = connect
         self._timeout, self._limit = timeout_seconds, limit
         self._role = check(self._refuse)
-        self._refusal: Refused | None = None
+        self._refusal: StoreUnavailable | None = None
         self._on_error = on_error
         self._replies: Replies | None = None
         # Held because a writer that nobody holds closes its transport.
@@ -195,11 +196,9 @@ class Pipeline:
 
     def _cannot_connect(self, error: Exception) -> None:
         """Fail what waits; the log tells the same failure once."""
-        refusal = error if isinstance(error, Refused) else None
-        if refusal is None and self._reachable:
-            log.warning("Redis cannot be reached: %s", type(error).__name__)
-        elif refusal is not None and (self._refusal is None or self._refusal.detail != refusal.detail):
-            log.warning("Redis must not be asked: %s", refusal.detail)
+        refusal = error if isinstance(error, Refused) else unavailable(cause_of(error))
+        if self._refusal is None or self._refusal.cause != refusal.cause:
+            log.warning("Redis must not be asked: %s" if refusal is error else "%s", refusal.cause)
         self._reachable, self._refusal = False, refusal
         self._on_error(type(error).__name__)
         self._fail(self._take_queue())

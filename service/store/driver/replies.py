@@ -12,6 +12,7 @@ import hiredis
 from redis.exceptions import NoScriptError, ResponseError
 
 from service.errors import StoreFull, StoreUnavailable
+from service.store.driver.causes import not_permitted
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,10 @@ def translate(error: BaseException) -> Exception:
         return Redirect(text)
     if "OOM command not allowed" in text:
         return StoreFull("The token store is full: no new tokens until memory is freed.")
+    if text.startswith("NOPERM") or "ACL failure in script" in text:
+        return unavailable(not_permitted(text))
+    if text.startswith("MISCONF"):
+        return unavailable("it cannot write to its disk (MISCONF): make room, or mend what its log names")
     return unavailable()
 
 
@@ -62,9 +67,10 @@ class Redirect(StoreUnavailable):
         self.port = int(port)
 
 
-def unavailable() -> StoreUnavailable:
-    """No usable answer came, and none is made up."""
-    return StoreUnavailable("The token store is not answering. Try again.")
+def unavailable(cause: str = "") -> StoreUnavailable:
+    """No usable answer came, and none is made up; `cause` is what is known of Redis."""
+    told = f"Redis cannot be used: {cause}" if cause else ""
+    return StoreUnavailable("The token store is not answering. Try again.", cause=told)
 
 
 class Refused(StoreUnavailable):

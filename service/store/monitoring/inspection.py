@@ -4,15 +4,17 @@ import msgspec
 
 from service.errors import StoreUnavailable
 from service.store.driver.connection import Link
+from service.store.driver.replies import Argument, Redirect
 from service.store.monitoring.promises import UNKNOWN, Promise, promise_of
 
 MINIMUM_VERSION = (6, 2)
+_HARMLESS = "return redis.call('EXISTS', KEYS[1])"
 
 
 class Inspection(msgspec.Struct, frozen=True):
     """What a check of the server found. `faults` (check to reason) stop readiness; `warnings` are only said.
 
-    `promise` is None where INFO is forbidden.
+    `unknown` are the checks that could not be made; `promise` is None where INFO is forbidden.
     """
 
     version: str
@@ -20,6 +22,7 @@ class Inspection(msgspec.Struct, frozen=True):
     faults: dict[str, str]
     warnings: tuple[str, ...]
     promise: Promise | None = None
+    unknown: tuple[str, ...] = ()
 
 
 async def inspect(
@@ -32,6 +35,7 @@ async def inspect(
 ) -> Inspection:
     """One INFO, checked: too old, an eviction policy that deletes tokens, or a cluster unless `in_cluster` are faults.
 
+    So are scripts that are forbidden, and a disk that cannot be written to, in two commands more.
     `durability`: what `TOKENS_DURABILITY` says. Not `by_configuration`: CONFIG is not asked, as it was refused before.
 
     Where INFO is forbidden the server is tried by what it can do with `scratch_key`, three commands more.
@@ -50,6 +54,9 @@ async def inspect(
         faults["eviction"] = f"maxmemory-policy {policy} deletes tokens: set it to noeviction"
     if "cluster" in (facts.get("redis_mode"), facts.get("server_mode")) and not in_cluster:
         faults["role"] = "this Redis is a node of a cluster: write redis+cluster:// and addresses of its nodes"
+    # A removal of nothing is refused where the disk fails, and not where memory is full; nobody keeps it.
+    faults |= await _refused(link, "writes", "DEL", scratch_key)
+    faults |= await _refused(link, "scripts", "EVAL", _HARMLESS, 1, scratch_key)
     warnings = []
     if facts.get("aof_enabled") != "1":
         warnings.append("appendonly is off: a restart of Redis loses what was written since its last snapshot")
@@ -72,8 +79,20 @@ async def _probe(link: Link, scratch_key: bytes) -> Inspection:
     """SET PX, GETDEL and EVAL on a key of our own: what the service cannot live without."""
     await link.execute("SET", scratch_key, "1", "PX", 5000)
     await link.execute("GETDEL", scratch_key)
-    await link.execute("EVAL", "return redis.call('EXISTS', KEYS[1])", 1, scratch_key, retry=True)
-    return Inspection(UNKNOWN, UNKNOWN, {}, ("INFO is forbidden: eviction and version were not checked",))
+    await link.execute("EVAL", _HARMLESS, 1, scratch_key, retry=True)
+    warning = "INFO is forbidden: eviction and version were not checked"
+    return Inspection(UNKNOWN, UNKNOWN, {}, (warning,), unknown=("version", "eviction"))
+
+
+async def _refused(link: Link, check: str, *command: Argument) -> dict[str, str]:
+    """The fault by its check if the server refuses a command, none if it does not; a redirection is no refusal."""
+    try:
+        await link.execute(*command, retry=True)
+    except Redirect:
+        return {}
+    except StoreUnavailable as error:
+        return {check: error.cause}
+    return {}
 
 
 def _parse_info(reply: bytes) -> dict[str, str]:

@@ -16,7 +16,18 @@ from service.store.monitoring.inspection import Inspection, inspect
 from service.store.monitoring.namespace import Namespace
 
 log = logging.getLogger(__name__)
-_CHECKS = ("redis", "role", "version", "eviction", "scripts", "namespace", "server_key", "clock")
+_CHECKS = (
+    "redis",
+    "role",
+    "version",
+    "eviction",
+    "writes",
+    "scripts",
+    "namespace",
+    "server_key",
+    "store_reset",
+    "clock",
+)
 _WATCH_SECONDS = 0.25
 
 
@@ -33,6 +44,8 @@ class Monitor:
         self._durability = durability
         # What the nodes are set to and what that promises, in one line each; empty where they do not tell.
         self.promises: tuple[str, ...] = ()
+        # Checks that could not be made, because INFO is forbidden.
+        self.unknown: tuple[str, ...] = ()
         # Is CONFIG GET allowed, as far as it is known?
         self._by_configuration = True
         self._namespace = Namespace(shards, key_marks)
@@ -48,9 +61,14 @@ class Monitor:
 
     @property
     def faults(self) -> str:
-        """What forbids this Redis, in one line."""
-        found = self._inspection.faults.values() if self._inspection else ()
+        """What forbids this Redis, in one line. One that takes no writes for a while may be read all the same."""
+        inspected = self._inspection.faults if self._inspection else {}
+        found = [text for name, text in inspected.items() if name != "writes"]
         return "; ".join(text for text in (*found, self._namespace.shard_fault, self._namespace.key_fault) if text)
+
+    async def confirm_reset(self) -> None:
+        """Somebody says that the store may be as empty as it is. Raises StoreUnavailable."""
+        await self._namespace.confirm_reset()
 
     @property
     def clock_seconds_apart(self) -> float:
@@ -68,11 +86,14 @@ class Monitor:
             await self._namespace.check()
         faults = (*inspection.faults.values(), self._namespace.shard_fault, self._namespace.key_fault)
         self.usable = not any(faults)
-        for text in (*faults, *inspection.warnings):
-            if text and text not in self._said:
-                self._said.add(text)
-                log.warning(text)
+        for text in (*faults, *inspection.warnings, self._namespace.reset_fault):
+            self._say(text)
         return inspection
+
+    def _say(self, text: str) -> None:
+        if text and text not in self._said:
+            self._said.add(text)
+            log.warning(text)
 
     async def _inspect(self) -> Inspection:
         """What is found at any link is found of all; a link that does not answer is told by its shards."""
@@ -87,6 +108,7 @@ class Monitor:
         self.promises = tuple(dict.fromkeys(promise.text for promise in promises))
         faults = {name: text for one in inspections for name, text in one.faults.items()}
         warnings = tuple(dict.fromkeys(text for one in inspections for text in one.warnings))
+        self.unknown = tuple(dict.fromkeys(name for one in inspections for name in one.unknown))
         return msgspec.structs.replace(inspections[-1], faults=faults, warnings=warnings)
 
     async def _inspect_one(self, shard: Shard) -> Inspection:
@@ -102,19 +124,21 @@ class Monitor:
     async def checks(self) -> dict[str, str]:
         """Each check's name and its fault, empty where all is well. One check and one script.
 
-        Clocks that differ forbid traffic, but not this Redis: the service goes by the clock of Redis all the same.
+        Clocks that differ and lost data forbid traffic, but not this Redis: the service goes by it all the same.
         """
         found = dict.fromkeys(_CHECKS, "")
         try:
             inspection = await self.check()
-            await self._probe.run(self._shards[0].link, (probe_key(self._shards.namespace),), "")
+            if "scripts" not in inspection.faults:
+                await self._probe.run(self._shards[0].link, (probe_key(self._shards.namespace),), "")
         except StoreUnavailable as error:
             self.usable = False
-            return {"role" if isinstance(error, NotPrimary) else "redis": error.detail}
+            return {"role" if isinstance(error, NotPrimary) else "redis": error.cause}
         found["redis"] = self._away
         found.update(inspection.faults)
         found["namespace"] = self._namespace.shard_fault
         found["server_key"] = self._namespace.key_fault
+        found["store_reset"] = self._namespace.reset_fault
         found["clock"] = self._clocks.fault
         return found
 

@@ -3,14 +3,18 @@
 import logging
 
 from service.errors import StoreUnavailable
-from service.store.driver.keys import key_mark_key, meta_key
+from service.identifiers import random_id
+from service.store.driver.keys import key_mark_key, meta_key, reset_key, store_id_key
 from service.store.driver.shards import Shards
 
 log = logging.getLogger(__name__)
 
 
 class Namespace:
-    """Compares this process with the first one. `shard_fault` and `key_fault` say what differs, in one line each."""
+    """Compares this process with the first one. `shard_fault` and `key_fault` say what differs, in one line each.
+
+    `reset_fault`: the data that some process knew is gone, and nobody has said yet that this is meant.
+    """
 
     def __init__(self, shards: Shards, key_marks: tuple[bytes, ...]) -> None:
         """`key_marks`: what tells the present server key, then the previous one if there is one, from any other."""
@@ -21,6 +25,8 @@ class Namespace:
         self._settled = False
         self.shard_fault = ""
         self.key_fault = ""
+        self.reset_fault = ""
+        self._store_id: bytes | None = None
 
     async def check(self) -> None:
         """Compare; what nobody has settled yet is settled. Raises StoreUnavailable."""
@@ -32,6 +38,20 @@ class Namespace:
                 f"this configuration has {self._shards.decode()}: set another TOKENS_NAMESPACE"
             )
         await self._check_key()
+        await self._check_data()
+
+    async def _check_data(self) -> None:
+        """A store that was emptied has lost its id; whoever knew that one leaves a note for the others."""
+        found = await self._settle(store_id_key(self._name), random_id().encode(), "NX")
+        if found is not None and self._store_id not in (None, found):
+            await self._settle(reset_key(self._name), found)
+        self._store_id = found or self._store_id
+        self.reset_fault = reset_fault(await self._link.execute("GET", reset_key(self._name), retry=True))
+
+    async def confirm_reset(self) -> None:
+        """The store may be as it is. Raises StoreUnavailable."""
+        await self._link.execute("DEL", reset_key(self._name), retry=True)
+        self.reset_fault = ""
 
     async def _check_key(self) -> None:
         place, ours = key_mark_key(self._name), self._key_marks[0]
@@ -51,6 +71,16 @@ class Namespace:
             log.debug("what this namespace was started with could not be written")
         stored: bytes | None = await self._link.execute("GET", key, retry=True)
         return stored
+
+
+def reset_fault(note: bytes | None) -> str:
+    """What to say where there is a note of lost data."""
+    if note is None:
+        return ""
+    return (
+        "Redis has lost the data that was there (FLUSHALL, or a start without its file): restore a backup, or, if it "
+        "may be empty, `token-service confirm-reset`"
+    )
 
 
 def key_fault(namespace: str, mark: bytes | None, ours: tuple[bytes, ...]) -> str:

@@ -24,8 +24,7 @@ async def open_primary(opener: Opener, addresses: Sequence[Address], clock: Serv
     try:
         if (fault := role_fault(await _role(connection))) is not None:
             raise fault
-        # Unlike ROLE, refused by a server that is still loading.
-        await ask(connection, "PING")
+        await _ping(connection)
         if clock is not None:
             await clock.check(partial(ask, connection, "TIME"))
     except BusyLoadingError:
@@ -35,6 +34,15 @@ async def open_primary(opener: Opener, addresses: Sequence[Address], clock: Serv
         await connection.disconnect(nowait=True)
         raise
     return connection
+
+
+async def _ping(connection: AbstractConnection) -> None:
+    """Unlike ROLE, refused by a server that is still loading; also by one that takes no writes, which may be read."""
+    try:
+        await ask(connection, "PING")
+    except ResponseError as error:
+        if not str(error).startswith("MISCONF"):
+            raise
 
 
 async def _role(connection: AbstractConnection) -> Reply:

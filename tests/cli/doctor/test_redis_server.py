@@ -15,7 +15,7 @@ from service import embedded
 from service.cli.doctor import redis_server
 from service.embedded import EmbeddedRedis
 from service.keyring import Keyring
-from service.store.driver.keys import key_mark_key
+from service.store.driver.keys import key_mark_key, reset_key
 from service.store.monitoring.inspection import Inspection
 from tests.api.redis_child import RedisChild
 from tests.cli.conftest import Found
@@ -80,6 +80,18 @@ def test_another_server_key_than_that_of_the_tokens_fails(
     for key in ({"TOKENS_SECRET_KEY": other}, {"TOKENS_SECRET_KEY_PREVIOUS": other}):
         code, checks = found(**told | key)
         assert (code, "redis server key" in checks) == (0, False)
+
+
+def test_a_redis_that_was_emptied_fails_until_that_is_confirmed(
+    found: Found, outside: dict[str, str], redis_server: EmbeddedRedis
+) -> None:
+    namespace = f"t{uuid4().hex[:12]}"
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.set(reset_key(namespace), "x")
+        code, checks = found(**outside, TOKENS_NAMESPACE=namespace)
+        assert (code, "confirm-reset" in checks["redis store reset"][1]) == (1, True)
+        client.delete(reset_key(namespace))
+    assert found(**outside, TOKENS_NAMESPACE=namespace)[0] == 0
 
 
 def test_a_running_redis_of_the_data_directory_is_examined(found: Found) -> None:

@@ -58,9 +58,11 @@ CHECKS = {
     "role": "",
     "version": "",
     "eviction": "",
+    "writes": "",
     "scripts": "",
     "namespace": "",
     "server_key": "",
+    "store_reset": "",
     "clock": "",
 }
 

@@ -10,7 +10,8 @@ import pytest
 from service.api.http.application import StartRefused
 from service.app import Service
 from service.errors import StoreFull
-from service.store.driver.keys import key_mark_key
+from service.store.driver.keys import key_mark_key, store_id_key
+from tests.asgi import holder, sign_in
 from tests.builders import create, outcome
 from tests.conftest import SERVER_KEY
 from tests.links import Wrapped
@@ -91,3 +92,29 @@ async def test_on_a_full_server_a_change_of_keys_is_written_down_later(make_serv
 
 async def test_a_full_and_empty_server_is_held_against_no_key(make_service: Make) -> None:
     assert await check(await make_service(wrap=Full)) == ""
+
+
+async def test_a_store_that_was_emptied_is_told_by_every_process_until_somebody_confirms_it(
+    make_service: Make, namespace: str
+) -> None:
+    first, second = await make_service(background=False), await make_service(background=False)
+    link = first.stores.shards[0].link
+    for service in (first, second):
+        assert (await service.health.ready()).status == "ready"
+    await link.execute("DEL", store_id_key(namespace))
+    # One that starts now knows nothing of it at first.
+    third = await make_service(background=False)
+    assert (await third.health.ready()).status == "ready"
+    for service in (first, second, third):
+        ready = await service.health.ready()
+        assert ready.status == "not_ready"
+        assert [(one.name, "confirm-reset" in one.detail) for one in ready.checks if one.status == "failed"] == [
+            ("store_reset", True)
+        ]
+    admin = await sign_in(second)
+    assert (await (await holder(second, "tokens:write")).post("/api/admin/confirm-reset")).status == 403
+    assert (await admin.post("/api/admin/confirm-reset")).status == 200
+    for service in (first, second, third):
+        assert (await service.health.ready()).status == "ready"
+    entries = (await admin.get("/api/admin/audit", action="store.confirmed")).json()["entries"]
+    assert [entry["actor"] for entry in entries] == ["admin"]

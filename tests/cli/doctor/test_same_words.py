@@ -1,0 +1,134 @@
+"""What keeps Redis from being used: readiness and the doctor say so in the same words, asked of a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from service.api.health import Check
+from service.app import Service
+from service.settings import Settings
+from tests.api.redis_child import RedisChild
+from tests.api.running import wait_until
+from tests.certificates import self_signed
+from tests.cli.conftest import Found
+
+Say = Callable[..., tuple[list[Check], dict[str, tuple[str, str]]]]
+KEY = "k" * 32
+
+
+@pytest.fixture(scope="module")
+def child() -> Iterator[RedisChild]:
+    """A server of whose user a test may decide."""
+    child = RedisChild()
+    yield child
+    child.close()
+
+
+@pytest.fixture
+def say(found: Found) -> Say:
+    """The checks of `/readyz` that are not ok, and those of the doctor, for the Redis of a URL."""
+
+    async def ready(url: str) -> list[Check]:
+        service = Service(Settings(redis_url=url, secret_key=KEY, redis_timeout_ms=5000))
+        try:
+            readiness = await service.health.ready()
+            assert readiness.status == ("not_ready" if any(c.status == "failed" for c in readiness.checks) else "ready")
+            return [check for check in readiness.checks if check.status != "ok"]
+        finally:
+            for closable in service.lifespan._closables:
+                await closable.aclose()
+
+    def both(url: str) -> tuple[list[Check], dict[str, tuple[str, str]]]:
+        checks = asyncio.run(ready(url))
+        code, doctor = found(TOKENS_REDIS_URL=url, TOKENS_SECRET_KEY=KEY)
+        assert (code == 1) is any(check.status == "failed" for check in checks)
+        return checks, doctor
+
+    return both
+
+
+def as_user(child: RedisChild, *rules: str) -> str:
+    """The URL of a user who may do this much."""
+    child.client.execute_command("ACL", "SETUSER", "service", "reset", "on", ">secret", "~*", "+@all", *rules)
+    return child.url.replace("unix://", "unix://service:secret@")
+
+
+def test_what_the_connection_fails_of_is_said_alike(child: RedisChild, say: Say, tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+        closed.close()
+
+        def refuse() -> None:
+            while True:
+                try:
+                    client = server.accept()[0]
+                except OSError:
+                    return
+                with client, contextlib.suppress(OSError):
+                    context.wrap_socket(client, server_side=True)
+
+        thread = Thread(target=refuse)
+        thread.start()
+        for url, cause in (
+            (as_user(child).replace("secret", "hunter22"), "it refuses the user name or the password"),
+            (f"{child.url}?db=99", "it has no database of this number"),
+            (f"redis://127.0.0.1:{port}", "nothing listens at its address"),
+            ("unix:///nowhere/redis.sock", "there is no socket at its path"),
+            (
+                f"rediss://127.0.0.1:{server.getsockname()[1]}",
+                "its certificate is not accepted: self-signed certificate",
+            ),
+        ):
+            checks, doctor = say(url)
+            (check,) = checks
+            assert (check.name, check.detail) == ("redis", f"Redis cannot be used: {cause}"), url
+            assert doctor["redis"] == ("failed", f"{check.detail}; check TOKENS_REDIS_URL")
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "cause"),
+    [
+        ("-eval", "scripts", "its access list forbids what the service needs: "),
+        ("-del", "writes", "its access list forbids what the service needs: "),
+        ("-get", "redis", "its access list forbids what the service needs: "),
+    ],
+)
+def test_a_right_that_is_missing_is_named(child: RedisChild, say: Say, rule: str, name: str, cause: str) -> None:
+    checks, doctor = say(as_user(child, rule))
+    (check,) = [check for check in checks if check.name == name]
+    assert f"Redis cannot be used: {cause}" in check.detail
+    assert f"'{rule[1:]}' command" in check.detail
+    assert ("failed", check.detail) in (doctor.get("redis"), doctor.get(f"redis {name}"))
+
+
+def test_what_cannot_be_checked_without_info_is_unknown(child: RedisChild, say: Say) -> None:
+    checks, doctor = say(as_user(child, "-info"))
+    assert [(check.name, check.status) for check in checks] == [("version", "unknown"), ("eviction", "unknown")]
+    assert doctor["redis"] == ("warning", "INFO is forbidden: eviction and version were not checked")
+
+
+def test_a_disk_that_takes_no_writes_is_not_ready(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    child = RedisChild("--dir", str(tmp_path / "data"), "--save", "3600 1")
+    shutil.rmtree(tmp_path / "data")
+    child.client.bgsave()
+    wait_until(lambda: child.client.info()["rdb_last_bgsave_status"] == "err", what="the snapshot to fail")
+    checks, doctor = say(child.url)
+    child.close()
+    told = "Redis cannot be used: it cannot write to its disk (MISCONF): make room, or mend what its log names"
+    assert [(check.name, check.detail) for check in checks] == [("writes", told)]
+    assert doctor["redis writes"] == ("failed", told)
