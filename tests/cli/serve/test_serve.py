@@ -187,6 +187,8 @@ def test_workers_end_with_a_parent_that_was_killed(folder: Path) -> None:
 
         wait_for(gone, "the workers to end")
         wait_for(lambda: redis_ended(folder), "Redis to end")
+        # The last to go takes their folder of counts with it, perhaps only now.
+        wait_for(lambda: not list(folder.glob("token-service-metrics-*")), "the counts to go")
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
