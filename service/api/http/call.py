@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import cache
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
@@ -48,6 +49,7 @@ class Call:
         """`headers`: by lower-case name, the first of each. `access` and `template` are set with the operation."""
         self.started = perf_counter()
         self.scope = scope
+        self.method: str = scope["method"]
         self.template = "unknown"
         self.access = ANYONE
         self.request_id = request_id
@@ -56,11 +58,6 @@ class Call:
         self._receive = receive
         self._headers = headers
         self._query: list[tuple[str, str]] | None = None
-
-    @property
-    def method(self) -> str:
-        method: str = self.scope["method"]
-        return method
 
     @property
     def path(self) -> str:
@@ -212,6 +209,10 @@ def _wrong_field(error: msgspec.ValidationError) -> InvalidRequest:
     return InvalidRequest(f"{field}: {reason}." if field else f"{reason}.", fields=((field, reason),))
 
 
+# To read the types of a class takes as long as all else about a query.
+_fields = cache(msgspec.structs.fields)
+
+
 def convert_query(call: Call, kind: type[T]) -> T:
     """The query parameters as this type; numbers and booleans are read from text. Raises InvalidRequest."""
     pairs = dict(reversed(call.query))
@@ -219,7 +220,7 @@ def convert_query(call: Call, kind: type[T]) -> T:
         query = msgspec.convert(pairs, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _wrong_field(error) from None
-    for field in msgspec.structs.fields(query):  # type: ignore[arg-type]
+    for field in _fields(kind):  # type: ignore[arg-type]
         if field.encode_name in pairs and getattr(query, field.name) is None:  # it says "null"
             raise wrong(field.encode_name, "give a value, or leave it out")
     return query

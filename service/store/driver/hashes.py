@@ -25,10 +25,9 @@ class Hashes:
         """The values of the fields for each id in order; all None where there is no hash or the id is none of ours."""
         return await self._read(self._some, token_ids, key_of, fields, [None] * len(fields))
 
-    async def read_whole(self, token_ids: Sequence[str], key_of: KeyOf) -> list[dict[bytes, bytes]]:
-        """All fields for each id in order; nothing where there is no hash or the id is none of ours."""
-        rows = await self._read(self._whole, token_ids, key_of, (), [])
-        return [dict(zip(row[::2], row[1::2], strict=True)) for row in rows]
+    async def read_whole(self, token_ids: Sequence[str], key_of: KeyOf) -> list[tuple[bytes, ...]]:
+        """All fields and values in turn for each id in order; nothing where there is no hash or no id of ours."""
+        return list(map(tuple, await self._read(self._whole, token_ids, key_of, (), [])))
 
     async def _read(
         self, script: Script, token_ids: Sequence[str], key_of: KeyOf, fields: Sequence[bytes], absent: list[Reply]

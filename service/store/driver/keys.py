@@ -68,6 +68,7 @@ hl                string  the process that counts them                          
 
 from base64 import urlsafe_b64encode
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 
 from service.identifiers import TOKEN_ID
@@ -124,6 +125,10 @@ class Stream(StrEnum):
     REFUSALS = "r"
 
 
+# Public names, each asked for several times by one list.
+_IDS_REMEMBERED = 4096
+
+
 def shard_of_name(name: str, shards: int) -> int:
     """Where a name is unique: the first byte of its SHA-256 modulo the shards."""
     return sha256(name.encode()).digest()[0] % shards
@@ -134,6 +139,7 @@ def shard_of_digest(digest: bytes, shards: int) -> int:
     return digest[0] % shards
 
 
+@lru_cache(_IDS_REMEMBERED)
 def shard_of_id(token_id: str, shards: int) -> int | None:
     """Where a managed token lives: the first two hex digits of its id; None if the id cannot be one of ours."""
     if not TOKEN_ID.fullmatch(token_id):
