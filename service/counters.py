@@ -10,10 +10,11 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import time
 from typing import NamedTuple
 
 from prometheus_client import Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily, Metric
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -55,17 +56,22 @@ class Decisions(NamedTuple):
 class BufferedHistogram:
     """A histogram's observations under one set of labels."""
 
-    __slots__ = ("_child", "_counts", "_sum")
+    __slots__ = ("_child", "_counts", "_exemplar", "_sum")
 
     def __init__(self, child: Histogram) -> None:
         self._child = child
         self._counts = [0] * (len(BUCKETS) + 1)
         self._sum = 0.0
+        self._exemplar: Exemplar | None = None
 
     def observe(self, seconds: float) -> None:
         """Count one more that took so long."""
         self._counts[bisect_left(BUCKETS, seconds)] += 1
         self._sum += seconds
+
+    def show(self, trace_id: str, seconds: float) -> None:
+        """Of what was counted, let this be an example that can be followed; the last one before a flush is."""
+        self._exemplar = Exemplar({"trace_id": trace_id}, seconds, time())
 
     def flush(self) -> None:
         """Bring what was counted into the histogram."""
@@ -76,6 +82,9 @@ class BufferedHistogram:
             if count:
                 bucket.inc(count)
         self._child._sum.inc(self._sum)
+        if self._exemplar is not None:
+            self._child._buckets[bisect_left(BUCKETS, self._exemplar.value)].set_exemplar(self._exemplar)
+            self._exemplar = None
         self._counts = [0] * len(self._counts)
         self._sum = 0.0
 

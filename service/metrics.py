@@ -201,10 +201,17 @@ class Metrics:
         """Where the seconds of validations on this path go: fast or ordinary."""
         return self._timings[path].observe
 
-    def requested(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Count a request by its route's template, never by its path."""
+    def validation_examples(self, path: str) -> Callable[[str, float], None]:
+        """Where the trace ids of some of them go, with their seconds."""
+        return self._timings[path].show
+
+    def requested(self, route: str, method: str, status: int, seconds: float, *, trace_id: str = "") -> None:
+        """Count a request by its route's template, never by its path; `trace_id` of one that can be followed."""
         self._http_requests.inc(route, method if method in _METHODS else "other", status)
-        self._seconds(self._http_timings, self._http_seconds, route).observe(seconds)
+        timing = self._seconds(self._http_timings, self._http_seconds, route)
+        timing.observe(seconds)
+        if trace_id:
+            timing.show(trace_id, seconds)
 
     def refused(self, status: int) -> None:
         """Count a request that was refused before its route was known: too large, too slow, no HTTP, or too many."""

@@ -202,7 +202,10 @@ class FastPathCycle(FastCycle[Plan]):
         fast_path.validations[kind or NO_KIND, verdict.outcome] += 1
         # What presented nothing asked nothing, and would make the histogram seem faster than Redis is.
         if self._secret:
-            fast_path.observe(perf_counter() - self._started)
+            seconds = perf_counter() - self._started
+            fast_path.observe(seconds)
+            if b"traceparent" in self._named:
+                fast_path.show_trace(self._named[b"traceparent"], seconds)
         given = self._named.get(b"x-request-id")
         request_id = fast_path.request_ids.of(given)
         if decoded is not None and (verdict is decoded.active or verdict.active):

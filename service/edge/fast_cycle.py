@@ -123,6 +123,7 @@ class OperationCycle(FastCycle[P]):
             address=self._address(),
             outcome=outcome,
             token_id=token_id,
+            traceparent=self._named.get(b"traceparent"),
         )
 
     def _fail(self, error: StoreUnavailable) -> None:

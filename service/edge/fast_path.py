@@ -21,6 +21,7 @@ from service.api.gateway.answers import (
 from service.api.http.application import Application
 from service.api.http.call import Headers
 from service.api.http.proxies import TrustedProxies
+from service.identifiers import trace_of
 from service.metrics import Metrics
 from service.model import Kind, Verdict
 from service.store.credentials import CredentialStore
@@ -93,6 +94,7 @@ class FastPath:
         self.accept_basic = accept_basic
         self.validations = metrics.validations.counts
         self.observe = metrics.validation_timer("fast")
+        self._show = metrics.validation_examples("fast")
         self.count_refusal = metrics.refused
         # What was worked out in the last quarter of a second, under the bytes it came in: a busy token once for all its
         # requests in it, and none stays in memory longer. Whether it is good is asked of Redis each time all the same.
@@ -108,6 +110,12 @@ class FastPath:
     def _prepared(self, verdict: Verdict) -> Prepared:
         request_id = self.request_ids.new()
         return Prepared.of(answer(verdict, request_id.decode(), basic=self.accept_basic), request_id)
+
+    def show_trace(self, traceparent: bytes, seconds: float) -> None:
+        """Let a validation whose trace is kept be an example of those that take so long."""
+        trace = trace_of(traceparent)
+        if trace is not None and trace.sampled:
+            self._show(trace.trace_id, seconds)
 
     def forget(self) -> None:
         """Let all secrets go; called with every tick of the sweep."""

@@ -17,6 +17,7 @@ from service.api.http.call import Call, Endpoint, Headers
 from service.api.http.proxies import TrustedProxies
 from service.api.http.router import Router
 from service.errors import ServiceError
+from service.identifiers import trace_of
 from service.metrics import Metrics
 from service.store.driver.confirmation import Doubts
 
@@ -118,6 +119,7 @@ class Application:
                 address=call.address,
                 outcome=call.outcome,
                 token_id=call.token_id,
+                traceparent=call.header(b"traceparent"),
             )
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -161,7 +163,10 @@ class Application:
         except ClientDisconnect:
             return Response(status_code=call.scope.get("refused", 400))
         except Exception:
-            log.exception("a request failed", extra={"facts": {"request_id": call.request_id}})
+            facts = {"request_id": call.request_id}
+            if (trace := trace_of(call.header(b"traceparent"))) is not None:
+                facts["trace_id"] = trace.trace_id
+            log.exception("a request failed", extra={"facts": facts})
             detail = "That did not work. The fault is on this side and was logged under the request id."
             return problems.plain(500, "internal_error", detail, call.request_id, [])
 
@@ -176,9 +181,12 @@ class Application:
         address: str,
         outcome: str,
         token_id: str,
+        traceparent: bytes | None,
     ) -> None:
         """Count a request that was answered in so many seconds, and log it; `outcome` and `token_id` may be empty."""
-        self._metrics.requested(template, method, status, seconds)
+        trace = trace_of(traceparent)
+        followed = trace.trace_id if trace is not None and trace.sampled else ""
+        self._metrics.requested(template, method, status, seconds, trace_id=followed)
         if not self._access_log or (template in _UNLOGGED and status < 400):
             return
         facts = {
@@ -193,4 +201,6 @@ class Application:
             facts["outcome"] = outcome
         if token_id:
             facts["token_id"] = token_id
+        if trace is not None:
+            facts["trace_id"] = trace.trace_id
         log.info("request", extra={"facts": facts})
