@@ -9,8 +9,9 @@ import click
 from service.cli.commands.accounts_file import add, change, editing
 from service.cli.failure import Failure, WrongUsage
 from service.cli.serve.first_start import FILE_NAME
-from service.cli.terminal.output import json_option, note, print_json, print_table
+from service.cli.terminal.output import note
 from service.cli.terminal.prompts import read_new_password, short_option
+from service.cli.terminal.report import Report, json_option, line, said, table
 from service.model import Role
 from service.settings import SettingsError, read
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
@@ -57,18 +58,15 @@ def add_account(name: str, role: str, allow_short: bool) -> None:
 
 @accounts.command("list")
 @json_option
-def list_accounts(as_json: bool) -> None:
+def list_accounts() -> Report:
     """List the accounts."""
     path = _path()
     found = _read(path) if path.exists() else {}
-    if as_json:
-        print_json([{"name": name, "role": one.role.value, "disabled": one.disabled} for name, one in found.items()])
-        return
+    value = [{"name": name, "role": one.role.value, "disabled": one.disabled} for name, one in found.items()]
     if not found:
-        note(f"No accounts in {path}: `token-service accounts add NAME --role admin` makes the first.")
-        return
+        return Report(value, said(f"No accounts in {path}: `token-service accounts add NAME --role admin` makes one."))
     rows = [(name, one.role.value, "disabled" if one.disabled else "enabled") for name, one in found.items()]
-    print_table(("NAME", "ROLE", "STATE"), rows)
+    return Report(value, table(("NAME", "ROLE", "STATE"), rows))
 
 
 @accounts.command()
@@ -112,16 +110,13 @@ def enable(name: str) -> None:
 @accounts.command("hash")
 @short_option
 @json_option
-def hash_line(allow_short: bool, as_json: bool) -> None:
+def hash_line(allow_short: bool) -> Report:
     """Print the line that holds a password in an accounts file.
 
     Asks for the password, or reads it from standard input.
     """
     password_hash = hash_password(read_new_password(allow_short=allow_short))
-    if as_json:
-        print_json({"password_hash": password_hash})
-    else:
-        click.echo(f'password_hash = "{password_hash}"')
+    return Report({"password_hash": password_hash}, line(f'password_hash = "{password_hash}"'))
 
 
 def _path() -> Path:

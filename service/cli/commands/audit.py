@@ -8,7 +8,9 @@ from click.core import ParameterSource
 
 from service.cli.client.http import LONG_READ_SECONDS, Client, connect
 from service.cli.failure import Failure, WrongUsage
-from service.cli.terminal.output import json_option, note, on_terminal, print_json, print_table
+from service.cli.terminal.options import Number
+from service.cli.terminal.output import on_terminal
+from service.cli.terminal.report import Report, json_option, said, table
 
 _PATH = "/api/admin/audit"
 _LARGEST_PAGE = 200
@@ -21,7 +23,7 @@ _LARGEST_PAGE = 200
 @click.option("--from", "since", metavar="INSTANT", help="Since 2027-01-31T00:00:00Z.")
 @click.option("--to", "until", metavar="INSTANT", help="Until 2027-01-31T00:00:00Z.")
 @click.option("--query", "text", help="Text in an entry.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+@click.option("--limit", type=Number(1), default=50, show_default=True, help="How many.")
 @click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), help="Write all entries in this form.")
 @json_option
 @click.pass_context
@@ -35,8 +37,7 @@ def audit(
     text: str | None,
     limit: int,
     form: str | None,
-    as_json: bool,
-) -> None:
+) -> Report | None:
     """List changes, or write all of them to a file.
 
     For a file: token-service audit --format ndjson > audit.ndjson
@@ -44,51 +45,55 @@ def audit(
     if ctx.invoked_subcommand is not None:
         if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
             raise WrongUsage(f"give no options before {ctx.invoked_subcommand}: it checks the whole log")
-        return
+        return None
     filters = {"actor": actor, "action": action, "target": target, "from": since, "to": until, "q": text}
     query: dict[str, object] = {name: value for name, value in filters.items() if value is not None}
     client = connect()
     if form is not None:
         for piece in client.stream(_PATH, {**query, "format": form}):
             sys.stdout.buffer.write(piece)
-        return
+        return None
     entries, more = _entries(client, query, limit)
-    if as_json:
-        print_json({"entries": entries})
-        return
-    print_table(
-        ("AT", "ACTION", "TIMES", "ACTOR", "TARGET", "ADDRESS", "CHANNEL", "REQUEST"),
+    rows = [
         [
-            [
-                *[entry.get("at"), entry.get("action"), _times(entry.get("after") or {})],
-                *[entry.get(name) for name in ("actor", "target", "address", "channel", "requestId")],
-            ]
-            for entry in entries
-        ],
-        optional=3,
+            *[entry.get("at"), entry.get("action"), _times(entry.get("after") or {})],
+            *[entry.get(name) for name in ("actor", "target", "address", "channel", "requestId")],
+        ]
+        for entry in entries
+    ]
+    return Report(
+        {"entries": entries},
+        table(
+            ("AT", "ACTION", "TIMES", "ACTOR", "TARGET", "ADDRESS", "CHANNEL", "REQUEST"),
+            rows,
+            optional=3,
+            none="No entry matches.",
+        ),
+        said("There are more: --limit, or --format for all.") if more and on_terminal() else None,
     )
-    if more and on_terminal():
-        note("There are more: --limit, or --format for all.")
 
 
 @audit.command()
 @json_option
-def verify(as_json: bool) -> None:
+def verify() -> Report:
     """Verify that nobody changed the log.
 
     Exit 0 if it is intact, 1 if not; then the faults are listed, the first hundred of them.
     """
     report = connect(read_seconds=LONG_READ_SECONDS).get(f"{_PATH}/verification")
-    if as_json:
-        print_json(report)
-    elif report["faults"]:
-        print_table(("ENTRY", "FAULT"), [(fault["id"], fault["fault"]) for fault in report["faults"]])
+    faults, entries = report["faults"], report["entries"]
     if not report["intact"]:
-        raise Failure(f"the log is not intact: {len(report['faults'])} faults named, {report['entries']:,} entries")
-    if not as_json:
-        note(f"{report['entries']:,} entries, intact; {report['unsealed']:,} of them not sealed yet.")
-        for kind, since in report["completeSince"].items():
-            note(f"{kind}: {f'complete since {since}' if since else 'complete'}")
+        named = table(("ENTRY", "FAULT"), [(fault["id"], fault["fault"]) for fault in faults])
+        failure = Failure(f"the log is not intact: {len(faults)} faults named, {entries:,} entries")
+        return Report(report, named, failure=failure)
+    return Report(
+        report,
+        said(f"{entries:,} entries, intact; {report['unsealed']:,} of them not sealed yet."),
+        *(
+            said(f"{kind}: {f'complete since {since}' if since else 'complete'}")
+            for kind, since in report["completeSince"].items()
+        ),
+    )
 
 
 def _times(after: dict[str, Any]) -> str:

@@ -8,24 +8,22 @@ import click
 from service.cli.client.address import service_address
 from service.cli.client.http import PROBE_SECONDS, Client
 from service.cli.failure import Failure
-from service.cli.terminal.output import json_option, print_json
+from service.cli.terminal.report import Report, json_option, line
 
 
 @click.command()
 @json_option
-def healthcheck(as_json: bool) -> None:
+def healthcheck() -> Report:
     """Ask the service whether it is ready.
 
     GET /readyz of TOKENS_URL, or of this machine's TOKENS_PORT. Exit 0 if it is ready, 1 if not.
     """
     answer = Client(service_address(), read_seconds=PROBE_SECONDS).ask("GET", "/readyz")
     report = answer.json()
-    if as_json:
-        print_json(report)
-    if answer.status != http.client.OK:
-        raise Failure(f"not ready ({answer.status}): {_failing(report) or answer.body[:200].decode(errors='replace')}")
-    if not as_json:
-        click.echo("ready")
+    if answer.status == http.client.OK:
+        return Report(report, line("ready"))
+    why = _failing(report) or answer.body[:200].decode(errors="replace")
+    return Report(report, failure=Failure(f"not ready ({answer.status}): {why}"))
 
 
 def _failing(report: dict[str, Any]) -> str:

@@ -4,8 +4,9 @@ import click
 
 from service.cli.client.http import connect
 from service.cli.failure import WrongUsage
-from service.cli.terminal.output import json_option, print_json, print_table
+from service.cli.terminal.options import Number
 from service.cli.terminal.prompts import confirm
+from service.cli.terminal.report import Report, json_option, table
 
 _PATH = "/api/admin/sessions"
 
@@ -17,17 +18,14 @@ def sessions() -> None:
 
 @sessions.command("list")
 @click.argument("user", required=False)
-@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="How many.")
+@click.option("--limit", type=Number(1, 200), default=50, show_default=True, help="How many.")
 @json_option
-def list_sessions(user: str | None, limit: int, as_json: bool) -> None:
+def list_sessions(user: str | None, limit: int) -> Report:
     """List who is signed in, the last sign-in first."""
     answer = connect().get(_PATH, {"limit": limit, **({"username": user} if user else {})})
-    if as_json:
-        print_json(answer)
-        return
     names = ("id", "username", "createdAt", "expiresAt")
-    if rows := [[one[name] for name in names] for one in answer["sessions"]]:
-        print_table(("ID", "ACCOUNT", "SIGNED IN", "EXPIRES"), rows)
+    rows = [[one[name] for name in names] for one in answer["sessions"]]
+    return Report(answer, table(("ID", "ACCOUNT", "SIGNED IN", "EXPIRES"), rows, none="Nobody is signed in."))
 
 
 @sessions.command("revoke")
@@ -35,7 +33,7 @@ def list_sessions(user: str | None, limit: int, as_json: bool) -> None:
 @click.option("--id", "session", metavar="ID", help="That one alone.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def revoke_sessions(user: str, session: str | None, yes: bool, as_json: bool) -> None:
+def revoke_sessions(user: str, session: str | None, yes: bool) -> Report:
     """End all sessions of an account, or one.
 
     All: also those that are being created now. The account may sign in again: `accounts disable` bars it.
@@ -46,7 +44,5 @@ def revoke_sessions(user: str, session: str | None, yes: bool, as_json: bool) ->
     confirm(f"End session {session} of {user}?" if session else f"End all sessions of {user}?", yes=yes)
     body = {"username": user, "id": session} if session else {"username": user}
     answer = client.send("POST", f"{_PATH}/revoke", body)
-    if as_json:
-        print_json({"username": user, "ended": answer["ended"]})
-    else:
-        print_table(("ACCOUNT", "SESSIONS ENDED"), [(user, answer["ended"])])
+    ended = answer["ended"]
+    return Report({"username": user, "ended": ended}, table(("ACCOUNT", "SESSIONS ENDED"), [(user, ended)]))

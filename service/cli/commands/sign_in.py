@@ -10,8 +10,8 @@ from service.cli.client import session_state
 from service.cli.client.address import service_address
 from service.cli.client.http import Client, connect, refusal
 from service.cli.failure import Failure, WrongUsage
-from service.cli.terminal.output import json_option, note, print_facts, print_json
 from service.cli.terminal.prompts import read_password, somebody_answers
+from service.cli.terminal.report import Report, facts, json_option, said
 
 _LABELS = {
     "url": "service",
@@ -26,7 +26,7 @@ _LABELS = {
 @click.command()
 @click.argument("name", required=False)
 @json_option
-def login(name: str | None, as_json: bool) -> None:
+def login(name: str | None) -> Report:
     """Sign in with an account.
 
     Asks for the password, or reads it from standard input. The session is kept until `logout` or its end,
@@ -46,15 +46,15 @@ def login(name: str | None, as_json: bool) -> None:
         raise refusal(answer, address)
     session_state.keep(session_state.Session(str(address), name, members["token"], members["expiry_time"]))
     until = _instant(members["expiry_time"])
-    if as_json:
-        print_json({"url": str(address), "username": name, "expiresAt": until})
-    else:
-        note(f"Signed in to {address} as {name} until {until}.")
+    return Report(
+        {"url": str(address), "username": name, "expiresAt": until},
+        said(f"Signed in to {address} as {name} until {until}."),
+    )
 
 
 @click.command()
 @json_option
-def logout(as_json: bool) -> None:
+def logout() -> Report:
     """Sign out.
 
     Ends the session and removes its file.
@@ -65,15 +65,15 @@ def logout(as_json: bool) -> None:
     session_state.forget(str(address))
     if session is not None:
         Client(address).send("DELETE", "/api/token", {"token": session.token})
-    if as_json:
-        print_json({"url": str(address), "signedOut": session is not None})
-    else:
-        note(f"Signed out of {address}." if session else f"Not signed in to {address}.")
+    return Report(
+        {"url": str(address), "signedOut": session is not None},
+        said(f"Signed out of {address}." if session else f"Not signed in to {address}."),
+    )
 
 
 @click.command()
 @json_option
-def whoami(as_json: bool) -> None:
+def whoami() -> Report:
     """Show who asks, and where.
 
     The account of `login`, or the token in TOKENS_TOKEN; the service is asked whether it is still accepted.
@@ -90,11 +90,8 @@ def whoami(as_json: bool) -> None:
             raise refusal(answer, client.address)
         session = None if given else session_state.read(str(client.address))
         who = {"username": answer.headers["X-Token-Subject"], "expiresAt": session and _instant(session.expires_at)}
-    facts = {"url": str(client.address), **who}
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts([(_LABELS[name], value) for name, value in facts.items() if value not in (None, [])])
+    found = {"url": str(client.address), **who}
+    return Report(found, facts([(_LABELS[name], value) for name, value in found.items() if value not in (None, [])]))
 
 
 def _instant(seconds: int) -> str:

@@ -10,8 +10,8 @@ import click
 from service.cli.client.address import service_address
 from service.cli.client.http import Answer, Client, refusal
 from service.cli.failure import TokenRefused, WrongUsage
-from service.cli.terminal.output import json_option, print_facts, print_json
 from service.cli.terminal.prompts import somebody_answers
+from service.cli.terminal.report import Report, facts, json_option
 
 _REFUSALS = (http.client.UNAUTHORIZED, http.client.FORBIDDEN, http.client.TOO_MANY_REQUESTS)
 _HEADERS = {
@@ -25,7 +25,7 @@ _HEADERS = {
 @click.command()
 @click.option("--scope", multiple=True, help="A scope that it must have; may repeat.")
 @json_option
-def verify(scope: tuple[str, ...], as_json: bool) -> None:
+def verify(scope: tuple[str, ...]) -> Report:
     """Ask whether a token is accepted.
 
     Reads the secret from standard input, else from TOKENS_TOKEN. It counts as a use, like any other
@@ -37,17 +37,15 @@ def verify(scope: tuple[str, ...], as_json: bool) -> None:
     )
     if answer.status == http.client.OK:
         found = _found(answer)
-        if as_json:
-            print_json({"active": True, **found, "scopes": found["scopes"].split()})
-        else:
-            print_facts([("status", "active"), *found.items()])
-        return
+        shown = facts([("status", "active"), *found.items()])
+        return Report({"active": True, **found, "scopes": found["scopes"].split()}, shown)
     if answer.status not in _REFUSALS:
         raise refusal(answer, address)
     problem = answer.json()
-    if as_json:
-        print_json({"active": False, "status": answer.status, "code": problem.get("code")})
-    raise TokenRefused(f"refused: {problem.get('detail', answer.status)}")
+    return Report(
+        {"active": False, "status": answer.status, "code": problem.get("code")},
+        failure=TokenRefused(f"refused: {problem.get('detail', answer.status)}"),
+    )
 
 
 def _secret() -> str:

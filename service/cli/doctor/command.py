@@ -8,28 +8,27 @@ import click
 from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
 from service.cli.doctor.machine import accounts, certificate, data_directory, port, server_key, settings_for_start
 from service.cli.doctor.redis_server import redis_of
-from service.cli.terminal.output import json_option, note, on_terminal, print_json, print_table
+from service.cli.terminal.output import on_terminal
+from service.cli.terminal.report import Report, json_option, said, table
 from service.settings import SettingsError
 
 
 @click.command()
 @json_option
-def doctor(as_json: bool) -> None:
+def doctor() -> Report:
     """Check everything that the service needs.
 
     Settings, data directory, server key, Redis, clock, accounts, certificate, port. Starts and changes nothing.
     Exit 1 if something failed.
     """
     found = _examine()
-    if as_json:
-        print_json([finding._asdict() for finding in found])
-    else:
-        print_table(("RESULT", "CHECK", "FOUND"), [(one.result, one.check, one.detail) for one in found])
     results = [finding.result for finding in found]
-    if on_terminal() and not as_json:
-        note(f"{results.count(FAILED)} failed, {results.count(WARNING)} warnings")
-    if FAILED in results:
-        raise SystemExit(1)
+    return Report(
+        [finding._asdict() for finding in found],
+        table(("RESULT", "CHECK", "FOUND"), [(one.result, one.check, one.detail) for one in found]),
+        said(f"{results.count(FAILED)} failed, {results.count(WARNING)} warnings") if on_terminal() else None,
+        failure=SystemExit(1) if FAILED in results else None,
+    )
 
 
 def _examine() -> list[Finding]:

@@ -15,6 +15,7 @@ from service.cli.serve.first_start import admin_account
 from service.cli.serve.listener import run
 from service.cli.serve.sockets import listening, notify_ready
 from service.cli.serve.tls import Certificate
+from service.cli.terminal.options import Number
 from service.cli.terminal.prompts import short_option
 from service.embedded import EmbeddedError
 from service.settings import Settings, SettingsError, is_service_link, read
@@ -25,8 +26,8 @@ _ENDINGS = (signal.SIGTERM, signal.SIGINT)
 
 @click.command()
 @click.option("--host", help="Addresses to listen on, or unix:/path; in place of TOKENS_HOST.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port, 0 for a free one; in place of TOKENS_PORT.")
-@click.option("--workers", type=click.IntRange(1, 256), help="Processes; in place of TOKENS_WORKERS.")
+@click.option("--port", type=Number(0, 65535), help="Port, 0 for a free one; in place of TOKENS_PORT.")
+@click.option("--workers", type=Number(1, 256), help="Processes; in place of TOKENS_WORKERS.")
 @short_option
 def serve(host: str | None, port: int | None, workers: int | None, allow_short: bool) -> None:
     """Run the service.

@@ -1,5 +1,6 @@
 """What a person at a terminal sees and is asked.
 
+report    what a command gives: JSON, or what a person reads
 output    tables, facts, JSON; text of others made harmless
 progress  how far a long command has come
 prompts   questions; a password chosen and checked

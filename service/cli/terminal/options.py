@@ -14,6 +14,12 @@ _SPAN = re.compile(r"(\d{1,9})([smhdw]?)")
 _RATE = re.compile(r"(\d{1,9})/(\d{0,9})([smhd]?)(?::(\d{1,9}))?")
 
 
+class Number(click.IntRange):
+    """A whole number within bounds, called so in `--help` and where it is none."""
+
+    name = "number"
+
+
 class Span(click.ParamType[int]):
     """A span of time like 24h, 90d or 3600 (seconds), as seconds."""
 

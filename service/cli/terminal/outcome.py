@@ -3,7 +3,8 @@
 from typing import Any
 
 from service.cli.failure import Failure
-from service.cli.terminal.output import note, on_terminal, print_json, print_table
+from service.cli.terminal.output import on_terminal
+from service.cli.terminal.report import Part, Report, said, table
 
 # `updated`: ids; `skipped`: {"id", "code"}.
 Result = dict[str, list[Any]]
@@ -16,16 +17,12 @@ _REASONS = {
 }
 
 
-def report(result: Result, done: str, *, as_json: bool) -> None:
-    """What was done; Failure if anything was left as it was."""
-    updated = result["updated"]
-    if as_json:
-        print_json(result)
-    elif on_terminal() and len(updated) > _MOST_ROWS:
-        note(f"{len(updated):,} tokens {done}.")
-    elif updated:
-        print_table(("ID", "DONE"), [(token_id, done) for token_id in updated])
-    for skipped in result["skipped"]:
-        note(f"{skipped['id']} {_REASONS.get(skipped['code'], skipped['code'])}")
-    if result["skipped"]:
-        raise Failure(f"{len(result['skipped'])} not {done}")
+def outcome(result: Result, done: str) -> Report:
+    """What was done; a Failure if anything was left as it was."""
+    updated, skipped = result["updated"], result["skipped"]
+    if on_terminal() and len(updated) > _MOST_ROWS:
+        shown: Part | None = said(f"{len(updated):,} tokens {done}.")
+    else:
+        shown = table(("ID", "DONE"), [(token_id, done) for token_id in updated])
+    why = [said(f"{one['id']} {_REASONS.get(one['code'], one['code'])}") for one in skipped]
+    return Report(result, shown, *why, failure=Failure(f"{len(skipped)} not {done}") if skipped else None)

@@ -10,9 +10,9 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 import unicodedata
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 import click
 
@@ -24,16 +24,13 @@ _COLOURS = {
     "warning": "yellow",
     "revoked": "red",
     "failed": "red",
+    "pass": "green",
+    "fail": "red",
 }
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?Z")
 _NARROWEST = 10
+_READABLE = 30
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def json_option(command: F) -> F:
-    """The option --json, passed on as `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
 def on_terminal() -> bool:
@@ -51,7 +48,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, op
     """Rows under headings; piped, tab-separated without headings.
 
     Where `optional` is given the rows are made to fit the terminal: as many of the last columns are left out
-    as must be, up to that number, and then the widest cut.
+    as must be, up to that number, and then the widest cut. Else nothing is lost: the last column is wrapped at words.
     """
     cells = [[_text(value) for value in row] for row in rows]
     if not on_terminal():
@@ -59,12 +56,27 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, op
             click.echo("\t".join(line))
         return
     cells = [list(headings), *([_shorter(cell) for cell in line] for line in cells)]
+    if optional is None:
+        cells = _wrapped(cells)
     widths = [max(_width(line[column]) for line in cells) for column in range(len(headings))]
     if optional is not None:
         _fit(widths, optional)
     for number, line in enumerate(cells):
         padded = [_pad(cell, width) for cell, width in zip(line, widths, strict=False)]
         click.echo("  ".join([_coloured(cell) if number else _bold(cell) for cell in padded]).rstrip())
+
+
+def _wrapped(cells: list[list[str]]) -> list[list[str]]:
+    """The lines with what is too long in their last column on lines of its own below, if there is room to read it."""
+    before = [max(_width(line[column]) for line in cells) + 2 for column in range(len(cells[0]) - 1)]
+    room = shutil.get_terminal_size().columns - sum(before)
+    if room < _READABLE:
+        return cells
+    lines = []
+    for line in cells:
+        first, *others = textwrap.wrap(line[-1], room, break_long_words=False, break_on_hyphens=False) or [""]
+        lines += [[*line[:-1], first], *([*[""] * len(before), other] for other in others)]
+    return lines
 
 
 def print_csv(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

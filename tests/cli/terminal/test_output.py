@@ -44,6 +44,8 @@ def test_rows_are_whole_unless_they_may_be_made_to_fit(capsys: pytest.CaptureFix
     assert capsys.readouterr().out.splitlines()[1] == "1   " + "x" * 200
     output.print_table(("ID", "NAME"), [("1", "x" * 200)], optional=0)
     assert capsys.readouterr().out.splitlines()[1] == "1   " + "x" * 75 + "…"
+    output.print_table(("ID", "WHY"), [("1", "x" * 60 + " " + "y" * 40), ("2", "z")])
+    assert capsys.readouterr().out.splitlines()[1:] == ["1   " + "x" * 60, "    " + "y" * 40, "2   z"]
 
 
 @pytest.mark.usefixtures("terminal")

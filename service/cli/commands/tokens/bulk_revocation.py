@@ -8,10 +8,12 @@ import click
 from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS
 from service.cli.failure import Failure, NoAnswer, WrongUsage
-from service.cli.terminal.outcome import Result, report
-from service.cli.terminal.output import note, print_json, print_table
+from service.cli.terminal.options import Number
+from service.cli.terminal.outcome import Result, outcome
+from service.cli.terminal.output import note
 from service.cli.terminal.progress import Progress
 from service.cli.terminal.prompts import confirm
+from service.cli.terminal.report import Report, said, table
 
 F = TypeVar("F", bound=Callable[..., Any])
 _NAMED = 5
@@ -41,7 +43,7 @@ def filters(command: F) -> F:
         click.option(
             "--unused-for",
             "unused_days",
-            type=click.IntRange(0),
+            type=Number(0),
             metavar="DAYS",
             help="Those unused for so many days.",
         ),
@@ -85,34 +87,30 @@ def which(tokens: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any] | 
     return {"all": True} if options["everything"] else {"filter": given}
 
 
-def end(ending: Ending, wanted: dict[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> None:
+def end(ending: Ending, wanted: dict[str, Any], *, dry_run: bool, yes: bool) -> Report:
     """End what matches, after a question with the number; or show what that would be. Raises Failure."""
     client = connect()
     path = f"{TOKENS}/{ending.path}"
     found = client.send("POST", path, {**wanted, "dryRun": True})
     if dry_run:
-        _show(found, ending.done, as_json=as_json)
-        return
-    count, result = found["matched"], Result(updated=[], skipped=[])
-    if count:
-        names = ", ".join(f"{token['name']} ({token['id']})" for token in found["sample"][:_NAMED])
-        among = f"{'among them ' if count > _NAMED else ''}{names}"
-        confirm(f"{ending.path.capitalize()} {_tokens(count)}, {among}{ending.question}", yes=yes)
-        result = _end_all(client, path, wanted, count, ending.done)
-    elif not as_json:
-        note("No token matches.")
-    report(result, ending.done, as_json=as_json)
+        return _trial(found, ending.done)
+    count = found["matched"]
+    if not count:
+        return Report(Result(updated=[], skipped=[]), said("No token matches."))
+    names = ", ".join(f"{token['name']} ({token['id']})" for token in found["sample"][:_NAMED])
+    among = f"{'among them ' if count > _NAMED else ''}{names}"
+    confirm(f"{ending.path.capitalize()} {_tokens(count)}, {among}{ending.question}", yes=yes)
+    return outcome(_end_all(client, path, wanted, count, ending.done), ending.done)
 
 
-def _show(found: dict[str, Any], done: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-        return
-    if found["sample"]:
-        rows = [[token[name] for name in ("id", "name", "status", "createdBy", "scopes")] for token in found["sample"]]
-        print_table(("ID", "NAME", "STATUS", "CREATED BY", "SCOPES"), rows, optional=1)
-    more = found["matched"] - len(found["sample"])
-    note(f"{_tokens(found['matched'])} would be {done}{f'; {more:,} more than are shown' if more > 0 else ''}.")
+def _trial(found: dict[str, Any], done: str) -> Report:
+    rows = [[token[name] for name in ("id", "name", "status", "createdBy", "scopes")] for token in found["sample"]]
+    more = found["matched"] - len(rows)
+    return Report(
+        found,
+        table(("ID", "NAME", "STATUS", "CREATED BY", "SCOPES"), rows, optional=1),
+        said(f"{_tokens(found['matched'])} would be {done}{f'; {more:,} more than are shown' if more > 0 else ''}."),
+    )
 
 
 def _end_all(client: Client, path: str, wanted: dict[str, Any], count: int, done: str) -> Result:

@@ -1,15 +1,18 @@
 """`explain`: why a token is accepted or refused."""
 
 import sys
-from typing import Any
 
 import click
 
 from service.cli.client.http import connect
 from service.cli.client.references import TOKENS, token_id_of
 from service.cli.failure import WrongUsage
-from service.cli.terminal.output import json_option, print_facts, print_json, print_table
+from service.cli.terminal.output import on_terminal
 from service.cli.terminal.prompts import somebody_answers
+from service.cli.terminal.report import Report, facts, json_option, table
+
+# Names that read as if they were a token's status.
+_CHECKS = {"server_key": "server key", "active": "switched on", "expired": "expiry"}
 
 
 @click.command()
@@ -19,9 +22,7 @@ from service.cli.terminal.prompts import somebody_answers
 @click.option("--path", help="The form of /validate that a gateway asks.  [default: /validate]")
 @click.option("--at", metavar="INSTANT", help="When, from now on, like 2027-01-31T12:00:00Z.")
 @json_option
-def explain(
-    token: str | None, scope: tuple[str, ...], address: str | None, path: str | None, at: str | None, as_json: bool
-) -> None:
+def explain(token: str | None, scope: tuple[str, ...], address: str | None, path: str | None, at: str | None) -> Report:
     """Explain why a token is accepted or refused.
 
     Reads the secret from standard input, or asks about the managed token of an id or name. Every check is listed,
@@ -33,7 +34,13 @@ def explain(
     terms = {"scopes": list(scope) or None, "address": address, "path": path, "at": at}
     body = {**who, **{name: value for name, value in terms.items() if value is not None}}
     found = client.send("POST", f"{TOKENS}/explain", body)
-    print_json(found) if as_json else _print(found)
+    names = _CHECKS if on_terminal() else {}
+    rows = [(names.get(one["check"], one["check"]), one["result"], one["detail"]) for one in found["checks"]]
+    return Report(
+        found,
+        facts([("outcome", found["outcome"]), ("answer", found["answer"]["status"])]),
+        table(("CHECK", "RESULT", "DETAIL"), rows),
+    )
 
 
 def _secret() -> str:
@@ -43,9 +50,3 @@ def _secret() -> str:
     if not secret:
         raise WrongUsage("no token on standard input")
     return secret
-
-
-def _print(found: dict[str, Any]) -> None:
-    print_facts([("outcome", found["outcome"]), ("answer", found["answer"]["status"])])
-    rows = [(one["check"], one["result"], one["detail"]) for one in found["checks"]]
-    print_table(("CHECK", "RESULT", "DETAIL"), rows)

@@ -14,8 +14,9 @@ from service.cli.client.references import TOKENS
 from service.cli.commands.tokens.import_parts import Part, csv_parts, parts
 from service.cli.failure import Failure
 from service.cli.private_file import make_private, write_private
-from service.cli.terminal.output import json_option, note, print_json, print_table
+from service.cli.terminal.output import note
 from service.cli.terminal.progress import Progress
+from service.cli.terminal.report import Report, json_option, said, table
 
 _TOO_LONG: dict[str, Any] = {
     "imported": 0,
@@ -29,7 +30,7 @@ _TOO_LONG: dict[str, Any] = {
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @json_option
-def export_tokens(file: Path | None, force: bool, as_json: bool) -> None:
+def export_tokens(file: Path | None, force: bool) -> Report | None:
     """Write all tokens to a file, without their secrets.
 
     One JSON object a line, to standard output or to FILE, which only you can read. `import` takes it in, where
@@ -41,12 +42,9 @@ def export_tokens(file: Path | None, force: bool, as_json: bool) -> None:
     if file is None:
         for piece in client.stream(f"{TOKENS}/export", {}):
             sys.stdout.buffer.write(piece)
-        return
+        return None
     count = _write(client, file, force=force)
-    if as_json:
-        print_json({"file": str(file), "tokens": count})
-    else:
-        note(f"Tokens in {file}: {count:,}.")
+    return Report({"file": str(file), "tokens": count}, said(f"Tokens in {file}: {count:,}."))
 
 
 def _allow_over(file: Path, *, force: bool) -> None:
@@ -85,9 +83,7 @@ def _write(client: Client, file: Path, *, force: bool) -> int:
 @click.option("--number-names", is_flag=True, help="Put a number behind a name that is taken.")
 @click.option("--zone", help="Of times that name none: UTC, +02:00 or Europe/Berlin.")
 @json_option
-def import_tokens(
-    file: BinaryIO, dry_run: bool, as_csv: bool, number_names: bool, zone: str | None, as_json: bool
-) -> None:
+def import_tokens(file: BinaryIO, dry_run: bool, as_csv: bool, number_names: bool, zone: str | None) -> Report:
     """Take in tokens of an export, or of another system.
 
     One JSON object a line: of `export`, or {"name", "secret", "sha256" or "sha512", "duration" or "expiresAt", ...}.
@@ -102,21 +98,22 @@ def import_tokens(
     query = {"dryRun": "true" if dry_run else "", "numberNames": "true" if number_names else "", "zone": zone or ""}
     cut = csv_parts(file) if as_csv or str(getattr(file, "name", "")).endswith(".csv") else parts(file)
     taken = _take(connect(), cut, query)
-    skipped = taken.skipped
-    if as_json:
-        counts = {"imported": taken.imported, "byDigest": taken.by_digest, "shortened": taken.shortened}
-        print_json({**counts, "skipped": skipped, "dryRun": dry_run})
-    else:
-        if skipped:
-            rows = [[one[name] for name in ("line", "code", "name", "message")] for one in skipped]
-            print_table(("LINE", "CODE", "NAME", "WHY"), rows, optional=0)
-        note(f"{taken.imported:,} {'would be ' if dry_run else ''}imported.")
-        if taken.shortened:
-            note(f"{taken.shortened:,} without an end, as long as tokens may live here (TOKENS_MAX_LIFETIME_DAYS).")
-        if taken.by_digest and not dry_run:
-            note(f"{taken.by_digest:,} by digest, which only use can prove: try one with token-service verify.")
-    if skipped:
-        raise Failure(f"{len(skipped):,} {'would be ' if dry_run else ''}skipped")
+    skipped, would_be = taken.skipped, "would be " if dry_run else ""
+    counts = {"imported": taken.imported, "byDigest": taken.by_digest, "shortened": taken.shortened}
+    notes = [f"{taken.imported:,} {would_be}imported."]
+    if taken.shortened:
+        notes.append(f"{taken.shortened:,} without an end, as long as tokens may live here (TOKENS_MAX_LIFETIME_DAYS).")
+    if taken.by_digest and not dry_run:
+        notes.append(f"{taken.by_digest:,} by digest, which only use can prove: try one with token-service verify.")
+    return Report(
+        {**counts, "skipped": skipped, "dryRun": dry_run},
+        table(
+            ("LINE", "CODE", "NAME", "WHY"),
+            [[one[name] for name in ("line", "code", "name", "message")] for one in skipped],
+        ),
+        *map(said, notes),
+        failure=Failure(f"{len(skipped):,} {would_be}skipped") if skipped else None,
+    )
 
 
 @dataclass

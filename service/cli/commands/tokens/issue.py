@@ -8,10 +8,10 @@ import click
 from service.cli.client.http import connect
 from service.cli.client.idempotency import send_once
 from service.cli.client.references import TOKENS, Token, find, token_id_of
-from service.cli.commands.tokens.show import facts
+from service.cli.commands.tokens.show import described
 from service.cli.failure import WrongUsage
-from service.cli.terminal.options import Lifetime, LifetimeType, Pair, Rate
-from service.cli.terminal.output import json_option, note, print_facts, print_json
+from service.cli.terminal.options import Lifetime, LifetimeType, Number, Pair, Rate
+from service.cli.terminal.report import Report, facts, json_option, line, said
 
 F = TypeVar("F", bound=Callable[..., Any])
 _CLEARED: dict[str, object] = {
@@ -38,7 +38,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print the secre
 def _members(command: F) -> F:
     """The options for what a token may and may not do."""
     for option in (
-        click.option("--max-uses", type=click.IntRange(1), help="Uses after which it is refused."),
+        click.option("--max-uses", type=Number(1), help="Uses after which it is refused."),
         click.option("--meta", multiple=True, type=Pair(), help="What you want to remember; may repeat."),
         click.option("--network", multiple=True, metavar="CIDR", help="Where it may come from; may repeat."),
         click.option(
@@ -66,13 +66,16 @@ def _members(command: F) -> F:
 @_members
 @quiet_option
 @json_option
-def create(name: str, expires: Lifetime, like: str | None, quiet: bool, as_json: bool, **options: Any) -> None:
-    """Create a token and print its secret, this once."""
+def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **options: Any) -> Report:
+    """Create a token and print its secret, this once.
+
+    As in: token-service create checkout-api --expires 90d --scope orders:read
+    """
     client = connect()
     pattern = find(client, like) if like else {}
     copied = {member: pattern[member] for member, empty in _CLEARED.items() if pattern.get(member, empty) != empty}
     body = {"name": name, **expires.to_create(), **copied, **_changes(options)}
-    show_secret(send_once(client, TOKENS, body)["token"], quiet=quiet, as_json=as_json)
+    return with_secret(send_once(client, TOKENS, body)["token"], quiet=quiet)
 
 
 @click.command()
@@ -87,9 +90,8 @@ def update(
     name: str | None,
     expires: Lifetime | None,
     clear: tuple[str, ...],
-    as_json: bool,
     **options: Any,
-) -> None:
+) -> Report:
     """Change a token.
 
     What may repeat (scopes, networks, meta) replaces all that was there.
@@ -104,10 +106,7 @@ def update(
         raise WrongUsage("nothing to change: see token-service update --help")
     client = connect()
     changed = client.send("PATCH", TOKENS, {"id": token_id_of(client, token), **changes})["token"]
-    if as_json:
-        print_json(changed)
-    else:
-        print_facts(facts(changed))
+    return Report(changed, facts(described(changed)))
 
 
 def _changes(options: dict[str, Any]) -> dict[str, Any]:
@@ -124,13 +123,9 @@ def _changes(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
 
 
-def show_secret(token: Token, *, quiet: bool, as_json: bool) -> None:
-    """A token that was just issued, with its secret."""
-    if as_json:
-        print_json(token)
-        return
+def with_secret(token: Token, *, quiet: bool) -> Report:
+    """A token that was just issued."""
     if quiet:
-        click.echo(token["token"])
-        return
-    print_facts([("secret" if label == "token" else label, value) for label, value in facts(token)])
-    note("The secret is shown this once: keep it where only its user can read it.")
+        return Report(token, line(token["token"]))
+    shown = [("secret" if label == "token" else label, value) for label, value in described(token)]
+    return Report(token, facts(shown), said("The secret is shown this once: keep it where only its user can read it."))

@@ -8,11 +8,11 @@ import click
 from service.cli.client.http import Client, connect, path_of
 from service.cli.client.idempotency import send_once
 from service.cli.client.references import token_id_of
-from service.cli.commands.tokens.issue import quiet_option, show_secret
+from service.cli.commands.tokens.issue import quiet_option, with_secret
 from service.cli.failure import WrongUsage
 from service.cli.terminal.options import Span
-from service.cli.terminal.output import json_option, print_json, print_table
 from service.cli.terminal.prompts import confirm
+from service.cli.terminal.report import Report, json_option, table
 
 F = TypeVar("F", bound=Callable[..., Any])
 _DAY_SECONDS = 86400
@@ -39,7 +39,7 @@ def rotation_options(command: F) -> F:
 @rotation_options
 @click.option("--end", is_flag=True, help="Give no new secret, but end the overlap of the last rotation now.")
 @json_option
-def rotate(token: str, overlap: int | None, yes: bool, quiet: bool, end: bool, as_json: bool) -> None:
+def rotate(token: str, overlap: int | None, yes: bool, quiet: bool, end: bool) -> Report:
     """Give a token a new secret.
 
     Its id, name, scopes and expiry stay as they are.
@@ -51,13 +51,9 @@ def rotate(token: str, overlap: int | None, yes: bool, quiet: bool, end: bool, a
     if end:
         confirm(f"The old secret of {token} stops at once. End its overlap?", yes=yes)
         answer = client.send("DELETE", path_of(token_id, "/rotate"))
-        if as_json:
-            print_json({"id": token_id, **answer})
-        else:
-            print_table(("ID", "DONE"), [(token_id, "overlap ended")])
-        return
+        return Report({"id": token_id, **answer}, table(("ID", "DONE"), [(token_id, "overlap ended")]))
     issued = rotated(client, path_of(token_id, "/rotate"), overlap, called=token, yes=yes)
-    show_secret(issued, quiet=quiet, as_json=as_json)
+    return with_secret(issued, quiet=quiet)
 
 
 def rotated(client: Client, path: str, overlap: int | None, *, called: str, yes: bool) -> dict[str, Any]:

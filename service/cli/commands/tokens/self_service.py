@@ -5,12 +5,13 @@ import os
 import click
 
 from service.cli.client.http import Client, connect
-from service.cli.commands.tokens.issue import show_secret
+from service.cli.commands.tokens.issue import with_secret
 from service.cli.commands.tokens.rotation import rotated, rotation_options
-from service.cli.commands.tokens.show import facts
+from service.cli.commands.tokens.show import described
 from service.cli.failure import SignInNeeded
-from service.cli.terminal.output import json_option, print_facts, print_json, print_table
+from service.cli.terminal.outcome import outcome
 from service.cli.terminal.prompts import confirm
+from service.cli.terminal.report import Report, facts, json_option
 
 _PATH = "/api/tokens/self"
 
@@ -25,40 +26,34 @@ def own_token() -> None:
 
 @own_token.command("show")
 @json_option
-def show_self(as_json: bool) -> None:
+def show_self() -> Report:
     """Show the token in TOKENS_TOKEN."""
     found = _holder().get(_PATH)
-    if as_json:
-        print_json(found)
-    else:
-        print_facts(facts(found))
+    return Report(found, facts(described(found)))
 
 
 @own_token.command("revoke")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def revoke_self(yes: bool, as_json: bool) -> None:
+def revoke_self(yes: bool) -> Report:
     """Revoke the token in TOKENS_TOKEN for good."""
     client = _holder()
     found = client.get(_PATH)
     confirm(f"Revoke {found['name']} ({found['id']}) for good?", yes=yes)
     client.send("DELETE", _PATH)
-    if as_json:
-        print_json({"updated": [found["id"]], "skipped": []})
-    else:
-        print_table(("ID", "DONE"), [(found["id"], "revoked")])
+    return outcome({"updated": [found["id"]], "skipped": []}, "revoked")
 
 
 @own_token.command("rotate")
 @rotation_options
 @json_option
-def rotate_self(overlap: int | None, yes: bool, quiet: bool, as_json: bool) -> None:
+def rotate_self(overlap: int | None, yes: bool, quiet: bool) -> Report:
     """Give the token in TOKENS_TOKEN a new secret.
 
     It needs the scope self:rotate.
     """
     issued = rotated(_holder(), f"{_PATH}/rotate", overlap, called="the token", yes=yes)
-    show_secret(issued, quiet=quiet, as_json=as_json)
+    return with_secret(issued, quiet=quiet)
 
 
 def _holder() -> Client:

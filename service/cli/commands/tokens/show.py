@@ -7,7 +7,9 @@ import click
 from service.cli.client.http import connect, path_of
 from service.cli.client.references import TOKENS, Token, every, find, token_id_of
 from service.cli.failure import WrongUsage
-from service.cli.terminal.output import json_option, note, on_terminal, print_csv, print_facts, print_json, print_table
+from service.cli.terminal.options import Number
+from service.cli.terminal.output import on_terminal, print_csv
+from service.cli.terminal.report import Part, Report, facts, json_option, said, table
 
 _SORTS = ("createdAt", "name", "lastUsedAt", "expiresAt")
 _HEADINGS = ("ID", "NAME", "TOKEN", "STATUS", "EXPIRES", "LAST USED", "CREATED BY", "SCOPES")
@@ -64,10 +66,17 @@ _COUNTS = {
 @click.option("--subject", help="Whom it speaks for.")
 @click.option("--last-address", help="Where it was used last.")
 @click.option("--expires-before", metavar="INSTANT", help="An instant like 2027-01-31T00:00:00Z.")
-@click.option("--unused-for", "unused_days", type=click.IntRange(0), metavar="DAYS", help="Not used for so many days.")
+@click.option("--unused-for", "unused_days", type=Number(0), metavar="DAYS", help="Not used for so many days.")
 @click.option("--never-used", is_flag=True, help="Without any use so far.")
-@click.option("--sort", default="-createdAt", show_default=True, help=f"{', '.join(_SORTS)}; - for descending.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+@click.option(
+    "--sort",
+    type=click.Choice([*_SORTS, *(f"-{name}" for name in _SORTS)]),
+    metavar="COLUMN",
+    default="-createdAt",
+    show_default=True,
+    help=f"{', '.join(_SORTS)}; - for descending.",
+)
+@click.option("--limit", type=Number(1), default=50, show_default=True, help="How many.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a heading.")
 @json_option
@@ -85,8 +94,7 @@ def list_tokens(
     limit: int,
     everything: bool,
     as_csv: bool,
-    as_json: bool,
-) -> None:
+) -> Report | None:
     """List tokens.
 
     Newest first unless sorted otherwise; without --status all but the revoked.
@@ -106,34 +114,30 @@ def list_tokens(
     query = {name: value for name, value in filters.items() if value is not None}
     pages = list(every(connect(), query, limit=None if everything else limit))
     tokens = [token for page in pages for token in page["tokens"]]
-    if as_json:
-        print_json({"tokens": tokens, "total": pages[0].get("total")})
-        return
     if as_csv:
         print_csv(_COLUMNS, [[token.get(name) for name in _COLUMNS] for token in tokens])
-        return
-    if tokens or not on_terminal():
-        print_table(_HEADINGS, [_row(token) for token in tokens], optional=2)
-    if on_terminal():
-        _say_how_many(len(tokens), pages[0].get("total"), more=pages[-1].get("nextCursor") is not None)
+        return None
+    total = pages[0].get("total")
+    return Report(
+        {"tokens": tokens, "total": total},
+        table(_HEADINGS, [_row(token) for token in tokens], optional=2),
+        _how_many(len(tokens), total, more=pages[-1].get("nextCursor") is not None) if on_terminal() else None,
+    )
 
 
 @click.command()
 @click.argument("token", metavar="ID|NAME")
 @json_option
-def show(token: str, as_json: bool) -> None:
+def show(token: str) -> Report:
     """Show a token."""
     found = find(connect(), token)
-    if as_json:
-        print_json(found)
-    else:
-        print_facts(facts(found))
+    return Report(found, facts(described(found)))
 
 
 @click.command()
 @click.option("--hygiene", is_flag=True, help="Also what nobody seems to need, and what ended of late or never ends.")
 @json_option
-def stats(hygiene: bool, as_json: bool) -> None:
+def stats(hygiene: bool) -> Report:
     """Count tokens.
 
     Total = active + expired + inactive; the revoked stand beside it.
@@ -141,11 +145,10 @@ def stats(hygiene: bool, as_json: bool) -> None:
     client = connect()
     counts = client.get(f"{TOKENS}/stats")
     found = client.get(f"{TOKENS}/hygiene") if hygiene else None
-    if as_json:
-        print_json(counts if found is None else {**counts, "hygiene": found})
-        return
     rows = [(label, counts.get(name)) for name, label in _COUNTS.items()]
-    print_facts(rows if found is None else [*rows, *_hygiene_rows(found)])
+    if found is None:
+        return Report(counts, facts(rows))
+    return Report({**counts, "hygiene": found}, facts([*rows, *_hygiene_rows(found)]))
 
 
 def _hygiene_rows(found: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -160,34 +163,26 @@ def _hygiene_rows(found: dict[str, Any]) -> list[tuple[str, Any]]:
 
 @click.command()
 @click.argument("token", metavar="[ID|NAME]", required=False)
-@click.option("--days", type=click.IntRange(1), default=30, show_default=True, help="How many days back.")
+@click.option("--days", type=Number(1), default=30, show_default=True, help="How many days back.")
 @click.option("--service", "of_service", is_flag=True, help="All tokens together, hour by hour.")
-@click.option(
-    "--hours", type=click.IntRange(1), default=48, show_default=True, help="How many hours back, with --service."
-)
+@click.option("--hours", type=Number(1), default=48, show_default=True, help="How many hours back, with --service.")
 @json_option
-def usage(token: str | None, days: int, of_service: bool, hours: int, as_json: bool) -> None:
+def usage(token: str | None, days: int, of_service: bool, hours: int) -> Report:
     """Show how often a token was used."""
     if of_service == bool(token):
         raise WrongUsage("give a token, or --service for all of them together")
     client = connect()
     if not token:
         totals = client.get("/api/admin/usage", {"hours": hours})
-        if as_json:
-            print_json(totals)
-        else:
-            print_table(("HOUR", "ALLOWED", "DENIED", "WHY"), [_hour(hour) for hour in totals["hours"]])
-        return
+        return Report(totals, table(("HOUR", "ALLOWED", "DENIED", "WHY"), [_hour(hour) for hour in totals["hours"]]))
     counted = client.get(path_of(token_id_of(client, token), "/usage"), {"days": days})
-    if as_json:
-        print_json(counted)
-        return
-    print_table(
-        ("DAY", "ALLOWED", "DENIED"),
-        [(day["date"], day["allowed"], day["denied"]) for day in counted["days"]],
+    rows = [(day["date"], day["allowed"], day["denied"]) for day in counted["days"]]
+    last = f"Last used {counted.get('lastUsedAt')} from {counted.get('lastAddress') or 'an unknown address'}."
+    return Report(
+        counted,
+        table(("DAY", "ALLOWED", "DENIED"), rows),
+        said(last) if on_terminal() and counted.get("lastUsedAt") else None,
     )
-    if on_terminal() and counted.get("lastUsedAt"):
-        note(f"Last used {counted['lastUsedAt']} from {counted.get('lastAddress') or 'an unknown address'}.")
 
 
 def _hour(hour: dict[str, Any]) -> tuple[object, ...]:
@@ -195,7 +190,7 @@ def _hour(hour: dict[str, Any]) -> tuple[object, ...]:
     return (hour["hour"], hour["allowed"], hour["denied"], why)
 
 
-def facts(token: Token) -> list[tuple[str, Any]]:
+def described(token: Token) -> list[tuple[str, Any]]:
     """What there is to say of a token, the most wanted first; empty members are left out."""
     shown = {**token, "rateLimit": _rate(token.get("rateLimit"))}
     return [(label, shown[name]) for name, label in _FACTS.items() if shown.get(name) not in (None, "", [], {})]
@@ -222,8 +217,11 @@ def _rate(limit: dict[str, int] | None) -> str | None:
     return None if limit is None else f"{limit['limit']}/{limit['periodSeconds']}s, {limit['burst']} at once"
 
 
-def _say_how_many(shown: int, total: int | None, *, more: bool) -> None:
+def _how_many(shown: int, total: int | None, *, more: bool) -> Part | None:
     if not shown:
-        note("No tokens. `token-service create NAME` makes one." if total == 0 else "No token matches.")
-    elif more:
-        note(f"{shown:,} of {f'{total:,}' if total is not None else 'more'}; --all shows all of them.")
+        return said("No tokens. `token-service create NAME` makes one." if total == 0 else "No token matches.")
+    return (
+        said(f"{shown:,} of {f'{total:,}' if total is not None else 'more'}; --all shows all of them.")
+        if more
+        else None
+    )

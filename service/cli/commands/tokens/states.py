@@ -8,9 +8,9 @@ import click
 from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS, find, token_id_of
 from service.cli.commands.tokens.bulk_revocation import DEACTIVATE, REVOKE, end, filters, which
-from service.cli.terminal.outcome import Result, report
-from service.cli.terminal.output import json_option
+from service.cli.terminal.outcome import Result, outcome
 from service.cli.terminal.prompts import confirm
+from service.cli.terminal.report import Report, json_option
 
 # A thousand ids are what a change takes; a revocation has them in its URL, whose length is bounded.
 _CHANGED_AT_ONCE = 1000
@@ -21,32 +21,31 @@ _NAMED = 5
 @click.command()
 @click.argument("tokens", metavar="ID|NAME...", nargs=-1, required=True)
 @json_option
-def activate(tokens: tuple[str, ...], as_json: bool) -> None:
+def activate(tokens: tuple[str, ...]) -> Report:
     """Let tokens be accepted again."""
-    report(_set_active(connect(), tokens, active=True), "activated", as_json=as_json)
+    return outcome(_set_active(connect(), tokens, active=True), "activated")
 
 
 @click.command()
 @click.argument("tokens", metavar="[ID|NAME...]", nargs=-1)
 @filters
 @json_option
-def deactivate(tokens: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool, **options: Any) -> None:
+def deactivate(tokens: tuple[str, ...], dry_run: bool, yes: bool, **options: Any) -> Report:
     """Refuse tokens until they are activated.
 
     Those that are named, or all active ones that the options find together, after a question.
     """
     wanted = which(tokens, {**options, "dry_run": dry_run})
     if wanted is not None:
-        end(DEACTIVATE, wanted, dry_run=dry_run, yes=yes, as_json=as_json)
-        return
-    report(_set_active(connect(), tokens, active=False), "deactivated", as_json=as_json)
+        return end(DEACTIVATE, wanted, dry_run=dry_run, yes=yes)
+    return outcome(_set_active(connect(), tokens, active=False), "deactivated")
 
 
 @click.command()
 @click.argument("tokens", metavar="[ID|NAME...]", nargs=-1)
 @filters
 @json_option
-def revoke(tokens: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool, **options: Any) -> None:
+def revoke(tokens: tuple[str, ...], dry_run: bool, yes: bool, **options: Any) -> Report:
     """Revoke tokens for good.
 
     Those that are named, or all that the options find together. They are refused from the moment this returns,
@@ -54,8 +53,7 @@ def revoke(tokens: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool, **o
     """
     wanted = which(tokens, {**options, "dry_run": dry_run})
     if wanted is not None:
-        end(REVOKE, wanted, dry_run=dry_run, yes=yes, as_json=as_json)
-        return
+        return end(REVOKE, wanted, dry_run=dry_run, yes=yes)
     client = connect()
     if yes:
         ids = [token_id_of(client, reference) for reference in tokens]
@@ -69,7 +67,7 @@ def revoke(tokens: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool, **o
     def change(part: list[str]) -> dict[str, Any]:
         return client.send("DELETE", TOKENS, query={"ids": ",".join(part)})
 
-    report(_in_parts(ids, _REVOKED_AT_ONCE, change), "revoked", as_json=as_json)
+    return outcome(_in_parts(ids, _REVOKED_AT_ONCE, change), "revoked")
 
 
 def _set_active(client: Client, references: Iterable[str], *, active: bool) -> Result:

@@ -1,0 +1,67 @@
+"""What a command answers: a value, which --json prints, and what a person reads in its place."""
+
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from typing import Any
+
+import click
+
+from service.cli.terminal.output import note, on_terminal, print_facts, print_json, print_table
+
+Part = Callable[[], None]
+
+
+class Report:
+    """Printed when the command is done; then `failure` ends it, if there is one. Empty parts are passed over."""
+
+    def __init__(self, value: object, *parts: Part | None, failure: BaseException | None = None) -> None:
+        self._value = value
+        self._parts = parts
+        self._failure = failure
+
+    def give(self, *, as_json: bool) -> None:
+        """Raises the failure."""
+        if as_json:
+            print_json(self._value)
+        else:
+            for part in filter(None, self._parts):
+                part()
+        if self._failure is not None:
+            raise self._failure
+
+
+def json_option(command: Callable[..., Report | None]) -> Callable[..., None]:
+    """The option --json of a command that gives its answer, or None where it has written something else itself."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @wraps(command)
+    def run(*args: Any, as_json: bool, **options: Any) -> None:
+        answer = command(*args, **options)
+        if answer is not None:
+            answer.give(as_json=as_json)
+
+    return run
+
+
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[object]], *, optional: int | None = None, none: str = ""
+) -> Part | None:
+    """As `print_table`; without rows a person is told `none`."""
+    if rows:
+        return partial(print_table, headings, rows, optional=optional)
+    return partial(note, none) if none and on_terminal() else None
+
+
+def facts(labelled: Sequence[tuple[str, object]]) -> Part:
+    """As `print_facts`."""
+    return partial(print_facts, labelled)
+
+
+def line(text: str) -> Part:
+    """A line of standard output."""
+    return partial(click.echo, text)
+
+
+def said(text: str) -> Part:
+    """A line for people, on standard error."""
+    return partial(note, text)
