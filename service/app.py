@@ -13,6 +13,7 @@ from service.api.http.proxies import TrustedProxies
 from service.composition.routes import routes
 from service.composition.rules import rules
 from service.composition.startup import (
+    accepted_of,
     accounts_of,
     address_of,
     jwt_reader_of,
@@ -68,9 +69,8 @@ class Service:
             access_log=settings.access_log,
             lifespan=self._live,
         )
-        basic = settings.accept_basic
         self.fast_path = FastPath(
-            rule.authority, store.credentials, rule.one_time, metrics, self.application, trusted, accept_basic=basic
+            rule.authority, store.credentials, rule.one_time, metrics, self.application, trusted, accepted_of(settings)
         )
         self.flush_usage = flush = usage_flush(rule, metrics)
         self.lifespan = Lifespan(

@@ -100,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     accept_basic: Annotated[
         bool, Meta(description="let /validate take HTTP Basic with the token as user or password")
     ] = False
+    accept_also: Annotated[str, Meta(description="more that presents tokens: scheme:X, bare, header:X, cookie:X")] = ""
     kubernetes_audiences: Annotated[
         str,
         Meta(description="audiences of Kubernetes reviews that tokens are for, comma separated; empty: its own"),

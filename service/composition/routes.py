@@ -33,6 +33,7 @@ from service.api.self_service import SelfServiceApi
 from service.api.sessions import SessionApi
 from service.api.store_reset import StoreResetApi
 from service.composition.rules import Rules
+from service.composition.startup import accepted_of
 from service.composition.stores import Stores
 from service.metrics import Metrics
 from service.settings import Settings
@@ -67,7 +68,7 @@ def routes(
     operations = OperationsApi(health, metrics, address, with_metrics=not settings.metrics_port)
     groups: tuple[OperationGroup, ...] = (
         BatchApi(Batch(rule.authority, store.credentials), clients),
-        GatewayApi(rule.authority, rule.one_time, metrics, trusted, accept_basic=settings.accept_basic),
+        GatewayApi(rule.authority, rule.one_time, metrics, trusted, accepted=accepted_of(settings)),
         OneTimeApi(rule.one_time, callers),
         SessionApi(rule.sessions, metrics),
         TokenListApi(rule.queries, views, callers),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from service.api.auth.callers import JwtReader
+from service.api.auth.presented import Accepted, read_accepted
 from service.api.http.base_url import read_base_url
 from service.api.http.proxies import TrustedProxies
 from service.api.http.public_address import PublicAddress
@@ -93,6 +94,14 @@ def trusted_of(settings: Settings) -> TrustedProxies:
         return TrustedProxies(part for part in settings.trusted_proxies.split(",") if part.strip())
     except ValueError as error:
         raise SettingsError(f"TOKENS_TRUSTED_PROXIES: {error}: write addresses or networks, comma separated") from None
+
+
+def accepted_of(settings: Settings) -> Accepted:
+    """What presents a token where gateways ask. Raises SettingsError."""
+    try:
+        return read_accepted(settings.accept_also, basic=settings.accept_basic)
+    except ValueError as error:
+        raise SettingsError(f"TOKENS_ACCEPT_ALSO: {error}") from None
 
 
 def address_of(settings: Settings, trusted: TrustedProxies) -> PublicAddress:

@@ -21,7 +21,7 @@ from service.api.gateway.answers import (
 from service.api.gateway.validate import KINDS
 from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
 from service.edge.fast_cycle import Connection, FastCycle
-from service.edge.fast_path import MOST_SEEN, FastPath, Seen
+from service.edge.fast_path import FastPath, Seen
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
 from service.model import Kind, Verdict
@@ -80,7 +80,7 @@ class FastPathCycle(FastCycle[Plan]):
         if field is not None and not self._plan[0] and (seen := remembered.get(field)) is not None:
             self._read_record(seen)
             return
-        secrets = presented(self._headers, in_uri=self._plan[0], basic=fast_path.accept_basic)
+        secrets = presented(self._headers, in_uri=self._plan[0], accepted=fast_path.accepted)
         # Two secrets in one request are none: which of them counts would be a guess, and a proxy may guess otherwise.
         if len(secrets) != 1:
             self._kind, self._secret = None, b""
@@ -97,7 +97,7 @@ class FastPathCycle(FastCycle[Plan]):
         else:
             digest = fast_path.authority.digest(kind, secret)
             seen = Seen(kind, secret, digest, *fast_path.store.prepare(digest))
-            if field is not None and len(remembered) < MOST_SEEN:
+            if field is not None and len(remembered) < fast_path.most_seen:
                 remembered[field] = seen
             self._read_record(seen)
 
@@ -224,5 +224,5 @@ class FastPathCycle(FastCycle[Plan]):
         prepared = self._fast_path.refusals.get(verdict.outcome)
         if prepared is not None:
             return prepared.status, prepared.lines(request_id), b"".join((prepared.before, request_id, prepared.after))
-        status, headers, body = answer(verdict, request_id.decode(), basic=self._fast_path.accept_basic)
+        status, headers, body = answer(verdict, request_id.decode(), basic=self._fast_path.accepted.basic)
         return status, lines_of(headers) + REQUEST_ID, body

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from service.api.auth.presented import Accepted
 from service.api.gateway.answers import (
     ABSENT,
     REQUEST_ID,
@@ -29,7 +30,7 @@ from service.tokens.authority import EXPIRED, MALFORMED, NETWORK_DENIED, UNKNOWN
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.secret import parse
 
-MOST_SEEN = 4096
+_MOST_SEEN = 4096
 _ANSWERS_KEPT = 16_384
 # Refusals that say the same whatever was asked.
 _CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, VOIDED, NETWORK_DENIED, UNAVAILABLE)
@@ -81,8 +82,7 @@ class FastPath:
         metrics: Metrics,
         application: Application,
         trusted: TrustedProxies,
-        *,
-        accept_basic: bool,
+        accepted: Accepted,
     ) -> None:
         self.authority = authority
         self.store = store
@@ -91,13 +91,15 @@ class FastPath:
         self.request_ids = application.request_ids
         self.tell = application.tell
         self.trusted = trusted
-        self.accept_basic = accept_basic
+        self.accepted = accepted
         self.validations = metrics.validations.counts
         self.observe = metrics.validation_timer("fast")
         self._show = metrics.validation_examples("fast")
         self.count_refusal = metrics.refused
         # What was worked out in the last quarter of a second, under the bytes it came in: a busy token once for all its
         # requests in it, and none stays in memory longer. Whether it is good is asked of Redis each time all the same.
+        # Where a token may stand elsewhere, too, one field is not all that counts, and nothing is kept.
+        self.most_seen = _MOST_SEEN if accepted.is_usual else 0
         self.seen: dict[bytes, Seen] = {}
         self.seen_keys: dict[bytes, Seen] = {}
         # The same credential gets the same lines. Redis is asked each time whether it gets them.
@@ -109,7 +111,7 @@ class FastPath:
 
     def _prepared(self, verdict: Verdict) -> Prepared:
         request_id = self.request_ids.new()
-        return Prepared.of(answer(verdict, request_id.decode(), basic=self.accept_basic), request_id)
+        return Prepared.of(answer(verdict, request_id.decode(), basic=self.accepted.basic), request_id)
 
     def show_trace(self, traceparent: bytes, seconds: float) -> None:
         """Let a validation whose trace is kept be an example of those that take so long."""
@@ -132,7 +134,7 @@ class FastPath:
                 return None
             digest = self.authority.digest(kind, secret)
             seen = Seen(kind, secret, digest, *self.store.prepare(digest))
-            if len(self.seen_keys) < MOST_SEEN:
+            if len(self.seen_keys) < self.most_seen:
                 self.seen_keys[secret] = seen
         return seen
 
@@ -142,7 +144,7 @@ class FastPath:
         if required is None:
             required = required_scopes(query, headers)
             # A client that makes scopes up must not fill the memory.
-            if len(self._required) < MOST_SEEN:
+            if len(self._required) < _MOST_SEEN:
                 self._required[query, field] = required
         return required
 

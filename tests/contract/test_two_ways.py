@@ -386,6 +386,29 @@ async def test_basic_carries_a_token_where_it_is_taken_and_presents_nothing_else
     assert b"\r\nwww-authenticate: " + offered + b', error="invalid_token"\r\n' in told
 
 
+ALSO = "scheme:Token,bare,header:apikey,cookie:knox"
+
+
+@pytest.mark.parametrize("ways", [{"accept_also": ALSO}, {}], indirect=True)
+async def test_what_else_carries_a_token_does_where_it_is_taken(ways: Ways) -> None:
+    plain, taken = ways.secrets["plain"], bool(ways.service.settings.accept_also)
+    yes, status = f"Authorization: Bearer {plain}", b"200" if taken else b"401"
+    for field in (
+        f"Authorization: Token {plain}",
+        f"Authorization: {plain}",
+        f"apikey: {plain}",
+        f"Cookie: knox={plain}",
+    ):
+        assert await statuses(ways, request("GET /validate HTTP/1.1", field)) == status, field
+    # What one field was worked out to mean a moment ago says nothing of the others, nor does a session's check.
+    await exchange(ways.fast_path, [request(f"GET /api/token?token={ways.secrets['session']} HTTP/1.1")], 1)
+    for known in (yes, f"X-API-Key: {ways.secrets['session']}"):
+        for other in ("apikey: another", "Cookie: a=b; knox=another"):
+            assert await statuses(ways, request("GET /validate HTTP/1.1", known)) == b"200", known
+            both = await statuses(ways, request("GET /validate HTTP/1.1", known, other))
+            assert both == (b"401" if taken else b"200"), (known, other)
+
+
 async def test_a_second_authorization_is_no_credential(ways: Ways) -> None:
     good = f"Authorization: Bearer {ways.secrets['plain']}"
     for other in (good, "Authorization: Bearer x", "Authorization: Basic dTpw", "authorization:"):

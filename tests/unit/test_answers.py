@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 
 import msgspec
 import pytest
 
-from service.api.auth.presented import presented
+from service.api.auth.presented import Accepted, presented, read_accepted
 from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, required_scopes, retried_request
 from service.api.http.call import Headers
 from service.api.http.proxies import TrustedProxies
@@ -69,18 +70,73 @@ KNOWN, OTHER = with_checksum("ab" * 28), "B" * 64
 )
 def test_basic_presents_the_token_in_its_user_or_password(pair: str, secrets: list[str]) -> None:
     headers = [(b"authorization", b"bAsIc  " + b64encode(pair.encode()) + b" ")]
-    assert presented(headers, basic=True) == [secret.encode() for secret in secrets]
+    assert presented(headers, accepted=Accepted(basic=True)) == [secret.encode() for secret in secrets]
     assert presented(headers) == []
+
+
+ALSO = read_accepted("scheme:Token, scheme:Api-Key,bare,header:apikey,header:PRIVATE-TOKEN,cookie:knox", basic=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "secrets"),
+    [
+        ({"authorization": "Token abc"}, ["abc"]),
+        ({"authorization": "tOKEN   abc "}, ["abc"]),
+        ({"authorization": "Api-Key abc"}, ["abc"]),
+        ({"authorization": "abc"}, ["abc"]),
+        ({"authorization": "abc "}, ["abc"]),
+        ({"authorization": "Bearer abc"}, ["abc"]),
+        ({"apikey": "abc"}, ["abc"]),
+        ({"private-token": " abc"}, ["abc"]),
+        ({"cookie": 'theme=dark; knox="abc"; Knox=no'}, ["abc"]),
+        ({"cookie": "knox=a=b"}, ["a=b"]),
+        ({"cookie": "a=1; knox=abc", "apikey": "abc", "authorization": "Token abc"}, ["abc"]),
+        ({"cookie": "knox=abc; knox=abd"}, ["abc", "abd"]),
+        ({"apikey": "abc", "x-api-key": "abd"}, ["abc", "abd"]),
+        ({"authorization": "Token", "apikey": "", "cookie": "knox=; other; ="}, []),
+        ({"authorization": "Basic"}, []),
+        ({"authorization": "Basic dTpw"}, []),
+        ({"authorization": "Digest abc"}, []),
+        ({"authorization": ""}, []),
+    ],
+)
+def test_what_else_presents_a_token_does_where_it_is_taken(fields: dict[str, str], secrets: list[str]) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+    assert presented(headers, accepted=ALSO) == [secret.encode() for secret in secrets]
+    usual = [pair for pair in headers if pair[0] == b"x-api-key" or pair[1].startswith(b"Bearer")]
+    assert presented(headers) == presented(usual)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token",
+        "scheme",
+        "scheme:",
+        "bare:x",
+        "header:a b",
+        "scheme:Bearer",
+        "scheme:basic",
+        "header:Authorization",
+        "header:cookie",
+        "cookie:a=b",
+        "cookie:a;b",
+        "header:x:y",
+    ],
+)
+def test_what_cannot_be_taken_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(text))):
+        read_accepted(f"bare, {text}", basic=False)
 
 
 @pytest.mark.parametrize("field", [b"Basic !!!", b"Basic YQ==", b"Basic YTpi YTpi", b"Basic YTp"])
 def test_basic_that_cannot_be_read_presents_what_is_no_token(field: bytes) -> None:
-    assert presented([(b"authorization", field)], basic=True) == [field]
+    assert presented([(b"authorization", field)], accepted=Accepted(basic=True)) == [field]
 
 
 @pytest.mark.parametrize("field", [b"Basic", b"Basic ", b"Digest YTpi", b"Basicx YTpi", b""])
 def test_another_scheme_and_an_empty_one_present_nothing(field: bytes) -> None:
-    assert presented([(b"authorization", field)], basic=True) == []
+    assert presented([(b"authorization", field)], accepted=Accepted(basic=True)) == []
 
 
 @pytest.mark.parametrize(

@@ -1,32 +1,93 @@
 """Which secrets a request presents: in its header fields, or in the URI that a gateway's client asked for."""
 
+import re
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from service.api.http.basic import tokens_in
 from service.api.http.call import Headers
 
+_FIELDS = frozenset((b"x-api-key", b"x-token"))
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_TAKEN = {
+    "scheme": ("bearer", "basic"),
+    "header": ("authorization", "cookie", "host", "x-required-scope", "x-forwarded-for", "x-request-id"),
+}
 
-def presented(headers: Headers, *, in_uri: bool = False, basic: bool = False) -> list[bytes]:
+
+class Accepted(NamedTuple):
+    """What presents a token beside `Authorization: Bearer`, as services that were there before had their clients send.
+
+    `schemes` stand before it in Authorization, in lower case; `bare` takes it there with nothing before it; `fields`
+    and `cookies` are names, those of fields in lower case.
+    """
+
+    basic: bool = False
+    bare: bool = False
+    schemes: frozenset[bytes] = frozenset()
+    fields: frozenset[bytes] = _FIELDS
+    cookies: frozenset[bytes] = frozenset()
+
+    @property
+    def is_usual(self) -> bool:
+        """Is a token in the usual fields alone?"""
+        return self.fields == _FIELDS and not self.cookies
+
+
+USUAL = Accepted()
+
+
+def read_accepted(text: str, *, basic: bool) -> Accepted:
+    """What TOKENS_ACCEPT_ALSO lists: `bare`, `scheme:NAME`, `header:NAME`, `cookie:NAME`. Raises ValueError."""
+    found: dict[str, set[bytes]] = {"bare": set(), "scheme": set(), "header": set(), "cookie": set()}
+    for part in filter(None, map(str.strip, text.split(","))):
+        kind, colon, name = part.partition(":")
+        if kind not in found or (kind == "bare") is bool(colon) or (colon and not _NAME.fullmatch(name)):
+            raise ValueError(f"{part!r}: write bare, scheme:NAME, header:NAME or cookie:NAME")
+        name = name if kind == "cookie" else name.lower()
+        if name in _TAKEN.get(kind, ()):
+            raise ValueError(f"{part!r}: this has a meaning of its own")
+        found[kind].add(name.encode())
+    schemes, fields, cookies = (frozenset(found[kind]) for kind in ("scheme", "header", "cookie"))
+    return Accepted(basic, bool(found["bare"]), schemes, _FIELDS | fields, cookies)
+
+
+def presented(headers: Headers, *, in_uri: bool = False, accepted: Accepted = USUAL) -> list[bytes]:
     """The different secrets a request presents: Authorization: Bearer, X-API-Key, X-Token; an empty one is none.
 
-    `basic` takes that scheme, too; one that is not taken presents nothing (RFC 6750, 3.1). `in_uri` adds the secrets in
+    `accepted` takes more; a scheme that is not taken presents nothing (RFC 6750, 3.1). `in_uri` adds the secrets in
     the URI that the gateway's client asked for: whoever wrote that line, the secret in it is all that counts. Two
     Authorization fields are two secrets whatever they hold.
     """
     fields = [value for name, value in headers if name == b"authorization"]
     if len(fields) > 1:
         return fields
-    secrets = [secret for value in fields for secret in _in_authorization(value, basic=basic)]
-    secrets += [value.strip() for name, value in headers if name in (b"x-api-key", b"x-token")]
+    secrets = [secret for value in fields for secret in _in_authorization(value, accepted)]
+    secrets += [value.strip() for name, value in headers if name in accepted.fields]
+    if accepted.cookies:
+        secrets += _in_cookies(headers, accepted.cookies)
     if in_uri:
         secrets += _in_original_uri(headers)
     return [secret for secret in dict.fromkeys(secrets) if secret]
 
 
-def _in_authorization(value: bytes, *, basic: bool) -> list[bytes]:
+def _in_authorization(value: bytes, accepted: Accepted) -> list[bytes]:
     if value[:6].lower() == b"bearer" and value[6:7] in (b" ", b""):
         return [value[7:].strip()]
-    return tokens_in(value) if basic else []
+    if accepted.schemes or accepted.bare:
+        scheme, _, rest = value.partition(b" ")
+        if scheme.lower() in accepted.schemes:
+            return [rest.strip()]
+        if accepted.bare and not rest.strip() and scheme.lower() != b"basic":
+            return [scheme]
+    return tokens_in(value) if accepted.basic else []
+
+
+def _in_cookies(headers: Headers, names: frozenset[bytes]) -> list[bytes]:
+    """The cookies of these names, without the quotes that some libraries put around them."""
+    pairs = [pair for name, value in headers if name == b"cookie" for pair in value.split(b";")]
+    found = [(name.strip(), value.strip().strip(b'"')) for name, _, value in (pair.partition(b"=") for pair in pairs)]
+    return [value for name, value in found if name in names]
 
 
 def _in_original_uri(headers: Headers) -> list[bytes]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from service.api.auth.presented import presented
+from service.api.auth.presented import Accepted, presented
 from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, required_scopes, retried_request
 from service.api.http.access import GATEWAY
 from service.api.http.call import Call, Operation, OperationGroup
@@ -36,7 +36,7 @@ _IDENTITY = (
 
 _YES = (
     "Any method. Exactly 200 and an empty body means yes. Basic, with the token as user or password, is read "
-    "where TOKENS_ACCEPT_BASIC is on, and presents nothing elsewhere."
+    "where TOKENS_ACCEPT_BASIC is on, what TOKENS_ACCEPT_ALSO lists where it does; neither presents anything elsewhere."
 )
 _ONCE = f"{_YES} A trusted proxy may ask again within 30 s with the same X-Tokens-Retry-Key."
 _SAME = "The same for Envoy's HTTP mode"
@@ -67,13 +67,13 @@ class GatewayApi(OperationGroup):
         metrics: Metrics,
         trusted: TrustedProxies,
         *,
-        accept_basic: bool,
+        accepted: Accepted,
     ) -> None:
         self._authority = authority
         self._one_time = one_time
         self._metrics = metrics
         self._trusted = trusted
-        self._accept_basic = accept_basic
+        self._accepted = accepted
         self._observe = metrics.validation_timer("ordinary")
 
     @_form(
@@ -94,7 +94,7 @@ class GatewayApi(OperationGroup):
         return await self._answer(call, required_scopes(b"", call.scope["headers"]))
 
     async def _answer(self, call: Call, required: tuple[str, ...]) -> Response:
-        secrets = presented(call.scope["headers"], basic=self._accept_basic)
+        secrets = presented(call.scope["headers"], accepted=self._accepted)
         if not secrets:
             return self._respond(call, None, ABSENT)
         if len(secrets) > 1:
@@ -115,7 +115,7 @@ class GatewayApi(OperationGroup):
     async def spend(self, call: Call) -> Response:
         """One-time tokens only; a token that is good is spent with this answer."""
         headers = call.scope["headers"]
-        secrets = presented(headers, in_uri=True, basic=self._accept_basic)
+        secrets = presented(headers, in_uri=True, accepted=self._accepted)
         if not secrets:
             return self._respond(call, None, ABSENT)
         if len(secrets) > 1:
@@ -133,7 +133,7 @@ class GatewayApi(OperationGroup):
         # A secret that another system made may have any form: what it stands for is in its record.
         shown = verdict.credential.kind if verdict.credential else kind
         self._metrics.validations.inc(shown or NO_KIND, verdict.outcome)
-        status, headers, body = answer(verdict, call.request_id, basic=self._accept_basic)
+        status, headers, body = answer(verdict, call.request_id, basic=self._accepted.basic)
         response = Response(status_code=status)
         response.body = body
         response.raw_headers = list(headers)
