@@ -110,6 +110,14 @@ SAMPLES = (
         "GET", f"{_HOOKS}/{{id}}/deliveries", f"{_HOOKS}/{NOBODY}/deliveries", needs="webhooks", scope="tokens:admin"
     ),
     _admin("POST", f"{_HOOKS}/{{id}}/test", target=f"{_HOOKS}/{NOBODY}/test"),
+    _admin("PATCH", f"{_HOOKS}/{{id}}", {"isActive": False}, f"{_HOOKS}/{NOBODY}"),
+    _admin("POST", f"{_HOOKS}/{{id}}/rotate", {"overlapSeconds": 60}, f"{_HOOKS}/{NOBODY}/rotate"),
+    _admin(
+        "POST",
+        f"{_HOOKS}/{{id}}/deliveries/{{delivery}}/send",
+        target=f"{_HOOKS}/{NOBODY}/deliveries/{NOBODY}/send",
+    ),
+    _admin("POST", "/api/admin/confirm-reset"),
     _admin("POST", _HOOKS, {"url": "https://127.0.0.1/", "events": ["token.created"]}),
     _admin("DELETE", _HOOKS, target=f"{_HOOKS}?id={NOBODY}"),
     Sample("GET", f"{_TOKENS}/export", needs="person"),

@@ -34,14 +34,14 @@ def test_it_watches_nobody_where_it_has_no_parent(monkeypatch: pytest.MonkeyPatc
 
 def test_it_serves_by_the_settings_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker.logs, "configure", lambda _: None)
-    monkeypatch.setattr("service.app.create_app", lambda settings: settings)
-    assert worker.application(SETTINGS) is SETTINGS
+    monkeypatch.setattr("service.app.create_app", lambda settings, *, on_reload: (settings, on_reload))
+    assert worker.application(SETTINGS, on_reload=(print,)) == (SETTINGS, (print,))
 
 
 def test_a_bad_setting_tells_the_parent_not_to_try_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(settings: Settings) -> None:
+    def refuse(settings: Settings, *, on_reload: tuple[object, ...]) -> None:
         raise SettingsError("TOKENS_PORT: no")
 
     monkeypatch.setattr(worker.logs, "configure", lambda _: None)

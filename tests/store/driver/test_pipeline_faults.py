@@ -146,8 +146,8 @@ async def test_a_swallowed_reply_to_a_harmless_question_is_healed(proxy: FaultPr
 
 
 def is_integer(reply: bytes) -> bool:
-    """The reply to a command that counts; a connection's greeting is answered with OK."""
-    return reply.startswith(b":")
+    """The reply to a command that counts, perhaps behind what the driver asked ahead of it."""
+    return reply.removesuffix(b"\r\n").rpartition(b"\r\n")[2].startswith(b":")
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4, 9])
