@@ -12,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class Node:
 
     def __init__(self, folder: Path, *options: str, sentinel: str = "", cluster: bool = False) -> None:
         self._folder = folder
-        self._options = options
+        self.options = options
         self._sentinel = sentinel
         self._cluster = cluster
         folder.mkdir()
@@ -47,7 +48,7 @@ class Node:
             if not port:
                 configuration.write_text(self._sentinel)
             command += [str(configuration), "--sentinel"]
-        command += ["--port", str(self.port), "--dir", str(self._folder), "--bind", "127.0.0.1", *self._options]
+        command += ["--port", str(self.port), "--dir", str(self._folder), "--bind", "127.0.0.1", *self.options]
         if self._cluster:
             command += ["--cluster-enabled", "yes", "--cluster-port", str(random.choice(_PORTS))]
         with (self._folder / "log").open("ab") as log:
@@ -100,9 +101,10 @@ class Group:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tk"))
         self.nodes: list[Node] = []
+        self._numbers = count()
 
-    def start(self, name: str, *options: str, **how: Any) -> Node:
-        node = Node(self.folder / name, *options, **how)
+    def start(self, *options: str, **how: Any) -> Node:
+        node = Node(self.folder / str(next(self._numbers)), *options, **how)
         self.nodes.append(node)
         return node
 
@@ -117,7 +119,7 @@ class Trio(Group):
 
     def __init__(self) -> None:
         super().__init__()
-        self.servers = [self.start(name, *PLAIN) for name in ("a", "b")]
+        self.servers = [self.start(*PLAIN) for _ in range(2)]
         self.sentinels: list[Node] = []
         self._settled = False
 
@@ -129,19 +131,24 @@ class Trio(Group):
             server.ready()
         first, second = self.servers
         second.client.replicaof("127.0.0.1", first.port)
-        watch = (
-            f"sentinel monitor {NAME} 127.0.0.1 {first.port} 2\n"
-            f"sentinel down-after-milliseconds {NAME} {int(DOWN_AFTER * 1000)}\n"
-            f"sentinel failover-timeout {NAME} 2000\n"
-        )
-        self.sentinels = [self.start(f"s{number}", sentinel=watch) for number in range(3)]
-        for sentinel in self.sentinels:
-            sentinel.ready()
-            # How soon it notices that a server has come back; it would take ten seconds.
-            sentinel.client.execute_command("SENTINEL", "DEBUG", "INFO-PERIOD", 500, "PUBLISH-PERIOD", 500)
+        self.sentinels = self.three_sentinels(first)
         self._settled = True
         self.settle()
         return self
+
+    def three_sentinels(self, primary: Node) -> list[Node]:
+        """New ones that watch over it."""
+        watch = (
+            f"sentinel monitor {NAME} 127.0.0.1 {primary.port} 2\n"
+            f"sentinel down-after-milliseconds {NAME} {int(DOWN_AFTER * 1000)}\n"
+            f"sentinel failover-timeout {NAME} 2000\n"
+        )
+        new = [self.start(sentinel=watch) for _ in range(3)]
+        for sentinel in new:
+            sentinel.ready()
+            # How soon it notices that a server has come back; it would take ten seconds.
+            sentinel.client.execute_command("SENTINEL", "DEBUG", "INFO-PERIOD", 500, "PUBLISH-PERIOD", 500)
+        return new
 
     def settle(self) -> None:
         """Wait until a failover can succeed: all sentinels agree, and the replica follows the primary closely."""
@@ -194,10 +201,13 @@ class Six(Group):
 
     def __init__(self, *options: str) -> None:
         super().__init__()
-        told = (*PLAIN, "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0", *options)
-        for number in range(6):
-            self.start(str(number), *told, cluster=True)
+        self._told = (*PLAIN, "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0", *options)
+        self.six_nodes()
         self._settled = False
+
+    def six_nodes(self) -> list[Node]:
+        """New ones that know nobody yet."""
+        return [self.start(*self._told, cluster=True) for _ in range(6)]
 
     def ready(self) -> Six:
         """Join the nodes and wait until the cluster takes writes and each replica has everything."""

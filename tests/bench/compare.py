@@ -11,6 +11,8 @@ import redis
 from tests.bench import installs, machine, plan, report, revision, servers
 from tests.bench.load import Case, measure
 
+REDIS_URL = "TOKENS_REDIS_URL"
+
 
 @dataclass(frozen=True)
 class Options:
@@ -83,6 +85,11 @@ def _service(stack: ExitStack, folder: Path, store: int, options: Options) -> li
         two = stack.enter_context(servers.service(folder, servers.settings(folder, store, workers=2)))
         validate = plan.validate_cases(two, plan.prepare(two, folder))[-1]
         cases.append(replace(validate, name="validate, 2 workers"))
+        for name, nodes in ((plan.ONE_NODE, 1), (plan.THREE_NODES, 3)):
+            url = stack.enter_context(servers.cluster(folder, nodes))
+            sharded = stack.enter_context(servers.service(folder, servers.settings(folder, store) | {REDIS_URL: url}))
+            in_turn = plan.validate_cases(sharded, plan.prepare(sharded, folder))[-2]
+            cases.append(replace(in_turn, name=name))
     return cases
 
 

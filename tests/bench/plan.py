@@ -15,6 +15,8 @@ FASTAPI = "FastAPI + redis.asyncio"
 FASTIFY = "Fastify + ioredis, pipelined"
 MANY = 1000
 JSON = "application/json"
+IN_TURN = f"validate, {MANY} tokens in turn"
+ONE_NODE, THREE_NODES = f"{IN_TURN}, 16 shards on a node", f"{IN_TURN}, cluster of three"
 SCOPE = "orders:read"
 ALLOWED = {"status": "200", "length": "0"}
 # What gateways ask with the configurations of deploy/gateways/, each with a client's fields of the usual kind. Those of
@@ -101,7 +103,7 @@ def validate_cases(server: Server, made: Material) -> list[Case]:
         Case("limited token", server, "/validate", limited),
         Case("no credential", server, "/validate", bare),
         Case("unknown token", server, "/validate", unknown),
-        Case(f"validate, {MANY} tokens in turn", server, "", many),
+        Case(IN_TURN, server, "", many),
         Case("validate", server, "/validate", made.validated),
     ]
 

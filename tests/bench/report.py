@@ -48,6 +48,8 @@ BARS = (
     Bar("validate to FastAPI", ("validate", 64), (plan.FASTAPI, 64), 12, 17),
     Bar("consume to FastAPI's GET", ("spend, consume", 64), (plan.FASTAPI, 64), 3, 4),
     Bar("create to FastAPI's GET", ("create", 64), (plan.FASTAPI, 64), 3, 4),
+    Bar("16 shards on a node to one", (plan.ONE_NODE, 64), (plan.IN_TURN, 64), 0.95, 1.0),
+    Bar("cluster of three to one Redis", (plan.THREE_NODES, 64), (plan.IN_TURN, 64), 0.95, 1.0),
     Bar("CPU per validate to raw ASGI's", ("validate", 64), (plan.RAW, 64), 0.65, 0.5, cpu=True),
 )
 

@@ -11,11 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from argon2 import PasswordHasher
+from redis import Redis
 
 from tests.bench import machine
 from tests.ports import held_port
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REFERENCES = Path(__file__).parent / "references"
 PASSWORD = "bench-password"
 START_SECONDS = 30
+SLOTS = 16384
 
 
 class BenchError(Exception):
@@ -120,13 +122,40 @@ def redis_binary() -> str:
 
 
 @contextmanager
-def redis(folder: Path) -> Iterator[Server]:
+def redis(folder: Path, *more: str) -> Iterator[Server]:
     """A private Redis over TCP with the durability that the service recommends, beside the load generator."""
     port = held_port()
     command = [redis_binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
-    command += ["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"]
+    command += ["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", *more]
     with running("Redis", command, port=port, cores=machine.LOAD_CORES, log=folder / "redis.log") as server:
         yield server
+
+
+@contextmanager
+def cluster(folder: Path, count: int) -> Iterator[str]:
+    """The URL of a cluster of so many primaries, all slots of which are given out evenly."""
+    with ExitStack() as stack:
+        nodes, clients = [], []
+        for number in range(count):
+            home = folder / f"{number + 1}of{count}"
+            home.mkdir()
+            told = ("--cluster-enabled", "yes", "--cluster-port", str(held_port()))
+            nodes.append(stack.enter_context(redis(home, *told)))
+            clients.append(stack.enter_context(Redis(port=nodes[-1].port, decode_responses=True)))
+        bounds = [number * SLOTS // count for number in range(count + 1)]
+        for number, client in enumerate(clients):
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
+            client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            bus = client.config_get("cluster-port")["cluster-port"]
+            clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[number].port, bus)
+        if not wait_until(lambda: all(_holds_all(client) for client in clients), START_SECONDS):
+            raise BenchError("the nodes did not become a cluster")
+        yield "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+
+
+def _holds_all(client: Redis) -> bool:
+    facts = client.cluster("INFO")
+    return bool((facts["cluster_state"], facts["cluster_slots_assigned"]) == ("ok", str(SLOTS)))
 
 
 def settings(folder: Path, redis_port: int, *, workers: int = 1, trusted: str = "127.0.0.1") -> dict[str, str]:

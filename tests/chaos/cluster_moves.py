@@ -16,9 +16,10 @@ from tests.api.running import wait_until
 from tests.chaos.conftest import Row
 from tests.chaos.tally import Asking, Uses, beside, footprint
 from tests.fault.grouped import Site, killed, move, stopped
+from tests.fault.replaced import nodes_replaced
 from tests.server_groups import PLAIN, Node, Six
 
-NODE_TIMEOUT, USES = 1.0, 2000
+NODE_TIMEOUT, USES, ADDRESSES = 1.0, 2000, 3
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,7 @@ def test_a_node_comes_and_goes(six: Six, site: Site, row: Row) -> None:
     before, used = footprint(site), Used(site)
     first = six.nodes[0]
     told = (*PLAIN, "--cluster-node-timeout", "1000", "--cluster-allow-replica-migration", "no")
-    seventh = six.start("6", *told, cluster=True)
+    seventh = six.start(*told, cluster=True)
     seventh.ready()
     bus = int(seventh.client.config_get("cluster-port")["cluster-port"])
     first.client.execute_command("CLUSTER", "MEET", "127.0.0.1", seventh.port, bus)
@@ -150,6 +151,29 @@ def test_a_node_comes_and_goes(six: Six, site: Site, row: Row) -> None:
     after = footprint(site)
     row("memory, descriptors", "base line", f"{before[0]:.0f} MiB, {before[1]}; then {after[0]:.0f} MiB, {after[1]}")
     assert set(used.said) == {200}
+
+
+def test_all_addresses_change(six: Six, site: Site, row: Row) -> None:
+    """Of nodes, one after another, until none is left; and all over again."""
+    six.settle()
+    before, first, uses, used = footprint(site), {node.port for node in six.nodes}, Uses(site), Used(site)
+    with beside(used.until_over):
+        try:
+            for _ in range(ADDRESSES):
+                tokens = uses.issue(250)
+                with beside(lambda asked=tokens: uses.spend(asked, pause_seconds=0.02)):
+                    nodes_replaced(six)
+                uses.spend(tokens)
+                six.settle()
+            wait_until(lambda: site.client.get("/readyz").status == 200, what="readiness")
+        finally:
+            used.stop()
+    assert first.isdisjoint(node.port for node in six.nodes)
+    wait_until(lambda: footprint(site)[1] <= before[1] + 6, what="the connections to nodes that went to be closed")
+    row(f"all addresses changed, {ADDRESSES} times: validations", "0 false", dict(used.said))
+    row(f"{len(uses.issued)} one-time tokens meanwhile", "0 twice", f"{uses.twice()} twice; {dict(uses.said)}")
+    assert set(used.said) <= {200, 503}
+    assert uses.twice() == 0
 
 
 def seven(node: Node) -> bool:

@@ -14,9 +14,10 @@ from tests.chaos.conftest import Row
 from tests.chaos.tally import Ends, Uses, beside, footprint, setting
 from tests.fault.book import Book
 from tests.fault.grouped import Site, killed, stopped
+from tests.fault.replaced import sentinels_replaced, servers_replaced
 from tests.server_groups import DOWN_AFTER, Node, Trio
 
-FAILOVERS, USES, ENDS = 20, 250, 15
+FAILOVERS, USES, ENDS, ADDRESSES = 20, 250, 15, 3
 # So many uses are asked for before the fault, and the rest through it.
 UNDER_WAY = 100
 
@@ -132,3 +133,29 @@ def test_twenty_failovers(trio: Trio, replicated: Site, in_memory: Site, row: Ro
     assert at_the_end == {"replicated": 0, "memory": 0}
     assert after[0] < before[0] * 1.15 + 10
     assert after[1] <= before[1] + 12
+
+
+def test_all_addresses_change(trio: Trio, replicated: Site, row: Row) -> None:
+    """Of sentinels and servers, one after another, until none is left; and all over again."""
+    trio.settle()
+    first, book, uses = {node.port for node in trio.nodes}, replicated.book(), Uses(replicated)
+    before = footprint(replicated)
+    with book.open():
+        for _ in range(ADDRESSES):
+            tokens = uses.issue(USES)
+            with beside(partial(uses.spend, tokens, pause_seconds=0.02)):
+                sentinels_replaced(trio)
+                servers_replaced(trio)
+            uses.spend(tokens)
+            trio.settle()
+            book.seconds_until_well(time.monotonic())
+    assert first.isdisjoint(node.port for node in trio.nodes)
+    wait_until(lambda: footprint(replicated)[1] <= before[1] + 12, what="connections to what went to be closed")
+    row(
+        f"all addresses changed, {ADDRESSES} times: validations",
+        "0 false",
+        f"{book.wrong() or 0} of {len(book.entries)}",
+    )
+    row(f"{len(uses.issued)} one-time tokens meanwhile", "0 spent twice", f"{uses.twice()}; {dict(uses.said)}")
+    assert book.wrong() == {}
+    assert uses.twice() == 0

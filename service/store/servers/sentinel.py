@@ -1,8 +1,12 @@
-"""The primary that sentinels name: asked for at every connect, and left at once when they name another."""
+"""The primary that sentinels name: asked for at every connect, and left at once when they name another.
+
+The sentinels themselves come and go, too: each tells of the others.
+"""
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from redis.asyncio.connection import AbstractConnection
@@ -14,7 +18,7 @@ from service.store.servers.opening import Opener, ask
 from service.store.servers.url import Address
 
 log = logging.getLogger(__name__)
-_SWITCHED = "+switch-master"
+_SWITCHED, _ANOTHER_SENTINEL = "+switch-master", "+sentinel"
 # A sentinel that says nothing for so long is asked whether it still lives; for as long again, and it is left.
 _SILENCE_SECONDS = 1.0
 _PAUSE_SECONDS = 0.25
@@ -23,10 +27,11 @@ _LAST_SECONDS = 0.05
 
 
 class Named(NamedTuple):
-    """Whom one sentinel holds for the primary, and since which failover, by number."""
+    """Whom one sentinel holds for the primary, and since which failover, by number; which other sentinels it knows."""
 
     failover: int
     address: Address
+    others: tuple[Address, ...]
 
 
 class Sentinels:
@@ -34,19 +39,23 @@ class Sentinels:
 
     def __init__(self, addresses: Sequence[Address], name: str, opener: Opener) -> None:
         """`opener` opens connections to sentinels."""
-        self._addresses = addresses
+        self._seeds = tuple(addresses)
         self._name = name
         self._opener = opener
         self._primary: Address | None = None
+        # Of each that answered when it was asked last: the others it told of.
+        self._told: dict[Address, tuple[Address, ...]] = {}
+        self._known = self._seeds
+        self._changed = asyncio.Event()
 
     async def primary(self) -> Address:
         """Where the primary is by what they say now.
 
         Raises NotPrimary when those who answer know none of this name, RedisError or OSError when none answers.
         """
-        asked = [asyncio.ensure_future(self._ask_one(address)) for address in self._addresses]
+        asked = [asyncio.ensure_future(self._ask_one(address)) for address in self._known]
         try:
-            said = await _most_of(asked)
+            said = await _most_of(asked, len(self._told) or len(asked))
         finally:
             for task in asked:
                 task.cancel()
@@ -60,32 +69,64 @@ class Sentinels:
         try:
             connection = await self._opener.open([address])
             try:
-                return _named(await ask(connection, "SENTINEL", "MASTER", self._name))
+                named = await self._named(connection)
             finally:
                 await connection.disconnect(nowait=True)
         except ResponseError as error:
             return _refusal(error)
         except (RedisError, OSError, TypeError, AttributeError) as error:
+            self._learn(address, None)
             return error
+        self._learn(address, named.others)
+        return named
+
+    async def _named(self, connection: AbstractConnection) -> Named:
+        state = _fields(await ask(connection, "SENTINEL", "MASTER", self._name))
+        try:
+            others = await ask(connection, "SENTINEL", "SENTINELS", self._name)
+        except ResponseError:
+            # A user that may not ask this knows those that the URL names.
+            others = []
+        return Named(int(state[b"config-epoch"]), _place(state), tuple(_place(_fields(other)) for other in others))
+
+    def _learn(self, address: Address, others: tuple[Address, ...] | None) -> None:
+        """None: it did not answer. When none does, those that were known last are known still."""
+        if others is None:
+            self._told.pop(address, None)
+        else:
+            self._told[address] = others
+        if self._told:
+            known = tuple(dict.fromkeys([*self._seeds, *self._told, *chain.from_iterable(self._told.values())]))
+            if known != self._known:
+                self._known = known
+                self._changed.set()
 
     async def listen(self, moved: Callable[[], None]) -> None:
         """Call `moved` when a sentinel tells of another primary than the one found last. Until cancelled."""
+        heard: dict[Address, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
-            for address in self._addresses:
-                group.create_task(self._listen_to(address, moved))
+            while True:
+                self._changed.clear()
+                for address in heard.keys() - self._known:
+                    heard.pop(address).cancel()
+                for address in self._known:
+                    if address not in heard:
+                        heard[address] = group.create_task(self._listen_to(address, moved))
+                await self._changed.wait()
 
     async def _listen_to(self, address: Address, moved: Callable[[], None]) -> None:
         while True:
             try:
                 connection = await self._opener.open([address])
                 try:
-                    await ask(connection, "SUBSCRIBE", _SWITCHED)
+                    await ask(connection, "SUBSCRIBE", _SWITCHED, _ANOTHER_SENTINEL)
                     await self._compare(address, moved)
-                    await self._hear(connection, moved)
+                    await self._hear(connection, address, moved)
                 finally:
                     await connection.disconnect(nowait=True)
             except (RedisError, OSError, TypeError, AttributeError) as error:
                 log.debug("a sentinel cannot be heard: %s", type(error).__name__)
+                self._learn(address, None)
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _compare(self, address: Address, moved: Callable[[], None]) -> None:
@@ -95,7 +136,7 @@ class Sentinels:
         if known is not None and isinstance(said, Named) and said.address != known and await self.primary() != known:
             moved()
 
-    async def _hear(self, connection: AbstractConnection, moved: Callable[[], None]) -> None:
+    async def _hear(self, connection: AbstractConnection, heard: Address, moved: Callable[[], None]) -> None:
         silent = False
         while True:
             message = await connection.read_response(timeout=_SILENCE_SECONDS)
@@ -104,7 +145,11 @@ class Sentinels:
                     raise NoConnection("the sentinel is silent")
                 await connection.send_command("PING")
             silent = message is None
-            if message and message[0] == b"message" and (address := self._switched_to(message[2])) is not None:
+            if not message or message[0] != b"message":
+                continue
+            if message[1] == _ANOTHER_SENTINEL.encode():
+                await self._ask_one(heard)
+            elif (address := self._switched_to(message[2])) is not None:
                 self._primary = address
                 moved()
 
@@ -115,11 +160,11 @@ class Sentinels:
         return address if name == self._name and address != self._primary else None
 
 
-async def _most_of(asked: Sequence[asyncio.Future[Named | Exception]]) -> list[Named | Exception]:
-    """What most of them say, and the others if they are quick; all of them, where most know no primary."""
+async def _most_of(asked: Sequence[asyncio.Future[Named | Exception]], alive: int) -> list[Named | Exception]:
+    """What most of those `alive` say, and the others if they are quick; all of them, where most know no primary."""
     waiting, said = set(asked), list[Named | Exception]()
     while waiting:
-        most = sum(isinstance(one, Named) for one in said) > len(asked) // 2
+        most = sum(isinstance(one, Named) for one in said) > alive // 2
         done, waiting = await asyncio.wait(
             waiting, timeout=_LAST_SECONDS if most else None, return_when=asyncio.FIRST_COMPLETED
         )
@@ -129,9 +174,12 @@ async def _most_of(asked: Sequence[asyncio.Future[Named | Exception]]) -> list[N
     return said
 
 
-def _named(reply: Reply) -> Named:
-    state = dict(zip(reply[::2], reply[1::2], strict=True))
-    return Named(int(state[b"config-epoch"]), Address(state[b"ip"].decode(), int(state[b"port"])))
+def _fields(reply: Reply) -> dict[bytes, bytes]:
+    return dict(zip(reply[::2], reply[1::2], strict=True))
+
+
+def _place(state: dict[bytes, bytes]) -> Address:
+    return Address(state[b"ip"].decode(), int(state[b"port"]))
 
 
 def _refusal(error: ResponseError) -> Exception:
