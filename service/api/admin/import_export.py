@@ -31,7 +31,6 @@ _ACCEPTED = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl
 _LINES = 100
 # While Redis takes one slice in, the next one is read and sealed.
 _LANES = 2
-_encode = msgspec.json.Encoder().encode
 
 
 class ImportQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -115,7 +114,7 @@ class ImportExportApi(OperationGroup):
     async def _lines(self, records: AsyncIterator[Record]) -> AsyncIterator[bytes]:
         lines: list[bytes] = []
         async for record in records:
-            lines.append(_encode(export_line(record)) + b"\n")
+            lines.append(export_line(record) + b"\n")
             if len(lines) == _LINES:
                 yield b"".join(lines)
                 lines = []

@@ -41,6 +41,9 @@ async def test_what_was_exported_comes_back_exactly(make_service: Callable[..., 
     again = (await send(there, answer.lines())).json()
     assert again["imported"] == 0
     assert [row["code"] for row in again["skipped"]] == ["exists"] * 120
+    named_twice = answer.body.split(b"\n")[0].replace(b'"version":1', b'"version":1,"version":1')
+    (refused,) = (await send(there, [named_twice])).json()["skipped"]
+    assert refused["message"] == "The member 'version' is given twice."
 
 
 async def test_an_export_has_every_status_unless_asked_for_one_and_is_noted(service: Service) -> None:
