@@ -34,7 +34,7 @@ class Node:
 
     def __init__(self, folder: Path, *options: str, sentinel: str = "", cluster: bool = False) -> None:
         self._folder = folder
-        self.options = options
+        self._options = options
         self._sentinel = sentinel
         self._cluster = cluster
         folder.mkdir()
@@ -48,7 +48,7 @@ class Node:
             if not port:
                 configuration.write_text(self._sentinel)
             command += [str(configuration), "--sentinel"]
-        command += ["--port", str(self.port), "--dir", str(self._folder), "--bind", "127.0.0.1", *self.options]
+        command += ["--port", str(self.port), "--dir", str(self._folder), "--bind", "127.0.0.1", *self._options]
         if self._cluster:
             command += ["--cluster-enabled", "yes", "--cluster-port", str(random.choice(_PORTS))]
         with (self._folder / "log").open("ab") as log:

@@ -144,7 +144,7 @@ def test_all_addresses_change(trio: Trio, replicated: Site, row: Row) -> None:
         for _ in range(ADDRESSES):
             tokens = uses.issue(USES)
             with beside(partial(uses.spend, tokens, pause_seconds=0.02)):
-                sentinels_replaced(trio)
+                sentinels_replaced(trio, Site.PROCESSES)
                 servers_replaced(trio)
             uses.spend(tokens)
             trio.settle()

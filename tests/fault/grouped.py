@@ -18,9 +18,11 @@ TOKENS = "/api/admin/tokens"
 class Site:
     """Three processes on a group of servers, and tokens of which some are revoked."""
 
+    PROCESSES = 3
+
     def __init__(self, url: str, settings: dict[str, str]) -> None:
         told = {"TOKENS_REDIS_URL": url, "TOKENS_ACCESS_LOG": "off", "TOKENS_REDIS_TIMEOUT_MS": IMPATIENT_MS}
-        self.running = Lifespan(settings | told, workers=3)
+        self.running = Lifespan(settings | told, workers=self.PROCESSES)
         self.client = Client(self.running.port)
         self.admin = self.client.sign_in("admin", PASSWORD)
         self.good, self.revoked = [self.create() for _ in range(24)], [self.create() for _ in range(24)]

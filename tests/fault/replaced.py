@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.api.running import wait_until
-from tests.server_groups import NAME, Node, Six, Trio, role
+from tests.server_groups import NAME, PLAIN, Node, Six, Trio, role
 
 
 def gone(group: Trio | Six, old: Node) -> None:
@@ -12,10 +12,14 @@ def gone(group: Trio | Six, old: Node) -> None:
     old.close()
 
 
-def sentinels_replaced(trio: Trio) -> None:
-    """Three more, and then the first three end one after another; the others are told to count anew."""
+def sentinels_replaced(trio: Trio, processes: int) -> None:
+    """Three more, and then the first three end one after another; the others are told to count anew.
+
+    So many `processes` listen to the new ones before: what they were never told of nobody can find.
+    """
     old, new = trio.sentinels, trio.three_sentinels(trio.primary)
     wait_until(lambda: all(knows(one, sentinels=5) for one in old + new), seconds=30, what="the sentinels to meet")
+    wait_until(lambda: all(heard_by(one) == processes for one in new), seconds=30, what="the new ones to be heard")
     trio.sentinels = new
     for one in old:
         gone(trio, one)
@@ -25,9 +29,10 @@ def sentinels_replaced(trio: Trio) -> None:
 def servers_replaced(trio: Trio) -> None:
     """Two more replicas; the old one ends, one of the new ones takes over, and the old primary ends."""
     old, spare = trio.primary, trio.replica
-    new = [trio.start(*old.options, "--replicaof", f"127.0.0.1 {old.port}") for _ in range(2)]
+    new = [trio.start(*PLAIN) for _ in range(2)]
     for server in new:
         server.ready()
+        server.client.replicaof("127.0.0.1", old.port)
         wait_until(lambda one=server: one.info("replication")["master_link_status"] == "up", what="a new replica")
     gone(trio, spare)
     trio.servers = [old, *new]
@@ -46,6 +51,12 @@ def knows(sentinel: Node, **others: int) -> bool:
     state = sentinel.client.sentinel_master(NAME)
     names = {"sentinels": "num-other-sentinels", "replicas": "num-slaves"}
     return all(state[names[kind]] == count for kind, count in others.items())
+
+
+def heard_by(sentinel: Node) -> int:
+    """How many processes of ours listen to it."""
+    listed = sentinel.client.client_list()
+    return sum((client["name"], client["sub"] > "0") == ("token-service", True) for client in listed)
 
 
 def counted_anew(trio: Trio) -> None:

@@ -19,6 +19,9 @@ from service.store.servers.url import Address
 
 log = logging.getLogger(__name__)
 _SWITCHED, _ANOTHER_SENTINEL = "+switch-master", "+sentinel"
+# Told when the replica that most sentinels agreed on was ordered to take over. They call it the primary up to a second
+# later, when they have asked it how it is; if they do not within this time, it is not waited for.
+_ORDERED, _ORDERED_SECONDS = "+failover-state-wait-promotion", 2.0
 # A sentinel that says nothing for so long is asked whether it still lives; for as long again, and it is left.
 _SILENCE_SECONDS = 1.0
 _PAUSE_SECONDS = 0.25
@@ -43,16 +46,22 @@ class Sentinels:
         self._name = name
         self._opener = opener
         self._primary: Address | None = None
+        # The replica that takes over now, and until when that is believed.
+        self._heir: tuple[Address, float] | None = None
         # Of each that answered when it was asked last: the others it told of.
         self._told: dict[Address, tuple[Address, ...]] = {}
         self._known = self._seeds
         self._changed = asyncio.Event()
 
     async def primary(self) -> Address:
-        """Where the primary is by what they say now.
+        """Where the primary is by what they say now; a replica that is to take over is asked itself whether it has.
 
         Raises NotPrimary when those who answer know none of this name, RedisError or OSError when none answers.
         """
+        if self._heir is not None and asyncio.get_running_loop().time() < self._heir[1]:
+            self._primary = self._heir[0]
+            return self._primary
+        self._heir = None
         asked = [asyncio.ensure_future(self._ask_one(address)) for address in self._known]
         try:
             said = await _most_of(asked, len(self._told) or len(asked))
@@ -119,7 +128,7 @@ class Sentinels:
             try:
                 connection = await self._opener.open([address])
                 try:
-                    await ask(connection, "SUBSCRIBE", _SWITCHED, _ANOTHER_SENTINEL)
+                    await ask(connection, "SUBSCRIBE", _SWITCHED, _ORDERED, _ANOTHER_SENTINEL)
                     await self._compare(address, moved)
                     await self._hear(connection, address, moved)
                 finally:
@@ -145,19 +154,28 @@ class Sentinels:
                     raise NoConnection("the sentinel is silent")
                 await connection.send_command("PING")
             silent = message is None
-            if not message or message[0] != b"message":
-                continue
-            if message[1] == _ANOTHER_SENTINEL.encode():
-                await self._ask_one(heard)
-            elif (address := self._switched_to(message[2])) is not None:
-                self._primary = address
-                moved()
+            if message is None and self._heir is not None:
+                await self._compare(heard, moved)
+            elif message and message[0] == b"message":
+                self._told_of(message[1].decode(), message[2].decode(), heard, moved)
 
-    def _switched_to(self, text: bytes) -> Address | None:
-        """The new address in a message, if it is of our primary and news."""
-        name, _, _, host, port = text.decode().split(" ")
+    def _told_of(self, event: str, text: str, heard: Address, moved: Callable[[], None]) -> None:
+        """Go by a message, if it is of our primary and news."""
+        if event == _SWITCHED:
+            name, _, _, host, port = text.split(" ")
+        else:
+            _, _, host, port, _, name, *_ = text.split(" ")
         address = Address(host, int(port))
-        return address if name == self._name and address != self._primary else None
+        if name != self._name:
+            return
+        if event == _ANOTHER_SENTINEL:
+            self._learn(heard, (*self._told.get(heard, ()), address))
+            return
+        until = asyncio.get_running_loop().time() + _ORDERED_SECONDS
+        self._heir = (address, until) if event == _ORDERED else None
+        if address != self._primary:
+            self._primary = address
+            moved()
 
 
 async def _most_of(asked: Sequence[asyncio.Future[Named | Exception]], alive: int) -> list[Named | Exception]:
