@@ -221,9 +221,9 @@ class Tokens extends List {
     const choice = { tokens: [token] };
     const toggle = { active: "Deactivate", inactive: "Activate" }[token.status];
     return [["Open", () => app.go(`/dashboard/tokens/${token.id}`)], ["Copy ID", () => app.copy(token.id)],
-      ["Create like this…", () => createToken(app, reloaded, token), off],
       toggle && [toggle, () => setActive(!token.isActive, app, choice, reloaded), off],
       token.status !== "revoked" && ["Rotate…", () => rotate(app, token, reloaded), off],
+      ["Create like this…", () => createToken(app, reloaded, token), off],
       token.status !== "revoked" && ["Revoke…", () => revoke(app, choice, reloaded), off, "danger"]].filter(Boolean);
   };
 }
