@@ -104,6 +104,7 @@ def form(page: Page) -> None:
     page.get_by_role("button", name="Create token").click()
     page.get_by_label("Scopes").fill("invoices:read")
     page.get_by_label("Name").fill("invoice-sync")
+    page.get_by_role("button", name="Add scope").first.wait_for()
 
 
 def secret(page: Page) -> None:
