@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from service.store.driver.keys import Keys
+from service.store.driver.keys import Keys, shard_of_id
 from service.store.driver.replies import Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
@@ -32,24 +32,28 @@ class Hashes:
     async def _read(
         self, script: Script, token_ids: Sequence[str], key_of: KeyOf, fields: Sequence[bytes], absent: list[Reply]
     ) -> list[list[Reply]]:
-        rows = [absent] * len(token_ids)
-        places: dict[Shard, list[int]] = {}
-        for place, token_id in enumerate(token_ids):
-            shard = self._shards.of_id(token_id)
-            if shard is not None:
-                places.setdefault(shard, []).append(place)
-        slices = [
-            (shard, wanted[start : start + _AT_ONCE])
-            for shard, wanted in places.items()
-            for start in range(0, len(wanted), _AT_ONCE)
+        slices = self._slices(token_ids)
+        asked = [
+            script.run(shard.link, tuple([key_of(shard.keys, token_ids[place]) for place in wanted]), *fields)
+            for shard, wanted in slices
         ]
-        replies = await asyncio.gather(
-            *[
-                script.run(shard.link, tuple(key_of(shard.keys, token_ids[place]) for place in wanted), *fields)
-                for shard, wanted in slices
-            ]
-        )
+        # Gathered they are tasks, which a single one need not be.
+        replies = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
+        rows = [absent] * len(token_ids)
         for (_, wanted), reply in zip(slices, replies, strict=True):
             for place, row in zip(wanted, reply, strict=True):
                 rows[place] = row or absent
         return rows
+
+    def _slices(self, token_ids: Sequence[str]) -> list[tuple[Shard, list[int]]]:
+        """The places of the ids by shard, so many at once."""
+        places: dict[int, list[int]] = {}
+        for place, token_id in enumerate(token_ids):
+            index = shard_of_id(token_id, len(self._shards))
+            if index is not None:
+                places.setdefault(index, []).append(place)
+        return [
+            (self._shards[index], wanted[start : start + _AT_ONCE])
+            for index, wanted in places.items()
+            for start in range(0, len(wanted), _AT_ONCE)
+        ]
