@@ -12,7 +12,6 @@ from service.api.gateway.answers import (
     ABSENT,
     REQUEST_ID,
     UNAVAILABLE,
-    allowed_headers,
     answer,
     lines_of,
     quota_headers,
@@ -35,6 +34,8 @@ Plan = tuple[bool, bytes]
 _PLAIN: Plan = (False, b"")
 _SPENDS: Plan = (True, b"")
 _PLANS: dict[str | None, Plan] = {ENVOY: _PLAIN, ONE_TIME: _SPENDS, ONE_TIME_ENVOY: _SPENDS}
+# Where a secret takes more reading: behind a scheme, or in what a gateway says that its client asked for.
+_ELSEWHERE = frozenset((b"authorization", b"x-original-uri", b"x-forwarded-uri"))
 # A byte as a number is found in a third of the time.
 _FRAGMENT = ord("#")
 
@@ -80,7 +81,9 @@ class FastPathCycle(FastCycle[Plan]):
         if field is not None and not self._plan[0] and (seen := remembered.get(field)) is not None:
             self._read_record(seen)
             return
-        secrets = presented(self._headers, in_uri=self._plan[0], accepted=fast_path.accepted)
+        spends, accepted = self._plan[0], fast_path.accepted
+        alone = field.strip() if field and spends and accepted.is_usual and _ELSEWHERE.isdisjoint(named) else b""
+        secrets = [alone] if alone else presented(self._headers, in_uri=spends, accepted=accepted)
         # Two secrets in one request are none: which of them counts would be a guess, and a proxy may guess otherwise.
         if len(secrets) != 1:
             self._kind, self._secret = None, b""
@@ -213,8 +216,7 @@ class FastPathCycle(FastCycle[Plan]):
             if verdict.quota is not None:
                 lines = lines_of(quota_headers(verdict.quota)) + lines
         elif verdict.credential is not None and verdict.active and verdict.quota is None:
-            # Of a token that was spent, and comes no more.
-            status, lines, body = 200, lines_of(allowed_headers(verdict.credential)) + REQUEST_ID, b""
+            status, lines, body = 200, fast_path.spent_lines(verdict.credential), b""
         else:
             status, lines, body = self._refusal(verdict, request_id)
         self._write(status, lines, request_id, body)

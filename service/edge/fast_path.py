@@ -24,14 +24,18 @@ from service.api.http.call import Headers
 from service.api.http.proxies import TrustedProxies
 from service.identifiers import trace_of
 from service.metrics import Metrics
-from service.model import Kind, Verdict
+from service.model import Credential, Kind, Verdict
 from service.store.credentials import CredentialStore
 from service.tokens.authority import EXPIRED, MALFORMED, NETWORK_DENIED, UNKNOWN, VOIDED, Authority
+from service.tokens.credential import DecodedCredential
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.secret import parse
 
 _MOST_SEEN = 4096
 _ANSWERS_KEPT = 16_384
+# What stands for the id in the answer to a one-time token without a subject, in which all else is always the same.
+_ID = "id"
+_ANONYMOUS = Credential(Kind.ONE_TIME, _ID, "", (), 0, 0)
 # Refusals that say the same whatever was asked.
 _CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, VOIDED, NETWORK_DENIED, UNAVAILABLE)
 
@@ -71,6 +75,10 @@ class Prepared(NamedTuple):
         return b"%b%d%b" % (self.first_lines, self.length + len(request_id), self.last_lines)
 
 
+def _allowed_lines(decoded: DecodedCredential) -> bytes:
+    return allowed_lines(decoded.credential)
+
+
 class FastPath:
     """What the fast path of every connection shares."""
 
@@ -103,7 +111,8 @@ class FastPath:
         self.seen: dict[bytes, Seen] = {}
         self.seen_keys: dict[bytes, Seen] = {}
         # The same credential gets the same lines. Redis is asked each time whether it gets them.
-        self.allowed_lines = lru_cache(_ANSWERS_KEPT)(allowed_lines)
+        self.allowed_lines = lru_cache(_ANSWERS_KEPT)(_allowed_lines)
+        self._spent_lines = allowed_lines(_ANONYMOUS).partition(f" {_ID}\r".encode())
         self._required: dict[tuple[bytes, bytes | None], tuple[str, ...]] = {}
         self.refusals = {verdict.outcome: self._prepared(verdict) for verdict in _CONSTANT}
         self._openings_of: object = None
@@ -137,6 +146,13 @@ class FastPath:
             if len(self.seen_keys) < self.most_seen:
                 self.seen_keys[secret] = seen
         return seen
+
+    def spent_lines(self, credential: Credential) -> bytes:
+        """As `allowed_lines`, of a one-time token, which comes no more."""
+        if credential.subject or credential.kind is not Kind.ONE_TIME:
+            return allowed_lines(credential)
+        before, _, after = self._spent_lines
+        return b"%b %b\r%b" % (before, credential.token_id.encode(), after)
 
     def required(self, query: bytes, field: bytes | None, headers: Headers) -> tuple[str, ...]:
         """The scopes that a gateway asks for, which it does with the same bytes every time."""

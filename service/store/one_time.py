@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from service.keyring import encode_digest
+from service.store.driver.keys import DIGEST_CHARACTERS
 from service.store.driver.replies import Answer, Argument, Reply, packed
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
@@ -32,6 +33,9 @@ class OneTimeStore:
         self._shards = shards
         self._fence = fence
         self._on_spent_twice = on_spent_twice
+        # All of a packed GETDEL that comes before the digest, and what was spent in this turn, by shard.
+        self._takings = [_taking(shard.keys.one_time_prefix) for shard in shards]
+        self._spent: list[list[bytes]] = [[] for _ in shards]
         self._issue = Script("issue_one_time")
         # Asking again after a lost reply is safe only with a request's own key; the caller says so.
         self._consume = Script("consume_token")
@@ -89,8 +93,8 @@ class OneTimeStore:
     def spend(self, digest: bytes, request: bytes, answer: Answer) -> None:
         """The same for the fast path: `answer` gets the record or VOID, or what `consume` must be asked about again.
 
-        Without a key there is no answer to keep, and what is left beside GETDEL is bookkeeping: it follows in the same
-        write, where a script would take Redis four times as long.
+        Without a key there is no answer to keep, and what is left beside GETDEL is bookkeeping: it follows for all that
+        was spent in a turn, where a script would take Redis four times as long for each.
         """
         shard, fence = self._shards.of_digest(digest), self._fence
         link, sent_elsewhere = shard.link, shard.link.sent_elsewhere
@@ -99,14 +103,20 @@ class OneTimeStore:
             is_record = reply and reply.__class__ is bytes
             answer(fence.admitted(link, sent_elsewhere, reply) if is_record else reply)
 
-        key, member = shard.keys.one_time(digest), encode_digest(digest)
+        member = encode_digest(digest)
         if request:
-            keys = (key, shard.keys.one_time_index, shard.keys.consumed(digest))
+            keys = (shard.keys.one_time(digest), shard.keys.one_time_index, shard.keys.consumed(digest))
             command = self._consume_again.packed(keys, member, request, RETRY_MILLISECONDS)
             link.submit(command, admit, retry=True)
         else:
-            link.submit(packed("GETDEL", key), admit)
-            link.submit(packed("ZREM", shard.keys.one_time_index, member), _passed_over)
+            link.submit(self._takings[shard.index] + member + b"\r\n", admit)
+            if not self._spent[shard.index]:
+                asyncio.get_running_loop().call_soon(self._leave_index, shard)
+            self._spent[shard.index].append(member)
+
+    def _leave_index(self, shard: Shard) -> None:
+        spent, self._spent[shard.index] = self._spent[shard.index], []
+        shard.link.submit(packed("ZREM", shard.keys.one_time_index, *spent), _passed_over)
 
     async def revoke(self, digest: bytes) -> bool:
         """End a token, and the answer that is kept for a retry of its use; False if there was neither."""
@@ -116,6 +126,10 @@ class OneTimeStore:
             shard.removals.execute("ZREM", shard.keys.one_time_index, encode_digest(digest), retry=True),
         )
         return bool(gone)
+
+
+def _taking(prefix: bytes) -> bytes:
+    return b"*2\r\n$6\r\nGETDEL\r\n$%d\r\n%b" % (len(prefix) + DIGEST_CHARACTERS, prefix)
 
 
 def _recording(

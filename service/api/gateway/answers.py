@@ -13,7 +13,6 @@ from service.api.http.problems import challenge, problem_body
 from service.api.http.proxies import TrustedProxies
 from service.identifiers import REQUEST_KEY
 from service.model import Credential, Kind, Outcome, Quota, Verdict
-from service.tokens.credential import DecodedCredential
 
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 _AS_IT_IS = re.compile(r"[!-$&-~]+")
@@ -104,9 +103,9 @@ def allowed_headers(credential: Credential) -> Headers:
     return headers
 
 
-def allowed_lines(decoded: DecodedCredential) -> bytes:
+def allowed_lines(credential: Credential) -> bytes:
     """The same as lines on the wire, up to the request id."""
-    return lines_of(allowed_headers(decoded.credential)) + REQUEST_ID
+    return lines_of(allowed_headers(credential)) + REQUEST_ID
 
 
 def lines_of(headers: Headers) -> bytes:

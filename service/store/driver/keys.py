@@ -183,6 +183,7 @@ class Keys:
     def __init__(self, namespace: str, shard: int) -> None:
         self._prefix = prefix = f"{namespace}:{{{TAGS[shard]}}}:".encode()
         self.credential_prefix = prefix + b"c:"
+        self.one_time_prefix = prefix + b"o:"
         self._reason_prefix = prefix + b"x:"
         self.on = prefix + b"on"
         self.off = prefix + b"off"
@@ -234,7 +235,7 @@ class Keys:
         return self._prefix + b"i:" + encode_digest(digest)
 
     def one_time(self, digest: bytes) -> bytes:
-        return self._prefix + b"o:" + encode_digest(digest)
+        return self.one_time_prefix + encode_digest(digest)
 
     def consumed(self, digest: bytes) -> bytes:
         return self._prefix + b"od:" + encode_digest(digest)
