@@ -17,6 +17,8 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily, Metric
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+# Beside the kinds: a managed token that was derived from another.
+DERIVED = "derived"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PROC = Path("/proc")
@@ -43,8 +45,8 @@ class BufferedCounter:
 
 
 class Decisions(NamedTuple):
-    """What the rules count, each where it decides: tokens issued and revoked by kind, tries to consume a one-time
-    token and to sign in by outcome.
+    """What the rules count, each where it decides: tokens issued and revoked by kind, or `DERIVED`; tries to consume a
+    one-time token and to sign in by outcome.
     """
 
     issued: BufferedCounter

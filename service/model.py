@@ -64,7 +64,8 @@ class Credential(msgspec.Struct, frozen=True, array_like=True):
     """What Redis holds under a digest: everything a validation needs, in one GET.
 
     Instants in epoch seconds; `expires_at` 0 means never. `password_mark` binds a session to its account's password.
-    `max_uses` 0 means unlimited. `data` is the JSON an issuer attached to a one-time token.
+    `max_uses` 0 means unlimited. `data` is the JSON an issuer attached to a one-time token. `ancestors` are the ids of
+    the tokens it is derived from, its parent last; `pool` is that whose limit and uses it charges, empty for its own.
     """
 
     kind: Kind
@@ -80,6 +81,8 @@ class Credential(msgspec.Struct, frozen=True, array_like=True):
     max_uses: int = 0
     password_mark: str = ""
     data: str = ""
+    ancestors: tuple[str, ...] = ()
+    pool: str = ""
 
 
 class Quota(msgspec.Struct, frozen=True):

@@ -31,7 +31,8 @@ _REVIEW_VERSIONS = ("authentication.k8s.io/v1", "authentication.k8s.io/v1beta1")
 class Introspection(msgspec.Struct, omit_defaults=True):
     """RFC 7662 section 2.2; anything unusable is `{"active": false}` and nothing more.
 
-    `sub` and `username` are the token's subject, absent for a token that speaks for nobody.
+    `sub` and `username` are the token's subject, absent for a token that speaks for nobody. `parent_jti` is the `jti`
+    of the token that a derived one comes from, and ends with.
     """
 
     active: bool
@@ -40,6 +41,7 @@ class Introspection(msgspec.Struct, omit_defaults=True):
     username: str = ""
     sub: str = ""
     jti: str = ""
+    parent_jti: str = ""
     token_type: str = ""
     iat: int = 0
     exp: int = 0
@@ -248,6 +250,7 @@ def claims_of(verdict: Verdict) -> Introspection:
         username=credential.subject,
         sub=credential.subject,
         jti=credential.token_id,
+        parent_jti="".join(credential.ancestors[-1:]),
         token_type="Bearer",  # noqa: S106 - RFC 6750's word, no secret
         iat=credential.issued_at,
         exp=credential.expires_at,

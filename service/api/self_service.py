@@ -9,6 +9,8 @@ from service.api.auth.callers import Callers
 from service.api.http.access import HOLDER, HOLDER_ROTATES
 from service.api.http.call import Call, Json, Operation, OperationGroup
 from service.api.http.problems import Pending
+from service.errors import Forbidden
+from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.revocation import Revocation
 from service.tokens.managed.rotation import Rotation
 from service.tokens.managed.tokens import ManagedTokens
@@ -24,12 +26,14 @@ class SelfServiceApi(OperationGroup):
         tokens: ManagedTokens,
         revocation: Revocation,
         rotation: Rotation,
+        derivation: Derivation,
         views: TokenViews,
         callers: Callers,
     ) -> None:
         self._tokens = tokens
         self._revocation = revocation
         self._rotation = rotation
+        self._derivation = derivation
         self._views = views
         self._callers = callers
 
@@ -45,6 +49,9 @@ class SelfServiceApi(OperationGroup):
     async def show(self, call: Call) -> Response:
         """Show one's own token."""
         holder = await self._callers.holder(call)
+        ancestors = holder.credential.ancestors
+        if ancestors:
+            return Json(await self._views.of_one(await self._derivation.show(holder.secret), parent_id=ancestors[-1]))
         return Json(await self._views.of_one(await self._tokens.get(holder.credential.token_id)))
 
     @Operation(
@@ -83,6 +90,8 @@ class SelfServiceApi(OperationGroup):
         secret can ask again.
         """
         holder = await self._callers.holder(call)
+        if holder.credential.ancestors:
+            raise Forbidden("A derived token keeps its secret. Derive another one from its parent.")
         wanted = await read_rotation(call)
         rotated = await self._rotation.rotate(
             holder.credential.token_id,

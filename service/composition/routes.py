@@ -18,6 +18,7 @@ from service.api.admin.webhooks import WebhooksApi
 from service.api.auth.callers import Callers, JwtReader
 from service.api.auth.clients import Clients
 from service.api.auth.cookies import SessionCookies
+from service.api.derived import DerivedApi
 from service.api.gateway.batch import BatchApi
 from service.api.gateway.validate import GatewayApi
 from service.api.health import Health
@@ -63,7 +64,7 @@ def routes(
     cookies = SessionCookies(address)
     dashboard = _dashboard(settings, rule, clock, cookies)
     callers = Callers(rule.authority, rule.accounts, jwt=jwt, cookie=cookies.read)
-    views = TokenViews(rule.usage_series, clock)
+    views = TokenViews(rule.usage_series, rule.derivation, clock)
     clients = Clients(rule.authority, rule.login)
     operations = OperationsApi(health, metrics, address, with_metrics=not settings.metrics_port)
     groups: tuple[OperationGroup, ...] = (
@@ -71,10 +72,11 @@ def routes(
         GatewayApi(rule.authority, rule.one_time, metrics, trusted, accepted=accepted_of(settings)),
         OneTimeApi(rule.one_time, callers),
         SessionApi(rule.sessions, metrics),
-        TokenListApi(rule.queries, views, callers),
+        TokenListApi(rule.queries, rule.derivation, views, callers),
         ManagedApi(rule.managed, rule.bulk, views, callers, clock),
         RotationApi(rule.rotation, views, callers),
-        SelfServiceApi(rule.managed, rule.revocation, rule.rotation, views, callers),
+        SelfServiceApi(rule.managed, rule.revocation, rule.rotation, rule.derivation, views, callers),
+        DerivedApi(rule.derivation, views, callers),
         BulkRevocationApi(rule.bulk, views, callers),
         AdminSessionsApi(rule.sessions, rule.accounts, callers),
         ExplainApi(rule.explainer, callers, clock, accept_basic=settings.accept_basic),

@@ -24,6 +24,7 @@ from service.tokens.hygiene import Hygiene
 from service.tokens.idempotency import Repeats
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed.bulk import Bulk
+from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.import_admission import ImportAdmission
 from service.tokens.managed.imports import Imports
 from service.tokens.managed.queries import ManagedQueries
@@ -78,6 +79,7 @@ class Rules(NamedTuple):
     queries: ManagedQueries
     rotation: Rotation
     revocation: Revocation
+    derivation: Derivation
     bulk: Bulk
     imports: Imports
     sweeper: Sweeper
@@ -141,6 +143,7 @@ def rules(
     )
     seals = Seals(authority, store.credentials, keyring)
     records = ManagedRecords(store.managed, seals, audit_log, clock, metrics.decisions)
+    derivation = Derivation(store.derived, records, authority, minter, audit_log, metrics.decisions, clock)
     lifetime, repeats = Lifetime(settings.max_lifetime_days, clock), Repeats(store.requests, keyring)
     managed = ManagedTokens(store.managed, records, shards, minter, repeats, lifetime, clock)
     queries = ManagedQueries(store.listing, store.token_counts, clock)
@@ -177,6 +180,7 @@ def rules(
         revocation=Revocation(
             store.credentials, records, authority, sessions, one_time, sweeper.catch_up, imports.detect_imported
         ),
+        derivation=derivation,
         bulk=Bulk(managed, queries, store.listing, clock),
         imports=imports,
         sweeper=sweeper,

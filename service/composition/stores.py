@@ -14,6 +14,7 @@ from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shards
 from service.store.fence import Fence
 from service.store.idempotency import RequestStore
+from service.store.managed.derived import DerivedStore
 from service.store.managed.expiry import ExpiryStore
 from service.store.managed.hygiene import HygieneStore
 from service.store.managed.imports import ImportStore
@@ -33,6 +34,7 @@ class Stores(NamedTuple):
     shards: Shards
     monitor: Monitor
     credentials: CredentialStore
+    derived: DerivedStore
     fence: Fence
     sessions: SessionStore
     attempts: AttemptStore
@@ -59,6 +61,7 @@ def stores(settings: Settings, links: Sequence[Link], keyring: Keyring, clock: S
         shards=shards,
         monitor=Monitor(shards, clock, keyring.marks(settings.namespace), settings.durability),
         credentials=CredentialStore(shards, fence),
+        derived=DerivedStore(shards),
         fence=fence,
         sessions=SessionStore(shards),
         attempts=AttemptStore(shards),

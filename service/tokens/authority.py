@@ -276,7 +276,7 @@ class Authority:
         if not decoded.limited:
             return verdict, 0
         credential = decoded.credential
-        due, left = await self._store.standing(decoded.digest, credential.token_id)
+        due, left = await self._store.standing(decoded.digest, decoded.terms.token_id)
         if not verdict.active:
             return verdict, left
         if credential.max_uses and left <= 0:

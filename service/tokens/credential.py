@@ -47,7 +47,7 @@ class DecodedCredential:
         """What a request is charged."""
         credential = self.credential
         limit = credential.rate_limit or (0, 1, 0)
-        return Terms(credential.token_id, self.seal, *limit, credential.max_uses > 0)
+        return Terms(credential.pool or credential.token_id, self.seal, *limit, credential.max_uses > 0)
 
     def admits(self, address: str) -> bool:
         """May the token be used from this address? An unknown address is outside every network."""

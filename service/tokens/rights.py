@@ -43,10 +43,15 @@ def check_held(origin: Origin, terms: Terms) -> None:
     bound = origin.bound
     if bound is None:
         return
+    # What it makes would go on when its own uses are spent, or what it is derived from is gone.
+    if bound.max_uses or bound.ancestors:
+        raise Forbidden("A token that is derived, or whose own uses are counted, cannot make, edit or rotate others.")
+    check_within(bound, terms)
+
+
+def check_within(bound: Credential, terms: Terms) -> None:
+    """Are these terms no wider than those of this token? Raises Forbidden as `check_held`."""
     _check_scopes_and_subject(bound, terms)
-    # What it makes would go on when its own uses are spent.
-    if bound.max_uses:
-        raise Forbidden("A token whose own uses are counted cannot make, edit or rotate others.")
     if not is_within(read_networks(terms.networks), read_networks(bound.networks)):
         raise Forbidden("Your token cannot act for one that may be used from other networks.")
     if bound.rate_limit is not None and not _is_slower(terms.rate_limit, bound.rate_limit):

@@ -44,7 +44,7 @@ class Usage:
         gathered.denied += 1
         self._refused[verdict.outcome] += 1
         if verdict.outcome is Outcome.RATE_LIMITED:
-            self._limited.add(decoded.credential.token_id)
+            self._limited.add(decoded.terms.token_id)
 
     async def flush(self) -> None:
         """Write what was gathered, behind a flush that is under way; what Redis does not take is dropped.
@@ -87,8 +87,9 @@ class _Gathered:
         self.used_at = 0.0
 
     def use_of(self, decoded: DecodedCredential) -> Use:
-        """As the store takes it."""
-        token_id, digest = decoded.credential.token_id, decoded.digest
+        """As the store takes it; a derived token has no record, its uses are those of the token it comes from."""
+        token_id = next(iter(decoded.credential.ancestors), decoded.credential.token_id)
+        digest = decoded.digest
         address, agent = _address(self.address), _agent(self.agent)
         return Use(token_id, int(self.used_at), self.allowed, self.denied, address, agent, digest)
 

@@ -13,6 +13,7 @@ from service.store.managed.query import Query
 from service.store.managed.tokens import ManagedStore, Retention
 from service.tokens.accounts.login import InvalidCredentials
 from service.tokens.idempotency import Repeatable
+from service.tokens.managed.derivation import Narrowed
 from service.tokens.managed.tokens import NewToken
 from tests.builders import ADMIN, DAY, at, create, outcome, sign_in
 
@@ -21,6 +22,7 @@ COVERED = {
     "count_attempt",
     "create_session",
     "create_token",
+    "derive_token",
     "end_session",
     "expire_tokens",
     "issue_one_time",
@@ -43,6 +45,7 @@ async def live_through(service: Service) -> None:
     assert await outcome(service, limited.secret) == "active"
     await service.flush_usage()
     await service.rules.managed.create(NewToken("repeated", 0), ADMIN, Repeatable("key", b"words"))
+    await service.rules.derivation.derive(limited.secret.encode(), Narrowed(60), ADMIN)
     old_name = await create(service, "old name")
     await service.rules.managed.update(old_name.token.token_id, {"name": "new name"}, ADMIN)
     await cut_off_a_renaming(service, old_name.token.token_id)

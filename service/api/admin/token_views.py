@@ -1,5 +1,6 @@
 """What the operations on managed tokens share: records with their usage as readers see them, filters as queries."""
 
+import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 
@@ -23,6 +24,7 @@ from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import BulkResult, Continuation
+from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.tokens import Created
 from service.tokens.usage import UsageSeries
 
@@ -34,23 +36,32 @@ _decode = msgspec.json.Decoder(Continuation).decode
 class TokenViews:
     """Shows tokens and reads filters, at the present time."""
 
-    def __init__(self, usage: UsageSeries, clock: Callable[[], float]) -> None:
+    def __init__(self, usage: UsageSeries, derivation: Derivation, clock: Callable[[], float]) -> None:
         self._usage = usage
+        self._derivation = derivation
         self._clock = clock
 
-    async def of(self, tokens: list[ManagedToken]) -> list[TokenShown]:
-        """The tokens with their last fourteen days."""
-        now = self._clock()
-        series = await self._usage.last_days([token.token_id for token in tokens], _DAYS)
-        return [shown(token, now, days) for token, days in zip(tokens, series, strict=True)]
+    async def of(self, tokens: list[ManagedToken], *, parent_id: str = "") -> list[TokenShown]:
+        """The tokens with their last fourteen days; `parent_id` where they are derived."""
+        now, token_ids = self._clock(), [token.token_id for token in tokens]
+        series, counts = await asyncio.gather(
+            self._usage.last_days(token_ids, _DAYS), self._derivation.counts(token_ids)
+        )
+        return [
+            shown(token, now, days, parent_id=parent_id, derived=count)
+            for token, days, count in zip(tokens, series, counts, strict=True)
+        ]
 
-    async def of_one(self, token: ManagedToken) -> TokenShown:
+    async def of_one(self, token: ManagedToken, *, parent_id: str = "") -> TokenShown:
         """The same for one token."""
-        return (await self.of([token]))[0]
+        return (await self.of([token], parent_id=parent_id))[0]
 
-    def issued(self, created: Created, message: str) -> TokenIssued:
+    def issued(self, created: Created, message: str, *, parent_id: str = "") -> TokenIssued:
         """A token with its secret in clear."""
-        return TokenIssued(message, shown(created.token, self._clock(), [0] * _DAYS, secret=created.secret))
+        days = [0] * _DAYS
+        return TokenIssued(
+            message, shown(created.token, self._clock(), days, secret=created.secret, parent_id=parent_id)
+        )
 
     def query(self, wanted: Filter) -> Query:
         """A filter as a query. Raises InvalidRequest for an unknown status or an instant that is none."""

@@ -30,6 +30,7 @@ ANYONE = Access("anyone")
 GATEWAY = Access("anyone who has the token that is validated", _BASIC_TOO)
 HOLDER = Access("the holder of a managed token", _BEARER)
 HOLDER_ROTATES = Access("the holder of a managed token with the scope `self:rotate`", _BEARER, scope="self:rotate")
+HOLDER_DERIVES = Access("the holder of a managed token with the scope `self:derive`", _BEARER, scope="self:derive")
 ISSUE = Access(
     "an administrator, a managed token with the scope `one-time:issue`, and anyone where TOKENS_ONE_TIME_ISSUE is open",
     (*_BEARER, ""),

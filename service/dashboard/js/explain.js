@@ -6,7 +6,7 @@ import { Fault, announce, card, chips, codeBlock, field, fill, h, options } from
 import { upper } from "./format.js";
 
 const CHECKS = { form: "Form", known: "Known", server_key: "Server key", active: "Switched on", expired: "Expiry",
-  account: "Account", scopes: "Scopes", network: "Network", uses: "Uses", limit: "Rate limit" };
+  parent: "Parent", account: "Account", scopes: "Scopes", network: "Network", uses: "Uses", limit: "Rate limit" };
 const RESULTS = { pass: ["active", "Passed"], fail: ["revoked", "Failed"], skipped: ["inactive", "Skipped"] };
 const PATHS = ["/validate", "/validate/envoy/", "/validate/one-time", "/validate/one-time/envoy/"];
 const TOKEN_ID = /^[0-9a-f]{16}$/;

@@ -16,7 +16,10 @@ r:<h> r:<id>      string  rate-limit state, GCRA; of a managed token, whichever 
 i:<h>             string  a request with an Idempotency-Key: the nonce its secret is  PX 10 min
                           derived with, and a MAC of what was asked; in the shard
                           of the key: a repeat may ask for another name
-m:<id>            hash    metadata of a managed token                              at the purge
+m:<id>            hash    metadata of a managed token; of a derived one that counts  at the purge; with a
+                          its own uses these alone                                 derived one
+de:<id>           zset    credentials derived from a token -> their expiry, negative  with the last of them
+                          where they are not its children but further below
 on off dead       zset    id -> created, epoch microseconds: active; inactive and   -
                           revoked, these with a negative score; expired
 exp               zset    id -> expiry of tokens in `on`; negative for those in `off`  -
@@ -242,6 +245,9 @@ class Keys:
 
     def metadata(self, token_id: str) -> bytes:
         return self._prefix + b"m:" + token_id.encode()
+
+    def derived(self, token_id: str) -> bytes:
+        return self._prefix + b"de:" + token_id.encode()
 
     def name_block(self, block: int) -> bytes:
         return self._prefix + b"nb:%d" % block

@@ -5,14 +5,22 @@ KEYS[5]  ended or switched off (zset) KEYS[6]  expired tokens (zset)
 KEYS[7]  expiries (zset)              KEYS[8]  purges (zset)
 KEYS[9]  tokens of the creator (zset) KEYS[10] imported tokens (zset)
 KEYS[11] last uses (zset)             KEYS[12] audit log (stream)
+KEYS[13] tokens derived from it (zset)
+KEYS[14...] tokens derived from each of its ancestors (zset)
 ARGV[1]  id                           ARGV[2]  when the reason goes, epoch milliseconds, 0 for never
 ARGV[3]  audit entries to keep        ARGV[4]  audit entry, JSON; ARGV[5] its seal
 returns  1 dropped | 0 there was none
-cost     O(log n)
+cost     O(log n + k log m) for k tokens derived from it, m from its ancestors
 ]]
-local credential, reason, metadata, on, off, dead, expiries, purges, owned, imported, used, events = unpack(KEYS)
+local credential, reason, metadata, on, off, dead, expiries, purges, owned, imported, used, events, derived = unpack(KEYS, 1, 13)
 local id, reason_until, keep, entry, seal = unpack(ARGV)
-if redis.call('DEL', credential) == 0 then return 0 end
+local there, below = redis.call('EXISTS', credential), redis.call('ZRANGE', derived, 0, -1)
+redis.call('DEL', credential, derived, unpack(below))
+for place = 14, #KEYS do
+  local of_ancestor = unpack(KEYS, place, place + 0)
+  redis.call('ZREM', of_ancestor, credential, unpack(below))
+end
+if there == 0 then return 0 end
 redis.call('SET', reason, 'revoked ' .. id)
 if reason_until ~= '0' then redis.call('PEXPIREAT', reason, reason_until) end
 if redis.call('EXISTS', metadata) == 0 then

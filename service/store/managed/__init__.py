@@ -5,6 +5,7 @@ names       each token's name, unique and reserved
 records     the metadata hash and its struct, each way
 listing listing_slices listing_sources query search  a page of tokens, sorted, filtered, searched
 statistics  counts by status
+derived     tokens that come from another and end with it
 imports     tokens recorded in the state they had elsewhere
 expiry      what time ended: expiry, purge
 hygiene     tokens that nobody uses

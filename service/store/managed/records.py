@@ -201,3 +201,12 @@ def _whole_value(fields: dict[bytes, bytes], letter: bytes, first: bytes) -> byt
     while len(pieces[-1]) == PIECE:
         pieces.append(fields.get(letter + b"%d" % len(pieces), b""))
     return b"".join(pieces)
+
+
+# What a derived token was held against when it was made, and the secret that it came from.
+_terms = attrgetter("digest", "expires_at", "subject", "scopes", "rate_limit", "networks", "max_uses", "active")
+
+
+def ends_derived(old: ManagedToken, new: ManagedToken, now: int) -> bool:
+    """Does what is derived from a token end with this change, which may take from what it was held against?"""
+    return _terms(old) != _terms(new) or (old.predecessor != new.predecessor and old.predecessor_until > now)

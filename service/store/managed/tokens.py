@@ -141,8 +141,8 @@ class ManagedStore:
         """Write a token anew; False if it changed since `old` was read.
 
         `sealed` is the record of the new digest, empty for a token that stays switched off; `predecessor` that of
-        the previous secret in its overlap, empty to end it. Digests that `old` had and `new` has no more end. A new
-        name must have been reserved.
+        the previous secret in its overlap, empty to end it. Digests that `old` had and `new` has no more end, and with
+        them, or with other terms, whatever is derived from the token. A new name must have been reserved.
         """
         shard = self._shard(old.token_id)
         keys = (
@@ -151,6 +151,8 @@ class ManagedStore:
             *_list_keys(shard),
             self._blocks.key(shard, old.token_id),
             shard.keys.changes,
+            # What is derived keeps to the terms it was derived within, or ends. Nothing is derived from no token.
+            shard.keys.derived(old.token_id if records.ends_derived(old, new, now) else ""),
         )
         fields = records.encode_changes(old, new, seal=seal)
         written: int = await self._update.run(
@@ -179,7 +181,7 @@ class ManagedStore:
     async def end(
         self, token: ManagedToken, ended: ManagedToken, *, seal: str, now: int, entry: Entry, insist: bool = False
     ) -> int:
-        """Deactivate or revoke: 1 done, 0 it was already, -1 changed since it was read, -2 gone.
+        """Deactivate or revoke, with what is derived: 1 done, 0 it was already, -1 changed since read, -2 gone.
 
         With `insist` only a rotation counts as a change. Works on a full server.
         """
@@ -193,6 +195,7 @@ class ManagedStore:
             *_list_keys(shard),
             shard.keys.names,
             shard.keys.changes,
+            shard.keys.derived(token.token_id),
         )
         done: int = await self._end.run(
             shard.removals,
@@ -216,8 +219,13 @@ class ManagedStore:
             await name_shard.link.execute("ZREM", name_shard.keys.names, member(token), retry=True)
         return done
 
-    async def drop(self, digest: bytes, token_id: str, *, owner: str, ended_at: int, entry: Entry) -> bool:
-        """Take a credential away that no record names; False if there is none. Works on a full server."""
+    async def drop(
+        self, digest: bytes, token_id: str, *, owner: str, ended_at: int, ancestors: tuple[str, ...], entry: Entry
+    ) -> bool:
+        """Take a credential away that no record names, and what is derived from it; False if there is none.
+
+        `ancestors`: what it is derived from itself. Works on a full server.
+        """
         shard = self._shards.of_digest(digest)
         keys = shard.keys
         dropped: int = await self._drop.run(
@@ -235,6 +243,7 @@ class ManagedStore:
                 keys.imported,
                 keys.last_uses,
                 keys.changes,
+                *map(keys.derived, (token_id, *ancestors)),
             ),
             token_id,
             self._retention.reason_until(ended_at),

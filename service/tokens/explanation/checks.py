@@ -12,7 +12,7 @@ from service.tokens.credential import DecodedCredential
 from service.tokens.explanation.form import WORDS, form_of_secret
 
 # In the order of a validation.
-ORDER = ("form", "known", "server_key", "active", "expired", "account", "scopes", "network", "uses", "limit")
+ORDER = ("form", "known", "server_key", "active", "expired", "parent", "account", "scopes", "network", "uses", "limit")
 
 
 class Result(StrEnum):
@@ -78,6 +78,21 @@ def expired(expires_at: int, now: float) -> Check:
     past = expires_at <= now
     check = answered("expired", not past, f"It {'expired' if past else 'expires'}{_on(expires_at)}.")
     return msgspec.structs.replace(check, at=expires_at)
+
+
+def parent(ancestors: tuple[str, ...]) -> Check:
+    """What it is derived from: gone with that, it would not be found."""
+    if not ancestors:
+        return skipped("parent", "It is derived from no other token.")
+    return answered("parent", True, f"It is derived from {' and that from '.join(reversed(ancestors))}.")
+
+
+def parent_gone(parent_id: str) -> Check:
+    """Of a derived token that was ended, by itself or with what it is derived from."""
+    told = (
+        f"It was derived from {parent_id}: revoked, deactivated, rotated or given other terms that takes it away, too."
+    )
+    return answered("parent", False, told)
 
 
 def account(decoded: DecodedCredential, password_mark: str | None) -> Check:

@@ -136,6 +136,7 @@ class Explainer:
         credential = decoded.credential
         said = [first, known, by_key, checks.active(None, None, None, replaced=False)]
         said.append(checks.expired(credential.expires_at, question.at))
+        said.append(checks.parent(credential.ancestors))
         said.append(checks.account(decoded, self._accounts.password_mark(credential.subject)))
         said.append(checks.scopes(decoded, question.required))
         said.append(checks.network(decoded, question.address))
@@ -161,13 +162,18 @@ class Explainer:
             said.append(
                 checks.expired(expires_at, question.at) if expires_at else checks.answered("expired", False, "It has.")
             )
+        if token is None and (derived := await self._newest(reason.token_id, "token.derived")):
+            said.append(checks.parent_gone(str((derived.after or {}).get("parent", "a token"))))
         return _complete(Verdict(Outcome(reason.state)), said, "Its credential is gone.")
 
     async def _ended(self, reason: Reason) -> AuditEntry | None:
         """The newest audit entry of its deactivation or revocation."""
         if reason.state not in _DONE:
             return None
-        wanted = AuditFilter(target=reason.token_id, action=_DONE[reason.state])
+        return await self._newest(reason.token_id, _DONE[reason.state])
+
+    async def _newest(self, token_id: str, action: str) -> AuditEntry | None:
+        wanted = AuditFilter(target=token_id, action=action)
         events, _ = await self._audit.page(wanted, 1, None)
         return events[0].entry if events else None
 

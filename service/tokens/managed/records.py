@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from service.counters import Decisions
+from service.counters import DERIVED, Decisions
 from service.errors import Conflict, NotFound, StoreUnavailable
 from service.model import Credential, Kind, ManagedToken, Origin, Status
 from service.store.managed import records
@@ -147,13 +147,20 @@ class ManagedRecords:
         return done
 
     async def drop(self, digest: bytes, token_id: str, credential: Credential | None, origin: Origin) -> bool:
-        """Take a credential away that no record speaks for; False if there is none. Works on a full server."""
+        """Take a credential away that no record speaks for, as of a derived token, with all that is derived from it.
+
+        False if there is none. Works on a full server.
+        """
         now = int(self._clock())
-        entry = self._audit_log.entry("token.revoked", origin, token_id, after={"status": "revoked"})
+        ancestors = credential.ancestors if credential else ()
+        after = {"status": "revoked", **({"parent": ancestors[-1]} if ancestors else {})}
+        entry = self._audit_log.entry("token.revoked", origin, token_id, after=after)
         ended_at = credential.expires_at and max(credential.expires_at, now) if credential else now
         owner = credential.client if credential else ""
-        dropped = await self._store.drop(digest, token_id, owner=owner, ended_at=ended_at, entry=entry)
-        self._decisions.revoked.inc(Kind.MANAGED, by=dropped)
+        dropped = await self._store.drop(
+            digest, token_id, owner=owner, ended_at=ended_at, ancestors=ancestors, entry=entry
+        )
+        self._decisions.revoked.inc(DERIVED if ancestors else Kind.MANAGED, by=dropped)
         return dropped
 
 

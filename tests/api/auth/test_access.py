@@ -17,7 +17,16 @@ from tests.api.samples import SAMPLES, Sample
 from tests.asgi import Person, holder, sign_in
 from tests.conftest import PASSWORD
 
-SCOPES = ("tokens:read", "tokens:write", "tokens:admin", "introspect", "revoke", "self:rotate", "one-time:issue")
+SCOPES = (
+    "tokens:read",
+    "tokens:write",
+    "tokens:admin",
+    "introspect",
+    "revoke",
+    "self:rotate",
+    "self:derive",
+    "one-time:issue",
+)
 ACCOUNTS = {"admin": "admin", "viewer": "vera", "user": "uma"}
 _numbers = count(1)
 HOLDERS = frozenset({"no scope", *SCOPES})
@@ -36,6 +45,7 @@ MAY = {
     "revoking client": {"admin", "nobody", "revoke"},
     "holder": HOLDERS,
     "rotating holder": {"self:rotate"},
+    "deriving holder": {"self:derive"},
     "gateway": HOLDERS | {"admin", "viewer", "user"},
     "one-time gateway": set[str](),
 }

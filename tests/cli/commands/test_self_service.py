@@ -136,3 +136,35 @@ def test_sessions_are_listed_and_one_is_ended(stub: Stub, run: Run) -> None:
 
 def test_sessions_of_nobody_are_a_usage_error(stub: Stub, run: Run) -> None:
     assert (run("sessions", "revoke", "", "--yes").exit_code, stub.asked) == (2, [])
+
+
+def test_a_token_derives_another(stub: Stub, run: Run) -> None:
+    stub.on("POST", f"{SELF}/derive", {"message": "derived", "token": token(token=SECRET)}, status=201)
+    options = ("--ttl", "15m", "--scope", "a:b,c", "--network", "10.0.0.0/8", "--rate", "5/60s", "--max-uses", "3")
+    assert run("derive", "-q", *options).stdout == f"{SECRET}\n"
+    assert run("derive", "--subject", "").exit_code == 0
+    assert [asked.body for asked in stub.asked] == [
+        {
+            "ttlSeconds": 900,
+            "scopes": ["a:b", "c"],
+            "allowedNetworks": ["10.0.0.0/8"],
+            "rateLimit": {"limit": 5, "periodSeconds": 60},
+            "maxUses": 3,
+        },
+        {"ttlSeconds": 3600, "subject": ""},
+    ]
+
+
+def test_derived_tokens_are_listed_and_ended_under_their_parent(stub: Stub, run: Run) -> None:
+    stub.on("GET", "/api/admin/tokens", {"tokens": [token(parentId=ID)], "nextCursor": None, "total": 1})
+    assert run("list", "--parent", ID).exit_code == 0
+    assert stub.asked[0].query["parent"] == ID
+    for path in (f"{SELF}/derived", f"/api/admin/tokens/{ID}/derived"):
+        stub.on("DELETE", path, {"message": "2 derived tokens ended"})
+    assert run("end-derived", ID).exit_code == 2
+    assert run("end-derived", ID, "--yes").stdout == "done\t2 derived tokens ended\n"
+    assert json.loads(run("end-derived", "--id", ID, "--yes", "--json").stdout) == {"message": "2 derived tokens ended"}
+    assert [(asked.path, asked.query) for asked in stub.asked[1:]] == [
+        (f"/api/admin/tokens/{ID}/derived", {}),
+        (f"{SELF}/derived", {"id": ID}),
+    ]

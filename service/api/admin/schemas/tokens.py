@@ -47,7 +47,10 @@ class LimitShown(msgspec.Struct, rename="camel"):
 
 
 class TokenShown(msgspec.Struct, rename="camel", kw_only=True):
-    """A managed token; its secret is masked except the last eight characters."""
+    """A managed token; its secret is masked except the last eight characters.
+
+    `derived` counts the living tokens that are derived from it directly; `parentId` is that of one that is derived.
+    """
 
     id: str
     name: str
@@ -71,6 +74,8 @@ class TokenShown(msgspec.Struct, rename="camel", kw_only=True):
     usage14d: list[int] = msgspec.field(name="usage14d")
     rotations: int
     old_secret_last_used_at: Instant | None = msgspec.field(name="oldSecretLastUsedAt")
+    parent_id: str | None = msgspec.field(name="parentId")
+    derived: int
 
 
 class TokenList(msgspec.Struct, rename="camel"):
@@ -196,7 +201,9 @@ class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     max_uses: MaxUses | UnsetType | None = UNSET
 
 
-def shown(token: ManagedToken, now: float, usage14d: list[int], *, secret: str = "") -> TokenShown:
+def shown(
+    token: ManagedToken, now: float, usage14d: list[int], *, secret: str = "", parent_id: str = "", derived: int = 0
+) -> TokenShown:
     """A record as its readers see it; the secret only where it has just been made."""
     limit = token.rate_limit
     status = token.status(now)
@@ -224,6 +231,8 @@ def shown(token: ManagedToken, now: float, usage14d: list[int], *, secret: str =
         usage14d=usage14d,
         rotations=token.rotations,
         old_secret_last_used_at=rfc3339_or_none(token.predecessor_used_at),
+        parent_id=parent_id or None,
+        derived=derived,
     )
 
 

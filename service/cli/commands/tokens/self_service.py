@@ -13,7 +13,7 @@ from service.cli.terminal.outcome import outcome
 from service.cli.terminal.prompts import confirm
 from service.cli.terminal.report import Report, facts, json_option
 
-_PATH = "/api/tokens/self"
+SELF = "/api/tokens/self"
 
 
 @click.group("self")
@@ -28,7 +28,7 @@ def own_token() -> None:
 @json_option
 def show_self() -> Report:
     """Show the token in TOKENS_TOKEN."""
-    found = _holder().get(_PATH)
+    found = holder().get(SELF)
     return Report(found, facts(described(found)))
 
 
@@ -37,10 +37,10 @@ def show_self() -> Report:
 @json_option
 def revoke_self(yes: bool) -> Report:
     """Revoke the token in TOKENS_TOKEN for good."""
-    client = _holder()
-    found = client.get(_PATH)
+    client = holder()
+    found = client.get(SELF)
     confirm(f"Revoke {found['name']} ({found['id']}) for good?", yes=yes)
-    client.send("DELETE", _PATH)
+    client.send("DELETE", SELF)
     return outcome({"updated": [found["id"]], "skipped": []}, "revoked")
 
 
@@ -52,11 +52,11 @@ def rotate_self(overlap: int | None, yes: bool, quiet: bool) -> Report:
 
     It needs the scope self:rotate.
     """
-    issued = rotated(_holder(), f"{_PATH}/rotate", overlap, called="the token", yes=yes)
+    issued = rotated(holder(), f"{SELF}/rotate", overlap, called="the token", yes=yes)
     return with_secret(issued, quiet=quiet)
 
 
-def _holder() -> Client:
+def holder() -> Client:
     """The client with TOKENS_TOKEN, never with the session of `login`. Raises SignInNeeded."""
     if not os.environ.get("TOKENS_TOKEN", "").strip():
         raise SignInNeeded("put the token into TOKENS_TOKEN")

@@ -32,6 +32,8 @@ _FACTS = {
     "metadata": "metadata",
     "rotatedAt": "rotated",
     "oldSecretValidUntil": "old secret until",
+    "parentId": "derived from",
+    "derived": "derived tokens",
 }
 _COLUMNS = (
     "id",
@@ -68,6 +70,7 @@ _COUNTS = {
 @click.option("--expires-before", metavar="INSTANT", help="An instant like 2027-01-31T00:00:00Z.")
 @click.option("--unused-for", "unused_days", type=Number(0), metavar="DAYS", help="Not used for so many days.")
 @click.option("--never-used", is_flag=True, help="Without any use so far.")
+@click.option("--parent", metavar="ID", help="Those derived from this token, instead; no other list has them.")
 @click.option(
     "--sort",
     type=click.Choice([*_SORTS, *(f"-{name}" for name in _SORTS)]),
@@ -90,6 +93,7 @@ def list_tokens(
     expires_before: str | None,
     unused_days: int | None,
     never_used: bool,
+    parent: str | None,
     sort: str,
     limit: int,
     everything: bool,
@@ -109,6 +113,7 @@ def list_tokens(
         "expiresBefore": expires_before,
         "unusedForDays": unused_days,
         "neverUsed": "true" if never_used else None,
+        "parent": parent,
         "sort": sort,
     }
     query = {name: value for name, value in filters.items() if value is not None}
@@ -192,7 +197,7 @@ def _hour(hour: dict[str, Any]) -> tuple[object, ...]:
 
 def described(token: Token) -> list[tuple[str, Any]]:
     """What there is to say of a token, the most wanted first; empty members are left out."""
-    shown = {**token, "rateLimit": _rate(token.get("rateLimit"))}
+    shown = {**token, "rateLimit": _rate(token.get("rateLimit")), "derived": token.get("derived") or None}
     return [(label, shown[name]) for name, label in _FACTS.items() if shown.get(name) not in (None, "", [], {})]
 
 

@@ -1,0 +1,157 @@
+"""Derived tokens: made and ended by the holder of a token, and ended by administrators under it."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from starlette.responses import Response
+
+from service.api.admin.schemas.tokens import (
+    Id,
+    Limit,
+    MaxUses,
+    Message,
+    Networks,
+    Scopes,
+    Subject,
+    TokenIssued,
+    TokenList,
+    clean_networks,
+    to_limit,
+)
+from service.api.admin.token_views import TokenViews
+from service.api.auth.callers import Callers
+from service.api.http.access import HOLDER, HOLDER_DERIVES, WRITE
+from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
+from service.api.http.problems import Pending
+from service.tokens.managed.derivation import Derivation, Narrowed
+
+_CREDENTIALS = ("X-API-Key", "X-Token")
+
+
+class DeriveToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """What a token is derived with, never wider than its parent; what is left out is as the parent has it.
+
+    Without `ttlSeconds` it lives for an hour, and never longer than its parent. With neither `rateLimit` nor `maxUses`
+    it charges the limit and the uses of its parent; with one of them it is counted by itself.
+    """
+
+    ttl_seconds: Annotated[int, Meta(ge=1, le=366 * 86400)] = 3600
+    subject: Subject | UnsetType = UNSET
+    scopes: Scopes | UnsetType = UNSET
+    allowed_networks: Networks | UnsetType = UNSET
+    rate_limit: Limit | UnsetType = UNSET
+    max_uses: MaxUses | UnsetType = UNSET
+
+
+class DerivedQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """Which one; without it all."""
+
+    id: Id | None = None
+
+
+class DerivedApi(OperationGroup):
+    """Derives tokens, lists those of a holder and ends them. Nothing here spends a use or a rate limit."""
+
+    def __init__(self, derivation: Derivation, views: TokenViews, callers: Callers) -> None:
+        self._derivation = derivation
+        self._views = views
+        self._callers = callers
+
+    @Operation(
+        "POST",
+        "/api/tokens/self/derive",
+        HOLDER_DERIVES,
+        "managed",
+        "deriveToken",
+        body=DeriveToken,
+        example={"ttlSeconds": 900, "scopes": ["orders:read"]},
+        answers={201: TokenIssued, 409: None},
+        header_names=_CREDENTIALS,
+    )
+    async def derive(self, call: Call) -> Response:
+        """Derive a token from one's own.
+
+        It may do no more than its parent, and is refused from the moment the call returns that revokes, deactivates
+        or rotates the parent or any token above that, or changes its terms. Up to three levels, 1,000 at a time.
+        """
+        holder = await self._callers.holder(call)
+        body = await call.body()
+        wanted = call.decode(body, DeriveToken) if body.strip() else DeriveToken()
+        created = await self._derivation.derive(holder.secret, _narrowed(wanted), holder.origin)
+        issued = self._views.issued(created, "API token derived successfully", parent_id=holder.credential.token_id)
+        return Json(issued, 201)
+
+    @Operation(
+        "GET",
+        "/api/tokens/self/derived",
+        HOLDER,
+        "managed",
+        "listOwnDerivedTokens",
+        answers={200: TokenList},
+        header_names=_CREDENTIALS,
+    )
+    async def own(self, call: Call) -> Response:
+        """List what is derived from one's own token.
+
+        Directly and living, newest first: 1,000 at most, on one page.
+        """
+        holder = await self._callers.holder(call)
+        parent_id = holder.credential.token_id
+        children = await self._derivation.children(parent_id)
+        return Json(TokenList(await self._views.of(children, parent_id=parent_id), None, len(children)))
+
+    @Operation(
+        "DELETE",
+        "/api/tokens/self/derived",
+        HOLDER,
+        "managed",
+        "endOwnDerivedTokens",
+        query=DerivedQuery,
+        answers={200: Message, 202: Pending, 404: None},
+        header_names=_CREDENTIALS,
+    )
+    async def end_own(self, call: Call) -> Response:
+        """End what is derived from one's own token.
+
+        One by its `id`, or all; with each whatever is derived from it. They are refused from the moment this returns.
+        """
+        holder = await self._callers.holder(call)
+        wanted = convert_query(call, DerivedQuery)
+        ended = await self._derivation.end(holder.credential.token_id, holder.origin, wanted.id or "")
+        return Json(_said(ended))
+
+    @Operation(
+        "DELETE",
+        "/api/admin/tokens/{id}/derived",
+        WRITE,
+        "managed",
+        "endDerivedTokens",
+        query=DerivedQuery,
+        answers={200: Message, 202: Pending, 404: None},
+    )
+    async def end(self, call: Call) -> Response:
+        """End what is derived from a token.
+
+        One by its `id`, or all; with each whatever is derived from it. The token itself goes on.
+        """
+        caller = await self._callers.admit(call)
+        wanted = convert_query(call, DerivedQuery)
+        ended = await self._derivation.end(call.path_parameters["id"], caller.origin, wanted.id or "")
+        return Json(_said(ended))
+
+
+def _narrowed(wanted: DeriveToken) -> Narrowed:
+    limit, uses = wanted.rate_limit, wanted.max_uses
+    return Narrowed(
+        wanted.ttl_seconds,
+        subject=None if wanted.subject is UNSET else wanted.subject,
+        scopes=None if wanted.scopes is UNSET else wanted.scopes,
+        networks=None if wanted.allowed_networks is UNSET else clean_networks(wanted.allowed_networks),
+        rate_limit=None if limit is UNSET else to_limit(limit),
+        max_uses=0 if uses is UNSET else uses,
+    )
+
+
+def _said(ended: int) -> Message:
+    return Message(f"{ended} derived {'token' if ended == 1 else 'tokens'} ended")

@@ -1,0 +1,68 @@
+"""Derived tokens: `derive` makes one from the token in TOKENS_TOKEN, `end-derived` ends them; `list --parent` shows."""
+
+from typing import Any
+
+import click
+
+from service.cli.client.http import connect, path_of
+from service.cli.client.references import token_id_of
+from service.cli.commands.tokens.issue import quiet_option, with_secret
+from service.cli.commands.tokens.self_service import SELF, holder
+from service.cli.terminal.options import Number, Rate, Span
+from service.cli.terminal.prompts import confirm
+from service.cli.terminal.report import Report, facts, json_option
+
+
+@click.command()
+@click.option(
+    "--ttl", type=Span(), default="1h", show_default=True, metavar="SPAN", help="How long it lives, like 15m."
+)
+@click.option("--scope", multiple=True, help="What it permits; may repeat.")
+@click.option("--network", multiple=True, metavar="CIDR", help="Where it may come from; may repeat.")
+@click.option("--subject", help="Whom it speaks for; empty for nobody.")
+@click.option("--rate", type=Rate(), metavar="100/60s[:BURST]", help="Requests in a time, counted by itself.")
+@click.option("--max-uses", type=Number(1), help="Uses after which it is refused.")
+@quiet_option
+@json_option
+def derive(
+    ttl: int,
+    scope: tuple[str, ...],
+    network: tuple[str, ...],
+    subject: str | None,
+    rate: dict[str, int] | None,
+    max_uses: int | None,
+    quiet: bool,
+) -> Report:
+    """Derive a narrower token from the one in TOKENS_TOKEN.
+
+    That needs the scope self:derive. The new token is refused as soon as that one ends, and is like it where no
+    option says otherwise.
+    """
+    wanted: dict[str, Any] = {
+        "ttlSeconds": ttl,
+        "scopes": [one for value in scope for one in value.replace(",", " ").split()] or None,
+        "allowedNetworks": list(network) or None,
+        "subject": subject,
+        "rateLimit": rate,
+        "maxUses": max_uses,
+    }
+    body = {name: value for name, value in wanted.items() if value is not None}
+    return with_secret(holder().send("POST", f"{SELF}/derive", body)["token"], quiet=quiet)
+
+
+@click.command("end-derived")
+@click.argument("parent", metavar="[ID|NAME]", required=False)
+@click.option("--id", "token_id", metavar="ID", help="This one alone.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def end_derived(parent: str | None, token_id: str | None, yes: bool) -> Report:
+    """End what is derived from a token.
+
+    From the one in TOKENS_TOKEN, unless one is named. For good, and with all that is derived from it in turn; the token
+    itself goes on.
+    """
+    client = connect() if parent else holder()
+    path = path_of(token_id_of(client, parent), "/derived") if parent else f"{SELF}/derived"
+    confirm(f"End {token_id or 'all'} derived from {parent or 'the token in TOKENS_TOKEN'}?", yes=yes)
+    answer = client.send("DELETE", path, query={"id": token_id} if token_id else {})
+    return Report(answer, facts([("done", answer["message"])]))

@@ -1,0 +1,35 @@
+--[[ Derive a token from one that is in use, beside it: whatever takes that one away finds this one, or comes first.
+KEYS[1]  credential it is derived from (string)    KEYS[2]  credential (string)
+KEYS[3]  reason it may be gone (string)            KEYS[4]  metadata, for its uses alone (hash)
+KEYS[5]  audit log (stream)
+KEYS[6...] derived tokens of its parent, and of each further ancestor (zset)
+ARGV[1]  seal of the credential it is derived from       ARGV[2]  sealed credential
+ARGV[3]  reason                       ARGV[4]  expires, epoch seconds
+ARGV[5]  uses it counts itself, 0 for none
+ARGV[6]  children a token may have at a time; ARGV[7] derived tokens below any
+ARGV[8]  audit entries to keep        ARGV[9]  audit entry, JSON; ARGV[10] its seal
+returns  1 derived | 0 what it is derived from is gone or another by now | -1 too many
+cost     O(log n)
+]]
+local parent, credential, reason, metadata, events = unpack(KEYS, 1, 5)
+local parent_seal, record, why, expires, uses, most, most_below, keep, entry, seal = unpack(ARGV)
+if string.sub(redis.call('GET', parent) or '', 1, #parent_seal) ~= parent_seal then return 0 end
+local now = tonumber(redis.call('TIME')[1])
+for place = 6, #KEYS do
+  local derived = unpack(KEYS, place, place + 0)
+  local children = redis.call('ZCOUNT', derived, '(' .. now, '+inf')
+  local others = redis.call('ZCOUNT', derived, '-inf', '(-' .. now)
+  if (place == 6 and children >= tonumber(most)) or children + others >= tonumber(most_below) then return -1 end
+end
+redis.call('SET', credential, record, 'PXAT', expires .. '000')
+redis.call('SET', reason, why, 'PXAT', expires .. '000')
+if uses ~= '0' then redis.call('HSET', metadata, '@uses_left', uses) redis.call('EXPIREAT', metadata, expires) end
+for place = 6, #KEYS do
+  local derived = unpack(KEYS, place, place + 0)
+  redis.call('ZADD', derived, (place == 6 and '' or '-') .. expires, credential)
+  if redis.call('TTL', derived) < expires - now then redis.call('EXPIREAT', derived, expires) end
+  local over = redis.call('ZRANGEBYSCORE', derived, -now, now, 'LIMIT', 0, 100)
+  if #over > 0 then redis.call('ZREM', derived, unpack(over)) end
+end
+redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
+return 1

@@ -1,0 +1,100 @@
+"""Derived tokens in Redis: a sealed credential each, in the shard of the token it comes from, and no record.
+
+Every token has a set of the credentials that are derived from it, directly or not. What ends it deletes what is
+named there in the same script: `end_token`, `rotate_or_update_token` and `drop_credential`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from service.model import Credential
+from service.store.audit import Entry
+from service.store.credentials import Reason
+from service.store.driver.keys import DIGEST_CHARACTERS
+from service.store.driver.scripts import Script
+from service.store.driver.shards import Shards
+from service.store.managed.records import decode_digest
+
+# Children of one token at a time; and all that may end with one token in one script, some 5 ms of Redis' time.
+MOST_CHILDREN = 1000
+MOST_BELOW = 5000
+
+
+class Parent(NamedTuple):
+    """The credential that something is derived from: as it was read, and by which seal it is known."""
+
+    digest: bytes
+    seal: bytes
+
+
+class Derived(NamedTuple):
+    """A derived token's credential as Redis has it."""
+
+    digest: bytes
+    sealed: bytes
+
+
+class DerivedStore:
+    """Derives and lists. Expired ones go by themselves; one is ended by `ManagedStore.drop`."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._derive = Script("derive_token")
+
+    async def derive(self, parent: Parent, credential: Credential, derived: Derived, entry: Entry) -> int:
+        """Record one: 1 done, 0 the parent's credential is gone or another, -1 there are too many. One round trip."""
+        shard = self._shards.of_digest(parent.digest)
+        keys = shard.keys
+        done: int = await self._derive.run(
+            shard.link,
+            (
+                keys.credential(parent.digest),
+                keys.credential(derived.digest),
+                keys.reason(derived.digest),
+                keys.metadata(credential.token_id),
+                keys.occurrences,
+                *map(keys.derived, reversed(credential.ancestors)),
+            ),
+            parent.seal,
+            derived.sealed,
+            # While it stands there without a credential the token was ended: it goes with its date.
+            Reason("revoked", credential.token_id).text,
+            credential.expires_at,
+            0 if credential.pool else credential.max_uses,
+            MOST_CHILDREN,
+            MOST_BELOW,
+            *entry,
+        )
+        return done
+
+    async def children(self, parent_id: str) -> list[Derived]:
+        """The credentials that are derived from a token directly. Two round trips."""
+        shard = self._shards.of_id(parent_id)
+        if shard is None:
+            return []
+        found: list[bytes] = await shard.link.execute(
+            "ZRANGEBYSCORE", shard.keys.derived(parent_id), 0, "+inf", retry=True
+        )
+        if not found:
+            return []
+        sealed = await shard.link.execute("MGET", *found, retry=True)
+        pairs = zip(found, sealed, strict=True)
+        return [
+            Derived(decode_digest(key[-DIGEST_CHARACTERS:].decode()), record)
+            for key, record in pairs
+            if record is not None
+        ]
+
+    async def count(self, token_ids: list[str], now: int) -> list[int]:
+        """How many living tokens are derived from each directly. One round trip."""
+        counts: list[int] = await asyncio.gather(*[self._count(token_id, now) for token_id in token_ids])
+        return counts
+
+    async def _count(self, token_id: str, now: int) -> int:
+        shard = self._shards.of_id(token_id)
+        if shard is None:
+            return 0
+        counted: int = await shard.link.execute("ZCOUNT", shard.keys.derived(token_id), f"({now}", "+inf", retry=True)
+        return counted

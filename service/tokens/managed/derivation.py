@@ -1,0 +1,211 @@
+"""Derived tokens: made by the holder of a token, never wider than that, and ended by whatever ends it.
+
+A derived token is a credential and no record: it is listed under its parent, and leaves nothing once it has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from service.counters import DERIVED, Decisions
+from service.errors import Conflict, Forbidden, NotFound, Unauthorized
+from service.model import Credential, Kind, ManagedToken, Origin, RateLimit
+from service.store.managed import records
+from service.store.managed.derived import MOST_BELOW, MOST_CHILDREN, Derived, DerivedStore, Parent
+from service.tokens.audit.log import AuditLog
+from service.tokens.authority import Authority
+from service.tokens.credential import DecodedCredential
+from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing
+from service.tokens.managed.tokens import Created
+from service.tokens.rights import check_end, check_life, check_within, cut_life
+from service.tokens.secret import Minter, mint_id
+
+MOST_LEVELS = 3
+# Of a secret that nobody stores the last characters are not known later.
+_MASKED = "****"
+
+
+class Narrowed(msgspec.Struct, frozen=True):
+    """What a token is derived with; None for what its parent has. Checked by whoever decodes it.
+
+    With neither `rate_limit` nor `max_uses` it charges the limit and the uses of its parent, if that has any.
+    """
+
+    ttl_seconds: int
+    subject: str | None = None
+    scopes: tuple[str, ...] | None = None
+    networks: tuple[str, ...] | None = None
+    rate_limit: RateLimit | None = None
+    max_uses: int = 0
+
+
+class _Terms(msgspec.Struct, frozen=True):
+    """Those of a token to be derived, as `rights` holds them against its parent's."""
+
+    subject: str
+    scopes: tuple[str, ...]
+    networks: tuple[str, ...]
+    rate_limit: RateLimit | None
+
+
+class Derivation:
+    """Derives tokens from others, lists them and ends them."""
+
+    def __init__(
+        self,
+        store: DerivedStore,
+        managed_records: ManagedRecords,
+        authority: Authority,
+        minter: Minter,
+        audit_log: AuditLog,
+        decisions: Decisions,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._authority = authority
+        self._minter = minter
+        self._managed_records = managed_records
+        self._audit_log = audit_log
+        self._decisions = decisions
+        self._clock = clock
+
+    async def derive(self, secret: bytes, wanted: Narrowed, origin: Origin) -> Created:
+        """A new token for the holder of this secret. Two round trips.
+
+        Raises Unauthorized for a secret that ended meanwhile; Forbidden for what is wider than the secret's token, and
+        at the last level; Conflict `too_many_derived`.
+        """
+        for _ in range(TRIES):
+            parent = await self._read(secret)
+            credential = self._within(parent.credential, wanted, origin)
+            derived, digest = self._minter.mint_beside(Kind.MANAGED, parent.digest)
+            sealed = Derived(digest, self._authority.seal(digest, credential))
+            entry = self._audit_log.entry("token.derived", origin, credential.token_id, after=_facts(credential))
+            done = await self._store.derive(Parent(parent.digest, parent.seal), credential, sealed, entry)
+            if done == 1:
+                self._decisions.issued.inc(DERIVED)
+                return Created(_shown(digest, credential, credential.max_uses, derived[-8:]), derived)
+            if done < 0:
+                raise Conflict(
+                    f"A token may have {MOST_CHILDREN:,} derived ones at a time, and {MOST_BELOW:,} with those below.",
+                    code="too_many_derived",
+                )
+        raise keeps_changing()
+
+    async def _read(self, secret: bytes) -> DecodedCredential:
+        for digest in self._authority.digests(Kind.MANAGED, secret):
+            found = await self._authority.read(digest)
+            if found is not None:
+                return found
+        raise Unauthorized("The token is not valid.", presented=True)
+
+    def _within(self, parent: Credential, wanted: Narrowed, origin: Origin) -> Credential:
+        """The credential of what is wanted of this parent. Raises Forbidden."""
+        if len(parent.ancestors) == MOST_LEVELS:
+            raise Forbidden(f"Tokens are derived on {MOST_LEVELS} levels, and yours is on the last one.")
+        bound = msgspec.structs.replace(origin, bound=parent)
+        now = int(self._clock())
+        expires_at = cut_life(bound, now + wanted.ttl_seconds, now)
+        check_life(bound, expires_at)
+        pooled = wanted.rate_limit is None and not wanted.max_uses
+        if parent.max_uses and not pooled:
+            raise Forbidden("The uses of your token are counted: what is derived shares them. Leave out the limits.")
+        limit = wanted.rate_limit or (RateLimit(*parent.rate_limit) if parent.rate_limit else None)
+        terms = _Terms(
+            parent.subject if wanted.subject is None else wanted.subject,
+            parent.scopes if wanted.scopes is None else wanted.scopes,
+            parent.networks if wanted.networks is None else wanted.networks,
+            limit,
+        )
+        check_within(parent, terms)
+        return Credential(
+            Kind.MANAGED,
+            # In the shard of its parent, as its digest is.
+            mint_id(int(parent.token_id[:2], 16)),
+            terms.subject,
+            terms.scopes,
+            now,
+            expires_at,
+            name=parent.name,
+            client=f"token:{parent.token_id}",
+            networks=terms.networks,
+            rate_limit=(limit.limit, limit.period_seconds, limit.burst or limit.limit) if limit else None,
+            max_uses=parent.max_uses if pooled else wanted.max_uses,
+            ancestors=(*parent.ancestors, parent.token_id),
+            pool=(parent.pool or parent.token_id) if pooled else "",
+        )
+
+    async def children(self, parent_id: str) -> list[ManagedToken]:
+        """What is derived from a token directly and lives, newest first, as a list shows tokens."""
+        found = await self._genuine(parent_id)
+        now = self._clock()
+        left = await asyncio.gather(*[self._authority.forecast(one.active, one, now) for one in found])
+        shown = [_shown(one.digest, one.credential, uses) for one, (_, uses) in zip(found, left, strict=True)]
+        return sorted(shown, key=lambda token: (-token.created_micros, token.token_id))
+
+    async def show(self, secret: bytes) -> ManagedToken:
+        """A derived token by its secret. Raises Unauthorized for one that ended."""
+        found = await self._read(secret)
+        _, left = await self._authority.forecast(found.active, found, self._clock())
+        return _shown(found.digest, found.credential, left, secret[-8:].decode())
+
+    async def counts(self, token_ids: list[str]) -> list[int]:
+        """How many are derived from each of these directly. One round trip."""
+        return await self._store.count(token_ids, int(self._clock()))
+
+    async def end(self, parent_id: str, origin: Origin, token_id: str = "") -> int:
+        """End one that is derived from a token, or all of them, with those below; how many of the direct ones.
+
+        They are refused from the moment this returns. Raises NotFound for an id that is not among them,
+        Forbidden for what is not the caller's to end.
+        """
+        found = await self._genuine(parent_id)
+        wanted = [one for one in found if token_id in ("", one.credential.token_id)]
+        if token_id and not wanted:
+            raise NotFound("No token with this ID is derived from that one. It may have expired.")
+        for one in wanted:
+            check_end(origin, _shown(one.digest, one.credential, 0))
+        drop = self._managed_records.drop
+        return sum(
+            await asyncio.gather(*[drop(one.digest, one.credential.token_id, one.credential, origin) for one in wanted])
+        )
+
+    async def _genuine(self, parent_id: str) -> list[DecodedCredential]:
+        """What is derived from a token directly, as far as our server key sealed it."""
+        genuine = [self._authority.open_once(*one) for one in await self._store.children(parent_id)]
+        return [one for one in genuine if one is not None and one.credential.ancestors[-1:] == (parent_id,)]
+
+
+def _facts(credential: Credential) -> dict[str, object]:
+    """What an audit entry says of a derived token."""
+    return {
+        "name": credential.name,
+        "parent": credential.ancestors[-1],
+        "subject": credential.subject,
+        "scopes": credential.scopes,
+        "networks": credential.networks,
+        "max_uses": credential.max_uses,
+        "expires_at": credential.expires_at,
+    }
+
+
+def _shown(digest: bytes, credential: Credential, uses_left: int, last_eight: str = _MASKED) -> ManagedToken:
+    """A derived token as lists show tokens."""
+    return ManagedToken(
+        token_id=credential.token_id,
+        name=credential.name,
+        last_eight=last_eight,
+        digest=records.encode_digest(digest),
+        created_by=credential.client,
+        created_micros=credential.issued_at * 1_000_000,
+        expires_at=credential.expires_at,
+        subject=credential.subject,
+        scopes=credential.scopes,
+        rate_limit=RateLimit(*credential.rate_limit) if credential.rate_limit else None,
+        networks=credential.networks,
+        max_uses=credential.max_uses,
+        uses_left=uses_left,
+    )

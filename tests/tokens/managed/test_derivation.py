@@ -1,0 +1,285 @@
+"""Derived tokens: never wider than their parent, and refused with the answer that ends any token above them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.app import Service
+from service.errors import Unauthorized
+from service.keyring import SEAL_BYTES
+from service.model import Credential, Kind, Outcome
+from service.store.managed import derived as derived_store
+from service.tokens.managed.derivation import Narrowed
+from tests.asgi import Person, sign_in
+from tests.builders import ADMIN, all_keys, audit, create, outcome
+from tests.links import Recording
+
+pytestmark = pytest.mark.anyio
+SELF = "/api/tokens/self"
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+TOKENS = "/api/admin/tokens"
+LIKE_THE_PARENT = ("scopes", "subject", "allowedNetworks", "rateLimit", "maxUses")
+SCOPES = ("self:*", "orders:*", "tokens:write")
+End = Callable[[Person, Person, dict[str, Any]], Awaitable[Any]]
+
+
+async def made(service: Service, name: str = "root", **terms: Any) -> tuple[Person, dict[str, Any]]:
+    """The holder of a new token that may derive, and the token."""
+    created = await (await sign_in(service)).create(name, **{"scopes": list(SCOPES), **terms})
+    return Person(service, created["token"]), created
+
+
+async def derive(person: Person, **wanted: Any) -> Person:
+    answer = await person.post(f"{SELF}/derive", wanted)
+    assert answer.status == 201, answer
+    return Person(person.service, answer.json()["token"]["token"])
+
+
+async def line(root: Person) -> list[Person]:
+    """A child, a grandchild and a great-grandchild."""
+    child = await derive(root)
+    grandchild = await derive(child)
+    return [child, grandchild, await derive(grandchild)]
+
+
+async def states(*people: Person) -> list[Outcome]:
+    """What a third party is told of each."""
+    return [(await one.service.rules.authority.peek(one.secret.encode(), (Kind.MANAGED,))).outcome for one in people]
+
+
+async def works(*people: Person) -> list[bool]:
+    return [(await person.get("/validate")).status == 200 for person in people]
+
+
+ENDS: dict[str, End] = {
+    "revoked": lambda admin, _, token: admin.ask("DELETE", TOKENS, query={"id": token["id"]}),
+    "revoked with others": lambda admin, _, token: admin.ask("DELETE", TOKENS, query={"ids": token["id"]}),
+    "deactivated": lambda admin, _, token: admin.ask("PATCH", TOKENS, json_body={"id": token["id"], "isActive": False}),
+    "rotated": lambda admin, _, token: admin.post(f"{TOKENS}/{token['id']}/rotate"),
+    "rotated with an overlap": lambda admin, _, token: admin.post(
+        f"{TOKENS}/{token['id']}/rotate", {"overlapSeconds": 60}
+    ),
+    "narrowed": lambda admin, _, token: admin.ask(
+        "PATCH", TOKENS, json_body={"id": token["id"], "scopes": ["orders:read"]}
+    ),
+    "killed with all": lambda admin, _, token: admin.post(
+        f"{TOKENS}/revoke", {"filter": {"q": token["name"]}, "expected": 1}
+    ),
+    "revoked by itself": lambda _, root, __: root.ask("DELETE", SELF),
+    "rotated by itself": lambda _, root, __: root.post(f"{SELF}/rotate"),
+    "revoked as OAuth does": lambda _, root, token: Person(root.service).ask(
+        "POST",
+        "/oauth2/revoke",
+        body=f"token={token['token']}".encode(),
+        headers=FORM,
+    ),
+}
+
+
+async def test_whatever_ends_a_token_ends_what_is_derived_from_it_and_nothing_brings_that_back(
+    service: Service,
+) -> None:
+    admin = await sign_in(service)
+    untouched = await line((await made(service, "untouched"))[0])
+    for name, end in ENDS.items():
+        root, token = await made(service, name)
+        below = await line(root)
+        answer = await end(admin, root, token)
+        assert answer.status in (200, 201), (name, answer)
+        assert await states(*below) == [Outcome.REVOKED] * 3, name
+        if name == "deactivated":
+            assert (await admin.ask("PATCH", TOKENS, json_body={"id": token["id"], "isActive": True})).status == 200
+            assert await states(root, *below) == [Outcome.ACTIVE, *[Outcome.REVOKED] * 3]
+    assert await states(*untouched) == [Outcome.ACTIVE] * 3
+
+
+async def test_a_change_of_what_is_no_term_leaves_derived_tokens_alone(service: Service) -> None:
+    admin, (root, token) = await sign_in(service), await made(service)
+    child = await derive(root)
+    for change in ({"name": "another"}, {"description": "d"}, {"metadata": {"team": "a"}}):
+        assert (await admin.ask("PATCH", TOKENS, json_body={"id": token["id"], **change})).status == 200
+    assert await works(child) == [True]
+
+
+async def test_the_end_of_one_in_the_middle_leaves_what_is_above_and_beside_it(service: Service) -> None:
+    root, token = await made(service)
+    child, grandchild, last = await line(root)
+    beside = await derive(root)
+    assert (await grandchild.ask("DELETE", SELF)).status == 200
+    assert await works(root, child, beside, grandchild, last) == [True, True, True, False, False]
+    assert (await child.get(SELF)).json()["derived"] == 0
+    ended = (await beside.get(SELF)).json()["id"]
+    assert (await root.ask("DELETE", f"{SELF}/derived", query={"id": "00" * 8})).status == 404
+    assert (await root.ask("DELETE", f"{SELF}/derived", query={"id": ended})).json()["message"] == (
+        "1 derived token ended"
+    )
+    assert await works(child, beside) == [True, False]
+    further = await derive(child)
+    admin = await sign_in(service)
+    assert (await admin.ask("DELETE", f"{TOKENS}/{token['id']}/derived")).status == 200
+    assert await works(root, child, further) == [True, False, False]
+    assert not [key for key in await all_keys(service) if b":de:" in key]
+    told = {entry.action: entry.after or {} for entry in await audit(service) if entry.target == ended}
+    assert set(told) == {"token.derived", "token.revoked"}
+    assert {after["parent"] for after in told.values()} == {token["id"]}
+
+
+FIVE_A_MINUTE = {"limit": 5, "periodSeconds": 60}
+WIDER: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {"scopes": ["admin:all"]}),
+    ({}, {"subject": "somebody"}),
+    ({"subject": "ci"}, {"subject": "else"}),
+    ({"allowedNetworks": ["192.0.2.0/24"]}, {"allowedNetworks": ["192.0.2.0/23"]}),
+    ({"allowedNetworks": ["192.0.2.0/24"]}, {"allowedNetworks": []}),
+    ({"rateLimit": FIVE_A_MINUTE}, {"rateLimit": {**FIVE_A_MINUTE, "limit": 6}}),
+    ({"maxUses": 5}, {"maxUses": 5}),
+    ({}, {"ttlSeconds": 31 * 86400}),
+]
+
+
+async def test_nothing_wider_is_derived_and_what_is_not_said_is_as_the_parent_has_it(still: Service) -> None:
+    for number, (terms, wanted) in enumerate(WIDER):
+        root, token = await made(still, f"root {number}", **terms)
+        assert (await root.post(f"{SELF}/derive", wanted)).status == 403, wanted
+        child = (await root.post(f"{SELF}/derive", {})).json()["token"]
+        assert {member: child[member] for member in LIKE_THE_PARENT} == {
+            member: token[member] for member in LIKE_THE_PARENT
+        }
+
+
+async def test_levels_and_numbers_are_bounded(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, _ = await made(still)
+    monkeypatch.setattr(derived_store, "MOST_CHILDREN", 2)
+    monkeypatch.setattr(derived_store, "MOST_BELOW", 4)
+    child, _, last = await line(root)
+    assert (await last.post(f"{SELF}/derive", {})).status == 403
+    await derive(root)
+    refused = await root.post(f"{SELF}/derive", {})
+    assert (refused.status, refused.json()["code"]) == (409, "too_many_derived")
+    assert (await child.post(f"{SELF}/derive", {})).status == 409
+    plain, _ = await made(still, "plain", scopes=["orders:read"])
+    assert (await plain.post(f"{SELF}/derive", {})).json()["code"] == "insufficient_scope"
+
+
+async def test_limits_are_shared_unless_it_is_counted_by_itself(service: Service) -> None:
+    root, _ = await made(service, maxUses=3)
+    first, second = await derive(root), await derive(root)
+    assert await works(first, second, root, first) == [True, True, True, False]
+    free, _ = await made(service, "free")
+    counted = await derive(free, maxUses=1)
+    assert (await counted.get(SELF)).json()["usesLeft"] == 1
+    assert await works(counted, counted, free) == [True, False, True]
+
+
+async def test_a_derived_token_makes_and_rotates_nothing(service: Service) -> None:
+    root, _ = await made(service)
+    child = await derive(root)
+    assert (await child.post(TOKENS, {"name": "x", "duration": "7days"})).status == 403
+    assert (await child.post(f"{SELF}/rotate")).status == 403
+
+
+async def test_it_is_listed_and_told_under_its_parent(service: Service) -> None:
+    admin, (root, token) = await sign_in(service), await made(service)
+    people = [await derive(root, scopes=["orders:read"]) for _ in range(3)]
+    own = [(await person.get(SELF)).json() for person in people]
+    assert {one["parentId"] for one in own} == {token["id"]}
+    assert (await root.get(SELF)).json()["derived"] == 3
+    first = (await admin.get(TOKENS, parent=token["id"], limit=2)).json()
+    rest = (await admin.get(TOKENS, parent=token["id"], limit=2, cursor=first["nextCursor"])).json()
+    listed = first["tokens"] + rest["tokens"]
+    assert (first["total"], rest["nextCursor"]) == (3, None)
+    assert {one["id"] for one in listed} == {one["id"] for one in own}
+    assert (await root.get(f"{SELF}/derived")).json()["total"] == 3
+    assert (await admin.get(TOKENS, parent=token["id"], q="x")).status == 400
+    assert [one["id"] for one in (await admin.get(TOKENS)).json()["tokens"]] == [token["id"]]
+    told = await admin.ask("POST", "/oauth2/introspect", body=f"token={people[0].secret}".encode(), headers=FORM)
+    assert (told.json()["jti"], told.json()["parent_jti"]) == (own[0]["id"], token["id"])
+    explained = (await admin.post(f"{TOKENS}/explain", {"token": people[0].secret})).json()
+    assert token["id"] in next(one["detail"] for one in explained["checks"] if one["check"] == "parent")
+    await root.ask("DELETE", SELF)
+    explained = (await admin.post(f"{TOKENS}/explain", {"token": people[0].secret})).json()
+    assert explained["outcome"] == "revoked"
+    assert token["id"] in next(one["detail"] for one in explained["checks"] if one["check"] == "parent")
+    assert 'tokens_issued_total{kind="derived"} 3.0' in service.metrics.render("")[0].decode()
+
+
+async def test_a_link_to_another_parent_is_under_the_seal(still: Service) -> None:
+    root, _ = await made(still)
+    child = await derive(root)
+    (digest,) = still.rules.authority.digests(Kind.MANAGED, child.secret.encode())
+    shard = still.stores.shards.of_digest(digest)
+    key = shard.keys.credential(digest)
+    stored = await shard.link.execute("GET", key)
+    credential = msgspec.msgpack.decode(stored[SEAL_BYTES:], type=Credential)
+    assert await outcome(still, child.secret) is Outcome.ACTIVE
+    freed = msgspec.structs.replace(credential, ancestors=())
+    await shard.link.execute("SET", key, stored[:SEAL_BYTES] + msgspec.msgpack.encode(freed))
+    assert await outcome(still, child.secret) is Outcome.UNKNOWN
+
+
+async def test_validating_it_asks_what_a_plain_one_asks(make_service: Callable[..., Any]) -> None:
+    links: list[Recording] = []
+
+    def wrap(link: Any) -> Recording:
+        links.append(Recording(link))
+        return links[-1]
+
+    service = await make_service(background=False, wrap=wrap)
+    child = await derive((await made(service))[0])
+    links[0].asked.clear()
+    assert await outcome(service, child.secret) is Outcome.ACTIVE
+    assert [command[0] for command in links[0].asked] == ["GET"]
+
+
+RACES_A_ROOT = 4
+
+
+@pytest.mark.parametrize(
+    ("shards", "races"),
+    [(1, 100), pytest.param(1, 2000, marks=pytest.mark.slow), pytest.param(16, 2000, marks=pytest.mark.slow)],
+)
+async def test_what_is_derived_while_an_ancestor_ends_never_survives(
+    make_service: Callable[..., Any], shards: int, races: int
+) -> None:
+    service = await make_service(shards=shards, background=False)
+    rules, chance = service.rules, random.Random(15)
+
+    async def give_way() -> None:
+        # By round trips: what is read before one may be over behind it.
+        for _ in range(chance.randrange(3)):
+            await service.stores.shards[0].link.execute("EXISTS", b"")
+
+    async def derive_one(parent: str) -> str:
+        await give_way()
+        try:
+            return (await rules.derivation.derive(parent.encode(), Narrowed(60), ADMIN)).secret
+        except Unauthorized:
+            return ""
+
+    async def end(token_id: str, number: int) -> None:
+        await give_way()
+        if number % 3:
+            await rules.managed.revoke(token_id, ADMIN)
+        else:
+            await rules.rotation.rotate(token_id, ADMIN)
+
+    async def race(number: int) -> int:
+        """Some derive from a root, or from what is derived from it, while it ends; how many came first."""
+        root = await create(service, f"root {number}", scopes=("self:derive",))
+        parent = await derive_one(root.secret) if number % 2 else root.secret
+        ending = end(root.token.token_id, number)
+        *children, _ = await asyncio.gather(*[derive_one(parent) for _ in range(RACES_A_ROOT)], ending)
+        derived = [child for child in children if child]
+        assert Outcome.ACTIVE not in [await outcome(service, child) for child in derived]
+        return len(derived)
+
+    came_first = 0
+    for start in range(0, races // RACES_A_ROOT, 25):
+        came_first += sum(await asyncio.gather(*[race(number) for number in range(start, start + 25)]))
+    assert 0 < came_first < races
