@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.dashboard.conftest import Open
 from tests.dashboard.service import Service
+from tests.dashboard.test_hostile_text import INTRUDERS
 
 
 def view(page: Page, entry: str) -> None:
@@ -44,6 +45,19 @@ def test_filters_and_columns_are_in_the_address_and_a_view_leads_back_to_them(pa
     view(page, "Forget <b>of viewed")
     page.get_by_role("button", name="View", exact=True).click()
     expect(page.get_by_role("menuitem")).to_have_text(["Filters and columns…", "Save this view…", "Download CSV"])
+
+
+def test_what_an_address_asks_for_is_text_and_said_where_it_cannot_be(open_page: Open, service: Service) -> None:
+    text = "<img src=x onerror=window.pwned=1>"
+    page = open_page(service, f"?subject={text}&lastAddress={text * 2}&columns={text}")
+    expect(page.get_by_role("alert")).to_contain_text("lastAddress: ")
+    expect(page.locator(".only code")).to_have_text([text, text * 2])
+    expect(page.locator(".sk")).to_have_count(0)
+    assert page.evaluate(INTRUDERS) == 0
+    page.get_by_role("link", name="Show everything").click()
+
+    expect(page.locator("tbody .name")).not_to_have_count(0)
+    expect(page.locator("thead th")).to_have_text(["", "Name", "Actions"])
 
 
 def test_csv_has_what_the_list_shows_and_nothing_that_a_spreadsheet_would_calculate(

@@ -75,6 +75,7 @@ export class List {
       if (document.activeElement !== held) this.refocus(held, at);
     } catch (problem) {
       if (asked !== this.asked) return;
+      if (!this.shown) fill(this.body);
       notices.fail(problem, () => this.reload());
     } finally {
       clearTimeout(grey);

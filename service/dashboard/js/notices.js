@@ -74,10 +74,10 @@ export class Notices {
    * Anything else that was thrown is a defect and is thrown on. */
   fail(problem, retry, asked = true) {
     clearTimeout(this.timer);
-    const { status, away, requestId } = problem;
+    const { status, away, requestId, answer: { detail } = {} } = problem;
     if (status === undefined) throw problem;
     if (status === 401) this.app.login({ over: true });
-    else if (status === 403) this.say(problem.answer.detail);
+    else if (detail && (status === 400 || status === 403)) this.say(detail);
     else if (away && asked) this.away(away, retry);
     // A change is asked for again by a person alone: it may have been made though no answer came.
     else this.say(problem.done, away ? `${away} It may have been done all the same: check before you try again. `
