@@ -39,9 +39,9 @@ class SessionState(msgspec.Struct):
 
 
 class EndSession(msgspec.Struct):
-    """The session token to end."""
+    """The session token to end, unless the header X-Token has it."""
 
-    token: str
+    token: str = ""
 
 
 class SessionApi(OperationGroup):

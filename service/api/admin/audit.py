@@ -11,7 +11,7 @@ from service.api.admin.schemas.csv_export import csv_lines, ndjson_lines
 from service.api.auth.callers import Callers
 from service.api.http.access import READ
 from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
-from service.api.http.timestamps import Instant, parse_rfc3339
+from service.api.http.timestamps import Instant, instant_or_none
 from service.api.pages.download import Download
 from service.errors import wrong
 from service.tokens.audit.log import AuditLog
@@ -68,8 +68,8 @@ class AuditApi(OperationGroup):
             action=query.action,
             target=query.target,
             text=query.q,
-            since=parse_rfc3339(query.since, "from") if query.since else 0,
-            until=parse_rfc3339(query.to, "to") if query.to else 0,
+            since=instant_or_none(query.since, "from"),
+            until=instant_or_none(query.to, "to"),
         )
         if query.format == "json":
             events, after = await self._audit.page(wanted, query.limit, _position(query.cursor))

@@ -19,7 +19,7 @@ from service.api.admin.schemas.tokens import (
     shown,
 )
 from service.api.http.call import Call
-from service.api.http.timestamps import parse_rfc3339
+from service.api.http.timestamps import instant_or_none
 from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
@@ -75,7 +75,8 @@ class TokenViews:
             scope=wanted.scope,
             subject=wanted.subject,
             last_address=wanted.last_address,
-            expires_before=parse_rfc3339(wanted.expires_before, "expiresBefore") if wanted.expires_before else 0,
+            # An empty one is no instant: a filter that is passed over would find all there are.
+            expires_before=instant_or_none(wanted.expires_before, "expiresBefore"),
             unused_since=unused_since,
             never_used=wanted.never_used,
         )

@@ -27,7 +27,7 @@ from service.api.auth.callers import Callers
 from service.api.http.access import ADMINISTER, READ, WRITE
 from service.api.http.call import BULK_BYTES, Call, Json, Operation, OperationGroup
 from service.api.http.problems import Pending
-from service.api.http.timestamps import parse_rfc3339
+from service.api.http.timestamps import instant_or_none
 from service.errors import wrong
 from service.model import Origin
 from service.tokens.lifetime import DURATIONS
@@ -181,7 +181,7 @@ def _changes(wanted: ChangeToken) -> dict[str, Any]:
     if not isinstance(wanted.allowed_networks, msgspec.UnsetType):
         changes["networks"] = clean_networks(wanted.allowed_networks)
     if not isinstance(wanted.expires_at, msgspec.UnsetType):
-        changes["expires_at"] = parse_rfc3339(wanted.expires_at, "expiresAt") if wanted.expires_at else 0
+        changes["expires_at"] = instant_or_none(wanted.expires_at, "expiresAt")
     if wanted.max_uses is not UNSET:
         changes["max_uses"] = wanted.max_uses or 0
     return changes

@@ -36,6 +36,11 @@ def parse_rfc3339(text: str, field: str) -> int:
     return _within(int(instant.timestamp()), field)
 
 
+def instant_or_none(text: str | None, field: str) -> int:
+    """The same, 0 for None, which stands for never or for any time; an empty text is neither."""
+    return 0 if text is None else parse_rfc3339(text, field)
+
+
 def parse_instant(value: str | int, field: str, zone: tzinfo | None) -> int:
     """The same for what other systems write: a time without an offset is one of `zone`, a number epoch seconds.
 

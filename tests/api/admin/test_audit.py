@@ -73,6 +73,7 @@ async def test_filters_by_time_and_text(service: Service) -> None:
         {"cursor": "x"},
         {"cursor": "1-2"},
         {"from": "yesterday"},
+        {"to": ""},
         {"to": "2026-01-01"},
         {"format": "xml"},
         {"who": "admin"},

@@ -114,6 +114,7 @@ async def test_another_number_than_expected_is_a_conflict(service: Service, end:
         {"createdBy": "", "expected": 1},
         {"scope": "", "expected": 1},
         {"filter": {"status": "odd"}, "expected": 1},
+        {"filter": {"expiresBefore": ""}, "expected": 1},
         {"filter": {"all": True}, "expected": 1},
         {"all": True, "expected": -1},
         {"all": True, "expected": "1"},

@@ -102,6 +102,8 @@ def test_a_token_is_not_switched_off_by_a_change_that_is_refused(world: World) -
         ({"id": "not an id", "isActive": True}, "id"),
         ({"id": "0" * 16, "isActive": "yes"}, "isActive"),
         ({"ids": ["0" * 16], "name": "x"}, "ids"),
+        ({"id": "0" * 16, "expiresAt": ""}, "expiresAt"),
+        ({"filter": {"expiresBefore": ""}, "expected": 0, "isActive": False}, "expiresBefore"),
         ({"filter": {}, "isActive": False}, "expected"),
         ({"filter": {"surprise": 1}, "expected": 0, "isActive": False}, "filter.surprise"),
         ({"id": "0" * 16, "createdBy": "me"}, "createdBy"),

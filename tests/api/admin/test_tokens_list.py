@@ -153,6 +153,7 @@ def test_the_total_is_right_where_it_can_be_had_without_reading_every_record(wor
         ("sort=color", "sort"),
         ("status=gone", "status"),
         ("expiresBefore=soon", "expiresBefore"),
+        ("expiresBefore=", "expiresBefore"),
         ("unusedForDays=-1", "unusedForDays"),
         ("cursor=AAAA", "cursor"),
         ("cursor=%00", "cursor"),
