@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check format coverage bench soak chaos mass screenshots browsers image system-packages clean
+.PHONY: help run test check format coverage bench soak chaos mass schemathesis sbom screenshots browsers image system-packages clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,14 @@ chaos: .venv/dev.stamp ## six minutes of races, failovers, moved slots and lost 
 mass: .venv/dev.stamp system-packages ## a hundred thousand events, removals or entries at once, and who waits (ARGS="--only webhooks")
 	@$(VENV_PYTHON) -m tests.bench mass $(ARGS)
 
+schemathesis: .venv/dev.stamp .tools/schemathesis/stamp ## ask a service all that its OpenAPI document allows, for two minutes
+	@$(VENV_PYTHON) -m tests.api.schemathesis .tools/schemathesis/bin/python $(ARGS)
+
+sbom: .tools/cyclonedx/stamp .tools/runtime/stamp ## list all that is installed with the service, as CycloneDX, in dist/sbom.cdx.json
+	@mkdir -p dist
+	@.tools/cyclonedx/bin/python -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/sbom.cdx.json .tools/runtime/bin/python
+
 screenshots: .venv/dev.stamp system-packages ## take pictures of the dashboard into deploy/screenshots
 	@$(VENV_PYTHON) -m tests.dashboard.screenshots $(ARGS)
 
@@ -77,7 +85,7 @@ system-packages: # what a target needs of APT_PACKAGES: installed when root on D
 		apt-get -qq update && apt-get -qq install --no-install-recommends $$missing >/dev/null; }
 
 clean: ## remove what the other targets made
-	rm -rf .venv .bench .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
+	rm -rf .venv .tools .bench .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
 	find service tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/run.stamp: pyproject.toml deploy/constraints.txt | $(VENV_PYTHON)
@@ -88,6 +96,17 @@ clean: ## remove what the other targets made
 .venv/dev.stamp: pyproject.toml deploy/constraints.txt | $(VENV_PYTHON)
 	@echo "installing the service and its test tools into .venv"
 	@$(PIP_INSTALL) --editable ".[dev]"
+	@touch $@
+
+# Each with what it brings along, which is no concern of the service's.
+.tools/schemathesis/stamp: TOOL = schemathesis==4.32.5
+.tools/cyclonedx/stamp: TOOL = cyclonedx-bom==7.5.0
+.tools/runtime/stamp: TOOL = --constraint deploy/constraints.txt ".[embedded]"
+.tools/runtime/stamp: pyproject.toml deploy/constraints.txt
+.tools/%/stamp:
+	@echo "installing" $(TOOL)
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(TOOL)
 	@touch $@
 
 $(VENV_PYTHON):
