@@ -111,14 +111,19 @@ class Removals:
         while self._removed[0][0] < now - REMEMBERED_SECONDS:
             self._removed.popleft()
 
+    @property
+    def is_due_again(self) -> bool:
+        """Is there another primary than that of the last `send_again`?"""
+        return self._link.replication_id not in (b"", self._replication_id)
+
     async def send_again(self) -> int:
         """Send what was removed in the last ten minutes to another primary than that of the last call; how much.
 
         What it has already is left as it is there. Raises StoreUnavailable; then the next call sends it.
         """
-        now = self._link.replication_id
-        if now in (b"", self._replication_id):
+        if not self.is_due_again:
             return 0
+        now = self._link.replication_id
         since = asyncio.get_running_loop().time() - REMEMBERED_SECONDS
         again = [args for at, args in self._removed if at >= since] if self._replication_id else []
         for start in range(0, len(again), _AT_ONCE):

@@ -49,7 +49,7 @@ class Shards:
 
     async def send_removals_again(self) -> None:
         """To every node that is another primary than before. Raises StoreUnavailable when one did not take them."""
-        await asyncio.gather(*[shard.removals.send_again() for shard in self._shards])
+        await asyncio.gather(*[one.removals.send_again() for one in self._shards if one.removals.is_due_again])
 
     def of_digest(self, digest: bytes) -> Shard:
         """Where the record of this digest lives."""

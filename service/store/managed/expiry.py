@@ -162,12 +162,11 @@ class ExpiryStore:
             await shard.link.execute("ZREM", index, token_id, retry=True)
         return True
 
-    async def trim(self, shard: Shard) -> None:
+    async def trim(self, shard: Shard, now: int) -> None:
         """Drop index members of one-time and session tokens that have expired, slice by slice."""
         for index in (shard.keys.one_time_index, shard.keys.session_index):
             await self._trim_index(shard, index)
         users = shard.keys.session_users
-        now = await self.now(shard)
         for user in await shard.link.execute("ZRANGEBYSCORE", users, "-inf", now, "LIMIT", 0, BATCH, retry=True):
             await self._trim_index(shard, shard.keys.user_sessions(user), users, member=user)
 

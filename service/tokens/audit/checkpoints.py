@@ -1,5 +1,6 @@
 """Seals the audit log: every second a checkpoint over what was written to a stream since the last one."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -43,7 +44,7 @@ class Checkpoints:
 
     async def seal(self) -> int:
         """One pass over all streams; how many entries were sealed. Raises StoreUnavailable."""
-        sealed = sum([await self._seal(stream) for stream in self._streams])
+        sealed = sum(await asyncio.gather(*[self._seal(stream) for stream in self._streams]))
         self._head(sum(macs.sealed_with(head) for head in self._heads.values()))
         return sealed
 

@@ -45,7 +45,7 @@ class Sweeper:
         moved = await self._expire(shard, now)
         await self._purge(shard, now)
         await self._mend(shard, now)
-        await self._expiry.trim(shard)
+        await self._expiry.trim(shard, now)
         return moved
 
     async def _write_reasons(self, shard: Shard, until: int) -> None:
