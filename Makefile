@@ -51,8 +51,8 @@ bench: .venv/dev.stamp system-packages ## measure speed beside references, as a 
 soak: .venv/dev.stamp system-packages ## run a mixed load for ten minutes: no wrong answer, flat memory
 	@$(VENV_PYTHON) -m tests.bench soak $(ARGS)
 
-CHAOS = one_time_races audit_mutations sentinel_failovers cluster_moves
-chaos: .venv/dev.stamp ## six minutes of races, failovers, moved slots and lost nodes under load, with a table at the end
+CHAOS = one_time_races audit_mutations sentinel_failovers cluster_moves hour_of_failovers
+chaos: .venv/dev.stamp ## ten minutes of races, failovers, moved slots and lost nodes under load, with a table at the end
 	@$(VENV_PYTHON) -m pytest --quiet $(CHAOS:%=tests/chaos/%.py) $(ARGS)
 
 mass: .venv/dev.stamp system-packages ## a hundred thousand events, removals or entries at once, and who waits (ARGS="--only webhooks")

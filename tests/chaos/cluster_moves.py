@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
 
 import pytest
 from redis.exceptions import ResponseError
@@ -14,7 +11,7 @@ from redis.exceptions import ResponseError
 from service.store.servers.slots import SLOTS
 from tests.api.running import wait_until
 from tests.chaos.conftest import Row
-from tests.chaos.tally import Asking, Uses, beside, footprint
+from tests.chaos.tally import Used, Uses, beside, footprint
 from tests.fault.grouped import Site, killed, move, stopped
 from tests.fault.replaced import nodes_replaced
 from tests.server_groups import PLAIN, Node, Six
@@ -27,24 +24,6 @@ def site(six: Six, settings: dict[str, str]) -> Iterator[Site]:
     site = Site(six.ready().url, settings | {"TOKENS_DURABILITY": "replicated"})
     yield site
     site.running.close()
-
-
-class Used:
-    """Managed tokens, validated over and over until it is told to stop."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._over = threading.Event()
-        self.said: Counter[int] = Counter()
-
-    def until_over(self) -> None:
-        with closing(Asking(self._site.running.port)) as asking:
-            while not self._over.wait(0.001):
-                for token in self._site.good:
-                    self.said[asking.status("/validate", token["token"])] += 1
-
-    def stop(self) -> None:
-        self._over.set()
 
 
 def holder(six: Six, slot: int) -> Node:

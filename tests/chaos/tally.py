@@ -63,6 +63,24 @@ class Uses:
         return sum(times > 1 for times in self.accepted.values())
 
 
+class Used:
+    """Managed tokens, validated over and over until it is told to stop."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._over = threading.Event()
+        self.said: Counter[int] = Counter()
+
+    def until_over(self) -> None:
+        with closing(Asking(self._site.running.port)) as asking:
+            while not self._over.wait(0.001):
+                for token in self._site.good:
+                    self.said[asking.status("/validate", token["token"])] += 1
+
+    def stop(self) -> None:
+        self._over.set()
+
+
 class Ends:
     """Revocations, and what was said of each."""
 
