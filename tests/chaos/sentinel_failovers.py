@@ -135,8 +135,9 @@ def test_twenty_failovers(trio: Trio, replicated: Site, in_memory: Site, row: Ro
     assert after[1] <= before[1] + 12
 
 
+@pytest.mark.usefixtures("in_memory")
 def test_all_addresses_change(trio: Trio, replicated: Site, row: Row) -> None:
-    """Of sentinels and servers, one after another, until none is left; and all over again."""
+    """Of sentinels and servers, one after another, until none is left; and all over again. Two services use them."""
     trio.settle()
     first, book, uses = {node.port for node in trio.nodes}, replicated.book(), Uses(replicated)
     before = footprint(replicated)
@@ -144,7 +145,7 @@ def test_all_addresses_change(trio: Trio, replicated: Site, row: Row) -> None:
         for _ in range(ADDRESSES):
             tokens = uses.issue(USES)
             with beside(partial(uses.spend, tokens, pause_seconds=0.02)):
-                sentinels_replaced(trio, Site.PROCESSES)
+                sentinels_replaced(trio, 2 * Site.PROCESSES)
                 servers_replaced(trio)
             uses.spend(tokens)
             trio.settle()

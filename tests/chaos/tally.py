@@ -139,11 +139,10 @@ def setting(over: threading.Event) -> Iterator[None]:
 
 def footprint(site: Site) -> tuple[float, int]:
     """Resident MiB and open descriptors of all its processes."""
-    pids = site.running.worker_pids()
     resident = [
         int(line.split()[1])
-        for pid in pids
+        for pid in site.running.worker_pids()
         for line in Path(f"/proc/{pid}/status").read_text().splitlines()
         if line.startswith("VmRSS")
     ]
-    return sum(resident) / 1024, sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
+    return sum(resident) / 1024, site.descriptors()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.api.running import IMPATIENT_MS, Lifespan, wait_until
@@ -54,6 +55,10 @@ class Site:
     def said_everywhere(self, token: dict[str, str]) -> set[int]:
         """What all processes say, as far as fifty requests meet them."""
         return {self.client.get("/validate", bearer=token["token"]).status for _ in range(50)}
+
+    def descriptors(self) -> int:
+        """How many all its processes have open."""
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self.running.worker_pids())
 
     def book(self) -> Book:
         return Book(self.running.port, *[[one["token"] for one in kind] for kind in (self.good, self.revoked)])

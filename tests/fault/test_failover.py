@@ -169,7 +169,7 @@ def test_every_server_may_be_replaced_by_one_elsewhere(
     group: Trio | Six = request.getfixturevalue(kind)
     site = by_sentinel if isinstance(group, Trio) else on_cluster
     group.settle()
-    book, first = site.book(), {node.port for node in group.nodes}
+    book, first, before = site.book(), {node.port for node in group.nodes}, site.descriptors()
     with book.open():
         if isinstance(group, Trio):
             sentinels_replaced(group, Site.PROCESSES)
@@ -177,6 +177,7 @@ def test_every_server_may_be_replaced_by_one_elsewhere(
         else:
             nodes_replaced(group)
         book.seconds_until_well(time.monotonic())
+    wait_until(lambda: site.descriptors() <= before + 12, what="the connections to what is gone to be closed")
     assert first.isdisjoint(node.port for node in group.nodes)
     assert book.wrong() == {}
 
