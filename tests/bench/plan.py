@@ -121,18 +121,17 @@ def session_cases(server: Server, made: Material) -> list[Case]:
 def one_time_cases(server: Server, made: Material) -> list[Case]:
     """Issue and spend: each of the ways to spend has half of what the issues before it saved."""
     issued = str(made.folder / f"issued-{server.port}.txt")
-    issue = {"method": "POST", "auth": f"Bearer {made.issuer}", "save": issued}
-    issue |= {"status": "201", "contains": '"kind":"one_time"'}
-    php = {"status": "200", "contains": '"status":"success"'}
+    issue = {"method": "POST", "auth": f"Bearer {made.issuer}", "status": "201", "contains": '"kind":"one_time"'}
+    php = {"status": "200", "contains": '"status":"success"', "save": issued}
     head = "GET /validate/one-time HTTP/1.1\nHost: a.test\nX-Token: @TOKEN@\n"
     spend = {"head": head, "tokens": issued, "share": "1/2", **ALLOWED}
     consume = {"method": "POST", "type": JSON, "body": '{"token":"@TOKEN@"}', "tokens": issued, "share": "2/2"}
     consume |= {"status": "200", "contains": '"valid":true'}
     return [
-        Case("issue a one-time token", server, "/api/one-time-tokens", issue, share=4),
+        Case("issue, as the PHP generator", server, "/api-v1/fastertokengenerator.php", php, share=4),
         Case("spend, /validate/one-time", server, "", spend, share=0.2),
         Case("spend, consume", server, "/api/one-time-tokens/consume", consume, share=0.4),
-        Case("issue, as the PHP generator", server, "/api-v1/fastertokengenerator.php", php),
+        Case("issue a one-time token", server, "/api/one-time-tokens", issue),
     ]
 
 
