@@ -19,7 +19,7 @@ from service.api.admin.schemas.tokens import (
     clean_networks,
     to_limit,
 )
-from service.api.admin.token_views import TokenViews
+from service.api.admin.token_views import LARGEST_PAGE, PAGE, TokenViews
 from service.api.auth.callers import Callers
 from service.api.http.access import HOLDER, HOLDER_DERIVES, WRITE
 from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
@@ -42,6 +42,13 @@ class DeriveToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     allowed_networks: Networks | UnsetType = UNSET
     rate_limit: Limit | UnsetType = UNSET
     max_uses: MaxUses | UnsetType = UNSET
+
+
+class PageQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """The list's page."""
+
+    limit: Annotated[int, Meta(ge=1, le=LARGEST_PAGE)] = PAGE
+    cursor: str | None = None
 
 
 class DerivedQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -88,18 +95,18 @@ class DerivedApi(OperationGroup):
         HOLDER,
         "managed",
         "listOwnDerivedTokens",
+        query=PageQuery,
         answers={200: TokenList},
         header_names=_CREDENTIALS,
     )
     async def own(self, call: Call) -> Response:
         """List what is derived from one's own token.
 
-        Directly and living, newest first: 1,000 at most, on one page.
+        Directly and living, newest first.
         """
         holder = await self._callers.holder(call)
-        parent_id = holder.credential.token_id
-        children = await self._derivation.children(parent_id)
-        return Json(TokenList(await self._views.of(children, parent_id=parent_id), None, len(children)))
+        wanted = convert_query(call, PageQuery)
+        return Json(await self._views.derived(holder.credential.token_id, wanted.limit, wanted.cursor))
 
     @Operation(
         "DELETE",

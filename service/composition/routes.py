@@ -72,7 +72,7 @@ def routes(
         GatewayApi(rule.authority, rule.one_time, metrics, trusted, accepted=accepted_of(settings)),
         OneTimeApi(rule.one_time, callers),
         SessionApi(rule.sessions, metrics),
-        TokenListApi(rule.queries, rule.derivation, views, callers),
+        TokenListApi(rule.queries, views, callers),
         ManagedApi(rule.managed, rule.bulk, views, callers, clock),
         RotationApi(rule.rotation, views, callers),
         SelfServiceApi(rule.managed, rule.revocation, rule.rotation, rule.derivation, views, callers),

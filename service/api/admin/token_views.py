@@ -14,6 +14,7 @@ from service.api.admin.schemas.tokens import (
     Skipped,
     SliceChanged,
     TokenIssued,
+    TokenList,
     TokensChanged,
     TokenShown,
     shown,
@@ -28,6 +29,9 @@ from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.tokens import Created
 from service.tokens.usage import UsageSeries
 
+LARGEST_PAGE = 200
+PAGE = 50
+NEWEST = "-createdAt"
 _DAYS = 14
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Continuation).decode
@@ -55,6 +59,15 @@ class TokenViews:
     async def of_one(self, token: ManagedToken, *, parent_id: str = "") -> TokenShown:
         """The same for one token."""
         return (await self.of([token], parent_id=parent_id))[0]
+
+    async def derived(self, parent_id: str, limit: int, cursor: str | None) -> TokenList:
+        """A page of what is derived from a token directly, newest first. Raises InvalidRequest for another cursor."""
+        children, place = await self._derivation.children(parent_id), read_cursor(cursor, NEWEST)
+        rest = [one for one in children if place is None or _place(one) > (-int(place[0]), place[1])]
+        page, last = rest[:limit], None
+        if len(rest) > limit:
+            last = str(page[-1].created_micros), page[-1].token_id
+        return TokenList(await self.of(page, parent_id=parent_id), write_cursor(last, NEWEST), len(children))
 
     def issued(self, created: Created, message: str, *, parent_id: str = "") -> TokenIssued:
         """A token with its secret in clear."""
@@ -127,3 +140,29 @@ async def read_rotation(call: Call) -> RotateToken:
     """The body of a rotation, which may be empty. Raises InvalidRequest."""
     body = await call.body()
     return call.decode(body, RotateToken) if body.strip() else RotateToken()
+
+
+def _place(token: ManagedToken) -> tuple[int, str]:
+    return -token.created_micros, token.token_id
+
+
+def write_cursor(after: tuple[str, str] | None, sort: str) -> str | None:
+    """The cursor behind this place of a list in this order; None at its end."""
+    if after is None:
+        return None
+    return urlsafe_b64encode(msgspec.json.encode([sort, *after])).decode().rstrip("=")
+
+
+def read_cursor(cursor: str | None, sort: str) -> tuple[str, str] | None:
+    """The place that a cursor leads to. Raises InvalidRequest for that of another list."""
+    if not cursor:
+        return None
+    try:
+        raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        for_sort, position, token_id = msgspec.json.decode(raw, type=tuple[str, str, str])
+    except (ValueError, msgspec.DecodeError):
+        for_sort = position = token_id = ""
+    is_number = position.isascii() and position.isdecimal() and len(position) < 20
+    if for_sort != sort or not (is_number or sort.removeprefix("-") == "name"):
+        raise wrong("cursor", "this cursor belongs to another list: start again without it")
+    return position, token_id

@@ -242,7 +242,8 @@ class ManagedStore:
                 keys.owner(owner),
                 keys.imported,
                 keys.last_uses,
-                keys.changes,
+                # A holder may derive and end as it likes, and pushes no change out of the log with it.
+                keys.occurrences if ancestors else keys.changes,
                 *map(keys.derived, (token_id, *ancestors)),
             ),
             token_id,

@@ -87,12 +87,15 @@ def parent(ancestors: tuple[str, ...]) -> Check:
     return answered("parent", True, f"It is derived from {' and that from '.join(reversed(ancestors))}.")
 
 
-def parent_gone(parent_id: str) -> Check:
-    """Of a derived token that was ended, by itself or with what it is derived from."""
-    told = (
-        f"It was derived from {parent_id}: revoked, deactivated, rotated or given other terms that takes it away, too."
-    )
-    return answered("parent", False, told)
+def parent_gone(token_id: str, parent_id: str, entry: AuditEntry | None) -> Check:
+    """Of a derived token that was ended; `entry` says when and by whom, it or a token above it."""
+    told = f"It was derived from {parent_id}"
+    if entry is None:
+        return answered("parent", False, f"{told}, and ended with that or with one above; the audit log forgot when.")
+    if entry.target == token_id:
+        return answered("parent", True, f"{told}, and ended by itself.")
+    word = entry.action.removeprefix("token.")
+    return answered("parent", False, f"{told}, and ended when {entry.target} was {word}.")
 
 
 def account(decoded: DecodedCredential, password_mark: str | None) -> Check:

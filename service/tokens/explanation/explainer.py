@@ -18,6 +18,10 @@ from service.tokens.explanation import checks
 from service.tokens.explanation.checks import ORDER, Check, skipped
 from service.tokens.secret import parse
 
+_ENDING = frozenset({"token.revoked", "token.deactivated", "token.rotated"})
+# What may change without an end to what is derived.
+_NO_TERMS = frozenset({"name", "description", "metadata"})
+_MOST_ENTRIES = 100
 _DONE = {"inactive": "token.deactivated", "revoked": "token.revoked"}
 
 
@@ -151,6 +155,9 @@ class Explainer:
         token = record.token if record else None
         replaced = token is not None and not token.revoked_at and decode_digest(token.digest) != found.digest
         entry = None if replaced else await self._ended(reason)
+        derived = await self._newest(reason.token_id, "token.derived") if token is None else None
+        if entry is None and derived is not None:
+            entry = await self._ended_above(derived)
         said = [
             first,
             checks.answered("known", True, f"It was the token {reason.token_id}{_called(token)}."),
@@ -162,8 +169,8 @@ class Explainer:
             said.append(
                 checks.expired(expires_at, question.at) if expires_at else checks.answered("expired", False, "It has.")
             )
-        if token is None and (derived := await self._newest(reason.token_id, "token.derived")):
-            said.append(checks.parent_gone(str((derived.after or {}).get("parent", "a token"))))
+        if derived is not None:
+            said.append(checks.parent_gone(reason.token_id, _parent_of(derived), entry))
         return _complete(Verdict(Outcome(reason.state)), said, "Its credential is gone.")
 
     async def _ended(self, reason: Reason) -> AuditEntry | None:
@@ -172,10 +179,31 @@ class Explainer:
             return None
         return await self._newest(reason.token_id, _DONE[reason.state])
 
+    async def _ended_above(self, derived: AuditEntry) -> AuditEntry | None:
+        """The first end, since something was derived, of the token it comes from or of one above."""
+        above: AuditEntry | None = derived
+        while above is not None:
+            wanted = AuditFilter(target=_parent_of(above), since=derived.at)
+            events, _ = await self._audit.page(wanted, _MOST_ENTRIES, None)
+            ends = [event.entry for event in events if _takes_derived_away(event.entry)]
+            if ends:
+                return ends[-1]
+            above = await self._newest(_parent_of(above), "token.derived")
+        return None
+
     async def _newest(self, token_id: str, action: str) -> AuditEntry | None:
         wanted = AuditFilter(target=token_id, action=action)
         events, _ = await self._audit.page(wanted, 1, None)
         return events[0].entry if events else None
+
+
+def _parent_of(derived: AuditEntry) -> str:
+    return str((derived.after or {}).get("parent", ""))
+
+
+def _takes_derived_away(entry: AuditEntry) -> bool:
+    changed = set(entry.after or {}) - _NO_TERMS
+    return entry.action in _ENDING or (entry.action == "token.updated" and bool(changed))
 
 
 def _called(token: ManagedToken | None) -> str:

@@ -202,11 +202,37 @@ async def test_it_is_listed_and_told_under_its_parent(service: Service) -> None:
     assert (told.json()["jti"], told.json()["parent_jti"]) == (own[0]["id"], token["id"])
     explained = (await admin.post(f"{TOKENS}/explain", {"token": people[0].secret})).json()
     assert token["id"] in next(one["detail"] for one in explained["checks"] if one["check"] == "parent")
-    await root.ask("DELETE", SELF)
-    explained = (await admin.post(f"{TOKENS}/explain", {"token": people[0].secret})).json()
-    assert explained["outcome"] == "revoked"
-    assert token["id"] in next(one["detail"] for one in explained["checks"] if one["check"] == "parent")
+    own_rest = (await root.get(f"{SELF}/derived", limit=2, cursor=first["nextCursor"])).json()
+    assert own_rest["tokens"] == rest["tokens"]
     assert 'tokens_issued_total{kind="derived"} 3.0' in service.metrics.render("")[0].decode()
+
+
+async def test_explain_names_the_token_above_whose_end_it_was_and_who_ended_that(service: Service) -> None:
+    admin, (root, token) = await sign_in(service), await made(service)
+    child, grandchild, last = await line(root)
+    await admin.ask("PATCH", TOKENS, json_body={"id": token["id"], "name": "no term"})
+    by_itself, parent = (await grandchild.get(SELF)).json(), (await child.get(SELF)).json()
+    assert (await child.ask("DELETE", f"{SELF}/derived", query={"id": by_itself["id"]})).status == 200
+    await admin.post(f"{TOKENS}/{token['id']}/rotate")
+    told = {}
+    for name, person in {"child": child, "grandchild": grandchild, "last": last}.items():
+        answer = (await admin.post(f"{TOKENS}/explain", {"token": person.secret})).json()
+        assert answer["outcome"] == "revoked"
+        checks = {one["check"]: one for one in answer["checks"]}
+        told[name] = checks["parent"]["result"], checks["parent"]["detail"], checks["active"]["by"]
+    assert told == {
+        "child": ("fail", f"It was derived from {token['id']}, and ended when {token['id']} was rotated.", "admin"),
+        "grandchild": (
+            "pass",
+            f"It was derived from {parent['id']}, and ended by itself.",
+            f"token:{parent['id']}",
+        ),
+        "last": (
+            "fail",
+            f"It was derived from {by_itself['id']}, and ended when {by_itself['id']} was revoked.",
+            f"token:{parent['id']}",
+        ),
+    }
 
 
 async def test_a_link_to_another_parent_is_under_the_seal(still: Service) -> None:
