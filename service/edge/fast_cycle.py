@@ -102,6 +102,14 @@ class OperationCycle(FastCycle[P]):
     method = "POST"
     template = ""
 
+    def start(self) -> None:
+        self._started = perf_counter()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Ask, answer at once, or leave it to the ordinary way; each operation has its own."""
+        raise NotImplementedError
+
     def _start_over(self, url: bytes) -> None:
         """Leave what is unusual to the ordinary way, from the start: nothing was changed or counted yet."""
         self._protocol.start_over(self, self._method, url, self._headers)

@@ -45,7 +45,7 @@ class IntrospectionCycle(OperationCycle[bytes]):
         self._client_reply: Reply = _NOT_YET
         self._token_reply: Reply = _NOT_YET
 
-    def start(self) -> None:
+    def _begin(self) -> None:
         """Ask for both records, or leave it to the ordinary way."""
         named, lookup_of = self._named, self._fast_path.lookup_of
         form, field = _FORM.fullmatch(self.body), named.get(b"authorization", b"")

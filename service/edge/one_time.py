@@ -32,7 +32,7 @@ class GenerateCycle(OperationCycle[bytes]):
     method = "GET"
     template = name_of(PHP_PATH)
 
-    def start(self) -> None:
+    def _begin(self) -> None:
         """Issue a token, unless only known callers get one or none is asked for."""
         if self._head_only or not self._fast_path.one_time.policy.open_to_all:
             self._start_over(self._plan)
@@ -51,7 +51,7 @@ class ConsumeCycle(OperationCycle[bytes]):
 
     template = CONSUME_PATH
 
-    def start(self) -> None:
+    def _begin(self) -> None:
         """Spend the token, unless the request takes more reading."""
         named = self._named
         found = _BODY.fullmatch(self.body)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from time import perf_counter
 
 from service.api.http.call import Json
 from service.api.sessions import CHECK_PATH, SessionState
@@ -53,9 +52,8 @@ class SessionCheckCycle(OperationCycle[bytes]):
         super().__init__(protocol, fast_path)
         self._secret = self._digest = b""
 
-    def start(self) -> None:
+    def _begin(self) -> None:
         """Ask, or answer at once where nothing need be asked."""
-        self._started = perf_counter()
         fast_path = self._fast_path
         self._secret = secret = self._plan
         seen = fast_path.lookup_of(secret)
