@@ -54,7 +54,7 @@ async def test_the_detail_shows_the_overlap_and_the_last_use_of_the_old_secret(s
     assert shown["rotations"] == 1
     assert shown["rotatedAt"] < shown["oldSecretValidUntil"]
     assert shown["rotatedAt"] <= shown["oldSecretLastUsedAt"] < shown["oldSecretValidUntil"]
-    assert list(shown)[-2:] == ["rotations", "oldSecretLastUsedAt"]
+    assert list(shown)[-4:] == ["rotations", "oldSecretLastUsedAt", "parentId", "derived"]
 
 
 @pytest.mark.anyio
