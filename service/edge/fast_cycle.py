@@ -106,6 +106,14 @@ class OperationCycle(FastCycle[P]):
         self._started = perf_counter()
         self._begin()
 
+    def await_body(self) -> None:
+        """Start at the end of a body, which begins now."""
+        self.body, self.awaits_body, self._started = b"", True, perf_counter()
+
+    def refused(self, status: int) -> None:
+        """Count and log a request whose body did not come, which the connection answers."""
+        self._tell(status, self._request_id())
+
     def _begin(self) -> None:
         """Ask, answer at once, or leave it to the ordinary way; each operation has its own."""
         raise NotImplementedError
@@ -122,6 +130,9 @@ class OperationCycle(FastCycle[P]):
         status, lines, body = answer
         request_id = request_id or self._request_id()
         self._write(status, lines, request_id, body)
+        self._tell(status, request_id, outcome=outcome, token_id=token_id)
+
+    def _tell(self, status: int, request_id: bytes, *, outcome: str = "", token_id: str = "") -> None:
         self._fast_path.tell(
             self._method,
             self.template,

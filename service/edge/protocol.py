@@ -130,9 +130,10 @@ class EdgeProtocol(ReadingProtocol):
         else:
             if self._own_cycle.__class__ is not kind:
                 self._own_cycle = kind(self, self._fast_path)
-            self.cycle = cycle = self._own_cycle  # type: ignore[assignment]
+            cycle: Any = self._own_cycle
+            self.cycle = cycle
             cycle.take(self.headers, named, plan, head_only=False, keep_alive=not self._draining)
-            cycle.body, cycle.awaits_body = b"", True
+            cycle.await_body()
             self._progress = True
             self.body_since = self.deadlines.now
 

@@ -11,7 +11,7 @@ from uvicorn.server import ServerState
 from service.api.gateway.answers import lines_of
 from service.api.http.problems import problem_body
 from service.edge.deadlines import Deadlines
-from service.edge.fast_cycle import FastCycle
+from service.edge.fast_cycle import FastCycle, OperationCycle
 from service.edge.fast_path import FastPath
 from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, size_of
 
@@ -162,11 +162,13 @@ class ReadingProtocol(HttpToolsProtocol):
             return
         self._refusal = refusal
         cycle: Any = self.cycle
-        if self.body_since is not None and not isinstance(cycle, FastCycle):
+        if self.body_since is None:
+            self._fast_path.count_refusal(refusal.status)
+        elif isinstance(cycle, OperationCycle):
+            cycle.refused(refusal.status)
+        else:
             # What the log and the metrics say; the application sees a client that left.
             cycle.scope["refused"] = refusal.status
-        else:
-            self._fast_path.count_refusal(refusal.status)
         if self._answer_has_begun():
             self.transport.close()
             return

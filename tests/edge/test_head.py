@@ -214,9 +214,10 @@ async def test_a_blank_line_behind_a_body_is_ignored_and_many_are_not(port: int,
     assert (await send(port, b"\r\n" * 4096)).startswith(b"HTTP/1.1 400 ")
 
 
-async def test_a_body_that_takes_longer_than_ten_seconds_is_408(port: int, turned: Turned) -> None:
+@pytest.mark.parametrize("path", [b"/api/token", b"/oauth2/introspect"])
+async def test_a_body_that_takes_longer_than_ten_seconds_is_408(port: int, turned: Turned, path: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n{")
+    writer.write(b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n{" % path)
     await first(port, GOOD)
     turned.ahead = 9
     await first(port, GOOD)
@@ -224,7 +225,7 @@ async def test_a_body_that_takes_longer_than_ten_seconds_is_408(port: int, turne
     async with asyncio.timeout(PATIENCE_SECONDS):
         assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
         # So it is counted, too, as soon as the operation has noticed.
-        while b'route="/api/token",status="408"' not in await until_closed(port, METRICS):
+        while b'route="%b",status="408"' % path not in await until_closed(port, METRICS):
             pass
     writer.close()
 
