@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 import msgspec
 import pytest
 
-from service.api.admin.token_list import _read_cursor, _write_cursor
+from service.api.admin.token_views import read_cursor, write_cursor
 from service.errors import InvalidRequest
 
 
@@ -20,16 +20,16 @@ from service.errors import InvalidRequest
     ],
 )
 def test_a_cursor_comes_back_as_it_was(sort: str, after: tuple[str, str]) -> None:
-    cursor = _write_cursor(after, sort)
+    cursor = write_cursor(after, sort)
     assert cursor is not None
     assert cursor.isascii()
-    assert _read_cursor(cursor, sort) == after
+    assert read_cursor(cursor, sort) == after
 
 
 def test_no_cursor_is_the_beginning_and_the_end() -> None:
-    assert _write_cursor(None, "name") is None
-    assert _read_cursor(None, "name") is None
-    assert _read_cursor("", "name") is None
+    assert write_cursor(None, "name") is None
+    assert read_cursor(None, "name") is None
+    assert read_cursor("", "name") is None
 
 
 @pytest.mark.parametrize(
@@ -38,16 +38,16 @@ def test_no_cursor_is_the_beginning_and_the_end() -> None:
 def test_a_position_that_is_no_instant_is_refused(position: str) -> None:
     cursor = urlsafe_b64encode(msgspec.json.encode(["-createdAt", position, "00ab"])).decode()
     with pytest.raises(InvalidRequest) as caught:
-        _read_cursor(cursor, "-createdAt")
+        read_cursor(cursor, "-createdAt")
     assert caught.value.fields[0][0] == "cursor"
 
 
 @pytest.mark.parametrize("cursor", ["x", "!!!!", "é", "W10", "bnVsbA", "\x00", "e30", "WyJuYW1lIiwiYSJd", "A" * 10_000])
 def test_what_is_no_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidRequest):
-        _read_cursor(cursor, "name")
+        read_cursor(cursor, "name")
 
 
 def test_a_cursor_of_another_order_is_refused() -> None:
     with pytest.raises(InvalidRequest):
-        _read_cursor(_write_cursor(("5", "x"), "-createdAt"), "createdAt")
+        read_cursor(write_cursor(("5", "x"), "-createdAt"), "createdAt")
