@@ -20,7 +20,7 @@ const ACTIVITIES = [["", "Any activity"], ["unused", "Unused for 90 days"], ["ne
   ["expiring", "Expires in 14 days"]];
 const SORTED = ["createdAt", "lastUsedAt", "expiresAt"];
 const ROWS = ["25", "50", "100"];
-const SEEN_AT_ONCE = 30;
+const SEEN_AT_ONCE = 25;
 
 const COMMAND = "token-service create checkout-api --expires 90d";
 
@@ -163,11 +163,17 @@ class Tokens extends List {
     }
     this.drawTiles(stats);
     if (!this.card.isConnected) fill(this.place, this.tiles, this.card);
-    const lines = rows.map((token) => row(token, this.columns, this.picking.pick, this.entries));
-    // What is seen comes first and the rest a moment later, so that a hundred rows never hold the page up.
-    const first = this.at() < 0 ? SEEN_AT_ONCE : rows.length;
-    fill(this.body, lines.slice(0, first), !rows.length && this.noMatch());
-    setTimeout(() => lines[0]?.isConnected && this.body.append(...lines.slice(first)));
+    const lines = (from, to) => rows.slice(from, to)
+      .map((token) => row(token, this.columns, this.picking.pick, this.entries));
+    // What is seen comes first and the rest moments later, so that a hundred rows never hold the page up.
+    const first = lines(0, this.at() < 0 ? SEEN_AT_ONCE : rows.length);
+    fill(this.body, first, !rows.length && this.noMatch());
+    const goOn = (at) => {
+      if (at >= rows.length || !first[0].isConnected) return;
+      this.body.append(...lines(at, at + SEEN_AT_ONCE));
+      setTimeout(goOn, 0, at + SEEN_AT_ONCE);
+    };
+    setTimeout(goOn, 0, first.length);
     this.drawFoot(this.limit, rows.length, this.total !== null && ` of ${number(this.total)}`, nextCursor,
       ["Previous", "Next"], this.perPage);
     this.picking.mark();
