@@ -57,7 +57,7 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
         listeners = held.enter_context(listening(settings))
         if not settings.redis_url:
             settings = held.enter_context(_default_redis(settings))
-            settings = admin_account(settings, dashboard=f"{listeners.places[0]}/dashboard/", allow_short=allow_short)
+            settings = admin_account(settings, dashboard=f"{listeners.url}/dashboard/", allow_short=allow_short)
         # The password has done its work, and no worker needs to know it.
         settings = msgspec.structs.replace(settings, port=listeners.port, admin_password="")
         # From here on uvicorn hears the signals and raises them again when it has ended; what follows is not

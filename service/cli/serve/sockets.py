@@ -31,6 +31,11 @@ class Listeners(NamedTuple):
     places: list[str]
     port: int
 
+    @property
+    def url(self) -> str:
+        """The first address, which a browser can open; without one a place that a gateway has to lead to."""
+        return next((place for place in self.places if not place.startswith(UNIX)), self.places[0])
+
 
 @contextmanager
 def listening(settings: Settings) -> Iterator[Listeners]:

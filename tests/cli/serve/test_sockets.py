@@ -120,10 +120,12 @@ def test_a_socket_that_somebody_answers_at_is_left_alone(folder: Path) -> None:
     path = folder / "http.sock"
     settings = Settings(host=f"unix:{path}")
     with listening(settings) as first:
-        assert (first.places, first.port) == ([f"unix:{path}"], 0)
+        assert (first.places, first.port, first.url) == ([f"unix:{path}"], 0, f"unix:{path}")
         assert path.stat().st_mode & 0o777 == 0o660
         with pytest.raises(Failure, match="somebody does already"), listening(settings):
             pass
+        with listening(Settings(host=f"unix:{path}2,127.0.0.1", port=0)) as second:
+            assert second.url == f"http://127.0.0.1:{second.port}"
         # The path is somebody else's by now.
         path.unlink()
         path.touch()
