@@ -47,7 +47,7 @@ def families() -> re.Pattern[str]:
     assert len(names) > 15, "the table of keys.py cannot be read"
     shapes = [re.sub("<[a-z]+>", lambda found: SHAPES[found[0]], name) for name in names]
     tags = "|".join(keys.TAGS)
-    return re.compile(rf"tokens:\{{(?:{tags})\}}:(?:meta(?::(?:key|probe))?|{'|'.join(shapes)})")
+    return re.compile(rf"tokens:\{{(?:{tags})\}}:(?:meta(?::(?:key|id|reset|probe))?|{'|'.join(shapes)})")
 
 
 class Heard:

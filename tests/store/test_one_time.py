@@ -32,11 +32,12 @@ def digest(number: int) -> bytes:
 
 
 async def issue(service: Service, store: OneTimeStore, number: int = 0, **limits: int) -> int:
+    kept = [store.limit(name.encode() * 4, limit, beside=digest(number)) for name, limit in limits.items()]
     return await store.issue(
         digest(number),
         b"record %d" % number,
         expires_at=int(service.clock()) + 300,
-        limits=(*[IssueLimit(name.encode() * 4, limit) for name, limit in limits.items()], *NO_LIMITS)[:3],
+        limits=(*kept, *NO_LIMITS)[:3],
     )
 
 
