@@ -1,12 +1,10 @@
 """Several servers that belong together: a primary with its replica and three sentinels, and a cluster of six.
 
-They are started without waiting, for a group needs two seconds of its own and hardly any CPU; `ready` waits. A server
-binds its port itself: one that is taken ends it, and another is tried.
+They are started without waiting, for a group needs two seconds of its own and hardly any CPU; `ready` waits.
 """
 
 from __future__ import annotations
 
-import random
 import shutil
 import signal
 import subprocess
@@ -21,11 +19,10 @@ from redis.exceptions import RedisError, ResponseError
 
 from service.embedded.prerequisites import find_server
 from tests.api.running import wait_until
+from tests.ports import held_port
 
 NAME = "tokens-primary"
 DOWN_AFTER = 0.5
-# Below those that the system gives out to clients.
-_PORTS = range(20_000, 32_000)
 PLAIN = ("--appendonly", "no", "--save", "", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
 
 
@@ -41,7 +38,7 @@ class Node:
         self._launch()
 
     def _launch(self, port: int = 0) -> None:
-        self.port = port or random.choice(_PORTS)
+        self.port = port or held_port()
         command = [find_server(None).path]
         if self._sentinel:
             configuration = self._folder / "sentinel.conf"
@@ -50,19 +47,16 @@ class Node:
             command += [str(configuration), "--sentinel"]
         command += ["--port", str(self.port), "--dir", str(self._folder), "--bind", "127.0.0.1", *self._options]
         if self._cluster:
-            command += ["--cluster-enabled", "yes", "--cluster-port", str(random.choice(_PORTS))]
+            command += ["--cluster-enabled", "yes", "--cluster-port", str(held_port())]
         with (self._folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.client = Redis(host="127.0.0.1", port=self.port, socket_timeout=5, decode_responses=True)
 
     def ready(self) -> None:
-        """Wait until it answers; on another port if this one was taken."""
+        """Wait until it answers."""
 
         def answers() -> bool:
-            if self.process.poll() is not None:
-                assert "in use" in (self._folder / "log").read_text(), (self._folder / "log").read_text()
-                (self._folder / "log").unlink()
-                self._launch()
+            assert self.process.poll() is None, (self._folder / "log").read_text()
             try:
                 return bool(self.client.ping())
             except RedisError:
