@@ -62,7 +62,7 @@ def test_a_failover_by_sentinels_is_503_and_nothing_else(trio: Trio, by_sentinel
         by_sentinel.revoke(revoked)
         if heal:
             heal()
-        assert by_sentinel.said_everywhere(revoked) - {503} == {401}
+        assert by_sentinel.said_everywhere(revoked) == {401}
         trio.settle()
         book.seconds_until_well(time.monotonic())
     assert by_sentinel.spent(issued) == {(401, "voided")}
@@ -88,7 +88,7 @@ def test_a_failover_in_a_cluster_is_503_for_its_shards_and_nothing_else(
         on_cluster.revoke(revoked)
         if heal:
             heal()
-        assert on_cluster.said_everywhere(revoked) - {503} == {401}
+        assert on_cluster.said_everywhere(revoked) == {401}
         six.settle()
         book.seconds_until_well(time.monotonic())
     during = [one for one in book.entries if began < one.at < began + seconds]
