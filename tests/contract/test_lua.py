@@ -149,6 +149,7 @@ def imported_keys(body: str, declared: set[str]) -> list[str]:
     # Some of the many keys at the end, from a place on.
     for names in re.findall(r"^ +local ([\w, ]+) = unpack\(KEYS, \w+, \w+ \+ \d+\)$", body, re.MULTILINE):
         local_keys |= set(names.split(", "))
+    local_keys |= set(re.findall(r"^ +local (\w+) = KEYS\[\w+\]$", body, re.MULTILINE))
     # A function's parameter is a key where every call of it is given one.
     for function, parameter in re.findall(r"local function (\w+)\((\w+)", body):
         given = set(re.findall(rf"^\s*(?!local function).*?\b{function}\((\w+)", body, re.MULTILINE))

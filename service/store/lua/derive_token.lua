@@ -16,7 +16,7 @@ local parent_seal, record, why, expires, uses, most, most_below, keep, entry, se
 if string.sub(redis.call('GET', parent) or '', 1, #parent_seal) ~= parent_seal then return 0 end
 local now = tonumber(redis.call('TIME')[1])
 for place = 6, #KEYS do
-  local derived = unpack(KEYS, place, place + 0)
+  local derived = KEYS[place]
   local children = redis.call('ZCOUNT', derived, '(' .. now, '+inf')
   local others = redis.call('ZCOUNT', derived, '-inf', '(-' .. now)
   if (place == 6 and children >= tonumber(most)) or children + others >= tonumber(most_below) then return -1 end
@@ -25,7 +25,7 @@ redis.call('SET', credential, record, 'PXAT', expires .. '000')
 redis.call('SET', reason, why, 'PXAT', expires .. '000')
 if uses ~= '0' then redis.call('HSET', metadata, '@uses_left', uses) redis.call('EXPIREAT', metadata, expires) end
 for place = 6, #KEYS do
-  local derived = unpack(KEYS, place, place + 0)
+  local derived = KEYS[place]
   redis.call('ZADD', derived, (place == 6 and '' or '-') .. expires, credential)
   if redis.call('TTL', derived) < expires - now then redis.call('EXPIREAT', derived, expires) end
   local over = redis.call('ZRANGEBYSCORE', derived, -now, now, 'LIMIT', 0, 100)
