@@ -161,6 +161,39 @@ async def test_a_audit_log_sealed_under_the_previous_server_key_stays_intact(
     assert len(await faults(stranger)) > 20
 
 
+async def test_entries_whose_checkpoint_is_gone_are_told_as_such(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False)
+    for turn in range(3):
+        await write(service, 4, start=10 * turn)
+        await service.rules.checkpoints.seal()
+    (shard,) = service.stores.shards
+    key = shard.keys.checkpoints(Stream.CHANGES)
+    kept = await read(shard, key)
+    for gone in (0, 1):
+        await put(shard, key, kept[:gone] + kept[gone + 1 :])
+        assert "checkpoint_missing" in await faults(service)
+
+
+async def test_a_beginning_that_another_end_was_written_behind_is_found(make_service: Callable[..., Any]) -> None:
+    """Both are genuine and meet at the same entry id; only the end knows which beginning it had."""
+    # Each is a process that has seen nothing of the others.
+    one, other, verifying = [await make_service(background=False) for _ in range(3)]
+    (shard,) = one.stores.shards
+    entries, checkpoints = keys_of(shard)
+    await write(one, 4)
+    await one.rules.checkpoints.seal()
+    beginning, (sealed,) = await read(shard, entries), await read(shard, checkpoints)
+    await put(shard, entries, [*beginning[:-1], (beginning[-1][0], beginning[0][1])])
+    await shard.link.execute("DEL", checkpoints)
+    await other.rules.checkpoints.seal()
+    await write(other, 4, start=10)
+    await other.rules.checkpoints.seal()
+    end, (_, its_seal) = (await read(shard, entries))[len(beginning) :], await read(shard, checkpoints)
+    await put(shard, entries, beginning + end)
+    await put(shard, checkpoints, [sealed, its_seal])
+    assert await faults(verifying) == ["checkpoint_missing"]
+
+
 async def test_sixty_mutations_are_found(make_service: Callable[..., Any], namespace: str) -> None:
     await mutate(make_service, namespace, 60, seed=1)
 
