@@ -122,6 +122,7 @@ class Sender:
             kept = answer.keeps_open and len(self._idle.get(place, ())) < _IDLE_KEPT
             return answer
         finally:
+            answer.let_go()
             if kept:
                 self._idle.setdefault(place, []).append(connection)
             else:
@@ -203,6 +204,10 @@ class _Answer:
         if self.status:
             self.complete = True
             self.keeps_open = self._parser.should_keep_alive()
+
+    def let_go(self) -> None:
+        """Leave no circle behind, which only a pass of the garbage collector would free: the parser holds our methods."""
+        del self._parser
 
 
 async def _read_rest(connection: _Connection, answer: _Answer) -> None:

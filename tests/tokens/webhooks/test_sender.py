@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import ssl
 import time
 from typing import Any
 
+import httptools
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -73,6 +75,20 @@ async def test_the_certificate_must_be_that_of_the_name(authority: tuple[ssl.SSL
         stranger = Sender(Destinations(LOOPBACK, allow_private=True))
         assert "certificate" in (await send(stranger, f"https://hooks.example.com:{receiver.port}/")).error
         assert len(receiver.received) == 1
+
+
+async def test_an_answer_leaves_nothing_to_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with receiving() as receiver:
+            sender = Sender(Destinations(LOOPBACK, allow_private=True))
+            for path in ("", "again"):
+                assert (await send_on(sender, f"http://hooks.example.com:{receiver.port}/{path}")).taken
+            await sender.aclose()
+        assert not [one for one in gc.get_objects() if isinstance(one, httptools.HttpResponseParser)]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
