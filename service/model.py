@@ -1,4 +1,7 @@
-"""The types that every layer shares: kinds, outcomes and the records they travel in. No behaviour."""
+"""The types that every layer shares: kinds, outcomes and the records they travel in. No behaviour.
+
+`gc=False` leaves what is alive by the thousand out of the garbage collector's passes: no circle can lead through it.
+"""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -52,7 +55,7 @@ class Role(StrEnum):
     USER = "user"
 
 
-class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", gc=False):
     """`limit` requests in `period_seconds`, at most `burst` of them at once (0 stands for `limit`)."""
 
     limit: int
@@ -60,7 +63,7 @@ class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     burst: int = 0
 
 
-class Credential(msgspec.Struct, frozen=True, array_like=True):
+class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What Redis holds under a digest: everything a validation needs, in one GET.
 
     Instants in epoch seconds; `expires_at` 0 means never. `password_mark` binds a session to its account's password.
@@ -109,7 +112,7 @@ class Verdict(msgspec.Struct, frozen=True):
         return self.outcome is Outcome.ACTIVE
 
 
-class ManagedToken(msgspec.Struct, frozen=True):
+class ManagedToken(msgspec.Struct, frozen=True, gc=False):
     """The metadata of a managed token: all but its secret. Instants in epoch seconds, 0 means none or never.
 
     Only the creation is kept in microseconds: lists are paged by it and one second may bring many tokens.

@@ -5,6 +5,8 @@ import logging
 from collections import deque
 from collections.abc import Awaitable
 
+import msgspec
+
 from service.store.driver.confirmation import Confirmation, doubt
 from service.store.driver.connection import Link
 from service.store.driver.replies import Argument, Redirect, Reply
@@ -16,6 +18,8 @@ _MARK = Script("mark_write")
 _MARK_MILLISECONDS = 1000
 _AT_ONCE = 100
 _Words = tuple[Argument | float, ...]
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
 
 
 class _Round:
@@ -46,7 +50,8 @@ class Removals:
         self._confirmation = confirmation
         self._round: _Round | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._removed: deque[tuple[float, _Words]] = deque(maxlen=remembered)
+        # Packed, because the garbage collector looks at every word of thousands of tuples, and at no bytes.
+        self._removed: deque[tuple[float, bytes]] = deque(maxlen=remembered)
         self._replication_id = b""
 
     async def execute(self, *args: Argument | float, retry: bool = False, operation: str = "") -> Reply:
@@ -107,7 +112,7 @@ class Removals:
 
     def _remember(self, args: _Words) -> None:
         now = asyncio.get_running_loop().time()
-        self._removed.append((now, ("EVAL", source_of(str(args[1])), *args[2:]) if args[0] == "EVALSHA" else args))
+        self._removed.append((now, _pack(args)))
         while self._removed[0][0] < now - REMEMBERED_SECONDS:
             self._removed.popleft()
 
@@ -125,10 +130,16 @@ class Removals:
             return 0
         now = self._link.replication_id
         since = asyncio.get_running_loop().time() - REMEMBERED_SECONDS
-        again = [args for at, args in self._removed if at >= since] if self._replication_id else []
+        again = [_words(packed) for at, packed in self._removed if at >= since] if self._replication_id else []
         for start in range(0, len(again), _AT_ONCE):
             await asyncio.gather(*[self._link.execute(*args) for args in again[start : start + _AT_ONCE]])
         self._replication_id = now
         if again:
             log.warning("another primary: what was ended in the last ten minutes was sent to it once more")
         return len(again)
+
+
+def _words(packed: bytes) -> _Words:
+    """The command again, with the source of its script: another server may not know it."""
+    words = tuple(_unpack(packed))
+    return ("EVAL", source_of(str(words[1])), *words[2:]) if words[0] == "EVALSHA" else words
