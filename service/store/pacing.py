@@ -1,8 +1,12 @@
 """Long work that lets others go first: a pause between two steps, as long as others kept the loop meanwhile."""
 
+from __future__ import annotations
+
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
+from typing import Any, Generic, TypeVar
 
 from service.errors import StoreUnavailable
 
@@ -12,14 +16,76 @@ T = TypeVar("T")
 _UNFELT_SECONDS = 0.0005
 _LONGEST_SECONDS = 0.02
 _TRIED_AGAIN_AFTER = (0.1, 0.4)
+# Steps that Redis may have at once: it is never without one, and whoever validates waits behind two at most.
+UNDER_WAY = 2
 
 
-async def give_way() -> None:
+class _Clock:
+    """How long the parts of one long work have computed: that is no turn of others."""
+
+    own = 0.0
+
+
+class _Part(Awaitable[T], Generic[T]):
+    """A coroutine whose time counts as that of the work which it is a part of."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], clock: _Clock) -> None:
+        self._coroutine = coroutine
+        self._clock = clock
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        proceed: Callable[[Any], Any] = self._coroutine.send
+        given: Any = None
+        while True:
+            began = time.monotonic()
+            try:
+                awaited = proceed(given)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            finally:
+                self._clock.own += time.monotonic() - began
+            try:
+                given, proceed = (yield awaited), self._coroutine.send
+            except BaseException as error:  # noqa: BLE001 - cancelled, too, the part itself is told
+                given, proceed = error, self._coroutine.throw
+
+
+class Overlapped:
+    """Steps of one long work: the next is prepared while Redis is at those before.
+
+    As a context manager: behind it none is under way, also where one has failed.
+    """
+
+    def __init__(self, most: int = UNDER_WAY) -> None:
+        self._most = most
+        self._clock = _Clock()
+        self._under_way: deque[asyncio.Future[Any]] = deque()
+
+    async def begin(self, parts: Iterable[Coroutine[Any, Any, None]]) -> None:
+        """Let the parts of a step begin, and others have a turn. Raises what an earlier step did."""
+        self._under_way.append(asyncio.gather(*[_Part(part, self._clock) for part in parts]))
+        await give_way(self._clock)
+        while len(self._under_way) >= self._most:
+            await self._under_way.popleft()
+
+    async def __aenter__(self) -> Overlapped:
+        return self
+
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        ended = await asyncio.gather(*self._under_way, return_exceptions=True)
+        for failure in ended if kind is None else ():
+            if isinstance(failure, BaseException):
+                raise failure
+
+
+_NOTHING_BESIDE = _Clock()
+
+
+async def give_way(clock: _Clock = _NOTHING_BESIDE) -> None:
     """Let everyone who waits have a turn; if that took a while, leave them the loop for as long again."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+    began = time.monotonic() - clock.own
     await asyncio.sleep(0)
-    taken = loop.time() - began
+    taken = time.monotonic() - clock.own - began
     if taken > _UNFELT_SECONDS:
         await asyncio.sleep(min(taken, _LONGEST_SECONDS))
 
@@ -38,11 +104,21 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 async def ahead(items: AsyncIterator[T]) -> AsyncIterator[T]:
-    """The same items, the next one on its way while whoever asks is at work with this one."""
-    coming = asyncio.ensure_future(anext(items, None))
+    """The same items, the next one on its way while this one is worked on; others have a turn between."""
+    clock = _Clock()
+
+    def following() -> asyncio.Future[T | None]:
+        return asyncio.ensure_future(_Part(_next(items), clock))
+
+    coming = following()
     try:
         while (item := await coming) is not None:
-            coming = asyncio.ensure_future(anext(items, None))
+            coming = following()
             yield item
+            await give_way(clock)
     finally:
         coming.cancel()
+
+
+async def _next(items: AsyncIterator[T]) -> T | None:
+    return await anext(items, None)

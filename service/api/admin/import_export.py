@@ -1,6 +1,5 @@
 """Import and export: all tokens out as NDJSON, and tokens of this or another system in."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from service.api.pages.download import Download
 from service.errors import InvalidRequest
 from service.model import Origin, Status
 from service.store.managed.tokens import Record
-from service.store.pacing import give_way
+from service.store.pacing import UNDER_WAY, Overlapped
 from service.tokens.audit.log import AuditLog
 from service.tokens.managed.import_admission import Exported, ImportedSecret
 from service.tokens.managed.imports import SLICE, DryRun, Imports
@@ -29,8 +28,6 @@ from service.tokens.managed.queries import ManagedQueries
 NDJSON = "application/x-ndjson"
 _ACCEPTED = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl")
 _LINES = 100
-# While Redis takes one slice in, the next one is read and sealed.
-_LANES = 2
 
 
 class ImportQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -153,15 +150,12 @@ class ImportExportApi(OperationGroup):
             raise InvalidRequest(f"Send the lines as {NDJSON}.", code="unsupported_media_type")
         lines = _lines_of(await call.body(BULK_BYTES))
         result = ImportResult(0, 0, 0, [])
-        parts = (list(enumerate(lines[start : start + SLICE], start + 1)) for start in range(0, len(lines), SLICE))
-
-        async def take_in_turn() -> None:
-            for part in parts:
-                await self._take(part, reading, caller.origin, dry_run, result, number_names=query.number_names)
-                await give_way()
-
-        # A dry run takes line after line, for it tells which of two with one name comes second.
-        await asyncio.gather(*[take_in_turn() for _ in range(1 if dry_run else _LANES)])
+        # A dry run takes slice after slice, for it tells which of two with one name comes second.
+        async with Overlapped(1 if dry_run else UNDER_WAY) as slices:
+            for start in range(0, len(lines), SLICE):
+                part = list(enumerate(lines[start : start + SLICE], start + 1))
+                taken = self._take(part, reading, caller.origin, dry_run, result, number_names=query.number_names)
+                await slices.begin([taken])
         result.skipped.sort(key=lambda skipped: skipped.line)
         return Json(result)
 

@@ -88,7 +88,6 @@ class Listing:
         async for records in ahead(self._batches(query, now)):
             for record in records:
                 yield record
-            await give_way()
 
     async def _batches(self, query: Query, now: float) -> AsyncIterator[list[Record]]:
         evaluated_by = msgspec.structs.replace(query, text="").evaluated_by
@@ -115,7 +114,7 @@ class Listing:
     async def _everywhere(self, query: Query) -> AsyncIterator[list[Row]]:
         if query.text:
             async for found in self._names.find(query.text):
-                yield [Row(one.created_micros, one.token_id, one.token_id) for one in found]
+                yield [Row(created, token_id, token_id) for token_id, created in found]
             return
         for shard in self._shards:
             sources = map(Patient, by_creation(shard, query))

@@ -6,13 +6,12 @@ search of a million names asks for about a hundred slices.
 """
 
 import unicodedata
-from collections.abc import AsyncIterator, Iterable
-from typing import NamedTuple
+from collections.abc import AsyncIterator
 
 from service.model import ManagedToken
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
-from service.store.forms import own_members
+from service.store.forms import Member, own_members
 
 # Of all shards together; at a million tokens one block has about fifty kilobytes.
 _BLOCKS = 1024
@@ -23,13 +22,6 @@ _OFFERED = 256
 # So many finds are decoded before others get a turn.
 _AT_ONCE = 250
 _ID_CHARACTERS = 16
-
-
-class Found(NamedTuple):
-    """A token whose name or last characters have the text, and its creation in epoch microseconds."""
-
-    token_id: str
-    created_micros: int
 
 
 class Blocks:
@@ -65,8 +57,11 @@ class NameSearch:
         self._blocks = Blocks(len(shards))
         self._find = Script("find_names", retry=True)
 
-    async def find(self, text: str) -> AsyncIterator[list[Found]]:
-        """What has this text, in any case, each once and in no order: some at a time."""
+    async def find(self, text: str) -> AsyncIterator[list[Member]]:
+        """What has this text, in any case, with its creation in epoch microseconds.
+
+        Each once and in no order: some at a time.
+        """
         folded = fold(text)
         if not folded.isprintable():
             return  # no name has such a sign, and rows are kept apart by two of them
@@ -74,15 +69,11 @@ class NameSearch:
             async for found in self._in_shard(shard, folded):
                 yield found
 
-    async def _in_shard(self, shard: Shard, folded: str) -> AsyncIterator[list[Found]]:
+    async def _in_shard(self, shard: Shard, folded: str) -> AsyncIterator[list[Member]]:
         left = self._blocks.keys(shard)
         while left:
             read, *finds = await self._find.run(shard.link, left[:_OFFERED], folded, _SLICE_BYTES)
             for start in range(0, len(finds), _AT_ONCE):
-                yield _decoded(finds[start : start + _AT_ONCE])
+                part = finds[start : start + _AT_ONCE]
+                yield own_members([(find[:_ID_CHARACTERS], find[_ID_CHARACTERS:]) for find in part])
             left = left[read:]
-
-
-def _decoded(finds: Iterable[bytes]) -> list[Found]:
-    pairs = ((find[:_ID_CHARACTERS], find[_ID_CHARACTERS:]) for find in finds)
-    return [Found(*found) for found in own_members(pairs)]

@@ -206,7 +206,7 @@ class _Answer:
             self.keeps_open = self._parser.should_keep_alive()
 
     def let_go(self) -> None:
-        """Leave no circle behind, which only a pass of the garbage collector would free: the parser holds our methods."""
+        """Leave no circle behind for the garbage collector: the parser holds our methods."""
         del self._parser
 
 
