@@ -50,7 +50,7 @@ class Removals:
         self._confirmation = confirmation
         self._round: _Round | None = None
         self._ending: asyncio.Task[None] | None = None
-        # Packed, because the garbage collector looks at every word of thousands of tuples, and at no bytes.
+        # Packed, because the garbage collector visits every word of thousands of tuples, and no bytes.
         self._removed: deque[tuple[float, bytes]] = deque(maxlen=remembered)
         self._replication_id = b""
 
