@@ -61,6 +61,7 @@ def _config(application: Callable[..., Any], settings: Settings, certificate: Ce
         ssl_context_factory=certificate.context if certificate else None,
         factory=True,
         workers=settings.workers,
+        loop="service.cli.serve.tls:Loop" if certificate else "uvloop",
         http="service.edge.protocol:EdgeProtocol",
         ws="none",
         lifespan="on",

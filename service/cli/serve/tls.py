@@ -1,12 +1,29 @@
 """TLS of the service's own: a certificate and its key from files that are read again on SIGHUP."""
 
+import asyncio
 import logging
 import ssl
+from typing import Any
+
+import uvloop
 
 from service.cli.failure import Failure
 from service.settings import Settings
 
+# As long as a body may take; a loop's own time is a minute, in which a silent client costs a descriptor.
+HANDSHAKE_SECONDS = 10.0
 log = logging.getLogger(__name__)
+
+
+class Loop(uvloop.Loop):
+    """The event loop of a process that speaks TLS: uvicorn has no setting of its own to cut a handshake."""
+
+    async def create_server(  # type: ignore[override]
+        self, *arguments: Any, **named: Any
+    ) -> asyncio.AbstractServer:
+        """A server whose handshakes, if it has any, end in time."""
+        limit = HANDSHAKE_SECONDS if named.get("ssl") else None
+        return await super().create_server(*arguments, **named, ssl_handshake_timeout=limit)
 
 
 class Certificate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from service.cli.failure import Failure
+from service.cli.serve import listener, tls, worker
 from service.cli.serve.sockets import inherited, listening
 from service.cli.serve.tls import Certificate
 from service.settings import Settings
@@ -48,6 +50,24 @@ def connected(place: Path | tuple[str, int]) -> socket.socket:
     client.settimeout(10)
     client.connect(str(place))
     return client
+
+
+def test_a_handshake_that_never_ends_is_cut(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "HANDSHAKE_SECONDS", 0.01)
+    files = self_signed(folder, "localhost")
+    certificate = Certificate(Settings(tls_certificate_file=str(files[0]), tls_key_file=str(files[1])))
+    config = listener._config(worker.application, Settings(), certificate)
+
+    async def ask() -> bytes:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=certificate.context())
+        async with server:
+            with connected(server.sockets[0].getsockname()) as silent:
+                silent.setblocking(False)
+                return await asyncio.wait_for(loop.sock_recv(silent, 1), 20)
+
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        assert runner.run(ask()) == b""
 
 
 @pytest.mark.slow
