@@ -23,7 +23,10 @@ from tests.ports import held_port
 
 NAME = "tokens-primary"
 DOWN_AFTER = 0.5
-PLAIN = ("--appendonly", "no", "--save", "", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
+REPLICATED = ("--save", "", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
+PLAIN = ("--appendonly", "no", *REPLICATED)
+# An old primary that was killed comes back with what it had, and until it is told otherwise answers from it.
+KEPT = ("--appendonly", "yes", *REPLICATED)
 
 
 class Node:
@@ -113,7 +116,7 @@ class Trio(Group):
 
     def __init__(self) -> None:
         super().__init__()
-        self.servers = [self.start(*PLAIN) for _ in range(2)]
+        self.servers = [self.start(*KEPT) for _ in range(2)]
         self.sentinels: list[Node] = []
         self._settled = False
 
@@ -166,6 +169,11 @@ class Trio(Group):
         """Whom the first sentinel that answers holds for the primary."""
         port = int(self.sentinels[0].client.sentinel_get_master_addr_by_name(NAME)[1])
         return next(server for server in self.servers if server.port == port)
+
+    @property
+    def failovers(self) -> int:
+        """How many there have been, as far as any sentinel knows."""
+        return max(int(sentinel.client.sentinel_master(NAME)["config-epoch"]) for sentinel in self.sentinels)
 
     @property
     def replica(self) -> Node:

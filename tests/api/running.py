@@ -23,12 +23,19 @@ IMPATIENT_MS = "250"
 _READY = re.compile(r"listens on http://[^ ]*?:(\d+) ")
 
 
-def wait_until(true: Callable[[], bool], *, seconds: float = 15.0, what: str) -> None:
-    """Ask again and again until it is true; an AssertionError that names `what` when it stays false."""
+def comes_true(true: Callable[[], bool], *, seconds: float) -> bool:
+    """Ask again and again until it is true; False when it stays false."""
     deadline = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        if time.monotonic() >= deadline:
+            return False
         time.sleep(0.01)
+    return True
+
+
+def wait_until(true: Callable[[], bool], *, seconds: float = 15.0, what: str) -> None:
+    """The same; an AssertionError that names `what` when it stays false."""
+    assert comes_true(true, seconds=seconds), f"not within {seconds} s: {what}"
 
 
 class Lifespan:

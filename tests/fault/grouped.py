@@ -23,11 +23,10 @@ class Site:
 
     def __init__(self, url: str, settings: dict[str, str]) -> None:
         told = {"TOKENS_REDIS_URL": url, "TOKENS_ACCESS_LOG": "off", "TOKENS_REDIS_TIMEOUT_MS": IMPATIENT_MS}
-        self.running = Lifespan(settings | told, workers=self.PROCESSES)
+        self.running = Lifespan(told | settings, workers=self.PROCESSES)
         self.client = Client(self.running.port)
         self.admin = self.client.sign_in("admin", PASSWORD)
         self.good, self.revoked = [self.create() for _ in range(24)], [self.create() for _ in range(24)]
-        self.spare = [self.create() for _ in range(6)]
         for token in self.revoked:
             self.revoke(token)
 

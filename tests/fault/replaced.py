@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.api.running import wait_until
-from tests.server_groups import NAME, PLAIN, Node, Six, Trio, role
+from tests.server_groups import KEPT, NAME, Node, Six, Trio, role
 
 
 def gone(group: Trio | Six, old: Node) -> None:
@@ -29,7 +29,7 @@ def sentinels_replaced(trio: Trio, processes: int) -> None:
 def servers_replaced(trio: Trio) -> None:
     """Two more replicas; the old one ends, one of the new ones takes over, and the old primary ends."""
     old, spare = trio.primary, trio.replica
-    new = [trio.start(*PLAIN) for _ in range(2)]
+    new = [trio.start(*KEPT) for _ in range(2)]
     for server in new:
         server.ready()
         server.client.replicaof("127.0.0.1", old.port)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -13,7 +14,7 @@ from service.app import Service
 from service.settings import Settings
 from service.store.driver.keys import TAGS
 from service.store.servers.slots import SLOTS
-from tests.api.running import wait_until
+from tests.api.running import comes_true, wait_until
 from tests.api.wire import Answer
 from tests.conftest import PASSWORD
 from tests.fault.book import Book, Entry
@@ -36,16 +37,51 @@ def by_sentinel(trio: Trio, settings: dict[str, str]) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def on_cluster(six: Six, settings: dict[str, str]) -> Iterator[Site]:
-    site = Site(six.ready().url, settings)
+    # A move of slots must not be noticed, however long a busy machine keeps a node waiting.
+    site = Site(six.ready().url, settings | {"TOKENS_REDIS_TIMEOUT_MS": "5000"})
     yield site
     site.running.close()
 
 
+class Round(NamedTuple):
+    """What one failover brought: until when 503 was said, and what was said of a revoked token and of one-time tokens.
+
+    `left`: did every process leave the old primary? `wrong`: answers that were neither true nor 503.
+    """
+
+    seconds: float
+    left: bool
+    revoked: set[int]
+    one_time: set[tuple[int, str]]
+    wrong: Counter[tuple[int, int]]
+
+
 @pytest.mark.parametrize("hurt", [killed, stopped, cut_off, None], ids=["killed", "stopped", "cut_off", "ordered"])
 def test_a_failover_by_sentinels_is_503_and_nothing_else(trio: Trio, by_sentinel: Site, hurt: Hurt | None) -> None:
-    trio.settle()
-    old, book = trio.primary, by_sentinel.book()
-    issued = [by_sentinel.client.done("POST", "/api/one-time-tokens").json()["token"] for _ in range(3)]
+    seen = _one_failover(trio, by_sentinel, hurt)
+    print(f"\n{hurt.__name__ if hurt else 'ordered'}: well {seen.seconds:.2f} s after, of {DOWN_AFTER + 1.5} promised")
+    assert seen._replace(seconds=0) == Round(0, True, {401}, {(401, "voided")}, Counter())
+    assert seen.seconds < DOWN_AFTER + 1.5 + PATIENCE
+
+
+def _one_failover(trio: Trio, site: Site, hurt: Hurt | None) -> Round:
+    """A round in which the sentinels failed over once.
+
+    On a machine that keeps a server waiting for half a second they do it unasked, and may then choose a primary again
+    that has not become a replica yet: its data is what it was, so a one-time token that it issued is good as before.
+    """
+    for _ in range(5):
+        trio.settle()
+        before = trio.failovers
+        seen = _round(trio, site, hurt)
+        if trio.failovers == before + 1:
+            break
+    return seen
+
+
+def _round(trio: Trio, site: Site, hurt: Hurt | None) -> Round:
+    old, book, revoked = trio.primary, site.book(), site.create()
+    issued = [site.client.done("POST", "/api/one-time-tokens").json()["token"] for _ in range(3)]
     wait_until(lambda: in_step(old, trio.replica), what="the replica to have these tokens")
     with book.open():
         book.seconds_until_well(time.monotonic())
@@ -55,20 +91,16 @@ def test_a_failover_by_sentinels_is_503_and_nothing_else(trio: Trio, by_sentinel
             began = time.monotonic()
         wait_until(lambda: trio.primary is not old, seconds=20, what="the sentinels to choose another")
         seconds = book.seconds_until_well(began)
-        if hurt in (cut_off, None):
-            wait_until(lambda: left(old), seconds=PATIENCE, what="every process to leave the old primary")
+        # A server that was killed or stands still cannot say who asks it.
+        all_left = hurt in (killed, stopped) or comes_true(lambda: left(old), seconds=PATIENCE)
         # The old primary comes back, holds itself for one, and has not heard of this revocation.
-        revoked = by_sentinel.spare.pop()
-        by_sentinel.revoke(revoked)
+        site.revoke(revoked)
         if heal:
             heal()
-        assert by_sentinel.said_everywhere(revoked) == {401}
+        said = site.said_everywhere(revoked)
         trio.settle()
         book.seconds_until_well(time.monotonic())
-    assert by_sentinel.spent(issued) == {(401, "voided")}
-    print(f"\n{hurt.__name__ if hurt else 'ordered'}: well {seconds:.2f} s after, of {DOWN_AFTER + 1.5} promised")
-    assert book.wrong() == {}
-    assert seconds < DOWN_AFTER + 1.5 + PATIENCE
+    return Round(seconds, all_left, said, site.spent(issued), book.wrong())
 
 
 @pytest.mark.parametrize("hurt", [killed, stopped, None], ids=["killed", "stopped", "ordered"])
@@ -77,14 +109,13 @@ def test_a_failover_in_a_cluster_is_503_for_its_shards_and_nothing_else(
 ) -> None:
     six.settle()
     old = six.primaries[0]
-    new, book = six.replica_of(old), on_cluster.book()
+    new, book, revoked = six.replica_of(old), on_cluster.book(), on_cluster.create()
     with book.open():
         book.seconds_until_well(time.monotonic())
         began = time.monotonic()
         heal = hurt(old) if hurt else new.client.execute_command("CLUSTER", "FAILOVER") and None
         wait_until(lambda: new.info("replication")["role"] == "master", seconds=20, what="the replica to take over")
         seconds = book.seconds_until_well(began)
-        revoked = on_cluster.spare.pop()
         on_cluster.revoke(revoked)
         if heal:
             heal()
