@@ -21,6 +21,7 @@ _IN_WORDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], .
     (re.compile(r"matching regex '\^\[(.+)\]\{(\d+),(\d+)\}.*'"), r"of \2 to \3 characters out of \1"),
     (re.compile(r"out of !-~$"), "out of visible ASCII"),
     (re.compile(r"of length <= (\d+)"), r"of at most \1"),
+    (re.compile(r"of length >= 1$"), "that is not empty"),
     (re.compile(r"of length >= (\d+)"), r"of at least \1"),
     (re.compile(r"(text of at \w+ \d+)$"), r"\1 characters"),
 )

@@ -73,6 +73,16 @@ def test_every_enum_has_a_type() -> None:
     assert [at for at, part in enums if part.get("type") not in ("string", "boolean")] == []
 
 
+def test_no_filter_takes_an_empty_text_or_null() -> None:
+    asked = [(name, part) for name, one in DESCRIBED if name.startswith("GET ") for part in one.get("parameters", ())]
+    filters = [(name, part["name"], part["schema"]) for name, part in asked if part["in"] == "query"]
+    filters += [("Filter", *item) for item in DOCUMENT["components"]["schemas"]["Filter"]["properties"].items()]
+    assert len(filters) > 30
+    # No filters: the page to go on with, and the token to check.
+    names = {name for _, name, schema in filters if not faults(schema, "") or not faults(schema, None)}
+    assert names <= {"cursor", "token"}
+
+
 def test_every_reference_leads_somewhere() -> None:
     for at, part in parts(DOCUMENT):
         if isinstance(part.get("$ref"), str):

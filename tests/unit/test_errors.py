@@ -22,7 +22,8 @@ VISIBLE = "write text of 16 to 1024 characters out of visible ASCII"
         (CreateToken, {"name": "a", "maxUses": 0}, "maxUses", "write a whole number >= 1"),
         (CreateToken, {"name": "a", "maxUses": "many"}, "maxUses", "write a whole number or null"),
         (Annotated[str, msgspec.Meta(max_length=3)], "abcd", "", "write text of at most 3 characters"),
-        (Annotated[list[int], msgspec.Meta(min_length=1)], [], "", "write a list of at least 1"),
+        (Annotated[list[int], msgspec.Meta(min_length=1)], [], "", "write a list that is not empty"),
+        (Annotated[str, msgspec.Meta(min_length=2)], "a", "", "write text of at least 2 characters"),
         (CreateToken, {}, "", "Object missing required field `name`"),
     ],
 )

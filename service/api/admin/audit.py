@@ -21,17 +21,18 @@ from service.tokens.audit.verification import Verification
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"
 _LARGEST_PAGE = 200
+_Word = Annotated[str, Meta(min_length=1)]
 
 
 class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Filters and page of the list; `from` is included, `to` is not."""
 
-    actor: str = ""
-    action: str = ""
-    target: str = ""
+    actor: _Word = ""
+    action: _Word = ""
+    target: _Word = ""
     since: Instant | None = msgspec.field(name="from", default=None)
     to: Instant | None = None
-    q: Annotated[str, Meta(max_length=200)] = ""
+    q: Annotated[str, Meta(min_length=1, max_length=200)] = ""
     limit: Annotated[int, Meta(ge=1, le=_LARGEST_PAGE)] = 50
     cursor: Annotated[str, Meta(extra_json_schema={"pattern": f"^({POSITION.pattern})?$"})] | None = None
     format: Literal["json", "ndjson", "csv"] = "json"

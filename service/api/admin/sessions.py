@@ -22,7 +22,7 @@ Username = Annotated[str, Meta(min_length=1, max_length=256)]
 class SessionsQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Whose sessions, of everybody without a name, and how many at most."""
 
-    username: Annotated[str, Meta(max_length=256)] = ""
+    username: Username = ""
     limit: Annotated[int, Meta(ge=1, le=_LARGEST_PAGE)] = 50
 
 

@@ -26,7 +26,9 @@ class ListQuery(Filter, forbid_unknown_fields=True, rename="camel"):
     ] = "-createdAt"
     limit: Annotated[int, Meta(ge=1, le=LARGEST_PAGE)] = PAGE
     cursor: str | None = None
-    ids: Annotated[str, Meta(max_length=LARGEST_PAGE * 17, description="only these, comma separated")] = ""
+    ids: Annotated[str, Meta(min_length=1, max_length=LARGEST_PAGE * 17, description="only these, comma separated")] = (
+        ""
+    )
     parent: Id | None = None
 
 

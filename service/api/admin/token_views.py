@@ -5,6 +5,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from service.api.admin.schemas.tokens import (
     ChangeToken,
@@ -20,7 +21,7 @@ from service.api.admin.schemas.tokens import (
     shown,
 )
 from service.api.http.call import Call
-from service.api.http.timestamps import instant_or_none
+from service.api.http.timestamps import parse_rfc3339
 from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
@@ -79,24 +80,25 @@ class TokenViews:
     def query(self, wanted: Filter) -> Query:
         """A filter as a query. Raises InvalidRequest for an unknown status or an instant that is none."""
         unused_since = 0
-        if wanted.unused_for_days is not None:
+        if isinstance(wanted.unused_for_days, int):
             unused_since = int(self._clock()) - wanted.unused_for_days * 86400
         return Query(
             statuses=_statuses(wanted.status),
-            text=wanted.q,
-            created_by=wanted.created_by,
-            scope=wanted.scope,
-            subject=wanted.subject,
-            last_address=wanted.last_address,
-            # An empty one is no instant: a filter that is passed over would find all there are.
-            expires_before=instant_or_none(wanted.expires_before, "expiresBefore"),
+            text=wanted.q or "",
+            created_by=wanted.created_by or "",
+            scope=wanted.scope or "",
+            subject=wanted.subject or "",
+            last_address=wanted.last_address or "",
+            expires_before=0
+            if wanted.expires_before is UNSET
+            else parse_rfc3339(wanted.expires_before, "expiresBefore"),
             unused_since=unused_since,
             never_used=wanted.never_used,
         )
 
 
-def _statuses(text: str | None) -> frozenset[Status]:
-    if text is None:
+def _statuses(text: str | UnsetType) -> frozenset[Status]:
+    if text is UNSET:
         return frozenset()
     if text == "all":
         return frozenset(Status)

@@ -131,6 +131,23 @@ async def test_what_is_not_said_clearly_ends_nothing(service: Service, end: str,
     assert await status(service, created["token"]) == 200
 
 
+async def test_an_empty_filter_is_refused_with_its_name(service: Service) -> None:
+    admin = await sign_in(service)
+    created = await admin.create("n")
+    for name in ("q", "createdBy", "scope", "subject", "lastAddress"):
+        for path in (f"{TOKENS}/revoke", f"{TOKENS}/deactivate"):
+            answer = await admin.post(path, {"filter": {name: ""}, "expected": 1})
+            assert (answer.status, answer.json()["detail"]) == (400, f"filter.{name}: write text that is not empty.")
+        changed = await admin.ask("PATCH", TOKENS, json_body={"filter": {name: ""}, "isActive": False, "expected": 1})
+        listed = await admin.get(TOKENS, **{name: ""})
+        assert [changed.status, listed.status] == [400, 400]
+    for name in ("status", "expiresBefore", "unusedForDays", "createdBy"):
+        assert (await admin.post(f"{TOKENS}/revoke", {"filter": {name: None}, "expected": 1})).status == 400
+    for page, name in (("audit", "actor"), ("audit", "q"), ("sessions", "username"), ("tokens", "ids")):
+        assert (await admin.get(f"/api/admin/{page}", **{name: ""})).status == 400, (page, name)
+    assert await status(service, created["token"]) == 200
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [

@@ -27,6 +27,7 @@ MaxUses = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Id = Annotated[str, Meta(pattern=rf"^{TOKEN_ID.pattern}\Z")]
 _STATUS = f"({'|'.join(Status)})"
 Statuses = Annotated[str, Meta(extra_json_schema={"pattern": f"^(all|{_STATUS}(,{_STATUS})*)$"})]
+LastAddress = Annotated[str, Meta(min_length=1, max_length=45, description="where it was used last, as usage shows it")]
 SliceCursor = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -120,16 +121,16 @@ class TokensChanged(msgspec.Struct):
 
 
 class Filter(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """The filters of the list."""
+    """The filters of the list; an empty text or null is refused, it would find all there are."""
 
-    status: Statuses | None = None
-    q: Annotated[str, Meta(max_length=80)] = ""
-    created_by: Annotated[str, Meta(max_length=256)] = ""
-    scope: Annotated[str, Meta(max_length=64)] = ""
-    subject: Annotated[str, Meta(max_length=128)] = ""
-    last_address: Annotated[str, Meta(max_length=45, description="where it was used last, as usage shows it")] = ""
-    expires_before: Instant | None = None
-    unused_for_days: Annotated[int, Meta(ge=0, le=3650)] | None = None
+    status: Statuses | UnsetType = UNSET
+    q: Annotated[str, Meta(min_length=1, max_length=80)] | UnsetType = UNSET
+    created_by: Annotated[str, Meta(min_length=1, max_length=256)] | UnsetType = UNSET
+    scope: Annotated[str, Meta(min_length=1, max_length=64)] | UnsetType = UNSET
+    subject: Annotated[str, Meta(min_length=1, max_length=128)] | UnsetType = UNSET
+    last_address: LastAddress | UnsetType = UNSET
+    expires_before: Instant | UnsetType = UNSET
+    unused_for_days: Annotated[int, Meta(ge=0, le=3650)] | UnsetType = UNSET
     never_used: Annotated[bool, Meta(description="true: only those without any use so far")] = False
 
 
