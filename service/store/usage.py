@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from service.model import Outcome
-from service.store.driver.hashes import Hashes
 from service.store.driver.keys import Keys
+from service.store.driver.many_tokens import ManyTokens
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.forms import whole
@@ -58,7 +58,7 @@ class UsageStore:
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
-        self._hashes = Hashes(shards)
+        self._many = ManyTokens(shards)
         self._record = Script("record_usage")
 
     async def add(self, uses: list[Use], now: int) -> None:
@@ -121,7 +121,7 @@ class UsageStore:
         """Uses of each token on each of the last days, allowed and denied together; one round trip for all."""
         last = now // DAY
         fields = [b"%c%d" % (sign, day) for day in range(last - days + 1, last + 1) for sign in b"ad"]
-        rows = await self._hashes.read(token_ids, Keys.usage_by_day, fields)
+        rows = await self._many.read(token_ids, Keys.usage_by_day, fields)
         return [
             [whole(allowed) + whole(denied) for allowed, denied in zip(row[::2], row[1::2], strict=True)]
             if any(row)

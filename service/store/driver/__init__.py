@@ -7,8 +7,8 @@ causes      why there is no answer, for operators
 replies     replies read in order and handed to their callers
 scripts     Lua scripts by digest
 keys        every key family
+many_tokens  what belongs to many tokens, in one round trip
 shards      which key names and which node an id, a name or a digest belongs to
-hashes      fields of many hashes in one round trip
 server_clock  the clock of Redis, which all processes share
 confirmation removals  how sure it is that what was taken away stays away
 

@@ -6,13 +6,13 @@ named there in the same script: `end_token`, `rotate_or_update_token` and `drop_
 
 from __future__ import annotations
 
-import asyncio
 from typing import NamedTuple
 
 from service.model import Credential
 from service.store.audit import Entry
 from service.store.credentials import Reason
-from service.store.driver.keys import DIGEST_CHARACTERS
+from service.store.driver.keys import DIGEST_CHARACTERS, Keys
+from service.store.driver.many_tokens import ManyTokens
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shards
 from service.store.managed.records import decode_digest
@@ -41,6 +41,7 @@ class DerivedStore:
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
+        self._many = ManyTokens(shards)
         self._derive = Script("derive_token")
 
     async def derive(self, parent: Parent, credential: Credential, derived: Derived, entry: Entry) -> int:
@@ -89,12 +90,4 @@ class DerivedStore:
 
     async def count(self, token_ids: list[str], now: int) -> list[int]:
         """How many living tokens are derived from each directly. One round trip."""
-        counts: list[int] = await asyncio.gather(*[self._count(token_id, now) for token_id in token_ids])
-        return counts
-
-    async def _count(self, token_id: str, now: int) -> int:
-        shard = self._shards.of_id(token_id)
-        if shard is None:
-            return 0
-        counted: int = await shard.link.execute("ZCOUNT", shard.keys.derived(token_id), f"({now}", "+inf", retry=True)
-        return counted
+        return await self._many.count(token_ids, Keys.derived, f"({now}", "+inf")

@@ -5,8 +5,8 @@ import asyncio
 from service.model import ManagedToken
 from service.store.audit import Entry
 from service.store.credentials import Reason
-from service.store.driver.hashes import Hashes
 from service.store.driver.keys import LETTERS, Keys
+from service.store.driver.many_tokens import ManyTokens
 from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
@@ -31,7 +31,7 @@ class ExpiryStore:
     def __init__(self, shards: Shards, retention: Retention) -> None:
         self._shards = shards
         self._retention = retention
-        self._hashes = Hashes(shards)
+        self._many = ManyTokens(shards)
         self._blocks = Blocks(len(shards))
         self._expire = Script("expire_tokens", retry=True)
         self._purge = Script("purge_token", retry=True)
@@ -73,7 +73,7 @@ class ExpiryStore:
 
     async def write_reasons(self, shard: Shard, ending: list[Member]) -> None:
         """Write why these tokens will be gone, while their credentials are there; what a change wrote stays."""
-        digests = await self._hashes.read([token_id for token_id, _ in ending], Keys.metadata, (_DIGEST,))
+        digests = await self._many.read([token_id for token_id, _ in ending], Keys.metadata, (_DIGEST,))
         reasons = [
             (shard.keys.reason(digest), Reason("expired", token_id).text, self._retention.reason_until(at))
             for (token_id, at), (digest,) in zip(ending, digests, strict=True)

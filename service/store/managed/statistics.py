@@ -1,22 +1,29 @@
 """Counting: exact before and after a sweep, O(log n) in the number of tokens."""
 
 import asyncio
+from collections.abc import Sequence
 
 from service.model import Statistics
+from service.store.driver.keys import Keys
+from service.store.driver.replies import Argument
+from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
 _FORTNIGHT = 14 * 86400
+# A sorted set, and the least and the greatest score that are counted.
+Range = tuple[bytes, Argument, Argument]
 
 
 class TokenCounts:
-    """Statistics over all shards, in one round trip to each node."""
+    """Statistics over all shards, by one script to each."""
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
+        self._between = Script("count_between", retry=True)
 
     async def take(self, now: int) -> Statistics:
         """The numbers at `now`, epoch seconds."""
-        counts = await asyncio.gather(*[_count(shard, now) for shard in self._shards])
+        counts = await asyncio.gather(*[self._count(shard, _ranges(shard.keys, now)) for shard in self._shards])
         on, off, revoked, dead, due_on, due_off, soon, one_time, sessions = map(sum, zip(*counts, strict=True))
         active, inactive, expired = on - due_on, off - due_off, dead + due_on + due_off
         return Statistics(
@@ -32,27 +39,31 @@ class TokenCounts:
 
     async def expiring(self, now: int, windows: dict[str, int]) -> dict[str, int]:
         """How many active tokens expire within each window, given in seconds."""
-        commands = [
-            shard.link.execute("ZCOUNT", shard.keys.expiry, f"({now}", now + seconds, retry=True)
-            for seconds in windows.values()
-            for shard in self._shards
-        ]
-        counts = await asyncio.gather(*commands)
-        size = len(self._shards)
-        return {window: sum(counts[i * size : (i + 1) * size]) for i, window in enumerate(windows)}
+        counts = await asyncio.gather(
+            *[
+                self._count(shard, [(shard.keys.expiry, f"({now}", now + seconds) for seconds in windows.values()])
+                for shard in self._shards
+            ]
+        )
+        return dict(zip(windows, map(sum, zip(*counts, strict=True)), strict=True))
+
+    async def _count(self, shard: Shard, ranges: Sequence[Range]) -> list[int]:
+        keys, least, greatest = zip(*ranges, strict=True)
+        bounds = [bound for pair in zip(least, greatest, strict=True) for bound in pair]
+        counts: list[int] = await self._between.run(shard.link, keys, *bounds)
+        return counts
 
 
-async def _count(shard: Shard, now: int) -> list[int]:
-    keys, ask = shard.keys, shard.link.execute
-    return await asyncio.gather(
-        ask("ZCARD", keys.on, retry=True),
-        ask("ZCOUNT", keys.off, "(0", "+inf", retry=True),
-        ask("ZCOUNT", keys.off, "-inf", "(0", retry=True),
-        ask("ZCARD", keys.dead, retry=True),
+def _ranges(keys: Keys, now: int) -> Sequence[Range]:
+    return (
+        (keys.on, "-inf", "+inf"),
+        (keys.off, "(0", "+inf"),
+        (keys.off, "-inf", "(0"),
+        (keys.dead, "-inf", "+inf"),
         # Due, but not swept yet: positive expiries belong to active tokens, negative ones to inactive.
-        ask("ZCOUNT", keys.expiry, 1, now, retry=True),
-        ask("ZCOUNT", keys.expiry, -now, -1, retry=True),
-        ask("ZCOUNT", keys.expiry, f"({now}", now + _FORTNIGHT, retry=True),
-        ask("ZCOUNT", keys.one_time_index, f"({now}", "+inf", retry=True),
-        ask("ZCOUNT", keys.session_index, f"({now}", "+inf", retry=True),
+        (keys.expiry, 1, now),
+        (keys.expiry, -now, -1),
+        (keys.expiry, f"({now}", now + _FORTNIGHT),
+        (keys.one_time_index, f"({now}", "+inf"),
+        (keys.session_index, f"({now}", "+inf"),
     )

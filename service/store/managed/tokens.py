@@ -6,8 +6,8 @@ from service.errors import StoreUnavailable
 from service.model import ManagedToken
 from service.store.audit import Entry
 from service.store.credentials import Reason
-from service.store.driver.hashes import Hashes
 from service.store.driver.keys import Keys
+from service.store.driver.many_tokens import ManyTokens
 from service.store.driver.replies import Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
@@ -58,7 +58,7 @@ class ManagedStore:
         self._shards = shards
         self._retention = retention
         self.names = Names(shards)
-        self._hashes = Hashes(shards)
+        self._many = ManyTokens(shards)
         self._blocks = Blocks(len(shards))
         self._create = Script("create_token")
         self._update = Script("rotate_or_update_token")
@@ -110,7 +110,7 @@ class ManagedStore:
 
     async def get_many(self, token_ids: list[str]) -> list[Record | None]:
         """Records in the order of the ids, in one round trip."""
-        rows = await self._hashes.read_whole(token_ids, Keys.metadata)
+        rows = await self._many.read_whole(token_ids, Keys.metadata)
         return [None if found is None else Record(*found) for found in map(records.decode, token_ids, rows)]
 
     async def excerpts(self, token_ids: list[str], names: tuple[str, ...]) -> list[ManagedToken | None]:
@@ -119,7 +119,7 @@ class ManagedStore:
         One round trip; another for records of which a value is written in pieces.
         """
         excerpt = records.Excerpt(names)
-        rows = await self._hashes.read(token_ids, Keys.metadata, excerpt.fields)
+        rows = await self._many.read(token_ids, Keys.metadata, excerpt.fields)
         in_pieces = [token_id for token_id, row in zip(token_ids, rows, strict=True) if excerpt.is_cut(row)]
         whole = dict(zip(in_pieces, await self.get_many(in_pieces), strict=True)) if in_pieces else {}
         return [

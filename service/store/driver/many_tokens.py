@@ -1,40 +1,57 @@
-"""Many tokens' hashes, some fields of them or whole, read in one round trip by one command to each shard."""
+"""What belongs to many tokens, each in its shard, read in one round trip by one script to each shard."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 
 from service.store.driver.keys import Keys, shard_of_id
-from service.store.driver.replies import Reply
+from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
-# So many hashes are read by one script: less than a millisecond of Redis' time, for validations wait behind it.
+# So many keys are read by one script: less than a millisecond of Redis' time, for validations wait behind it.
 _AT_ONCE = 100
 KeyOf = Callable[[Keys, str], bytes]
 
 
-class Hashes:
-    """Reads what belongs to tokens, whichever shards they live in."""
+class ManyTokens:
+    """Reads hashes of tokens, some fields of them or whole, and counts the members of sorted sets."""
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self._some = Script("read_fields", retry=True)
         self._whole = Script("read_hashes", retry=True)
+        self._between = Script("count_between", retry=True)
 
     async def read(self, token_ids: Sequence[str], key_of: KeyOf, fields: Sequence[bytes]) -> list[list[Reply]]:
         """The values of the fields for each id in order; all None where there is no hash or the id is none of ours."""
-        return await self._read(self._some, token_ids, key_of, fields, [None] * len(fields))
+        return await self._read(self._some, token_ids, key_of, tuple(fields), [None] * len(fields))
 
     async def read_whole(self, token_ids: Sequence[str], key_of: KeyOf) -> list[tuple[bytes, ...]]:
         """All fields and values in turn for each id in order; nothing where there is no hash or no id of ours."""
         return list(map(tuple, await self._read(self._whole, token_ids, key_of, (), [])))
 
+    async def count(self, token_ids: Sequence[str], key_of: KeyOf, least: str, greatest: str) -> list[int]:
+        """How many members of the sorted set of each id in order have a score between these; 0 for no id of ours."""
+        return await self._read(self._between, token_ids, key_of, (least, greatest), 0, each=True)
+
     async def _read(
-        self, script: Script, token_ids: Sequence[str], key_of: KeyOf, fields: Sequence[bytes], absent: list[Reply]
-    ) -> list[list[Reply]]:
+        self,
+        script: Script,
+        token_ids: Sequence[str],
+        key_of: KeyOf,
+        arguments: tuple[Argument, ...],
+        absent: Reply,
+        *,
+        each: bool = False,
+    ) -> list[Reply]:
+        """What a script says of each key; `each` if it takes the arguments once more for every one."""
         slices = self._slices(token_ids)
         asked = [
-            script.run(shard.link, tuple([key_of(shard.keys, token_ids[place]) for place in wanted]), *fields)
+            script.run(
+                shard.link,
+                tuple([key_of(shard.keys, token_ids[place]) for place in wanted]),
+                *(arguments * len(wanted) if each else arguments),
+            )
             for shard, wanted in slices
         ]
         # Gathered they are tasks, which a single one need not be.
@@ -47,13 +64,14 @@ class Hashes:
 
     def _slices(self, token_ids: Sequence[str]) -> list[tuple[Shard, list[int]]]:
         """The places of the ids by shard, so many at once."""
-        places: dict[int, list[int]] = {}
+        count = len(self._shards)
+        places: list[list[int]] = [[] for _ in range(count)]
         for place, token_id in enumerate(token_ids):
-            index = shard_of_id(token_id, len(self._shards))
+            index = shard_of_id(token_id, count)
             if index is not None:
-                places.setdefault(index, []).append(place)
+                places[index].append(place)
         return [
-            (self._shards[index], wanted[start : start + _AT_ONCE])
-            for index, wanted in places.items()
+            (shard, wanted[start : start + _AT_ONCE])
+            for shard, wanted in zip(self._shards, places, strict=True)
             for start in range(0, len(wanted), _AT_ONCE)
         ]

@@ -1,0 +1,12 @@
+--[[ Count members of some sorted sets between two scores: how many tokens there are, or are derived from each of a page.
+KEYS[1...] sets (zset), one of them as often as it has ranges to count
+ARGV[1...] the least and the greatest score of each in turn
+returns  how many of each in order
+cost     O(k * log(n)) for k ranges of sets of n members
+]]
+local at, counts = 1, {}
+for place, key in ipairs(KEYS) do
+  counts[place] = redis.call('ZCOUNT', key, ARGV[at], ARGV[at + 1])
+  at = at + 2
+end
+return counts
