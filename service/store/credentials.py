@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable
 from math import isfinite
 from typing import NamedTuple
 
 from service.keyring import encode_digest
 from service.model import ManagedToken
-from service.store.driver.keys import DIGEST_CHARACTERS, LETTERS, shard_of_digest
+from service.store.driver.keys import DIGEST_CHARACTERS, LETTERS, Keys, shard_of_digest
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
@@ -116,19 +116,37 @@ class CredentialStore:
         sealed, reason = await shard.link.execute("MGET", *shard.keys.credential_and_reason(digest), retry=True)
         return sealed, None if reason is None else Reason.read(reason)
 
-    async def find_all(self, digests: Iterable[bytes]) -> dict[bytes, Found]:
-        """The same of many sessions and managed tokens, by one command to each shard."""
-        asked: list[list[bytes]] = [[] for _ in self._shards]
-        for digest in dict.fromkeys(digests):
-            asked[shard_of_digest(digest, len(asked))].append(digest)
-        replies = await asyncio.gather(
-            *[_read_all(self._shards[index], group) for index, group in enumerate(asked) if group]
-        )
+    async def find_all(self, digests: list[bytes]) -> dict[bytes, bytes | None]:
+        """The sealed credentials of many sessions and managed tokens, by one command to each shard."""
+        return {
+            digest: sealed
+            for group, reply in await self._read_all(digests, _credentials)
+            for digest, sealed in zip(group, reply, strict=True)
+        }
+
+    async def find_all_with_reasons(self, digests: list[bytes]) -> dict[bytes, Found]:
+        """The same, and why those of managed tokens may be gone."""
         return {
             digest: (sealed, None if reason is None else Reason.read(reason))
-            for group, reply in zip(filter(None, asked), replies, strict=True)
+            for group, reply in await self._read_all(digests, _credentials_and_reasons)
             for digest, sealed, reason in zip(group, reply[::2], reply[1::2], strict=True)
         }
+
+    async def _read_all(
+        self, digests: list[bytes], keys_of: Callable[[Keys, list[bytes]], list[bytes]]
+    ) -> list[tuple[list[bytes], Reply]]:
+        """The digests by shard, and what lies there under the keys of each."""
+        groups: list[list[bytes]] = [[] for _ in self._shards]
+        for digest in digests:
+            groups[shard_of_digest(digest, len(groups))].append(digest)
+        replies = await asyncio.gather(
+            *[
+                shard.link.execute("MGET", *keys_of(shard.keys, group), retry=True)
+                for shard, group in zip(self._shards, groups, strict=True)
+                if group
+            ]
+        )
+        return list(zip(filter(None, groups), replies, strict=True))
 
     async def confirm_gone(self, digest: bytes) -> None:
         """Have what ended here before confirmed as the settings ask; see `Removals.confirm`."""
@@ -160,9 +178,13 @@ class CredentialStore:
         return _number(due), int(_number(uses))
 
 
-def _read_all(shard: Shard, digests: list[bytes]) -> Awaitable[Reply]:
-    keys = [key for digest in digests for key in shard.keys.credential_and_reason(digest)]
-    return shard.link.execute("MGET", *keys, retry=True)
+def _credentials(keys: Keys, digests: list[bytes]) -> list[bytes]:
+    prefix = keys.credential_prefix
+    return [prefix + encode_digest(digest) for digest in digests]
+
+
+def _credentials_and_reasons(keys: Keys, digests: list[bytes]) -> list[bytes]:
+    return [key for digest in digests for key in keys.credential_and_reason(digest)]
 
 
 def _charging(shard: Shard, digest: bytes, terms: Terms) -> tuple[tuple[bytes, ...], *tuple[Argument, ...]]:

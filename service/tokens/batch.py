@@ -3,67 +3,87 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
 
 from service.model import Kind, Outcome, Verdict
-from service.store.credentials import CredentialStore, Found
+from service.store.credentials import CredentialStore
 from service.tokens.authority import UNKNOWN, Authority
 from service.tokens.credential import DecodedCredential
 from service.tokens.secret import parse
 
 _KINDS = tuple(Kind)
+# Whoever asks in batches asks about the same secrets again and again: digests are kept, so many and for so long, as
+# on the fast path. What a secret is good for is asked of Redis each time.
+_MOST_KEPT = 4096
+_KEPT_SECONDS = 0.25
+# In the place of a digest where there is none to ask by, or may be several: no session or managed token, say.
+_ELSEWHERE = b""
 
-
-class Peeked(NamedTuple):
-    """What `Authority.peek` says of one secret, and the record where it is active without a limit."""
-
-    verdict: Verdict
-    decoded: DecodedCredential | None = None
+# What is said of a secret: its record where it is active without a limit, else what `Authority.peek` says.
+Known = DecodedCredential | Verdict
 
 
 class Batch:
-    """Asks about sessions and managed tokens together, and beside them about each of the rest."""
+    """Asks about sessions and managed tokens together, and behind them about each of the rest."""
 
     def __init__(self, authority: Authority, store: CredentialStore) -> None:
         self._authority = authority
         self._store = store
+        self._digests: dict[str, bytes] = {}
 
-    async def peek(self, secrets: list[bytes], required: tuple[str, ...]) -> list[Peeked]:
-        """The answers in the order of the secrets. One round trip, two for those with a limit."""
-        digests = self._digests(secrets)
-        each = [secret for secret, digest in zip(secrets, digests, strict=True) if digest is None]
-        found, rest = await asyncio.gather(
-            self._store.find_all([digest for digest in digests if digest is not None]),
-            asyncio.gather(*[self._authority.peek(secret, _KINDS, required=required) for secret in each]),
-        )
-        told, known = iter(rest), self._answers(found, required)
-        answers = [Peeked(next(told)) if digest is None else known[digest] for digest in digests]
-        limited = [place for place, one in enumerate(answers) if one.decoded is not None and one.decoded.limited]
-        if limited:
-            asked = [self._authority.peek(secrets[place], _KINDS, required=required) for place in limited]
-            for place, verdict in zip(limited, await asyncio.gather(*asked), strict=True):
-                answers[place] = Peeked(verdict)
-        return answers
+    async def peek(self, secrets: list[str], required: tuple[str, ...]) -> list[Known]:
+        """The answers in the order of the secrets. One round trip, another for those that are gone, and one for the
+        rest and those with a limit.
+        """
+        kept = self._digests
+        digests = [kept[secret] if secret in kept else self._digest(secret) for secret in secrets]
+        known = await self._together([digest for digest in dict.fromkeys(digests) if digest], required)
+        answers = [known.get(digest) for digest in digests]
+        each = [place for place, answer in enumerate(answers) if answer is None]
+        if each:
+            peek = self._authority.peek
+            asked = [peek(secrets[place].encode(), _KINDS, required=required) for place in each]
+            for place, verdict in zip(each, await asyncio.gather(*asked), strict=True):
+                answers[place] = verdict
+        return [answer for answer in answers if answer is not None]
 
-    def _digests(self, secrets: list[bytes]) -> list[bytes | None]:
-        """Where the record of each secret lies, None for what is no session or managed token and may lie elsewhere."""
+    def _digest(self, secret: str) -> bytes:
+        """Where the record of a session or managed token lies, _ELSEWHERE for the rest."""
         if self._authority.may_lie_elsewhere:
-            return [None] * len(secrets)
-        kinds, digest = [parse(secret) for secret in secrets], self._authority.digest
-        return [
-            None if kind is None or kind is Kind.ONE_TIME else digest(kind, secret)
-            for kind, secret in zip(kinds, secrets, strict=True)
-        ]
+            return _ELSEWHERE
+        asked = secret.encode()
+        kind = parse(asked)
+        if kind is None or kind is Kind.ONE_TIME:
+            return _ELSEWHERE
+        digest = self._authority.digest(kind, asked)
+        if not self._digests:
+            asyncio.get_running_loop().call_later(_KEPT_SECONDS, self._digests.clear)
+        if len(self._digests) < _MOST_KEPT:
+            self._digests[secret] = digest
+        return digest
 
-    def _answers(self, found: dict[bytes, Found], required: tuple[str, ...]) -> dict[bytes, Peeked]:
+    async def _together(self, digests: list[bytes], required: tuple[str, ...]) -> dict[bytes, Known]:
+        """What is known of these; nothing of those that must be asked about by themselves."""
+        found = await self._store.find_all(digests)
         authority, now = self._authority, self._authority.clock()
         open_, evaluate = authority.open, authority.evaluate_anywhere
-        answers = {}
-        for digest, (sealed, reason) in found.items():
+        known: dict[bytes, Known] = {}
+        gone = []
+        for digest, sealed in found.items():
             if sealed is None:
-                answers[digest] = Peeked(UNKNOWN if reason is None else Verdict(Outcome(reason.state)))
-            else:
-                decoded = open_(digest, sealed)
-                verdict = evaluate(decoded, required, now)
-                answers[digest] = Peeked(verdict, decoded if verdict.active else None)
-        return answers
+                gone.append(digest)
+                continue
+            decoded = open_(digest, sealed)
+            verdict = evaluate(decoded, required, now)
+            if decoded is None or verdict is not decoded.active:
+                known[digest] = verdict
+            elif not decoded.limited:
+                known[digest] = decoded
+        if gone:
+            reasons = await self._store.find_all_with_reasons(gone)
+            # One of which there is a record now was made, or switched on, between the two.
+            known |= {
+                digest: UNKNOWN if reason is None else Verdict(Outcome(reason.state))
+                for digest, (sealed, reason) in reasons.items()
+                if sealed is None
+            }
+        return known

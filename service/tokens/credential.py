@@ -27,7 +27,7 @@ class DecodedCredential:
     Equal only to itself: its use is gathered, and its answer kept, under this very object.
     """
 
-    __slots__ = ("_networks", "_scopes", "active", "credential", "digest", "limited", "seal")
+    __slots__ = ("_networks", "active", "credential", "digest", "limited", "missing", "seal")
 
     def __init__(self, digest: bytes, credential: Credential, seal: bytes = b"") -> None:
         self.digest = digest
@@ -35,12 +35,9 @@ class DecodedCredential:
         self.credential = credential
         self.limited = credential.rate_limit is not None or credential.max_uses > 0
         self.active = Verdict(Outcome.ACTIVE, credential)
-        self._scopes = GrantedScopes(credential.scopes)
+        # The required scopes that are not covered.
+        self.missing = GrantedScopes(credential.scopes).missing
         self._networks = read_networks(credential.networks)
-
-    def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
-        """The required scopes that are not covered."""
-        return self._scopes.missing(required)
 
     @property
     def terms(self) -> Terms:

@@ -1,0 +1,64 @@
+"""Many secrets at once: what is kept of them between two questions, and what changes while one is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.app import Service
+from service.model import Outcome, Verdict
+from service.tokens.batch import Batch, Known
+from service.tokens.credential import DecodedCredential
+from tests.builders import ADMIN, create
+from tests.links import Recording
+
+pytestmark = pytest.mark.anyio
+
+
+def batch_of(service: Service) -> Batch:
+    return Batch(service.rules.authority, service.stores.credentials)
+
+
+def outcomes(known: list[Known]) -> list[Outcome]:
+    return [(one if isinstance(one, Verdict) else one.active).outcome for one in known]
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_the_second_answer_is_of_the_second_moment(make_service: Callable[..., Any], shards: int) -> None:
+    service = await make_service(shards=shards, background=False)
+    kept, ended = [await create(service, name) for name in ("kept", "ended")]
+    batch, secrets = batch_of(service), [kept.secret, ended.secret, kept.secret, "x"]
+    active, revoked, none = Outcome.ACTIVE, Outcome.REVOKED, Outcome.MALFORMED
+    assert outcomes(await batch.peek(secrets, ())) == [active, active, active, none]
+    await service.rules.managed.revoke(ended.token.token_id, ADMIN)
+    assert outcomes(await batch.peek(secrets, ())) == [active, revoked, active, none]
+
+
+async def test_secrets_are_let_go(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.tokens.batch._KEPT_SECONDS", 0)
+    batch, created = batch_of(still), await create(still)
+    assert isinstance((await batch.peek([created.secret], ()))[0], DecodedCredential)
+    later = asyncio.Event()
+    asyncio.get_running_loop().call_later(0, later.set)
+    await later.wait()
+    assert not batch._digests
+
+
+async def test_a_token_switched_on_between_two_reads_is_active(make_service: Callable[..., Any]) -> None:
+    token_id = ""
+
+    class Between(Recording):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            reply = await super().execute(*args, **how)
+            if args[0] == "MGET" and self.names().count("MGET") == 1:
+                await service.rules.managed.update(token_id, {"active": True}, ADMIN)
+            return reply
+
+    service = await make_service(background=False, wrap=Between)
+    created = await create(service)
+    token_id = created.token.token_id
+    await service.rules.managed.deactivate(token_id, ADMIN)
+    assert outcomes(await batch_of(service).peek([created.secret], ())) == [Outcome.ACTIVE]
