@@ -59,23 +59,28 @@ class Overlapped:
     def __init__(self, most: int = UNDER_WAY) -> None:
         self._most = most
         self._clock = _Clock()
-        self._under_way: deque[asyncio.Future[Any]] = deque()
+        self._under_way: deque[tuple[asyncio.Future[list[Any]], Callable[[list[Any]], object]]] = deque()
 
-    async def begin(self, parts: Iterable[Coroutine[Any, Any, None]]) -> None:
-        """Let the parts of a step begin, and others have a turn. Raises what an earlier step did."""
-        self._under_way.append(asyncio.gather(*[_Part(part, self._clock) for part in parts]))
+    async def begin(self, parts: Iterable[Coroutine[Any, Any, T]], then: Callable[[list[T]], object] = bool) -> None:
+        """Let the parts of a step begin, and others have a turn. Raises what an earlier step did.
+
+        `then` gets what the parts returned, step after step in order; by default it is let go.
+        """
+        self._under_way.append((asyncio.gather(*[_Part(part, self._clock) for part in parts]), then))
         await give_way(self._clock)
         while len(self._under_way) >= self._most:
-            await self._under_way.popleft()
+            step, take = self._under_way.popleft()
+            take(await step)
 
     async def __aenter__(self) -> Overlapped:
         return self
 
-    async def __aexit__(self, kind: object, *_: object) -> None:
-        ended = await asyncio.gather(*self._under_way, return_exceptions=True)
-        for failure in ended if kind is None else ():
-            if isinstance(failure, BaseException):
-                raise failure
+    async def __aexit__(self, kind: object, *_of: object) -> None:
+        ended: list[Any] = await asyncio.gather(*[waiting[0] for waiting in self._under_way], return_exceptions=True)
+        for (_, take), returned in zip(self._under_way, ended, strict=True) if kind is None else ():
+            if isinstance(returned, BaseException):
+                raise returned
+            take(returned)
 
 
 _NOTHING_BESIDE = _Clock()

@@ -16,7 +16,7 @@ from service.store.managed.listing_sources import PLACED_BY, Sources, by_creatio
 from service.store.managed.query import Query
 from service.store.managed.search import NameSearch
 from service.store.managed.tokens import ManagedStore, Record, Retention
-from service.store.pacing import ahead, give_way, patiently
+from service.store.pacing import Overlapped, ahead, give_way, patiently
 
 # So many records are read before others get a turn: half a millisecond, and a page of 50 is one of them.
 _AT_ONCE = 64
@@ -64,12 +64,16 @@ class Listing:
                 break
         return [record.token for _, record in found[: query.limit]], after
 
-    async def walk(self, query: Query, now: float) -> AsyncIterator[Portion]:
-        """All that a query finds behind its cursor, in its order, in portions of which some may be empty."""
+    async def walk(self, query: Query, now: float, *, expected: int = 0) -> AsyncIterator[Portion]:
+        """All that a query finds behind its cursor, in its order, in portions of which some may be empty.
+
+        `expected`: about how many there are, 0 if nobody knows.
+        """
         seen: set[str] = set()
-        few = await self._few(query)
+        few = await self._few(query) if expected <= _FEW else None
         # What the search of names found need not be evaluated by its name again before its record is read.
         evaluated_by = (query if few is None else msgspec.structs.replace(query, text="")).evaluated_by
+        are_most_admitted = False
         async for rows, edge in self._rows(query, few):
             for start in range(0, max(1, len(rows)), _AT_ONCE):
                 part = rows[start : start + _AT_ONCE]
@@ -77,7 +81,9 @@ class Listing:
                 seen.update(row.token_id for row in fresh)
                 is_whole = start + _AT_ONCE >= len(rows)
                 reached = (edge and place(edge)) if is_whole else place(part[-1])
-                yield Portion(await self._admitted(query, fresh, evaluated_by, now), reached)
+                found = await self._admitted(query, fresh, () if are_most_admitted else evaluated_by, now)
+                are_most_admitted = 2 * len(found) > len(fresh)
+                yield Portion(found, reached)
                 await give_way()
 
     async def records(self, query: Query, now: float) -> AsyncIterator[Record]:
@@ -103,12 +109,16 @@ class Listing:
         evaluated = msgspec.structs.replace(query, text="")
         names = evaluated.evaluated_by or ("active", "revoked_at", "expires_at")
         count = 0
-        async for rows in self._everywhere(query):
-            for start in range(0, len(rows), _AT_ONCE):
-                ids = [row.token_id for row in rows[start : start + _AT_ONCE]]
-                tokens = await patiently(partial(self._tokens.excerpts, ids, names))
-                count += sum(token is not None and evaluated.admits(token, now) for token in tokens)
-                await give_way()
+
+        def add(read: list[list[ManagedToken | None]]) -> None:
+            nonlocal count
+            count += sum(token is not None and evaluated.admits(token, now) for tokens in read for token in tokens)
+
+        async with Overlapped() as steps:
+            async for rows in self._everywhere(query):
+                for start in range(0, len(rows), _AT_ONCE):
+                    ids = [row.token_id for row in rows[start : start + _AT_ONCE]]
+                    await steps.begin([patiently(partial(self._tokens.excerpts, ids, names))], add)
         return count
 
     async def _everywhere(self, query: Query) -> AsyncIterator[list[Row]]:

@@ -1,9 +1,9 @@
 """Changes of many tokens at once, in bounded slices: by their ids, or all that a query finds (the kill switch)."""
 
-import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -14,7 +14,7 @@ from service.model import ManagedToken, Origin, Status
 from service.store.managed.listing import Listing, Place, place
 from service.store.managed.query import Query
 from service.store.managed.tokens import Record
-from service.store.pacing import give_way
+from service.store.pacing import Overlapped
 from service.tokens.managed.queries import ManagedQueries
 from service.tokens.managed.tokens import ManagedTokens
 
@@ -66,6 +66,14 @@ class BulkResult(msgspec.Struct, frozen=True):
     skipped: list[tuple[str, str]]
     remaining: int = 0
     next: Continuation | None = None
+
+    def note(self, token_ids: Sequence[str], codes: Sequence[str]) -> None:
+        """Tokens whose change was tried, each with what it was refused with, empty where it was made."""
+        for token_id, code in zip(token_ids, codes, strict=True):
+            if code:
+                self.skipped.append((token_id, code))
+            else:
+                self.updated.append(token_id)
 
 
 class Matched(msgspec.Struct, frozen=True):
@@ -162,23 +170,24 @@ class Bulk:
     async def _change(self, query: Query, change: Change, begun: Continuation, most: int) -> BulkResult:
         result = BulkResult([], [])
         until, left = 0.0, begun.left
-        async for portion in self._listing.walk(query, self._clock()):
-            until = until or time.monotonic() + _SECONDS
-            rows = [pair for pair in portion.found if int(pair[0].position) <= begun.created_until]
-            for start in range(0, len(rows), STEP):
-                step = rows[start : start + min(STEP, most)]
-                await _apply(result, [(record.token.token_id, change(record)) for _, record in step])
-                left, most, reached = left - len(step), most - len(step), place(step[-1][0])
-                if not left:
+        async with Overlapped() as steps:
+            async for portion in self._listing.walk(query, self._clock(), expected=left):
+                until = until or time.monotonic() + _SECONDS
+                rows = [pair for pair in portion.found if int(pair[0].position) <= begun.created_until]
+                for start in range(0, len(rows), STEP):
+                    step = rows[start : start + min(STEP, most)]
+                    ids = [record.token.token_id for _, record in step]
+                    await steps.begin([_code(change(record)) for _, record in step], partial(result.note, ids))
+                    left, most, reached = left - len(step), most - len(step), place(step[-1][0])
+                    if not left:
+                        return result
+                    if not most or time.monotonic() > until:
+                        return _paused(result, begun, reached, left)
+                if portion.reached is None or len(rows) < len(portion.found):
                     return result
-                if not most or time.monotonic() > until:
+                reached = portion.reached
+                if time.monotonic() > until:
                     return _paused(result, begun, reached, left)
-                await give_way()
-            if portion.reached is None or len(rows) < len(portion.found):
-                return result
-            reached = portion.reached
-            if time.monotonic() > until:
-                return _paused(result, begun, reached, left)
         return result
 
     async def _newest(self) -> int:
@@ -210,22 +219,15 @@ def _narrowed(query: Query, ending: Ending) -> Query | None:
 async def _each(token_ids: Sequence[str], change: Callable[[str], Coroutine[Any, Any, object]]) -> BulkResult:
     """Make a change to each token, step by step; what it is refused for is skipped with its code."""
     result = BulkResult([], [])
-    for start in range(0, len(token_ids), STEP):
-        await _apply(result, [(token_id, change(token_id)) for token_id in token_ids[start : start + STEP]])
-        await give_way()
+    async with Overlapped() as steps:
+        for start in range(0, len(token_ids), STEP):
+            step = token_ids[start : start + STEP]
+            await steps.begin([_code(change(token_id)) for token_id in step], partial(result.note, step))
     return result
 
 
-async def _apply(result: BulkResult, changes: list[tuple[str, Coroutine[Any, Any, object]]]) -> None:
-    codes = await asyncio.gather(*[_code(change) for _, change in changes])
-    for (token_id, _), code in zip(changes, codes, strict=True):
-        if code:
-            result.skipped.append((token_id, code))
-        else:
-            result.updated.append(token_id)
-
-
 async def _code(change: Coroutine[Any, Any, object]) -> str:
+    """The code that a change is refused with, empty where it is made."""
     try:
         await change
     except (Conflict, Forbidden, NotFound) as refused:
