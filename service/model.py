@@ -55,12 +55,26 @@ class Role(StrEnum):
     USER = "user"
 
 
-class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", gc=False):
-    """`limit` requests in `period_seconds`, at most `burst` of them at once (0 stands for `limit`)."""
+class RateLimit(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """`limit` requests in `period_seconds`, at most `burst` of them at once (0 stands for `limit`).
+
+    By its name its state is found, so that two limits of a token have different ones.
+    """
 
     limit: int
     period_seconds: int
     burst: int = 0
+    name: str = "default"
+
+    @property
+    def at_once(self) -> int:
+        """How many requests may come together after a pause."""
+        return self.burst or self.limit
+
+    @property
+    def interval(self) -> float:
+        """Milliseconds from one request to the next, once those are used up."""
+        return self.period_seconds * 1000 / self.limit
 
 
 class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -68,7 +82,7 @@ class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     Instants in epoch seconds; `expires_at` 0 means never. `password_mark` binds a session to its account's password.
     `max_uses` 0 means unlimited. `data` is the JSON an issuer attached to a one-time token. `ancestors` are the ids of
-    the tokens it is derived from, its parent last; `pool` is that whose limit and uses it charges, empty for its own.
+    the tokens it is derived from, its parent last; `pool` is that whose limits and uses it charges, empty for its own.
     """
 
     kind: Kind
@@ -79,7 +93,7 @@ class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
     expires_at: int
     name: str = ""
     client: str = ""
-    rate_limit: tuple[int, int, int] | None = None
+    rate_limits: tuple[RateLimit, ...] = ()
     networks: tuple[str, ...] = ()
     max_uses: int = 0
     password_mark: str = ""
@@ -89,10 +103,12 @@ class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Quota(msgspec.Struct, frozen=True):
-    """What a rate limit left after one request, in the terms of the RateLimit header fields."""
+    """What a rate limit left after one request, in the terms of the RateLimit header fields.
 
-    limit: int
-    period_seconds: int
+    `retry_after` is 0 unless this limit refused the request.
+    """
+
+    limit: RateLimit
     remaining: int
     reset_seconds: int
     retry_after: int
@@ -104,12 +120,17 @@ class Verdict(msgspec.Struct, frozen=True):
     outcome: Outcome
     credential: Credential | None = None
     missing_scopes: tuple[str, ...] = ()
-    quota: Quota | None = None
+    quotas: tuple[Quota, ...] = ()
 
     @property
     def active(self) -> bool:
         """May the secret be used now?"""
         return self.outcome is Outcome.ACTIVE
+
+    @property
+    def retry_after(self) -> int:
+        """In how many seconds every limit that refused it has room again."""
+        return max((quota.retry_after for quota in self.quotas), default=0)
 
 
 class ManagedToken(msgspec.Struct, frozen=True, gc=False):
@@ -130,7 +151,7 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
     description: str = ""
     subject: str = ""
     scopes: tuple[str, ...] = ()
-    rate_limit: RateLimit | None = None
+    rate_limits: tuple[RateLimit, ...] = ()
     networks: tuple[str, ...] = ()
     max_uses: int = 0
     uses_left: int = 0
@@ -154,6 +175,11 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
         """Epoch seconds."""
         return self.created_micros // 1_000_000
 
+    @property
+    def charged(self) -> str:
+        """The id of the token whose limits a request charges."""
+        return self.token_id
+
     def status(self, now: float) -> Status:
         """The state shown to people at `now`."""
         if self.revoked_at:
@@ -161,6 +187,17 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
         if self.expires_at and self.expires_at <= now:
             return Status.EXPIRED
         return Status.ACTIVE if self.active else Status.INACTIVE
+
+
+class DerivedToken(ManagedToken, frozen=True, gc=False):
+    """The same of a derived token. `pool` is that whose limits it charges, empty for its own."""
+
+    pool: str = ""
+
+    @property
+    def charged(self) -> str:
+        """The id of the token whose limits a request charges."""
+        return self.pool or self.token_id
 
 
 class Statistics(msgspec.Struct, frozen=True, rename="camel"):

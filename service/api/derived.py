@@ -6,9 +6,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.responses import Response
 
+from service.api.admin.schemas.limits import Limits, to_limits
 from service.api.admin.schemas.tokens import (
     Id,
-    Limit,
     MaxUses,
     Message,
     Networks,
@@ -17,7 +17,6 @@ from service.api.admin.schemas.tokens import (
     TokenIssued,
     TokenList,
     clean_networks,
-    to_limit,
 )
 from service.api.admin.token_views import LARGEST_PAGE, PAGE, TokenViews
 from service.api.auth.callers import Callers
@@ -32,15 +31,15 @@ _CREDENTIALS = ("X-API-Key", "X-Token")
 class DeriveToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """What a token is derived with, never wider than its parent; what is left out is as the parent has it.
 
-    Without `ttlSeconds` it lives for an hour, and never longer than its parent. With neither `rateLimit` nor `maxUses`
-    it charges the limit and the uses of its parent; with one of them it is counted by itself.
+    Without `ttlSeconds` it lives for an hour, and never longer than its parent. With neither `rateLimits` nor `maxUses`
+    it charges the limits and the uses of its parent; with one of them it is counted by itself.
     """
 
     ttl_seconds: Annotated[int, Meta(ge=1, le=366 * 86400)] = 3600
     subject: Subject | UnsetType = UNSET
     scopes: Scopes | UnsetType = UNSET
     allowed_networks: Networks | UnsetType = UNSET
-    rate_limit: Limit | UnsetType = UNSET
+    rate_limits: Limits | UnsetType = UNSET
     max_uses: MaxUses | UnsetType = UNSET
 
 
@@ -86,8 +85,8 @@ class DerivedApi(OperationGroup):
         body = await call.body()
         wanted = call.decode(body, DeriveToken) if body.strip() else DeriveToken()
         created = await self._derivation.derive(holder.secret, _narrowed(wanted), holder.origin)
-        issued = self._views.issued(created, "API token derived successfully", parent_id=holder.credential.token_id)
-        return Json(issued, 201)
+        parent_id = holder.credential.token_id
+        return Json(await self._views.issued(created, "API token derived successfully", parent_id=parent_id), 201)
 
     @Operation(
         "GET",
@@ -149,13 +148,13 @@ class DerivedApi(OperationGroup):
 
 
 def _narrowed(wanted: DeriveToken) -> Narrowed:
-    limit, uses = wanted.rate_limit, wanted.max_uses
+    limits, uses = wanted.rate_limits, wanted.max_uses
     return Narrowed(
         wanted.ttl_seconds,
         subject=None if wanted.subject is UNSET else wanted.subject,
         scopes=None if wanted.scopes is UNSET else wanted.scopes,
         networks=None if wanted.allowed_networks is UNSET else clean_networks(wanted.allowed_networks),
-        rate_limit=None if limit is UNSET else to_limit(limit),
+        rate_limits=None if limits is UNSET else to_limits(limits),
         max_uses=0 if uses is UNSET else uses,
     )
 

@@ -100,4 +100,4 @@ class SelfServiceApi(OperationGroup):
             request=repeatable(call, wanted),
             holder=holder.digests,
         )
-        return Json(self._views.issued(rotated, "API token rotated successfully"), 201)
+        return Json(await self._views.issued(rotated, "API token rotated successfully"), 201)

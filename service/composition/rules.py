@@ -35,6 +35,7 @@ from service.tokens.managed.seals import Seals
 from service.tokens.managed.sweeper import Sweeper
 from service.tokens.managed.tokens import ManagedTokens
 from service.tokens.one_time import OneTimePolicy, OneTimeTokens
+from service.tokens.rate_limit import Standings
 from service.tokens.secret import Minter
 from service.tokens.sessions import SessionLifetime, Sessions
 from service.tokens.usage import Usage, UsageSeries
@@ -62,6 +63,7 @@ class Rules(NamedTuple):
     one_time: OneTimeTokens
     usage: Usage
     usage_series: UsageSeries
+    standings: Standings
     explainer: Explainer
     hygiene: Hygiene
     audit_log: AuditLog
@@ -161,6 +163,7 @@ def rules(
         one_time=one_time,
         usage=usage,
         usage_series=UsageSeries(store.usage, clock),
+        standings=Standings(store.credentials, clock),
         explainer=Explainer(authority, store.credentials, store.managed, audit, known_accounts, keyring),
         hygiene=Hygiene(store.hygiene, clock),
         audit_log=audit_log,

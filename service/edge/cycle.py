@@ -213,9 +213,9 @@ class FastPathCycle(FastCycle[Plan]):
         request_id = fast_path.request_ids.of(given)
         if decoded is not None and (verdict is decoded.active or verdict.active):
             status, lines, body = 200, fast_path.allowed_lines(decoded), b""
-            if verdict.quota is not None:
-                lines = lines_of(quota_headers(verdict.quota)) + lines
-        elif verdict.credential is not None and verdict.active and verdict.quota is None:
+            if verdict.quotas:
+                lines = lines_of(quota_headers(verdict.quotas)) + lines
+        elif verdict.credential is not None and verdict.active and not verdict.quotas:
             status, lines, body = 200, fast_path.spent_lines(verdict.credential), b""
         else:
             status, lines, body = self._refusal(verdict, request_id)

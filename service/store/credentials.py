@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from math import isfinite
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from service.keyring import encode_digest
-from service.model import ManagedToken
+from service.model import ManagedToken, RateLimit
 from service.store.driver.keys import DIGEST_CHARACTERS, LETTERS, Keys, shard_of_digest
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
@@ -60,27 +60,31 @@ Found = tuple[bytes | None, Reason | None]
 
 
 class Terms(NamedTuple):
-    """What one request is charged: its credential's rate limit (`requests` 0 disables it), and a use if it `spends`.
+    """What one request is charged: its credential's rate limits, and a use if it `spends`.
 
     `seal` is that of the record that says so.
     """
 
     token_id: str
     seal: bytes
-    requests: int
-    period_seconds: int
-    burst: int
+    limits: tuple[RateLimit, ...]
     spends: bool
 
 
 class Charge(NamedTuple):
-    """What the limited lookup answered; see lua/validate_limited.lua. Times in milliseconds."""
+    """What the limited lookup answered; see lua/validate_limited.lua. Times in milliseconds.
+
+    `states`: of each limit in turn what remains, until when it is full, and until when it admits the request.
+    """
 
     sealed: bytes | None
     verdict: int
-    remaining: int
-    full_in: int
-    next_in: int
+    states: list[int]
+
+    @classmethod
+    def read(cls, reply: list[Any]) -> Charge:
+        """A reply of the script."""
+        return cls(reply[0], reply[1], reply[2:])
 
 
 class CredentialStore:
@@ -158,24 +162,35 @@ class CredentialStore:
         return int(seconds)
 
     async def charge(self, digest: bytes, terms: Terms) -> Charge:
-        """Read a credential and charge one request to its limit and its uses.
+        """Read a credential and charge one request to its limits and its uses: to all of them or to none.
 
         A credential that begins with another seal is not charged.
         """
         shard = self._shards.of_digest(digest)
-        return Charge(*await self._limited.run(shard.link, *_charging(shard, digest, terms)))
+        keys, args = _charging(shard, digest, terms)
+        return Charge.read(await self._limited.run(shard.link, keys, *args))
 
     def prepare_charge(self, digest: bytes, terms: Terms) -> Lookup:
         """The same for the fast path; the reply is what a `Charge` is made of, or NoScriptError."""
         shard = self._shards.of_digest(digest)
-        return self._limited.packed(*_charging(shard, digest, terms)), shard.link.submit
+        keys, args = _charging(shard, digest, terms)
+        return self._limited.packed(keys, *args), shard.link.submit
 
-    async def standing(self, digest: bytes, token_id: str) -> tuple[float, int]:
-        """When the limit is full again (epoch milliseconds, 0 for now) and the uses left; charges nothing."""
-        shard = self._shards.of_digest(digest)
-        due: Reply = await shard.link.execute("GET", shard.keys.rate_of_token(token_id), retry=True)
+    async def dues(self, token_id: str, limits: tuple[RateLimit, ...]) -> list[float]:
+        """When each limit is full again, epoch milliseconds, 0 for now; charges nothing. No round trip without any."""
+        shard = self._shards.of_id(token_id)
+        if shard is None or not limits:
+            return [0] * len(limits)
+        keys = [shard.keys.rate_of_token(token_id, limit.name) for limit in limits]
+        return [_number(due) for due in await shard.link.execute("MGET", *keys, retry=True)]
+
+    async def uses_left(self, token_id: str) -> int:
+        """How many uses are left of a token whose uses are counted, else 0."""
+        shard = self._shards.of_id(token_id)
+        if shard is None:
+            return 0
         uses: Reply = await shard.link.execute("HGET", shard.keys.metadata(token_id), LETTERS["uses_left"], retry=True)
-        return _number(due), int(_number(uses))
+        return int(_number(uses))
 
 
 def _credentials(keys: Keys, digests: list[bytes]) -> list[bytes]:
@@ -187,11 +202,13 @@ def _credentials_and_reasons(keys: Keys, digests: list[bytes]) -> list[bytes]:
     return [key for digest in digests for key in keys.credential_and_reason(digest)]
 
 
-def _charging(shard: Shard, digest: bytes, terms: Terms) -> tuple[tuple[bytes, ...], *tuple[Argument, ...]]:
+def _charging(shard: Shard, digest: bytes, terms: Terms) -> tuple[tuple[bytes, ...], list[Argument]]:
     """The keys and arguments of lua/validate_limited.lua."""
-    token_id, seal, requests, period_seconds, burst, spends = terms
-    keys = (shard.keys.credential(digest), shard.keys.rate_of_token(token_id), shard.keys.metadata(token_id))
-    return keys, requests, period_seconds * 1000, burst, int(spends), seal
+    token_id, seal, limits, spends = terms
+    rates = [shard.keys.rate_of_token(token_id, limit.name) for limit in limits]
+    keys = (shard.keys.credential(digest), shard.keys.metadata(token_id), *rates)
+    sizes: list[Argument] = [size for limit in limits for size in (repr(limit.interval), limit.at_once)]
+    return keys, [seal, int(spends), 1, *sizes]
 
 
 def _number(stored: bytes | None) -> float:

@@ -1,5 +1,6 @@
 """The authority: decides whether a secret may be used now. Every decision asks Redis."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from service.store.fence import VOID
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.credential import DecodedCredential
 from service.tokens.imported.rules import ImportedSecrets
-from service.tokens.rate_limit import forecast, quota_of
+from service.tokens.rate_limit import forecast, quotas_of
 from service.tokens.secret import parse
 from service.tokens.usage import Usage
 
@@ -240,7 +241,7 @@ class Authority:
 
         None if there was nothing to charge: the record has gone, or another one has taken its place.
         """
-        charge = Charge(*reply)
+        charge = Charge.read(reply)
         if charge.sealed is None or charge.verdict == ANOTHER_RECORD:
             return None
         decoded = self.open(remembered.digest, charge.sealed)
@@ -252,11 +253,11 @@ class Authority:
             return USES_EXHAUSTED
         if charge.verdict == 2:
             self._on_paused()
-        limit = decoded.credential.rate_limit
-        if limit is None:
+        limits = decoded.credential.rate_limits
+        if not limits:
             return verdict
         outcome = Outcome.RATE_LIMITED if charge.verdict == 0 else Outcome.ACTIVE
-        return Verdict(outcome, decoded.credential, (), quota_of(limit, charge))
+        return Verdict(outcome, decoded.credential, (), quotas_of(limits, charge))
 
     def _remember(self, digest: bytes, decoded: DecodedCredential) -> None:
         if not decoded.limited:
@@ -276,13 +277,14 @@ class Authority:
         if not decoded.limited:
             return verdict, 0
         credential = decoded.credential
-        due, left = await self._store.standing(decoded.digest, decoded.terms.token_id)
+        limits, charged = credential.rate_limits, decoded.terms.token_id
+        left, dues = await asyncio.gather(self._store.uses_left(charged), self._store.dues(charged, limits))
         if not verdict.active:
             return verdict, left
         if credential.max_uses and left <= 0:
             return USES_EXHAUSTED, left
-        if credential.rate_limit is None:
+        if not limits:
             return verdict, left
-        charge = forecast(credential.rate_limit, due, now)
+        charge = forecast(limits, dues, now)
         outcome = Outcome.ACTIVE if charge.verdict else Outcome.RATE_LIMITED
-        return Verdict(outcome, credential, (), quota_of(credential.rate_limit, charge)), left
+        return Verdict(outcome, credential, (), quotas_of(limits, charge)), left

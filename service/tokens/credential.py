@@ -33,7 +33,7 @@ class DecodedCredential:
         self.digest = digest
         self.seal = seal
         self.credential = credential
-        self.limited = credential.rate_limit is not None or credential.max_uses > 0
+        self.limited = bool(credential.rate_limits) or credential.max_uses > 0
         self.active = Verdict(Outcome.ACTIVE, credential)
         # The required scopes that are not covered.
         self.missing = GrantedScopes(credential.scopes).missing
@@ -43,8 +43,8 @@ class DecodedCredential:
     def terms(self) -> Terms:
         """What a request is charged."""
         credential = self.credential
-        limit = credential.rate_limit or (0, 1, 0)
-        return Terms(credential.pool or credential.token_id, self.seal, *limit, credential.max_uses > 0)
+        charged = credential.pool or credential.token_id
+        return Terms(charged, self.seal, credential.rate_limits, credential.max_uses > 0)
 
     def admits(self, address: str) -> bool:
         """May the token be used from this address? An unknown address is outside every network."""

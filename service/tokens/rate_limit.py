@@ -1,29 +1,63 @@
-"""Rate limits (GCRA): what one would answer to one more request, by the arithmetic of lua/validate_limited.lua."""
+"""Rate limits (GCRA): how they stand, by the arithmetic of lua/validate_limited.lua."""
 
+import asyncio
 import math
+from collections.abc import Callable
 
-from service.model import Quota
-from service.store.credentials import Charge
+from service.model import ManagedToken, Quota, RateLimit
+from service.store.credentials import Charge, CredentialStore
 
 # The script goes by the clock of Redis; the one here may lag behind it by so much.
 _CLOCKS_APART_MILLISECONDS = 1000
 
 
-def forecast(limit: tuple[int, int, int], due: float, now: float) -> Charge:
-    """The charge of one request at `now`, epoch seconds; `due` is when the limit is full again, epoch milliseconds."""
-    requests, period_seconds, burst = limit
-    interval, instant = period_seconds * 1000 / requests, now * 1000
+def forecast(limits: tuple[RateLimit, ...], dues: list[float], now: float, cost: int = 1) -> Charge:
+    """The charge of a request at `now`, epoch seconds; `dues` are when the limits are full again, epoch milliseconds.
+
+    One that costs nothing tells how they stand.
+    """
+    debts = [_debt(limit, due - now * 1000) for limit, due in zip(limits, dues, strict=True)]
+    waits = [
+        max(debt - (limit.at_once - cost) * limit.interval - 0.5, 0) for limit, debt in zip(limits, debts, strict=True)
+    ]
+    admitted = not any(waits)
+    states: list[int] = []
+    for limit, debt, wait in zip(limits, debts, waits, strict=True):
+        owed = debt + cost * limit.interval if admitted else debt
+        remaining = int(limit.at_once - owed / limit.interval + 0.001)
+        states += (min(remaining, cost - 1) if wait else remaining, math.ceil(owed), math.ceil(wait))
+    return Charge(None, int(admitted), states)
+
+
+def _debt(limit: RateLimit, debt: float) -> float:
     # What lies farther ahead was counted under another limit, or by somebody else.
-    if due < instant or due > instant + burst * interval + _CLOCKS_APART_MILLISECONDS:
-        due = instant
-    slack = (burst - 1) * interval - (due - instant)
-    if slack < -0.5:
-        return Charge(None, 0, 0, math.ceil(due - instant), math.ceil(-slack))
-    remaining = int((slack / interval + 0.001) // 1)
-    return Charge(None, 1, remaining, math.ceil(due + interval - instant), 0)
+    return debt if 0 <= debt <= limit.at_once * limit.interval + _CLOCKS_APART_MILLISECONDS else 0
 
 
-def quota_of(limit: tuple[int, int, int], charge: Charge) -> Quota:
-    """What a charge left of a limit, in the whole seconds of the header fields."""
-    reset = -(-charge.full_in // 1000)
-    return Quota(limit[0], limit[1], charge.remaining, reset, max(1, -(-charge.next_in // 1000)))
+def quotas_of(limits: tuple[RateLimit, ...], charge: Charge) -> tuple[Quota, ...]:
+    """What a charge left of each limit, in the whole seconds of the header fields."""
+    told = iter(charge.states)
+    return tuple(
+        [
+            Quota(limit, remaining, -(-full_in // 1000), -(-next_in // 1000))
+            for limit, remaining, full_in, next_in in zip(limits, told, told, told, strict=True)
+        ]
+    )
+
+
+class Standings:
+    """Reads how much is left of the limits of tokens; charges nothing."""
+
+    def __init__(self, store: CredentialStore, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def of(self, tokens: list[ManagedToken]) -> list[tuple[Quota, ...]]:
+        """The limits of each token; one round trip for all, none where no token has any."""
+        read = self._store.dues
+        found = await asyncio.gather(*[read(token.charged, token.rate_limits) for token in tokens])
+        now = self._clock()
+        return [
+            quotas_of(token.rate_limits, forecast(token.rate_limits, dues, now, 0))
+            for token, dues in zip(tokens, found, strict=True)
+        ]

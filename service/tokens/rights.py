@@ -31,8 +31,8 @@ class Terms(Protocol):
         """Where it may be used, empty for anywhere."""
 
     @property
-    def rate_limit(self) -> RateLimit | None:
-        """How often it may be used."""
+    def rate_limits(self) -> tuple[RateLimit, ...]:
+        """How often it may be used: all of them hold."""
 
 
 def check_held(origin: Origin, terms: Terms) -> None:
@@ -54,7 +54,7 @@ def check_within(bound: Credential, terms: Terms) -> None:
     _check_scopes_and_subject(bound, terms)
     if not is_within(read_networks(terms.networks), read_networks(bound.networks)):
         raise Forbidden("Your token cannot act for one that may be used from other networks.")
-    if bound.rate_limit is not None and not _is_slower(terms.rate_limit, bound.rate_limit):
+    if not all(any(_is_slower(limit, held) for limit in terms.rate_limits) for held in bound.rate_limits):
         raise Forbidden("Your token cannot act for one with a wider rate limit.")
 
 
@@ -97,9 +97,5 @@ def _check_scopes_and_subject(bound: Credential, terms: Terms) -> None:
         raise Forbidden("Your token cannot act for a token that speaks for another subject.")
 
 
-def _is_slower(limit: RateLimit | None, held: tuple[int, int, int]) -> bool:
-    # Without a limit it is faster than any that has one.
-    if limit is None:
-        return False
-    held_limit, held_period, held_burst = held
-    return limit.limit * held_period <= held_limit * limit.period_seconds and (limit.burst or limit.limit) <= held_burst
+def _is_slower(limit: RateLimit, held: RateLimit) -> bool:
+    return limit.limit * held.period_seconds <= held.limit * limit.period_seconds and limit.at_once <= held.at_once

@@ -17,7 +17,7 @@ def test_a_derived_token_from_its_making_to_its_end(world: World) -> None:
         "ttlSeconds": 900,
         "scopes": ["orders:read"],
         "allowedNetworks": ["127.0.0.0/8"],
-        "rateLimit": {"limit": 5, "periodSeconds": 60},
+        "rateLimits": [{"limit": 5, "periodSeconds": 60}],
         "maxUses": 3,
     }
     answer = world.post(f"{SELF}/derive", json_body=wanted, bearer=root["token"])

@@ -38,6 +38,7 @@ class Material:
     token: str
     token_id: str
     limited: str
+    twice_limited: str
     issuer: str
     many: Path
     folder: Path
@@ -57,7 +58,8 @@ def prepare(server: Server, folder: Path) -> Material:
     """Sign in and make the tokens that the cases use."""
     client = Client(server)
     token = client.create("bench valid")
-    limited = client.create("bench limited", rateLimit={"limit": 1_000_000, "periodSeconds": 1})
+    limits = [{"name": name, "limit": 1_000_000, "periodSeconds": 1} for name in ("burst", "day")]
+    limited, twice = (client.create(f"bench limited {count}", rateLimits=limits[:count]) for count in (1, 2))
     issuer = client.create("bench issuer", scopes=["one-time:issue", "introspect"])
     many = folder / f"many-{server.port}.txt"
     scopes = [SCOPE, "orders:write"]
@@ -68,6 +70,7 @@ def prepare(server: Server, folder: Path) -> Material:
         token=token["token"],
         token_id=token["id"],
         limited=limited["token"],
+        twice_limited=twice["token"],
         issuer=issuer["token"],
         many=many,
         folder=folder,
@@ -95,12 +98,13 @@ def validate_cases(server: Server, made: Material) -> list[Case]:
     """The gateway's question at its barest, and other ways to put it, at 64 connections."""
     bare = {"status": "401", "header": "www-authenticate", "value": 'Bearer realm="tokens"'}
     unknown = {"auth": f"Bearer {unknown_token()}", "status": "401", "contains": "invalid_token"}
-    limited = {"auth": f"Bearer {made.limited}", **ALLOWED}
+    limited, twice = ({"auth": f"Bearer {secret}", **ALLOWED} for secret in (made.limited, made.twice_limited))
     key = made.in_turn("GET /validate HTTP/1.1\nHost: a.test\nX-API-Key: @TOKEN@\n")
     many = made.in_turn("GET /validate HTTP/1.1\nHost: a.test\nAuthorization: Bearer @TOKEN@\n")
     return [
         Case("secret in X-API-Key", server, "", key),
         Case("limited token", server, "/validate", limited),
+        Case("token with two limits", server, "/validate", twice),
         Case("no credential", server, "/validate", bare),
         Case("unknown token", server, "/validate", unknown),
         Case(IN_TURN, server, "", many),

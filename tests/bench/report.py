@@ -41,6 +41,7 @@ BARS = (
     Bar("scope in the query to raw ASGI", ("scope in the query", 64), (plan.RAW, 64), 1.55, 1.75),
     Bar("secret in X-API-Key to raw ASGI", ("secret in X-API-Key", 64), (plan.RAW, 64), 1.6, 1.75),
     Bar("limited token to raw ASGI", ("limited token", 64), (plan.RAW, 64), 0.95, 1.1),
+    Bar("two limits to one", ("token with two limits", 64), ("limited token", 64), 0.8, 0.9),
     Bar("session to raw ASGI", ("session, in the query", 64), (plan.RAW, 64), 1.2, 1.5),
     Bar("spend to raw ASGI", ("spend, /validate/one-time", 64), (plan.RAW, 64), 0.9, 1.1),
     Bar("unknown token to raw ASGI", ("unknown token", 64), (plan.RAW, 64), 1.3, 1.7),

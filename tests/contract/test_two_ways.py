@@ -481,7 +481,7 @@ async def test_a_long_pipeline_of_answers_without_a_lookup_does_not_nest(ways: W
 async def test_a_limited_token_counts_on_both_ways_together(ways: Ways) -> None:
     limit = RateLimit(limit=4, period_seconds=60)
     expires = int(ways.service.clock()) + 600
-    created = await ways.service.rules.managed.create(NewToken("limited", expires, rate_limit=limit), ORIGIN)
+    created = await ways.service.rules.managed.create(NewToken("limited", expires, rate_limits=(limit,)), ORIGIN)
     sent = request("GET /validate HTTP/1.1", f"X-Token: {created.secret}")
     statuses = [(await exchange(port, [sent], 1))[9:12] for port in (ways.fast_path, ways.ordinary) * 3]
     assert statuses == [b"200"] * 4 + [b"429"] * 2
@@ -490,7 +490,7 @@ async def test_a_limited_token_counts_on_both_ways_together(ways: Ways) -> None:
 async def test_a_limited_token_is_charged_once_also_by_a_server_that_has_lost_the_script(ways: Ways) -> None:
     limit = RateLimit(limit=4, period_seconds=60)
     expires = int(ways.service.clock()) + 600
-    created = await ways.service.rules.managed.create(NewToken("lost", expires, rate_limit=limit), ORIGIN)
+    created = await ways.service.rules.managed.create(NewToken("lost", expires, rate_limits=(limit,)), ORIGIN)
     told = []
     for _ in range(3):
         told.append(

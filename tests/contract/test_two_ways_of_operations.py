@@ -46,7 +46,7 @@ async def introspections(ways: Ways) -> list[bytes]:  # noqa: F811
     """By clients that may and may not, about tokens of every kind, in forms as clients write and garble them."""
     asker, plain = await client(ways), ways.secrets["plain"]
     await client(ways, networks=("10.0.0.0/8",))
-    await client(ways, rate_limit=RateLimit(limit=1000, period_seconds=60))
+    await client(ways, rate_limits=(RateLimit(limit=1000, period_seconds=60),))
     good = f"Authorization: Bearer {asker}"
     path, form = "/oauth2/introspect", f"token={plain}"
     clients = [f"Bearer {secret}" for secret in ways.secrets.values()]

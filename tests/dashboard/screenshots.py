@@ -55,7 +55,7 @@ def stock(service: Service) -> None:
                 "scopes": scopes,
                 "metadata": {"team": "payments"},
                 "expiresAt": expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "rateLimit": {"limit": 600, "periodSeconds": 60},
+                "rateLimits": [{"limit": 600, "periodSeconds": 60}],
                 "allowedNetworks": ["10.4.0.0/16"],
             },
         )["token"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -77,7 +78,8 @@ def test_limits_are_sent_as_they_were_entered_by_keyboard(page: Page, service: S
 
     expect(page.locator("main")).to_be_focused()
     found = service.ask("GET", "/api/admin/tokens?q=made+by+keyboard")["tokens"][0]
-    assert found["rateLimit"] == {"limit": 600, "periodSeconds": 60, "burst": 20}
+    (limit,) = found["rateLimits"]
+    assert (limit["limit"], limit["periodSeconds"], limit["burst"]) == (600, 60, 20)
     assert (found["maxUses"], found["usesLeft"]) == (5000, 5000)
     assert found["allowedNetworks"] == ["10.4.0.0/16"]
     assert found["metadata"] == {"team": "payments", "env": "test"}
@@ -116,11 +118,14 @@ def test_a_fault_is_said_below_its_field_and_the_focus_goes_there(
 
 
 def test_one_like_another_begins_with_what_that_has(page: Page, service: Service) -> None:
-    given = {
+    given: dict[str, Any] = {
         "description": "Payments",
         "scopes": ["like:read"],
         "subject": "svc:like",
-        "rateLimit": {"limit": 1000, "periodSeconds": 3600, "burst": 50},
+        "rateLimits": [
+            {"name": "hour", "limit": 1000, "periodSeconds": 3600, "burst": 50},
+            {"name": "day", "limit": 9000, "periodSeconds": 86400, "burst": 9000},
+        ],
         "maxUses": 7,
         "allowedNetworks": ["10.4.0.0/16"],
         "metadata": {"team": "payments"},
@@ -131,7 +136,7 @@ def test_one_like_another_begins_with_what_that_has(page: Page, service: Service
     find(page, "the pattern")
     choose(page, "the pattern", "Create like this…")
     expect(page.get_by_role("heading", name="Create like the pattern")).to_be_visible()
-    expect(page.get_by_text("That is about 17 a minute, 50 at once.")).to_be_visible()
+    expect(page.get_by_text("That is about 17 a minute, 50 at once; about 6 a minute, 9,000 at once.")).to_be_visible()
     expect(page.locator("button.tag")).to_have_text(["often:used", "like:read", "<b>seldom"])
     page.get_by_role("button", name="Add scope often:used").click()
     page.get_by_role("button", name="Add scope like:read").click()
@@ -141,6 +146,7 @@ def test_one_like_another_begins_with_what_that_has(page: Page, service: Service
 
     expect(page.get_by_role("dialog")).to_have_count(0)
     made = service.ask("GET", "/api/admin/tokens?q=made+like+it")["tokens"][0]
+    made["rateLimits"] = [{name: one[name] for name in given["rateLimits"][0]} for one in made["rateLimits"]]
     assert {name: made[name] for name in given} == given | {"scopes": ["like:read", "often:used"]}
 
 

@@ -180,7 +180,7 @@ def test_a_revoked_token_passes_no_more(deployment: Deployment) -> None:
 
 
 def test_a_used_up_limit_is_429_and_says_when_to_come_back(deployment: Deployment) -> None:
-    secret = deployment.site.token(rateLimit={"limit": 2, "periodSeconds": 86400})["token"]
+    secret = deployment.site.token(rateLimits=[{"limit": 2, "periodSeconds": 86400}])["token"]
     for _ in range(2):
         deployment.passed("GET", "/", secret)
     answer = deployment.refused(429, "GET", "/", secret)

@@ -41,7 +41,7 @@ COVERED = {
 
 async def live_through(service: Service) -> None:
     """Every script in COVERED runs at least once. The service lets tokens live for ever."""
-    limited = await create(service, "limited", rate_limit=RateLimit(5, 60), max_uses=3)
+    limited = await create(service, "limited", rate_limits=(RateLimit(5, 60),), max_uses=3)
     assert await outcome(service, limited.secret) == "active"
     await service.flush_usage()
     await service.rules.managed.create(NewToken("repeated", 0), ADMIN, Repeatable("key", b"words"))

@@ -20,7 +20,7 @@ VALUES: dict[str, Any] = {
     "metadata": {"team": "x" * 256, "é": "\n"},
     "scopes": ("a:read",) * 50,
     "networks": ("10.0.0.0/8", "2001:db8::/32"),
-    "rate_limit": RateLimit(5, 60, 2),
+    "rate_limits": (RateLimit(5, 60, 2),),
     "predecessor": DIGEST,
     "name": "é" * 80,
     "subject": "s" * 128,

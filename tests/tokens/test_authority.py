@@ -161,7 +161,7 @@ async def test_a_tampered_record_is_unknown_and_counted(still: Service, change: 
 
 
 async def test_a_limited_token_whose_record_was_tampered_with_is_unknown_though_it_was_known(still: Service) -> None:
-    created = await create(still, rate_limit=RateLimit(100, 60))
+    created = await create(still, rate_limits=(RateLimit(100, 60),))
     assert await outcome(still, created.secret) == "active"
     await replace_record(still, created.secret, widened)
     assert await outcome(still, created.secret) == "unknown"
@@ -198,7 +198,7 @@ async def test_what_the_previous_server_key_issued_goes_on_until_it_is_no_longer
     make_service: Callable[..., Any], shards: int
 ) -> None:
     before = await make_service(shards=shards, background=False)
-    managed, session = await create(before, rate_limit=RateLimit(100, 60)), await sign_in(before, "uma")
+    managed, session = await create(before, rate_limits=(RateLimit(100, 60),)), await sign_in(before, "uma")
     issued = [await one_time(before) for _ in range(2)]
     new_key = "the next server key, long enough too"
     both = await make_service(shards=shards, background=False, secret_key=new_key, secret_key_previous=SERVER_KEY)
@@ -233,7 +233,7 @@ async def test_no_answer_from_redis_is_neither_yes_nor_no(make_service: Callable
 async def test_one_validation_is_one_round_trip(make_service: Callable[..., Any]) -> None:
     links: list[Recording] = []
     service = await make_service(background=False, wrap=lambda link: links.append(Recording(link)) or links[-1])
-    plain, limited = await create(service, "plain"), await create(service, "limited", rate_limit=RateLimit(100, 60))
+    plain, limited = await create(service, "plain"), await create(service, "limited", rate_limits=(RateLimit(100, 60),))
     for created, commands in ((plain, ["GET"]), (limited, ["GET", "EVALSHA", "EVAL"]), (limited, ["EVALSHA"])):
         links[0].asked.clear()
         assert await outcome(service, created.secret) == "active"

@@ -29,17 +29,42 @@ async def uses_left(service: Service, token_id: str) -> int:
 async def test_a_limit_admits_exactly_its_burst_of_two_hundred_at_once(
     still: Service, limit: RateLimit, admitted: int
 ) -> None:
-    created = await create(still, rate_limit=limit)
+    created = await create(still, rate_limits=(limit,))
     for known in (False, True):
         counted = await outcomes(still, created.secret, 200)
         assert counted[Outcome.ACTIVE] == (0 if known else admitted)
         assert counted[Outcome.RATE_LIMITED] == 200 - counted[Outcome.ACTIVE]
 
 
+@pytest.mark.parametrize("places", [(0, 1, 2), (2, 1, 0)])
+async def test_a_request_is_charged_to_all_limits_or_to_none(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None], places: tuple[int, ...]
+) -> None:
+    service = await make_service(fake=True)
+    named = RateLimit(2, 10, name="burst"), RateLimit(3, 3600, name="hour"), RateLimit(90, 86400, 9, name="day")
+    created = await create(service, rate_limits=tuple(named[place] for place in places))
+
+    async def ask() -> tuple[str, dict[str, tuple[int, int]]]:
+        verdict = await service.rules.authority.verify(created.secret.encode(), (Kind.MANAGED,))
+        left = {one.limit.name: (one.remaining, one.retry_after) for one in verdict.quotas}
+        (standing,) = await service.rules.standings.of([created.token])
+        assert {one.limit.name: one.remaining for one in standing} == {name: told[0] for name, told in left.items()}
+        return verdict.outcome.value, left
+
+    assert await ask() == ("active", {"burst": (1, 0), "hour": (2, 0), "day": (8, 0)})
+    assert await ask() == ("active", {"burst": (0, 0), "hour": (1, 0), "day": (7, 0)})
+    for _ in range(3):
+        assert await ask() == ("rate_limited", {"burst": (0, 5), "hour": (1, 0), "day": (7, 0)})
+    turn_time(5)
+    assert await ask() == ("active", {"burst": (0, 0), "hour": (0, 0), "day": (6, 0)})
+    for _ in range(2):
+        assert await ask() == ("rate_limited", {"burst": (0, 5), "hour": (0, 1195), "day": (6, 0)})
+
+
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_processes_share_a_limit_and_the_uses(make_service: Callable[..., Any], shards: int) -> None:
     processes = [await make_service(shards=shards, background=False) for _ in range(4)]
-    created = await create(processes[0], rate_limit=RateLimit(90, 3600), max_uses=60)
+    created = await create(processes[0], rate_limits=(RateLimit(90, 3600),), max_uses=60)
     counted: Counter[Outcome] = Counter()
     for part in await asyncio.gather(*[outcomes(process, created.secret, 50) for process in processes]):
         counted += part
@@ -58,14 +83,16 @@ async def test_uses_are_spent_to_the_last_and_never_below(still: Service) -> Non
 
 
 async def test_a_refusal_for_rate_spends_no_use_and_a_used_up_token_no_rate(still: Service) -> None:
-    created = await create(still, rate_limit=RateLimit(3, 3600), max_uses=5)
+    created = await create(still, rate_limits=(RateLimit(3, 3600),), max_uses=5)
     assert (await outcomes(still, created.secret, 20))[Outcome.ACTIVE] == 3
     assert await uses_left(still, created.token.token_id) == 2
 
 
 @pytest.mark.parametrize("known", [False, True])
 async def test_a_refusal_for_scope_or_network_spends_nothing(still: Service, *, known: bool) -> None:
-    created = await create(still, scopes=("a",), networks=("10.0.0.0/8",), rate_limit=RateLimit(2, 3600), max_uses=2)
+    created = await create(
+        still, scopes=("a",), networks=("10.0.0.0/8",), rate_limits=(RateLimit(2, 3600),), max_uses=2
+    )
     inside = {"address": "10.0.0.1"}
     if known:
         assert await outcome(still, created.secret, **inside) == "active"
@@ -87,7 +114,7 @@ async def test_a_scope_taken_away_since_the_last_request_spends_nothing(still: S
 
 
 async def test_a_scope_given_since_the_last_request_is_in_force(still: Service) -> None:
-    created = await create(still, scopes=("a",), rate_limit=RateLimit(100, 60))
+    created = await create(still, scopes=("a",), rate_limits=(RateLimit(100, 60),))
     assert await outcome(still, created.secret, required=("b",)) == "insufficient_scope"
     assert await outcome(still, created.secret) == "active"
     await still.rules.managed.update(created.token.token_id, {"scopes": ("b",)}, ADMIN)
@@ -98,20 +125,22 @@ async def test_a_scope_given_since_the_last_request_is_in_force(still: Service) 
     ("before", "after", "admitted", "after_one"),
     [
         # One of ten used before leaves two of three; one of three used leaves two thirds of ten.
-        (RateLimit(10, 3600), RateLimit(3, 3600), 3, 2),
-        (RateLimit(3, 3600), RateLimit(10, 3600), 10, 6),
-        (RateLimit(3, 3600), None, 20, 20),
-        (None, RateLimit(3, 3600), 3, 3),
+        ((RateLimit(10, 3600),), (RateLimit(3, 3600),), 3, 2),
+        ((RateLimit(3, 3600),), (RateLimit(10, 3600),), 10, 6),
+        ((RateLimit(3, 3600),), (), 20, 20),
+        ((), (RateLimit(3, 3600),), 3, 3),
+        # By its name a limit keeps what was used of it, wherever it stands.
+        ((RateLimit(3, 3600),), (RateLimit(9, 60, name="new"), RateLimit(3, 3600)), 3, 2),
     ],
 )
 async def test_a_changed_limit_is_in_force_with_the_next_request(
-    still: Service, before: RateLimit | None, after: RateLimit | None, admitted: int, after_one: int
+    still: Service, before: tuple[RateLimit, ...], after: tuple[RateLimit, ...], admitted: int, after_one: int
 ) -> None:
-    created = await create(still, rate_limit=before)
-    other = await create(still, "other", rate_limit=before)
+    created = await create(still, rate_limits=before)
+    other = await create(still, "other", rate_limits=before)
     assert await outcome(still, other.secret) == "active"
-    await still.rules.managed.update(created.token.token_id, {"rate_limit": after}, ADMIN)
-    await still.rules.managed.update(other.token.token_id, {"rate_limit": after}, ADMIN)
+    await still.rules.managed.update(created.token.token_id, {"rate_limits": after}, ADMIN)
+    await still.rules.managed.update(other.token.token_id, {"rate_limits": after}, ADMIN)
     assert (await outcomes(still, created.secret, 20))[Outcome.ACTIVE] == admitted
     assert (await outcomes(still, other.secret, 20))[Outcome.ACTIVE] == after_one
 
@@ -129,7 +158,7 @@ async def test_a_limit_fills_up_again_with_time(
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
-    created = await create(service, rate_limit=RateLimit(6, 60))
+    created = await create(service, rate_limits=(RateLimit(6, 60),))
     assert (await outcomes(service, created.secret, 9))[Outcome.ACTIVE] == 6
     turn_time(20)
     assert (await outcomes(service, created.secret, 9))[Outcome.ACTIVE] == 2
@@ -141,7 +170,7 @@ async def test_a_limit_fills_up_again_with_time(
 
 
 async def test_a_process_with_a_wrong_clock_keeps_nobody_out(make_service: Callable[..., Any], clock: Clock) -> None:
-    created = await create(await make_service(background=False), rate_limit=RateLimit(6, 3600))
+    created = await create(await make_service(background=False), rate_limits=(RateLimit(6, 3600),))
     counted: Counter[Outcome] = Counter()
     for offset in (0, 3600, -7200):
         clock.forward(offset)
@@ -154,15 +183,16 @@ async def test_the_quota_tells_what_is_left_and_when_to_come_back(
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True)
-    created = await create(service, rate_limit=RateLimit(3, 60))
-    quotas = [(await service.rules.authority.verify(created.secret.encode(), (Kind.MANAGED,))).quota for _ in range(4)]
-    told = [(q.limit, q.period_seconds, q.remaining, q.reset_seconds, q.retry_after) for q in quotas if q]
-    assert told == [(3, 60, 2, 20, 1), (3, 60, 1, 40, 1), (3, 60, 0, 60, 1), (3, 60, 0, 60, 20)]
+    created = await create(service, rate_limits=(RateLimit(3, 60),))
+    ask = service.rules.authority.verify
+    quotas = [(await ask(created.secret.encode(), (Kind.MANAGED,))).quotas for _ in range(4)]
+    told = [(one.remaining, one.reset_seconds, one.retry_after) for (one,) in quotas]
+    assert told == [(2, 20, 0), (1, 40, 0), (0, 60, 0), (0, 60, 20)]
 
 
 async def test_peeking_at_a_limited_token_charges_nothing(make_service: Callable[..., Any], fake_clock: Clock) -> None:
     still = await make_service(fake=True)
-    created = await create(still, rate_limit=RateLimit(2, 3600), max_uses=2)
+    created = await create(still, rate_limits=(RateLimit(2, 3600),), max_uses=2)
     for expected in (Outcome.ACTIVE, Outcome.ACTIVE):
         for _ in range(5):
             assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).outcome is expected
@@ -173,7 +203,7 @@ async def test_peeking_at_a_limited_token_charges_nothing(make_service: Callable
 
 
 async def test_peeking_tells_that_the_limit_is_used_up(still: Service, clock: Any) -> None:
-    created = await create(still, rate_limit=RateLimit(2, 3600))
+    created = await create(still, rate_limits=(RateLimit(2, 3600),))
     assert (await outcomes(still, created.secret, 5))[Outcome.ACTIVE] == 2
     assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.RATE_LIMITED
     clock.forward(1801)
@@ -181,7 +211,7 @@ async def test_peeking_tells_that_the_limit_is_used_up(still: Service, clock: An
 
 
 async def test_a_limited_token_that_is_revoked_is_refused_and_forgotten(still: Service) -> None:
-    created = await create(still, rate_limit=RateLimit(100, 60))
+    created = await create(still, rate_limits=(RateLimit(100, 60),))
     assert await outcome(still, created.secret) == "active"
     assert len(still.rules.authority.limited) == 1
     await still.rules.managed.revoke(created.token.token_id, ADMIN)
@@ -191,7 +221,7 @@ async def test_a_limited_token_that_is_revoked_is_refused_and_forgotten(still: S
 
 async def test_the_memory_of_limited_tokens_is_bounded(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.tokens.authority._REMEMBERED", 3)
-    created = [await create(still, f"token {number}", rate_limit=RateLimit(2, 3600)) for number in range(6)]
+    created = [await create(still, f"token {number}", rate_limits=(RateLimit(2, 3600),)) for number in range(6)]
     for _ in range(2):
         for one in created:
             assert await outcome(still, one.secret) == "active"
@@ -200,7 +230,7 @@ async def test_the_memory_of_limited_tokens_is_bounded(still: Service, monkeypat
 
 
 async def test_peeking_at_a_limited_token_that_may_not_be_used_says_so(still: Service) -> None:
-    created = await create(still, rate_limit=RateLimit(2, 3600), scopes=("a",))
+    created = await create(still, rate_limits=(RateLimit(2, 3600),), scopes=("a",))
     verdict = await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,), required=("b",))
     assert verdict.outcome is Outcome.INSUFFICIENT_SCOPE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -37,19 +38,19 @@ async def full(service: Service) -> AsyncIterator[None]:
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_on_a_full_server_a_limit_pauses_and_is_counted(make_service: Callable[..., Any], shards: int) -> None:
     service = await make_service(shards=shards)
-    created = await create(service, rate_limit=RateLimit(1, 3600))
+    created = await create(service, rate_limits=(RateLimit(1, 3600),))
     async with full(service):
         assert [await outcome(service, created.secret) for _ in range(3)] == [Outcome.ACTIVE] * 3
     assert "tokens_limits_paused_total 3.0" in service.metrics.render("")[0].decode()
     assert [await outcome(service, created.secret) for _ in range(2)] == [Outcome.ACTIVE, Outcome.RATE_LIMITED]
 
 
-@pytest.mark.parametrize("limit", [None, RateLimit(100, 60)])
+@pytest.mark.parametrize("limits", [(), (RateLimit(100, 60),)])
 async def test_on_a_full_server_uses_are_still_spent_to_the_last(
-    make_service: Callable[..., Any], limit: RateLimit | None
+    make_service: Callable[..., Any], limits: tuple[RateLimit, ...]
 ) -> None:
     service = await make_service()
-    created = await create(service, max_uses=5, rate_limit=limit)
+    created = await create(service, max_uses=5, rate_limits=limits)
     async with full(service):
         outcomes = await asyncio.gather(*[outcome(service, created.secret) for _ in range(20)])
     assert Counter(outcomes) == {Outcome.ACTIVE: 5, Outcome.USES_EXHAUSTED: 15}
@@ -80,7 +81,9 @@ async def test_a_limit_is_exact_under_four_processes(
     make_service: Callable[..., Any], make_settings: Callable[..., Settings], shards: int
 ) -> None:
     service = await make_service(shards=shards)
-    created = await create(service, rate_limit=RateLimit(LIMIT, 60), max_uses=LIMIT * 2)
+    day = RateLimit(LIMIT * 2, 86400, name="day")
+    created = await create(service, rate_limits=(RateLimit(LIMIT, 60), day), max_uses=LIMIT * 2)
+    began = time.time() * 1000
     loop = asyncio.get_running_loop()
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
         parts = await asyncio.gather(
@@ -94,3 +97,7 @@ async def test_a_limit_is_exact_under_four_processes(
     assert set(outcomes) == {"active", "rate_limited"}
     assert LIMIT <= outcomes["active"] <= 2 * LIMIT
     assert (await service.rules.managed.get(created.token.token_id)).uses_left == 2 * LIMIT - outcomes["active"]
+    # What the other limit refused has charged this one nothing.
+    (due,) = await service.stores.credentials.dues(created.token.token_id, (day,))
+    first_at = due - outcomes["active"] * day.interval
+    assert began - 1 <= first_at <= time.time() * 1000 + 1

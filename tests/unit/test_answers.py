@@ -12,7 +12,7 @@ from service.api.auth.presented import Accepted, presented, read_accepted
 from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, required_scopes, retried_request
 from service.api.http.call import Headers
 from service.api.http.proxies import TrustedProxies
-from service.model import Credential, Kind, Outcome, Quota, Verdict
+from service.model import Credential, Kind, Outcome, Quota, RateLimit, Verdict
 from service.tokens.secret import with_checksum
 
 TOKEN = Credential(Kind.MANAGED, "00" * 8, "ada", ("orders:read", "stock"), 1, 0, name="CI déploiement 1")
@@ -256,13 +256,16 @@ def test_no_subject_breaks_out_of_its_header(subject: str) -> None:
 
 
 def test_the_quota_is_told_in_rate_limit_fields() -> None:
-    allowed = answer(Verdict(Outcome.ACTIVE, TOKEN, (), Quota(100, 60, 7, 42, 1)), "r")
+    allowed = answer(Verdict(Outcome.ACTIVE, TOKEN, (), (Quota(RateLimit(100, 60), 7, 42, 0),)), "r")
     headers = dict(allowed.headers)
     assert headers[b"ratelimit-policy"] == b'"default";q=100;w=60'
     assert headers[b"ratelimit"] == b'"default";r=7;t=42'
-    refused = answer(Verdict(Outcome.RATE_LIMITED, TOKEN, (), Quota(100, 60, 0, 60, 3)), "r")
-    assert (refused.status, dict(refused.headers)[b"retry-after"]) == (429, b"3")
-    assert dict(refused.headers)[b"ratelimit"] == b'"default";r=0;t=60'
+    quotas = (Quota(RateLimit(20, 1, 0, "burst"), 0, 1, 1), Quota(RateLimit(100, 60, 0, "m.1"), 0, 60, 3))
+    refused = answer(Verdict(Outcome.RATE_LIMITED, TOKEN, (), quotas), "r")
+    headers = dict(refused.headers)
+    assert (refused.status, headers[b"retry-after"]) == (429, b"3")
+    assert headers[b"ratelimit-policy"] == b'"burst";q=20;w=1, "m.1";q=100;w=60'
+    assert headers[b"ratelimit"] == b'"burst";r=0;t=1, "m.1";r=0;t=60'
 
 
 BARE = b'Bearer realm="tokens"'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.model import Credential, Kind, Outcome
+from service.model import Credential, Kind, Outcome, RateLimit
 from service.tokens.credential import DecodedCredential
 
 
@@ -72,7 +72,7 @@ def test_a_token_is_admitted_from_its_networks_alone(
     ("more", "limited"),
     [
         ({}, False),
-        ({"rate_limit": (1, 1, 1)}, True),
+        ({"rate_limits": (RateLimit(1, 1),)}, True),
         ({"max_uses": 1}, True),
         ({"networks": ("::/0",)}, False),
     ],

@@ -45,7 +45,7 @@ class RotationApi(OperationGroup):
             token_id, caller.origin, overlap_seconds=wanted.overlap_seconds, request=repeatable(call, wanted)
         )
         call.token_id = token_id
-        return Json(self._views.issued(rotated, "API token rotated successfully"), 201)
+        return Json(await self._views.issued(rotated, "API token rotated successfully"), 201)
 
     @Operation(
         "DELETE",

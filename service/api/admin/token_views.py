@@ -28,6 +28,7 @@ from service.store.managed.query import Query
 from service.tokens.managed.bulk import BulkResult, Continuation
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.tokens import Created
+from service.tokens.rate_limit import Standings
 from service.tokens.usage import UsageSeries
 
 LARGEST_PAGE = 200
@@ -41,20 +42,23 @@ _decode = msgspec.json.Decoder(Continuation).decode
 class TokenViews:
     """Shows tokens and reads filters, at the present time."""
 
-    def __init__(self, usage: UsageSeries, derivation: Derivation, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, usage: UsageSeries, derivation: Derivation, standings: Standings, clock: Callable[[], float]
+    ) -> None:
         self._usage = usage
         self._derivation = derivation
+        self._standings = standings
         self._clock = clock
 
     async def of(self, tokens: list[ManagedToken], *, parent_id: str = "") -> list[TokenShown]:
-        """The tokens with their last fourteen days; `parent_id` where they are derived."""
+        """The tokens with their last fourteen days and what limits leave them; `parent_id` where they are derived."""
         now, token_ids = self._clock(), [token.token_id for token in tokens]
-        series, counts = await asyncio.gather(
-            self._usage.last_days(token_ids, _DAYS), self._derivation.counts(token_ids)
+        series, counts, standings = await asyncio.gather(
+            self._usage.last_days(token_ids, _DAYS), self._derivation.counts(token_ids), self._standings.of(tokens)
         )
         return [
-            shown(token, now, days, parent_id=parent_id, derived=count)
-            for token, days, count in zip(tokens, series, counts, strict=True)
+            shown(token, now, days, quotas, parent_id=parent_id, derived=count)
+            for token, days, count, quotas in zip(tokens, series, counts, standings, strict=True)
         ]
 
     async def of_one(self, token: ManagedToken, *, parent_id: str = "") -> TokenShown:
@@ -70,11 +74,12 @@ class TokenViews:
             last = str(page[-1].created_micros), page[-1].token_id
         return TokenList(await self.of(page, parent_id=parent_id), write_cursor(last, NEWEST), len(children))
 
-    def issued(self, created: Created, message: str, *, parent_id: str = "") -> TokenIssued:
+    async def issued(self, created: Created, message: str, *, parent_id: str = "") -> TokenIssued:
         """A token with its secret in clear."""
-        days = [0] * _DAYS
+        token, days = created.token, [0] * _DAYS
+        (quotas,) = await self._standings.of([token])
         return TokenIssued(
-            message, shown(created.token, self._clock(), days, secret=created.secret, parent_id=parent_id)
+            message, shown(token, self._clock(), days, quotas, secret=created.secret, parent_id=parent_id)
         )
 
     def query(self, wanted: Filter) -> Query:

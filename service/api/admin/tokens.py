@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from service.api.admin.idempotency import HEADER, repeatable
 from service.api.admin.schemas.creation import CreateToken, expiry, new_token
+from service.api.admin.schemas.limits import to_limits
 from service.api.admin.schemas.tokens import (
     ChangeToken,
     Filter,
@@ -20,7 +21,6 @@ from service.api.admin.schemas.tokens import (
     TokenShown,
     clean_name,
     clean_networks,
-    to_limit,
 )
 from service.api.admin.token_views import TokenViews, part_of_many, read_slice, several
 from service.api.auth.callers import Callers
@@ -82,7 +82,7 @@ class ManagedApi(OperationGroup):
         wanted = await call.json(CreateToken)
         created = await self._tokens.create(self._new(wanted, caller.origin), caller.origin, repeatable(call, wanted))
         call.token_id = created.token.token_id
-        return Json(self._views.issued(created, "API token created successfully"), 201)
+        return Json(await self._views.issued(created, "API token created successfully"), 201)
 
     def _new(self, wanted: CreateToken, origin: Origin) -> NewToken:
         now = self._clock()
@@ -176,8 +176,8 @@ def _changes(wanted: ChangeToken) -> dict[str, Any]:
         changes["active"] = wanted.is_active
     if isinstance(wanted.name, str):
         changes["name"] = clean_name(wanted.name)
-    if not isinstance(wanted.rate_limit, msgspec.UnsetType):
-        changes["rate_limit"] = to_limit(wanted.rate_limit)
+    if not isinstance(wanted.rate_limits, msgspec.UnsetType):
+        changes["rate_limits"] = to_limits(wanted.rate_limits)
     if not isinstance(wanted.allowed_networks, msgspec.UnsetType):
         changes["networks"] = clean_networks(wanted.allowed_networks)
     if not isinstance(wanted.expires_at, msgspec.UnsetType):

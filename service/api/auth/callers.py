@@ -117,8 +117,8 @@ class Callers:
             secret, _KINDS, address=call.address, agent=call.header(b"user-agent") or b""
         )
         credential = verdict.credential
-        if verdict.outcome is Outcome.RATE_LIMITED and verdict.quota is not None:
-            raise RateLimited("The token's rate limit is used up.", retry_after=verdict.quota.retry_after)
+        if verdict.outcome is Outcome.RATE_LIMITED:
+            raise RateLimited("The token's rate limit is used up.", retry_after=verdict.retry_after)
         if not verdict.active or credential is None:
             raise Unauthorized("The token is not valid.", presented=True)
         call.token_id = credential.token_id

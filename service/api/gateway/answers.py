@@ -5,6 +5,7 @@ the bytes of the answer.
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote
 
@@ -12,11 +13,13 @@ from service.api.http.call import NO_STORE, Headers
 from service.api.http.problems import challenge, problem_body
 from service.api.http.proxies import TrustedProxies
 from service.identifiers import REQUEST_KEY
-from service.model import Credential, Kind, Outcome, Quota, Verdict
+from service.model import Credential, Kind, Outcome, Quota, RateLimit, Verdict
 
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 _AS_IT_IS = re.compile(r"[!-$&-~]+")
 REQUEST_ID = b"x-request-id: "
+# Most tokens of a site are sold one of a few.
+_POLICIES_REMEMBERED = 1024
 _PROBLEM = (b"content-type", b"application/problem+json")
 
 
@@ -60,9 +63,9 @@ def required_scopes(query: bytes, headers: Headers) -> tuple[str, ...]:
 
 def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
     """The gateway's answer to a verdict: 200 with an empty body, or a problem; `basic` offers that scheme in a 401."""
-    outcome, quota = verdict.outcome, verdict.quota
+    outcome, quotas = verdict.outcome, verdict.quotas
     if verdict.credential is not None and outcome is Outcome.ACTIVE:
-        return Answer(200, quota_headers(quota) + allowed_headers(verdict.credential), b"")
+        return Answer(200, quota_headers(quotas) + allowed_headers(verdict.credential), b"")
     if outcome is Outcome.ABSENT:
         return _problem(401, "unauthorized", "No token was presented.", request_id, challenge(basic=basic))
     if outcome is Outcome.INSUFFICIENT_SCOPE:
@@ -71,10 +74,10 @@ def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
         return _problem(403, outcome.value, detail, request_id, challenge("insufficient_scope", scopes))
     if outcome is Outcome.NETWORK_DENIED:
         return _problem(403, outcome.value, "The token may not be used from this address.", request_id)
-    if outcome is Outcome.RATE_LIMITED and quota is not None:
+    if outcome is Outcome.RATE_LIMITED and quotas:
         refused = _problem(429, outcome.value, "The token's rate limit is used up.", request_id)
-        refused.headers.append((b"retry-after", b"%d" % quota.retry_after))
-        refused.headers.extend(quota_headers(quota))
+        refused.headers.append((b"retry-after", b"%d" % verdict.retry_after))
+        refused.headers.extend(quota_headers(quotas))
         return refused
     if outcome is Outcome.UNAVAILABLE:
         refused = _problem(503, "store_unavailable", "The token store is not answering. Try again.", request_id)
@@ -113,14 +116,20 @@ def lines_of(headers: Headers) -> bytes:
     return b"".join([name + b": " + value + b"\r\n" for name, value in headers])
 
 
-def quota_headers(quota: Quota | None) -> Headers:
-    """RateLimit fields as draft 11 of the IETF's writes them."""
-    if quota is None:
+def quota_headers(quotas: tuple[Quota, ...]) -> Headers:
+    """RateLimit fields as draft 11 of the IETF's writes them, each limit by its name."""
+    if not quotas:
         return []
+    left = [f'"{one.limit.name}";r={one.remaining};t={one.reset_seconds}' for one in quotas]
     return [
-        (b"ratelimit-policy", b'"default";q=%d;w=%d' % (quota.limit, quota.period_seconds)),
-        (b"ratelimit", b'"default";r=%d;t=%d' % (quota.remaining, quota.reset_seconds)),
+        (b"ratelimit-policy", _policy(tuple([quota.limit for quota in quotas]))),
+        (b"ratelimit", ", ".join(left).encode()),
     ]
+
+
+@lru_cache(_POLICIES_REMEMBERED)
+def _policy(limits: tuple[RateLimit, ...]) -> bytes:
+    return ", ".join([f'"{one.name}";q={one.limit};w={one.period_seconds}' for one in limits]).encode()
 
 
 def _problem(status: int, code: str, detail: str, request_id: str, challenged: bytes = b"") -> Answer:

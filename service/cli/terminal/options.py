@@ -11,7 +11,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _WORDS = {"7days": 7, "1month": 30, "6months": 180, "1year": 365}
 _DAYS_TO_WORD = {days: word for word, days in _WORDS.items()}
 _SPAN = re.compile(r"(\d{1,9})([smhdw]?)")
-_RATE = re.compile(r"(\d{1,9})/(\d{0,9})([smhd]?)(?::(\d{1,9}))?")
+_RATE = re.compile(r"(?:([A-Za-z0-9._-]{1,32})=)?(\d{1,9})/(\d{0,9})([smhd]?)(?::(\d{1,9}))?")
 
 
 class Number(click.IntRange):
@@ -83,21 +83,20 @@ class LifetimeType(click.ParamType[Lifetime]):
             self.fail(f"{value!r}: write it like 90d, 12h, 1month, 2027-01-31 or never.", param, ctx)
 
 
-class Rate(click.ParamType[dict[str, int]]):
-    """100/60s, 100/m or 100/60s:20 (at most 20 at once), as the API's rateLimit."""
+class Rate(click.ParamType[dict[str, Any]]):
+    """100/60s, 100/m, 100/60s:20 (at most 20 at once) or day=10000/d, as one of the API's rateLimits."""
 
     name = "rate"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, int]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
         found = _RATE.fullmatch(value)
-        if found is None or not (found[2] or found[3]):
-            self.fail(f"{value!r}: write it like 100/60s, 1000/h or 100/m:20.", param, ctx)
-        rate = {"limit": int(found[1]), "periodSeconds": int(found[2] or 1) * _UNITS[found[3] or "s"]}
-        if found[4]:
-            rate["burst"] = int(found[4])
-        return rate
+        if found is None or not (found[3] or found[4]):
+            self.fail(f"{value!r}: write it like 100/60s, 1000/h, 100/m:20 or day=10000/d.", param, ctx)
+        name, limit, count, unit, burst = found.groups()
+        rate = {"limit": int(limit), "periodSeconds": int(count or 1) * _UNITS[unit or "s"]}
+        return rate | ({"name": name} if name else {}) | ({"burst": int(burst)} if burst else {})
 
 
 class Pair(click.ParamType[tuple[str, str]]):

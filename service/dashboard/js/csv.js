@@ -3,7 +3,7 @@
 import { TOKENS, get } from "./api.js";
 import { h } from "./dom.js";
 import { count } from "./format.js";
-import { rateInWords } from "./rate.js";
+import { ratesInWords } from "./rate.js";
 
 const READ_AT_ONCE = 200;
 
@@ -11,7 +11,7 @@ const READ_AT_ONCE = 200;
 function inCsv(name, token) {
   const value = token[name] ?? "";
   const text = name === "usage14d" ? String(value.reduce((sum, checks) => sum + checks, 0))
-    : value.limit ? rateInWords(value) : [value].flat().join(" ");
+    : name === "rateLimits" ? ratesInWords(value) : [value].flat().join(" ");
   return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
 }
 

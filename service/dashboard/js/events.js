@@ -22,7 +22,7 @@ function written(value = null) {
   return value === null || value === "" ? "none" : typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** "rate limit" for rateLimit. */
+/** "rate limits" for rateLimits. */
 const spoken = (name) => (name === "expiresAt" ? "expiry" : name.replace(/[A-Z]/g, (sign) => ` ${sign.toLowerCase()}`));
 
 /** [[field, before, after]] of what an entry changed. */

@@ -24,7 +24,8 @@ function limited({ rate, burst, ...values }, { rate: place }) {
     blame(place, "Give the requests, too.");
     return null;
   }
-  return { ...values, rateLimit: rate && { ...rate, ...(burst && { burst }) } };
+  const rateLimits = [rate && { ...rate, ...(burst && { burst }) }, ...place.others].filter(Boolean);
+  return { ...values, rateLimits };
 }
 
 function needed(text) {
@@ -48,7 +49,7 @@ async function suggest({ node, input, fail }) {
 
 /** The first five are always seen, the others are folded. Those of a new one may be like another token's. */
 function makeFields(maxDays, token, like) {
-  const { description, scopes = [], subject, rateLimit, maxUses, allowedNetworks = [],
+  const { description, scopes = [], subject, rateLimits = [], maxUses, allowedNetworks = [],
     metadata: pairs = {} } = token ?? like ?? {};
   const example = ["Say what will use it, such as ", h("code", "checkout-api"), "."];
   const written = Object.entries(pairs).map((pair) => pair.join("=")).join(", ");
@@ -60,7 +61,7 @@ function makeFields(maxDays, token, like) {
       "Comma separated. Returned to your gateway with each check.", list),
     subject: field("Subject", { maxlength: 128, value: subject },
       "Decides whom the token speaks for upstream. Without it, for nobody."),
-    ...rateFields(rateLimit ?? {}),
+    ...rateFields(rateLimits),
     maxUses: field("Uses", { inputmode: "numeric", value: maxUses },
       "So often in all, then never again. Empty means any number.", numeral),
     allowedNetworks: field("Networks", { placeholder: "10.4.0.0/16", value: allowedNetworks.join(", ") },
@@ -97,7 +98,7 @@ function readAll(fields) {
 function refused({ status, away, requestId, answer: { code, detail, errors = [] } }, fields, place, name) {
   const taken = { field: "name", message: `A token called ${name} already exists. Choose another name.` };
   const known = (code === "name_taken" ? [taken] : errors).filter(({ field: path, message }) => {
-    const at = { duration: "expiresAt", rateLimit: path.includes("burst") ? "burst" : "rate" }[path.split(".")[0]]
+    const at = { duration: "expiresAt", rateLimits: path.includes("burst") ? "burst" : "rate" }[path.split(/\W/)[0]]
       ?? Object.keys(fields).find((key) => path.includes(key));
     if (at) blame(fields[at], message.replace(/\.?$/, "."));
     return at;

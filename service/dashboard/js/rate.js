@@ -22,13 +22,17 @@ export function rateInWords({ limit, periodSeconds, burst }) {
   return `about ${number(Math.round(limit * span / periodSeconds))} ${pace}, ${number(burst ?? limit)} at once`;
 }
 
-/** Two fields and the words below them: rate reads {limit, periodSeconds}, burst a number, each null for none. */
-export function rateFields({ limit, periodSeconds = 60, burst }) {
-  const others = periodOf(periodSeconds) ? [] : [[String(periodSeconds), perPeriod(periodSeconds)]];
-  const period = h("select", { "aria-label": "Period" }, options([...RATE_PERIODS, ...others], String(periodSeconds)));
+export const ratesInWords = (rates) => rates.map(rateInWords).join("; ");
+
+/** Two fields for the first limit, rate reads {name, limit, periodSeconds}, burst a number, each null for none; and the
+ * words below them. `others` are the rest, kept as they are. */
+export function rateFields([{ name, limit, periodSeconds = 60, burst } = {}, ...rest]) {
+  const others = rest.map(({ used, remaining, resetSeconds, ...given }) => given);
+  const usual = periodOf(periodSeconds) ? [] : [[String(periodSeconds), perPeriod(periodSeconds)]];
+  const period = h("select", { "aria-label": "Period" }, options([...RATE_PERIODS, ...usual], String(periodSeconds)));
   const rate = field("Requests", { inputmode: "numeric", value: limit }, "", (text) => {
     const size = numeral(text);
-    return size && { limit: size, periodSeconds: Number(period.value) };
+    return size && { name, limit: size, periodSeconds: Number(period.value) };
   });
   rate.node.lastChild.before(h("div.pair", rate.input, period));
   const most = field("At once", { inputmode: "numeric", value: burst !== limit && burst },
@@ -37,7 +41,7 @@ export function rateFields({ limit, periodSeconds = 60, burst }) {
   const tell = () => {
     try {
       const given = rate.read();
-      meaning.textContent = given ? `That is ${rateInWords({ ...given, burst: most.read() })}.` : "";
+      meaning.textContent = given ? `That is ${ratesInWords([{ ...given, burst: most.read() }, ...others])}.` : "";
     } catch {
       meaning.textContent = "";
     }
@@ -45,5 +49,5 @@ export function rateFields({ limit, periodSeconds = 60, burst }) {
   most.node.append(meaning);
   for (const { node } of [rate, most]) node.addEventListener("input", tell);
   tell();
-  return { rate, burst: most };
+  return { rate: { ...rate, others }, burst: most };
 }

@@ -4,7 +4,7 @@ import { h, icon, svg } from "./dom.js";
 import { DAY, compact, masked, number, state, time } from "./format.js";
 import { cell, line } from "./list.js";
 import { menu } from "./menu.js";
-import { rateInWords } from "./rate.js";
+import { ratesInWords } from "./rate.js";
 
 export const SOON = 14 * DAY;
 const HIGH = 22;
@@ -42,7 +42,7 @@ export const COLUMNS = [
   ["scopes", "Scopes", ".y", ({ scopes }) => labelled("Scopes", scopes.join(" ") || "none")],
   ["usesLeft", "Uses left", ".y.num", ({ usesLeft: left }) =>
     labelled("Uses left", left === null ? "any" : number(left))],
-  ["rateLimit", "Rate limit", ".y", ({ rateLimit: rate }) => labelled("Limit", rate ? rateInWords(rate) : "none")],
+  ["rateLimits", "Rate limits", ".y", ({ rateLimits }) => labelled("Limits", ratesInWords(rateLimits) || "none")],
 ];
 export const USUAL = 5;
 

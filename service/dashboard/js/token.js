@@ -15,7 +15,7 @@ const ENTRIES_SHOWN = 20;
 const tags = (values, none = "none") => (values.length ? values.flatMap((value) => [h("span.tag", value), " "]) : none);
 
 function details(app, token) {
-  const { id, rateLimit: rate, expiresAt } = token;
+  const { id, rateLimits, expiresAt } = token;
   const copy = h("button.btn.quiet.sm.icon", { "aria-label": "Copy ID", click: () => app.copy(id) }, icon("copy", 15));
   const rows = [
     ["ID", [h("code", id), copy]],
@@ -25,8 +25,9 @@ function details(app, token) {
     ["Speaks for", token.subject || "nobody"],
     ["Scopes", tags(token.scopes)],
     ["Uses", token.maxUses ? `${number(token.usesLeft)} of ${number(token.maxUses)} left` : "any number"],
-    ["Rate limit", rate ? [`${number(rate.limit)} ${perPeriod(rate.periodSeconds)}`,
-      h("span.muted", ` (${rateInWords(rate)})`)] : "none"],
+    ["Rate limits", rateLimits[0] ? rateLimits.map((rate) => h("div",
+      `${rate.name}: ${number(rate.limit)} ${perPeriod(rate.periodSeconds)}, ${number(rate.remaining)} left`,
+      h("span.muted", ` (${rateInWords(rate)})`))) : "none"],
     ["Networks", tags(token.allowedNetworks, "any")],
     ["Metadata", tags(Object.entries(token.metadata).map((pair) => pair.join("=")))],
   ];

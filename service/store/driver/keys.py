@@ -9,8 +9,8 @@ x:<h>             string  why a managed credential is gone, and its token's id: 
                           expired inactive revoked; by it a secret is found whose
                           credential is gone. Written by what ends it, and by the
                           sweep a day before its date: one that lives on has none
-r:<h> r:<id>      string  rate-limit state, GCRA; of a managed token, whichever of    PX until full again
-                          its secrets is used; an account and an address that it
+r:<id>:<limit>    string  rate-limit state, GCRA: of a token's limit, of issuers of   PX until full again
+r:<h>                     one-time tokens; an account and an address that it
                           signed in from
                   zset    tries at passwords: id -> until when it counts, ms          PX with the last of them
 i:<h>             string  a request with an Idempotency-Key: the nonce its secret is  PX 10 min
@@ -88,7 +88,7 @@ LETTERS = {
     "description": "o",
     "subject": "s",
     "scopes": "p",
-    "rate_limit": "l",
+    "rate_limits": "l",
     "networks": "w",
     "max_uses": "m",
     "uses_left": "u",
@@ -231,8 +231,8 @@ class Keys:
     def rate(self, digest: bytes) -> bytes:
         return self._prefix + b"r:" + encode_digest(digest)
 
-    def rate_of_token(self, token_id: str) -> bytes:
-        return self._prefix + b"r:" + token_id.encode()
+    def rate_of_token(self, token_id: str, limit: str) -> bytes:
+        return self._prefix + f"r:{token_id}:{limit}".encode()
 
     def request(self, digest: bytes) -> bytes:
         return self._prefix + b"i:" + encode_digest(digest)

@@ -30,23 +30,21 @@ _TEXT_OF: dict[type, Callable[[Any], bytes]] = {
     str: str.encode,
     int: lambda value: b"%d" % value,
     bool: lambda value: b"%d" % value,
-    tuple: lambda value: " ".join(value).encode(),
+    tuple: lambda value: _json(value) if value[:1] and isinstance(value[0], RateLimit) else " ".join(value).encode(),
     dict: _json,
-    RateLimit: _json,
-    type(None): lambda _: b"",
 }
 # What a field that is not in the hash stands for.
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(ManagedToken)}
 _DEFAULTS["metadata"] = {}
 # Texts of digests, whose bytes are stored.
 _RAW = frozenset({"digest", "predecessor"})
-_limit = msgspec.json.Decoder(RateLimit).decode
+_limits = msgspec.json.Decoder(tuple[RateLimit, ...]).decode
 _VALUE_OF: dict[Any, Callable[[bytes], Any]] = {
     str: bytes.decode,
     bool: lambda text: text == b"1",
     tuple[str, ...]: lambda text: tuple(text.decode().split()),
     dict[str, str]: msgspec.json.Decoder(dict[str, str]).decode,
-    RateLimit | None: lambda text: _limit(text) if text else None,
+    tuple[RateLimit, ...]: lambda text: _limits(text) if text else (),
 }
 
 
@@ -204,7 +202,7 @@ def _whole_value(fields: dict[bytes, bytes], letter: bytes, first: bytes) -> byt
 
 
 # What a derived token was held against when it was made, and the secret that it came from.
-_terms = attrgetter("digest", "expires_at", "subject", "scopes", "rate_limit", "networks", "max_uses", "active")
+_terms = attrgetter("digest", "expires_at", "subject", "scopes", "rate_limits", "networks", "max_uses", "active")
 
 
 def ends_derived(old: ManagedToken, new: ManagedToken, now: int) -> bool:

@@ -136,16 +136,20 @@ def uses(decoded: DecodedCredential, left: int) -> Check:
     return answered("uses", left > 0, f"{max(left, 0)} of {limit} uses are left.")
 
 
-def limit(quota: Quota | None, verdict: Verdict, now: float) -> Check:
-    """What the rate limit would answer now, and when it is free again."""
-    if quota is None:
+def limit(verdict: Verdict, now: float) -> Check:
+    """What each rate limit would answer now, and when all are free again."""
+    if not verdict.quotas:
         return answered("limit", True, "It has no rate limit.")
-    rate = f"{quota.limit} requests in {quota.period_seconds} s"
-    if verdict.outcome is Outcome.RATE_LIMITED:
-        free_at = math.ceil(now) + quota.retry_after
-        check = answered("limit", False, f"{rate} are used up; the next one is free in {quota.retry_after} s.")
-        return msgspec.structs.replace(check, at=free_at)
-    return answered("limit", True, f"{quota.remaining} of {rate} would be left after this one.")
+    refused = verdict.outcome is Outcome.RATE_LIMITED
+    check = answered("limit", not refused, " ".join(_told(quota, refused=refused) for quota in verdict.quotas))
+    return msgspec.structs.replace(check, at=math.ceil(now) + verdict.retry_after) if refused else check
+
+
+def _told(quota: Quota, *, refused: bool) -> str:
+    rate = f"{quota.limit.name}: {quota.limit.limit} requests in {quota.limit.period_seconds} s"
+    if quota.retry_after:
+        return f"{rate} are used up; the next one is free in {quota.retry_after} s."
+    return f"{rate}, {quota.remaining} left{'' if refused else ' after this one'}."
 
 
 def _on(at: int) -> str:

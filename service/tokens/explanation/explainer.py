@@ -145,8 +145,8 @@ class Explainer:
         said.append(checks.scopes(decoded, question.required))
         said.append(checks.network(decoded, question.address))
         said.append(checks.uses(decoded, left))
-        if verdict.quota is not None or credential.rate_limit is None:
-            said.append(checks.limit(verdict.quota, verdict, question.at))
+        if verdict.quotas or not credential.rate_limits:
+            said.append(checks.limit(verdict, question.at))
         return _complete(verdict, said, "It is not asked: a check before it fails.")
 
     async def _gone(self, question: Question, found: _Found, reason: Reason, first: Check) -> Explanation:

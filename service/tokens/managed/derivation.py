@@ -12,7 +12,7 @@ import msgspec
 
 from service.counters import DERIVED, Decisions
 from service.errors import Conflict, Forbidden, NotFound, Unauthorized
-from service.model import Credential, Kind, ManagedToken, Origin, RateLimit
+from service.model import Credential, DerivedToken, Kind, ManagedToken, Origin, RateLimit
 from service.store.managed import records
 from service.store.managed.derived import MOST_BELOW, MOST_CHILDREN, Derived, DerivedStore, Parent
 from service.tokens.audit.log import AuditLog
@@ -31,14 +31,14 @@ _MASKED = "****"
 class Narrowed(msgspec.Struct, frozen=True):
     """What a token is derived with; None for what its parent has. Checked by whoever decodes it.
 
-    With neither `rate_limit` nor `max_uses` it charges the limit and the uses of its parent, if that has any.
+    With neither `rate_limits` nor `max_uses` it charges the limits and the uses of its parent, if that has any.
     """
 
     ttl_seconds: int
     subject: str | None = None
     scopes: tuple[str, ...] | None = None
     networks: tuple[str, ...] | None = None
-    rate_limit: RateLimit | None = None
+    rate_limits: tuple[RateLimit, ...] | None = None
     max_uses: int = 0
 
 
@@ -48,7 +48,7 @@ class _Terms(msgspec.Struct, frozen=True):
     subject: str
     scopes: tuple[str, ...]
     networks: tuple[str, ...]
-    rate_limit: RateLimit | None
+    rate_limits: tuple[RateLimit, ...]
 
 
 class Derivation:
@@ -110,15 +110,14 @@ class Derivation:
         now = int(self._clock())
         expires_at = cut_life(bound, now + wanted.ttl_seconds, now)
         check_life(bound, expires_at)
-        pooled = wanted.rate_limit is None and not wanted.max_uses
+        pooled = wanted.rate_limits is None and not wanted.max_uses
         if parent.max_uses and not pooled:
             raise Forbidden("The uses of your token are counted: what is derived shares them. Leave out the limits.")
-        limit = wanted.rate_limit or (RateLimit(*parent.rate_limit) if parent.rate_limit else None)
         terms = _Terms(
             parent.subject if wanted.subject is None else wanted.subject,
             parent.scopes if wanted.scopes is None else wanted.scopes,
             parent.networks if wanted.networks is None else wanted.networks,
-            limit,
+            parent.rate_limits if wanted.rate_limits is None else wanted.rate_limits,
         )
         check_within(parent, terms)
         return Credential(
@@ -132,7 +131,7 @@ class Derivation:
             name=parent.name,
             client=f"token:{parent.token_id}",
             networks=terms.networks,
-            rate_limit=(limit.limit, limit.period_seconds, limit.burst or limit.limit) if limit else None,
+            rate_limits=terms.rate_limits,
             max_uses=parent.max_uses if pooled else wanted.max_uses,
             ancestors=(*parent.ancestors, parent.token_id),
             pool=(parent.pool or parent.token_id) if pooled else "",
@@ -192,9 +191,9 @@ def _facts(credential: Credential) -> dict[str, object]:
     }
 
 
-def _shown(digest: bytes, credential: Credential, uses_left: int, last_eight: str = _MASKED) -> ManagedToken:
+def _shown(digest: bytes, credential: Credential, uses_left: int, last_eight: str = _MASKED) -> DerivedToken:
     """A derived token as lists show tokens."""
-    return ManagedToken(
+    return DerivedToken(
         token_id=credential.token_id,
         name=credential.name,
         last_eight=last_eight,
@@ -204,8 +203,9 @@ def _shown(digest: bytes, credential: Credential, uses_left: int, last_eight: st
         expires_at=credential.expires_at,
         subject=credential.subject,
         scopes=credential.scopes,
-        rate_limit=RateLimit(*credential.rate_limit) if credential.rate_limit else None,
+        rate_limits=credential.rate_limits,
         networks=credential.networks,
         max_uses=credential.max_uses,
         uses_left=uses_left,
+        pool=credential.pool,
     )

@@ -195,7 +195,7 @@ _SHOWN = (
     "description",
     "subject",
     "scopes",
-    "rate_limit",
+    "rate_limits",
     "networks",
     "max_uses",
     "metadata",

@@ -60,7 +60,6 @@ class Seals:
 
 
 def _credential(token: ManagedToken, expires_at: int) -> Credential:
-    limit = token.rate_limit
     return Credential(
         Kind.MANAGED,
         token.token_id,
@@ -72,5 +71,5 @@ def _credential(token: ManagedToken, expires_at: int) -> Credential:
         client=token.created_by,
         networks=token.networks,
         max_uses=token.max_uses,
-        rate_limit=(limit.limit, limit.period_seconds, limit.burst or limit.limit) if limit else None,
+        rate_limits=token.rate_limits,
     )

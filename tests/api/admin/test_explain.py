@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -159,7 +160,7 @@ async def _elsewhere(admin: Person, clock: Clock) -> str:
 
 
 async def _limited(admin: Person, clock: Clock) -> str:
-    return str((await admin.create("t", rateLimit=LIMIT))["token"])
+    return str((await admin.create("t", rateLimits=[LIMIT]))["token"])
 
 
 async def _over_its_limit(admin: Person, clock: Clock) -> str:
@@ -246,7 +247,7 @@ async def test_who_ended_a_token_and_when_is_read_from_the_audit_log(admin: Pers
 
 
 async def test_asking_often_costs_no_use_no_rate_and_no_count(admin: Person) -> None:
-    token = await admin.create("t", maxUses=2, rateLimit={"limit": 2, "periodSeconds": 86400})
+    token = await admin.create("t", maxUses=2, rateLimits=[{"limit": 2, "periodSeconds": 86400}])
     spent_once = await _one_time(admin, Clock())
     for _ in range(5):
         assert (await explain(admin, token=token["token"]))["outcome"] == "active"
@@ -269,14 +270,17 @@ async def test_the_limit_is_told_as_of_the_instant_asked_about(admin: Person, cl
 
 async def test_what_a_limit_leaves_is_forecast_request_by_request(admin: Person) -> None:
     terms = {"limit": 4, "periodSeconds": 86400, "burst": 3}
-    secret = (await admin.create("t", rateLimit=terms))["token"]
-    for left in ("r=2", "r=1", "r=0", "r=0"):
+    secret = (await admin.create("t", rateLimits=[terms, {"name": "day", "limit": 9, "periodSeconds": 86400}]))["token"]
+    for left in ((2, 8), (1, 7), (0, 6), (0, 6)):
         told = (await explain(admin, token=secret))["answer"]
         got = await ask_gateway(admin.service, secret)
         assert told["status"] == got.status
-        assert left in told["headers"]["ratelimit"]
-        assert left in got.headers["ratelimit"]
+        for said in (told["headers"]["ratelimit"], got.headers["ratelimit"]):
+            assert re.findall(r'"([a-z]+)";r=(\d)', said) == [("default", f"{left[0]}"), ("day", f"{left[1]}")]
     assert got.status == 429
+    said = the(await explain(admin, token=secret), "limit")["detail"]
+    assert "default: 4 requests in 86400 s are used up" in said
+    assert "day: 9 requests in 86400 s, 6 left." in said
 
 
 async def test_the_server_key_is_told(make_service: Callable[..., Any]) -> None:

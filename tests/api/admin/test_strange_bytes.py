@@ -70,7 +70,7 @@ async def filled(make_service: Callable[..., Any]) -> tuple[Service, Person, lis
     """A service that has something under nearly every key, its administrator and five tokens."""
     service: Service = await make_service(background=False, webhook_allow_private=True)
     admin = await sign_in(service)
-    terms = ({}, {"maxUses": 9}, {"rateLimit": {"limit": 9, "periodSeconds": 60}}, {}, {})
+    terms = ({}, {"maxUses": 9}, {"rateLimits": [{"limit": 9, "periodSeconds": 60}]}, {}, {})
     hook = {"url": "http://127.0.0.1:1/", "events": ["token.created", "token.expiring"]}
     assert (await admin.post("/api/admin/webhooks", hook)).status == 201
     tokens = [await admin.create(f"token {number}", **these) for number, these in enumerate(terms)]
@@ -157,6 +157,6 @@ async def test_strange_values_harm_nothing_else(filled: Any) -> None:
 async def test_a_debt_that_is_no_number_lifts_no_limit(filled: Any) -> None:
     service, _, tokens = filled
     shard = service.stores.shards[0]
-    await shard.link.execute("SET", shard.keys.rate_of_token(tokens[2]["id"]), b"nan")
+    await shard.link.execute("SET", shard.keys.rate_of_token(tokens[2]["id"], "default"), b"nan")
     limited = Person(service, tokens[2]["token"])
     assert [(await limited.get("/validate")).status for _ in range(10)] == [200] * 9 + [429]

@@ -41,8 +41,8 @@ def test_a_deactivated_token_is_refused_and_an_activated_one_allowed_again(world
         {"subject": ""},
         {"scopes": ["a:b", "c"]},
         {"metadata": {"k": "v"}},
-        {"rateLimit": {"limit": 5, "periodSeconds": 10, "burst": 2}},
-        {"rateLimit": None},
+        {"rateLimits": [{"limit": 5, "periodSeconds": 10, "burst": 2}]},
+        {"rateLimits": []},
         {"expiresAt": days_ahead(9)},
         {"allowedNetworks": ["127.0.0.0/8"]},
         {"maxUses": 3},
@@ -50,14 +50,16 @@ def test_a_deactivated_token_is_refused_and_an_activated_one_allowed_again(world
     ],
 )
 def test_each_field_can_be_changed_and_the_rest_stays(world: World, change: dict[str, Any]) -> None:
-    before = world.create(rateLimit={"limit": 9, "periodSeconds": 60}, maxUses=9)
+    before = world.create(rateLimits=[{"limit": 9, "periodSeconds": 60}], maxUses=9)
     answer = world.change(id=before["id"], **change)
     assert answer.status == 200
     assert answer.json()["message"] == "API token updated successfully"
     after = world.shown(before["id"])
     uses = {"usesLeft": change["maxUses"]} if "maxUses" in change else {}
     masked = {"token": after["token"], "usage14d": after["usage14d"]}
-    assert after == {**before, **masked, **change, **uses}
+    full = {"name": "default", "used": 0, "remaining": 2, "resetSeconds": 0}
+    limits = {"rateLimits": [{**full, **limit} for limit in change.get("rateLimits", before["rateLimits"])]}
+    assert after == {**before, **masked, **change, **uses, **limits}
 
 
 @pytest.mark.parametrize("nobody", ["", None])

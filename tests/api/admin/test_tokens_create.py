@@ -24,7 +24,7 @@ SHOWN = {
     "description",
     "status",
     "scopes",
-    "rateLimit",
+    "rateLimits",
     "subject",
     "metadata",
     "allowedNetworks",
@@ -66,11 +66,10 @@ def test_a_token_is_created_for_a_duration_and_its_secret_shown_once(world: Worl
     assert epoch(token["expiresAt"]) == epoch(token["createdAt"]) + days * 86400
     assert (token["createdBy"], token["subject"]) == ("admin", "")
     assert (token["isActive"], token["status"]) == (True, "active")
-    assert (token["scopes"], token["metadata"], token["allowedNetworks"]) == ([], {}, [])
-    assert [
-        token[member]
-        for member in ("rateLimit", "maxUses", "usesLeft", "lastUsedAt", "rotatedAt", "oldSecretValidUntil")
-    ] == [None] * 6
+    assert [token[member] for member in ("scopes", "metadata", "allowedNetworks", "rateLimits")] == [[], {}, [], []]
+    assert [token[member] for member in ("maxUses", "usesLeft", "lastUsedAt", "rotatedAt", "oldSecretValidUntil")] == [
+        None
+    ] * 5
     assert token["usage14d"] == [0] * 14
     assert world.shown(token["id"]) == {**token, "token": f"****-****-****-{token['token'][-8:]}"}
 
@@ -80,21 +79,28 @@ def test_every_optional_term_is_kept_as_it_was_given(world: World) -> None:
         "expiresAt": days_ahead(3),
         "subject": "svc:billing",
         "scopes": ["orders:read", "orders:*"],
-        "rateLimit": {"limit": 100, "periodSeconds": 60, "burst": 20},
+        "rateLimits": [
+            {"name": "burst", "limit": 100, "periodSeconds": 60, "burst": 20},
+            {"name": "day", "limit": 10_000, "periodSeconds": 86400, "burst": 10_000},
+        ],
         "metadata": {"team": "Zoë", "x": ""},
         "allowedNetworks": ["10.4.0.0/16", "2001:db8::/32", "192.0.2.7"],
         "maxUses": 5,
     }
     token = world.create(**terms)
     kept = {**terms, "allowedNetworks": ["10.4.0.0/16", "2001:db8::/32", "192.0.2.7/32"], "usesLeft": 5}
-    assert {member: token[member] for member in kept} == kept
-    shown = world.shown(token["id"])
-    assert {member: shown[member] for member in kept} == kept
+    for shown in (token, world.shown(token["id"])):
+        shown["rateLimits"] = [
+            {member: one[member] for member in terms["rateLimits"][0]} for one in shown["rateLimits"]
+        ]
+        assert {member: shown[member] for member in kept} == kept
 
 
 def test_a_burst_that_is_not_given_is_the_limit(world: World) -> None:
     limit = {"limit": 7, "periodSeconds": 60}
-    assert world.create(rateLimit=limit)["rateLimit"] == {**limit, "burst": 7}
+    (shown,) = world.create(rateLimits=[limit])["rateLimits"]
+    full = {"name": "default", "burst": 7, "used": 0, "remaining": 7, "resetSeconds": 0}
+    assert shown == {**limit, **full}
 
 
 @pytest.mark.parametrize(
@@ -121,9 +127,9 @@ def test_a_burst_that_is_not_given_is_the_limit(world: World) -> None:
         ({"scopes": ["UPPER"]}, "scopes"),
         ({"scopes": [f"s{number}" for number in range(51)]}, "scopes"),
         ({"scopes": "orders"}, "scopes"),
-        ({"rateLimit": {"limit": 1}}, "rateLimit"),
-        ({"rateLimit": {"limit": 1, "periodSeconds": 0}}, "rateLimit"),
-        ({"rateLimit": {"limit": 1, "periodSeconds": 60, "burst": 0}}, "rateLimit"),
+        ({"rateLimits": [{"limit": 1}]}, "rateLimits"),
+        ({"rateLimits": [{"limit": 1, "periodSeconds": 0}]}, "rateLimits"),
+        ({"rateLimits": [{"limit": 1, "periodSeconds": 60, "burst": 0}]}, "rateLimits"),
         ({"metadata": {"k": "x" * 257}}, "metadata"),
         ({"metadata": {str(number): "" for number in range(21)}}, "metadata"),
         ({"metadata": []}, "metadata"),

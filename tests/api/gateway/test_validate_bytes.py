@@ -65,7 +65,7 @@ def both_ways(world: World, line: str, headers: dict[str, str]) -> list[Any]:
 
 
 def test_both_ways_to_the_answer_agree_to_the_byte(world: World) -> None:
-    rated = world.secret(rateLimit={"limit": 1, "periodSeconds": 86400})
+    rated = world.secret(rateLimits=[{"limit": 1, "periodSeconds": 86400}])
     world.validate(rated)
     secrets = [
         world.secret(scopes=["a"], name=fresh("Zoë")),

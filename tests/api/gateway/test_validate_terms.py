@@ -27,7 +27,7 @@ def test_an_address_line_of_the_client_before_that_of_the_proxy_is_not_believed(
 
 
 def test_a_limited_token_is_told_how_much_is_left_and_refused_when_nothing_is(world: World) -> None:
-    secret = world.secret(rateLimit={"limit": 3, "periodSeconds": 86400})
+    secret = world.secret(rateLimits=[{"limit": 3, "periodSeconds": 86400}])
     for left in (2, 1, 0):
         answer = world.validate(secret)
         identity(answer)
@@ -41,7 +41,7 @@ def test_a_limited_token_is_told_how_much_is_left_and_refused_when_nothing_is(wo
 
 
 def test_a_burst_is_how_many_may_come_at_once(world: World) -> None:
-    secret = world.secret(rateLimit={"limit": 10, "periodSeconds": 86400, "burst": 2})
+    secret = world.secret(rateLimits=[{"limit": 10, "periodSeconds": 86400, "burst": 2}])
     assert [world.validate(secret).status for _ in range(3)] == [200, 200, 429]
 
 
@@ -54,7 +54,7 @@ def test_the_uses_of_a_token_run_out(world: World) -> None:
 
 def test_a_refusal_for_scope_or_network_spends_neither_use_nor_rate(world: World) -> None:
     limit = {"limit": 2, "periodSeconds": 86400}
-    token = world.create(maxUses=2, rateLimit=limit, allowedNetworks=["127.0.0.0/8"], scopes=["a"])
+    token = world.create(maxUses=2, rateLimits=[limit], allowedNetworks=["127.0.0.0/8"], scopes=["a"])
     secret = token["token"]
     assert world.validate(secret).status == 200
     for _ in range(4):

@@ -85,9 +85,11 @@ def test_a_member_given_twice_is_400(world: World) -> None:
 @pytest.mark.parametrize(
     ("body", "path"),
     [
-        ({"rateLimit": {"limit": 0, "periodSeconds": 60}}, "rateLimit.limit"),
-        ({"rateLimit": {"limit": 1, "periodSeconds": 60, "x": 1}}, "rateLimit.x"),
-        ({"rateLimit": {"limit": 1}}, "rateLimit.periodSeconds"),
+        ({"rateLimits": [{"limit": 0, "periodSeconds": 60}]}, "rateLimits[0].limit"),
+        ({"rateLimits": [{"limit": 1, "periodSeconds": 60, "x": 1}]}, "rateLimits[0].x"),
+        ({"rateLimits": [{"limit": 1}]}, "rateLimits[0].periodSeconds"),
+        ({"rateLimits": [{"limit": 1, "periodSeconds": 60}] * 2}, "rateLimits[1].name"),
+        ({"rateLimits": [{"limit": 1, "periodSeconds": 60}] * 5}, "rateLimits"),
         ({"scopes": ["ok", "not ok"]}, "scopes[1]"),
         ({"surprise": 1}, "surprise"),
         ({"duration": "2weeks"}, "duration"),

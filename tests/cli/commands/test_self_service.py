@@ -148,7 +148,7 @@ def test_a_token_derives_another(stub: Stub, run: Run) -> None:
             "ttlSeconds": 900,
             "scopes": ["a:b", "c"],
             "allowedNetworks": ["10.0.0.0/8"],
-            "rateLimit": {"limit": 5, "periodSeconds": 60},
+            "rateLimits": [{"limit": 5, "periodSeconds": 60}],
             "maxUses": 3,
         },
         {"ttlSeconds": 3600, "subject": ""},

@@ -114,10 +114,10 @@ def test_an_empty_list_says_so(stub: Stub, run: Run, total: int | None, said: st
 
 
 def test_show_by_id_is_one_request(stub: Stub, run: Run) -> None:
-    limit = {"limit": 100, "periodSeconds": 60, "burst": 20}
-    stub.on("GET", f"{LIST}/{ID}", token(rateLimit=limit, metadata={"team": "pay"}))
+    limit = {"name": "a", "limit": 100, "periodSeconds": 60, "burst": 20, "used": 1, "remaining": 19, "resetSeconds": 1}
+    stub.on("GET", f"{LIST}/{ID}", token(rateLimits=[limit, {**limit, "name": "b"}], metadata={"team": "pay"}))
     result = run("show", ID)
-    assert "rate limit\t100/60s, 20 at once" in result.stdout
+    assert "rate limits\ta=100/60s:20 (19 left) b=100/60s:20 (19 left)" in result.stdout
     assert "metadata\tteam=pay" in result.stdout
     assert "uses left" not in result.stdout
     assert len(stub.asked) == 1

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.anyio
 
 async def test_an_entry_says_who_did_what_to_what_and_from_where(still: Service) -> None:
     origin = Origin(actor="ada", address="198.51.100.9", channel="dashboard", request_id="req-7")
-    created = await create(still, "ci", origin=origin, scopes=("a",), rate_limit=RateLimit(5, 60), metadata={"k": "v"})
+    created = await create(
+        still, "ci", origin=origin, scopes=("a",), rate_limits=(RateLimit(5, 60),), metadata={"k": "v"}
+    )
     (entry,) = await audit(still)
     assert (entry.actor, entry.address, entry.channel, entry.request_id, entry.action, entry.target, entry.before) == (
         "ada",
@@ -31,7 +33,7 @@ async def test_an_entry_says_who_did_what_to_what_and_from_where(still: Service)
     assert entry.at == int(created.token.created_at)
     assert entry.after is not None
     assert entry.after["name"] == "ci"
-    assert entry.after["rate_limit"] == {"limit": 5, "periodSeconds": 60, "burst": 0}
+    assert entry.after["rate_limits"] == [[5, 60, 0, "default"]]
 
 
 async def test_an_edit_tells_only_what_it_changed_before_and_after(still: Service) -> None:

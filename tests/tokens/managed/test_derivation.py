@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 SELF = "/api/tokens/self"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 TOKENS = "/api/admin/tokens"
-LIKE_THE_PARENT = ("scopes", "subject", "allowedNetworks", "rateLimit", "maxUses")
+LIKE_THE_PARENT = ("scopes", "subject", "allowedNetworks", "rateLimits", "maxUses")
 SCOPES = ("self:*", "orders:*", "tokens:write")
 End = Callable[[Person, Person, dict[str, Any]], Awaitable[Any]]
 
@@ -131,13 +131,16 @@ async def test_the_end_of_one_in_the_middle_leaves_what_is_above_and_beside_it(s
 
 
 FIVE_A_MINUTE = {"limit": 5, "periodSeconds": 60}
+TEN_A_DAY = {"name": "day", "limit": 10, "periodSeconds": 86400}
 WIDER: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"scopes": ["admin:all"]}),
     ({}, {"subject": "somebody"}),
     ({"subject": "ci"}, {"subject": "else"}),
     ({"allowedNetworks": ["192.0.2.0/24"]}, {"allowedNetworks": ["192.0.2.0/23"]}),
     ({"allowedNetworks": ["192.0.2.0/24"]}, {"allowedNetworks": []}),
-    ({"rateLimit": FIVE_A_MINUTE}, {"rateLimit": {**FIVE_A_MINUTE, "limit": 6}}),
+    ({"rateLimits": [FIVE_A_MINUTE]}, {"rateLimits": [{**FIVE_A_MINUTE, "limit": 6}]}),
+    ({"rateLimits": [FIVE_A_MINUTE, TEN_A_DAY]}, {"rateLimits": [FIVE_A_MINUTE]}),
+    ({"rateLimits": [FIVE_A_MINUTE, TEN_A_DAY]}, {"rateLimits": []}),
     ({"maxUses": 5}, {"maxUses": 5}),
     ({}, {"ttlSeconds": 31 * 86400}),
 ]

@@ -72,7 +72,7 @@ async def varied(service: Service, clock: Clock) -> dict[str, str]:
         subject="svc",
         scopes=("a:b", "c:*"),
         max_uses=5,
-        rate_limit=RateLimit(10, 60, 3),
+        rate_limits=(RateLimit(10, 60, 3),),
         networks=("10.0.0.0/8",),
         metadata={"team": "zürich"},
     )
@@ -235,7 +235,7 @@ async def test_an_imported_secret_is_of_no_other_kind(still: Service) -> None:
 
 async def test_limits_and_networks_hold_for_imported_secrets_too(still: Service) -> None:
     secret = FORMS["uuid"]
-    await take(still, imported(still, secret, "gate", rate_limit=RateLimit(2, 60), networks=("10.0.0.0/8",)))
+    await take(still, imported(still, secret, "gate", rate_limits=(RateLimit(2, 60),), networks=("10.0.0.0/8",)))
     asked = [await still.rules.authority.verify(secret.encode(), (Kind.MANAGED,), address="10.1.1.1") for _ in range(3)]
     assert [verdict.outcome for verdict in asked] == ["active", "active", "rate_limited"]
     elsewhere = await still.rules.authority.verify(secret.encode(), (Kind.MANAGED,), address="192.0.2.1")

@@ -113,7 +113,7 @@ CHANGES: dict[str, Any] = {
     "description": "what it is for",
     "subject": "carol",
     "scopes": ("b:*",),
-    "rate_limit": RateLimit(5, 60),
+    "rate_limits": (RateLimit(5, 60),),
     "networks": ("10.0.0.0/8",),
     "metadata": {"team": "ops"},
     "max_uses": 3,

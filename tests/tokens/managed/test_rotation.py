@@ -182,7 +182,7 @@ async def test_what_has_ended_is_not_rotated(service: Service, clock: Any) -> No
 
 
 async def test_a_rate_limit_and_the_uses_are_the_tokens_not_the_secrets(service: Service) -> None:
-    first = await create(service, rate_limit=RateLimit(2, 3600), max_uses=50)
+    first = await create(service, rate_limits=(RateLimit(2, 3600),), max_uses=50)
     assert await works(service, first.secret, first.secret, first.secret) == [True, True, False]
     second = await rotate(service, first, overlap_seconds=OVERLAP)
     assert await outcome(service, second.secret) is Outcome.RATE_LIMITED

@@ -32,7 +32,7 @@ PLANTED: dict[str, str | bytes] = {
     "metadata": '{"a":"b"}',
     "version": "9",
     "imported": "1",
-    "rate_limit": '{"limit":9,"periodSeconds":1,"burst":0}',
+    "rate_limits": "[[9,1]]",
 }
 
 
@@ -48,7 +48,7 @@ async def full(service: Service) -> Created:
         service,
         scopes=("a", "b"),
         subject="bob",
-        rate_limit=RateLimit(5, 60),
+        rate_limits=(RateLimit(5, 60),),
         networks=("10.0.0.0/8",),
         max_uses=9,
         metadata={"team": "x"},
@@ -96,7 +96,7 @@ async def test_a_change_of_any_field_is_noticed_but_of_those_that_scripts_count(
     assert records.COUNTED == COUNTED
 
 
-@pytest.mark.parametrize("name", ["networks", "scopes", "rate_limit", "subject", "max_uses", "expires_at"])
+@pytest.mark.parametrize("name", ["networks", "scopes", "rate_limits", "subject", "max_uses", "expires_at"])
 async def test_terms_of_an_inactive_token_are_sealed_though_it_has_no_credential(still: Service, name: str) -> None:
     """Those of an active one are compared with its credential too, which would hide that the seal left one out."""
     token = (await full(still)).token

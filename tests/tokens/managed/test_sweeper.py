@@ -158,7 +158,7 @@ async def test_ended_tokens_stay_for_their_retention_and_leave_no_trace_after_it
 ) -> None:
     service = await make_service(fake=True)
     late, gone, off, both = [
-        (await create(service, name, days=1, rate_limit=RateLimit(5, 60), max_uses=9))
+        (await create(service, name, days=1, rate_limits=(RateLimit(5, 60),), max_uses=9))
         for name in ("late", "gone", "off", "both")
     ]
     for created in (late, gone, off, both):

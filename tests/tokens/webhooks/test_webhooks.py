@@ -96,7 +96,7 @@ async def test_every_change_of_a_token_is_told(teller: Service, receiver: Receiv
 async def test_a_message_says_what_happened_and_is_signed(teller: Service, receiver: Receiver) -> None:
     known = await teller.rules.webhooks.create(f"http://127.0.0.1:{receiver.port}/", (EventType.UPDATED,), TEST)
     token_id, secret = await make(teller, "Grüße")
-    await teller.rules.managed.update(token_id, {"scopes": ("a:b",), "rate_limit": RateLimit(5, 60)}, TEST)
+    await teller.rules.managed.update(token_id, {"scopes": ("a:b",), "rate_limits": (RateLimit(5, 60),)}, TEST)
     await deliver(teller)
     (received,) = receiver.received
     message = Webhook(known.secret).verify(received.body, received.headers)
@@ -112,8 +112,11 @@ async def test_a_message_says_what_happened_and_is_signed(teller: Service, recei
             "address": "192.0.2.1",
             "channel": "test",
             "requestId": "t-1",
-            "before": {"scopes": [], "rateLimit": None},
-            "after": {"scopes": ["a:b"], "rateLimit": {"limit": 5, "periodSeconds": 60, "burst": 5}},
+            "before": {"scopes": [], "rateLimits": []},
+            "after": {
+                "scopes": ["a:b"],
+                "rateLimits": [{"limit": 5, "periodSeconds": 60, "burst": 5, "name": "default"}],
+            },
         },
     }
     assert received.headers["webhook-id"] == str(event.position)
@@ -488,7 +491,7 @@ async def test_two_processes_that_announce_at_once_write_each_notice_once(
 
 async def test_a_limit_exceeded_is_told_once_a_minute(teller: Service, receiver: Receiver) -> None:
     await listen(teller, receiver, EventType.LIMIT_EXCEEDED)
-    token_id, secret = await make(teller, "gate", rate_limit=RateLimit(2, 3600))
+    token_id, secret = await make(teller, "gate", rate_limits=(RateLimit(2, 3600),))
     for _ in range(3):
         for _ in range(4):
             await teller.rules.authority.verify(secret, (Kind.MANAGED,))
@@ -515,7 +518,7 @@ async def test_a_second_consumer_with_another_key_is_told_of(teller: Service, re
 
 
 async def test_nothing_is_noticed_that_nobody_wants(teller: Service, receiver: Receiver) -> None:
-    token_id, secret = await make(teller, "gate", rate_limit=RateLimit(1, 3600))
+    token_id, secret = await make(teller, "gate", rate_limits=(RateLimit(1, 3600),))
     for _ in range(3):
         await teller.rules.authority.verify(secret, (Kind.MANAGED,))
     await teller.flush_usage()

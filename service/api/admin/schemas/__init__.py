@@ -2,6 +2,7 @@
 
 tokens         managed tokens: create, change, list, filter
 creation       what a token is created with
+limits         rate limits, as they are given and as they stand
 import_export imported  the lines of an export and an import; those of other systems
 csv_export     the audit log as CSV or lines of JSON
 audit          audit entries, and the events that webhooks send of them

@@ -4,8 +4,9 @@ from typing import Any
 
 import msgspec
 
+from service.api.admin.schemas.limits import from_limits
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
-from service.model import AuditEntry, ManagedToken
+from service.model import AuditEntry, ManagedToken, RateLimit
 from service.tokens.audit.reader import Event
 from service.tokens.audit.verification import Fault, Report
 from service.tokens.webhooks.events import EventType
@@ -142,8 +143,8 @@ def facts(recorded: dict[str, Any] | None) -> dict[str, Any] | None:
 def _fact(name: str, value: Any) -> tuple[str, Any]:
     if name in _INSTANTS and isinstance(value, int):
         value = rfc3339_or_none(value)
-    elif name == "rate_limit" and isinstance(value, dict):
-        value = value | {"burst": value.get("burst") or value.get("limit")}
+    elif name == "rate_limits":
+        value = from_limits(msgspec.convert(value, tuple[RateLimit, ...]))
     return _NAMES.get(name) or _camel(name), value
 
 

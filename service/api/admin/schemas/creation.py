@@ -4,9 +4,9 @@ from typing import Literal
 
 import msgspec
 
+from service.api.admin.schemas.limits import Limits, to_limits
 from service.api.admin.schemas.tokens import (
     Description,
-    Limit,
     MaxUses,
     Metadata,
     Name,
@@ -15,7 +15,6 @@ from service.api.admin.schemas.tokens import (
     Subject,
     clean_name,
     clean_networks,
-    to_limit,
 )
 from service.api.http.timestamps import Instant, parse_rfc3339
 from service.errors import wrong
@@ -31,7 +30,7 @@ class Terms(msgspec.Struct, rename="camel", kw_only=True):
     description: Description = ""
     subject: Subject | None = None
     scopes: Scopes = ()
-    rate_limit: Limit | None = None
+    rate_limits: Limits = ()
     metadata: Metadata = {}
     allowed_networks: Networks = ()
     max_uses: MaxUses | None = None
@@ -61,7 +60,7 @@ def new_token(wanted: Terms, expires_at: int) -> NewToken:
         description=wanted.description,
         subject=wanted.subject or "",
         scopes=wanted.scopes,
-        rate_limit=to_limit(wanted.rate_limit),
+        rate_limits=to_limits(wanted.rate_limits),
         networks=clean_networks(wanted.allowed_networks),
         max_uses=wanted.max_uses or 0,
         metadata=wanted.metadata,

@@ -7,17 +7,8 @@ import msgspec
 from msgspec import Meta
 
 from service.api.admin.schemas.imported import ImportedToken, Reading, imported_secret
-from service.api.admin.schemas.tokens import (
-    Description,
-    Id,
-    Limit,
-    MaxUses,
-    Metadata,
-    Name,
-    Networks,
-    Scopes,
-    to_limit,
-)
+from service.api.admin.schemas.limits import Limits, from_limits, to_limits
+from service.api.admin.schemas.tokens import Description, Id, MaxUses, Metadata, Name, Networks, Scopes
 from service.api.http.call import decode
 from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339, rfc3339_or_none
 from service.errors import InvalidRequest
@@ -45,7 +36,7 @@ class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
     description: Description
     subject: Annotated[str, Meta(max_length=256)]
     scopes: Scopes
-    rate_limit: Limit | None
+    rate_limits: Limits
     metadata: Metadata
     allowed_networks: Networks
     max_uses: MaxUses | None
@@ -76,7 +67,7 @@ _encode = msgspec.json.Encoder().encode
 
 def export_line(record: Record) -> bytes:
     """A record on its way out."""
-    token, limit = record.token, record.token.rate_limit
+    token = record.token
     line = ExportedToken(
         id=token.token_id,
         name=token.name,
@@ -91,7 +82,7 @@ def export_line(record: Record) -> bytes:
         description=token.description,
         subject=token.subject,
         scopes=token.scopes,
-        rate_limit=Limit(limit.limit, limit.period_seconds, limit.burst or None) if limit else None,
+        rate_limits=from_limits(token.rate_limits),
         metadata=token.metadata,
         allowed_networks=token.networks,
         max_uses=token.max_uses or None,
@@ -155,7 +146,7 @@ def _exported(line: ExportedToken) -> Exported:
         description=line.description,
         subject=line.subject,
         scopes=line.scopes,
-        rate_limit=to_limit(line.rate_limit),
+        rate_limits=to_limits(line.rate_limits),
         networks=line.allowed_networks,
         max_uses=line.max_uses or 0,
         uses_left=line.uses_left,

@@ -8,10 +8,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from service.addresses import read_networks
+from service.api.admin.schemas.limits import Limits, LimitShown, limit_shown
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.errors import wrong
 from service.identifiers import TOKEN_ID
-from service.model import ManagedToken, RateLimit, Scope, Status
+from service.model import ManagedToken, Quota, Scope, Status
 from service.tokens.managed.rotation import LONGEST_OVERLAP_SECONDS
 
 Name = Annotated[str, Meta(min_length=1, max_length=80, description="1 to 80 characters, unique")]
@@ -31,22 +32,6 @@ LastAddress = Annotated[str, Meta(min_length=1, max_length=45, description="wher
 SliceCursor = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """`limit` requests in `periodSeconds`, `burst` of them at once (default: limit)."""
-
-    limit: Annotated[int, Meta(ge=1, le=1_000_000)]
-    period_seconds: Annotated[int, Meta(ge=1, le=86400)]
-    burst: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
-
-
-class LimitShown(msgspec.Struct, rename="camel"):
-    """A rate limit in force."""
-
-    limit: int
-    period_seconds: int
-    burst: int
-
-
 class TokenShown(msgspec.Struct, rename="camel", kw_only=True):
     """A managed token; its secret is masked except the last eight characters.
 
@@ -64,7 +49,7 @@ class TokenShown(msgspec.Struct, rename="camel", kw_only=True):
     description: str
     status: Status
     scopes: Sequence[str]
-    rate_limit: LimitShown | None
+    rate_limits: list[LimitShown]
     subject: str
     metadata: dict[str, str]
     allowed_networks: Sequence[str]
@@ -195,7 +180,7 @@ class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     description: Description | UnsetType = UNSET
     subject: Subject | UnsetType | None = UNSET
     scopes: Scopes | UnsetType = UNSET
-    rate_limit: Limit | UnsetType | None = UNSET
+    rate_limits: Limits | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
     expires_at: Instant | UnsetType | None = UNSET
     allowed_networks: Networks | UnsetType = UNSET
@@ -203,10 +188,16 @@ class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 def shown(
-    token: ManagedToken, now: float, usage14d: list[int], *, secret: str = "", parent_id: str = "", derived: int = 0
+    token: ManagedToken,
+    now: float,
+    usage14d: list[int],
+    quotas: tuple[Quota, ...],
+    *,
+    secret: str = "",
+    parent_id: str = "",
+    derived: int = 0,
 ) -> TokenShown:
     """A record as its readers see it; the secret only where it has just been made."""
-    limit = token.rate_limit
     status = token.status(now)
     in_overlap = token.predecessor_until > now and status is Status.ACTIVE
     return TokenShown(
@@ -221,7 +212,7 @@ def shown(
         description=token.description,
         status=status,
         scopes=token.scopes,
-        rate_limit=LimitShown(limit.limit, limit.period_seconds, limit.burst or limit.limit) if limit else None,
+        rate_limits=[limit_shown(quota) for quota in quotas],
         subject=token.subject,
         metadata=token.metadata,
         allowed_networks=token.networks,
@@ -235,11 +226,6 @@ def shown(
         parent_id=parent_id or None,
         derived=derived,
     )
-
-
-def to_limit(limit: Limit | None) -> RateLimit | None:
-    """A limit as the record keeps it."""
-    return None if limit is None else RateLimit(limit.limit, limit.period_seconds, limit.burst or 0)
 
 
 def clean_name(name: str) -> str:

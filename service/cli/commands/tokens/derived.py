@@ -6,9 +6,9 @@ import click
 
 from service.cli.client.http import connect, path_of
 from service.cli.client.references import token_id_of
-from service.cli.commands.tokens.issue import quiet_option, with_secret
+from service.cli.commands.tokens.issue import quiet_option, rate_option, with_secret
 from service.cli.commands.tokens.self_service import SELF, holder
-from service.cli.terminal.options import Number, Rate, Span
+from service.cli.terminal.options import Number, Span
 from service.cli.terminal.prompts import confirm
 from service.cli.terminal.report import Report, facts, json_option
 
@@ -20,7 +20,7 @@ from service.cli.terminal.report import Report, facts, json_option
 @click.option("--scope", multiple=True, help="What it permits; may repeat.")
 @click.option("--network", multiple=True, metavar="CIDR", help="Where it may come from; may repeat.")
 @click.option("--subject", help="Whom it speaks for; empty for nobody.")
-@click.option("--rate", type=Rate(), metavar="100/60s[:BURST]", help="Requests in a time, counted by itself.")
+@rate_option
 @click.option("--max-uses", type=Number(1), help="Uses after which it is refused.")
 @quiet_option
 @json_option
@@ -29,7 +29,7 @@ def derive(
     scope: tuple[str, ...],
     network: tuple[str, ...],
     subject: str | None,
-    rate: dict[str, int] | None,
+    rate: tuple[dict[str, Any], ...],
     max_uses: int | None,
     quiet: bool,
 ) -> Report:
@@ -43,7 +43,7 @@ def derive(
         "scopes": [one for value in scope for one in value.replace(",", " ").split()] or None,
         "allowedNetworks": list(network) or None,
         "subject": subject,
-        "rateLimit": rate,
+        "rateLimits": list(rate) or None,
         "maxUses": max_uses,
     }
     body = {name: value for name, value in wanted.items() if value is not None}

@@ -18,7 +18,7 @@ _CLEARED: dict[str, object] = {
     "description": "",
     "subject": "",
     "scopes": [],
-    "rateLimit": None,
+    "rateLimits": [],
     "allowedNetworks": [],
     "maxUses": None,
     "metadata": {},
@@ -27,11 +27,20 @@ _CLEARABLE = {
     "description": "description",
     "subject": "subject",
     "scopes": "scopes",
-    "rate": "rateLimit",
+    "rate": "rateLimits",
     "networks": "allowedNetworks",
     "max-uses": "maxUses",
     "meta": "metadata",
 }
+# What a limit is given as; the rest of what the API shows of one is how it stands.
+_OF_LIMIT = ("name", "limit", "periodSeconds", "burst")
+rate_option = click.option(
+    "--rate",
+    multiple=True,
+    type=Rate(),
+    metavar="[NAME=]100/60s[:BURST]",
+    help="Requests in a time, and how many at once; up to four by name.",
+)
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print the secret alone.")
 
 
@@ -41,9 +50,7 @@ def _members(command: F) -> F:
         click.option("--max-uses", type=Number(1), help="Uses after which it is refused."),
         click.option("--meta", multiple=True, type=Pair(), help="What you want to remember; may repeat."),
         click.option("--network", multiple=True, metavar="CIDR", help="Where it may come from; may repeat."),
-        click.option(
-            "--rate", type=Rate(), metavar="100/60s[:BURST]", help="Requests in a time, and how many at once."
-        ),
+        rate_option,
         click.option("--subject", help="Decides whom it speaks for upstream; without it, for nobody."),
         click.option("--scope", multiple=True, help="What it permits; may repeat."),
         click.option("--description", help="What uses it."),
@@ -74,6 +81,8 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
     client = connect()
     pattern = find(client, like) if like else {}
     copied = {member: pattern[member] for member, empty in _CLEARED.items() if pattern.get(member, empty) != empty}
+    if "rateLimits" in copied:
+        copied["rateLimits"] = [{member: one[member] for member in _OF_LIMIT} for one in copied["rateLimits"]]
     body = {"name": name, **expires.to_create(), **copied, **_changes(options)}
     return with_secret(send_once(client, TOKENS, body)["token"], quiet=quiet)
 
@@ -94,7 +103,7 @@ def update(
 ) -> Report:
     """Change a token.
 
-    What may repeat (scopes, networks, meta) replaces all that was there.
+    What may repeat (scopes, networks, rates, meta) replaces all that was there.
     """
     changes: dict[str, Any] = {_CLEARABLE[which]: _CLEARED[_CLEARABLE[which]] for which in clear}
     changes |= _changes(options)
@@ -115,7 +124,7 @@ def _changes(options: dict[str, Any]) -> dict[str, Any]:
         "description": options["description"],
         "subject": options["subject"],
         "scopes": [scope for value in options["scope"] for scope in value.replace(",", " ").split()] or None,
-        "rateLimit": options["rate"],
+        "rateLimits": list(options["rate"]) or None,
         "allowedNetworks": list(options["network"]) or None,
         "maxUses": options["max_uses"],
         "metadata": dict(options["meta"]) or None,

@@ -25,7 +25,7 @@ _FACTS = {
     "createdBy": "created by",
     "expiresAt": "expires",
     "lastUsedAt": "last used",
-    "rateLimit": "rate limit",
+    "rateLimits": "rate limits",
     "allowedNetworks": "networks",
     "maxUses": "uses allowed",
     "usesLeft": "uses left",
@@ -197,7 +197,11 @@ def _hour(hour: dict[str, Any]) -> tuple[object, ...]:
 
 def described(token: Token) -> list[tuple[str, Any]]:
     """What there is to say of a token, the most wanted first; empty members are left out."""
-    shown = {**token, "rateLimit": _rate(token.get("rateLimit")), "derived": token.get("derived") or None}
+    shown = {
+        **token,
+        "rateLimits": [_rate(limit) for limit in token.get("rateLimits", [])],
+        "derived": token.get("derived") or None,
+    }
     return [(label, shown[name]) for name, label in _FACTS.items() if shown.get(name) not in (None, "", [], {})]
 
 
@@ -218,8 +222,10 @@ def _row(token: Token) -> tuple[object, ...]:
     )
 
 
-def _rate(limit: dict[str, int] | None) -> str | None:
-    return None if limit is None else f"{limit['limit']}/{limit['periodSeconds']}s, {limit['burst']} at once"
+def _rate(limit: dict[str, Any]) -> str:
+    """As `--rate` takes it, and what is left now."""
+    rate = f"{limit['name']}={limit['limit']}/{limit['periodSeconds']}s:{limit['burst']}"
+    return f"{rate} ({limit['remaining']} left)"
 
 
 def _how_many(shown: int, total: int | None, *, more: bool) -> Part | None:
