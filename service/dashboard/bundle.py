@@ -30,8 +30,14 @@ _COMMENT = re.compile(r"^[ \t]*(?://.*|/\*(?s:.*?)\*/)\n", re.MULTILINE)
 _STYLE_SIGN = re.compile(r"\s*([{}:;,])\s+")
 # Not where a comment shares the line, which ends it.
 _GOES_ON = re.compile(r"^((?!.*//).*[{(\[,;])\n", re.MULTILINE)
-# No text that is shown has one of these between spaces; a test reads them all.
-_OPERATOR = re.compile(r" (=|=>|===|!==|&&|\|\|) ")
+# A text, a pattern, a comment, the beginning of a text with values in it, a brace, or what stands between these.
+_CODE = re.compile(
+    r"""\"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|//.*|(?<=[(,=:[])/(?:[^/[\\\n]|\\.|\[(?:[^]\\\n]|\\.)*])+/"""
+    r"""|`|[{}]|[^"'`{}/]+|/"""
+)
+_TEXT = re.compile(r"`|\$\{|(?:[^`$\\]|\\(?s:.)|\$(?!\{))+")
+# Not a plus or a minus: two of them that meet are another sign.
+_SPACED = re.compile(r" ?(=>|[!=]==|&&|\|\||\?\?|\.\.\.|[<>]=|[,{}()[\]?:;=<>*]) ?")
 _INDENT = re.compile(r"^\s+", re.MULTILINE)
 
 
@@ -122,12 +128,35 @@ def _names_from(module: str, others: list[str]) -> list[str]:
 
 def _as_one(modules: dict[str, str], paths: list[str]) -> str:
     bare = (_EXPORT.sub("", _REEXPORT.sub("", _IMPORT.sub("", modules[path]))) for path in paths)
-    return "".join(map(_lighter, bare))
+    return squeezed("".join(map(_lighter, bare)))
+
+
+def squeezed(script: str) -> str:
+    """Without the space around signs that need none, outside of texts, patterns and comments."""
+    parts: list[str] = []
+    # Where we are: "`" in a text with values in it, "{" between braces.
+    inside: list[str] = []
+    at = 0
+    while at < len(script):
+        in_text = inside[-1:] == ["`"]
+        found = (_TEXT if in_text else _CODE).match(script, at)
+        if found is None:
+            raise ValueError(f"no script from here: {script[at : at + 80]}")
+        part, at = found.group(), found.end()
+        if part == "`" and not in_text:
+            inside.append(part)
+        elif part in ("{", "${"):
+            inside.append("{")
+        elif part == "}" or (part == "`" and in_text):
+            inside.pop()
+        elif not in_text and part[0] not in "\"'/":
+            part = _SPACED.sub(r"\1", part).strip(" ")
+        parts.append(part)
+    return "".join(parts)
 
 
 def _lighter(text: str) -> str:
-    """Without what is for whoever reads the files: comments, indentation, the end of a line that
-    goes on and the space around operators.
+    """Without what is for whoever reads the files: comments, indentation and the end of a line that goes on.
 
     Text over several lines stays whole. A file that has some puts no text into another.
     """
@@ -139,7 +168,7 @@ def _lighter(text: str) -> str:
 
 
 def _without_layout(code: str) -> str:
-    return _OPERATOR.sub(r"\1", _GOES_ON.sub(r"\1", _INDENT.sub("", _COMMENT.sub("", code))))
+    return _GOES_ON.sub(r"\1", _INDENT.sub("", _COMMENT.sub("", code)))
 
 
 def tight(style: str) -> str:

@@ -29,6 +29,20 @@ def token(text: str, **more: Any) -> dict[str, Any]:
     return {"id": "00aa", "name": text, "usage14d": [5] * 14, "lastUsedAt": INSTANT, "status": "active", **more}
 
 
+def one_token(text: str, derived: int = 1) -> dict[str, Any]:
+    """A derived token on its own screen, and below it one more."""
+    whole = {"scopes": [text, "self:derive"], "subject": text, "expiresAt": INSTANT, "rateLimits": [], "maxUses": None}
+    whole |= {"createdAt": INSTANT, "createdBy": text, "allowedNetworks": [text], "metadata": {}, "description": text}
+    tokens = [token(text, **whole, derived=derived, token="****-****-****-****")] * derived
+    entry = {"action": "token.derived", "actor": text, "at": INSTANT, "channel": "self", "address": text}
+    return {
+        "**/api/admin/tokens/00aa": {**token(text, **whole, derived=derived), "token": "****-****-****-00ff00ff"},
+        "**/tokens/00aa/usage?**": {"days": [], "lastUsedAt": None, "lastAddress": None, "lastUserAgent": None},
+        "**/api/admin/tokens?**": {"tokens": tokens, "nextCursor": "more" if derived else None},
+        "**/api/admin/audit?**": {"entries": [entry], "nextCursor": None},
+    }
+
+
 def usage(text: str) -> dict[str, Any]:
     first = datetime(2026, 11, 20, tzinfo=UTC)
     hours = [
@@ -122,6 +136,8 @@ NOBODY = {
 }
 NO_LINE = {"imported": 0, "byDigest": 0, "shortened": 0, "skipped": []}
 SCREENS = [
+    Screen("tokens/00bb/00cc/00aa", one_token, ".rank .name", one_token("", 0), "No living token with this ID."),
+    Screen("tokens/00aa", one_token, ".rank .name", one_token("", 0), "None. Its holder makes them"),
     Screen("usage", usage, ".rank .name", NO_USE, "No token was checked"),
     Screen("explain?id=0123456789abcdef", explained, ".checks", {"**/explain": NO_CHECKS}, "Accepted"),
     Screen("webhooks", webhooks, ".facts", {"**/api/admin/webhooks": {"webhooks": []}}, "No webhooks yet."),

@@ -33,6 +33,12 @@ class Service:
         answer = self.ask("POST", TOKENS, {"name": name, "duration": "1month", **more})
         return dict(answer["token"])
 
+    def derive(self, parent: dict[str, Any], **more: object) -> dict[str, Any]:
+        """A token that is derived from another one."""
+        headers = {"Authorization": f"Bearer {parent['token']}"}
+        answer, _ = self._send("POST", "/api/tokens/self/derive", {"ttlSeconds": 600, **more}, headers)
+        return dict(answer["token"])
+
     def show(self, token_id: str) -> dict[str, Any]:
         return dict(self.ask("GET", f"{TOKENS}/{token_id}"))
 

@@ -51,6 +51,13 @@ DEEDS = [
         {"Deactivate them", "Deactivate those over 30 days old", "Deactivate {}"},
         {'"POST", `${TOKENS}/deactivate`'},
     ),
+    Deed("listTokens", "list --parent", {"Show more", "What it was derived from"}),
+    Deed(
+        "endDerivedTokens",
+        "end-derived --id",
+        {"End {}", "End all {}…", "End…", "End for good"},
+        {'"DELETE", `${TOKENS}/${id}/derived${one && `'},
+    ),
     Deed("listTokens", "list --csv", {"CSV of the list", "Download CSV"}),
     Deed("listTokens", "list --created-by --subject --last-address", {"Filters and columns…", "Show"}),
     Deed("exportTokens", "export", {"NDJSON"}),

@@ -15,7 +15,7 @@ from tests.dashboard.service import Service
 # What only a string that was taken for markup could have brought.
 INTRUDERS = (
     "document.querySelectorAll('main :is(script, img, iframe, object, embed, video, form:not(.search, .asks), base, style, math)').length"
-    " + Number('pwned' in window) + Number(document.title.includes('pwned'))"
+    " + Number('pwned' in window) + Number(document.title === 'pwned')"
 )
 
 

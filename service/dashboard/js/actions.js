@@ -15,6 +15,15 @@ const WHY_SKIPPED = { token_expired: "has expired. Change its date first", token
 const size = ({ tokens, expected }) => expected ?? tokens.length;
 const naming = (choice) => (size(choice) === 1 ? choice.tokens[0].name : count(size(choice)));
 
+const derivedOf = (tokens) => tokens.reduce((sum, { derived = 0 }) => sum + derived, 0);
+
+/** What a question says where others end with these tokens. */
+function alsoEnds(tokens) {
+  const derived = derivedOf(tokens);
+  return derived && note("bad", `${count(derived)} derived from ${tokens[1] ? "them" : "it"} `
+    + `${derived === 1 ? "ends" : "end"} at once and for good.`);
+}
+
 /** How many a filter finds that are not revoked; a list may not tell. */
 export const matching = async (filter) =>
   (await send("POST", `${TOKENS}/revoke`, { filter, dryRun: true })).matched;
@@ -66,8 +75,10 @@ export const setActive = (isActive, app, choice, done) => attempt(app, choice, d
   const why = WHY_SKIPPED[first?.code] ?? "could not be changed";
   const text = first ? `${updated.length} ${word}, ${others.length + 1} skipped: ${nameOf(first.id)} ${why}.`
     : `${one ? one.name : count(updated.length)} ${word}.`;
+  const derived = !isActive && derivedOf(choice.tokens);
+  const also = derived ? ` ${count(derived)} derived ended for good.` : "";
   const undo = () => setActive(!isActive, app, { tokens: updated.map((id) => ({ id, name: nameOf(id) })) }, done);
-  app.notices.toast(stopped || text, updated.length && undo);
+  app.notices.toast((stopped || text) + also, updated.length && undo);
 });
 
 /** The red line of a revoke dialog, or nothing where nobody would notice. */
@@ -115,7 +126,7 @@ export async function revoke(app, choice, done) {
   openDialog({
     role: "alertdialog", mark: "warning", title: `Revoke ${name}?`,
     lead: `${it} working at once and cannot be restored. To pause ${them} instead, choose Deactivate.`,
-    body: [usedNote(known.tokens, one), !one && confirm.node],
+    body: [usedNote(known.tokens, one), alsoEnds(known.tokens), !one && confirm.node],
     buttons: [cancel(), one && choice.tokens[0].status !== "active" ? null : instead, go],
   });
 }
@@ -126,7 +137,7 @@ export function rotate(app, token, done) {
   const overlap = chips(OVERLAPS, "86400");
   openDialog({
     title: `Rotate ${token.name}?`, lead: "You get a new secret. The old one keeps working for:",
-    body: h("fieldset", h("legend.sr", "The old secret keeps working for"), overlap),
+    body: [h("fieldset", h("legend.sr", "The old secret keeps working for"), overlap), alsoEnds([token])],
     buttons: [cancel(), h("button.btn.primary", { type: "submit" }, "Rotate token")],
     async submit() {
       try {
@@ -135,7 +146,7 @@ export function rotate(app, token, done) {
         if (answer.pending) app.notices.toast(`The old secret of ${token.name} has ended.`);
       } catch (problem) {
         closeDialog();
-        app.notices.fail(problem, () => rotate(app, token, done));
+        app.notices.fail(problem, () => rotate(app, token, done), false);
       }
     },
   });

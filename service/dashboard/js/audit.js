@@ -24,7 +24,8 @@ function entryRows(entry, known) {
     toggle.ariaExpanded = String(!more.hidden);
   } }, label(action), after?.first && `, ${after.count} times`, icon("right", 13));
   const name = (after ?? before)?.name || known.find(({ id }) => id === target)?.name || target || "—";
-  const about = ofToken(entry) ? h("a", { href: `/dashboard/tokens/${target}` }, name) : name;
+  const place = after?.parent ? `${after.parent}/${target}` : target;
+  const about = ofToken(entry) ? h("a", { href: `/dashboard/tokens/${place}` }, name) : name;
   return [line(cell(".num.muted", h("time", { datetime: at }, precise(at))), cell("", actor || "—"), cell("", toggle),
     cell("", about), cell(".w3.muted", origin(entry)), cell(".w3", h("span.mono", requestId))), more];
 }

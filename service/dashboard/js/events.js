@@ -3,7 +3,8 @@
 import { h } from "./dom.js";
 import { day, upper } from "./format.js";
 
-export const ACTIONS = ["created", "updated", "activated", "deactivated", "rotated", "revoked", "expired", "imported"]
+export const ACTIONS = ["created", "updated", "activated", "deactivated", "rotated", "revoked", "expired", "imported",
+  "derived"]
   .map((verb) => `token.${verb}`).concat("session.created", "session.revoked", "login.failed", "login.throttled",
     "account.reloaded", "webhook.created", "webhook.activated", "webhook.deactivated", "webhook.rotated",
     "webhook.deleted", "export.made", "sweep.made", "store.confirmed");

@@ -59,15 +59,11 @@ class App {
     this.route();
   }
 
-  signOut = async () => {
-    try {
-      await send("DELETE", SESSION);
-      history.replaceState(null, "", `${BASE}/dashboard/`);
-      this.login({});
-    } catch (problem) {
-      this.notices.fail(problem, this.signOut, false);
-    }
-  };
+  signOut = () => this.notices.change(async () => {
+    await send("DELETE", SESSION);
+    history.replaceState(null, "", `${BASE}/dashboard/`);
+    this.login({});
+  });
 
   cameBack() {
     // A panel with an uncopied secret is asked first; until then the page stays where it is.

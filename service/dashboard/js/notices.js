@@ -87,6 +87,9 @@ export class Notices {
     }));
   }
 
+  /** Make a change; where it fails a person may have it made again. */
+  change = (act) => act().catch((problem) => this.fail(problem, () => this.change(act), false));
+
   away(who, retry) {
     this.pause(true);
     let left = this.wait;

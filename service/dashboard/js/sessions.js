@@ -59,16 +59,11 @@ class SessionsPage extends Page {
       cell(".acts", count > 0 && ending("End all", name, () => this.ask(name, count))));
   }
 
-  end = async (body, said) => {
-    try {
-      await send("POST", `${SESSIONS}/revoke`, body);
-      this.app.notices.toast(said);
-      this.update();
-    } catch (problem) {
-      if (problem.status === 404) return this.update();
-      this.app.notices.fail(problem, () => this.end(body, said), false);
-    }
-  };
+  end = (body, said) => this.app.notices.change(async () => {
+    // One that is not there any more has ended, too.
+    if (await send("POST", `${SESSIONS}/revoke`, body).catch(absent)) this.app.notices.toast(said);
+    this.update();
+  });
 
   /** One that is ended signs in again; all of somebody's are asked about, because they may be at work. */
   ask(username, count) {

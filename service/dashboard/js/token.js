@@ -3,6 +3,7 @@
 import { revoke, rotate, setActive } from "./actions.js";
 import { TOKENS, absent, get, send } from "./api.js";
 import { chart } from "./chart.js";
+import { derivedCard, derivedOne, endDerived, under } from "./derived.js";
 import { card, facts, fill, h, icon, note, refocus } from "./dom.js";
 import { label, origin, sentence } from "./events.js";
 import { createToken, editToken } from "./form.js";
@@ -11,14 +12,21 @@ import { perPeriod, rateInWords } from "./rate.js";
 
 const DAYS_SHOWN = 30;
 const ENTRIES_SHOWN = 20;
+// A token and those derived from it, on three levels.
+const MOST_LEVELS = 4;
+const DERIVES = "self:derive";
 
 const tags = (values, none = "none") => (values.length ? values.flatMap((value) => [h("span.tag", value), " "]) : none);
 
-function details(app, token) {
+const anchor = (href, ...words) => h("a", { href }, words);
+
+/** above: the address of the token that it is derived from, if it is. */
+function details(app, token, above) {
   const { id, rateLimits, expiresAt } = token;
   const copy = h("button.btn.quiet.sm.icon", { "aria-label": "Copy ID", click: () => app.copy(id) }, icon("copy", 15));
   const rows = [
     ["ID", [h("code", id), copy]],
+    above && ["Derived from", anchor(above, token.name)],
     ["Description", token.description || "none"],
     ["Created", `${day(token.createdAt)} by ${token.createdBy}`],
     ["Expires", expiresAt ? [time(expiresAt, day(expiresAt)), h("span.muted", ` (${relative(expiresAt)})`)] : "never"],
@@ -31,7 +39,8 @@ function details(app, token) {
     ["Networks", tags(token.allowedNetworks, "any")],
     ["Metadata", tags(Object.entries(token.metadata).map((pair) => pair.join("=")))],
   ];
-  return card("Details", h("a.end.small", { href: `/dashboard/explain?id=${id}` }, "Explain"), facts(rows));
+  return card("Details", !above && h("a.end.small", { href: `/dashboard/explain?id=${id}` }, "Explain"),
+    facts(rows.filter(Boolean)));
 }
 
 /** usage is null where the server does not count; then the last use is all there is to say. */
@@ -63,9 +72,14 @@ class Token {
   title = "Tokens";
   node = h("div");
 
-  constructor(app, id) {
-    Object.assign(this, { app, id });
+  /** path: the token's id; of a derived one those of all that it comes from before it, as its address has them. */
+  constructor(app, path) {
+    const ids = path.split("/");
+    const [parent, id] = [ids.at(-2), ids.at(-1)];
+    const address = (depth) => `/dashboard/tokens/${ids.slice(0, depth).join("/")}`;
+    Object.assign(this, { app, id, ids, parent, address, above: parent && address(-1) });
     this.frame("Token", [h("span.sr", "Loading"), h("span.sk.w4")]);
+    this.node.ariaBusy = "true";
     this.update();
   }
 
@@ -74,11 +88,12 @@ class Token {
   }
 
   update = async () => {
-    const { app, id } = this;
+    const { app, id, parent } = this;
     const path = `${TOKENS}/${id}`;
     try {
-      const answers = await Promise.all([get(path), get(`${path}/usage`, { days: DAYS_SHOWN }).catch(absent),
-        get("/api/admin/audit", { target: id, limit: ENTRIES_SHOWN }).catch(absent)]);
+      const answers = await Promise.all([parent ? derivedOne(parent, id) : get(path),
+        parent ? null : get(`${path}/usage`, { days: DAYS_SHOWN }).catch(absent),
+        get("/api/admin/audit", { target: id, limit: ENTRIES_SHOWN }).catch(absent), under(id)]);
       if (this.left) return;
       app.notices.loadedAt = Date.now();
       app.notices.clear();
@@ -88,36 +103,53 @@ class Token {
       if (problem.status === 404) this.missing();
       else app.notices.fail(problem, this.update);
     }
+    this.node.ariaBusy = "false";
   };
 
   missing() {
-    this.frame("Not found", "Not found", null, null, h("section.card.empty", h("h2", "No token with this ID."),
-      h("p", "It may have been removed after its retention time."), h("a.btn", { href: "/dashboard/" }, "All tokens")));
+    const { parent, above, id } = this;
+    this.frame("Not found", "Not found", null, null, h("section.card.empty",
+      h("h2", parent ? "No living token with this ID." : "No token with this ID."),
+      h("p", parent ? "It has expired, or ended with what it was derived from. "
+        : "It may have been removed after its retention time. ",
+      anchor(`/dashboard/audit?target=${id}&period=all`, "Its entries in the audit")),
+      h("a.btn", { href: above || "/dashboard/" }, above ? "What it was derived from" : "All tokens")));
   }
 
   frame(place, title, about, buttons, ...rest) {
-    const crumb = h("nav.crumb", { "aria-label": "Breadcrumb" }, h("a", { href: "/dashboard/" }, "Tokens"),
+    const { ids, address, name } = this;
+    const onTheWay = ids.slice(0, -1).map((id, at) => [icon("right", 12),
+      anchor(address(at + 1), at ? id : name ?? id)]);
+    const crumb = h("nav.crumb", { "aria-label": "Breadcrumb" }, anchor("/dashboard/", "Tokens"), onTheWay,
       icon("right", 12), h("span", { "aria-current": "page" }, place));
     fill(this.node, crumb, h("div.page-head", h("div", h("h1", title), about), buttons), this.app.notices.slot, rest);
   }
 
-  draw(token, usage, audit) {
-    const { app } = this;
+  draw(token, usage, audit, derived) {
+    const { app, above, update } = this;
     const held = document.activeElement;
-    app.titled(token.name);
-    this.frame(token.name, token.name, h("p", state(token.status, "pill"), "  ", masked(token)),
-      this.buttons(token), this.oldSecret(token),
-      h("div.cols", h("div.stack", usageCard(token, usage), historyCard(token, audit)), details(app, token)));
+    this.name = token.name;
+    const title = above ? `Derived from ${token.name}` : token.name;
+    app.titled(title);
+    const below = (above ? this.ids.length < MOST_LEVELS : token.derived || token.scopes.includes(DERIVES))
+      && derivedCard(app, token, derived, this.address(), update);
+    this.frame(above ? this.id : title, title, h("p", state(token.status, "pill"), "  ", above ? null : masked(token)),
+      this.buttons(token), this.oldSecret(token), h("div.cols", h("div.stack",
+        above ? note("info", "Its checks are counted as those of ", anchor(this.address(1), "the token at the top"),
+          ".") : usageCard(token, usage),
+        below, historyCard(token, audit)), details(app, token, above)));
     app.lock();
     if (!held.isConnected) refocus(held);
   }
 
   buttons(token) {
-    const { app, update } = this;
+    const { app, update, above, parent, id } = this;
     const choice = { tokens: [token] };
     const toggle = { active: "Deactivate", inactive: "Activate" }[token.status];
     const act = (focus, name, click, spec = "") => h(`button.btn${spec}`,
       { "data-change": true, "data-focus": focus, click }, name);
+    const end = () => endDerived(app, { ...token, id: parent }, id, update);
+    if (above) return h("div.actions", act("end", "End…", end, ".danger"));
     return token.status !== "revoked" && h("div.actions",
       act("edit", "Edit", () => editToken(app, token, update)),
       act("like", "Create like this…", () => createToken(app, update, token)),
@@ -131,15 +163,11 @@ class Token {
       h("button.link", { "data-change": true, click: this.endOld }, "End it now")));
   }
 
-  endOld = async () => {
-    try {
-      await send("DELETE", `${TOKENS}/${this.id}/rotate`);
-      this.app.notices.toast("The old secret has ended.");
-      this.update();
-    } catch (problem) {
-      this.app.notices.fail(problem, this.endOld, false);
-    }
-  };
+  endOld = () => this.app.notices.change(async () => {
+    await send("DELETE", `${TOKENS}/${this.id}/rotate`);
+    this.app.notices.toast("The old secret has ended.");
+    this.update();
+  });
 }
 
-export const tokenScreen = (app, id) => new Token(app, id);
+export const tokenScreen = (app, path) => new Token(app, path);

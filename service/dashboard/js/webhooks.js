@@ -66,7 +66,7 @@ function webhookForm(app, done) {
         } else if (problem.status === 409) fill(place, note("bad", problem.answer.detail));
         else {
           closeDialog();
-          app.notices.fail(problem, () => webhookForm(app, done));
+          app.notices.fail(problem, () => webhookForm(app, done), false);
         }
       }
     },
@@ -111,7 +111,8 @@ class WebhooksPage extends Page {
       return card(h("span.wrap", hostOf(webhook)), h("span.end.row", remove), note("bad",
         "Its record was changed outside the service, so it is told nothing. Delete it, and add it again."));
     }
-    const buttons = h("span.end.row", act("", "Send a test", () => this.test(webhook)),
+    const test = () => this.deliver(webhook, "test", "test message");
+    const buttons = h("span.end.row", act("", "Send a test", test),
       act("", "Rotate secret…", () => this.rotate(webhook)),
       act("", isActive ? "Switch off" : "Switch on", () => this.switchTo(!isActive, webhook)), remove);
     return card(h("span.wrap", hostOf(webhook)), buttons, h("div.left", facts(rows)), this.deliveries(webhook));
@@ -143,32 +144,22 @@ class WebhooksPage extends Page {
      { word: "signing secret", lead: "Copy the signing secret now. The receiver needs it to know that a "
       + "message is from here, and it is never shown again." });
 
-  test = (webhook) => this.deliver(webhook, "test", "test message");
-
   /** Have a message sent at once, and say what the receiver answers. */
-  async deliver(webhook, path, what) {
+  deliver = (webhook, path, what) => this.app.notices.change(async () => {
     const { notices } = this.app;
     notices.toast(`Sending the ${what} to ${hostOf(webhook)}…`);
-    try {
-      const { taken, status, error } = await send("POST", `${WEBHOOKS}/${webhook.id}/${path}`);
-      notices.toast(taken ? `${hostOf(webhook)} took the ${what} and answered ${status}.`
-        : `${hostOf(webhook)} did not take the ${what}: ${error}.`);
-      this.update();
-    } catch (problem) {
-      notices.fail(problem, () => this.deliver(webhook, path, what));
-    }
-  }
+    const { taken, status, error } = await send("POST", `${WEBHOOKS}/${webhook.id}/${path}`);
+    notices.toast(taken ? `${hostOf(webhook)} took the ${what} and answered ${status}.`
+      : `${hostOf(webhook)} did not take the ${what}: ${error}.`);
+    this.update();
+  });
 
-  async switchTo(isActive, webhook) {
-    try {
-      await send("PATCH", `${WEBHOOKS}/${webhook.id}`, { isActive });
-      this.app.notices.toast(`${hostOf(webhook)} is switched ${isActive ? "on" : "off"}.`,
-        () => this.switchTo(!isActive, webhook));
-      this.update();
-    } catch (problem) {
-      this.app.notices.fail(problem, () => this.switchTo(isActive, webhook));
-    }
-  }
+  switchTo = (isActive, webhook) => this.app.notices.change(async () => {
+    await send("PATCH", `${WEBHOOKS}/${webhook.id}`, { isActive });
+    this.app.notices.toast(`${hostOf(webhook)} is switched ${isActive ? "on" : "off"}.`,
+      () => this.switchTo(!isActive, webhook));
+    this.update();
+  });
 
   rotate(webhook) {
     const overlap = chips(OVERLAPS, "86400");
@@ -182,7 +173,7 @@ class WebhooksPage extends Page {
           this.show(await send("POST", `${WEBHOOKS}/${webhook.id}/rotate`, { overlapSeconds }));
         } catch (problem) {
           closeDialog();
-          this.app.notices.fail(problem, () => this.rotate(webhook));
+          this.app.notices.fail(problem, () => this.rotate(webhook), false);
         }
       },
     });
@@ -191,17 +182,14 @@ class WebhooksPage extends Page {
   remove(webhook) {
     const act = async () => {
       closeDialog();
-      try {
-        await send("DELETE", `${WEBHOOKS}?id=${encodeURIComponent(webhook.id)}`);
-        this.app.notices.toast(`The webhook to ${hostOf(webhook)} was deleted.`);
-        this.update();
-      } catch (problem) {
-        this.app.notices.fail(problem, act);
-      }
+      await send("DELETE", `${WEBHOOKS}?id=${encodeURIComponent(webhook.id)}`);
+      this.app.notices.toast(`The webhook to ${hostOf(webhook)} was deleted.`);
+      this.update();
     };
     openDialog({ role: "alertdialog", mark: "warning", title: `Delete the webhook to ${hostOf(webhook)}?`,
       lead: "What waits for it is not sent any more, and its signing secret ends with it.",
-      buttons: [cancel(), h("button.btn.danger.fill", { click: act }, "Delete webhook")] });
+      buttons: [cancel(),
+        h("button.btn.danger.fill", { click: () => this.app.notices.change(act) }, "Delete webhook")] });
   }
 }
 

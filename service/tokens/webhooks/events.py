@@ -14,6 +14,7 @@ class EventType(StrEnum):
     REVOKED = "token.revoked"
     EXPIRED = "token.expired"
     IMPORTED = "token.imported"
+    DERIVED = "token.derived"
     EXPIRING = "token.expiring"
     CONSUMED_TWICE = "token.consumed_twice"
     LIMIT_EXCEEDED = "token.limit_exceeded"
