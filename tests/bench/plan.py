@@ -140,13 +140,21 @@ def one_time_cases(server: Server, made: Material) -> list[Case]:
 
 
 def change_cases(server: Server, made: Material) -> list[Case]:
-    """What administrators do, at 64 connections."""
+    """What administrators do, at 64 connections: what is created is ended, one half in each of the ways."""
     admin = f"Bearer {made.session}"
+    created = str(made.folder / f"created-{server.port}.txt")
     create = {"method": "POST", "type": JSON, "auth": admin, "body": '{"name":"bench @NAME@","duration":"7days"}'}
     create |= {"status": "201", "contains": '"token":"rtk_'}
+    create |= {"save": created, "member": "id"}
+    off = {"method": "PATCH", "type": JSON, "auth": admin, "body": '{"id":"@TOKEN@","isActive":false}'}
+    off |= {"tokens": created, "share": "1/2", "status": "200", "contains": '"status":"inactive"'}
+    head = f"DELETE /api/admin/tokens?id=@TOKEN@ HTTP/1.1\nHost: a.test\nAuthorization: {admin}\n"
+    revoke = {"head": head, "tokens": created, "share": "2/2", "status": "200", "contains": "revoked successfully"}
     listing = {"auth": admin, "status": "200", "contains": '"nextCursor":"'}
     return [
-        Case("create", server, "/api/admin/tokens", create),
+        Case("create", server, "/api/admin/tokens", create, share=3),
+        Case("deactivate", server, "/api/admin/tokens", off, share=0.2),
+        Case("revoke", server, "", revoke, share=0.2),
         Case("list 50", server, "/api/admin/tokens?limit=50", listing),
     ]
 

@@ -10,13 +10,14 @@ arguments  key=value after wrk's own, as tests/bench/load.py writes them:
   header, value              a header, its name in lower case, and what it must be
   contains                   a piece the body must have
   save                       file that gets the "token" member of each answer, one a line
+  member                     with save: another member than that
 prints     one line `BENCH {json}`: requests, good, duration in us, latencies in us, socket errors, whether the run is
            void, the first wrong answer
 ]]
 local threads = {}
 local option = {}
 local tokens, next_token, count = {}, 0, 0
-local saved
+local saved, kept
 good, bad, sample, void = 0, 0, "", 0
 
 function setup(thread)
@@ -72,6 +73,7 @@ function init(arguments)
   wrk.body = option.body
   if option.tokens then read_tokens(option.tokens, option.share) end
   if option.save then saved = io.open(option.save, "w") end
+  kept = '"' .. (option.member or "token") .. '":%s*"([%w_]+)"'
   option.status = tonumber(option.status)
   option.capitals = option.header and ("-" .. option.header):gsub("%-(%l)", function(c) return "-" .. c:upper() end):sub(2)
   if option.head then
@@ -90,7 +92,7 @@ local function right(status, headers, body)
 end
 
 function response(status, headers, body)
-  local token = saved and body:match('"token":%s*"([%w_]+)"')
+  local token = saved and body:match(kept)
   if not right(status, headers, body) or (saved and not token) then
     bad = bad + 1
     if bad == 1 then sample = status .. " " .. body:sub(1, 300) end
