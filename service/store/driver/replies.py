@@ -44,6 +44,8 @@ def translate(error: BaseException) -> Exception:
         return Redirect(text)
     if "OOM command not allowed" in text:
         return StoreFull("The token store is full: no new tokens until memory is freed.")
+    if text.startswith("WRONGTYPE"):
+        return WrongType("The token store holds something else in this place.")
     if text.startswith("NOPERM") or "ACL failure in script" in text:
         return unavailable(not_permitted(text))
     if text.startswith("MISCONF"):
@@ -65,6 +67,10 @@ class Redirect(StoreUnavailable):
         self.slot = int(slot)
         self.host, _, port = place.rpartition(":")
         self.port = int(port)
+
+
+class WrongType(StoreUnavailable):
+    """Somebody else keeps something of another type under a key of ours."""
 
 
 def unavailable(cause: str = "") -> StoreUnavailable:

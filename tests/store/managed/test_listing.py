@@ -35,6 +35,14 @@ async def test_an_empty_house_has_an_empty_list(still: Service) -> None:
         assert await names(still, sort=sort, text="x") == []
 
 
+async def test_what_somebody_else_put_in_the_place_of_a_record_is_passed_over(still: Service) -> None:
+    _, other, _ = [one.token for one in await create_many(still, "one", "two", "three")]
+    shard = still.stores.shards.of_id(other.token_id)
+    assert shard is not None
+    await shard.link.execute("SET", shard.keys.metadata(other.token_id), "of a wrong type")
+    assert await names(still) == ["three", "one"]
+
+
 async def test_names_are_put_in_order_by_their_characters(still: Service) -> None:
     await create_many(still, "b", "a", "B", "ä", "a b", "a-b", "10", "9", "\U0001f511", "ﬀ")
     expected = ["10", "9", "B", "a", "a b", "a-b", "b", "ä", "ﬀ", "\U0001f511"]
