@@ -44,7 +44,7 @@ _BACKGROUND = frozenset(
         "ZREM",
         "ZREMRANGEBYLEX",
         "announce_expiries",
-        "announce_token",
+        "announce_tokens",
         "begin_webhook",
         "expire_tokens",
         "hold_lock",

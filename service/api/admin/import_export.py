@@ -1,6 +1,7 @@
 """Import and export: all tokens out as NDJSON, and tokens of this or another system in."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -28,6 +29,7 @@ from service.tokens.managed.queries import ManagedQueries
 NDJSON = "application/x-ndjson"
 _ACCEPTED = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl")
 _LINES = 100
+_Numbered = tuple[int, Exported | ImportedSecret]
 
 
 class ImportQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -151,32 +153,46 @@ class ImportExportApi(OperationGroup):
         lines = _lines_of(await call.body(BULK_BYTES))
         result = ImportResult(0, 0, 0, [])
         # A dry run takes slice after slice, for it tells which of two with one name comes second.
-        async with Overlapped(1 if dry_run else UNDER_WAY) as slices:
-            for start in range(0, len(lines), SLICE):
-                part = list(enumerate(lines[start : start + SLICE], start + 1))
-                taken = self._take(part, reading, caller.origin, dry_run, result, number_names=query.number_names)
-                await slices.begin([taken])
+        async with Overlapped(1 if dry_run else UNDER_WAY) as steps:
+            for rows in self._slices(lines, reading, result, in_order=query.dry_run):
+                taken = partial(self._take, rows, caller.origin, dry_run, result, number_names=query.number_names)
+                await steps.begin([taken()] if rows else [])
         result.skipped.sort(key=lambda skipped: skipped.line)
         return Json(result)
 
+    def _slices(
+        self, lines: list[bytes], reading: Reading, result: ImportResult, *, in_order: bool
+    ) -> Iterator[list[_Numbered]]:
+        """Slices of rows whose tokens belong into one shard, if they need not be in order; none of two with one name.
+
+        An empty one where so many lines were read that others should have a turn.
+        """
+        waiting: dict[int, list[_Numbered]] = {}
+        names: set[str] = set()
+        for start in range(0, len(lines), SLICE):
+            for number, row in _read(lines[start : start + SLICE], start + 1, reading, result):
+                if _name(row) in names and not in_order:
+                    yield from waiting.values()
+                    waiting, names = {}, set()
+                names.add(_name(row))
+                home = 0 if in_order else self._imports.home(row)
+                rows = waiting.setdefault(home, [])
+                rows.append((number, row))
+                if len(rows) == SLICE:
+                    names.difference_update(_name(row) for _, row in waiting[home])
+                    yield waiting.pop(home)
+            yield []
+        yield from waiting.values()
+
     async def _take(
         self,
-        numbered: list[tuple[int, bytes]],
-        reading: Reading,
+        rows: list[_Numbered],
         origin: Origin,
         dry_run: DryRun | None,
         result: ImportResult,
         *,
         number_names: bool,
     ) -> None:
-        rows: list[tuple[int, Exported | ImportedSecret]] = []
-        for number, line in numbered:
-            if not line.strip():
-                continue
-            try:
-                rows.append((number, import_line(line, reading)))
-            except InvalidRequest as refused:
-                result.skipped.append(SkippedLine(number, name_of(line), refused.code, refused.detail))
         taken = await self._imports.take([row for _, row in rows], origin, dry_run, number_names=number_names)
         for (number, row), skipped in zip(rows, taken, strict=True):
             if skipped is None:
@@ -186,6 +202,17 @@ class ImportExportApi(OperationGroup):
                     result.shortened += row.shortened
             else:
                 result.skipped.append(SkippedLine(number, _name(row), skipped.code, skipped.message))
+
+
+def _read(lines: list[bytes], first: int, reading: Reading, result: ImportResult) -> Iterator[_Numbered]:
+    """The rows of lines, of which the first has this number; what is none is told in the result."""
+    for number, line in enumerate(lines, first):
+        if not line.strip():
+            continue
+        try:
+            yield number, import_line(line, reading)
+        except InvalidRequest as refused:
+            result.skipped.append(SkippedLine(number, name_of(line), refused.code, refused.detail))
 
 
 def _lines_of(body: bytes) -> list[bytes]:

@@ -52,12 +52,12 @@ class ImportStore:
         self._blocks = Blocks(len(shards))
         self._tokens = tokens
         self._import = Script("import_tokens")
-        self._announce = Script("announce_token", retry=True)
+        self._announce = Script("announce_tokens", retry=True)
 
     async def put(self, incoming: Sequence[Incoming], now: int) -> list[Refused | None]:
         """Record tokens, each whole or not at all; None for each with which that was done.
 
-        One round trip where their names live in their own shard, else three and a half: a name is reserved in the
+        One round trip where their names live in their own shard, else three: a name is reserved in the
         name's shard, after the token's own shard has been told, because a reservation without a token is void.
         """
         rows = [self._row(one, now) for one in incoming]
@@ -65,8 +65,7 @@ class ImportStore:
         abroad = [place for place, row in enumerate(rows) if row.name_is_abroad]
         # Before the tokens that follow them: of one whose rule is not noted no lookup would know.
         await self._note_rules({one.token.imported for one in incoming} - {""})
-        reserved = await asyncio.gather(*[self._reserve(rows[place]) for place in abroad])
-        for place, why in zip(abroad, reserved, strict=True):
+        for place, why in zip(abroad, await self._reserve([rows[place] for place in abroad]), strict=True):
             refused[place] = why
         wanted = [place for place, why in enumerate(refused) if why is None]
         replies = await self._record([rows[place] for place in wanted])
@@ -80,13 +79,25 @@ class ImportStore:
             first = self._shards[0]
             await first.link.execute("SADD", first.keys.imported_rules, *sorted(rules), retry=True)
 
-    async def _reserve(self, row: _Row) -> Refused | None:
-        """Hold a name in another shard than the token's."""
-        token, home = row.token, row.home
-        metadata = home.keys.metadata(token.token_id)
-        if not await self._announce.run(home.link, (metadata,), token.name, _ANNOUNCED_MILLISECONDS):
-            return Refused.EXISTS
-        return None if await self._tokens.names.reserve(token) else Refused.NAME_TAKEN
+    async def _reserve(self, rows: list[_Row]) -> list[Refused | None]:
+        """Hold names in other shards than the tokens'."""
+        homes: dict[int, list[_Row]] = {}
+        for row in rows:
+            homes.setdefault(row.home.index, []).append(row)
+        unknown = set(chain.from_iterable(await asyncio.gather(*map(self._announced, homes.values()))))
+        tokens = [row.token for row in rows if row.token.token_id in unknown]
+        reserved = iter(await asyncio.gather(*map(self._tokens.names.reserve, tokens)))
+        return [
+            Refused.EXISTS if row.token.token_id not in unknown else None if next(reserved) else Refused.NAME_TAKEN
+            for row in rows
+        ]
+
+    async def _announced(self, rows: list[_Row]) -> list[str]:
+        """Tell the shard of these tokens their names; the ids that it does not know yet."""
+        home = rows[0].home
+        metadata = tuple([home.keys.metadata(row.token.token_id) for row in rows])
+        told = await self._announce.run(home.link, metadata, _ANNOUNCED_MILLISECONDS, *[row.token.name for row in rows])
+        return [row.token.token_id for row, reply in zip(rows, told, strict=True) if reply]
 
     async def _record(self, rows: list[_Row]) -> list[Reply]:
         """One call for each kind of rows; the replies in the order of the rows."""

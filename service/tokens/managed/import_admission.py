@@ -103,6 +103,14 @@ class ImportAdmission:
             **msgspec.structs.asdict(row.new),
         )
 
+    def home(self, row: Exported | ImportedSecret) -> int:
+        """See `Imports.home`."""
+        if len(self._shards) == 1:
+            return 0
+        if isinstance(row, Exported):
+            return self._shards.of_digest(records.decode_digest(row.token.digest)).index
+        return self._shards.of_digest(self._imported.digest(row.rule, row.kept)).index
+
     def latest_end(self) -> int:
         """See `Imports.latest_end`."""
         return self._lifetime.latest_end()

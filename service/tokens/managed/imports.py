@@ -109,6 +109,10 @@ class Imports:
             "free the name, or have a number put behind this one."
         )
 
+    def home(self, row: Exported | ImportedSecret) -> int:
+        """The shard that a row's token belongs into: those of one are taken in by fewer calls than others."""
+        return self._admission.home(row)
+
     def latest_end(self) -> int:
         """The latest that a token taken in now may end, epoch seconds; 0 if it need not."""
         return self._admission.latest_end()
