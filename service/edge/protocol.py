@@ -25,8 +25,8 @@ from service.edge.ordinary import OrdinaryCycle
 from service.edge.reading import ReadingProtocol
 
 P = TypeVar("P")
-# What these announce is for the ordinary way: bodies, expectations, other protocols.
-_UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
+# What these announce is for the ordinary way: bodies, expectations, other protocols, a request that costs more.
+_UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"x-token-cost"))
 
 _TOO_MANY = Refusal(503, "too_many_connections", "Too many connections from this address are open. Use fewer.")
 _ALL_BUSY = Refusal(503, "overloaded", "As many connections as this server can have are busy. Try again.")

@@ -161,19 +161,19 @@ class CredentialStore:
         seconds, _ = await self._shards.of_digest(digest).link.execute("TIME", retry=True)
         return int(seconds)
 
-    async def charge(self, digest: bytes, terms: Terms) -> Charge:
-        """Read a credential and charge one request to its limits and its uses: to all of them or to none.
+    async def charge(self, digest: bytes, terms: Terms, cost: int) -> Charge:
+        """Read a credential and charge a request to its limits and one to its uses: to all of them or to none.
 
         A credential that begins with another seal is not charged.
         """
         shard = self._shards.of_digest(digest)
-        keys, args = _charging(shard, digest, terms)
+        keys, args = _charging(shard, digest, terms, cost)
         return Charge.read(await self._limited.run(shard.link, keys, *args))
 
     def prepare_charge(self, digest: bytes, terms: Terms) -> Lookup:
-        """The same for the fast path; the reply is what a `Charge` is made of, or NoScriptError."""
+        """The same at the cost of one, for the fast path; the reply is what a `Charge` is made of, or NoScriptError."""
         shard = self._shards.of_digest(digest)
-        keys, args = _charging(shard, digest, terms)
+        keys, args = _charging(shard, digest, terms, 1)
         return self._limited.packed(keys, *args), shard.link.submit
 
     async def dues(self, token_id: str, limits: tuple[RateLimit, ...]) -> list[float]:
@@ -202,13 +202,13 @@ def _credentials_and_reasons(keys: Keys, digests: list[bytes]) -> list[bytes]:
     return [key for digest in digests for key in keys.credential_and_reason(digest)]
 
 
-def _charging(shard: Shard, digest: bytes, terms: Terms) -> tuple[tuple[bytes, ...], list[Argument]]:
+def _charging(shard: Shard, digest: bytes, terms: Terms, cost: int) -> tuple[tuple[bytes, ...], list[Argument]]:
     """The keys and arguments of lua/validate_limited.lua."""
     token_id, seal, limits, spends = terms
     rates = [shard.keys.rate_of_token(token_id, limit.name) for limit in limits]
     keys = (shard.keys.credential(digest), shard.keys.metadata(token_id), *rates)
     sizes: list[Argument] = [size for limit in limits for size in (repr(limit.interval), limit.at_once)]
-    return keys, [seal, int(spends), 1, *sizes]
+    return keys, [seal, int(spends), cost, *sizes]
 
 
 def _number(stored: bytes | None) -> float:

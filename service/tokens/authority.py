@@ -142,8 +142,9 @@ class Authority:
         required: tuple[str, ...] = (),
         address: str = "",
         agent: bytes = b"",
+        cost: int = 1,
     ) -> Verdict:
-        """Decide, count the use, and charge a limit. One round trip, none for a malformed secret,
+        """Decide, count the use, and charge `cost` to each limit. One round trip, none for a malformed secret,
         two for each digest more that a secret may lie under.
 
         A secret of another kind is MALFORMED here. Never ask for one-time tokens: see `OneTimeTokens.consume`.
@@ -156,12 +157,12 @@ class Authority:
         for kind, digest in candidates:
             limited = self.limited.get(digest)
             if limited is not None:
-                verdict, decoded = await self._verify_limited(digest, limited.decoded, required, address, now)
+                verdict, decoded = await self._verify_limited(limited.decoded, required, address, now, cost)
             else:
                 decoded = await self.read(digest)
                 verdict = self.evaluate(decoded, required, address, now)
                 if decoded is not None and decoded.limited and verdict.active:
-                    verdict, decoded = await self._verify_limited(digest, decoded, required, address, now)
+                    verdict, decoded = await self._verify_limited(decoded, required, address, now, cost)
             if decoded is not None:
                 self.count(decoded, verdict, now, address, agent)
                 return verdict
@@ -211,9 +212,10 @@ class Authority:
         return None if sealed is None else self.open(digest, sealed)
 
     async def _verify_limited(
-        self, digest: bytes, remembered: DecodedCredential, required: tuple[str, ...], address: str, now: float
+        self, remembered: DecodedCredential, required: tuple[str, ...], address: str, now: float, cost: int
     ) -> tuple[Verdict, DecodedCredential | None]:
         """Read and charge in one script, by the record last seen; again if another one has taken its place."""
+        digest = remembered.digest
         while True:
             verdict = self.evaluate(remembered, required, address, now)
             if not verdict.active:
@@ -223,7 +225,7 @@ class Authority:
                 if decoded is None or not verdict.active:
                     return verdict, decoded
                 remembered = decoded
-            charge = await self._store.charge(digest, remembered.terms)
+            charge = await self._store.charge(digest, remembered.terms, cost)
             if charge.sealed is None:
                 self.limited.pop(digest, None)
                 return UNKNOWN, None

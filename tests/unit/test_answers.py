@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from service.api.auth.presented import Accepted, presented, read_accepted
-from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, required_scopes, retried_request
+from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, request_cost, required_scopes, retried_request
 from service.api.http.call import Headers
 from service.api.http.proxies import TrustedProxies
 from service.model import Credential, Kind, Outcome, Quota, RateLimit, Verdict
@@ -325,3 +325,10 @@ def test_bad_unknown_expired_inactive_and_revoked_are_answered_alike() -> None:
 def test_no_required_scope_breaks_out_of_the_challenge(scope: str) -> None:
     refused = answer(Verdict(Outcome.INSUFFICIENT_SCOPE, TOKEN, (scope,)), "r")
     assert dict(refused.headers)[b"www-authenticate"].endswith(b'scope="invalid"')
+
+
+@pytest.mark.parametrize(("client", "cost"), [(("10.0.0.1", 1), 40), (("192.0.2.1", 1), 1), (None, 40)])
+def test_only_a_trusted_proxy_says_what_a_request_costs(client: tuple[str, int] | None, cost: int) -> None:
+    trusted = TrustedProxies(["10.0.0.0/8"])
+    assert request_cost([(b"x-token-cost", b"40")], client, trusted) == cost
+    assert request_cost([(b"host", b"a")], client, trusted) == 1

@@ -12,11 +12,13 @@ from urllib.parse import parse_qs, quote
 from service.api.http.call import NO_STORE, Headers
 from service.api.http.problems import challenge, problem_body
 from service.api.http.proxies import TrustedProxies
+from service.errors import wrong
 from service.identifiers import REQUEST_KEY
 from service.model import Credential, Kind, Outcome, Quota, RateLimit, Verdict
 
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 _AS_IT_IS = re.compile(r"[!-$&-~]+")
+_COST = re.compile(rb"[1-9]\d{0,2}|1000")
 REQUEST_ID = b"x-request-id: "
 # Most tokens of a site are sold one of a few.
 _POLICIES_REMEMBERED = 1024
@@ -47,6 +49,19 @@ def retried_request(headers: Headers, client: tuple[str, int] | None, trusted: T
     key = keys[0].decode("latin-1")
     # The space keeps it apart from every Idempotency-Key: who knows a gateway's request id cannot repeat its question.
     return f"gateway {key}" if REQUEST_KEY.fullmatch(key) else ""
+
+
+def request_cost(headers: Headers, client: tuple[str, int] | None, trusted: TrustedProxies) -> int:
+    """What a gateway of ours says that a request costs of its token's rate limits; 1 where none says anything.
+
+    Raises InvalidRequest for anything but one whole number from 1 to 1,000.
+    """
+    costs = [value for name, value in headers if name == b"x-token-cost"]
+    if not costs or not trusted.trusts(client[0] if client else ""):
+        return 1
+    if len(costs) > 1 or not _COST.fullmatch(costs[0]):
+        raise wrong("X-Token-Cost", "write one whole number from 1 to 1000")
+    return int(costs[0])
 
 
 def required_scopes(query: bytes, headers: Headers) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import Response
 
 from service.api.auth.presented import Accepted, presented
-from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, required_scopes, retried_request
+from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, request_cost, required_scopes, retried_request
 from service.api.http.access import GATEWAY
 from service.api.http.call import Call, Operation, OperationGroup
 from service.api.http.proxies import TrustedProxies
@@ -19,8 +19,9 @@ from service.tokens.one_time import OneTimeTokens
 from service.tokens.secret import parse
 
 KINDS = (Kind.SESSION, Kind.MANAGED)
-_ASKS = ("X-API-Key", "X-Token", "X-Required-Scope", "X-Forwarded-For")
-_SPENDS = (*_ASKS, "X-Original-URI", "X-Forwarded-Uri", "X-Tokens-Retry-Key")
+_HOLDS = ("X-API-Key", "X-Token", "X-Required-Scope", "X-Forwarded-For")
+_ASKS = (*_HOLDS, "X-Token-Cost")
+_SPENDS = (*_HOLDS, "X-Original-URI", "X-Forwarded-Uri", "X-Tokens-Retry-Key")
 _IDENTITY = (
     "X-Token-Id",
     "X-Token-Subject",
@@ -38,6 +39,7 @@ _YES = (
     "Any method. Exactly 200 and an empty body means yes. Basic, with the token as user or password, is read "
     "where TOKENS_ACCEPT_BASIC is on, what TOKENS_ACCEPT_ALSO lists where it does; neither presents anything elsewhere."
 )
+_COSTS = f"{_YES} Of a trusted proxy X-Token-Cost, from 1 to 1000, says how much of its rate limits a request costs."
 _ONCE = f"{_YES} A trusted proxy may ask again within 30 s with the same X-Tokens-Retry-Key."
 _SAME = "The same for Envoy's HTTP mode"
 
@@ -80,7 +82,7 @@ class GatewayApi(OperationGroup):
         PLAIN,
         "validate",
         "Validate a session or managed token",
-        _YES,
+        _COSTS,
         header_names=_ASKS,
         query={"required_scope": list[str]},
     )
@@ -88,13 +90,15 @@ class GatewayApi(OperationGroup):
         """Session and managed tokens; the query may ask for scopes."""
         return await self._answer(call, required_scopes(call.scope["query_string"], call.scope["headers"]))
 
-    @_form(ENVOY, "validateForEnvoy", _SAME, _YES, header_names=_ASKS)
+    @_form(ENVOY, "validateForEnvoy", _SAME, _COSTS, header_names=_ASKS)
     async def validate_envoy(self, call: Call) -> Response:
         """The same; the path and the query belong to the client and are not read."""
         return await self._answer(call, required_scopes(b"", call.scope["headers"]))
 
     async def _answer(self, call: Call, required: tuple[str, ...]) -> Response:
-        secrets = presented(call.scope["headers"], accepted=self._accepted)
+        headers = call.scope["headers"]
+        cost = request_cost(headers, call.scope["client"], self._trusted)
+        secrets = presented(headers, accepted=self._accepted)
         if not secrets:
             return self._respond(call, None, ABSENT)
         if len(secrets) > 1:
@@ -102,8 +106,9 @@ class GatewayApi(OperationGroup):
         kind = parse(secrets[0])
         try:
             started = time.perf_counter()
+            agent = call.header(b"user-agent") or b""
             verdict = await self._authority.verify(
-                secrets[0], KINDS, required=required, address=call.address, agent=call.header(b"user-agent") or b""
+                secrets[0], KINDS, required=required, address=call.address, agent=agent, cost=cost
             )
             self._observe(time.perf_counter() - started)
         except StoreUnavailable:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
+
 from tests.api.gateway.test_validate import identity
 from tests.api.wire import Raw
 from tests.api.world import BY_ONE_PROCESS_AND_BY_FOUR, World
@@ -43,6 +47,29 @@ def test_a_limited_token_is_told_how_much_is_left_and_refused_when_nothing_is(wo
 def test_a_burst_is_how_many_may_come_at_once(world: World) -> None:
     secret = world.secret(rateLimits=[{"limit": 10, "periodSeconds": 86400, "burst": 2}])
     assert [world.validate(secret).status for _ in range(3)] == [200, 200, 429]
+
+
+def test_a_request_costs_of_each_limit_what_a_gateway_says(world: World) -> None:
+    limits = [{"name": name, "limit": most, "periodSeconds": 86400} for name, most in (("small", 10), ("large", 2000))]
+    secret = world.secret(rateLimits=limits)
+    for cost, status, left in (
+        ("7", 200, (3, 1993)),
+        ("4", 429, (3, 1993)),
+        ("1000", 429, (3, 1993)),
+        ("3", 200, (0, 1990)),
+        (None, 429, (0, 1990)),
+    ):
+        answer = world.validate(secret, **({"X_Token_Cost": cost} if cost else {}))
+        told = re.findall(r'"\w+";r=(\d+);', answer.header("ratelimit") or "")
+        assert (answer.status, told) == (status, [str(one) for one in left]), cost
+
+
+@pytest.mark.parametrize("cost", ["0", "1001", "-1", "1.5", "01", "", "x", "1\r\nX-Token-Cost: 2"])
+def test_a_cost_that_is_no_number_from_one_to_a_thousand_is_400(world: World, cost: str) -> None:
+    with Raw(world.running.port) as raw:
+        raw.send(f"GET /validate HTTP/1.1\r\nHost: x\r\nX-Token-Cost: {cost}\r\n\r\n".encode())
+        (error,) = raw.answer().problem(400, "invalid_request")["errors"]
+    assert error["field"] == "X-Token-Cost"
 
 
 def test_the_uses_of_a_token_run_out(world: World) -> None:
