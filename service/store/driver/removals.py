@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable
+from struct import Struct
 
 import msgspec
 
@@ -18,6 +19,7 @@ _MARK = Script("mark_write")
 _MARK_MILLISECONDS = 1000
 _AT_ONCE = 100
 _Words = tuple[Argument | float, ...]
+_INSTANT = Struct("d")
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
@@ -50,8 +52,8 @@ class Removals:
         self._confirmation = confirmation
         self._round: _Round | None = None
         self._ending: asyncio.Task[None] | None = None
-        # Packed, because the garbage collector visits every word of thousands of tuples, and no bytes.
-        self._removed: deque[tuple[float, bytes]] = deque(maxlen=remembered)
+        # When, and what in MessagePack: the garbage collector visits every word of thousands of tuples, and no bytes.
+        self._removed: deque[bytes] = deque(maxlen=remembered)
         self._replication_id = b""
 
     async def execute(self, *args: Argument | float, retry: bool = False, operation: str = "") -> Reply:
@@ -112,8 +114,8 @@ class Removals:
 
     def _remember(self, args: _Words) -> None:
         now = asyncio.get_running_loop().time()
-        self._removed.append((now, _pack(args)))
-        while self._removed[0][0] < now - REMEMBERED_SECONDS:
+        self._removed.append(_INSTANT.pack(now) + _pack(args))
+        while _instant(self._removed[0]) < now - REMEMBERED_SECONDS:
             self._removed.popleft()
 
     @property
@@ -130,7 +132,7 @@ class Removals:
             return 0
         now = self._link.replication_id
         since = asyncio.get_running_loop().time() - REMEMBERED_SECONDS
-        again = [_words(packed) for at, packed in self._removed if at >= since] if self._replication_id else []
+        again = [_words(one) for one in self._removed if _instant(one) >= since] if self._replication_id else []
         for start in range(0, len(again), _AT_ONCE):
             await asyncio.gather(*[self._link.execute(*args) for args in again[start : start + _AT_ONCE]])
         self._replication_id = now
@@ -139,7 +141,12 @@ class Removals:
         return len(again)
 
 
-def _words(packed: bytes) -> _Words:
+def _instant(removed: bytes) -> float:
+    instant: float = _INSTANT.unpack_from(removed)[0]
+    return instant
+
+
+def _words(removed: bytes) -> _Words:
     """The command again, with the source of its script: another server may not know it."""
-    words = tuple(_unpack(packed))
+    words = tuple(_unpack(memoryview(removed)[_INSTANT.size :]))
     return ("EVAL", source_of(str(words[1])), *words[2:]) if words[0] == "EVALSHA" else words

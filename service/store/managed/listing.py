@@ -80,7 +80,8 @@ class Listing:
                 fresh = list({row.token_id: row for row in part if row.token_id not in seen}.values())
                 seen.update(row.token_id for row in fresh)
                 is_whole = start + _AT_ONCE >= len(rows)
-                reached = (edge and place(edge)) if is_whole else place(part[-1])
+                last = edge if is_whole else part[-1]
+                reached = None if last is None else place(last)
                 found = await self._admitted(query, fresh, () if are_most_admitted else evaluated_by, now)
                 are_most_admitted = 2 * len(found) > len(fresh)
                 yield Portion(found, reached)
@@ -188,12 +189,13 @@ def place(row: Row) -> Place:
 async def _in_order(query: Query, rows: list[Row]) -> AsyncIterator[tuple[list[Row], Row | None]]:
     """What lies behind the cursor, in parts as of `_rows`: sorted by the slice, and merged as it is asked for."""
     after, descending = _row(query), query.descending
-    mark = None if after is None else after[:2]
+    # Behind the row at the place itself, whichever way: no id is empty, and none begins with g.
+    mark = None if after is None else Row(after.position, after.tie, "" if descending else "g")
     slices: list[list[Row]] = []
     for start in range(0, len(rows), _SORTED_AT_ONCE):
         part = rows[start : start + _SORTED_AT_ONCE]
         if mark is not None:
-            part = [row for row in part if (row[:2] < mark if descending else row[:2] > mark)]
+            part = [row for row in part if (row < mark if descending else row > mark)]
         slices.append(sorted(part, reverse=descending))
         await give_way()
     in_turn = merge(*slices, reverse=descending)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard
@@ -16,7 +18,7 @@ _TURNED = str.maketrans("0123456789abcdef", "fedcba9876543210")
 _read_index = Script("read_index", retry=True)
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True, order=True, gc=False):
     """A place in a list, by which rows compare, and the id found there.
 
     The position is what the list is sorted by, a name or a number. `tie` tells rows of one position apart: the id,
