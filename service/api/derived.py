@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.responses import Response
 
+from service.api.admin.idempotency import HEADER, repeatable
 from service.api.admin.schemas.limits import Limits, to_limits
 from service.api.admin.schemas.tokens import (
     Id,
@@ -26,16 +27,17 @@ from service.api.http.problems import Pending
 from service.tokens.managed.derivation import Derivation, Narrowed
 
 _CREDENTIALS = ("X-API-Key", "X-Token")
+_REPEATABLE = (*_CREDENTIALS, HEADER)
 
 
 class DeriveToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """What a token is derived with, never wider than its parent; what is left out is as the parent has it.
 
-    Without `ttlSeconds` it lives for an hour, and never longer than its parent. With neither `rateLimits` nor `maxUses`
-    it charges the limits and the uses of its parent; with one of them it is counted by itself.
+    Without `ttlSeconds` it lives for an hour, or as long as its parent if that ends earlier. With neither `rateLimits`
+    nor `maxUses` it charges the limits and the uses of its parent; with one of them it is counted by itself.
     """
 
-    ttl_seconds: Annotated[int, Meta(ge=1, le=366 * 86400)] = 3600
+    ttl_seconds: Annotated[int, Meta(ge=1, le=366 * 86400)] | UnsetType = UNSET
     subject: Subject | UnsetType = UNSET
     scopes: Scopes | UnsetType = UNSET
     allowed_networks: Networks | UnsetType = UNSET
@@ -73,18 +75,21 @@ class DerivedApi(OperationGroup):
         body=DeriveToken,
         example={"ttlSeconds": 900, "scopes": ["orders:read"]},
         answers={201: TokenIssued, 409: None},
-        header_names=_CREDENTIALS,
+        header_names=_REPEATABLE,
     )
     async def derive(self, call: Call) -> Response:
         """Derive a token from one's own.
 
         It may do no more than its parent, and is refused from the moment the call returns that revokes, deactivates
         or rotates the parent or any token above that, or changes its terms. Up to three levels, 1,000 at a time.
+        With an Idempotency-Key a repeat within ten minutes derives nothing more and answers the same secret.
         """
         holder = await self._callers.holder(call)
         body = await call.body()
         wanted = call.decode(body, DeriveToken) if body.strip() else DeriveToken()
-        created = await self._derivation.derive(holder.secret, _narrowed(wanted), holder.origin)
+        created = await self._derivation.derive(
+            holder.secret, _narrowed(wanted), holder.origin, repeatable(call, wanted)
+        )
         parent_id = holder.credential.token_id
         return Json(await self._views.issued(created, "API token derived successfully", parent_id=parent_id), 201)
 
@@ -150,7 +155,7 @@ class DerivedApi(OperationGroup):
 def _narrowed(wanted: DeriveToken) -> Narrowed:
     limits, uses = wanted.rate_limits, wanted.max_uses
     return Narrowed(
-        wanted.ttl_seconds,
+        0 if wanted.ttl_seconds is UNSET else wanted.ttl_seconds,
         subject=None if wanted.subject is UNSET else wanted.subject,
         scopes=None if wanted.scopes is UNSET else wanted.scopes,
         networks=None if wanted.allowed_networks is UNSET else clean_networks(wanted.allowed_networks),

@@ -145,9 +145,10 @@ def rules(
     )
     seals = Seals(authority, store.credentials, keyring)
     records = ManagedRecords(store.managed, seals, audit_log, clock, metrics.decisions)
-    derivation = Derivation(store.derived, records, authority, minter, audit_log, metrics.decisions, clock)
-    lifetime, repeats = Lifetime(settings.max_lifetime_days, clock), Repeats(store.requests, keyring)
-    managed = ManagedTokens(store.managed, records, shards, minter, repeats, lifetime, clock)
+    lifetime = Lifetime(settings.max_lifetime_days, clock)
+    repeats = Repeats(store.requests, keyring, minter, shards)
+    derivation = Derivation(store.derived, records, authority, repeats, audit_log, metrics.decisions, clock)
+    managed = ManagedTokens(store.managed, records, shards, repeats, lifetime, clock)
     queries = ManagedQueries(store.listing, store.token_counts, clock)
     audit = AuditReader(store.audit, shards)
     sweeper = Sweeper(store.expiry, store.managed, shards, audit_log)
@@ -179,7 +180,7 @@ def rules(
         trial=Trial(webhooks, post, delivery_log, test_message),
         managed=managed,
         queries=queries,
-        rotation=Rotation(store.managed, records, shards, minter, repeats, clock),
+        rotation=Rotation(store.managed, records, shards, repeats, clock),
         revocation=Revocation(
             store.credentials, records, authority, sessions, one_time, sweeper.catch_up, imports.detect_imported
         ),

@@ -8,8 +8,9 @@ from service.errors import Conflict
 from service.keyring import Keyring
 from service.model import Kind
 from service.store.driver.keys import shard_of_digest
+from service.store.driver.shards import Shard, Shards
 from service.store.idempotency import RequestStore
-from service.tokens.secret import mint, with_checksum
+from service.tokens.secret import Minter, mint, mint_id, with_checksum
 
 _NONCE_SIZE = 32
 
@@ -48,12 +49,32 @@ class Derived(msgspec.Struct, frozen=True):
         return hmac.digest(key, self.request + self.nonce + number.to_bytes(8, "big"), "sha256").hex()
 
 
-class Repeats:
-    """Recognises a repeated request by its caller and its Idempotency-Key, for ten minutes."""
+class Minted(msgspec.Struct, frozen=True):
+    """A managed secret, its digest, and an id for the token that it becomes the secret of."""
 
-    def __init__(self, store: RequestStore, keyring: Keyring) -> None:
+    token_id: str
+    secret: str
+    digest: bytes
+
+
+class Repeats:
+    """Mints managed secrets: for a request repeated under its Idempotency-Key within ten minutes the very same."""
+
+    def __init__(self, store: RequestStore, keyring: Keyring, minter: Minter, shards: Shards) -> None:
         self._store = store
         self._keyring = keyring
+        self._minter = minter
+        self._shards = shards
+
+    async def mint(self, shard: Shard, request: Repeatable | None, actor: str, operation: str) -> Minted:
+        """A secret whose digest and id fall into a shard. One round trip for a `request`, else none.
+
+        Raises Conflict as `admit`.
+        """
+        if request is None:
+            return Minted(mint_id(shard.index), *self._minter.mint(Kind.MANAGED, shard))
+        derived = await self.admit(request, actor, operation)
+        return Minted(derived.token_id(shard.index), *derived.secret_into(shard.index, len(self._shards)))
 
     async def admit(self, request: Repeatable, actor: str, operation: str) -> Derived:
         """Where the secret comes from, the same for the first try and its repeats. One round trip.

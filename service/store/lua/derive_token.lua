@@ -8,12 +8,13 @@ ARGV[3]  reason                       ARGV[4]  expires, epoch seconds
 ARGV[5]  uses it counts itself, 0 for none
 ARGV[6]  children a token may have at a time; ARGV[7] derived tokens below any
 ARGV[8]  audit entries to keep        ARGV[9]  audit entry, JSON; ARGV[10] its seal
-returns  1 derived | 0 what it is derived from is gone or another by now | -1 too many
+returns  1 derived | 2 it was derived before, and may have ended since | 0 what it is derived from is gone or another by now | -1 too many
 cost     O(log n)
 ]]
 local parent, credential, reason, metadata, events = unpack(KEYS, 1, 5)
 local parent_seal, record, why, expires, uses, most, most_below, keep, entry, seal = unpack(ARGV)
 if string.sub(redis.call('GET', parent) or '', 1, #parent_seal) ~= parent_seal then return 0 end
+if redis.call('EXISTS', reason) == 1 then return 2 end
 local now = tonumber(redis.call('TIME')[1])
 for place = 6, #KEYS do
   local derived = KEYS[place]

@@ -14,7 +14,7 @@ from service.store.credentials import Reason
 from service.store.driver.keys import DIGEST_CHARACTERS, Keys
 from service.store.driver.many_tokens import ManyTokens
 from service.store.driver.scripts import Script
-from service.store.driver.shards import Shards
+from service.store.driver.shards import Shard, Shards
 from service.store.managed.records import decode_digest
 
 # Children of one token at a time; and all that may end with one token in one script, some 5 ms of Redis' time.
@@ -44,8 +44,14 @@ class DerivedStore:
         self._many = ManyTokens(shards)
         self._derive = Script("derive_token")
 
+    def shard_of(self, digest: bytes) -> Shard:
+        """Where a credential is, and all that is derived from it."""
+        return self._shards.of_digest(digest)
+
     async def derive(self, parent: Parent, credential: Credential, derived: Derived, entry: Entry) -> int:
-        """Record one: 1 done, 0 the parent's credential is gone or another, -1 there are too many. One round trip."""
+        """Record one: 1 done, 2 this digest was recorded before, 0 the parent's credential is gone or another,
+        -1 there are too many. One round trip.
+        """
         shard = self._shards.of_digest(parent.digest)
         keys = shard.keys
         done: int = await self._derive.run(

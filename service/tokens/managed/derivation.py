@@ -18,12 +18,13 @@ from service.store.managed.derived import MOST_BELOW, MOST_CHILDREN, Derived, De
 from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
 from service.tokens.credential import DecodedCredential
+from service.tokens.idempotency import Minted, Repeatable, Repeats
 from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing
 from service.tokens.managed.tokens import Created
 from service.tokens.rights import check_end, check_life, check_within, cut_life
-from service.tokens.secret import Minter, mint_id
 
 MOST_LEVELS = 3
+USUAL_SECONDS = 3600
 # Of a secret that nobody stores the last characters are not known later.
 _MASKED = "****"
 
@@ -31,10 +32,12 @@ _MASKED = "****"
 class Narrowed(msgspec.Struct, frozen=True):
     """What a token is derived with; None for what its parent has. Checked by whoever decodes it.
 
+    With no `ttl_seconds` it lives for an hour, or as long as its parent if that ends earlier.
+
     With neither `rate_limits` nor `max_uses` it charges the limits and the uses of its parent, if that has any.
     """
 
-    ttl_seconds: int
+    ttl_seconds: int = 0
     subject: str | None = None
     scopes: tuple[str, ...] | None = None
     networks: tuple[str, ...] | None = None
@@ -59,41 +62,55 @@ class Derivation:
         store: DerivedStore,
         managed_records: ManagedRecords,
         authority: Authority,
-        minter: Minter,
+        repeats: Repeats,
         audit_log: AuditLog,
         decisions: Decisions,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._authority = authority
-        self._minter = minter
+        self._repeats = repeats
         self._managed_records = managed_records
         self._audit_log = audit_log
         self._decisions = decisions
         self._clock = clock
 
-    async def derive(self, secret: bytes, wanted: Narrowed, origin: Origin) -> Created:
-        """A new token for the holder of this secret. Two round trips.
+    async def derive(
+        self, secret: bytes, wanted: Narrowed, origin: Origin, request: Repeatable | None = None
+    ) -> Created:
+        """A new token for the holder of this secret. Two round trips, three for a `request` that may be repeated.
 
         Raises Unauthorized for a secret that ended meanwhile; Forbidden for what is wider than the secret's token, and
-        at the last level; Conflict `too_many_derived`.
+        at the last level; Conflict `too_many_derived`, `idempotency_mismatch`, and `token_revoked` for a repeat after
+        the end of what the first try made.
         """
         for _ in range(TRIES):
             parent = await self._read(secret)
-            credential = self._within(parent.credential, wanted, origin)
-            derived, digest = self._minter.mint_beside(Kind.MANAGED, parent.digest)
-            sealed = Derived(digest, self._authority.seal(digest, credential))
+            # Beside its parent, so that one script reaches both.
+            minted = await self._repeats.mint(self._store.shard_of(parent.digest), request, origin.actor, "derive")
+            credential = self._within(parent.credential, wanted, origin, minted.token_id)
+            sealed = Derived(minted.digest, self._authority.seal(minted.digest, credential))
             entry = self._audit_log.entry("token.derived", origin, credential.token_id, after=_facts(credential))
             done = await self._store.derive(Parent(parent.digest, parent.seal), credential, sealed, entry)
             if done == 1:
                 self._decisions.issued.inc(DERIVED)
-                return Created(_shown(digest, credential, credential.max_uses, derived[-8:]), derived)
+                shown = _shown(minted.digest, credential, credential.max_uses, minted.secret[-8:])
+                return Created(shown, minted.secret)
+            if done > 1:
+                return Created(await self._made_before(minted), minted.secret, repeated=True)
             if done < 0:
                 raise Conflict(
                     f"A token may have {MOST_CHILDREN:,} derived ones at a time, and {MOST_BELOW:,} with those below.",
                     code="too_many_derived",
                 )
         raise keeps_changing()
+
+    async def _made_before(self, minted: Minted) -> ManagedToken:
+        try:
+            return await self.show(minted.secret.encode())
+        except Unauthorized:
+            said = "What an earlier try of this request derived has ended. Take a new Idempotency-Key."
+            raise Conflict(said, code="token_revoked") from None
 
     async def _read(self, secret: bytes) -> DecodedCredential:
         for digest in self._authority.digests(Kind.MANAGED, secret):
@@ -102,13 +119,16 @@ class Derivation:
                 return found
         raise Unauthorized("The token is not valid.", presented=True)
 
-    def _within(self, parent: Credential, wanted: Narrowed, origin: Origin) -> Credential:
+    def _within(self, parent: Credential, wanted: Narrowed, origin: Origin, token_id: str) -> Credential:
         """The credential of what is wanted of this parent. Raises Forbidden."""
         if len(parent.ancestors) == MOST_LEVELS:
             raise Forbidden(f"Tokens are derived on {MOST_LEVELS} levels, and yours is on the last one.")
         bound = msgspec.structs.replace(origin, bound=parent)
         now = int(self._clock())
-        expires_at = cut_life(bound, now + wanted.ttl_seconds, now)
+        if wanted.ttl_seconds:
+            expires_at = cut_life(bound, now + wanted.ttl_seconds, now)
+        else:
+            expires_at = min(now + USUAL_SECONDS, parent.expires_at or now + USUAL_SECONDS)
         check_life(bound, expires_at)
         pooled = wanted.rate_limits is None and not wanted.max_uses
         if parent.max_uses and not pooled:
@@ -122,8 +142,7 @@ class Derivation:
         check_within(parent, terms)
         return Credential(
             Kind.MANAGED,
-            # In the shard of its parent, as its digest is.
-            mint_id(int(parent.token_id[:2], 16)),
+            token_id,
             terms.subject,
             terms.scopes,
             now,

@@ -5,15 +5,14 @@ from collections.abc import Callable
 import msgspec
 
 from service.errors import Conflict, Forbidden, NotFound
-from service.model import Kind, ManagedToken, Origin
+from service.model import ManagedToken, Origin
 from service.store.driver.shards import Shards
 from service.store.managed import records
 from service.store.managed.tokens import ManagedStore
-from service.tokens.idempotency import Repeatable, Repeats
+from service.tokens.idempotency import Minted, Repeatable, Repeats
 from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended
 from service.tokens.managed.tokens import Created
 from service.tokens.rights import check_end, check_held
-from service.tokens.secret import Minter
 
 LONGEST_OVERLAP_SECONDS = 7 * 86400
 
@@ -26,14 +25,12 @@ class Rotation:
         store: ManagedStore,
         managed_records: ManagedRecords,
         shards: Shards,
-        minter: Minter,
         repeats: Repeats,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._managed_records = managed_records
         self._shards = shards
-        self._minter = minter
         self._repeats = repeats
         self._clock = clock
 
@@ -57,40 +54,35 @@ class Rotation:
         if origin.bound is not None and origin.bound.token_id == token_id:
             # There the present secret is asked for, and the scope.
             raise Forbidden("A token rotates itself at /api/tokens/self/rotate.", scope="self:rotate")
-        secret, digest = await self._mint(token_id, origin, overlap_seconds, request)
+        minted = await self._mint(token_id, origin, overlap_seconds, request)
         for _ in range(TRIES):
             old = await self._managed_records.read_to_change(token_id)
             check_held(origin, old)
             # Asked after the record was read: should an earlier try come in between, the write below is refused.
-            if request and await self._store.was_issued(token_id, digest):
+            if request and await self._store.was_issued(token_id, minted.digest):
                 await self._store.confirm_changed(token_id)
-                return Created(old, secret, repeated=True)
+                return Created(old, minted.secret, repeated=True)
             refuse_if_ended(old, self._clock())
             if holder is not None and old.digest not in holder:
                 raise Conflict("This secret was rotated already. Use the new one.", code="rotated_already")
-            new = self._rotated(old, secret, digest, overlap_seconds)
+            new = self._rotated(old, minted, overlap_seconds)
             if written := await self._managed_records.write(old, new, "token.rotated", origin):
-                return Created(written, secret)
+                return Created(written, minted.secret)
         raise keeps_changing()
 
-    async def _mint(
-        self, token_id: str, origin: Origin, overlap_seconds: int, request: Repeatable | None
-    ) -> tuple[str, bytes]:
+    async def _mint(self, token_id: str, origin: Origin, overlap_seconds: int, request: Repeatable | None) -> Minted:
         """A secret whose digest lives where the token does."""
         shard = self._shards.of_id(token_id)
         if shard is None:
             raise NotFound("No token with this ID. It may have been removed after its retention time.")
-        if request is None:
-            return self._minter.mint(Kind.MANAGED, shard)
-        derived = await self._repeats.admit(request, origin.actor, f"rotate {token_id} {overlap_seconds}")
-        return derived.secret_into(shard.index, len(self._shards))
+        return await self._repeats.mint(shard, request, origin.actor, f"rotate {token_id} {overlap_seconds}")
 
-    def _rotated(self, old: ManagedToken, secret: str, digest: bytes, overlap_seconds: int) -> ManagedToken:
+    def _rotated(self, old: ManagedToken, minted: Minted, overlap_seconds: int) -> ManagedToken:
         now = int(self._clock())
         return msgspec.structs.replace(
             old,
-            digest=records.encode_digest(digest),
-            last_eight=secret[-8:],
+            digest=records.encode_digest(minted.digest),
+            last_eight=minted.secret[-8:],
             rotated_at=now,
             rotations=old.rotations + 1,
             predecessor=old.digest,

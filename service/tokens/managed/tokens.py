@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from service.errors import Conflict
-from service.model import Kind, ManagedToken, Origin, RateLimit
+from service.model import ManagedToken, Origin, RateLimit
 from service.store.driver.shards import Shards
 from service.store.managed import records
 from service.store.managed.tokens import ManagedStore, Record
@@ -17,7 +17,6 @@ from service.tokens.idempotency import Repeatable, Repeats
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended
 from service.tokens.rights import check_held, check_life
-from service.tokens.secret import Minter, mint_id
 
 
 class NewToken(msgspec.Struct, frozen=True):
@@ -53,7 +52,6 @@ class ManagedTokens:
         store: ManagedStore,
         managed_records: ManagedRecords,
         shards: Shards,
-        minter: Minter,
         repeats: Repeats,
         lifetime: Lifetime,
         clock: Callable[[], float],
@@ -61,7 +59,6 @@ class ManagedTokens:
         self._store = store
         self._managed_records = managed_records
         self._shards = shards
-        self._minter = minter
         self._repeats = repeats
         self._lifetime = lifetime
         self._clock = clock
@@ -76,31 +73,25 @@ class ManagedTokens:
         check_life(origin, new.expires_at)
         self._lifetime.check(new.expires_at)
         shard = self._shards.of_name(new.name)
-        if request is None:
-            token_id = mint_id(shard.index)
-            secret, digest = self._minter.mint(Kind.MANAGED, shard)
-        else:
-            derived = await self._repeats.admit(request, origin.actor, "create")
-            token_id = derived.token_id(shard.index)
-            secret, digest = derived.secret_into(shard.index, len(self._shards))
+        minted = await self._repeats.mint(shard, request, origin.actor, "create")
         token = ManagedToken(
-            token_id=token_id,
-            last_eight=secret[-8:],
-            digest=records.encode_digest(digest),
+            token_id=minted.token_id,
+            last_eight=minted.secret[-8:],
+            digest=records.encode_digest(minted.digest),
             created_by=origin.actor,
             created_micros=self._lifetime.begin(),
             uses_left=new.max_uses,
             **msgspec.structs.asdict(new),
         )
-        if await self._managed_records.add(token, digest, origin):
-            return Created(token, secret)
+        if await self._managed_records.add(token, minted.digest, origin):
+            return Created(token, minted.secret)
         # The name is taken: by this very token, if an earlier try of the same request made it.
-        earlier = await self._store.get(token_id) if request else None
+        earlier = await self._store.get(minted.token_id) if request else None
         if earlier is None:
             raise _taken(new.name)
         # It may have been given more since.
         check_held(origin, earlier.token)
-        return Created(earlier.token, secret, repeated=True)
+        return Created(earlier.token, minted.secret, repeated=True)
 
     async def get(self, token_id: str) -> ManagedToken:
         """The token of an id. Raises NotFound."""

@@ -190,7 +190,7 @@ async def test_rows_that_went_leave_the_others_to_be_found_and_their_room_to_be_
     monkeypatch.setattr("service.store.managed.search._BLOCKS", 1)
     # Which of sixteen that go takes the room of the others back is told by the id.
     numbers = iter(range(1000))
-    monkeypatch.setattr("service.tokens.managed.tokens.mint_id", lambda shard: f"{shard:02x}{next(numbers):014x}")
+    monkeypatch.setattr("service.tokens.idempotency.mint_id", lambda shard: f"{shard:02x}{next(numbers):014x}")
     service = await make_service(fake=True)
     for number in range(40):
         await create(service, f"token {number:02}", days=1 + 100 * (number % 2))

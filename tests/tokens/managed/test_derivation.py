@@ -156,6 +156,36 @@ async def test_nothing_wider_is_derived_and_what_is_not_said_is_as_the_parent_ha
         }
 
 
+async def test_without_a_life_it_lives_an_hour_or_as_long_as_its_parent(still: Service) -> None:
+    root, _ = await made(still)
+    short = (await root.post(f"{SELF}/derive", {"ttlSeconds": 900})).json()["token"]
+    below = await Person(still, short["token"]).post(f"{SELF}/derive", {})
+    assert (below.status, below.json()["token"]["expiresAt"]) == (201, short["expiresAt"])
+    assert (await Person(still, short["token"]).post(f"{SELF}/derive", {"ttlSeconds": 901})).status == 403
+
+
+async def test_a_repeat_derives_nothing_more_and_brings_nothing_back(still: Service) -> None:
+    root, _ = await made(still)
+
+    async def derived(person: Person, **wanted: Any) -> Any:
+        path = f"{SELF}/derive"
+        return await person.ask("POST", path, json_body=wanted, headers={"Idempotency-Key": "k"})
+
+    answers = await asyncio.gather(*[derived(root, scopes=["orders:read"]) for _ in range(10)])
+    (secret,) = {answer.json()["token"]["token"] for answer in answers}
+    assert {answer.status for answer in answers} == {201}
+    assert (await root.get(SELF)).json()["derived"] == 1
+    assert [entry.action for entry in await audit(still)].count("token.derived") == 1
+    refused = await derived(root, ttlSeconds=60)
+    assert (refused.status, refused.json()["code"]) == (409, "idempotency_mismatch")
+    beside, _ = await made(still, "beside")
+    assert (await derived(beside, scopes=["orders:read"])).json()["token"]["token"] != secret
+    assert (await root.ask("DELETE", f"{SELF}/derived")).status == 200
+    ended = await derived(root, scopes=["orders:read"])
+    assert (ended.status, ended.json()["code"]) == (409, "token_revoked")
+    assert await works(root, Person(still, secret)) == [True, False]
+
+
 async def test_levels_and_numbers_are_bounded(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     root, _ = await made(still)
     monkeypatch.setattr(derived_store, "MOST_CHILDREN", 2)

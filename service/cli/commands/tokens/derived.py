@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from service.cli.client.http import connect, path_of
+from service.cli.client.idempotency import send_once
 from service.cli.client.references import token_id_of
 from service.cli.commands.tokens.issue import quiet_option, rate_option, with_secret
 from service.cli.commands.tokens.self_service import SELF, holder
@@ -15,7 +16,7 @@ from service.cli.terminal.report import Report, facts, json_option
 
 @click.command()
 @click.option(
-    "--ttl", type=Span(), default="1h", show_default=True, metavar="SPAN", help="How long it lives, like 15m."
+    "--ttl", type=Span(), metavar="SPAN", help="How long it lives, like 15m; else an hour, or as long as that one."
 )
 @click.option("--scope", multiple=True, help="What it permits; may repeat.")
 @click.option("--network", multiple=True, metavar="CIDR", help="Where it may come from; may repeat.")
@@ -25,7 +26,7 @@ from service.cli.terminal.report import Report, facts, json_option
 @quiet_option
 @json_option
 def derive(
-    ttl: int,
+    ttl: int | None,
     scope: tuple[str, ...],
     network: tuple[str, ...],
     subject: str | None,
@@ -47,7 +48,7 @@ def derive(
         "maxUses": max_uses,
     }
     body = {name: value for name, value in wanted.items() if value is not None}
-    return with_secret(holder().send("POST", f"{SELF}/derive", body)["token"], quiet=quiet)
+    return with_secret(send_once(holder(), f"{SELF}/derive", body)["token"], quiet=quiet)
 
 
 @click.command("end-derived")
