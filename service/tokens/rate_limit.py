@@ -36,13 +36,12 @@ def _debt(limit: RateLimit, debt: float) -> float:
 
 def quotas_of(limits: tuple[RateLimit, ...], charge: Charge) -> tuple[Quota, ...]:
     """What a charge left of each limit, in the whole seconds of the header fields."""
-    told = iter(charge.states)
-    return tuple(
-        [
-            Quota(limit, remaining, -(-full_in // 1000), -(-next_in // 1000))
-            for limit, remaining, full_in, next_in in zip(limits, told, told, told, strict=True)
-        ]
-    )
+    quotas, states, place = [], charge.states, 0
+    for limit in limits:
+        full_in, next_in = states[place + 1], states[place + 2]
+        quotas.append(Quota(limit, states[place], -(-full_in // 1000), -(-next_in // 1000)))
+        place += 3
+    return tuple(quotas)
 
 
 class Standings:

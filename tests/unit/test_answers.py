@@ -7,6 +7,7 @@ from base64 import b64encode
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from service.api.auth.presented import Accepted, presented, read_accepted
 from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, request_cost, required_scopes, retried_request
@@ -256,12 +257,14 @@ def test_no_subject_breaks_out_of_its_header(subject: str) -> None:
 
 
 def test_the_quota_is_told_in_rate_limit_fields() -> None:
-    allowed = answer(Verdict(Outcome.ACTIVE, TOKEN, (), (Quota(RateLimit(100, 60), 7, 42, 0),)), "r")
-    headers = dict(allowed.headers)
+    one = RateLimit(100, 60)
+    limited = structs.replace(TOKEN, rate_limits=(one,))
+    headers = dict(answer(Verdict(Outcome.ACTIVE, limited, (), (Quota(one, 7, 42, 0),)), "r").headers)
     assert headers[b"ratelimit-policy"] == b'"default";q=100;w=60'
     assert headers[b"ratelimit"] == b'"default";r=7;t=42'
-    quotas = (Quota(RateLimit(20, 1, 0, "burst"), 0, 1, 1), Quota(RateLimit(100, 60, 0, "m.1"), 0, 60, 3))
-    refused = answer(Verdict(Outcome.RATE_LIMITED, TOKEN, (), quotas), "r")
+    two = RateLimit(20, 1, 0, "burst"), RateLimit(100, 60, 0, "m.1")
+    limited, quotas = structs.replace(TOKEN, rate_limits=two), (Quota(two[0], 0, 1, 1), Quota(two[1], 0, 60, 3))
+    refused = answer(Verdict(Outcome.RATE_LIMITED, limited, (), quotas), "r")
     headers = dict(refused.headers)
     assert (refused.status, headers[b"retry-after"]) == (429, b"3")
     assert headers[b"ratelimit-policy"] == b'"burst";q=20;w=1, "m.1";q=100;w=60'

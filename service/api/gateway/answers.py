@@ -5,7 +5,6 @@ the bytes of the answer.
 """
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote
 
@@ -20,8 +19,6 @@ _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%"
 _AS_IT_IS = re.compile(r"[!-$&-~]+")
 _COST = re.compile(rb"[1-9]\d{0,2}|1000")
 REQUEST_ID = b"x-request-id: "
-# Most tokens of a site are sold one of a few.
-_POLICIES_REMEMBERED = 1024
 _PROBLEM = (b"content-type", b"application/problem+json")
 
 
@@ -89,10 +86,10 @@ def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
         return _problem(403, outcome.value, detail, request_id, challenge("insufficient_scope", scopes))
     if outcome is Outcome.NETWORK_DENIED:
         return _problem(403, outcome.value, "The token may not be used from this address.", request_id)
-    if outcome is Outcome.RATE_LIMITED and quotas:
+    if outcome is Outcome.RATE_LIMITED and verdict.credential is not None:
         refused = _problem(429, outcome.value, "The token's rate limit is used up.", request_id)
         refused.headers.append((b"retry-after", b"%d" % verdict.retry_after))
-        refused.headers.extend(quota_headers(quotas))
+        refused.headers.extend(quota_headers(quotas) + _policy_headers(verdict.credential.rate_limits))
         return refused
     if outcome is Outcome.UNAVAILABLE:
         refused = _problem(503, "store_unavailable", "The token store is not answering. Try again.", request_id)
@@ -107,6 +104,7 @@ def allowed_headers(credential: Credential) -> Headers:
     """The identity a gateway passes on: ASCII, never empty, `-` where there is nothing to say."""
     subject = _ascii(credential.subject)
     headers = [
+        *_policy_headers(credential.rate_limits),
         (b"content-length", b"0"),
         NO_STORE,
         (b"x-token-id", _ascii(credential.token_id)),
@@ -132,19 +130,19 @@ def lines_of(headers: Headers) -> bytes:
 
 
 def quota_headers(quotas: tuple[Quota, ...]) -> Headers:
-    """RateLimit fields as draft 11 of the IETF's writes them, each limit by its name."""
+    """What a request left of each limit by its name, as draft 11 of the IETF's RateLimit fields writes it."""
     if not quotas:
         return []
-    left = [f'"{one.limit.name}";r={one.remaining};t={one.reset_seconds}' for one in quotas]
-    return [
-        (b"ratelimit-policy", _policy(tuple([quota.limit for quota in quotas]))),
-        (b"ratelimit", ", ".join(left).encode()),
-    ]
+    left = [f'"{quota.limit.name}";r={quota.remaining};t={quota.reset_seconds}' for quota in quotas]
+    return [(b"ratelimit", ", ".join(left).encode())]
 
 
-@lru_cache(_POLICIES_REMEMBERED)
-def _policy(limits: tuple[RateLimit, ...]) -> bytes:
-    return ", ".join([f'"{one.name}";q={one.limit};w={one.period_seconds}' for one in limits]).encode()
+def _policy_headers(limits: tuple[RateLimit, ...]) -> Headers:
+    """The limits themselves; with each answer to the same credential the same."""
+    if not limits:
+        return []
+    policies = [f'"{limit.name}";q={limit.limit};w={limit.period_seconds}' for limit in limits]
+    return [(b"ratelimit-policy", ", ".join(policies).encode())]
 
 
 def _problem(status: int, code: str, detail: str, request_id: str, challenged: bytes = b"") -> Answer:
