@@ -22,6 +22,10 @@ _DATA_BYTES = 4096
 Subject = Annotated[str, Meta(pattern=r"^[!-~]{1,128}\Z", description="whom the token speaks for")]
 
 
+# Passed on as it was stored; without a type a generator of Java names a class that there is not.
+_Data = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
+
+
 class IssueOneTime(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """What a one-time token is issued with; all of it is optional."""
 
@@ -65,7 +69,7 @@ class Consumed(msgspec.Struct, rename="camel", omit_defaults=True):
 
     valid: bool
     subject: str | msgspec.UnsetType | None = msgspec.UNSET
-    data: msgspec.Raw | msgspec.UnsetType | None = msgspec.UNSET
+    data: _Data | msgspec.UnsetType | None = msgspec.UNSET
     expires_at: Instant | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -73,6 +73,12 @@ def test_every_enum_has_a_type() -> None:
     assert [at for at, part in enums if part.get("type") not in ("string", "boolean")] == []
 
 
+def test_every_alternative_has_a_type() -> None:
+    either = [(at, one) for at, part in parts(DOCUMENT) if isinstance(part.get("anyOf"), list) for one in part["anyOf"]]
+    assert len(either) > 20
+    assert [at for at, one in either if not {"type", "$ref"} & set(one)] == []
+
+
 def test_no_filter_takes_an_empty_text_or_null() -> None:
     asked = [(name, part) for name, one in DESCRIBED if name.startswith("GET ") for part in one.get("parameters", ())]
     filters = [(name, part["name"], part["schema"]) for name, part in asked if part["in"] == "query"]
