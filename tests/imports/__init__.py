@@ -1,0 +1,1 @@
+"""Tokens that other systems issued, exported as deploy/IMPORT.md says, imported and used: `make imports`."""

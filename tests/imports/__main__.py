@@ -1,0 +1,69 @@
+"""Moves a token of each system to a service and uses it by its client's own header; fails where one is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tests.api.schemathesis import SETTINGS, session
+from tests.cli.running import COMMAND, running
+
+ROOT = Path(__file__).parents[2]
+ACCEPT_ALSO = "scheme:Token,scheme:Api-Key"
+
+
+def queries() -> dict[str, str]:
+    """The first query in each line of the page's table, by the system's name."""
+    page = (ROOT / "deploy" / "IMPORT.md").read_text(encoding="utf-8").replace(r"\|", "\0")
+    found = re.findall(r"^\| ([^|]+?) \| `(select [^`]+)`", page, re.MULTILINE)
+    return {name: query.replace("\0", "|") for name, query in found}
+
+
+def validated(url: str, value: str) -> int:
+    """What the service answers to this Authorization."""
+    request = urllib.request.Request(f"{url}/validate", headers={"Authorization": value})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+
+def main(program: str) -> int:
+    """How many systems' tokens did not move, issued by a Python that has the systems."""
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="tk") as name:
+        folder = Path(name)
+        issue = [
+            Path(program).absolute(),
+            Path(__file__).parent / "issue.py",
+            folder / "postgres",
+            json.dumps(queries()),
+        ]
+        issued = json.loads(subprocess.run(issue, check=True, stdout=subprocess.PIPE).stdout)
+        with running(folder, **SETTINGS, TOKENS_ACCEPT_ALSO=ACCEPT_ALSO) as service:
+            environment = {**os.environ, "TOKENS_URL": service.url, "TOKENS_TOKEN": session(service.url)}
+            command = [*COMMAND, "import", "--number-names", "--zone", "UTC", "-"]
+            for system, (value, lines) in issued.items():
+                before = validated(service.url, value)
+                taken = subprocess.run(
+                    command, input=lines, env=environment, capture_output=True, text=True, check=False
+                )
+                after = validated(service.url, value)
+                works = (before, taken.returncode, after) == (401, 0, 200)
+                failed += not works
+                print(
+                    system, "works" if works else f"FAILED: {before}, {taken.stdout}{taken.stderr}, {after}", flush=True
+                )
+    return failed
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1]))
