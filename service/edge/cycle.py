@@ -178,7 +178,7 @@ class FastPathCycle(FastCycle[Plan]):
 
     def _required(self) -> tuple[str, ...]:
         query, field = self._plan[1], self._named.get(b"x-required-scope")
-        return self._fast_path.required(query, field, self._headers) if query or field is not None else ()
+        return self._fast_path.required(query, field) if query or field is not None else ()
 
     async def _ask(self) -> None:
         """The rest of a way that needs more than one answer of Redis."""

@@ -51,17 +51,15 @@ class FastCycle(Generic[P]):
         self._protocol = protocol
         self._fast_path = fast_path
         self._named: dict[bytes, bytes] = {}
-        self._headers: Headers = []
         self._head_only = False
         self._started = 0.0
         self.keep_alive = True
         self.response_complete = True
         self.message_event = protocol.deadlines.event
 
-    def take(self, headers: Headers, named: dict[bytes, bytes], plan: P, *, head_only: bool, keep_alive: bool) -> None:
+    def take(self, named: dict[bytes, bytes], plan: P, *, head_only: bool, keep_alive: bool) -> None:
         """The next request; `named` holds its headers by name, of which none occurs twice."""
         self.keep_alive = keep_alive
-        self._headers = headers
         self._named = named
         self._plan = plan
         self._head_only = head_only
@@ -70,6 +68,10 @@ class FastCycle(Generic[P]):
     def start(self) -> None:
         """Ask, or answer at once where nothing need be asked; each kind of cycle has its own."""
         raise NotImplementedError
+
+    @property
+    def _headers(self) -> Headers:
+        return list(self._named.items())
 
     def _address(self) -> str:
         """The client's, as a trusted proxy tells it."""

@@ -22,6 +22,7 @@ from service.api.gateway.answers import (
 from service.api.http.application import Application
 from service.api.http.call import Headers
 from service.api.http.proxies import TrustedProxies
+from service.edge.head import KnownLines
 from service.identifiers import trace_of
 from service.metrics import Metrics
 from service.model import Credential, Kind, Verdict
@@ -104,6 +105,7 @@ class FastPath:
         self.observe = metrics.validation_timer("fast")
         self._show = metrics.validation_examples("fast")
         self.count_refusal = metrics.refused
+        self.lines = KnownLines()
         # What was worked out in the last quarter of a second, under the bytes it came in: a busy token once for all its
         # requests in it, and none stays in memory longer. Whether it is good is asked of Redis each time all the same.
         # Where a token may stand elsewhere, too, one field is not all that counts, and nothing is kept.
@@ -130,6 +132,7 @@ class FastPath:
 
     def forget(self) -> None:
         """Let all secrets go; called with every tick of the sweep."""
+        self.lines.forget()
         self.seen.clear()
         self.seen_keys.clear()
         self._required.clear()
@@ -154,11 +157,11 @@ class FastPath:
         before, _, after = self._spent_lines
         return b"%b %b\r%b" % (before, credential.token_id.encode(), after)
 
-    def required(self, query: bytes, field: bytes | None, headers: Headers) -> tuple[str, ...]:
+    def required(self, query: bytes, field: bytes | None) -> tuple[str, ...]:
         """The scopes that a gateway asks for, which it does with the same bytes every time."""
         required = self._required.get((query, field))
         if required is None:
-            required = required_scopes(query, headers)
+            required = required_scopes(query, [] if field is None else [(b"x-required-scope", field)])
             # A client that makes scopes up must not fill the memory.
             if len(self._required) < _MOST_SEEN:
                 self._required[query, field] = required

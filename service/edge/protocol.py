@@ -73,6 +73,24 @@ class EdgeProtocol(ReadingProtocol):
         super().connection_lost(exc)
         self._limits.leave(self.origin)
 
+    def _begin_whole(self, packet: bytes) -> bool:
+        # Where the parser stands between two messages, it does not miss one.
+        is_between = self.idle_since is not None and self.body_since is None and not self._in_head
+        head = self._fast_path.lines.read(packet) if is_between and not self._blank_bytes else None
+        if head is None:
+            return False
+        head_only, url, named = head
+        plan: Any = plan_of(url)
+        kind: type[FastCycle[Any]] = FastPathCycle
+        if plan is None:
+            asked = operation_of(b"HEAD" if head_only else b"GET", url, named)
+            if asked is None:
+                return False
+            kind, plan = asked
+        self.idle_since = None
+        self._begin_fast_path(named, plan, kind, head_only=head_only)
+        return True
+
     def on_headers_complete(self) -> None:
         self._in_head = False
         self.head_since = None
@@ -94,7 +112,8 @@ class EdgeProtocol(ReadingProtocol):
         # Envoy says so with every question; any other length, however it is written, announces a body.
         has_body = named.get(b"content-length", b"0") != b"0"
         if may_be_fast and not has_body and (plan := plan_of(self.url)) is not None:
-            self._begin_fast_path(named, plan, FastPathCycle)
+            head_only = self.parser.get_method() == b"HEAD"
+            self._begin_fast_path(named, plan, FastPathCycle, head_only=head_only)
         elif may_be_fast and (asked := operation_of(self.parser.get_method(), self.url, named)) is not None:
             self._begin_operation(named, *asked)
         else:
@@ -102,15 +121,16 @@ class EdgeProtocol(ReadingProtocol):
             if not leaves_http:
                 self._begin_ordinary(named)
 
-    def _begin_fast_path(self, named: dict[bytes, bytes], plan: P, kind: type[FastCycle[P]]) -> None:
+    def _begin_fast_path(
+        self, named: dict[bytes, bytes], plan: P, kind: type[FastCycle[P]], *, head_only: bool
+    ) -> None:
         previous: RequestResponseCycle | FastCycle[Any] | None = self.cycle
         waits = previous is not None and not previous.response_complete
         # Mostly a connection asks for the same again.
         if waits or self._own_cycle.__class__ is not kind:
             self._own_cycle = kind(self, self._fast_path)
         cycle: Any = self._own_cycle
-        head_only = self.parser.get_method() == b"HEAD"
-        cycle.take(self.headers, named, plan, head_only=head_only, keep_alive=not self._draining)
+        cycle.take(named, plan, head_only=head_only, keep_alive=not self._draining)
         self.cycle = cycle
         if waits:
             # A client that sends request after request without reading must not fill our memory: what it sends next
@@ -124,7 +144,8 @@ class EdgeProtocol(ReadingProtocol):
         """One without a body as a validation, another at the end of its body, which is small."""
         previous: RequestResponseCycle | FastCycle[Any] | None = self.cycle
         if kind.method != "POST":
-            self._begin_fast_path(named, plan, kind)
+            head_only = self.parser.get_method() == b"HEAD"
+            self._begin_fast_path(named, plan, kind, head_only=head_only)
         elif previous is not None and not previous.response_complete:
             self._begin_ordinary(named)
         else:
@@ -132,7 +153,7 @@ class EdgeProtocol(ReadingProtocol):
                 self._own_cycle = kind(self, self._fast_path)
             cycle: Any = self._own_cycle
             self.cycle = cycle
-            cycle.take(self.headers, named, plan, head_only=False, keep_alive=not self._draining)
+            cycle.take(named, plan, head_only=False, keep_alive=not self._draining)
             cycle.await_body()
             self._progress = True
             self.body_since = self.deadlines.now

@@ -56,7 +56,7 @@ class ReadingProtocol(HttpToolsProtocol):
         return self.idle_since if self.idle_since is not None else self.head_since
 
     def data_received(self, data: bytes) -> None:
-        if self._refusal is not None:
+        if self._refusal is not None or self._begin_whole(data):
             return
         known = self.headers
         continued = known if self._in_head else None
@@ -84,6 +84,10 @@ class ReadingProtocol(HttpToolsProtocol):
             self._bound_body(len(data))
         elif self.idle_since is not None and self.headers is known:
             self._bound_blank_lines(len(data))
+
+    def _begin_whole(self, packet: bytes) -> bool:
+        """Begin with the request that a packet is, without the parser; False where that is to read it."""
+        raise NotImplementedError
 
     def _decline(self, data: bytes, offer: httptools.HttpParserUpgrade | None) -> None:
         """Read a request that offers another protocol again, without the offer, and then what follows its head.

@@ -1,0 +1,116 @@
+"""A head that comes alone in one packet is read by its lines: as the parser reads it, or by the parser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from itertools import product
+
+import httptools
+import pytest
+
+from service.edge.head import HEAD_BYTES, KnownLines
+from tests.edge.asking import PATIENCE_SECONDS
+
+HEAD = (
+    b"GET /validate?required_scope=a:b HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer s\r\nconnection: keep-alive\r\n"
+    b"Content-Length: 0\r\nX-Request-Id: 1-2\r\nX-A: b, c\r\n\r\n"
+)
+WHOLE = b"GET /validate HTTP/1.1\r\nHost: a\r\n\r\n"
+LAST = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+# The status of a whole head that comes after the answer to this is that of something else, or there is none.
+BEGINNINGS = {
+    "nothing": (b"", b"401 200"),
+    "an empty line": (b"\r\n", b"401 200"),
+    "a body that nobody read": (
+        b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(WHOLE),
+        b"404 200",
+    ),
+    "a head that goes on": (b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\nGET /livez HTTP/1.1\r\nX-A: ", b"200 200 200"),
+}
+
+
+class Read:
+    """What the parser reads."""
+
+    def __init__(self, packet: bytes) -> None:
+        self.url, self.fields, self.heads, self.messages, self.body = b"", list[tuple[bytes, bytes]](), 0, 0, b""
+        self.parser = httptools.HttpRequestParser(self)
+        try:
+            self.parser.feed_data(packet)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.heads = -1
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.heads += 1
+        self.is_kept = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        self.messages += 1
+
+
+def test_a_head_is_read_as_the_parser_reads_it_whatever_byte_is_another_or_missing() -> None:
+    lines = KnownLines()
+    places, instead = range(len(HEAD) + 1), [b"", *(bytes([byte]) for byte in b"\0\n\r !#1:,Px\x80"), b"\r\n"]
+    changed = [HEAD[:at] + byte + HEAD[at + cut :] for at, byte, cut in product(places, instead, (0, 1))]
+    found = [(packet, lines.read(packet)) for packet in changed * 2]
+    for packet, head in found:
+        if head is not None:
+            read, (head_only, url, named) = Read(packet), head
+            assert (read.heads, read.messages, read.body, read.is_kept) == (1, 1, b"", True), packet
+            assert (read.parser.get_method() == b"HEAD", read.url, read.fields) == (head_only, url, [*named.items()])
+    assert sum(head is not None for _, head in found) > len(found) / 4
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"Content-Length: 1",
+        b"Transfer-Encoding: chunked",
+        b"Upgrade: h2c",
+        b"Expect: 100-continue",
+        b"Connection: close",
+        b"Host: b.test",
+        b"X: " + b"a" * HEAD_BYTES,
+        b"\r\n".join(b"X-%d: 1" % n for n in range(60)),
+    ],
+)
+def test_what_decides_how_a_message_is_read_is_left_to_the_parser(field: bytes) -> None:
+    lines = KnownLines()
+    assert lines.read(HEAD) is not None
+    assert lines.read(HEAD[:-2] + field + b"\r\n\r\n") is None
+
+
+def test_no_line_stays_that_holds_a_secret() -> None:
+    lines = KnownLines()
+    lines.read(HEAD)
+    lines.forget()
+    assert not lines._field_lines
+    assert not lines._request_lines
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+async def test_a_packet_is_no_head_where_another_message_goes_on(port: int, beginning: str) -> None:
+    before, statuses = BEGINNINGS[beginning]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        writer.write(before)
+        got = await reader.readuntil(b"\r\n\r\n") if before.strip() else b""
+        for packet in (WHOLE, LAST):
+            # Most likely they are read one by one; the answers are the same if they are not.
+            for _ in range(10):
+                await asyncio.sleep(0)
+            writer.write(packet)
+        got += await reader.read()
+    writer.close()
+    assert b" ".join(re.findall(rb"HTTP/1.1 (\d+)", got)) == statuses
