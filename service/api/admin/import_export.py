@@ -152,9 +152,10 @@ class ImportExportApi(OperationGroup):
             raise InvalidRequest(f"Send the lines as {NDJSON}.", code="unsupported_media_type")
         lines = _lines_of(await call.body(BULK_BYTES))
         result = ImportResult(0, 0, 0, [])
+        in_order = query.dry_run or self._imports.is_in_one_shard
         # A dry run takes slice after slice, for it tells which of two with one name comes second.
         async with Overlapped(1 if dry_run else UNDER_WAY) as steps:
-            for rows in self._slices(lines, reading, result, in_order=query.dry_run):
+            for rows in self._slices(lines, reading, result, in_order=in_order):
                 taken = partial(self._take, rows, caller.origin, dry_run, result, number_names=query.number_names)
                 await steps.begin([taken()] if rows else [])
         result.skipped.sort(key=lambda skipped: skipped.line)
@@ -167,19 +168,18 @@ class ImportExportApi(OperationGroup):
 
         An empty one where so many lines were read that others should have a turn.
         """
-        waiting: dict[int, list[_Numbered]] = {}
-        names: set[str] = set()
+        home, waiting, names = 0, dict[int, list[_Numbered]](), set[str]()
         for start in range(0, len(lines), SLICE):
             for number, row in _read(lines[start : start + SLICE], start + 1, reading, result):
-                if _name(row) in names and not in_order:
-                    yield from waiting.values()
-                    waiting, names = {}, set()
-                names.add(_name(row))
-                home = 0 if in_order else self._imports.home(row)
+                if not in_order:
+                    if (name := _name(row)) in names:
+                        yield from waiting.values()
+                        waiting, names = {}, set()
+                    names.add(name)
+                    home = self._imports.home(row)
                 rows = waiting.setdefault(home, [])
                 rows.append((number, row))
                 if len(rows) == SLICE:
-                    names.difference_update(_name(row) for _, row in waiting[home])
                     yield waiting.pop(home)
             yield []
         yield from waiting.values()

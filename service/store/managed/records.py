@@ -36,6 +36,8 @@ _TEXT_OF: dict[type, Callable[[Any], bytes]] = {
 # What a field that is not in the hash stands for.
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(ManagedToken)}
 _DEFAULTS["metadata"] = {}
+# Never as long as a piece.
+_SHORT = frozenset(field.name for field in msgspec.structs.fields(ManagedToken) if field.type in (int, bool))
 # Texts of digests, whose bytes are stored.
 _RAW = frozenset({"digest", "predecessor"})
 _limits = msgspec.json.Decoder(tuple[RateLimit, ...]).decode
@@ -175,10 +177,11 @@ class Excerpt:
         self.fields = (_DIGEST, *(LETTERS[name].encode() for name in names))
         readers = {name: read for name, _, read in _STORED}
         self._readers = tuple((name, readers[name]) for name in names)
+        self._may_be_cut = not _SHORT.issuperset(names)
 
     def is_cut(self, reply: list[Reply]) -> bool:
         """Does a value go on in further fields, or may it?"""
-        return any(text is not None and len(text) == PIECE for text in reply)
+        return self._may_be_cut and any(text is not None and len(text) == PIECE for text in reply)
 
     def read(self, token_id: str, reply: list[Reply]) -> ManagedToken | None:
         """The token, from the values of `fields` in order; None if there is no such record."""

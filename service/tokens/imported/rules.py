@@ -88,7 +88,10 @@ class ImportedSecrets:
 
     def add(self, rules: Iterable[str]) -> None:
         """Tokens that follow these rules were taken in."""
-        self.learn({*map(str, self.rules), *rules})
+        known, followed = set(map(str, self.rules)), set(rules)
+        # Asked row by row: all rows of most imports follow one rule.
+        if self.unread or not followed <= known:
+            self.learn(known | followed)
 
     def admit(self, rule: str) -> str:
         """Follow this rule, too, until the rules are read again; if that cannot be, why, in words."""

@@ -103,10 +103,13 @@ class ImportAdmission:
             **msgspec.structs.asdict(row.new),
         )
 
+    @property
+    def is_in_one_shard(self) -> bool:
+        """See `Imports.is_in_one_shard`."""
+        return len(self._shards) == 1
+
     def home(self, row: Exported | ImportedSecret) -> int:
         """See `Imports.home`."""
-        if len(self._shards) == 1:
-            return 0
         if isinstance(row, Exported):
             return self._shards.of_digest(records.decode_digest(row.token.digest)).index
         return self._shards.of_digest(self._imported.digest(row.rule, row.kept)).index

@@ -9,6 +9,7 @@ from service.errors import StoreFull, StoreUnavailable
 from service.model import ManagedToken, Origin, Status
 from service.store.managed import records
 from service.store.managed.imports import ImportStore, Incoming, Refused
+from service.store.managed.tokens import Record
 from service.tokens.audit.log import AuditLog
 from service.tokens.imported.rules import ImportedSecrets
 from service.tokens.managed.import_admission import Exported, ImportAdmission, ImportedSecret, Skipped
@@ -84,7 +85,7 @@ class Imports:
         taken = [self._admission.refusal(row, token, origin) for row, token in zip(rows, tokens, strict=True)]
         admitted = [place for place, refused in enumerate(taken) if refused is None]
         if dry_run is None:
-            incoming = [self._incoming(tokens[place], origin) for place in admitted]
+            incoming = [self._incoming(tokens[place], origin, rows[place]) for place in admitted]
             minted_here = [isinstance(rows[place], ImportedSecret) for place in admitted]
             found = await self._put(incoming, minted_here)
             self._imported.add(one.token.imported for one in incoming if one.token.imported)
@@ -108,6 +109,11 @@ class Imports:
             f"Token {holder.token_id} ({status}, made by {holder.created_by}) has this name: rename or revoke it to "
             "free the name, or have a number put behind this one."
         )
+
+    @property
+    def is_in_one_shard(self) -> bool:
+        """Do all tokens belong into one shard?"""
+        return self._admission.is_in_one_shard
 
     def home(self, row: Exported | ImportedSecret) -> int:
         """The shard that a row's token belongs into: those of one are taken in by fewer calls than others."""
@@ -163,7 +169,7 @@ class Imports:
     async def _is_taken(self, token: ManagedToken) -> bool:
         return await self._store.conflict(token) is Refused.NAME_TAKEN
 
-    def _incoming(self, token: ManagedToken, origin: Origin) -> Incoming:
+    def _incoming(self, token: ManagedToken, origin: Origin, row: Exported | ImportedSecret | None = None) -> Incoming:
         now = self._clock()
         credential = predecessor = b""
         if token.status(now) is Status.ACTIVE:
@@ -171,8 +177,12 @@ class Imports:
             if token.predecessor and token.predecessor_until > now:
                 older = records.decode_digest(token.predecessor)
                 predecessor = self._seals.credential(token, older, token.predecessor_until)
-        # Sealed anew, because the credentials beside it are sealed by the present key.
-        seal = self._seals.of(token)
+        # By the present key, because the credentials beside it are sealed by that.
+        seal = (
+            self._seals.again(Record(row.token, row.seal), token)
+            if isinstance(row, Exported)
+            else self._seals.of(token)
+        )
         entry = self._audit_log.entry("token.imported", origin, token.token_id, after=facts(token))
         return Incoming(token, seal, credential, predecessor, entry)
 

@@ -20,6 +20,10 @@ class Seals:
         """The seal that a record of this token carries."""
         return self._keyring.mac("metadata", records.sealed_part(token))
 
+    def again(self, record: Record, token: ManagedToken) -> str:
+        """The seal of a token whose record is ours, the same where neither the token nor the server key is another."""
+        return record.seal if token is record.token and not self._keyring.has_previous else self.of(token)
+
     def is_ours(self, record: Record) -> bool:
         """Was this record written by a service with our server key?"""
         return self._keyring.signer("metadata", records.sealed_part(record.token), record.seal) is not None
