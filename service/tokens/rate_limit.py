@@ -53,10 +53,11 @@ class Standings:
 
     async def of(self, tokens: list[ManagedToken]) -> list[tuple[Quota, ...]]:
         """The limits of each token; one round trip for all, none where no token has any."""
-        read = self._store.dues
-        found = await asyncio.gather(*[read(token.charged, token.rate_limits) for token in tokens])
+        limited, read = [token for token in tokens if token.rate_limits], self._store.dues
+        found = await asyncio.gather(*[read(token.charged, token.rate_limits) for token in limited])
         now = self._clock()
-        return [
-            quotas_of(token.rate_limits, forecast(token.rate_limits, dues, now, 0))
-            for token, dues in zip(tokens, found, strict=True)
-        ]
+        told = {
+            token.token_id: quotas_of(token.rate_limits, forecast(token.rate_limits, dues, now, 0))
+            for token, dues in zip(limited, found, strict=True)
+        }
+        return [told.get(token.token_id, ()) for token in tokens]
