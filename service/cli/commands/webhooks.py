@@ -10,6 +10,7 @@ from service.cli.failure import Failure
 from service.cli.terminal.options import Number, Span
 from service.cli.terminal.prompts import confirm
 from service.cli.terminal.report import Report, facts, json_option, said, table
+from service.tokens.webhooks.events import EventType, event_type
 
 _PATH = "/api/admin/webhooks"
 _ONCE = "The secret signs what is sent, and is shown this once: keep it where only the receiver can read it."
@@ -50,14 +51,29 @@ def list_webhooks() -> Report:
     return Report(answer, table(head, rows, optional=2, none=none))
 
 
+def _known(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[str]:
+    """The events of an option that takes several at once. Raises BadParameter, which names them all."""
+    wanted = [event for value in values for event in value.replace(",", " ").split()]
+    for event in wanted:
+        if event_type(event) is None:
+            raise click.BadParameter(f"{event!r} is none of {', '.join(EventType)}.")
+    return wanted
+
+
 @webhooks.command("add")
 @click.argument("url")
-@click.option("--event", "events", multiple=True, required=True, help="What to tell, like token.revoked; may repeat.")
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    required=True,
+    callback=_known,
+    help=f"What to tell, may repeat: {', '.join(EventType)}.",
+)
 @json_option
-def add_webhook(url: str, events: tuple[str, ...]) -> Report:
+def add_webhook(url: str, events: list[str]) -> Report:
     """Add a webhook and print its signing secret, this once."""
-    wanted = [event for value in events for event in value.replace(",", " ").split()]
-    answer = connect().send("POST", _PATH, {"url": url, "events": wanted})
+    answer = connect().send("POST", _PATH, {"url": url, "events": events})
     return Report(answer, facts([(name, answer[name]) for name in ("id", "url", "events", "secret")]), said(_ONCE))
 
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from service.tokens.webhooks.events import EventType
 from tests.cli.conftest import Run
 from tests.cli.stub import Stub
 
@@ -62,6 +63,13 @@ def test_a_new_webhook_shows_its_secret_once(stub: Stub, run: Run) -> None:
 )
 def test_what_is_missing_is_a_usage_error(stub: Stub, run: Run, arguments: list[str]) -> None:
     assert (run("webhooks", *arguments).exit_code, stub.asked) == (2, [])
+
+
+def test_an_unknown_event_is_told_what_there_is(stub: Stub, run: Run) -> None:
+    result = run("webhooks", "add", "https://a.example", "--event", "token.revoked,foo")
+    assert (result.exit_code, stub.asked) == (2, [])
+    assert "'foo' is none of" in result.stderr
+    assert all(event in result.stderr for event in EventType)
 
 
 def test_a_refused_address_is_one_line(stub: Stub, run: Run) -> None:
