@@ -144,7 +144,7 @@ def rules(
         metrics.decisions,
     )
     seals = Seals(authority, store.credentials, keyring)
-    records = ManagedRecords(store.managed, seals, audit_log, clock, metrics.decisions)
+    records = ManagedRecords(store.managed, store.derived, seals, audit_log, clock, metrics.decisions)
     lifetime = Lifetime(settings.max_lifetime_days, clock)
     repeats = Repeats(store.requests, keyring, minter, shards)
     derivation = Derivation(store.derived, records, authority, repeats, audit_log, metrics.decisions, clock)

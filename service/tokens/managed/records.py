@@ -11,13 +11,16 @@ from service.counters import DERIVED, Decisions
 from service.errors import Conflict, NotFound, StoreUnavailable
 from service.model import Credential, Kind, ManagedToken, Origin, Status
 from service.store.managed import records
+from service.store.managed.derived import DerivedStore
 from service.store.managed.tokens import ManagedStore, Record
 from service.tokens.audit.log import AuditLog
+from service.tokens.credential import GrantedScopes
 from service.tokens.managed.seals import Seals
 from service.tokens.rights import check_end
 
 # How often a change is tried again after another one came in between.
 TRIES = 8
+_DERIVES = ("self:derive",)
 
 
 class ManagedRecords:
@@ -26,12 +29,14 @@ class ManagedRecords:
     def __init__(
         self,
         store: ManagedStore,
+        derived: DerivedStore,
         seals: Seals,
         audit_log: AuditLog,
         clock: Callable[[], float],
         decisions: Decisions,
     ) -> None:
         self._store = store
+        self._derived = derived
         self._seals = seals
         self._audit_log = audit_log
         self._clock = clock
@@ -84,7 +89,10 @@ class ManagedRecords:
         sealed = self._seals.credential(new, digest, new.expires_at) if usable else b""
         if new.predecessor:
             predecessor = self._seals.credential(new, records.decode_digest(new.predecessor), new.predecessor_until)
-        entry = self._audit_log.entry(action, origin, new.token_id, before=facts(old, new), after=facts(new, old))
+        after = facts(new, old)
+        if records.ends_derived(old, new, int(now)):
+            after |= await self._below(old.token_id, old.scopes)
+        entry = self._audit_log.entry(action, origin, new.token_id, before=facts(old, new), after=after)
         written = await self._store.update(
             old, new, seal=self._seals.of(new), sealed=sealed, predecessor=predecessor, now=int(now), entry=entry
         )
@@ -139,7 +147,7 @@ class ManagedRecords:
             origin,
             token.token_id,
             before={"name": token.name, "status": token.status(now)},
-            after={"name": token.name, "status": state},
+            after={"name": token.name, "status": state, **await self._below(token.token_id, token.scopes)},
         )
         seal = self._seals.of(ended) if vouch else ""
         done = await self._store.end(token, ended, seal=seal, now=now, entry=entry, insist=insist)
@@ -153,7 +161,8 @@ class ManagedRecords:
         """
         now = int(self._clock())
         ancestors = credential.ancestors if credential else ()
-        after = {"status": "revoked", **({"parent": ancestors[-1]} if ancestors else {})}
+        after: dict[str, Any] = {"status": "revoked", **({"parent": ancestors[-1]} if ancestors else {})}
+        after |= await self._below(token_id, credential.scopes if credential else ())
         entry = self._audit_log.entry("token.revoked", origin, token_id, after=after)
         ended_at = credential.expires_at and max(credential.expires_at, now) if credential else now
         owner = credential.client if credential else ""
@@ -162,6 +171,16 @@ class ManagedRecords:
         )
         self._decisions.revoked.inc(DERIVED if ancestors else Kind.MANAGED, by=dropped)
         return dropped
+
+    async def _below(self, token_id: str, scopes: tuple[str, ...]) -> dict[str, int]:
+        """For the entry of what takes a token away: how many are derived from it directly and end with it.
+
+        Asked of those alone that may derive, whose scopes do not change but with an end of what is derived.
+        """
+        if GrantedScopes(scopes).missing(_DERIVES):
+            return {}
+        (count,) = await self._derived.count([token_id], int(self._clock()))
+        return {"derived": count} if count else {}
 
 
 def _with_predecessor(old: ManagedToken, new: ManagedToken, now: float) -> ManagedToken:

@@ -156,6 +156,23 @@ async def test_nothing_wider_is_derived_and_what_is_not_said_is_as_the_parent_ha
         }
 
 
+async def test_the_entry_of_what_ends_a_token_says_how_many_end_with_it(still: Service) -> None:
+    admin = await sign_in(still)
+    for number, end in enumerate(("revoked", "deactivated", "rotated", "narrowed", "revoked by itself")):
+        root, token = await made(still, f"root {number}")
+        child = await derive(root)
+        await derive(child)
+        (one,) = (await root.get(f"{SELF}/derived")).json()["tokens"]
+        await derive(root)
+        assert (await root.ask("DELETE", f"{SELF}/derived", query={"id": one["id"]})).status == 200
+        assert (await ENDS[end](admin, root, token)).status in (200, 201, 204), end
+        told = {entry.target: entry.after or {} for entry in await audit(still)}
+        assert [told[ended].get("derived") for ended in (one["id"], token["id"])] == [1, 1], end
+    plain = await admin.create("plain", scopes=["orders:read"])
+    assert (await admin.ask("DELETE", TOKENS, query={"id": plain["id"]})).status == 200
+    assert all("derived" not in (entry.after or {}) for entry in await audit(still) if entry.target == plain["id"])
+
+
 async def test_without_a_life_it_lives_an_hour_or_as_long_as_its_parent(still: Service) -> None:
     root, _ = await made(still)
     short = (await root.post(f"{SELF}/derive", {"ttlSeconds": 900})).json()["token"]
