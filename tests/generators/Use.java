@@ -24,7 +24,7 @@ public class Use {
 
   private static int validated(ApiClient holder, List<String> scopes) {
     try {
-      return new GatewayApi(holder).validateWithHttpInfo(scopes, null, null, null, null).getStatusCode();
+      return new GatewayApi(holder).validateWithHttpInfo(scopes, null, null, null, null, null).getStatusCode();
     } catch (ApiException refused) {
       return refused.getCode();
     }

@@ -3,7 +3,7 @@
 command      the command: settings, Redis, listener, signals
 first_start  the first account and its password
 sockets      what it listens on, and systemd's side of that
-tls          the certificate
+tls          the certificate, and how long a handshake may take
 listener     uvicorn in one process or several
 worker       what one of several processes runs
 

@@ -1,4 +1,4 @@
-"""TLS of the service's own: a certificate and its key from files that are read again on SIGHUP."""
+"""TLS of its own: a certificate and key from files that are read again on SIGHUP, and an end to slow handshakes."""
 
 import asyncio
 import logging
