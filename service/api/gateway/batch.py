@@ -63,7 +63,7 @@ class BatchApi(OperationGroup):
     async def batch(self, call: Call) -> Response:
         """Check up to 100 tokens.
 
-        In one round trip; nothing is spent or counted.
+        All are asked about together; nothing is spent or counted.
         """
         await self._clients.admit(call)
         wanted = await call.json(ValidateBatch)
