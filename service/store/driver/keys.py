@@ -9,9 +9,9 @@ x:<h>             string  why a managed credential is gone, and its token's id: 
                           expired inactive revoked; by it a secret is found whose
                           credential is gone. Written by what ends it, and by the
                           sweep a day before its date: one that lives on has none
-r:<id>:<limit>    string  rate-limit state, GCRA: of a token's limit, of issuers of   PX until full again
-r:<h>                     one-time tokens; an account and an address that it
-                          signed in from
+r:<id>:<limit>    string  rate-limit state, GCRA: of a token's limit                  PX until full again
+r:<h>             string  the same of issuers of one-time tokens, and of an account   PX until full again
+                          and an address that it signed in from
                   zset    tries at passwords: id -> until when it counts, ms          PX with the last of them
 i:<h>             string  a request with an Idempotency-Key: the nonce its secret is  PX 10 min
                           derived with, and a MAC of what was asked; in the shard
