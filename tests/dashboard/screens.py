@@ -135,10 +135,11 @@ NOBODY = {
     "**/api/admin/audit?**": {"entries": []},
 }
 NO_LINE = {"imported": 0, "byDigest": 0, "shortened": 0, "skipped": []}
+USAGE = Screen("usage", usage, ".rank .name", NO_USE, "No token was checked")
 SCREENS = [
     Screen("tokens/00bb/00cc/00aa", one_token, ".rank .name", one_token("", 0), "No living token with this ID."),
     Screen("tokens/00aa", one_token, ".rank .name", one_token("", 0), "None. Its holder makes them"),
-    Screen("usage", usage, ".rank .name", NO_USE, "No token was checked"),
+    USAGE,
     Screen("explain?id=0123456789abcdef", explained, ".checks", {"**/explain": NO_CHECKS}, "Accepted"),
     Screen("webhooks", webhooks, ".facts", {"**/api/admin/webhooks": {"webhooks": []}}, "No webhooks yet."),
     Screen("sessions", sessions, "td .name", NOBODY, "Change accounts"),

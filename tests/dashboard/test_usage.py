@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.cli.running import wait_for
 from tests.dashboard.conftest import Open
-from tests.dashboard.screens import INSTANT, SCREENS, answer
+from tests.dashboard.screens import INSTANT, USAGE, answer
 from tests.dashboard.service import Service
 from tests.dashboard.steps import tab_to, toast
 
@@ -34,7 +34,7 @@ def test_checks_reasons_and_the_busiest(open_page: Open, service: Service) -> No
 
 
 def test_the_unused_are_deactivated_as_many_as_there_are_then(page: Page) -> None:
-    answer(page, SCREENS[0], "made up")
+    answer(page, USAGE, "made up")
     quiet = {"hours": [{"hour": INSTANT, "allowed": 0, "denied": 0, "reasons": {}}]}
     page.route("**/api/admin/usage?**", lambda route: route.fulfill(json=quiet))
     page.get_by_role("link", name="Usage").click()
