@@ -17,10 +17,10 @@ _HOSTS_REMEMBERED = 256
 _REQUEST_LINE = re.compile(rb"(GET|HEAD) (/[A-Za-z0-9/?&=:._~%+,-]*) HTTP/1\.1")
 _FIELD = re.compile(rb"[A-Za-z0-9-]+: [!-~](?:[ -~]*[!-~])?")
 _WORD = re.compile(rb"[!-~]+")
-# These decide how a message is read, except where they say what goes without saying.
-_DECISIVE = frozenset(
-    (b"connection", b"content-length", b"expect", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
-)
+# What these announce is for the ordinary way: bodies, expectations, other protocols, a request that costs more.
+UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"x-token-cost"))
+# With them these decide how a message is read, except where they say what goes without saying.
+_DECISIVE = UNUSUAL | {b"connection", b"content-length", b"keep-alive", b"proxy-connection"}
 _MEANINGLESS = frozenset(((b"connection", b"keep-alive"), (b"content-length", b"0")))
 # What these say comes once.
 _UNREPEATED = frozenset((b"x-request-id", b"x-tokens-retry-key"))

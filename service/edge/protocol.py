@@ -18,15 +18,24 @@ from uvicorn.server import ServerState
 from service.api.http.call import Headers
 from service.edge.cycle import FastPathCycle, plan_of
 from service.edge.fast_cycle import FastCycle, OperationCycle
-from service.edge.head import HEAD_BYTES, HEAD_FIELDS, HOSTS, TOO_LARGE, Refusal, Refused, Trailer, check, size_of
+from service.edge.head import (
+    HEAD_BYTES,
+    HEAD_FIELDS,
+    HOSTS,
+    TOO_LARGE,
+    UNUSUAL,
+    Refusal,
+    Refused,
+    Trailer,
+    check,
+    size_of,
+)
 from service.edge.limits import ConnectionLimits
 from service.edge.operations import operation_of
 from service.edge.ordinary import OrdinaryCycle
 from service.edge.reading import ReadingProtocol
 
 P = TypeVar("P")
-# What these announce is for the ordinary way: bodies, expectations, other protocols, a request that costs more.
-_UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"x-token-cost"))
 
 _TOO_MANY = Refusal(503, "too_many_connections", "Too many connections from this address are open. Use fewer.")
 _ALL_BUSY = Refusal(503, "overloaded", "As many connections as this server can have are busy. Try again.")
@@ -102,7 +111,7 @@ class EdgeProtocol(ReadingProtocol):
         is_plain = (
             len(named) == len(headers) <= HEAD_FIELDS
             and HOSTS[named.get(b"host", b"")]
-            and _UNUSUAL.isdisjoint(named)
+            and UNUSUAL.isdisjoint(named)
             and self.parser.should_keep_alive()
             and (b"connection" not in named or self.parser.get_http_version() == "1.1")
         )

@@ -79,6 +79,7 @@ def test_a_head_is_read_as_the_parser_reads_it_whatever_byte_is_another_or_missi
         b"Upgrade: h2c",
         b"Expect: 100-continue",
         b"Connection: close",
+        b"X-Token-Cost: 1",
         b"Host: b.test",
         b"X: " + b"a" * HEAD_BYTES,
         b"\r\n".join(b"X-%d: 1" % n for n in range(60)),
