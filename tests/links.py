@@ -91,6 +91,8 @@ class Forgetful(Recording):
     """A server that has forgotten every script whenever one is called."""
 
     async def execute(self, *args: Any, **how: Any) -> Any:
-        if args[0] == "EVALSHA":
-            await self.link.execute("SCRIPT", "FLUSH")
-        return await super().execute(*args, **how)
+        if args[0] != "EVALSHA":
+            return await super().execute(*args, **how)
+        # Next to each other, so that no call beside this one teaches the server the script in between.
+        _, reply = await asyncio.gather(self.link.execute("SCRIPT", "FLUSH"), super().execute(*args, **how))
+        return reply
