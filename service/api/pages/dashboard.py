@@ -1,6 +1,7 @@
 """The dashboard's own routes: its static files, and the cookie that carries its session."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 
 import msgspec
 from starlette.responses import Response
@@ -13,7 +14,7 @@ from service.api.http.access import ANYONE
 from service.api.http.call import Call, Endpoint, Json, Operation, OperationGroup
 from service.api.http.problems import Pending
 from service.api.http.timestamps import Instant, rfc3339
-from service.dashboard.bundle import below, load
+from service.dashboard.bundle import Asset, below, load
 from service.errors import NotFound, Unauthorized
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.sessions import Sessions
@@ -75,7 +76,6 @@ class DashboardApi(OperationGroup):
         self._max_lifetime_days = max_lifetime_days
         self._retention_days = retention_days
         self._label = label
-        self._assets, self._version = load()
 
     def endpoints(self) -> list[Endpoint]:
         """The routes of the dashboard; they are no part of the public API's document."""
@@ -101,14 +101,16 @@ class DashboardApi(OperationGroup):
         """A file under its checksum, for ever; for every other path the page itself, asked for anew each time."""
         path = call.path_parameters.get("path", "")
         version, _, name = path.partition("/")
+        # Put together by the first who asks, beside the loop: most processes are never asked.
+        assets, present = await asyncio.to_thread(load)
         if "." not in path.rpartition("/")[2]:
-            return self._file(call, "index.html", b"no-cache")
-        if version == self._version and name in self._assets:
-            return self._file(call, name, b"public, max-age=31536000, immutable")
+            return self._file(call, assets, "index.html", b"no-cache")
+        if version == present and name in assets:
+            return self._file(call, assets, name, b"public, max-age=31536000, immutable")
         raise NotFound("There is nothing at this path.")
 
-    def _file(self, call: Call, name: str, cache: bytes) -> Response:
-        asset = self._assets.get(name)
+    def _file(self, call: Call, assets: Mapping[str, Asset], name: str, cache: bytes) -> Response:
+        asset = assets.get(name)
         if asset is None:
             raise NotFound("This build has no dashboard.")
         prefix = self._cookies.address.prefix(call)
