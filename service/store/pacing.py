@@ -67,10 +67,14 @@ class Overlapped:
         `then` gets what the parts returned, step after step in order; by default it is let go.
         """
         self._under_way.append((asyncio.gather(*[_Part(part, self._clock) for part in parts]), then))
-        await give_way(self._clock)
+        await self.pause()
         while len(self._under_way) >= self._most:
             step, take = self._under_way.popleft()
             take(await step)
+
+    async def pause(self) -> None:
+        """Let others have a turn, with no step to begin."""
+        await give_way(self._clock)
 
     async def __aenter__(self) -> Overlapped:
         return self

@@ -1,7 +1,6 @@
 """Import and export: all tokens out as NDJSON, and tokens of this or another system in."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -156,8 +155,11 @@ class ImportExportApi(OperationGroup):
         # A dry run takes slice after slice, for it tells which of two with one name comes second.
         async with Overlapped(1 if dry_run else UNDER_WAY) as steps:
             for rows in self._slices(lines, reading, result, in_order=in_order):
-                taken = partial(self._take, rows, caller.origin, dry_run, result, number_names=query.number_names)
-                await steps.begin([taken()] if rows else [])
+                if not rows:
+                    await steps.pause()
+                    continue
+                taken = self._take(rows, caller.origin, dry_run, result, number_names=query.number_names)
+                await steps.begin([taken])
         result.skipped.sort(key=lambda skipped: skipped.line)
         return Json(result)
 
