@@ -263,6 +263,12 @@ class Six(Group):
             if node is not primary and role(node) == "slave" and node.info("replication")["master_port"] == primary.port
         )
 
+    def holder(self, slot: int) -> Node:
+        """The primary that a slot belongs to, be there keys in it or not."""
+        ranges = self.primaries[0].client.execute_command("CLUSTER", "SLOTS")
+        port = next(int(primary[1]) for first, last, primary, *_ in ranges if int(first) <= slot <= int(last))
+        return next(node for node in self.nodes if node.port == port)
+
     @property
     def url(self) -> str:
         return f"redis+cluster://{addresses(self.nodes)}"

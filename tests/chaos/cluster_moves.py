@@ -26,20 +26,16 @@ def site(six: Six, settings: dict[str, str]) -> Iterator[Site]:
     site.running.close()
 
 
-def holder(six: Six, slot: int) -> Node:
-    return next(node for node in six.primaries if node.client.execute_command("CLUSTER", "COUNTKEYSINSLOT", slot))
-
-
 def moved_key_by_key(six: Six) -> None:
     for slot in SLOTS:
-        source = holder(six, slot)
+        source = six.holder(slot)
         move(slot, source, next(node for node in six.primaries if node is not source), six.primaries)
 
 
 def moved_by_the_server(six: Six) -> None:
     """CLUSTER MIGRATESLOTS, which Valkey 9 has."""
     for slot in SLOTS:
-        source = holder(six, slot)
+        source = six.holder(slot)
         target = next(node for node in six.primaries if node is not source)
         source.client.execute_command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", Six.id_of(target))
         wait_until(lambda to=target, one=slot: counted(to, one), what=f"slot {slot} to have moved")
@@ -79,7 +75,7 @@ def test_all_slots_move_while_tokens_are_used(six: Six, site: Site, row: Row, wa
 @pytest.mark.parametrize("how", ["ordered", "killed", "stopped"])
 def test_failovers(six: Six, site: Site, row: Row, how: str) -> None:
     six.settle()
-    old = holder(six, SLOTS[0])
+    old = six.holder(SLOTS[0])
     new, book, uses = six.replica_of(old), site.book(), Uses(site)
     tokens = uses.issue(200)
     with book.open(), beside(lambda: uses.spend(tokens, pause_seconds=0.005)):
@@ -112,7 +108,7 @@ def test_a_node_comes_and_goes(six: Six, site: Site, row: Row) -> None:
     wait_until(lambda: all(seven(node) for node in six.nodes), seconds=30, what="the nodes to meet")
     with beside(used.until_over):
         try:
-            homes = {slot: holder(six, slot) for slot in SLOTS[:6]}
+            homes = {slot: six.holder(slot) for slot in SLOTS[:6]}
             for slot, home in homes.items():
                 move(slot, home, seventh, six.primaries)
             for slot, home in homes.items():
