@@ -13,6 +13,7 @@ from service.settings import SECRETS, Settings
 from tests.api.running import ROOT
 
 FOLDER = ROOT / "deploy" / "kubernetes"
+MONITORING = ROOT / "deploy" / "monitoring"
 MANIFESTS = sorted(path.name for path in FOLDER.glob("*.yaml") if path.name != "kustomization.yaml")
 
 
@@ -73,3 +74,18 @@ def test_the_selectors_find_the_pods_and_the_ports_are_named() -> None:
     wanted = [port["targetPort"] for port in load("service.yaml")["spec"]["ports"]]
     wanted += [port["port"] for rule in load("network.yaml")["spec"]["ingress"] for port in rule["ports"]]
     assert set(wanted) <= ports
+
+
+def test_the_operators_view_scrapes_a_port_of_the_service_and_has_the_same_alerts() -> None:
+    overlay = MONITORING / "kubernetes"
+    kustomization, monitor, rules = (
+        yaml.safe_load((overlay / f"{name}.yaml").read_text())
+        for name in ("kustomization", "servicemonitor", "prometheusrule")
+    )
+    assert (overlay / kustomization["resources"][0]).resolve() == FOLDER
+    assert kustomization["resources"][1:] == ["servicemonitor.yaml", "prometheusrule.yaml"]
+    assert rules["spec"] == yaml.safe_load((MONITORING / "alerts.yml").read_text())
+    ports = {port["name"] for port in load("service.yaml")["spec"]["ports"]}
+    assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
+    # Kustomize gives both, the Service and what selects it, this label.
+    assert monitor["spec"]["selector"]["matchLabels"] == load("kustomization.yaml")["labels"][0]["pairs"]
