@@ -8,7 +8,8 @@ JOBS ?= 3
 ARGS ?=
 
 # Debian packages (each named as its program, except libraries) that a target needs beside Python.
-APT_PACKAGES = chromium-headless-shell nginx caddy haproxy apache2 lua-socket prometheus nodejs node-express faketime
+APT_PACKAGES = chromium-headless-shell nginx caddy haproxy apache2 lua-socket prometheus nodejs node-express faketime \
+	redis-tools
 bench soak mass: APT_PACKAGES = wrk
 generators: APT_PACKAGES = nodejs npm maven
 browsers: APT_PACKAGES = firefox-esr webkit2gtk-driver xvfb

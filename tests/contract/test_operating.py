@@ -1,0 +1,114 @@
+"""Every command of the operator's guide is run, in order, in one shell, beside real services and their Redis."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.embedded.prerequisites import find_server
+from service.tokens.accounts.passwords import hash_password
+from tests.ports import held_port
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "deploy" / "OPERATING.md").read_text(encoding="utf-8")
+BLOCKS = [textwrap.dedent(block) for block in re.findall(r"^ *```sh\n(.*?)^ *```$", PAGE, re.MULTILINE | re.DOTALL)]
+PASSWORD = "twelve letters and more"
+# What systemd would do for the unit that `unit` names: one with a Redis of its own, one with the embedded one.
+BEGINNING = r"""
+set -euo pipefail
+declare -A pids
+trap 'kill "${pids[@]}" && wait "${pids[@]}" || true; for port in 6379 6390; do redis-cli -p $port shutdown nosave || true; done' EXIT
+own() { :; }
+embedded() { unset TOKENS_REDIS_URL; TOKENS_PORT=8090 TOKENS_DATA_DIR=/var/lib/token-service; }
+systemctl() {
+  case $1 in
+    start)
+      exec {out}< <(set -a; . /etc/token-service/environment; $unit; exec token-service serve)
+      pids[$unit]=$!
+      grep -m 1 -q 'listens on' <&$out ;;
+    stop) kill ${pids[$unit]} && wait ${pids[$unit]} ;;
+    restart) systemctl stop && systemctl start ;;
+  esac
+}
+created() {
+  curl -s http://127.0.0.1:8080/api/admin/tokens -H "Authorization: Bearer $session" -H 'Content-Type: application/json' \
+    -d "{\"name\":\"$1\",\"duration\":\"1month\"}" | grep -o 'rtk_[0-9a-f]*'
+}
+expect() {
+  said=$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:$2/validate -H "X-API-Key: $1")
+  test $said = $3 || { echo "$said after: $4" >&2; exit 1; }
+}
+redis-server --dir ~ --port 6379 --appendonly yes --maxmemory-policy noeviction --daemonize yes
+until redis-cli -p 6379 ping | grep -q PONG; do sleep 0.1; done
+unit=own && systemctl start
+session=$(curl -s http://127.0.0.1:8080/api/token -H 'Content-Type: application/json' \
+  -d "{\"username\":\"admin\",\"password\":\"$(cat ~/password)\"}" | grep -o '[0-9A-Za-z]\{64\}')
+kept=$(created kept) ended=$(created ended)
+"""
+# What goes before and after each block of the page.
+AROUND = [
+    ("", "expect $kept 8080 200 'another key'"),
+    ("unit=embedded && systemctl start", "expect $kept 8090 200 'moving'"),
+    ("", "expect $kept 8090 200 'a copy'"),
+    ("", "expect $kept 8090 200 'a copy that is back'; unit=own"),
+    ("", "curl -sf -o /dev/null http://127.0.0.1:8080/oauth2/revoke -d token=$ended"),
+    ("", "expect $ended 8080 401 'a token ended since'; expect $kept 8080 200 'another Redis'"),
+    ("", "expect $kept 8080 200 'another version'"),
+]
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder with what an operator has; its path is short, because sockets lie in it."""
+    home = Path(tempfile.mkdtemp(prefix="tk"))
+    for name in ("etc", "var", "bin"):
+        (home / name).mkdir(mode=0o700)
+    (home / "bin" / "redis-server").symlink_to(find_server(None).path)
+    (home / "password").write_text(f"{PASSWORD}\n")
+    account = f'[accounts.admin]\npassword_hash = "{hash_password(PASSWORD)}"\nrole = "admin"\n'
+    for folder in ("etc", "var"):
+        (home / folder / "accounts.toml").write_text(account)
+        (home / folder / "accounts.toml").chmod(0o600)
+    (home / "etc" / "secret_key").write_text("k" * 64)
+    (home / "etc" / "environment").write_text(
+        "TOKENS_PORT=8080\nTOKENS_REDIS_URL=redis://127.0.0.1:6379\n"
+        "TOKENS_SECRET_KEY_FILE=/etc/token-service/secret_key\n"
+        "TOKENS_ACCOUNTS_FILE=/etc/token-service/accounts.toml\n"
+    )
+    yield home
+    # A server that was told to end may still be removing a file of its own.
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.mark.slow
+def test_every_command_runs_as_it_is_printed(home: Path) -> None:
+    lines = [BEGINNING]
+    for block, (before, after) in zip(BLOCKS, AROUND, strict=True):
+        lines += [before, block, after]
+    places = {str(port): str(held_port()) for port in (8080, 8090, 6379, 6390)}
+    places |= {"/etc/token-service": str(home / "etc"), "/var/lib/token-service": str(home / "var")}
+
+    def placed(text: str) -> str:
+        return re.sub("|".join(places), lambda found: places[found[0]], text)
+
+    (home / "etc" / "environment").write_text(placed((home / "etc" / "environment").read_text()))
+    path = os.pathsep.join((str(home / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]))
+    done = subprocess.run(
+        ["bash", "-c", placed("\n".join(lines))],
+        cwd=home,
+        env={"HOME": str(home), "PATH": path, "TOKENS_PORT": places["8080"]},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
