@@ -185,7 +185,7 @@ def rules(
             store.credentials, records, authority, sessions, one_time, sweeper.catch_up, imports.detect_imported
         ),
         derivation=derivation,
-        bulk=Bulk(managed, queries, store.listing, clock),
+        bulk=Bulk(managed, records, queries, store.listing, clock),
         imports=imports,
         sweeper=sweeper,
     )

@@ -61,7 +61,7 @@ def stores(settings: Settings, links: Sequence[Link], keyring: Keyring, clock: S
         shards=shards,
         monitor=Monitor(shards, clock, keyring.marks(settings.namespace), settings.durability),
         credentials=CredentialStore(shards, fence),
-        derived=DerivedStore(shards),
+        derived=DerivedStore(shards, retention),
         fence=fence,
         sessions=SessionStore(shards),
         attempts=AttemptStore(shards),

@@ -35,7 +35,7 @@ COVERED = {
     "rotate_or_update_token",
     "validate_limited",
     "void_reservation",
-    "end_token",
+    "end_tokens",
 }
 
 

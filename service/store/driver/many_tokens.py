@@ -1,8 +1,10 @@
 """What belongs to many tokens, each in its shard, read in one round trip."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
+from itertools import chain
+from typing import TypeVar
 
 from service.store.driver.connection import Link
 from service.store.driver.keys import Keys, shard_of_id
@@ -12,6 +14,9 @@ from service.store.driver.shards import Shard, Shards
 
 # So many keys are read by one script: less than a millisecond of Redis' time, for validations wait behind it.
 _AT_ONCE = 100
+T = TypeVar("T")
+G = TypeVar("G", bound=Hashable)
+R = TypeVar("R")
 KeyOf = Callable[[Keys, str], bytes]
 
 
@@ -88,6 +93,20 @@ class ManyTokens:
             for shard, wanted in zip(self._shards, places, strict=True)
             for start in range(0, len(wanted), _AT_ONCE)
         ]
+
+
+async def by_group(
+    items: Sequence[T], group_of: Callable[[T], G], ask: Callable[[G, list[T]], Awaitable[list[R]]]
+) -> list[R]:
+    """What one call for each group of items says of each of them, in the order of the items."""
+    places: dict[G, list[int]] = {}
+    for place, item in enumerate(items):
+        places.setdefault(group_of(item), []).append(place)
+    asked = [ask(group, [items[place] for place in those]) for group, those in places.items()]
+    # Gathered they are tasks, which a single one need not be.
+    answers = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
+    found = dict(zip(chain.from_iterable(places.values()), chain.from_iterable(answers), strict=True))
+    return [found[place] for place in range(len(items))]
 
 
 def _each(link: Link, commands: Sequence[bytes]) -> asyncio.Future[list[Reply]]:

@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 REMEMBERED_SECONDS = 600
 _MARK = Script("mark_write")
 _MARK_MILLISECONDS = 1000
-_AT_ONCE = 100
+_AT_ONCE = 20
 _Words = tuple[Argument | float, ...]
-_INSTANT = Struct("d")
+_WHEN = Struct("dI")
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
@@ -52,8 +52,10 @@ class Removals:
         self._confirmation = confirmation
         self._round: _Round | None = None
         self._ending: asyncio.Task[None] | None = None
-        # When, and what in MessagePack: the garbage collector visits every word of thousands of tuples, and no bytes.
-        self._removed: deque[bytes] = deque(maxlen=remembered)
+        # When, how many and what, in MessagePack: the garbage collector visits every word of thousands of tuples, and
+        # no bytes.
+        self._removed: deque[bytes] = deque()
+        self._remembered, self._most = 0, remembered
         self._replication_id = b""
 
     async def execute(self, *args: Argument | float, retry: bool = False, operation: str = "") -> Reply:
@@ -62,8 +64,10 @@ class Removals:
             reply = await self._confirmed(args, retry, operation)
         else:
             reply = await self._link.execute(*args, retry=retry, operation=operation)
-        if isinstance(reply, int) and reply > 0:
-            self._remember(args)
+        # Of a script about several, what it did to each.
+        done = sum(isinstance(each, int) and each > 0 for each in (reply if isinstance(reply, list) else (reply,)))
+        if done:
+            self._remember(args, done)
         return reply
 
     async def confirm(self) -> None:
@@ -112,11 +116,12 @@ class Removals:
         self._round = None
         current.over.set()
 
-    def _remember(self, args: _Words) -> None:
+    def _remember(self, args: _Words, count: int) -> None:
         now = asyncio.get_running_loop().time()
-        self._removed.append(_INSTANT.pack(now) + _pack(args))
-        while _instant(self._removed[0]) < now - REMEMBERED_SECONDS:
-            self._removed.popleft()
+        self._removed.append(_WHEN.pack(now, count) + _pack(args))
+        self._remembered += count
+        while self._remembered > self._most or _when(self._removed[0])[0] < now - REMEMBERED_SECONDS:
+            self._remembered -= _when(self._removed.popleft())[1]
 
     @property
     def is_due_again(self) -> bool:
@@ -132,7 +137,7 @@ class Removals:
             return 0
         now = self._link.replication_id
         since = asyncio.get_running_loop().time() - REMEMBERED_SECONDS
-        again = [_words(one) for one in self._removed if _instant(one) >= since] if self._replication_id else []
+        again = [_words(one) for one in self._removed if _when(one)[0] >= since] if self._replication_id else []
         for start in range(0, len(again), _AT_ONCE):
             await asyncio.gather(*[self._link.execute(*args) for args in again[start : start + _AT_ONCE]])
         self._replication_id = now
@@ -141,12 +146,13 @@ class Removals:
         return len(again)
 
 
-def _instant(removed: bytes) -> float:
-    instant: float = _INSTANT.unpack_from(removed)[0]
-    return instant
+def _when(removed: bytes) -> tuple[float, int]:
+    """When it was, and how many it ended."""
+    instant, count = _WHEN.unpack_from(removed)
+    return instant, count
 
 
 def _words(removed: bytes) -> _Words:
     """The command again, with the source of its script: another server may not know it."""
-    words = tuple(_unpack(memoryview(removed)[_INSTANT.size :]))
+    words = tuple(_unpack(memoryview(removed)[_WHEN.size :]))
     return ("EVAL", source_of(str(words[1])), *words[2:]) if words[0] == "EVALSHA" else words

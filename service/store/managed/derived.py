@@ -1,7 +1,7 @@
 """Derived tokens in Redis: a sealed credential each, in the shard of the token it comes from, and no record.
 
 Every token has a set of the credentials that are derived from it, directly or not. What ends it deletes what is
-named there in the same script: `end_token`, `rotate_or_update_token` and `drop_credential`.
+named there in the same script: `end_tokens`, `rotate_or_update_token` and `drop_credential`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from service.store.driver.many_tokens import ManyTokens
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.records import decode_digest
+from service.store.managed.tokens import Retention
 
 # Children of one token at a time; and all that may end with one token in one script, some 5 ms of Redis' time.
 MOST_CHILDREN = 1000
@@ -37,12 +38,14 @@ class Derived(NamedTuple):
 
 
 class DerivedStore:
-    """Derives and lists. Expired ones go by themselves; one is ended by `ManagedStore.drop`."""
+    """Derives, lists and drops. Expired ones go by themselves."""
 
-    def __init__(self, shards: Shards) -> None:
+    def __init__(self, shards: Shards, retention: Retention) -> None:
         self._shards = shards
+        self._retention = retention
         self._many = ManyTokens(shards)
         self._derive = Script("derive_token")
+        self._drop = Script("drop_credential", retry=True)
 
     def shard_of(self, digest: bytes) -> Shard:
         """Where a credential is, and all that is derived from it."""
@@ -75,6 +78,39 @@ class DerivedStore:
             *entry,
         )
         return done
+
+    async def drop(
+        self, digest: bytes, token_id: str, *, owner: str, ended_at: int, ancestors: tuple[str, ...], entry: Entry
+    ) -> bool:
+        """Take a credential away that no record names, and what is derived from it; False if there is none.
+
+        `ancestors`: what it is derived from itself. Works on a full server.
+        """
+        shard = self._shards.of_digest(digest)
+        keys = shard.keys
+        dropped: int = await self._drop.run(
+            shard.removals,
+            (
+                keys.credential(digest),
+                keys.reason(digest),
+                keys.metadata(token_id),
+                keys.on,
+                keys.off,
+                keys.dead,
+                keys.expiry,
+                keys.purge,
+                keys.owner(owner),
+                keys.imported,
+                keys.last_uses,
+                # A holder may derive and end as it likes, and pushes no change out of the log with it.
+                keys.occurrences if ancestors else keys.changes,
+                *map(keys.derived, (token_id, *ancestors)),
+            ),
+            token_id,
+            self._retention.reason_until(ended_at),
+            *entry,
+        )
+        return dropped == 1
 
     async def children(self, parent_id: str) -> list[Derived]:
         """The credentials that are derived from a token directly. Two round trips."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from service.model import ManagedToken, Status
 from service.store.audit import Entry
 from service.store.credentials import Reason
+from service.store.driver.many_tokens import by_group
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
@@ -68,7 +69,7 @@ class ImportStore:
         for place, why in zip(abroad, await self._reserve([rows[place] for place in abroad]), strict=True):
             refused[place] = why
         wanted = [place for place, why in enumerate(refused) if why is None]
-        replies = await self._record([rows[place] for place in wanted])
+        replies = await by_group([rows[place] for place in wanted], lambda row: row.kind, self._call)
         for place, reply in zip(wanted, replies, strict=True):
             if reply != 1 or rows[place].freed_abroad:
                 refused[place] = await self._settle(rows[place], reply)
@@ -99,17 +100,6 @@ class ImportStore:
         told = await self._announce.run(home.link, metadata, _ANNOUNCED_MILLISECONDS, *[row.token.name for row in rows])
         return [row.token.token_id for row, reply in zip(rows, told, strict=True) if reply]
 
-    async def _record(self, rows: list[_Row]) -> list[Reply]:
-        """One call for each kind of rows; the replies in the order of the rows."""
-        kinds: dict[_Kind, list[int]] = {}
-        for place, row in enumerate(rows):
-            kinds.setdefault(row.kind, []).append(place)
-        called = await asyncio.gather(
-            *[self._call(kind, [rows[place] for place in places]) for kind, places in kinds.items()]
-        )
-        replies = dict(zip(chain.from_iterable(kinds.values()), chain.from_iterable(called), strict=True))
-        return [replies[place] for place in range(len(rows))]
-
     async def _call(self, kind: _Kind, rows: list[_Row]) -> list[Reply]:
         keys = (*kind.keys, *chain.from_iterable(row.keys for row in rows))
         args = chain.from_iterable(row.args for row in rows)
@@ -123,7 +113,7 @@ class ImportStore:
             # Somebody holds the name; a reservation that is void makes way for ours.
             if not await self._tokens.names.reserve(token):
                 return Refused.NAME_TAKEN
-            (reply,) = await self._record([row])
+            (reply,) = await self._call(row.kind, [row])
         if row.freed_abroad and reply in (1, -1):
             # Also where the id is known: an earlier try may have come this far.
             names = self._shards.of_name(token.name)

@@ -1,5 +1,8 @@
 """Managed tokens in Redis: created, read and changed, each change with its indexes and its audit entry."""
 
+import asyncio
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from service.errors import StoreUnavailable
@@ -7,8 +10,8 @@ from service.model import ManagedToken
 from service.store.audit import Entry
 from service.store.credentials import Reason
 from service.store.driver.keys import Keys
-from service.store.driver.many_tokens import ManyTokens
-from service.store.driver.replies import Reply
+from service.store.driver.many_tokens import ManyTokens, by_group
+from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed import records
@@ -51,6 +54,15 @@ class Retention(NamedTuple):
         return self.reason_until(token.expires_at and max(token.expires_at, token.revoked_at))
 
 
+class End(NamedTuple):
+    """A token to deactivate or revoke: as it was read and as it is then, with the seal of that and the audit entry."""
+
+    token: ManagedToken
+    ended: ManagedToken
+    seal: str
+    entry: Entry
+
+
 class ManagedStore:
     """All keys of a managed token live in the shard it was created in, the first two hex digits of its id."""
 
@@ -62,8 +74,7 @@ class ManagedStore:
         self._blocks = Blocks(len(shards))
         self._create = Script("create_token")
         self._update = Script("rotate_or_update_token")
-        self._end = Script("end_token", retry=True)
-        self._drop = Script("drop_credential", retry=True)
+        self._end = Script("end_tokens", retry=True)
 
     async def create(self, token: ManagedToken, digest: bytes, *, seal: str, sealed: bytes, entry: Entry) -> bool:
         """Record a token in the shard of its name, all or nothing; False if the name is taken, or the id known.
@@ -108,7 +119,7 @@ class ManagedStore:
         """The record of an id, None if there is none."""
         return (await self.get_many([token_id]))[0]
 
-    async def get_many(self, token_ids: list[str]) -> list[Record | None]:
+    async def get_many(self, token_ids: Sequence[str]) -> list[Record | None]:
         """Records in the order of the ids, in one round trip."""
         rows = await self._many.read_whole(token_ids, Keys.metadata)
         return [None if found is None else Record(*found) for found in map(records.decode, token_ids, rows)]
@@ -178,79 +189,49 @@ class ManagedStore:
             await self.names.release(old)
         return written == 1
 
-    async def end(
-        self, token: ManagedToken, ended: ManagedToken, *, seal: str, now: int, entry: Entry, insist: bool = False
-    ) -> int:
-        """Deactivate or revoke, with what is derived: 1 done, 0 it was already, -1 changed since read, -2 gone.
+    async def end(self, ends: Sequence[End], now: int, *, insist: bool = False) -> list[int]:
+        """Deactivate them all or revoke them all, with what is derived, by one call to each shard.
 
-        With `insist` only a rotation counts as a change. Works on a full server.
+        Of each 1 done, 0 it was already, -1 changed since read, -2 gone. With `insist` only a rotation counts as a
+        change. Works on a full server.
         """
-        shard = self._shard(token.token_id)
-        digest = records.decode_digest(token.digest)
-        keys = (
-            shard.keys.credential(digest),
-            shard.keys.credential(records.decode_digest(token.predecessor or token.digest)),
-            shard.keys.reason(digest),
-            shard.keys.metadata(token.token_id),
-            *_list_keys(shard),
-            shard.keys.names,
-            shard.keys.changes,
-            shard.keys.derived(token.token_id),
-        )
-        done: int = await self._end.run(
-            shard.removals,
-            keys,
+
+        async def end_in(shard: Shard, some: list[End]) -> list[int]:
+            revoked_at, keep = some[0].ended.revoked_at, some[0].entry.keep
+            fixed = (*_list_keys(shard), shard.keys.names, shard.keys.changes)
+            keys = (*fixed, *chain.from_iterable([_end_keys(shard.keys, one.token) for one in some]))
+            args = chain.from_iterable([self._end_args(one, insist=insist) for one in some])
+            purge_at = now + self._retention.seconds
+            done: list[int] = await self._end.run(shard.removals, keys, revoked_at, purge_at, keep, *args)
+            if revoked_at:
+                revoked = [one.token for one, reply in zip(some, done, strict=True) if reply == 1]
+                abroad = [token for token in revoked if self._shards.of_name(token.name) is not shard]
+                await asyncio.gather(*map(self._free_abroad, abroad))
+            return done
+
+        return await by_group(ends, lambda one: self._shard(one.token.token_id), end_in)
+
+    def _end_args(self, one: End, *, insist: bool) -> tuple[Argument, ...]:
+        token, ended, seal, entry = one
+        return (
             token.token_id,
-            digest,
+            records.decode_digest(token.digest),
             "" if insist else token.version,
-            ended.revoked_at,
             Reason.of(ended).text,
             self._retention.reason_goes(ended),
-            now + self._retention.seconds,
             member(token),
             freed_member(token),
             bytes.fromhex(seal),
-            *entry,
+            entry.body,
+            entry.seal,
         )
-        name_shard = self._shards.of_name(token.name)
-        if done == 1 and ended.revoked_at and name_shard is not shard:
-            # Added before the other is removed: cut off between the two, the token is still found by its name.
-            await name_shard.link.execute("ZADD", name_shard.keys.names, 0, freed_member(token), retry=True)
-            await name_shard.link.execute("ZREM", name_shard.keys.names, member(token), retry=True)
-        return done
 
-    async def drop(
-        self, digest: bytes, token_id: str, *, owner: str, ended_at: int, ancestors: tuple[str, ...], entry: Entry
-    ) -> bool:
-        """Take a credential away that no record names, and what is derived from it; False if there is none.
-
-        `ancestors`: what it is derived from itself. Works on a full server.
-        """
-        shard = self._shards.of_digest(digest)
-        keys = shard.keys
-        dropped: int = await self._drop.run(
-            shard.removals,
-            (
-                keys.credential(digest),
-                keys.reason(digest),
-                keys.metadata(token_id),
-                keys.on,
-                keys.off,
-                keys.dead,
-                keys.expiry,
-                keys.purge,
-                keys.owner(owner),
-                keys.imported,
-                keys.last_uses,
-                # A holder may derive and end as it likes, and pushes no change out of the log with it.
-                keys.occurrences if ancestors else keys.changes,
-                *map(keys.derived, (token_id, *ancestors)),
-            ),
-            token_id,
-            self._retention.reason_until(ended_at),
-            *entry,
-        )
-        return dropped == 1
+    async def _free_abroad(self, token: ManagedToken) -> None:
+        """The name of a revoked token, where that lives in another shard."""
+        names = self._shards.of_name(token.name)
+        # Added before the other is removed: cut off between the two, the token is still found by its name.
+        await names.link.execute("ZADD", names.keys.names, 0, freed_member(token), retry=True)
+        await names.link.execute("ZREM", names.keys.names, member(token), retry=True)
 
     async def confirm_changed(self, token_id: str) -> None:
         """Have what changed here before confirmed as the settings ask; see `Removals.confirm`."""
@@ -285,3 +266,10 @@ def _list_keys(shard: Shard) -> tuple[Any, ...]:
     """The keys of the lists that a token may move between, as scripts take them."""
     keys = shard.keys
     return keys.on, keys.off, keys.dead, keys.expiry, keys.purge
+
+
+def _end_keys(keys: Keys, token: ManagedToken) -> tuple[bytes, ...]:
+    """Those of a token that ends; where there is no previous secret its own stands in."""
+    credential, reason = keys.credential_and_reason(records.decode_digest(token.digest))
+    older = keys.credential(records.decode_digest(token.predecessor)) if token.predecessor else credential
+    return credential, older, reason, keys.metadata(token.token_id), keys.derived(token.token_id)

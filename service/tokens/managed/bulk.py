@@ -1,5 +1,6 @@
 """Changes of many tokens at once, in bounded slices: by their ids, or all that a query finds (the kill switch)."""
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
@@ -9,13 +10,14 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from service.errors import Conflict, Forbidden, NotFound
+from service.errors import Conflict
 from service.model import ManagedToken, Origin, Status
 from service.store.managed.listing import Listing, Place, place
 from service.store.managed.query import Query
 from service.store.managed.tokens import Record
 from service.store.pacing import Overlapped
 from service.tokens.managed.queries import ManagedQueries
+from service.tokens.managed.records import ManagedRecords, refusal_of
 from service.tokens.managed.tokens import ManagedTokens
 
 # So many changes are asked of Redis at once: a third of a millisecond of its time, for validations wait behind them.
@@ -37,7 +39,8 @@ _CAN_END = {
     Ending.REVOKE: frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED}),
     Ending.DEACTIVATE: frozenset({Status.ACTIVE}),
 }
-Change = Callable[[Record], Coroutine[Any, Any, object]]
+# Changes some tokens whose records were just read; of each the code that it is refused with, empty where it is made.
+Change = Callable[[list[Record]], Coroutine[Any, Any, list[str]]]
 
 
 class Continuation(msgspec.Struct, frozen=True, array_like=True):
@@ -87,20 +90,26 @@ class Bulk:
     """Activates, deactivates and revokes many tokens, each change as atomic and as audited as a single one."""
 
     def __init__(
-        self, tokens: ManagedTokens, queries: ManagedQueries, listing: Listing, clock: Callable[[], float]
+        self,
+        tokens: ManagedTokens,
+        managed_records: ManagedRecords,
+        queries: ManagedQueries,
+        listing: Listing,
+        clock: Callable[[], float],
     ) -> None:
         self._tokens = tokens
+        self._records = managed_records
         self._queries = queries
         self._listing = listing
         self._clock = clock
 
     async def set_active(self, token_ids: Sequence[str], active: bool, origin: Origin) -> BulkResult:
         """Activate or deactivate several tokens; what cannot be changed is skipped with its code."""
-        return await _each(token_ids, lambda token_id: self._tokens.update(token_id, {"active": active}, origin))
+        return await self._each(token_ids, self._activate(origin) if active else self._end(Ending.DEACTIVATE, origin))
 
     async def revoke(self, token_ids: Sequence[str], origin: Origin) -> BulkResult:
         """Revoke several tokens; ids that never were are skipped."""
-        return await _each(token_ids, lambda token_id: self._tokens.revoke(token_id, origin))
+        return await self._each(token_ids, self._end(Ending.REVOKE, origin))
 
     async def preview(self, query: Query, ending: Ending) -> Matched:
         """How many tokens `end` would end; reads every record unless only their status is asked for."""
@@ -125,14 +134,8 @@ class Bulk:
         Raises Conflict `count_changed` before anything is changed if they are not as many as expected; not where it
         goes on `after` an earlier slice. To ask for the same slice again is harmless.
         """
-
-        async def end(record: Record) -> None:
-            if ending is Ending.REVOKE:
-                await self._tokens.revoke(record.token.token_id, origin, known=record)
-            else:
-                await self._tokens.deactivate(record.token.token_id, origin, known=record)
-
-        return await self._slice(_narrowed(query, ending), end, expected=expected, limit=limit, after=after)
+        change = self._end(ending, origin)
+        return await self._slice(_narrowed(query, ending), change, expected=expected, limit=limit, after=after)
 
     async def set_active_matching(
         self,
@@ -145,14 +148,35 @@ class Bulk:
         after: Continuation | None = None,
     ) -> BulkResult:
         """Activate or deactivate a slice of what a query finds, as `end` does."""
-
-        async def change(record: Record) -> None:
-            if active:
-                await self._tokens.update(record.token.token_id, {"active": True}, origin, known=record)
-            else:
-                await self._tokens.deactivate(record.token.token_id, origin, known=record)
-
+        change = self._activate(origin) if active else self._end(Ending.DEACTIVATE, origin)
         return await self._slice(query, change, expected=expected, limit=limit, after=after)
+
+    def _end(self, ending: Ending, origin: Origin) -> Change:
+        return partial(self._records.end_all, state="revoked" if ending is Ending.REVOKE else "inactive", origin=origin)
+
+    def _activate(self, origin: Origin) -> Change:
+        async def change(known: list[Record]) -> list[str]:
+            activating = [
+                refusal_of(self._tokens.update(record.token.token_id, {"active": True}, origin, known=record))
+                for record in known
+            ]
+            return await asyncio.gather(*activating)
+
+        return change
+
+    async def _each(self, token_ids: Sequence[str], change: Change) -> BulkResult:
+        """Make a change to each token, step by step; what it is refused for is skipped with its code."""
+        result = BulkResult([], [])
+        async with Overlapped() as steps:
+            for start in range(0, len(token_ids), STEP):
+                step = token_ids[start : start + STEP]
+                await steps.begin(self._change_known(step, change), partial(result.note, step))
+        return result
+
+    async def _change_known(self, token_ids: Sequence[str], change: Change) -> list[str]:
+        known = [record for record in await self._records.read_many(token_ids) if record]
+        codes = dict(zip([record.token.token_id for record in known], await change(known), strict=True))
+        return [codes.get(token_id, "not_found") for token_id in token_ids]
 
     async def _slice(
         self, query: Query | None, change: Change, *, expected: int, limit: int, after: Continuation | None
@@ -177,7 +201,7 @@ class Bulk:
                 for start in range(0, len(rows), STEP):
                     step = rows[start : start + min(STEP, most)]
                     ids = [record.token.token_id for _, record in step]
-                    await steps.begin([_code(change(record)) for _, record in step], partial(result.note, ids))
+                    await steps.begin(change([record for _, record in step]), partial(result.note, ids))
                     left, most, reached = left - len(step), most - len(step), place(step[-1][0])
                     if not left:
                         return result
@@ -214,22 +238,3 @@ def _narrowed(query: Query, ending: Ending) -> Query | None:
     """
     statuses = query.wanted & _CAN_END[ending]
     return msgspec.structs.replace(query, statuses=statuses) if statuses else None
-
-
-async def _each(token_ids: Sequence[str], change: Callable[[str], Coroutine[Any, Any, object]]) -> BulkResult:
-    """Make a change to each token, step by step; what it is refused for is skipped with its code."""
-    result = BulkResult([], [])
-    async with Overlapped() as steps:
-        for start in range(0, len(token_ids), STEP):
-            step = token_ids[start : start + STEP]
-            await steps.begin([_code(change(token_id)) for token_id in step], partial(result.note, step))
-    return result
-
-
-async def _code(change: Coroutine[Any, Any, object]) -> str:
-    """The code that a change is refused with, empty where it is made."""
-    try:
-        await change
-    except (Conflict, Forbidden, NotFound) as refused:
-        return refused.code
-    return ""

@@ -1,6 +1,7 @@
 """The records of managed tokens: read, authenticated, and written together with their credentials."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from itertools import compress
 from operator import attrgetter, ne
 from typing import Any
@@ -8,11 +9,11 @@ from typing import Any
 import msgspec
 
 from service.counters import DERIVED, Decisions
-from service.errors import Conflict, NotFound, StoreUnavailable
+from service.errors import Conflict, Forbidden, NotFound, StoreUnavailable
 from service.model import Credential, Kind, ManagedToken, Origin, Status
 from service.store.managed import records
 from service.store.managed.derived import DerivedStore
-from service.store.managed.tokens import ManagedStore, Record
+from service.store.managed.tokens import End, ManagedStore, Record
 from service.tokens.audit.log import AuditLog
 from service.tokens.credential import GrantedScopes
 from service.tokens.managed.seals import Seals
@@ -62,6 +63,10 @@ class ManagedRecords:
                 raise Conflict("This record was changed outside the service. Revoke the token.", code="record_tampered")
         raise keeps_changing()
 
+    async def read_many(self, token_ids: Sequence[str]) -> list[Record | None]:
+        """The records in the order of the ids. One round trip."""
+        return await self._store.get_many(token_ids)
+
     async def _record(self, token_id: str) -> Record:
         record = await self._store.get(token_id)
         if record is None:
@@ -91,7 +96,7 @@ class ManagedRecords:
             predecessor = self._seals.credential(new, records.decode_digest(new.predecessor), new.predecessor_until)
         after = facts(new, old)
         if records.ends_derived(old, new, int(now)):
-            after |= await self._below(old.token_id, old.scopes)
+            after |= (await self._below([(old.token_id, old.scopes)]))[0]
         entry = self._audit_log.entry(action, origin, new.token_id, before=facts(old, new), after=after)
         written = await self._store.update(
             old, new, seal=self._seals.of(new), sealed=sealed, predecessor=predecessor, now=int(now), entry=entry
@@ -111,16 +116,14 @@ class ManagedRecords:
         for number in range(TRIES):
             record, known = known or await self._record(token_id), None
             token = record.token
-            check_end(origin, token)
-            if state == "inactive":
-                refuse_if_ended(token, self._clock())
+            self._check_end(token, state, origin)
             if digest not in (None, *map(records.decode_digest, filter(None, (token.digest, token.predecessor)))):
                 raise _not_found()
             is_ours = self._seals.is_ours(record)
             is_certain = digest is not None or is_ours or await self._seals.is_in_use(token)
             # What somebody else wrote is not vouched for, nor what may have changed since.
             insist = state == "revoked" and number >= TRIES // 2
-            done = await self._end(token, state, origin, insist=insist, vouch=is_ours and not insist)
+            (done,) = await self._end([token], state, origin, insist=insist, vouch=is_ours and not insist)
             # It is ended all the same, and the secret in use may be another one than the record names.
             if done >= 0 and not is_certain:
                 raise Conflict(
@@ -131,27 +134,57 @@ class ManagedRecords:
                 return done == 1
         raise keeps_changing()
 
-    async def _end(self, token: ManagedToken, state: str, origin: Origin, *, insist: bool, vouch: bool) -> int:
+    async def end_all(self, known: Sequence[Record], state: str, origin: Origin) -> list[str]:
+        """End tokens as `end` does, those of a shard by one call, where their records were read just now.
+
+        Of each the code that it is refused with, empty where it is ended. Raises StoreUnavailable.
+        """
+        codes: dict[str, str] = {}
+        alike: list[ManagedToken] = []
+        for record in known:
+            try:
+                self._check_end(record.token, state, origin)
+            except (Conflict, Forbidden) as refused:
+                codes[record.token.token_id] = refused.code
+            else:
+                if self._seals.is_ours(record):
+                    alike.append(record.token)
+        done = await self._end(alike, state, origin, insist=False, vouch=True)
+        codes |= {token.token_id: "" for token, reply in zip(alike, done, strict=True) if reply >= 0}
+        for token_id in (record.token.token_id for record in known):
+            # What changed meanwhile, or is not ours, is read once more.
+            if token_id not in codes:
+                codes[token_id] = await refusal_of(self.end(token_id, state, origin))
+        return [codes[record.token.token_id] for record in known]
+
+    def _check_end(self, token: ManagedToken, state: str, origin: Origin) -> None:
+        check_end(origin, token)
+        if state == "inactive":
+            refuse_if_ended(token, self._clock())
+
+    async def _end(
+        self, tokens: Sequence[ManagedToken], state: str, origin: Origin, *, insist: bool, vouch: bool
+    ) -> list[int]:
         """One try, as the store's; `insist` for an end that others' changes must not hold up for long.
 
-        `vouch`: seal the record as it is then.
+        `vouch`: seal the records as they are then.
         """
         now = int(self._clock())
-        action = "token.revoked" if state == "revoked" else "token.deactivated"
-        ended = msgspec.structs.replace(
-            token, active=False, revoked_at=now if state == "revoked" else 0, version=token.version + 1
-        )
-        # With the name, by which people search for the entry, also when the record is gone.
-        entry = self._audit_log.entry(
-            action,
-            origin,
-            token.token_id,
-            before={"name": token.name, "status": token.status(now)},
-            after={"name": token.name, "status": state, **await self._below(token.token_id, token.scopes)},
-        )
-        seal = self._seals.of(ended) if vouch else ""
-        done = await self._store.end(token, ended, seal=seal, now=now, entry=entry, insist=insist)
-        self._decisions.revoked.inc(Kind.MANAGED, by=done == 1 and state == "revoked")
+        revoked_at = now if state == "revoked" else 0
+        ends = []
+        for token, below in zip(tokens, await self._below([(one.token_id, one.scopes) for one in tokens]), strict=True):
+            ended = msgspec.structs.replace(token, active=False, revoked_at=revoked_at, version=token.version + 1)
+            # With the name, by which people search for the entry, also when the record is gone.
+            entry = self._audit_log.entry(
+                "token.revoked" if revoked_at else "token.deactivated",
+                origin,
+                token.token_id,
+                before={"name": token.name, "status": token.status(now)},
+                after={"name": token.name, "status": state, **below},
+            )
+            ends.append(End(token, ended, self._seals.of(ended) if vouch else "", entry))
+        done = await self._store.end(ends, now, insist=insist)
+        self._decisions.revoked.inc(Kind.MANAGED, by=done.count(1) if revoked_at else 0)
         return done
 
     async def drop(self, digest: bytes, token_id: str, credential: Credential | None, origin: Origin) -> bool:
@@ -162,25 +195,41 @@ class ManagedRecords:
         now = int(self._clock())
         ancestors = credential.ancestors if credential else ()
         after: dict[str, Any] = {"status": "revoked", **({"parent": ancestors[-1]} if ancestors else {})}
-        after |= await self._below(token_id, credential.scopes if credential else ())
+        after |= (await self._below([(token_id, credential.scopes if credential else ())]))[0]
         entry = self._audit_log.entry("token.revoked", origin, token_id, after=after)
         ended_at = credential.expires_at and max(credential.expires_at, now) if credential else now
         owner = credential.client if credential else ""
-        dropped = await self._store.drop(
+        dropped = await self._derived.drop(
             digest, token_id, owner=owner, ended_at=ended_at, ancestors=ancestors, entry=entry
         )
         self._decisions.revoked.inc(DERIVED if ancestors else Kind.MANAGED, by=dropped)
         return dropped
 
-    async def _below(self, token_id: str, scopes: tuple[str, ...]) -> dict[str, int]:
-        """For the entry of what takes a token away: how many are derived from it directly and end with it.
+    async def _below(self, tokens: Sequence[tuple[str, tuple[str, ...]]]) -> list[dict[str, int]]:
+        """For the entries of what takes tokens away: how many are derived from each directly and end with it.
 
-        Asked of those alone that may derive, whose scopes do not change but with an end of what is derived.
+        Asked, by ids and scopes, of those alone that may derive: scopes do not change but with an end of what is
+        derived.
         """
-        if GrantedScopes(scopes).missing(_DERIVES):
-            return {}
-        (count,) = await self._derived.count([token_id], int(self._clock()))
-        return {"derived": count} if count else {}
+        parents = [token_id for token_id, scopes in tokens if _may_derive(scopes)]
+        if not parents:
+            return [{}] * len(tokens)
+        counts = dict(zip(parents, await self._derived.count(parents, int(self._clock())), strict=True))
+        return [{"derived": count} if (count := counts.get(token_id)) else {} for token_id, _ in tokens]
+
+
+@lru_cache(256)
+def _may_derive(scopes: tuple[str, ...]) -> bool:
+    return not GrantedScopes(scopes).missing(_DERIVES)
+
+
+async def refusal_of(change: Awaitable[object]) -> str:
+    """The code that a change is refused with, empty where it is made."""
+    try:
+        await change
+    except (Conflict, Forbidden, NotFound) as refused:
+        return refused.code
+    return ""
 
 
 def _with_predecessor(old: ManagedToken, new: ManagedToken, now: float) -> ManagedToken:

@@ -13,7 +13,7 @@ from service.errors import StoreUnavailable
 from service.store.audit import Entry
 from service.store.managed import records
 from service.store.managed.names import member
-from service.store.managed.tokens import ManagedStore, Retention
+from service.store.managed.tokens import End, ManagedStore, Retention
 from tests.builders import DAY, all_keys, audit, create, dump
 
 pytestmark = pytest.mark.anyio
@@ -92,7 +92,7 @@ async def test_a_record_of_a_shard_this_namespace_has_not_cannot_be_written(
     token = msgspec.structs.replace((await create(still, "ci")).token, token_id="77" + "0" * 14)
     before = await dump(still)
     with pytest.raises(StoreUnavailable):
-        await store.end(token, token, seal="", now=1, entry=ENTRY)
+        await store.end([End(token, token, "", ENTRY)], 1)
     assert await dump(still) == before
 
 
@@ -111,8 +111,8 @@ async def test_an_end_says_what_it_found(
     token = msgspec.structs.replace((await create(still, "ci")).token, **change)
     before = await dump(still)
     off = msgspec.structs.replace(token, active=False)
-    done = await store.end(token, off, seal="", now=int(still.clock()), entry=ENTRY)
-    assert done == answer
+    done = await store.end([End(token, off, "", ENTRY)], int(still.clock()))
+    assert done == [answer]
     assert (await dump(still) == before) is (answer < 0)
 
 
@@ -121,8 +121,8 @@ async def test_of_fifty_ends_exactly_one_is_written(still: Service, store: Manag
     token = (await create(still, "ci")).token
     now = int(still.clock())
     ended = msgspec.structs.replace(token, active=False, revoked_at=now if state == "revoked" else 0)
-    asked = [store.end(token, ended, seal="", now=now, entry=ENTRY) for _ in range(50)]
-    assert sorted(await asyncio.gather(*asked)) == [0] * 49 + [1]
+    asked = [store.end([End(token, ended, "", ENTRY)], now) for _ in range(50)]
+    assert sorted(await asyncio.gather(*asked)) == [[0]] * 49 + [[1]]
     assert len(await audit(still)) == 2
 
 

@@ -10,8 +10,12 @@ import pytest
 from service.app import Service
 from service.errors import Conflict
 from service.model import Outcome
+from service.store.driver.keys import LETTERS
+from service.store.driver.scripts import Script
 from service.store.managed.query import Query
+from service.tokens.managed.bulk import Ending
 from tests.builders import ADMIN, DAY, actions, create, create_many, outcome
+from tests.links import Recording
 
 pytestmark = pytest.mark.anyio
 NEVER_WAS = "00" + "f" * 14
@@ -68,3 +72,29 @@ async def test_a_filter_that_no_longer_finds_as_many_is_refused(still: Service) 
     result = await still.rules.bulk.set_active_matching(Query(text="ci"), False, ADMIN, expected=3)
     assert result.updated == [one.token.token_id for one in created]
     assert {await outcome(still, one.secret) for one in created} == {Outcome.UNKNOWN}
+
+
+@pytest.mark.parametrize("ending", Ending)
+async def test_a_step_is_one_call_whatever_becomes_of_each_token(
+    make_service: Callable[..., Any], ending: Ending
+) -> None:
+    service = await make_service(background=False, wrap=Recording)
+    created = await create_many(service, "one", "forged", "two", "over", "of another type", "three")
+    one, forged, two, over, strange, three = [token.token.token_id for token in created]
+    shard = service.stores.shards[0]
+    await shard.link.execute("HSET", shard.keys.metadata(forged), LETTERS["subject"], "root")
+    await service.rules.managed.revoke(over, ADMIN)
+    await shard.link.execute("SET", shard.keys.metadata(strange), "somebody else's")
+    shard.link.asked.clear()
+    ids = [one, forged, two, over, strange, three]
+    if ending is Ending.REVOKE:
+        result = await service.rules.bulk.revoke(ids, ADMIN)
+    else:
+        result = await service.rules.bulk.set_active(ids, False, ADMIN)
+    ended = [one, forged, two, over, three] if ending is Ending.REVOKE else [one, forged, two, three]
+    refused = [] if ending is Ending.REVOKE else [(over, "token_revoked")]
+    assert (result.updated, result.skipped) == (ended, [*refused, (strange, "not_found")])
+    assert {await outcome(service, token.secret) for token in created if token.token.token_id in ended} == {"unknown"}
+    # The record that is not ours is by itself.
+    assert [args[1] for args in shard.link.asked].count(Script("end_tokens")._sha) == 2
+    assert (await actions(service)).count(f"token.{ending}d") == 4 + (ending is Ending.REVOKE)
