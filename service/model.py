@@ -55,16 +55,26 @@ class Role(StrEnum):
     USER = "user"
 
 
+class Calendar(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """When a quota is full again: with each hour, day or month; that from this day on, in a zone of an IANA name."""
+
+    unit: str
+    day: int = 1
+    time_zone: str = "UTC"
+
+
 class RateLimit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """`limit` requests in `period_seconds`, at most `burst` of them at once (0 stands for `limit`).
 
-    By its name its state is found, so that two limits of a token have different ones.
+    With a `calendar` it is a quota: `limit` requests in each of its windows, and neither a period nor a burst. By its
+    name its state is found, so that two limits of a token have different ones.
     """
 
     limit: int
     period_seconds: int
     burst: int = 0
     name: str = "default"
+    calendar: Calendar | None = None
 
     @property
     def at_once(self) -> int:
@@ -73,8 +83,8 @@ class RateLimit(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def interval(self) -> float:
-        """Milliseconds from one request to the next, once those are used up."""
-        return self.period_seconds * 1000 / self.limit
+        """Milliseconds from one request to the next, once those are used up; 1 for a quota, which counts requests."""
+        return self.period_seconds * 1000 / self.limit if self.calendar is None else 1
 
 
 class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):

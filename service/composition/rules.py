@@ -23,6 +23,7 @@ from service.tokens.explanation.explainer import Explainer
 from service.tokens.hygiene import Hygiene
 from service.tokens.idempotency import Repeats
 from service.tokens.lifetime import Lifetime
+from service.tokens.limits.standings import Standings
 from service.tokens.managed.bulk import Bulk
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.import_admission import ImportAdmission
@@ -35,7 +36,6 @@ from service.tokens.managed.seals import Seals
 from service.tokens.managed.sweeper import Sweeper
 from service.tokens.managed.tokens import ManagedTokens
 from service.tokens.one_time import OneTimePolicy, OneTimeTokens
-from service.tokens.rate_limit import Standings
 from service.tokens.secret import Minter
 from service.tokens.sessions import SessionLifetime, Sessions
 from service.tokens.usage import Usage, UsageSeries

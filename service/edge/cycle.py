@@ -25,7 +25,8 @@ from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
 from service.model import Kind, Verdict
 from service.store.driver.replies import Reply
-from service.tokens.authority import MALFORMED, UNKNOWN, Limited
+from service.tokens.authority import MALFORMED, UNKNOWN
+from service.tokens.charging import Limited
 from service.tokens.credential import DecodedCredential
 from service.tokens.secret import parse
 
@@ -116,7 +117,7 @@ class FastPathCycle(FastCycle[Plan]):
     def _read_record(self, seen: Seen) -> None:
         self._kind, self._secret, digest, command, submit = seen
         self._digest = digest
-        limited = self._fast_path.authority.limited.get(digest)
+        limited = self._fast_path.authority.charging.limited.get(digest)
         if limited is None:
             submit(command, self._answered, retry=True)
         else:
@@ -133,7 +134,7 @@ class FastPathCycle(FastCycle[Plan]):
             return
 
         def charged(reply: Reply) -> None:
-            found = authority.charged(remembered, verdict, reply) if reply.__class__ is list else None
+            found = authority.charging.charged(remembered, verdict, reply, now) if reply.__class__ is list else None
             if found is not None:
                 allowed, decoded = found
                 authority.count(decoded, allowed, now, address, self._named.get(b"user-agent", b""))

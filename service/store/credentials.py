@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any, NamedTuple
 
+from service.errors import StoreUnavailable
 from service.keyring import encode_digest
 from service.model import ManagedToken, RateLimit
 from service.store.driver.keys import DIGEST_CHARACTERS, LETTERS, Keys, shard_of_digest
@@ -14,9 +15,11 @@ from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.fence import Fence
+from service.store.limits.windows import NoSuchZone, window_of
 
-# The verdict of lua/validate_limited.lua on a credential that is not the one evaluated.
-ANOTHER_RECORD = 3
+# Verdicts of lua/validate_limited.lua: on a credential that is not the one evaluated, and on a quota whose window is
+# another one by the time of Redis.
+ANOTHER_RECORD, ANOTHER_WINDOW = 3, 4
 # Why a credential may be gone.
 _STATES = frozenset({"expired", "inactive", "revoked"})
 
@@ -74,7 +77,8 @@ class Terms(NamedTuple):
 class Charge(NamedTuple):
     """What the limited lookup answered; see lua/validate_limited.lua. Times in milliseconds.
 
-    `states`: of each limit in turn what remains, until when it is full, and until when it admits the request.
+    `states`: of each limit in turn what remains, until when it is full, and until when it admits the request;
+    on ANOTHER_WINDOW the time of Redis, epoch seconds.
     """
 
     sealed: bytes | None
@@ -161,27 +165,30 @@ class CredentialStore:
         seconds, _ = await self._shards.of_digest(digest).link.execute("TIME", retry=True)
         return int(seconds)
 
-    async def charge(self, digest: bytes, terms: Terms, cost: int) -> Charge:
+    async def charge(self, digest: bytes, terms: Terms, cost: int, now: float) -> Charge:
         """Read a credential and charge a request to its limits and one to its uses: to all of them or to none.
 
-        A credential that begins with another seal is not charged.
+        A credential that begins with another seal is not charged, nor a quota in another window than that of `now`.
         """
         shard = self._shards.of_digest(digest)
-        keys, args = _charging(shard, digest, terms, cost)
+        keys, args = _charging(shard, digest, terms, cost, now)
         return Charge.read(await self._limited.run(shard.link, keys, *args))
 
-    def prepare_charge(self, digest: bytes, terms: Terms) -> Lookup:
+    def prepare_charge(self, digest: bytes, terms: Terms, now: float) -> Lookup:
         """The same at the cost of one, for the fast path; the reply is what a `Charge` is made of, or NoScriptError."""
         shard = self._shards.of_digest(digest)
-        keys, args = _charging(shard, digest, terms, 1)
+        keys, args = _charging(shard, digest, terms, 1, now)
         return self._limited.packed(keys, *args), shard.link.submit
 
-    async def dues(self, token_id: str, limits: tuple[RateLimit, ...]) -> list[float]:
-        """When each limit is full again, epoch milliseconds, 0 for now; charges nothing. No round trip without any."""
+    async def dues(self, token_id: str, limits: tuple[RateLimit, ...], now: float) -> list[float]:
+        """When each rate limit is full again, epoch milliseconds, 0 for now; of a quota what is used of its window.
+
+        Charges nothing. No round trip without any.
+        """
         shard = self._shards.of_id(token_id)
         if shard is None or not limits:
             return [0] * len(limits)
-        keys = [shard.keys.rate_of_token(token_id, limit.name) for limit in limits]
+        keys = [_counted(shard.keys, token_id, limit, now)[0] for limit in limits]
         return [_number(due) for due in await shard.link.execute("MGET", *keys, retry=True)]
 
     async def uses_left(self, token_id: str) -> int:
@@ -202,13 +209,34 @@ def _credentials_and_reasons(keys: Keys, digests: list[bytes]) -> list[bytes]:
     return [key for digest in digests for key in keys.credential_and_reason(digest)]
 
 
-def _charging(shard: Shard, digest: bytes, terms: Terms, cost: int) -> tuple[tuple[bytes, ...], list[Argument]]:
+def _charging(
+    shard: Shard, digest: bytes, terms: Terms, cost: int, now: float
+) -> tuple[tuple[bytes, ...], list[Argument]]:
     """The keys and arguments of lua/validate_limited.lua."""
     token_id, seal, limits, spends = terms
-    rates = [shard.keys.rate_of_token(token_id, limit.name) for limit in limits]
-    keys = (shard.keys.credential(digest), shard.keys.metadata(token_id), *rates)
-    sizes: list[Argument] = [size for limit in limits for size in (repr(limit.interval), limit.at_once)]
-    return keys, [seal, int(spends), cost, *sizes]
+    keys = [shard.keys.credential(digest), shard.keys.metadata(token_id)]
+    args: list[Argument] = [seal, int(spends), cost]
+    for limit in limits:
+        key, sizes = _counted(shard.keys, token_id, limit, now)
+        keys.append(key)
+        args += sizes
+    return tuple(keys), args
+
+
+def _counted(keys: Keys, token_id: str, limit: RateLimit, now: float) -> tuple[bytes, list[Argument]]:
+    """The key under which a limit is counted at this time, and what the script has to know of it.
+
+    Raises StoreUnavailable where this process has no data of a quota's time zone: what it counts by itself would
+    come to more than the quota.
+    """
+    if limit.calendar is None:
+        return keys.rate_of_token(token_id, limit.name), [repr(limit.interval), limit.at_once]
+    try:
+        start, end = window_of(limit.calendar, now)
+    except NoSuchZone as error:
+        raise StoreUnavailable(f"A quota in the zone {limit.calendar.time_zone} cannot be counted: {error}.") from None
+    window = f"{limit.calendar.unit}:{end}"
+    return keys.rate_of_token(token_id, f"{limit.name}:{window}"), [0, limit.limit, start, end]
 
 
 def _number(stored: bytes | None) -> float:

@@ -10,7 +10,7 @@ audit       the audit log and its checkpoints
 webhooks    events sent to others
 accounts    who may sign in: accounts file, passwords, JWTs; accounts_reload reads the file again
 rights      how much the holder of a managed token may hand on
-usage rate_limit  counting use and reading it back, bounding it
+usage charging  counting use and reading it back, charging it; limits: how much of them is left
 hygiene idempotency lifetime  finding unused tokens, safe repetition, policy
 
 Rooms import this folder; nothing here imports managed or webhooks.

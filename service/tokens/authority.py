@@ -1,22 +1,19 @@
 """The authority: decides whether a secret may be used now. Every decision asks Redis."""
 
-import asyncio
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import NamedTuple
 
 import msgspec
 
 from service.errors import StoreUnavailable
 from service.keyring import SEAL_BYTES, Keyring
 from service.model import Credential, Kind, Outcome, Verdict
-from service.store.credentials import ANOTHER_RECORD, Charge, CredentialStore
-from service.store.driver.replies import Reply
+from service.store.credentials import CredentialStore
 from service.store.fence import VOID
 from service.tokens.accounts.accounts import Accounts
+from service.tokens.charging import Charging
 from service.tokens.credential import DecodedCredential
 from service.tokens.imported.rules import ImportedSecrets
-from service.tokens.rate_limit import forecast, quotas_of
 from service.tokens.secret import parse
 from service.tokens.usage import Usage
 
@@ -31,15 +28,6 @@ UNKNOWN = Verdict(Outcome.UNKNOWN)
 EXPIRED = Verdict(Outcome.EXPIRED)
 VOIDED = Verdict(Outcome.VOIDED)
 NETWORK_DENIED = Verdict(Outcome.NETWORK_DENIED)
-USES_EXHAUSTED = Verdict(Outcome.USES_EXHAUSTED)
-
-
-class Limited(NamedTuple):
-    """A record on which a limit was seen, with the packed command that reads and charges it, and who takes that."""
-
-    decoded: DecodedCredential
-    command: bytes
-    submit: Callable[..., None]
 
 
 class Authority:
@@ -65,12 +53,10 @@ class Authority:
         self.digest = keyring.digest
         self.accounts = accounts
         self._on_tampered = on_tampered
-        self._on_paused = on_paused
         # Secrets of other systems, whose form `parse` does not know.
         self.imported = ImportedSecrets(keyring)
-        # Records on which a limit was seen: their lookup must be the one that counts.
-        self.limited: dict[bytes, Limited] = {}
         self.open = lru_cache(_REMEMBERED)(self.open_once)
+        self.charging = Charging(store, self.open, on_paused)
 
     @property
     def may_lie_elsewhere(self) -> bool:
@@ -155,7 +141,7 @@ class Authority:
             return MALFORMED
         now = self.clock()
         for kind, digest in candidates:
-            limited = self.limited.get(digest)
+            limited = self.charging.limited.get(digest)
             if limited is not None:
                 verdict, decoded = await self._verify_limited(limited.decoded, required, address, now, cost)
             else:
@@ -198,7 +184,9 @@ class Authority:
             if sealed is not None:
                 decoded = self.open(digest, sealed)
                 verdict = self.evaluate_anywhere(decoded, required, now)
-                return (await self.forecast(verdict, decoded, now))[0] if decoded and verdict.active else verdict
+                return (
+                    (await self.charging.forecast(verdict, decoded, now))[0] if decoded and verdict.active else verdict
+                )
         return self._unfound()
 
     def evaluate_anywhere(self, decoded: DecodedCredential | None, required: tuple[str, ...], now: float) -> Verdict:
@@ -225,68 +213,7 @@ class Authority:
                 if decoded is None or not verdict.active:
                     return verdict, decoded
                 remembered = decoded
-            charge = await self._store.charge(digest, remembered.terms, cost)
-            if charge.sealed is None:
-                self.limited.pop(digest, None)
-                return UNKNOWN, None
-            decoded = self.open(digest, charge.sealed)
-            if decoded is None:
-                return UNKNOWN, None
-            if charge.verdict != ANOTHER_RECORD:
-                return self._charged(digest, decoded, verdict, charge), decoded
+            charged, decoded = await self.charging.charge(remembered, verdict, cost, now)
+            if charged is not None or decoded is None:
+                return charged or UNKNOWN, decoded
             remembered = decoded
-
-    def charged(
-        self, remembered: DecodedCredential, verdict: Verdict, reply: list[Reply]
-    ) -> tuple[Verdict, DecodedCredential] | None:
-        """What the reply to a `Limited.command` means where `verdict` was evaluated of the record.
-
-        None if there was nothing to charge: the record has gone, or another one has taken its place.
-        """
-        charge = Charge.read(reply)
-        if charge.sealed is None or charge.verdict == ANOTHER_RECORD:
-            return None
-        decoded = self.open(remembered.digest, charge.sealed)
-        return None if decoded is None else (self._charged(remembered.digest, decoded, verdict, charge), decoded)
-
-    def _charged(self, digest: bytes, decoded: DecodedCredential, verdict: Verdict, charge: Charge) -> Verdict:
-        self._remember(digest, decoded)
-        if charge.verdict == -1:
-            return USES_EXHAUSTED
-        if charge.verdict == 2:
-            self._on_paused()
-        limits = decoded.credential.rate_limits
-        if not limits:
-            return verdict
-        outcome = Outcome.RATE_LIMITED if charge.verdict == 0 else Outcome.ACTIVE
-        return Verdict(outcome, decoded.credential, (), quotas_of(limits, charge))
-
-    def _remember(self, digest: bytes, decoded: DecodedCredential) -> None:
-        if not decoded.limited:
-            self.limited.pop(digest, None)
-            return
-        remembered = self.limited.get(digest)
-        if remembered is None and len(self.limited) >= _REMEMBERED:
-            self.limited.pop(next(iter(self.limited)))
-        if remembered is None or remembered.decoded is not decoded:
-            self.limited[digest] = Limited(decoded, *self._store.prepare_charge(digest, decoded.terms))
-
-    async def forecast(self, verdict: Verdict, decoded: DecodedCredential, now: float) -> tuple[Verdict, int]:
-        """What limits would make of the verdict on one more request at this time, and the uses left; charges nothing.
-
-        One round trip for a limited token, none for another.
-        """
-        if not decoded.limited:
-            return verdict, 0
-        credential = decoded.credential
-        limits, charged = credential.rate_limits, decoded.terms.token_id
-        left, dues = await asyncio.gather(self._store.uses_left(charged), self._store.dues(charged, limits))
-        if not verdict.active:
-            return verdict, left
-        if credential.max_uses and left <= 0:
-            return USES_EXHAUSTED, left
-        if not limits:
-            return verdict, left
-        charge = forecast(limits, dues, now)
-        outcome = Outcome.ACTIVE if charge.verdict else Outcome.RATE_LIMITED
-        return Verdict(outcome, credential, (), quotas_of(limits, charge)), left

@@ -124,7 +124,7 @@ def test_one_like_another_begins_with_what_that_has(page: Page, service: Service
         "subject": "svc:like",
         "rateLimits": [
             {"name": "hour", "limit": 1000, "periodSeconds": 3600, "burst": 50},
-            {"name": "day", "limit": 9000, "periodSeconds": 86400, "burst": 9000},
+            {"name": "month", "limit": 9000, "calendar": {"unit": "month", "day": 15, "timeZone": "Asia/Tokyo"}},
         ],
         "maxUses": 7,
         "allowedNetworks": ["10.4.0.0/16"],
@@ -136,7 +136,9 @@ def test_one_like_another_begins_with_what_that_has(page: Page, service: Service
     find(page, "the pattern")
     choose(page, "the pattern", "Create like this…")
     expect(page.get_by_role("heading", name="Create like the pattern")).to_be_visible()
-    expect(page.get_by_text("That is about 17 a minute, 50 at once; about 6 a minute, 9,000 at once.")).to_be_visible()
+    expect(
+        page.get_by_text("That is about 17 a minute, 50 at once; 9,000 each month of Asia/Tokyo, day 15.")
+    ).to_be_visible()
     expect(page.locator("button.tag")).to_have_text(["often:used", "like:read", "<b>seldom"])
     page.get_by_role("button", name="Add scope often:used").click()
     page.get_by_role("button", name="Add scope like:read").click()
@@ -146,7 +148,9 @@ def test_one_like_another_begins_with_what_that_has(page: Page, service: Service
 
     expect(page.get_by_role("dialog")).to_have_count(0)
     made = service.ask("GET", "/api/admin/tokens?q=made+like+it")["tokens"][0]
-    made["rateLimits"] = [{name: one[name] for name in given["rateLimits"][0]} for one in made["rateLimits"]]
+    made["rateLimits"] = [
+        {name: one[name] for name in limit} for limit, one in zip(given["rateLimits"], made["rateLimits"], strict=True)
+    ]
     assert {name: made[name] for name in given} == given | {"scopes": ["like:read", "often:used"]}
 
 

@@ -213,19 +213,19 @@ async def test_peeking_tells_that_the_limit_is_used_up(still: Service, clock: An
 async def test_a_limited_token_that_is_revoked_is_refused_and_forgotten(still: Service) -> None:
     created = await create(still, rate_limits=(RateLimit(100, 60),))
     assert await outcome(still, created.secret) == "active"
-    assert len(still.rules.authority.limited) == 1
+    assert len(still.rules.authority.charging.limited) == 1
     await still.rules.managed.revoke(created.token.token_id, ADMIN)
     assert await outcome(still, created.secret) == "unknown"
-    assert len(still.rules.authority.limited) == 0
+    assert len(still.rules.authority.charging.limited) == 0
 
 
 async def test_the_memory_of_limited_tokens_is_bounded(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.tokens.authority._REMEMBERED", 3)
+    monkeypatch.setattr("service.tokens.charging._REMEMBERED", 3)
     created = [await create(still, f"token {number}", rate_limits=(RateLimit(2, 3600),)) for number in range(6)]
     for _ in range(2):
         for one in created:
             assert await outcome(still, one.secret) == "active"
-    assert len(still.rules.authority.limited) == 3
+    assert len(still.rules.authority.charging.limited) == 3
     assert await outcome(still, created[0].secret) == "rate_limited"
 
 

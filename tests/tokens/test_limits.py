@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from service.app import Service
-from service.model import Kind, Outcome, RateLimit
+from service.model import Calendar, Kind, Outcome, RateLimit
 from service.settings import Settings
 from service.store.driver.pipeline import Pipeline
-from tests.builders import create, outcome
+from tests.builders import create, month_day, outcome
 from tests.links import connector
 
 pytestmark = pytest.mark.anyio
@@ -82,7 +82,8 @@ async def test_a_limit_is_exact_under_four_processes(
 ) -> None:
     service = await make_service(shards=shards)
     day = RateLimit(LIMIT * 2, 86400, name="day")
-    created = await create(service, rate_limits=(RateLimit(LIMIT, 60), day), max_uses=LIMIT * 2)
+    month = RateLimit(LIMIT * 2, 0, name="month", calendar=Calendar("month", month_day()))
+    created = await create(service, rate_limits=(RateLimit(LIMIT, 60), day, month), max_uses=LIMIT * 2)
     began = time.time() * 1000
     loop = asyncio.get_running_loop()
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
@@ -97,7 +98,8 @@ async def test_a_limit_is_exact_under_four_processes(
     assert set(outcomes) == {"active", "rate_limited"}
     assert LIMIT <= outcomes["active"] <= 2 * LIMIT
     assert (await service.rules.managed.get(created.token.token_id)).uses_left == 2 * LIMIT - outcomes["active"]
-    # What the other limit refused has charged this one nothing.
-    (due,) = await service.stores.credentials.dues(created.token.token_id, (day,))
+    # What the first limit refused has charged these nothing.
+    due, used = await service.stores.credentials.dues(created.token.token_id, (day, month), time.time())
+    assert used == outcomes["active"]
     first_at = due - outcomes["active"] * day.interval
     assert began - 1 <= first_at <= time.time() * 1000 + 1

@@ -25,10 +25,10 @@ from service.api.http.timestamps import parse_rfc3339
 from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
+from service.tokens.limits.standings import Standings
 from service.tokens.managed.bulk import BulkResult, Continuation
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.tokens import Created
-from service.tokens.rate_limit import Standings
 from service.tokens.usage import UsageSeries
 
 LARGEST_PAGE = 200

@@ -141,7 +141,11 @@ def _policy_headers(limits: tuple[RateLimit, ...]) -> Headers:
     """The limits themselves; with each answer to the same credential the same."""
     if not limits:
         return []
-    policies = [f'"{limit.name}";q={limit.limit};w={limit.period_seconds}' for limit in limits]
+    # No month has the length of the next: of a quota `t` alone says when it is full again.
+    policies = [
+        f'"{limit.name}";q={limit.limit}{f";w={limit.period_seconds}" if limit.calendar is None else ""}'
+        for limit in limits
+    ]
     return [(b"ratelimit-policy", ", ".join(policies).encode())]
 
 

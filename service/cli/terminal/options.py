@@ -11,6 +11,9 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _WORDS = {"7days": 7, "1month": 30, "6months": 180, "1year": 365}
 _DAYS_TO_WORD = {days: word for word, days in _WORDS.items()}
 _SPAN = re.compile(r"(\d{1,9})([smhdw]?)")
+_QUOTA = re.compile(
+    r"(?:([A-Za-z0-9._-]{1,32})=)?(\d{1,10})/(hour|day|month)(?:@(\d{1,2}))?(?:@([A-Za-z0-9_+/-]{1,64}))?"
+)
 _RATE = re.compile(r"(?:([A-Za-z0-9._-]{1,32})=)?(\d{1,9})/(\d{0,9})([smhd]?)(?::(\d{1,9}))?")
 
 
@@ -84,16 +87,23 @@ class LifetimeType(click.ParamType[Lifetime]):
 
 
 class Rate(click.ParamType[dict[str, Any]]):
-    """100/60s, 100/m, 100/60s:20 (at most 20 at once) or day=10000/d, as one of the API's rateLimits."""
+    """100/60s, 100/m, 100/60s:20 (at most 20 at once) or day=10000/d, as one of the API's rateLimits.
+
+    In 10000/hour, 10000/day@Europe/Berlin or 10000/month@15@Europe/Berlin a calendar fills it again.
+    """
 
     name = "rate"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
-        found = _RATE.fullmatch(value)
+        quota, found = _QUOTA.fullmatch(value), _RATE.fullmatch(value)
+        if quota is not None:
+            name, limit, period, day, zone = quota.groups()
+            calendar = {"unit": period} | ({"day": int(day)} if day else {}) | ({"timeZone": zone} if zone else {})
+            return {"limit": int(limit), "calendar": calendar} | ({"name": name} if name else {})
         if found is None or not (found[3] or found[4]):
-            self.fail(f"{value!r}: write it like 100/60s, 1000/h, 100/m:20 or day=10000/d.", param, ctx)
+            self.fail(f"{value!r}: write it like 100/60s, 100/m:20 or day=10000/day@Europe/Berlin.", param, ctx)
         name, limit, count, unit, burst = found.groups()
         rate = {"limit": int(limit), "periodSeconds": int(count or 1) * _UNITS[unit or "s"]}
         return rate | ({"name": name} if name else {}) | ({"burst": int(burst)} if burst else {})

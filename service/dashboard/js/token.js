@@ -34,8 +34,9 @@ function details(app, token, above) {
     ["Scopes", tags(token.scopes)],
     ["Uses", token.maxUses ? `${number(token.usesLeft)} of ${number(token.maxUses)} left` : "any number"],
     ["Rate limits", rateLimits[0] ? rateLimits.map((rate) => h("div",
-      `${rate.name}: ${number(rate.limit)} ${perPeriod(rate.periodSeconds)}, ${number(rate.remaining)} left`,
-      h("span.muted", ` (${rateInWords(rate)})`))) : "none"],
+      `${rate.name}: ${number(rate.limit)} ${perPeriod(rate)}, ${number(rate.remaining)} left`,
+      h("span.muted", rate.calendar ? [", full again ", relative(Date.now() + rate.resetSeconds * 1000)]
+        : ` (${rateInWords(rate)})`))) : "none"],
     ["Networks", tags(token.allowedNetworks, "any")],
     ["Metadata", tags(Object.entries(token.metadata).map((pair) => pair.join("=")))],
   ];

@@ -9,7 +9,8 @@ x:<h>             string  why a managed credential is gone, and its token's id: 
                           expired inactive revoked; by it a secret is found whose
                           credential is gone. Written by what ends it, and by the
                           sweep a day before its date: one that lives on has none
-r:<id>:<limit>    string  rate-limit state, GCRA: of a token's limit                  PX until full again
+r:<id>:<limit>    string  rate-limit state, GCRA: of a token's limit; or, with the    PX until full again
+                          end of a window behind it, what is used of a quota
 r:<h>             string  the same of issuers of one-time tokens, and of an account   PX until full again
                           and an address that it signed in from
                   zset    tries at passwords: id -> until when it counts, ms          PX with the last of them
@@ -24,8 +25,7 @@ on off dead       zset    id -> created, epoch microseconds: active; inactive an
                           revoked, these with a negative score; expired
 exp               zset    id -> expiry of tokens in `on`; negative for those in `off`  -
 gc                zset    id -> when an ended token is purged                      -
-names             zset    `name NUL id`, score 0; a revoked token's id has a `~`   -
-                          before it
+names             zset    `name NUL id`, score 0; `~` before a revoked token's id  -
 nb:<block>        string  rows `name NUL last-characters id created LF`, folded, of  -
                           the tokens with these digits in their id, and LF alone
                           where rows were removed

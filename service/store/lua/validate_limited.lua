@@ -1,9 +1,9 @@
---[[ Read a credential and charge one request to its rate limits (GCRA) and its uses: to all of them or to none.
-KEYS[1]  credential (string)   KEYS[2]  metadata (hash)   KEYS[3...] what is due of each rate limit (string)
-ARGV[1]  seal of the credential that was evaluated: another one is returned uncharged: its terms may differ
-ARGV[2]  1 to spend a use   ARGV[3]  the request's cost   ARGV[4...] of each limit: milliseconds a request, burst
-returns  {credential or nil; 1 admitted, 0 refused by a limit, -1 no use left, 2 admitted with a limit paused,
-         3 another credential; of each limit: remaining, milliseconds until full, milliseconds until it admits this}
+--[[ Read a credential and charge one request to its limits and its uses: to all of them or to none.
+KEYS[1]  credential (string)   KEYS[2]  metadata (hash)   KEYS[3...] due of each rate limit, used of each quota (string)
+ARGV[1]  seal of what was evaluated   ARGV[2]  1 to spend a use   ARGV[3]  the request's cost, below 0 to give back
+ARGV[4...] of each rate limit: milliseconds a request, burst; of each quota: 0, size, when its window began, and ends
+returns  {credential or nil; 1 admitted, 0 refused by a limit, -1 no use left, 2 admitted with a limit paused, 3 another
+         credential, 4 another window (and when, s); of each limit: remaining, ms until full, ms until it admits this}
 cost     O(limits)
 ]]
 local credential, metadata = unpack(KEYS)
@@ -12,28 +12,29 @@ local record = redis.call('GET', credential)
 if not record or string.sub(record, 1, #seal) ~= seal then return {record, 3} end
 local left = spends == '1' and redis.call('HGET', metadata, '@uses_left') or '0'
 if spends == '1' and not string.find(left, '^%d*[1-9]%d*$') then return {record, -1} end
-local verdict, debts, answer, time = 1, {}, {record}, redis.call('TIME')
+local at, verdict, answer, limits, time = 4, 1, {record, 1}, {}, redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 for place = 3, #KEYS do
   local rate = KEYS[place]
-  local interval, burst = tonumber(ARGV[place * 2 - 2]), tonumber(ARGV[place * 2 - 1])
-  local due = tonumber(redis.call('GET', rate) or '0') or 0
+  local due, interval, burst = tonumber(redis.call('GET', rate) or 0) or 0, tonumber(ARGV[at]), ARGV[at + 1]
   -- A debt greater than the burst was written down by a clock that has been set back since. Not a number is neither.
-  debts[place] = due >= now and due <= now + burst * interval + 1 and due - now or 0
-  if debts[place] - (burst - cost) * interval > 0.5 then verdict = 0 end
+  local debt, ends = due >= now and due <= now + burst * interval + 1 and due - now or 0
+  if interval == 0 then interval, debt, ends = 1, math.max(due, 0), ARGV[at + 3] * 1000 end
+  if ends and (now < ARGV[at + 2] * 1000 or now >= ends) then return {record, 4, tonumber(time[1])} end
+  local over = debt - (burst - cost) * interval - 0.5 if over > 0 then verdict = 0 end
+  limits[place], at = {rate, interval, tonumber(burst), debt, over, ends}, at + (ends and 4 or 2)
 end
-for at = 4, #ARGV, 2 do
-  local interval, burst, place, wait = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), at / 2 + 1, 0
-  local rate = KEYS[place]
-  local debt = debts[place] + (verdict == 0 and 0 or cost * interval)
-  if verdict == 0 then wait = math.max(debt - (burst - cost) * interval - 0.5, 0)
-  elseif redis.pcall('SET', rate, string.format('%.3f', now + debt), 'PX', math.ceil(debt)).err then verdict = 2 end
+for place, limit in pairs(limits) do
+  local rate, interval, burst, debt, over, ends = unpack(limit, 1, 6)
+  if verdict ~= 0 then debt = debt + cost * interval end
+  local due, full = ends and debt or now + debt, math.max(math.ceil(ends and ends - now or debt), 0)
+  if verdict ~= 0 and redis.pcall('SET', rate, string.format('%.3f', due), 'PX', full + 1).err then verdict = 2 end
+  local wait = verdict == 0 and over > 0 and math.ceil(ends and full or over) or 0
   local remaining = math.min(math.floor(burst - debt / interval + 0.001), wait > 0 and cost - 1 or burst)
-  answer[at * 1.5 - 3], answer[at * 1.5 - 2], answer[at * 1.5 - 1] = remaining, math.ceil(debt), math.ceil(wait)
+  answer[place * 3 - 6], answer[place * 3 - 5], answer[place * 3 - 4] = math.max(remaining, 0), full, wait
 end
 answer[2] = verdict
 if spends ~= '1' or verdict == 0 then return answer end
 -- Behind a write that only takes away, a full server lets this one through: uses are counted to the last.
-redis.call('HDEL', metadata, '')
-redis.call('HINCRBY', metadata, '@uses_left', -1)
+redis.call('HDEL', metadata, '') redis.call('HINCRBY', metadata, '@uses_left', -1)
 return answer

@@ -146,7 +146,9 @@ def limit(verdict: Verdict, now: float) -> Check:
 
 
 def _told(quota: Quota, *, refused: bool) -> str:
-    rate = f"{quota.limit.name}: {quota.limit.limit} requests in {quota.limit.period_seconds} s"
+    limit, calendar = quota.limit, quota.limit.calendar
+    span = f"{limit.period_seconds} s" if calendar is None else f"each {calendar.unit} of {calendar.time_zone}"
+    rate = f"{limit.name}: {limit.limit} requests in {span}"
     if quota.retry_after:
         return f"{rate} are used up; the next one is free in {quota.retry_after} s."
     return f"{rate}, {quota.remaining} left{'' if refused else ' after this one'}."

@@ -136,7 +136,7 @@ class Explainer:
         if decoded is None:
             return _complete(UNKNOWN, [first, known])
         verdict = self._authority.evaluate(decoded, question.required, question.address, question.at)
-        verdict, left = await self._authority.forecast(verdict, decoded, question.at)
+        verdict, left = await self._authority.charging.forecast(verdict, decoded, question.at)
         credential = decoded.credential
         said = [first, known, by_key, checks.active(None, None, None, replaced=False)]
         said.append(checks.expired(credential.expires_at, question.at))

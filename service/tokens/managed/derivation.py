@@ -160,14 +160,14 @@ class Derivation:
         """What is derived from a token directly and lives, newest first, as a list shows tokens."""
         found = await self._genuine(parent_id)
         now = self._clock()
-        left = await asyncio.gather(*[self._authority.forecast(one.active, one, now) for one in found])
+        left = await asyncio.gather(*[self._authority.charging.forecast(one.active, one, now) for one in found])
         shown = [_shown(one.digest, one.credential, uses) for one, (_, uses) in zip(found, left, strict=True)]
         return sorted(shown, key=lambda token: (-token.created_micros, token.token_id))
 
     async def show(self, secret: bytes) -> ManagedToken:
         """A derived token by its secret. Raises Unauthorized for one that ended."""
         found = await self._read(secret)
-        _, left = await self._authority.forecast(found.active, found, self._clock())
+        _, left = await self._authority.charging.forecast(found.active, found, self._clock())
         return _shown(found.digest, found.credential, left, secret[-8:].decode())
 
     async def counts(self, token_ids: list[str]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from zlib import crc32
 import pytest
 
 from tests.api.world import TOKENS, World, fresh
+from tests.builders import month_day
 
 SHOWN = {
     "id",
@@ -103,6 +105,24 @@ def test_a_burst_that_is_not_given_is_the_limit(world: World) -> None:
     assert shown == {**limit, **full}
 
 
+def test_a_quota_is_kept_shown_exported_and_told_by_name_with_the_seconds_until_it_is_full(world: World) -> None:
+    calendar = {"unit": "month", "day": month_day(), "timeZone": "Asia/Kolkata"}
+    given = {"name": "month", "limit": 3, "calendar": calendar}
+    token = world.create(rateLimits=[given])
+    (shown,) = world.shown(token["id"])["rateLimits"]
+    assert {**shown, "resetSeconds": 0} == {**given, "used": 0, "remaining": 3, "resetSeconds": 0}
+    assert 0 < shown["resetSeconds"] <= 31 * 86400
+    for left, status in ((2, 200), (1, 200), (0, 200), (0, 429)):
+        answer = world.validate(token["token"])
+        assert answer.status == status
+        assert answer.header("ratelimit-policy") == '"month";q=3'
+        assert (answer.header("ratelimit") or "").startswith(f'"month";r={left};t=')
+    assert answer.header("retry-after") == (answer.header("ratelimit") or "").rpartition("=")[2]
+    exported = world.get(f"{TOKENS}/export", bearer=world.admin).body.decode()
+    (line,) = [one for one in map(json.loads, exported.splitlines()) if one.get("id") == token["id"]]
+    assert line["rateLimits"] == [given]
+
+
 @pytest.mark.parametrize(
     ("terms", "field"),
     [
@@ -130,6 +150,19 @@ def test_a_burst_that_is_not_given_is_the_limit(world: World) -> None:
         ({"rateLimits": [{"limit": 1}]}, "rateLimits"),
         ({"rateLimits": [{"limit": 1, "periodSeconds": 0}]}, "rateLimits"),
         ({"rateLimits": [{"limit": 1, "periodSeconds": 60, "burst": 0}]}, "rateLimits"),
+        (
+            {"rateLimits": [{"limit": 1, "periodSeconds": 9, "calendar": {"unit": "day"}}]},
+            "rateLimits[0].periodSeconds",
+        ),
+        ({"rateLimits": [{"limit": 10**6 + 1, "periodSeconds": 9}]}, "rateLimits[0].limit"),
+        ({"rateLimits": [{"limit": 1, "burst": 1, "calendar": {"unit": "day"}}]}, "rateLimits[0].burst"),
+        ({"rateLimits": [{"limit": 1, "calendar": {"unit": "year"}}]}, "rateLimits[0].calendar.unit"),
+        ({"rateLimits": [{"limit": 1, "calendar": {"unit": "day", "day": 2}}]}, "rateLimits[0].calendar.day"),
+        ({"rateLimits": [{"limit": 1, "calendar": {"unit": "month", "day": 32}}]}, "rateLimits[0].calendar.day"),
+        (
+            {"rateLimits": [{"limit": 1, "calendar": {"unit": "day", "timeZone": "Mars/Olympus"}}]},
+            "rateLimits[0].calendar.timeZone",
+        ),
         ({"metadata": {"k": "x" * 257}}, "metadata"),
         ({"metadata": {str(number): "" for number in range(21)}}, "metadata"),
         ({"metadata": []}, "metadata"),

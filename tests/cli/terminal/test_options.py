@@ -56,9 +56,14 @@ def test_no_lifetime_is_a_usage_error(text: str) -> None:
         ("100/m:20", {"limit": 100, "periodSeconds": 60, "burst": 20}),
         ("5/2h", {"limit": 5, "periodSeconds": 7200}),
         ("1000/d", {"limit": 1000, "periodSeconds": 86400}),
+        ("1000/day", {"limit": 1000, "calendar": {"unit": "day"}}),
+        (
+            "m=9/month@15@America/Port-au-Prince",
+            {"name": "m", "limit": 9, "calendar": {"unit": "month", "day": 15, "timeZone": "America/Port-au-Prince"}},
+        ),
     ],
 )
-def test_a_rate_has_a_limit_a_period_and_perhaps_a_burst(text: str, rate: dict[str, int]) -> None:
+def test_a_rate_has_a_limit_a_period_and_perhaps_a_burst(text: str, rate: dict[str, object]) -> None:
     assert Rate()(text) == rate
 
 

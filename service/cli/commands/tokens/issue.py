@@ -33,13 +33,13 @@ _CLEARABLE = {
     "meta": "metadata",
 }
 # What a limit is given as; the rest of what the API shows of one is how it stands.
-_OF_LIMIT = ("name", "limit", "periodSeconds", "burst")
+_OF_LIMIT = ("name", "limit", "periodSeconds", "burst", "calendar")
 rate_option = click.option(
     "--rate",
     multiple=True,
     type=Rate(),
-    metavar="[NAME=]100/60s[:BURST]",
-    help="Requests in a time, and how many at once; up to four by name.",
+    metavar="[NAME=]100/60s[:BURST]|[NAME=]10000/month[@DAY][@ZONE]",
+    help="Requests in a time, and how many at once; or in each hour, day or month of a calendar. Up to four by name.",
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print the secret alone.")
 
@@ -82,7 +82,9 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
     pattern = find(client, like) if like else {}
     copied = {member: pattern[member] for member, empty in _CLEARED.items() if pattern.get(member, empty) != empty}
     if "rateLimits" in copied:
-        copied["rateLimits"] = [{member: one[member] for member in _OF_LIMIT} for one in copied["rateLimits"]]
+        copied["rateLimits"] = [
+            {member: one[member] for member in _OF_LIMIT if member in one} for one in copied["rateLimits"]
+        ]
     body = {"name": name, **expires.to_create(), **copied, **_changes(options)}
     return with_secret(send_once(client, TOKENS, body)["token"], quiet=quiet)
 

@@ -224,7 +224,12 @@ def _row(token: Token) -> tuple[object, ...]:
 
 def _rate(limit: dict[str, Any]) -> str:
     """As `--rate` takes it, and what is left now."""
-    rate = f"{limit['name']}={limit['limit']}/{limit['periodSeconds']}s:{limit['burst']}"
+    rate, calendar = f"{limit['name']}={limit['limit']}/", limit.get("calendar")
+    if calendar:
+        day = f"@{calendar['day']}" if calendar["unit"] == "month" else ""
+        rate += f"{calendar['unit']}{day}@{calendar['timeZone']}"
+    else:
+        rate += f"{limit['periodSeconds']}s:{limit['burst']}"
     return f"{rate} ({limit['remaining']} left)"
 
 

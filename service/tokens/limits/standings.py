@@ -1,4 +1,4 @@
-"""Rate limits (GCRA): how they stand, by the arithmetic of lua/validate_limited.lua."""
+"""Rate limits (GCRA) and quotas: how they stand, by the arithmetic of lua/validate_limited.lua."""
 
 import asyncio
 import math
@@ -6,30 +6,36 @@ from collections.abc import Callable
 
 from service.model import ManagedToken, Quota, RateLimit
 from service.store.credentials import Charge, CredentialStore
+from service.store.limits.windows import window_of
 
 # The script goes by the clock of Redis; the one here may lag behind it by so much.
 _CLOCKS_APART_MILLISECONDS = 1000
 
 
 def forecast(limits: tuple[RateLimit, ...], dues: list[float], now: float, cost: int = 1) -> Charge:
-    """The charge of a request at `now`, epoch seconds; `dues` are when the limits are full again, epoch milliseconds.
+    """The charge of a request at `now`, epoch seconds; `dues` as `CredentialStore.dues` reads them at that time.
 
     One that costs nothing tells how they stand.
     """
-    debts = [_debt(limit, due - now * 1000) for limit, due in zip(limits, dues, strict=True)]
-    waits = [
-        max(debt - (limit.at_once - cost) * limit.interval - 0.5, 0) for limit, debt in zip(limits, debts, strict=True)
-    ]
-    admitted = not any(waits)
+    debts = [_debt(limit, due, now) for limit, due in zip(limits, dues, strict=True)]
+    overs = [debt - (limit.at_once - cost) * limit.interval - 0.5 for limit, debt in zip(limits, debts, strict=True)]
+    admitted = all(over <= 0 for over in overs)
     states: list[int] = []
-    for limit, debt, wait in zip(limits, debts, waits, strict=True):
+    for limit, debt, over in zip(limits, debts, overs, strict=True):
         owed = debt + cost * limit.interval if admitted else debt
+        full, wait = owed, max(over, 0)
+        if limit.calendar is not None:
+            full = (window_of(limit.calendar, now)[1] - now) * 1000
+            wait = full if over > 0 else 0
         remaining = int(limit.at_once - owed / limit.interval + 0.001)
-        states += (min(remaining, cost - 1) if wait else remaining, math.ceil(owed), math.ceil(wait))
+        states += (max(min(remaining, cost - 1) if wait else remaining, 0), math.ceil(full), math.ceil(wait))
     return Charge(None, int(admitted), states)
 
 
-def _debt(limit: RateLimit, debt: float) -> float:
+def _debt(limit: RateLimit, due: float, now: float) -> float:
+    if limit.calendar is not None:
+        return max(due, 0)
+    debt = due - now * 1000
     # What lies farther ahead was counted under another limit, or by somebody else.
     return debt if 0 <= debt <= limit.at_once * limit.interval + _CLOCKS_APART_MILLISECONDS else 0
 
@@ -54,8 +60,8 @@ class Standings:
     async def of(self, tokens: list[ManagedToken]) -> list[tuple[Quota, ...]]:
         """The limits of each token; one round trip for all, none where no token has any."""
         limited, read = [token for token in tokens if token.rate_limits], self._store.dues
-        found = await asyncio.gather(*[read(token.charged, token.rate_limits) for token in limited])
         now = self._clock()
+        found = await asyncio.gather(*[read(token.charged, token.rate_limits, now) for token in limited])
         told = {
             token.token_id: quotas_of(token.rate_limits, forecast(token.rate_limits, dues, now, 0))
             for token, dues in zip(limited, found, strict=True)

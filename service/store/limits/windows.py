@@ -1,0 +1,64 @@
+"""Windows of a calendar: when the hour, the day or the month of a place began, and when it ends."""
+
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from service.model import Calendar
+
+_HOUR, _REMEMBERED = 3600, 256
+
+
+class NoSuchZone(Exception):
+    """The server has no data of a time zone. The text says what to do."""
+
+
+@lru_cache(_REMEMBERED)
+def zone_of(name: str) -> tzinfo:
+    """The zone of an IANA name; UTC needs no data. Raises NoSuchZone."""
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    try:
+        ZoneInfo("Europe/Berlin")
+    except (ZoneInfoNotFoundError, OSError):
+        raise NoSuchZone("the server has no time zone data: install tzdata there, or use UTC") from None
+    raise NoSuchZone("write an IANA time zone such as Europe/Berlin or UTC")
+
+
+def window_of(calendar: Calendar, now: float) -> tuple[int, int]:
+    """The window that `now` lies in: its first second, and that of the next one; both epoch seconds.
+
+    A day begins at the first second that bears its date, so that one with a clock change has 23 or 25 hours. A month
+    begins on its day, or on its last day where it has fewer. Hours are those of the clock on the wall. Raises
+    NoSuchZone.
+    """
+    zone = zone_of(calendar.time_zone)
+    local = datetime.fromtimestamp(now, zone)
+    if calendar.unit == "hour":
+        start = int(now) - local.minute * 60 - local.second
+        return start, start + _HOUR
+    today = local.date()
+    if calendar.unit == "day":
+        return _beginning(today, zone), _beginning(today + timedelta(days=1), zone)
+    this = _on_day(today.year, today.month, calendar.day)
+    if this > today:
+        last = today.replace(day=1) - timedelta(days=1)
+        return _beginning(_on_day(last.year, last.month, calendar.day), zone), _beginning(this, zone)
+    following = today.replace(day=1) + timedelta(days=31)
+    return _beginning(this, zone), _beginning(_on_day(following.year, following.month, calendar.day), zone)
+
+
+def _on_day(year: int, month: int, day: int) -> date:
+    """That day of a month, or its last."""
+    following = date(year, month, 1) + timedelta(days=31)
+    last = following.replace(day=1) - timedelta(days=1)
+    return last if day > last.day else last.replace(day=day)
+
+
+def _beginning(day: date, zone: tzinfo) -> int:
+    """The first second that bears this date: of a midnight that comes twice the first, of none what comes instead."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp())

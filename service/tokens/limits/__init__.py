@@ -1,0 +1,4 @@
+"""Limits: how much of them is left. What a request takes of them is charged by `tokens.charging`.
+
+standings  rate limits and quotas as they stand, by the arithmetic of the script that charges them
+"""

@@ -1,0 +1,102 @@
+"""Quotas that a calendar fills again: exact at the border of a window, by the time of Redis, whoever asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.app import Service
+from service.errors import StoreUnavailable
+from service.model import Calendar, Kind, Outcome, RateLimit
+from service.store.limits import windows
+from service.store.limits.windows import NoSuchZone, window_of
+from tests.builders import ADMIN, DAY, create, month_day, outcome
+from tests.conftest import Clock
+
+pytestmark = pytest.mark.anyio
+
+
+def quota(size: int, calendar: Calendar | None = None) -> RateLimit:
+    """Of a month that ends in none of the next days, where it is not another one that a test turns the clock to."""
+    return RateLimit(size, 0, name="quota", calendar=calendar or Calendar("month", month_day(), "Europe/Berlin"))
+
+
+@pytest.mark.parametrize("unit", ["hour", "day", "month"])
+async def test_a_quota_is_full_again_when_its_window_ends_and_not_before(
+    make_service: Callable[..., Any], fake_clock: Clock, unit: str
+) -> None:
+    service = await make_service(fake=True)
+    calendar = Calendar(unit, 31 if unit == "month" else 1, "America/Havana")
+    _, end = window_of(calendar, fake_clock.now)
+    created = await create(service, days=60, rate_limits=(RateLimit(9, 1, name="burst"), quota(3, calendar)))
+
+    async def ask() -> tuple[str, tuple[int, int, int]]:
+        verdict = await service.rules.authority.verify(created.secret.encode(), (Kind.MANAGED,))
+        told = next(one for one in verdict.quotas if one.limit.calendar)
+        ((_, standing),) = await service.rules.standings.of([created.token])
+        assert standing.remaining == told.remaining
+        assert 0 <= told.reset_seconds - standing.reset_seconds <= 1
+        return verdict.outcome.value, (told.remaining, told.reset_seconds, told.retry_after)
+
+    fake_clock.now = end - 10.5
+    assert [await ask() for _ in range(4)] == [
+        ("active", (2, 11, 0)),
+        ("active", (1, 11, 0)),
+        ("active", (0, 11, 0)),
+        ("rate_limited", (0, 11, 11)),
+    ]
+    fake_clock.now = end - 0.1
+    assert await ask() == ("rate_limited", (0, 1, 1))
+    fake_clock.now = end + 0.1
+    assert (await ask())[1][0] == 2
+    assert await outcome(service, created.secret, cost=3) == "rate_limited"
+    assert await outcome(service, created.secret, cost=2) == "active"
+
+
+@pytest.mark.parametrize("days", [-40, 40])
+async def test_the_window_is_that_of_redis_whatever_clock_the_process_has(
+    still: Service, clock: Clock, days: int
+) -> None:
+    """That of the process is off; the scripts go by the server's."""
+    created = await create(still, days=99, rate_limits=(quota(5),))
+    clock.forward(days * DAY)
+    counted = Counter(await asyncio.gather(*[outcome(still, created.secret) for _ in range(20)]))
+    assert counted == {Outcome.ACTIVE: 5, Outcome.RATE_LIMITED: 15}
+    clock.forward(-days * DAY)
+    assert await outcome(still, created.secret) == "rate_limited"
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_processes_share_a_quota_which_keeps_its_count_when_its_size_changes(
+    make_service: Callable[..., Any], shards: int
+) -> None:
+    processes = [await make_service(shards=shards, background=False) for _ in range(4)]
+    created = await create(processes[0], rate_limits=(quota(60),))
+    counted: Counter[Outcome] = Counter()
+    for part in await asyncio.gather(
+        *[asyncio.gather(*[outcome(one, created.secret) for _ in range(40)]) for one in processes]
+    ):
+        counted += Counter(part)
+    assert counted == {Outcome.ACTIVE: 60, Outcome.RATE_LIMITED: 100}
+    for size, left in ((62, 2), (50, 0)):
+        changed = (quota(size),)
+        await processes[0].rules.managed.update(created.token.token_id, {"rate_limits": changed}, ADMIN)
+        answers = [await outcome(processes[1], created.secret) for _ in range(3)]
+        assert answers.count(Outcome.ACTIVE) == left
+
+
+async def test_a_quota_whose_zone_a_process_does_not_know_admits_nothing(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = await create(still, rate_limits=(quota(5),))
+
+    def absent(name: str) -> None:
+        raise NoSuchZone("install tzdata")
+
+    monkeypatch.setattr(windows, "zone_of", absent)
+    with pytest.raises(StoreUnavailable, match="install tzdata"):
+        await outcome(still, created.secret)
