@@ -1,12 +1,14 @@
 """Usage: what a second brought, added to each token's record and to the service's hours, and read back."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from service.model import Outcome
 from service.store.driver.keys import Keys
 from service.store.driver.many_tokens import ManyTokens
+from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.forms import whole
@@ -15,8 +17,8 @@ DAY = 86400
 HOUR = 3600
 DAYS_KEPT = 100
 HOURS_KEPT = 48
-# So many scripts or touches travel together: about 2 ms of Redis' time, because validations wait behind them.
-SLICE = 100
+# So many records or touches travel together: about 2 ms of Redis' time, because validations wait behind them.
+SLICE = 200
 # Of the totals of an hour; the other fields are outcomes of checks that found a record.
 ALLOWED = "allowed"
 FIELDS = (ALLOWED, *(outcome.value for outcome in Outcome if outcome is not Outcome.ACTIVE))
@@ -63,33 +65,22 @@ class UsageStore:
 
     async def add(self, uses: list[Use], now: int) -> None:
         """Add to the records, SLICE of them at most, in one round trip; a token whose record is gone is left out."""
-        await asyncio.gather(*[self._add(use, now) for use in uses])
+        groups: defaultdict[Shard, list[Use]] = defaultdict(list)
+        for use in uses:
+            if (shard := self._shards.of_id(use.token_id)) is not None:
+                groups[shard].append(use)
+        await asyncio.gather(*[self._add(shard, group, now) for shard, group in groups.items()])
 
-    async def _add(self, use: Use, now: int) -> None:
-        shard = self._shards.of_id(use.token_id)
-        if shard is None:
-            return
-        keys = (
-            shard.keys.metadata(use.token_id),
-            shard.keys.usage_by_day(use.token_id),
-            shard.keys.usage_by_hour(use.token_id),
-            shard.keys.last_uses,
-        )
-        await self._record.run(
-            shard.link,
-            keys,
-            use.used_at,
-            now // DAY,
-            now // HOUR,
-            use.allowed,
-            use.denied,
-            use.address,
-            use.agent,
-            use.digest,
-            DAYS_KEPT,
-            HOURS_KEPT,
-            use.token_id,
-        )
+    async def _add(self, shard: Shard, uses: list[Use], now: int) -> None:
+        """By one script for all: a call for each takes Redis half as long again, and this process five times."""
+        names = shard.keys
+        keys = [names.last_uses]
+        facts: list[Argument] = [now // DAY, now // HOUR, DAYS_KEPT, HOURS_KEPT]
+        for use in uses:
+            token_id = use.token_id
+            keys += names.metadata(token_id), names.usage_by_day(token_id), names.usage_by_hour(token_id)
+            facts += use
+        await self._record.run(shard.link, tuple(keys), *facts)
 
     async def add_total(self, now: int, allowed: int, refused: Mapping[str, int]) -> None:
         """Add to the service's totals of this hour; `refused` by outcome."""

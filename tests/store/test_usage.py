@@ -37,10 +37,19 @@ async def test_uses_of_many_processes_add_up(still: Service, store: UsageStore) 
     assert (await store.by_hour(token.token_id, NOW, 1)) == [Count(NOW // 3600 * 3600, 150, 50)]
 
 
-async def test_more_uses_than_a_slice_are_all_written(still: Service, store: UsageStore) -> None:
-    token = (await create(still, "ci")).token
-    await store.add([use(token.token_id)] * 120, NOW)
-    assert await store.by_day(token.token_id, NOW, 1) == [Count(TODAY, 360, 120)]
+async def test_uses_of_many_tokens_are_written_to_each_but_to_what_is_no_record(
+    still: Service, store: UsageStore
+) -> None:
+    """They travel together, shard by shard: one that cannot be written must not keep the others from it."""
+    tokens = [(await create(still, f"ci {number}")).token for number in range(40)]
+    gone = [f"{shard:02x}{'f' * 14}" for shard in range(len(still.stores.shards))]
+    for shard, token_id in zip(still.stores.shards, gone, strict=True):
+        await shard.link.execute("SET", shard.keys.metadata(token_id), "no hash")
+    uses = [use(token.token_id, allowed=place, used_at=place) for place, token in enumerate(tokens, 1)]
+    await store.add([*[use(token_id) for token_id in gone], *uses, use(tokens[0].token_id)], NOW)
+    counted = [(await store.by_day(token.token_id, NOW, 1))[0].allowed for token in tokens]
+    assert counted == [4, *range(2, 41)]
+    assert [(await still.rules.managed.get(token.token_id)).last_used_at for token in tokens] == [5, *range(2, 41)]
 
 
 async def test_the_last_use_is_told_with_its_address_and_agent(still: Service, store: UsageStore) -> None:
