@@ -104,7 +104,7 @@ class Lifespan:
             yield {
                 "fast_path": self._edge.fast_path,
                 "limits": self._edge.limits,
-                "deadlines": Deadlines(on_tick=self._edge.fast_path.forget, on_drain=self._health.drain),
+                "deadlines": Deadlines(on_second=self._edge.fast_path.forget, on_drain=self._health.drain),
             }
         finally:
             # In the reverse order of the start: whatever writes to Redis ends before the connections to it do.

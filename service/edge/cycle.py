@@ -82,9 +82,8 @@ class FastPathCycle(FastCycle[Plan]):
         if field is not None and not self._plan[0] and (seen := remembered.get(field)) is not None:
             self._read_record(seen)
             return
-        spends, accepted = self._plan[0], fast_path.accepted
-        alone = field.strip() if field and spends and accepted.is_usual and _ELSEWHERE.isdisjoint(named) else b""
-        secrets = [alone] if alone else presented(self._headers, in_uri=spends, accepted=accepted)
+        alone = self._alone(field) if field and fast_path.is_usual else b""
+        secrets = [alone] if alone else presented(self._headers, in_uri=self._plan[0], accepted=fast_path.accepted)
         # Two secrets in one request are none: which of them counts would be a guess, and a proxy may guess otherwise.
         if len(secrets) != 1:
             self._kind, self._secret = None, b""
@@ -104,6 +103,14 @@ class FastPathCycle(FastCycle[Plan]):
             if field is not None and len(remembered) < fast_path.most_seen:
                 remembered[field] = seen
             self._read_record(seen)
+
+    def _alone(self, field: bytes) -> bytes:
+        """The secret in the only field that presents one, where that takes no more reading; empty where it does."""
+        if self._plan[0] and not _ELSEWHERE.isdisjoint(self._named):
+            return b""
+        if b"authorization" in self._named:
+            return field[7:].strip() if field[:7] == b"Bearer " else b""
+        return field.strip()
 
     def _spend(self) -> None:
         if self._kind is not Kind.ONE_TIME or self._required():

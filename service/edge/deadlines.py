@@ -18,6 +18,7 @@ BODY_SECONDS = 10.0
 # How long an answer may lie here without its client's taking any of it.
 READ_SECONDS = 10.0
 _TICK = 0.25
+_TICKS_A_SECOND = 4
 _DRAIN_IDLE_SECONDS = 1.0
 
 
@@ -45,11 +46,12 @@ class Deadlines:
         self,
         clock: Callable[[], float] = time.monotonic,
         *,
-        on_tick: Callable[[], None] = lambda: None,
+        on_second: Callable[[], None] = lambda: None,
         on_drain: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_tick` is called with every check, `on_drain` once when a graceful stop begins."""
-        self._on_tick = on_tick
+        """`on_second` is called each second and behind the last connection, `on_drain` when a graceful stop begins."""
+        self._on_second = on_second
+        self._ticks = 0
         self._clock = clock
         self._on_drain = on_drain
         self.now = clock()
@@ -77,7 +79,9 @@ class Deadlines:
     def _tick(self) -> None:
         self.now = self._clock()
         self._waiting = None
-        self._on_tick()
+        self._ticks += 1
+        if not self._connections or self._ticks % _TICKS_A_SECOND == 0:
+            self._on_second()
         # A process without connections need not wake up; the next connection starts the clock again.
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick) if self._connections else None
         # A copy, because closing a connection changes the set.

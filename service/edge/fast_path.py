@@ -106,9 +106,10 @@ class FastPath:
         self._show = metrics.validation_examples("fast")
         self.count_refusal = metrics.refused
         self.lines = KnownLines()
-        # What was worked out in the last quarter of a second, under the bytes it came in: a busy token once for all its
-        # requests in it, and none stays in memory longer. Whether it is good is asked of Redis each time all the same.
+        # What was worked out in the last second, under the bytes it came in: a busy token once for all its requests in
+        # it, and none stays in memory longer. Whether it is good is asked of Redis each time all the same.
         # Where a token may stand elsewhere, too, one field is not all that counts, and nothing is kept.
+        self.is_usual = accepted.is_usual
         self.most_seen = _MOST_SEEN if accepted.is_usual else 0
         self.seen: dict[bytes, Seen] = {}
         self.seen_keys: dict[bytes, Seen] = {}
@@ -131,7 +132,7 @@ class FastPath:
             self._show(trace.trace_id, seconds)
 
     def forget(self) -> None:
-        """Let all secrets go; called with every tick of the sweep."""
+        """Let all secrets go; called once a second."""
         self.lines.forget()
         self.seen.clear()
         self.seen_keys.clear()

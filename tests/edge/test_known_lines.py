@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from itertools import product
+from unittest.mock import Mock
 
 import httptools
 import pytest
 
+from service.edge.deadlines import Deadlines
 from service.edge.head import HEAD_BYTES, KnownLines
 from tests.edge.asking import PATIENCE_SECONDS
 
@@ -115,3 +117,20 @@ async def test_a_packet_is_no_head_where_another_message_goes_on(port: int, begi
         got += await reader.read()
     writer.close()
     assert b" ".join(re.findall(rb"HTTP/1.1 (\d+)", got)) == statuses
+
+
+@pytest.mark.anyio
+async def test_secrets_are_let_go_each_second_and_behind_the_last_connection() -> None:
+    told: list[float] = []
+    clock = iter(range(10))
+    deadlines = Deadlines(lambda: next(clock), on_second=lambda: told.append(deadlines.now))
+    idle = Mock(unread_bytes=0, unread_since=0, idle_since=0, head_since=None, body_since=None)
+    idle.transport.get_write_buffer_size.return_value = 0
+    connections = {idle}
+    deadlines.watch(connections, 60)
+    for _ in range(7):
+        deadlines._tick()
+    assert told == [4, 8]
+    connections.clear()
+    deadlines._tick()
+    assert told == [4, 8, 9]
