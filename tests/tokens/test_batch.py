@@ -60,5 +60,5 @@ async def test_a_token_switched_on_between_two_reads_is_active(make_service: Cal
     service = await make_service(background=False, wrap=Between)
     created = await create(service)
     token_id = created.token.token_id
-    await service.rules.managed.deactivate(token_id, ADMIN)
+    await service.rules.managed.update(token_id, {"active": False}, ADMIN)
     assert outcomes(await batch_of(service).peek([created.secret], ())) == [Outcome.ACTIVE]

@@ -54,7 +54,7 @@ class TokenViews:
         """The tokens with their last fourteen days and what limits leave them; `parent_id` where they are derived."""
         now, token_ids = self._clock(), [token.token_id for token in tokens]
         series, counts, standings = await asyncio.gather(
-            self._usage.last_days(token_ids, _DAYS), self._derivation.counts(token_ids), self._standings.of(tokens)
+            self._usage.last_days(token_ids, _DAYS), self._derivation.counts(tokens), self._standings.of(tokens)
         )
         return [
             shown(token, now, days, quotas, parent_id=parent_id, derived=count)

@@ -6,7 +6,7 @@ A derived token is a credential and no record: it is listed under its parent, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -170,9 +170,9 @@ class Derivation:
         _, left = await self._authority.charging.forecast(found.active, found, self._clock())
         return _shown(found.digest, found.credential, left, secret[-8:].decode())
 
-    async def counts(self, token_ids: list[str]) -> list[int]:
-        """How many are derived from each of these directly. One round trip."""
-        return await self._store.count(token_ids, int(self._clock()))
+    async def counts(self, tokens: Sequence[ManagedToken]) -> list[int]:
+        """How many are derived from each of these directly; see `ManagedRecords.derived`."""
+        return await self._managed_records.derived([(token.token_id, token.scopes) for token in tokens])
 
     async def end(self, parent_id: str, origin: Origin, token_id: str = "") -> int:
         """End one that is derived from a token, or all of them, with those below; how many of the direct ones.

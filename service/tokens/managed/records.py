@@ -22,6 +22,8 @@ from service.tokens.rights import check_end
 # How often a change is tried again after another one came in between.
 TRIES = 8
 _DERIVES = ("self:derive",)
+# The id of a token and its scopes.
+Terms = tuple[str, tuple[str, ...]]
 
 
 class ManagedRecords:
@@ -104,17 +106,17 @@ class ManagedRecords:
         return new if written else None
 
     async def end(
-        self, token_id: str, state: str, origin: Origin, *, digest: bytes | None = None, known: Record | None = None
-    ) -> bool:
-        """Deactivate (`state` inactive) or revoke, old and new secret alike; False if it was so already.
+        self, token_id: str, state: str, origin: Origin, *, digest: bytes | None = None
+    ) -> ManagedToken | None:
+        """Deactivate (`state` inactive) or revoke, old and new secret alike: the token since; None if it was so before.
 
-        `digest`: that of the secret that asks for it; `known`: the record as it was a moment ago, which saves
-        a read. Raises NotFound, also if the record does not name that digest among those that may work; Forbidden for
-        what is not the caller's to end; Conflict for deactivating what has ended, and `record_tampered` if the record
-        was changed outside the service and may name another secret than that in use. Works on a full server.
+        `digest`: that of the secret that asks for it. Raises NotFound, also if the record does not name that digest
+        among those that may work; Forbidden for what is not the caller's to end; Conflict for deactivating what has
+        ended, and `record_tampered` if the record was changed outside the service and may name another secret than
+        that in use. Works on a full server.
         """
         for number in range(TRIES):
-            record, known = known or await self._record(token_id), None
+            record = await self._record(token_id)
             token = record.token
             self._check_end(token, state, origin)
             if digest not in (None, *map(records.decode_digest, filter(None, (token.digest, token.predecessor)))):
@@ -123,7 +125,7 @@ class ManagedRecords:
             is_certain = digest is not None or is_ours or await self._seals.is_in_use(token)
             # What somebody else wrote is not vouched for, nor what may have changed since.
             insist = state == "revoked" and number >= TRIES // 2
-            (done,) = await self._end([token], state, origin, insist=insist, vouch=is_ours and not insist)
+            ((done, ended),) = await self._end([token], state, origin, insist=insist, vouch=is_ours and not insist)
             # It is ended all the same, and the secret in use may be another one than the record names.
             if done >= 0 and not is_certain:
                 raise Conflict(
@@ -131,7 +133,7 @@ class ManagedRecords:
                     code="record_tampered",
                 )
             if done >= 0:
-                return done == 1
+                return ended if done else None
         raise keeps_changing()
 
     async def end_all(self, known: Sequence[Record], state: str, origin: Origin) -> list[str]:
@@ -149,8 +151,8 @@ class ManagedRecords:
             else:
                 if self._seals.is_ours(record):
                     alike.append(record.token)
-        done = await self._end(alike, state, origin, insist=False, vouch=True)
-        codes |= {token.token_id: "" for token, reply in zip(alike, done, strict=True) if reply >= 0}
+        tried = await self._end(alike, state, origin, insist=False, vouch=True)
+        codes |= {token.token_id: "" for done, token in tried if done >= 0}
         for token_id in (record.token.token_id for record in known):
             # What changed meanwhile, or is not ours, is read once more.
             if token_id not in codes:
@@ -164,10 +166,10 @@ class ManagedRecords:
 
     async def _end(
         self, tokens: Sequence[ManagedToken], state: str, origin: Origin, *, insist: bool, vouch: bool
-    ) -> list[int]:
-        """One try, as the store's; `insist` for an end that others' changes must not hold up for long.
+    ) -> list[tuple[int, ManagedToken]]:
+        """One try: of each the store's answer, and the token as it is then if that is 1.
 
-        `vouch`: seal the records as they are then.
+        `insist` for an end that others' changes must not hold up for long; `vouch`: seal the records as they are then.
         """
         now = int(self._clock())
         revoked_at = now if state == "revoked" else 0
@@ -185,7 +187,7 @@ class ManagedRecords:
             ends.append(End(token, ended, self._seals.of(ended) if vouch else "", entry))
         done = await self._store.end(ends, now, insist=insist)
         self._decisions.revoked.inc(Kind.MANAGED, by=done.count(1) if revoked_at else 0)
-        return done
+        return [(reply, one.ended) for reply, one in zip(done, ends, strict=True)]
 
     async def drop(self, digest: bytes, token_id: str, credential: Credential | None, origin: Origin) -> bool:
         """Take a credential away that no record speaks for, as of a derived token, with all that is derived from it.
@@ -205,17 +207,20 @@ class ManagedRecords:
         self._decisions.revoked.inc(DERIVED if ancestors else Kind.MANAGED, by=dropped)
         return dropped
 
-    async def _below(self, tokens: Sequence[tuple[str, tuple[str, ...]]]) -> list[dict[str, int]]:
-        """For the entries of what takes tokens away: how many are derived from each directly and end with it.
+    async def _below(self, tokens: Sequence[Terms]) -> list[dict[str, int]]:
+        """For the entries of what takes tokens away: how many are derived from each directly and end with it."""
+        return [{"derived": count} if count else {} for count in await self.derived(tokens)]
 
-        Asked, by ids and scopes, of those alone that may derive: scopes do not change but with an end of what is
-        derived.
+    async def derived(self, tokens: Sequence[Terms]) -> list[int]:
+        """How many living tokens are derived from each directly. One round trip, none where none may derive.
+
+        Scopes do not change but with an end of what is derived.
         """
         parents = [token_id for token_id, scopes in tokens if _may_derive(scopes)]
         if not parents:
-            return [{}] * len(tokens)
+            return [0] * len(tokens)
         counts = dict(zip(parents, await self._derived.count(parents, int(self._clock())), strict=True))
-        return [{"derived": count} if (count := counts.get(token_id)) else {} for token_id, _ in tokens]
+        return [counts.get(token_id, 0) for token_id, _ in tokens]
 
 
 @lru_cache(256)

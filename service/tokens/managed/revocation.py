@@ -74,6 +74,6 @@ class Revocation:
         if origin.actor == "anonymous":
             origin = msgspec.structs.replace(origin, actor=f"token:{token_id}")
         try:
-            return await self._managed_records.end(token_id, "revoked", origin, digest=digest)
+            return await self._managed_records.end(token_id, "revoked", origin, digest=digest) is not None
         except NotFound:
             return sealed is not None and await self._managed_records.drop(digest, token_id, credential, origin)

@@ -108,8 +108,7 @@ class ManagedTokens:
         for what the caller does not hold, before the change or after it.
         """
         if changes == {"active": False}:
-            await self.deactivate(token_id, origin, known)
-            return await self.get(token_id)
+            return await self._managed_records.end(token_id, "inactive", origin) or await self.get(token_id)
         for _ in range(TRIES):
             old, known = await self._managed_records.read_to_change(token_id, known), None
             check_held(origin, old)
@@ -147,17 +146,12 @@ class ManagedTokens:
             await self._store.names.release(new)
         return written
 
-    async def revoke(self, token_id: str, origin: Origin, known: Record | None = None) -> bool:
+    async def revoke(self, token_id: str, origin: Origin) -> bool:
         """End a token for good; False if it was over already. It is refused from the moment this returns.
 
-        `known` is its record, where it was read a moment ago. Raises NotFound for an id that never was, Forbidden for
-        one that is not the caller's to end.
+        Raises NotFound for an id that never was, Forbidden for one that is not the caller's to end.
         """
-        return await self._managed_records.end(token_id, "revoked", origin, known=known)
-
-    async def deactivate(self, token_id: str, origin: Origin, known: Record | None = None) -> bool:
-        """Switch a token off; False if it was off already. Raises as `revoke`, and Conflict for one that has ended."""
-        return await self._managed_records.end(token_id, "inactive", origin, known=known)
+        return await self._managed_records.end(token_id, "revoked", origin) is not None
 
 
 def _taken(name: str) -> Conflict:
