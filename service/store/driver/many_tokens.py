@@ -43,7 +43,7 @@ class ManyTokens:
             for shard, wanted in slices
         ]
         rows: list[tuple[bytes, ...]] = [()] * len(token_ids)
-        for (_, wanted), replies in zip(slices, await asyncio.gather(*asked), strict=True):
+        for (_, wanted), replies in zip(slices, await _all(asked), strict=True):
             for place, reply in zip(wanted, replies, strict=True):
                 rows[place] = tuple(reply or ())
         return rows
@@ -72,8 +72,7 @@ class ManyTokens:
             )
             for shard, wanted in slices
         ]
-        # Gathered they are tasks, which a single one need not be.
-        replies = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
+        replies = await _all(asked)
         rows = [absent] * len(token_ids)
         for (_, wanted), reply in zip(slices, replies, strict=True):
             for place, row in zip(wanted, reply, strict=True):
@@ -103,10 +102,14 @@ async def by_group(
     for place, item in enumerate(items):
         places.setdefault(group_of(item), []).append(place)
     asked = [ask(group, [items[place] for place in those]) for group, those in places.items()]
-    # Gathered they are tasks, which a single one need not be.
-    answers = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
+    answers = await _all(asked)
     found = dict(zip(chain.from_iterable(places.values()), chain.from_iterable(answers), strict=True))
     return [found[place] for place in range(len(items))]
+
+
+async def _all(asked: Sequence[Awaitable[T]]) -> Sequence[T]:
+    # Gathered they are tasks, which a single one need not be.
+    return [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
 
 
 def _each(link: Link, commands: Sequence[bytes]) -> asyncio.Future[list[Reply]]:

@@ -206,7 +206,8 @@ class ManagedStore:
             if revoked_at:
                 revoked = [one.token for one, reply in zip(some, done, strict=True) if reply == 1]
                 abroad = [token for token in revoked if self._shards.of_name(token.name) is not shard]
-                await asyncio.gather(*map(self._free_abroad, abroad))
+                if abroad:
+                    await asyncio.gather(*map(self._free_abroad, abroad))
             return done
 
         return await by_group(ends, lambda one: self._shard(one.token.token_id), end_in)
