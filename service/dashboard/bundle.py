@@ -38,6 +38,7 @@ _CODE = re.compile(
 _TEXT = re.compile(r"`|\$\{|(?:[^`$\\]|\\(?s:.)|\$(?!\{))+")
 # Not a plus or a minus: two of them that meet are another sign.
 _SPACED = re.compile(r" ?(=>|[!=]==|&&|\|\||\?\?|\.\.\.|[<>]=|[,{}()[\]?:;=<>*]) ?")
+_ENDED = ";", ","
 _INDENT = re.compile(r"^\s+", re.MULTILINE)
 
 
@@ -132,7 +133,7 @@ def _as_one(modules: dict[str, str], paths: list[str]) -> str:
 
 
 def squeezed(script: str) -> str:
-    """Without the space around signs that need none, outside of texts, patterns and comments."""
+    """Without the space around signs that need none and signs before a brace, outside of texts, patterns, comments."""
     parts: list[str] = []
     # Where we are: "`" in a text with values in it, "{" between braces.
     inside: list[str] = []
@@ -149,6 +150,8 @@ def squeezed(script: str) -> str:
             inside.append("{")
         elif part == "}" or (part == "`" and in_text):
             inside.pop()
+            if part == "}" and parts[-1].endswith(_ENDED):
+                parts[-1] = parts[-1][:-1]
         elif not in_text and part[0] not in "\"'/":
             part = _SPACED.sub(r"\1", part).strip(" ")
         parts.append(part)
@@ -173,7 +176,7 @@ def _without_layout(code: str) -> str:
 
 def tight(style: str) -> str:
     """Without the space around signs that need none. One before a colon stays: there it means a descendant."""
-    return _STYLE_SIGN.sub(r"\1", style)
+    return _STYLE_SIGN.sub(r"\1", style).replace(";}", "}")
 
 
 def _read(folder: Traversable, prefix: str = "") -> list[tuple[str, bytes]]:

@@ -25,7 +25,7 @@ def test_modules_that_import_each_other_are_bundled_too() -> None:
         "js/a.js": 'import { b } from "./b.js";\nexport function a() { b(); }\n',
         "js/b.js": 'import { a } from "./a.js";\nexport function b() { a(); }\n',
     }
-    assert bundle(scripts)["js/main.js"] == "function b(){a();}\nfunction a(){b();}\na();"
+    assert bundle(scripts)["js/main.js"] == "function b(){a()}\nfunction a(){b()}\na();"
 
 
 def test_what_the_screens_need_of_the_first_script_it_hands_them() -> None:
@@ -49,12 +49,12 @@ def test_text_over_several_lines_stays_as_it_is() -> None:
 
 
 def test_only_code_loses_the_space_that_means_nothing() -> None:
-    script = """f(a , { b : "x , { y" } ) ; // isn't , code
+    script = """f(a , { b : "x , { y;" , } ) ; // isn't , code
 const c = `a , ${ d ? `{ , } ${ { e : [ 1 , 2 ] } }` : "`" } ; ${ g }` ;
 const h = 'a = "b"' , i = j . replaceAll(/[" /]+ = `/ , "" ) / 2 + +k ;"""
     assert (
         squeezed(script)
-        == """f(a,{b:"x , { y"});// isn't , code
+        == """f(a,{b:"x , { y;"});// isn't , code
 const c=`a , ${d?`{ , } ${{e:[1,2]}}`:"`"} ; ${g}`;
 const h='a = "b"',i=j . replaceAll(/[" /]+ = `/,"")/2 + +k;"""
     )
@@ -64,7 +64,7 @@ const h='a = "b"',i=j . replaceAll(/[" /]+ = `/,"")/2 + +k;"""
 
 def test_a_style_loses_the_space_that_means_nothing() -> None:
     style = "@media (width < 9px) and (x: y) {\n  a :hover, b::after {\n    margin: 0 1px;\n    color: red;\n  }\n}\n"
-    assert tight(style) == "@media (width < 9px) and (x:y){a :hover,b::after{margin:0 1px;color:red;}}"
+    assert tight(style) == "@media (width < 9px) and (x:y){a :hover,b::after{margin:0 1px;color:red}}"
 
 
 def test_the_first_view_weighs_at_most_thirty_kilobytes_and_all_addresses_carry_the_checksum() -> None:
