@@ -39,6 +39,12 @@ def test_they_are_listed_visited_and_ended_from_the_keyboard(page: Page, service
     expect(toast(page)).to_have_text("1 derived token ended.")
     expect(card.get_by_role("link")).to_have_count(0)
 
+    # Their addresses alone, as an entry of the audit knows them: from below it is one way up.
+    page.goto(f"/dashboard/tokens/{second['id']}/{service.derive(second)['id']}")
+    page.get_by_role("definition").get_by_role("link", name="branching").click()
+    expect(page).to_have_url(f"{service.url}/dashboard/tokens/{root['id']}/{second['id']}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Derived from branching")
+
     page.get_by_role("navigation", name="Breadcrumb").get_by_role("link", name="branching").click()
     page.get_by_role("button", name="End all 2…").click()
     page.get_by_role("button", name="End for good").click()

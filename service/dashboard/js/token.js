@@ -101,14 +101,19 @@ class Token {
       this.draw(...answers);
     } catch (problem) {
       if (this.left) return;
-      if (problem.status === 404) this.missing();
+      if (problem.status === 404) await this.missing();
       else app.notices.fail(problem, this.update);
     }
     this.node.ariaBusy = "false";
   };
 
-  missing() {
-    const { parent, above, id } = this;
+  /** A derived token is known below what it came from alone: of one that is asked for by itself the audit tells it. */
+  async missing() {
+    const { app, parent, above, id } = this;
+    const derived = { target: id, action: "token.derived", limit: 1 };
+    const [made] = parent ? [] : (await get("/api/admin/audit", derived).catch(() => ({ entries: [] }))).entries;
+    if (this.left) return;
+    if (made) return app.go(`/dashboard/tokens/${made.after.parent}/${id}`, true);
     this.frame("Not found", "Not found", null, null, h("section.card.empty",
       h("h2", parent ? "No living token with this ID." : "No token with this ID."),
       h("p", parent ? "It has expired, or ended with what it was derived from. "
