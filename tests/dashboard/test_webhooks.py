@@ -115,6 +115,7 @@ def test_deliveries_a_full_list_and_a_receiver_that_takes_nothing(page: Page) ->
     expect(broken).to_contain_text("changed outside the service")
     expect(broken.get_by_role("button")).to_have_count(1)
     expect(broken.get_by_role("button", name="Delete…")).to_be_visible()
+    busy = {"status": 503, "json": {"title": "x", "code": "busy"}}
     full = {"status": 409, "title": "Conflict", "detail": "There are 20 webhooks already.", "code": "too_many_webhooks"}
     page.route(
         "**/api/admin/webhooks",
@@ -123,6 +124,13 @@ def test_deliveries_a_full_list_and_a_receiver_that_takes_nothing(page: Page) ->
     page.get_by_role("button", name="Add webhook").click()
     page.get_by_label("Address").fill("https://hooks.example.com/y")
     page.get_by_role("checkbox", name="Revoked").check()
+    page.route("**/api/admin/webhooks", lambda route: route.fulfill(**busy), times=1)
+    page.get_by_role("button", name="Add webhook").last.click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text(
+        "The service is busy. It may have been done"
+    )
+    expect(page.get_by_label("Address")).to_have_value("https://hooks.example.com/y")
+    expect(page.get_by_role("checkbox", name="Revoked")).to_be_checked()
     page.get_by_role("button", name="Add webhook").last.click()
 
     expect(page.get_by_role("alert")).to_have_text("There are 20 webhooks already.")

@@ -11,6 +11,11 @@ export const CANNOT_CHANGE = "Your role can read tokens but not change them.";
 
 const link = (label, click) => h("button.link", { click }, label);
 
+/** Of a change that failed: it may have been made though no answer came. */
+export const whatFailed = ({ away, done = "", requestId }) => done + (away
+  ? `${away} It may have been done all the same: check before you try again. `
+  : `That did not work.${done ? "" : " Nothing was changed."} `) + requestId;
+
 export class Notices {
   wait = FIRST_WAIT_SECONDS;
   // Each screen places the slot below its heading.
@@ -74,14 +79,13 @@ export class Notices {
    * Anything else that was thrown is a defect and is thrown on. */
   fail(problem, retry, asked = true) {
     clearTimeout(this.timer);
-    const { status, away, requestId, answer: { detail } = {} } = problem;
+    const { status, away, answer: { detail } = {} } = problem;
     if (status === undefined) throw problem;
     if (status === 401) this.app.login({ over: true });
     else if (detail && (status === 400 || status === 403)) this.say(detail);
     else if (away && asked) this.away(away, retry);
-    // A change is asked for again by a person alone: it may have been made though no answer came.
-    else this.say(problem.done, away ? `${away} It may have been done all the same: check before you try again. `
-      : `That did not work.${problem.done ? "" : " Nothing was changed."} `, requestId, link("Try again", () => {
+    // A change is asked for again by a person alone.
+    else this.say(whatFailed(problem), link("Try again", () => {
       this.clear();
       retry();
     }));

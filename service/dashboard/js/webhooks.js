@@ -7,6 +7,7 @@ import { announce, card, chips, codeBlock, facts, field, fill, h, icon, note } f
 import { ACTIONS, label } from "./events.js";
 import { day, moment, number, time } from "./format.js";
 import { cell, head, line, table } from "./list.js";
+import { whatFailed } from "./notices.js";
 import { Page } from "./page.js";
 import { showSecret } from "./secret.js";
 
@@ -63,11 +64,9 @@ function webhookForm(app, done) {
         if (wrong) {
           url.fail(`${wrong.message.replace(/\.?$/, ".")}`);
           url.input.focus();
-        } else if (problem.status === 409) fill(place, note("bad", problem.answer.detail));
-        else {
-          closeDialog();
-          app.notices.fail(problem, () => webhookForm(app, done), false);
-        }
+        } else if (problem.status === undefined || problem.status === 401) app.notices.fail(problem);
+        // What was typed stays.
+        else fill(place, note("bad", problem.status === 409 ? problem.answer.detail : whatFailed(problem)));
       }
     },
   });
