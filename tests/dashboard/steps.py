@@ -11,6 +11,22 @@ from tests.dashboard.service import Service
 # How far the page is wider than its window.
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
+# Short words that are broken in two, which only a long one may be.
+BROKEN = r"""() => {
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const range = new Range();
+  while (walker.nextNode()) {
+    const { currentNode: node } = walker;
+    for (const { 0: word, index } of node.data.matchAll(/(?<!\w)\w{2,12}(?!\w)/g)) {
+      range.setStart(node, index);
+      range.setEnd(node, index + word.length);
+      if (new Set([...range.getClientRects()].map(({ top }) => top)).size > 1) found.push(word);
+    }
+  }
+  return found;
+}"""
+
 
 def row(page: Page, name: str) -> Locator:
     """The row of a token in the list."""

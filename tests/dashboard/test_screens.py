@@ -13,7 +13,7 @@ from tests.dashboard.conftest import Open
 from tests.dashboard.payloads import hostile
 from tests.dashboard.screens import SCREENS, Screen, answer
 from tests.dashboard.service import Service
-from tests.dashboard.steps import OVERFLOW
+from tests.dashboard.steps import BROKEN, OVERFLOW
 from tests.dashboard.test_hostile_text import INTRUDERS
 
 AWAY = {"status": 503, "title": "Service Unavailable", "code": "store_unavailable", "request_id": "a8c1"}
@@ -36,6 +36,7 @@ def test_it_is_accessible_fits_a_phone_and_shows_hostile_words_as_text(page: Pag
                 page.set_viewport_size({"width": width, "height": 700})
                 assert page.evaluate(OVERFLOW) <= 0, width
             page.set_viewport_size({"width": 1280, "height": 720})
+            assert page.evaluate(BROKEN) == []
 
     assert page.evaluate(INTRUDERS) == 0
 

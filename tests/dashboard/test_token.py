@@ -99,14 +99,14 @@ def test_the_audit_is_filtered_expanded_and_exported(open_page: Open, service: S
         "channel": "dashboard",
         "requestId": "a8c1",
         "before": {"name": "checkout-api", "expiresAt": "2026-11-30T00:00:00Z"},
-        "after": {"name": "checkout-api", "expiresAt": "2027-02-12T00:00:00Z"},
+        "after": {"name": "checkout-api", "expiresAt": "2027-02-12T00:00:00Z", "scopes": ["a:b", "c"], "maxUses": 5},
     }
     page.route(AUDIT, lambda route: route.fulfill(json={"entries": [entry], "nextCursor": None}))
     page.get_by_role("link", name="Audit").click()
     page.get_by_role("button", name="Updated").click()
 
     expect(page.get_by_role("cell", name="20 Nov 2026, 22:31:07")).to_be_visible()
-    expect(page.get_by_role("definition")).to_have_text("30 Nov 2026 → 12 Feb 2027")
+    expect(page.get_by_role("definition")).to_have_text(["30 Nov 2026 → 12 Feb 2027", "none → a:b, c", "none → 5"])
     expect(page.get_by_role("link", name="checkout-api")).to_have_attribute(
         "href", f"{service.url}/dashboard/tokens/00aabbccddeeff00"
     )

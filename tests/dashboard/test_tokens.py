@@ -13,7 +13,7 @@ from tests.cli.running import wait_for
 from tests.dashboard.axe import violations
 from tests.dashboard.conftest import Open, Start
 from tests.dashboard.service import TOKENS, Service
-from tests.dashboard.steps import OVERFLOW, choose, find, make, row, toast
+from tests.dashboard.steps import BROKEN, OVERFLOW, choose, find, make, row, toast
 
 
 def test_deactivating_asks_nothing_and_can_be_undone(page: Page, service: Service) -> None:
@@ -270,9 +270,10 @@ def test_no_screen_scrolls_sideways_however_narrow_or_enlarged(open_page: Open, 
 
     def measure(place: str) -> None:
         """640 is a desk at 200 %."""
-        for width in (320, 390, 640, 1280):
+        for width in (320, 390, 640, 1000, 1280):
             page.set_viewport_size({"width": width, "height": 700})
             seen.setdefault(place, []).append(page.evaluate(OVERFLOW))
+        assert page.evaluate(BROKEN) == [], place
 
     def measure_dialog(place: str, opener: str) -> None:
         page.get_by_role("button", name=opener).click()

@@ -20,7 +20,7 @@ const derivedOf = (tokens) => tokens.reduce((sum, { derived = 0 }) => sum + deri
 /** What a question says where others end with these tokens. */
 function alsoEnds(tokens) {
   const derived = derivedOf(tokens);
-  return derived && note("bad", `${count(derived)} derived from ${tokens[1] ? "them" : "it"} `
+  return derived > 0 && note("bad", `${count(derived)} derived from ${tokens[1] ? "them" : "it"} `
     + `${derived === 1 ? "ends" : "end"} at once and for good.`);
 }
 

@@ -18,9 +18,11 @@ export const label = (action) => SPECIAL[action] ?? upper(action.replace("token.
 export const origin = ({ channel = "", address }) =>
   [channel.length < 4 ? channel.toUpperCase() : channel, address].filter(Boolean).join(" · ");
 
-function written(value = null) {
+/** A text, a list of such, or what else there is as JSON. */
+function written(value) {
   if (/^\d{4}-\d\d-\d\dT/.test(value)) return day(value);
-  return value === null || value === "" ? "none" : typeof value === "string" ? value : JSON.stringify(value);
+  const parts = [value ?? ""].flat();
+  return parts.every((part) => typeof part === "string") ? parts.join(", ") || "none" : JSON.stringify(value);
 }
 
 /** "rate limits" for rateLimits. */

@@ -16,7 +16,7 @@ const CSV_COLUMNS = ["id", "name", "token", "status", "description", "subject", 
   "expiresAt", "lastUsedAt"];
 const TRANSFER_COMMANDS = `token-service export tokens.ndjson
 token-service import tokens.ndjson --dry-run
-token-service list --all > tokens.tsv`;
+token-service list --all --csv > tokens.csv`;
 
 /** Slices of whole lines, with the number of each slice's first line. */
 function slicesOf(text) {
