@@ -110,7 +110,7 @@ function check(r)
 	end
 	r.headers_in["Connection"] = of_this_hop(r.headers_in["Connection"])
 	-- The address is written by mod_proxy, behind what the client said if that stayed.
-	for _, name in ipairs({ "X-Forwarded-For", "X-Tokens-Retry-Key", table.unpack(CREDENTIALS) }) do
+	for _, name in ipairs({ "X-Forwarded-For", "X-Tokens-Retry-Key", "X-Token-Cost", table.unpack(CREDENTIALS) }) do
 		r.headers_in[name] = nil
 	end
 	for _, name in ipairs(IDENTITY) do

@@ -98,7 +98,9 @@ class Charging:
         if remembered is None or remembered.decoded is not decoded:
             self.limited[digest] = Limited(decoded, *self._store.prepare_charge(digest, decoded.terms, now))
 
-    async def forecast(self, verdict: Verdict, decoded: DecodedCredential, now: float) -> tuple[Verdict, int]:
+    async def forecast(
+        self, verdict: Verdict, decoded: DecodedCredential, now: float, cost: int = 1
+    ) -> tuple[Verdict, int]:
         """What limits would make of the verdict on one more request at this time, and the uses left; charges nothing.
 
         One round trip for a limited token, none for another.
@@ -114,6 +116,6 @@ class Charging:
             return USES_EXHAUSTED, left
         if not limits:
             return verdict, left
-        charge = forecast(limits, dues, now)
+        charge = forecast(limits, dues, now, cost)
         outcome = Outcome.ACTIVE if charge.verdict else Outcome.RATE_LIMITED
         return Verdict(outcome, credential, (), quotas_of(limits, charge)), left

@@ -66,6 +66,7 @@ class ExplainApi(OperationGroup):
             required=tuple(dict.fromkeys((*asked, *wanted.scopes))),
             address=call.address if wanted.address is None else wanted.address,
             at=self._instant(wanted.at),
+            cost=wanted.cost,
         )
 
     def _instant(self, text: str | None) -> float:

@@ -29,6 +29,7 @@ class Question(msgspec.Struct, frozen=True):
     """What a gateway would ask: `secret`, or `token_id` for the present secret of a managed token.
 
     `kinds`: what the form of /validate takes. `at`: when, epoch seconds; the record is taken as it stands now.
+    `cost`: what the request takes of rate limits and quotas.
     """
 
     secret: bytes
@@ -37,6 +38,7 @@ class Question(msgspec.Struct, frozen=True):
     required: tuple[str, ...]
     address: str
     at: float
+    cost: int
 
 
 class Explanation(NamedTuple):
@@ -136,7 +138,7 @@ class Explainer:
         if decoded is None:
             return _complete(UNKNOWN, [first, known])
         verdict = self._authority.evaluate(decoded, question.required, question.address, question.at)
-        verdict, left = await self._authority.charging.forecast(verdict, decoded, question.at)
+        verdict, left = await self._authority.charging.forecast(verdict, decoded, question.at, question.cost)
         credential = decoded.credential
         said = [first, known, by_key, checks.active(None, None, None, replaced=False)]
         said.append(checks.expired(credential.expires_at, question.at))

@@ -283,6 +283,12 @@ async def test_what_a_limit_leaves_is_forecast_request_by_request(admin: Person)
     assert "day: 9 requests in 86400 s, 6 left." in said
 
 
+async def test_a_request_that_costs_more_is_explained_at_its_cost(admin: Person) -> None:
+    secret = (await admin.create("t", rateLimits=[{"limit": 5, "periodSeconds": 86400}]))["token"]
+    for cost, result in ((5, "pass"), (6, "fail"), (1, "pass")):
+        assert the(await explain(admin, token=secret, cost=cost), "limit")["result"] == result
+
+
 async def test_the_server_key_is_told(make_service: Callable[..., Any]) -> None:
     before = await make_service(background=False, secret_key="k" * 40)
     service = await make_service(background=False, secret_key=SERVER_KEY, secret_key_previous="k" * 40)

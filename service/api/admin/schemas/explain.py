@@ -17,7 +17,7 @@ class ExplainToken(msgspec.Struct, forbid_unknown_fields=True):
     """A secret or the id of a managed token, and what a gateway would ask with it.
 
     `address` is the client's as a trusted proxy reports it, by default that of this request. `path` is the form of
-    /validate, its query included. `at` is now or later.
+    /validate, its query included. `at` is now or later. `cost` is what the gateway says in X-Token-Cost.
     """
 
     token: Annotated[str, Meta(max_length=4096)] | None = None
@@ -26,6 +26,7 @@ class ExplainToken(msgspec.Struct, forbid_unknown_fields=True):
     address: Annotated[str, Meta(max_length=64)] | None = None
     path: Annotated[str, Meta(max_length=2048, extra_json_schema={"pattern": "^/+validate"})] = PLAIN
     at: Instant | None = None
+    cost: Annotated[int, Meta(ge=1, le=1000)] = 1
 
 
 class CheckShown(msgspec.Struct, omit_defaults=True):
