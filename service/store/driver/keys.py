@@ -128,13 +128,12 @@ class Stream(StrEnum):
     REFUSALS = "r"
 
 
-# Public names, each asked for several times by one list.
-_IDS_REMEMBERED = 4096
+_IDS_REMEMBERED = 4096  # public names, each asked for several times by one list
 
 
 def shard_of_name(name: str, shards: int) -> int:
     """Where a name is unique: the first byte of its SHA-256 modulo the shards."""
-    return sha256(name.encode()).digest()[0] % shards
+    return sha256(name.encode()).digest()[0] % shards if shards > 1 else 0
 
 
 def shard_of_digest(digest: bytes, shards: int) -> int:
@@ -289,5 +288,6 @@ class Keys:
         return self._prefix + b"uh:%d" % hour
 
 
+@lru_cache(256)
 def _encode_name(name: str) -> bytes:
     return urlsafe_b64encode(name.encode()).rstrip(b"=")

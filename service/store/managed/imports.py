@@ -236,11 +236,9 @@ def _kind(home: Shard, listed: bytes, timers: bytes, incoming: Incoming) -> _Kin
 def _own_keys(home: Shard, incoming: Incoming) -> tuple[bytes, ...]:
     """Those of a row: its secret's, the predecessor's (where there is none its own stand in), and its record's."""
     keys, token = home.keys, incoming.token
-    digest = records.decode_digest(token.digest)
-    secret = older = keys.credential(digest), keys.reason(digest)
+    secret = older = keys.credential_and_reason(records.decode_digest(token.digest))
     if incoming.predecessor:
-        digest = records.decode_digest(token.predecessor)
-        older = keys.credential(digest), keys.reason(digest)
+        older = keys.credential_and_reason(records.decode_digest(token.predecessor))
     return (*secret, *older, keys.metadata(token.token_id))
 
 

@@ -86,9 +86,17 @@ _BY_LETTER = {letter: (name, read) for name, letter, read in _STORED}
 _STORED_DEFAULTS = tuple(_DEFAULTS[name] for name, *_ in _STORED)
 _stored_values = attrgetter(*(name for name, *_ in _STORED))
 _SEAL, _DIGEST = LETTERS["seal"].encode(), LETTERS["digest"].encode()
-_SEALED = tuple(name for name in ManagedToken.__struct_fields__ if name not in COUNTED)
-_SEALED_DEFAULTS = tuple(_DEFAULTS[name] for name in _SEALED)
-_sealed_values = attrgetter(*_SEALED)
+_Sealed = msgspec.defstruct(
+    "_Sealed",
+    [
+        (field.name, field.type) if field.required else (field.name, field.type, _DEFAULTS[field.name])
+        for field in msgspec.structs.fields(ManagedToken)
+        if field.name not in COUNTED
+    ],
+    omit_defaults=True,
+    gc=False,
+)
+_sealed_values = attrgetter(*_Sealed.__struct_fields__)
 _pack = msgspec.msgpack.Encoder().encode
 # What stands for a field that every record has, where it is not asked for or not to be read; the digest is no secret's.
 _BLANK: dict[str, Any] = dict.fromkeys(("name", "last_eight", "created_by"), "") | {
@@ -112,7 +120,7 @@ def encode(token: ManagedToken, *, seal: str) -> list[Argument]:
     said: list[Argument] = [_SEAL, bytes.fromhex(seal)]
     values = _stored_values(token)
     for (name, letter, _), value in compress(zip(_STORED, values, strict=True), map(ne, values, _STORED_DEFAULTS)):
-        said += _written(name, letter, value)
+        said += (letter, value) if value.__class__ is int else _written(name, letter, value)
     return said
 
 
@@ -145,8 +153,7 @@ def _written(name: str, letter: bytes, value: Any) -> list[Argument]:
 
 def sealed_part(token: ManagedToken) -> bytes:
     """The bytes that a record's seal is made over: what differs from its default, so that a new field breaks none."""
-    values = _sealed_values(token)
-    return _pack(list(compress(zip(_SEALED, values, strict=True), map(ne, values, _SEALED_DEFAULTS))))
+    return _pack(_Sealed(*_sealed_values(token)))
 
 
 @lru_cache(_REMEMBERED)

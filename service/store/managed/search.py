@@ -41,7 +41,7 @@ class Blocks:
 
 def fold(text: str) -> str:
     """What two texts have in common that people take for the same: any case, any composition."""
-    return unicodedata.normalize("NFC", text.casefold())
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
 
 
 def name_row(token: ManagedToken) -> bytes:

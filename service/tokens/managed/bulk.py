@@ -20,8 +20,8 @@ from service.tokens.managed.queries import ManagedQueries
 from service.tokens.managed.records import ManagedRecords, refusal_of
 from service.tokens.managed.tokens import ManagedTokens
 
-# So many changes are asked of Redis at once: a third of a millisecond of its time, for validations wait behind them.
-STEP = 10
+# So many changes are asked of Redis at once: half a millisecond of its time, for validations wait behind them.
+STEP = 16
 SAMPLE = 10
 # What one request changes at most of what a filter finds: as much as a second allows, or so many.
 _SECONDS = 1.0

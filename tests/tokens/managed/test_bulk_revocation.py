@@ -134,6 +134,7 @@ async def test_each_slice_goes_on_behind_the_one_before_and_a_repeated_one_is_ha
 
 async def test_a_slice_ends_with_its_time(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.tokens.managed.bulk._SECONDS", -1.0)
+    monkeypatch.setattr("service.tokens.managed.bulk.STEP", 10)
     await create_many(still, *[f"t{number}" for number in range(25)])
     result, slices = await revoke(still, EVERYTHING, 25), [10]
     assert (len(result.updated), result.remaining) == (10, 15)
