@@ -127,9 +127,10 @@ class Keyring:
         """The keys that made a MAC over this body, None if none did."""
         # As bytes: of text `compare_digest` takes ASCII alone, and what somebody else wrote may be anything.
         presented = mac.encode(errors="replace")
-        return next(
-            (keys for keys in self._keys if hmac.compare_digest(keys.mac(label, body).encode(), presented)), None
-        )
+        for keys in self._keys:
+            if hmac.compare_digest(keys.mac(label, body).encode(), presented):
+                return keys
+        return None
 
     def marks(self, namespace: str) -> tuple[bytes, ...]:
         """What tells these keys from any other in a namespace, the present one's first, and says nothing else; text."""

@@ -141,8 +141,11 @@ async def append(stream: AuditStream, entry: Entry) -> None:
 
 def stored(item: Reply) -> Stored:
     """An entry as a stream has it. One that lacks a field, or was trimmed meanwhile, is one that no seal fits."""
-    fields = _fields(item[1] or [])
-    return Stored(item[0].decode(), fields.get(b"e", b""), fields.get(b"s", b"").decode("latin-1"))
+    entry_id, parts = item
+    if not parts or tuple(parts[::2]) != (b"e", b"s"):
+        fields = _fields(parts or [])
+        parts = [b"", fields.get(b"e", b""), b"", fields.get(b"s", b"")]
+    return Stored(entry_id.decode(), parts[1], parts[3].decode("latin-1"))
 
 
 def _checkpoint(item: Reply) -> Checkpoint:
