@@ -92,7 +92,8 @@ class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     Instants in epoch seconds; `expires_at` 0 means never. `password_mark` binds a session to its account's password.
     `max_uses` 0 means unlimited. `data` is the JSON an issuer attached to a one-time token. `ancestors` are the ids of
-    the tokens it is derived from, its parent last; `pool` is that whose limits and uses it charges, empty for its own.
+    the tokens it is derived from, its parent last; `pool` is that whose limits and uses it charges, empty for its own;
+    `charged_as` is whose shared limits it draws from, empty for its subject's.
     """
 
     kind: Kind
@@ -110,6 +111,7 @@ class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
     data: str = ""
     ancestors: tuple[str, ...] = ()
     pool: str = ""
+    charged_as: str = ""
 
 
 class Quota(msgspec.Struct, frozen=True):

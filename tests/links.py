@@ -30,6 +30,10 @@ class ClientLink:
         self.replication_id = b""
         self.sent_elsewhere = 0
 
+    @property
+    def turn(self) -> object:
+        return object()
+
     async def execute(self, *args: Any, retry: bool = False, operation: str = "") -> Any:
         try:
             return await self.client.execute_command(*args)
@@ -61,6 +65,10 @@ class Wrapped:
         return found
 
     @property
+    def turn(self) -> object:
+        return self.link.turn
+
+    @property
     def sent_elsewhere(self) -> int:
         found: int = self.link.sent_elsewhere
         return found
@@ -89,6 +97,9 @@ class Recording(Wrapped):
 
 class Forgetful(Recording):
     """A server that has forgotten every script whenever one is called."""
+
+    # One turn for all: on a fake, a lookup beside the two commands below would take the connection of the first.
+    turn = None
 
     async def execute(self, *args: Any, **how: Any) -> Any:
         if args[0] != "EVALSHA":

@@ -52,6 +52,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "whoami": ("commands.sign_in", "Show who asks, and where."),
         "logout": ("commands.sign_in", "Sign out."),
         "sessions": ("commands.sessions", "List and end the sign-ins of accounts."),
+        "subjects": ("commands.subjects", "Set and show the limits that all tokens of a subject share."),
     },
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}

@@ -33,6 +33,7 @@ from service.api.pages.docs import DocsApi
 from service.api.self_service import SelfServiceApi
 from service.api.sessions import SessionApi
 from service.api.store_reset import StoreResetApi
+from service.api.subject_limits import SubjectLimitsApi
 from service.composition.rules import Rules
 from service.composition.startup import accepted_of
 from service.composition.stores import Stores
@@ -77,6 +78,7 @@ def routes(
         RotationApi(rule.rotation, views, callers),
         SelfServiceApi(rule.managed, rule.revocation, rule.rotation, rule.derivation, views, callers),
         DerivedApi(rule.derivation, views, callers),
+        SubjectLimitsApi(rule.subject_limits, callers),
         BulkRevocationApi(rule.bulk, views, callers),
         AdminSessionsApi(rule.sessions, rule.accounts, callers),
         ExplainApi(rule.explainer, callers, clock, accept_basic=settings.accept_basic),

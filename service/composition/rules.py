@@ -24,6 +24,7 @@ from service.tokens.hygiene import Hygiene
 from service.tokens.idempotency import Repeats
 from service.tokens.lifetime import Lifetime
 from service.tokens.limits.standings import Standings
+from service.tokens.limits.subjects import KnownSubjects, SubjectLimits
 from service.tokens.managed.bulk import Bulk
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.import_admission import ImportAdmission
@@ -64,6 +65,7 @@ class Rules(NamedTuple):
     usage: Usage
     usage_series: UsageSeries
     standings: Standings
+    subject_limits: SubjectLimits
     explainer: Explainer
     hygiene: Hygiene
     audit_log: AuditLog
@@ -117,8 +119,9 @@ def rules(
     idle_seconds = settings.session_idle_seconds
     usage = Usage(store.usage, clock, idle_seconds=idle_seconds, on_limited=notices.limit_exceeded)
     tampered, paused = metrics.tampered.inc, metrics.limits_paused.inc
+    subjects = KnownSubjects(store.subjects)
     authority = Authority(
-        store.credentials, keyring, known_accounts, usage, clock, on_tampered=tampered, on_paused=paused
+        store.credentials, keyring, known_accounts, usage, subjects, on_tampered=tampered, on_paused=paused
     )
     one_time = OneTimeTokens(
         OneTimeStore(shards, store.fence, on_spent_twice=notices.consumed_twice),
@@ -165,6 +168,7 @@ def rules(
         usage=usage,
         usage_series=UsageSeries(store.usage, clock),
         standings=Standings(store.credentials, clock),
+        subject_limits=SubjectLimits(store.subjects, store.credentials, audit_log, clock),
         explainer=Explainer(authority, store.credentials, store.managed, audit, known_accounts, keyring),
         hygiene=Hygiene(store.hygiene, clock),
         audit_log=audit_log,

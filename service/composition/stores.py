@@ -14,6 +14,7 @@ from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shards
 from service.store.fence import Fence
 from service.store.idempotency import RequestStore
+from service.store.limits.subjects import SubjectStore
 from service.store.managed.derived import DerivedStore
 from service.store.managed.expiry import ExpiryStore
 from service.store.managed.hygiene import HygieneStore
@@ -34,6 +35,7 @@ class Stores(NamedTuple):
     shards: Shards
     monitor: Monitor
     credentials: CredentialStore
+    subjects: SubjectStore
     derived: DerivedStore
     fence: Fence
     sessions: SessionStore
@@ -61,6 +63,7 @@ def stores(settings: Settings, links: Sequence[Link], keyring: Keyring, clock: S
         shards=shards,
         monitor=Monitor(shards, clock, keyring.marks(settings.namespace), settings.durability),
         credentials=CredentialStore(shards, fence),
+        subjects=SubjectStore(shards),
         derived=DerivedStore(shards, retention),
         fence=fence,
         sessions=SessionStore(shards),

@@ -77,7 +77,7 @@ class Prepared(NamedTuple):
 
 
 def _allowed_lines(decoded: DecodedCredential) -> bytes:
-    return allowed_lines(decoded.credential)
+    return allowed_lines(decoded.credential, decoded.limits)
 
 
 class FastPath:

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any, NamedTuple
 
-from service.errors import StoreUnavailable
 from service.keyring import encode_digest
 from service.model import ManagedToken, RateLimit
-from service.store.driver.keys import DIGEST_CHARACTERS, LETTERS, Keys, shard_of_digest
+from service.store.driver.keys import DIGEST_CHARACTERS, Keys, shard_of_digest
 from service.store.driver.replies import Argument, Reply
-from service.store.driver.scripts import Script
+from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
 from service.store.fence import Fence
-from service.store.limits.windows import NoSuchZone, window_of
+from service.store.limits.changes import ChangesByShard
+from service.store.limits.counting import add_limits, counted, pool_of
+from service.store.limits.subjects import digest_of
 
 # Verdicts of lua/validate_limited.lua: on a credential that is not the one evaluated, and on a quota whose window is
 # another one by the time of Redis.
@@ -63,15 +64,17 @@ Found = tuple[bytes | None, Reason | None]
 
 
 class Terms(NamedTuple):
-    """What one request is charged: its credential's rate limits, and a use if it `spends`.
+    """What one request is charged: its credential's limits, and a use if it `spends`.
 
-    `seal` is that of the record that says so.
+    `seal` is that of the record that says so. `subject` is whose `shared` limits are charged, too; empty for nobody's.
     """
 
     token_id: str
     seal: bytes
     limits: tuple[RateLimit, ...]
     spends: bool
+    subject: str = ""
+    shared: tuple[RateLimit, ...] = ()
 
 
 class Charge(NamedTuple):
@@ -98,11 +101,14 @@ class CredentialStore:
         self._shards = shards
         self._fence = fence
         self._limited = Script("validate_limited")
-        self._prepared = [_prepared(shards.of_digest(bytes([first]))) for first in range(256)]
+        # Every lookup that may decide on a limit hears whether those of a subject changed.
+        self.changes = changes = ChangesByShard(shards)
+        self._prepared = [_prepared(shard, changes) for shard in map(shards.of_digest, map(_byte, range(256)))]
 
     async def find(self, digest: bytes) -> bytes | None:
         """The sealed credential of a session or managed token, None if there is none now."""
         shard = self._shards.of_digest(digest)
+        self.changes.of(shard).ask()
         reply: bytes | None = await shard.link.execute("GET", shard.keys.credential(digest), retry=True)
         return reply
 
@@ -121,6 +127,7 @@ class CredentialStore:
     async def find_with_reason(self, digest: bytes) -> Found:
         """A managed token's sealed credential, and why it may be gone. One round trip."""
         shard = self._shards.of_digest(digest)
+        self.changes.of(shard).ask()
         sealed, reason = await shard.link.execute("MGET", *shard.keys.credential_and_reason(digest), retry=True)
         return sealed, None if reason is None else Reason.read(reason)
 
@@ -147,6 +154,9 @@ class CredentialStore:
         groups: list[list[bytes]] = [[] for _ in self._shards]
         for digest in digests:
             groups[shard_of_digest(digest, len(groups))].append(digest)
+        for shard, group in zip(self._shards, groups, strict=True):
+            if group:
+                self.changes.of(shard).ask()
         replies = await asyncio.gather(
             *[
                 shard.link.execute("MGET", *keys_of(shard.keys, group), retry=True)
@@ -168,27 +178,63 @@ class CredentialStore:
     async def charge(self, digest: bytes, terms: Terms, cost: int, now: float) -> Charge:
         """Read a credential and charge a request to its limits and one to its uses: to all of them or to none.
 
-        A credential that begins with another seal is not charged, nor a quota in another window than that of `now`.
+        Its subject's are among them unless they `lie_apart`. A credential that begins with another seal is not
+        charged, nor where limits of subjects changed, nor a quota in another window than that of `now`.
         """
         shard = self._shards.of_digest(digest)
-        keys, args = _charging(shard, digest, terms, cost, now)
+        self.changes.of(shard).ask()
+        keys, args = self._charging(shard, digest, terms, cost, now)
         return Charge.read(await self._limited.run(shard.link, keys, *args))
+
+    def lie_apart(self, digest: bytes, terms: Terms) -> bool:
+        """Are there shared limits, and are they counted in another shard than the credential's?"""
+        return bool(terms.shared) and self._shards.of_name(terms.subject) is not self._shards.of_digest(digest)
+
+    async def charge_shared(self, terms: Terms, record: bytes, cost: int, now: float) -> Charge:
+        """Charge the shared limits alone, as `record` has them; below 0 it gives back."""
+        shard = self._shards.of_name(terms.subject)
+        subject = digest_of(terms.subject)
+        # The record of the limits stands in the place of a credential: another one is not charged.
+        place = shard.keys.limits(subject)
+        keys = [place, place, place]
+        args: list[Argument] = [record, 0, cost, b"-"]
+        add_limits(shard, pool_of(terms.subject), terms.shared, now, keys, args)
+        return Charge.read(await self._limited.run(shard.link, tuple(keys), *args))
 
     def prepare_charge(self, digest: bytes, terms: Terms, now: float) -> Lookup:
         """The same at the cost of one, for the fast path; the reply is what a `Charge` is made of, or NoScriptError."""
         shard = self._shards.of_digest(digest)
-        keys, args = _charging(shard, digest, terms, 1, now)
-        return self._limited.packed(keys, *args), shard.link.submit
+        keys, args = self._charging(shard, digest, terms, 1, now)
+        return self._limited.packed(keys, *args), self.changes.of(shard).submit
+
+    def _charging(
+        self, shard: Shard, digest: bytes, terms: Terms, cost: int, now: float
+    ) -> tuple[tuple[bytes, ...], list[Argument]]:
+        """The keys and arguments of lua/validate_limited.lua."""
+        token_id, seal, limits, spends, subject, shared = terms
+        known = self.changes.of(shard).count if subject else b"-"
+        keys = [shard.keys.credential(digest), shard.keys.metadata(token_id), shard.keys.limits_changed]
+        args: list[Argument] = [seal, int(spends), cost, known]
+        add_limits(shard, token_id, limits, now, keys, args)
+        if shared and not self.lie_apart(digest, terms):
+            add_limits(shard, pool_of(subject), shared, now, keys, args)
+        return tuple(keys), args
+
+    async def shared_dues(self, subject: str, limits: tuple[RateLimit, ...], now: float) -> list[float]:
+        """The same as `dues` of shared limits."""
+        return await self._dues(self._shards.of_name(subject), pool_of(subject), limits, now)
 
     async def dues(self, token_id: str, limits: tuple[RateLimit, ...], now: float) -> list[float]:
         """When each rate limit is full again, epoch milliseconds, 0 for now; of a quota what is used of its window.
 
         Charges nothing. No round trip without any.
         """
-        shard = self._shards.of_id(token_id)
+        return await self._dues(self._shards.of_id(token_id), token_id, limits, now)
+
+    async def _dues(self, shard: Shard | None, token_id: str, limits: tuple[RateLimit, ...], now: float) -> list[float]:
         if shard is None or not limits:
             return [0] * len(limits)
-        keys = [_counted(shard.keys, token_id, limit, now)[0] for limit in limits]
+        keys = [counted(shard.keys, token_id, limit, now)[0] for limit in limits]
         return [_number(due) for due in await shard.link.execute("MGET", *keys, retry=True)]
 
     async def uses_left(self, token_id: str) -> int:
@@ -209,36 +255,6 @@ def _credentials_and_reasons(keys: Keys, digests: list[bytes]) -> list[bytes]:
     return [key for digest in digests for key in keys.credential_and_reason(digest)]
 
 
-def _charging(
-    shard: Shard, digest: bytes, terms: Terms, cost: int, now: float
-) -> tuple[tuple[bytes, ...], list[Argument]]:
-    """The keys and arguments of lua/validate_limited.lua."""
-    token_id, seal, limits, spends = terms
-    keys = [shard.keys.credential(digest), shard.keys.metadata(token_id)]
-    args: list[Argument] = [seal, int(spends), cost]
-    for limit in limits:
-        key, sizes = _counted(shard.keys, token_id, limit, now)
-        keys.append(key)
-        args += sizes
-    return tuple(keys), args
-
-
-def _counted(keys: Keys, token_id: str, limit: RateLimit, now: float) -> tuple[bytes, list[Argument]]:
-    """The key under which a limit is counted at this time, and what the script has to know of it.
-
-    Raises StoreUnavailable where this process has no data of a quota's time zone: what it counts by itself would
-    come to more than the quota.
-    """
-    if limit.calendar is None:
-        return keys.rate_of_token(token_id, limit.name), [repr(limit.interval), limit.at_once]
-    try:
-        start, end = window_of(limit.calendar, now)
-    except NoSuchZone as error:
-        raise StoreUnavailable(f"A quota in the zone {limit.calendar.time_zone} cannot be counted: {error}.") from None
-    window = f"{limit.calendar.unit}:{end}"
-    return keys.rate_of_token(token_id, f"{limit.name}:{window}"), [0, limit.limit, start, end]
-
-
 def _number(stored: bytes | None) -> float:
     """What a counter says; 0 for none, and for what a script cannot have counted."""
     try:
@@ -248,7 +264,11 @@ def _number(stored: bytes | None) -> float:
     return number if isfinite(number) else 0
 
 
-def _prepared(shard: Shard) -> Lookup:
+def _byte(number: int) -> bytes:
+    return bytes([number])
+
+
+def _prepared(shard: Shard, changes: ChangesByShard) -> Lookup:
     """All of a packed GET that comes before the digest, and whom to ask."""
     prefix = shard.keys.credential_prefix
-    return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b" % (len(prefix) + DIGEST_CHARACTERS, prefix), shard.link.submit
+    return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b" % (len(prefix) + DIGEST_CHARACTERS, prefix), changes.of(shard).submit

@@ -14,6 +14,7 @@ from service.tokens.accounts.accounts import Accounts
 from service.tokens.charging import Charging
 from service.tokens.credential import DecodedCredential
 from service.tokens.imported.rules import ImportedSecrets
+from service.tokens.limits.subjects import KnownSubjects
 from service.tokens.secret import parse
 from service.tokens.usage import Usage
 
@@ -39,7 +40,7 @@ class Authority:
         keyring: Keyring,
         accounts: Accounts,
         usage: Usage,
-        clock: Callable[[], float],
+        subjects: KnownSubjects,
         *,
         on_tampered: Callable[[], None],
         on_paused: Callable[[], None],
@@ -47,7 +48,7 @@ class Authority:
         """`on_tampered` is called on a record that somebody else wrote, `on_paused` when a limit could not be kept."""
         self.usage = usage
         self.count = usage.count
-        self.clock = clock
+        self.clock = usage.clock
         self._store = store
         self._keyring = keyring
         self.digest = keyring.digest
@@ -56,7 +57,15 @@ class Authority:
         # Secrets of other systems, whose form `parse` does not know.
         self.imported = ImportedSecrets(keyring)
         self.open = lru_cache(_REMEMBERED)(self.open_once)
-        self.charging = Charging(store, self.open, on_paused)
+        self.charging = Charging(store, subjects, self.open, on_paused)
+        self._subjects = subjects
+        store.changes.heard = self._forget
+
+    def _forget(self, subject: str | None) -> None:
+        """What was known of a subject's limits, of all without one, and of the records that it was known with."""
+        self._subjects.forget(subject)
+        self.open.cache_clear()
+        self.charging.limited.clear()
 
     @property
     def may_lie_elsewhere(self) -> bool:
@@ -147,6 +156,8 @@ class Authority:
             else:
                 decoded = await self.read(digest)
                 verdict = self.evaluate(decoded, required, address, now)
+                if decoded is not None and decoded.shared is None:
+                    await self.charging.learn(decoded)
                 if decoded is not None and decoded.limited and verdict.active:
                     verdict, decoded = await self._verify_limited(decoded, required, address, now, cost)
             if decoded is not None:

@@ -1,17 +1,27 @@
 """Charging: what a request takes of a token's limits and uses, in one script with the lookup, and what that leaves."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from service.model import Outcome, Verdict
 from service.store.credentials import ANOTHER_RECORD, ANOTHER_WINDOW, Charge, CredentialStore
-from service.store.driver.replies import Reply
+from service.store.driver.replies import Answer, Reply
+from service.store.limits.subjects import Shared
 from service.tokens.credential import DecodedCredential
 from service.tokens.limits.standings import forecast, quotas_of
+from service.tokens.limits.subjects import KnownSubjects
 
 _REMEMBERED = 16_384
 USES_EXHAUSTED = Verdict(Outcome.USES_EXHAUSTED)
+
+
+def _elsewhere(_: bytes, answer: Answer, *, retry: bool = False) -> None:
+    """Take no command: this charge is more than one."""
+    asyncio.get_running_loop().call_soon(answer, None)
+
+
+_ELSEWHERE = (b"", _elsewhere)
 
 
 class Limited(NamedTuple):
@@ -28,11 +38,13 @@ class Charging:
     def __init__(
         self,
         store: CredentialStore,
+        subjects: KnownSubjects,
         open_record: Callable[[bytes, bytes], DecodedCredential | None],
         on_paused: Callable[[], None],
     ) -> None:
         """`on_paused` is called when a limit could not be kept."""
         self._store = store
+        self._subjects = subjects
         self._open = open_record
         self._on_paused = on_paused
         # Records on which a limit was seen: their lookup must be the one that counts.
@@ -44,22 +56,47 @@ class Charging:
         """Read and charge in one script where `verdict` was evaluated of the record last seen.
 
         The record as it is now, if there is one; without a verdict it is another one, and nothing was charged. One
-        round trip, two in the moment when a quota's window ends. Raises StoreUnavailable.
+        round trip, two in the moment when a quota's window ends; one more where the limits of its subject lie apart,
+        or are not known. Raises StoreUnavailable.
         """
         digest = remembered.digest
-        charge = await self._store.charge(digest, remembered.terms, cost, now)
-        while charge.verdict == ANOTHER_WINDOW:
-            # What is remembered names the window, too.
-            self.limited.pop(digest, None)
-            (now,) = charge.states
-            charge = await self._store.charge(digest, remembered.terms, cost, now)
+        if remembered.shared is None:
+            await self.learn(remembered)
+        terms, pool, record = remembered.terms, None, (remembered.shared or Shared()).record
+        if self._store.lie_apart(digest, terms):
+            # First, because uses are for good: what is given back here comes back with time in any case.
+            pool = await self._in_window(lambda at: self._store.charge_shared(terms, record, cost, at), now)
+            if pool.verdict == ANOTHER_RECORD:
+                self._subjects.forget(remembered.subject)
+                remembered.share(None)
+                return None, remembered
+            if pool.verdict == 0:
+                # Nothing is charged, but the record is read as it stands, and its own limits with it.
+                terms, cost = terms._replace(spends=False), 0
+        charge = await self._in_window(lambda at: self._store.charge(digest, terms, cost, at), now)
+        if pool is not None and pool.verdict and charge.verdict not in (1, 2):
+            back = await self._store.charge_shared(terms, record, -cost, now)
+            pool = back if back.verdict in (1, 2) else pool
         decoded = None if charge.sealed is None else self._open(digest, charge.sealed)
         if decoded is None:
             self.limited.pop(digest, None)
             return None, None
         if charge.verdict == ANOTHER_RECORD:
             return None, decoded
-        return self._verdict(decoded, verdict, charge, now), decoded
+        self._remember(decoded, now)
+        return self._verdict(remembered, verdict, _together(charge, pool)), remembered
+
+    async def learn(self, decoded: DecodedCredential) -> None:
+        """What its subject shares. No round trip while that is known."""
+        decoded.share(await self._subjects.of(decoded.subject))
+
+    async def _in_window(self, charge: Callable[[float], Awaitable[Charge]], now: float) -> Charge:
+        """Charge in the window of `now`, or else in that of Redis' own time."""
+        done = await charge(now)
+        while done.verdict == ANOTHER_WINDOW:
+            (now,) = done.states
+            done = await charge(now)
+        return done
 
     def charged(
         self, remembered: DecodedCredential, verdict: Verdict, reply: list[Reply], now: float
@@ -73,30 +110,38 @@ class Charging:
         if charge.sealed is None or charge.verdict in (ANOTHER_RECORD, ANOTHER_WINDOW):
             return None
         decoded = self._open(remembered.digest, charge.sealed)
-        return None if decoded is None else (self._verdict(decoded, verdict, charge, now), decoded)
-
-    def _verdict(self, decoded: DecodedCredential, verdict: Verdict, charge: Charge, now: float) -> Verdict:
+        if decoded is None:
+            return None
         self._remember(decoded, now)
+        return self._verdict(remembered, verdict, charge), remembered
+
+    def _verdict(self, decoded: DecodedCredential, verdict: Verdict, charge: Charge) -> Verdict:
+        """By the limits that were charged, which may have changed since."""
         if charge.verdict == -1:
             return USES_EXHAUSTED
         if charge.verdict == 2:
             self._on_paused()
-        limits = decoded.credential.rate_limits
+        limits = decoded.limits
         if not limits:
             return verdict
         outcome = Outcome.RATE_LIMITED if charge.verdict == 0 else Outcome.ACTIVE
         return Verdict(outcome, decoded.credential, (), quotas_of(limits, charge))
 
     def _remember(self, decoded: DecodedCredential, now: float) -> None:
+        """`decoded` as it was read just now: what is kept of it is not older than what was heard of its subject."""
         digest = decoded.digest
-        if not decoded.limited:
+        if decoded.shared is None:
+            decoded.share(self._subjects.known(decoded.subject))
+        if decoded.shared is None or not decoded.limited:
             self.limited.pop(digest, None)
             return
         remembered = self.limited.get(digest)
         if remembered is None and len(self.limited) >= _REMEMBERED:
             self.limited.pop(next(iter(self.limited)))
         if remembered is None or remembered.decoded is not decoded:
-            self.limited[digest] = Limited(decoded, *self._store.prepare_charge(digest, decoded.terms, now))
+            apart = self._store.lie_apart(digest, decoded.terms)
+            lookup = _ELSEWHERE if apart else self._store.prepare_charge(digest, decoded.terms, now)
+            self.limited[digest] = Limited(decoded, *lookup)
 
     async def forecast(
         self, verdict: Verdict, decoded: DecodedCredential, now: float, cost: int = 1
@@ -107,9 +152,14 @@ class Charging:
         """
         if not decoded.limited:
             return verdict, 0
-        credential = decoded.credential
-        limits, charged = credential.rate_limits, decoded.terms.token_id
-        left, dues = await asyncio.gather(self._store.uses_left(charged), self._store.dues(charged, limits, now))
+        if decoded.shared is None:
+            await self.learn(decoded)
+        credential, (charged, _, own, _, subject, shared) = decoded.credential, decoded.terms
+        store, limits = self._store, decoded.limits
+        left, dues, shared_dues = await asyncio.gather(
+            store.uses_left(charged), store.dues(charged, own, now), store.shared_dues(subject, shared, now)
+        )
+        dues += shared_dues
         if not verdict.active:
             return verdict, left
         if credential.max_uses and left <= 0:
@@ -119,3 +169,11 @@ class Charging:
         charge = forecast(limits, dues, now, cost)
         outcome = Outcome.ACTIVE if charge.verdict else Outcome.RATE_LIMITED
         return Verdict(outcome, credential, (), quotas_of(limits, charge)), left
+
+
+def _together(own: Charge, pool: Charge | None) -> Charge:
+    """One charge of both: refused if either was, paused if either is."""
+    if pool is None or own.verdict == -1:
+        return own
+    verdict = 0 if 0 in (own.verdict, pool.verdict) else max(own.verdict, pool.verdict)
+    return Charge(own.sealed, verdict, own.states + pool.states)

@@ -1,8 +1,9 @@
 """A credential whose MAC was checked: decoded once and evaluated again while Redis returns the same bytes."""
 
 from service.addresses import is_in, read_address, read_networks, unmapped
-from service.model import Credential, Outcome, Verdict
+from service.model import Credential, Kind, Outcome, RateLimit, Verdict
 from service.store.credentials import Terms
+from service.store.limits.subjects import Shared
 
 
 class GrantedScopes:
@@ -27,24 +28,38 @@ class DecodedCredential:
     Equal only to itself: its use is gathered, and its answer kept, under this very object.
     """
 
-    __slots__ = ("_networks", "active", "credential", "digest", "limited", "missing", "seal")
+    __slots__ = ("_networks", "active", "credential", "digest", "limited", "missing", "seal", "shared", "subject")
 
     def __init__(self, digest: bytes, credential: Credential, seal: bytes = b"") -> None:
         self.digest = digest
         self.seal = seal
         self.credential = credential
-        self.limited = bool(credential.rate_limits) or credential.max_uses > 0
+        # Whose shared limits it draws from; a session is a person's and draws from none.
+        self.subject = (credential.charged_as or credential.subject) if credential.kind is Kind.MANAGED else ""
+        self.share(None if self.subject else Shared())
         self.active = Verdict(Outcome.ACTIVE, credential)
         # The required scopes that are not covered.
         self.missing = GrantedScopes(credential.scopes).missing
         self._networks = read_networks(credential.networks)
 
+    def share(self, shared: Shared | None) -> None:
+        """What its subject's tokens share; while that is not known it may have a limit."""
+        self.shared = shared
+        credential = self.credential
+        self.limited = shared is None or bool(credential.rate_limits or shared.limits) or credential.max_uses > 0
+
+    @property
+    def limits(self) -> tuple[RateLimit, ...]:
+        """Its own, then those that it shares."""
+        return self.credential.rate_limits + (self.shared or Shared()).limits
+
     @property
     def terms(self) -> Terms:
         """What a request is charged."""
         credential = self.credential
-        charged = credential.pool or credential.token_id
-        return Terms(charged, self.seal, credential.rate_limits, credential.max_uses > 0)
+        charged, shared = credential.pool or credential.token_id, self.shared or Shared()
+        spends = credential.max_uses > 0
+        return Terms(charged, self.seal, credential.rate_limits, spends, self.subject, shared.limits)
 
     def admits(self, address: str) -> bool:
         """May the token be used from this address? An unknown address is outside every network."""

@@ -23,7 +23,7 @@ class Usage:
     ) -> None:
         """`on_limited` is told at each flush of every token whose rate limit refused a request since then."""
         self._store = store
-        self._clock = clock
+        self.clock = clock
         self._idle_seconds = idle_seconds
         self._on_limited = on_limited
         self._gathered: dict[DecodedCredential, _Gathered] = {}
@@ -62,7 +62,7 @@ class Usage:
         refused, self._refused = self._refused, defaultdict(int)
         for token_id in limited:
             self._on_limited(token_id)
-        now, allowed = int(self._clock()), 0
+        now, allowed = int(self.clock()), 0
         if self._idle_seconds:
             sessions = [decoded.digest for decoded, _ in used if decoded.credential.kind is Kind.SESSION]
             await self._store.touch_sessions(sessions, self._idle_seconds)

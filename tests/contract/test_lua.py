@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.store.driver.keys import LETTERS
+from service.store.driver.scripts import LETTERS
 from tests.contract.sources import LUA, SERVICE
 
 DECLARED = re.compile(r"\b(KEYS|ARGV)\[(\d+)(\.\.\.)?\]")

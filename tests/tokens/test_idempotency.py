@@ -15,6 +15,7 @@ from service.model import Origin, Outcome
 from service.tokens.idempotency import Repeatable
 from service.tokens.managed.tokens import Created, NewToken
 from tests.builders import ADMIN, DAY, actions, create, dump, outcome
+from tests.links import Wrapped
 
 pytestmark = pytest.mark.anyio
 REQUEST = Repeatable("key-1", b'{"name":"ci"}')
@@ -130,16 +131,15 @@ async def test_a_lost_answer_is_answered_by_a_repeat(make_service: Callable[...,
     assert await outcome(service, repeat.secret) is Outcome.ACTIVE
 
 
-class _Losing:
+class _Losing(Wrapped):
     """A link that loses the answer to the script that creates a token."""
 
     def __init__(self, link: Any, lost: list[bool]) -> None:
-        self._link = link
+        super().__init__(link)
         self._lost = lost
-        self.submit = link.submit
 
     async def execute(self, *args: Any, retry: bool = False, operation: str = "") -> Any:
-        reply = await self._link.execute(*args, retry=retry)
+        reply = await self.link.execute(*args, retry=retry)
         if self._lost[0] and operation == "create_token":
             raise StoreUnavailable("lost")
         return reply

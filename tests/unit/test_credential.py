@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.model import Credential, Kind, Outcome, RateLimit
+from service.store.limits.subjects import Shared
 from service.tokens.credential import DecodedCredential
 
 
@@ -79,5 +80,10 @@ def test_a_token_is_admitted_from_its_networks_alone(
 )
 def test_a_limit_or_a_number_of_uses_makes_a_token_limited(more: dict[str, object], *, limited: bool) -> None:
     one = decoded(**more)  # type: ignore[arg-type]
+    # While it is not known whether its subject has limits, it may have some.
+    assert one.limited
+    one.share(Shared())
     assert one.limited is limited
+    one.share(Shared((RateLimit(1, 1),)))
+    assert one.limited
     assert one.active.outcome is Outcome.ACTIVE

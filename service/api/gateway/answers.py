@@ -77,7 +77,7 @@ def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
     """The gateway's answer to a verdict: 200 with an empty body, or a problem; `basic` offers that scheme in a 401."""
     outcome, quotas = verdict.outcome, verdict.quotas
     if verdict.credential is not None and outcome is Outcome.ACTIVE:
-        return Answer(200, quota_headers(quotas) + allowed_headers(verdict.credential), b"")
+        return Answer(200, quota_headers(quotas) + allowed_headers(verdict.credential, _limits_of(quotas)), b"")
     if outcome is Outcome.ABSENT:
         return _problem(401, "unauthorized", "No token was presented.", request_id, challenge(basic=basic))
     if outcome is Outcome.INSUFFICIENT_SCOPE:
@@ -89,7 +89,7 @@ def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
     if outcome is Outcome.RATE_LIMITED and verdict.credential is not None:
         refused = _problem(429, outcome.value, "The token's rate limit is used up.", request_id)
         refused.headers.append((b"retry-after", b"%d" % verdict.retry_after))
-        refused.headers.extend(quota_headers(quotas) + _policy_headers(verdict.credential.rate_limits))
+        refused.headers.extend(quota_headers(quotas) + _policy_headers(_limits_of(quotas)))
         return refused
     if outcome is Outcome.UNAVAILABLE:
         refused = _problem(503, "store_unavailable", "The token store is not answering. Try again.", request_id)
@@ -100,11 +100,11 @@ def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
     )
 
 
-def allowed_headers(credential: Credential) -> Headers:
-    """The identity a gateway passes on: ASCII, never empty, `-` where there is nothing to say."""
+def allowed_headers(credential: Credential, limits: tuple[RateLimit, ...] = ()) -> Headers:
+    """The limits that hold, and the identity a gateway passes on: ASCII, never empty, `-` for nothing to say."""
     subject = _ascii(credential.subject)
     headers = [
-        *_policy_headers(credential.rate_limits),
+        *_policy_headers(limits),
         (b"content-length", b"0"),
         NO_STORE,
         (b"x-token-id", _ascii(credential.token_id)),
@@ -119,9 +119,9 @@ def allowed_headers(credential: Credential) -> Headers:
     return headers
 
 
-def allowed_lines(credential: Credential) -> bytes:
+def allowed_lines(credential: Credential, limits: tuple[RateLimit, ...] = ()) -> bytes:
     """The same as lines on the wire, up to the request id."""
-    return lines_of(allowed_headers(credential)) + REQUEST_ID
+    return lines_of(allowed_headers(credential, limits)) + REQUEST_ID
 
 
 def lines_of(headers: Headers) -> bytes:
@@ -135,6 +135,10 @@ def quota_headers(quotas: tuple[Quota, ...]) -> Headers:
         return []
     left = [f'"{quota.limit.name}";r={quota.remaining};t={quota.reset_seconds}' for quota in quotas]
     return [(b"ratelimit", ", ".join(left).encode())]
+
+
+def _limits_of(quotas: tuple[Quota, ...]) -> tuple[RateLimit, ...]:
+    return tuple(quota.limit for quota in quotas)
 
 
 def _policy_headers(limits: tuple[RateLimit, ...]) -> Headers:

@@ -1,6 +1,6 @@
 """One file per family of commands; what `--help` lists is in cli/__init__.py.
 
-tokens                      the commands about tokens
+tokens subjects             the commands about tokens, and about what those of a subject share
 sign_in sessions accounts accounts_file  who may sign in
 audit webhooks verify       questions and other people's services
 about openapi healthcheck   this program itself

@@ -16,7 +16,10 @@ export function numeral(text) {
 
 /** A calendar's window, or seconds. */
 export function perPeriod({ periodSeconds, calendar }) {
-  if (calendar) return `each ${calendar.unit} of ${calendar.timeZone}${calendar.day > 1 ? `, day ${calendar.day}` : ""}`;
+  if (calendar) {
+    const { unit, day, timeZone } = calendar;
+    return `each ${unit} of ${timeZone}${day > 1 ? `, day ${day}` : ""}`;
+  }
   return RATE_PERIODS.find(([known]) => Number(known) === periodSeconds)?.[1] ?? `in ${periodSeconds} s`;
 }
 
@@ -29,8 +32,8 @@ export function rateInWords({ limit, periodSeconds, burst, calendar }) {
 
 export const ratesInWords = (rates) => rates.map(rateInWords).join("; ");
 
-/** Two fields for the first limit, rate reads {name, limit, periodSeconds or calendar}, burst a number, each null for none; and the
- * words below them. `others` are the rest, kept as they are. */
+/** Two fields for the first limit, rate reads {name, limit, periodSeconds or calendar}, burst a number, each null for
+ * none; and the words below them. `others` are the rest, kept as they are. */
 export function rateFields([{ name, limit, periodSeconds = 60, burst, calendar } = {}, ...rest]) {
   const others = rest.map(({ used, remaining, resetSeconds, ...given }) => given);
   const chosen = calendar?.unit ?? String(periodSeconds);

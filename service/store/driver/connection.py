@@ -21,13 +21,16 @@ class Link(Asked, Protocol):
 
     `replication_id` is that of the data its last reply came from, 20 bytes, empty while none is known; `sent_elsewhere`
     counts the commands that another node answered for this once. `beside` is a second connection to the same node, for
-    what holds up everything behind it.
+    what holds up everything behind it. `turn` stands for all that is about to be sent together.
     """
 
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None: ...
 
     @property
     def replication_id(self) -> bytes: ...
+
+    @property
+    def turn(self) -> object: ...
 
     @property
     def sent_elsewhere(self) -> int: ...

@@ -11,6 +11,10 @@ x:<h>             string  why a managed credential is gone, and its token's id: 
                           sweep a day before its date: one that lives on has none
 r:<id>:<limit>    string  rate-limit state, GCRA: of a token's limit; or, with the    PX until full again
                           end of a window behind it, what is used of a quota
+r:<h>:<limit>     string  the same of a limit that all tokens of a subject share       the same
+sl:<h>            string  these limits of a subject, JSON; in the shard of its name  -
+sli               zset    subjects that have some, score 0                         -
+sv                string  how often these changed, in any shard, and whose         -
 r:<h>             string  the same of issuers of one-time tokens, and of an account   PX until full again
                           and an address that it signed in from
                   zset    tries at passwords: id -> until when it counts, ms          PX with the last of them
@@ -76,39 +80,6 @@ from hashlib import sha256
 
 from service.identifiers import TOKEN_ID
 from service.keyring import encode_digest
-
-# The letter that stands in the hash for each field but the id, which the key has: every record would repeat the names.
-LETTERS = {
-    "name": "n",
-    "last_eight": "t",
-    "digest": "d",
-    "created_by": "b",
-    "created_micros": "c",
-    "expires_at": "e",
-    "description": "o",
-    "subject": "s",
-    "scopes": "p",
-    "rate_limits": "l",
-    "networks": "w",
-    "max_uses": "m",
-    "uses_left": "u",
-    "metadata": "j",
-    "active": "a",
-    "revoked_at": "r",
-    "last_used_at": "i",
-    "last_address": "f",
-    "last_agent": "g",
-    "rotated_at": "k",
-    "rotations": "h",
-    "predecessor": "y",
-    "predecessor_until": "z",
-    "predecessor_used_at": "x",
-    "imported": "q",
-    "version": "v",
-    "contests": "?",
-    "seal": "=",
-}
-
 
 # Chosen so that sixteen shards spread evenly over the 16,384 slots of a cluster.
 TAGS = ("u0", "qp", "dj", "j", "d2", "2", "uh", "acd", "ly", "h9", "uv", "q6", "9s", "qn", "dt", "t")
@@ -202,6 +173,8 @@ class Keys:
         self.changes = self.entries(Stream.CHANGES)
         self.occurrences = self.entries(Stream.OCCURRENCES)
         self.mark = prefix + b"wm"
+        self.limited_subjects = prefix + b"sli"
+        self.limits_changed = prefix + b"sv"
         self.hygiene = prefix + b"hy"
         self.hygiene_lock = prefix + b"hl"
         self.webhooks = prefix + b"wh"
@@ -232,6 +205,9 @@ class Keys:
 
     def rate_of_token(self, token_id: str, limit: str) -> bytes:
         return self._prefix + f"r:{token_id}:{limit}".encode()
+
+    def limits(self, subject: bytes) -> bytes:
+        return self._prefix + b"sl:" + encode_digest(subject)
 
     def request(self, digest: bytes) -> bytes:
         return self._prefix + b"i:" + encode_digest(digest)

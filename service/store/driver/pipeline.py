@@ -72,6 +72,8 @@ class Pipeline:
         # Held because a writer that nobody holds closes its transport.
         self._writer: asyncio.StreamWriter | None = None
         self._queue: list[Waiting] = []
+        # Stands for what will be sent together: another one as soon as that is on its way.
+        self.turn: object = object()
         self._asked_at = 0.0
         self._reachable, self._closed = True, False
         self._reconnection = Reconnection(self._try_to_open)
@@ -166,7 +168,7 @@ class Pipeline:
             return
         if queue[0][3] >= self._role.due:
             self._role.put_before(queue, replies)
-        self._queue = []
+        self._take_queue()
         replies.waiting.extend(queue)
         replies.transport.write(queue[0][0] if len(queue) == 1 else b"".join([waiting[0] for waiting in queue]))
 
@@ -243,7 +245,7 @@ class Pipeline:
         return copy(self._refusal) if self._refusal else unavailable()
 
     def _take_queue(self) -> list[Waiting]:
-        queue, self._queue = self._queue, []
+        queue, self._queue, self.turn = self._queue, [], object()
         return queue
 
     def _arm(self, seconds: float = _TICK_SECONDS) -> None:

@@ -1,6 +1,6 @@
 """The Lua scripts: one file each in lua/, called by their digest, sent whole when Redis does not know them.
 
-In them `'@name'` stands for the field of a record, which has but a letter for it (`keys.LETTERS`), and `'@name1'` for
+In them `'@name'` stands for the field of a record, which has but a letter for it (`LETTERS`), and `'@name1'` for
 the second piece of a long value.
 """
 
@@ -12,8 +12,39 @@ from importlib.resources import files
 from redis.exceptions import NoScriptError
 
 from service.store.driver.connection import Asked
-from service.store.driver.keys import LETTERS
 from service.store.driver.replies import Argument, Reply, packed
+
+# The letter that stands in the hash for each field but the id, which the key has: every record would repeat the names.
+LETTERS = {
+    "name": "n",
+    "last_eight": "t",
+    "digest": "d",
+    "created_by": "b",
+    "created_micros": "c",
+    "expires_at": "e",
+    "description": "o",
+    "subject": "s",
+    "scopes": "p",
+    "rate_limits": "l",
+    "networks": "w",
+    "max_uses": "m",
+    "uses_left": "u",
+    "metadata": "j",
+    "active": "a",
+    "revoked_at": "r",
+    "last_used_at": "i",
+    "last_address": "f",
+    "last_agent": "g",
+    "rotated_at": "k",
+    "rotations": "h",
+    "predecessor": "y",
+    "predecessor_until": "z",
+    "predecessor_used_at": "x",
+    "imported": "q",
+    "version": "v",
+    "contests": "?",
+    "seal": "=",
+}
 
 _FIELD = re.compile(r"'@([a-z_]+)(\d?)'")
 

@@ -1,20 +1,22 @@
 --[[ Read a credential and charge one request to its limits and its uses: to all of them or to none.
-KEYS[1]  credential (string)   KEYS[2]  metadata (hash)   KEYS[3...] due of each rate limit, used of each quota (string)
-ARGV[1]  seal of what was evaluated   ARGV[2]  1 to spend a use   ARGV[3]  the request's cost, below 0 to give back
-ARGV[4...] of each rate limit: milliseconds a request, burst; of each quota: 0, size, when its window began, and ends
+KEYS[1] credential (string); KEYS[2] metadata (hash); KEYS[3] changed limits (string); KEYS[4...] due or used (string)
+ARGV[1] seal evaluated; ARGV[2] 1 to spend a use; ARGV[3] cost, below 0 to give back; ARGV[4] changes known, or -
+ARGV[5...] of each rate limit: milliseconds a request, burst; of each quota: 0, size, when its window began, and ends
 returns  {credential or nil; 1 admitted, 0 refused by a limit, -1 no use left, 2 admitted with a limit paused, 3 another
          credential, 4 another window (and when, s); of each limit: remaining, ms until full, ms until it admits this}
 cost     O(limits)
 ]]
-local credential, metadata = unpack(KEYS)
-local seal, spends, cost = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local credential, metadata, changes = unpack(KEYS, 1, 3)
+local seal, spends, cost, known = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local record = redis.call('GET', credential)
 if not record or string.sub(record, 1, #seal) ~= seal then return {record, 3} end
-local left = spends == '1' and redis.call('HGET', metadata, '@uses_left') or '0'
-if spends == '1' and not string.find(left, '^%d*[1-9]%d*$') then return {record, -1} end
-local at, verdict, answer, limits, time = 4, 1, {record, 1}, {}, redis.call('TIME')
+local count = known ~= '-' and string.match(redis.call('GET', changes) or '', '^%d+') or 0
+if tonumber(count) > (tonumber(known) or 0) then return {record, 3} end
+local left = spends ~= '1' and '1' or redis.call('HGET', metadata, '@uses_left') or '0'
+if not string.find(left, '^%d*[1-9]%d*$') then return {record, -1} end
+local at, verdict, answer, limits, time = 5, 1, {record, 1}, {}, redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
-for place = 3, #KEYS do
+for place = 4, #KEYS do
   local rate = KEYS[place]
   local due, interval, burst = tonumber(redis.call('GET', rate) or 0) or 0, tonumber(ARGV[at]), ARGV[at + 1]
   -- A debt greater than the burst was written down by a clock that has been set back since. Not a number is neither.
@@ -31,10 +33,8 @@ for place, limit in pairs(limits) do
   if verdict ~= 0 and redis.pcall('SET', rate, string.format('%.3f', due), 'PX', full + 1).err then verdict = 2 end
   local wait = verdict == 0 and over > 0 and math.ceil(ends and full or over) or 0
   local remaining = math.min(math.floor(burst - debt / interval + 0.001), wait > 0 and cost - 1 or burst)
-  answer[place * 3 - 6], answer[place * 3 - 5], answer[place * 3 - 4] = math.max(remaining, 0), full, wait
+  answer[place * 3 - 9], answer[place * 3 - 8], answer[place * 3 - 7] = math.max(remaining, 0), full, wait
 end
-answer[2] = verdict
-if spends ~= '1' or verdict == 0 then return answer end
+answer[2] = verdict if spends ~= '1' or verdict == 0 then return answer end
 -- Behind a write that only takes away, a full server lets this one through: uses are counted to the last.
-redis.call('HDEL', metadata, '') redis.call('HINCRBY', metadata, '@uses_left', -1)
-return answer
+redis.call('HDEL', metadata, '') redis.call('HINCRBY', metadata, '@uses_left', -1) return answer

@@ -5,10 +5,10 @@ import asyncio
 from service.model import ManagedToken
 from service.store.audit import Entry
 from service.store.credentials import Reason
-from service.store.driver.keys import LETTERS, Keys
+from service.store.driver.keys import Keys
 from service.store.driver.many_tokens import ManyTokens
 from service.store.driver.replies import Argument
-from service.store.driver.scripts import Script
+from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
 from service.store.forms import Member, in_pairs, own_member, own_members
 from service.store.managed.names import freed_member, member

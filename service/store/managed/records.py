@@ -11,8 +11,8 @@ import msgspec
 
 from service import keyring
 from service.model import ManagedToken, RateLimit
-from service.store.driver.keys import LETTERS
 from service.store.driver.replies import Argument, Reply
+from service.store.driver.scripts import LETTERS
 
 # One longer value, and a hash takes twice the room for good. So a value is written in pieces of this size, the first
 # under its letter, the others with a number behind it, until one is shorter.

@@ -43,6 +43,11 @@ class ShardLink:
         return self.node.execute(*args, retry=retry, operation=operation)
 
     @property
+    def turn(self) -> object:
+        """As `Pipeline.turn`."""
+        return self.node.turn
+
+    @property
     def replication_id(self) -> bytes:
         """As `Pipeline.replication_id`."""
         return self.node.replication_id

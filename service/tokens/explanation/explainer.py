@@ -147,7 +147,7 @@ class Explainer:
         said.append(checks.scopes(decoded, question.required))
         said.append(checks.network(decoded, question.address))
         said.append(checks.uses(decoded, left))
-        if verdict.quotas or not credential.rate_limits:
+        if verdict.quotas or not decoded.limits:
             said.append(checks.limit(verdict, question.at))
         return _complete(verdict, said, "It is not asked: a check before it fails.")
 

@@ -154,6 +154,8 @@ class Derivation:
             max_uses=parent.max_uses if pooled else wanted.max_uses,
             ancestors=(*parent.ancestors, parent.token_id),
             pool=(parent.pool or parent.token_id) if pooled else "",
+            # Who speaks for nobody is counted all the same.
+            charged_as=parent.charged_as or parent.subject,
         )
 
     async def children(self, parent_id: str) -> list[ManagedToken]:

@@ -33,7 +33,7 @@ async def test_an_entry_says_who_did_what_to_what_and_from_where(still: Service)
     assert entry.at == int(created.token.created_at)
     assert entry.after is not None
     assert entry.after["name"] == "ci"
-    assert entry.after["rate_limits"] == [[5, 60, 0, "default"]]
+    assert entry.after["rate_limits"] == [[5, 60, 0, "default", None]]
 
 
 async def test_an_edit_tells_only_what_it_changed_before_and_after(still: Service) -> None:

@@ -10,8 +10,7 @@ import pytest
 from service.app import Service
 from service.errors import Conflict
 from service.model import Outcome
-from service.store.driver.keys import LETTERS
-from service.store.driver.scripts import Script
+from service.store.driver.scripts import LETTERS, Script
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import Ending
 from tests.builders import ADMIN, DAY, actions, create, create_many, outcome

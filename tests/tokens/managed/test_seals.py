@@ -11,7 +11,7 @@ import pytest
 from service.app import Service
 from service.errors import Conflict
 from service.model import Kind, ManagedToken, Outcome, RateLimit, Status
-from service.store.driver.keys import LETTERS
+from service.store.driver.scripts import LETTERS
 from service.store.driver.shards import Shard
 from service.store.managed import records
 from service.store.managed.query import Query

@@ -199,7 +199,7 @@ def described(token: Token) -> list[tuple[str, Any]]:
     """What there is to say of a token, the most wanted first; empty members are left out."""
     shown = {
         **token,
-        "rateLimits": [_rate(limit) for limit in token.get("rateLimits", [])],
+        "rateLimits": [rate_in_words(limit) for limit in token.get("rateLimits", [])],
         "derived": token.get("derived") or None,
     }
     return [(label, shown[name]) for name, label in _FACTS.items() if shown.get(name) not in (None, "", [], {})]
@@ -222,7 +222,7 @@ def _row(token: Token) -> tuple[object, ...]:
     )
 
 
-def _rate(limit: dict[str, Any]) -> str:
+def rate_in_words(limit: dict[str, Any]) -> str:
     """As `--rate` takes it, and what is left now."""
     rate, calendar = f"{limit['name']}={limit['limit']}/", limit.get("calendar")
     if calendar:

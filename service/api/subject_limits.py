@@ -1,0 +1,130 @@
+"""Limits that all tokens of a subject share, as administrators set them."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from service.api.admin.schemas.limits import Limits, LimitShown, limit_shown, to_limits
+from service.api.admin.schemas.tokens import Message
+from service.api.auth.callers import Callers
+from service.api.http.access import ADMINISTER, READ
+from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
+from service.errors import wrong
+from service.tokens.limits.subjects import Standing, SubjectLimits
+
+_PATH = "/api/admin/subject-limits"
+LimitedSubject = Annotated[
+    str, Meta(pattern=r"^[!-~]{1,128}\Z", description="whom the tokens speak for, as `subject` of a token has it")
+]
+
+
+class SetSubjectLimits(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """The limits of a subject, in place of any it has."""
+
+    subject: LimitedSubject
+    rate_limits: Limits
+
+
+class SubjectLimitsShown(msgspec.Struct, rename="camel"):
+    """A subject and how its limits stand; `RateLimit` tells each as `subject:` and its name."""
+
+    subject: str
+    rate_limits: list[LimitShown]
+
+
+class SubjectLimitsList(msgspec.Struct, rename="camel"):
+    """Subjects with limits in order; `nextCursor` leads on."""
+
+    subjects: list[SubjectLimitsShown]
+    next_cursor: str | None
+
+
+class SubjectQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """One subject, or a page of all."""
+
+    subject: LimitedSubject | None = None
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: LimitedSubject | None = None
+
+
+class RemovedSubject(msgspec.Struct, forbid_unknown_fields=True):
+    """Whose limits to remove."""
+
+    subject: LimitedSubject
+
+
+class SubjectLimitsApi(OperationGroup):
+    """Sets, shows and removes the limits of subjects."""
+
+    def __init__(self, limits: SubjectLimits, callers: Callers) -> None:
+        self._limits = limits
+        self._callers = callers
+
+    @Operation(
+        "GET",
+        _PATH,
+        READ,
+        "managed",
+        "listSubjectLimits",
+        query=SubjectQuery,
+        answers={200: SubjectLimitsList, 404: None},
+    )
+    async def list(self, call: Call) -> Response:
+        """List the limits of subjects.
+
+        With what is left of each; of one `subject` alone where it is given.
+        """
+        await self._callers.admit(call)
+        wanted = convert_query(call, SubjectQuery)
+        if wanted.subject is not None:
+            return Json(SubjectLimitsList([_shown(await self._limits.show(wanted.subject))], None))
+        found = await self._limits.page(wanted.cursor or "", wanted.limit)
+        cursor = found[-1].subject if len(found) == wanted.limit else None
+        return Json(SubjectLimitsList([_shown(one) for one in found], cursor))
+
+    @Operation(
+        "PUT",
+        _PATH,
+        ADMINISTER,
+        "managed",
+        "setSubjectLimits",
+        body=SetSubjectLimits,
+        example={"subject": "acme", "rateLimits": [{"name": "month", "limit": 100_000, "calendar": {"unit": "month"}}]},
+        answers={200: SubjectLimitsShown},
+    )
+    async def set(self, call: Call) -> Response:
+        """Set the limits that all tokens of a subject share.
+
+        Beside its own limits every managed token with this subject draws from one pool, from the moment this answers.
+        What is used of a limit stays where it keeps its name.
+        """
+        caller = await self._callers.admit(call)
+        wanted = await call.json(SetSubjectLimits)
+        if not wanted.rate_limits:
+            raise wrong("rateLimits", "give at least one limit; DELETE takes them away")
+        return Json(_shown(await self._limits.set(wanted.subject, to_limits(wanted.rate_limits), caller.origin)))
+
+    @Operation(
+        "DELETE",
+        _PATH,
+        ADMINISTER,
+        "managed",
+        "removeSubjectLimits",
+        query=RemovedSubject,
+        answers={200: Message, 404: None},
+    )
+    async def remove(self, call: Call) -> Response:
+        """Remove the limits of a subject.
+
+        Its tokens keep their own.
+        """
+        caller = await self._callers.admit(call)
+        wanted = convert_query(call, RemovedSubject)
+        await self._limits.remove(wanted.subject, caller.origin)
+        return Json(Message("The limits of this subject are removed"))
+
+
+def _shown(standing: Standing) -> SubjectLimitsShown:
+    return SubjectLimitsShown(standing.subject, [limit_shown(quota) for quota in standing.quotas])

@@ -1,0 +1,62 @@
+"""`subjects`: limits that all tokens of a subject share."""
+
+from typing import Any
+
+import click
+
+from service.cli.client.http import connect
+from service.cli.commands.tokens.issue import rate_option
+from service.cli.commands.tokens.show import rate_in_words
+from service.cli.failure import WrongUsage
+from service.cli.terminal.options import Number
+from service.cli.terminal.prompts import confirm
+from service.cli.terminal.report import Report, json_option, said, table
+
+_PATH = "/api/admin/subject-limits"
+
+
+@click.group()
+def subjects() -> None:
+    """Set and show the limits that all tokens of a subject share."""
+
+
+@subjects.command("list")
+@click.argument("subject", required=False)
+@click.option("--limit", type=Number(1, 200), default=50, show_default=True, help="How many.")
+@json_option
+def list_subjects(subject: str | None, limit: int) -> Report:
+    """List subjects with limits and what is left of these, or one of them."""
+    answer = connect().get(_PATH, {"subject": subject} if subject else {"limit": limit})
+    more = said("There are more: --limit.") if answer["nextCursor"] else None
+    return Report(answer, _table(answer["subjects"]), more)
+
+
+@subjects.command("limit")
+@click.argument("subject")
+@rate_option
+@json_option
+def limit_subject(subject: str, rate: tuple[dict[str, Any], ...]) -> Report:
+    """Give a subject these limits in place of any it has.
+
+    As in: token-service subjects limit acme --rate month=100000/month@1@Europe/Berlin
+    """
+    if not rate:
+        raise WrongUsage("give at least one --rate")
+    answer = connect().send("PUT", _PATH, {"subject": subject, "rateLimits": list(rate)})
+    return Report(answer, _table([answer]))
+
+
+@subjects.command("unlimit")
+@click.argument("subject")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def unlimit_subject(subject: str, yes: bool) -> Report:
+    """Remove the limits of a subject. Its tokens keep their own."""
+    confirm(f"Remove the limits of {subject}?", yes=yes)
+    answer = connect().send("DELETE", _PATH, query={"subject": subject})
+    return Report(answer, said(answer["message"]))
+
+
+def _table(shown: list[dict[str, Any]]) -> Any:
+    rows = [(one["subject"], "; ".join(map(rate_in_words, one["rateLimits"]))) for one in shown]
+    return table(("SUBJECT", "LIMITS"), rows, none="No subject has limits.")

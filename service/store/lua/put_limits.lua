@@ -1,0 +1,19 @@
+--[[ Write the limits that all tokens of a subject share, or take them away.
+KEYS[1]  limits (string)              KEYS[2]  subjects with limits (zset)
+KEYS[3]  audit log (stream)
+ARGV[1]  subject                      ARGV[2]  limits, JSON, empty to take them away
+ARGV[3]  audit entries to keep        ARGV[4]  audit entry, JSON; ARGV[5] its seal
+returns  1 done | 0 there were none to take away
+cost     O(log n)
+]]
+local limits, subjects, events = unpack(KEYS)
+local subject, written, keep, entry, seal = unpack(ARGV)
+if written == '' then
+  redis.call('ZREM', subjects, subject)
+  if redis.call('DEL', limits) == 0 then return 0 end
+else
+  redis.call('SET', limits, written)
+  redis.call('ZADD', subjects, 0, subject)
+end
+redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
+return 1

@@ -1,0 +1,186 @@
+"""Limits that all tokens of a subject share: one pool, exact wherever it lies, and in force at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from multiprocessing import get_context
+from typing import Any
+
+import pytest
+
+from service.app import Service
+from service.model import Calendar, Kind, Outcome, RateLimit
+from service.settings import Settings
+from service.store.driver.keys import shard_of_name
+from service.store.driver.pipeline import Pipeline
+from service.tokens.managed.derivation import Narrowed
+from tests.builders import ADMIN, create, month_day, outcome
+from tests.links import connector
+
+pytestmark = pytest.mark.anyio
+
+
+def month(size: int) -> RateLimit:
+    return RateLimit(size, 0, name="month", calendar=Calendar("month", month_day()))
+
+
+async def limit(service: Service, *limits: RateLimit, subject: str = "acme") -> None:
+    await service.rules.subject_limits.set(subject, limits, ADMIN)
+
+
+async def left(service: Service, subject: str = "acme") -> int:
+    return (await service.rules.subject_limits.show(subject)).quotas[0].remaining
+
+
+async def of_acme(service: Service, count: int, **more: Any) -> list[str]:
+    """Secrets of tokens that speak for it, in many shards if there are many."""
+    return [(await create(service, f"t{number}", subject="acme", **more)).secret for number in range(count)]
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+@pytest.mark.parametrize("size", [month(40), RateLimit(40, 86400, name="month")])
+async def test_all_tokens_of_a_subject_draw_from_one_pool_in_every_process(
+    make_service: Callable[..., Any], shards: int, size: RateLimit
+) -> None:
+    processes = [await make_service(shards=shards, background=False) for _ in range(4)]
+    secrets = await of_acme(processes[0], 6, days=9)
+    other = (await create(processes[0], "other", subject="acme2")).secret
+    for secret in (*secrets, other):
+        assert [await outcome(one, secret) for one in processes] == ["active"] * 4
+    await limit(processes[0], size)
+    counted = Counter(await asyncio.gather(*[outcome(one, each) for each in secrets * 3 for one in processes]))
+    assert counted == {Outcome.ACTIVE: 40, Outcome.RATE_LIMITED: 32}
+    assert (await left(processes[1]), await outcome(processes[2], other)) == (0, "active")
+    await processes[3].rules.subject_limits.remove("acme", ADMIN)
+    assert {await outcome(one, each) for each in secrets for one in processes} == {"active"}
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+@pytest.mark.parametrize("own", [(), (RateLimit(1000, 86400),)])
+async def test_a_change_is_in_force_with_the_first_request_after_it(
+    make_service: Callable[..., Any], shards: int, own: tuple[RateLimit, ...]
+) -> None:
+    """Whatever a process remembers of the token, with the very next question it goes by the new limits."""
+    here, there = [await make_service(shards=shards, background=False) for _ in range(2)]
+    secrets = await of_acme(here, 3, rate_limits=own)
+    for size in (1, 2, 1, 3):
+        await there.rules.subject_limits.set("acme", (RateLimit(size, 86400, name=f"n{size}-{len(own)}"),), ADMIN)
+        before = await left(here)
+        admitted = [await outcome(here, secret) for secret in secrets]
+        assert admitted.count(Outcome.ACTIVE) == min(before, 3)
+        await there.rules.subject_limits.remove("acme", ADMIN)
+        assert [await outcome(here, secret) for secret in secrets] == ["active"] * 3
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_what_one_refuses_the_other_is_not_charged(make_service: Callable[..., Any], shards: int) -> None:
+    service = await make_service(shards=shards, background=False)
+    await limit(service, month(20))
+    secrets = await of_acme(service, 6, rate_limits=(RateLimit(2, 86400),), max_uses=9)
+    counted = Counter(await asyncio.gather(*[outcome(service, secret) for secret in secrets * 4]))
+    assert counted == {Outcome.ACTIVE: 12, Outcome.RATE_LIMITED: 12}
+    assert await left(service) == 8
+    await limit(service, month(12))
+    fresh = await create(service, "fresh", subject="acme", rate_limits=(RateLimit(5, 86400),), max_uses=9)
+    verdict = await service.rules.authority.verify(fresh.secret.encode(), (Kind.MANAGED,))
+    told = {quota.limit.name: (quota.remaining, quota.retry_after > 0) for quota in verdict.quotas}
+    assert (verdict.outcome, told) == ("rate_limited", {"default": (5, False), "subject:month": (0, True)})
+    assert (await service.rules.managed.get(fresh.token.token_id)).uses_left == 9
+
+
+async def test_a_revoked_token_is_told_so_and_charges_nothing(make_service: Callable[..., Any]) -> None:
+    service = await make_service(shards=16, background=False)
+    await limit(service, month(9))
+    for number in range(4):
+        created = await create(service, f"t{number}", subject="acme", rate_limits=(RateLimit(9, 60),))
+        assert await outcome(service, created.secret) == "active"
+        await service.rules.managed.revoke(created.token.token_id, ADMIN)
+        assert await outcome(service, created.secret) == "unknown"
+    assert await left(service) == 5
+
+
+async def test_who_derives_a_token_that_speaks_for_nobody_is_counted_all_the_same(still: Service) -> None:
+    await limit(still, month(3))
+    parent = await create(still, subject="acme", scopes=("self:derive",))
+    derived = await still.rules.derivation.derive(parent.secret.encode(), Narrowed(subject=""), ADMIN)
+    assert [await outcome(still, derived.secret) for _ in range(2)] == ["active"] * 2
+    assert [await outcome(still, parent.secret) for _ in range(2)] == ["active", "rate_limited"]
+
+
+async def test_a_request_is_charged_its_cost_and_peeking_nothing(make_service: Callable[..., Any]) -> None:
+    service = await make_service(shards=16, background=False)
+    await limit(service, month(9))
+    for secret in await of_acme(service, 3):
+        assert (await service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))).active
+        assert [await outcome(service, secret, cost=cost) for cost in (10, 3)] == ["rate_limited", "active"]
+    assert await left(service) == 0
+    assert (await service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))).outcome is Outcome.RATE_LIMITED
+
+
+async def test_subjects_are_listed_in_order_whatever_shard_they_lie_in(make_service: Callable[..., Any]) -> None:
+    service = await make_service(shards=16, background=False)
+    names = [f"s{number:02}" for number in range(12)]
+    assert len({shard_of_name(name, 16) for name in names}) > 4
+    for name in names:
+        await limit(service, month(5), subject=name)
+    found = await service.rules.subject_limits.page("", 5)
+    found += await service.rules.subject_limits.page(found[-1].subject, 50)
+    assert [one.subject for one in found] == names
+
+
+AT_ONCE, POOL = 10, 400
+
+
+def _draw(settings: Settings, shards: int, secrets: list[str], counted: Any, stop: Any, begun: Any) -> None:
+    """Ask as a process of its own until the pool is empty, and count what is admitted."""
+
+    async def ask() -> None:
+        link = Pipeline(connector(settings.redis_url), timeout_seconds=30)
+        service = Service(settings, links=[link] * shards)
+        try:
+            while not stop.value:
+                found = Counter(
+                    await asyncio.gather(*[outcome(service, each) for each in (secrets * AT_ONCE)[:AT_ONCE]])
+                )
+                with counted.get_lock():
+                    counted.value += found[Outcome.ACTIVE]
+                if counted.value >= POOL // 4:
+                    begun.send_bytes(b".")
+                if found[Outcome.RATE_LIMITED]:
+                    stop.value = 1
+        finally:
+            await service.rules.passwords.aclose()
+            await link.aclose()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.slow
+async def test_a_pool_is_exact_under_four_processes_one_of_which_is_killed(
+    make_service: Callable[..., Any], make_settings: Callable[..., Settings]
+) -> None:
+    service = await make_service(shards=16)
+    await limit(service, month(POOL))
+    secrets = await of_acme(service, 5, rate_limits=(RateLimit(10_000, 3600),))
+    spawn = get_context("spawn")
+    # One lock alone is shared, and it is held here while the process is killed.
+    counted, stop, (reached, begun) = spawn.Value("i", 0), spawn.RawValue("b", 0), spawn.Pipe(duplex=False)
+    drawing = [spawn.Process(target=_draw, args=(make_settings(), 16, secrets, counted, stop, begun)) for _ in range(4)]
+    for one in drawing:
+        one.start()
+    try:
+        assert await asyncio.to_thread(reached.poll, 60)
+        with counted.get_lock():
+            drawing[0].kill()
+        for one in drawing:
+            await asyncio.to_thread(one.join, 60)
+    finally:
+        for one in drawing:
+            one.kill()
+    # What the killed one was asked last may be drawn and never told; nothing is admitted twice.
+    rest = Counter([await outcome(service, secret) for secret in secrets * AT_ONCE])
+    admitted = counted.value + rest[Outcome.ACTIVE]
+    assert POOL - 2 * AT_ONCE <= admitted <= POOL
+    assert await left(service) == 0
