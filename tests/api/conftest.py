@@ -45,34 +45,34 @@ def environment(redis_server: embedded.EmbeddedRedis, accounts_file: Path) -> En
     return make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def one_process(environment: Environment) -> Iterator[Lifespan]:
     running = Lifespan(environment(trusted_proxies="127.0.0.1"))
     yield running
     running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def four_processes(environment: Environment) -> Iterator[Lifespan]:
     running = Lifespan(environment(trusted_proxies="127.0.0.1"), workers=4)
     yield running
     running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def described(one_process: Lifespan) -> Described:
     """What the document promises; every answer of a checked client is compared with it."""
     return Described(Client(one_process.port).get("/openapi.json").json())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(request: pytest.FixtureRequest, described: Described) -> World:
     """People signed in at a service of one process, or, where a module asks for it, of four."""
     running = request.getfixturevalue(getattr(request, "param", "one process").replace(" ", "_"))
     return World(running, described, PASSWORD)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def strict(environment: Environment, described: Described) -> Iterator[World]:
     """A service that trusts no proxy, issues one-time tokens to known callers alone and allows endless tokens."""
     running = Lifespan(environment(one_time_issue="authenticated", max_lifetime_days="0"))

@@ -14,7 +14,7 @@ from tests.api.wire import Answer, Client
 TOKENS = "/api/admin/tokens"
 # For modules in which it matters that another process may answer the next request.
 BY_ONE_PROCESS_AND_BY_FOUR = pytest.mark.parametrize(
-    "world", ["one process", pytest.param("four processes", marks=pytest.mark.slow)], indirect=True, scope="session"
+    "world", ["one process", pytest.param("four processes", marks=pytest.mark.slow)], indirect=True, scope="package"
 )
 _numbers = count(1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-@pytest.fixture(scope="session")
-def start_service() -> Iterator[Start]:
-    """Starts a service with a data directory of its own, as a user would; the path must stay short."""
+@contextmanager
+def services() -> Iterator[Start]:
+    """Starts services with a data directory of their own, as a user would; the path must stay short."""
     with ExitStack() as stack:
 
         def start(**settings: str) -> Service:
@@ -42,12 +42,20 @@ def start_service() -> Iterator[Start]:
         yield start
 
 
-@pytest.fixture(scope="session")
-def service(start_service: Start) -> Service:
+@pytest.fixture
+def start_service() -> Iterator[Start]:
+    """Starts services for one test."""
+    with services() as start:
+        yield start
+
+
+@pytest.fixture(scope="package")
+def service() -> Iterator[Service]:
     """The service that most tests share: each makes tokens of its own names. Without any the page is another one."""
-    started = start_service()
-    started.create("here from the beginning")
-    return started
+    with services() as start:
+        started = start()
+        started.create("here from the beginning")
+        yield started
 
 
 @pytest.fixture(scope="package")
@@ -63,11 +71,12 @@ Open = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
+def open_page(browser: Browser, start_service: Start) -> Iterator[Open]:
     """Opens a path of a service in a context of its own, signed in unless told otherwise.
 
     At the end of the test nothing may have broken the policy, reached another host or reported an error.
     """
+    assert start_service, "ends after the pages: they ask it until they are closed"
     watches: list[Watch] = []
 
     def open_path(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from urllib.error import HTTPError
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.dashboard.conftest import Open, Start
+from tests.dashboard.conftest import Open, services
 from tests.dashboard.payloads import hostile
 from tests.dashboard.service import Service
 
@@ -20,9 +21,13 @@ INTRUDERS = (
 
 
 @pytest.fixture(scope="module")
-def hostile_service(start_service: Start) -> tuple[Service, list[str]]:
+def hostile_service() -> Iterator[tuple[Service, list[str]]]:
     """A service where every name that it takes is hostile, and every description."""
-    service = start_service()
+    with services() as start:
+        yield filled(start())
+
+
+def filled(service: Service) -> tuple[Service, list[str]]:
     names: list[str] = []
     unnamed: list[tuple[int, str]] = []
     for text in hostile():

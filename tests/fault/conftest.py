@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -54,9 +55,9 @@ def settings(accounts_file: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
-def open_site(settings: dict[str, str]) -> Iterator[Open]:
-    """Starts sites, which end with the run."""
+@contextmanager
+def sites(settings: Mapping[str, str]) -> Iterator[Open]:
+    """Starts sites, which end with the block: each costs time as long as it is there, also when nobody asks it."""
     opened: list[Site] = []
 
     def start(*, workers: int = 1, redis: RedisChild | None = None, url: str = "", **changed: str) -> Site:
@@ -72,39 +73,55 @@ def open_site(settings: dict[str, str]) -> Iterator[Open]:
         opened.append(site)
         return site
 
-    yield start
-    for site in opened:
-        site.running.process.terminate()  # all at once: each takes a while
-    for site in opened:
-        try:
-            site.running.close()
-        finally:
-            site.redis.close()
+    try:
+        yield start
+    finally:
+        for site in opened:
+            site.running.process.terminate()  # all at once: each takes a while
+        for site in opened:
+            try:
+                site.running.close()
+            finally:
+                site.redis.close()
 
 
-@pytest.fixture(scope="session")
-def four(open_site: Open) -> Site:
+@pytest.fixture
+def open_site(settings: dict[str, str]) -> Iterator[Open]:
+    """Starts sites for one test."""
+    with sites(settings) as start:
+        yield start
+
+
+@pytest.fixture(scope="package")
+def four(settings: dict[str, str]) -> Iterator[Site]:
     """A service of four processes whose Redis stays well."""
-    return open_site(workers=4, access_log="off")
+    with sites(settings) as start:
+        yield start(workers=4, access_log="off")
 
 
 @pytest.fixture(scope="module")
-def fragile(open_site: Open) -> Site:
+def fragile(settings: dict[str, str]) -> Iterator[Site]:
     """A service of one process for the tests of one module, whose Redis they may hurt if they heal it again."""
-    return open_site(redis_timeout_ms=IMPATIENT_MS)
+    with sites(settings) as start:
+        yield start(redis_timeout_ms=IMPATIENT_MS)
+
+
+@contextmanager
+def behind_proxy(settings: Mapping[str, str], **changed: str) -> Iterator[Linked]:
+    redis = RedisChild()
+    with proxied(redis.socket_path) as proxy, sites(settings) as start:
+        yield start(redis=redis, url=proxy.url, **changed), proxy
 
 
 @pytest.fixture(scope="module")
-def lossy(open_site: Open) -> Iterator[Linked]:
+def lossy(settings: dict[str, str]) -> Iterator[Linked]:
     """A service of one process that waits, and the proxy before its Redis."""
-    redis = RedisChild()
-    with proxied(redis.socket_path) as proxy:
-        yield open_site(redis=redis, url=proxy.url), proxy
+    with behind_proxy(settings) as linked:
+        yield linked
 
 
-@pytest.fixture(scope="session")
-def linked(open_site: Open) -> Iterator[Linked]:
+@pytest.fixture(scope="package")
+def linked(settings: dict[str, str]) -> Iterator[Linked]:
     """A service of one process and the proxy before its Redis, which whoever hurts it heals again."""
-    redis = RedisChild()
-    with proxied(redis.socket_path) as proxy:
-        yield open_site(redis=redis, url=proxy.url, redis_timeout_ms=IMPATIENT_MS), proxy
+    with behind_proxy(settings, redis_timeout_ms=IMPATIENT_MS) as linked:
+        yield linked

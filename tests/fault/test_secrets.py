@@ -16,7 +16,7 @@ import pytest
 from tests.api.wire import Answer, Raw
 from tests.api.world import fresh
 from tests.conftest import PASSWORD, SERVER_KEY
-from tests.fault.conftest import Open, Site
+from tests.fault.conftest import Site, sites
 from tests.fault.volley import get, post, volley
 
 TOKENS = "/api/admin/tokens"
@@ -131,9 +131,10 @@ class Life:
 
 
 @pytest.fixture(scope="module", params=["json", "text"])
-def lived(request: pytest.FixtureRequest, open_site: Open) -> tuple[Site, Life]:
-    site = open_site(log_format=request.param, access_log="on")
-    return site, Life(site)
+def lived(request: pytest.FixtureRequest, settings: dict[str, str]) -> Iterator[tuple[Site, Life]]:
+    with sites(settings) as start:
+        site = start(log_format=request.param, access_log="on")
+        yield site, Life(site)
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ class Site(msgspec.Struct, frozen=True):
         return token
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(accounts_file: Path) -> Iterator[Site]:
     redis = RedisChild()
     settings = {
