@@ -65,7 +65,7 @@ def routes(
     cookies = SessionCookies(address)
     dashboard = _dashboard(settings, rule, clock, cookies)
     callers = Callers(rule.authority, rule.accounts, jwt=jwt, cookie=cookies.read)
-    views = TokenViews(rule.usage_series, rule.derivation, rule.standings, clock)
+    views = TokenViews(rule.usage_series, rule.derivation, rule.standings, rule.subject_limits, clock)
     clients = Clients(rule.authority, rule.login)
     operations = OperationsApi(health, metrics, address, with_metrics=not settings.metrics_port)
     groups: tuple[OperationGroup, ...] = (

@@ -32,6 +32,8 @@ def test_the_limits_of_a_subject_from_their_setting_to_their_end(world: World) -
     assert '"subject:month";r=0;t=' in (got[3].header("ratelimit") or "")
     explained = world.post("/api/admin/tokens/explain", {"token": first["token"]}, bearer=world.admin).json()
     assert explained["outcome"] == "rate_limited"
+    for own in (world.get("/api/tokens/self", bearer=first["token"]).json(), world.shown(second["id"])):
+        assert [one["remaining"] for one in own["subjectLimits"]] == [0]
     (listed,) = world.get(f"{PATH}?subject={subject.replace('%', '%25')}", bearer=world.admin).json()["subjects"]
     assert (listed["subject"], listed["rateLimits"][0]["used"]) == (subject, 3)
 

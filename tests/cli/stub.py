@@ -130,6 +130,7 @@ def token(name: str = "checkout-api", token_id: str = "00a1b2c3d4e5f607", **memb
         "status": "active",
         "scopes": [],
         "rateLimits": [],
+        "subjectLimits": [],
         "subject": "",
         "metadata": {},
         "allowedNetworks": [],

@@ -25,6 +25,7 @@ from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from service.tokens.limits.standings import Standings
+from service.tokens.limits.subjects import SubjectLimits
 from service.tokens.managed.bulk import BulkResult, Continuation
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.tokens import Created
@@ -42,11 +43,17 @@ class TokenViews:
     """Shows tokens and reads filters, at the present time."""
 
     def __init__(
-        self, usage: UsageSeries, derivation: Derivation, standings: Standings, clock: Callable[[], float]
+        self,
+        usage: UsageSeries,
+        derivation: Derivation,
+        standings: Standings,
+        subject_limits: SubjectLimits,
+        clock: Callable[[], float],
     ) -> None:
         self._usage = usage
         self._derivation = derivation
         self._standings = standings
+        self._subject_limits = subject_limits
         self._clock = clock
 
     async def of(self, tokens: list[ManagedToken], *, parent_id: str = "") -> list[TokenShown]:
@@ -55,8 +62,9 @@ class TokenViews:
         # One after the other: to ask together takes longer than that for most tokens, which have the first alone.
         series = await self._usage.last_days(token_ids, _DAYS)
         counts, standings = await self._derivation.counts(tokens), await self._standings.of(tokens)
+        shared = await self._subject_limits.of(token.subject for token in tokens)
         return [
-            shown(token, now, days, quotas, parent_id=parent_id, derived=count)
+            shown(token, now, days, quotas, shared.get(token.subject, ()), parent_id=parent_id, derived=count)
             for token, days, count, quotas in zip(tokens, series, counts, standings, strict=True)
         ]
 
@@ -76,9 +84,10 @@ class TokenViews:
     async def issued(self, created: Created, message: str, *, parent_id: str = "") -> TokenIssued:
         """A token with its secret in clear."""
         token, days = created.token, [0] * _DAYS
-        (quotas,) = await self._standings.of([token])
+        (quotas,), shared = await self._standings.of([token]), await self._subject_limits.of([token.subject])
+        told = shared.get(token.subject, ())
         return TokenIssued(
-            message, shown(token, self._clock(), days, quotas, secret=created.secret, parent_id=parent_id)
+            message, shown(token, self._clock(), days, quotas, told, secret=created.secret, parent_id=parent_id)
         )
 
     def query(self, wanted: Filter) -> Query:

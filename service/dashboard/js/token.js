@@ -20,9 +20,14 @@ const tags = (values, none = "none") => (values.length ? values.flatMap((value) 
 
 const anchor = (href, ...words) => h("a", { href }, words);
 
+const limits = (all) => all.map((rate) => h("div",
+  `${rate.name}: ${number(rate.limit)} ${perPeriod(rate)}, ${number(rate.remaining)} left`,
+  h("span.muted", rate.calendar ? [", full again ", relative(Date.now() + rate.resetSeconds * 1000)]
+    : ` (${rateInWords(rate)})`)));
+
 /** above: the address of the token that it is derived from, if it is. */
 function details(app, token, above) {
-  const { id, rateLimits, expiresAt } = token;
+  const { id, rateLimits, subjectLimits, expiresAt } = token;
   const copy = h("button.btn.quiet.sm.icon", { "aria-label": "Copy ID", click: () => app.copy(id) }, icon("copy", 15));
   const rows = [
     ["ID", [h("code", id), copy]],
@@ -33,10 +38,8 @@ function details(app, token, above) {
     ["Speaks for", token.subject || "nobody"],
     ["Scopes", tags(token.scopes)],
     ["Uses", token.maxUses ? `${number(token.usesLeft)} of ${number(token.maxUses)} left` : "any number"],
-    ["Rate limits", rateLimits[0] ? rateLimits.map((rate) => h("div",
-      `${rate.name}: ${number(rate.limit)} ${perPeriod(rate)}, ${number(rate.remaining)} left`,
-      h("span.muted", rate.calendar ? [", full again ", relative(Date.now() + rate.resetSeconds * 1000)]
-        : ` (${rateInWords(rate)})`))) : "none"],
+    subjectLimits[0] && ["Shared limits", limits(subjectLimits)],
+    ["Rate limits", rateLimits[0] ? limits(rateLimits) : "none"],
     ["Networks", tags(token.allowedNetworks, "any")],
     ["Metadata", tags(Object.entries(token.metadata).map((pair) => pair.join("=")))],
   ];

@@ -1,6 +1,7 @@
 """Limits that all tokens of a subject share: set by administrators, and known to what decides."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -95,6 +96,13 @@ class SubjectLimits:
         names = await self._store.page(after, size)
         found = [(name, (await self._store.get(name)).limits) for name in names]
         return [await self._standing(name, limits) for name, limits in found if limits]
+
+    async def of(self, subjects: Iterable[str]) -> dict[str, tuple[Quota, ...]]:
+        """How the limits of those stand that have any. Two round trips for all, none for nobody."""
+        names = sorted(set(subjects) - {""})
+        found = zip(names, await asyncio.gather(*map(self._store.get, names)), strict=True)
+        limited = [self._standing(name, shared.limits) for name, shared in found if shared.limits]
+        return dict(await asyncio.gather(*limited))
 
     async def _standing(self, subject: str, limits: tuple[RateLimit, ...]) -> Standing:
         now = self._clock()

@@ -36,6 +36,7 @@ class TokenShown(msgspec.Struct, rename="camel", kw_only=True):
     """A managed token; its secret is masked except the last eight characters.
 
     `derived` counts the living tokens that are derived from it directly; `parentId` is that of one that is derived.
+    `subjectLimits` are those that it shares with all tokens of its subject.
     """
 
     id: str
@@ -50,6 +51,7 @@ class TokenShown(msgspec.Struct, rename="camel", kw_only=True):
     status: Status
     scopes: Sequence[str]
     rate_limits: list[LimitShown]
+    subject_limits: list[LimitShown]
     subject: str
     metadata: dict[str, str]
     allowed_networks: Sequence[str]
@@ -192,6 +194,7 @@ def shown(
     now: float,
     usage14d: list[int],
     quotas: tuple[Quota, ...],
+    shared: tuple[Quota, ...],
     *,
     secret: str = "",
     parent_id: str = "",
@@ -213,6 +216,7 @@ def shown(
         status=status,
         scopes=token.scopes,
         rate_limits=[limit_shown(quota) for quota in quotas],
+        subject_limits=[limit_shown(quota) for quota in shared],
         subject=token.subject,
         metadata=token.metadata,
         allowed_networks=token.networks,

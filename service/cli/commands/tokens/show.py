@@ -26,6 +26,7 @@ _FACTS = {
     "expiresAt": "expires",
     "lastUsedAt": "last used",
     "rateLimits": "rate limits",
+    "subjectLimits": "shared limits",
     "allowedNetworks": "networks",
     "maxUses": "uses allowed",
     "usesLeft": "uses left",
@@ -200,6 +201,7 @@ def described(token: Token) -> list[tuple[str, Any]]:
     shown = {
         **token,
         "rateLimits": [rate_in_words(limit) for limit in token.get("rateLimits", [])],
+        "subjectLimits": [rate_in_words(limit) for limit in token.get("subjectLimits", [])],
         "derived": token.get("derived") or None,
     }
     return [(label, shown[name]) for name, label in _FACTS.items() if shown.get(name) not in (None, "", [], {})]
