@@ -70,17 +70,16 @@ def browser() -> Iterator[Browser]:
 Open = Callable[..., Page]
 
 
-@pytest.fixture
-def open_page(browser: Browser, start_service: Start) -> Iterator[Open]:
-    """Opens a path of a service in a context of its own, signed in unless told otherwise.
+@contextmanager
+def opening(browser: Browser) -> Iterator[Open]:
+    """Opens a path of a service in a context of its own, signed in unless told otherwise; None opens nothing yet.
 
-    At the end of the test nothing may have broken the policy, reached another host or reported an error.
+    At the end nothing may have broken the policy, reached another host or reported an error.
     """
-    assert start_service, "ends after the pages: they ask it until they are closed"
     watches: list[Watch] = []
 
     def open_path(
-        service: Service, path: str = "", *, signed_in: bool = True, watched: bool = True, **options: Any
+        service: Service, path: str | None = "", *, signed_in: bool = True, watched: bool = True, **options: Any
     ) -> Page:
         context = browser.new_context(
             base_url=service.url, permissions=["clipboard-read", "clipboard-write"], **options
@@ -90,14 +89,29 @@ def open_page(browser: Browser, start_service: Start) -> Iterator[Open]:
             context.add_cookies([{"name": "tokens", "value": service.cookie, "url": service.url, "sameSite": "Strict"}])
         watches.append(Watch(context, service.url, watched=watched))
         page = context.new_page()
-        page.goto(f"/dashboard/{path}")
-        page.locator("h1").wait_for()
+        if path is not None:
+            page.goto(f"/dashboard/{path}")
+            page.locator("h1").wait_for()
         return page
 
     yield open_path
     for watch in watches:
         watch.context.close()
         assert watch.faults == []
+
+
+@pytest.fixture
+def open_page(browser: Browser, start_service: Start) -> Iterator[Open]:
+    assert start_service, "ends after the pages: they ask it until they are closed"
+    with opening(browser) as open_path:
+        yield open_path
+
+
+@pytest.fixture(scope="module")
+def open_shared(browser: Browser) -> Iterator[Open]:
+    """For tests that go on where the one before them stood."""
+    with opening(browser) as open_path:
+        yield open_path
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ BROKEN = r"""() => {
   return found;
 }"""
 
+_MOVE = "path => { history.pushState(null, '', path); dispatchEvent(new PopStateEvent('popstate')); }"
+
 
 def row(page: Page, name: str) -> Locator:
     """The row of a token in the list."""
@@ -37,6 +39,19 @@ def find(page: Page, text: str) -> None:
     """Show the list that a search finds; it must have answered."""
     page.goto(f"/dashboard/?q={text}")
     expect(page.get_by_role("link", name=re.compile(re.escape(text))).first).to_be_visible()
+
+
+def move(page: Page, path: str) -> None:
+    """To another place of the page, as a link leads there."""
+    page.evaluate(_MOVE, f"/dashboard/{path}")
+
+
+def leave(page: Page) -> None:
+    """To a screen that asks the API nothing, without loading the page again: the next one begins anew, and the service
+    answers by itself."""
+    page.unroute_all()
+    move(page, "help")
+    expect(page).to_have_title("Help · Token Service")
 
 
 def choose(page: Page, name: str, action: str) -> None:

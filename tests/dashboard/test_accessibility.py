@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.dashboard.axe import violations
 from tests.dashboard.conftest import Open, Start
 from tests.dashboard.service import TOKENS, Service
+from tests.dashboard.steps import leave, move
 
 EMPTY = {"status": 503, "title": "Service Unavailable", "code": "store_unavailable", "request_id": "a8c1"}
 # Words beside the parts of a dialog: such as a number that was to say whether there is one.
@@ -28,11 +29,18 @@ def stocked(service: Service) -> Service:
     return service
 
 
+@pytest.fixture(scope="module")
+def shared(open_shared: Open, stocked: Service) -> Page:
+    """Loaded once, with axe in it."""
+    return open_shared(stocked, "help")
+
+
 @pytest.fixture
-def home(open_page: Open, stocked: Service) -> Page:
-    page = open_page(stocked, "?q=axe&status=all")
-    expect(page.locator("tbody .name")).to_have_count(4)
-    return page
+def home(shared: Page) -> Page:
+    leave(shared)
+    move(shared, "?q=axe&status=all")
+    expect(shared.locator("tbody .name")).to_have_count(4)
+    return shared
 
 
 def test_sign_in_with_a_refusal(open_page: Open, service: Service) -> None:
@@ -152,7 +160,7 @@ def test_no_tokens_yet_and_an_unknown_token(open_page: Open, start_service: Star
     page = open_page(start_service())
     expect(page.get_by_role("heading", name="No tokens yet.")).to_be_visible()
     assert violations(page) == []
-    page.goto("/dashboard/tokens/00ffffffffffffff")
+    move(page, "tokens/00ffffffffffffff")
     expect(page.get_by_role("heading", name="No token with this ID.")).to_be_visible()
 
     assert violations(page) == []

@@ -13,18 +13,37 @@ from tests.dashboard.conftest import Open
 from tests.dashboard.payloads import hostile
 from tests.dashboard.screens import SCREENS, Screen, answer
 from tests.dashboard.service import Service
-from tests.dashboard.steps import BROKEN, OVERFLOW
+from tests.dashboard.steps import BROKEN, OVERFLOW, leave, move
 from tests.dashboard.test_hostile_text import INTRUDERS
 
 AWAY = {"status": 503, "title": "Service Unavailable", "code": "store_unavailable", "request_id": "a8c1"}
 each_screen = pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.path)
 
 
+@pytest.fixture(scope="module")
+def shared(open_shared: Open, service: Service) -> Page:
+    """Loaded once, with axe in it."""
+    return open_shared(service, "help")
+
+
+@pytest.fixture(scope="module")
+def viewed(open_shared: Open, service: Service) -> Page:
+    """Loaded once, by somebody who may read."""
+    page = open_shared(service, None)
+    page.route("**/dashboard/session", lambda route: route.fulfill(json={**route.fetch().json(), "role": "viewer"}))
+    page.goto("/dashboard/help")
+    # Who is signed in was answered then.
+    expect(page.get_by_role("heading", level=1)).to_have_text("Help")
+    return page
+
+
 @each_screen
-def test_it_is_accessible_fits_a_phone_and_shows_hostile_words_as_text(page: Page, screen: Screen) -> None:
+def test_it_is_accessible_fits_a_phone_and_shows_hostile_words_as_text(shared: Page, screen: Screen) -> None:
+    page = shared
     for text in ("W" * 80, hostile()[80 + 10 * SCREENS.index(screen)]):
+        leave(page)
         answer(page, screen, text)
-        page.goto(f"/dashboard/{screen.path}")
+        move(page, screen.path)
         if screen.act:
             screen.act(page)
         expect(page.locator(screen.drawn).first).to_be_visible()
@@ -42,15 +61,12 @@ def test_it_is_accessible_fits_a_phone_and_shows_hostile_words_as_text(page: Pag
 
 
 @each_screen
-def test_a_viewer_may_read_and_a_failure_is_said_and_mended(open_page: Open, service: Service, screen: Screen) -> None:
-    page = open_page(service, "help")
-
-    def as_viewer(route: Route) -> None:
-        route.fulfill(json={**route.fetch().json(), "role": "viewer"})
-
-    page.route("**/dashboard/session", as_viewer)
+def test_a_viewer_may_read_and_a_failure_is_said_and_mended(viewed: Page, screen: Screen) -> None:
+    page = viewed
+    leave(page)
     page.route("**/api/admin/**", lambda route: route.fulfill(status=503, json=AWAY))
-    page.goto(f"/dashboard/{screen.path}")
+    move(page, screen.path)
+    expect(page.get_by_role("heading", level=1)).not_to_have_text("Help")
     if screen.act is None:
         expect(page.get_by_role("alert")).to_contain_text("not answering")
         answer(page, screen, "mended")
@@ -81,18 +97,18 @@ class Held:
             self.take(route)
 
 
-def test_each_says_that_it_waits_and_that_there_is_nothing(page: Page) -> None:
-    for screen in SCREENS:
-        page.goto("/dashboard/help")
-        page.unroute_all()
-        held = Held(screen.nothing)
-        page.route("**/api/admin/**", held.take)
-        page.goto(f"/dashboard/{screen.path}")
-        if screen.act:
-            screen.act(page)
-        expect(page.locator("[aria-busy=true]")).to_have_count(1)
-        held.let_go()
-        expect(page.get_by_text(screen.said).first).to_be_visible()
+@each_screen
+def test_each_says_that_it_waits_and_that_there_is_nothing(shared: Page, screen: Screen) -> None:
+    page = shared
+    leave(page)
+    held = Held(screen.nothing)
+    page.route("**/api/admin/**", held.take)
+    move(page, screen.path)
+    if screen.act:
+        screen.act(page)
+    expect(page.locator("[aria-busy=true]")).to_have_count(1)
+    held.let_go()
+    expect(page.get_by_text(screen.said).first).to_be_visible()
 
 
 def test_what_does_not_fit_the_bar_is_behind_more(open_page: Open, service: Service) -> None:
