@@ -8,6 +8,8 @@ their own. failure says how a command ends, private_file writes what is nobody e
 """
 
 import difflib
+import sys
+from errno import ENOSPC
 from importlib import import_module
 
 import click
@@ -101,4 +103,9 @@ def program() -> None:
 
 def main() -> None:
     """The entry point of `token-service`."""
-    program(prog_name="token-service")
+    try:
+        program(prog_name="token-service")
+    except OSError as error:
+        if error.errno != ENOSPC:
+            raise
+        sys.exit("token-service: no space is left where this writes to")

@@ -85,6 +85,13 @@ def test_the_version_is_said_in_both_ways(run: Run) -> None:
     assert run("version").stdout == run("--version").stdout == f"token-service {__version__}\n"
 
 
+def test_an_answer_for_which_there_is_no_space_is_no_defect() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([sys.executable, "-m", "service", "--version"], stdout=full, stderr=subprocess.PIPE)
+
+    assert (done.returncode, done.stderr) == (1, b"token-service: no space is left where this writes to\n")
+
+
 def test_config_masks_secrets_and_names_every_setting(run: Run) -> None:
     secret = "a-secret-of-at-least-32-characters!"
     environment = {"TOKENS_REDIS_URL": "redis://u:hunter22@127.0.0.1", "TOKENS_SECRET_KEY": secret}
