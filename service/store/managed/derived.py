@@ -114,11 +114,18 @@ class DerivedStore:
 
     async def children(self, parent_id: str) -> list[Derived]:
         """The credentials that are derived from a token directly. Two round trips."""
-        shard = self._shards.of_id(parent_id)
+        return await self._read(parent_id, 0)
+
+    async def below(self, token_id: str, most: int) -> list[Derived]:
+        """So many of the credentials that are derived from a token, directly or not. Two round trips."""
+        return await self._read(token_id, "-inf", "LIMIT", 0, most)
+
+    async def _read(self, token_id: str, least: int | str, *limit: int | str) -> list[Derived]:
+        shard = self._shards.of_id(token_id)
         if shard is None:
             return []
         found: list[bytes] = await shard.link.execute(
-            "ZRANGEBYSCORE", shard.keys.derived(parent_id), 0, "+inf", retry=True
+            "ZRANGEBYSCORE", shard.keys.derived(token_id), least, "+inf", *limit, retry=True
         )
         if not found:
             return []

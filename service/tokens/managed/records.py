@@ -21,6 +21,8 @@ from service.tokens.rights import check_end
 
 # How often a change is tried again after another one came in between.
 TRIES = 8
+# Of what ends with a token, in an audit entry.
+_MOST_IDS = 100
 _DERIVES = ("self:derive",)
 # The id of a token and its scopes.
 Terms = tuple[str, tuple[str, ...]]
@@ -207,9 +209,13 @@ class ManagedRecords:
         self._decisions.revoked.inc(DERIVED if ancestors else Kind.MANAGED, by=dropped)
         return dropped
 
-    async def _below(self, tokens: Sequence[Terms]) -> list[dict[str, int]]:
-        """For the entries of what takes tokens away: how many are derived from each directly and end with it."""
-        return [{"derived": count} if count else {} for count in await self.derived(tokens)]
+    async def _below(self, tokens: Sequence[Terms]) -> list[dict[str, Any]]:
+        """For entries: how many are derived from each directly and end with it; ids of these and of those below."""
+        told: list[dict[str, Any]] = [{"derived": count} if count else {} for count in await self.derived(tokens)]
+        for (token_id, _), below in zip(tokens, told, strict=True):
+            if below:
+                below["derived_ids"] = self._seals.ids_of(await self._derived.below(token_id, _MOST_IDS))
+        return told
 
     async def derived(self, tokens: Sequence[Terms]) -> list[int]:
         """How many living tokens are derived from each directly. One round trip, none where none may derive.

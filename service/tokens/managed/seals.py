@@ -1,5 +1,7 @@
 """What the server key vouches for: the seals on records, the credentials they stand for, and whether both agree."""
 
+from collections.abc import Iterable
+
 from service.keyring import Keyring
 from service.model import Credential, Kind, ManagedToken
 from service.store.credentials import CredentialStore, Reason
@@ -31,6 +33,11 @@ class Seals:
     def credential(self, token: ManagedToken, digest: bytes, expires_at: int) -> bytes:
         """The bytes that make a secret of this token valid, until its end in epoch seconds."""
         return self._authority.seal(digest, _credential(token, expires_at))
+
+    def ids_of(self, found: Iterable[tuple[bytes, bytes]]) -> list[str]:
+        """Whose these credentials are, of their digests and sealed records, as far as our server key sealed them."""
+        genuine = [self._authority.unsealed(*one) for one in found]
+        return [one.token_id for one in genuine if one is not None]
 
     async def is_in_use(self, token: ManagedToken) -> bool:
         """Is the secret that a record names the one in use? Of one that is not ours only then is it certain."""

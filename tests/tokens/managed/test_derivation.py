@@ -162,12 +162,14 @@ async def test_the_entry_of_what_ends_a_token_says_how_many_end_with_it(still: S
         root, token = await made(still, f"root {number}")
         child = await derive(root)
         await derive(child)
-        (one,) = (await root.get(f"{SELF}/derived")).json()["tokens"]
+        ((one,), (below,)) = [(await each.get(f"{SELF}/derived")).json()["tokens"] for each in (root, child)]
         await derive(root)
+        other = next(each for each in (await root.get(f"{SELF}/derived")).json()["tokens"] if each["id"] != one["id"])
         assert (await root.ask("DELETE", f"{SELF}/derived", query={"id": one["id"]})).status == 200
         assert (await ENDS[end](admin, root, token)).status in (200, 201, 204), end
         told = {entry.target: entry.after or {} for entry in await audit(still)}
         assert [told[ended].get("derived") for ended in (one["id"], token["id"])] == [1, 1], end
+        assert [told[ended]["derived_ids"] for ended in (one["id"], token["id"])] == [[below["id"]], [other["id"]]], end
     plain = await admin.create("plain", scopes=["orders:read"])
     assert (await admin.ask("DELETE", TOKENS, query={"id": plain["id"]})).status == 200
     assert all("derived" not in (entry.after or {}) for entry in await audit(still) if entry.target == plain["id"])
@@ -326,20 +328,21 @@ async def test_what_is_derived_while_an_ancestor_ends_never_survives(
     service = await make_service(shards=shards, background=False)
     rules, chance = service.rules, random.Random(15)
 
-    async def give_way() -> None:
+    async def give_way(most: int) -> None:
         # By round trips: what is read before one may be over behind it.
-        for _ in range(chance.randrange(3)):
+        for _ in range(chance.randrange(most)):
             await service.stores.shards[0].link.execute("EXISTS", b"")
 
     async def derive_one(parent: str) -> str:
-        await give_way()
+        # An end reads what is derived before it takes it away: whoever is to come after it has farther to go.
+        await give_way(9)
         try:
             return (await rules.derivation.derive(parent.encode(), Narrowed(60), ADMIN)).secret
         except Unauthorized:
             return ""
 
     async def end(token_id: str, number: int) -> None:
-        await give_way()
+        await give_way(3)
         if number % 3:
             await rules.managed.revoke(token_id, ADMIN)
         else:
