@@ -75,6 +75,46 @@ async def test_a_change_is_in_force_with_the_first_request_after_it(
 
 
 @pytest.mark.parametrize("shards", [1, 16])
+@pytest.mark.parametrize("own", [(), (RateLimit(100_000, 86400),)])
+async def test_a_change_amid_traffic_counts_every_request_that_begins_after_it(
+    make_service: Callable[..., Any], shards: int, own: tuple[RateLimit, ...]
+) -> None:
+    here, there = [await make_service(shards=shards, background=False) for _ in range(2)]
+    secrets = await of_acme(here, 4, rate_limits=own)
+    over = False
+
+    async def go_on(secret: str) -> None:
+        while not over:
+            await outcome(here, secret)
+
+    traffic = [asyncio.create_task(go_on(secret)) for secret in secrets * 3]
+    try:
+        for number in range(4):
+            await limit(there, RateLimit(5, 86400, name=f"n{number}"))
+            counted = Counter(await asyncio.gather(*[outcome(here, secret) for secret in secrets * 5]))
+            assert counted[Outcome.ACTIVE] <= 5
+            await there.rules.subject_limits.remove("acme", ADMIN)
+            assert {await outcome(here, secret) for secret in secrets} == {"active"}
+    finally:
+        over = True
+        await asyncio.gather(*traffic)
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_a_record_that_was_forgotten_meanwhile_draws_all_the_same(
+    make_service: Callable[..., Any], shards: int
+) -> None:
+    service = await make_service(shards=shards, background=False)
+    await limit(service, month(3))
+    (secret,) = await of_acme(service, 1, rate_limits=(RateLimit(100, 86400),))
+    counted = []
+    for _ in range(4):
+        counted.append(await outcome(service, secret))
+        service.rules.authority.open.cache_clear()
+    assert counted == ["active"] * 3 + ["rate_limited"]
+
+
+@pytest.mark.parametrize("shards", [1, 16])
 async def test_what_one_refuses_the_other_is_not_charged(make_service: Callable[..., Any], shards: int) -> None:
     service = await make_service(shards=shards, background=False)
     await limit(service, month(20))
