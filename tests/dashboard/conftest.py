@@ -115,6 +115,12 @@ def open_shared(browser: Browser) -> Iterator[Open]:
 
 
 @pytest.fixture
+def window(open_page: Open, service: Service) -> Page:
+    """Signed in, for a test that begins elsewhere than at home: nothing is loaded yet."""
+    return open_page(service, None)
+
+
+@pytest.fixture
 def page(open_page: Open, service: Service) -> Page:
     """The home screen, signed in."""
     return open_page(service)

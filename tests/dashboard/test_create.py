@@ -117,7 +117,7 @@ def test_a_fault_is_said_below_its_field_and_the_focus_goes_there(
     assert service.ask("GET", "/api/admin/tokens?q=never+made")["tokens"] == []
 
 
-def test_one_like_another_begins_with_what_that_has(page: Page, service: Service) -> None:
+def test_one_like_another_begins_with_what_that_has(window: Page, service: Service) -> None:
     given: dict[str, Any] = {
         "description": "Payments",
         "scopes": ["like:read"],
@@ -132,21 +132,21 @@ def test_one_like_another_begins_with_what_that_has(page: Page, service: Service
     }
     service.create("the pattern", **given)
     lately = [{"scopes": ["often:used", "like:read"]}, {"scopes": ["often:used", "<b>seldom"]}]
-    page.route("**/api/admin/tokens?status=active&sort=-last*", lambda route: route.fulfill(json={"tokens": lately}))
-    find(page, "the pattern")
-    choose(page, "the pattern", "Create like this…")
-    expect(page.get_by_role("heading", name="Create like the pattern")).to_be_visible()
+    window.route("**/api/admin/tokens?status=active&sort=-last*", lambda route: route.fulfill(json={"tokens": lately}))
+    find(window, "the pattern")
+    choose(window, "the pattern", "Create like this…")
+    expect(window.get_by_role("heading", name="Create like the pattern")).to_be_visible()
     expect(
-        page.get_by_text("That is about 17 a minute, 50 at once; 9,000 each month of Asia/Tokyo, day 15.")
+        window.get_by_text("That is about 17 a minute, 50 at once; 9,000 each month of Asia/Tokyo, day 15.")
     ).to_be_visible()
-    expect(page.locator("button.tag")).to_have_text(["often:used", "like:read", "<b>seldom"])
-    page.get_by_role("button", name="Add scope often:used").click()
-    page.get_by_role("button", name="Add scope like:read").click()
-    page.get_by_label("Name").fill("made like it")
-    page.get_by_role("button", name="Create token").last.click()
-    page.get_by_role("button", name="Copy and close").click()
+    expect(window.locator("button.tag")).to_have_text(["often:used", "like:read", "<b>seldom"])
+    window.get_by_role("button", name="Add scope often:used").click()
+    window.get_by_role("button", name="Add scope like:read").click()
+    window.get_by_label("Name").fill("made like it")
+    window.get_by_role("button", name="Create token").last.click()
+    window.get_by_role("button", name="Copy and close").click()
 
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(window.get_by_role("dialog")).to_have_count(0)
     made = service.ask("GET", "/api/admin/tokens?q=made+like+it")["tokens"][0]
     made["rateLimits"] = [
         {name: one[name] for name in limit} for limit, one in zip(given["rateLimits"], made["rateLimits"], strict=True)

@@ -116,11 +116,11 @@ def test_everything_in_the_audit(page: Page) -> None:
     assert page.evaluate(INTRUDERS) == 0
 
 
-def test_user_agents_and_addresses_of_callers(page: Page, service: Service) -> None:
+def test_user_agents_and_addresses_of_callers(window: Page, service: Service) -> None:
     token = service.create("called by anyone")
     told = {"text": ""}
     days = [{"date": f"2026-11-{day:02}", "allowed": 1, "denied": 0} for day in range(1, 31)]
-    page.route(
+    window.route(
         "**/usage?days=30",
         lambda route: route.fulfill(
             json={
@@ -131,14 +131,14 @@ def test_user_agents_and_addresses_of_callers(page: Page, service: Service) -> N
             }
         ),
     )
-    page.goto(f"/dashboard/tokens/{token['id']}")
+    window.goto(f"/dashboard/tokens/{token['id']}")
     for text in hostile()[::5]:
         told["text"] = text
-        page.evaluate("dispatchEvent(new PopStateEvent('popstate'))")
-        expect(page.locator(".kpis b").last).to_have_text(text, use_inner_text=False)
-        assert page.locator(".kpis span").last.text_content() == f"last address, {text}"
+        window.evaluate("dispatchEvent(new PopStateEvent('popstate'))")
+        expect(window.locator(".kpis b").last).to_have_text(text, use_inner_text=False)
+        assert window.locator(".kpis span").last.text_content() == f"last address, {text}"
 
-    assert page.evaluate(INTRUDERS) == 0
+    assert window.evaluate(INTRUDERS) == 0
 
 
 def test_what_was_searched_for(page: Page) -> None:

@@ -17,7 +17,7 @@ def chosen(page: Page, lines: list[str]) -> None:
     page.get_by_role("button", name="Try it").click()
 
 
-def test_lines_are_tried_taken_in_slices_and_exported(page: Page, service: Service) -> None:
+def test_lines_are_tried_taken_in_slices_and_exported(window: Page, service: Service) -> None:
     service.create("taken before")
     names = [f"brought {number:03}" for number in range(600)]
     lines = [
@@ -25,31 +25,31 @@ def test_lines_are_tried_taken_in_slices_and_exported(page: Page, service: Servi
     ]
     lines[550] = json.dumps({"name": "taken before", "secret": "a-secret-of-its-own", "duration": "1month"})
     lines[3] = "not JSON"
-    page.goto("/dashboard/import")
+    window.goto("/dashboard/import")
     before = service.total()
-    chosen(page, lines)
+    chosen(window, lines)
 
-    expect(page.get_by_role("main").get_by_text("598 tokens would be imported, 2 not.")).to_be_visible()
-    rows = page.locator("tbody tr")
+    expect(window.get_by_role("main").get_by_text("598 tokens would be imported, 2 not.")).to_be_visible()
+    rows = window.locator("tbody tr")
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text("4")
     expect(rows.last).to_contain_text("551")
     expect(rows.last).to_contain_text("taken before")
     assert service.total() == before
-    page.get_by_role("button", name="Import 598 tokens").click()
-    expect(toast(page)).to_have_text("598 tokens imported, 2 not.")
+    window.get_by_role("button", name="Import 598 tokens").click()
+    expect(toast(window)).to_have_text("598 tokens imported, 2 not.")
     assert service.total() == before + 598
     assert service.validate("other-system-599-secret") == 200
-    expect(page.get_by_label("File of lines")).to_have_value("")
+    expect(window.get_by_label("File of lines")).to_have_value("")
 
-    with page.expect_download() as exported:
-        page.get_by_role("button", name="NDJSON", exact=True).click()
+    with window.expect_download() as exported:
+        window.get_by_role("button", name="NDJSON", exact=True).click()
     text = Path(exported.value.path()).read_text()
     assert "brought 599" in text
     assert "other-system" not in text
     service.create("=1+1", description='"quoted", and more')
-    with page.expect_download() as exported:
-        page.get_by_role("button", name="CSV of the list").click()
+    with window.expect_download() as exported:
+        window.get_by_role("button", name="CSV of the list").click()
     table = Path(exported.value.path()).read_text("utf-8")
     assert table.startswith("id,name,token,")
     assert '"\'=1+1"' in table
@@ -57,7 +57,7 @@ def test_lines_are_tried_taken_in_slices_and_exported(page: Page, service: Servi
     assert table.count("\n") >= 600
 
 
-def test_a_slice_that_fails_tells_what_was_taken_in_before(page: Page) -> None:
+def test_a_slice_that_fails_tells_what_was_taken_in_before(window: Page) -> None:
     asked: list[str] = []
 
     def answer(route: Route) -> None:
@@ -68,14 +68,16 @@ def test_a_slice_that_fails_tells_what_was_taken_in_before(page: Page) -> None:
         else:
             route.fulfill(status=502, json={})
 
-    page.route("**/tokens/import**", answer)
-    page.goto("/dashboard/import")
-    chosen(page, ["", " "])
-    expect(toast(page)).to_have_text("There is no line in this file.")
-    chosen(page, ['{"name":"x"}'] * 700)
-    expect(page.get_by_text("700 tokens by digest alone")).to_be_visible()
-    expect(page.get_by_text("2 tokens without an end")).to_be_visible()
-    page.get_by_role("button", name="Import 700 tokens").click()
+    window.route("**/tokens/import**", answer)
+    window.goto("/dashboard/import")
+    chosen(window, ["", " "])
+    expect(toast(window)).to_have_text("There is no line in this file.")
+    chosen(window, ['{"name":"x"}'] * 700)
+    expect(window.get_by_text("700 tokens by digest alone")).to_be_visible()
+    expect(window.get_by_text("2 tokens without an end")).to_be_visible()
+    window.get_by_role("button", name="Import 700 tokens").click()
 
-    expect(page.get_by_role("alert")).to_contain_text("500 tokens of 500 lines imported, then: A proxy does not reach")
+    expect(window.get_by_role("alert")).to_contain_text(
+        "500 tokens of 500 lines imported, then: A proxy does not reach"
+    )
     assert len(asked) == 4

@@ -50,73 +50,73 @@ def test_search_step_through_and_open(page: Page, service: Service) -> None:
     expect(page.locator("main")).to_be_focused()
 
 
-def test_pause_by_menu_and_take_it_back(page: Page, service: Service) -> None:
+def test_pause_by_menu_and_take_it_back(window: Page, service: Service) -> None:
     token = service.create("paused by keys")
-    find(page, "paused by keys")
-    tab_to(page, page.get_by_role("button", name="Actions for paused by keys"))
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("menuitem", name="Open")).to_be_focused()
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("ArrowDown")
-    expect(page.get_by_role("menuitem", name="Deactivate")).to_be_focused()
-    page.keyboard.press("Enter")
+    find(window, "paused by keys")
+    tab_to(window, window.get_by_role("button", name="Actions for paused by keys"))
+    window.keyboard.press("Enter")
+    expect(window.get_by_role("menuitem", name="Open")).to_be_focused()
+    window.keyboard.press("ArrowDown")
+    window.keyboard.press("ArrowDown")
+    expect(window.get_by_role("menuitem", name="Deactivate")).to_be_focused()
+    window.keyboard.press("Enter")
 
-    expect(toast(page)).to_contain_text("paused by keys deactivated.")
-    expect(row(page, "paused by keys")).to_contain_text("Inactive")
-    expect(page.get_by_role("button", name="Actions for paused by keys")).to_be_focused()
-    page.keyboard.press("u")
-    expect(row(page, "paused by keys")).to_contain_text("Active")
+    expect(toast(window)).to_contain_text("paused by keys deactivated.")
+    expect(row(window, "paused by keys")).to_contain_text("Inactive")
+    expect(window.get_by_role("button", name="Actions for paused by keys")).to_be_focused()
+    window.keyboard.press("u")
+    expect(row(window, "paused by keys")).to_contain_text("Active")
     assert service.show(str(token["id"]))["isActive"]
 
 
-def test_select_a_range_and_end_it(page: Page, service: Service) -> None:
+def test_select_a_range_and_end_it(window: Page, service: Service) -> None:
     tokens = make(service, "range 1", "range 2", "range 3", "range 4")
-    find(page, "range")
-    page.keyboard.press("j")
-    page.keyboard.press("x")
+    find(window, "range")
+    window.keyboard.press("j")
+    window.keyboard.press("x")
     for _ in range(2):
-        page.keyboard.press("j")
-    page.keyboard.press("X")
-    expect(page.get_by_text("3 selected")).to_be_visible()
-    tab_to(page, page.get_by_role("button", name="Revoke…"))
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Cancel")).to_be_focused()
-    tab_to(page, page.get_by_label("Type revoke 3 to confirm"))
-    page.keyboard.type("revoke 3")
-    tab_to(page, page.get_by_role("button", name="Revoke 3 tokens"))
-    page.keyboard.press("Enter")
+        window.keyboard.press("j")
+    window.keyboard.press("X")
+    expect(window.get_by_text("3 selected")).to_be_visible()
+    tab_to(window, window.get_by_role("button", name="Revoke…"))
+    window.keyboard.press("Enter")
+    expect(window.get_by_role("button", name="Cancel")).to_be_focused()
+    tab_to(window, window.get_by_label("Type revoke 3 to confirm"))
+    window.keyboard.type("revoke 3")
+    tab_to(window, window.get_by_role("button", name="Revoke 3 tokens"))
+    window.keyboard.press("Enter")
 
-    expect(toast(page)).to_contain_text("3 tokens revoked.")
+    expect(toast(window)).to_contain_text("3 tokens revoked.")
     states = [service.show(str(token["id"]))["status"] for token in tokens]
     assert states == ["active", "revoked", "revoked", "revoked"]
 
 
-def test_after_a_row_is_gone_the_focus_is_on_the_next(page: Page, service: Service) -> None:
+def test_after_a_row_is_gone_the_focus_is_on_the_next(window: Page, service: Service) -> None:
     make(service, "gone 1", "gone 2", "gone 3")
-    find(page, "gone")
-    tab_to(page, page.get_by_role("button", name="Actions for gone 2"))
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("menuitem", name="Open")).to_be_focused()
-    page.keyboard.press("End")
-    expect(page.get_by_role("menuitem", name="Revoke…")).to_be_focused()
-    page.keyboard.press("Enter")
-    tab_to(page, page.get_by_role("button", name="Revoke token"))
-    page.keyboard.press("Enter")
+    find(window, "gone")
+    tab_to(window, window.get_by_role("button", name="Actions for gone 2"))
+    window.keyboard.press("Enter")
+    expect(window.get_by_role("menuitem", name="Open")).to_be_focused()
+    window.keyboard.press("End")
+    expect(window.get_by_role("menuitem", name="Revoke…")).to_be_focused()
+    window.keyboard.press("Enter")
+    tab_to(window, window.get_by_role("button", name="Revoke token"))
+    window.keyboard.press("Enter")
 
-    expect(page.get_by_role("link", name="gone 2")).to_have_count(0)
-    expect(page.get_by_role("link", name="gone 1")).to_be_focused()
+    expect(window.get_by_role("link", name="gone 2")).to_have_count(0)
+    expect(window.get_by_role("link", name="gone 1")).to_be_focused()
 
 
-def test_no_single_key_revokes(page: Page, service: Service) -> None:
+def test_no_single_key_revokes(window: Page, service: Service) -> None:
     token = service.create("unharmed")
-    find(page, "unharmed")
-    page.keyboard.press("j")
+    find(window, "unharmed")
+    window.keyboard.press("j")
     for key in "abdefhiklmnopqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWYZ0123456789.,;-+#":
-        page.keyboard.press(key)
-        page.keyboard.press("Escape")
-        if not page.url.endswith("unharmed"):
-            find(page, "unharmed")
-            page.keyboard.press("j")
+        window.keyboard.press(key)
+        window.keyboard.press("Escape")
+        if not window.url.endswith("unharmed"):
+            find(window, "unharmed")
+            window.keyboard.press("j")
 
     assert service.show(str(token["id"]))["status"] == "active"
 
@@ -141,32 +141,32 @@ def test_places_sheet_and_switching_the_keys_off(page: Page, service: Service) -
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_a_token_is_edited_rotated_and_its_old_secret_ended(page: Page, service: Service) -> None:
+def test_a_token_is_edited_rotated_and_its_old_secret_ended(window: Page, service: Service) -> None:
     token = service.create("kept by keys")
-    page.goto(f"/dashboard/tokens/{token['id']}")
-    tab_to(page, page.get_by_role("button", name="Edit"))
-    page.keyboard.press("Enter")
-    expect(page.get_by_label("Name")).to_be_focused()
-    page.keyboard.press("End")
-    page.keyboard.type(" today")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="kept by keys today")).to_be_visible()
-    expect(page.get_by_role("button", name="Edit")).to_be_focused()
-    tab_to(page, page.get_by_role("button", name="Rotate…"))
-    page.keyboard.press("Enter")
-    expect(page.get_by_label("24 hours")).to_be_checked()
-    tab_to(page, page.get_by_role("button", name="Rotate token"))
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Copy", exact=True)).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Copied", exact=True)).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(page.get_by_text("Old secret works until ")).to_be_visible()
+    window.goto(f"/dashboard/tokens/{token['id']}")
+    tab_to(window, window.get_by_role("button", name="Edit"))
+    window.keyboard.press("Enter")
+    expect(window.get_by_label("Name")).to_be_focused()
+    window.keyboard.press("End")
+    window.keyboard.type(" today")
+    window.keyboard.press("Enter")
+    expect(window.get_by_role("heading", name="kept by keys today")).to_be_visible()
+    expect(window.get_by_role("button", name="Edit")).to_be_focused()
+    tab_to(window, window.get_by_role("button", name="Rotate…"))
+    window.keyboard.press("Enter")
+    expect(window.get_by_label("24 hours")).to_be_checked()
+    tab_to(window, window.get_by_role("button", name="Rotate token"))
+    window.keyboard.press("Enter")
+    expect(window.get_by_role("button", name="Copy", exact=True)).to_be_focused()
+    window.keyboard.press("Enter")
+    expect(window.get_by_role("button", name="Copied", exact=True)).to_be_visible()
+    window.keyboard.press("Escape")
+    expect(window.get_by_text("Old secret works until ")).to_be_visible()
     assert service.validate(str(token["token"])) == 200
-    tab_to(page, page.get_by_role("button", name="End it now"))
-    page.keyboard.press("Enter")
+    tab_to(window, window.get_by_role("button", name="End it now"))
+    window.keyboard.press("Enter")
 
-    expect(page.get_by_text("Old secret works until ")).to_have_count(0)
+    expect(window.get_by_text("Old secret works until ")).to_have_count(0)
     assert service.validate(str(token["token"])) == 401
     assert service.ask("GET", f"{TOKENS}/{token['id']}")["name"] == "kept by keys today"
 

@@ -12,34 +12,34 @@ from tests.dashboard.service import TOKENS, Service
 from tests.dashboard.steps import find, make, toast
 
 
-def test_several_are_revoked_after_the_count_was_typed(page: Page, service: Service) -> None:
+def test_several_are_revoked_after_the_count_was_typed(window: Page, service: Service) -> None:
     tokens = make(service, "end-of-many 1", "end-of-many 2", "end-of-many 3")
-    find(page, "end-of-many")
-    page.get_by_label("Select all on this page").check()
+    find(window, "end-of-many")
+    window.get_by_label("Select all on this page").check()
 
-    page.get_by_role("button", name="Revoke…").click()
-    dialog = page.get_by_role("alertdialog", name="Revoke 3 tokens?")
+    window.get_by_role("button", name="Revoke…").click()
+    dialog = window.get_by_role("alertdialog", name="Revoke 3 tokens?")
     expect(dialog.get_by_role("button", name="Revoke 3 tokens")).to_be_disabled()
     dialog.get_by_label("Type revoke 3 to confirm").fill("revoke 3")
     dialog.get_by_role("button", name="Revoke 3 tokens").click()
 
-    expect(toast(page)).to_contain_text("3 tokens revoked.")
+    expect(toast(window)).to_contain_text("3 tokens revoked.")
     assert [service.show(str(token["id"]))["status"] for token in tokens] == ["revoked"] * 3
 
 
-def test_several_are_paused_and_those_that_cannot_be_woken_are_named(page: Page, service: Service) -> None:
+def test_several_are_paused_and_those_that_cannot_be_woken_are_named(window: Page, service: Service) -> None:
     first, second = make(service, "some-of-many 1", "some-of-many 2")
-    find(page, "some-of-many")
-    page.get_by_label("Select some-of-many 1").check()
-    page.get_by_label("Select some-of-many 2").check()
-    expect(page.get_by_label("Select all on this page")).to_be_checked()
+    find(window, "some-of-many")
+    window.get_by_label("Select some-of-many 1").check()
+    window.get_by_label("Select some-of-many 2").check()
+    expect(window.get_by_label("Select all on this page")).to_be_checked()
 
-    page.get_by_role("button", name="Deactivate", exact=True).click()
-    expect(toast(page)).to_contain_text("2 tokens deactivated.")
+    window.get_by_role("button", name="Deactivate", exact=True).click()
+    expect(toast(window)).to_contain_text("2 tokens deactivated.")
     service.ask("DELETE", f"{TOKENS}?id={second['id']}")
-    page.get_by_role("button", name="Undo").click()
+    window.get_by_role("button", name="Undo").click()
 
-    expect(toast(page)).to_contain_text("1 activated, 1 skipped: some-of-many 2 was revoked.")
+    expect(toast(window)).to_contain_text("1 activated, 1 skipped: some-of-many 2 was revoked.")
     assert service.show(str(first["id"]))["status"] == "active"
 
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 AUDIT = re.compile(r"/api/admin/audit\?")
 
 
-def test_use_is_shown_as_numbers_bars_and_a_table(page: Page, service: Service) -> None:
+def test_use_is_shown_as_numbers_bars_and_a_table(window: Page, service: Service) -> None:
     token = service.create("much used")
     for _ in range(3):
         service.validate(str(token["token"]), **{"User-Agent": "a gateway/1.0"})
@@ -26,24 +26,24 @@ def test_use_is_shown_as_numbers_bars_and_a_table(page: Page, service: Service) 
     usage = f"{TOKENS}/{token['id']}/usage"
     wait_for(lambda: service.ask("GET", usage)["days"][-1]["allowed"] == 3, "three checks to be counted")
 
-    page.goto(f"/dashboard/tokens/{token['id']}")
+    window.goto(f"/dashboard/tokens/{token['id']}")
 
     expect(
-        page.get_by_role("img", name=re.compile(r"Checks per day for the last 30 days\. 3 allowed, 0 denied\."))
+        window.get_by_role("img", name=re.compile(r"Checks per day for the last 30 days\. 3 allowed, 0 denied\."))
     ).to_be_visible()
-    page.get_by_text("Show as table").click()
-    expect(page.get_by_role("region", name="Checks per day").get_by_role("row").nth(1)).to_contain_text("30")
-    expect(page.get_by_text("last address, a gateway/1.0")).to_be_visible()
+    window.get_by_text("Show as table").click()
+    expect(window.get_by_role("region", name="Checks per day").get_by_role("row").nth(1)).to_contain_text("30")
+    expect(window.get_by_text("last address, a gateway/1.0")).to_be_visible()
 
 
-def test_a_token_never_used_says_how_to_begin(page: Page, service: Service) -> None:
+def test_a_token_never_used_says_how_to_begin(window: Page, service: Service) -> None:
     token = service.create("never used at all")
-    page.goto(f"/dashboard/tokens/{token['id']}")
+    window.goto(f"/dashboard/tokens/{token['id']}")
 
-    expect(page.get_by_text("Never used. Paste the snippet from Help to make the first call.")).to_be_visible()
-    page.get_by_role("button", name="Copy ID").click()
-    expect(toast(page)).to_have_text("Copied.")
-    assert clipboard(page) == token["id"]
+    expect(window.get_by_text("Never used. Paste the snippet from Help to make the first call.")).to_be_visible()
+    window.get_by_role("button", name="Copy ID").click()
+    expect(toast(window)).to_have_text("Copied.")
+    assert clipboard(window) == token["id"]
 
 
 def test_an_unknown_id_says_so(open_page: Open, service: Service) -> None:
@@ -52,17 +52,17 @@ def test_an_unknown_id_says_so(open_page: Open, service: Service) -> None:
     expect(page.get_by_role("heading", name="No token with this ID.")).to_be_visible()
 
 
-def test_only_what_was_edited_is_sent(page: Page, service: Service) -> None:
+def test_only_what_was_edited_is_sent(window: Page, service: Service) -> None:
     token = service.create("edited", description="before", subject="svc:a", metadata={"team": "a"})
-    page.goto(f"/dashboard/tokens/{token['id']}")
-    page.get_by_role("button", name="Edit").click()
-    page.get_by_label("Description").fill("after")
-    page.get_by_label("Subject").fill("")
+    window.goto(f"/dashboard/tokens/{token['id']}")
+    window.get_by_role("button", name="Edit").click()
+    window.get_by_label("Description").fill("after")
+    window.get_by_label("Subject").fill("")
     end = datetime.now(UTC) + timedelta(days=60)
-    page.get_by_label("Expires, UTC").fill(end.strftime("%Y-%m-%dT%H:%M"))
+    window.get_by_label("Expires, UTC").fill(end.strftime("%Y-%m-%dT%H:%M"))
 
-    with page.expect_request(lambda request: request.method == "PATCH") as sent:
-        page.get_by_role("button", name="Save").click()
+    with window.expect_request(lambda request: request.method == "PATCH") as sent:
+        window.get_by_role("button", name="Save").click()
 
     assert sent.value.post_data_json == {
         "id": token["id"],
@@ -70,20 +70,20 @@ def test_only_what_was_edited_is_sent(page: Page, service: Service) -> None:
         "expiresAt": end.strftime("%Y-%m-%dT%H:%M:00Z"),
         "subject": "",
     }
-    expect(page.get_by_role("definition").filter(has_text="after")).to_be_visible()
-    expect(page.get_by_role("definition").filter(has_text="nobody")).to_be_visible()
+    expect(window.get_by_role("definition").filter(has_text="after")).to_be_visible()
+    expect(window.get_by_role("definition").filter(has_text="nobody")).to_be_visible()
 
 
-def test_revoking_a_token_in_use_says_when_it_was_used(page: Page, service: Service) -> None:
+def test_revoking_a_token_in_use_says_when_it_was_used(window: Page, service: Service) -> None:
     token = service.create("in use")
     service.validate(str(token["token"]))
     wait_for(lambda: service.show(str(token["id"]))["lastUsedAt"], "the use to be counted")
-    page.goto(f"/dashboard/tokens/{token['id']}")
-    page.get_by_role("button", name="Revoke…").click()
+    window.goto(f"/dashboard/tokens/{token['id']}")
+    window.get_by_role("button", name="Revoke…").click()
 
-    expect(page.get_by_role("alertdialog")).to_contain_text(re.compile(r"It was used .+\."))
-    page.get_by_role("button", name="Deactivate instead").click()
-    expect(toast(page)).to_contain_text("in use deactivated.")
+    expect(window.get_by_role("alertdialog")).to_contain_text(re.compile(r"It was used .+\."))
+    window.get_by_role("button", name="Deactivate instead").click()
+    expect(toast(window)).to_contain_text("in use deactivated.")
     assert service.show(str(token["id"]))["status"] == "inactive"
 
 
@@ -121,19 +121,19 @@ def test_the_audit_is_filtered_expanded_and_exported(open_page: Open, service: S
     assert exported.value.url.endswith("?action=token.updated&actor=maria&format=csv")
 
 
-def test_what_is_done_on_the_page_is_in_the_audit_and_in_the_export(page: Page, service: Service) -> None:
+def test_what_is_done_on_the_page_is_in_the_audit_and_in_the_export(window: Page, service: Service) -> None:
     token = service.create("written down")
-    page.goto(f"/dashboard/tokens/{token['id']}")
-    page.get_by_role("button", name="Deactivate").click()
-    expect(page.get_by_role("listitem").filter(has_text="Deactivated by admin")).to_contain_text(
+    window.goto(f"/dashboard/tokens/{token['id']}")
+    window.get_by_role("button", name="Deactivate").click()
+    expect(window.get_by_role("listitem").filter(has_text="Deactivated by admin")).to_contain_text(
         "dashboard · 127.0.0.1"
     )
-    page.get_by_role("link", name="Open in audit").click()
+    window.get_by_role("link", name="Open in audit").click()
 
-    expect(page.locator("tbody button")).to_have_text(["Deactivated", "Created"])
-    page.get_by_role("button", name="Export").click()
-    with page.expect_download() as exported:
-        page.get_by_role("menuitem", name="NDJSON").click()
+    expect(window.locator("tbody button")).to_have_text(["Deactivated", "Created"])
+    window.get_by_role("button", name="Export").click()
+    with window.expect_download() as exported:
+        window.get_by_role("menuitem", name="NDJSON").click()
     lines = Path(exported.value.path()).read_text().splitlines()
     assert [json.loads(line)["action"] for line in lines] == ["token.deactivated", "token.created"]
 

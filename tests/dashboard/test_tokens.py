@@ -16,34 +16,34 @@ from tests.dashboard.service import TOKENS, Service
 from tests.dashboard.steps import BROKEN, OVERFLOW, choose, find, make, row, toast
 
 
-def test_deactivating_asks_nothing_and_can_be_undone(page: Page, service: Service) -> None:
+def test_deactivating_asks_nothing_and_can_be_undone(window: Page, service: Service) -> None:
     token = service.create("to be paused")
-    find(page, "to be paused")
+    find(window, "to be paused")
 
-    choose(page, "to be paused", "Deactivate")
-    expect(toast(page)).to_contain_text("to be paused deactivated.")
-    expect(row(page, "to be paused")).to_contain_text("Inactive")
+    choose(window, "to be paused", "Deactivate")
+    expect(toast(window)).to_contain_text("to be paused deactivated.")
+    expect(row(window, "to be paused")).to_contain_text("Inactive")
     assert service.validate(str(token["token"])) == 401
-    toast(page).get_by_role("button", name="Undo").click()
+    toast(window).get_by_role("button", name="Undo").click()
 
-    expect(row(page, "to be paused")).to_contain_text("Active")
+    expect(row(window, "to be paused")).to_contain_text("Active")
     assert service.validate(str(token["token"])) == 200
 
 
-def test_revoking_asks_with_the_focus_on_cancel_and_ends_the_token(page: Page, service: Service) -> None:
+def test_revoking_asks_with_the_focus_on_cancel_and_ends_the_token(window: Page, service: Service) -> None:
     token = service.create("to be revoked")
     assert service.validate(str(token["token"])) == 200
-    find(page, "to be revoked")
+    find(window, "to be revoked")
 
-    choose(page, "to be revoked", "Revoke…")
-    dialog = page.get_by_role("alertdialog", name="Revoke to be revoked?")
+    choose(window, "to be revoked", "Revoke…")
+    dialog = window.get_by_role("alertdialog", name="Revoke to be revoked?")
     expect(dialog).to_contain_text("It stops working at once and cannot be restored.")
     expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
     dialog.get_by_role("button", name="Revoke token").click()
 
-    expect(toast(page)).to_contain_text("to be revoked revoked.")
-    expect(toast(page).get_by_role("button")).to_have_count(0)
-    expect(page.get_by_role("heading", name="Nothing matches “to be revoked”.")).to_be_visible()
+    expect(toast(window)).to_contain_text("to be revoked revoked.")
+    expect(toast(window).get_by_role("button")).to_have_count(0)
+    expect(window.get_by_role("heading", name="Nothing matches “to be revoked”.")).to_be_visible()
     assert service.validate(str(token["token"])) == 401
 
 
@@ -98,25 +98,25 @@ def test_the_tile_of_the_expired_tells_of_the_last_week(page: Page, service: Ser
     expect(page.locator(".tile").filter(has_text="Expired")).to_contain_text(f"{before + 1} in the last 7 days")
 
 
-def test_never_used_tokens_are_found_and_used_ones_left_out(page: Page, service: Service) -> None:
+def test_never_used_tokens_are_found_and_used_ones_left_out(window: Page, service: Service) -> None:
     used, _ = make(service, "ever-used yes", "ever-used no")
     service.validate(str(used["token"]))
     wait_for(lambda: service.show(str(used["id"]))["lastUsedAt"], "the use to be counted")
-    page.goto("/dashboard/?q=ever-used")
-    page.get_by_label("More filters").select_option("Never used")
+    window.goto("/dashboard/?q=ever-used")
+    window.get_by_label("More filters").select_option("Never used")
 
-    expect(page.locator("tbody .name")).to_have_text(["ever-used no"])
-    expect(page.get_by_text("1–1 of 1")).to_be_visible()
+    expect(window.locator("tbody .name")).to_have_text(["ever-used no"])
+    expect(window.get_by_text("1–1 of 1")).to_be_visible()
 
 
-def test_a_page_that_ended_early_is_filled_before_it_is_shown(page: Page, service: Service) -> None:
+def test_a_page_that_ended_early_is_filled_before_it_is_shown(window: Page, service: Service) -> None:
     make(service, "early-a", "early-b", "early-c")
     one_by_one = re.compile(r"(?<=limit=)\d+")
-    page.route("**/api/admin/tokens?*", lambda route: route.continue_(url=one_by_one.sub("1", route.request.url)))
-    page.goto("/dashboard/?q=early-&sort=name")
+    window.route("**/api/admin/tokens?*", lambda route: route.continue_(url=one_by_one.sub("1", route.request.url)))
+    window.goto("/dashboard/?q=early-&sort=name")
 
-    expect(page.locator("tbody .name")).to_have_text(["early-a", "early-b", "early-c"])
-    expect(page.get_by_text("1–3 of 3")).to_be_visible()
+    expect(window.locator("tbody .name")).to_have_text(["early-a", "early-b", "early-c"])
+    expect(window.get_by_text("1–3 of 3")).to_be_visible()
 
 
 def test_without_tokens_the_page_says_how_to_begin(open_page: Open, start_service: Start) -> None:
@@ -128,23 +128,23 @@ def test_without_tokens_the_page_says_how_to_begin(open_page: Open, start_servic
     expect(page.get_by_role("region", name="commands")).to_contain_text("token-service import tokens.ndjson")
 
 
-def test_while_redis_is_away_the_list_stays_and_changes_are_paused(page: Page, service: Service) -> None:
+def test_while_redis_is_away_the_list_stays_and_changes_are_paused(window: Page, service: Service) -> None:
     service.create("still shown")
-    find(page, "still shown")
+    find(window, "still shown")
     away = {"status": 503, "code": "store_unavailable", "title": "Service Unavailable", "request_id": "a8c1"}
-    page.route("**/api/admin/**", lambda route: route.fulfill(status=503, json=away))
+    window.route("**/api/admin/**", lambda route: route.fulfill(status=503, json=away))
 
-    page.get_by_role("columnheader", name="Name").get_by_role("button").click()
+    window.get_by_role("columnheader", name="Name").get_by_role("button").click()
 
-    expect(page.get_by_role("alert")).to_contain_text("Redis is not answering. Showing the list from ")
-    expect(page.get_by_text("Trying again in ")).to_be_visible()
-    expect(row(page, "still shown")).to_be_visible()
-    expect(page.get_by_role("button", name="Create token")).to_be_disabled()
-    expect(page.get_by_role("button", name="Create token")).to_have_attribute("title", "Changes are paused.")
-    page.unroute("**/api/admin/**")
-    page.get_by_role("button", name="Try now").click()
-    expect(page.get_by_role("alert")).to_have_count(0)
-    expect(page.get_by_role("button", name="Create token")).to_be_enabled()
+    expect(window.get_by_role("alert")).to_contain_text("Redis is not answering. Showing the list from ")
+    expect(window.get_by_text("Trying again in ")).to_be_visible()
+    expect(row(window, "still shown")).to_be_visible()
+    expect(window.get_by_role("button", name="Create token")).to_be_disabled()
+    expect(window.get_by_role("button", name="Create token")).to_have_attribute("title", "Changes are paused.")
+    window.unroute("**/api/admin/**")
+    window.get_by_role("button", name="Try now").click()
+    expect(window.get_by_role("alert")).to_have_count(0)
+    expect(window.get_by_role("button", name="Create token")).to_be_enabled()
 
 
 def test_a_page_that_cannot_begin_says_why_below_its_bar_and_begins_when_it_can(page: Page) -> None:
@@ -177,28 +177,28 @@ def test_each_who_may_be_away_is_named(page: Page) -> None:
     expect(page.get_by_role("alert")).to_contain_text("This browser is offline.")
 
 
-def test_a_change_that_is_not_confirmed_yet_says_so(page: Page, service: Service) -> None:
+def test_a_change_that_is_not_confirmed_yet_says_so(window: Page, service: Service) -> None:
     service.create("not confirmed")
-    find(page, "not confirmed")
+    find(window, "not confirmed")
 
     def doubted(route: Route) -> None:
         response = route.fetch()
         reason = {"pending": "no replica confirmed it within 150 ms"}
         route.fulfill(status=202, json=response.json() | reason)
 
-    page.route("**/api/admin/tokens?id=*", doubted)
-    row(page, "not confirmed").get_by_role("button", name="Actions for not confirmed").click()
-    page.get_by_role("menuitem", name="Revoke…").click()
-    page.get_by_role("button", name="Revoke token").click()
+    window.route("**/api/admin/tokens?id=*", doubted)
+    row(window, "not confirmed").get_by_role("button", name="Actions for not confirmed").click()
+    window.get_by_role("menuitem", name="Revoke…").click()
+    window.get_by_role("button", name="Revoke token").click()
 
-    expect(toast(page)).to_contain_text(
+    expect(toast(window)).to_contain_text(
         "not confirmed revoked. Not confirmed yet: no replica confirmed it within 150 ms. To do it again is harmless."
     )
 
 
-def test_a_change_without_an_answer_is_asked_again_by_a_person_alone(page: Page, service: Service) -> None:
+def test_a_change_without_an_answer_is_asked_again_by_a_person_alone(window: Page, service: Service) -> None:
     service.create("asked once")
-    find(page, "asked once")
+    find(window, "asked once")
     asked: list[Any] = []
 
     def lose(route: Route) -> None:
@@ -206,15 +206,17 @@ def test_a_change_without_an_answer_is_asked_again_by_a_person_alone(page: Page,
             asked.append(route.request.post_data_json)
         route.abort()
 
-    page.route("**/api/admin/**", lose)
-    page.get_by_label("Select asked once").check()
-    page.get_by_role("button", name="Deactivate", exact=True).click()
+    window.route("**/api/admin/**", lose)
+    window.get_by_label("Select asked once").check()
+    window.get_by_role("button", name="Deactivate", exact=True).click()
 
-    expect(page.get_by_role("alert")).to_contain_text("It may have been done all the same: check before you try again.")
-    expect(page.get_by_text("Trying again in")).to_have_count(0)
+    expect(window.get_by_role("alert")).to_contain_text(
+        "It may have been done all the same: check before you try again."
+    )
+    expect(window.get_by_text("Trying again in")).to_have_count(0)
     assert len(asked) == 1
-    page.get_by_role("button", name="Try again").click()
-    expect(page.get_by_role("alert")).to_contain_text("It may have been done all the same")
+    window.get_by_role("button", name="Try again").click()
+    expect(window.get_by_role("alert")).to_contain_text("It may have been done all the same")
     assert [change["isActive"] for change in asked] == [False, False]
 
 
@@ -243,23 +245,23 @@ def test_a_failure_shows_its_request_id_and_can_be_tried_again(page: Page) -> No
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_who_may_only_read_is_told_and_finds_every_change_switched_off(page: Page, service: Service) -> None:
+def test_who_may_only_read_is_told_and_finds_every_change_switched_off(window: Page, service: Service) -> None:
     service.create("only looked at")
 
     def as_viewer(route: Route) -> None:
         route.fulfill(json={**route.fetch().json(), "role": "viewer"})
 
-    page.route("**/dashboard/session", as_viewer)
-    find(page, "only looked at")
+    window.route("**/dashboard/session", as_viewer)
+    find(window, "only looked at")
 
-    expect(page.get_by_text("Your role can read tokens but not change them.")).to_be_visible()
-    expect(page.get_by_role("button", name="Create token")).to_be_disabled()
-    page.keyboard.press("c")
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    page.get_by_role("button", name="Actions for only looked at").click()
+    expect(window.get_by_text("Your role can read tokens but not change them.")).to_be_visible()
+    expect(window.get_by_role("button", name="Create token")).to_be_disabled()
+    window.keyboard.press("c")
+    expect(window.get_by_role("dialog")).to_have_count(0)
+    window.get_by_role("button", name="Actions for only looked at").click()
     for name in ("Deactivate", "Rotate…", "Revoke…"):
-        expect(page.get_by_role("menuitem", name=name)).to_be_disabled()
-    expect(page.get_by_role("menuitem", name="Open")).to_be_enabled()
+        expect(window.get_by_role("menuitem", name=name)).to_be_disabled()
+    expect(window.get_by_role("menuitem", name="Open")).to_be_enabled()
 
 
 def test_no_screen_scrolls_sideways_however_narrow_or_enlarged(open_page: Open, service: Service) -> None:

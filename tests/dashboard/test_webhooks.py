@@ -86,51 +86,51 @@ def test_one_is_added_tested_and_deleted_by_keys(open_page: Open, start_service:
     assert service.ask("GET", "/api/admin/webhooks") == {"webhooks": []}
 
 
-def test_deliveries_a_full_list_and_a_receiver_that_takes_nothing(page: Page) -> None:
+def test_deliveries_a_full_list_and_a_receiver_that_takes_nothing(window: Page) -> None:
     hook = {"id": "00aa", "url": "https://hooks.example.com/x", "events": ["token.revoked"], "createdAt": INSTANT}
     standing = {"createdBy": "maria", "waiting": 1, "unread": 0, "dropped": 2, "isActive": True}
     bare = {"id": "00bb", "url": "", "events": [], "createdAt": None, "createdBy": "", "tampered": True}
     hooks = [{**hook, **standing}, {**standing, **bare}]
-    page.route("**/api/admin/webhooks", lambda route: route.fulfill(json={"webhooks": hooks}))
+    window.route("**/api/admin/webhooks", lambda route: route.fulfill(json={"webhooks": hooks}))
     dead = {"id": "1-0.0", "event": "token.revoked", "status": "dead", "attempts": 9, "createdAt": INSTANT}
     told: list[dict[str, object]] = []
-    page.route("**/00aa/deliveries?**", lambda route: route.fulfill(json={"deliveries": told}))
+    window.route("**/00aa/deliveries?**", lambda route: route.fulfill(json={"deliveries": told}))
     taken = {"taken": True, "status": 204, "error": None}
-    page.route("**/00aa/deliveries/1-0.0/send", lambda route: route.fulfill(json=taken))
-    page.route("**/test", lambda route: route.fulfill(json={"taken": False, "status": None, "error": "no answer"}))
-    page.goto("/dashboard/webhooks")
-    page.get_by_text("Deliveries").click()
-    expect(page.get_by_text("Nothing was sent yet.")).to_be_visible()
+    window.route("**/00aa/deliveries/1-0.0/send", lambda route: route.fulfill(json=taken))
+    window.route("**/test", lambda route: route.fulfill(json={"taken": False, "status": None, "error": "no answer"}))
+    window.goto("/dashboard/webhooks")
+    window.get_by_text("Deliveries").click()
+    expect(window.get_by_text("Nothing was sent yet.")).to_be_visible()
     # Before the test message, after whose answer the deliveries are read once more.
     told.append({**dead, "nextAttemptAt": None, "lastStatus": 500, "lastError": "answered 500"})
-    page.route("**/test", lambda route: route.fulfill(status=503, json={"title": "x", "code": "busy"}), times=1)
-    page.get_by_role("button", name="Send a test").click()
+    window.route("**/test", lambda route: route.fulfill(status=503, json={"title": "x", "code": "busy"}), times=1)
+    window.get_by_role("button", name="Send a test").click()
     # A message may have been sent: it is sent again by a person alone.
-    expect(page.get_by_role("alert")).to_contain_text("It may have been done all the same")
-    page.get_by_role("button", name="Try again").click()
-    expect(toast(page)).to_have_text("hooks.example.com did not take the test message: no answer.")
-    page.get_by_role("button", name="Send Revoked of").click()
-    expect(toast(page)).to_have_text("hooks.example.com took the message and answered 204.")
-    broken = page.locator("section", has_text="webhook 00bb")
+    expect(window.get_by_role("alert")).to_contain_text("It may have been done all the same")
+    window.get_by_role("button", name="Try again").click()
+    expect(toast(window)).to_have_text("hooks.example.com did not take the test message: no answer.")
+    window.get_by_role("button", name="Send Revoked of").click()
+    expect(toast(window)).to_have_text("hooks.example.com took the message and answered 204.")
+    broken = window.locator("section", has_text="webhook 00bb")
     expect(broken).to_contain_text("changed outside the service")
     expect(broken.get_by_role("button")).to_have_count(1)
     expect(broken.get_by_role("button", name="Delete…")).to_be_visible()
     busy = {"status": 503, "json": {"title": "x", "code": "busy"}}
     full = {"status": 409, "title": "Conflict", "detail": "There are 20 webhooks already.", "code": "too_many_webhooks"}
-    page.route(
+    window.route(
         "**/api/admin/webhooks",
         lambda route: route.fulfill(status=409, json=full) if route.request.method == "POST" else route.fallback(),
     )
-    page.get_by_role("button", name="Add webhook").click()
-    page.get_by_label("Address").fill("https://hooks.example.com/y")
-    page.get_by_role("checkbox", name="Revoked").check()
-    page.route("**/api/admin/webhooks", lambda route: route.fulfill(**busy), times=1)
-    page.get_by_role("button", name="Add webhook").last.click()
-    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text(
+    window.get_by_role("button", name="Add webhook").click()
+    window.get_by_label("Address").fill("https://hooks.example.com/y")
+    window.get_by_role("checkbox", name="Revoked").check()
+    window.route("**/api/admin/webhooks", lambda route: route.fulfill(**busy), times=1)
+    window.get_by_role("button", name="Add webhook").last.click()
+    expect(window.get_by_role("dialog").get_by_role("alert")).to_contain_text(
         "The service is busy. It may have been done"
     )
-    expect(page.get_by_label("Address")).to_have_value("https://hooks.example.com/y")
-    expect(page.get_by_role("checkbox", name="Revoked")).to_be_checked()
-    page.get_by_role("button", name="Add webhook").last.click()
+    expect(window.get_by_label("Address")).to_have_value("https://hooks.example.com/y")
+    expect(window.get_by_role("checkbox", name="Revoked")).to_be_checked()
+    window.get_by_role("button", name="Add webhook").last.click()
 
-    expect(page.get_by_role("alert")).to_have_text("There are 20 webhooks already.")
+    expect(window.get_by_role("alert")).to_have_text("There are 20 webhooks already.")
