@@ -4,9 +4,11 @@ Status codes live in `service.api.http.problems`, not here.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
+from msgspec import inspect
 
 _WRITE = {"int": "a whole number", "str": "text", "array": "a list", "object": "an object", "bool": "true or false"}
 
@@ -19,6 +21,7 @@ _IN_WORDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], .
     (re.compile(r"Expected `([\w |]+)`"), _write),
     (re.compile(r", got `str`"), ""),
     (re.compile(r"matching regex '\^\[(.+)\]\{(\d+),(\d+)\}.*'"), r"of \2 to \3 characters out of \1"),
+    (re.compile(r"matching regex '\^\(?\[(.+)\]\{(\d+)\}.*'"), r"of \2 characters out of \1"),
     (re.compile(r"out of !-~$"), "out of visible ASCII"),
     (re.compile(r"of length <= (\d+)"), r"of at most \1"),
     (re.compile(r"of length >= 1$"), "that is not empty"),
@@ -54,12 +57,38 @@ def wrong(field: str, reason: str) -> InvalidRequest:
     return InvalidRequest(f"{field}: {reason}.", fields=((field, reason),))
 
 
-def place_and_reason(error: msgspec.ValidationError) -> tuple[str, str]:
-    """The path of the value that msgspec refused, "" for the whole, and what to write there, in words."""
+def place_and_reason(error: msgspec.ValidationError, kind: Any) -> tuple[str, str]:
+    """The path of the value that is not as `kind` has it, "" for the whole, and what to write there, in words."""
     reason, _, path = str(error).partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    # msgspec names what it found, and not what it would take.
+    if reason.startswith("Invalid enum value"):
+        choices = _choices(inspect.type_info(kind), re.findall(r"\w+|\[", re.sub(r"\[[^]]*", "[", path)))
+        reason = f"write {' or '.join(filter(None, (', '.join(choices[:-1]), *choices[-1:])))}"
     for pattern, words in _IN_WORDS:
         reason = pattern.sub(words, reason)
-    return path.rstrip("`").lstrip("."), reason
+    return path, reason
+
+
+def _choices(kind: inspect.Type, steps: Sequence[str]) -> list[str]:
+    """The words that may stand at the end of a path: of a field by its name, of any item or value by a bracket."""
+    match kind:
+        case inspect.Metadata():
+            return _choices(kind.type, steps)
+        case inspect.UnionType():
+            return [choice for one in kind.types for choice in _choices(one, steps)]
+        case inspect.LiteralType() if not steps:
+            return [str(value) for value in kind.values]
+        case inspect.EnumType() if not steps:
+            return [str(member.value) for member in kind.cls]
+        case inspect.StructType() if steps:
+            named = [one.type for one in kind.fields if one.encode_name == steps[0]]
+            return _choices(named[0], steps[1:]) if named else []
+        case inspect.ListType() | inspect.VarTupleType() if steps:
+            return _choices(kind.item_type, steps[1:])
+        case inspect.DictType() if steps:
+            return _choices(kind.value_type, steps[1:])
+    return []
 
 
 class Unauthorized(ServiceError):

@@ -235,7 +235,7 @@ def _convert(name: str, text: str, hint: Any) -> Any:
     try:
         return msgspec.convert(text, hint, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{name}={text!r}: {place_and_reason(error)[1]}") from None
+        raise SettingsError(f"{name}={text!r}: {place_and_reason(error, hint)[1]}") from None
 
 
 def _check(settings: Settings) -> None:

@@ -45,7 +45,7 @@ def test_an_empty_file_holds_no_accounts(tmp_path: Path) -> None:
         ('[accounts]\nada = "secret"', "account ada: write an object"),
         (
             f'[accounts.ada]\npassword_hash = "{HASH}"\nrole = "root"',
-            "account ada: role: Invalid enum value 'root'",
+            "account ada: role: write admin, viewer or user",
         ),
         (f'[accounts.ada]\npassword_hash = "{HASH}"\ncolour = "red"', "unknown field `colour`"),
         ("[accounts.ada]\npassword_hash = 5", "account ada: password_hash: write text, got `int`"),

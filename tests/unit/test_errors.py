@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
 
 from service.api.admin.schemas.creation import CreateToken
 from service.errors import place_and_reason
-from service.model import Scope
+from service.model import Role, Scope
 
+DURATIONS = "1month, 1year, 6months, 7days or never"
+LIMIT = {"limit": 1, "calendar": {"unit": "week"}}
 VISIBLE = "write text of 16 to 1024 characters out of visible ASCII"
 
 
@@ -24,6 +26,16 @@ VISIBLE = "write text of 16 to 1024 characters out of visible ASCII"
         (Annotated[str, msgspec.Meta(max_length=3)], "abcd", "", "write text of at most 3 characters"),
         (Annotated[list[int], msgspec.Meta(min_length=1)], [], "", "write a list that is not empty"),
         (Annotated[str, msgspec.Meta(min_length=2)], "a", "", "write text of at least 2 characters"),
+        (CreateToken, {"name": "a", "duration": "2weeks"}, "duration", f"write {DURATIONS}"),
+        (CreateToken, {"name": "a", "rateLimits": [LIMIT]}, "rateLimits[0].calendar.unit", "write day, hour or month"),
+        (dict[str, list[Role]], {"a b[0].c": ["root"]}, "[...][0]", "write admin, viewer or user"),
+        (Literal["x"], "y", "", "write x"),
+        (
+            Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16})?\Z")],
+            "g",
+            "",
+            "write text of 16 characters out of 0-9a-f",
+        ),
         (CreateToken, {}, "", "Object missing required field `name`"),
     ],
 )
@@ -31,4 +43,4 @@ def test_a_place_and_a_reason(kind: Any, value: object, place: str, reason: str)
     with pytest.raises(msgspec.ValidationError) as refused:
         msgspec.convert(value, kind)
 
-    assert place_and_reason(refused.value) == (place, reason)
+    assert place_and_reason(refused.value, kind) == (place, reason)

@@ -184,7 +184,7 @@ def decode(body: bytes, kind: type[T]) -> T:
             _members.decode(body.decode())
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise _wrong_field(error) from None
+        raise _wrong_field(error, kind) from None
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise InvalidRequest("The body is not valid JSON.") from None
 
@@ -201,8 +201,8 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
 _members = json.JSONDecoder(object_pairs_hook=_refuse_twice)
 
 
-def _wrong_field(error: msgspec.ValidationError) -> InvalidRequest:
-    field, reason = place_and_reason(error)
+def _wrong_field(error: msgspec.ValidationError, kind: type) -> InvalidRequest:
+    field, reason = place_and_reason(error, kind)
     if "field `" in reason:
         # "Object missing required field `name`" and "Object contains unknown field `x`" give only its parent's path.
         field = ".".join(part for part in (field, reason.split("`")[1]) if part)
@@ -219,7 +219,7 @@ def convert_query(call: Call, kind: type[T]) -> T:
     try:
         query = msgspec.convert(pairs, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _wrong_field(error) from None
+        raise _wrong_field(error, kind) from None
     for field in _fields(kind):  # type: ignore[arg-type]
         if field.encode_name in pairs and getattr(query, field.name) is None:  # it says "null"
             raise wrong(field.encode_name, "give a value, or leave it out")

@@ -63,7 +63,7 @@ def _read_account(path: Path, name: str, table: object) -> Account:
     try:
         return msgspec.convert(table, Account)
     except msgspec.ValidationError as error:
-        member, reason = place_and_reason(error)
+        member, reason = place_and_reason(error, Account)
         raise AccountsError(f"{path}: account {name}: {f'{member}: ' if member else ''}{reason}") from None
 
 

@@ -18,7 +18,7 @@ class CalendarRefill(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 
     unit: Literal["hour", "day", "month"]
     day: Annotated[int, Meta(ge=1, le=31)] = 1
-    time_zone: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*\Z", max_length=64)] = "UTC"
+    time_zone: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_+/-]{1,64}\Z")] = "UTC"
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
