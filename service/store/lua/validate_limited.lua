@@ -10,10 +10,10 @@ local credential, metadata, changes = unpack(KEYS, 1, 3)
 local seal, spends, cost, known = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local record = redis.call('GET', credential)
 if not record or string.sub(record, 1, #seal) ~= seal then return {record, 3} end
-local count = known ~= '-' and string.match(redis.call('GET', changes) or '', '^%d+') or 0
-if tonumber(count) > (tonumber(known) or 0) then return {record, 3} end
-local left = spends ~= '1' and '1' or redis.call('HGET', metadata, '@uses_left') or '0'
-if not string.find(left, '^%d*[1-9]%d*$') then return {record, -1} end
+local count = known ~= '-' and string.match(redis.call('GET', changes) or '', '^%d+')
+if count and tonumber(count) > tonumber(known) then return {record, 3} end
+local left = spends == '1' and (redis.call('HGET', metadata, '@uses_left') or '')
+if left and not string.find(left, '^%d*[1-9]%d*$') then return {record, -1} end
 local at, verdict, answer, limits, time = 5, 1, {record, 1}, {}, redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 for place = 4, #KEYS do
@@ -30,7 +30,7 @@ for place, limit in pairs(limits) do
   local rate, interval, burst, debt, over, ends = unpack(limit, 1, 6)
   if verdict ~= 0 then debt = debt + cost * interval end
   local due, full = ends and debt or now + debt, math.max(math.ceil(ends and ends - now or debt), 0)
-  if verdict ~= 0 and redis.pcall('SET', rate, string.format('%.3f', due), 'PX', full + 1).err then verdict = 2 end
+  if verdict ~= 0 and redis.pcall('SET', rate, due, 'PX', full + 1).err then verdict = 2 end
   local wait = verdict == 0 and over > 0 and math.ceil(ends and full or over) or 0
   local remaining = math.min(math.floor(burst - debt / interval + 0.001), wait > 0 and cost - 1 or burst)
   answer[place * 3 - 9], answer[place * 3 - 8], answer[place * 3 - 7] = math.max(remaining, 0), full, wait
