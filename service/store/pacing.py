@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
 from typing import Any, Generic, TypeVar
 
 from service.errors import StoreUnavailable
@@ -59,14 +59,14 @@ class Overlapped:
     def __init__(self, most: int = UNDER_WAY) -> None:
         self._most = most
         self._clock = _Clock()
-        self._under_way: deque[tuple[asyncio.Future[Any], Callable[[Any], object]]] = deque()
+        self._under_way: deque[tuple[asyncio.Future[list[Any]], Callable[[list[Any]], object]]] = deque()
 
-    async def begin(self, step: Coroutine[Any, Any, T], then: Callable[[T], object] = bool) -> None:
-        """Let a step begin, and others have a turn. Raises what an earlier step did.
+    async def begin(self, parts: Iterable[Coroutine[Any, Any, T]], then: Callable[[list[T]], object] = bool) -> None:
+        """Let the parts of a step begin, and others have a turn. Raises what an earlier step did.
 
-        `then` gets what a step returned, one after the other in order; by default it is let go.
+        `then` gets what the parts returned, step after step in order; by default it is let go.
         """
-        self._under_way.append((asyncio.ensure_future(_Part(step, self._clock)), then))
+        self._under_way.append((asyncio.gather(*[_Part(part, self._clock) for part in parts]), then))
         await self.pause()
         while len(self._under_way) >= self._most:
             earlier, take = self._under_way.popleft()

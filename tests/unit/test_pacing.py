@@ -42,13 +42,13 @@ async def compute(seconds: float, *, waits: asyncio.Event | None = None, fails: 
 async def test_the_next_step_is_prepared_while_the_last_is_under_way(paused: list[float]) -> None:
     answered = asyncio.Event()
     async with Overlapped(2) as steps:
-        await steps.begin(compute(0.01, waits=answered))
+        await steps.begin([compute(0.01, waits=answered)])
         asyncio.get_running_loop().call_soon(answered.set)
-        await steps.begin(compute(0.01))
+        await steps.begin([compute(0.01), compute(0.01)])
         # What the work has computed itself, be it when an answer came, is no turn of others.
         assert not paused
         other = asyncio.ensure_future(compute(0.005))
-        await steps.begin(compute(0.01))
+        await steps.begin([compute(0.01)])
     await other
     assert paused == [pytest.approx(0.005)]
 
@@ -60,8 +60,8 @@ async def test_behind_a_step_that_failed_none_is_under_way(paused: list[float]) 
 
     async def two_steps() -> None:
         async with Overlapped(2) as steps:
-            await steps.begin(compute(0, fails=True))
-            await steps.begin(compute(0, waits=answered))
+            await steps.begin([compute(0, fails=True)])
+            await steps.begin([compute(0, waits=answered)])
 
     with pytest.raises(RuntimeError, match="as it was told"):
         await two_steps()

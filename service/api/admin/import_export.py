@@ -159,7 +159,7 @@ class ImportExportApi(OperationGroup):
                     await steps.pause()
                     continue
                 taken = self._take(rows, caller.origin, dry_run, result, number_names=query.number_names)
-                await steps.begin(taken)
+                await steps.begin([taken])
         result.skipped.sort(key=lambda skipped: skipped.line)
         return Json(result)
 

@@ -111,15 +111,15 @@ class Listing:
         names = evaluated.evaluated_by or ("active", "revoked_at", "expires_at")
         count = 0
 
-        def add(read: list[ManagedToken | None]) -> None:
+        def add(read: list[list[ManagedToken | None]]) -> None:
             nonlocal count
-            count += sum(token is not None and evaluated.admits(token, now) for token in read)
+            count += sum(token is not None and evaluated.admits(token, now) for tokens in read for token in tokens)
 
         async with Overlapped() as steps:
             async for rows in self._everywhere(query):
                 for start in range(0, len(rows), _AT_ONCE):
                     ids = [row.token_id for row in rows[start : start + _AT_ONCE]]
-                    await steps.begin(patiently(partial(self._tokens.excerpts, ids, names)), add)
+                    await steps.begin([patiently(partial(self._tokens.excerpts, ids, names))], add)
         return count
 
     async def _everywhere(self, query: Query) -> AsyncIterator[list[Row]]:

@@ -1,16 +1,16 @@
 """Changes of many tokens at once, in bounded slices: by their ids, or all that a query finds (the kill switch)."""
 
-import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
 from functools import partial
+from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from service.errors import Conflict
+from service.errors import Conflict, NotFound
 from service.model import ManagedToken, Origin, Status
 from service.store.managed.listing import Listing, Place, place
 from service.store.managed.query import Query
@@ -39,8 +39,9 @@ _CAN_END = {
     Ending.REVOKE: frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED}),
     Ending.DEACTIVATE: frozenset({Status.ACTIVE}),
 }
-# Changes some tokens whose records were just read; of each the code that it is refused with, empty where it is made.
-Change = Callable[[list[Record]], Coroutine[Any, Any, list[str]]]
+# The parts of a change of some tokens whose records were just read, in their order; each part comes to the codes that
+# its tokens are refused with, empty where it is made.
+Change = Callable[[list[Record]], list[Coroutine[Any, Any, list[str]]]]
 
 
 class Continuation(msgspec.Struct, frozen=True, array_like=True):
@@ -70,10 +71,12 @@ class BulkResult(msgspec.Struct, frozen=True):
     remaining: int = 0
     next: Continuation | None = None
 
-    def note(self, token_ids: Sequence[str], codes: Sequence[str]) -> None:
-        """Tokens whose change was tried, each with what it was refused with, empty where it was made."""
-        for token_id, code in zip(token_ids, codes, strict=True):
-            if code:
+    def note(self, token_ids: Sequence[str], known: Sequence[Record], parts: Sequence[list[str]]) -> None:
+        """Tokens whose change was tried by these parts; of the others there is no record."""
+        changed = [record.token.token_id for record in known]
+        codes = dict(zip(changed, chain.from_iterable(parts), strict=True))
+        for token_id in token_ids:
+            if code := codes.get(token_id, NotFound.code):
                 self.skipped.append((token_id, code))
             else:
                 self.updated.append(token_id)
@@ -152,17 +155,16 @@ class Bulk:
         return await self._slice(query, change, expected=expected, limit=limit, after=after)
 
     def _end(self, ending: Ending, origin: Origin) -> Change:
-        return partial(self._records.end_all, state="revoked" if ending is Ending.REVOKE else "inactive", origin=origin)
+        state = "revoked" if ending is Ending.REVOKE else "inactive"
+        return lambda known: [self._records.end_all(known, state, origin)]
 
     def _activate(self, origin: Origin) -> Change:
-        async def change(known: list[Record]) -> list[str]:
-            activating = [
-                refusal_of(self._tokens.update(record.token.token_id, {"active": True}, origin, known=record))
-                for record in known
+        async def activate(record: Record) -> list[str]:
+            return [
+                await refusal_of(self._tokens.update(record.token.token_id, {"active": True}, origin, known=record))
             ]
-            return await asyncio.gather(*activating)
 
-        return change
+        return lambda known: list(map(activate, known))
 
     async def _each(self, token_ids: Sequence[str], change: Change) -> BulkResult:
         """Make a change to each token, step by step; what it is refused for is skipped with its code."""
@@ -170,13 +172,9 @@ class Bulk:
         async with Overlapped() as steps:
             for start in range(0, len(token_ids), STEP):
                 step = token_ids[start : start + STEP]
-                await steps.begin(self._change_known(step, change), partial(result.note, step))
+                known = [record for record in await self._records.read_many(step) if record]
+                await steps.begin(change(known), partial(result.note, step, known))
         return result
-
-    async def _change_known(self, token_ids: Sequence[str], change: Change) -> list[str]:
-        known = [record for record in await self._records.read_many(token_ids) if record]
-        codes = dict(zip([record.token.token_id for record in known], await change(known), strict=True))
-        return [codes.get(token_id, "not_found") for token_id in token_ids]
 
     async def _slice(
         self, query: Query | None, change: Change, *, expected: int, limit: int, after: Continuation | None
@@ -200,8 +198,9 @@ class Bulk:
                 rows = [pair for pair in portion.found if int(pair[0].position) <= begun.created_until]
                 for start in range(0, len(rows), STEP):
                     step = rows[start : start + min(STEP, most)]
-                    ids = [record.token.token_id for _, record in step]
-                    await steps.begin(change([record for _, record in step]), partial(result.note, ids))
+                    known = [record for _, record in step]
+                    ids = [record.token.token_id for record in known]
+                    await steps.begin(change(known), partial(result.note, ids, known))
                     left, most, reached = left - len(step), most - len(step), place(step[-1][0])
                     if not left:
                         return result
