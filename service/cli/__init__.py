@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "rotate": ("commands.tokens.rotation", "Give a token a new secret."),
         "verify": ("commands.verify", "Ask whether a token is accepted."),
         "explain": ("commands.tokens.explain", "Explain why a token is accepted or refused."),
+        "subjects": ("commands.subjects", "Set and show the limits that all tokens of a subject share."),
         "stats": ("commands.tokens.show", "Count tokens."),
         "usage": ("commands.tokens.show", "Show how often a token was used."),
         "audit": ("commands.audit", "List changes, or write all of them to a file."),
@@ -54,7 +55,6 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "whoami": ("commands.sign_in", "Show who asks, and where."),
         "logout": ("commands.sign_in", "Sign out."),
         "sessions": ("commands.sessions", "List and end the sign-ins of accounts."),
-        "subjects": ("commands.subjects", "Set and show the limits that all tokens of a subject share."),
     },
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
