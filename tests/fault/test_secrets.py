@@ -63,7 +63,8 @@ class Life:
         self._site = site
         self.errors: list[bytes] = []
         managed = site.create(fresh("canary"), scopes=["orders:read", "self:rotate"], subject="svc:canary")
-        limited = site.create(fresh("canary"), rateLimits=[{"limit": 1, "periodSeconds": 60}], maxUses=5)
+        quota = {"name": "month", "limit": 9, "calendar": {"unit": "month"}}
+        limited = site.create(fresh("canary"), rateLimits=[{"limit": 1, "periodSeconds": 60}, quota], maxUses=5)
         session = site.client.sign_in("uma", PASSWORD)
         one_times = [site.one_time() for _ in range(4)]
         self.secrets = [site.admin, session, managed["token"], limited["token"], *one_times]
