@@ -133,7 +133,9 @@ def _as_one(modules: dict[str, str], paths: list[str]) -> str:
 
 
 def squeezed(script: str) -> str:
-    """Without the space around signs that need none and signs before a brace, outside of texts, patterns, comments."""
+    """Without what means nothing outside of texts, patterns and comments: space around signs, the sign before a closing
+    brace and the end of the line behind it. Every statement ends in a semicolon or a brace.
+    """
     parts: list[str] = []
     # Where we are: "`" in a text with values in it, "{" between braces.
     inside: list[str] = []
@@ -154,6 +156,8 @@ def squeezed(script: str) -> str:
                 parts[-1] = parts[-1][:-1]
         elif not in_text and part[0] not in "\"'/":
             part = _SPACED.sub(r"\1", part).strip(" ")
+            if parts[-1:] == ["}"]:
+                part = part.removeprefix("\n")
         parts.append(part)
     return "".join(parts)
 

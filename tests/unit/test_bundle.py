@@ -16,7 +16,7 @@ def test_a_module_comes_behind_what_it_imports_and_once() -> None:
         "js/b.js": "// gone\nexport const b = 1;\n",
         "js/unused.js": "export const unused = 1;\n",
     }
-    assert bundle(scripts)["js/main.js"] == "const b=1;function a(){return[b];// kept: it shares its line;\n}\na(b);"
+    assert bundle(scripts)["js/main.js"] == "const b=1;function a(){return[b];// kept: it shares its line;\n}a(b);"
 
 
 def test_modules_that_import_each_other_are_bundled_too() -> None:
@@ -25,7 +25,7 @@ def test_modules_that_import_each_other_are_bundled_too() -> None:
         "js/a.js": 'import { b } from "./b.js";\nexport function a() { b(); }\n',
         "js/b.js": 'import { a } from "./a.js";\nexport function b() { a(); }\n',
     }
-    assert bundle(scripts)["js/main.js"] == "function b(){a()}\nfunction a(){b()}\na();"
+    assert bundle(scripts)["js/main.js"] == "function b(){a()}function a(){b()}a();"
 
 
 def test_what_the_screens_need_of_the_first_script_it_hands_them() -> None:
