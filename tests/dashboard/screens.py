@@ -31,7 +31,14 @@ def token(text: str, **more: Any) -> dict[str, Any]:
 
 def one_token(text: str, derived: int = 1) -> dict[str, Any]:
     """A derived token on its own screen, and below it one more."""
-    whole = {"scopes": [text, "self:derive"], "subject": text, "expiresAt": INSTANT, "rateLimits": [], "maxUses": None}
+    whole: dict[str, Any] = {
+        "scopes": [text, "self:derive"],
+        "subject": text,
+        "expiresAt": INSTANT,
+        "rateLimits": [],
+        "maxUses": None,
+    }
+    whole["subjectLimits"] = [{"name": text, "limit": 5, "periodSeconds": 60, "remaining": 4, "resetSeconds": 9}]
     whole |= {"createdAt": INSTANT, "createdBy": text, "allowedNetworks": [text], "metadata": {}, "description": text}
     tokens = [token(text, **whole, derived=derived, token="****-****-****-****")] * derived
     entry = {"action": "token.derived", "actor": text, "at": INSTANT, "channel": "self", "address": text}
