@@ -22,9 +22,10 @@ def skip(line: int, code: str = "exists", name: str = "api") -> dict[str, object
     return {"line": line, "name": name, "code": code, "message": "This token is here already."}
 
 
-def test_an_export_goes_to_standard_output_as_it_comes(stub: Stub, run: Run) -> None:
+@pytest.mark.parametrize("file", [(), ("-",)])
+def test_an_export_goes_to_standard_output_as_it_comes(stub: Stub, run: Run, file: tuple[str, ...]) -> None:
     stub.on("GET", EXPORT, LINES * 50_000)
-    result = run("export")
+    result = run("export", *file)
     assert (result.exit_code, result.stdout_bytes, result.stderr) == (0, LINES * 50_000, "")
 
 

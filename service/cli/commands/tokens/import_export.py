@@ -27,23 +27,22 @@ _TOO_LONG: dict[str, Any] = {
 
 
 @click.command("export")
-@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", default="-", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @json_option
-def export_tokens(file: Path | None, force: bool) -> Report | None:
+def export_tokens(file: Path, force: bool) -> Report | None:
     """Write all tokens to a file, without their secrets.
 
-    One JSON object a line, to standard output or to FILE, which only you can read. `import` takes it in, where
+    One JSON object a line, to standard output (-) or to FILE, which only you can read. `import` takes it in, where
     the server key is the same. For administrators alone.
     """
-    if file is not None and os.path.lexists(file):
-        _allow_over(file, force=force)
-    client = connect()
-    if file is None:
-        for piece in client.stream(f"{TOKENS}/export", {}):
+    if str(file) == "-":
+        for piece in connect().stream(f"{TOKENS}/export", {}):
             sys.stdout.buffer.write(piece)
         return None
-    count = _write(client, file, force=force)
+    if os.path.lexists(file):
+        _allow_over(file, force=force)
+    count = _write(connect(), file, force=force)
     return Report({"file": str(file), "tokens": count}, said(f"Tokens in {file}: {count:,}."))
 
 
