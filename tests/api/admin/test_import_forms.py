@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import sha256, sha512
@@ -15,6 +17,7 @@ from service.app import Service
 from tests.api.admin.test_import_export import EXPORT, send
 from tests.asgi import Person, sign_in
 from tests.conftest import Clock
+from tests.contract.sources import ROOT
 
 pytestmark = pytest.mark.anyio
 TERMS = {"duration": "1month"}
@@ -76,6 +79,7 @@ async def test_tokens_without_the_form_of_a_digest_need_no_word(service: Service
 
 
 KNOX = "6fd1" * 16
+TYK = b64encode(b'{"org":"53ac0777","id":"9c1c2f","h":"sha256"}').decode()
 FORMS = {
     # What the database holds, what a client presents, and what else of it would be wrong to take.
     "sanctum": ("sha256", sha256(b"plain-text").hexdigest(), "after:|", ["7|plain-text", "plain-text"], "7|plain"),
@@ -87,6 +91,8 @@ FORMS = {
     "postgres": ("sha256", f"\\x{sha256(b'sk-of-litellm').hexdigest()}", "whole", ["sk-of-litellm"], "sk-"),
     "unkey": ("sha256", b64encode(sha256(b"uk_key").digest()).decode(), "whole", ["uk_key"], "uk_kez"),
     "prefixed": ("sha256", sha256(b"v1:the-rest").hexdigest(), "prefix:v1:", ["the-rest"], "v1:the-rest"),
+    "kong": ("secret", "kong-key-of-the-consumer", "whole", ["kong-key-of-the-consumer"], "kong-key-of"),
+    "tyk": ("sha256", sha256(TYK.encode()).hexdigest(), "whole", [TYK], TYK[:-4]),
     "gitlab": ("sha256", b64encode(sha256(b"glpat-abcdb-key").digest()).decode(), "suffix", ["glpat-abc"], "glpat-a"),
 }
 
@@ -119,6 +125,60 @@ async def test_a_token_is_found_by_what_its_system_kept_of_it(make_service: Call
     form = {"content-type": "application/x-www-form-urlencoded"}
     await Person(late).ask("POST", "/oauth2/revoke", body=b"token=7|plain-text", headers=form)
     assert {await status(service, secret) for secret in ("7|plain-text", "plain-text")} == {401}
+
+
+PROGRAM = re.compile(r"^\| (Kong|APISIX|Tyk) \| `.*?jq -c (?:--arg hash \S+ )?'(.*?)'[`;]", re.MULTILINE)
+# What each of the three answers when it is asked for its keys.
+ANSWERS = {
+    "Kong": {
+        "data": [
+            {
+                "id": "0001",
+                "key": "kong-key-for-ever",
+                "consumer": {"id": "ada"},
+                "ttl": None,
+                "created_at": 1764000000,
+            },
+            {"id": "0002", "key": "kong-key-with-end", "consumer": {"id": "bob"}, "ttl": 2e9, "created_at": 1764000000},
+        ],
+        "next": None,
+    },
+    "APISIX": {
+        "total": 2,
+        "list": [
+            {
+                "value": {
+                    "username": "jack",
+                    "plugins": {"key-auth": {"key": "apisix-key-of-jack"}},
+                    "create_time": 1764000000,
+                }
+            },
+            {"value": {"username": "jill", "plugins": {"limit-count": {"count": 2}}, "create_time": 1764000000}},
+        ],
+    },
+    "Tyk": {"alias": "john", "expires": -1, "is_inactive": False, "org_id": "53ac0777", "rate": 1000, "per": 60},
+}
+
+
+def rows_of(program: str, answer: dict[str, Any]) -> list[dict[str, Any]]:
+    command = ["jq", "-c", "--arg", "hash", sha256(TYK.encode()).hexdigest(), program]
+    made = subprocess.run(command, input=json.dumps(answer), capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in made.stdout.splitlines()]
+
+
+@pytest.mark.slow
+async def test_the_commands_of_the_page_read_what_gateways_answer(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False, fake=True, max_lifetime_days=0)
+    admin = await sign_in(service)
+    page = (ROOT / "deploy/IMPORT.md").read_text(encoding="utf-8").replace(r"\|", "|")
+    programs = dict(PROGRAM.findall(page))
+    assert programs.keys() == ANSWERS.keys()
+    taken = [row for name, program in programs.items() for row in rows_of(program, ANSWERS[name])]
+    assert (await send(admin, taken)).json() == {"imported": 4, "byDigest": 1, "shortened": 0, "skipped": []}
+    presented = ["kong-key-for-ever", "kong-key-with-end", "apisix-key-of-jack", TYK]
+    assert [await status(service, secret) for secret in presented] == [200] * 4
+    ends = {row["name"]: row["expiresAt"] for row in (await admin.get("/api/admin/tokens")).json()["tokens"]}
+    assert [name for name, end in ends.items() if end] == ["kong 0002"]
 
 
 async def test_a_rule_that_cannot_be_followed_is_refused(service: Service) -> None:
