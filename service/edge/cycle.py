@@ -24,6 +24,7 @@ from service.edge.fast_path import FastPath, Seen
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
 from service.model import Kind, Verdict
+from service.store.credentials import Charge
 from service.store.driver.replies import Reply
 from service.tokens.authority import MALFORMED, UNKNOWN
 from service.tokens.charging import Limited
@@ -133,7 +134,7 @@ class FastPathCycle(FastCycle[Plan]):
     def _charge(self, limited: Limited) -> None:
         """Read and charge in one script. What is unusual goes on in a task, from the start: nothing was charged yet."""
         authority = self._fast_path.authority
-        remembered, command, submit = limited
+        remembered = limited.decoded
         now, address = authority.clock(), self._address()
         verdict = authority.evaluate(remembered, self._required(), address, now)
         if not verdict.active:
@@ -141,7 +142,7 @@ class FastPathCycle(FastCycle[Plan]):
             return
 
         def charged(reply: Reply) -> None:
-            found = authority.charging.charged(remembered, verdict, reply, now) if reply.__class__ is list else None
+            found = authority.charging.charged(remembered, verdict, reply, now) if reply.__class__ is Charge else None
             if found is not None:
                 allowed, decoded = found
                 authority.count(decoded, allowed, now, address, self._named.get(b"user-agent", b""))
@@ -151,7 +152,7 @@ class FastPathCycle(FastCycle[Plan]):
             else:
                 self._protocol.run_task(self._ask())
 
-        submit(command, charged)
+        limited.ask(charged)
 
     def _answered(self, reply: Reply) -> None:
         authority = self._fast_path.authority

@@ -201,10 +201,10 @@ class CredentialStore:
         add_limits(shard, pool_of(terms.subject), terms.shared, now, keys, args)
         return Charge.read(await self._limited.run(shard.link, tuple(keys), *args))
 
-    def prepare_charge(self, digest: bytes, terms: Terms, now: float) -> Lookup:
-        """The same at the cost of one, for the fast path; the reply is what a `Charge` is made of, or NoScriptError."""
+    def prepare_charge(self, digest: bytes, terms: Terms, now: float, cost: int) -> Lookup:
+        """The same for the fast path; the reply is what a `Charge` is made of, or NoScriptError."""
         shard = self._shards.of_digest(digest)
-        keys, args = self._charging(shard, digest, terms, 1, now)
+        keys, args = self._charging(shard, digest, terms, cost, now)
         return self._limited.packed(keys, *args), self.changes.of(shard).submit
 
     def _charging(

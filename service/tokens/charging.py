@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from functools import partial
 
 from service.model import Outcome, Verdict
-from service.store.credentials import ANOTHER_RECORD, ANOTHER_WINDOW, Charge, CredentialStore
-from service.store.driver.replies import Answer, Reply
+from service.store.credentials import ANOTHER_RECORD, ANOTHER_WINDOW, Charge, CredentialStore, Lookup
+from service.store.driver.replies import Answer, Reply, give
 from service.store.limits.subjects import Shared
 from service.tokens.credential import DecodedCredential
+from service.tokens.limits.shares import refusal_of_one, shares_of
 from service.tokens.limits.standings import forecast, quotas_of
 from service.tokens.limits.subjects import KnownSubjects
 
 _REMEMBERED = 16_384
+# Verdicts that say how the limits stand: refused, admitted, and that with a limit paused.
+_COUNTED = (0, 1, 2)
 USES_EXHAUSTED = Verdict(Outcome.USES_EXHAUSTED)
 
 
@@ -24,12 +27,54 @@ def _elsewhere(_: bytes, answer: Answer, *, retry: bool = False) -> None:
 _ELSEWHERE = (b"", _elsewhere)
 
 
-class Limited(NamedTuple):
-    """A record on which a limit was seen, with the packed command that reads and charges it, and who takes that."""
+class Limited:
+    """A record on which a limit was seen. What is asked of it in one turn of the loop is charged by one script."""
 
-    decoded: DecodedCredential
-    command: bytes
-    submit: Callable[..., None]
+    __slots__ = ("_alone", "_asked", "_command", "_prepare", "_submit", "decoded")
+
+    def __init__(self, decoded: DecodedCredential, prepare: Callable[[int], Lookup]) -> None:
+        """`prepare` packs the command that reads the record and charges so many requests."""
+        self.decoded = decoded
+        self._prepare = prepare
+        self._command, self._submit = prepare(1)
+        self._alone = decoded.terms.spends or bool(decoded.subject)
+        self._asked: list[Answer] = []
+
+    def ask(self, answer: Answer) -> None:
+        """Read and charge; `answer` gets the `Charge` of its own request, whatever was charged with it, or an error."""
+        if self._alone:
+            # Each spends a use, or goes by what was known of its subject when its command was made.
+            self._charge([answer])
+            return
+        if not self._asked:
+            asyncio.get_running_loop().call_soon(self._charge_turn)
+        self._asked.append(answer)
+
+    def _charge_turn(self) -> None:
+        asked, self._asked = self._asked, []
+        self._charge(asked)
+
+    def _charge(self, asked: list[Answer]) -> None:
+        command = self._command if len(asked) == 1 else self._prepare(len(asked))[0]
+        self._submit(command, lambda reply: self._divide(asked, reply))
+
+    def _divide(self, asked: list[Answer], reply: Reply) -> None:
+        """All that were charged together are admitted, or none: then those that there is room for, and the rest."""
+        limits, count = self.decoded.limits, len(asked)
+        charge = Charge.read(reply) if reply.__class__ is list else None
+        if charge is None or count == 1 or charge.verdict not in _COUNTED:
+            shares = [charge or reply] * count
+        elif charge.verdict:
+            shares = shares_of(limits, charge, count)
+        elif (refusal := refusal_of_one(limits, charge, count)) is not None:
+            shares = [refusal] * count
+        else:
+            room = max(1, min(charge.states[::3]))
+            self._charge(asked[:room])
+            self._charge(asked[room:])
+            return
+        for answer, share in zip(asked, shares, strict=True):
+            give(answer, share)
 
 
 class Charging:
@@ -99,14 +144,13 @@ class Charging:
         return done
 
     def charged(
-        self, remembered: DecodedCredential, verdict: Verdict, reply: list[Reply], now: float
+        self, remembered: DecodedCredential, verdict: Verdict, charge: Charge, now: float
     ) -> tuple[Verdict, DecodedCredential] | None:
-        """What the reply to a `Limited.command` means where `verdict` was evaluated of the record at `now`.
+        """What the answer of `Limited.ask` means where `verdict` was evaluated of the record at `now`.
 
         None if nothing was charged: the record has gone, another one has taken its place, or the window of a quota is
         another one.
         """
-        charge = Charge.read(reply)
         if charge.sealed is None or charge.verdict in (ANOTHER_RECORD, ANOTHER_WINDOW):
             return None
         decoded = self._open(remembered.digest, charge.sealed)
@@ -140,8 +184,8 @@ class Charging:
             self.limited.pop(next(iter(self.limited)))
         if remembered is None or remembered.decoded is not decoded:
             apart = self._store.lie_apart(digest, decoded.terms)
-            lookup = _ELSEWHERE if apart else self._store.prepare_charge(digest, decoded.terms, now)
-            self.limited[digest] = Limited(decoded, *lookup)
+            prepare = partial(self._store.prepare_charge, digest, decoded.terms, now)
+            self.limited[digest] = Limited(decoded, (lambda _: _ELSEWHERE) if apart else prepare)
 
     async def forecast(
         self, verdict: Verdict, decoded: DecodedCredential, now: float, cost: int = 1

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from service.app import Service
-from service.model import Kind, Outcome, RateLimit
+from service.model import Calendar, Kind, Outcome, RateLimit
+from service.store.credentials import Charge
+from service.tokens.charging import Limited
 from tests.builders import ADMIN, create, outcome
 from tests.conftest import Clock
 
@@ -70,6 +72,62 @@ async def test_processes_share_a_limit_and_the_uses(make_service: Callable[..., 
         counted += part
     assert counted[Outcome.ACTIVE] == 60
     assert await uses_left(processes[0], created.token.token_id) == 0
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        (RateLimit(1000, 1),),
+        (RateLimit(40, 3600),),
+        (RateLimit(100, 60, 7),),
+        (RateLimit(2000, 1, 30),),
+        (RateLimit(64, 7, name="burst"), RateLimit(45, 3600, name="hour")),
+        (RateLimit(50, 0, name="day", calendar=Calendar("day")), RateLimit(60, 9, name="burst")),
+    ],
+)
+async def test_what_is_asked_in_one_turn_is_told_the_same_as_one_after_the_other(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None], limits: tuple[RateLimit, ...]
+) -> None:
+    service = await make_service(fake=True)
+    together, alone = [await create(service, name, rate_limits=limits) for name in ("together", "alone")]
+    authority, digests = service.rules.authority, []
+    for token in (together, alone):
+        for _ in range(2):
+            assert await outcome(service, token.secret) == "active"
+        digests.append(authority.digest(Kind.MANAGED, token.secret.encode()))
+    ours, other = [authority.charging.limited[digest] for digest in digests]
+
+    def ask(limited: Limited) -> asyncio.Future[Charge]:
+        answered: asyncio.Future[Charge] = asyncio.get_running_loop().create_future()
+        limited.ask(answered.set_result)
+        return answered
+
+    for seconds, count in ((0, 1), (0, 2), (0, 16), (1, 64), (0, 3), (3, 5)):
+        turn_time(seconds)
+        told = await asyncio.gather(*[ask(ours) for _ in range(count)])
+        expected = [await ask(other) for _ in range(count)]
+        for mine, right in zip(told, expected, strict=True):
+            assert (mine.verdict, mine.states[::3]) == (right.verdict, right.states[::3])
+            # In whole milliseconds, of which two rounded up may come to one more.
+            assert mine.states == pytest.approx(right.states, abs=1)
+
+
+async def test_what_was_asked_in_one_turn_is_charged_by_one_script(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = await make_service(fake=True)
+    created = await create(service, rate_limits=(RateLimit(100, 3600),))
+    for _ in range(2):
+        assert await outcome(service, created.secret) == "active"
+    limited = service.rules.authority.charging.limited[
+        service.rules.authority.digest(Kind.MANAGED, created.secret.encode())
+    ]
+    sent: list[bytes] = []
+    monkeypatch.setattr(limited, "_submit", lambda command, answer: sent.append(command))
+    for _ in range(64):
+        limited.ask(lambda reply: None)
+    await asyncio.sleep(0)
+    assert len(sent) == 1
 
 
 async def test_uses_are_spent_to_the_last_and_never_below(still: Service) -> None:
