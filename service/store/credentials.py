@@ -103,7 +103,8 @@ class CredentialStore:
         self._limited = Script("validate_limited")
         # Every lookup that may decide on a limit hears whether those of a subject changed.
         self.changes = changes = ChangesByShard(shards)
-        self._prepared = [_prepared(shard, changes) for shard in map(shards.of_digest, map(_byte, range(256)))]
+        prepared = [_prepared(shard, changes) for shard in shards]
+        self._prepared = [prepared[shard_of_digest(bytes([first]), len(prepared))] for first in range(256)]
 
     async def find(self, digest: bytes) -> bytes | None:
         """The sealed credential of a session or managed token, None if there is none now."""
@@ -262,10 +263,6 @@ def _number(stored: bytes | None) -> float:
     except ValueError:
         return 0
     return number if isfinite(number) else 0
-
-
-def _byte(number: int) -> bytes:
-    return bytes([number])
 
 
 def _prepared(shard: Shard, changes: ChangesByShard) -> Lookup:
