@@ -151,7 +151,11 @@ class Charging:
         None if nothing was charged: the record has gone, another one has taken its place, or the window of a quota is
         another one.
         """
-        if charge.sealed is None or charge.verdict in (ANOTHER_RECORD, ANOTHER_WINDOW):
+        if charge.verdict == ANOTHER_WINDOW:
+            # The command was packed for the window that has ended: whoever asks next packs another one.
+            self.limited.pop(remembered.digest, None)
+            return None
+        if charge.sealed is None or charge.verdict == ANOTHER_RECORD:
             return None
         decoded = self._open(remembered.digest, charge.sealed)
         if decoded is None:

@@ -12,6 +12,7 @@ import pytest
 from service.app import Service
 from service.errors import StoreUnavailable
 from service.model import Calendar, Kind, Outcome, RateLimit
+from service.store.credentials import Charge
 from service.store.limits import windows
 from service.store.limits.windows import NoSuchZone, window_of
 from tests.builders import ADMIN, DAY, create, month_day, outcome
@@ -55,6 +56,33 @@ async def test_a_quota_is_full_again_when_its_window_ends_and_not_before(
     assert (await ask())[1][0] == 2
     assert await outcome(service, created.secret, cost=3) == "rate_limited"
     assert await outcome(service, created.secret, cost=2) == "active"
+
+
+async def test_behind_the_first_request_of_a_window_the_others_take_the_short_way_again(
+    make_service: Callable[..., Any], fake_clock: Clock
+) -> None:
+    """As the fast path asks: what is None goes on in a task, which asks anew."""
+    service = await make_service(fake=True)
+    authority = service.rules.authority
+    calendar = Calendar("hour", 1, "UTC")
+    _, end = window_of(calendar, fake_clock.now)
+    created = await create(service, rate_limits=(quota(9, calendar),))
+    digest = authority.digest(Kind.MANAGED, created.secret.encode())
+
+    async def ask() -> bool:
+        limited = authority.charging.limited[digest]
+        answered: asyncio.Future[Charge] = asyncio.get_running_loop().create_future()
+        limited.ask(answered.set_result)
+        verdict = authority.evaluate(limited.decoded, (), "", fake_clock.now)
+        return authority.charging.charged(limited.decoded, verdict, await answered, fake_clock.now) is not None
+
+    fake_clock.now = end - 1
+    assert [await outcome(service, created.secret) for _ in range(2)] == ["active"] * 2
+    assert await ask()
+    fake_clock.now = end + 0.1
+    assert not await ask()
+    assert await outcome(service, created.secret) == "active"
+    assert await ask()
 
 
 @pytest.mark.parametrize("days", [-40, 40])
