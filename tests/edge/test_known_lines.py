@@ -16,7 +16,7 @@ from tests.edge.asking import PATIENCE_SECONDS
 
 HEAD = (
     b"GET /validate?required_scope=a:b HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer s\r\nconnection: keep-alive\r\n"
-    b"Content-Length: 0\r\nX-Request-Id: 1-2\r\nX-A: b, c\r\n\r\n"
+    b"Content-Length: 0\r\nX-Request-Id: 1-2\r\nX-Token: 0123456789abcdef0123456789abcdef\r\nX-A: b, c\r\n\r\n"
 )
 WHOLE = b"GET /validate HTTP/1.1\r\nHost: a\r\n\r\n"
 LAST = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -91,6 +91,14 @@ def test_what_decides_how_a_message_is_read_is_left_to_the_parser(field: bytes) 
     lines = KnownLines()
     assert lines.read(HEAD) is not None
     assert lines.read(HEAD[:-2] + field + b"\r\n\r\n") is None
+
+
+def test_only_lines_are_kept_that_may_come_again() -> None:
+    lines, once = KnownLines(), [b"x-request-id: 1", b"x-tokens-retry-key: 1", b"traceparent: 00-1-1-00"]
+    again = [b"host: a", b"authorization: Bearer s", b"x-token: " + b"s" * 64]
+    for head in ([*again, *once], [*again[:2], b"x-token: " + b"1" * 32]):
+        assert lines.read(b"\r\n".join([b"GET /validate HTTP/1.1", *head, b"", b""])) is not None
+    assert [*lines._field_lines] == again
 
 
 def test_no_line_stays_that_holds_a_secret() -> None:

@@ -15,3 +15,10 @@ def test_ids_keep_their_length_however_many_there_were(number: int) -> None:
     ids._number = number & ~0xFF
     later = [ids.new() for _ in range(3)]
     assert {len(one) for one in later} == {len(first)}
+
+
+@pytest.mark.parametrize(
+    ("given", "is_kept"), [(b"aZ09._-", True), (b"a" * 64, True), (b"a" * 65, False), (b"", False), (b"a b", False)]
+)
+def test_an_id_that_was_given_is_kept_if_it_is_one(given: bytes, is_kept: bool) -> None:
+    assert (RequestIds().of(given) == given) is is_kept
