@@ -38,11 +38,8 @@ class Changes:
 
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
         """As `Link.submit`, behind the question."""
-        link = self._link
-        if (turn := link.turn) is not self._turn:
-            self._turn = turn
-            link.submit(self._command, self._learn, retry=True)
-        link.submit(command, answer, retry=retry)
+        self.ask()
+        self._link.submit(command, answer, retry=retry)
 
     def _learn(self, reply: Reply) -> None:
         if isinstance(reply, Exception):

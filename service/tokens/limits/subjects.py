@@ -93,9 +93,8 @@ class SubjectLimits:
 
     async def page(self, after: str, size: int) -> list[Standing]:
         """Subjects with limits in order, behind `after`."""
-        names = await self._store.page(after, size)
-        found = [(name, (await self._store.get(name)).limits) for name in names]
-        return [await self._standing(name, limits) for name, limits in found if limits]
+        found = await self.of(await self._store.page(after, size))
+        return [Standing(name, quotas) for name, quotas in found.items()]
 
     async def of(self, subjects: Iterable[str]) -> dict[str, tuple[Quota, ...]]:
         """How the limits of those stand that have any. Two round trips for all, none for nobody."""
