@@ -87,5 +87,8 @@ def test_the_operators_view_scrapes_a_port_of_the_service_and_has_the_same_alert
     assert rules["spec"] == yaml.safe_load((MONITORING / "alerts.yml").read_text())
     ports = {port["name"] for port in load("service.yaml")["spec"]["ports"]}
     assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
+    # Each pod is scraped once: what the Service's annotations say for a Prometheus without the operator is taken away.
+    removed = [step["path"].rpartition("/")[2] for step in yaml.safe_load(kustomization["patches"][0]["patch"])]
+    assert [name.replace("~1", "/") for name in removed] == list(load("service.yaml")["metadata"]["annotations"])
     # Kustomize gives both, the Service and what selects it, this label.
     assert monitor["spec"]["selector"]["matchLabels"] == load("kustomization.yaml")["labels"][0]["pairs"]
