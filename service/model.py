@@ -117,7 +117,7 @@ class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Quota(msgspec.Struct, frozen=True):
     """What a rate limit left after one request, in the terms of the RateLimit header fields.
 
-    `retry_after` is 0 unless this limit refused the request.
+    `retry_after` is 0 unless this limit refused the request, and where one of them would refuse it at any time.
     """
 
     limit: RateLimit

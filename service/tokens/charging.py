@@ -107,7 +107,7 @@ class Charging:
         digest = remembered.digest
         if remembered.shared is None:
             await self.learn(remembered)
-        terms, pool, record = remembered.terms, None, (remembered.shared or Shared()).record
+        asked, terms, pool, record = cost, remembered.terms, None, (remembered.shared or Shared()).record
         if self._store.lie_apart(digest, terms):
             # First, because uses are for good: what is given back here comes back with time in any case.
             pool = await self._in_window(lambda at: self._store.charge_shared(terms, record, cost, at), now)
@@ -129,7 +129,7 @@ class Charging:
         if charge.verdict == ANOTHER_RECORD:
             return None, decoded
         self._remember(decoded, now)
-        return self._verdict(remembered, verdict, _together(charge, pool)), remembered
+        return self._verdict(remembered, verdict, _together(charge, pool), asked), remembered
 
     async def learn(self, decoded: DecodedCredential) -> None:
         """What its subject shares. No round trip while that is known."""
@@ -163,7 +163,7 @@ class Charging:
         self._remember(decoded, now)
         return self._verdict(remembered, verdict, charge), remembered
 
-    def _verdict(self, decoded: DecodedCredential, verdict: Verdict, charge: Charge) -> Verdict:
+    def _verdict(self, decoded: DecodedCredential, verdict: Verdict, charge: Charge, cost: int = 1) -> Verdict:
         """By the limits that were charged, which may have changed since."""
         if charge.verdict == -1:
             return USES_EXHAUSTED
@@ -173,7 +173,7 @@ class Charging:
         if not limits:
             return verdict
         outcome = Outcome.RATE_LIMITED if charge.verdict == 0 else Outcome.ACTIVE
-        return Verdict(outcome, decoded.credential, (), quotas_of(limits, charge))
+        return Verdict(outcome, decoded.credential, (), quotas_of(limits, charge, cost))
 
     def _remember(self, decoded: DecodedCredential, now: float) -> None:
         """`decoded` as it was read just now: what is kept of it is not older than what was heard of its subject."""
@@ -216,7 +216,7 @@ class Charging:
             return verdict, left
         charge = forecast(limits, dues, now, cost)
         outcome = Outcome.ACTIVE if charge.verdict else Outcome.RATE_LIMITED
-        return Verdict(outcome, credential, (), quotas_of(limits, charge)), left
+        return Verdict(outcome, credential, (), quotas_of(limits, charge, cost)), left
 
 
 def _together(own: Charge, pool: Charge | None) -> Charge:

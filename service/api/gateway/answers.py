@@ -87,8 +87,11 @@ def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
     if outcome is Outcome.NETWORK_DENIED:
         return _problem(403, outcome.value, "The token may not be used from this address.", request_id)
     if outcome is Outcome.RATE_LIMITED and verdict.credential is not None:
-        refused = _problem(429, outcome.value, "The token's rate limit is used up.", request_id)
-        refused.headers.append((b"retry-after", b"%d" % verdict.retry_after))
+        wait = verdict.retry_after
+        detail = "The token's rate limit is used up." if wait else "The request costs more than its limit ever admits."
+        refused = _problem(429, outcome.value, detail, request_id)
+        if wait:
+            refused.headers.append((b"retry-after", b"%d" % wait))
         refused.headers.extend(quota_headers(quotas) + _policy_headers(_limits_of(quotas)))
         return refused
     if outcome is Outcome.UNAVAILABLE:

@@ -136,19 +136,22 @@ def uses(decoded: DecodedCredential, left: int) -> Check:
     return answered("uses", left > 0, f"{max(left, 0)} of {limit} uses are left.")
 
 
-def limit(verdict: Verdict, now: float) -> Check:
-    """What each rate limit would answer now, and when all are free again."""
+def limit(verdict: Verdict, now: float, cost: int) -> Check:
+    """What each rate limit would answer now, and when all are free again if they will ever be for this cost."""
     if not verdict.quotas:
         return answered("limit", True, "It has no rate limit.")
     refused = verdict.outcome is Outcome.RATE_LIMITED
-    check = answered("limit", not refused, " ".join(_told(quota, refused=refused) for quota in verdict.quotas))
-    return msgspec.structs.replace(check, at=math.ceil(now) + verdict.retry_after) if refused else check
+    check = answered("limit", not refused, " ".join(_told(quota, cost, refused=refused) for quota in verdict.quotas))
+    wait = verdict.retry_after
+    return msgspec.structs.replace(check, at=math.ceil(now) + wait) if wait else check
 
 
-def _told(quota: Quota, *, refused: bool) -> str:
+def _told(quota: Quota, cost: int, *, refused: bool) -> str:
     limit, calendar = quota.limit, quota.limit.calendar
     span = f"{limit.period_seconds} s" if calendar is None else f"each {calendar.unit} of {calendar.time_zone}"
     rate = f"{limit.name}: {limit.limit} requests in {span}"
+    if cost > limit.at_once:
+        return f"{rate} never admit one that costs {cost}: {limit.at_once} is the most at once."
     if quota.retry_after:
         return f"{rate} are used up; the next one is free in {quota.retry_after} s."
     return f"{rate}, {quota.remaining} left{'' if refused else ' after this one'}."

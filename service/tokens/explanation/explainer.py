@@ -148,7 +148,7 @@ class Explainer:
         said.append(checks.network(decoded, question.address))
         said.append(checks.uses(decoded, left))
         if verdict.quotas or not decoded.limits:
-            said.append(checks.limit(verdict, question.at))
+            said.append(checks.limit(verdict, question.at, question.cost))
         return _complete(verdict, said, "It is not asked: a check before it fails.")
 
     async def _gone(self, question: Question, found: _Found, reason: Reason, first: Check) -> Explanation:

@@ -40,12 +40,13 @@ def _debt(limit: RateLimit, due: float, now: float) -> float:
     return debt if 0 <= debt <= limit.at_once * limit.interval + _CLOCKS_APART_MILLISECONDS else 0
 
 
-def quotas_of(limits: tuple[RateLimit, ...], charge: Charge) -> tuple[Quota, ...]:
-    """What a charge left of each limit, in the whole seconds of the header fields."""
+def quotas_of(limits: tuple[RateLimit, ...], charge: Charge, cost: int = 1) -> tuple[Quota, ...]:
+    """What a charge of `cost` left of each limit, in the whole seconds of the header fields."""
     quotas, states, place = [], charge.states, 0
+    never = any(cost > limit.at_once for limit in limits)
     for limit in limits:
         full_in, next_in = states[place + 1], states[place + 2]
-        quotas.append(Quota(limit, states[place], -(-full_in // 1000), -(-next_in // 1000)))
+        quotas.append(Quota(limit, states[place], -(-full_in // 1000), 0 if never else -(-next_in // 1000)))
         place += 3
     return tuple(quotas)
 

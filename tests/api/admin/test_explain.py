@@ -286,7 +286,10 @@ async def test_what_a_limit_leaves_is_forecast_request_by_request(admin: Person)
 async def test_a_request_that_costs_more_is_explained_at_its_cost(admin: Person) -> None:
     secret = (await admin.create("t", rateLimits=[{"limit": 5, "periodSeconds": 86400}]))["token"]
     for cost, result in ((5, "pass"), (6, "fail"), (1, "pass")):
-        assert the(await explain(admin, token=secret, cost=cost), "limit")["result"] == result
+        check = the(await explain(admin, token=secret, cost=cost), "limit")
+        assert check["result"] == result
+        assert ("never admit one that costs 6: 5 is the most at once" in check["detail"]) == (cost == 6)
+        assert "at" not in check
 
 
 async def test_the_server_key_is_told(make_service: Callable[..., Any]) -> None:

@@ -62,6 +62,8 @@ def test_a_request_costs_of_each_limit_what_a_gateway_says(world: World) -> None
         answer = world.validate(secret, **({"X_Token_Cost": cost} if cost else {}))
         told = re.findall(r'"\w+";r=(\d+);', answer.header("ratelimit") or "")
         assert (answer.status, told) == (status, [str(one) for one in left]), cost
+        # There is no time at which a request that costs more than ten will be admitted.
+        assert bool(answer.header("retry-after")) == (status == 429 and cost != "1000"), cost
 
 
 @pytest.mark.parametrize("cost", ["0", "1001", "-1", "1.5", "01", "", "x", "1\r\nX-Token-Cost: 2"])
