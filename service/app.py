@@ -7,8 +7,8 @@ from typing import Any
 
 from service.api.health import Health
 from service.api.http.application import Application
-from service.api.http.call import Endpoint
 from service.api.http.openapi import document
+from service.api.http.operation import Endpoint
 from service.api.http.proxies import TrustedProxies
 from service.composition.routes import routes
 from service.composition.rules import rules

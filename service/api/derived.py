@@ -4,7 +4,6 @@ from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
-from starlette.responses import Response
 
 from service.api.admin.idempotency import HEADER, repeatable
 from service.api.admin.schemas.limits import Limits, to_limits
@@ -20,14 +19,14 @@ from service.api.admin.schemas.tokens import (
     clean_networks,
 )
 from service.api.admin.token_views import LARGEST_PAGE, PAGE, TokenViews
-from service.api.auth.callers import Callers
+from service.api.auth.callers import Caller, Holder
 from service.api.http.access import HOLDER, HOLDER_DERIVES, WRITE
-from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
+from service.api.http.call import Call
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import Pending
 from service.tokens.managed.derivation import Derivation, Narrowed
 
 _CREDENTIALS = ("X-API-Key", "X-Token")
-_REPEATABLE = (*_CREDENTIALS, HEADER)
 
 
 class DeriveToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -61,10 +60,9 @@ class DerivedQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 class DerivedApi(OperationGroup):
     """Derives tokens, lists those of a holder and ends them. Nothing here spends a use or a rate limit."""
 
-    def __init__(self, derivation: Derivation, views: TokenViews, callers: Callers) -> None:
+    def __init__(self, derivation: Derivation, views: TokenViews) -> None:
         self._derivation = derivation
         self._views = views
-        self._callers = callers
 
     @Operation(
         "POST",
@@ -72,45 +70,30 @@ class DerivedApi(OperationGroup):
         HOLDER_DERIVES,
         "managed",
         "deriveToken",
-        body=DeriveToken,
+        status=201,
+        body_optional=True,
         example={"ttlSeconds": 900, "scopes": ["orders:read"]},
-        answers={201: TokenIssued, 409: None},
-        header_names=_REPEATABLE,
+        answers={409: None},
+        header_names=(*_CREDENTIALS, HEADER),
     )
-    async def derive(self, call: Call) -> Response:
+    async def derive(self, call: Call, holder: Holder, body: DeriveToken) -> TokenIssued:
         """Derive a token from one's own.
 
         It may do no more than its parent, and is refused from the moment the call returns that revokes, deactivates
         or rotates the parent or any token above that, or changes its terms. Up to three levels, 1,000 at a time.
         With an Idempotency-Key a repeat within ten minutes derives nothing more and answers the same secret.
         """
-        holder = await self._callers.holder(call)
-        body = await call.body()
-        wanted = call.decode(body, DeriveToken) if body.strip() else DeriveToken()
-        created = await self._derivation.derive(
-            holder.secret, _narrowed(wanted), holder.origin, repeatable(call, wanted)
-        )
+        created = await self._derivation.derive(holder.secret, _narrowed(body), holder.origin, repeatable(call, body))
         parent_id = holder.credential.token_id
-        return Json(await self._views.issued(created, "API token derived successfully", parent_id=parent_id), 201)
+        return await self._views.issued(created, "API token derived successfully", parent_id=parent_id)
 
-    @Operation(
-        "GET",
-        "/api/tokens/self/derived",
-        HOLDER,
-        "managed",
-        "listOwnDerivedTokens",
-        query=PageQuery,
-        answers={200: TokenList},
-        header_names=_CREDENTIALS,
-    )
-    async def own(self, call: Call) -> Response:
+    @Operation("GET", "/api/tokens/self/derived", HOLDER, "managed", "listOwnDerivedTokens", header_names=_CREDENTIALS)
+    async def own(self, holder: Holder, query: PageQuery) -> TokenList:
         """List what is derived from one's own token.
 
         Directly and living, newest first.
         """
-        holder = await self._callers.holder(call)
-        wanted = convert_query(call, PageQuery)
-        return Json(await self._views.derived(holder.credential.token_id, wanted.limit, wanted.cursor))
+        return await self._views.derived(holder.credential.token_id, query.limit, query.cursor)
 
     @Operation(
         "DELETE",
@@ -118,19 +101,15 @@ class DerivedApi(OperationGroup):
         HOLDER,
         "managed",
         "endOwnDerivedTokens",
-        query=DerivedQuery,
-        answers={200: Message, 202: Pending, 404: None},
+        answers={202: Pending, 404: None},
         header_names=_CREDENTIALS,
     )
-    async def end_own(self, call: Call) -> Response:
+    async def end_own(self, holder: Holder, query: DerivedQuery) -> Message:
         """End what is derived from one's own token.
 
         One by its `id`, or all; with each whatever is derived from it. They are refused from the moment this returns.
         """
-        holder = await self._callers.holder(call)
-        wanted = convert_query(call, DerivedQuery)
-        ended = await self._derivation.end(holder.credential.token_id, holder.origin, wanted.id or "")
-        return Json(_said(ended))
+        return _said(await self._derivation.end(holder.credential.token_id, holder.origin, query.id or ""))
 
     @Operation(
         "DELETE",
@@ -138,18 +117,14 @@ class DerivedApi(OperationGroup):
         WRITE,
         "managed",
         "endDerivedTokens",
-        query=DerivedQuery,
-        answers={200: Message, 202: Pending, 404: None},
+        answers={202: Pending, 404: None},
     )
-    async def end(self, call: Call) -> Response:
+    async def end(self, call: Call, caller: Caller, query: DerivedQuery) -> Message:
         """End what is derived from a token.
 
         One by its `id`, or all; with each whatever is derived from it. The token itself goes on.
         """
-        caller = await self._callers.admit(call)
-        wanted = convert_query(call, DerivedQuery)
-        ended = await self._derivation.end(call.path_parameters["id"], caller.origin, wanted.id or "")
-        return Json(_said(ended))
+        return _said(await self._derivation.end(call.path_parameters["id"], caller.origin, query.id or ""))
 
 
 def _narrowed(wanted: DeriveToken) -> Narrowed:

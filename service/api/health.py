@@ -12,6 +12,13 @@ from service.store.monitoring.monitor import Monitor
 from service.tokens.hygiene import Hygiene
 
 
+class Live(msgspec.Struct):
+    """The process answers."""
+
+    status: str
+    version: str
+
+
 class Check(msgspec.Struct, omit_defaults=True):
     """One check: ok, failed or unknown, and why."""
 
@@ -50,9 +57,9 @@ class Health:
         """A stop is under way: no more traffic should come."""
         self._draining = True
 
-    def live(self) -> dict[str, str]:
+    def live(self) -> Live:
         """The process."""
-        return {"status": "alive", "version": __version__}
+        return Live("alive", __version__)
 
     async def ready(self) -> Readiness:
         """Ready when nothing has failed and no stop is under way."""

@@ -8,7 +8,8 @@ from starlette.responses import Response
 from service.api.auth.callers import anonymous
 from service.api.auth.clients import Clients, InvalidClient
 from service.api.http.access import ANYONE, INTROSPECT, REVOKE
-from service.api.http.call import Call, Json, Operation, OperationGroup
+from service.api.http.call import Call, Json
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import Problem, challenge
 from service.api.http.public_address import PublicAddress
 from service.errors import InvalidRequest
@@ -181,21 +182,12 @@ class OAuthApi(OperationGroup):
         await self._revocation.revoke(form["token"].encode(), origin)
         return Json(b"")
 
-    @Operation(
-        "GET",
-        "/.well-known/oauth-authorization-server",
-        ANYONE,
-        "oauth",
-        "showServerMetadata",
-        answers={200: AuthorizationServer},
-    )
-    async def metadata(self, call: Call) -> Response:
+    @Operation("GET", "/.well-known/oauth-authorization-server", ANYONE, "oauth", "showServerMetadata")
+    async def metadata(self, call: Call) -> AuthorizationServer:
         """Authorization server metadata (RFC 8414)."""
-        base = str(self._address.of(call))
-        methods = _CLIENT_AUTHENTICATION
-        return Json(
-            AuthorizationServer(base, f"{base}/oauth2/introspect", methods, f"{base}/oauth2/revoke", [*methods, "none"])
-        )
+        base, methods = str(self._address.of(call)), _CLIENT_AUTHENTICATION
+        introspect, revoke = f"{base}/oauth2/introspect", f"{base}/oauth2/revoke"
+        return AuthorizationServer(base, introspect, methods, revoke, [*methods, "none"])
 
     @Operation(
         "POST",
@@ -205,10 +197,10 @@ class OAuthApi(OperationGroup):
         "reviewToken",
         body=TokenReview,
         example={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "A" * 64}},
-        answers={200: ReviewAnswer, 429: None},
+        answers={429: None},
         retry_after=False,
     )
-    async def review(self, call: Call) -> Response:
+    async def review(self, call: Call) -> ReviewAnswer:
         """Kubernetes TokenReview.
 
         The user is the token's subject; a token without one is not authenticated. The audiences are those of
@@ -235,7 +227,7 @@ class OAuthApi(OperationGroup):
         else:
             user = ReviewedUser(credential.subject, credential.token_id, {"scopes": list(credential.scopes)})
             status = ReviewStatus(True, user, audiences)
-        return Json(ReviewAnswer(review.apiVersion, "TokenReview", status))
+        return ReviewAnswer(review.apiVersion, "TokenReview", status)
 
 
 def claims_of(verdict: Verdict) -> Introspection:

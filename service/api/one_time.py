@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from service.api.auth.callers import Callers
 from service.api.http.access import ANYONE, ISSUE
-from service.api.http.call import Call, Json, Operation, OperationGroup
+from service.api.http.call import Call, Json
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, rfc3339
 from service.errors import Forbidden, InvalidRequest, StoreUnavailable, Unauthorized
 from service.identifiers import REQUEST_KEY
@@ -109,21 +110,20 @@ class OneTimeApi(OperationGroup):
         ISSUE,
         "one-time",
         "issueOneTimeToken",
-        body=IssueOneTime,
+        status=201,
+        body_optional=True,
         example={"ttlSeconds": 60},
-        answers={201: IssuedOneTime, 403: None, 429: None},
+        answers={403: None, 429: None},
     )
-    async def issue(self, call: Call) -> Response:
+    async def issue(self, call: Call, body: IssueOneTime) -> IssuedOneTime:
         """Issue a one-time token.
 
         Anyone may where TOKENS_ONE_TIME_ISSUE is open; subject and data need a known caller.
         """
-        body = await call.body()
-        wanted = IssueOneTime() if not body.strip() else call.decode(body, IssueOneTime)
         anonymous = await self._admit(call)
-        if anonymous and (wanted.subject is not None or wanted.data is not None):
+        if anonymous and (body.subject is not None or body.data is not None):
             raise Forbidden("Only a known caller may give subject or data: send a token as Authorization: Bearer.")
-        data = msgspec.json.encode(wanted.data).decode() if wanted.data is not None else ""
+        data = msgspec.json.encode(body.data).decode() if body.data is not None else ""
         if len(data) > _DATA_BYTES:
             raise InvalidRequest(
                 f"data is larger than {_DATA_BYTES} bytes.", fields=(("data", f"larger than {_DATA_BYTES} bytes"),)
@@ -131,12 +131,12 @@ class OneTimeApi(OperationGroup):
         issued = await self._tokens.issue(
             address=call.address,
             anonymous=anonymous,
-            ttl_seconds=wanted.ttl_seconds or 0,
-            subject=wanted.subject or "",
+            ttl_seconds=body.ttl_seconds or 0,
+            subject=body.subject or "",
             data=data,
         )
-        expires_in = wanted.ttl_seconds or self._tokens.policy.ttl_seconds
-        return Json(IssuedOneTime(issued.secret, Kind.ONE_TIME.value, rfc3339(issued.expires_at), expires_in), 201)
+        expires_in = body.ttl_seconds or self._tokens.policy.ttl_seconds
+        return IssuedOneTime(issued.secret, Kind.ONE_TIME.value, rfc3339(issued.expires_at), expires_in)
 
     async def _admit(self, call: Call) -> bool:
         """Is the issuer anonymous? Raises where only known ones may issue, or a credential is not good."""

@@ -1,25 +1,18 @@
 """Operation: health, readiness, metrics and the OpenAPI document."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 from starlette.responses import Response
 
-from service.api.health import Health, Readiness
+from service.api.health import Health, Live, Readiness
 from service.api.http.access import ANYONE
-from service.api.http.call import Call, Endpoint, Json, Operation, OperationGroup
+from service.api.http.call import Call, Json
 from service.api.http.openapi import document
+from service.api.http.operation import Endpoint, Operation, OperationGroup, Reader
 from service.api.http.problems import raw
 from service.api.http.public_address import PublicAddress
 from service.metrics import Metrics
-
-
-class Live(msgspec.Struct):
-    """The process answers."""
-
-    status: str
-    version: str
 
 
 class OperationsApi(OperationGroup):
@@ -37,19 +30,19 @@ class OperationsApi(OperationGroup):
         """What the OpenAPI document is to cover."""
         self._described = operations
 
-    def endpoints(self) -> list[Endpoint]:
+    def endpoints(self, callers: Mapping[type, Reader] | None = None) -> list[Endpoint]:
         """The operations of this class; metrics only where they have no port of their own."""
-        found = super().endpoints()
+        found = super().endpoints(callers)
         return found if self._with_metrics else [one for one in found if one.handler != self.metrics]
 
     def metrics_endpoints(self) -> list[Endpoint]:
         """The route for scrapes, which may have a port of its own."""
         return [one for one in super().endpoints() if one.handler == self.metrics]
 
-    @Operation("GET", "/livez", ANYONE, "operation", "checkLiveness", answers={200: Live})
-    async def live(self, call: Call) -> Response:
+    @Operation("GET", "/livez", ANYONE, "operation", "checkLiveness")
+    async def live(self) -> Live:
         """Is the process alive?"""
-        return Json(self._health.live())
+        return self._health.live()
 
     @Operation("GET", "/readyz", ANYONE, "operation", "checkReadiness", answers={200: Readiness, 503: Readiness})
     @Operation(

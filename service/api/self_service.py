@@ -1,13 +1,12 @@
 """Self-service: what the holder of a managed token may do with it, by the token itself."""
 
-from starlette.responses import Response
-
 from service.api.admin.idempotency import HEADER, repeatable
 from service.api.admin.schemas.tokens import Message, RotateToken, TokenIssued, TokenShown
-from service.api.admin.token_views import TokenViews, read_rotation
-from service.api.auth.callers import Callers
+from service.api.admin.token_views import TokenViews
+from service.api.auth.callers import Holder
 from service.api.http.access import HOLDER, HOLDER_ROTATES
-from service.api.http.call import Call, Json, Operation, OperationGroup
+from service.api.http.call import Call
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import Pending
 from service.errors import Forbidden
 from service.tokens.managed.derivation import Derivation
@@ -28,31 +27,20 @@ class SelfServiceApi(OperationGroup):
         rotation: Rotation,
         derivation: Derivation,
         views: TokenViews,
-        callers: Callers,
     ) -> None:
         self._tokens = tokens
         self._revocation = revocation
         self._rotation = rotation
         self._derivation = derivation
         self._views = views
-        self._callers = callers
 
-    @Operation(
-        "GET",
-        "/api/tokens/self",
-        HOLDER,
-        "managed",
-        "showOwnToken",
-        answers={200: TokenShown},
-        header_names=_CREDENTIALS,
-    )
-    async def show(self, call: Call) -> Response:
+    @Operation("GET", "/api/tokens/self", HOLDER, "managed", "showOwnToken", header_names=_CREDENTIALS)
+    async def show(self, holder: Holder) -> TokenShown:
         """Show one's own token."""
-        holder = await self._callers.holder(call)
         ancestors = holder.credential.ancestors
         if ancestors:
-            return Json(await self._views.of_one(await self._derivation.show(holder.secret), parent_id=ancestors[-1]))
-        return Json(await self._views.of_one(await self._tokens.get(holder.credential.token_id)))
+            return await self._views.of_one(await self._derivation.show(holder.secret), parent_id=ancestors[-1])
+        return await self._views.of_one(await self._tokens.get(holder.credential.token_id))
 
     @Operation(
         "DELETE",
@@ -60,17 +48,16 @@ class SelfServiceApi(OperationGroup):
         HOLDER,
         "managed",
         "revokeOwnToken",
-        answers={200: Message, 202: Pending},
+        answers={202: Pending},
         header_names=_CREDENTIALS,
     )
-    async def revoke(self, call: Call) -> Response:
+    async def revoke(self, holder: Holder) -> Message:
         """Revoke one's own token.
 
         For good. An old secret in its overlap may do this, too.
         """
-        holder = await self._callers.holder(call)
         await self._revocation.revoke(holder.secret, holder.origin)
-        return Json(Message("API token revoked successfully"))
+        return Message("API token revoked successfully")
 
     @Operation(
         "POST",
@@ -78,26 +65,25 @@ class SelfServiceApi(OperationGroup):
         HOLDER_ROTATES,
         "managed",
         "rotateOwnToken",
-        body=RotateToken,
+        status=201,
+        body_optional=True,
         example={"overlapSeconds": 3600},
-        answers={201: TokenIssued, 202: Pending, 409: None},
+        answers={202: Pending, 409: None},
         header_names=(*_CREDENTIALS, HEADER),
     )
-    async def rotate(self, call: Call) -> Response:
+    async def rotate(self, call: Call, holder: Holder, body: RotateToken) -> TokenIssued:
         """Rotate one's own token.
 
         Needs the present secret. Give an overlap and an Idempotency-Key: should the answer be lost, the old
         secret can ask again.
         """
-        holder = await self._callers.holder(call)
         if holder.credential.ancestors:
             raise Forbidden("A derived token keeps its secret. Derive another one from its parent.")
-        wanted = await read_rotation(call)
         rotated = await self._rotation.rotate(
             holder.credential.token_id,
             holder.origin,
-            overlap_seconds=wanted.overlap_seconds,
-            request=repeatable(call, wanted),
+            overlap_seconds=body.overlap_seconds,
+            request=repeatable(call, body),
             holder=holder.digests,
         )
-        return Json(await self._views.issued(rotated, "API token rotated successfully"), 201)
+        return await self._views.issued(rotated, "API token rotated successfully")

@@ -8,7 +8,8 @@ from starlette.responses import Response
 from service.api.auth.callers import anonymous
 from service.api.auth.sign_in import SignIn
 from service.api.http.access import ANYONE
-from service.api.http.call import NO_STORE, Call, Json, Operation, OperationGroup
+from service.api.http.call import NO_STORE, Call, Json
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import Pending
 from service.errors import InvalidRequest
 from service.metrics import NO_KIND, Metrics
@@ -57,42 +58,31 @@ class SessionApi(OperationGroup):
         ANYONE,
         "sessions",
         "createSession",
-        body=SignIn,
         example={"username": "ada", "password": "correct horse"},
-        answers={200: SessionToken, 401: str, 429: None},
+        answers={401: str, 429: None},
         media_types={401: "text/plain"},
     )
-    async def create(self, call: Call) -> Response:
+    async def create(self, call: Call, body: SignIn) -> SessionToken | Response:
         """Create a session token.
 
         401 is the text `invalid credentials`, the same for unknown names and wrong passwords.
         """
-        wanted = await call.json(SignIn)
         try:
-            signed_in = await self._sessions.sign_in(wanted.username, wanted.password, anonymous(call, "session"))
+            signed_in = await self._sessions.sign_in(body.username, body.password, anonymous(call, "session"))
         except InvalidCredentials:
             return _invalid_credentials()
-        return Json(SessionToken(signed_in.secret, signed_in.expires_at))
+        return SessionToken(signed_in.secret, signed_in.expires_at)
 
-    @Operation(
-        "GET",
-        CHECK_PATH,
-        ANYONE,
-        "sessions",
-        "checkSession",
-        query={"token": str},
-        answers={200: SessionState},
-        header_names=("X-Token",),
-    )
-    async def check(self, call: Call) -> Response:
+    @Operation("GET", CHECK_PATH, ANYONE, "sessions", "checkSession", query={"token": str}, header_names=("X-Token",))
+    async def check(self, call: Call) -> SessionState:
         """Validate a session token."""
         secret = call.header(b"x-token") or (call.parameter("token") or "").encode()
         verdict = await self._sessions.check(secret)
         self._metrics.validations.inc(Kind.SESSION if secret else NO_KIND, verdict.outcome)
         if not verdict.active or verdict.credential is None:
-            return Json(SessionState(False, None))
+            return SessionState(False, None)
         call.token_id = verdict.credential.token_id
-        return Json(SessionState(True, verdict.credential.expires_at))
+        return SessionState(True, verdict.credential.expires_at)
 
     @Operation(
         "DELETE",
@@ -101,6 +91,7 @@ class SessionApi(OperationGroup):
         "sessions",
         "endSession",
         body=EndSession,
+        body_optional=True,
         example={"token": "A" * 64},
         answers={200: dict[str, str], 202: Pending},
         header_names=("X-Token",),

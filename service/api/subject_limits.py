@@ -4,13 +4,12 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta
-from starlette.responses import Response
 
 from service.api.admin.schemas.limits import Limits, LimitShown, limit_shown, to_limits
 from service.api.admin.schemas.tokens import Message
-from service.api.auth.callers import Callers
+from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER, READ
-from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
+from service.api.http.operation import Operation, OperationGroup
 from service.errors import wrong
 from service.tokens.limits.subjects import Standing, SubjectLimits
 
@@ -58,31 +57,20 @@ class RemovedSubject(msgspec.Struct, forbid_unknown_fields=True):
 class SubjectLimitsApi(OperationGroup):
     """Sets, shows and removes the limits of subjects."""
 
-    def __init__(self, limits: SubjectLimits, callers: Callers) -> None:
+    def __init__(self, limits: SubjectLimits) -> None:
         self._limits = limits
-        self._callers = callers
 
-    @Operation(
-        "GET",
-        _PATH,
-        READ,
-        "managed",
-        "listSubjectLimits",
-        query=SubjectQuery,
-        answers={200: SubjectLimitsList, 404: None},
-    )
-    async def list(self, call: Call) -> Response:
+    @Operation("GET", _PATH, READ, "managed", "listSubjectLimits", answers={404: None})
+    async def list(self, caller: Caller, query: SubjectQuery) -> SubjectLimitsList:
         """List the limits of subjects.
 
         With what is left of each; of one `subject` alone where it is given.
         """
-        await self._callers.admit(call)
-        wanted = convert_query(call, SubjectQuery)
-        if wanted.subject is not None:
-            return Json(SubjectLimitsList([_shown(await self._limits.show(wanted.subject))], None))
-        found = await self._limits.page(wanted.cursor or "", wanted.limit)
-        cursor = found[-1].subject if len(found) == wanted.limit else None
-        return Json(SubjectLimitsList([_shown(one) for one in found], cursor))
+        if query.subject is not None:
+            return SubjectLimitsList([_shown(await self._limits.show(query.subject))], None)
+        found = await self._limits.page(query.cursor or "", query.limit)
+        cursor = found[-1].subject if len(found) == query.limit else None
+        return SubjectLimitsList([_shown(one) for one in found], cursor)
 
     @Operation(
         "PUT",
@@ -90,40 +78,26 @@ class SubjectLimitsApi(OperationGroup):
         ADMINISTER,
         "managed",
         "setSubjectLimits",
-        body=SetSubjectLimits,
         example={"subject": "acme", "rateLimits": [{"name": "month", "limit": 100_000, "calendar": {"unit": "month"}}]},
-        answers={200: SubjectLimitsShown},
     )
-    async def set(self, call: Call) -> Response:
+    async def set(self, caller: Caller, body: SetSubjectLimits) -> SubjectLimitsShown:
         """Set the limits that all tokens of a subject share.
 
         Beside its own limits every managed token with this subject draws from one pool, from the moment this answers.
         What is used of a limit stays where it keeps its name.
         """
-        caller = await self._callers.admit(call)
-        wanted = await call.json(SetSubjectLimits)
-        if not wanted.rate_limits:
+        if not body.rate_limits:
             raise wrong("rateLimits", "give at least one limit; DELETE takes them away")
-        return Json(_shown(await self._limits.set(wanted.subject, to_limits(wanted.rate_limits), caller.origin)))
+        return _shown(await self._limits.set(body.subject, to_limits(body.rate_limits), caller.origin))
 
-    @Operation(
-        "DELETE",
-        _PATH,
-        ADMINISTER,
-        "managed",
-        "removeSubjectLimits",
-        query=RemovedSubject,
-        answers={200: Message, 404: None},
-    )
-    async def remove(self, call: Call) -> Response:
+    @Operation("DELETE", _PATH, ADMINISTER, "managed", "removeSubjectLimits", answers={404: None})
+    async def remove(self, caller: Caller, query: RemovedSubject) -> Message:
         """Remove the limits of a subject.
 
         Its tokens keep their own.
         """
-        caller = await self._callers.admit(call)
-        wanted = convert_query(call, RemovedSubject)
-        await self._limits.remove(wanted.subject, caller.origin)
-        return Json(Message("The limits of this subject are removed"))
+        await self._limits.remove(query.subject, caller.origin)
+        return Message("The limits of this subject are removed")
 
 
 def _shown(standing: Standing) -> SubjectLimitsShown:

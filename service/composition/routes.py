@@ -15,14 +15,14 @@ from service.api.admin.token_views import TokenViews
 from service.api.admin.tokens import ManagedApi
 from service.api.admin.usage import UsageApi
 from service.api.admin.webhooks import WebhooksApi
-from service.api.auth.callers import Callers, JwtReader
+from service.api.auth.callers import Caller, Callers, Holder, JwtReader
 from service.api.auth.clients import Clients
 from service.api.auth.cookies import SessionCookies
 from service.api.derived import DerivedApi
 from service.api.gateway.batch import BatchApi
 from service.api.gateway.validate import GatewayApi
 from service.api.health import Health
-from service.api.http.call import Endpoint, OperationGroup
+from service.api.http.operation import Endpoint, OperationGroup, Reader
 from service.api.http.proxies import TrustedProxies
 from service.api.http.public_address import PublicAddress
 from service.api.oauth import OAuthApi
@@ -73,27 +73,28 @@ def routes(
         GatewayApi(rule.authority, rule.one_time, metrics, trusted, accepted=accepted_of(settings)),
         OneTimeApi(rule.one_time, callers),
         SessionApi(rule.sessions, metrics),
-        TokenListApi(rule.queries, views, callers),
-        ManagedApi(rule.managed, rule.bulk, views, callers, clock),
-        RotationApi(rule.rotation, views, callers),
-        SelfServiceApi(rule.managed, rule.revocation, rule.rotation, rule.derivation, views, callers),
-        DerivedApi(rule.derivation, views, callers),
-        SubjectLimitsApi(rule.subject_limits, callers),
-        BulkRevocationApi(rule.bulk, views, callers),
-        AdminSessionsApi(rule.sessions, rule.accounts, callers),
-        ExplainApi(rule.explainer, callers, clock, accept_basic=settings.accept_basic),
-        UsageApi(rule.usage_series, rule.managed, callers),
-        HygieneApi(rule.hygiene, store.token_counts, callers, clock),
-        ImportExportApi(rule.imports, rule.queries, views, rule.audit_log, callers, clock),
-        WebhooksApi(rule.webhooks, rule.delivery_log, rule.trial, callers),
-        AuditApi(rule.audit, rule.verification, rule.audit_log, callers),
+        TokenListApi(rule.queries, views),
+        ManagedApi(rule.managed, rule.bulk, views, clock),
+        RotationApi(rule.rotation, views),
+        SelfServiceApi(rule.managed, rule.revocation, rule.rotation, rule.derivation, views),
+        DerivedApi(rule.derivation, views),
+        SubjectLimitsApi(rule.subject_limits),
+        BulkRevocationApi(rule.bulk, views),
+        AdminSessionsApi(rule.sessions, rule.accounts),
+        ExplainApi(rule.explainer, clock, accept_basic=settings.accept_basic),
+        UsageApi(rule.usage_series, rule.managed),
+        HygieneApi(rule.hygiene, store.token_counts, clock),
+        ImportExportApi(rule.imports, rule.queries, views, rule.audit_log, clock),
+        WebhooksApi(rule.webhooks, rule.delivery_log, rule.trial),
+        AuditApi(rule.audit, rule.verification, rule.audit_log),
         OAuthApi(rule.authority, rule.revocation, clients, address, settings.kubernetes_audience_list),
-        StoreResetApi(store.monitor, rule.audit_log, callers),
+        StoreResetApi(store.monitor, rule.audit_log),
         operations,
         dashboard,
         *([DocsApi()] if settings.docs else []),
     )
-    listed = [endpoint for group in groups for endpoint in group.endpoints()]
+    known: dict[type, Reader] = {Caller: callers.admit, Holder: callers.holder}
+    listed = [endpoint for group in groups for endpoint in group.endpoints(known)]
     operations.describe([endpoint.operation for endpoint in listed])
     return Routes(listed, operations.metrics_endpoints() if settings.metrics_port else [])
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from service.api.http.call import Operation
+from service.api.http.operation import Operation
 from service.app import Service, openapi_document
 from service.settings import Settings
 
@@ -21,6 +21,8 @@ DESCRIBED = [
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 ]
+
+BODIES = [(at, operation) for at, operation in DESCRIBED if "requestBody" in operation]
 
 
 def parts(tree: Any, at: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -65,6 +67,19 @@ def test_every_operation_with_a_path_of_its_own_shows_one() -> None:
 )
 def test_the_service_reads_the_example_of_a_request(operation: Operation) -> None:
     assert msgspec.json.decode(msgspec.json.encode(operation.example), type=operation.body)
+
+
+def test_a_body_that_may_be_left_out_is_not_required() -> None:
+    required = {operation["operationId"]: operation["requestBody"]["required"] for _, operation in BODIES}
+    optional = {name for name, needed in required.items() if not needed}
+    assert optional == {
+        "deriveToken",
+        "rotateOwnToken",
+        "rotateToken",
+        "rotateWebhook",
+        "issueOneTimeToken",
+        "endSession",
+    }
 
 
 def test_every_enum_has_a_type() -> None:

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
-from starlette.responses import Response
 
 from service.api.admin.schemas.audit import AuditPage, AuditVerification, shown, verified
 from service.api.admin.schemas.csv_export import csv_lines, ndjson_lines
-from service.api.auth.callers import Callers
+from service.api.auth.callers import Caller
 from service.api.http.access import READ
-from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
+from service.api.http.call import Call
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, instant_or_none
 from service.api.pages.download import Download
 from service.errors import wrong
@@ -41,29 +41,17 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
 class AuditApi(OperationGroup):
     """Shows the log to those who may read tokens."""
 
-    def __init__(self, audit: AuditReader, verification: Verification, audit_log: AuditLog, callers: Callers) -> None:
+    def __init__(self, audit: AuditReader, verification: Verification, audit_log: AuditLog) -> None:
         self._audit = audit
         self._verification = verification
         self._audit_log = audit_log
-        self._callers = callers
 
-    @Operation(
-        "GET",
-        "/api/admin/audit",
-        READ,
-        "audit",
-        "listAuditEntries",
-        query=AuditQuery,
-        answers={200: AuditPage},
-        streams=(NDJSON, CSV),
-    )
-    async def page(self, call: Call) -> Response:
+    @Operation("GET", "/api/admin/audit", READ, "audit", "listAuditEntries", streams=(NDJSON, CSV))
+    async def page(self, call: Call, caller: Caller, query: AuditQuery) -> AuditPage | Download:
         """List changes and sign-ins.
 
         Newest first. With `format` all that match, as a stream; that is noted too.
         """
-        caller = await self._callers.admit(call)
-        query = convert_query(call, AuditQuery)
         wanted = AuditFilter(
             actor=query.actor,
             action=query.action,
@@ -74,23 +62,20 @@ class AuditApi(OperationGroup):
         )
         if query.format == "json":
             events, after = await self._audit.page(wanted, query.limit, _position(query.cursor))
-            return Json(AuditPage([shown(event) for event in events], str(after) if after else None))
+            return AuditPage([shown(event) for event in events], str(after) if after else None)
         asked = {name: value for name, value in call.query if name != "format"}
         await self._audit_log.write("export.made", caller.origin, "audit", after={"format": query.format, **asked})
         lines, media_type = (ndjson_lines, NDJSON) if query.format == "ndjson" else (csv_lines, CSV)
         return Download(call, lines(self._audit.every(wanted)), media_type, f"audit.{query.format}")
 
-    @Operation(
-        "GET", "/api/admin/audit/verification", READ, "audit", "verifyAuditLog", answers={200: AuditVerification}
-    )
-    async def verify(self, call: Call) -> Response:
+    @Operation("GET", "/api/admin/audit/verification", READ, "audit", "verifyAuditLog")
+    async def verify(self, caller: Caller) -> AuditVerification:
         """Verify the log.
 
         Reads all of it: faults are entries changed, misplaced or missing since they were sealed, a second after
         they were written.
         """
-        await self._callers.admit(call)
-        return Json(verified(await self._verification.verify()))
+        return verified(await self._verification.verify())
 
 
 def _position(cursor: str | None) -> Position | None:

@@ -1,28 +1,27 @@
 """Bulk revocation, the kill switch: end all tokens of a creator, a scope, a filter, or all."""
 
 from msgspec import UNSET
-from starlette.responses import Response
 
 from service.api.admin.schemas.tokens import EndTokens, Filter, SliceChanged, TokensMatched
 from service.api.admin.token_views import TokenViews, part_of_many, read_slice
-from service.api.auth.callers import Callers
+from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER
-from service.api.http.call import Call, Json, Operation, OperationGroup
+from service.api.http.call import Call
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import Pending
 from service.errors import wrong
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import Bulk, Ending
 
-_ENDED = {200: (TokensMatched, SliceChanged), 202: Pending, 409: None}
+_ENDED = {202: Pending, 409: None}
 
 
 class BulkRevocationApi(OperationGroup):
     """Ends many tokens over HTTP."""
 
-    def __init__(self, bulk: Bulk, views: TokenViews, callers: Callers) -> None:
+    def __init__(self, bulk: Bulk, views: TokenViews) -> None:
         self._bulk = bulk
         self._views = views
-        self._callers = callers
 
     @Operation(
         "POST",
@@ -30,11 +29,10 @@ class BulkRevocationApi(OperationGroup):
         ADMINISTER,
         "managed",
         "revokeManyTokens",
-        body=EndTokens,
         example={"createdBy": "ada", "dryRun": True},
         answers=_ENDED,
     )
-    async def revoke(self, call: Call) -> Response:
+    async def revoke(self, call: Call, caller: Caller, body: EndTokens) -> TokensMatched | SliceChanged:
         """Revoke many tokens.
 
         For good, all that are not revoked yet.
@@ -43,7 +41,7 @@ class BulkRevocationApi(OperationGroup):
         `cursor`; a slice that was asked for twice does no harm. A `scope` is matched as it is written: `orders:*` is
         not `orders:read`.
         """
-        return await self._end(call, Ending.REVOKE)
+        return await self._end(call, caller, body, Ending.REVOKE)
 
     @Operation(
         "POST",
@@ -51,11 +49,10 @@ class BulkRevocationApi(OperationGroup):
         ADMINISTER,
         "managed",
         "deactivateManyTokens",
-        body=EndTokens,
         example={"scope": "orders:read", "dryRun": True},
         answers=_ENDED,
     )
-    async def deactivate(self, call: Call) -> Response:
+    async def deactivate(self, call: Call, caller: Caller, body: EndTokens) -> TokensMatched | SliceChanged:
         """Deactivate many tokens.
 
         Those among them that are active.
@@ -64,18 +61,16 @@ class BulkRevocationApi(OperationGroup):
         `cursor`; a slice that was asked for twice does no harm. A `scope` is matched as it is written: `orders:*` is
         not `orders:read`.
         """
-        return await self._end(call, Ending.DEACTIVATE)
+        return await self._end(call, caller, body, Ending.DEACTIVATE)
 
-    async def _end(self, call: Call, ending: Ending) -> Response:
-        caller = await self._callers.admit(call)
-        wanted = await call.json(EndTokens)
+    async def _end(self, call: Call, caller: Caller, wanted: EndTokens, ending: Ending) -> TokensMatched | SliceChanged:
         query = self._query(wanted)
         if wanted.dry_run:
             matched = await call.unless_gone(self._bulk.preview(query, ending))
-            return Json(TokensMatched(matched.count, await self._views.of(matched.sample)))
+            return TokensMatched(matched.count, await self._views.of(matched.sample))
         expected, limit, after = read_slice(wanted)
         result = await self._bulk.end(query, ending, caller.origin, expected=expected, limit=limit, after=after)
-        return Json(part_of_many(result, "revoked" if ending is Ending.REVOKE else "deactivated"))
+        return part_of_many(result, "revoked" if ending is Ending.REVOKE else "deactivated")
 
     def _query(self, wanted: EndTokens) -> Query:
         given = [which for which in (wanted.filter, wanted.created_by, wanted.scope, wanted.all) if which is not UNSET]

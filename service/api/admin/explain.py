@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 
-from starlette.responses import Response
-
 from service.api.admin.schemas.explain import ExplainToken, TokenExplained, explained
-from service.api.auth.callers import Callers
+from service.api.auth.callers import Caller
 from service.api.gateway.answers import answer, required_scopes
 from service.api.http.access import READ
-from service.api.http.call import Call, Json, Operation, OperationGroup
+from service.api.http.call import Call
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import parse_rfc3339
 from service.api.http.validate_paths import ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
 from service.errors import wrong
@@ -19,11 +18,8 @@ from service.tokens.explanation.explainer import Explainer, Question
 class ExplainApi(OperationGroup):
     """Answers the operator's second question: why not."""
 
-    def __init__(
-        self, explainer: Explainer, callers: Callers, clock: Callable[[], float], *, accept_basic: bool
-    ) -> None:
+    def __init__(self, explainer: Explainer, clock: Callable[[], float], *, accept_basic: bool) -> None:
         self._explainer = explainer
-        self._callers = callers
         self._clock = clock
         self._accept_basic = accept_basic
 
@@ -33,21 +29,17 @@ class ExplainApi(OperationGroup):
         READ,
         "managed",
         "explainToken",
-        body=ExplainToken,
         example={"id": "0123456789abcdef", "scopes": ["orders:read"]},
-        answers={200: TokenExplained, 404: None},
+        answers={404: None},
     )
-    async def explain(self, call: Call) -> Response:
+    async def explain(self, call: Call, caller: Caller, body: ExplainToken) -> TokenExplained:
         """Explain why a token is accepted or refused.
 
         Give `token` or `id`. Every check of a validation in its order, and the gateway's answer to the byte.
         Nothing is spent, charged or counted, and one-time tokens stay good.
         """
-        await self._callers.admit(call)
-        question = self._read(call, await call.json(ExplainToken))
-        explanation = await call.unless_gone(self._explainer.explain(question))
-        verdict = explanation.verdict
-        return Json(explained(explanation, answer(verdict, call.request_id, basic=self._accept_basic)))
+        explanation = await call.unless_gone(self._explainer.explain(self._read(call, body)))
+        return explained(explanation, answer(explanation.verdict, call.request_id, basic=self._accept_basic))
 
     def _read(self, call: Call, wanted: ExplainToken) -> Question:
         """The question of a body. Raises InvalidRequest."""

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 import msgspec
-from starlette.responses import Response
 
-from service.api.auth.callers import Callers
+from service.api.auth.callers import Caller
 from service.api.http.access import READ
-from service.api.http.call import Call, Json, Operation, OperationGroup
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, rfc3339
 from service.metrics import EXPIRY_WINDOWS
 from service.store.managed.statistics import TokenCounts
@@ -33,23 +32,19 @@ class HygieneShown(msgspec.Struct, rename="camel"):
 class HygieneApi(OperationGroup):
     """Shows what an operator may want to clear away."""
 
-    def __init__(
-        self, hygiene: Hygiene, token_counts: TokenCounts, callers: Callers, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, hygiene: Hygiene, token_counts: TokenCounts, clock: Callable[[], float]) -> None:
         self._hygiene = hygiene
         self._token_counts = token_counts
-        self._callers = callers
         self._clock = clock
 
-    @Operation("GET", "/api/admin/tokens/hygiene", READ, "managed", "countNeglectedTokens", answers={200: HygieneShown})
-    async def show(self, call: Call) -> Response:
+    @Operation("GET", "/api/admin/tokens/hygiene", READ, "managed", "countNeglectedTokens")
+    async def show(self, caller: Caller) -> HygieneShown:
         """Count tokens that nobody seems to need.
 
         The lists behind the numbers: `unusedForDays`, `neverUsed` and `expiresBefore`.
         """
-        await self._callers.admit(call)
         counted = await self._hygiene.known() or await self._hygiene.count()
         expiring = await self._token_counts.expiring(int(self._clock()), EXPIRY_WINDOWS)
         never = await self._hygiene.without_end()
         expired, at = await self._hygiene.expired(), rfc3339(counted.counted_at)
-        return Json(HygieneShown(counted.idle, counted.never_used, at, expiring, never, expired))
+        return HygieneShown(counted.idle, counted.never_used, at, expiring, never, expired)

@@ -5,15 +5,15 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta
-from starlette.responses import Response
 
 from service.api.admin.schemas.import_export import export_line, import_line, name_of
 from service.api.admin.schemas.imported import Reading
 from service.api.admin.schemas.tokens import Filter
 from service.api.admin.token_views import TokenViews
-from service.api.auth.callers import Callers
+from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER, IN_PERSON
-from service.api.http.call import BULK_BYTES, Call, Json, Operation, OperationGroup, convert_query
+from service.api.http.call import BULK_BYTES, Call
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import parse_zone
 from service.api.pages.download import Download
 from service.errors import InvalidRequest
@@ -73,14 +73,12 @@ class ImportExportApi(OperationGroup):
         queries: ManagedQueries,
         views: TokenViews,
         audit_log: AuditLog,
-        callers: Callers,
         clock: Callable[[], float],
     ) -> None:
         self._imports = imports
         self._queries = queries
         self._views = views
         self._audit_log = audit_log
-        self._callers = callers
         self._clock = clock
 
     @Operation(
@@ -89,25 +87,23 @@ class ImportExportApi(OperationGroup):
         IN_PERSON,
         "managed",
         "exportTokens",
-        query=Filter,
         answers={200: str},
         media_types={200: NDJSON},
     )
-    async def give(self, call: Call) -> Response:
+    async def give(self, call: Call, caller: Caller, query: Filter) -> Download:
         """Export tokens.
 
         One token a line, with its digest and never its secret; every status without a filter. A service with
         the same server key takes it as it is; only where one is a cluster and the other is not, ids get another
         beginning, and an old secret in its overlap may end.
         """
-        caller = await self._callers.admit(call)
-        query = self._views.query(convert_query(call, Filter))
-        if not query.statuses:
-            query = msgspec.structs.replace(query, statuses=frozenset(Status))
+        wanted = self._views.query(query)
+        if not wanted.statuses:
+            wanted = msgspec.structs.replace(wanted, statuses=frozenset(Status))
         await self._audit_log.write(
             "export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)}
         )
-        return Download(call, self._lines(self._queries.everything(query)), NDJSON, "tokens.ndjson")
+        return Download(call, self._lines(self._queries.everything(wanted)), NDJSON, "tokens.ndjson")
 
     async def _lines(self, records: AsyncIterator[Record]) -> AsyncIterator[bytes]:
         lines: list[bytes] = []
@@ -127,10 +123,8 @@ class ImportExportApi(OperationGroup):
         body=str,
         body_media_type=NDJSON,
         example='{"name": "orders", "secret": "old-system-secret-1", "duration": "1year"}\n',
-        query=ImportQuery,
-        answers={200: ImportResult},
     )
-    async def take(self, call: Call) -> Response:
+    async def take(self, call: Call, caller: Caller, query: ImportQuery) -> ImportResult:
         """Import tokens.
 
         Up to 1 MiB of lines: of an export, or `{name, secret, sha256 or sha512, expiresAt or duration, ...}` for
@@ -141,8 +135,6 @@ class ImportExportApi(OperationGroup):
         (TOKENS_IMPORT_SUFFIX behind it), `bytes` (those that its hex digits stand for). Where `expiresAt` is null,
         the token has no end, or the latest one allowed here.
         """
-        caller = await self._callers.admit(call)
-        query = convert_query(call, ImportQuery)
         dry_run = DryRun() if query.dry_run else None
         zone = parse_zone(query.zone, "zone") if query.zone else None
         reading = Reading(self._clock(), self._imports.latest_end(), zone)
@@ -161,7 +153,7 @@ class ImportExportApi(OperationGroup):
                 taken = self._take(rows, caller.origin, dry_run, result, number_names=query.number_names)
                 await steps.begin([taken])
         result.skipped.sort(key=lambda skipped: skipped.line)
-        return Json(result)
+        return result
 
     def _slices(
         self, lines: list[bytes], reading: Reading, result: ImportResult, *, in_order: bool

@@ -1,13 +1,12 @@
 """Rotation: administrators give a token a new secret."""
 
-from starlette.responses import Response
-
 from service.api.admin.idempotency import HEADER, repeatable
 from service.api.admin.schemas.tokens import Message, RotateToken, TokenIssued
-from service.api.admin.token_views import TokenViews, read_rotation
-from service.api.auth.callers import Callers
+from service.api.admin.token_views import TokenViews
+from service.api.auth.callers import Caller
 from service.api.http.access import WRITE
-from service.api.http.call import Call, Json, Operation, OperationGroup
+from service.api.http.call import Call
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import Pending
 from service.tokens.managed.rotation import Rotation
 
@@ -15,10 +14,9 @@ from service.tokens.managed.rotation import Rotation
 class RotationApi(OperationGroup):
     """Rotates managed tokens over HTTP."""
 
-    def __init__(self, rotation: Rotation, views: TokenViews, callers: Callers) -> None:
+    def __init__(self, rotation: Rotation, views: TokenViews) -> None:
         self._rotation = rotation
         self._views = views
-        self._callers = callers
 
     @Operation(
         "POST",
@@ -26,26 +24,25 @@ class RotationApi(OperationGroup):
         WRITE,
         "managed",
         "rotateToken",
-        body=RotateToken,
+        status=201,
+        body_optional=True,
         example={"overlapSeconds": 3600},
-        answers={201: TokenIssued, 202: Pending, 404: None, 409: None},
+        answers={202: Pending, 404: None, 409: None},
         header_names=(HEADER,),
     )
-    async def rotate(self, call: Call) -> Response:
+    async def rotate(self, call: Call, caller: Caller, body: RotateToken) -> TokenIssued:
         """Rotate a token.
 
         A new secret under the same id. The old one works for `overlapSeconds`, never past the token's expiry;
         one from an earlier rotation ends now. With an Idempotency-Key a repeat within ten minutes answers the
         same secret.
         """
-        caller = await self._callers.admit(call)
-        wanted = await read_rotation(call)
         token_id = call.path_parameters["id"]
         rotated = await self._rotation.rotate(
-            token_id, caller.origin, overlap_seconds=wanted.overlap_seconds, request=repeatable(call, wanted)
+            token_id, caller.origin, overlap_seconds=body.overlap_seconds, request=repeatable(call, body)
         )
         call.token_id = token_id
-        return Json(await self._views.issued(rotated, "API token rotated successfully"), 201)
+        return await self._views.issued(rotated, "API token rotated successfully")
 
     @Operation(
         "DELETE",
@@ -53,14 +50,13 @@ class RotationApi(OperationGroup):
         WRITE,
         "managed",
         "endOverlap",
-        answers={200: Message, 202: Pending, 404: None, 409: None},
+        answers={202: Pending, 404: None, 409: None},
     )
-    async def end_overlap(self, call: Call) -> Response:
+    async def end_overlap(self, call: Call, caller: Caller) -> Message:
         """End a token's overlap.
 
         The old secret stops now. Harmless where there is none.
         """
-        caller = await self._callers.admit(call)
         token = await self._rotation.end_overlap(call.path_parameters["id"], caller.origin)
         call.token_id = token.token_id
-        return Json(Message("The old secret of the API token is no longer valid"))
+        return Message("The old secret of the API token is no longer valid")

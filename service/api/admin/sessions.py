@@ -4,11 +4,10 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta
-from starlette.responses import Response
 
-from service.api.auth.callers import Callers
+from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER, READ_ALL
-from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import Pending
 from service.api.http.timestamps import Instant, rfc3339
 from service.model import Role
@@ -72,35 +71,19 @@ class AccountList(msgspec.Struct):
 class AdminSessionsApi(OperationGroup):
     """Shows and ends sign-ins; the accounts themselves are changed by the command line."""
 
-    def __init__(self, sessions: Sessions, accounts: Accounts, callers: Callers) -> None:
+    def __init__(self, sessions: Sessions, accounts: Accounts) -> None:
         self._sessions = sessions
         self._accounts = accounts
-        self._callers = callers
 
-    @Operation(
-        "GET",
-        "/api/admin/sessions",
-        READ_ALL,
-        "sessions",
-        "listSessions",
-        query=SessionsQuery,
-        answers={200: SessionList},
-    )
-    async def list(self, call: Call) -> Response:
+    @Operation("GET", "/api/admin/sessions", READ_ALL, "sessions", "listSessions")
+    async def list(self, caller: Caller, query: SessionsQuery) -> SessionList:
         """List sessions.
 
         Who is signed in with a password now, the last sign-in first; of many the ones that end last.
         """
-        await self._callers.admit(call)
-        wanted = convert_query(call, SessionsQuery)
-        found = await self._sessions.listed(wanted.username, wanted.limit)
-        return Json(
-            SessionList(
-                [
-                    SessionShown(one.token_id, one.subject, rfc3339(one.issued_at), rfc3339(one.expires_at))
-                    for one in found
-                ]
-            )
+        found = await self._sessions.listed(query.username, query.limit)
+        return SessionList(
+            [SessionShown(one.token_id, one.subject, rfc3339(one.issued_at), rfc3339(one.expires_at)) for one in found]
         )
 
     @Operation(
@@ -109,29 +92,25 @@ class AdminSessionsApi(OperationGroup):
         ADMINISTER,
         "sessions",
         "endSessionsOfUser",
-        body=EndSessions,
         example={"username": "ada"},
-        answers={200: SessionsEnded, 202: Pending, 404: None},
+        answers={202: Pending, 404: None},
     )
-    async def end(self, call: Call) -> Response:
+    async def end(self, caller: Caller, body: EndSessions) -> SessionsEnded:
         """End the sessions of a user.
 
         All of them, also those being created now, or with `id` that one.
         """
-        caller = await self._callers.admit(call)
-        wanted = await call.json(EndSessions)
-        if wanted.id is None:
-            ended = await self._sessions.end_all(wanted.username, caller.origin)
+        if body.id is None:
+            ended = await self._sessions.end_all(body.username, caller.origin)
         else:
-            await self._sessions.end_one(wanted.username, wanted.id, caller.origin)
+            await self._sessions.end_one(body.username, body.id, caller.origin)
             ended = 1
-        return Json(SessionsEnded(f"{ended} {'session' if ended == 1 else 'sessions'} ended", ended))
+        return SessionsEnded(f"{ended} {'session' if ended == 1 else 'sessions'} ended", ended)
 
-    @Operation("GET", "/api/admin/accounts", READ_ALL, "sessions", "listAccounts", answers={200: AccountList})
-    async def accounts(self, call: Call) -> Response:
+    @Operation("GET", "/api/admin/accounts", READ_ALL, "sessions", "listAccounts")
+    async def accounts(self, caller: Caller) -> AccountList:
         """List accounts.
 
         Who may sign in, without anything of their passwords. `token-service accounts` changes them.
         """
-        await self._callers.admit(call)
-        return Json(AccountList([AccountShown(name, one.role, one.disabled) for name, one in self._accounts.items()]))
+        return AccountList([AccountShown(name, one.role, one.disabled) for name, one in self._accounts.items()])

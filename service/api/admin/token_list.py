@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
-from starlette.responses import Response
 
 from service.api.admin.schemas.tokens import Filter, Id, TokenList
 from service.api.admin.token_views import LARGEST_PAGE, PAGE, TokenViews, read_cursor, write_cursor
-from service.api.auth.callers import Callers
+from service.api.auth.callers import Caller
 from service.api.http.access import READ
-from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
+from service.api.http.call import Call
+from service.api.http.operation import Operation, OperationGroup
 from service.errors import wrong
 from service.model import Statistics
 from service.tokens.managed.queries import ManagedQueries
@@ -35,37 +35,32 @@ class ListQuery(Filter, forbid_unknown_fields=True, rename="camel"):
 class TokenListApi(OperationGroup):
     """Lists and counts managed tokens over HTTP."""
 
-    def __init__(self, queries: ManagedQueries, views: TokenViews, callers: Callers) -> None:
+    def __init__(self, queries: ManagedQueries, views: TokenViews) -> None:
         self._queries = queries
         self._views = views
-        self._callers = callers
 
-    @Operation("GET", "/api/admin/tokens", READ, "managed", "listTokens", query=ListQuery, answers={200: TokenList})
-    async def page(self, call: Call) -> Response:
+    @Operation("GET", "/api/admin/tokens", READ, "managed", "listTokens")
+    async def page(self, call: Call, caller: Caller, query: ListQuery) -> TokenList:
         """List tokens.
 
         With `parent` instead of filters those derived from that token directly, newest first; no other list has them.
         """
-        await self._callers.admit(call)
-        wanted = convert_query(call, ListQuery)
-        if wanted.parent is not None:
-            if msgspec.structs.replace(wanted, limit=PAGE, cursor=None) != ListQuery(parent=wanted.parent):
+        if query.parent is not None:
+            if msgspec.structs.replace(query, limit=PAGE, cursor=None) != ListQuery(parent=query.parent):
                 raise wrong("parent", "give no other filter and no order beside it")
-            return Json(await self._views.derived(wanted.parent, wanted.limit, wanted.cursor))
-        query = self._views.query(wanted)
-        query = msgspec.structs.replace(
-            query,
-            sort=_SORTS[wanted.sort.removeprefix("-")],
-            descending=wanted.sort.startswith("-"),
-            limit=wanted.limit,
-            after=read_cursor(wanted.cursor, wanted.sort),
-            ids=tuple(filter(None, wanted.ids.split(","))),
+            return await self._views.derived(query.parent, query.limit, query.cursor)
+        wanted = msgspec.structs.replace(
+            self._views.query(query),
+            sort=_SORTS[query.sort.removeprefix("-")],
+            descending=query.sort.startswith("-"),
+            limit=query.limit,
+            after=read_cursor(query.cursor, query.sort),
+            ids=tuple(filter(None, query.ids.split(","))),
         )
-        tokens, after, total = await call.unless_gone(self._queries.page(query))
-        return Json(TokenList(await self._views.of(tokens), write_cursor(after, wanted.sort), total))
+        tokens, after, total = await call.unless_gone(self._queries.page(wanted))
+        return TokenList(await self._views.of(tokens), write_cursor(after, query.sort), total)
 
-    @Operation("GET", "/api/admin/tokens/stats", READ, "managed", "countTokens", answers={200: Statistics})
-    async def stats(self, call: Call) -> Response:
+    @Operation("GET", "/api/admin/tokens/stats", READ, "managed", "countTokens")
+    async def stats(self, caller: Caller) -> Statistics:
         """Count tokens."""
-        await self._callers.admit(call)
-        return Json(await self._queries.statistics())
+        return await self._queries.statistics()

@@ -10,7 +10,6 @@ from service.api.admin.schemas.tokens import (
     ChangeToken,
     EndTokens,
     Filter,
-    RotateToken,
     Skipped,
     SliceChanged,
     TokenIssued,
@@ -19,7 +18,6 @@ from service.api.admin.schemas.tokens import (
     TokenShown,
     shown,
 )
-from service.api.http.call import Call
 from service.api.http.timestamps import parse_rfc3339
 from service.errors import wrong
 from service.model import ManagedToken, Status
@@ -149,12 +147,6 @@ def read_slice(wanted: EndTokens | ChangeToken) -> tuple[int, int, Continuation 
     if not isinstance(wanted.expected, int):
         raise wrong("expected", "say how many tokens the filter should match")
     return wanted.expected, limit, None
-
-
-async def read_rotation(call: Call) -> RotateToken:
-    """The body of a rotation, which may be empty. Raises InvalidRequest."""
-    body = await call.body()
-    return call.decode(body, RotateToken) if body.strip() else RotateToken()
 
 
 def _place(token: ManagedToken) -> tuple[int, str]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET
-from starlette.responses import Response
 
 from service.api.admin.idempotency import HEADER, repeatable
 from service.api.admin.schemas.creation import CreateToken, expiry, new_token
@@ -23,9 +22,10 @@ from service.api.admin.schemas.tokens import (
     clean_networks,
 )
 from service.api.admin.token_views import TokenViews, part_of_many, read_slice, several
-from service.api.auth.callers import Callers
+from service.api.auth.callers import Caller, require
 from service.api.http.access import ADMINISTER, READ, WRITE
-from service.api.http.call import BULK_BYTES, Call, Json, Operation, OperationGroup
+from service.api.http.call import BULK_BYTES, Call
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import Pending
 from service.api.http.timestamps import instant_or_none
 from service.errors import wrong
@@ -39,26 +39,16 @@ from service.tokens.rights import cut_life
 class ManagedApi(OperationGroup):
     """Creates, shows, changes and revokes managed tokens over HTTP."""
 
-    def __init__(
-        self,
-        tokens: ManagedTokens,
-        bulk: Bulk,
-        views: TokenViews,
-        callers: Callers,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, tokens: ManagedTokens, bulk: Bulk, views: TokenViews, clock: Callable[[], float]) -> None:
         self._tokens = tokens
         self._bulk = bulk
         self._views = views
-        self._callers = callers
         self._clock = clock
 
-    @Operation("GET", "/api/admin/tokens/{id}", READ, "managed", "showToken", answers={200: TokenShown, 404: None})
-    async def show(self, call: Call) -> Response:
+    @Operation("GET", "/api/admin/tokens/{id}", READ, "managed", "showToken", answers={404: None})
+    async def show(self, call: Call, caller: Caller) -> TokenShown:
         """Show a token."""
-        await self._callers.admit(call)
-        token = await self._tokens.get(call.path_parameters["id"])
-        return Json(await self._views.of_one(token))
+        return await self._views.of_one(await self._tokens.get(call.path_parameters["id"]))
 
     @Operation(
         "POST",
@@ -66,23 +56,21 @@ class ManagedApi(OperationGroup):
         WRITE,
         "managed",
         "createToken",
-        body=CreateToken,
+        status=201,
         example={"name": "orders", "duration": "1month", "scopes": ["orders:read"]},
-        answers={201: TokenIssued, 409: None},
+        answers={409: None},
         header_names=(HEADER,),
     )
-    async def create(self, call: Call) -> Response:
+    async def create(self, call: Call, caller: Caller, body: CreateToken) -> TokenIssued:
         """Create a token.
 
         The only answer that shows the secret. With an Idempotency-Key a repeat within ten minutes creates
         nothing and answers the same secret. A token creates none that may more than itself; a duration ends
         with its own life at the latest, and one longer than its whole life is 403.
         """
-        caller = await self._callers.admit(call)
-        wanted = await call.json(CreateToken)
-        created = await self._tokens.create(self._new(wanted, caller.origin), caller.origin, repeatable(call, wanted))
+        created = await self._tokens.create(self._new(body, caller.origin), caller.origin, repeatable(call, body))
         call.token_id = created.token.token_id
-        return Json(await self._views.issued(created, "API token created successfully"), 201)
+        return await self._views.issued(created, "API token created successfully")
 
     def _new(self, wanted: CreateToken, origin: Origin) -> NewToken:
         now = self._clock()
@@ -95,34 +83,34 @@ class ManagedApi(OperationGroup):
         WRITE,
         "managed",
         "changeTokens",
-        body=ChangeToken,
+        body_bytes=BULK_BYTES,
         example={"id": "0123456789abcdef", "isActive": False},
-        answers={200: (TokenChanged, SliceChanged, TokensChanged), 202: Pending, 404: None, 409: None},
+        answers={202: Pending, 404: None, 409: None},
     )
-    async def change(self, call: Call) -> Response:
+    async def change(
+        self, call: Call, caller: Caller, body: ChangeToken
+    ) -> TokenChanged | SliceChanged | TokensChanged:
         """Change tokens.
 
         One by `id`, several by `ids`, or all that a `filter` finds with `expected`, which needs `tokens:admin`
         as the kill switch does: those slice by slice, the next one with `nextCursor` as `cursor`. A token edits
         and activates none that may more than itself.
         """
-        caller = await self._callers.admit(call)
-        wanted = await call.json(ChangeToken, BULK_BYTES)
-        if sum(which is not UNSET for which in (wanted.id, wanted.ids, wanted.filter)) != 1:
+        if sum(which is not UNSET for which in (body.id, body.ids, body.filter)) != 1:
             raise wrong("id", "give one of id, ids or filter")
-        changes = _changes(wanted)
+        changes = _changes(body)
         if not changes:
             raise wrong("isActive", "give at least one field to change")
-        if isinstance(wanted.id, str):
-            token = await self._tokens.update(wanted.id, changes, caller.origin)
+        if isinstance(body.id, str):
+            token = await self._tokens.update(body.id, changes, caller.origin)
             call.token_id = token.token_id
-            return Json(TokenChanged(_said(changes), await self._views.of_one(token)))
+            return TokenChanged(_said(changes), await self._views.of_one(token))
         if set(changes) != {"active"}:
             raise wrong("ids", "several tokens can only be activated or deactivated: give isActive alone")
         # What a filter finds is not in the request: it takes the right that the kill switch takes.
-        if wanted.filter is not UNSET:
-            self._callers.require(caller, ADMINISTER)
-        return Json(await self._change_several(wanted, bool(changes["active"]), caller.origin))
+        if body.filter is not UNSET:
+            require(caller, ADMINISTER)
+        return await self._change_several(body, bool(changes["active"]), caller.origin)
 
     async def _change_several(self, wanted: ChangeToken, active: bool, origin: Origin) -> TokensChanged:
         done = "activated" if active else "deactivated"
@@ -143,24 +131,23 @@ class ManagedApi(OperationGroup):
         "managed",
         "revokeTokens",
         query={"id": str, "ids": str},
-        answers={200: (Message, TokensChanged), 202: Pending, 404: None},
+        answers={202: Pending, 404: None},
     )
-    async def revoke(self, call: Call) -> Response:
+    async def revoke(self, call: Call, caller: Caller) -> Message | TokensChanged:
         """Revoke tokens.
 
         For good. Refused from the moment this answers. A token revokes those whose scopes and subject it has
         itself, with `tokens:admin` any.
         """
-        caller = await self._callers.admit(call)
         token_id, token_ids = call.parameter("id"), call.parameter("ids")
         if token_id:
             await self._tokens.revoke(token_id, caller.origin)
             call.token_id = token_id
-            return Json(Message("API token revoked successfully"))
+            return Message("API token revoked successfully")
         if not token_ids:
             raise wrong("id", "say which token to revoke: ?id=, or ?ids=a,b,c")
         ids = list(dict.fromkeys(part for part in token_ids.split(",") if part))
-        return Json(several(await self._bulk.revoke(ids, caller.origin), "revoked"))
+        return several(await self._bulk.revoke(ids, caller.origin), "revoked")
 
 
 def _changes(wanted: ChangeToken) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta
-from starlette.responses import Response
 
-from service.api.auth.callers import Callers
+from service.api.auth.callers import Caller
 from service.api.http.access import READ
-from service.api.http.call import Call, Json, Operation, OperationGroup, convert_query
+from service.api.http.call import Call
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
-from service.store.usage import DAYS_KEPT, Count, Totals
+from service.store.usage import DAYS_KEPT, Totals
 from service.tokens.managed.tokens import ManagedTokens
 from service.tokens.usage import UsageSeries
 
@@ -70,50 +70,30 @@ class ServiceUsage(msgspec.Struct):
 class UsageApi(OperationGroup):
     """Shows what the service counted; a check is seen here a second later at most."""
 
-    def __init__(self, series: UsageSeries, tokens: ManagedTokens, callers: Callers) -> None:
+    def __init__(self, series: UsageSeries, tokens: ManagedTokens) -> None:
         self._series = series
         self._tokens = tokens
-        self._callers = callers
 
-    @Operation(
-        "GET",
-        "/api/admin/tokens/{id}/usage",
-        READ,
-        "managed",
-        "showTokenUsage",
-        query=Days,
-        answers={200: TokenUsage, 404: None},
-    )
-    async def of_token(self, call: Call) -> Response:
+    @Operation("GET", "/api/admin/tokens/{id}/usage", READ, "managed", "showTokenUsage", answers={404: None})
+    async def of_token(self, call: Call, caller: Caller, query: Days) -> TokenUsage:
         """Show how often a token was checked."""
-        await self._callers.admit(call)
-        wanted = convert_query(call, Days)
         token = await self._tokens.get(call.path_parameters["id"])
-        days, hours = await self._series.of_token(token.token_id, wanted.days)
-        return Json(
-            TokenUsage(
-                [DayCount(rfc3339(day.starts_at)[:10], day.allowed, day.denied) for day in days],
-                rfc3339_or_none(token.last_used_at),
-                token.last_address or None,
-                token.last_agent or None,
-                _hours(hours),
-            )
+        days, hours = await self._series.of_token(token.token_id, query.days)
+        return TokenUsage(
+            [DayCount(rfc3339(day.starts_at)[:10], day.allowed, day.denied) for day in days],
+            rfc3339_or_none(token.last_used_at),
+            token.last_address or None,
+            token.last_agent or None,
+            [HourCount(rfc3339(hour.starts_at), hour.allowed, hour.denied) for hour in hours],
         )
 
-    @Operation("GET", "/api/admin/usage", READ, "managed", "showUsage", query=Hours, answers={200: ServiceUsage})
-    async def of_service(self, call: Call) -> Response:
+    @Operation("GET", "/api/admin/usage", READ, "managed", "showUsage")
+    async def of_service(self, caller: Caller, query: Hours) -> ServiceUsage:
         """Show how often all tokens were checked.
 
         Checks of session and managed tokens; unknown secrets are in the metrics alone.
         """
-        await self._callers.admit(call)
-        wanted = convert_query(call, Hours)
-        totals = await self._series.of_service(wanted.hours)
-        return Json(ServiceUsage([_service_hour(hour) for hour in totals]))
-
-
-def _hours(counts: list[Count]) -> list[HourCount]:
-    return [HourCount(rfc3339(hour.starts_at), hour.allowed, hour.denied) for hour in counts]
+        return ServiceUsage([_service_hour(hour) for hour in await self._series.of_service(query.hours)])
 
 
 def _service_hour(hour: Totals) -> ServiceHour:

@@ -61,21 +61,8 @@ class Callers:
     async def admit(self, call: Call) -> Caller:
         """The caller, if the operation is open to it. Raises Unauthorized, Forbidden, or RateLimited by its token."""
         caller = await self.caller(call)
-        self.require(caller, call.access)
+        require(caller, call.access)
         return caller
-
-    def require(self, caller: Caller, access: Access) -> None:
-        """Raises Forbidden for a caller who is not let in."""
-        if caller.role in access.roles:
-            return
-        if caller.role is Role.VIEWER:
-            raise Forbidden("Your role can read tokens but not change them.")
-        if caller.role is not None:
-            raise Forbidden("Your account may not administer tokens.")
-        if not access.scope:
-            raise Forbidden("Only an administrator may do this, not a token.")
-        if caller.credential is not None and not covers(caller.credential, access.scope):
-            raise _lacks(access.scope)
 
     async def holder(self, call: Call) -> Holder:
         """Whoever presents a managed token, for a request about that token; spends and counts no use.
@@ -133,6 +120,20 @@ class Callers:
 
     def _origin(self, call: Call, actor: str, channel: str) -> Origin:
         return Origin(actor=actor, address=call.address, channel=channel, request_id=call.request_id)
+
+
+def require(caller: Caller, access: Access) -> None:
+    """Raises Forbidden for a caller who is not let in."""
+    if caller.role in access.roles:
+        return
+    if caller.role is Role.VIEWER:
+        raise Forbidden("Your role can read tokens but not change them.")
+    if caller.role is not None:
+        raise Forbidden("Your account may not administer tokens.")
+    if not access.scope:
+        raise Forbidden("Only an administrator may do this, not a token.")
+    if caller.credential is not None and not covers(caller.credential, access.scope):
+        raise _lacks(access.scope)
 
 
 def anonymous(call: Call, channel: str = "api") -> Origin:

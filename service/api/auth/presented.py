@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
-from service.api.http.basic import tokens_in
+from service.api.auth.basic import tokens_in
 from service.api.http.call import Headers
 
 _FIELDS = frozenset((b"x-api-key", b"x-token"))

@@ -8,7 +8,8 @@ from starlette.responses import Response
 from service.api.auth.presented import Accepted, presented
 from service.api.gateway.answers import ABSENT, UNAVAILABLE, answer, request_cost, required_scopes, retried_request
 from service.api.http.access import GATEWAY
-from service.api.http.call import Call, Operation, OperationGroup
+from service.api.http.call import Call
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.proxies import TrustedProxies
 from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN
 from service.errors import StoreUnavailable

@@ -2,11 +2,11 @@
 
 application  the ASGI application: request ids, answers to exceptions, counting and logging
 router       finds what answers a path and a method
-call         one request as a handler sees it; its body and query decoded; how an operation is declared
+call         one request as a handler sees it; its body and query decoded
+operation    how an operation is declared, and what its handler takes and returns
 proxies      the proxies before us, and the client whose address they tell
 base_url     the address of a service as a URL: read, and compared with what a browser says
 public_address  under which address a client reaches this one
-basic        HTTP Basic: the pair in an Authorization field
 problems     the table of status codes: refusals and exceptions as RFC 9457 problems
 timestamps   instants as RFC 3339
 validate_paths  which form of /validate a path means

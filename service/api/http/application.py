@@ -13,7 +13,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.http import problems
-from service.api.http.call import Call, Endpoint, Headers
+from service.api.http.call import Call, Headers
+from service.api.http.operation import Endpoint
 from service.api.http.proxies import TrustedProxies
 from service.api.http.router import Router
 from service.errors import ServiceError

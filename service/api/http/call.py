@@ -1,15 +1,14 @@
-"""What every operation shares about HTTP: the call, its body, answers, and the declaration of an operation.
+"""What every operation shares about HTTP: the call, its body and query, and answers as JSON.
 
-Who may call an operation is in `access.py`. Failures become answers in `problems.py`.
+How an operation is declared is in `operation.py`. Failures become answers in `problems.py`.
 """
 
 import asyncio
-import inspect
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine
 from functools import cache
 from time import perf_counter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -17,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
-from service.api.http.access import ANYONE, Access
+from service.api.http.access import ANYONE
 from service.errors import InvalidRequest, place_and_reason, wrong
 
 Headers = list[tuple[bytes, bytes]]
@@ -224,70 +223,3 @@ def convert_query(call: Call, kind: type[T]) -> T:
         if field.encode_name in pairs and getattr(query, field.name) is None:  # it says "null"
             raise wrong(field.encode_name, "give a value, or leave it out")
     return query
-
-
-Handler = Callable[[Call], Awaitable[Response]]
-H = TypeVar("H", bound=Callable[..., Awaitable[Response]])
-
-
-class Operation(msgspec.Struct, frozen=True):
-    """One method of one path: how it is routed, who may call it, how the OpenAPI document describes it.
-
-    `name` is its operation id, the name that generated clients give their function. As a decorator it takes summary
-    and description, if it has no summary, from the docstring of its handler.
-    `method` "*" answers every method. `answers` maps a status to the type of its body; a tuple
-    for several of which the request decides, None for none or for a problem. `streams` names further
-    media types of a 200, and `body_media_type` that of a body which is text and no JSON. `example` is a body that
-    shows the usual request.
-    `retry_after`: may a 503 invite the client to ask again by itself?
-    """
-
-    method: str
-    path: str
-    access: Access
-    tag: str
-    name: str = ""
-    summary: str = ""
-    description: str = ""
-    body: Any = None
-    body_media_type: str = "application/json"
-    form: Mapping[str, str] | None = None
-    example: Any = None
-    query: Any = None
-    header_names: tuple[str, ...] = ()
-    answers: Mapping[int, Any] = {}
-    media_types: Mapping[int, str | tuple[str, ...]] = {}
-    streams: tuple[str, ...] = ()
-    answer_headers: tuple[str, ...] = ()
-    hidden: bool = False
-    retry_after: bool = True
-
-    def __call__(self, handler: H) -> H:
-        """Note beside a handler that it answers this operation; several are listed in the order they are written."""
-        described = self
-        if not self.summary:
-            first, _, rest = (inspect.getdoc(handler) or "").partition("\n")
-            described = msgspec.structs.replace(
-                self, summary=first.removesuffix("."), description=" ".join(rest.split())
-            )
-        vars(handler).setdefault("operations", []).insert(0, described)
-        return handler
-
-
-class Endpoint(NamedTuple):
-    """An operation and what answers it."""
-
-    operation: Operation
-    handler: Handler
-
-
-class OperationGroup:
-    """A class whose methods answer the operations they are decorated with."""
-
-    def endpoints(self) -> list[Endpoint]:
-        """The operations of this class, in the order of its methods."""
-        return [
-            Endpoint(operation, getattr(self, name))
-            for name, member in vars(type(self)).items()
-            for operation in getattr(member, "operations", ())
-        ]

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from service import __version__
-from service.api.http.call import Operation
 from service.api.http.examples import PROBLEM_EXAMPLES, Examples
+from service.api.http.operation import Operation
 from service.api.http.problems import TITLES, Problem, problem_body
 from service.identifiers import REQUEST_KEY
 
@@ -37,7 +37,6 @@ _SECURITY = {
 _ALWAYS = (400, 503)
 _WITH_BODY = (413, 415)
 _WITH_CALLER = (401, 403, 429)
-_OPTIONAL_BODIES = ("IssueOneTime", "RotateToken", "EndSession")
 
 
 _DONE = {200: "OK", 201: "Created", 202: "Accepted"}
@@ -160,8 +159,7 @@ class _Description:
         if parameters := self._parameters(operation):
             described["parameters"] = parameters
         if operation.body is not None:
-            required = operation.body.__name__ not in _OPTIONAL_BODIES
-            schema = self._by_type[str(operation.body)]
+            schema, required = self._by_type[str(operation.body)], not operation.body_optional
             described["requestBody"] = _content(operation.body_media_type, schema, operation.example, required=required)
         elif operation.form is not None:
             described["requestBody"] = _content(_FORM, _form(operation.form), operation.example, required=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from starlette.routing import compile_path
 from starlette.types import Scope
 
-from service.api.http.call import Endpoint
+from service.api.http.operation import Endpoint
 from service.api.http.validate_paths import form_of
 
 _CONVERTOR = re.compile(r":\w+}")

@@ -11,7 +11,8 @@ from service.api.auth.callers import anonymous
 from service.api.auth.cookies import SessionCookies
 from service.api.auth.sign_in import SignIn
 from service.api.http.access import ANYONE
-from service.api.http.call import Call, Endpoint, Json, Operation, OperationGroup
+from service.api.http.call import Call, Json
+from service.api.http.operation import Endpoint, Operation, OperationGroup, Reader
 from service.api.http.problems import Pending
 from service.api.http.timestamps import Instant, rfc3339
 from service.dashboard.bundle import Asset, below, load
@@ -77,7 +78,7 @@ class DashboardApi(OperationGroup):
         self._retention_days = retention_days
         self._label = label
 
-    def endpoints(self) -> list[Endpoint]:
+    def endpoints(self, callers: Mapping[type, Reader] | None = None) -> list[Endpoint]:
         """The routes of the dashboard; they are no part of the public API's document."""
         session = "/dashboard/session"
         routes = [

@@ -1,12 +1,14 @@
 """The interactive API reference at /docs: Swagger UI, vendored, over our own /openapi.json."""
 
 import gzip
+from collections.abc import Mapping
 from importlib.resources import files
 
 from starlette.responses import Response
 
 from service.api.http.access import ANYONE
-from service.api.http.call import Call, Endpoint, Operation, OperationGroup
+from service.api.http.call import Call
+from service.api.http.operation import Endpoint, Operation, OperationGroup, Reader
 
 # Swagger UI draws its icons from data: URLs, and breaks under Trusted Types.
 _POLICY = (
@@ -24,7 +26,7 @@ _FILES = {
 class DocsApi(OperationGroup):
     """Serves the reference's four files; the large ones lie compressed in the package."""
 
-    def endpoints(self) -> list[Endpoint]:
+    def endpoints(self, callers: Mapping[type, Reader] | None = None) -> list[Endpoint]:
         """The routes; they are no part of the document they show."""
         return [Endpoint(Operation("GET", path, ANYONE, "docs", hidden=True), self.file) for path in _FILES]
 

@@ -1,0 +1,143 @@
+"""How an operation is declared: its route, who may call it, and, by the signature of its handler, what goes in and out.
+
+Who may call an operation is in `access.py`; the document that describes all of them is in `openapi.py`.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from types import UnionType
+from typing import Any, NamedTuple, TypeVar, get_args
+
+import msgspec
+from starlette.responses import Response
+
+from service.api.http.access import Access
+from service.api.http.call import BODY_BYTES, Call, Json, convert_query
+
+Handler = Callable[[Call], Awaitable[Response]]
+# Finds one of the things that a handler takes: who calls, for one, or a body.
+Reader = Callable[[Call], Awaitable[Any]]
+H = TypeVar("H", bound=Callable[..., Awaitable[object]])
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One method of one path: how it is routed, who may call it, how the OpenAPI document describes it.
+
+    `name` is its operation id, the name that generated clients give their function. As a decorator it takes summary
+    and description, if it has no summary, from the docstring of its handler, and from its signature the types of a
+    parameter `body`, of a parameter `query`, and of what it returns, which is answered with `status`.
+    `method` "*" answers every method. `answers` maps further statuses to the type of their body; a tuple
+    for several of which the request decides, None for none or for a problem. `streams` names further
+    media types of a 200, and `body_media_type` that of a body which is text and no JSON. With `body_optional` an empty
+    body stands for one of defaults alone. `example` is a body that shows the usual request.
+    `retry_after`: may a 503 invite the client to ask again by itself?
+    """
+
+    method: str
+    path: str
+    access: Access
+    tag: str
+    name: str = ""
+    summary: str = ""
+    description: str = ""
+    body: Any = None
+    body_media_type: str = "application/json"
+    body_bytes: int = BODY_BYTES
+    body_optional: bool = False
+    form: Mapping[str, str] | None = None
+    example: Any = None
+    query: Any = None
+    header_names: tuple[str, ...] = ()
+    status: int = 200
+    answers: Mapping[int, Any] = {}
+    media_types: Mapping[int, str | tuple[str, ...]] = {}
+    streams: tuple[str, ...] = ()
+    answer_headers: tuple[str, ...] = ()
+    hidden: bool = False
+    retry_after: bool = True
+
+    def __call__(self, handler: H) -> H:
+        """Note beside a handler that it answers this operation; several are listed in the order they are written."""
+        first, _, rest = (inspect.getdoc(handler) or "").partition("\n")
+        signature = inspect.signature(handler)
+        kinds = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+        described = msgspec.structs.replace(
+            self,
+            summary=self.summary or first.removesuffix("."),
+            description=self.description if self.summary else " ".join(rest.split()),
+            body=kinds.get("body", self.body),
+            query=kinds.get("query", self.query),
+            answers=_answer(self.status, signature.return_annotation) | dict(self.answers),
+        )
+        vars(handler).setdefault("operations", []).insert(0, described)
+        return handler
+
+
+class Endpoint(NamedTuple):
+    """An operation and what answers it."""
+
+    operation: Operation
+    handler: Handler
+
+
+class OperationGroup:
+    """A class whose methods answer the operations they are decorated with.
+
+    A method takes any of these: the call, who calls, a `query` and a `body`. It finds them read and checked, in the
+    order in which it names them, and returns what is answered as JSON, or a response of its own making.
+    """
+
+    def endpoints(self, callers: Mapping[type, Reader] | None = None) -> list[Endpoint]:
+        """The operations of this class, in the order of its methods. `callers` find who calls, by its type."""
+        return [
+            Endpoint(operation, _handler(operation, getattr(self, name), callers or {}))
+            for name, member in vars(type(self)).items()
+            for operation in getattr(member, "operations", ())
+        ]
+
+
+def _answer(status: int, told: Any) -> dict[int, Any]:
+    """What a handler returns, beside responses, by its status."""
+    kinds = [kind for kind in (get_args(told) if isinstance(told, UnionType) else (told,)) if not _is_response(kind)]
+    return {status: kinds[0] if len(kinds) == 1 else tuple(kinds)} if kinds else {}
+
+
+def _is_response(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Response)
+
+
+def _handler(operation: Operation, method: Callable[..., Awaitable[Any]], callers: Mapping[type, Reader]) -> Handler:
+    signature = inspect.signature(method)
+    taken = list(signature.parameters.values())
+    if [one.annotation for one in taken] == [Call] and _is_response(signature.return_annotation):
+        # As it is: the forms of /validate are among these.
+        return method
+    readers = [_reader(operation, one, callers) for one in taken]
+
+    async def answer(call: Call) -> Response:
+        told = await method(*[await read(call) for read in readers])
+        return told if isinstance(told, Response) else Json(told, operation.status)
+
+    return answer
+
+
+def _reader(operation: Operation, taken: inspect.Parameter, callers: Mapping[type, Reader]) -> Reader:
+    if taken.name == "query":
+        return partial(_query, taken.annotation)
+    if taken.name == "body":
+        return partial(_body, operation)
+    return _itself if taken.annotation is Call else callers[taken.annotation]
+
+
+async def _itself(call: Call) -> Call:
+    return call
+
+
+async def _query(kind: type, call: Call) -> Any:
+    return convert_query(call, kind)
+
+
+async def _body(operation: Operation, call: Call) -> Any:
+    body = await call.body(operation.body_bytes)
+    return operation.body() if operation.body_optional and not body.strip() else call.decode(body, operation.body)
