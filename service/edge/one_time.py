@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from service.api.http.router import name_of
 from service.api.one_time import CONSUME_PATH, PHP_PATH, consumed, generated
@@ -19,11 +20,20 @@ _KNOWN_BY = frozenset((b"authorization", b"cookie"))
 # Any other body is for the ordinary way to read.
 _BODY = re.compile(rb'\s*\{\s*"token"\s*:\s*"([0-9a-f]{32})"\s*\}\s*')
 _JSON = b"application/json"
+# As long as a secret, and none.
+_PLACE = b"-" * 32
+_ANSWERS_KEPT = 64
 
 
 def generates(url: bytes, named: Mapping[bytes, bytes]) -> bool:
     """Is this a request to the PHP generator by somebody anonymous?"""
     return url.startswith(_PHP_BEGINNING) and _PHP.fullmatch(url) is not None and _KNOWN_BY.isdisjoint(named)
+
+
+@lru_cache(_ANSWERS_KEPT)
+def _said_of(expires_at: int) -> Whole:
+    """Of a token whose secret is to be put in its place; what is issued in the same second is told the same."""
+    return Whole.of(generated(Issued(_PLACE.decode(), expires_at)))
 
 
 class GenerateCycle(OperationCycle[bytes]):
@@ -43,7 +53,8 @@ class GenerateCycle(OperationCycle[bytes]):
         if issued is None:
             self._start_over(self._plan)
         else:
-            self._answer(Whole.of(generated(issued)))
+            status, lines, body = _said_of(issued.expires_at)
+            self._answer(Whole(status, lines, body.replace(_PLACE, issued.secret.encode())))
 
 
 class ConsumeCycle(OperationCycle[bytes]):

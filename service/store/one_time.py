@@ -53,28 +53,36 @@ class OneTimeStore:
         shard = self._shards.of_digest(digest)
         while True:
             mark = await self._fence.mark(shard)
-            wait: int = await self._issue.run(shard.link, *_recording(shard, digest, mark + sealed, expires_at, limits))
+            recording = _recording(shard, {digest: mark + sealed}, expires_at, limits)
+            recorded: int = await self._issue.run(shard.link, *recording)
             # Where its shard moved meanwhile it would be void before its use: then it is recorded once more.
-            if wait or self._fence.holds(shard.link, mark):
-                return wait
+            if recorded < 1 or self._fence.holds(shard.link, mark):
+                return max(-recorded, 0)
 
     def begin_issue(
         self,
-        digest: bytes,
-        sealed: bytes,
-        answer: Callable[[bool], None],
+        sealed: dict[bytes, bytes],
+        answer: Callable[[int], None],
         *,
         expires_at: int,
         limits: tuple[IssueLimit, ...],
     ) -> None:
-        """The same for the fast path: `answer` is told whether it is recorded; if it is not, `issue` tells why."""
-        shard, fence = self._shards.of_digest(digest), self._fence
+        """The same of several tokens in one shard by one script, sealed under their digests, for the fast path.
+
+        `answer` is told how many are recorded, from the first on; of the rest `issue` tells why they are not.
+        """
+        shard, fence = self._shards.of_digest(next(iter(sealed))), self._fence
         mark = fence.known_mark(shard)
         if mark is None:
-            answer(False)
+            answer(0)
             return
-        command = self._issue.packed(*_recording(shard, digest, mark + sealed, expires_at, limits))
-        shard.link.submit(command, lambda reply: answer(reply == 0 and fence.holds(shard.link, mark)))
+
+        def recorded(reply: Reply) -> None:
+            is_recorded = isinstance(reply, int) and fence.holds(shard.link, mark)
+            answer(max(reply, 0) if is_recorded else 0)
+
+        records = {digest: mark + record for digest, record in sealed.items()}
+        shard.link.submit(self._issue.packed(*_recording(shard, records, expires_at, limits)), recorded)
 
     async def consume(self, digest: bytes, request: bytes) -> bytes | None:
         """Burn a token and return its sealed record, or VOID, to exactly one caller.
@@ -133,12 +141,15 @@ def _taking(prefix: bytes) -> bytes:
 
 
 def _recording(
-    shard: Shard, digest: bytes, record: bytes, expires_at: int, limits: tuple[IssueLimit, ...]
+    shard: Shard, records: dict[bytes, bytes], expires_at: int, limits: tuple[IssueLimit, ...]
 ) -> tuple[tuple[bytes, ...], *tuple[Argument, ...]]:
-    """The keys and arguments of lua/issue_one_time.lua."""
-    member = encode_digest(digest)
+    """The keys and arguments of lua/issue_one_time.lua; the records stand under their digests."""
     counters, admitted = zip(*limits, strict=True)
-    return (shard.keys.one_time(digest), shard.keys.one_time_index, *counters), record, member, expires_at, *admitted
+    members = list(map(encode_digest, records))
+    tokens = [shard.keys.one_time_prefix + member for member in members]
+    indexed = [word for member in members for word in (expires_at, member)]
+    keys = (shard.keys.one_time_index, *counters, *tokens)
+    return keys, *admitted, expires_at * 1000, *records.values(), *indexed
 
 
 def _passed_over(_reply: Reply) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -14,7 +15,7 @@ from service.counters import Decisions
 from service.errors import RateLimited
 from service.keyring import Keyring, encode_digest
 from service.model import Credential, Kind, Outcome, Verdict
-from service.store.driver.replies import Reply
+from service.store.driver.replies import Reply, give
 from service.store.driver.shards import Shards
 from service.store.fence import VOID
 from service.store.one_time import IssueLimit, OneTimeStore
@@ -25,21 +26,14 @@ from service.tokens.secret import Minter, parse
 NETWORK_SHARE = 5
 GLOBAL_LIMIT = 100
 _REMEMBERED = 4096
+# More tokens by one script would hold Redis up.
+_TOGETHER = 128
 
 
 class Issued(msgspec.Struct, frozen=True):
     """A token just issued: its secret, shown this once, and when it expires in epoch seconds."""
 
     secret: str
-    expires_at: int
-
-
-class _Draft(NamedTuple):
-    """A token that is not recorded yet."""
-
-    secret: str
-    digest: bytes
-    sealed: bytes
     expires_at: int
 
 
@@ -82,6 +76,8 @@ class OneTimeTokens:
         self.policy = policy
         self._decisions = decisions
         self._issuer = lru_cache(_REMEMBERED)(self._issuer_of)
+        # Who asks for a token in this turn of the loop, by address.
+        self._asked: dict[str, list[Callable[[Issued | None], None]]] = {}
 
     async def issue(
         self, *, address: str, anonymous: bool, ttl_seconds: int = 0, subject: str = "", data: str = ""
@@ -90,38 +86,48 @@ class OneTimeTokens:
 
         Raises RateLimited when an anonymous issuer asks more often than allowed from one address or network.
         """
-        issuer = self._issuer(address, anonymous=anonymous)
-        draft = self._draft(issuer, ttl_seconds, subject, data)
-        wait = await self._store.issue(draft.digest, draft.sealed, expires_at=draft.expires_at, limits=issuer.limits)
+        issuer, now = self._issuer(address, anonymous=anonymous), int(self._clock())
+        expires_at = now + (ttl_seconds or self.policy.ttl_seconds)
+        ((digest, secret),) = self._minter.mint_one_time(issuer.network, 1).items()
+        sealed = self._seal(digest, now, expires_at, subject, data)
+        wait = await self._store.issue(digest, sealed, expires_at=expires_at, limits=issuer.limits)
         if wait:
             # In whole seconds, rounded up: a client that keeps to it is not refused again.
             raise RateLimited("Too many one-time tokens for this address.", retry_after=math.ceil(wait / 1000))
-        return self._issued(draft)
+        self._decisions.issued.inc(Kind.ONE_TIME)
+        return Issued(secret, expires_at)
 
     def begin_issue(self, address: str, answer: Callable[[Issued | None], None]) -> None:
-        """`issue` to somebody anonymous, for the fast path; `answer` gets None where `issue` is to be asked."""
-        issuer = self._issuer(address, anonymous=True)
-        draft = self._draft(issuer)
-        self._store.begin_issue(
-            draft.digest,
-            draft.sealed,
-            lambda recorded: answer(self._issued(draft) if recorded else None),
-            expires_at=draft.expires_at,
-            limits=issuer.limits,
-        )
+        """`issue` to somebody anonymous, for the fast path; `answer` gets None where `issue` is to be asked.
 
-    def _draft(self, issuer: _Issuer, ttl_seconds: int = 0, subject: str = "", data: str = "") -> _Draft:
-        now = int(self._clock())
+        What an address asks for in one turn of the loop is recorded by one script.
+        """
+        asked = self._asked.get(address)
+        if asked is None or len(asked) == _TOGETHER:
+            self._asked[address] = asked = []
+            asyncio.get_running_loop().call_soon(self._issue_together, address, asked)
+        asked.append(answer)
+
+    def _issue_together(self, address: str, asked: list[Callable[[Issued | None], None]]) -> None:
+        if self._asked.get(address) is asked:
+            del self._asked[address]
+        issuer, now = self._issuer(address, anonymous=True), int(self._clock())
+        expires_at = now + self.policy.ttl_seconds
         # In the shard where its network is counted: one script may touch keys of one hash slot alone.
-        secret, digest = self._minter.mint_beside(Kind.ONE_TIME, issuer.network)
-        expires_at = now + (ttl_seconds or self.policy.ttl_seconds)
+        minted = self._minter.mint_one_time(issuer.network, len(asked))
+
+        def recorded(count: int) -> None:
+            self._decisions.issued.inc(Kind.ONE_TIME, by=count)
+            for place, (answer, secret) in enumerate(zip(asked, minted.values(), strict=True)):
+                give(answer, Issued(secret, expires_at) if place < count else None)
+
+        sealed = {digest: self._seal(digest, now, expires_at) for digest in minted}
+        self._store.begin_issue(sealed, recorded, expires_at=expires_at, limits=issuer.limits)
+
+    def _seal(self, digest: bytes, now: int, expires_at: int, subject: str = "", data: str = "") -> bytes:
         token_id = encode_digest(digest[:12]).decode()
         credential = Credential(Kind.ONE_TIME, token_id, subject, (), now, expires_at, data=data)
-        return _Draft(secret, digest, self._authority.seal(digest, credential), expires_at)
-
-    def _issued(self, draft: _Draft) -> Issued:
-        self._decisions.issued.inc(Kind.ONE_TIME)
-        return Issued(draft.secret, draft.expires_at)
+        return self._authority.seal(digest, credential)
 
     def _issuer_of(self, address: str, *, anonymous: bool) -> _Issuer:
         near, far = address_groups(address)

@@ -87,3 +87,15 @@ class Minter:
     def mint_beside(self, kind: Kind, digest: bytes) -> tuple[str, bytes]:
         """A fresh secret in the shard of another digest."""
         return self.mint(kind, self._shards.of_digest(digest))
+
+    def mint_one_time(self, beside: bytes, count: int) -> dict[bytes, str]:
+        """So many fresh one-time secrets under their digests, all in the shard of another digest, from few draws."""
+        shard, minted = self._shards.of_digest(beside), dict[bytes, str]()
+        while missing := count - len(minted):
+            drawn = secrets.token_hex(16 * missing)
+            for start in range(0, len(drawn), 32):
+                secret = drawn[start : start + 32]
+                digest = self._keyring.digest(Kind.ONE_TIME, secret.encode())
+                if self._shards.of_digest(digest) is shard:
+                    minted[digest] = secret
+        return minted

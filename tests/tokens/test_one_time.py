@@ -147,6 +147,57 @@ async def test_anonymous_issuers_are_limited_by_network_and_in_all(
     assert issued == most
 
 
+async def begin_issues(service: Service, *addresses: str) -> list[bytes | None]:
+    """As the fast path asks for tokens in one turn of its loop: their secrets, None for what is to be asked again."""
+    loop = asyncio.get_running_loop()
+    answers = [loop.create_future() for _ in addresses]
+    for address, answer in zip(addresses, answers, strict=True):
+        service.rules.one_time.begin_issue(address, answer.set_result)
+    return [issued.secret.encode() if issued else None for issued in await asyncio.gather(*answers)]
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_what_an_address_asks_for_in_one_turn_is_recorded_by_one_script(
+    make_service: Callable[..., Any], shards: int
+) -> None:
+    class Counting(Wrapped):
+        submitted = 0
+
+        def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
+            self.submitted += command.startswith(b"*") and b"EVALSHA" in command
+            super().submit(command, answer, retry=retry)
+
+    links: list[Counting] = []
+    service = await make_service(
+        shards=shards, one_time_issue_per_minute=200, wrap=lambda link: links.append(Counting(link)) or links[-1]
+    )
+    # A server learns the script when it is first asked for.
+    await issue(service, anonymous=True)
+    secrets = await begin_issues(service, *["192.0.2.1"] * 100, *["198.51.100.1"] * 150)
+    assert None not in secrets
+    assert len(set(secrets)) == 250
+    # No script records more than 128.
+    assert links[0].submitted == 3
+    assert [await consume(service, secret) for secret in secrets if secret] == [Outcome.ACTIVE] * 250
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_of_what_an_address_asks_for_in_one_turn_it_gets_what_one_after_the_other_would_leave_it(
+    make_service: Callable[..., Any], shards: int
+) -> None:
+    service = await make_service(shards=shards, one_time_issue_per_minute=5)
+    await issue(service, anonymous=True, address="192.0.2.1")
+    secrets = await begin_issues(service, *["192.0.2.1"] * 7, *["192.0.2.2"] * 5)
+    assert [secret is not None for secret in secrets] == [True] * 4 + [False] * 3 + [True] * 5
+    assert await begin_issues(service, "192.0.2.1", "192.0.2.2") == [None, None]
+    for address in ("192.0.2.1", "192.0.2.2"):
+        with pytest.raises(RateLimited) as refused:
+            await issue(service, anonymous=True, address=address)
+        assert 11 <= refused.value.retry_after <= 12
+    assert (await service.rules.queries.statistics()).one_time_outstanding == 10
+    assert [await consume(service, secret) for secret in secrets if secret] == [Outcome.ACTIVE] * 9
+
+
 async def test_after_its_use_nothing_of_a_token_is_left(still: Service) -> None:
     secret = await issue(still)
     assert await consume(still, secret) is Outcome.ACTIVE

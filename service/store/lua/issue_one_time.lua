@@ -1,31 +1,36 @@
---[[ Record a one-time token, unless its anonymous issuer, his network or everybody asks too often.
-KEYS[1]  one-time token (string)      KEYS[2]  outstanding ones (zset)
-KEYS[3]  rate of the address (string) KEYS[4]  rate of its network (string)
-KEYS[5]  rate of all (string)
-ARGV[1]  sealed record
-ARGV[2]  member of the index
-ARGV[3]  expires, epoch seconds
-ARGV[4...] issues a minute for each of the rates, 0 for no limit
-returns  0 recorded | milliseconds until the next one is admitted
-cost     O(log n)
+--[[ Record one-time tokens of one issuer: as many of them as he, his network and everybody may have now.
+KEYS[1]  outstanding ones (zset)        KEYS[2]  rate of the address (string)
+KEYS[3]  rate of its network (string)   KEYS[4]  rate of all (string)
+KEYS[5...] tokens (string)
+ARGV[1]  issues a minute from the address, ARGV[2] from its network, ARGV[3] from everywhere; 0 for no limit
+ARGV[4]  when they expire, epoch milliseconds
+ARGV[5...] the sealed record of each token; then of each when it expires, epoch seconds, and its member of the index
+returns  how many are recorded, from the first on; below 0 for none, milliseconds until the next one is admitted
+cost     O(n log m), n the tokens and m the outstanding ones
 ]]
-local token, index, address, network, all = unpack(KEYS)
-local record, member, expires = unpack(ARGV)
-local limits, due, wait, time = {unpack(ARGV, 4)}, {}, 0, redis.call('TIME')
-local now = time[1] * 1000 + time[2] / 1000
+local index, address, network, all = unpack(KEYS, 1, 4)
+local of_address, of_network, of_all, expires = unpack(ARGV, 1, 4)
+local limits, given = {of_address, of_network, of_all}, {unpack(ARGV, 5)}
+local asked, debts, wait, time = #KEYS - 4, {}, 0, redis.call('TIME')
+local now, admitted = time[1] * 1000 + time[2] / 1000, asked
 for place, rate in ipairs({address, network, all}) do
   if limits[place] ~= '0' then
-    local debt = tonumber(redis.call('GET', rate) or '0') or 0
+    local debt, interval = tonumber(redis.call('GET', rate) or '0') or 0, 60000 / limits[place]
     -- A debt greater than the window was written down by a clock that has been set back since. Not a number is neither.
     if not (debt >= now and debt <= now + 60001) then debt = now end
-    due[place] = debt + 60000 / limits[place]
-    wait = math.max(wait, due[place] - 60000 - now)
+    debts[place] = debt
+    admitted = math.min(admitted, math.floor((now + 60000.5 - debt) / interval))
+    wait = math.max(wait, debt + interval - 60000 - now)
   end
 end
-if wait > 0.5 then return math.ceil(wait) end
+if admitted < 1 then return -math.ceil(wait) end
 for place, rate in ipairs({address, network, all}) do
-  if due[place] then redis.call('SET', rate, string.format('%.3f', due[place]), 'PX', math.ceil(due[place] - now)) end
+  local due = debts[place] and debts[place] + admitted * (60000 / limits[place])
+  if due then redis.call('SET', rate, string.format('%.3f', due), 'PX', math.ceil(due - now)) end
 end
-redis.call('SET', token, record, 'PXAT', expires .. '000')
-redis.call('ZADD', index, expires, member)
-return 0
+for place = 5, #KEYS do
+  local token = KEYS[place]
+  if place - 4 <= admitted then redis.call('SET', token, given[place - 4], 'PXAT', expires) end
+end
+redis.call('ZADD', index, unpack(given, asked + 1, asked + 2 * admitted))
+return admitted
