@@ -11,7 +11,7 @@ from service.api.http.openapi import document
 from service.api.http.operation import Endpoint
 from service.api.http.proxies import TrustedProxies
 from service.composition.routes import routes
-from service.composition.rules import rules
+from service.composition.rules import Foundation, Rules
 from service.composition.startup import (
     accepted_of,
     accounts_of,
@@ -23,7 +23,7 @@ from service.composition.startup import (
     trusted_of,
     usage_flush,
 )
-from service.composition.stores import stores
+from service.composition.stores import Stores
 from service.edge.fast_path import FastPath
 from service.edge.limits import ConnectionLimits
 from service.keyring import Keyring
@@ -55,12 +55,13 @@ class Service:
         self.metrics = metrics = Metrics()
         redis = None if links is not None else redis_of(settings, clock, metrics)
         keyring = Keyring(settings.secret_key, settings.secret_key_previous, import_suffix=settings.import_suffix)
-        self.stores = store = stores(settings, redis.links if redis else links or (), keyring, clock)
-        self.rules = rule = rules(settings, store, keyring, metrics, accounts_of(settings), clock)
+        self.stores = store = Stores(settings, redis.links if redis else links or (), keyring, clock)
+        on = Foundation(settings, store, keyring, metrics, clock)
+        self.rules = rule = Rules(on, accounts_of(settings))
         self.health = Health(store.monitor, store.token_counts, rule.hygiene, metrics, clock)
         trusted, jwt = trusted_of(settings), jwt_reader_of(settings, clock)
         address = address_of(settings, trusted)
-        found = routes(settings, store, rule, self.health, metrics, clock, jwt=jwt, trusted=trusted, address=address)
+        found = routes(on, rule, self.health, jwt=jwt, trusted=trusted, address=address)
         self.application = Application(
             found.service,
             metrics=metrics,
@@ -79,14 +80,14 @@ class Service:
             metrics,
             Edge(self.fast_path, ConnectionLimits(trusted, per_address=settings.connections_per_address)),
             Background(
-                prepare=rule.imports.detect_imported,
+                prepare=rule.managed.imports.detect_imported,
                 repeated=repeated_work(rule, store.shards, metrics, flush),
                 flush=last_flush(rule, flush),
-                reload=(Reload(settings.accounts_path, rule.accounts, rule.sessions, rule.audit_log), *on_reload),
+                reload=(Reload(settings.accounts_path, rule.accounts.known, rule.sessions, rule.audit.log), *on_reload),
                 follow=redis.watch if redis else None,
             ),
             self._metrics_port(found.metrics),
-            closables=(rule.passwords, rule.deliveries, *([redis] if redis else [])),
+            closables=(rule.accounts.passwords, rule.webhooks.deliveries, *([redis] if redis else [])),
         )
 
     def _metrics_port(self, endpoints: list[Endpoint]) -> MetricsPort | None:

@@ -36,7 +36,7 @@ async def create(
 ) -> Created:
     """A managed token; `days` 0 for one that never expires."""
     expires_at = int(service.clock() + days * DAY) if days else 0
-    return await service.rules.managed.create(NewToken(name, expires_at, **more), origin)
+    return await service.rules.managed.tokens.create(NewToken(name, expires_at, **more), origin)
 
 
 async def create_many(service: Service, *names: str, **more: Any) -> list[Created]:

@@ -175,7 +175,7 @@ async def make_service(make_settings: Callable[..., Settings], clock: Clock) -> 
                 link = Pipeline(connector(settings.redis_url, timeout_seconds=5), timeout_seconds=5)
                 stack.push_async_callback(link.aclose)
             service = Service(settings, clock=clock, links=[wrap(Turned(link, clock))] * shards)
-            stack.push_async_callback(service.rules.passwords.aclose)
+            stack.push_async_callback(service.rules.accounts.passwords.aclose)
             if background and not fake:  # fakeredis knows no INFO, so nothing watches it
                 await stack.enter_async_context(service.lifespan())
             return service

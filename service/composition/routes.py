@@ -34,10 +34,8 @@ from service.api.self_service import SelfServiceApi
 from service.api.sessions import SessionApi
 from service.api.store_reset import StoreResetApi
 from service.api.subject_limits import SubjectLimitsApi
-from service.composition.rules import Rules
+from service.composition.rules import Foundation, Rules
 from service.composition.startup import accepted_of
-from service.composition.stores import Stores
-from service.metrics import Metrics
 from service.settings import Settings
 from service.tokens.batch import Batch
 
@@ -50,47 +48,45 @@ class Routes(NamedTuple):
 
 
 def routes(
-    settings: Settings,
-    store: Stores,
+    on: Foundation,
     rule: Rules,
     health: Health,
-    metrics: Metrics,
-    clock: Callable[[], float],
     *,
     jwt: JwtReader | None,
     trusted: TrustedProxies,
     address: PublicAddress,
 ) -> Routes:
     """The operations over these rules. `trusted`: the networks of proxies whose word on an address is believed."""
+    settings, store, _, metrics, clock = on
+    managed, audit, webhooks = rule.managed, rule.audit, rule.webhooks
     cookies = SessionCookies(address)
-    dashboard = _dashboard(settings, rule, clock, cookies)
-    callers = Callers(rule.authority, rule.accounts, jwt=jwt, cookie=cookies.read)
-    views = TokenViews(rule.usage_series, rule.derivation, rule.standings, rule.subject_limits, clock)
-    clients = Clients(rule.authority, rule.login)
+    callers = Callers(rule.authority, rule.accounts.known, jwt=jwt, cookie=cookies.read)
+    views = TokenViews(rule.usage_series, managed.derivation, rule.standings, rule.subject_limits, clock)
+    clients = Clients(rule.authority, rule.accounts.login)
     operations = OperationsApi(health, metrics, address, with_metrics=not settings.metrics_port)
     groups: tuple[OperationGroup, ...] = (
         BatchApi(Batch(rule.authority, store.credentials), clients),
         GatewayApi(rule.authority, rule.one_time, metrics, trusted, accepted=accepted_of(settings)),
         OneTimeApi(rule.one_time, callers),
         SessionApi(rule.sessions, metrics),
-        TokenListApi(rule.queries, views),
-        ManagedApi(rule.managed, rule.bulk, views, clock),
-        RotationApi(rule.rotation, views),
-        SelfServiceApi(rule.managed, rule.revocation, rule.rotation, rule.derivation, views),
-        DerivedApi(rule.derivation, views),
+        TokenListApi(managed.queries, views),
+        ManagedApi(managed.tokens, managed.bulk, views, clock),
+        RotationApi(managed.rotation, views),
+        SelfServiceApi(managed.tokens, managed.revocation, managed.rotation, managed.derivation, views),
+        DerivedApi(managed.derivation, views),
         SubjectLimitsApi(rule.subject_limits),
-        BulkRevocationApi(rule.bulk, views),
-        AdminSessionsApi(rule.sessions, rule.accounts),
+        BulkRevocationApi(managed.bulk, views),
+        AdminSessionsApi(rule.sessions, rule.accounts.known),
         ExplainApi(rule.explainer, clock, accept_basic=settings.accept_basic),
-        UsageApi(rule.usage_series, rule.managed),
+        UsageApi(rule.usage_series, managed.tokens),
         HygieneApi(rule.hygiene, store.token_counts, clock),
-        ImportExportApi(rule.imports, rule.queries, views, rule.audit_log, clock),
-        WebhooksApi(rule.webhooks, rule.delivery_log, rule.trial),
-        AuditApi(rule.audit, rule.verification, rule.audit_log),
-        OAuthApi(rule.authority, rule.revocation, clients, address, settings.kubernetes_audience_list),
-        StoreResetApi(store.monitor, rule.audit_log),
+        ImportExportApi(managed.imports, managed.queries, views, audit.log, clock),
+        WebhooksApi(webhooks.registry, webhooks.log, webhooks.trial),
+        AuditApi(audit.reader, audit.verification, audit.log),
+        OAuthApi(rule.authority, managed.revocation, clients, address, settings.kubernetes_audience_list),
+        StoreResetApi(store.monitor, audit.log),
         operations,
-        dashboard,
+        _dashboard(settings, rule, clock, cookies),
         *([DocsApi()] if settings.docs else []),
     )
     known: dict[type, Reader] = {Caller: callers.admit, Holder: callers.holder}
@@ -102,7 +98,7 @@ def routes(
 def _dashboard(settings: Settings, rule: Rules, clock: Callable[[], float], cookies: SessionCookies) -> DashboardApi:
     return DashboardApi(
         rule.sessions,
-        rule.accounts,
+        rule.accounts.known,
         clock,
         cookies,
         max_lifetime_days=settings.max_lifetime_days,

@@ -52,144 +52,135 @@ from service.tokens.webhooks.ssrf import Destinations, resolve
 from service.tokens.webhooks.trial import Trial
 
 
-class Rules(NamedTuple):
-    """Every rule of one process."""
+class Foundation(NamedTuple):
+    """What the rules of one process are built on."""
 
+    settings: Settings
+    store: Stores
     keyring: Keyring
-    accounts: Accounts
-    passwords: PasswordChecker
-    authority: Authority
-    login: Login
-    sessions: Sessions
-    one_time: OneTimeTokens
-    usage: Usage
-    usage_series: UsageSeries
-    standings: Standings
-    subject_limits: SubjectLimits
-    explainer: Explainer
-    hygiene: Hygiene
-    audit_log: AuditLog
-    refusals: Refusals
-    audit: AuditReader
-    checkpoints: Checkpoints
-    verification: Verification
-    destinations: Destinations
-    webhooks: Webhooks
-    notices: Notices
-    deliveries: Deliveries
-    delivery_log: DeliveryLog
-    trial: Trial
-    managed: ManagedTokens
-    queries: ManagedQueries
-    rotation: Rotation
-    revocation: Revocation
-    derivation: Derivation
-    bulk: Bulk
-    imports: Imports
-    sweeper: Sweeper
+    metrics: Metrics
+    clock: Callable[[], float]
 
 
-def rules(
-    settings: Settings,
-    store: Stores,
-    keyring: Keyring,
-    metrics: Metrics,
-    accounts: dict[str, Account],
-    clock: Callable[[], float],
-) -> Rules:
-    """The rules over these stores. `accounts`: who may sign in at first."""
-    shards = store.shards
-    keep = max(1, settings.audit_max_entries // len(shards))
-    minter = Minter(keyring, shards)
-    known_accounts, passwords = Accounts(accounts, keyring), PasswordChecker()
+class AuditRules:
+    """The audit log: written, sealed, read and verified."""
 
-    audit_log = AuditLog(keyring, shards, clock, keep=keep)
-    refusals = Refusals(audit_log, clock)
-    checkpoints = Checkpoints(
-        store.audit, shards, keyring, keep=keep, count=metrics.audit_events.inc, head=metrics.sealed
-    )
-    destinations = Destinations(resolve, allow_private=settings.webhook_allow_private)
-    webhooks = Webhooks(store.webhooks, store.outbox, shards, keyring, audit_log, destinations, clock)
-    notices = Notices(store.webhooks, webhooks, store.managed, audit_log, clock)
-    messages = Messages(store.managed, keyring, message, clock)
-    delivery_seal = DeliverySeal(keyring)
-    delivery_log = DeliveryLog(store.outbox, shards, delivery_seal)
-    post = Post(store.outbox, messages, delivery_seal, Sender(destinations), clock, metrics.webhook_delivered)
-    deliveries = Deliveries(webhooks, notices, shards, post)
-    idle_seconds = settings.session_idle_seconds
-    usage = Usage(store.usage, clock, idle_seconds=idle_seconds, on_limited=notices.limit_exceeded)
-    tampered, paused = metrics.tampered.inc, metrics.limits_paused.inc
-    subjects = KnownSubjects(store.subjects)
-    authority = Authority(
-        store.credentials, keyring, known_accounts, usage, subjects, on_tampered=tampered, on_paused=paused
-    )
-    one_time = OneTimeTokens(
-        OneTimeStore(shards, store.fence, on_spent_twice=notices.consumed_twice),
-        shards,
-        authority,
-        keyring,
-        minter,
-        OneTimePolicy(
-            settings.one_time_ttl_seconds,
-            settings.one_time_issue_per_minute,
-            open_to_all=settings.one_time_issue == "open",
-        ),
-        metrics.decisions,
-    )
-    login = Login(known_accounts, Attempts(store.attempts, keyring), passwords, audit_log, refusals, keyring)
-    sessions = Sessions(
-        store.sessions,
-        minter,
-        authority,
-        login,
-        audit_log,
-        SessionLifetime(settings.session_ttl_seconds, idle_seconds, clock),
-        metrics.decisions,
-    )
-    seals = Seals(authority, store.credentials, keyring)
-    records = ManagedRecords(store.managed, store.derived, seals, audit_log, clock, metrics.decisions)
-    lifetime = Lifetime(settings.max_lifetime_days, clock)
-    repeats = Repeats(store.requests, keyring, minter, shards)
-    derivation = Derivation(store.derived, records, authority, repeats, audit_log, metrics.decisions, clock)
-    managed = ManagedTokens(store.managed, records, shards, repeats, lifetime, clock)
-    queries = ManagedQueries(store.listing, store.token_counts, clock)
-    audit = AuditReader(store.audit, shards)
-    sweeper = Sweeper(store.expiry, store.managed, shards, audit_log)
-    admission = ImportAdmission(authority.imported, shards, seals, lifetime, clock)
-    imports = Imports(store.imports, admission, seals, authority.imported, audit_log, clock)
-    return Rules(
-        keyring=keyring,
-        accounts=known_accounts,
-        passwords=passwords,
-        authority=authority,
-        login=login,
-        sessions=sessions,
-        one_time=one_time,
-        usage=usage,
-        usage_series=UsageSeries(store.usage, clock),
-        standings=Standings(store.credentials, clock),
-        subject_limits=SubjectLimits(store.subjects, store.credentials, audit_log, clock),
-        explainer=Explainer(authority, store.credentials, store.managed, audit, known_accounts, keyring),
-        hygiene=Hygiene(store.hygiene, clock),
-        audit_log=audit_log,
-        refusals=refusals,
-        audit=audit,
-        checkpoints=checkpoints,
-        verification=Verification(store.audit, shards, keyring, checkpoints, keep=keep),
-        destinations=destinations,
-        webhooks=webhooks,
-        notices=notices,
-        deliveries=deliveries,
-        delivery_log=delivery_log,
-        trial=Trial(webhooks, post, delivery_log, test_message),
-        managed=managed,
-        queries=queries,
-        rotation=Rotation(store.managed, records, shards, repeats, clock),
-        revocation=Revocation(
-            store.credentials, records, authority, sessions, one_time, sweeper.catch_up, imports.detect_imported
-        ),
-        derivation=derivation,
-        bulk=Bulk(managed, records, queries, store.listing, clock),
-        imports=imports,
-        sweeper=sweeper,
-    )
+    def __init__(self, on: Foundation) -> None:
+        shards, streams, keyring = on.store.shards, on.store.audit, on.keyring
+        keep = max(1, on.settings.audit_max_entries // len(shards))
+        self.log = AuditLog(keyring, shards, on.clock, keep=keep)
+        self.refusals = Refusals(self.log, on.clock)
+        self.reader = AuditReader(streams, shards)
+        self.checkpoints = Checkpoints(
+            streams, shards, keyring, keep=keep, count=on.metrics.audit_events.inc, head=on.metrics.sealed
+        )
+        self.verification = Verification(streams, shards, keyring, self.checkpoints, keep=keep)
+
+
+class AccountRules:
+    """Who may sign in: `known` are the accounts of the file."""
+
+    def __init__(self, on: Foundation, audit: AuditRules, accounts: dict[str, Account]) -> None:
+        attempts = Attempts(on.store.attempts, on.keyring)
+        self.known, self.passwords = Accounts(accounts, on.keyring), PasswordChecker()
+        self.login = Login(self.known, attempts, self.passwords, audit.log, audit.refusals, on.keyring)
+
+
+class WebhookRules:
+    """Who is told of events, what of them, and how that went."""
+
+    def __init__(self, on: Foundation, audit_log: AuditLog) -> None:
+        store, outbox, shards, keyring, clock = on.store, on.store.outbox, on.store.shards, on.keyring, on.clock
+        self.destinations = Destinations(resolve, allow_private=on.settings.webhook_allow_private)
+        self.registry = Webhooks(store.webhooks, outbox, shards, keyring, audit_log, self.destinations, clock)
+        self.notices = Notices(store.webhooks, self.registry, store.managed, audit_log, clock)
+        seal, messages = DeliverySeal(keyring), Messages(store.managed, keyring, message, clock)
+        post = Post(outbox, messages, seal, Sender(self.destinations), clock, on.metrics.webhook_delivered)
+        self.log = DeliveryLog(outbox, shards, seal)
+        self.deliveries = Deliveries(self.registry, self.notices, shards, post)
+        self.trial = Trial(self.registry, post, self.log, test_message)
+
+
+class ManagedRules:
+    """The whole life of managed tokens; `revocation` ends sessions and one-time tokens, too."""
+
+    def __init__(
+        self,
+        on: Foundation,
+        minter: Minter,
+        authority: Authority,
+        audit_log: AuditLog,
+        sessions: Sessions,
+        one_time: OneTimeTokens,
+    ) -> None:
+        settings, store, keyring, metrics, clock = on
+        shards = store.shards
+        seals = Seals(authority, store.credentials, keyring)
+        records = ManagedRecords(store.managed, store.derived, seals, audit_log, clock, metrics.decisions)
+        lifetime = Lifetime(settings.max_lifetime_days, clock)
+        repeats = Repeats(store.requests, keyring, minter, shards)
+        self.tokens = ManagedTokens(store.managed, records, shards, repeats, lifetime, clock)
+        self.queries = ManagedQueries(store.listing, store.token_counts, clock)
+        self.rotation = Rotation(store.managed, records, shards, repeats, clock)
+        self.derivation = Derivation(store.derived, records, authority, repeats, audit_log, metrics.decisions, clock)
+        self.bulk = Bulk(self.tokens, records, self.queries, store.listing, clock)
+        self.sweeper = Sweeper(store.expiry, store.managed, shards, audit_log)
+        admission = ImportAdmission(authority.imported, shards, seals, lifetime, clock)
+        self.imports = Imports(store.imports, admission, seals, authority.imported, audit_log, clock)
+        self.revocation = Revocation(
+            store.credentials,
+            records,
+            authority,
+            sessions,
+            one_time,
+            self.sweeper.catch_up,
+            self.imports.detect_imported,
+        )
+
+
+class Rules:
+    """Every rule of one process: what decides on secrets, and what is done with them."""
+
+    def __init__(self, on: Foundation, accounts: dict[str, Account]) -> None:
+        """`accounts`: who may sign in at first."""
+        settings, store, keyring, metrics, clock = on
+        minter = Minter(keyring, store.shards)
+        self.audit = audit = AuditRules(on)
+        self.accounts = AccountRules(on, audit, accounts)
+        self.webhooks = WebhookRules(on, audit.log)
+        noticed, idle_seconds = self.webhooks.notices, settings.session_idle_seconds
+        self.usage = Usage(store.usage, clock, idle_seconds=idle_seconds, on_limited=noticed.limit_exceeded)
+        self.usage_series = UsageSeries(store.usage, clock)
+        self.authority = Authority(
+            store.credentials,
+            keyring,
+            self.accounts.known,
+            self.usage,
+            KnownSubjects(store.subjects),
+            on_tampered=metrics.tampered.inc,
+            on_paused=metrics.limits_paused.inc,
+        )
+        self.one_time = OneTimeTokens(
+            OneTimeStore(store.shards, store.fence, on_spent_twice=noticed.consumed_twice),
+            store.shards,
+            self.authority,
+            keyring,
+            minter,
+            OneTimePolicy(
+                settings.one_time_ttl_seconds,
+                settings.one_time_issue_per_minute,
+                open_to_all=settings.one_time_issue == "open",
+            ),
+            metrics.decisions,
+        )
+        lifetime = SessionLifetime(settings.session_ttl_seconds, idle_seconds, clock)
+        self.sessions = Sessions(
+            store.sessions, minter, self.authority, self.accounts.login, audit.log, lifetime, metrics.decisions
+        )
+        self.subject_limits = SubjectLimits(store.subjects, store.credentials, audit.log, clock)
+        self.standings = Standings(store.credentials, clock)
+        self.hygiene = Hygiene(store.hygiene, clock)
+        self.explainer = Explainer(
+            self.authority, store.credentials, store.managed, audit.reader, self.accounts.known, keyring
+        )
+        self.managed = ManagedRules(on, minter, self.authority, audit.log, self.sessions, self.one_time)

@@ -31,12 +31,12 @@ def repeated_work(
 
     return (
         ("usage", 1.0, flush_usage),
-        ("sweep", 1.0, rule.sweeper.sweep),
-        ("refusals", TELL_SECONDS, rule.refusals.tell),
-        ("seal", 1.0, rule.checkpoints.seal),
+        ("sweep", 1.0, rule.managed.sweeper.sweep),
+        ("refusals", TELL_SECONDS, rule.audit.refusals.tell),
+        ("seal", 1.0, rule.audit.checkpoints.seal),
         ("hygiene", 60.0, rule.hygiene.work),
-        ("webhooks", 1.0, rule.deliveries.work),
-        ("imported", 1.0, rule.imports.detect_imported),
+        ("webhooks", 1.0, rule.webhooks.deliveries.work),
+        ("imported", 1.0, rule.managed.imports.detect_imported),
         ("removals", 0.1, shards.send_removals_again),
         ("metrics", 0.1, flush_metrics),
     )
@@ -59,7 +59,7 @@ def last_flush(rule: Rules, flush_usage: Work) -> Work:
 
     async def flush() -> None:
         await flush_usage()
-        await rule.refusals.tell()
+        await rule.audit.refusals.tell()
 
     return flush
 

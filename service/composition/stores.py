@@ -1,7 +1,6 @@
 """The stores: one object for each kind of thing that Redis keeps."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from service.keyring import Keyring
 from service.settings import Settings
@@ -29,54 +28,28 @@ from service.store.usage import UsageStore
 from service.store.webhooks import WebhookStore
 
 
-class Stores(NamedTuple):
-    """Everything that speaks to Redis."""
+class Stores:
+    """Everything that speaks to Redis, over these links, one per shard."""
 
-    shards: Shards
-    monitor: Monitor
-    credentials: CredentialStore
-    subjects: SubjectStore
-    derived: DerivedStore
-    fence: Fence
-    sessions: SessionStore
-    attempts: AttemptStore
-    managed: ManagedStore
-    listing: Listing
-    token_counts: TokenCounts
-    imports: ImportStore
-    expiry: ExpiryStore
-    hygiene: HygieneStore
-    audit: AuditStore
-    usage: UsageStore
-    webhooks: WebhookStore
-    outbox: Outbox
-    requests: RequestStore
-
-
-def stores(settings: Settings, links: Sequence[Link], keyring: Keyring, clock: ServerClock) -> Stores:
-    """The stores over these links, one per shard."""
-    shards = Shards(settings.namespace, links, Confirmation.of(settings.durability, settings.redis_timeout_ms))
-    fence = Fence(stands=settings.one_time_fence)
-    retention = Retention(settings.retention_days * 86400)
-    managed = ManagedStore(shards, retention)
-    return Stores(
-        shards=shards,
-        monitor=Monitor(shards, clock, keyring.marks(settings.namespace), settings.durability),
-        credentials=CredentialStore(shards, fence),
-        subjects=SubjectStore(shards),
-        derived=DerivedStore(shards, retention),
-        fence=fence,
-        sessions=SessionStore(shards),
-        attempts=AttemptStore(shards),
-        managed=managed,
-        listing=Listing(shards, managed, retention),
-        token_counts=TokenCounts(shards),
-        imports=ImportStore(shards, retention, managed),
-        expiry=ExpiryStore(shards, retention),
-        hygiene=HygieneStore(shards, retention),
-        audit=AuditStore(),
-        usage=UsageStore(shards),
-        webhooks=WebhookStore(shards),
-        outbox=Outbox(),
-        requests=RequestStore(shards),
-    )
+    def __init__(self, settings: Settings, links: Sequence[Link], keyring: Keyring, clock: ServerClock) -> None:
+        confirmation = Confirmation.of(settings.durability, settings.redis_timeout_ms)
+        retention = Retention(settings.retention_days * 86400)
+        self.shards = shards = Shards(settings.namespace, links, confirmation)
+        self.monitor = Monitor(shards, clock, keyring.marks(settings.namespace), settings.durability)
+        self.fence = Fence(stands=settings.one_time_fence)
+        self.credentials = CredentialStore(shards, self.fence)
+        self.subjects = SubjectStore(shards)
+        self.sessions = SessionStore(shards)
+        self.attempts = AttemptStore(shards)
+        self.requests = RequestStore(shards)
+        self.managed = ManagedStore(shards, retention)
+        self.derived = DerivedStore(shards, retention)
+        self.listing = Listing(shards, self.managed, retention)
+        self.token_counts = TokenCounts(shards)
+        self.imports = ImportStore(shards, retention, self.managed)
+        self.expiry = ExpiryStore(shards, retention)
+        self.hygiene = HygieneStore(shards, retention)
+        self.audit = AuditStore()
+        self.usage = UsageStore(shards)
+        self.webhooks = WebhookStore(shards)
+        self.outbox = Outbox()

@@ -56,7 +56,7 @@ async def test_a_client_for_whom_there_is_no_room_comes_again_a_second_later(
     async def full(password_hash: str, password: str) -> bool:
         raise Busy
 
-    monkeypatch.setattr(still.rules.passwords, "matches", full)
+    monkeypatch.setattr(still.rules.accounts.passwords, "matches", full)
     for answer in await every_way(still):
         assert (answer.status, answer.headers["retry-after"]) == (429, "1")
 

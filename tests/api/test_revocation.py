@@ -61,7 +61,7 @@ class Table:
 
     async def expired_and_swept(self) -> Case:
         case = await self.expired()
-        await self.service.rules.sweeper.sweep()
+        await self.service.rules.managed.sweeper.sweep()
         return case
 
     async def expired_in_redis(self) -> Case:
@@ -73,7 +73,7 @@ class Table:
     async def switched_off_and_then_expired(self) -> Case:
         case = await self.deactivated()
         self.clock.forward(2 * DAY)
-        await self.service.rules.sweeper.sweep()
+        await self.service.rules.managed.sweeper.sweep()
         return case
 
     async def used_up(self) -> Case:
@@ -105,7 +105,7 @@ class Table:
         self.number += 1
         secret = f"a secret of another system {self.number}".replace(" ", "-")
         row = ImportedSecret(NewToken(f"n{self.number:03}", int(self.clock()) + DAY), sha256(secret.encode()).digest())
-        assert await self.service.rules.imports.take([row], ADMIN) == [None]
+        assert await self.service.rules.managed.imports.take([row], ADMIN) == [None]
         verdict = await self.service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))
         assert verdict.credential is not None
         return Case(secret, verdict.credential.token_id)
@@ -145,20 +145,20 @@ class Table:
     async def session_of_a_disabled_account(self) -> Case:
         """The account comes back before the session is tried again."""
         case = await self.session()
-        admin = self.service.rules.accounts.get("admin")
+        admin = self.service.rules.accounts.known.get("admin")
         assert admin is not None
-        self.service.rules.accounts.replace({"admin": admin})
+        self.service.rules.accounts.known.replace({"admin": admin})
         return case
 
     async def _off(self, case: Case) -> Case:
-        await self.service.rules.managed.update(case.token_id, {"active": False}, ADMIN)
+        await self.service.rules.managed.tokens.update(case.token_id, {"active": False}, ADMIN)
         return case
 
     async def _rotate(self, case: Case, overlap: int = OVERLAP) -> str:
-        return (await self.service.rules.rotation.rotate(case.token_id, ADMIN, overlap_seconds=overlap)).secret
+        return (await self.service.rules.managed.rotation.rotate(case.token_id, ADMIN, overlap_seconds=overlap)).secret
 
     def _digest(self, case: Case) -> bytes:
-        return self.service.rules.keyring.digest(Kind.MANAGED, case.secret.encode())
+        return self.service.rules.authority.digest(Kind.MANAGED, case.secret.encode())
 
     async def _delete(self, family: str, case: Case) -> None:
         shard = self.service.stores.shards.of_id(case.token_id)
@@ -248,15 +248,15 @@ async def change_everything(service: Service, admin: Person, case: Case, exporte
     await admin.ask("PATCH", TOKENS, json_body={"ids": [case.token_id], "isActive": True})
     rotated = await admin.post(f"{TOKENS}/{case.token_id}/rotate", {"overlapSeconds": 60})
     if exported is not None:
-        await service.rules.imports.take([exported], ADMIN)
-    await service.rules.sweeper.sweep()
+        await service.rules.managed.imports.take([exported], ADMIN)
+    await service.rules.managed.sweeper.sweep()
     return [rotated.json()["token"]["token"]] if rotated.status == 201 else []
 
 
 async def export(service: Service, token_id: str) -> Exported | None:
     """The record as it could be taken in again later."""
     query = Query(ids=(token_id,), statuses=frozenset(Status))
-    found = [record async for record in service.rules.queries.everything(query)] if token_id else []
+    found = [record async for record in service.rules.managed.queries.everything(query)] if token_id else []
     return Exported(found[0].token, found[0].seal) if found else None
 
 
@@ -297,7 +297,7 @@ async def test_what_was_revoked_is_never_accepted_again(
         exported = await export(service, case.token_id)
         admin = await sign_in(service)
         confirmed, ended = await way(service, admin, case), [case.secret, *case.others]
-        service.rules.accounts.replace(people)
+        service.rules.accounts.known.replace(people)
         if confirmed:
             ended += await change_everything(service, admin, case, exported)
             if case.lives:
@@ -318,7 +318,7 @@ async def test_without_its_record_a_token_leaves_nothing_behind_but_that_it_was_
     left = {key: held for key, held in (await dump(service)).items() if case.token_id.encode() in repr(held).encode()}
     assert {key.split(b":")[2] for key in left if b":x:" not in key} == {b"names", b"nb", b"ev"}
     assert [value for key, value in left.items() if b":x:" in key] == [f"revoked {case.token_id}".encode()]
-    assert (await service.rules.queries.statistics()).total == 0
+    assert (await service.rules.managed.queries.statistics()).total == 0
     entry = next(entry for entry in await audit(service) if entry.action == "token.revoked")
     assert (entry.action, entry.actor, entry.target) == ("token.revoked", f"token:{case.token_id}", case.token_id)
     assert 'tokens_revoked_total{kind="managed"} 1.0' in service.metrics.render("")[0].decode()

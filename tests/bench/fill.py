@@ -41,7 +41,7 @@ async def fill(env: dict[str, str], first: int, last: int, seconds: float) -> Fi
             expires_at = int(time.time()) + (1 + start // AT_ONCE % 300) * DAY
             numbers = range(start, min(last, start + AT_ONCE))
             new = [NewToken(f"scale {number}", expires_at) for number in numbers]
-            made = await asyncio.gather(*[service.rules.managed.create(one, ORIGIN) for one in new])
+            made = await asyncio.gather(*[service.rules.managed.tokens.create(one, ORIGIN) for one in new])
             for number, created in zip(numbers, made, strict=True):
                 if number % every == 0:
                     filled.sample.append((created.secret, created.token.token_id))

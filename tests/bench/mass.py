@@ -232,7 +232,7 @@ def _write_entries(env: dict[str, str], count: int) -> None:
         link = Pipeline(connector(env["TOKENS_REDIS_URL"]), timeout_seconds=30)
         service = Service(read(env), links=[link])
         async with aclosing(link), service.lifespan():
-            log = service.rules.audit_log
+            log = service.rules.audit.log
             for start in range(0, count, AT_ONCE):
                 names = [f"user {number}" for number in range(start, min(count, start + AT_ONCE))]
                 await asyncio.gather(*[log.write("export.made", ORIGIN, name) for name in names])

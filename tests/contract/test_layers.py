@@ -106,8 +106,7 @@ def too_long(module: str, tree: ast.Module) -> list[str]:
     long = [
         node.name
         for node in nodes(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (node.end_lineno or 0) - node.lineno + 1 > (110 if (module, node.name) in COMPOSITION else 50)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno + 1 > 50
     ]
     return long + (["the file"] if len(path_of(module).read_text(encoding="utf-8").splitlines()) > 293 else [])
 
@@ -133,10 +132,6 @@ def test_no_constructor_takes_more_than_seven_things() -> None:
     taken = ", ".join(f"a{number}" for number in range(7))
     assert crowded(ast.parse(f"class A:\n def __init__(self, {taken}): ...")) == []
     assert crowded(ast.parse(f"class A:\n def __init__(self, {taken}, *, b): ...")) == ["A"]
-
-
-# Where every object is built once, in one place that can be read from top to bottom.
-COMPOSITION = {("service.composition.rules", "rules")}
 
 
 FAMILIES = {

@@ -46,7 +46,7 @@ async def ways(request: pytest.FixtureRequest, make_service: Callable[..., Any])
     expires = int(service.clock()) + 86400
 
     async def create(name: str, **more: Any) -> str:
-        return (await service.rules.managed.create(NewToken(name, expires, **more), ORIGIN)).secret
+        return (await service.rules.managed.tokens.create(NewToken(name, expires, **more), ORIGIN)).secret
 
     secrets = {
         "plain": await create("plain"),
@@ -61,8 +61,8 @@ async def ways(request: pytest.FixtureRequest, make_service: Callable[..., Any])
         "empty": "",
         "junk": "tok en",
     }
-    revoked = await service.rules.managed.create(NewToken("revoked", expires), ORIGIN)
-    await service.rules.managed.revoke(revoked.token.token_id, ORIGIN)
+    revoked = await service.rules.managed.tokens.create(NewToken("revoked", expires), ORIGIN)
+    await service.rules.managed.tokens.revoke(revoked.token.token_id, ORIGIN)
     secrets["revoked"] = revoked.secret
     state = {
         "fast_path": service.fast_path,
@@ -481,7 +481,7 @@ async def test_a_long_pipeline_of_answers_without_a_lookup_does_not_nest(ways: W
 async def test_a_limited_token_counts_on_both_ways_together(ways: Ways) -> None:
     limit = RateLimit(limit=4, period_seconds=60)
     expires = int(ways.service.clock()) + 600
-    created = await ways.service.rules.managed.create(NewToken("limited", expires, rate_limits=(limit,)), ORIGIN)
+    created = await ways.service.rules.managed.tokens.create(NewToken("limited", expires, rate_limits=(limit,)), ORIGIN)
     sent = request("GET /validate HTTP/1.1", f"X-Token: {created.secret}")
     statuses = [(await exchange(port, [sent], 1))[9:12] for port in (ways.fast_path, ways.ordinary) * 3]
     assert statuses == [b"200"] * 4 + [b"429"] * 2
@@ -490,7 +490,7 @@ async def test_a_limited_token_counts_on_both_ways_together(ways: Ways) -> None:
 async def test_a_limited_token_is_charged_once_also_by_a_server_that_has_lost_the_script(ways: Ways) -> None:
     limit = RateLimit(limit=4, period_seconds=60)
     expires = int(ways.service.clock()) + 600
-    created = await ways.service.rules.managed.create(NewToken("lost", expires, rate_limits=(limit,)), ORIGIN)
+    created = await ways.service.rules.managed.tokens.create(NewToken("lost", expires, rate_limits=(limit,)), ORIGIN)
     told = []
     for _ in range(3):
         told.append(
@@ -510,7 +510,7 @@ async def test_a_one_time_token_is_spent_once_on_either_way(ways: Ways) -> None:
     issued = await ways.service.rules.one_time.issue(address="192.0.2.1", anonymous=False)
     sent = request("GET /validate/one-time HTTP/1.1", f"X-Token: {issued.secret}")
     assert [(await exchange(ways.fast_path, [sent], 1))[9:12] for _ in range(2)] == [b"200", b"401"]
-    assert (await ways.service.rules.queries.statistics()).one_time_outstanding == 0
+    assert (await ways.service.rules.managed.queries.statistics()).one_time_outstanding == 0
 
 
 async def test_an_aborted_request_harms_nobody(ways: Ways) -> None:

@@ -38,7 +38,7 @@ async def client(ways: Ways, **terms: Any) -> str:  # noqa: F811
     name = f"asker {sorted(terms)}"
     if name not in ways.secrets:
         new = NewToken(name, int(ways.service.clock()) + 600, scopes=("introspect",), **terms)
-        ways.secrets[name] = (await ways.service.rules.managed.create(new, ORIGIN)).secret
+        ways.secrets[name] = (await ways.service.rules.managed.tokens.create(new, ORIGIN)).secret
     return ways.secrets[name]
 
 

@@ -48,7 +48,7 @@ REQUESTS = {
 
 
 async def secret_of(service: Service) -> bytes:
-    created = await service.rules.managed.create(NewToken("offered", int(service.clock()) + 600), ORIGIN)
+    created = await service.rules.managed.tokens.create(NewToken("offered", int(service.clock()) + 600), ORIGIN)
     return created.secret.encode()
 
 

@@ -24,7 +24,7 @@ def chunked(path: str, *fields: str, trailer: str, body: bytes = b"") -> bytes:
 
 async def created(service: Service, **terms: tuple[str, ...]) -> str:
     new = NewToken("trailed", int(service.clock()) + 600, **terms)
-    return (await service.rules.managed.create(new, ORIGIN)).secret
+    return (await service.rules.managed.tokens.create(new, ORIGIN)).secret
 
 
 async def test_an_address_in_a_trailer_is_not_believed(port: int, service: Service) -> None:

@@ -44,24 +44,24 @@ async def live_through(service: Service) -> None:
     limited = await create(service, "limited", rate_limits=(RateLimit(5, 60),), max_uses=3)
     assert await outcome(service, limited.secret) == "active"
     await service.flush_usage()
-    await service.rules.managed.create(NewToken("repeated", 0), ADMIN, Repeatable("key", b"words"))
-    await service.rules.derivation.derive(limited.secret.encode(), Narrowed(60), ADMIN)
+    await service.rules.managed.tokens.create(NewToken("repeated", 0), ADMIN, Repeatable("key", b"words"))
+    await service.rules.managed.derivation.derive(limited.secret.encode(), Narrowed(60), ADMIN)
     old_name = await create(service, "old name")
-    await service.rules.managed.update(old_name.token.token_id, {"name": "new name"}, ADMIN)
+    await service.rules.managed.tokens.update(old_name.token.token_id, {"name": "new name"}, ADMIN)
     await cut_off_a_renaming(service, old_name.token.token_id)
     await create(service, "reserved only")
-    await service.rules.managed.update(limited.token.token_id, {"active": False}, ADMIN)
-    await service.rules.managed.revoke(limited.token.token_id, ADMIN)
+    await service.rules.managed.tokens.update(limited.token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.tokens.revoke(limited.token.token_id, ADMIN)
     issued = await service.rules.one_time.issue(address="192.0.2.1", anonymous=True)
     assert (await service.rules.one_time.consume(issued.secret.encode())).active
     session = await sign_in(service)
     with pytest.raises(InvalidCredentials):
         await sign_in(service, password="wrong")
     assert await service.rules.sessions.end(session, at("192.0.2.1"))
-    await service.rules.queries.page(Query(sort="last_used_at"))
+    await service.rules.managed.queries.page(Query(sort="last_used_at"))
     await list_as_due(service, old_name.token.token_id)
-    assert await service.rules.sweeper.sweep() == 1
-    await service.rules.checkpoints.seal()
+    assert await service.rules.managed.sweeper.sweep() == 1
+    await service.rules.audit.checkpoints.seal()
 
 
 async def list_as_due(service: Service, token_id: str) -> None:
@@ -74,5 +74,5 @@ async def list_as_due(service: Service, token_id: str) -> None:
 async def cut_off_a_renaming(service: Any, token_id: str) -> None:
     """A process dies between the reservation of a name and the change that takes it."""
     store = ManagedStore(service.stores.shards, Retention(30 * DAY))
-    token = await service.rules.managed.get(token_id)
+    token = await service.rules.managed.tokens.get(token_id)
     assert await store.names.reserve(msgspec.structs.replace(token, name="reserved only"))

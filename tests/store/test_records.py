@@ -87,8 +87,8 @@ async def test_a_record_stays_compact_whatever_its_client_calls_itself(make_serv
     )
     await still.rules.authority.verify(created.secret.encode(), ("managed",), agent=agent)  # type: ignore[arg-type]
     await still.flush_usage()
-    assert len((await still.rules.managed.get(created.token.token_id)).last_agent.encode()) == 64
-    await still.rules.managed.update(created.token.token_id, {"description": "e" * 300}, ADMIN)
+    assert len((await still.rules.managed.tokens.get(created.token.token_id)).last_agent.encode()) == 64
+    await still.rules.managed.tokens.update(created.token.token_id, {"description": "e" * 300}, ADMIN)
     assert await shard.link.execute("OBJECT", "ENCODING", shard.keys.metadata(created.token.token_id)) == b"listpack"
 
 

@@ -104,7 +104,7 @@ async def test_a_session_ends_with_its_idle_time_and_with_its_full_time(
     turn_time(DAY)
     assert await credentials(service) == 0
     # The list of the user's sessions goes with the next sweep.
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     assert not [key for key in await all_keys(service) if b":su:" in key]
 
 

@@ -49,7 +49,10 @@ async def test_uses_of_many_tokens_are_written_to_each_but_to_what_is_no_record(
     await store.add([*[use(token_id) for token_id in gone], *uses, use(tokens[0].token_id)], NOW)
     counted = [(await store.by_day(token.token_id, NOW, 1))[0].allowed for token in tokens]
     assert counted == [4, *range(2, 41)]
-    assert [(await still.rules.managed.get(token.token_id)).last_used_at for token in tokens] == [5, *range(2, 41)]
+    assert [(await still.rules.managed.tokens.get(token.token_id)).last_used_at for token in tokens] == [
+        5,
+        *range(2, 41),
+    ]
 
 
 async def test_the_last_use_is_told_with_its_address_and_agent(still: Service, store: UsageStore) -> None:
@@ -58,7 +61,7 @@ async def test_the_last_use_is_told_with_its_address_and_agent(still: Service, s
     # A refusal is no use, and an unknown address or agent does not blot out a known one.
     await store.add([use(token.token_id, used_at=0, allowed=0, address="x", agent="x")], NOW)
     await store.add([use(token.token_id, used_at=9, address="", agent="")], NOW)
-    record = await still.rules.managed.get(token.token_id)
+    record = await still.rules.managed.tokens.get(token.token_id)
     assert (record.last_used_at, record.last_address, record.last_agent) == (9, "192.0.2.1", "curl")
 
 

@@ -25,7 +25,7 @@ async def many(count: int, act: Callable[[int], Coroutine[Any, Any, object]]) ->
 
 
 async def listed(service: Service, **wanted: Any) -> list[str]:
-    return [event.entry.target async for event in service.rules.audit.every(AuditFilter(**wanted))]
+    return [event.entry.target async for event in service.rules.audit.reader.every(AuditFilter(**wanted))]
 
 
 @pytest.fixture
@@ -39,12 +39,12 @@ async def small(make_service: Callable[..., Any]) -> Service:
 async def test_refused_sign_ins_push_nothing_out_but_their_own_like(small: Service) -> None:
     session = await sign_in(small)
     await small.rules.sessions.end(session, ADMIN)
-    await many(1500, lambda number: small.rules.audit_log.write("login.failed", ADMIN, f"user {number}"))
+    await many(1500, lambda number: small.rules.audit.log.write("login.failed", ADMIN, f"user {number}"))
     for action in ("token.created", "session.created", "session.revoked"):
         assert len(await listed(small, action=action)) == 1
     assert FEWEST <= len(await listed(small, action="login.failed")) < 1500
-    await small.rules.checkpoints.seal()
-    report = await small.rules.verification.verify()
+    await small.rules.audit.checkpoints.seal()
+    report = await small.rules.audit.verification.verify()
     assert report.intact
     assert report.complete_since[Stream.CHANGES] is None
     assert report.complete_since[Stream.OCCURRENCES] is None
@@ -67,17 +67,17 @@ async def test_a_crowd_that_signs_in_pushes_no_change_out(small: Service) -> Non
 
 
 async def test_a_reader_who_takes_the_audit_log_out_again_and_again_pushes_no_change_out(small: Service) -> None:
-    await many(1500, lambda _: small.rules.audit_log.write("export.made", ADMIN, "audit"))
+    await many(1500, lambda _: small.rules.audit.log.write("export.made", ADMIN, "audit"))
     assert len(await listed(small, action="token.created")) == 1
     assert FEWEST <= len(await listed(small, action="export.made")) < 1500
     # To take the tokens out is for administrators alone, and stays among what they did.
-    await small.rules.audit_log.write("export.made", ADMIN, "tokens")
+    await small.rules.audit.log.write("export.made", ADMIN, "tokens")
     last = await small.stores.audit.oldest(AuditStream(small.stores.shards[0], Stream.CHANGES), "0-0", 10)
     assert b"export.made" in last[-1].body
 
 
 async def _sign_in_without_a_password(service: Service) -> None:
-    account = service.rules.accounts.get("admin")
+    account = service.rules.accounts.known.get("admin")
     assert account is not None
     await service.rules.sessions._create("admin", account, b"0", ADMIN)
 
@@ -90,14 +90,14 @@ async def test_a_sweep_of_many_pushes_no_change_out_and_leaves_a_line_among_them
     clock.forward(-4 * DAY)
     await many(299, lambda number: create(small, f"few {number}", days=1))
     clock.forward(4 * DAY)
-    assert await small.rules.sweeper.sweep() == 299
+    assert await small.rules.managed.sweeper.sweep() == 299
     assert await listed(small, action="sweep.made") == []
     clock.forward(-4 * DAY)
     await many(300, lambda number: create(small, f"many {number}", days=1))
     clock.forward(4 * DAY)
-    assert await small.rules.sweeper.sweep() == 300
+    assert await small.rules.managed.sweeper.sweep() == 300
     assert len(await listed(small, action="token.expired")) == 599
-    (summary,) = [event.entry async for event in small.rules.audit.every(AuditFilter(action="sweep.made"))]
+    (summary,) = [event.entry async for event in small.rules.audit.reader.every(AuditFilter(action="sweep.made"))]
     assert (summary.actor, summary.target, summary.after) == ("clock", "tokens", {"expired": 300})
     changes = await small.stores.audit.oldest(AuditStream(small.stores.shards[0], Stream.CHANGES), "0-0", 1000)
     assert len(changes) == 1 + 599 + 1
@@ -107,13 +107,13 @@ async def test_the_streams_are_one_list_with_one_cursor(still: Service) -> None:
     await create(still, "ci")
     await sign_in(still)
     for number in range(3):
-        await still.rules.audit_log.write("login.failed", ADMIN, f"user {number}")
-    everything = [event.position async for event in still.rules.audit.every(AuditFilter())]
+        await still.rules.audit.log.write("login.failed", ADMIN, f"user {number}")
+    everything = [event.position async for event in still.rules.audit.reader.every(AuditFilter())]
     assert everything == sorted(everything, reverse=True)
     assert {position.stream for position in everything} == set(Stream)
     walked, after = [], None
     while True:
-        events, after = await still.rules.audit.page(AuditFilter(), 1, after)
+        events, after = await still.rules.audit.reader.page(AuditFilter(), 1, after)
         walked += [event.position for event in events]
         if after is None:
             break
@@ -121,8 +121,8 @@ async def test_the_streams_are_one_list_with_one_cursor(still: Service) -> None:
 
 
 async def test_an_entry_that_was_moved_to_another_stream_is_found(still: Service) -> None:
-    await still.rules.audit_log.write("export.made", ADMIN, "tokens")
-    await still.rules.checkpoints.seal()
+    await still.rules.audit.log.write("export.made", ADMIN, "tokens")
+    await still.rules.audit.checkpoints.seal()
     shard = still.stores.shards.of_name("tokens")
     (entry,) = await still.stores.audit.oldest(AuditStream(shard, Stream.CHANGES), "0-0", 1)
     other = AuditStream(shard, Stream.REFUSALS)
@@ -130,5 +130,5 @@ async def test_an_entry_that_was_moved_to_another_stream_is_found(still: Service
     checkpoint = await still.stores.audit.last_checkpoint(AuditStream(shard, Stream.CHANGES))
     assert checkpoint is not None
     assert await still.stores.audit.seal(other, "0-0", checkpoint)
-    report = await still.rules.verification.verify()
+    report = await still.rules.audit.verification.verify()
     assert [fault.id for fault in report.faults] == [other.public_id(entry.entry_id)]

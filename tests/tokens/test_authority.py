@@ -69,11 +69,11 @@ async def test_peeking_tells_why_a_managed_token_is_gone(
 ) -> None:
     service = await make_service(fake=True)
     off, gone, late = [await create(service, name, days=2) for name in ("off", "gone", "late")]
-    await service.rules.managed.update(off.token.token_id, {"active": False}, ADMIN)
-    await service.rules.managed.revoke(gone.token.token_id, ADMIN)
+    await service.rules.managed.tokens.update(off.token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.tokens.revoke(gone.token.token_id, ADMIN)
     assert [await peek(service, one.secret) for one in (off, gone, late)] == ["inactive", "revoked", "active"]
     turn_time(2 * DAY - 60)
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     turn_time(DAY)
     assert [await peek(service, one.secret) for one in (off, gone, late)][1:] == ["revoked", "expired"]
     # From outside, and to the gateway, they are all simply not valid.
@@ -207,7 +207,7 @@ async def test_what_the_previous_server_key_issued_goes_on_until_it_is_no_longer
     assert (await both.rules.one_time.consume(issued[0])).active
     assert await outcome(both, (await create(both, "new")).secret) == "active"
     assert await outcome(both, with_checksum("0" * 56)) == "unknown"
-    renamed = await both.rules.managed.update(managed.token.token_id, {"scopes": ("a",)}, ADMIN)
+    renamed = await both.rules.managed.tokens.update(managed.token.token_id, {"scopes": ("a",)}, ADMIN)
     assert renamed.scopes == ("a",)
     assert await outcome(both, managed.secret, required=("a",)) == "active"
     after = await make_service(shards=shards, background=False, secret_key=new_key)

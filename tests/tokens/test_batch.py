@@ -33,7 +33,7 @@ async def test_the_second_answer_is_of_the_second_moment(make_service: Callable[
     batch, secrets = batch_of(service), [kept.secret, ended.secret, kept.secret, "x"]
     active, revoked, none = Outcome.ACTIVE, Outcome.REVOKED, Outcome.MALFORMED
     assert outcomes(await batch.peek(secrets, ())) == [active, active, active, none]
-    await service.rules.managed.revoke(ended.token.token_id, ADMIN)
+    await service.rules.managed.tokens.revoke(ended.token.token_id, ADMIN)
     assert outcomes(await batch.peek(secrets, ())) == [active, revoked, active, none]
 
 
@@ -54,11 +54,11 @@ async def test_a_token_switched_on_between_two_reads_is_active(make_service: Cal
         async def execute(self, *args: Any, **how: Any) -> Any:
             reply = await super().execute(*args, **how)
             if args[0] == "MGET" and self.names().count("MGET") == 1:
-                await service.rules.managed.update(token_id, {"active": True}, ADMIN)
+                await service.rules.managed.tokens.update(token_id, {"active": True}, ADMIN)
             return reply
 
     service = await make_service(background=False, wrap=Between)
     created = await create(service)
     token_id = created.token.token_id
-    await service.rules.managed.update(token_id, {"active": False}, ADMIN)
+    await service.rules.managed.tokens.update(token_id, {"active": False}, ADMIN)
     assert outcomes(await batch_of(service).peek([created.secret], ())) == [Outcome.ACTIVE]

@@ -24,7 +24,7 @@ async def outcomes(service: Service, secret: str, count: int) -> Counter[Outcome
 
 
 async def uses_left(service: Service, token_id: str) -> int:
-    return (await service.rules.managed.get(token_id)).uses_left
+    return (await service.rules.managed.tokens.get(token_id)).uses_left
 
 
 @pytest.mark.parametrize(("limit", "admitted"), [(RateLimit(50, 3600), 50), (RateLimit(100, 3600, 7), 7)])
@@ -166,7 +166,7 @@ async def test_a_scope_taken_away_since_the_last_request_spends_nothing(still: S
     """The limit's memory still holds the old record; the charge must not go by it."""
     created = await create(still, scopes=("a",), max_uses=5)
     assert await outcome(still, created.secret, required=("a",)) == "active"
-    await still.rules.managed.update(created.token.token_id, {"scopes": ("b",)}, ADMIN)
+    await still.rules.managed.tokens.update(created.token.token_id, {"scopes": ("b",)}, ADMIN)
     assert await outcome(still, created.secret, required=("a",)) == "insufficient_scope"
     assert await uses_left(still, created.token.token_id) == 4
 
@@ -175,7 +175,7 @@ async def test_a_scope_given_since_the_last_request_is_in_force(still: Service) 
     created = await create(still, scopes=("a",), rate_limits=(RateLimit(100, 60),))
     assert await outcome(still, created.secret, required=("b",)) == "insufficient_scope"
     assert await outcome(still, created.secret) == "active"
-    await still.rules.managed.update(created.token.token_id, {"scopes": ("b",)}, ADMIN)
+    await still.rules.managed.tokens.update(created.token.token_id, {"scopes": ("b",)}, ADMIN)
     assert await outcome(still, created.secret, required=("b",)) == "active"
 
 
@@ -197,8 +197,8 @@ async def test_a_changed_limit_is_in_force_with_the_next_request(
     created = await create(still, rate_limits=before)
     other = await create(still, "other", rate_limits=before)
     assert await outcome(still, other.secret) == "active"
-    await still.rules.managed.update(created.token.token_id, {"rate_limits": after}, ADMIN)
-    await still.rules.managed.update(other.token.token_id, {"rate_limits": after}, ADMIN)
+    await still.rules.managed.tokens.update(created.token.token_id, {"rate_limits": after}, ADMIN)
+    await still.rules.managed.tokens.update(other.token.token_id, {"rate_limits": after}, ADMIN)
     assert (await outcomes(still, created.secret, 20))[Outcome.ACTIVE] == admitted
     assert (await outcomes(still, other.secret, 20))[Outcome.ACTIVE] == after_one
 
@@ -206,9 +206,9 @@ async def test_a_changed_limit_is_in_force_with_the_next_request(
 async def test_more_uses_given_are_in_force_with_the_next_request(still: Service) -> None:
     created = await create(still, max_uses=1)
     assert (await outcomes(still, created.secret, 3))[Outcome.ACTIVE] == 1
-    await still.rules.managed.update(created.token.token_id, {"max_uses": 4}, ADMIN)
+    await still.rules.managed.tokens.update(created.token.token_id, {"max_uses": 4}, ADMIN)
     assert (await outcomes(still, created.secret, 9))[Outcome.ACTIVE] == 4
-    await still.rules.managed.update(created.token.token_id, {"max_uses": 0}, ADMIN)
+    await still.rules.managed.tokens.update(created.token.token_id, {"max_uses": 0}, ADMIN)
     assert (await outcomes(still, created.secret, 9))[Outcome.ACTIVE] == 9
 
 
@@ -272,7 +272,7 @@ async def test_a_limited_token_that_is_revoked_is_refused_and_forgotten(still: S
     created = await create(still, rate_limits=(RateLimit(100, 60),))
     assert await outcome(still, created.secret) == "active"
     assert len(still.rules.authority.charging.limited) == 1
-    await still.rules.managed.revoke(created.token.token_id, ADMIN)
+    await still.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
     assert await outcome(still, created.secret) == "unknown"
     assert len(still.rules.authority.charging.limited) == 0
 

@@ -23,7 +23,7 @@ DAY = 86400
 
 async def make(service: Service, name: str, *, days: int = 300) -> tuple[str, bytes]:
     expires_at = int(service.clock()) + days * DAY if days else 0
-    created = await service.rules.managed.create(NewToken(name, expires_at), TEST)
+    created = await service.rules.managed.tokens.create(NewToken(name, expires_at), TEST)
     return created.token.token_id, created.secret.encode()
 
 
@@ -39,8 +39,8 @@ async def varied(service: Service, clock: Clock) -> None:
     _, busy = await make(service, "busy")
     off, _ = await make(service, "off")
     revoked, _ = await make(service, "revoked")
-    await service.rules.managed.update(off, {"active": False}, TEST)
-    await service.rules.managed.revoke(revoked, TEST)
+    await service.rules.managed.tokens.update(off, {"active": False}, TEST)
+    await service.rules.managed.tokens.revoke(revoked, TEST)
     clock.forward(60 * DAY)
     await use(service, forty)
     clock.forward(40 * DAY)
@@ -105,19 +105,19 @@ async def test_what_expired_within_a_week_is_counted_until_it_is_gone(
     monkeypatch.setattr(hygiene, "_SLICE", size)
     ids = [(await make(still, f"{number} of {days}", days=days))[0] for days in (2, 4, 9, 60) for number in range(3)]
     for token_id in (ids[0], ids[3], ids[6]):
-        await still.rules.managed.update(token_id, {"active": False}, TEST)
-    await still.rules.managed.revoke(ids[4], TEST)
+        await still.rules.managed.tokens.update(token_id, {"active": False}, TEST)
+    await still.rules.managed.tokens.revoke(ids[4], TEST)
 
     async def expired() -> int:
         if swept:
-            await still.rules.sweeper.sweep()
+            await still.rules.managed.sweeper.sweep()
         return (await still.rules.hygiene.expired())["7d"]
 
     assert await expired() == 0
     clock.forward(5 * DAY)
     assert await expired() == 5
-    await still.rules.managed.revoke(ids[0], TEST)
-    await still.rules.managed.update(ids[1], {"expires_at": int(still.clock()) + 60 * DAY}, TEST)
+    await still.rules.managed.tokens.revoke(ids[0], TEST)
+    await still.rules.managed.tokens.update(ids[1], {"expires_at": int(still.clock()) + 60 * DAY}, TEST)
     assert await expired() == 3
     clock.forward(5 * DAY)
     assert await expired() == 5
@@ -155,9 +155,9 @@ async def test_what_is_swept_between_two_round_trips_counts_once(
     for number in range(4):
         await make(service, f"over {number}", days=1 + number // 2)
     clock.forward(DAY + 1)
-    assert await service.rules.sweeper.sweep() == 2
+    assert await service.rules.managed.sweeper.sweep() == 2
     clock.forward(DAY)
-    link.sweep, link.replied = service.rules.sweeper.sweep, False
+    link.sweep, link.replied = service.rules.managed.sweeper.sweep, False
     assert (await service.rules.hygiene.expired())["7d"] == 4
     assert link.sweep is None, "nothing was swept meanwhile"
 

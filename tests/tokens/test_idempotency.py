@@ -25,7 +25,7 @@ TEN_MINUTES = 600
 async def again(
     service: Service, name: str = "ci", request: Repeatable = REQUEST, *, origin: Origin = ADMIN
 ) -> Created:
-    return await service.rules.managed.create(NewToken(name, int(service.clock()) + DAY), origin, request)
+    return await service.rules.managed.tokens.create(NewToken(name, int(service.clock()) + DAY), origin, request)
 
 
 async def test_a_repeat_answers_the_same_token_and_creates_nothing(service: Service, clock: Any) -> None:
@@ -34,7 +34,7 @@ async def test_a_repeat_answers_the_same_token_and_creates_nothing(service: Serv
     second = await again(service)
     assert (second.secret, second.token, second.repeated) == (first.secret, first.token, True)
     assert not first.repeated
-    assert (await service.rules.queries.statistics()).total == 1
+    assert (await service.rules.managed.queries.statistics()).total == 1
     assert await actions(service) == ["token.created"]
     assert await outcome(service, first.secret) is Outcome.ACTIVE
 
@@ -43,7 +43,7 @@ async def test_fifty_tries_at_once_create_one_token(service: Service) -> None:
     made = await asyncio.gather(*[again(service) for _ in range(50)])
     assert len({created.secret for created in made}) == 1
     assert sum(not created.repeated for created in made) == 1
-    assert (await service.rules.queries.statistics()).total == 1
+    assert (await service.rules.managed.queries.statistics()).total == 1
     assert await actions(service) == ["token.created"]
 
 
@@ -54,9 +54,9 @@ async def test_the_same_key_for_another_request_is_refused(service: Service) -> 
             await again(service, name, Repeatable("key-1", b"other words"))
         assert refused.value.code == "idempotency_mismatch"
     with pytest.raises(Conflict) as refused:
-        await service.rules.rotation.rotate(first.token.token_id, ADMIN, request=REQUEST)
+        await service.rules.managed.rotation.rotate(first.token.token_id, ADMIN, request=REQUEST)
     assert refused.value.code == "idempotency_mismatch"
-    assert (await service.rules.queries.statistics()).total == 1
+    assert (await service.rules.managed.queries.statistics()).total == 1
 
 
 async def test_keys_of_different_callers_have_nothing_to_do_with_each_other(service: Service) -> None:
@@ -94,24 +94,24 @@ async def test_a_late_repeat_changes_nothing_about_a_token_that_went_on(service:
     first = await again(service)
     token_id = first.token.token_id
     if change == "revoked":
-        await service.rules.managed.revoke(token_id, ADMIN)
+        await service.rules.managed.tokens.revoke(token_id, ADMIN)
     elif change == "renamed":
-        await service.rules.managed.update(token_id, {"name": "renamed"}, ADMIN)
+        await service.rules.managed.tokens.update(token_id, {"name": "renamed"}, ADMIN)
         await create(service, "ci")
     else:
-        await service.rules.rotation.rotate(token_id, ADMIN)
-    before = await service.rules.managed.get(token_id)
+        await service.rules.managed.rotation.rotate(token_id, ADMIN)
+    before = await service.rules.managed.tokens.get(token_id)
     works = await outcome(service, first.secret)
     repeat = await again(service)
     assert (repeat.secret, repeat.repeated) == (first.secret, True)
-    assert await service.rules.managed.get(token_id) == before
+    assert await service.rules.managed.tokens.get(token_id) == before
     assert await outcome(service, first.secret) is works
 
 
 async def test_a_repeat_finishes_what_a_crash_left_undone(make_service: Callable[..., Any]) -> None:
     """The key was remembered, then the process died before the token was made."""
     service = await make_service()
-    derived = await service.rules.managed._repeats.admit(REQUEST, ADMIN.actor, "create")
+    derived = await service.rules.managed.tokens._repeats.admit(REQUEST, ADMIN.actor, "create")
     made = await again(service)
     assert not made.repeated
     assert made.token.token_id == derived.token_id(0)
@@ -149,11 +149,14 @@ async def test_a_rotation_is_repeated_with_the_same_secret(service: Service) -> 
     first = await create(service)
     token_id, request = first.token.token_id, Repeatable("key-2", b"{}")
     rotations = await asyncio.gather(
-        *[service.rules.rotation.rotate(token_id, ADMIN, overlap_seconds=60, request=request) for _ in range(20)]
+        *[
+            service.rules.managed.rotation.rotate(token_id, ADMIN, overlap_seconds=60, request=request)
+            for _ in range(20)
+        ]
     )
     assert len({rotated.secret for rotated in rotations}) == 1
     assert sum(not rotated.repeated for rotated in rotations) == 1
-    token = await service.rules.managed.get(token_id)
+    token = await service.rules.managed.tokens.get(token_id)
     assert token.rotations == 1
     assert await outcome(service, first.secret) is Outcome.ACTIVE
     assert await outcome(service, rotations[0].secret) is Outcome.ACTIVE
@@ -162,14 +165,14 @@ async def test_a_rotation_is_repeated_with_the_same_secret(service: Service) -> 
 async def test_a_repeated_rotation_never_brings_an_old_secret_back(service: Service) -> None:
     first = await create(service)
     token_id, request = first.token.token_id, Repeatable("key-2", b"{}")
-    second = await service.rules.rotation.rotate(token_id, ADMIN, request=request)
-    await service.rules.rotation.rotate(token_id, ADMIN)
-    fourth = await service.rules.rotation.rotate(token_id, ADMIN)
-    late = await service.rules.rotation.rotate(token_id, ADMIN, request=request)
+    second = await service.rules.managed.rotation.rotate(token_id, ADMIN, request=request)
+    await service.rules.managed.rotation.rotate(token_id, ADMIN)
+    fourth = await service.rules.managed.rotation.rotate(token_id, ADMIN)
+    late = await service.rules.managed.rotation.rotate(token_id, ADMIN, request=request)
     assert (late.secret, late.repeated) == (second.secret, True)
     assert await outcome(service, second.secret) is not Outcome.ACTIVE
     assert await outcome(service, fourth.secret) is Outcome.ACTIVE
-    assert (await service.rules.managed.get(token_id)).rotations == 3
+    assert (await service.rules.managed.tokens.get(token_id)).rotations == 3
 
 
 async def test_redis_holds_nothing_a_secret_could_be_made_of(service: Service) -> None:
@@ -177,7 +180,7 @@ async def test_redis_holds_nothing_a_secret_could_be_made_of(service: Service) -
     held = repr(await dump(service)).lower()
     for part in (made.secret, made.secret[4:60], made.secret[4:20], "key-1", REQUEST.words.decode()):
         assert part.lower() not in held
-    derived = await service.rules.managed._repeats.admit(REQUEST, ADMIN.actor, "create")
+    derived = await service.rules.managed.tokens._repeats.admit(REQUEST, ADMIN.actor, "create")
     imported = msgspec.structs.replace(derived, keyring=type(derived.keyring)("another server key, long enough too"))
     shard = service.stores.shards.of_name("ci").index
     assert derived.secret_into(shard, len(service.stores.shards))[0] == made.secret

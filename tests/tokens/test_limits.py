@@ -54,7 +54,7 @@ async def test_on_a_full_server_uses_are_still_spent_to_the_last(
     async with full(service):
         outcomes = await asyncio.gather(*[outcome(service, created.secret) for _ in range(20)])
     assert Counter(outcomes) == {Outcome.ACTIVE: 5, Outcome.USES_EXHAUSTED: 15}
-    assert (await service.rules.managed.get(created.token.token_id)).uses_left == 0
+    assert (await service.rules.managed.tokens.get(created.token.token_id)).uses_left == 0
 
 
 def _hammer(settings: Settings, shards: int, secret: str, requests: int) -> Counter[str]:
@@ -68,7 +68,7 @@ def _hammer(settings: Settings, shards: int, secret: str, requests: int) -> Coun
                 *[service.rules.authority.verify(secret.encode(), (Kind.MANAGED,)) for _ in range(requests)]
             )
         finally:
-            await service.rules.passwords.aclose()
+            await service.rules.accounts.passwords.aclose()
             await link.aclose()
         return Counter(verdict.outcome.value for verdict in verdicts)
 
@@ -97,7 +97,7 @@ async def test_a_limit_is_exact_under_four_processes(
     assert sum(outcomes.values()) == REQUESTS
     assert set(outcomes) == {"active", "rate_limited"}
     assert LIMIT <= outcomes["active"] <= 2 * LIMIT
-    assert (await service.rules.managed.get(created.token.token_id)).uses_left == 2 * LIMIT - outcomes["active"]
+    assert (await service.rules.managed.tokens.get(created.token.token_id)).uses_left == 2 * LIMIT - outcomes["active"]
     # What the first limit refused has charged these nothing.
     due, used = await service.stores.credentials.dues(created.token.token_id, (day, month), time.time())
     assert used == outcomes["active"]

@@ -202,7 +202,7 @@ async def test_after_its_use_nothing_of_a_token_is_left(still: Service) -> None:
     secret = await issue(still)
     assert await consume(still, secret) is Outcome.ACTIVE
     assert await all_keys(still) == set()
-    assert (await still.rules.queries.statistics()).one_time_outstanding == 0
+    assert (await still.rules.managed.queries.statistics()).one_time_outstanding == 0
 
 
 async def test_no_other_kind_is_consumed(still: Service) -> None:

@@ -112,7 +112,7 @@ async def test_processes_share_a_quota_which_keeps_its_count_when_its_size_chang
     assert counted == {Outcome.ACTIVE: 60, Outcome.RATE_LIMITED: 100}
     for size, left in ((62, 2), (50, 0)):
         changed = (quota(size),)
-        await processes[0].rules.managed.update(created.token.token_id, {"rate_limits": changed}, ADMIN)
+        await processes[0].rules.managed.tokens.update(created.token.token_id, {"rate_limits": changed}, ADMIN)
         answers = [await outcome(processes[1], created.secret) for _ in range(3)]
         assert answers.count(Outcome.ACTIVE) == left
 

@@ -92,62 +92,62 @@ async def test_all_sessions_of_one_user_end_and_nobody_elses(still: Service) -> 
     assert await still.rules.sessions.end_all("admin", at(ADDRESS)) == 3
     assert {await outcome(still, secret) for secret in secrets} == {Outcome.UNKNOWN}
     assert await outcome(still, other) == "active"
-    assert (await still.rules.queries.statistics()).sessions == 1
+    assert (await still.rules.managed.queries.statistics()).sessions == 1
     assert await still.rules.sessions.end_all("admin", at(ADDRESS)) == 0
     assert await outcome(still, await sign_in(still)) == "active"
 
 
 async def test_no_session_survives_that_was_signed_in_while_its_account_was_disabled(still: Service) -> None:
     """Disabled at every moment of five sign-ins, then enabled again: only what began afterwards may live."""
-    enabled = Account(next(iter(still.rules.accounts.hashes())), Role.ADMIN)
+    enabled = Account(next(iter(still.rules.accounts.known.hashes())), Role.ADMIN)
     for turns in range(12):
         signing_in = [asyncio.create_task(sign_in(still, address=f"192.0.2.{number}")) for number in range(5)]
         for _ in range(turns * 3):
             await asyncio.sleep(0)
-        still.rules.accounts.replace({"admin": msgspec.structs.replace(enabled, disabled=True)})
+        still.rules.accounts.known.replace({"admin": msgspec.structs.replace(enabled, disabled=True)})
         await still.rules.sessions.end_all("admin", at(ADDRESS))
         answers = await asyncio.gather(*signing_in, return_exceptions=True)
-        still.rules.accounts.replace({"admin": enabled})
+        still.rules.accounts.known.replace({"admin": enabled})
         secrets = [answer for answer in answers if isinstance(answer, bytes)]
         assert {await outcome(still, secret) for secret in secrets} <= {Outcome.UNKNOWN}
         assert all(isinstance(a, bytes | InvalidCredentials | RateLimited) for a in answers)
-        assert (await still.rules.queries.statistics()).sessions == 0
+        assert (await still.rules.managed.queries.statistics()).sessions == 0
 
 
 async def test_a_log_out_between_the_password_and_the_record_makes_no_session(
     still: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    matches = still.rules.passwords.matches
+    matches = still.rules.accounts.passwords.matches
 
     async def matches_slowly(password_hash: str, password: str) -> bool:
         right = await matches(password_hash, password)
         await still.rules.sessions.end_all("admin", at(ADDRESS))
         return right
 
-    monkeypatch.setattr(still.rules.passwords, "matches", matches_slowly)
+    monkeypatch.setattr(still.rules.accounts.passwords, "matches", matches_slowly)
     with pytest.raises(InvalidCredentials):
         await sign_in(still)
-    assert (await still.rules.queries.statistics()).sessions == 0
+    assert (await still.rules.managed.queries.statistics()).sessions == 0
 
 
 async def test_a_changed_password_refuses_the_sessions_made_with_the_old_one_by_itself(still: Service) -> None:
     """Whether or not Redis can be told to end them."""
     secret = await sign_in(still, "vera")
-    account = still.rules.accounts.get("vera")
+    account = still.rules.accounts.known.get("vera")
     assert account is not None
-    still.rules.accounts.replace(
+    still.rules.accounts.known.replace(
         {"vera": msgspec.structs.replace(account, password_hash=account.password_hash[:-4] + "AAAA")}
     )
     assert await outcome(still, secret) == "unknown"
-    still.rules.accounts.replace({})
+    still.rules.accounts.known.replace({})
     assert await outcome(still, secret) == "unknown"
-    still.rules.accounts.replace({"vera": account})
+    still.rules.accounts.known.replace({"vera": account})
     assert await outcome(still, secret) == "active"
 
 
 async def reload(service: Service, path: Path) -> None:
     """What SIGHUP brings about."""
-    await Reload(path, service.rules.accounts, service.rules.sessions, service.rules.audit_log)()
+    await Reload(path, service.rules.accounts.known, service.rules.sessions, service.rules.audit.log)()
 
 
 async def test_without_redis_a_reload_is_in_force_all_the_same(
@@ -161,13 +161,13 @@ async def test_without_redis_a_reload_is_in_force_all_the_same(
     path = tmp_path / "accounts.toml"
     path.write_text("")
     await reload(service, path)
-    assert len(service.rules.accounts) == 0
+    assert len(service.rules.accounts.known) == 0
     assert "ended sessions will be counted until they expire" in caplog.messages
 
 
 async def test_without_an_accounts_file_a_reload_leaves_nobody(still: Service) -> None:
-    await Reload(None, still.rules.accounts, still.rules.sessions, still.rules.audit_log)()
-    assert len(still.rules.accounts) == 0
+    await Reload(None, still.rules.accounts.known, still.rules.sessions, still.rules.audit.log)()
+    assert len(still.rules.accounts.known) == 0
 
 
 @pytest.mark.parametrize("change", ["removed", "disabled", "another password"])
@@ -192,7 +192,7 @@ async def test_a_changed_account_ends_its_sessions_at_the_reload_and_no_others(
         await reload(service, path)
         assert await outcome(service, ended) == "unknown"
         assert await outcome(service, kept) == "active"
-    assert (await services[0].rules.queries.statistics()).sessions == 1
+    assert (await services[0].rules.managed.queries.statistics()).sessions == 1
     assert (await actions(services[0])).count("account.reloaded") == 2
 
 
@@ -254,8 +254,8 @@ async def test_without_an_idle_time_an_unused_session_lives_its_day(
 
 async def test_a_program_with_a_right_password_is_known_without_a_session(still: Service) -> None:
     for _ in range(10):
-        account = await still.rules.login.check_password("vera", PASSWORD, at(ADDRESS))
+        account = await still.rules.accounts.login.check_password("vera", PASSWORD, at(ADDRESS))
     assert account.role is Role.VIEWER
-    assert (await still.rules.queries.statistics()).sessions == 0
+    assert (await still.rules.managed.queries.statistics()).sessions == 0
     assert await actions(still) == []
-    assert (still.rules.login.role("vera"), still.rules.login.role("nobody")) == (Role.VIEWER, None)
+    assert (still.rules.accounts.login.role("vera"), still.rules.accounts.login.role("nobody")) == (Role.VIEWER, None)

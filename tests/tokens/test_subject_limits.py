@@ -127,7 +127,7 @@ async def test_what_one_refuses_the_other_is_not_charged(make_service: Callable[
     verdict = await service.rules.authority.verify(fresh.secret.encode(), (Kind.MANAGED,))
     told = {quota.limit.name: (quota.remaining, quota.retry_after > 0) for quota in verdict.quotas}
     assert (verdict.outcome, told) == ("rate_limited", {"default": (5, False), "subject:month": (0, True)})
-    assert (await service.rules.managed.get(fresh.token.token_id)).uses_left == 9
+    assert (await service.rules.managed.tokens.get(fresh.token.token_id)).uses_left == 9
 
 
 async def test_a_revoked_token_is_told_so_and_charges_nothing(make_service: Callable[..., Any]) -> None:
@@ -136,7 +136,7 @@ async def test_a_revoked_token_is_told_so_and_charges_nothing(make_service: Call
     for number in range(4):
         created = await create(service, f"t{number}", subject="acme", rate_limits=(RateLimit(9, 60),))
         assert await outcome(service, created.secret) == "active"
-        await service.rules.managed.revoke(created.token.token_id, ADMIN)
+        await service.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
         assert await outcome(service, created.secret) == "unknown"
     assert await left(service) == 5
 
@@ -144,7 +144,7 @@ async def test_a_revoked_token_is_told_so_and_charges_nothing(make_service: Call
 async def test_who_derives_a_token_that_speaks_for_nobody_is_counted_all_the_same(still: Service) -> None:
     await limit(still, month(3))
     parent = await create(still, subject="acme", scopes=("self:derive",))
-    derived = await still.rules.derivation.derive(parent.secret.encode(), Narrowed(subject=""), ADMIN)
+    derived = await still.rules.managed.derivation.derive(parent.secret.encode(), Narrowed(subject=""), ADMIN)
     assert [await outcome(still, derived.secret) for _ in range(2)] == ["active"] * 2
     assert [await outcome(still, parent.secret) for _ in range(2)] == ["active", "rate_limited"]
 
@@ -191,7 +191,7 @@ def _draw(settings: Settings, shards: int, secrets: list[str], counted: Any, sto
                 if found[Outcome.RATE_LIMITED]:
                     stop.value = 1
         finally:
-            await service.rules.passwords.aclose()
+            await service.rules.accounts.passwords.aclose()
             await link.aclose()
 
     asyncio.run(ask())

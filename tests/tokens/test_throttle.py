@@ -49,14 +49,14 @@ async def guess(service: Service, username: str = "vera", address: str = ADDRESS
 def checked(still: Service, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every password that was checked against a hash."""
     checked: list[str] = []
-    matches = still.rules.passwords.matches
+    matches = still.rules.accounts.passwords.matches
 
     async def counted(password_hash: str, password: str) -> bool:
         right = await matches(password_hash, password)
         checked.append(password)
         return right
 
-    monkeypatch.setattr(still.rules.passwords, "matches", counted)
+    monkeypatch.setattr(still.rules.accounts.passwords, "matches", counted)
     return checked
 
 
@@ -66,7 +66,7 @@ async def test_five_wrong_passwords_for_an_account_are_checked_from_wherever_the
     waits = await asyncio.gather(*[guess(still, address=f"192.0.2.{number}") for number in range(60)])
     assert waits.count(0) == len(checked) == 5
     assert all(800 < wait <= 900 for wait in waits if wait)
-    await still.rules.refusals.tell()
+    await still.rules.audit.refusals.tell()
     told = [entry for entry in await audit(still) if entry.action == "login.throttled"]
     assert len(told) == MOST_ADDRESSES + 1
     assert sum((entry.after or {"count": 1})["count"] for entry in told) == 55
@@ -150,7 +150,7 @@ async def test_right_passwords_use_up_no_tries(still: Service) -> None:
     for _ in range(25):
         await sign_in(still, "vera")
     for _ in range(25):
-        await still.rules.login.check_password("uma", PASSWORD, at("192.0.2.99"))
+        await still.rules.accounts.login.check_password("uma", PASSWORD, at("192.0.2.99"))
     assert await guess(still, "vera") == 0
     assert await guess(still, "uma", "192.0.2.99") == 0
 
@@ -181,30 +181,32 @@ async def test_checks_wait_in_a_bounded_queue_two_at_once_and_the_loop_goes_on(
         return go_on.wait(20)
 
     monkeypatch.setattr("service.tokens.accounts.passwords._verify", verify)
-    checks = [asyncio.create_task(service.rules.passwords.matches("hash", f"{number}")) for number in range(40)]
+    checks = [
+        asyncio.create_task(service.rules.accounts.passwords.matches("hash", f"{number}")) for number in range(40)
+    ]
     assert await outcome(service, created.secret) == "active"
     assert [type(check.exception()) for check in checks if check.done()] == [Busy] * 6
     await until(lambda: len(running) == 2)
     go_on.set()
     assert [answer for answer in await asyncio.gather(*checks, return_exceptions=True) if answer is True] == [True] * 34
-    assert await service.rules.passwords.matches("hash", "one more")
+    assert await service.rules.accounts.passwords.matches("hash", "one more")
 
 
 async def test_what_no_hash_is_matches_nothing(still: Service) -> None:
     for broken in ("", "$argon2id$", "$argon2id$v=19$m=64,t=1,p=1$x$y", "plain"):
-        assert not await still.rules.passwords.matches(broken, "plain")
+        assert not await still.rules.accounts.passwords.matches(broken, "plain")
 
 
 async def test_an_accent_in_one_sign_or_in_two_is_the_same_password(still: Service) -> None:
     one, two = "pass\u00e9 compos\u00e9", "passe\u0301 compose\u0301"
     for typed in (one, two):
         for hashed in (hash_password(one), hash_password(two)):
-            assert await still.rules.passwords.matches(hashed, typed)
+            assert await still.rules.accounts.passwords.matches(hashed, typed)
     # Hashes that another program made of what was typed; the password may be typed at another machine since.
     for raw in map(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash, (one, two)):
         for typed in (one, two):
-            assert await still.rules.passwords.matches(raw, typed)
-        assert not await still.rules.passwords.matches(raw, "passe compose")
+            assert await still.rules.accounts.passwords.matches(raw, typed)
+        assert not await still.rules.accounts.passwords.matches(raw, "passe compose")
 
 
 def test_a_decoy_costs_what_the_real_one_does_and_matches_nothing() -> None:
@@ -228,7 +230,7 @@ async def test_a_closed_checker_checks_no_more() -> None:
 
 async def test_twelve_right_passwords_at_once_are_all_right(still: Service) -> None:
     signing_in = [sign_in(still, "vera", f"192.0.2.{number % 2}") for number in range(12)]
-    checking = [still.rules.login.check_password("uma", PASSWORD, at(ADDRESS)) for _ in range(12)]
+    checking = [still.rules.accounts.login.check_password("uma", PASSWORD, at(ADDRESS)) for _ in range(12)]
     await asyncio.gather(*signing_in, *checking)
     assert await guess(still, "vera", "192.0.2.99") == 0
 
@@ -270,7 +272,7 @@ async def test_a_password_that_was_not_checked_is_no_try(still: Service, monkeyp
         raise Busy
 
     with monkeypatch.context() as patched:
-        patched.setattr(still.rules.passwords, "matches", busy)
+        patched.setattr(still.rules.accounts.passwords, "matches", busy)
         for _ in range(PER_ACCOUNT + 1):
             with pytest.raises(Busy) as caught:
                 await sign_in(still, "vera")
@@ -282,7 +284,7 @@ async def test_who_waits_longer_than_a_moment_is_asked_to_come_again(
     still: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.tokens.accounts.attempts._PAUSE_SECONDS", 0)
-    attempts = still.rules.login._attempts
+    attempts = still.rules.accounts.login._attempts
     held = [await attempts.reserve("vera", ADDRESS) for _ in range(PER_ACCOUNT)]
     with pytest.raises(Busy):
         await attempts.reserve("vera", ADDRESS)
@@ -382,24 +384,24 @@ async def test_what_an_address_is_refused_is_told_once_a_minute(
             await guess(service, f"user {number % 2}", "2001:db8::1")
             turn_time(1)
             await guess(service, f"user {number % 2}", f"2001:db8::{number}")
-        await service.rules.refusals.tell()
+        await service.rules.audit.refusals.tell()
         assert Counter(await actions(service)) == {"login.failed": 10, "login.throttled": 2 * minute}
         told = max((entry for entry in await audit(service) if entry.after), key=lambda entry: entry.at)
         assert told.after is not None
         assert (told.after["count"], told.after["last"] - told.after["first"]) == ((9, 4) if minute == 1 else (19, 9))
         turn_time(50)
-    await service.rules.refusals.tell()
+    await service.rules.audit.refusals.tell()
     assert len(await actions(service)) == 16
 
 
 async def test_a_flood_from_everywhere_leaves_few_entries_and_what_redis_did_not_take_is_told_later(
     still: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refusals, origins = still.rules.refusals, [at(f"2001:db8:{number:x}::1") for number in range(7000)]
+    refusals, origins = still.rules.audit.refusals, [at(f"2001:db8:{number:x}::1") for number in range(7000)]
     for origin in origins:
         await refusals.add(origin, "vera")
     with monkeypatch.context() as patch:
-        patch.setattr(still.rules.audit_log, "write", AsyncMock(side_effect=StoreUnavailable("away")))
+        patch.setattr(still.rules.audit.log, "write", AsyncMock(side_effect=StoreUnavailable("away")))
         with pytest.raises(StoreUnavailable):
             await refusals.tell()
     await refusals.add(origins[-1], "vera")

@@ -20,7 +20,7 @@ DAY = 86400
 
 
 async def make(service: Service, name: str = "gate", **terms: Any) -> tuple[ManagedToken, bytes]:
-    created = await service.rules.managed.create(NewToken(name, int(service.clock()) + 300 * DAY, **terms), TEST)
+    created = await service.rules.managed.tokens.create(NewToken(name, int(service.clock()) + 300 * DAY, **terms), TEST)
     return created.token, created.secret.encode()
 
 
@@ -96,7 +96,7 @@ async def test_the_last_use_is_told_with_its_address_and_agent(service: Service)
     token, secret = await make(service)
     await use(service, secret, 1, address="2001:db8::7", agent=b"a\x00b\x1b[31m" + b"x" * 300)
     await service.flush_usage()
-    record = await service.rules.managed.get(token.token_id)
+    record = await service.rules.managed.tokens.get(token.token_id)
     assert abs(record.last_used_at - service.clock()) < 5
     assert record.last_address == "2001:db8::7"
     assert record.last_agent.startswith("ab[31mx")
@@ -109,7 +109,7 @@ async def test_what_is_no_address_is_not_kept(service: Service) -> None:
     await service.flush_usage()
     await use(service, secret, 1, address="<script>alert(1)</script>")
     await service.flush_usage()
-    assert (await service.rules.managed.get(token.token_id)).last_address == "192.0.2.1"
+    assert (await service.rules.managed.tokens.get(token.token_id)).last_address == "192.0.2.1"
 
 
 async def test_old_days_and_hours_are_dropped_when_a_new_one_begins(

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 async def write(service: Service, count: int) -> None:
     await asyncio.gather(
-        *[service.rules.audit_log.write("export.made", TEST, f"user {number}") for number in range(count)]
+        *[service.rules.audit.log.write("export.made", TEST, f"user {number}") for number in range(count)]
     )
 
 
@@ -24,16 +24,16 @@ async def test_of_many_faults_a_hundred_are_named(still: Service) -> None:
     await asyncio.gather(
         *[shard.link.execute("XADD", shard.keys.changes, "*", "e", b"{}", "s", "0" * 32) for _ in range(130)]
     )
-    report = await still.rules.verification.verify()
+    report = await still.rules.audit.verification.verify()
     assert (report.intact, report.entries, len(report.faults)) == (False, 130, 100)
 
 
 async def test_a_audit_log_that_was_emptied_keeps_what_shows_it(still: Service) -> None:
     await write(still, 5)
-    await still.rules.checkpoints.seal()
+    await still.rules.audit.checkpoints.seal()
     stream, *_ = [one for one in audit_streams(still.stores.shards) if await still.stores.audit.oldest(one, "0-0", 1)]
     await stream.link.execute("DEL", stream.entries)
     await still.stores.audit.forget(stream)
     assert await still.stores.audit.last_checkpoint(stream) is not None
-    report = await still.rules.verification.verify()
+    report = await still.rules.audit.verification.verify()
     assert [fault.fault for fault in report.faults] == ["missing"]

@@ -18,12 +18,12 @@ Make = Callable[..., Awaitable[Service]]
 
 
 async def listed(service: Service) -> dict[str, Status]:
-    tokens, _, _ = await service.rules.queries.page(Query(frozenset(Status)))
+    tokens, _, _ = await service.rules.managed.queries.page(Query(frozenset(Status)))
     return {token.name: token.status(service.clock()) for token in tokens}
 
 
 async def expired(service: Service) -> int:
-    return (await service.rules.queries.statistics()).expired
+    return (await service.rules.managed.queries.statistics()).expired
 
 
 @pytest.mark.parametrize("shards", [1, 16])
@@ -31,19 +31,19 @@ async def test_a_sweeper_in_the_year_2028_ends_nothing(make_service: Make, clock
     service = await make_service(background=False, shards=shards)
     created = await create_many(service, *[f"token {number}" for number in range(20)], days=1)
     ended = await create(service, "revoked")
-    await service.rules.managed.revoke(ended.token.token_id, ADMIN)
+    await service.rules.managed.tokens.revoke(ended.token.token_id, ADMIN)
     off = await create(service, "off", days=1)
-    await service.rules.managed.update(off.token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.tokens.update(off.token.token_id, {"active": False}, ADMIN)
     clock.forward(600 * DAY)
     other = await make_service(background=False, shards=shards)
     for _ in range(3):
-        assert await other.rules.sweeper.sweep() == 0
+        assert await other.rules.managed.sweeper.sweep() == 0
     clock.forward(-600 * DAY)
     assert len(await listed(service)) == 22
     assert await expired(service) == 0
     for one in created:
         assert await outcome(service, one.secret) == "active"
-        assert await service.rules.managed.revoke(one.token.token_id, ADMIN)
+        assert await service.rules.managed.tokens.revoke(one.token.token_id, ADMIN)
 
 
 async def test_a_service_follows_the_clock_of_redis(make_service: Make, clock: Clock) -> None:
@@ -72,7 +72,7 @@ async def test_what_a_wrong_clock_listed_as_expired_is_listed_as_it_is_again(
     service = await make_service(fake=True)
     created = await create_many(service, *[f"token {number}" for number in range(250)], days=10)
     never = await create(service, "off", days=10)
-    await service.rules.managed.update(never.token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.tokens.update(never.token.token_id, {"active": False}, ADMIN)
     ended = await create(service, "ended", days=1)
     # A Redis whose clock went wrong for a moment, in which nobody asked for these keys.
     keys = service.stores.shards[0].keys
@@ -86,15 +86,15 @@ async def test_what_a_wrong_clock_listed_as_expired_is_listed_as_it_is_again(
     assert await expired(service) == 251
     fake_clock.forward(2 * DAY)
     for _ in range(3):
-        await service.rules.sweeper.sweep()
+        await service.rules.managed.sweeper.sweep()
     assert await expired(service) == 1
-    statistics = await service.rules.queries.statistics()
+    statistics = await service.rules.managed.queries.statistics()
     assert (statistics.active, statistics.inactive) == (250, 1)
     assert "listed as they are again" in caplog.text
     assert await outcome(service, created[0].secret) == "active"
     assert (await listed(service))["ended"] is Status.EXPIRED
     fake_clock.forward(9 * DAY)
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     assert await expired(service) == 252
     assert ended
 
@@ -102,7 +102,7 @@ async def test_what_a_wrong_clock_listed_as_expired_is_listed_as_it_is_again(
 async def test_a_purge_takes_none_that_lives_and_leaves_no_credential(make_service: Make, fake_clock: Clock) -> None:
     service = await make_service(fake=True)
     alive, gone = await create(service, "alive", days=300), await create(service, "gone", days=300)
-    await service.rules.managed.revoke(gone.token.token_id, ADMIN)
+    await service.rules.managed.tokens.revoke(gone.token.token_id, ADMIN)
     keys, link = service.stores.shards[0].keys, service.stores.shards[0].link
     # Somebody's wrong clock: both are to be purged at once, and the revoked one's credential has come back.
     for one in (alive, gone):
@@ -110,7 +110,7 @@ async def test_a_purge_takes_none_that_lives_and_leaves_no_credential(make_servi
     back = await link.execute("KEYS", keys.credential_prefix + b"*")
     digest = gone.token.digest.encode()
     await link.execute("SET", keys.credential_prefix + digest, await link.execute("GET", back[0]))
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     assert await listed(service) == {"alive": Status.ACTIVE}
     assert await outcome(service, alive.secret) == "active"
     assert await link.execute("EXISTS", keys.credential_prefix + digest) == 0
@@ -123,10 +123,10 @@ async def test_a_token_without_its_credential_holds_no_purge_up(make_service: Ma
     keys, link = service.stores.shards[0].keys, service.stores.shards[0].link
     await link.execute("DEL", keys.credential_prefix + broken.token.digest.encode())
     await link.execute("ZADD", keys.purge, 1, broken.token.token_id)
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     assert int(await link.execute("ZSCORE", keys.purge, broken.token.token_id)) == broken.token.expires_at + 30 * DAY
     fake_clock.forward(41 * DAY)
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     assert await listed(service) == {}
 
 
@@ -140,10 +140,10 @@ async def test_a_clock_set_back_in_the_midst_of_a_sweep_ends_the_sweep(
     async def now(_: object) -> int:
         return told
 
-    monkeypatch.setattr(service.rules.sweeper._expiry, "now", now)
-    assert await service.rules.sweeper.sweep() == 0
-    await service.rules.managed.revoke(created.token.token_id, ADMIN)
-    assert await service.rules.sweeper.sweep() == 0
+    monkeypatch.setattr(service.rules.managed.sweeper._expiry, "now", now)
+    assert await service.rules.managed.sweeper.sweep() == 0
+    await service.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
+    assert await service.rules.managed.sweeper.sweep() == 0
     assert await listed(service) == {"ci": Status.REVOKED}
 
 
@@ -152,5 +152,5 @@ async def test_an_index_is_trimmed_in_slices(make_service: Make) -> None:
     keys, link = service.stores.shards[0].keys, service.stores.shards[0].link
     members = [part for number in range(2 * SLICE + 3) for part in (1, f"past {number}")]
     await link.execute("ZADD", keys.one_time_index, *members, int(service.clock()) + 60, "to come")
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     assert await link.execute("ZRANGE", keys.one_time_index, 0, -1) == [b"to come"]

@@ -98,7 +98,7 @@ async def test_the_audit_log_is_for_readers(service: Service, path: str) -> None
 async def test_an_export_streams_all_that_match_and_is_noted(service: Service) -> None:
     admin = await sign_in(service)
     for number in range(250):
-        await service.rules.audit_log.write("login.failed", TEST, f"user {number}")
+        await service.rules.audit.log.write("login.failed", TEST, f"user {number}")
     answer = await admin.get(AUDIT, format="ndjson", action="login.failed")
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert answer.headers["cache-control"] == "no-store"
@@ -116,7 +116,7 @@ async def test_csv_has_a_header_and_no_cell_that_a_spreadsheet_would_run(service
     admin = await sign_in(service)
     names = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", 'quo"te, comma', "plain"]
     for name in names:
-        await service.rules.audit_log.write("login.failed", TEST, name, after={"name": name})
+        await service.rules.audit.log.write("login.failed", TEST, name, after={"name": name})
     answer = await admin.get(AUDIT, format="csv", action="login.failed")
     assert answer.headers["content-type"].startswith("text/csv")
     header, *rows = csv.reader(io.StringIO(answer.body.decode(), newline=""))
@@ -130,7 +130,7 @@ async def test_csv_has_a_header_and_no_cell_that_a_spreadsheet_would_run(service
 async def test_the_verification_tells_what_was_done_to_the_audit_log(still: Service) -> None:
     admin = await sign_in(still)
     await admin.create("gate")
-    await still.rules.checkpoints.seal()
+    await still.rules.audit.checkpoints.seal()
     path = f"{AUDIT}/verification"
     assert (await admin.get(path)).json() == {
         "intact": True,

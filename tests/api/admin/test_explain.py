@@ -151,7 +151,7 @@ async def _expired(admin: Person, clock: Clock) -> str:
 
 async def _expired_and_swept(admin: Person, clock: Clock) -> str:
     secret = await _expired(admin, clock)
-    await admin.service.rules.sweeper.sweep()
+    await admin.service.rules.managed.sweeper.sweep()
     return secret
 
 
@@ -304,7 +304,7 @@ async def test_the_server_key_is_told(make_service: Callable[..., Any]) -> None:
 async def test_a_record_written_by_others_fails_by_its_key(admin: Person) -> None:
     created = await create(admin.service, "t")
     shards = admin.service.stores.shards
-    key = admin.service.rules.keyring.digest(Kind.MANAGED, created.secret.encode())
+    key = admin.service.rules.authority.digest(Kind.MANAGED, created.secret.encode())
     shard = shards.of_digest(key)
     await shard.link.execute("SET", shard.keys.credential(key), b"x" * 80)
     found = await explain(admin, token=created.secret)
@@ -313,7 +313,7 @@ async def test_a_record_written_by_others_fails_by_its_key(admin: Person) -> Non
 
 async def test_a_session_falls_with_its_account(admin: Person) -> None:
     secret = await _session(admin, Clock())
-    accounts = admin.service.rules.accounts
+    accounts = admin.service.rules.accounts.known
     kept = {name: account for name in ("admin", "vera") if (account := accounts.get(name)) is not None}
     accounts.replace(kept)
     found = await explain(admin, token=secret)

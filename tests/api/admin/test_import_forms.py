@@ -118,7 +118,7 @@ async def test_a_token_is_found_by_what_its_system_kept_of_it(make_service: Call
     second = await make_service(shards=16, background=False, import_suffix="db-key", namespace=f"{namespace}-b")
     assert (await send(await sign_in(second), (await admin.get(EXPORT)).lines())).json()["imported"] == len(FORMS)
     for one in (await make_service(shards=16, background=False, import_suffix="db-key"), second):
-        await one.rules.imports.detect_imported()
+        await one.rules.managed.imports.detect_imported()
         assert {await status(one, presented[0]) for *_, presented, _ in FORMS.values()} == {200}
     # Whoever presents it may end it, in a process that knows no rule yet.
     late = await make_service(shards=16, background=False)

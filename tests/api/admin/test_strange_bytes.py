@@ -88,12 +88,12 @@ async def _work(service: Service) -> None:
     """What runs in the background; each raises what it cannot cope with."""
     rules = service.rules
     await rules.usage.flush()
-    await rules.checkpoints.seal()
+    await rules.audit.checkpoints.seal()
     await rules.hygiene.count()
-    await rules.deliveries.work()
-    await rules.notices.announce_expiring(service.stores.shards[0])
-    await rules.sweeper.sweep()
-    await rules.verification.verify()
+    await rules.webhooks.deliveries.work()
+    await rules.webhooks.notices.announce_expiring(service.stores.shards[0])
+    await rules.managed.sweeper.sweep()
+    await rules.audit.verification.verify()
 
 
 async def _walk(admin: Person, query: dict[str, Any]) -> list[str]:

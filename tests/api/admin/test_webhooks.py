@@ -27,13 +27,13 @@ HOOK = {"url": "https://hooks.example.com/tokens", "events": ["token.created", "
 
 async def deliver(service: Service) -> None:
     """One pass and the end of what it started."""
-    await service.rules.deliveries.work()
-    while tasks := list(service.rules.deliveries._busy.values()):
+    await service.rules.webhooks.deliveries.work()
+    while tasks := list(service.rules.webhooks.deliveries._busy.values()):
         await asyncio.gather(*tasks)
 
 
 async def test_the_secret_is_shown_once(still: Service) -> None:
-    still.rules.destinations.resolve = PUBLIC
+    still.rules.webhooks.destinations.resolve = PUBLIC
     admin = await sign_in(still)
     assert (await admin.get(WEBHOOKS)).json() == {"webhooks": []}
     answer = await admin.post(WEBHOOKS, HOOK)
@@ -60,7 +60,7 @@ async def test_the_secret_is_shown_once(still: Service) -> None:
 
 
 async def test_a_webhook_is_deleted_by_its_id(still: Service) -> None:
-    still.rules.destinations.resolve = PUBLIC
+    still.rules.webhooks.destinations.resolve = PUBLIC
     admin = await sign_in(still)
     created = (await admin.post(WEBHOOKS, HOOK)).json()
     answer = await admin.ask("DELETE", WEBHOOKS, query={"id": created["id"]})
@@ -211,9 +211,9 @@ async def test_a_webhook_that_somebody_else_wrote_is_shown_as_such_and_deleted(
 
 
 async def test_two_that_change_a_webhook_at_once_know_of_each_other(still: Service) -> None:
-    still.rules.destinations.resolve = PUBLIC
+    still.rules.webhooks.destinations.resolve = PUBLIC
     webhook_id = (await (await sign_in(still)).post(WEBHOOKS, HOOK)).json()["id"]
-    change = still.rules.webhooks
+    change = still.rules.webhooks.registry
     rotated = await asyncio.gather(*[change.rotate(webhook_id, 0, TEST) for _ in range(5)], return_exceptions=True)
     won = [one for one in rotated if not isinstance(one, Exception)]
     assert [one.secret for one in won] == [(await change.find(webhook_id)).secret]
@@ -236,7 +236,7 @@ async def test_two_that_change_a_webhook_at_once_know_of_each_other(still: Servi
     ],
 )
 async def test_a_wrong_webhook_is_refused_by_name(still: Service, change: dict[str, Any], field: str) -> None:
-    still.rules.destinations.resolve = PUBLIC
+    still.rules.webhooks.destinations.resolve = PUBLIC
     admin = await sign_in(still)
     answer = await admin.post(WEBHOOKS, HOOK | change)
     assert (answer.status, answer.json()["code"]) == (400, "invalid_request")
@@ -247,12 +247,12 @@ async def test_a_wrong_webhook_is_refused_by_name(still: Service, change: dict[s
 async def test_a_name_that_leads_inside_is_refused(still: Service) -> None:
     admin = await sign_in(still)
     for addresses in (["10.0.0.1"], ["93.184.216.34", "::1"]):
-        still.rules.destinations.resolve = resolving(*addresses)
+        still.rules.webhooks.destinations.resolve = resolving(*addresses)
         assert (await admin.post(WEBHOOKS, HOOK)).status == 400
 
 
 async def test_the_audit_log_names_the_receiver_and_keeps_what_may_be_its_secret(still: Service) -> None:
-    still.rules.destinations.resolve = PUBLIC
+    still.rules.webhooks.destinations.resolve = PUBLIC
     admin = await sign_in(still)
     hook = {**HOOK, "url": "https://hooks.example.com:8443/services/a-secret-path?key=another"}
     assert (await admin.post(WEBHOOKS, hook)).status == 201
@@ -263,7 +263,7 @@ async def test_the_audit_log_names_the_receiver_and_keeps_what_may_be_its_secret
 
 
 async def test_readers_read_and_administrators_change(still: Service) -> None:
-    still.rules.destinations.resolve = PUBLIC
+    still.rules.webhooks.destinations.resolve = PUBLIC
     created = (await (await sign_in(still)).post(WEBHOOKS, HOOK)).json()
     paths = [WEBHOOKS, f"{WEBHOOKS}/{created['id']}/deliveries"]
     for reader in (await sign_in(still, "vera"), await holder(still, "tokens:*")):
@@ -294,7 +294,7 @@ async def test_the_service_tells_by_itself_and_shows_how_it_went(make_service: C
         assert (message["type"], message["data"]["tokenId"]) == ("token.created", token["id"])
         assert token["token"] not in received.body
         path = f"{WEBHOOKS}/{created['id']}/deliveries"
-        await until(lambda: not service.rules.deliveries._busy)
+        await until(lambda: not service.rules.webhooks.deliveries._busy)
         (delivery,) = (await admin.get(path, status="delivered")).json()["deliveries"]
     assert list(delivery) == [
         "id",

@@ -61,7 +61,7 @@ async def test_a_fault_of_ours_is_a_500_that_tells_nothing_but_the_log(
     async def fail() -> None:
         raise ValueError("a detail for the log alone")
 
-    monkeypatch.setattr(service.rules.queries, "statistics", fail)
+    monkeypatch.setattr(service.rules.managed.queries, "statistics", fail)
     answer = await admin.ask("GET", STATS, headers={"X-Request-Id": "asked-1"})
     assert (answer.status, answer.headers["content-type"]) == (500, "application/problem+json")
     assert (answer.json()["code"], answer.json()["request_id"]) == ("internal_error", "asked-1")
@@ -105,7 +105,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault(
     await service.application(scope, receive, send)
     assert sent[0]["status"] == 400
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
-    assert (await service.rules.queries.statistics()).total == 0
+    assert (await service.rules.managed.queries.statistics()).total == 0
 
 
 async def test_without_redis_every_door_says_that_it_does_not_know(make_service: Callable[..., Any]) -> None:

@@ -99,7 +99,7 @@ async def test_scripts_touch_keys_of_one_slot_alone(
     recording = Recording(link)
     service = Service(make_settings(max_lifetime_days=0), clock=clock, links=[recording] * len(TAGS))
     await live_through(service)
-    await service.rules.passwords.aclose()
+    await service.rules.accounts.passwords.aclose()
     sent = {args[1] for args in recording.asked if args[0] == "EVAL"}
     assert all(source.startswith("#!lua\n--[[") for source in sent)
     assert len(sent) >= len(COVERED)

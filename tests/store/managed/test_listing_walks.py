@@ -23,7 +23,7 @@ EVERY = frozenset(Status)
 
 async def pages(service: Service, query: Query) -> AsyncIterator[list[ManagedToken]]:
     while True:
-        tokens, after, _ = await service.rules.queries.page(query)
+        tokens, after, _ = await service.rules.managed.queries.page(query)
         assert len(tokens) <= query.limit
         yield tokens
         if after is None:
@@ -57,7 +57,7 @@ async def test_a_walk_visits_every_token_once_while_others_come_and_go(
     async for tokens in pages(still, Query(sort=sort, descending=descending, limit=3)):
         seen += [token.token_id for token in tokens]
         passing.append((await create(still, f"token 0.5 {next(numbers)}")).token.token_id)
-        await still.rules.managed.revoke(passing.pop(0), ADMIN)
+        await still.rules.managed.tokens.revoke(passing.pop(0), ADMIN)
     assert sorted(token_id for token_id in seen if token_id in ids) == sorted(ids)
 
 
@@ -83,7 +83,7 @@ async def test_tokens_created_in_the_same_microsecond_are_all_visited(
     """Several processes may create at once, and an import keeps the times it is given."""
     service = await make_service(background=False)
     moment = iter([1000] * 3 + [2000] * 12 + [3000] * 3)
-    monkeypatch.setattr(service.rules.managed._lifetime, "begin", lambda: next(moment))
+    monkeypatch.setattr(service.rules.managed.tokens._lifetime, "begin", lambda: next(moment))
     expected = {(await create(service, f"token {number}")).token.token_id for number in range(18)}
     query = Query(descending=descending, limit=limit)
     walk = [token.token_id async for tokens in pages(service, query) for token in tokens]
@@ -96,7 +96,7 @@ async def test_tokens_that_had_the_same_name_one_after_the_other_are_all_visited
     for name in ("build", "ci"):
         for _ in range(9):
             ids.append((await create(still, name)).token.token_id)
-            await still.rules.managed.revoke(ids[-1], ADMIN)
+            await still.rules.managed.tokens.revoke(ids[-1], ADMIN)
         ids.append((await create(still, name)).token.token_id)
     for sort in SORTS:
         for descending, limit in ((True, 3), (False, 3), (True, 7)):
@@ -132,14 +132,14 @@ async def test_a_token_revoked_between_two_slices_hides_no_other(
         async def execute(self, *args: Any, **how: Any) -> Any:
             reply = await super().execute(*args, **how)
             if (how.get("operation") == "read_index" or args[0] == "ZREVRANGEBYLEX") and waiting:
-                await service.rules.managed.revoke(waiting.pop(), ADMIN)
+                await service.rules.managed.tokens.revoke(waiting.pop(), ADMIN)
             return reply
 
     service = await make_service(background=False, wrap=Revoking)
     passing = [(await create(service, f"passing {number}")).token.token_id for number in range(4)]
     ids = await fill(service, 18)
     waiting += passing
-    tokens, _, _ = await service.rules.queries.page(Query(sort=sort))
+    tokens, _, _ = await service.rules.managed.queries.page(Query(sort=sort))
     assert {token.token_id for token in tokens} >= set(ids)
     assert waiting == []
 
@@ -150,8 +150,8 @@ async def test_slices_go_on_within_one_microsecond(
 ) -> None:
     monkeypatch.setattr("service.store.managed.listing_slices._MOST", 4)
     service = await make_service(background=False)
-    monkeypatch.setattr(service.rules.managed._lifetime, "begin", lambda: 1000)
+    monkeypatch.setattr(service.rules.managed.tokens._lifetime, "begin", lambda: 1000)
     ids = {(await create(service, f"token {number}")).token.token_id for number in range(15)}
-    tokens, _, _ = await service.rules.queries.page(Query(sort=sort))
+    tokens, _, _ = await service.rules.managed.queries.page(Query(sort=sort))
     assert len(tokens) == 15
     assert {token.token_id for token in tokens} == ids

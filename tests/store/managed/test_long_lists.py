@@ -37,11 +37,11 @@ async def test_a_page_whose_time_is_over_says_where_to_go_on(still: Service, sor
     for number in range(30):
         await create(still, f"token {number:02}", days=1 + number % 7, scopes=("rare",) if number % 10 == 0 else ())
     query = Query(scope="rare", sort=sort, descending=descending, limit=3)
-    first, after, total = await still.rules.queries.page(query)
+    first, after, total = await still.rules.managed.queries.page(query)
     assert (len(first) < 3, after is None, total) == (True, False, None)
     found, pages = list(first), 1
     while after is not None:
-        tokens, after, _ = await still.rules.queries.page(msgspec.structs.replace(query, after=after))
+        tokens, after, _ = await still.rules.managed.queries.page(msgspec.structs.replace(query, after=after))
         found, pages = found + tokens, pages + 1
     assert sorted(token.name for token in found) == ["token 00", "token 10", "token 20"]
     assert 3 < pages < 20
@@ -58,7 +58,7 @@ async def test_a_text_that_almost_every_name_has_is_searched_in_the_order_of_the
         monkeypatch.setattr("service.store.managed.listing._FEW", few)
         query, walk = Query(text="TOKEN", sort=sort, limit=5), list[str]()
         while True:
-            tokens, after, _ = await still.rules.queries.page(query)
+            tokens, after, _ = await still.rules.managed.queries.page(query)
             walk += [token.name for token in tokens]
             if after is None:
                 break
@@ -82,7 +82,7 @@ async def test_a_walk_reads_each_slice_once(make_service: Callable[..., Any], mo
     service = await make_service(background=False, wrap=Counting)
     await create_many(service, *[f"token {number}" for number in range(50)])
     asked.clear()
-    assert await service.rules.queries.page(Query(scope="none", statuses=frozenset({Status.ACTIVE}))) == (
+    assert await service.rules.managed.queries.page(Query(scope="none", statuses=frozenset({Status.ACTIVE}))) == (
         [],
         None,
         None,
@@ -103,11 +103,11 @@ async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
     service = await make_service(background=False, wrap=Counting)
     await create_many(service, *[f"token {number}" for number in range(50)])
     asked.clear()
-    assert await service.rules.queries.page(Query(text="é")) == ([], None, None)
+    assert await service.rules.managed.queries.page(Query(text="é")) == ([], None, None)
     assert set(asked) == {"find_names"}
     monkeypatch.setattr("service.store.managed.search._SLICE_BYTES", 2500)  # ten blocks that are not there, of 1,024
     asked.clear()
-    await service.rules.queries.page(Query(text="é"))
+    await service.rules.managed.queries.page(Query(text="é"))
     assert asked["find_names"] > 100
 
 
@@ -134,7 +134,7 @@ async def test_a_walk_through_everything_outlasts_a_redis_that_is_busy_for_a_mom
 
     service = await make_service(background=False, wrap=Busy)
     await create_many(service, *[f"token {number}" for number in range(5)], scopes=("a",))
-    query, listing = Query(scope="a"), service.rules.bulk._listing
+    query, listing = Query(scope="a"), service.rules.managed.bulk._listing
     failures += [1, 2]
     assert len([record async for record in listing.records(query, service.clock())]) == 5
     failures += [1, 2]
@@ -147,7 +147,7 @@ async def test_a_walk_through_everything_outlasts_a_redis_that_is_busy_for_a_mom
 async def test_names_are_compared_whatever_their_case_and_composition(still: Service) -> None:
     await create_many(still, "Éclair", "STRASSE", "İstanbul")
     for text in ("éclair", "E\u0301CLAIR", "straße", "\u0130STANBUL"):
-        tokens, _, _ = await still.rules.queries.page(Query(text=text))
+        tokens, _, _ = await still.rules.managed.queries.page(Query(text=text))
         assert len(tokens) == 1, text
 
 
@@ -156,15 +156,15 @@ async def test_a_search_follows_a_token_through_its_life(still: Service) -> None
     token_id = created.token.token_id
 
     async def found(text: str) -> list[str]:
-        tokens, _, _ = await still.rules.queries.page(Query(frozenset(Status), text=text))
+        tokens, _, _ = await still.rules.managed.queries.page(Query(frozenset(Status), text=text))
         return [token.name for token in tokens]
 
-    await still.rules.managed.update(token_id, {"name": "after"}, ADMIN)
+    await still.rules.managed.tokens.update(token_id, {"name": "after"}, ADMIN)
     assert (await found("before"), await found("after")) == ([], ["after"])
-    rotated = await still.rules.rotation.rotate(token_id, ADMIN)
+    rotated = await still.rules.managed.rotation.rotate(token_id, ADMIN)
     assert await found(rotated.secret[-8:]) == ["after"]
     assert await found(created.secret[-8:]) == []
-    await still.rules.managed.revoke(token_id, ADMIN)
+    await still.rules.managed.tokens.revoke(token_id, ADMIN)
     assert await found("after") == ["after"]
 
 
@@ -177,8 +177,8 @@ async def test_what_was_purged_leaves_nothing_to_search(
     await service.flush_usage()
     for days in (2, 31):
         turn_time(days * DAY)
-        await service.rules.sweeper.sweep()
-    assert await service.rules.queries.page(Query(frozenset(Status), text="gone")) == ([], None, None)
+        await service.rules.managed.sweeper.sweep()
+    assert await service.rules.managed.queries.page(Query(frozenset(Status), text="gone")) == ([], None, None)
     for shard in service.stores.shards:
         blocks = Blocks(len(service.stores.shards)).keys(shard)
         assert await shard.link.execute("EXISTS", *blocks, shard.keys.last_uses) == 0
@@ -199,11 +199,11 @@ async def test_rows_that_went_leave_the_others_to_be_found_and_their_room_to_be_
     before = await shard.link.execute("GET", block)
     for days in (2, 33):
         turn_time(days * DAY)
-        await service.rules.sweeper.sweep()
+        await service.rules.managed.sweeper.sweep()
     left = await shard.link.execute("GET", block)
     assert left.count(b"token") == 20 < left.count(b"\n")
     assert len(left) < len(before) * 0.8
-    tokens, _, _ = await service.rules.queries.page(Query(text="TOKEN", limit=50))
+    tokens, _, _ = await service.rules.managed.queries.page(Query(text="TOKEN", limit=50))
     assert sorted(token.name for token in tokens) == [f"token {number:02}" for number in range(1, 40, 2)]
 
 
@@ -213,8 +213,8 @@ async def test_a_token_used_again_moves_in_the_list_by_last_use(still: Service, 
         clock.forward(10)
         assert await outcome(still, used.secret) == "active"
         await still.flush_usage()
-    tokens, _, _ = await still.rules.queries.page(Query(sort="last_used_at"))
+    tokens, _, _ = await still.rules.managed.queries.page(Query(sort="last_used_at"))
     assert [token.name for token in tokens] == ["one", "two", "never"]
-    await still.rules.managed.revoke(one.token.token_id, ADMIN)
-    tokens, _, _ = await still.rules.queries.page(Query(sort="last_used_at", statuses=frozenset(Status)))
+    await still.rules.managed.tokens.revoke(one.token.token_id, ADMIN)
+    tokens, _, _ = await still.rules.managed.queries.page(Query(sort="last_used_at", statuses=frozenset(Status)))
     assert [token.name for token in tokens] == ["one", "two", "never"]

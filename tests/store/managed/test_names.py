@@ -53,7 +53,7 @@ async def refused(service: Service, name: str) -> bool:
 async def test_a_renamed_token_holds_its_new_name_and_frees_the_old_one(still: Service) -> None:
     token = (await create(still, "ci")).token
     new_name = elsewhere(still, "ci")
-    await still.rules.managed.update(token.token_id, {"name": new_name}, ADMIN)
+    await still.rules.managed.tokens.update(token.token_id, {"name": new_name}, ADMIN)
     assert await names_held(still) == [new_name.encode()]
     assert await refused(still, new_name)
     assert not await refused(still, "ci")
@@ -64,17 +64,17 @@ async def test_a_taken_name_refuses_a_renaming_and_leaves_both_tokens_as_they_we
     taken = elsewhere(still, "ci")
     two = (await create(still, taken)).token
     with pytest.raises(Conflict) as conflict:
-        await still.rules.managed.update(one.token_id, {"name": taken, "description": "changed"}, ADMIN)
+        await still.rules.managed.tokens.update(one.token_id, {"name": taken, "description": "changed"}, ADMIN)
     assert conflict.value.code == "name_taken"
-    assert await still.rules.managed.get(one.token_id) == one
-    assert await still.rules.managed.get(two.token_id) == two
+    assert await still.rules.managed.tokens.get(one.token_id) == one
+    assert await still.rules.managed.tokens.get(two.token_id) == two
     assert await names_held(still) == sorted([b"ci", taken.encode()])
 
 
 async def test_renaming_to_the_same_name_is_no_conflict(still: Service) -> None:
     token = (await create(still, "ci")).token
-    assert await still.rules.managed.update(token.token_id, {"name": "ci"}, ADMIN) == token
-    assert await still.rules.managed.update(token.token_id, {"name": "CI"}, ADMIN) != token
+    assert await still.rules.managed.tokens.update(token.token_id, {"name": "ci"}, ADMIN) == token
+    assert await still.rules.managed.tokens.update(token.token_id, {"name": "CI"}, ADMIN) != token
     assert await names_held(still) == [b"CI"]
 
 
@@ -88,7 +88,7 @@ async def test_a_neighbouring_name_is_another_name(still: Service, neighbour: st
 @pytest.mark.parametrize("name", ["ci", "é" * 32, "\U0001f600" * 75], ids=["short", "a piece", "pieces"])
 async def test_a_reservation_left_by_a_cut_off_renaming_is_void(still: Service, store: ManagedStore, name: str) -> None:
     token = (await create(still, "a name longer than a piece, before it was renamed to something, " * 2)).token
-    await still.rules.managed.update(token.token_id, {"name": name}, ADMIN)
+    await still.rules.managed.tokens.update(token.token_id, {"name": name}, ADMIN)
     wanted = elsewhere(still, name)
     assert await store.names.reserve(msgspec.structs.replace(token, name=wanted))
     assert not await refused(still, wanted)
@@ -99,7 +99,7 @@ async def test_a_reservation_left_by_a_cut_off_renaming_is_void(still: Service, 
 async def test_a_renaming_takes_a_name_that_was_only_reserved(still: Service, store: ManagedStore) -> None:
     one, two = (await create(still, "one")).token, (await create(still, "two")).token
     assert await store.names.reserve(msgspec.structs.replace(one, name="wanted"))
-    assert (await still.rules.managed.update(two.token_id, {"name": "wanted"}, ADMIN)).name == "wanted"
+    assert (await still.rules.managed.tokens.update(two.token_id, {"name": "wanted"}, ADMIN)).name == "wanted"
     assert await refused(still, "wanted")
     assert await names_held(still) == [b"one", b"wanted"]
 
@@ -120,9 +120,9 @@ async def test_a_renaming_that_lost_its_reservation_starts_over_and_finds_the_na
 
     monkeypatch.setattr(Names, "reserve", reserve_slowly)
     with pytest.raises(Conflict) as conflict:
-        await still.rules.managed.update(token.token_id, {"name": wanted}, ADMIN)
+        await still.rules.managed.tokens.update(token.token_id, {"name": wanted}, ADMIN)
     assert conflict.value.code == "name_taken"
-    assert (await still.rules.managed.get(token.token_id)).name == "ci"
+    assert (await still.rules.managed.tokens.get(token.token_id)).name == "ci"
     assert await names_held(still) == sorted([b"ci", wanted.encode()])
 
 
@@ -145,9 +145,9 @@ async def test_a_revoked_token_frees_its_name_and_is_still_found_by_it(still: Se
     ids = []
     for _ in range(3):
         ids.append((await create(still, "ci")).token.token_id)
-        await still.rules.managed.revoke(ids[-1], ADMIN)
+        await still.rules.managed.tokens.revoke(ids[-1], ADMIN)
     ids.append((await create(still, "ci")).token.token_id)
-    tokens, _, _ = await still.rules.queries.page(Query(frozenset({Status.REVOKED, Status.ACTIVE}), text="ci"))
+    tokens, _, _ = await still.rules.managed.queries.page(Query(frozenset({Status.REVOKED, Status.ACTIVE}), text="ci"))
     assert sorted(token.token_id for token in tokens) == sorted(ids)
     assert await refused(still, "ci")
 
@@ -155,9 +155,9 @@ async def test_a_revoked_token_frees_its_name_and_is_still_found_by_it(still: Se
 async def test_a_token_renamed_into_another_shard_is_revoked_with_its_name(still: Service) -> None:
     token = (await create(still, "ci")).token
     wanted = elsewhere(still, "ci")
-    await still.rules.managed.update(token.token_id, {"name": wanted}, ADMIN)
-    await still.rules.managed.revoke(token.token_id, ADMIN)
-    found, _, _ = await still.rules.queries.page(Query(frozenset({Status.REVOKED}), text=wanted))
+    await still.rules.managed.tokens.update(token.token_id, {"name": wanted}, ADMIN)
+    await still.rules.managed.tokens.revoke(token.token_id, ADMIN)
+    found, _, _ = await still.rules.managed.queries.page(Query(frozenset({Status.REVOKED}), text=wanted))
     assert [one.token_id for one in found] == [token.token_id]
     assert not await refused(still, wanted)
     assert len(await names_held(still)) == 2
@@ -167,10 +167,10 @@ async def test_of_twenty_tokens_renamed_to_one_name_at_once_exactly_one_bears_it
     make_service: Callable[..., Any], still: Service
 ) -> None:
     ids = [(await create(still, f"token {number}")).token.token_id for number in range(20)]
-    renaming = [still.rules.managed.update(token_id, {"name": "wanted"}, ADMIN) for token_id in ids]
+    renaming = [still.rules.managed.tokens.update(token_id, {"name": "wanted"}, ADMIN) for token_id in ids]
     answers = await asyncio.gather(*renaming, return_exceptions=True)
     assert sorted(type(answer).__name__ for answer in answers) == ["Conflict"] * 19 + ["ManagedToken"]
-    names = [(await still.rules.managed.get(token_id)).name for token_id in ids]
+    names = [(await still.rules.managed.tokens.get(token_id)).name for token_id in ids]
     assert names.count("wanted") == 1
     assert await names_held(still) == sorted(name.encode() for name in names)
 

@@ -17,22 +17,22 @@ pytestmark = pytest.mark.anyio
 
 
 async def told(service: Service) -> dict[str, int]:
-    return msgspec.structs.asdict(await service.rules.queries.statistics())
+    return msgspec.structs.asdict(await service.rules.managed.queries.statistics())
 
 
 async def test_an_empty_house_counts_nothing(still: Service) -> None:
-    assert await still.rules.queries.statistics() == Statistics(0, 0, 0, 0, 0, 0, 0, 0)
+    assert await still.rules.managed.queries.statistics() == Statistics(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 async def test_every_change_is_counted_at_once(still: Service) -> None:
     ids = [(await create(still, f"token {number}", days=20)).token.token_id for number in range(5)]
-    await still.rules.managed.update(ids[0], {"active": False}, ADMIN)
-    await still.rules.managed.update(ids[1], {"active": False}, ADMIN)
-    await still.rules.managed.update(ids[1], {"active": True}, ADMIN)
-    await still.rules.managed.revoke(ids[2], ADMIN)
-    await still.rules.managed.update(ids[3], {"active": False}, ADMIN)
-    await still.rules.managed.revoke(ids[3], ADMIN)
-    await still.rules.managed.update(ids[4], {"expires_at": int(still.clock() + 10 * DAY)}, ADMIN)
+    await still.rules.managed.tokens.update(ids[0], {"active": False}, ADMIN)
+    await still.rules.managed.tokens.update(ids[1], {"active": False}, ADMIN)
+    await still.rules.managed.tokens.update(ids[1], {"active": True}, ADMIN)
+    await still.rules.managed.tokens.revoke(ids[2], ADMIN)
+    await still.rules.managed.tokens.update(ids[3], {"active": False}, ADMIN)
+    await still.rules.managed.tokens.revoke(ids[3], ADMIN)
+    await still.rules.managed.tokens.update(ids[4], {"expires_at": int(still.clock() + 10 * DAY)}, ADMIN)
     counted = await told(still)
     assert {name: counted[name] for name in ("total", "active", "inactive", "revoked", "expired", "expiring14d")} == {
         "total": 3,
@@ -49,9 +49,9 @@ async def test_the_numbers_are_the_same_before_and_after_a_sweep(still: Service,
         await create(still, f"short {number}", days=1)
     await create(still, "long", days=100)
     off = (await create(still, "off", days=1)).token.token_id
-    await still.rules.managed.update(off, {"active": False}, ADMIN)
+    await still.rules.managed.tokens.update(off, {"active": False}, ADMIN)
     gone = (await create(still, "gone", days=1)).token.token_id
-    await still.rules.managed.revoke(gone, ADMIN)
+    await still.rules.managed.tokens.revoke(gone, ADMIN)
     await still.rules.one_time.issue(address=ADDRESS, anonymous=True, ttl_seconds=60)
     await still.rules.one_time.issue(address=ADDRESS, anonymous=True, ttl_seconds=3600)
     await sign_in(still)
@@ -69,7 +69,7 @@ async def test_the_numbers_are_the_same_before_and_after_a_sweep(still: Service,
         clock.forward(seconds)
         before = await told(still)
         assert (before["one_time_outstanding"], before["sessions"]) == (one_time, sessions)
-        await still.rules.sweeper.sweep()
+        await still.rules.managed.sweeper.sweep()
         assert await told(still) == before
     assert (before["total"], before["active"], before["expired"], before["inactive"], before["revoked"]) == (
         5,
@@ -94,7 +94,7 @@ async def test_what_expires_soon_is_told_by_window(still: Service) -> None:
     for number, days in enumerate((0.5, 3, 10, 20, 100)):
         await create(still, f"token {number}", days=days)
     off = (await create(still, "off", days=0.5)).token.token_id
-    await still.rules.managed.update(off, {"active": False}, ADMIN)
+    await still.rules.managed.tokens.update(off, {"active": False}, ADMIN)
     told_by_window = await TokenCounts(still.stores.shards).expiring(int(still.clock()), EXPIRY_WINDOWS)
     assert told_by_window == {"1d": 1, "7d": 2, "14d": 3, "30d": 4}
 
@@ -103,6 +103,6 @@ async def test_tokens_that_never_expire_are_active_for_ever(make_service: Any, c
     service = await make_service(background=False, max_lifetime_days=0)
     await create(service, "eternal", days=0)
     clock.forward(10_000 * DAY)
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     counted = await told(service)
     assert (counted["total"], counted["active"], counted["expired"]) == (1, 1, 0)

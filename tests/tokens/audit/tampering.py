@@ -20,12 +20,12 @@ async def write(service: Service, count: int, *, start: int = 0) -> None:
     for first in range(start, start + count, 50):
         numbers = range(first, min(first + 50, start + count))
         await asyncio.gather(
-            *[service.rules.audit_log.write("export.made", TEST, f"user {number}") for number in numbers]
+            *[service.rules.audit.log.write("export.made", TEST, f"user {number}") for number in numbers]
         )
 
 
 async def faults(service: Service) -> list[str]:
-    report = await service.rules.verification.verify()
+    report = await service.rules.audit.verification.verify()
     assert report.intact == (not report.faults)
     return [fault.fault for fault in report.faults]
 
@@ -107,7 +107,7 @@ async def mutate(make_service: Callable[..., Any], namespace: str, rounds: int, 
         shard = service.stores.shards[0]
         for turn in range(4):
             await write(service, 8, start=1000 * place + 100 * turn)
-            await service.rules.checkpoints.seal()
+            await service.rules.audit.checkpoints.seal()
         trails.append([await read(shard, key) for key in keys_of(shard)])
         for key in keys_of(shard):
             await shard.link.execute("COPY", key, key + b":kept")
@@ -120,10 +120,10 @@ async def mutate(make_service: Callable[..., Any], namespace: str, rounds: int, 
         mutated = mutation.apply(list(entries), list(checkpoints), strange)
         await put(shard, shard.keys.changes, mutated[0])
         await put(shard, shard.keys.checkpoints(Stream.CHANGES), mutated[1])
-        report = await service.rules.verification.verify()
+        report = await service.rules.audit.verification.verify()
         assert not report.intact, f"seed {seed + number}: {mutation.name} was not found"
-        service.rules.checkpoints.rolled_back.clear()
+        service.rules.audit.checkpoints.rolled_back.clear()
         for key in keys_of(shard):
             await shard.link.execute("COPY", key + b":kept", key, "REPLACE")
-        await service.rules.checkpoints.head(AuditStream(shard, Stream.CHANGES))
+        await service.rules.audit.checkpoints.head(AuditStream(shard, Stream.CHANGES))
     assert [await faults(service) for service in services] == [[], []]

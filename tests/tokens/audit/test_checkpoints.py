@@ -20,22 +20,22 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_an_untouched_audit_log_is_intact_sealed_or_not(still: Service) -> None:
-    assert await still.rules.verification.verify() == Report()
+    assert await still.rules.audit.verification.verify() == Report()
     await write(still, 5)
-    assert await still.rules.verification.verify() == Report(entries=5, unsealed=5)
-    assert await still.rules.checkpoints.seal() == 5
-    assert await still.rules.checkpoints.seal() == 0
+    assert await still.rules.audit.verification.verify() == Report(entries=5, unsealed=5)
+    assert await still.rules.audit.checkpoints.seal() == 5
+    assert await still.rules.audit.checkpoints.seal() == 0
     await write(still, 3, start=5)
-    assert await still.rules.verification.verify() == Report(entries=8, unsealed=3)
-    await still.rules.checkpoints.seal()
-    assert await still.rules.verification.verify() == Report(entries=8)
+    assert await still.rules.audit.verification.verify() == Report(entries=8, unsealed=3)
+    await still.rules.audit.checkpoints.seal()
+    assert await still.rules.audit.verification.verify() == Report(entries=8)
 
 
 async def test_written_entries_are_counted_once_whoever_seals(make_service: Callable[..., Any]) -> None:
     one, other = [await make_service(shards=16, background=False) for _ in range(2)]
     await write(one, 40)
     for _ in range(3):
-        await asyncio.gather(one.rules.checkpoints.seal(), other.rules.checkpoints.seal())
+        await asyncio.gather(one.rules.audit.checkpoints.seal(), other.rules.audit.checkpoints.seal())
     scrapes = b"".join(service.metrics.render("")[0] for service in (one, other)).decode()
     counted = re.findall(r'^tokens_audit_events_total\{action="export.made"\} (\S+)$', scrapes, re.MULTILINE)
     assert sum(map(float, counted)) == 40
@@ -46,8 +46,8 @@ async def test_two_processes_that_seal_at_once_leave_one_sequence(make_service: 
     services = [await make_service(background=False) for _ in range(4)]
     for turn in range(20):
         await write(services[turn % 4], 3, start=3 * turn)
-        await asyncio.gather(*[service.rules.checkpoints.seal() for service in services])
-    report = await services[0].rules.verification.verify()
+        await asyncio.gather(*[service.rules.audit.checkpoints.seal() for service in services])
+    report = await services[0].rules.audit.verification.verify()
     assert report == Report(entries=60)
     shard = services[0].stores.shards[0]
     assert await shard.link.execute("XLEN", shard.keys.checkpoints(Stream.CHANGES)) == 20
@@ -61,7 +61,7 @@ async def test_trimming_raises_no_alarm_and_takes_the_checkpoints_with_it(
     shard = service.stores.shards[0]
     for turn in range(30):
         await write(service, 150, start=150 * turn)
-        await service.rules.checkpoints.seal()
+        await service.rules.audit.checkpoints.seal()
         assert await faults(service) == []
     assert 1000 <= await shard.link.execute("XLEN", shard.keys.changes) < 1400
     assert await shard.link.execute("XLEN", shard.keys.checkpoints(Stream.CHANGES)) < 12
@@ -76,7 +76,7 @@ async def test_trimming_while_the_audit_log_is_verified_raises_no_alarm(
 ) -> None:
     service = await make_service(background=False, audit_max_entries=1000)
     await write(service, 1500)
-    await service.rules.checkpoints.seal()
+    await service.rules.audit.checkpoints.seal()
     read, starts = service.stores.audit.oldest, itertools.count(1500, 20)
 
     async def read_after_others_wrote(*arguments: Any, **more: Any) -> Any:
@@ -90,7 +90,7 @@ async def test_trimming_while_the_audit_log_is_verified_raises_no_alarm(
         (first,) = await read(AuditStream(service.stores.shards[0], Stream.CHANGES), START, 1)
         oldest.append(first.entry_id)
         assert await faults(service) == []
-        await service.rules.checkpoints.seal()
+        await service.rules.audit.checkpoints.seal()
     assert len(set(oldest)) == 5, "nothing was trimmed meanwhile"
 
 
@@ -98,15 +98,15 @@ async def test_trimming_while_the_audit_log_is_verified_raises_no_alarm(
 async def test_more_than_one_checkpoint_takes_is_sealed_in_several(make_service: Callable[..., Any]) -> None:
     service = await make_service(background=False)
     await write(service, 2300)
-    assert await service.rules.checkpoints.seal() == 2300
-    assert await service.rules.verification.verify() == Report(entries=2300)
+    assert await service.rules.audit.checkpoints.seal() == 2300
+    assert await service.rules.audit.verification.verify() == Report(entries=2300)
 
 
 async def test_what_is_deleted_at_the_old_end_of_an_audit_log_that_is_not_full_is_missed(still: Service) -> None:
     await write(still, 30)
-    await still.rules.checkpoints.seal()
+    await still.rules.audit.checkpoints.seal()
     await write(still, 10, start=30)
-    await still.rules.checkpoints.seal()
+    await still.rules.audit.checkpoints.seal()
     twice = [
         shard for shard in still.stores.shards if len(await read(shard, shard.keys.checkpoints(Stream.CHANGES))) > 1
     ]
@@ -127,7 +127,7 @@ async def test_checkpoints_whose_entries_were_trimmed_go_however_many_slices_the
     service = await make_service(background=False)
     for number in range(6):
         await write(service, 1, start=number)
-        await service.rules.checkpoints.seal()
+        await service.rules.audit.checkpoints.seal()
     (shard,) = service.stores.shards
     entries, checkpoints = shard.keys.changes, shard.keys.checkpoints(Stream.CHANGES)
     await put(shard, entries, (await read(shard, entries))[-1:])
@@ -137,10 +137,10 @@ async def test_checkpoints_whose_entries_were_trimmed_go_however_many_slices_the
 
 async def test_a_audit_log_set_back_is_noticed_by_a_process_that_saw_the_later_one(still: Service) -> None:
     await write(still, 20)
-    await still.rules.checkpoints.seal()
+    await still.rules.audit.checkpoints.seal()
     before = [(shard, key, await read(shard, key)) for shard in still.stores.shards for key in keys_of(shard)]
     await write(still, 20, start=20)
-    await still.rules.checkpoints.seal()
+    await still.rules.audit.checkpoints.seal()
     for shard, key, items in before:
         await put(shard, key, items)
     assert set(await faults(still)) == {"rolled_back"}
@@ -152,11 +152,11 @@ async def test_a_audit_log_sealed_under_the_previous_server_key_stays_intact(
     key = "another server key of the tests, long enough"
     old = await make_service(background=False, secret_key=key)
     await write(old, 20)
-    await old.rules.checkpoints.seal()
+    await old.rules.audit.checkpoints.seal()
     new = await make_service(background=False, secret_key_previous=key)
     await write(new, 20, start=20)
-    await new.rules.checkpoints.seal()
-    assert await new.rules.verification.verify() == Report(entries=40)
+    await new.rules.audit.checkpoints.seal()
+    assert await new.rules.audit.verification.verify() == Report(entries=40)
     stranger = await make_service(background=False)
     assert len(await faults(stranger)) > 20
 
@@ -165,7 +165,7 @@ async def test_entries_whose_checkpoint_is_gone_are_told_as_such(make_service: C
     service = await make_service(background=False)
     for turn in range(3):
         await write(service, 4, start=10 * turn)
-        await service.rules.checkpoints.seal()
+        await service.rules.audit.checkpoints.seal()
     (shard,) = service.stores.shards
     key = shard.keys.checkpoints(Stream.CHANGES)
     kept = await read(shard, key)
@@ -181,13 +181,13 @@ async def test_a_beginning_that_another_end_was_written_behind_is_found(make_ser
     (shard,) = one.stores.shards
     entries, checkpoints = keys_of(shard)
     await write(one, 4)
-    await one.rules.checkpoints.seal()
+    await one.rules.audit.checkpoints.seal()
     beginning, (sealed,) = await read(shard, entries), await read(shard, checkpoints)
     await put(shard, entries, [*beginning[:-1], (beginning[-1][0], beginning[0][1])])
     await shard.link.execute("DEL", checkpoints)
-    await other.rules.checkpoints.seal()
+    await other.rules.audit.checkpoints.seal()
     await write(other, 4, start=10)
-    await other.rules.checkpoints.seal()
+    await other.rules.audit.checkpoints.seal()
     end, (_, its_seal) = (await read(shard, entries))[len(beginning) :], await read(shard, checkpoints)
     await put(shard, entries, beginning + end)
     await put(shard, checkpoints, [sealed, its_seal])

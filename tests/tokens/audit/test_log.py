@@ -38,7 +38,7 @@ async def test_an_entry_says_who_did_what_to_what_and_from_where(still: Service)
 
 async def test_an_edit_tells_only_what_it_changed_before_and_after(still: Service) -> None:
     token = (await create(still, "ci", scopes=("a",), description="x")).token
-    await still.rules.managed.update(token.token_id, {"scopes": ("a", "b"), "description": "x"}, ADMIN)
+    await still.rules.managed.tokens.update(token.token_id, {"scopes": ("a", "b"), "description": "x"}, ADMIN)
     entry = (await audit(still))[-1]
     assert (entry.before, entry.after) == ({"scopes": ["a"]}, {"scopes": ["a", "b"]})
 
@@ -46,8 +46,8 @@ async def test_an_edit_tells_only_what_it_changed_before_and_after(still: Servic
 async def test_no_secret_and_no_digest_is_in_the_audit_log(still: Service) -> None:
     created = await create(still)
     session = await sign_in(still)
-    await still.rules.managed.update(created.token.token_id, {"active": False}, ADMIN)
-    await still.rules.managed.revoke(created.token.token_id, ADMIN)
+    await still.rules.managed.tokens.update(created.token.token_id, {"active": False}, ADMIN)
+    await still.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
     await still.rules.sessions.end(session, ADMIN)
     shown = msgspec.json.encode(await audit(still)).decode()
     for secret in (created.secret, created.secret[4:40], session.decode(), PASSWORD, created.token.digest):
@@ -60,7 +60,7 @@ async def test_what_is_refused_leaves_no_entry(still: Service) -> None:
         await create(still, "ci")
     other = (await create(still, "other")).token
     with pytest.raises(Conflict):
-        await still.rules.managed.update(other.token_id, {"name": "ci"}, ADMIN)
+        await still.rules.managed.tokens.update(other.token_id, {"name": "ci"}, ADMIN)
     assert await actions(still) == ["token.created"] * 2
 
 
@@ -73,7 +73,7 @@ async def test_each_entry_carries_its_seal(still: Service) -> None:
 
 
 async def test_an_entry_may_stand_alone(still: Service) -> None:
-    await still.rules.audit_log.write("export.made", ADMIN, "audit", after={"entries": 3})
+    await still.rules.audit.log.write("export.made", ADMIN, "audit", after={"entries": 3})
     (entry,) = await audit(still)
     assert entry == AuditEntry(
         entry.at, "export.made", "admin", "audit", "192.0.2.1", "api", "r1", None, {"entries": 3}
@@ -85,7 +85,7 @@ async def test_the_audit_log_is_kept_to_its_bound(make_service: object) -> None:
     service: Service = await make_service(background=False, audit_max_entries=1000)  # type: ignore[operator]
     for _ in range(0, 1500, 100):
         for _ in range(100):
-            await service.rules.audit_log.write("export.made", ADMIN, "x")
+            await service.rules.audit.log.write("export.made", ADMIN, "x")
     kept = await service.stores.shards[0].link.execute("XLEN", service.stores.shards[0].keys.changes)
     # Redis trims whole nodes of a hundred entries.
     assert 1000 <= kept <= 1200
@@ -105,4 +105,4 @@ async def test_no_token_is_made_that_could_not_be_told(make_service: object) -> 
     service: Service = await make_service(background=False, wrap=Full)  # type: ignore[operator]
     with pytest.raises(StoreFull):
         await create(service)
-    assert (await service.rules.queries.statistics()).total == 0
+    assert (await service.rules.managed.queries.statistics()).total == 0

@@ -22,18 +22,18 @@ pytestmark = pytest.mark.anyio
 
 
 async def make(service: Service, name: str, origin: Origin = TEST, **terms: Any) -> str:
-    created = await service.rules.managed.create(NewToken(name, int(service.clock()) + 86400, **terms), origin)
+    created = await service.rules.managed.tokens.create(NewToken(name, int(service.clock()) + 86400, **terms), origin)
     return created.token.token_id
 
 
 async def listed(service: Service, **wanted: Any) -> list[Event]:
-    return [event async for event in service.rules.audit.every(AuditFilter(**wanted))]
+    return [event async for event in service.rules.audit.reader.every(AuditFilter(**wanted))]
 
 
 async def test_each_change_is_told_with_who_made_it_and_what_it_was_before(service: Service) -> None:
     token_id = await make(service, "gate", description="old")
-    await service.rules.managed.update(token_id, {"description": "new"}, TEST)
-    await service.rules.managed.revoke(token_id, TEST)
+    await service.rules.managed.tokens.update(token_id, {"description": "new"}, TEST)
+    await service.rules.managed.tokens.revoke(token_id, TEST)
     revoked, updated, created = [event.entry for event in await listed(service, target=token_id)]
     assert [entry.action for entry in (created, updated, revoked)] == [
         "token.created",
@@ -59,8 +59,8 @@ async def test_no_entry_is_written_for_what_did_not_happen(service: Service) -> 
     token_id = await make(service, "gate")
     with pytest.raises(Conflict):
         await make(service, "gate")
-    await service.rules.managed.revoke(token_id, TEST)
-    await service.rules.managed.revoke(token_id, TEST)
+    await service.rules.managed.tokens.revoke(token_id, TEST)
+    await service.rules.managed.tokens.revoke(token_id, TEST)
     actions = [event.entry.action for event in await listed(service)]
     assert actions == ["token.revoked", "token.created"]
 
@@ -87,7 +87,7 @@ async def test_pages_visit_every_entry_once_in_one_order(service: Service) -> No
     walked: list[Position] = []
     after: Position | None = None
     while True:
-        events, after = await service.rules.audit.page(AuditFilter(), 7, after)
+        events, after = await service.rules.audit.reader.page(AuditFilter(), 7, after)
         walked += [event.position for event in events]
         if after is None:
             break
@@ -100,7 +100,7 @@ async def test_a_chunk_boundary_loses_nothing(make_service: Callable[..., Any]) 
     for start in range(0, 1200, 100):
         await asyncio.gather(
             *[
-                service.rules.audit_log.write("login.failed", TEST, f"user {number}")
+                service.rules.audit.log.write("login.failed", TEST, f"user {number}")
                 for number in range(start, start + 100)
             ]
         )
@@ -137,6 +137,6 @@ async def test_what_is_no_entry_of_ours_stops_nobody(service: Service) -> None:
     await shard.link.execute("XADD", shard.keys.changes, "*", "e", b"\xff{", "s", "x")
     await shard.link.execute("XADD", shard.keys.changes, "*", "other", "field")
     assert [event.entry.target for event in await listed(service)] == [token_id]
-    await service.rules.checkpoints.seal()
-    report = await service.rules.verification.verify()
+    await service.rules.audit.checkpoints.seal()
+    report = await service.rules.audit.verification.verify()
     assert [fault.fault for fault in report.faults] == ["changed", "changed"]

@@ -23,9 +23,9 @@ NEVER_WAS = "00" + "f" * 14
 async def test_several_are_switched_off_and_on_and_the_rest_is_skipped_with_why(still: Service, clock: object) -> None:
     created = await create_many(still, "one", "two", "gone")
     ids = [one.token.token_id for one in created]
-    await still.rules.managed.revoke(ids[2], ADMIN)
+    await still.rules.managed.tokens.revoke(ids[2], ADMIN)
     for active, expected in ((False, Outcome.UNKNOWN), (True, Outcome.ACTIVE)):
-        result = await still.rules.bulk.set_active([*ids, NEVER_WAS, "not an id"], active, ADMIN)
+        result = await still.rules.managed.bulk.set_active([*ids, NEVER_WAS, "not an id"], active, ADMIN)
         assert result.updated == ids[:2]
         assert result.skipped == [(ids[2], "token_revoked"), (NEVER_WAS, "not_found"), ("not an id", "not_found")]
         assert [await outcome(still, one.secret) for one in created] == [expected, expected, Outcome.UNKNOWN]
@@ -34,7 +34,7 @@ async def test_several_are_switched_off_and_on_and_the_rest_is_skipped_with_why(
 
 async def test_one_id_given_twice_is_changed_once(still: Service) -> None:
     token_id = (await create(still)).token.token_id
-    await still.rules.bulk.set_active([token_id] * 5, False, ADMIN)
+    await still.rules.managed.bulk.set_active([token_id] * 5, False, ADMIN)
     assert await actions(still) == ["token.created", "token.deactivated"]
 
 
@@ -42,15 +42,15 @@ async def test_more_than_a_slice_is_changed_whole(make_service: Callable[..., An
     service = await make_service(shards=16, background=False)
     created = await create_many(service, *[f"token {number}" for number in range(205)])
     ids = [one.token.token_id for one in created]
-    result = await service.rules.bulk.set_active(ids, False, ADMIN)
+    result = await service.rules.managed.bulk.set_active(ids, False, ADMIN)
     assert (result.updated, result.skipped) == (ids, [])
-    assert (await service.rules.queries.statistics()).inactive == 205
+    assert (await service.rules.managed.queries.statistics()).inactive == 205
 
 
 async def test_several_are_revoked_and_what_never_was_is_skipped(still: Service) -> None:
     created = await create_many(still, "one", "two", "three")
     ids = [one.token.token_id for one in created]
-    result = await still.rules.bulk.revoke([ids[0], NEVER_WAS, ids[1]], ADMIN)
+    result = await still.rules.managed.bulk.revoke([ids[0], NEVER_WAS, ids[1]], ADMIN)
     assert (result.updated, result.skipped) == ([ids[0], ids[1]], [(NEVER_WAS, "not_found")])
     assert [await outcome(still, one.secret) for one in created] == ["unknown", "unknown", "active"]
 
@@ -59,16 +59,18 @@ async def test_an_expired_token_is_skipped(still: Service, clock: object) -> Non
     token_id = (await create(still, days=1)).token.token_id
     clock.forward(2 * DAY)  # type: ignore[attr-defined]
     for active in (True, False):
-        assert (await still.rules.bulk.set_active([token_id], active, ADMIN)).skipped == [(token_id, "token_expired")]
+        assert (await still.rules.managed.bulk.set_active([token_id], active, ADMIN)).skipped == [
+            (token_id, "token_expired")
+        ]
 
 
 async def test_a_filter_that_no_longer_finds_as_many_is_refused(still: Service) -> None:
     created = await create_many(still, "ci 1", "ci 2", "ci 3")
     with pytest.raises(Conflict) as refused:
-        await still.rules.bulk.set_active_matching(Query(text="ci"), False, ADMIN, expected=2)
+        await still.rules.managed.bulk.set_active_matching(Query(text="ci"), False, ADMIN, expected=2)
     assert refused.value.code == "count_changed"
     assert {await outcome(still, one.secret) for one in created} == {Outcome.ACTIVE}
-    result = await still.rules.bulk.set_active_matching(Query(text="ci"), False, ADMIN, expected=3)
+    result = await still.rules.managed.bulk.set_active_matching(Query(text="ci"), False, ADMIN, expected=3)
     assert result.updated == [one.token.token_id for one in created]
     assert {await outcome(still, one.secret) for one in created} == {Outcome.UNKNOWN}
 
@@ -82,14 +84,14 @@ async def test_a_step_is_one_call_whatever_becomes_of_each_token(
     one, forged, two, over, strange, three = [token.token.token_id for token in created]
     shard = service.stores.shards[0]
     await shard.link.execute("HSET", shard.keys.metadata(forged), LETTERS["subject"], "root")
-    await service.rules.managed.revoke(over, ADMIN)
+    await service.rules.managed.tokens.revoke(over, ADMIN)
     await shard.link.execute("SET", shard.keys.metadata(strange), "somebody else's")
     shard.link.asked.clear()
     ids = [one, forged, two, over, strange, three]
     if ending is Ending.REVOKE:
-        result = await service.rules.bulk.revoke(ids, ADMIN)
+        result = await service.rules.managed.bulk.revoke(ids, ADMIN)
     else:
-        result = await service.rules.bulk.set_active(ids, False, ADMIN)
+        result = await service.rules.managed.bulk.set_active(ids, False, ADMIN)
     ended = [one, forged, two, over, three] if ending is Ending.REVOKE else [one, forged, two, three]
     refused = [] if ending is Ending.REVOKE else [(over, "token_revoked")]
     assert (result.updated, result.skipped) == (ended, [*refused, (strange, "not_found")])

@@ -21,11 +21,11 @@ EVERYTHING = Query()
 
 
 async def revoke(service: Service, query: Query, expected: int, **more: Any) -> Any:
-    return await service.rules.bulk.end(query, Ending.REVOKE, ADMIN, expected=expected, **more)
+    return await service.rules.managed.bulk.end(query, Ending.REVOKE, ADMIN, expected=expected, **more)
 
 
 async def deactivate(service: Service, query: Query, expected: int, **more: Any) -> Any:
-    return await service.rules.bulk.end(query, Ending.DEACTIVATE, ADMIN, expected=expected, **more)
+    return await service.rules.managed.bulk.end(query, Ending.DEACTIVATE, ADMIN, expected=expected, **more)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ async def test_it_ends_what_the_query_finds_and_nothing_else(
         "b one": await create(service, "b one", scopes=("orders:read", "x"), origin=BOB),
         "b two": await create(service, "b two", scopes=("orders:*",), origin=BOB),
     }
-    matched = await service.rules.bulk.preview(query, Ending.REVOKE if end is revoke else Ending.DEACTIVATE)
+    matched = await service.rules.managed.bulk.preview(query, Ending.REVOKE if end is revoke else Ending.DEACTIVATE)
     assert (matched.count, {token.name for token in matched.sample}) == (len(hit), hit)
     result = await end(service, query, len(hit))
     assert sorted(result.updated) == sorted(created[name].token.token_id for name in hit)
@@ -72,13 +72,13 @@ async def test_another_number_than_expected_changes_nothing(service: Service) ->
 
 async def test_what_is_ended_already_does_not_count(service: Service) -> None:
     active, inactive, revoked = await create_many(service, "active", "inactive", "revoked")
-    await service.rules.managed.update(inactive.token.token_id, {"active": False}, ADMIN)
-    await service.rules.managed.revoke(revoked.token.token_id, ADMIN)
-    assert (await service.rules.bulk.preview(EVERYTHING, Ending.DEACTIVATE)).count == 1
-    assert (await service.rules.bulk.preview(EVERYTHING, Ending.REVOKE)).count == 2
+    await service.rules.managed.tokens.update(inactive.token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.tokens.revoke(revoked.token.token_id, ADMIN)
+    assert (await service.rules.managed.bulk.preview(EVERYTHING, Ending.DEACTIVATE)).count == 1
+    assert (await service.rules.managed.bulk.preview(EVERYTHING, Ending.REVOKE)).count == 2
     assert (await deactivate(service, EVERYTHING, 1)).updated == [active.token.token_id]
     assert len((await revoke(service, EVERYTHING, 2)).updated) == 2
-    assert (await service.rules.bulk.preview(EVERYTHING, Ending.REVOKE)).count == 0
+    assert (await service.rules.managed.bulk.preview(EVERYTHING, Ending.REVOKE)).count == 0
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ async def test_a_filter_for_what_has_ended_ends_nothing_rather_than_everything(
 ) -> None:
     created = await create(service)
     query = Query(statuses=frozenset({status}))
-    matched = await service.rules.bulk.preview(query, ending)
+    matched = await service.rules.managed.bulk.preview(query, ending)
     assert (matched.count, matched.sample) == (0, [])
-    assert (await service.rules.bulk.end(query, ending, ADMIN, expected=0)).updated == []
+    assert (await service.rules.managed.bulk.end(query, ending, ADMIN, expected=0)).updated == []
     with pytest.raises(Conflict):
-        await service.rules.bulk.end(query, ending, ADMIN, expected=1)
+        await service.rules.managed.bulk.end(query, ending, ADMIN, expected=1)
     assert await outcome(service, created.secret) is Outcome.ACTIVE
 
 
@@ -110,7 +110,7 @@ async def test_many_are_ended_in_slices_that_a_client_may_ask_for_one_by_one(ser
         ended += result.updated
     assert sorted(ended) == sorted(one.token.token_id for one in created)
     assert {await outcome(service, one.secret) for one in created} == {Outcome.UNKNOWN}
-    assert (await service.rules.queries.statistics()).revoked == len(created)
+    assert (await service.rules.managed.queries.statistics()).revoked == len(created)
 
 
 @pytest.mark.parametrize("query", [EVERYTHING, Query(text="T"), Query(scope="a")])
@@ -123,8 +123,8 @@ async def test_each_slice_goes_on_behind_the_one_before_and_a_repeated_one_is_ha
     ended = [*result.updated]
     assert (len(ended), result.remaining, await outcome(still, late.secret)) == (5, 7, Outcome.ACTIVE)
     while result.next:
-        again = await still.rules.bulk.end(query, Ending.REVOKE, ADMIN, limit=5, after=result.next)
-        repeated = await still.rules.bulk.end(query, Ending.REVOKE, ADMIN, limit=0, after=result.next)
+        again = await still.rules.managed.bulk.end(query, Ending.REVOKE, ADMIN, limit=5, after=result.next)
+        repeated = await still.rules.managed.bulk.end(query, Ending.REVOKE, ADMIN, limit=0, after=result.next)
         ended += again.updated + repeated.updated
         result = repeated
     assert sorted(ended) == sorted(one.token.token_id for one in created)
@@ -139,7 +139,7 @@ async def test_a_slice_ends_with_its_time(still: Service, monkeypatch: pytest.Mo
     result, slices = await revoke(still, EVERYTHING, 25), [10]
     assert (len(result.updated), result.remaining) == (10, 15)
     while result.next:
-        result = await still.rules.bulk.end(EVERYTHING, Ending.REVOKE, ADMIN, after=result.next)
+        result = await still.rules.managed.bulk.end(EVERYTHING, Ending.REVOKE, ADMIN, after=result.next)
         slices.append(len(result.updated))
     assert slices == [10, 10, 5]
 
@@ -148,15 +148,15 @@ async def test_what_cannot_be_changed_is_skipped_and_counts_as_come_to(still: Se
     created = await create_many(still, "one", "two", days=1)
     await create_many(still, "three", "four")
     clock.forward(2 * 86400)
-    result = await still.rules.bulk.set_active_matching(EVERYTHING, False, ADMIN, expected=4, limit=2)
+    result = await still.rules.managed.bulk.set_active_matching(EVERYTHING, False, ADMIN, expected=4, limit=2)
     assert result.skipped == [(one.token.token_id, "token_expired") for one in created]
-    result = await still.rules.bulk.set_active_matching(EVERYTHING, False, ADMIN, after=result.next)
+    result = await still.rules.managed.bulk.set_active_matching(EVERYTHING, False, ADMIN, after=result.next)
     assert (len(result.updated), result.remaining, result.next) == (2, 0, None)
 
 
 async def test_a_sample_is_ten_at_most(service: Service) -> None:
     await create_many(service, *[f"t{number}" for number in range(12)])
-    matched = await service.rules.bulk.preview(EVERYTHING, Ending.REVOKE)
+    matched = await service.rules.managed.bulk.preview(EVERYTHING, Ending.REVOKE)
     assert (matched.count, len(matched.sample)) == (12, 10)
 
 
@@ -175,7 +175,7 @@ async def test_tokens_made_while_it_runs_are_left_and_found_by_the_next_count(se
     if isinstance(result, Conflict):  # it was there in time to be counted
         assert await outcome(service, made.secret) is Outcome.ACTIVE
         result = await revoke(service, EVERYTHING, 31)
-    left = await service.rules.bulk.preview(EVERYTHING, Ending.REVOKE)
+    left = await service.rules.managed.bulk.preview(EVERYTHING, Ending.REVOKE)
     assert len(result.updated) + left.count == 31
 
 

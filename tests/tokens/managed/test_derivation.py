@@ -337,16 +337,16 @@ async def test_what_is_derived_while_an_ancestor_ends_never_survives(
         # An end reads what is derived before it takes it away: whoever is to come after it has farther to go.
         await give_way(9)
         try:
-            return (await rules.derivation.derive(parent.encode(), Narrowed(60), ADMIN)).secret
+            return (await rules.managed.derivation.derive(parent.encode(), Narrowed(60), ADMIN)).secret
         except Unauthorized:
             return ""
 
     async def end(token_id: str, number: int) -> None:
         await give_way(3)
         if number % 3:
-            await rules.managed.revoke(token_id, ADMIN)
+            await rules.managed.tokens.revoke(token_id, ADMIN)
         else:
-            await rules.rotation.rotate(token_id, ADMIN)
+            await rules.managed.rotation.rotate(token_id, ADMIN)
 
     async def race(number: int) -> int:
         """Some derive from a root, or from what is derived from it, while it ends; how many came first."""

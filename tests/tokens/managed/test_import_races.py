@@ -38,7 +38,7 @@ class Between(Wrapped):
 
 
 async def take(service: Service, row: Exported | ImportedSecret) -> str:
-    (skipped,) = await service.rules.imports.take([row], TEST)
+    (skipped,) = await service.rules.managed.imports.take([row], TEST)
     return skipped.code if skipped else "imported"
 
 
@@ -71,7 +71,7 @@ async def test_a_void_reservation_makes_way_for_one_of_two_importers(make_servic
     slow.stores.shards[0].link.meanwhile = [nothing, take_the_name]
     code = await take(slow, imported(slow, "a-secret-of-our-own", "gate"))
     assert (code, taken) == ("name_taken", ["imported"])
-    tokens, _, _ = await quick.rules.queries.page(Query(text="gate"))
+    tokens, _, _ = await quick.rules.managed.queries.page(Query(text="gate"))
     assert len(tokens) == 1
 
 
@@ -79,12 +79,12 @@ async def test_a_revoked_token_whose_name_lives_elsewhere_is_found_by_it(make_se
     source = await make_service(shards=16, background=False)
     other = await make_service(shards=16, background=False, namespace=f"{namespace}-b")
     original = (await create(source, "before")).token
-    await source.rules.managed.update(original.token_id, {"name": "after"}, TEST)
-    await source.rules.managed.revoke(original.token_id, TEST)
+    await source.rules.managed.tokens.update(original.token_id, {"name": "after"}, TEST)
+    await source.rules.managed.tokens.revoke(original.token_id, TEST)
     assert source.stores.shards.of_name("after") is not source.stores.shards.of_id(original.token_id)
     everything = frozenset(Status)
-    (record,) = [each async for each in source.rules.queries.everything(Query(statuses=everything))]
+    (record,) = [each async for each in source.rules.managed.queries.everything(Query(statuses=everything))]
     assert await take(other, Exported(record.token, record.seal)) == "imported"
-    found, _, _ = await other.rules.queries.page(Query(text="aft", statuses=everything))
+    found, _, _ = await other.rules.managed.queries.page(Query(text="aft", statuses=everything))
     assert [token.token_id for token in found] == [original.token_id]
     assert (await create(other, "after")).secret

@@ -34,7 +34,7 @@ Make = Callable[..., Any]
 
 
 async def everything(service: Service) -> dict[str, Record]:
-    records = service.rules.queries.everything(Query(statuses=frozenset(Status)))
+    records = service.rules.managed.queries.everything(Query(statuses=frozenset(Status)))
     return {record.token.token_id: record async for record in records}
 
 
@@ -52,7 +52,7 @@ def imported(service: Service, secret: str, name: str, **terms: Any) -> Imported
 
 
 async def take(service: Service, *rows: Exported | ImportedSecret, dry_run: DryRun | None = None) -> list[str]:
-    taken = await service.rules.imports.take(list(rows), TEST, dry_run)
+    taken = await service.rules.managed.imports.take(list(rows), TEST, dry_run)
     return [skipped.code if skipped else "imported" for skipped in taken]
 
 
@@ -61,7 +61,7 @@ async def varied(service: Service, clock: Clock) -> dict[str, str]:
 
     async def make(name: str, **terms: Any) -> tuple[ManagedToken, str]:
         expires_at = terms.pop("expires_at", int(clock()) + 200 * DAY)
-        created = await service.rules.managed.create(NewToken(name, expires_at, **terms), TEST)
+        created = await service.rules.managed.tokens.create(NewToken(name, expires_at, **terms), TEST)
         return created.token, created.secret
 
     secrets: dict[str, str] = {}
@@ -77,18 +77,18 @@ async def varied(service: Service, clock: Clock) -> dict[str, str]:
         metadata={"team": "zürich"},
     )
     token, secrets["off"] = await make("switched off")
-    await service.rules.managed.update(token.token_id, {"active": False}, TEST)
+    await service.rules.managed.tokens.update(token.token_id, {"active": False}, TEST)
     token, secrets["revoked"] = await make("revoked")
-    await service.rules.managed.revoke(token.token_id, TEST)
+    await service.rules.managed.tokens.revoke(token.token_id, TEST)
     _, secrets["again"] = await make("revoked")  # the name was free again
     token, secrets["renamed"] = await make("before")
-    await service.rules.managed.update(token.token_id, {"name": "after, in another shard"}, TEST)
+    await service.rules.managed.tokens.update(token.token_id, {"name": "after, in another shard"}, TEST)
     token, secrets["old"] = await make("rotated")
-    rotated = await service.rules.rotation.rotate(token.token_id, TEST, overlap_seconds=100_000)
+    rotated = await service.rules.managed.rotation.rotate(token.token_id, TEST, overlap_seconds=100_000)
     secrets["new"] = rotated.secret
     _, secrets["expired"] = await make("expired", expires_at=int(clock()) + 60)
     clock.forward(120)
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     await outcome(service, secrets["plain"])
     await service.flush_usage()
     return secrets
@@ -125,28 +125,30 @@ async def test_an_export_opens_another_service_of_the_same_key_at_once(
             "expired": "expired",
         }
     now = int(fake_clock())
-    assert await other.rules.queries.statistics() == await source.rules.queries.statistics()
+    assert await other.rules.managed.queries.statistics() == await source.rules.managed.queries.statistics()
     # From here on both do the same: names are taken, searches find, what is due goes.
     for service in (source, other):
         for name in ("plain", "after, in another shard", "rotated", "expired"):
             with pytest.raises(Conflict, match="exists"):
-                await service.rules.managed.create(NewToken(name, now + DAY), TEST)
+                await service.rules.managed.tokens.create(NewToken(name, now + DAY), TEST)
         for text in ("after", "full of", secrets["new"][-8:]):
-            tokens, _, _ = await service.rules.queries.page(Query(text=text))
+            tokens, _, _ = await service.rules.managed.queries.page(Query(text=text))
             assert len(tokens) == 1, text
     fake_clock.forward(DAY + 100_000)
     for service in (source, other):
         assert await why(service, secrets["new"]) is Outcome.ACTIVE
     fake_clock.forward(200 * DAY)
     for service in (source, other):
-        await service.rules.sweeper.sweep()
-        assert (await service.rules.queries.statistics()).expired == 6
+        await service.rules.managed.sweeper.sweep()
+        assert (await service.rules.managed.queries.statistics()).expired == 6
     fake_clock.forward(31 * DAY)
     for service in (source, other):
-        await service.rules.sweeper.sweep()
+        await service.rules.managed.sweeper.sweep()
         assert await everything(service) == {}
         assert (
-            await service.rules.managed.create(NewToken("after, in another shard", int(fake_clock()) + DAY), TEST)
+            await service.rules.managed.tokens.create(
+                NewToken("after, in another shard", int(fake_clock()) + DAY), TEST
+            )
         ).secret
 
 
@@ -170,10 +172,10 @@ async def test_an_export_of_one_redis_opens_a_cluster_and_the_other_way_round(
     new = decode_digest(next(row.token.digest for row in rows if row.token.predecessor))
     together = old[0] % others == new[0] % others
     assert await why(other, secrets["old"]) == ("active" if together else "unknown")
-    assert await other.rules.queries.statistics() == await source.rules.queries.statistics()
+    assert await other.rules.managed.queries.statistics() == await source.rules.managed.queries.statistics()
     for record in moved.values():
         with suppress(Conflict):
-            await other.rules.managed.revoke(record.token.token_id, TEST)
+            await other.rules.managed.tokens.revoke(record.token.token_id, TEST)
     for secret in secrets.values():
         assert await why(other, secret) != "active"
 
@@ -185,16 +187,16 @@ async def test_a_row_is_skipped_by_the_reason(make_service: Make, namespace: str
         background=False, namespace=f"{namespace}-d", secret_key="another server key of the tests, long enough"
     )
     for name in ("first", "second"):
-        await source.rules.managed.create(NewToken(name, int(source.clock()) + DAY), TEST)
+        await source.rules.managed.tokens.create(NewToken(name, int(source.clock()) + DAY), TEST)
     first, second = [Exported(record.token, record.seal) for record in (await everything(source)).values()]
     assert await take(stranger, first) == ["not_ours"]
     widened = replace(first, token=replace(first.token, scopes=("tokens:write",)))
     assert await take(other, widened) == ["not_ours"]
     assert await take(other, first) == ["imported"]
     assert await take(other, first, second) == ["exists", "imported"]
-    await stranger.rules.managed.create(NewToken("mine", int(source.clock()) + DAY), TEST)
-    await other.rules.managed.create(NewToken("third", int(source.clock()) + DAY), TEST)
-    await source.rules.managed.create(NewToken("third", int(source.clock()) + DAY), TEST)
+    await stranger.rules.managed.tokens.create(NewToken("mine", int(source.clock()) + DAY), TEST)
+    await other.rules.managed.tokens.create(NewToken("third", int(source.clock()) + DAY), TEST)
+    await source.rules.managed.tokens.create(NewToken("third", int(source.clock()) + DAY), TEST)
     third = [record for record in (await everything(source)).values() if record.token.name == "third"]
     assert await take(other, *[Exported(record.token, record.seal) for record in third]) == ["name_taken"]
 
@@ -219,10 +221,10 @@ async def test_secrets_of_any_form_open_the_door_and_are_ordinary_tokens_then(st
         assert verdict.credential is not None
         assert (verdict.credential.kind, verdict.credential.name) == (Kind.MANAGED, name)
         token_id = verdict.credential.token_id
-        await still.rules.managed.revoke(token_id, TEST)
+        await still.rules.managed.tokens.revoke(token_id, TEST)
         assert await outcome(still, secret) is Outcome.UNKNOWN
         assert await why(still, secret) is Outcome.REVOKED
-    token = await still.rules.managed.get(token_id)
+    token = await still.rules.managed.tokens.get(token_id)
     assert (token.imported, token.created_by, token.subject) == ("sha256 whole", "admin", "")
 
 
@@ -253,14 +255,14 @@ async def test_a_digest_of_another_system_is_enough(still: Service) -> None:
 
 async def test_malformed_secrets_cost_nothing_until_an_imported_one_comes(make_service: Make) -> None:
     service = await make_service(shards=16, background=False, wrap=Recording)
-    await service.rules.imports.detect_imported()
+    await service.rules.managed.imports.detect_imported()
     link = service.stores.shards[0].link
     link.asked.clear()
     assert await outcome(service, FORMS["uuid"]) is Outcome.MALFORMED
     assert link.asked == []
     other = await make_service(shards=16, background=False)
     await take(other, imported(other, FORMS["uuid"], "gate"))
-    await service.rules.imports.detect_imported()
+    await service.rules.managed.imports.detect_imported()
     assert await outcome(service, FORMS["uuid"]) is Outcome.ACTIVE
     assert await outcome(service, "with a space") is Outcome.MALFORMED
     link.asked.clear()
@@ -273,7 +275,7 @@ async def test_a_process_that_starts_without_redis_does_not_call_imported_secret
     await take(other, imported(other, FORMS["uuid"], "gate"))
     service = await make_service(background=False, wrap=Away)
     with pytest.raises(StoreUnavailable):
-        await service.rules.imports.detect_imported()
+        await service.rules.managed.imports.detect_imported()
     with pytest.raises(StoreUnavailable):
         await outcome(service, FORMS["uuid"])
     service.stores.shards[0].link.away = False
@@ -296,12 +298,12 @@ async def test_after_the_purge_of_the_last_imported_token_they_cost_nothing_agai
 ) -> None:
     service = await make_service(shards=16, fake=True)
     await take(service, imported(service, FORMS["uuid"], "gate"))
-    await service.rules.imports.detect_imported()
+    await service.rules.managed.imports.detect_imported()
     assert service.rules.authority.imported.rules
     for days in (31, 31):
         fake_clock.forward(days * DAY)
-        await service.rules.sweeper.sweep()
-    await service.rules.imports.detect_imported()
+        await service.rules.managed.sweeper.sweep()
+    await service.rules.managed.imports.detect_imported()
     assert not service.rules.authority.imported.rules
 
 
@@ -332,13 +334,13 @@ async def test_a_slice_of_rows_is_one_call_and_each_of_them_is_told_by_itself(ma
     assert await take(service, *rows) == codes
     # Rows of two creators are of two kinds.
     assert [args[1] for args in link.asked].count(Script("import_tokens")._sha) == 2
-    tokens, _, _ = await service.rules.queries.page(Query(created_by="ann"))
+    tokens, _, _ = await service.rules.managed.queries.page(Query(created_by="ann"))
     assert [(token.name, token.imported) for token in tokens] == [("of somebody else", "sha256 whole")]
 
 
 async def test_a_revoked_secret_is_not_made_good_by_taking_it_in_as_another_systems(still: Service) -> None:
     created = await create(still)
-    await still.rules.managed.revoke(created.token.token_id, TEST)
+    await still.rules.managed.tokens.revoke(created.token.token_id, TEST)
     await take(still, imported(still, created.secret, "again"))
     assert still.rules.authority.imported.rules
     assert await outcome(still, created.secret) is Outcome.UNKNOWN
@@ -347,9 +349,9 @@ async def test_a_revoked_secret_is_not_made_good_by_taking_it_in_as_another_syst
 
 async def test_a_name_that_nobody_bears_any_more_is_free_to_an_import(make_service: Make) -> None:
     service = await make_service(background=False)
-    tokens = service.rules.imports._store._tokens
+    tokens = service.rules.managed.imports._store._tokens
     token_id, _ = await plain(service, "first")
-    token = await service.rules.managed.get(token_id)
+    token = await service.rules.managed.tokens.get(token_id)
     # As a renaming leaves it that was cut off: reserved, and never taken.
     assert await tokens.names.reserve(replace(token, name="gate"))
     assert await take(service, imported(service, FORMS["uuid"], "gate")) == ["imported"]
@@ -359,15 +361,18 @@ async def test_a_name_that_nobody_bears_any_more_is_free_to_an_import(make_servi
 async def test_a_token_of_another_number_of_shards_is_never_written(make_service: Make) -> None:
     service = await make_service(background=False)
     token_id, _ = await plain(service, "first")
-    token = replace(await service.rules.managed.get(token_id), token_id="0f" + "0" * 14)
-    incoming = service.rules.imports._incoming(token, TEST)
-    for doing in (service.rules.imports._store.put([incoming], 0), service.rules.imports._store.conflict(token)):
+    token = replace(await service.rules.managed.tokens.get(token_id), token_id="0f" + "0" * 14)
+    incoming = service.rules.managed.imports._incoming(token, TEST)
+    for doing in (
+        service.rules.managed.imports._store.put([incoming], 0),
+        service.rules.managed.imports._store.conflict(token),
+    ):
         with pytest.raises(ValueError, match="no shard"):
             await doing
 
 
 async def plain(service: Service, name: str) -> tuple[str, str]:
-    created = await service.rules.managed.create(NewToken(name, int(service.clock()) + DAY), TEST)
+    created = await service.rules.managed.tokens.create(NewToken(name, int(service.clock()) + DAY), TEST)
     return created.token.token_id, created.secret
 
 
@@ -413,7 +418,7 @@ async def test_of_twenty_importers_of_a_name_one_gets_it(still: Service) -> None
         rows = [imported(still, f"{turn}-{number}-of-another-system", f"gate {turn}") for number in range(20)]
         codes = await asyncio.gather(*[take(still, row) for row in rows])
         assert sorted(code for (code,) in codes) == ["imported"] + ["name_taken"] * 19
-        tokens, _, _ = await still.rules.queries.page(Query(text=f"gate {turn}"))
+        tokens, _, _ = await still.rules.managed.queries.page(Query(text=f"gate {turn}"))
         assert len(tokens) == 1
 
 
@@ -445,14 +450,14 @@ async def test_a_name_cannot_be_taken_from_an_import_under_way(make_service: Mak
     slow.stores.shards[0].link.meanwhile = take_the_name
     codes = await take(slow, imported(slow, FORMS[form], "gate"))
     assert sorted([*codes, *taken]) == ["imported", "name_taken"]
-    tokens, _, _ = await quick.rules.queries.page(Query(text="gate"))
+    tokens, _, _ = await quick.rules.managed.queries.page(Query(text="gate"))
     assert len(tokens) == 1
 
 
 async def test_importing_and_creating_one_name_at_once_makes_one_token(still: Service) -> None:
     async def create(name: str) -> str:
         try:
-            await still.rules.managed.create(NewToken(name, int(still.clock()) + DAY), TEST)
+            await still.rules.managed.tokens.create(NewToken(name, int(still.clock()) + DAY), TEST)
         except ServiceError as refused:
             return refused.code
         return "imported"
@@ -494,7 +499,7 @@ async def test_the_policy_of_lifetimes_holds_for_imports(still: Service) -> None
 
 async def test_each_imported_token_is_told_in_the_audit_log(still: Service) -> None:
     await take(still, *[imported(still, secret, name) for name, secret in FORMS.items()])
-    told = [event.entry async for event in still.rules.audit.every(AuditFilter(action="token.imported"))]
+    told = [event.entry async for event in still.rules.audit.reader.every(AuditFilter(action="token.imported"))]
     assert {entry.after["name"] for entry in told if entry.after} == set(FORMS)
     assert {entry.actor for entry in told} == {"admin"}
     text = str(told)

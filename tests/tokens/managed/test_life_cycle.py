@@ -19,7 +19,7 @@ NEVER_WAS = "00" + "f" * 14
 
 
 async def update(service: Service, token: ManagedToken, **changes: Any) -> ManagedToken:
-    return await service.rules.managed.update(token.token_id, changes, ADMIN)
+    return await service.rules.managed.tokens.update(token.token_id, changes, ADMIN)
 
 
 async def refused(service: Service, token: ManagedToken, **changes: Any) -> str:
@@ -31,7 +31,7 @@ async def refused(service: Service, token: ManagedToken, **changes: Any) -> str:
 async def test_a_created_token_is_active_and_known_by_its_masked_end(still: Service) -> None:
     created = await create(still, "ci", scopes=("a",), subject="bob")
     token = created.token
-    assert await still.rules.managed.get(token.token_id) == token
+    assert await still.rules.managed.tokens.get(token.token_id) == token
     assert token.status(still.clock()) is Status.ACTIVE
     assert token.last_eight == created.secret[-8:]
     assert created.secret not in repr(token)
@@ -84,7 +84,7 @@ async def test_creations_under_a_clock_that_stands_still_or_goes_back_keep_their
 ) -> None:
     service = await make_service(background=False, max_lifetime_days=0)
     readings = iter([1000.0, 1000.0, 1000.0, 999.0, 1000.0, 2000.0] * 4)
-    monkeypatch.setattr(service.rules.managed, "_clock", lambda: next(readings))
+    monkeypatch.setattr(service.rules.managed.tokens, "_clock", lambda: next(readings))
     births = [(await create(service, f"{number}", days=0)).token.created_micros for number in range(4)]
     assert births == sorted(set(births))
 
@@ -124,7 +124,7 @@ CHANGES: dict[str, Any] = {
 async def test_each_field_is_changed_alone_and_told_with_what_it_was(still: Service, field: str) -> None:
     token = (await create(still, "ci", subject="bob", scopes=("a",))).token
     changed = await update(still, token, **{field: CHANGES[field]})
-    assert await still.rules.managed.get(token.token_id) == changed
+    assert await still.rules.managed.tokens.get(token.token_id) == changed
     differing = {name for name in token.__struct_fields__ if getattr(token, name) != getattr(changed, name)}
     assert differing == {field, "version"} | ({"uses_left"} if field == "max_uses" else set())
     entry = (await audit(still))[-1]
@@ -163,7 +163,7 @@ async def test_an_expiry_beyond_the_policy_is_refused_on_edit_too(still: Service
     token = (await create(still)).token
     expires_at = int(still.clock()) + days * DAY if days else 0
     assert await refused(still, token, expires_at=expires_at) == "invalid_request"
-    assert await still.rules.managed.get(token.token_id) == token
+    assert await still.rules.managed.tokens.get(token.token_id) == token
 
 
 async def test_a_change_that_changes_nothing_is_not_written(still: Service) -> None:
@@ -174,11 +174,11 @@ async def test_a_change_that_changes_nothing_is_not_written(still: Service) -> N
 
 async def test_what_never_was_is_not_found(still: Service) -> None:
     for asked in (
-        still.rules.managed.get(NEVER_WAS),
-        still.rules.managed.update(NEVER_WAS, {"active": False}, ADMIN),
-        still.rules.managed.update(NEVER_WAS, {"name": "x"}, ADMIN),
-        still.rules.managed.revoke(NEVER_WAS, ADMIN),
-        still.rules.managed.get("not an id"),
+        still.rules.managed.tokens.get(NEVER_WAS),
+        still.rules.managed.tokens.update(NEVER_WAS, {"active": False}, ADMIN),
+        still.rules.managed.tokens.update(NEVER_WAS, {"name": "x"}, ADMIN),
+        still.rules.managed.tokens.revoke(NEVER_WAS, ADMIN),
+        still.rules.managed.tokens.get("not an id"),
     ):
         with pytest.raises(NotFound):
             await asked
@@ -193,7 +193,7 @@ async def test_racing_edits_are_all_written_one_after_the_other(still: Service) 
         {"scopes": ("x",)},
     ]
     await asyncio.gather(*[update(still, token, **change) for change in changes])
-    record = await still.rules.managed.get(token.token_id)
+    record = await still.rules.managed.tokens.get(token.token_id)
     assert (record.description, record.subject, record.metadata, record.scopes) == ("d", "s", {"m": "m"}, ("x",))
     assert record.version == 5
 
@@ -210,7 +210,7 @@ async def test_a_token_that_never_stands_still_is_not_changed_for_ever(
 
     monkeypatch.setattr(ManagedStore, "end" if change == "revoke" else "update", lose)
     changing = (
-        still.rules.managed.revoke(token.token_id, ADMIN)
+        still.rules.managed.tokens.revoke(token.token_id, ADMIN)
         if change == "revoke"
         else update(still, token, description="x")
     )

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 async def rotated(service: Service) -> tuple[Created, Created]:
     """A token before and after a rotation with an overlap."""
     first = await create(service)
-    return first, await service.rules.rotation.rotate(first.token.token_id, ADMIN, overlap_seconds=3600)
+    return first, await service.rules.managed.rotation.rotate(first.token.token_id, ADMIN, overlap_seconds=3600)
 
 
 async def works(service: Service, *secrets: str) -> list[bool]:
@@ -36,7 +36,7 @@ async def test_where_the_token_never_stands_still_it_is_refused_in_the_end(
 
     monkeypatch.setattr(ManagedStore, "update", lose)
     with pytest.raises(StoreUnavailable, match="keeps changing"):
-        await still.rules.rotation.end_overlap(first.token.token_id, ADMIN)
+        await still.rules.managed.rotation.end_overlap(first.token.token_id, ADMIN)
     assert await works(still, first.secret, second.secret) == [True, True]
 
 
@@ -46,10 +46,10 @@ async def test_it_is_done_though_another_change_comes_between(still: Service, mo
 
     async def disturbed(*args: Any, **more: Any) -> bool:
         if changes:
-            await still.rules.managed.update(first.token.token_id, changes.pop(), ADMIN)
+            await still.rules.managed.tokens.update(first.token.token_id, changes.pop(), ADMIN)
         return await update(*args, **more)
 
     monkeypatch.setattr(ManagedStore, "update", disturbed)
-    token = await still.rules.rotation.end_overlap(first.token.token_id, ADMIN)
+    token = await still.rules.managed.rotation.end_overlap(first.token.token_id, ADMIN)
     assert (token.description, token.predecessor) == ("meanwhile", "")
     assert await works(still, first.secret, second.secret) == [False, True]

@@ -21,7 +21,7 @@ OVERLAP = 3600
 
 
 async def rotate(service: Service, created: Created, **more: Any) -> Created:
-    return await service.rules.rotation.rotate(created.token.token_id, ADMIN, **more)
+    return await service.rules.managed.rotation.rotate(created.token.token_id, ADMIN, **more)
 
 
 async def works(service: Service, *secrets: str) -> list[bool]:
@@ -107,7 +107,7 @@ async def test_racing_rotations_leave_the_last_secret_and_one_predecessor(servic
             return ""
 
     secrets = [secret for secret in await asyncio.gather(*[racer() for _ in range(20)]) if secret]
-    token = await service.rules.managed.get(first.token.token_id)
+    token = await service.rules.managed.tokens.get(first.token.token_id)
     assert token.rotations == len(secrets) >= 8
     assert len(set(secrets)) == len(secrets)
     assert sum(await works(service, first.secret, *secrets)) == 2
@@ -116,10 +116,10 @@ async def test_racing_rotations_leave_the_last_secret_and_one_predecessor(servic
 async def test_the_overlap_can_be_ended_at_once_and_again(service: Service) -> None:
     first = await create(service)
     second = await rotate(service, first, overlap_seconds=OVERLAP)
-    token = await service.rules.rotation.end_overlap(first.token.token_id, ADMIN)
+    token = await service.rules.managed.rotation.end_overlap(first.token.token_id, ADMIN)
     assert (token.predecessor, token.predecessor_until) == ("", 0)
     assert await works(service, first.secret, second.secret) == [False, True]
-    assert await service.rules.rotation.end_overlap(first.token.token_id, ADMIN) == token
+    assert await service.rules.managed.rotation.end_overlap(first.token.token_id, ADMIN) == token
     assert await actions(service, first.token.token_id) == ["token.created", "token.rotated", "token.updated"]
 
 
@@ -130,20 +130,20 @@ async def test_deactivating_ends_both_secrets_and_activating_brings_back_the_pre
     first = await create(service)
     second = await rotate(service, first, overlap_seconds=OVERLAP)
     if state == "inactive":
-        await service.rules.managed.update(first.token.token_id, {"active": False}, ADMIN)
+        await service.rules.managed.tokens.update(first.token.token_id, {"active": False}, ADMIN)
     else:
-        await service.rules.managed.revoke(first.token.token_id, ADMIN)
+        await service.rules.managed.tokens.revoke(first.token.token_id, ADMIN)
     assert await works(service, first.secret, second.secret) == [False, False]
     assert [await code(service, first.secret), await code(service, second.secret)] == [Outcome.REVOKED, Outcome(state)]
     if state == "inactive":
-        await service.rules.managed.update(first.token.token_id, {"active": True}, ADMIN)
+        await service.rules.managed.tokens.update(first.token.token_id, {"active": True}, ADMIN)
         assert await works(service, first.secret, second.secret) == [False, True]
 
 
 async def test_editing_in_the_overlap_binds_both_secrets_and_keeps_its_end(service: Service) -> None:
     first = await create(service, scopes=("a:b", "c:d"))
     second = await rotate(service, first, overlap_seconds=OVERLAP)
-    edited = await service.rules.managed.update(first.token.token_id, {"scopes": ("a:b",)}, ADMIN)
+    edited = await service.rules.managed.tokens.update(first.token.token_id, {"scopes": ("a:b",)}, ADMIN)
     assert edited.predecessor_until == second.token.predecessor_until
     for secret in (first.secret, second.secret):
         assert await outcome(service, secret, required=("a:b",)) is Outcome.ACTIVE
@@ -154,23 +154,23 @@ async def test_an_earlier_expiry_given_in_the_overlap_shortens_it(service: Servi
     first = await create(service)
     await rotate(service, first, overlap_seconds=OVERLAP)
     soon = int(service.clock()) + 60
-    edited = await service.rules.managed.update(first.token.token_id, {"expires_at": soon}, ADMIN)
+    edited = await service.rules.managed.tokens.update(first.token.token_id, {"expires_at": soon}, ADMIN)
     assert edited.predecessor_until == soon
 
 
 async def test_a_token_that_is_switched_off_can_be_rotated_and_keeps_no_old_secret(service: Service) -> None:
     first = await create(service)
-    await service.rules.managed.update(first.token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.tokens.update(first.token.token_id, {"active": False}, ADMIN)
     second = await rotate(service, first, overlap_seconds=OVERLAP)
     assert await works(service, first.secret, second.secret) == [False, False]
     assert second.token.predecessor == ""
-    await service.rules.managed.update(first.token.token_id, {"active": True}, ADMIN)
+    await service.rules.managed.tokens.update(first.token.token_id, {"active": True}, ADMIN)
     assert await works(service, first.secret, second.secret) == [False, True]
 
 
 async def test_what_has_ended_is_not_rotated(service: Service, clock: Any) -> None:
     revoked, expired = await create(service, "a"), await create(service, "b", days=1)
-    await service.rules.managed.revoke(revoked.token.token_id, ADMIN)
+    await service.rules.managed.tokens.revoke(revoked.token.token_id, ADMIN)
     with pytest.raises(Conflict, match="revoked"):
         await rotate(service, revoked)
     clock.forward(DAY + 1)
@@ -178,7 +178,7 @@ async def test_what_has_ended_is_not_rotated(service: Service, clock: Any) -> No
         await rotate(service, expired)
     for unknown in ("00ffffffffffffff", "zz", "ff00000000000000"):
         with pytest.raises(NotFound):
-            await service.rules.rotation.rotate(unknown, ADMIN)
+            await service.rules.managed.rotation.rotate(unknown, ADMIN)
 
 
 async def test_a_rate_limit_and_the_uses_are_the_tokens_not_the_secrets(service: Service) -> None:
@@ -187,7 +187,7 @@ async def test_a_rate_limit_and_the_uses_are_the_tokens_not_the_secrets(service:
     second = await rotate(service, first, overlap_seconds=OVERLAP)
     assert await outcome(service, second.secret) is Outcome.RATE_LIMITED
     assert await outcome(service, first.secret) is Outcome.RATE_LIMITED
-    assert (await service.rules.managed.get(first.token.token_id)).uses_left == 48
+    assert (await service.rules.managed.tokens.get(first.token.token_id)).uses_left == 48
 
 
 async def test_the_last_use_of_the_old_secret_is_kept_apart(service: Service) -> None:
@@ -195,10 +195,10 @@ async def test_the_last_use_of_the_old_secret_is_kept_apart(service: Service) ->
     second = await rotate(service, first, overlap_seconds=OVERLAP)
     await works(service, second.secret)
     await service.flush_usage()
-    assert (await service.rules.managed.get(first.token.token_id)).predecessor_used_at == 0
+    assert (await service.rules.managed.tokens.get(first.token.token_id)).predecessor_used_at == 0
     await works(service, first.secret)
     await service.flush_usage()
-    assert (await service.rules.managed.get(first.token.token_id)).predecessor_used_at > 0
+    assert (await service.rules.managed.tokens.get(first.token.token_id)).predecessor_used_at > 0
     third = await rotate(service, first, overlap_seconds=OVERLAP)
     assert third.token.predecessor_used_at == 0
 
@@ -206,15 +206,15 @@ async def test_the_last_use_of_the_old_secret_is_kept_apart(service: Service) ->
 async def test_a_rotated_token_is_found_by_its_new_last_characters_alone(service: Service) -> None:
     first = await create(service, "alpha")
     second = await rotate(service, first)
-    await service.rules.managed.update(first.token.token_id, {"name": "beta"}, ADMIN)
+    await service.rules.managed.tokens.update(first.token.token_id, {"name": "beta"}, ADMIN)
     third = await rotate(service, first)
     found = {
-        last_eight: [token.token_id for token in (await service.rules.queries.page(Query(text=last_eight)))[0]]
+        last_eight: [token.token_id for token in (await service.rules.managed.queries.page(Query(text=last_eight)))[0]]
         for last_eight in (first.secret[-8:], second.secret[-8:], third.secret[-8:])
     }
     assert list(found.values()) == [[], [], [first.token.token_id]]
-    assert (await service.rules.queries.statistics()).total == 1
-    await service.rules.managed.revoke(first.token.token_id, ADMIN)
+    assert (await service.rules.managed.queries.statistics()).total == 1
+    await service.rules.managed.tokens.revoke(first.token.token_id, ADMIN)
     assert (await create(service, "beta")).token.status(service.clock()) is Status.ACTIVE
 
 
@@ -227,9 +227,9 @@ async def test_after_a_melee_of_changes_no_secret_outlives_the_token(service: Se
             if number % 3 == 0:
                 secrets.append((await rotate(service, first, overlap_seconds=OVERLAP)).secret)
             elif number % 3 == 1:
-                await service.rules.managed.update(token_id, {"active": number % 2 == 0}, ADMIN)
+                await service.rules.managed.tokens.update(token_id, {"active": number % 2 == 0}, ADMIN)
             else:
-                await service.rules.managed.update(token_id, {"description": f"edit {number}"}, ADMIN)
+                await service.rules.managed.tokens.update(token_id, {"description": f"edit {number}"}, ADMIN)
         except StoreUnavailable:  # too many came in between: nothing was changed
             pass
 
@@ -237,7 +237,7 @@ async def test_after_a_melee_of_changes_no_secret_outlives_the_token(service: Se
     assert len(secrets) > 2
     assert sum(await works(service, *secrets)) <= 2
     assert len([key for key in await all_keys(service) if b":c:" in key]) <= 2
-    await service.rules.managed.revoke(token_id, ADMIN)
+    await service.rules.managed.tokens.revoke(token_id, ADMIN)
     assert not any(await works(service, *secrets))
     assert [key for key in await all_keys(service) if b":c:" in key] == []
 
@@ -254,8 +254,8 @@ async def test_a_record_changed_outside_the_service_is_not_rotated_or_edited(ser
         with pytest.raises(Conflict, match="outside the service"):
             await rotate(service, victim)
         with pytest.raises(Conflict, match="outside the service"):
-            await service.rules.managed.update(victim.token.token_id, {"description": "x"}, ADMIN)
+            await service.rules.managed.tokens.update(victim.token.token_id, {"description": "x"}, ADMIN)
         text = {"scopes": "admin:all", "predecessor": ""}.get(name, "0")
         await shard.link.execute("HSET", shard.keys.metadata(victim.token.token_id), planted[0], text)
-    await service.rules.managed.update(victim.token.token_id, {"description": "x"}, ADMIN)
-    await service.rules.managed.revoke(victim.token.token_id, ADMIN)
+    await service.rules.managed.tokens.update(victim.token.token_id, {"description": "x"}, ADMIN)
+    await service.rules.managed.tokens.revoke(victim.token.token_id, ADMIN)

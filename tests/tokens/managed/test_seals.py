@@ -54,16 +54,16 @@ async def full(service: Service) -> Created:
         metadata={"team": "x"},
         description="of a job",
     )
-    return await service.rules.rotation.rotate(first.token.token_id, ADMIN, overlap_seconds=OVERLAP)
+    return await service.rules.managed.rotation.rotate(first.token.token_id, ADMIN, overlap_seconds=OVERLAP)
 
 
 async def refused(service: Service, token: ManagedToken) -> set[str]:
     """How each change that writes the record anew is refused."""
     codes = set()
     for change in (
-        service.rules.managed.update(token.token_id, {"description": "harmless"}, ADMIN),
-        service.rules.managed.update(token.token_id, {"active": True, "description": "harmless"}, ADMIN),
-        service.rules.rotation.rotate(token.token_id, ADMIN),
+        service.rules.managed.tokens.update(token.token_id, {"description": "harmless"}, ADMIN),
+        service.rules.managed.tokens.update(token.token_id, {"active": True, "description": "harmless"}, ADMIN),
+        service.rules.managed.rotation.rotate(token.token_id, ADMIN),
     ):
         try:
             await change
@@ -86,7 +86,7 @@ async def test_a_change_of_any_field_is_noticed_but_of_those_that_scripts_count(
         assert was not in (planted, str(planted).encode())
         await shard.link.execute("HSET", key, letter, planted)
         try:
-            await still.rules.managed.update(token.token_id, {"description": "of a job"}, ADMIN)
+            await still.rules.managed.tokens.update(token.token_id, {"description": "of a job"}, ADMIN)
             noticed[field.name] = False
         except Conflict as conflict:
             noticed[field.name] = conflict.code == "record_tampered"
@@ -100,11 +100,11 @@ async def test_a_change_of_any_field_is_noticed_but_of_those_that_scripts_count(
 async def test_terms_of_an_inactive_token_are_sealed_though_it_has_no_credential(still: Service, name: str) -> None:
     """Those of an active one are compared with its credential too, which would hide that the seal left one out."""
     token = (await full(still)).token
-    await still.rules.managed.update(token.token_id, {"active": False}, ADMIN)
+    await still.rules.managed.tokens.update(token.token_id, {"active": False}, ADMIN)
     shard, key = place(still, token)
     await shard.link.execute("HSET", key, records.LETTERS[name], PLANTED.get(name, "7"))
     with pytest.raises(Conflict) as caught:
-        await still.rules.managed.update(token.token_id, {"active": True}, ADMIN)
+        await still.rules.managed.tokens.update(token.token_id, {"active": True}, ADMIN)
     assert caught.value.code == "record_tampered"
 
 
@@ -120,7 +120,7 @@ async def test_a_record_under_another_id_is_none_of_ours(still: Service) -> None
 async def test_a_revoked_token_is_not_given_back_by_writing_that_it_is_active(still: Service) -> None:
     created = await create(still)
     shard, key = place(still, created.token)
-    await still.rules.managed.revoke(created.token.token_id, ADMIN)
+    await still.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
     await shard.link.execute("HSET", key, LETTERS["active"], 1, LETTERS["revoked_at"], 0)
     assert await refused(still, created.token) == {"record_tampered"}
     assert await outcome(still, created.secret) == "unknown"
@@ -129,36 +129,36 @@ async def test_a_revoked_token_is_not_given_back_by_writing_that_it_is_active(st
 async def test_a_revocation_is_done_though_somebody_wrote_that_it_was(still: Service) -> None:
     created = await create(still)
     shard, key = place(still, created.token)
-    await still.rules.managed.update(created.token.token_id, {"active": False}, ADMIN)
+    await still.rules.managed.tokens.update(created.token.token_id, {"active": False}, ADMIN)
     await shard.link.execute("HSET", key, LETTERS["revoked_at"], 1)
-    await still.rules.revocation.revoke(created.secret.encode(), ADMIN)
+    await still.rules.managed.revocation.revoke(created.secret.encode(), ADMIN)
     await shard.link.execute("HSET", key, LETTERS["revoked_at"], 0)
     assert await refused(still, created.token) == {"record_tampered"}
     assert await outcome(still, created.secret) == "unknown"
 
 
 async def narrow(service: Service, token: ManagedToken) -> None:
-    await service.rules.managed.update(token.token_id, {"scopes": ("a",)}, ADMIN)
+    await service.rules.managed.tokens.update(token.token_id, {"scopes": ("a",)}, ADMIN)
 
 
 async def switch_off(service: Service, token: ManagedToken) -> None:
-    await service.rules.managed.update(token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.tokens.update(token.token_id, {"active": False}, ADMIN)
 
 
 async def shorten(service: Service, token: ManagedToken) -> None:
-    await service.rules.managed.update(token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN)
+    await service.rules.managed.tokens.update(token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN)
 
 
 async def end_the_overlap(service: Service, token: ManagedToken) -> None:
-    await service.rules.rotation.end_overlap(token.token_id, ADMIN)
+    await service.rules.managed.rotation.end_overlap(token.token_id, ADMIN)
 
 
 async def rotate(service: Service, token: ManagedToken) -> None:
-    await service.rules.rotation.rotate(token.token_id, ADMIN)
+    await service.rules.managed.rotation.rotate(token.token_id, ADMIN)
 
 
 async def revoke(service: Service, token: ManagedToken) -> None:
-    await service.rules.managed.revoke(token.token_id, ADMIN)
+    await service.rules.managed.tokens.revoke(token.token_id, ADMIN)
 
 
 async def revoke_and_forget_why(service: Service, token: ManagedToken) -> None:
@@ -206,19 +206,19 @@ async def test_a_changed_record_is_revoked_and_not_vouched_for(still: Service) -
     created = await create(still, scopes=("a",))
     shard, key = place(still, created.token)
     await shard.link.execute("HSET", key, LETTERS["scopes"], "a b")
-    await still.rules.managed.update(created.token.token_id, {"active": False}, ADMIN)
+    await still.rules.managed.tokens.update(created.token.token_id, {"active": False}, ADMIN)
     assert await refused(still, created.token) == {"record_tampered"}
     # Its credential is gone, so nothing genuine says any more that this is the secret to end.
     with pytest.raises(Conflict, match="by its secret"):
-        await still.rules.managed.revoke(created.token.token_id, ADMIN)
-    assert (await still.rules.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
+        await still.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
+    assert (await still.rules.managed.tokens.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
     assert await outcome(still, created.secret) == "unknown"
 
 
 async def test_changes_without_end_do_not_hold_a_revocation_up(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     created = await create(still)
     shard, key = place(still, created.token)
-    store = still.rules.managed._store
+    store = still.rules.managed.tokens._store
     get = store.get
 
     async def get_and_change(token_id: str) -> Any:
@@ -228,9 +228,9 @@ async def test_changes_without_end_do_not_hold_a_revocation_up(still: Service, m
         return record
 
     monkeypatch.setattr(store, "get", get_and_change)
-    assert await still.rules.managed.revoke(created.token.token_id, ADMIN)
+    assert await still.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
     monkeypatch.undo()
-    assert (await still.rules.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
+    assert (await still.rules.managed.tokens.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
     assert await outcome(still, created.secret) == "unknown"
 
 
@@ -240,7 +240,7 @@ async def test_a_credential_that_ended_a_moment_ago_is_no_sign_of_somebody_else(
     service = await make_service(fake=True)
     created = await create(service, days=1)
     turn_time(DAY + 1)
-    await service.rules.managed.update(created.token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN)
+    await service.rules.managed.tokens.update(created.token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN)
     assert await outcome(service, created.secret) == "active"
 
 
@@ -248,12 +248,12 @@ async def test_a_revoked_token_stays_so_though_its_old_record_was_put_back_and_s
     created = await create(still)
     shard, key = place(still, created.token)
     old = await shard.link.execute("HGETALL", key)
-    await still.rules.managed.revoke(created.token.token_id, ADMIN)
+    await still.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
     await shard.link.execute("DEL", key)
     await shard.link.execute("HSET", key, *old)
-    await still.rules.managed.update(created.token.token_id, {"active": False}, ADMIN)
+    await still.rules.managed.tokens.update(created.token.token_id, {"active": False}, ADMIN)
     with pytest.raises(Conflict) as caught:
-        await still.rules.managed.update(created.token.token_id, {"active": True}, ADMIN)
+        await still.rules.managed.tokens.update(created.token.token_id, {"active": True}, ADMIN)
     assert caught.value.code == "record_tampered"
     assert await outcome(still, created.secret) == "unknown"
 
@@ -270,9 +270,9 @@ async def test_what_nobody_can_read_in_a_record_is_no_fault_of_the_service(still
             created = await create(still)
             shard, key = place(still, created.token)
             await shard.link.execute("HSET", key, records.LETTERS[field.name], garbage)
-            await still.rules.managed.get(created.token.token_id)
-            await still.rules.queries.page(Query(scope="none"))
-            await still.rules.revocation.revoke(created.secret.encode(), ADMIN)
+            await still.rules.managed.tokens.get(created.token.token_id)
+            await still.rules.managed.queries.page(Query(scope="none"))
+            await still.rules.managed.revocation.revoke(created.secret.encode(), ADMIN)
             assert await outcome(still, created.secret) == "unknown"
             await shard.link.execute("DEL", key)
 
@@ -280,7 +280,7 @@ async def test_what_nobody_can_read_in_a_record_is_no_fault_of_the_service(still
 @pytest.mark.parametrize("garbage", [b"", b"\xff", b"garbage", b"a b c d", b"revoked", b"inactive x y z"])
 async def test_a_reason_that_nobody_can_read_is_the_last_word(still: Service, garbage: bytes) -> None:
     created = await create(still)
-    await still.rules.managed.update(created.token.token_id, {"active": False}, ADMIN)
+    await still.rules.managed.tokens.update(created.token.token_id, {"active": False}, ADMIN)
     shard, _ = place(still, created.token)
     await shard.link.execute("SET", shard.keys.reason(records.decode_digest(created.token.digest)), garbage)
     assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.REVOKED

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def update(service: Service, token: ManagedToken, **changes: Any) -> ManagedToken:
-    return await service.rules.managed.update(token.token_id, changes, ADMIN)
+    return await service.rules.managed.tokens.update(token.token_id, changes, ADMIN)
 
 
 async def refused(service: Service, token: ManagedToken, **changes: Any) -> str:
@@ -61,7 +61,7 @@ async def test_switching_off_and_editing_go_together(still: Service) -> None:
     assert await outcome(still, created.secret) == "unknown"
     entry = (await audit(still))[-1]
     assert (entry.action, entry.after) == ("token.deactivated", {"active": False, "description": "put away"})
-    assert (await still.rules.queries.statistics()).inactive == 1
+    assert (await still.rules.managed.queries.statistics()).inactive == 1
     await update(still, created.token, active=True)
     assert await outcome(still, created.secret) == "active"
 
@@ -72,14 +72,14 @@ async def test_switching_off_together_with_what_is_refused_changes_nothing(still
     await create(still, "taken")
     changes = {"name_taken": {"name": "taken"}, "invalid_request": {"expires_at": 1}}[refusal]
     assert await refused(still, created.token, active=False, **changes) == refusal
-    assert await still.rules.managed.get(created.token.token_id) == created.token
+    assert await still.rules.managed.tokens.get(created.token.token_id) == created.token
     assert await outcome(still, created.secret) == "active"
     assert await actions(still) == ["token.created"] * 2
 
 
 async def test_switching_off_and_editing_ends_the_old_secret_too(still: Service) -> None:
     created = await create(still)
-    await still.rules.rotation.rotate(created.token.token_id, ADMIN, overlap_seconds=DAY)
+    await still.rules.managed.rotation.rotate(created.token.token_id, ADMIN, overlap_seconds=DAY)
     assert await outcome(still, created.secret) == "active"
     await update(still, created.token, active=False, description="put away")
     assert await outcome(still, created.secret) == "unknown"
@@ -90,12 +90,12 @@ async def test_switching_off_and_editing_ends_the_old_secret_too(still: Service)
 async def test_revoked_it_is_refused_for_good_and_revoking_again_is_harmless(still: Service) -> None:
     created = await create(still)
     for _ in range(2):
-        await still.rules.managed.revoke(created.token.token_id, ADMIN)
+        await still.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
         assert await outcome(still, created.secret) == "unknown"
     assert await actions(still) == ["token.created", "token.revoked"]
     for changes in ({"active": True}, {"active": False}, {"name": "new"}, {"expires_at": int(still.clock()) + DAY}):
         assert await refused(still, created.token, **changes) == "token_revoked"
-    assert (await still.rules.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
+    assert (await still.rules.managed.tokens.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
 
 
 async def test_a_token_switched_off_or_expired_can_be_revoked(still: Service, clock: Any) -> None:
@@ -103,8 +103,8 @@ async def test_a_token_switched_off_or_expired_can_be_revoked(still: Service, cl
     await update(still, off.token, active=False)
     clock.forward(2 * DAY)
     for created in (off, late):
-        await still.rules.managed.revoke(created.token.token_id, ADMIN)
-        assert (await still.rules.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
+        await still.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
+        assert (await still.rules.managed.tokens.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
         assert await outcome(still, created.secret) == "unknown"
 
 
@@ -115,13 +115,13 @@ async def test_an_expired_token_is_refused_until_it_gets_another_date(
     created = await create(still, days=1)
     clock.forward(2 * DAY)
     if swept:
-        await still.rules.sweeper.sweep()
+        await still.rules.managed.sweeper.sweep()
     assert await outcome(still, created.secret) in (Outcome.EXPIRED, Outcome.UNKNOWN)
     for changes in ({"active": True}, {"active": False}, {"description": "x"}):
         assert await refused(still, created.token, **changes) == "token_expired"
     await update(still, created.token, expires_at=int(still.clock()) + DAY)
     assert await outcome(still, created.secret) == "active"
-    counted = await still.rules.queries.statistics()
+    counted = await still.rules.managed.queries.statistics()
     assert (counted.active, counted.expired, counted.total) == (1, 0, 1)
 
 
@@ -130,10 +130,10 @@ async def test_a_revocation_wins_against_any_racing_change(still: Service, round
     created = await create(still)
     await update(still, created.token, active=False)
     racing: list[Any] = [update(still, created.token, active=True) for _ in range(4)]
-    racing.insert(round_number * 2, still.rules.managed.revoke(created.token.token_id, ADMIN))
+    racing.insert(round_number * 2, still.rules.managed.tokens.revoke(created.token.token_id, ADMIN))
     await asyncio.gather(*racing, return_exceptions=True)
     assert await outcome(still, created.secret) == "unknown"
-    assert (await still.rules.managed.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
+    assert (await still.rules.managed.tokens.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
 
 
 async def test_a_request_sent_after_a_revocation_returned_is_refused_in_every_process(
@@ -144,5 +144,5 @@ async def test_a_request_sent_after_a_revocation_returned_is_refused_in_every_pr
         created = await create(processes[0], f"token {number}")
         for process in processes:
             assert await outcome(process, created.secret) == "active"
-        await processes[number % 3].rules.managed.revoke(created.token.token_id, ADMIN)
+        await processes[number % 3].rules.managed.tokens.revoke(created.token.token_id, ADMIN)
         assert {await outcome(process, created.secret) for process in processes} == {Outcome.UNKNOWN}

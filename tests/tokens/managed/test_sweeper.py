@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("fake_clock")]
 
 
 async def listed(service: Service) -> list[tuple[str, Status]]:
-    tokens, _, _ = await service.rules.queries.page(Query(frozenset(Status), sort="name", descending=False))
+    tokens, _, _ = await service.rules.managed.queries.page(Query(frozenset(Status), sort="name", descending=False))
     return [(token.name, token.status(service.clock())) for token in tokens]
 
 
@@ -48,15 +48,15 @@ async def test_a_token_that_is_switched_off_meanwhile_stops_no_sweep(make_servic
         await create(service, name, days=1)
     records = service.stores.shards[0].keys.metadata("0" * 16)
     await service.stores.shards[0].link.execute("HSET", records, b"d", bytes(32))
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
 
 
 async def test_a_token_past_its_date_is_moved_and_told_once(still: Service, clock: Any) -> None:
     token = (await create(still, days=1)).token
     await create(still, "long", days=2)
-    assert await still.rules.sweeper.sweep() == 0
+    assert await still.rules.managed.sweeper.sweep() == 0
     clock.forward(DAY + 1)
-    assert [await still.rules.sweeper.sweep() for _ in range(3)] == [1, 0, 0]
+    assert [await still.rules.managed.sweeper.sweep() for _ in range(3)] == [1, 0, 0]
     assert await listed(still) == [("ci", Status.EXPIRED), ("long", Status.ACTIVE)]
     (entry,) = [entry for entry in await audit(still) if entry.action == "token.expired"]
     assert (entry.actor, entry.target, entry.channel) == ("clock", token.token_id, "sweep")
@@ -76,12 +76,12 @@ async def test_why_a_token_is_gone_is_written_before_its_date_and_not_at_its_cre
     assert [key for key in await all_keys(still) if b":x:" in key] == []
     clock.forward(10 * DAY - REASON_AHEAD_SECONDS)
     soon = await create(still, "soon", days=REASON_AHEAD_SECONDS / DAY)
-    await still.rules.sweeper.sweep()
+    await still.rules.managed.sweeper.sweep()
     assert len([key for key in await all_keys(still) if b":x:" in key]) == 8
     clock.forward(REASON_AHEAD_SECONDS + 1)
     assert {await told(still, one.secret) for one in (*many, soon)} == {"expired"}
     clock.forward(11 * DAY)
-    await still.rules.sweeper.sweep()
+    await still.rules.managed.sweeper.sweep()
     assert [await told(still, one.secret) for one in (unwatched, far)] == ["expired", "active"]
 
 
@@ -90,19 +90,19 @@ async def test_sweepers_of_four_processes_tell_each_expiry_once(make_service: Ca
     processes = [await make_service(shards=16, fake=True) for _ in range(4)]
     await create_many(processes[0], *[f"token {number}" for number in range(40)], days=1)
     clock.forward(2 * DAY)
-    moved = await asyncio.gather(*[process.rules.sweeper.sweep() for process in processes])
+    moved = await asyncio.gather(*[process.rules.managed.sweeper.sweep() for process in processes])
     assert sum(moved) == 40
     assert (await actions(processes[0])).count("token.expired") == 40
-    assert (await processes[0].rules.queries.statistics()).expired == 40
+    assert (await processes[0].rules.managed.queries.statistics()).expired == 40
 
 
 @pytest.mark.slow
 async def test_more_than_one_step_is_swept(make_service: Callable[..., Any], clock: Any) -> None:
     service = await make_service(fake=True)
     created = await create_many(service, *[f"token {number}" for number in range(BATCH + 60)], days=1)
-    await service.rules.bulk.set_active([one.token.token_id for one in created[: BATCH + 10]], False, ADMIN)
+    await service.rules.managed.bulk.set_active([one.token.token_id for one in created[: BATCH + 10]], False, ADMIN)
     clock.forward(2 * DAY)
-    assert await service.rules.sweeper.sweep() == BATCH + 60
+    assert await service.rules.managed.sweeper.sweep() == BATCH + 60
 
 
 async def test_a_token_given_another_date_while_the_sweep_was_on_its_way_lives_on(still: Service, clock: Any) -> None:
@@ -110,10 +110,10 @@ async def test_a_token_given_another_date_while_the_sweep_was_on_its_way_lives_o
     clock.forward(2 * DAY)
     shard = still.stores.shards.of_id(created.token.token_id)
     assert shard is not None
-    expiry = still.rules.sweeper._expiry
+    expiry = still.rules.managed.sweeper._expiry
     due = await expiry.due(shard, int(still.clock()))
-    await still.rules.managed.update(created.token.token_id, {"expires_at": int(still.clock()) + DAY}, ADMIN)
-    entry = still.rules.audit_log.entry("token.expired", ADMIN, due[0])
+    await still.rules.managed.tokens.update(created.token.token_id, {"expires_at": int(still.clock()) + DAY}, ADMIN)
+    entry = still.rules.audit.log.entry("token.expired", ADMIN, due[0])
     assert await expiry.expire(shard, dict.fromkeys(due, entry)) == 0
     assert await outcome(still, created.secret) == "active"
 
@@ -125,18 +125,18 @@ async def test_a_token_revoked_while_the_sweep_was_on_its_way_is_not_told_as_exp
     clock.forward(2 * DAY)
     shard = still.stores.shards.of_id(token.token_id)
     assert shard is not None
-    due = await still.rules.sweeper._expiry.due(shard, int(still.clock()))
-    await still.rules.managed.revoke(token.token_id, ADMIN)
-    entry = still.rules.audit_log.entry("token.expired", ADMIN, due[0])
-    assert await still.rules.sweeper._expiry.expire(shard, dict.fromkeys(due, entry)) == 0
+    due = await still.rules.managed.sweeper._expiry.due(shard, int(still.clock()))
+    await still.rules.managed.tokens.revoke(token.token_id, ADMIN)
+    entry = still.rules.audit.log.entry("token.expired", ADMIN, due[0])
+    assert await still.rules.managed.sweeper._expiry.expire(shard, dict.fromkeys(due, entry)) == 0
     assert await listed(still) == [("ci", Status.REVOKED)]
 
 
 async def test_an_inactive_token_expires_too_and_is_told(still: Service, clock: Any) -> None:
     token = (await create(still, days=1)).token
-    await still.rules.managed.update(token.token_id, {"active": False}, ADMIN)
+    await still.rules.managed.tokens.update(token.token_id, {"active": False}, ADMIN)
     clock.forward(2 * DAY)
-    assert await still.rules.sweeper.sweep() == 1
+    assert await still.rules.managed.sweeper.sweep() == 1
     assert await listed(still) == [("ci", Status.EXPIRED)]
 
 
@@ -146,9 +146,11 @@ async def test_a_secret_is_revoked_though_its_date_came_while_nobody_swept(
     service = await make_service(fake=True)
     created = await create(service, days=3)
     turn_time(5 * DAY)
-    assert await service.rules.revocation.revoke(created.secret.encode(), ADMIN)
+    assert await service.rules.managed.revocation.revoke(created.secret.encode(), ADMIN)
     with pytest.raises(Conflict, match="revoked"):
-        await service.rules.managed.update(created.token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN)
+        await service.rules.managed.tokens.update(
+            created.token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN
+        )
     assert await listed(service) == [("ci", Status.REVOKED)]
     assert await outcome(service, created.secret) is Outcome.UNKNOWN
 
@@ -164,21 +166,21 @@ async def test_ended_tokens_stay_for_their_retention_and_leave_no_trace_after_it
     for created in (late, gone, off, both):
         await outcome(service, created.secret)
     await service.flush_usage()
-    await service.rules.managed.update(gone.token.token_id, {"name": "gone elsewhere"}, ADMIN)
-    await service.rules.managed.revoke(gone.token.token_id, ADMIN)
-    await service.rules.managed.update(off.token.token_id, {"active": False}, ADMIN)
-    await service.rules.managed.update(both.token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.tokens.update(gone.token.token_id, {"name": "gone elsewhere"}, ADMIN)
+    await service.rules.managed.tokens.revoke(gone.token.token_id, ADMIN)
+    await service.rules.managed.tokens.update(off.token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.tokens.update(both.token.token_id, {"active": False}, ADMIN)
     turn_time(2 * DAY)
-    await service.rules.managed.revoke(both.token.token_id, ADMIN)
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.tokens.revoke(both.token.token_id, ADMIN)
+    await service.rules.managed.sweeper.sweep()
     turn_time(27 * DAY)
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     assert len(await listed(service)) == 4
     turn_time(2 * DAY)
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     assert await listed(service) == [("both", Status.REVOKED)]
     turn_time(2 * DAY)
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     assert await listed(service) == []
     turn_time(100 * DAY)
     shard = service.stores.shards[0]
@@ -197,25 +199,25 @@ async def test_a_purged_name_is_free_also_where_it_lives_in_another_shard(
     service = await make_service(shards=shards, fake=True)
     for number in range(8):
         token = (await create(service, f"token {number}", days=1)).token
-        await service.rules.managed.update(token.token_id, {"name": f"renamed {number}"}, ADMIN)
+        await service.rules.managed.tokens.update(token.token_id, {"name": f"renamed {number}"}, ADMIN)
     clock.forward(2 * DAY)
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     clock.forward(31 * DAY)
-    await service.rules.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     assert await listed(service) == []
     for shard in service.stores.shards:
         assert await shard.link.execute("ZCARD", shard.keys.names) == 0
-    assert (await service.rules.queries.statistics()).total == 0
+    assert (await service.rules.managed.queries.statistics()).total == 0
 
 
 async def test_purging_at_once_in_two_processes_does_no_harm(make_service: Callable[..., Any], clock: Any) -> None:
     processes = [await make_service(fake=True) for _ in range(2)]
     await create_many(processes[0], *[f"token {number}" for number in range(20)], days=1)
     clock.forward(2 * DAY)
-    await processes[0].rules.sweeper.sweep()
+    await processes[0].rules.managed.sweeper.sweep()
     clock.forward(31 * DAY)
     again = await create(processes[0], "token 5 again")
-    await asyncio.gather(*[process.rules.sweeper.sweep() for process in processes])
+    await asyncio.gather(*[process.rules.managed.sweeper.sweep() for process in processes])
     assert [name for name, _ in await listed(processes[0])] == ["token 5 again"]
     assert await outcome(processes[0], again.secret) == "active"
 
@@ -226,13 +228,13 @@ async def test_a_record_that_is_gone_does_not_hold_up_the_purge(
     monkeypatch.setattr("service.store.managed.expiry.BATCH", 2)
     created = await create_many(still, *[f"token {number}" for number in range(6)], days=1)
     clock.forward(2 * DAY)
-    await still.rules.sweeper.sweep()
+    await still.rules.managed.sweeper.sweep()
     for one in created[:3]:
         shard = still.stores.shards.of_id(one.token.token_id)
         assert shard is not None
         await shard.link.execute("DEL", shard.keys.metadata(one.token.token_id))
     clock.forward(31 * DAY)
-    await still.rules.sweeper.sweep()
+    await still.rules.managed.sweeper.sweep()
     assert await listed(still) == []
     for shard in still.stores.shards:
         assert await shard.link.execute("ZCARD", shard.keys.purge) == 0
@@ -250,6 +252,6 @@ async def test_indexes_of_one_time_and_session_tokens_are_trimmed(
     assert len(lists) == 1
     assert await next(iter(still.stores.shards)).link.execute("PTTL", lists[0]) == -1
     clock.forward(DAY + 1)
-    await still.rules.sweeper.sweep()
+    await still.rules.managed.sweeper.sweep()
     left = await all_keys(still)
     assert [key for key in left if key.rpartition(b":")[2] in (b"oix", b"six", b"sus") or b":su:" in key] == []

@@ -50,14 +50,14 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def listen(service: Service, receiver: Receiver, *events: EventType) -> str:
     """Add the receiver; the id."""
     url = f"http://127.0.0.1:{receiver.port}/hook"
-    known = await service.rules.webhooks.create(url, events or ALL, TEST)
+    known = await service.rules.webhooks.registry.create(url, events or ALL, TEST)
     return known.webhook.webhook_id
 
 
 async def deliver(service: Service) -> None:
     """One pass and the end of what it started."""
-    await service.rules.deliveries.work()
-    while tasks := list(service.rules.deliveries._busy.values()):
+    await service.rules.webhooks.deliveries.work()
+    while tasks := list(service.rules.webhooks.deliveries._busy.values()):
         await asyncio.gather(*tasks)
 
 
@@ -68,7 +68,9 @@ def told(receiver: Receiver) -> list[tuple[str, str]]:
 
 
 async def make(service: Service, name: str, *, days: float = 30, **terms: Any) -> tuple[str, bytes]:
-    created = await service.rules.managed.create(NewToken(name, int(service.clock() + days * DAY), **terms), TEST)
+    created = await service.rules.managed.tokens.create(
+        NewToken(name, int(service.clock() + days * DAY), **terms), TEST
+    )
     return created.token.token_id, created.secret.encode()
 
 
@@ -76,14 +78,14 @@ async def test_every_change_of_a_token_is_told(teller: Service, receiver: Receiv
     await make(teller, "before")
     await listen(teller, receiver)
     token_id, _ = await make(teller, "gate", days=10)
-    await teller.rules.managed.update(token_id, {"description": "new"}, TEST)
-    await teller.rules.managed.update(token_id, {"active": False}, TEST)
-    await teller.rules.managed.update(token_id, {"active": True}, TEST)
-    await teller.rules.rotation.rotate(token_id, TEST)
+    await teller.rules.managed.tokens.update(token_id, {"description": "new"}, TEST)
+    await teller.rules.managed.tokens.update(token_id, {"active": False}, TEST)
+    await teller.rules.managed.tokens.update(token_id, {"active": True}, TEST)
+    await teller.rules.managed.rotation.rotate(token_id, TEST)
     other, _ = await make(teller, "door")
-    await teller.rules.managed.revoke(other, TEST)
+    await teller.rules.managed.tokens.revoke(other, TEST)
     await list_as_due(teller, token_id)
-    await teller.rules.sweeper.sweep()
+    await teller.rules.managed.sweeper.sweep()
     await deliver(teller)
     changes = ("activated", "created", "deactivated", "expired", "rotated", "updated")
     assert told(receiver) == sorted(
@@ -94,13 +96,15 @@ async def test_every_change_of_a_token_is_told(teller: Service, receiver: Receiv
 
 
 async def test_a_message_says_what_happened_and_is_signed(teller: Service, receiver: Receiver) -> None:
-    known = await teller.rules.webhooks.create(f"http://127.0.0.1:{receiver.port}/", (EventType.UPDATED,), TEST)
+    known = await teller.rules.webhooks.registry.create(
+        f"http://127.0.0.1:{receiver.port}/", (EventType.UPDATED,), TEST
+    )
     token_id, secret = await make(teller, "Grüße")
-    await teller.rules.managed.update(token_id, {"scopes": ("a:b",), "rate_limits": (RateLimit(5, 60),)}, TEST)
+    await teller.rules.managed.tokens.update(token_id, {"scopes": ("a:b",), "rate_limits": (RateLimit(5, 60),)}, TEST)
     await deliver(teller)
     (received,) = receiver.received
     message = Webhook(known.secret).verify(received.body, received.headers)
-    event = (await teller.rules.audit.page(AuditFilter(action="token.updated"), 1, None))[0][0]
+    event = (await teller.rules.audit.reader.page(AuditFilter(action="token.updated"), 1, None))[0][0]
     assert message.pop("timestamp").endswith("Z")
     assert message == {
         "type": "token.updated",
@@ -126,11 +130,13 @@ async def test_a_message_says_what_happened_and_is_signed(teller: Service, recei
 async def test_each_receiver_gets_what_it_asked_for_under_its_own_secret(teller: Service, receiver: Receiver) -> None:
     async with receiving() as second:
         url = f"http://127.0.0.1:{second.port}/"
-        created = await teller.rules.webhooks.create(url, (EventType.CREATED, EventType.CREATED), TEST)
-        revoked = await teller.rules.webhooks.create(f"http://127.0.0.1:{receiver.port}/", (EventType.REVOKED,), TEST)
+        created = await teller.rules.webhooks.registry.create(url, (EventType.CREATED, EventType.CREATED), TEST)
+        revoked = await teller.rules.webhooks.registry.create(
+            f"http://127.0.0.1:{receiver.port}/", (EventType.REVOKED,), TEST
+        )
         assert created.webhook.events == (EventType.CREATED,)
         token_id, _ = await make(teller, "gate")
-        await teller.rules.managed.revoke(token_id, TEST)
+        await teller.rules.managed.tokens.revoke(token_id, TEST)
         await deliver(teller)
     assert told(second) == [("token.created", token_id)]
     assert told(receiver) == [("token.revoked", token_id)]
@@ -141,12 +147,12 @@ async def test_each_receiver_gets_what_it_asked_for_under_its_own_secret(teller:
 
 async def test_the_secret_is_derived_and_the_record_tells_nothing_of_it(teller: Service, receiver: Receiver) -> None:
     await listen(teller, receiver)
-    known = next(iter(teller.rules.webhooks.known.values()))
-    stored = await teller.rules.webhooks._store.all()
+    known = next(iter(teller.rules.webhooks.registry.known.values()))
+    stored = await teller.rules.webhooks.registry._store.all()
     assert known.secret.removeprefix("whsec_").encode() not in b"".join(stored.values())
     before = known.secret
-    await teller.rules.webhooks.refresh()
-    assert next(iter(teller.rules.webhooks.known.values())).secret == before
+    await teller.rules.webhooks.registry.refresh()
+    assert next(iter(teller.rules.webhooks.registry.known.values())).secret == before
 
 
 async def test_a_receiver_that_fails_is_asked_again_later_and_later_for_a_day(
@@ -158,7 +164,7 @@ async def test_a_receiver_that_fails_is_asked_again_later_and_later_for_a_day(
     started, waits = clock(), []
     while True:
         await deliver(teller)
-        (logged,) = await teller.rules.delivery_log.read(webhook_id, None, 10)
+        (logged,) = await teller.rules.webhooks.log.read(webhook_id, None, 10)
         delivery, status, due = logged
         assert (delivery.attempts, delivery.status, delivery.error) == (len(waits) + 1, 500, "answered 500")
         if status == "dead":
@@ -173,8 +179,8 @@ async def test_a_receiver_that_fails_is_asked_again_later_and_later_for_a_day(
     assert len({received.headers["webhook-id"] for received in receiver.received}) == 1
     assert len({received.headers["webhook-timestamp"] for received in receiver.received}) > 15
     await deliver(teller)
-    assert await teller.rules.delivery_log.read(webhook_id, "pending", 10) == []
-    assert [logged[1] for logged in await teller.rules.delivery_log.read(webhook_id, "dead", 10)] == ["dead"]
+    assert await teller.rules.webhooks.log.read(webhook_id, "pending", 10) == []
+    assert [logged[1] for logged in await teller.rules.webhooks.log.read(webhook_id, "dead", 10)] == ["dead"]
 
 
 async def test_a_receiver_that_says_when_to_come_again_is_left_alone_until_then(
@@ -205,7 +211,7 @@ async def test_a_receiver_that_comes_back_gets_what_it_missed(
     clock.forward(60)
     await deliver(teller)
     assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
-    states = {status for _, status, _ in await teller.rules.delivery_log.read(webhook_id, None, 100)}
+    states = {status for _, status, _ in await teller.rules.webhooks.log.read(webhook_id, None, 100)}
     assert states == {"delivered"}
 
 
@@ -215,7 +221,7 @@ async def test_a_receiver_that_is_gone_for_good_is_not_asked_again(teller: Servi
     await make(teller, "gate")
     await deliver(teller)
     assert [
-        (logged[0].attempts, logged[1]) for logged in await teller.rules.delivery_log.read(webhook_id, None, 9)
+        (logged[0].attempts, logged[1]) for logged in await teller.rules.webhooks.log.read(webhook_id, None, 9)
     ] == [(1, "dead")]
 
 
@@ -226,15 +232,15 @@ async def test_one_receiver_that_hangs_holds_no_other_up(teller: Service, receiv
         await listen(teller, receiver, EventType.CREATED)
         for number in range(3):
             await make(teller, f"gate {number}")
-            await teller.rules.deliveries.work()
+            await teller.rules.webhooks.deliveries.work()
             quick = [
                 task
-                for (_, name), task in teller.rules.deliveries._busy.items()
-                if str(receiver.port) in teller.rules.webhooks.known[name].webhook.url
+                for (_, name), task in teller.rules.webhooks.deliveries._busy.items()
+                if str(receiver.port) in teller.rules.webhooks.registry.known[name].webhook.url
             ]
             await asyncio.gather(*quick)
         assert len(receiver.received) == 3
-        await teller.rules.deliveries.aclose()
+        await teller.rules.webhooks.deliveries.aclose()
 
 
 async def test_a_deleted_receiver_is_told_nothing_more(teller: Service, receiver: Receiver, clock: Clock) -> None:
@@ -243,17 +249,17 @@ async def test_a_deleted_receiver_is_told_nothing_more(teller: Service, receiver
     await make(teller, "gate")
     await deliver(teller)
     asked = len(receiver.received)
-    await teller.rules.webhooks.delete(webhook_id, TEST)
+    await teller.rules.webhooks.registry.delete(webhook_id, TEST)
     with pytest.raises(NotFound):
-        await teller.rules.webhooks.delete(webhook_id, TEST)
+        await teller.rules.webhooks.registry.delete(webhook_id, TEST)
     with pytest.raises(NotFound):
-        await teller.rules.webhooks.find(webhook_id)
+        await teller.rules.webhooks.registry.find(webhook_id)
     clock.forward(60)
     await make(teller, "door")
     await deliver(teller)
     assert len(receiver.received) == asked
-    assert await teller.rules.delivery_log.read(webhook_id, None, 10) == []
-    actions = [event.entry.action async for event in teller.rules.audit.every(AuditFilter(target=webhook_id))]
+    assert await teller.rules.webhooks.log.read(webhook_id, None, 10) == []
+    actions = [event.entry.action async for event in teller.rules.audit.reader.every(AuditFilter(target=webhook_id))]
     assert actions == ["webhook.deleted", "webhook.created"]
 
 
@@ -268,7 +274,7 @@ async def test_of_four_processes_one_delivers_and_another_takes_over_when_it_die
         await asyncio.gather(*[deliver(process) for process in processes])
     assert len(receiver.received) == 20
     # One ends in good order, then all others die and their locks run out.
-    await processes[0].rules.deliveries.aclose()
+    await processes[0].rules.webhooks.deliveries.aclose()
     await make(processes[0], "after an end")
     await asyncio.gather(*[deliver(process) for process in processes[1:]])
     assert len(receiver.received) == 21
@@ -291,7 +297,7 @@ async def test_what_a_process_sent_before_it_died_is_told_again_by_the_next(
         raise StoreUnavailable("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(teller.rules.deliveries._outbox, "move", die)
+        patch.setattr(teller.rules.webhooks.deliveries._outbox, "move", die)
         await deliver(teller)
     everything = sorted(("token.created", token_id) for token_id in made)
     assert told(receiver) == everything
@@ -342,9 +348,9 @@ async def test_a_receiver_deleted_while_it_is_told_is_told_no_more(make_service:
     webhook_id = await listen(teller, receiver, EventType.CREATED)
     for number in range(120):
         await make(teller, f"gate {number}")
-    await teller.rules.deliveries.work()
+    await teller.rules.webhooks.deliveries.work()
     await until(lambda: receiver.received)
-    await teller.rules.webhooks.delete(webhook_id, TEST)
+    await teller.rules.webhooks.registry.delete(webhook_id, TEST)
     await deliver(teller)
     assert len(receiver.received) < 100
     await deliver(teller)
@@ -398,9 +404,9 @@ async def test_without_redis_deliveries_wait(make_service: Make, receiver: Recei
     link.away_for = ""
     await deliver(teller)
     assert len(receiver.received) == 1
-    assert [status for _, status, _ in await teller.rules.delivery_log.read(webhook_id, None, 9)] == ["delivered"]
+    assert [status for _, status, _ in await teller.rules.webhooks.log.read(webhook_id, None, 9)] == ["delivered"]
     link.away_for = "EVALSHA"
-    await teller.rules.deliveries.aclose()
+    await teller.rules.webhooks.deliveries.aclose()
 
 
 class Away(Wrapped):
@@ -424,7 +430,7 @@ async def test_a_token_is_said_to_expire_a_week_and_a_day_before_once_each(
     week, _ = await make(teller, "week", days=7)
     await make(teller, "half a day", days=0.5)
     off, _ = await make(teller, "off", days=30)
-    await teller.rules.managed.update(off, {"active": False}, TEST)
+    await teller.rules.managed.tokens.update(off, {"active": False}, TEST)
     days = {}
     for day in range(1, 31):
         clock.forward(DAY)
@@ -466,7 +472,9 @@ async def test_more_tokens_that_expire_in_one_second_than_a_slice_holds_are_each
     made = []
     for start in range(0, 750, 50):
         names = [f"gate {number}" for number in range(start, start + 50)]
-        made += await asyncio.gather(*[teller.rules.managed.create(NewToken(name, expires_at), TEST) for name in names])
+        made += await asyncio.gather(
+            *[teller.rules.managed.tokens.create(NewToken(name, expires_at), TEST) for name in names]
+        )
     clock.forward(13 * DAY + 60)
     await deliver(teller)
     said = [json.loads(received.body)["data"]["tokenId"] for received in receiver.received]
@@ -480,12 +488,12 @@ async def test_two_processes_that_announce_at_once_write_each_notice_once(
     await listen(processes[0], receiver, EventType.EXPIRING)
     shard = processes[0].stores.shards[0]
     for process in processes:
-        await process.rules.webhooks.refresh()
-        await process.rules.notices.announce_expiring(shard)
+        await process.rules.webhooks.registry.refresh()
+        await process.rules.webhooks.notices.announce_expiring(shard)
     for number in range(20):
         await make(processes[0], f"gate {number}", days=10)
     clock.forward(4 * DAY)
-    await asyncio.gather(*[process.rules.notices.announce_expiring(shard) for process in processes])
+    await asyncio.gather(*[process.rules.webhooks.notices.announce_expiring(shard) for process in processes])
     assert await shard.link.execute("XLEN", shard.keys.notices) == 20
 
 
@@ -499,7 +507,7 @@ async def test_a_limit_exceeded_is_told_once_a_minute(teller: Service, receiver:
         await deliver(teller)
     assert told(receiver) == [("token.limit_exceeded", token_id)]
     assert json.loads(receiver.received[0].body)["data"]["name"] == "gate"
-    assert not [event async for event in teller.rules.audit.every(AuditFilter(action="token.limit_exceeded"))]
+    assert not [event async for event in teller.rules.audit.reader.every(AuditFilter(action="token.limit_exceeded"))]
 
 
 async def test_a_second_consumer_with_another_key_is_told_of(teller: Service, receiver: Receiver) -> None:
@@ -544,14 +552,14 @@ async def test_what_somebody_else_wrote_is_neither_followed_nor_sent(
     await shard.link.execute("ZADD", due, 0, "9-9.0", 0, "8-8.0")
     await shard.link.execute("XADD", shard.keys.changes, "*", "e", b'{"action":"token.created"}', "s", "x")
     first = teller.stores.shards[0]
-    stored = await teller.rules.webhooks._store.all()
+    stored = await teller.rules.webhooks.registry._store.all()
     await first.link.execute("HSET", first.keys.webhooks, "another", stored[webhook_id])
     receiver.received = []
     clock.forward(60)
     await deliver(teller)
     assert receiver.received == []
-    assert list(teller.rules.webhooks.known) == [webhook_id]
-    assert await teller.rules.delivery_log.read(webhook_id, None, 9) == []
+    assert list(teller.rules.webhooks.registry.known) == [webhook_id]
+    assert await teller.rules.webhooks.log.read(webhook_id, None, 9) == []
 
 
 async def test_what_a_receiver_has_no_room_for_stays_in_the_stream_until_it_has(
@@ -565,14 +573,14 @@ async def test_what_a_receiver_has_no_room_for_stays_in_the_stream_until_it_has(
     for _ in range(4):
         await deliver(teller)
         clock.forward(7200)
-    states = [status for _, status, _ in await teller.rules.delivery_log.read(webhook_id, None, 20)]
+    states = [status for _, status, _ in await teller.rules.webhooks.log.read(webhook_id, None, 20)]
     # The first entry read is that of the webhook itself, of which nobody is told.
     assert states == ["pending"] * 4
-    assert await teller.rules.delivery_log.standing(webhook_id) == (4, 36, 0)
+    assert await teller.rules.webhooks.log.standing(webhook_id) == (4, 36, 0)
     receiver.answers, receiver.received = [TAKEN], []
     await deliver(teller)
     assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
-    assert await teller.rules.delivery_log.standing(webhook_id) == (0, 0, 0)
+    assert await teller.rules.webhooks.log.standing(webhook_id) == (0, 0, 0)
 
 
 @pytest.mark.slow
@@ -617,7 +625,7 @@ async def test_events_that_the_audit_log_dropped_before_they_were_read_are_count
     for _ in range(3):
         await deliver(teller)
     assert len(receiver.received) == left + 1
-    assert (await teller.rules.delivery_log.standing(webhook_id)).dropped == 400 - left
+    assert (await teller.rules.webhooks.log.standing(webhook_id)).dropped == 400 - left
     said = [record.getMessage() for record in caplog.records if "trimmed" in record.getMessage()]
     assert len(said) == 1
     assert said[0].startswith(f"{400 - left} events")
@@ -663,19 +671,19 @@ async def test_a_webhook_is_refused_where_it_may_not_go(make_service: Make) -> N
     service = await make_service(background=False)
     for url in ("http://hooks.example.com/", "https://10.0.0.1/", "https://localhost/"):
         with pytest.raises(InvalidRequest):
-            await service.rules.webhooks.create(url, ALL, TEST)
-    service.rules.destinations.resolve = resolving("93.184.216.34", "10.0.0.1")
+            await service.rules.webhooks.registry.create(url, ALL, TEST)
+    service.rules.webhooks.destinations.resolve = resolving("93.184.216.34", "10.0.0.1")
     with pytest.raises(InvalidRequest):
-        await service.rules.webhooks.create("https://hooks.example.com/", ALL, TEST)
-    service.rules.destinations.resolve = resolving("93.184.216.34")
-    await service.rules.webhooks.create("https://hooks.example.com/", ALL, TEST)
+        await service.rules.webhooks.registry.create("https://hooks.example.com/", ALL, TEST)
+    service.rules.webhooks.destinations.resolve = resolving("93.184.216.34")
+    await service.rules.webhooks.registry.create("https://hooks.example.com/", ALL, TEST)
 
     async def nowhere(host: str, port: int) -> list[str]:
         raise OSError("no such name")
 
-    service.rules.destinations.resolve = nowhere
-    await service.rules.webhooks.create("https://later.example.com/", ALL, TEST)
-    assert not [event async for event in service.rules.audit.every(AuditFilter(text="10.0.0.1"))]
+    service.rules.webhooks.destinations.resolve = nowhere
+    await service.rules.webhooks.registry.create("https://later.example.com/", ALL, TEST)
+    assert not [event async for event in service.rules.audit.reader.every(AuditFilter(text="10.0.0.1"))]
 
 
 async def test_pauses_double_to_two_hours_and_differ_between_events() -> None:
