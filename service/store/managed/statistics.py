@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from service.model import Statistics
+from service.model import Statistics, Status
 from service.store.driver.keys import Keys
 from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
@@ -20,6 +20,7 @@ class TokenCounts:
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self._between = Script("count_between", retry=True)
+        self._statuses = Script("count_statuses", retry=True)
 
     async def take(self, now: int) -> Statistics:
         """The numbers at `now`, epoch seconds."""
@@ -46,6 +47,15 @@ class TokenCounts:
             ]
         )
         return dict(zip(windows, map(sum, zip(*counts, strict=True)), strict=True))
+
+    async def among(self, token_ids: Sequence[str], wanted: frozenset[Status], now: float) -> int:
+        """How many of these tokens, all of one shard, have a status that is wanted. One round trip."""
+        shard = self._shards.of_id(token_ids[0])
+        if shard is None:
+            return 0
+        keys = shard.keys.on, shard.keys.off, shard.keys.dead, shard.keys.expiry
+        counts = await self._statuses.run(shard.link, keys, int(now), *token_ids)
+        return sum(count for status, count in zip(Status, counts, strict=True) if status in wanted)
 
     async def _count(self, shard: Shard, ranges: Sequence[Range]) -> list[int]:
         keys, least, greatest = zip(*ranges, strict=True)

@@ -115,7 +115,7 @@ class Bulk:
         return await self._each(token_ids, self._end(Ending.REVOKE, origin))
 
     async def preview(self, query: Query, ending: Ending) -> Matched:
-        """How many tokens `end` would end; reads every record unless only their status is asked for."""
+        """How many tokens `end` would end, and the first of them."""
         narrowed = _narrowed(query, ending)
         if narrowed is None:
             return Matched(0, [])
