@@ -54,6 +54,21 @@ class Retention(NamedTuple):
         return self.reason_until(token.expires_at and max(token.expires_at, token.revoked_at))
 
 
+class Change(NamedTuple):
+    """A token to write anew: as it was read and as it is then, with the seal of that and the audit entry.
+
+    `sealed` is the record of the new digest, empty for a token that stays switched off; `predecessor` that of the
+    previous secret in its overlap, empty to end it.
+    """
+
+    old: ManagedToken
+    new: ManagedToken
+    seal: str
+    sealed: bytes
+    predecessor: bytes
+    entry: Entry
+
+
 class End(NamedTuple):
     """A token to deactivate or revoke: as it was read and as it is then, with the seal of that and the audit entry."""
 
@@ -138,56 +153,58 @@ class ManagedStore:
             for token_id, row in zip(token_ids, rows, strict=True)
         ]
 
-    async def update(
-        self,
-        old: ManagedToken,
-        new: ManagedToken,
-        *,
-        seal: str,
-        sealed: bytes,
-        predecessor: bytes,
-        now: int,
-        entry: Entry,
-    ) -> bool:
-        """Write a token anew; False if it changed since `old` was read.
+    async def update(self, changes: Sequence[Change], now: int) -> list[bool]:
+        """Write tokens anew, those of a shard by one call; False for one that changed since `old` was read.
 
-        `sealed` is the record of the new digest, empty for a token that stays switched off; `predecessor` that of
-        the previous secret in its overlap, empty to end it. Digests that `old` had and `new` has no more end, and with
-        them, or with other terms, whatever is derived from the token. A new name must have been reserved.
+        Digests that `old` had and `new` has no more end, and with them, or with other terms, whatever is derived from
+        the token. A new name must have been reserved.
         """
-        shard = self._shard(old.token_id)
-        keys = (
+
+        async def update_in(shard: Shard, some: list[Change]) -> list[int]:
+            fixed = (*_list_keys(shard), shard.keys.changes)
+            keys = (*fixed, *chain.from_iterable([self._change_keys(shard, one, now) for one in some]))
+            args = chain.from_iterable([self._change_args(one, now) for one in some])
+            written: list[int] = await self._update.run(shard.removals, keys, some[0].entry.keep, *args)
+            return written
+
+        written = await by_group(changes, lambda one: self._shard(one.old.token_id), update_in)
+        for one, done in zip(changes, written, strict=True):
+            if done and one.old.name != one.new.name:
+                await self.names.release(one.old)
+        return [done == 1 for done in written]
+
+    def _change_keys(self, shard: Shard, change: Change, now: int) -> tuple[bytes, ...]:
+        old, new = change.old, change.new
+        return (
             *_credential_keys(shard, old, new),
             shard.keys.metadata(old.token_id),
-            *_list_keys(shard),
             self._blocks.key(shard, old.token_id),
-            shard.keys.changes,
             # What is derived keeps to the terms it was derived within, or ends. Nothing is derived from no token.
             shard.keys.derived(old.token_id if records.ends_derived(old, new, now) else ""),
         )
-        fields = records.encode_changes(old, new, seal=seal)
-        written: int = await self._update.run(
-            shard.removals,
-            keys,
+
+    def _change_args(self, change: Change, now: int) -> tuple[Argument, ...]:
+        old, new, retention = change.old, change.new, self._retention
+        fields = records.encode_changes(old, new, seal=change.seal)
+        return (
             old.token_id,
             old.version,
             old.contests,
             new.created_micros,
             new.expires_at,
-            sealed,
-            Reason.of(new).text if self._retention.is_told(new, now) else "",
-            self._retention.reason_goes(new),
-            predecessor,
+            change.sealed,
+            Reason.of(new).text if retention.is_told(new, now) else "",
+            retention.reason_goes(new),
+            change.predecessor,
             new.predecessor_until * 1000,
-            self._retention.reason_until(max(new.predecessor_until, now)),
+            retention.reason_until(max(new.predecessor_until, now)),
             name_row(old),
             name_row(new),
-            *entry,
+            change.entry.body,
+            change.entry.seal,
+            len(fields),
             *fields,
         )
-        if written and old.name != new.name:
-            await self.names.release(old)
-        return written == 1
 
     async def end(self, ends: Sequence[End], now: int, *, insist: bool = False) -> list[int]:
         """Deactivate them all or revoke them all, with what is derived, by one call to each shard.

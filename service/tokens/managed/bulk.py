@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
 from functools import partial
-from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
@@ -17,7 +16,7 @@ from service.store.managed.query import Query
 from service.store.managed.tokens import Record
 from service.store.pacing import Overlapped
 from service.tokens.managed.queries import ManagedQueries
-from service.tokens.managed.records import ManagedRecords, refusal_of
+from service.tokens.managed.records import ManagedRecords
 from service.tokens.managed.tokens import ManagedTokens
 
 # So many changes are asked of Redis at once: half a millisecond of its time, for validations wait behind them.
@@ -39,9 +38,8 @@ _CAN_END = {
     Ending.REVOKE: frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED}),
     Ending.DEACTIVATE: frozenset({Status.ACTIVE}),
 }
-# The parts of a change of some tokens whose records were just read, in their order; each part comes to the codes that
-# its tokens are refused with, empty where it is made.
-Change = Callable[[list[Record]], list[Coroutine[Any, Any, list[str]]]]
+# A change of some tokens whose records were just read: the codes that they are refused with, empty where it is made.
+Change = Callable[[list[Record]], Coroutine[Any, Any, list[str]]]
 
 
 class Continuation(msgspec.Struct, frozen=True, array_like=True):
@@ -71,10 +69,9 @@ class BulkResult(msgspec.Struct, frozen=True):
     remaining: int = 0
     next: Continuation | None = None
 
-    def note(self, token_ids: Sequence[str], known: Sequence[Record], parts: Sequence[list[str]]) -> None:
-        """Tokens whose change was tried by these parts; of the others there is no record."""
-        changed = [record.token.token_id for record in known]
-        codes = dict(zip(changed, chain.from_iterable(parts), strict=True))
+    def note(self, token_ids: Sequence[str], known: Sequence[Record], told: Sequence[list[str]]) -> None:
+        """Tokens whose change was tried; of the others there is no record."""
+        codes = dict(zip([record.token.token_id for record in known], *told, strict=True))
         for token_id in token_ids:
             if code := codes.get(token_id, NotFound.code):
                 self.skipped.append((token_id, code))
@@ -156,15 +153,10 @@ class Bulk:
 
     def _end(self, ending: Ending, origin: Origin) -> Change:
         state = "revoked" if ending is Ending.REVOKE else "inactive"
-        return lambda known: [self._records.end_all(known, state, origin)]
+        return lambda known: self._records.end_all(known, state, origin)
 
     def _activate(self, origin: Origin) -> Change:
-        async def activate(record: Record) -> list[str]:
-            return [
-                await refusal_of(self._tokens.update(record.token.token_id, {"active": True}, origin, known=record))
-            ]
-
-        return lambda known: list(map(activate, known))
+        return lambda known: self._tokens.activate(known, origin)
 
     async def _each(self, token_ids: Sequence[str], change: Change) -> BulkResult:
         """Make a change to each token, step by step; what it is refused for is skipped with its code."""
@@ -173,7 +165,7 @@ class Bulk:
             for start in range(0, len(token_ids), STEP):
                 step = token_ids[start : start + STEP]
                 known = [record for record in await self._records.read_many(step) if record]
-                await steps.begin(change(known), partial(result.note, step, known))
+                await steps.begin([change(known)], partial(result.note, step, known))
         return result
 
     async def _slice(
@@ -200,7 +192,7 @@ class Bulk:
                     step = rows[start : start + min(STEP, most)]
                     known = [record for _, record in step]
                     ids = [record.token.token_id for record in known]
-                    await steps.begin(change(known), partial(result.note, ids, known))
+                    await steps.begin([change(known)], partial(result.note, ids, known))
                     left, most, reached = left - len(step), most - len(step), place(step[-1][0])
                     if not left:
                         return result

@@ -13,7 +13,7 @@ from service.errors import Conflict, Forbidden, NotFound, StoreUnavailable
 from service.model import Credential, Kind, ManagedToken, Origin, Status
 from service.store.managed import records
 from service.store.managed.derived import DerivedStore
-from service.store.managed.tokens import End, ManagedStore, Record
+from service.store.managed.tokens import Change, End, ManagedStore, Record
 from service.tokens.audit.log import AuditLog
 from service.tokens.credential import GrantedScopes
 from service.tokens.managed.seals import Seals
@@ -51,21 +51,27 @@ class ManagedRecords:
         """The token of an id. Raises NotFound."""
         return (await self._record(token_id)).token
 
-    async def read_to_change(self, token_id: str, known: Record | None = None) -> ManagedToken:
-        """The same before a change that may give rights. Two round trips, one where `known` is its record of just now.
+    async def read_to_change(self, token_id: str) -> ManagedToken:
+        """The same before a change that may give rights. Two round trips.
 
         Raises NotFound, and Conflict `record_tampered` if somebody without the server key wrote the record, or put
         an old one in its place.
         """
         for _ in range(TRIES):
-            record, known = known or await self._record(token_id), None
-            token = record.token
-            if self._seals.is_ours(record) and (token.revoked_at or await self._seals.agree(token)):
-                return token
+            record = await self._record(token_id)
+            if await self.genuine([record]):
+                return record.token
             # Between the reads a change may have come.
             if (await self._record(token_id)).seal == record.seal:
                 raise Conflict("This record was changed outside the service. Revoke the token.", code="record_tampered")
         raise keeps_changing()
+
+    async def genuine(self, known: Sequence[Record]) -> list[ManagedToken]:
+        """The tokens of those records that a service with our server key wrote last. One round trip."""
+        ours = [record.token for record in known if self._seals.is_ours(record)]
+        living = [token for token in ours if not token.revoked_at]
+        agreeing = dict(zip([token.token_id for token in living], await self._seals.agree(living), strict=True))
+        return [token for token in ours if agreeing.get(token.token_id, True)]
 
     async def read_many(self, token_ids: Sequence[str]) -> list[Record | None]:
         """The records in the order of the ids. One round trip."""
@@ -86,26 +92,41 @@ class ManagedRecords:
         return added
 
     async def write(self, old: ManagedToken, new: ManagedToken, action: str, origin: Origin) -> ManagedToken | None:
-        """Write a token anew; None if it changed since it was read. Returns what was written.
+        """Write a token anew; None if it changed since it was read. Returns what was written."""
+        return (await self.write_all([(old, new)], action, origin))[0]
+
+    async def write_all(
+        self, pairs: Sequence[tuple[ManagedToken, ManagedToken]], action: str, origin: Origin
+    ) -> list[ManagedToken | None]:
+        """The same for tokens as they were read and as they are to be, those of a shard by one call.
 
         The previous secret in its overlap gets the new terms too, but never beyond its own end or the token's; it ends
         with a token that is not usable.
         """
+        now = int(self._clock())
+        ending = [(old.token_id, old.scopes if records.ends_derived(old, new, now) else ()) for old, new in pairs]
+        changes = [
+            self._change(*pair, action, origin, below)
+            for pair, below in zip(pairs, await self._below(ending), strict=True)
+        ]
+        written = await self._store.update(changes, now)
+        return [change.new if done else None for change, done in zip(changes, written, strict=True)]
+
+    def _change(
+        self, old: ManagedToken, new: ManagedToken, action: str, origin: Origin, below: dict[str, Any]
+    ) -> Change:
         now = self._clock()
         new = msgspec.structs.replace(_with_predecessor(old, new, now), version=old.version + 1)
         usable = new.active and new.status(now) is Status.ACTIVE
-        digest, predecessor = records.decode_digest(new.digest), b""
-        sealed = self._seals.credential(new, digest, new.expires_at) if usable else b""
+        sealed, predecessor = b"", b""
+        if usable:
+            sealed = self._seals.credential(new, records.decode_digest(new.digest), new.expires_at)
         if new.predecessor:
             predecessor = self._seals.credential(new, records.decode_digest(new.predecessor), new.predecessor_until)
-        after = facts(new, old)
-        if records.ends_derived(old, new, int(now)):
-            after |= (await self._below([(old.token_id, old.scopes)]))[0]
-        entry = self._audit_log.entry(action, origin, new.token_id, before=facts(old, new), after=after)
-        written = await self._store.update(
-            old, new, seal=self._seals.of(new), sealed=sealed, predecessor=predecessor, now=int(now), entry=entry
+        entry = self._audit_log.entry(
+            action, origin, new.token_id, before=facts(old, new), after={**facts(new, old), **below}
         )
-        return new if written else None
+        return Change(old, new, self._seals.of(new), sealed, predecessor, entry)
 
     async def end(
         self, token_id: str, state: str, origin: Origin, *, digest: bytes | None = None
@@ -155,11 +176,7 @@ class ManagedRecords:
                     alike.append(record.token)
         tried = await self._end(alike, state, origin, insist=False, vouch=True)
         codes |= {token.token_id: "" for done, token in tried if done >= 0}
-        for token_id in (record.token.token_id for record in known):
-            # What changed meanwhile, or is not ours, is read once more.
-            if token_id not in codes:
-                codes[token_id] = await refusal_of(self.end(token_id, state, origin))
-        return [codes[record.token.token_id] for record in known]
+        return await told(known, codes, lambda token_id: self.end(token_id, state, origin))
 
     def _check_end(self, token: ManagedToken, state: str, origin: Origin) -> None:
         check_end(origin, token)
@@ -234,13 +251,20 @@ def _may_derive(scopes: tuple[str, ...]) -> bool:
     return not GrantedScopes(scopes).missing(_DERIVES)
 
 
-async def refusal_of(change: Awaitable[object]) -> str:
-    """The code that a change is refused with, empty where it is made."""
-    try:
-        await change
-    except (Conflict, Forbidden, NotFound) as refused:
-        return refused.code
-    return ""
+async def told(known: Sequence[Record], codes: dict[str, str], again: Callable[[str], Awaitable[object]]) -> list[str]:
+    """Of each record the code that its change is refused with, empty where it is made.
+
+    One of which none is known, because it changed meanwhile or is not ours, is read and changed once more.
+    """
+    for token_id in [record.token.token_id for record in known]:
+        if token_id not in codes:
+            try:
+                await again(token_id)
+            except (Conflict, Forbidden, NotFound) as refused:
+                codes[token_id] = refused.code
+            else:
+                codes[token_id] = ""
+    return [codes[record.token.token_id] for record in known]
 
 
 def _with_predecessor(old: ManagedToken, new: ManagedToken, now: float) -> ManagedToken:

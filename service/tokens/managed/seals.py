@@ -1,10 +1,10 @@
 """What the server key vouches for: the seals on records, the credentials they stand for, and whether both agree."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from service.keyring import Keyring
 from service.model import Credential, Kind, ManagedToken
-from service.store.credentials import CredentialStore, Reason
+from service.store.credentials import CredentialStore, Found, Reason
 from service.store.managed import records
 from service.store.managed.tokens import Record
 from service.tokens.authority import Authority
@@ -44,13 +44,18 @@ class Seals:
         decoded = await self._authority.read(records.decode_digest(token.digest))
         return decoded is not None and decoded.credential.token_id == token.token_id
 
-    async def agree(self, token: ManagedToken) -> bool:
-        """Do the credentials of a genuine record say what it says? Not if an old record was put back in its place.
+    async def agree(self, tokens: Sequence[ManagedToken]) -> list[bool]:
+        """Do the credentials of genuine records say what these say? Not if an old record was put back in its place.
 
-        One round trip, two for a token with an old secret in its overlap; one more where a credential is gone.
+        One round trip; one more for each whose credential is gone.
         """
+        named = [digest for token in tokens for digest in (token.digest, token.predecessor) if digest]
+        found = await self._credentials.find_all_with_reasons(list(map(records.decode_digest, named)))
+        return [await self._agrees(token, found) for token in tokens]
+
+    async def _agrees(self, token: ManagedToken, found: dict[bytes, Found]) -> bool:
         digest = records.decode_digest(token.digest)
-        sealed, reason = await self._credentials.find_with_reason(digest)
+        sealed, reason = found[digest]
         if not token.active:
             return sealed is None and reason == Reason.of(token)
         if reason is not None and reason.state == "revoked":
@@ -60,8 +65,7 @@ class Seals:
         if not token.predecessor:
             return True
         older = records.decode_digest(token.predecessor)
-        sealed, _ = await self._credentials.find_with_reason(older)
-        return await self._stands(token, older, sealed, token.predecessor_until)
+        return await self._stands(token, older, found[older][0], token.predecessor_until)
 
     async def _stands(self, token: ManagedToken, digest: bytes, sealed: bytes | None, expires_at: int) -> bool:
         """Is this the credential that the record stands for, or did it end by its time?"""

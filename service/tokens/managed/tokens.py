@@ -3,20 +3,22 @@
 Rotation is in `rotation.py`, changes of many tokens in `bulk.py`, finding and counting them in `queries.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from service.errors import Conflict
+from service.errors import Conflict, Forbidden
 from service.model import ManagedToken, Origin, RateLimit
 from service.store.driver.shards import Shards
 from service.store.managed import records
 from service.store.managed.tokens import ManagedStore, Record
 from service.tokens.idempotency import Repeatable, Repeats
 from service.tokens.lifetime import Lifetime
-from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended
+from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended, told
 from service.tokens.rights import check_held, check_life
+
+_ACTIVE, _ACTIVATED = {"active": True}, "token.activated"
 
 
 class NewToken(msgspec.Struct, frozen=True):
@@ -97,12 +99,9 @@ class ManagedTokens:
         """The token of an id. Raises NotFound."""
         return await self._managed_records.read(token_id)
 
-    async def update(
-        self, token_id: str, changes: dict[str, Any], origin: Origin, known: Record | None = None
-    ) -> ManagedToken:
+    async def update(self, token_id: str, changes: dict[str, Any], origin: Origin) -> ManagedToken:
         """Change a token: fields of ManagedToken to new values, `active` among them. Returns it as it is then.
 
-        `known` is its record, where it was read a moment ago.
         An old secret in its overlap goes on with the new terms. What is refused changes nothing.
         Raises NotFound, Conflict (`name_taken`, `token_revoked`, `token_expired`), InvalidRequest, and Forbidden
         for what the caller does not hold, before the change or after it.
@@ -110,12 +109,8 @@ class ManagedTokens:
         if changes == {"active": False}:
             return await self._managed_records.end(token_id, "inactive", origin) or await self.get(token_id)
         for _ in range(TRIES):
-            old, known = await self._managed_records.read_to_change(token_id, known), None
-            check_held(origin, old)
-            new = self._changed(old, changes)
-            check_held(origin, new)
-            if new.expires_at != old.expires_at:
-                check_life(origin, new.expires_at)
+            old = await self._managed_records.read_to_change(token_id)
+            new = self._changed(old, changes, origin)
             if new == old:
                 await self._store.confirm_changed(token_id)
                 return new
@@ -123,7 +118,30 @@ class ManagedTokens:
                 return written
         raise keeps_changing()
 
-    def _changed(self, old: ManagedToken, changes: dict[str, Any]) -> ManagedToken:
+    async def activate(self, known: Sequence[Record], origin: Origin) -> list[str]:
+        """Activate tokens as `update` does, those of a shard by one call, where their records were read just now.
+
+        Of each the code that it is refused with, empty where it is active. Raises StoreUnavailable.
+        """
+        codes: dict[str, str] = {}
+        pairs = []
+        for old in await self._managed_records.genuine(known):
+            try:
+                new = self._changed(old, _ACTIVE, origin)
+            except (Conflict, Forbidden) as refused:
+                codes[old.token_id] = refused.code
+                continue
+            if new == old:
+                await self._store.confirm_changed(old.token_id)
+                codes[old.token_id] = ""
+            else:
+                pairs.append((old, new))
+        written = await self._managed_records.write_all(pairs, _ACTIVATED, origin)
+        codes |= {token.token_id: "" for token in written if token is not None}
+        return await told(known, codes, lambda token_id: self.update(token_id, _ACTIVE, origin))
+
+    def _changed(self, old: ManagedToken, changes: dict[str, Any], origin: Origin) -> ManagedToken:
+        check_held(origin, old)
         now = self._clock()
         if "expires_at" in changes and not old.revoked_at and changes["expires_at"] != old.expires_at:
             self._lifetime.check(changes["expires_at"])
@@ -131,10 +149,13 @@ class ManagedTokens:
             changes = {**changes, "uses_left": changes["max_uses"]}
         new = msgspec.structs.replace(old, **changes)
         refuse_if_ended(new, now)
+        check_held(origin, new)
+        if new.expires_at != old.expires_at:
+            check_life(origin, new.expires_at)
         return new
 
     async def _write(self, old: ManagedToken, new: ManagedToken, origin: Origin) -> ManagedToken | None:
-        switched = "token.activated" if new.active else "token.deactivated"
+        switched = _ACTIVATED if new.active else "token.deactivated"
         action = "token.updated" if new.active == old.active else switched
         if old.name == new.name:
             return await self._managed_records.write(old, new, action, origin)

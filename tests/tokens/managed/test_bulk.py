@@ -99,3 +99,26 @@ async def test_a_step_is_one_call_whatever_becomes_of_each_token(
     # The record that is not ours is by itself.
     assert [args[1] for args in shard.link.asked].count(Script("end_tokens")._sha) == 2
     assert (await actions(service)).count(f"token.{ending}d") == 4 + (ending is Ending.REVOKE)
+
+
+async def test_a_step_of_activations_is_one_call_whatever_becomes_of_each_token(
+    make_service: Callable[..., Any],
+) -> None:
+    service = await make_service(background=False, wrap=Recording)
+    created = await create_many(service, "one", "forged", "two", "over", "put back", "on")
+    one, forged, two, over, put_back, on = [token.token.token_id for token in created]
+    shard = service.stores.shards[0]
+    before = await shard.link.execute("HGETALL", shard.keys.metadata(put_back))
+    await service.rules.bulk.set_active([one, forged, two, put_back], False, ADMIN)
+    await shard.link.execute("HSET", shard.keys.metadata(forged), LETTERS["subject"], "root")
+    await service.rules.managed.revoke(over, ADMIN)
+    await shard.link.execute("HSET", shard.keys.metadata(put_back), *before)
+    shard.link.asked.clear()
+    result = await service.rules.bulk.set_active([one, forged, two, over, put_back, on], True, ADMIN)
+    assert result.updated == [one, two, on]
+    assert result.skipped == [(forged, "record_tampered"), (over, "token_revoked"), (put_back, "record_tampered")]
+    assert [await outcome(service, token.secret) for token in created] == [
+        "active" if token.token.token_id in result.updated else "unknown" for token in created
+    ]
+    assert [args[1] for args in shard.link.asked].count(Script("rotate_or_update_token")._sha) == 1
+    assert (await actions(service)).count("token.activated") == 2

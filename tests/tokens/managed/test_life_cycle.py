@@ -206,7 +206,7 @@ async def test_a_token_that_never_stands_still_is_not_changed_for_ever(
     token = (await create(still)).token
 
     async def lose(*_: Any, **__: Any) -> Any:
-        return [-1] if change == "revoke" else False
+        return [-1 if change == "revoke" else False]
 
     monkeypatch.setattr(ManagedStore, "end" if change == "revoke" else "update", lose)
     changing = (

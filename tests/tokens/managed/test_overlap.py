@@ -31,8 +31,8 @@ async def test_where_the_token_never_stands_still_it_is_refused_in_the_end(
 ) -> None:
     first, second = await rotated(still)
 
-    async def lose(*_: Any, **__: Any) -> bool:
-        return False
+    async def lose(*_: Any, **__: Any) -> list[bool]:
+        return [False]
 
     monkeypatch.setattr(ManagedStore, "update", lose)
     with pytest.raises(StoreUnavailable, match="keeps changing"):
