@@ -1,12 +1,14 @@
 """The audit log: what an entry says, and the MAC that shows if it was changed afterwards."""
 
 from collections.abc import Callable, Mapping
+from itertools import compress
+from operator import attrgetter, ne
 from typing import Any
 
 import msgspec
 
 from service.keyring import Keyring
-from service.model import AuditEntry, Origin
+from service.model import AuditEntry, ManagedToken, Origin
 from service.store.audit import AuditStream, Entry, append
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shards
@@ -14,6 +16,22 @@ from service.store.driver.shards import Shards
 _encode = msgspec.json.Encoder().encode
 # What anybody can cause who knows nothing.
 _REFUSALS = ("login.failed", "login.throttled")
+# What an entry says of a token.
+_SHOWN = (
+    "name",
+    "description",
+    "subject",
+    "scopes",
+    "rate_limits",
+    "networks",
+    "max_uses",
+    "metadata",
+    "expires_at",
+    "active",
+    "rotations",
+    "predecessor_until",
+)
+_shown_values = attrgetter(*_SHOWN)
 
 
 class AuditLog:
@@ -66,3 +84,10 @@ def _stream(action: str, target: str) -> Stream:
         return Stream.REFUSALS
     # Whoever may read the log may take it out as often as it likes.
     return Stream.OCCURRENCES if (action, target) == ("export.made", "audit") else Stream.CHANGES
+
+
+def facts(token: ManagedToken, other: ManagedToken | None = None) -> dict[str, Any]:
+    """What an audit entry says of a token; beside another version of it only what differs."""
+    values = _shown_values(token)
+    told = values if other is None else map(ne, values, _shown_values(other))
+    return dict(compress(zip(_SHOWN, values, strict=True), told))

@@ -10,10 +10,9 @@ from service.model import ManagedToken, Origin, Status
 from service.store.managed import records
 from service.store.managed.imports import ImportStore, Incoming, Refused
 from service.store.managed.tokens import Record
-from service.tokens.audit.log import AuditLog
+from service.tokens.audit.log import AuditLog, facts
 from service.tokens.imported.rules import ImportedSecrets
 from service.tokens.managed.import_admission import Exported, ImportAdmission, ImportedSecret, Skipped
-from service.tokens.managed.records import facts
 from service.tokens.managed.seals import Seals
 from service.tokens.secret import mint_id
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
-from itertools import compress
-from operator import attrgetter, ne
 from typing import Any
 
 import msgspec
@@ -14,7 +12,7 @@ from service.model import Credential, Kind, ManagedToken, Origin, Status
 from service.store.managed import records
 from service.store.managed.derived import DerivedStore
 from service.store.managed.tokens import Change, End, ManagedStore, Record
-from service.tokens.audit.log import AuditLog
+from service.tokens.audit.log import AuditLog, facts
 from service.tokens.credential import GrantedScopes
 from service.tokens.managed.seals import Seals
 from service.tokens.rights import check_end
@@ -291,27 +289,3 @@ def refuse_if_ended(token: ManagedToken, now: float) -> None:
 def keeps_changing() -> StoreUnavailable:
     """The refusal after as many tries as there are."""
     return StoreUnavailable("The token keeps changing. Try again.")
-
-
-_SHOWN = (
-    "name",
-    "description",
-    "subject",
-    "scopes",
-    "rate_limits",
-    "networks",
-    "max_uses",
-    "metadata",
-    "expires_at",
-    "active",
-    "rotations",
-    "predecessor_until",
-)
-_shown_values = attrgetter(*_SHOWN)
-
-
-def facts(token: ManagedToken, other: ManagedToken | None = None) -> dict[str, Any]:
-    """What an audit entry says of a token; beside another version of it only what differs."""
-    values = _shown_values(token)
-    told = values if other is None else map(ne, values, _shown_values(other))
-    return dict(compress(zip(_SHOWN, values, strict=True), told))
