@@ -29,6 +29,7 @@ from service.tokens.managed.bulk import Bulk
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.import_admission import ImportAdmission
 from service.tokens.managed.imports import Imports
+from service.tokens.managed.name_holders import NameHolders
 from service.tokens.managed.queries import ManagedQueries
 from service.tokens.managed.records import ManagedRecords
 from service.tokens.managed.revocation import Revocation
@@ -119,14 +120,15 @@ class ManagedRules:
         records = ManagedRecords(store.managed, store.derived, seals, audit_log, clock, metrics.decisions)
         lifetime = Lifetime(settings.max_lifetime_days, clock)
         repeats = Repeats(store.requests, keyring, minter, shards)
-        self.tokens = ManagedTokens(store.managed, records, shards, repeats, lifetime, clock)
+        name_holders = NameHolders(store.managed, clock)
+        self.tokens = ManagedTokens(store.managed, records, shards, repeats, lifetime, name_holders, clock)
         self.queries = ManagedQueries(store.listing, store.token_counts, clock)
         self.rotation = Rotation(store.managed, records, shards, repeats, clock)
         self.derivation = Derivation(store.derived, records, authority, repeats, audit_log, metrics.decisions, clock)
         self.bulk = Bulk(self.tokens, records, self.queries, store.listing, clock)
         self.sweeper = Sweeper(store.expiry, store.managed, shards, audit_log)
         admission = ImportAdmission(authority.imported, shards, seals, lifetime, clock)
-        self.imports = Imports(store.imports, admission, seals, authority.imported, audit_log, clock)
+        self.imports = Imports(store.imports, admission, seals, authority.imported, audit_log, name_holders, clock)
         self.revocation = Revocation(
             store.credentials,
             records,

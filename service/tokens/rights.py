@@ -13,6 +13,7 @@ from service.tokens.credential import GrantedScopes
 
 # With this scope any token may be ended, as by the kill switch.
 _ENDS_ANY = ("tokens:admin",)
+_READS = ("tokens:read",)
 
 
 class Terms(Protocol):
@@ -69,6 +70,11 @@ def check_end(origin: Origin, terms: Terms) -> None:
     """May this caller deactivate or revoke a token with these terms? Raises Forbidden as `check_held`."""
     if origin.bound is not None and GrantedScopes(origin.bound.scopes).missing(_ENDS_ANY):
         _check_scopes_and_subject(origin.bound, terms)
+
+
+def may_read(origin: Origin) -> bool:
+    """May this caller, who may change tokens, be told of one that it did not name?"""
+    return origin.bound is None or not GrantedScopes(origin.bound.scopes).missing(_READS)
 
 
 def check_creator(origin: Origin, created_by: str) -> None:

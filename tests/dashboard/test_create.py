@@ -90,7 +90,7 @@ def test_limits_are_sent_as_they_were_entered_by_keyboard(page: Page, service: S
     ("label", "text", "fault"),
     [
         ("Name", "", "Give the token a name."),
-        ("Name", "taken already", "A token called taken already already exists. Choose another name."),
+        ("Name", "taken already", "(active, made by admin) is called taken already: rename or revoke it"),
         ("Networks", "10.4.0/16", "10.4.0/16 is not a network. Write it like 10.4.0.0/16."),
         ("Metadata", "team", "team has no value. Write it like team=payments."),
         ("Requests", "many", "Give a whole number, such as 600."),

@@ -91,6 +91,10 @@ _HOLDS: Mapping[str, Any] = {
     "uid": _ID,
     "extra": {"scopes": ["orders:read"]},
 }
+_NAMED = (
+    "Token 0123456789abcdef (active, made by admin) is called orders: rename or revoke it to free the name, "
+    "or choose another."
+)
 # Status to code and detail.
 PROBLEM_EXAMPLES: Mapping[int, tuple[str, str]] = {
     400: ("invalid_request", "name: Object missing required field `name`."),
@@ -99,7 +103,7 @@ PROBLEM_EXAMPLES: Mapping[int, tuple[str, str]] = {
     404: ("not_found", "There is no token 0123456789abcdef."),
     405: ("method_not_allowed", "This path has other methods."),
     408: ("request_timeout", "The request took too long to arrive."),
-    409: ("name_taken", "A token is named orders already."),
+    409: ("name_taken", _NAMED),
     413: ("payload_too_large", "The body is larger than 16384 bytes."),
     415: ("unsupported_media_type", "Send the body as application/json."),
     429: ("rate_limited", "Too many requests: ask again later."),

@@ -95,9 +95,8 @@ function readAll(fields) {
 }
 
 /** Show a refusal below the fields that it names, as in "allowedNetworks[0]", or else above them all. */
-function refused({ status, away, requestId, answer: { code, detail, errors = [] } }, fields, place, name) {
-  const taken = { field: "name", message: `A token called ${name} already exists. Choose another name.` };
-  const known = (code === "name_taken" ? [taken] : errors).filter(({ field: path, message }) => {
+function refused({ status, away, requestId, answer: { code, detail, errors = [] } }, fields, place) {
+  const known = (code === "name_taken" ? [{ field: "name", message: detail }] : errors).filter(({ field: path, message }) => {
     const at = { duration: "expiresAt", rateLimits: path.includes("burst") ? "burst" : "rate" }[path.split(/\W/)[0]]
       ?? Object.keys(fields).find((key) => path.includes(key));
     if (at) blame(fields[at], message.replace(/\.?$/, "."));
@@ -123,7 +122,7 @@ function tokenForm(app, { token, like }, words, save) {
       await save(values, before);
     } catch (problem) {
       if (problem.status === undefined || problem.status === 401) app.notices.fail(problem);
-      else refused(problem, fields, place, values.name);
+      else refused(problem, fields, place);
     }
     go.textContent = words.go;
   };

@@ -191,12 +191,6 @@ class ImportStore:
             return Refused.SECRET_TAKEN
         return Refused.NAME_TAKEN if holder and not token.revoked_at else None
 
-    async def holder(self, name: str) -> ManagedToken | None:
-        """The token that bears this name. Two round trips."""
-        token_id = await self._tokens.names.holder(name)
-        record = await self._tokens.get(token_id) if token_id else None
-        return record.token if record else None
-
     async def imported_rules(self) -> list[str]:
         """The rules of secrets here that another system made, none where there is no such secret. One round trip."""
         first = self._shards[0]

@@ -1,6 +1,7 @@
 """Managed tokens: created, edited, rotated, deactivated, revoked, expired, imported.
 
 tokens         create, edit, revoke one
+name_holders   who bears a name that is wanted for another
 queries        lists, counts and export
 seals          what the server key vouches for in records and credentials
 records        reading a record and writing it with its credential and audit entry, atomically

@@ -13,6 +13,7 @@ from service.store.managed.tokens import Record
 from service.tokens.audit.log import AuditLog, facts
 from service.tokens.imported.rules import ImportedSecrets
 from service.tokens.managed.import_admission import Exported, ImportAdmission, ImportedSecret, Skipped
+from service.tokens.managed.name_holders import NameHolders
 from service.tokens.managed.seals import Seals
 from service.tokens.secret import mint_id
 
@@ -23,7 +24,7 @@ LONGEST_NAME = 80
 _SAID = {
     Refused.EXISTS: "This token is here already.",
     Refused.SECRET_TAKEN: "This secret belongs to a token that is here already.",
-    Refused.NAME_TAKEN: "An earlier row has this name, or a token that is being made.",
+    Refused.NAME_TAKEN: "An earlier row or a token has this name.",
 }
 
 
@@ -56,6 +57,7 @@ class Imports:
         seals: Seals,
         imported: ImportedSecrets,
         audit_log: AuditLog,
+        name_holders: NameHolders,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
@@ -63,6 +65,7 @@ class Imports:
         self._seals = seals
         self._imported = imported
         self._audit_log = audit_log
+        self._name_holders = name_holders
         self._clock = clock
         self._asked = False
 
@@ -96,18 +99,12 @@ class Imports:
         for place, met in zip(admitted, found, strict=True):
             is_numbered = number_names and met is Refused.NAME_TAKEN and isinstance(rows[place], ImportedSecret)
             why = await self._put_numbered(tokens[place], origin, dry_run) if is_numbered else met
-            taken[place] = Skipped(why.value, await self._said(why, tokens[place].name)) if why else None
+            taken[place] = Skipped(why.value, await self._said(why, tokens[place].name, origin)) if why else None
         return taken
 
-    async def _said(self, why: Refused, name: str) -> str:
-        holder = await self._store.holder(name) if why is Refused.NAME_TAKEN else None
-        if holder is None:
-            return _SAID[why]
-        status = holder.status(self._clock())
-        return (
-            f"Token {holder.token_id} ({status}, made by {holder.created_by}) has this name: rename or revoke it to "
-            "free the name, or have a number put behind this one."
-        )
+    async def _said(self, why: Refused, name: str, origin: Origin) -> str:
+        told = await self._name_holders.told(name, origin) if why is Refused.NAME_TAKEN else ""
+        return f"{told}, or have a number put behind this one." if told else _SAID[why]
 
     @property
     def is_in_one_shard(self) -> bool:

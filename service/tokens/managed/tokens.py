@@ -15,6 +15,7 @@ from service.store.managed import records
 from service.store.managed.tokens import ManagedStore, Record
 from service.tokens.idempotency import Repeatable, Repeats
 from service.tokens.lifetime import Lifetime
+from service.tokens.managed.name_holders import NameHolders
 from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended, told
 from service.tokens.rights import check_held, check_life
 
@@ -56,6 +57,7 @@ class ManagedTokens:
         shards: Shards,
         repeats: Repeats,
         lifetime: Lifetime,
+        name_holders: NameHolders,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
@@ -63,6 +65,7 @@ class ManagedTokens:
         self._shards = shards
         self._repeats = repeats
         self._lifetime = lifetime
+        self._name_holders = name_holders
         self._clock = clock
 
     async def create(self, new: NewToken, origin: Origin, request: Repeatable | None = None) -> Created:
@@ -90,7 +93,7 @@ class ManagedTokens:
         # The name is taken: by this very token, if an earlier try of the same request made it.
         earlier = await self._store.get(minted.token_id) if request else None
         if earlier is None:
-            raise _taken(new.name)
+            raise await self._taken(new.name, origin)
         # It may have been given more since.
         check_held(origin, earlier.token)
         return Created(earlier.token, minted.secret, repeated=True)
@@ -161,11 +164,18 @@ class ManagedTokens:
             return await self._managed_records.write(old, new, action, origin)
         # Held before the record says it, so that two records never bear one name, whatever is cut off between.
         if not await self._store.names.reserve(new):
-            raise _taken(new.name)
+            raise await self._taken(new.name, origin)
         written = await self._managed_records.write(old, new, action, origin)
         if not written:
             await self._store.names.release(new)
         return written
+
+    async def _taken(self, name: str, origin: Origin) -> Conflict:
+        holder = await self._name_holders.told(name, origin)
+        refusal = (
+            f"{holder}, or choose another." if holder else f"A token called {name} already exists. Choose another name."
+        )
+        return Conflict(refusal, code="name_taken")
 
     async def revoke(self, token_id: str, origin: Origin) -> bool:
         """End a token for good; False if it was over already. It is refused from the moment this returns.
@@ -173,7 +183,3 @@ class ManagedTokens:
         Raises NotFound for an id that never was, Forbidden for one that is not the caller's to end.
         """
         return await self._managed_records.end(token_id, "revoked", origin) is not None
-
-
-def _taken(name: str) -> Conflict:
-    return Conflict(f"A token called {name} already exists. Choose another name.", code="name_taken")

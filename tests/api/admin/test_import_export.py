@@ -94,7 +94,7 @@ async def test_lines_that_cannot_be_taken_in_are_named_and_the_rest_is(service: 
     assert all(row["message"] for row in result["skipped"])
     holder = (await admin.get("/api/admin/tokens", q="taken")).json()["tokens"][0]["id"]
     assert result["skipped"][1]["message"].startswith(
-        f"Token {holder} (active, made by admin) has this name: rename or"
+        f"Token {holder} (active, made by admin) is called taken: rename or"
     )
     assert (await Person(service, SECRET).get("/validate")).status == 200
     shown = (await admin.get("/api/admin/tokens", q="in clear")).json()["tokens"][0]
@@ -117,9 +117,7 @@ async def test_a_dry_run_answers_the_same_and_writes_nothing(service: Service) -
     assert (await Person(service, "secret-of-another-1").get("/validate")).status == 401
     done = (await send(admin, lines)).json()
     # Of a name that an earlier line took, there is now a token to tell.
-    assert {row["message"] for row in tried["skipped"]} == {
-        "An earlier row has this name, or a token that is being made."
-    }
+    assert {row["message"] for row in tried["skipped"]} == {"An earlier row or a token has this name."}
     assert all(row.pop("message") for row in tried["skipped"] + done["skipped"])
     assert done == tried
 

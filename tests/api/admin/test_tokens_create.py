@@ -199,6 +199,24 @@ def test_a_name_is_unique_in_its_normal_form_until_its_token_is_revoked(world: W
     assert world.post(TOKENS, body, bearer=world.admin).status == 201
 
 
+def test_a_name_that_is_used_is_told_with_its_holder_to_whoever_may_read_tokens(world: World) -> None:
+    name = fresh("used")
+    token = world.create(name=name)
+    world.change(id=token["id"], isActive=False)
+
+    def told(bearer: str) -> str:
+        refusal = world.post(TOKENS, {"name": name, "duration": "7days"}, bearer=bearer).problem(409, "name_taken")
+        return str(refusal["detail"])
+
+    holder = (
+        f"Token {token['id']} (inactive, made by admin) is called {name}: rename or revoke it to free the name, "
+        "or choose another."
+    )
+    assert told(world.admin) == holder
+    assert told(world.secret(scopes=["tokens:write", "tokens:read"])) == holder
+    assert told(world.secret(scopes=["tokens:write"])) == f"A token called {name} already exists. Choose another name."
+
+
 READS = (("GET", TOKENS), ("GET", f"{TOKENS}/stats"), ("GET", f"{TOKENS}/" + "0" * 16))
 WRITES = (
     ("POST", TOKENS, {"name": "x", "duration": "7days"}),

@@ -15,6 +15,7 @@ from service.model import Status
 from service.store.managed.names import Names
 from service.store.managed.query import Query
 from service.store.managed.tokens import ManagedStore, Retention
+from service.tokens.managed.name_holders import NameHolders
 from tests.builders import ADMIN, DAY, all_keys, create
 
 pytestmark = pytest.mark.anyio
@@ -180,3 +181,12 @@ async def test_no_key_is_left_by_a_refused_creation(still: Service) -> None:
     before = await all_keys(still)
     assert await refused(still, "ci")
     assert await all_keys(still) == before
+
+
+async def test_the_holder_of_a_name_is_told_with_what_frees_the_name(still: Service, store: ManagedStore) -> None:
+    token = (await create(still, "ci")).token
+    later = NameHolders(store, lambda: still.clock() + 60 * DAY)
+    expired = f"Token {token.token_id} (expired, made by admin) is called ci: revoke it to free the name"
+    assert await later.told("ci", ADMIN) == expired
+    assert await store.names.reserve(msgspec.structs.replace(token, name="wanted"))
+    assert [await later.told(name, ADMIN) for name in ("wanted", "nobody's")] == ["", ""]

@@ -129,7 +129,7 @@ async def test_an_export_opens_another_service_of_the_same_key_at_once(
     # From here on both do the same: names are taken, searches find, what is due goes.
     for service in (source, other):
         for name in ("plain", "after, in another shard", "rotated", "expired"):
-            with pytest.raises(Conflict, match="exists"):
+            with pytest.raises(Conflict, match=f"is called {name}: "):
                 await service.rules.managed.tokens.create(NewToken(name, now + DAY), TEST)
         for text in ("after", "full of", secrets["new"][-8:]):
             tokens, _, _ = await service.rules.managed.queries.page(Query(text=text))
