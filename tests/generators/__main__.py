@@ -70,7 +70,7 @@ def go(folder: Path, *call: str) -> str:
     tool = TOOLS / "oapi-codegen" / "oapi-codegen"
     run(folder, tool, "-generate", "types,client", "-package", "tokens", "-o", "tokens/tokens.go", "document.json")
     shutil.copy(HERE / "use.go", folder)
-    run(folder, "go", "build", "-o", "use", ".", GOFLAGS="-mod=mod")
+    run(folder, TOOLS / "go" / "bin" / "go", "build", "-o", "use", ".", GOFLAGS="-mod=mod")
     return run(folder, folder / "use", *call)
 
 
