@@ -8,7 +8,7 @@ from click.core import ParameterSource
 
 from service.cli.client.http import LONG_READ_SECONDS, Client, connect
 from service.cli.failure import Failure, WrongUsage
-from service.cli.terminal.options import Number
+from service.cli.terminal.options import Number, given
 from service.cli.terminal.output import on_terminal
 from service.cli.terminal.report import Report, json_option, said, table
 
@@ -20,24 +20,14 @@ _LARGEST_PAGE = 200
 @click.option("--actor", help="Who did it.")
 @click.option("--action", help="What was done, like token.revoked.")
 @click.option("--target", help="The id it was done to.")
-@click.option("--from", "since", metavar="INSTANT", help="Since 2027-01-31T00:00:00Z.")
-@click.option("--to", "until", metavar="INSTANT", help="Until 2027-01-31T00:00:00Z.")
-@click.option("--query", "text", help="Text in an entry.")
+@click.option("--from", "from", metavar="INSTANT", help="Since 2027-01-31T00:00:00Z.")
+@click.option("--to", metavar="INSTANT", help="Until 2027-01-31T00:00:00Z.")
+@click.option("--query", "q", help="Text in an entry.")
 @click.option("--limit", type=Number(1), default=50, show_default=True, help="How many.")
 @click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), help="Write all entries in this form.")
 @json_option
 @click.pass_context
-def audit(
-    ctx: click.Context,
-    actor: str | None,
-    action: str | None,
-    target: str | None,
-    since: str | None,
-    until: str | None,
-    text: str | None,
-    limit: int,
-    form: str | None,
-) -> Report | None:
+def audit(ctx: click.Context, /, limit: int, form: str | None, **filters: Any) -> Report | None:
     """List changes, or write all of them to a file.
 
     For a file: token-service audit --format ndjson > audit.ndjson
@@ -46,9 +36,7 @@ def audit(
         if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
             raise WrongUsage(f"give no options before {ctx.invoked_subcommand}: it checks the whole log")
         return None
-    filters = {"actor": actor, "action": action, "target": target, "from": since, "to": until, "q": text}
-    query: dict[str, object] = {name: value for name, value in filters.items() if value is not None}
-    client = connect()
+    query, client = given(filters), connect()
     if form is not None:
         for piece in client.stream(_PATH, {**query, "format": form}):
             sys.stdout.buffer.write(piece)

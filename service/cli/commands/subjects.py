@@ -8,7 +8,7 @@ from service.cli.client.http import connect
 from service.cli.commands.tokens.issue import rate_option
 from service.cli.commands.tokens.show import rate_in_words
 from service.cli.failure import WrongUsage
-from service.cli.terminal.options import Number
+from service.cli.terminal.options import Number, given
 from service.cli.terminal.prompts import confirm
 from service.cli.terminal.report import Report, json_option, said, table
 
@@ -35,14 +35,15 @@ def list_subjects(subject: str | None, limit: int) -> Report:
 @click.argument("subject")
 @rate_option
 @json_option
-def limit_subject(subject: str, rate: tuple[dict[str, Any], ...]) -> Report:
+def limit_subject(subject: str, **options: Any) -> Report:
     """Give a subject these limits in place of any it has.
 
     As in: token-service subjects limit acme --rate month=100000/month@1@Europe/Berlin
     """
-    if not rate:
+    limits = given(options)
+    if not limits:
         raise WrongUsage("give at least one --rate")
-    answer = connect().send("PUT", _PATH, {"subject": subject, "rateLimits": list(rate)})
+    answer = connect().send("PUT", _PATH, {"subject": subject, **limits})
     return Report(answer, _table([answer]))
 
 

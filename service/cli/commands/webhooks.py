@@ -7,7 +7,7 @@ import click
 
 from service.cli.client.http import connect
 from service.cli.failure import Failure
-from service.cli.terminal.options import Number, Span
+from service.cli.terminal.options import Number, Span, given, words
 from service.cli.terminal.prompts import confirm
 from service.cli.terminal.report import Report, facts, json_option, said, table
 from service.tokens.webhooks.events import EventType, event_type
@@ -51,9 +51,9 @@ def list_webhooks() -> Report:
     return Report(answer, table(head, rows, optional=2, none=none))
 
 
-def _known(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[str]:
+def _known(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[str]:
     """The events of an option that takes several at once. Raises BadParameter, which names them all."""
-    wanted = [event for value in values for event in value.replace(",", " ").split()]
+    wanted = words(context, option, values) or []
     for event in wanted:
         if event_type(event) is None:
             raise click.BadParameter(f"{event!r} is none of {', '.join(EventType)}.")
@@ -173,12 +173,11 @@ def _told(answer: dict[str, Any]) -> Report:
 @click.option("--status", type=click.Choice(["pending", "delivered", "dead"]), help="Those alone; without: all.")
 @click.option("--limit", type=Number(1, 200), default=50, show_default=True, help="How many.")
 @json_option
-def deliveries(webhook: str, status: str | None, limit: int) -> Report:
+def deliveries(webhook: str, **query: Any) -> Report:
     """Show what a webhook was sent.
 
     Newest first; dead is what it did not take within a day.
     """
-    query: dict[str, object] = {"limit": limit} if status is None else {"status": status, "limit": limit}
-    answer = connect().get(_path(webhook, "/deliveries"), query)
+    answer = connect().get(_path(webhook, "/deliveries"), given(query))
     rows = [[one.get(name) for name in _DELIVERY] for one in answer["deliveries"]]
     return Report(answer, table(tuple(_DELIVERY.values()), rows, optional=4, none="Nothing was sent yet."))

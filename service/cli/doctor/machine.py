@@ -4,6 +4,7 @@ import http.client
 import os
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,9 @@ from service.settings import UNIX, Settings, read
 from service.tokens.accounts.accounts import AccountsError, read_accounts
 
 _NEEDED_BYTES = 100 * 1024 * 1024
+_data, _key, _accounts, _port = (
+    partial(Finding, check) for check in ("data directory", "server key", "accounts", "port")
+)
 
 
 def settings_for_start(environment: Mapping[str, str]) -> Settings:
@@ -129,19 +133,3 @@ def _running_version(address: Address) -> str | None:
         return None
     version = answer.json().get("version")
     return version if answer.status == http.client.OK and isinstance(version, str) else None
-
-
-def _data(result: str, detail: str) -> Finding:
-    return Finding("data directory", result, detail)
-
-
-def _key(result: str, detail: str) -> Finding:
-    return Finding("server key", result, detail)
-
-
-def _accounts(result: str, detail: str) -> Finding:
-    return Finding("accounts", result, detail)
-
-
-def _port(result: str, detail: str) -> Finding:
-    return Finding("port", result, detail)

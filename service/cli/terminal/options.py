@@ -1,7 +1,8 @@
-"""Values in options: lifetimes, spans of time, rates and pairs."""
+"""Values in options: lifetimes, spans of time, rates and pairs. What goes into a request has its name in the API."""
 
 import re
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,21 @@ _QUOTA = re.compile(
     r"(?:([A-Za-z0-9._-]{1,32})=)?(\d{1,10})/(hour|day|month)(?:@(\d{1,2}))?(?:@([A-Za-z0-9_+/-]{1,64}))?"
 )
 _RATE = re.compile(r"(?:([A-Za-z0-9._-]{1,32})=)?(\d{1,9})/(\d{0,9})([smhd]?)(?::(\d{1,9}))?")
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a command's options that were given, as members of what is asked."""
+    return {name: value for name, value in options.items() if value is not None and value is not False}
+
+
+def listed(_: click.Context, __: click.Parameter, values: tuple[Any, ...]) -> list[Any] | None:
+    """What an option that may repeat was given, None for nothing."""
+    return list(values) or None
+
+
+def words(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
+    """The same of one that takes several words at once, with commas or blanks between."""
+    return [word for value in values for word in value.replace(",", " ").split()] or None
 
 
 class Number(click.IntRange):

@@ -8,7 +8,7 @@ import click
 from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS
 from service.cli.failure import Failure, NoAnswer, WrongUsage
-from service.cli.terminal.options import Number
+from service.cli.terminal.options import Number, given
 from service.cli.terminal.outcome import Result, outcome
 from service.cli.terminal.output import note
 from service.cli.terminal.progress import Progress
@@ -39,52 +39,40 @@ def filters(command: F) -> F:
         click.option("--yes", is_flag=True, help="Do not ask."),
         click.option("--dry-run", is_flag=True, help="Change nothing: say how many, and show the first ten."),
         click.option("--all", "everything", is_flag=True, help="All tokens."),
-        click.option("--never-used", is_flag=True, help="Those without any use so far."),
+        click.option("--never-used", "neverUsed", is_flag=True, help="Those without any use so far."),
         click.option(
-            "--unused-for",
-            "unused_days",
-            type=Number(0),
-            metavar="DAYS",
-            help="Those unused for so many days.",
+            "--unused-for", "unusedForDays", type=Number(0), metavar="DAYS", help="Those unused for so many days."
         ),
-        click.option("--query", "text", help="Those with this in the name, or at the end of the token."),
+        click.option("--query", "q", help="Those with this in the name, or at the end of the token."),
         click.option("--status", help="Those that are active, inactive or expired (comma separated)."),
         click.option("--scope", help="Those with this scope, as it is written."),
-        click.option("--last-address", help="Those used last from this address."),
+        click.option("--last-address", "lastAddress", help="Those used last from this address."),
         click.option("--subject", help="Those that speak for this subject."),
-        click.option("--created-by", help="Those that this account created."),
+        click.option("--created-by", "createdBy", help="Those that this account created."),
     ):
         command = option(command)
     return command
 
 
-def which(tokens: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any] | None:
+def which(
+    tokens: tuple[str, ...], filters: dict[str, Any], *, everything: bool, dry_run: bool
+) -> dict[str, Any] | None:
     """The members of a request that say which tokens; None where they are named one by one.
 
     Raises WrongUsage, also for an empty value: it comes from an empty variable, and would match every token.
     """
-    wanted = {
-        "createdBy": options["created_by"],
-        "scope": options["scope"],
-        "subject": options["subject"],
-        "lastAddress": options["last_address"],
-        "status": options["status"],
-        "q": options["text"],
-        "unusedForDays": options["unused_days"],
-        "neverUsed": options["never_used"] or None,
-    }
-    given = {name: value for name, value in wanted.items() if value is not None}
-    if bool(tokens) + bool(given) + options["everything"] != 1:
+    wanted = given(filters)
+    if bool(tokens) + bool(wanted) + everything != 1:
         raise WrongUsage(f"give ids or names, or {_FILTERS}, or --all")
-    if "" in {str(value).strip() for value in given.values()}:
+    if "" in {str(value).strip() for value in wanted.values()}:
         raise WrongUsage("an empty value matches every token: if you want that, say --all")
-    if "status" in given and not set(given["status"].split(",")) <= _CAN_END:
+    if "status" in wanted and not set(wanted["status"].split(",")) <= _CAN_END:
         raise WrongUsage(f"--status: choose from {', '.join(sorted(_CAN_END))}")
-    if tokens and options["dry_run"]:
+    if tokens and dry_run:
         raise WrongUsage(f"--dry-run is for {_FILTERS}, and --all")
     if tokens:
         return None
-    return {"all": True} if options["everything"] else {"filter": given}
+    return {"all": True} if everything else {"filter": wanted}
 
 
 def end(ending: Ending, wanted: dict[str, Any], *, dry_run: bool, yes: bool) -> Report:

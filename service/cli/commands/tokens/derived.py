@@ -7,48 +7,42 @@ import click
 from service.cli.client.http import connect, path_of
 from service.cli.client.idempotency import send_once
 from service.cli.client.references import token_id_of
-from service.cli.commands.tokens.issue import quiet_option, rate_option, with_secret
+from service.cli.commands.tokens.issue import (
+    network_option,
+    quiet_option,
+    rate_option,
+    scope_option,
+    uses_option,
+    with_secret,
+)
 from service.cli.commands.tokens.self_service import SELF, holder
-from service.cli.terminal.options import Number, Span
+from service.cli.terminal.options import Span, given
 from service.cli.terminal.prompts import confirm
 from service.cli.terminal.report import Report, facts, json_option
 
 
 @click.command()
 @click.option(
-    "--ttl", type=Span(), metavar="SPAN", help="How long it lives, like 15m; else an hour, or as long as that one."
+    "--ttl",
+    "ttlSeconds",
+    type=Span(),
+    metavar="SPAN",
+    help="How long it lives, like 15m; else an hour, or as long as that one.",
 )
-@click.option("--scope", multiple=True, help="What it permits; may repeat.")
-@click.option("--network", multiple=True, metavar="CIDR", help="Where it may come from; may repeat.")
+@scope_option
+@network_option
 @click.option("--subject", help="Whom it speaks for; empty for nobody.")
 @rate_option
-@click.option("--max-uses", type=Number(1), help="Uses after which it is refused.")
+@uses_option
 @quiet_option
 @json_option
-def derive(
-    ttl: int | None,
-    scope: tuple[str, ...],
-    network: tuple[str, ...],
-    subject: str | None,
-    rate: tuple[dict[str, Any], ...],
-    max_uses: int | None,
-    quiet: bool,
-) -> Report:
+def derive(quiet: bool, **options: Any) -> Report:
     """Derive a narrower token from the one in TOKENS_TOKEN.
 
     That needs the scope self:derive. The new token is refused as soon as that one ends, and is like it where no
     option says otherwise.
     """
-    wanted: dict[str, Any] = {
-        "ttlSeconds": ttl,
-        "scopes": [one for value in scope for one in value.replace(",", " ").split()] or None,
-        "allowedNetworks": list(network) or None,
-        "subject": subject,
-        "rateLimits": list(rate) or None,
-        "maxUses": max_uses,
-    }
-    body = {name: value for name, value in wanted.items() if value is not None}
-    return with_secret(send_once(holder(), f"{SELF}/derive", body)["token"], quiet=quiet)
+    return with_secret(send_once(holder(), f"{SELF}/derive", given(options))["token"], quiet=quiet)
 
 
 @click.command("end-derived")

@@ -8,7 +8,7 @@ import click
 from service.cli.client.http import connect
 from service.cli.client.references import TOKENS, token_id_of
 from service.cli.failure import WrongUsage
-from service.cli.terminal.options import Number
+from service.cli.terminal.options import Number, given, listed
 from service.cli.terminal.output import on_terminal
 from service.cli.terminal.prompts import somebody_answers
 from service.cli.terminal.report import Report, facts, json_option, table
@@ -19,13 +19,13 @@ _CHECKS = {"server_key": "server key", "active": "switched on", "expired": "expi
 
 @click.command()
 @click.argument("token", metavar="[ID|NAME]", required=False)
-@click.option("--scope", multiple=True, help="A scope that a gateway asks for; may repeat.")
+@click.option("--scope", "scopes", multiple=True, callback=listed, help="A scope that a gateway asks for; may repeat.")
 @click.option("--address", help="The client's address, as a trusted proxy reports it.")
 @click.option("--path", help="The form of /validate that a gateway asks.  [default: /validate]")
 @click.option("--at", metavar="INSTANT", help="When, from now on, like 2027-01-31T12:00:00Z.")
 @click.option("--cost", type=Number(1, 1000), help="What a gateway says that the request costs.")
 @json_option
-def explain(token: str | None, scope: tuple[str, ...], **more: Any) -> Report:
+def explain(token: str | None, **terms: Any) -> Report:
     """Explain why a token is accepted or refused.
 
     Reads the secret from standard input, or asks about the managed token of an id or name. Every check is listed,
@@ -34,9 +34,7 @@ def explain(token: str | None, scope: tuple[str, ...], **more: Any) -> Report:
     secret = None if token else _secret()
     client = connect()
     who = {"id": token_id_of(client, token)} if token else {"token": secret}
-    terms = {"scopes": list(scope) or None, **more}
-    body = {**who, **{name: value for name, value in terms.items() if value is not None}}
-    found = client.send("POST", f"{TOKENS}/explain", body)
+    found = client.send("POST", f"{TOKENS}/explain", {**who, **given(terms)})
     names = _CHECKS if on_terminal() else {}
     rows = [(names.get(one["check"], one["check"]), one["result"], one["detail"]) for one in found["checks"]]
     return Report(

@@ -10,49 +10,60 @@ from service.cli.client.idempotency import send_once
 from service.cli.client.references import TOKENS, Token, find, token_id_of
 from service.cli.commands.tokens.show import described
 from service.cli.failure import WrongUsage
-from service.cli.terminal.options import Lifetime, LifetimeType, Number, Pair, Rate
+from service.cli.terminal.options import Lifetime, LifetimeType, Number, Pair, Rate, given, listed, words
 from service.cli.terminal.report import Report, facts, json_option, line, said
 
 F = TypeVar("F", bound=Callable[..., Any])
-_CLEARED: dict[str, object] = {
-    "description": "",
-    "subject": "",
-    "scopes": [],
-    "rateLimits": [],
-    "allowedNetworks": [],
-    "maxUses": None,
-    "metadata": {},
-}
-_CLEARABLE = {
-    "description": "description",
-    "subject": "subject",
-    "scopes": "scopes",
-    "rate": "rateLimits",
-    "networks": "allowedNetworks",
-    "max-uses": "maxUses",
-    "meta": "metadata",
+# What `--clear` calls it, the member of the API, and what that is when it is empty.
+_CLEARABLE: dict[str, tuple[str, object]] = {
+    "description": ("description", ""),
+    "subject": ("subject", ""),
+    "scopes": ("scopes", []),
+    "rate": ("rateLimits", []),
+    "networks": ("allowedNetworks", []),
+    "max-uses": ("maxUses", None),
+    "meta": ("metadata", {}),
 }
 # What a limit is given as; the rest of what the API shows of one is how it stands.
 _OF_LIMIT = ("name", "limit", "periodSeconds", "burst", "calendar")
 rate_option = click.option(
     "--rate",
+    "rateLimits",
     multiple=True,
     type=Rate(),
+    callback=listed,
     metavar="[NAME=]100/60s[:BURST]|[NAME=]10000/month[@DAY][@ZONE]",
     help="Requests in a time, and how many at once; or in each hour, day or month of a calendar. Up to four by name.",
 )
+scope_option = click.option("--scope", "scopes", multiple=True, callback=words, help="What it permits; may repeat.")
+network_option = click.option(
+    "--network",
+    "allowedNetworks",
+    multiple=True,
+    callback=listed,
+    metavar="CIDR",
+    help="Where it may come from; may repeat.",
+)
+uses_option = click.option("--max-uses", "maxUses", type=Number(1), help="Uses after which it is refused.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print the secret alone.")
 
 
 def _members(command: F) -> F:
     """The options for what a token may and may not do."""
     for option in (
-        click.option("--max-uses", type=Number(1), help="Uses after which it is refused."),
-        click.option("--meta", multiple=True, type=Pair(), help="What you want to remember; may repeat."),
-        click.option("--network", multiple=True, metavar="CIDR", help="Where it may come from; may repeat."),
+        uses_option,
+        click.option(
+            "--meta",
+            "metadata",
+            multiple=True,
+            type=Pair(),
+            callback=lambda _, __, pairs: dict(pairs) or None,
+            help="What you want to remember; may repeat.",
+        ),
+        network_option,
         rate_option,
         click.option("--subject", help="Decides whom it speaks for upstream; without it, for nobody."),
-        click.option("--scope", multiple=True, help="What it permits; may repeat."),
+        scope_option,
         click.option("--description", help="What uses it."),
     ):
         command = option(command)
@@ -80,12 +91,12 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
     """
     client = connect()
     pattern = find(client, like) if like else {}
-    copied = {member: pattern[member] for member, empty in _CLEARED.items() if pattern.get(member, empty) != empty}
+    copied = {member: pattern[member] for member, empty in _CLEARABLE.values() if pattern.get(member, empty) != empty}
     if "rateLimits" in copied:
         copied["rateLimits"] = [
             {member: one[member] for member in _OF_LIMIT if member in one} for one in copied["rateLimits"]
         ]
-    body = {"name": name, **expires.to_create(), **copied, **_changes(options)}
+    body = {"name": name, **expires.to_create(), **copied, **given(options)}
     return with_secret(send_once(client, TOKENS, body)["token"], quiet=quiet)
 
 
@@ -96,21 +107,12 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
 @_members
 @click.option("--clear", multiple=True, type=click.Choice(list(_CLEARABLE)), help="Remove what is set; may repeat.")
 @json_option
-def update(
-    token: str,
-    name: str | None,
-    expires: Lifetime | None,
-    clear: tuple[str, ...],
-    **options: Any,
-) -> Report:
+def update(token: str, expires: Lifetime | None, clear: tuple[str, ...], **options: Any) -> Report:
     """Change a token.
 
     What may repeat (scopes, networks, rates, meta) replaces all that was there.
     """
-    changes: dict[str, Any] = {_CLEARABLE[which]: _CLEARED[_CLEARABLE[which]] for which in clear}
-    changes |= _changes(options)
-    if name is not None:
-        changes["name"] = name
+    changes = dict(_CLEARABLE[which] for which in clear) | given(options)
     if expires is not None:
         changes |= expires.to_change()
     if not changes:
@@ -118,20 +120,6 @@ def update(
     client = connect()
     changed = client.send("PATCH", TOKENS, {"id": token_id_of(client, token), **changes})["token"]
     return Report(changed, facts(described(changed)))
-
-
-def _changes(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given, as members of a body."""
-    members = {
-        "description": options["description"],
-        "subject": options["subject"],
-        "scopes": [scope for value in options["scope"] for scope in value.replace(",", " ").split()] or None,
-        "rateLimits": list(options["rate"]) or None,
-        "allowedNetworks": list(options["network"]) or None,
-        "maxUses": options["max_uses"],
-        "metadata": dict(options["meta"]) or None,
-    }
-    return {name: value for name, value in members.items() if value is not None}
 
 
 def with_secret(token: Token, *, quiet: bool) -> Report:

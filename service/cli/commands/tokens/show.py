@@ -7,7 +7,7 @@ import click
 from service.cli.client.http import connect, path_of
 from service.cli.client.references import TOKENS, Token, every, find, token_id_of
 from service.cli.failure import WrongUsage
-from service.cli.terminal.options import Number
+from service.cli.terminal.options import Number, given
 from service.cli.terminal.output import on_terminal, print_csv
 from service.cli.terminal.report import Part, Report, facts, json_option, said, table
 
@@ -63,14 +63,14 @@ _COUNTS = {
 
 @click.command("list")
 @click.option("--status", help="active, inactive, expired, revoked (comma separated), or all; without: not revoked.")
-@click.option("--query", "text", help="Part of the name, or the last characters of the token.")
-@click.option("--created-by", help="Account that created it.")
+@click.option("--query", "q", help="Part of the name, or the last characters of the token.")
+@click.option("--created-by", "createdBy", help="Account that created it.")
 @click.option("--scope", help="One of its scopes.")
 @click.option("--subject", help="Whom it speaks for.")
-@click.option("--last-address", help="Where it was used last.")
-@click.option("--expires-before", metavar="INSTANT", help="An instant like 2027-01-31T00:00:00Z.")
-@click.option("--unused-for", "unused_days", type=Number(0), metavar="DAYS", help="Not used for so many days.")
-@click.option("--never-used", is_flag=True, help="Without any use so far.")
+@click.option("--last-address", "lastAddress", help="Where it was used last.")
+@click.option("--expires-before", "expiresBefore", metavar="INSTANT", help="An instant like 2027-01-31T00:00:00Z.")
+@click.option("--unused-for", "unusedForDays", type=Number(0), metavar="DAYS", help="Not used for so many days.")
+@click.option("--never-used", "neverUsed", flag_value="true", help="Without any use so far.")
 @click.option("--parent", metavar="ID", help="Those derived from this token, instead; no other list has them.")
 @click.option(
     "--sort",
@@ -84,41 +84,12 @@ _COUNTS = {
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a heading.")
 @json_option
-def list_tokens(
-    status: str | None,
-    text: str | None,
-    created_by: str | None,
-    scope: str | None,
-    subject: str | None,
-    last_address: str | None,
-    expires_before: str | None,
-    unused_days: int | None,
-    never_used: bool,
-    parent: str | None,
-    sort: str,
-    limit: int,
-    everything: bool,
-    as_csv: bool,
-) -> Report | None:
+def list_tokens(limit: int, everything: bool, as_csv: bool, **filters: Any) -> Report | None:
     """List tokens.
 
     Newest first unless sorted otherwise; without --status all but the revoked.
     """
-    filters = {
-        "status": status,
-        "q": text,
-        "createdBy": created_by,
-        "scope": scope,
-        "subject": subject,
-        "lastAddress": last_address,
-        "expiresBefore": expires_before,
-        "unusedForDays": unused_days,
-        "neverUsed": "true" if never_used else None,
-        "parent": parent,
-        "sort": sort,
-    }
-    query = {name: value for name, value in filters.items() if value is not None}
-    pages = list(every(connect(), query, limit=None if everything else limit))
+    pages = list(every(connect(), given(filters), limit=None if everything else limit))
     tokens = [token for page in pages for token in page["tokens"]]
     if as_csv:
         print_csv(_COLUMNS, [[token.get(name) for name in _COLUMNS] for token in tokens])

@@ -30,12 +30,12 @@ def activate(tokens: tuple[str, ...]) -> Report:
 @click.argument("tokens", metavar="[ID|NAME...]", nargs=-1)
 @filters
 @json_option
-def deactivate(tokens: tuple[str, ...], dry_run: bool, yes: bool, **options: Any) -> Report:
+def deactivate(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, **options: Any) -> Report:
     """Refuse tokens until they are activated.
 
     Those that are named, or all active ones that the options find together, after a question.
     """
-    wanted = which(tokens, {**options, "dry_run": dry_run})
+    wanted = which(tokens, options, everything=everything, dry_run=dry_run)
     if wanted is not None:
         return end(DEACTIVATE, wanted, dry_run=dry_run, yes=yes)
     return outcome(_set_active(connect(), tokens, active=False), "deactivated")
@@ -45,13 +45,13 @@ def deactivate(tokens: tuple[str, ...], dry_run: bool, yes: bool, **options: Any
 @click.argument("tokens", metavar="[ID|NAME...]", nargs=-1)
 @filters
 @json_option
-def revoke(tokens: tuple[str, ...], dry_run: bool, yes: bool, **options: Any) -> Report:
+def revoke(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, **options: Any) -> Report:
     """Revoke tokens for good.
 
     Those that are named, or all that the options find together. They are refused from the moment this returns,
     and cannot be activated again.
     """
-    wanted = which(tokens, {**options, "dry_run": dry_run})
+    wanted = which(tokens, options, everything=everything, dry_run=dry_run)
     if wanted is not None:
         return end(REVOKE, wanted, dry_run=dry_run, yes=yes)
     client = connect()
