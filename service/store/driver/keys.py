@@ -74,6 +74,7 @@ hl                string  the process that counts them                          
 """
 
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
@@ -150,14 +151,32 @@ def _of_first_shard(namespace: str, name: str) -> bytes:
     return f"{namespace}:{{{TAGS[0]}}}:{name}".encode()
 
 
+@lru_cache(256)
+def _encode_name(name: str) -> bytes:
+    return urlsafe_b64encode(name.encode()).rstrip(b"=")
+
+
+def _by_digest(family: bytes) -> Callable[["Keys", bytes], bytes]:
+    """The key of a digest in this family."""
+    return lambda keys, digest: keys.prefix + family + encode_digest(digest)
+
+
+def _by_id(family: bytes) -> Callable[["Keys", str], bytes]:
+    return lambda keys, token_id: keys.prefix + family + token_id.encode()
+
+
+def _by_name(family: bytes) -> Callable[["Keys", str], bytes]:
+    """Of what people choose: in base64url, because it may hold anything."""
+    return lambda keys, name: keys.prefix + family + _encode_name(name)
+
+
 class Keys:
     """The key names of one shard."""
 
     def __init__(self, namespace: str, shard: int) -> None:
-        self._prefix = prefix = f"{namespace}:{{{TAGS[shard]}}}:".encode()
+        self.prefix = prefix = f"{namespace}:{{{TAGS[shard]}}}:".encode()
         self.credential_prefix = prefix + b"c:"
         self.one_time_prefix = prefix + b"o:"
-        self._reason_prefix = prefix + b"x:"
         self.on = prefix + b"on"
         self.off = prefix + b"off"
         self.dead = prefix + b"dead"
@@ -184,86 +203,46 @@ class Keys:
         # What webhooks are told of, by the name under which each remembers how far it has read.
         self.event_streams = {"changes": self.changes, "occurrences": self.occurrences, "notices": self.notices}
 
+    reason = _by_digest(b"x:")
+    rate = _by_digest(b"r:")
+    limits = _by_digest(b"sl:")
+    request = _by_digest(b"i:")
+    consumed = _by_digest(b"od:")
+    user_sessions = _by_digest(b"su:")
+    user_generation = _by_digest(b"sg:")
+    metadata = _by_id(b"m:")
+    derived = _by_id(b"de:")
+    webhook_places = _by_id(b"wc:")
+    deliveries = _by_id(b"wd:")
+    deliveries_due = _by_id(b"wq:")
+    deliveries_made = _by_id(b"wf:")
+    deliveries_given_up = _by_id(b"wz:")
+    usage_by_day = _by_id(b"ud:")
+    usage_by_hour = _by_id(b"ut:")
+    owner = _by_name(b"by:")
+    noticed = _by_name(b"wt:")
+
     def entries(self, stream: Stream) -> bytes:
-        return self._prefix + b"ev" + stream.encode()
+        return self.prefix + b"ev" + stream.encode()
 
     def checkpoints(self, stream: Stream) -> bytes:
-        return self._prefix + b"evc" + stream.encode()
+        return self.prefix + b"evc" + stream.encode()
 
     def credential(self, digest: bytes) -> bytes:
         return self.credential_prefix + encode_digest(digest)
 
-    def reason(self, digest: bytes) -> bytes:
-        return self._reason_prefix + encode_digest(digest)
-
     def credential_and_reason(self, digest: bytes) -> tuple[bytes, bytes]:
         encoded = encode_digest(digest)
-        return self.credential_prefix + encoded, self._reason_prefix + encoded
-
-    def rate(self, digest: bytes) -> bytes:
-        return self._prefix + b"r:" + encode_digest(digest)
+        return self.credential_prefix + encoded, self.prefix + b"x:" + encoded
 
     def rate_of_token(self, token_id: str, limit: str) -> bytes:
-        return self._prefix + f"r:{token_id}:{limit}".encode()
-
-    def limits(self, subject: bytes) -> bytes:
-        return self._prefix + b"sl:" + encode_digest(subject)
-
-    def request(self, digest: bytes) -> bytes:
-        return self._prefix + b"i:" + encode_digest(digest)
+        return self.prefix + f"r:{token_id}:{limit}".encode()
 
     def one_time(self, digest: bytes) -> bytes:
         return self.one_time_prefix + encode_digest(digest)
 
-    def consumed(self, digest: bytes) -> bytes:
-        return self._prefix + b"od:" + encode_digest(digest)
-
-    def metadata(self, token_id: str) -> bytes:
-        return self._prefix + b"m:" + token_id.encode()
-
-    def derived(self, token_id: str) -> bytes:
-        return self._prefix + b"de:" + token_id.encode()
-
     def name_block(self, block: int) -> bytes:
-        return self._prefix + b"nb:%d" % block
-
-    def owner(self, owner: str) -> bytes:
-        return self._prefix + b"by:" + _encode_name(owner)
-
-    def user_sessions(self, user: bytes) -> bytes:
-        return self._prefix + b"su:" + encode_digest(user)
-
-    def user_generation(self, user: bytes) -> bytes:
-        return self._prefix + b"sg:" + encode_digest(user)
-
-    def noticed(self, name: str) -> bytes:
-        return self._prefix + b"wt:" + _encode_name(name)
-
-    def webhook_places(self, webhook_id: str) -> bytes:
-        return self._prefix + b"wc:" + webhook_id.encode()
-
-    def deliveries(self, webhook_id: str) -> bytes:
-        return self._prefix + b"wd:" + webhook_id.encode()
-
-    def deliveries_due(self, webhook_id: str) -> bytes:
-        return self._prefix + b"wq:" + webhook_id.encode()
-
-    def deliveries_made(self, webhook_id: str) -> bytes:
-        return self._prefix + b"wf:" + webhook_id.encode()
-
-    def deliveries_given_up(self, webhook_id: str) -> bytes:
-        return self._prefix + b"wz:" + webhook_id.encode()
-
-    def usage_by_day(self, token_id: str) -> bytes:
-        return self._prefix + b"ud:" + token_id.encode()
-
-    def usage_by_hour(self, token_id: str) -> bytes:
-        return self._prefix + b"ut:" + token_id.encode()
+        return self.prefix + b"nb:%d" % block
 
     def usage_of_hour(self, hour: int) -> bytes:
-        return self._prefix + b"uh:%d" % hour
-
-
-@lru_cache(256)
-def _encode_name(name: str) -> bytes:
-    return urlsafe_b64encode(name.encode()).rstrip(b"=")
+        return self.prefix + b"uh:%d" % hour
