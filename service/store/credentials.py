@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ from service.store.limits.subjects import digest_of
 ANOTHER_RECORD, ANOTHER_WINDOW = 3, 4
 # Why a credential may be gone.
 _STATES = frozenset({"expired", "inactive", "revoked"})
+# Whoever asks about many at once asks about the same again and again.
+_encoded = lru_cache(4096)(encode_digest)
 
 
 # A packed command, and the `submit` of the link that takes it.
@@ -134,11 +137,10 @@ class CredentialStore:
 
     async def find_all(self, digests: list[bytes]) -> dict[bytes, bytes | None]:
         """The sealed credentials of many sessions and managed tokens, by one command to each shard."""
-        return {
-            digest: sealed
-            for group, reply in await self._read_all(digests, _credentials)
-            for digest, sealed in zip(group, reply, strict=True)
-        }
+        found: dict[bytes, bytes | None] = {}
+        for group, reply in await self._read_all(digests, _credentials):
+            found.update(zip(group, reply, strict=True))
+        return found
 
     async def find_all_with_reasons(self, digests: list[bytes]) -> dict[bytes, Found]:
         """The same, and why those of managed tokens may be gone."""
@@ -152,8 +154,8 @@ class CredentialStore:
         self, digests: list[bytes], keys_of: Callable[[Keys, list[bytes]], list[bytes]]
     ) -> list[tuple[list[bytes], Reply]]:
         """The digests by shard, and what lies there under the keys of each."""
-        groups: list[list[bytes]] = [[] for _ in self._shards]
-        for digest in digests:
+        groups: list[list[bytes]] = [digests] if len(self._shards) == 1 else [[] for _ in self._shards]
+        for digest in digests if len(groups) > 1 else ():
             groups[shard_of_digest(digest, len(groups))].append(digest)
         for shard, group in zip(self._shards, groups, strict=True):
             if group:
@@ -249,7 +251,7 @@ class CredentialStore:
 
 def _credentials(keys: Keys, digests: list[bytes]) -> list[bytes]:
     prefix = keys.credential_prefix
-    return [prefix + encode_digest(digest) for digest in digests]
+    return [prefix + _encoded(digest) for digest in digests]
 
 
 def _credentials_and_reasons(keys: Keys, digests: list[bytes]) -> list[bytes]:

@@ -6,7 +6,7 @@ import asyncio
 
 from service.model import Kind, Outcome, Verdict
 from service.store.credentials import CredentialStore
-from service.tokens.authority import UNKNOWN, Authority
+from service.tokens.authority import NETWORK_DENIED, UNKNOWN, Authority
 from service.tokens.credential import DecodedCredential
 from service.tokens.secret import parse
 
@@ -65,7 +65,7 @@ class Batch:
         """What is known of these; nothing of those that must be asked about by themselves."""
         found = await self._store.find_all(digests)
         authority, now = self._authority, self._authority.clock()
-        open_, evaluate = authority.open, authority.evaluate_anywhere
+        open_, evaluate = authority.open, authority.evaluate
         known: dict[bytes, Known] = {}
         gone = []
         for digest, sealed in found.items():
@@ -73,8 +73,9 @@ class Batch:
                 gone.append(digest)
                 continue
             decoded = open_(digest, sealed)
-            verdict = evaluate(decoded, required, now)
-            if decoded is None or verdict is not decoded.active:
+            # From no address: where from it may be used is not asked.
+            verdict = evaluate(decoded, required, "", now)
+            if decoded is None or (verdict is not decoded.active and verdict is not NETWORK_DENIED):
                 known[digest] = verdict
             elif not decoded.limited:
                 known[digest] = decoded
