@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from service.errors import place_and_reason
+from service.home import expanded
 
 PREFIX = "TOKENS_"
 SECRETS = frozenset({"secret_key", "secret_key_previous", "admin_password", "admin_jwt_secret", "import_suffix"})
@@ -132,7 +133,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def accounts_path(self) -> Path | None:
         """The accounts file with `~` resolved, None where there is none."""
-        return Path(self.accounts_file).expanduser() if self.accounts_file else None
+        return expanded(self.accounts_file) if self.accounts_file else None
 
     @property
     def kubernetes_audience_list(self) -> frozenset[str]:
@@ -142,7 +143,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def data_path(self) -> Path:
         """The data directory with `~` resolved."""
-        return Path(self.data_dir).expanduser()
+        return expanded(self.data_dir)
 
 
 def read(environment: Mapping[str, str]) -> Settings:

@@ -102,7 +102,7 @@ def program() -> None:
 
 
 def main() -> None:
-    """The entry point of `token-service`."""
+    """Run the command of this process."""
     try:
         program(prog_name="token-service")
     except OSError as error:

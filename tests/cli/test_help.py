@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import EntryPoint
+from types import ModuleType
 
 import click
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from service import __version__
 from service.cli import COMMANDS, program
 from tests.cli.conftest import Run
+from tests.contract.sources import ROOT
 
 HEAVY = ("uvicorn", "redis", "argon2", "starlette", "prometheus_client", "msgspec", "asyncio", "tomlkit")
 
@@ -90,6 +94,18 @@ def test_an_answer_for_which_there_is_no_space_is_no_defect() -> None:
         done = subprocess.run([sys.executable, "-m", "service", "--version"], stdout=full, stderr=subprocess.PIPE)
 
     assert (done.returncode, done.stderr) == (1, b"token-service: no space is left where this writes to\n")
+
+
+def test_ctrl_c_is_one_line_while_the_command_is_still_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Importing(ModuleType):
+        def __getattr__(self, name: str) -> None:
+            raise KeyboardInterrupt
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    entry = EntryPoint("token-service", project["scripts"]["token-service"], "console_scripts").load()
+    monkeypatch.setitem(sys.modules, "service.cli", Importing("service.cli"))
+    with pytest.raises(SystemExit, match=r"^Aborted!$"):
+        entry()
 
 
 def test_config_masks_secrets_and_names_every_setting(run: Run) -> None:

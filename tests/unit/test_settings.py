@@ -267,6 +267,14 @@ def test_a_user_without_a_home_is_told_so_in_one_line(monkeypatch: pytest.Monkey
     assert read(REDIS).redis_url
 
 
+@pytest.mark.parametrize("home", ["", "of/somebody"])
+def test_a_home_that_is_no_whole_path_is_none(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+    monkeypatch.setenv("HOME", home)
+    assert refusal(PORT="0").startswith("TOKENS_DATA_DIR begins with ~ and this user has no home directory")
+    assert refusal(DATA_DIR="/data", ACCOUNTS_FILE="~/accounts.toml").startswith("TOKENS_ACCOUNTS_FILE begins with ~")
+    assert read({"TOKENS_DATA_DIR": "/data"}).data_path == Path("/data")
+
+
 @pytest.mark.parametrize("host", ["", " , ", "unix:", "unix:here.sock,::1"])
 def test_what_is_no_place_to_listen_on_is_refused(host: str) -> None:
     assert refusal(HOST=host).startswith("TOKENS_HOST=")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from service.cli.failure import Failure
 from service.cli.private_file import write_private
+from service.home import expanded
 
 
 class Session(NamedTuple):
@@ -24,7 +25,7 @@ def read(url: str) -> Session | None:
     """The session with this service; None where there is none or it is over."""
     try:
         session = Session(**json.loads(_path(url).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RuntimeError):
         return None
     # The name of the file is cut from a hash, so the address is compared as well.
     return session if session.url == url and session.expires_at > time.time() else None
@@ -32,7 +33,10 @@ def read(url: str) -> Session | None:
 
 def keep(session: Session) -> None:
     """Put the session in the place of an earlier one. Raises Failure."""
-    path = _path(session.url)
+    try:
+        path = _path(session.url)
+    except RuntimeError as error:
+        raise Failure(f"cannot keep the session: {error}; set XDG_STATE_HOME") from None
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(path, json.dumps(session._asdict()))
@@ -52,5 +56,5 @@ def forget(url: str) -> None:
 def _path(url: str) -> Path:
     given = os.environ.get("XDG_STATE_HOME", "")
     # A relative path is to be ignored, as the XDG base directory specification has it.
-    state = Path(given) if given.startswith("/") else Path.home() / ".local" / "state"
+    state = Path(given) if given.startswith("/") else expanded("~/.local/state")
     return state / "token-service" / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"

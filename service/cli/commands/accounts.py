@@ -125,8 +125,8 @@ def _path() -> Path:
         settings = read(os.environ)
     except SettingsError as error:
         raise Failure(str(error)) from None
-    if settings.accounts_file:
-        return Path(settings.accounts_file).expanduser()
+    if settings.accounts_path:
+        return settings.accounts_path
     if settings.redis_url:
         raise Failure("set TOKENS_ACCOUNTS_FILE: with TOKENS_REDIS_URL no other file is read")
     return settings.data_path / FILE_NAME

@@ -77,7 +77,7 @@ def accounts(settings: Settings) -> Finding:
     """Readable, with somebody who can sign in and administer."""
     if not settings.accounts_file and settings.redis_url:
         return _accounts(WARNING, "no TOKENS_ACCOUNTS_FILE: nobody can sign in with a password")
-    path = Path(settings.accounts_file).expanduser() if settings.accounts_file else settings.data_path / FILE_NAME
+    path = settings.accounts_path or settings.data_path / FILE_NAME
     if not settings.accounts_file and not path.exists():
         return _accounts(OK, "one will be made at the first start")
     try:

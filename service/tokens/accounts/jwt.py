@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -17,6 +16,7 @@ from joserfc.jwt import JWTClaimsRegistry
 from joserfc.util import urlsafe_b64decode
 
 from service.errors import Forbidden, Unauthorized
+from service.home import expanded
 from service.settings import Settings, SettingsError
 from service.tokens.accounts.jwks import Jwks, KeySource, SharedSecret, file_reader, read_keys, url_reader
 
@@ -53,10 +53,10 @@ def _jwks(place: str) -> Jwks:
         return Jwks(url_reader(place), monotonic)
     if "://" in place:
         raise SettingsError("TOKENS_ADMIN_JWT_JWKS must be a file or start with https://")
-    read = file_reader(Path(place).expanduser())
     try:
+        read = file_reader(expanded(place))
         return Jwks(read, monotonic, read_keys(read()))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(f"TOKENS_ADMIN_JWT_JWKS: {error}") from None
 
 

@@ -93,6 +93,15 @@ def test_a_state_directory_that_cannot_be_made_is_one_line(nobody: Stub, run: Ru
     assert "set XDG_STATE_HOME" in result.stderr
 
 
+def test_without_a_home_a_sign_in_is_not_kept_and_everything_else_goes_on(nobody: Stub, run: Run) -> None:
+    homeless = {"XDG_STATE_HOME": None, "HOME": ""}
+    result = run("login", "ada", stdin="pw\n", env=homeless)
+    refusal = "token-service: cannot keep the session: this user has no home directory; set XDG_STATE_HOME\n"
+    assert (result.exit_code, result.stderr) == (1, refusal)
+    assert run("stats", env=homeless).exit_code == 4
+    assert run("logout", env=homeless).exit_code == 0
+
+
 def test_a_wrong_password_fails_and_keeps_nothing(stub: Stub, run: Run, tmp_path: Path) -> None:
     stub.on("POST", "/api/token", b"invalid credentials", status=401, headers={"Content-Type": "text/plain"})
     result = run("login", "ada", stdin="pw\n")

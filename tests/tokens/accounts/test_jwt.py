@@ -300,6 +300,7 @@ async def test_only_the_administrators_claim_makes_an_administrator(
         ("http://id.example/jwks", None),
         ("ftp://id.example/jwks", None),
         ("absent.json", None),
+        ("~/jwks.json", None),
         ("jwks.json", "{"),
         ("jwks.json", "[]"),
         ("jwks.json", '{"keys":[]}'),
@@ -312,6 +313,8 @@ def test_a_jwks_that_cannot_be_used_stops_the_start(
     tmp_path: Path, place: str, document: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
     if document is not None:
         Path(place).write_text(document)
     settings = Settings(admin_jwt_jwks=place, admin_jwt_issuer=ISSUER, admin_jwt_audience=AUDIENCE)
