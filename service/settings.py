@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Meta
 
 from service.errors import place_and_reason
-from service.home import expanded
 
 PREFIX = "TOKENS_"
 SECRETS = frozenset({"secret_key", "secret_key_previous", "admin_password", "admin_jwt_secret", "import_suffix"})
@@ -151,7 +150,7 @@ def read(environment: Mapping[str, str]) -> Settings:
 
     Raises SettingsError for an unknown name (with the nearest known one), a bad value or an unreadable file.
     """
-    hints = _types()
+    hints = get_type_hints(Settings, include_extras=True)
     values: dict[str, Any] = {}
     for name, given in environment.items():
         if not name.startswith(PREFIX) or name in CLIENT_NAMES or is_service_link(name, given):
@@ -167,6 +166,14 @@ def read(environment: Mapping[str, str]) -> Settings:
     settings = Settings(**values)
     _check(settings)
     return settings
+
+
+def expanded(path: str) -> Path:
+    """A path with `~` resolved. Raises RuntimeError without a home: an empty HOME is none, and not the root."""
+    whole = Path(path).expanduser()
+    if path.startswith("~") and not (whole.is_absolute() and os.environ.get("HOME", "/")):
+        raise RuntimeError("this user has no home directory")
+    return whole
 
 
 def is_service_link(name: str, value: str) -> bool:
@@ -197,14 +204,10 @@ def described() -> list[tuple[str, Any, str]]:
     """Environment name, default and meaning of every setting, in order: the README's table is checked against it."""
     defaults = Settings()
     rows = []
-    for field, hint in _types().items():
+    for field, hint in get_type_hints(Settings, include_extras=True).items():
         meaning = next(meta.description for meta in hint.__metadata__ if meta.description)
         rows.append((PREFIX + field.upper(), getattr(defaults, field), meaning))
     return rows
-
-
-def _types() -> dict[str, Any]:
-    return get_type_hints(Settings, include_extras=True)
 
 
 def _unknown(name: str, hints: Mapping[str, Any]) -> str:
@@ -242,10 +245,10 @@ def _convert(name: str, text: str, hint: Any) -> Any:
 def _check(settings: Settings) -> None:
     _check_places(settings)
     for field in ("secret_key", "secret_key_previous", "admin_jwt_secret"):
-        value = getattr(settings, field)
-        if value and len(value.encode()) < 32:
-            name = PREFIX + field.upper()
-            raise SettingsError(f"{name} is shorter than 32 characters: make one with `openssl rand -hex 32`")
+        if 0 < len(getattr(settings, field).encode()) < 32:
+            raise SettingsError(
+                f"{PREFIX}{field.upper()} is shorter than 32 characters: make one with `openssl rand -hex 32`"
+            )
     if settings.redis_url:
         _check_url(settings.redis_url)
         if not settings.secret_key:

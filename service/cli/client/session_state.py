@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from service.cli.failure import Failure
 from service.cli.private_file import write_private
-from service.home import expanded
 
 
 class Session(NamedTuple):
@@ -23,9 +22,10 @@ class Session(NamedTuple):
 
 def read(url: str) -> Session | None:
     """The session with this service; None where there is none or it is over."""
+    path = _path(url)
     try:
-        session = Session(**json.loads(_path(url).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RuntimeError):
+        session = Session(**json.loads(path.read_text(encoding="utf-8") if path else ""))
+    except (OSError, ValueError, TypeError):
         return None
     # The name of the file is cut from a hash, so the address is compared as well.
     return session if session.url == url and session.expires_at > time.time() else None
@@ -33,10 +33,9 @@ def read(url: str) -> Session | None:
 
 def keep(session: Session) -> None:
     """Put the session in the place of an earlier one. Raises Failure."""
-    try:
-        path = _path(session.url)
-    except RuntimeError as error:
-        raise Failure(f"cannot keep the session: {error}; set XDG_STATE_HOME") from None
+    path = _path(session.url)
+    if path is None:
+        raise Failure("cannot keep the session: this user has no home directory; set XDG_STATE_HOME")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(path, json.dumps(session._asdict()))
@@ -48,13 +47,21 @@ def forget(url: str) -> None:
     """Remove the session's file, if there is one. Raises Failure."""
     path = _path(url)
     try:
-        path.unlink(missing_ok=True)
+        if path is not None:
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise Failure(f"cannot remove {path}: {error.strerror}") from None
 
 
-def _path(url: str) -> Path:
+def _path(url: str) -> Path | None:
+    """The file of a session; None where this user has no home directory."""
+    # What must be quick asks for no session, and settings are heavy.
+    from service.settings import expanded  # noqa: PLC0415
+
     given = os.environ.get("XDG_STATE_HOME", "")
     # A relative path is to be ignored, as the XDG base directory specification has it.
-    state = Path(given) if given.startswith("/") else expanded("~/.local/state")
+    try:
+        state = Path(given) if given.startswith("/") else expanded("~/.local/state")
+    except RuntimeError:
+        return None
     return state / "token-service" / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"
