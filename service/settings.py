@@ -244,11 +244,9 @@ def _convert(name: str, text: str, hint: Any) -> Any:
 
 def _check(settings: Settings) -> None:
     _check_places(settings)
-    for field in ("secret_key", "secret_key_previous", "admin_jwt_secret"):
-        if 0 < len(getattr(settings, field).encode()) < 32:
-            raise SettingsError(
-                f"{PREFIX}{field.upper()} is shorter than 32 characters: make one with `openssl rand -hex 32`"
-            )
+    for name in ("SECRET_KEY", "SECRET_KEY_PREVIOUS", "ADMIN_JWT_SECRET"):
+        if 0 < len(getattr(settings, name.lower()).encode()) < 32:
+            raise SettingsError(f"{PREFIX}{name} is shorter than 32 characters: make one with `openssl rand -hex 32`")
     if settings.redis_url:
         _check_url(settings.redis_url)
         if not settings.secret_key:
