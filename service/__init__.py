@@ -4,7 +4,7 @@ Layers, from the top; imports point down, never up, and folders never form a cyc
 
 app composition        the composition root: builds every object once
 lifespan cli           starts and stops the process; the command line
-embedded metrics_port  a Redis of its own, a port of its own for metrics
+embedded               a Redis of its own
 edge                   the uvicorn protocol: limits on requests, the fast path for /validate
 api                    HTTP: one file per kind of client; with edge the only place that knows a status code
 tokens                 the rules: what may happen to a token

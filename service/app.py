@@ -10,6 +10,7 @@ from service.api.http.application import Application
 from service.api.http.openapi import document
 from service.api.http.operation import Endpoint
 from service.api.http.proxies import TrustedProxies
+from service.api.metrics_port import MetricsPort
 from service.composition.routes import routes
 from service.composition.rules import Foundation, Rules
 from service.composition.startup import (
@@ -29,7 +30,6 @@ from service.edge.limits import ConnectionLimits
 from service.keyring import Keyring
 from service.lifespan import Background, Edge, Lifespan, Work
 from service.metrics import Metrics
-from service.metrics_port import MetricsPort
 from service.settings import UNIX, Settings
 from service.store.driver.connection import Link
 from service.store.driver.server_clock import ServerClock

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple, Protocol
 
 from service.api.health import Health
 from service.api.http.application import StartRefused
+from service.api.metrics_port import MetricsPort
 from service.edge.deadlines import Deadlines
 from service.edge.fast_path import FastPath
 from service.edge.limits import ConnectionLimits
 from service.errors import StoreUnavailable
 from service.metrics import Metrics
-from service.metrics_port import MetricsPort
 from service.store.driver.replies import NotPrimary
 from service.store.monitoring.monitor import Monitor
 

@@ -5,6 +5,7 @@ auth      where a header becomes a caller
 admin     /api/admin: managed tokens and all that administrators do
 gateway   /validate, the question gateways ask, and its answer
 pages     /dashboard and /docs
+metrics_port  a port of its own for /metrics
 one_time sessions oauth self_service derived subject_limits operations health store_reset  one kind of client each
 
 An Api class lists its operations; `http/application.py` routes a call to one, which asks the rules in tokens/

@@ -21,7 +21,6 @@ LAYERS = {
     "edge": 4,
     "composition": 5,
     "app": 5,
-    "metrics_port": 5,
     "lifespan": 5,
     "embedded": 5,
     "cli": 6,
