@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from service.errors import place_and_reason
+from service.home import expanded
 
 PREFIX = "TOKENS_"
 SECRETS = frozenset({"secret_key", "secret_key_previous", "admin_password", "admin_jwt_secret", "import_suffix"})
@@ -166,14 +167,6 @@ def read(environment: Mapping[str, str]) -> Settings:
     settings = Settings(**values)
     _check(settings)
     return settings
-
-
-def expanded(path: str) -> Path:
-    """A path with `~` resolved. Raises RuntimeError without a home: an empty HOME is none, and not the root."""
-    whole = Path(path).expanduser()
-    if path.startswith("~") and not (whole.is_absolute() and os.environ.get("HOME", "/")):
-        raise RuntimeError("this user has no home directory")
-    return whole
 
 
 def is_service_link(name: str, value: str) -> bool:

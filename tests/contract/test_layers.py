@@ -12,7 +12,7 @@ import service
 from service.store.driver import keys
 from tests.contract.sources import ROOT, SERVICE, imports, modules, nodes, path_of, texts
 
-SHARED = {"addresses", "errors", "logs", "metrics", "model", "settings", "counters", "identifiers", "keyring"}
+SHARED = {"addresses", "errors", "logs", "metrics", "model", "settings", "counters", "identifiers", "keyring", "home"}
 LAYERS = {
     "dashboard": 1,
     "store": 1,

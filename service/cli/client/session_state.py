@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from service.cli.failure import Failure
 from service.cli.private_file import write_private
+from service.home import expanded
 
 
 class Session(NamedTuple):
@@ -55,9 +56,6 @@ def forget(url: str) -> None:
 
 def _path(url: str) -> Path | None:
     """The file of a session; None where this user has no home directory."""
-    # What must be quick asks for no session, and settings are heavy.
-    from service.settings import expanded  # noqa: PLC0415
-
     given = os.environ.get("XDG_STATE_HOME", "")
     # A relative path is to be ignored, as the XDG base directory specification has it.
     try:

@@ -16,7 +16,8 @@ from joserfc.jwt import JWTClaimsRegistry
 from joserfc.util import urlsafe_b64decode
 
 from service.errors import Forbidden, Unauthorized
-from service.settings import Settings, SettingsError, expanded
+from service.home import expanded
+from service.settings import Settings, SettingsError
 from service.tokens.accounts.jwks import Jwks, KeySource, SharedSecret, file_reader, read_keys, url_reader
 
 LEEWAY_SECONDS = 30
