@@ -98,7 +98,7 @@ async def test_each_status_is_listed_alone_and_the_revoked_only_when_asked_for(
         assert await names(four, sort=sort, statuses=frozenset({status}), text="e") == [status.value]
         for chosen in ({"text": "e"}, {"created_by": "admin"}, {"text": "e", "created_by": "admin"}):
             query = Query(frozenset({status}), **chosen)
-            assert await four.rules.bulk._listing.count(query, four.clock()) == 1
+            assert await four.rules.managed.bulk._listing.count(query, four.clock()) == 1
     assert sorted(await names(four, sort=sort)) == ["active", "expired", "inactive"]
     assert sorted(await names(four, sort=sort, statuses=EVERY)) == ["active", "expired", "inactive", "revoked"]
 

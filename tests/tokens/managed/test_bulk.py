@@ -109,12 +109,12 @@ async def test_a_step_of_activations_is_one_call_whatever_becomes_of_each_token(
     one, forged, two, over, put_back, on = [token.token.token_id for token in created]
     shard = service.stores.shards[0]
     before = await shard.link.execute("HGETALL", shard.keys.metadata(put_back))
-    await service.rules.bulk.set_active([one, forged, two, put_back], False, ADMIN)
+    await service.rules.managed.bulk.set_active([one, forged, two, put_back], False, ADMIN)
     await shard.link.execute("HSET", shard.keys.metadata(forged), LETTERS["subject"], "root")
-    await service.rules.managed.revoke(over, ADMIN)
+    await service.rules.managed.tokens.revoke(over, ADMIN)
     await shard.link.execute("HSET", shard.keys.metadata(put_back), *before)
     shard.link.asked.clear()
-    result = await service.rules.bulk.set_active([one, forged, two, over, put_back, on], True, ADMIN)
+    result = await service.rules.managed.bulk.set_active([one, forged, two, over, put_back, on], True, ADMIN)
     assert result.updated == [one, two, on]
     assert result.skipped == [(forged, "record_tampered"), (over, "token_revoked"), (put_back, "record_tampered")]
     assert [await outcome(service, token.secret) for token in created] == [
