@@ -256,8 +256,10 @@ async def change_everything(service: Service, admin: Person, case: Case, exporte
 async def export(service: Service, token_id: str) -> Exported | None:
     """The record as it could be taken in again later."""
     query = Query(ids=(token_id,), statuses=frozenset(Status))
-    found = [record async for record in service.rules.managed.queries.everything(query)] if token_id else []
-    return Exported(found[0].token, found[0].seal) if found else None
+    async for found in service.rules.managed.queries.everything(query):
+        if token_id and found:
+            return Exported(found[0].token, found[0].seal)
+    return None
 
 
 def expected(way: Way, state: str) -> tuple[bool | None, bool]:

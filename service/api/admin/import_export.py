@@ -1,12 +1,12 @@
 """Import and export: all tokens out as NDJSON, and tokens of this or another system in."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from service.api.admin.schemas.import_export import export_line, import_line, name_of
+from service.api.admin.schemas.import_export import export_lines, import_line, name_of
 from service.api.admin.schemas.imported import Reading
 from service.api.admin.schemas.tokens import Filter
 from service.api.admin.token_views import TokenViews
@@ -18,7 +18,6 @@ from service.api.http.timestamps import parse_zone
 from service.api.pages.download import Download
 from service.errors import InvalidRequest
 from service.model import Origin, Status
-from service.store.managed.tokens import Record
 from service.store.pacing import UNDER_WAY, Overlapped
 from service.tokens.audit.log import AuditLog
 from service.tokens.managed.import_admission import Exported, ImportedSecret
@@ -27,7 +26,6 @@ from service.tokens.managed.queries import ManagedQueries
 
 NDJSON = "application/x-ndjson"
 _ACCEPTED = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl")
-_LINES = 100
 _Numbered = tuple[int, Exported | ImportedSecret]
 
 
@@ -103,16 +101,8 @@ class ImportExportApi(OperationGroup):
         await self._audit_log.write(
             "export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)}
         )
-        return Download(call, self._lines(self._queries.everything(wanted)), NDJSON, "tokens.ndjson")
-
-    async def _lines(self, records: AsyncIterator[Record]) -> AsyncIterator[bytes]:
-        lines: list[bytes] = []
-        async for record in records:
-            lines.append(export_line(record) + b"\n")
-            if len(lines) == _LINES:
-                yield b"".join(lines)
-                lines = []
-        yield b"".join(lines)
+        lines = (export_lines(records) async for records in self._queries.everything(wanted))
+        return Download(call, lines, NDJSON, "tokens.ndjson")
 
     @Operation(
         "POST",

@@ -32,7 +32,7 @@ class ManyTokens:
         """The values of the fields for each id in order; all None where there is no hash or the id is none of ours."""
         return await self._read(self._some, token_ids, key_of, tuple(fields), [None] * len(fields))
 
-    async def read_whole(self, token_ids: Sequence[str], key_of: KeyOf) -> list[tuple[bytes, ...]]:
+    async def read_whole(self, token_ids: Sequence[str], key_of: KeyOf) -> list[Sequence[bytes]]:
         """All fields and values in turn for each id in order; nothing where there is no hash or no id of ours.
 
         By a command for each: a script takes Redis three times as long, to make its own tables of what it found.
@@ -42,10 +42,10 @@ class ManyTokens:
             _each(shard.link, [packed("HGETALL", key_of(shard.keys, token_ids[place])) for place in wanted])
             for shard, wanted in slices
         ]
-        rows: list[tuple[bytes, ...]] = [()] * len(token_ids)
+        rows: list[Sequence[bytes]] = [()] * len(token_ids)
         for (_, wanted), replies in zip(slices, await _all(asked), strict=True):
             for place, reply in zip(wanted, replies, strict=True):
-                rows[place] = tuple(reply or ())
+                rows[place] = reply or ()
         return rows
 
     async def count(self, token_ids: Sequence[str], key_of: KeyOf, least: str, greatest: str) -> list[int]:

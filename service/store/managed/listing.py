@@ -91,14 +91,12 @@ class Listing:
                 yield Portion(found, reached)
                 await give_way()
 
-    async def records(self, query: Query, now: float) -> AsyncIterator[Record]:
-        """All records of a query with the seals they were written with, oldest first in each shard.
+    def records(self, query: Query, now: float) -> AsyncIterator[list[Record]]:
+        """All records of a query with the seals they were written with, some at a time, oldest first in each shard.
 
         Shard after shard, because merging all of them costs more than reading them; those of a search in no order.
         """
-        async for records in ahead(self._batches(query, now)):
-            for record in records:
-                yield record
+        return ahead(self._batches(query, now))
 
     async def _batches(self, query: Query, now: float) -> AsyncIterator[list[Record]]:
         evaluated_by = msgspec.structs.replace(query, text="").evaluated_by

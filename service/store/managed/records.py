@@ -1,8 +1,7 @@
 """The metadata hash of a managed token and its record in Python, each way."""
 
 from binascii import a2b_base64
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 from itertools import compress
 from operator import attrgetter, ne
 from typing import Any
@@ -22,7 +21,6 @@ _LONGEST_IN_PIECES = 16 * PIECE
 # What scripts count and note without the server key. A seal covers everything else.
 COUNTED = frozenset({"uses_left", "last_used_at", "last_address", "last_agent", "predecessor_used_at", "contests"})
 _DIGEST_BYTES = 32
-_REMEMBERED = 1024
 # The end of the year 9999: an instant behind it cannot be told.
 _LAST_SECOND = 253_402_300_799
 _json = msgspec.json.Encoder().encode
@@ -156,24 +154,21 @@ def sealed_part(token: ManagedToken) -> bytes:
     return _pack(_Sealed(*_sealed_values(token)))
 
 
-@lru_cache(_REMEMBERED)
-def decode(token_id: str, row: tuple[bytes, ...]) -> tuple[ManagedToken, str] | None:
-    """The record and its seal from the fields and values in the hash; None if there is no such token.
-
-    Remembered under the very bytes Redis returned: a list is read again and again.
-    """
-    fields = dict(zip(row[::2], row[1::2], strict=True))
-    if _DIGEST not in fields:
-        return None
+def decode(token_id: str, row: Sequence[bytes]) -> tuple[ManagedToken, str] | None:
+    """The record and its seal from the fields and values in the hash; None if there is no such token."""
     values = _BLANK | {"token_id": token_id}
-    for letter, text in fields.items():
-        if (field := _BY_LETTER.get(letter)) is not None:
+    seal, is_there = b"", False
+    for letter, text in zip(row[::2], row[1::2], strict=True):
+        if letter == _SEAL:
+            seal = text
+        elif (field := _BY_LETTER.get(letter)) is not None:
             name, read = field
+            is_there = is_there or letter == _DIGEST
             try:
-                values[name] = read(_whole_value(fields, letter, text) if len(text) == PIECE else text)
+                values[name] = read(text if len(text) != PIECE else _whole_value(row, letter, text))
             except ValueError:
                 continue  # It stands for nothing. If it said something before, the seal tells.
-    return ManagedToken(**values), fields.get(_SEAL, b"").hex()
+    return (ManagedToken(**values), seal.hex()) if is_there else None
 
 
 class Excerpt:
@@ -204,8 +199,8 @@ class Excerpt:
         return ManagedToken(**values)
 
 
-def _whole_value(fields: dict[bytes, bytes], letter: bytes, first: bytes) -> bytes:
-    pieces = [first]
+def _whole_value(row: Sequence[bytes], letter: bytes, first: bytes) -> bytes:
+    fields, pieces = dict(zip(row[::2], row[1::2], strict=True)), [first]
     while len(pieces[-1]) == PIECE:
         pieces.append(fields.get(letter + b"%d" % len(pieces), b""))
     return b"".join(pieces)

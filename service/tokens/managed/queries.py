@@ -3,16 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-import msgspec
-
 from service.model import ManagedToken, Statistics
 from service.store.managed.listing import Listing
 from service.store.managed.query import Query
 from service.store.managed.statistics import TokenCounts
 from service.store.managed.tokens import Record
-
-# Of an export: what is held in memory at a time.
-_PAGE = 500
 
 
 class ManagedQueries:
@@ -39,6 +34,6 @@ class ManagedQueries:
         """How many tokens there are now."""
         return await self._token_counts.take(int(self._clock()))
 
-    def everything(self, query: Query) -> AsyncIterator[Record]:
-        """All records of a query in bounded memory."""
-        return self._listing.records(msgspec.structs.replace(query, limit=_PAGE), self._clock())
+    def everything(self, query: Query) -> AsyncIterator[list[Record]]:
+        """All records of a query in bounded memory, some at a time."""
+        return self._listing.records(query, self._clock())

@@ -287,7 +287,13 @@ async def test_a_walk_through_all_finds_each_once(still: Service, text: str) -> 
     wanted = sorted(f"billing {n}" if n % 2 else f"other {n}" for n in range(30) if n % 2 or not text)
     assert await still.rules.managed.bulk._listing.count(query, still.clock()) == len(wanted)
     assert (
-        sorted([record.token.name async for record in still.rules.managed.bulk._listing.records(query, still.clock())])
+        sorted(
+            [
+                record.token.name
+                async for some in still.rules.managed.bulk._listing.records(query, still.clock())
+                for record in some
+            ]
+        )
         == wanted
     )
 

@@ -35,7 +35,7 @@ Make = Callable[..., Any]
 
 async def everything(service: Service) -> dict[str, Record]:
     records = service.rules.managed.queries.everything(Query(statuses=frozenset(Status)))
-    return {record.token.token_id: record async for record in records}
+    return {record.token.token_id: record async for some in records for record in some}
 
 
 async def outcome(service: Service, secret: str) -> Outcome:

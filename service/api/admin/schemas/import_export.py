@@ -1,5 +1,6 @@
 """The lines of an export and an import, and how they become records."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
@@ -20,7 +21,7 @@ Digest = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
 OldDigest = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]{43})?\Z")]
 
 
-class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
+class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True, gc=False):
     """A managed token without its secret; instants are RFC 3339, null for none."""
 
     id: Id
@@ -62,13 +63,17 @@ class _Peek(msgspec.Struct):
 
 _peek = msgspec.json.Decoder(_Peek).decode
 _decode = msgspec.json.Decoder(ExportedToken).decode
-_encode = msgspec.json.Encoder().encode
+_encode, _encode_lines = msgspec.json.Encoder().encode, msgspec.json.Encoder().encode_lines
 
 
-def export_line(record: Record) -> bytes:
-    """A record on its way out."""
+def export_lines(records: Iterable[Record]) -> bytes:
+    """Records on their way out, a line of each."""
+    return _encode_lines(list(map(_written, records)))
+
+
+def _written(record: Record) -> ExportedToken:
     token = record.token
-    line = ExportedToken(
+    return ExportedToken(
         id=token.token_id,
         name=token.name,
         digest=token.digest,
@@ -98,7 +103,6 @@ def export_line(record: Record) -> bytes:
         imported=token.imported,
         version=token.version,
     )
-    return _encode(line)
 
 
 def import_line(line: bytes, reading: Reading) -> Exported | ImportedSecret:
