@@ -24,7 +24,7 @@ for number, block in ipairs(KEYS) do
     local is_find = name_end < row_end or at + length == row_end - 32
     if is_find then found[#found + 1] = string.sub(rows, row_end - 32, row_end - 1) end
     at = string.find(rows, text, is_find and row_end or at + 1, true)
-    bytes = bytes - 300
+    bytes = bytes - 500
   end
 end
 return found
