@@ -11,7 +11,7 @@ cost     O(k log n + d) for k tokens with d derived from them
 ]]
 local on, off, dead, expiries, purges, names, events = unpack(KEYS, 1, 7)
 local revoked, purge_at, keep = unpack(ARGV, 1, 3)
-local at, replies, ended, placed, timed, revoking = 4, {}, {}, {}, {}, revoked ~= '0'
+local at, replies, ended, placed, timed, taken, freed_names, revoking = 4, {}, {}, {}, {}, {}, {}, revoked ~= '0'
 local function note(list, score, id) list[#list + 1] = score list[#list + 1] = id end
 for first = 8, #KEYS, 5 do
   local credential, predecessor, reason, metadata, derived = unpack(KEYS, first, first + 4)
@@ -29,12 +29,12 @@ for first = 8, #KEYS, 5 do
     redis.call('HSET', metadata, '@active', 0, '@revoked_at', revoked, '@version', (tonumber(known[6]) or 1) + 1, '@seal', record_seal)
     if revoking then note(placed, '-' .. created, id) note(timed, purge_at, id) elseif not redis.call('ZSCORE', dead, id) then
       note(placed, created, id) if expires then note(timed, '-' .. expires, id) end end
-    if revoking and redis.call('ZREM', names, member) == 1 then redis.call('ZADD', names, 0, freed) end
+    if revoking and redis.call('ZSCORE', names, member) then note(freed_names, 0, freed) taken[#taken + 1] = member end
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal) ended[#ended + 1] = id
-  end
-  replies[#replies + 1], at = reply, at + 10
+  end replies[#replies + 1], at = reply, at + 10
 end
 if #ended > 0 then redis.call('ZREM', on, unpack(ended)) end
 if #ended > 0 and revoking then redis.call('ZREM', dead, unpack(ended)) redis.call('ZREM', expiries, unpack(ended)) end
+if #taken > 0 then redis.call('ZREM', names, unpack(taken)) redis.call('ZADD', names, unpack(freed_names)) end
 if #placed > 0 then redis.call('ZADD', off, unpack(placed)) end local due = revoking and purges or expiries
 if #timed > 0 then redis.call('ZADD', due, unpack(timed)) end return replies
