@@ -20,18 +20,17 @@ _TRIED_AGAIN_AFTER = (0.1, 0.4)
 UNDER_WAY = 2
 
 
-class _Clock:
-    """How long the parts of one long work have computed: that is no turn of others."""
+class _Computed:
+    """How long the parts of long works have computed: that is no turn of others."""
 
-    own = 0.0
+    seconds = 0.0
 
 
 class _Part(Awaitable[T], Generic[T]):
-    """A coroutine whose time counts as that of the work which it is a part of."""
+    """A coroutine whose time counts as that of a long work which it is a part of."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T], clock: _Clock) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
         self._coroutine = coroutine
-        self._clock = clock
 
     def __await__(self) -> Generator[Any, Any, T]:
         proceed: Callable[[Any], Any] = self._coroutine.send
@@ -43,7 +42,7 @@ class _Part(Awaitable[T], Generic[T]):
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             finally:
-                self._clock.own += time.monotonic() - began
+                _Computed.seconds += time.monotonic() - began
             try:
                 given, proceed = (yield awaited), self._coroutine.send
             except BaseException as error:  # noqa: BLE001 - cancelled, too, the part itself is told
@@ -58,7 +57,6 @@ class Overlapped:
 
     def __init__(self, most: int = UNDER_WAY) -> None:
         self._most = most
-        self._clock = _Clock()
         self._under_way: deque[tuple[asyncio.Future[list[Any]], Callable[[list[Any]], object]]] = deque()
 
     async def begin(self, parts: Iterable[Coroutine[Any, Any, T]], then: Callable[[list[T]], object] = bool) -> None:
@@ -66,7 +64,7 @@ class Overlapped:
 
         `then` gets what the parts returned, step after step in order; by default it is let go.
         """
-        self._under_way.append((asyncio.gather(*[_Part(part, self._clock) for part in parts]), then))
+        self._under_way.append((asyncio.gather(*[_Part(part) for part in parts]), then))
         await self.pause()
         while len(self._under_way) >= self._most:
             earlier, take = self._under_way.popleft()
@@ -74,7 +72,7 @@ class Overlapped:
 
     async def pause(self) -> None:
         """Let others have a turn, with no step to begin."""
-        await give_way(self._clock)
+        await give_way()
 
     async def __aenter__(self) -> Overlapped:
         return self
@@ -87,14 +85,11 @@ class Overlapped:
             take(returned)
 
 
-_NOTHING_BESIDE = _Clock()
-
-
-async def give_way(clock: _Clock = _NOTHING_BESIDE) -> None:
+async def give_way() -> None:
     """Let everyone who waits have a turn; if that took a while, leave them the loop for as long again."""
-    began = time.monotonic() - clock.own
+    began = time.monotonic() - _Computed.seconds
     await asyncio.sleep(0)
-    taken = time.monotonic() - clock.own - began
+    taken = time.monotonic() - _Computed.seconds - began
     if taken > _UNFELT_SECONDS:
         await asyncio.sleep(min(taken, _LONGEST_SECONDS))
 
@@ -114,17 +109,16 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
 
 async def ahead(items: AsyncIterator[T]) -> AsyncIterator[T]:
     """The same items, the next one on its way while this one is worked on; others have a turn between."""
-    clock = _Clock()
 
     def following() -> asyncio.Future[T | None]:
-        return asyncio.ensure_future(_Part(_next(items), clock))
+        return asyncio.ensure_future(_Part(_next(items)))
 
     coming = following()
     try:
         while (item := await coming) is not None:
             coming = following()
             yield item
-            await give_way(clock)
+            await give_way()
     finally:
         coming.cancel()
 

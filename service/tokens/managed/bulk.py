@@ -14,7 +14,7 @@ from service.model import ManagedToken, Origin, Status
 from service.store.managed.listing import Listing, Place, place
 from service.store.managed.query import Query
 from service.store.managed.tokens import Record
-from service.store.pacing import Overlapped
+from service.store.pacing import Overlapped, ahead
 from service.tokens.managed.queries import ManagedQueries
 from service.tokens.managed.records import ManagedRecords
 from service.tokens.managed.tokens import ManagedTokens
@@ -185,7 +185,7 @@ class Bulk:
         result = BulkResult([], [])
         until, left = 0.0, begun.left
         async with Overlapped() as steps:
-            async for portion in self._listing.walk(query, self._clock(), expected=left):
+            async for portion in ahead(self._listing.walk(query, self._clock(), expected=left)):
                 until = until or time.monotonic() + _SECONDS
                 rows = [pair for pair in portion.found if int(pair[0].position) <= begun.created_until]
                 for start in range(0, len(rows), STEP):
