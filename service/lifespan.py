@@ -137,6 +137,7 @@ def collect_rarely() -> None:
     """Leave what was made at the start out of the garbage collector's reach, and let it run less often."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION, 20, 20)
 
 

@@ -26,16 +26,16 @@ class Usage:
         self.clock = clock
         self._idle_seconds = idle_seconds
         self._on_limited = on_limited
-        self._gathered: dict[DecodedCredential, _Gathered] = {}
+        self._gathered: dict[bytes, _Gathered] = {}
         self._limited: set[str] = set()
         self._flushing = asyncio.Lock()
         self._refused: defaultdict[str, int] = defaultdict(int)
 
     def count(self, decoded: DecodedCredential, verdict: Verdict, now: float, address: str, agent: bytes) -> None:
         """Count a use of a record, whether it was allowed or refused though the secret was right."""
-        gathered = self._gathered.get(decoded)
+        gathered = self._gathered.get(decoded.digest)
         if gathered is None:
-            gathered = self._gathered[decoded] = _Gathered()
+            gathered = self._gathered[decoded.digest] = _Gathered(decoded)
         gathered.address, gathered.agent = address, agent
         if verdict is decoded.active or verdict.active:
             gathered.allowed += 1
@@ -64,13 +64,13 @@ class Usage:
             self._on_limited(token_id)
         now, allowed = int(self.clock()), 0
         if self._idle_seconds:
-            sessions = [decoded.digest for decoded, _ in used if decoded.credential.kind is Kind.SESSION]
+            sessions = [digest for digest, gathered in used if gathered.kind is Kind.SESSION]
             await self._store.touch_sessions(sessions, self._idle_seconds)
         # Slice by slice: a second may bring tens of thousands, and requests go on between.
         for start in range(0, len(used), SLICE):
             taken = used[start : start + SLICE]
             allowed += sum(gathered.allowed for _, gathered in taken)
-            uses = [gathered.use_of(decoded) for decoded, gathered in taken if decoded.credential.kind is Kind.MANAGED]
+            uses = [gathered.use_of(digest) for digest, gathered in taken if gathered.kind is Kind.MANAGED]
             await self._store.add(uses, now)
         await self._store.add_total(now, allowed, refused)
 
@@ -78,20 +78,23 @@ class Usage:
 class _Gathered:
     """The use of one credential since the last flush; the address and the agent are those of the last one."""
 
-    __slots__ = ("address", "agent", "allowed", "denied", "used_at")
+    __slots__ = ("address", "agent", "allowed", "denied", "kind", "token_id", "used_at")
 
-    def __init__(self) -> None:
+    def __init__(self, decoded: DecodedCredential) -> None:
+        # Not the record itself: of as many tokens as a second brings it takes more than all else that is kept.
+        credential = decoded.credential
+        self.kind = credential.kind
+        # A derived token has no record: its uses are those of the token it comes from.
+        self.token_id = credential.ancestors[0] if credential.ancestors else credential.token_id
         self.address = ""
         self.agent = b""
         self.allowed = self.denied = 0
         self.used_at = 0.0
 
-    def use_of(self, decoded: DecodedCredential) -> Use:
-        """As the store takes it; a derived token has no record, its uses are those of the token it comes from."""
-        token_id = next(iter(decoded.credential.ancestors), decoded.credential.token_id)
-        digest = decoded.digest
+    def use_of(self, digest: bytes) -> Use:
+        """As the store takes it."""
         address, agent = _address(self.address), _agent(self.agent)
-        return Use(token_id, int(self.used_at), self.allowed, self.denied, address, agent, digest)
+        return Use(self.token_id, int(self.used_at), self.allowed, self.denied, address, agent, digest)
 
 
 @lru_cache(1024)

@@ -30,7 +30,9 @@ def main() -> int:
     massing = modes.add_parser("mass", help="a hundred thousand of something at once, beside an honest caller")
     massing.add_argument("--count", type=int, default=100_000)
     massing.add_argument("--only", action="append", default=[], metavar="ROW", help="only this row; may repeat")
-    weighing = modes.add_parser("footprint", help="what a managed token takes of Redis' memory")
+    weighing = modes.add_parser(
+        "footprint", help="memory of a token in Redis and of the service, and its CPU at the start"
+    )
     weighing.add_argument("--tokens", type=int, default=20_000)
     options = parser.parse_args()
     # So that a benchmark told to end takes its servers with it.

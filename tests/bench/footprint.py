@@ -1,18 +1,26 @@
-"""What a managed token takes of Redis' memory, key family by key family, and in all."""
+"""What a managed token takes of Redis' memory, key family by key family, and what the service takes of this machine."""
 
 import asyncio
 import re
 import shutil
 import tempfile
 from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 
 from redis import Redis
 
 from service import embedded
-from tests.bench.fill import fill
+from tests.bench import machine, servers
+from tests.bench.client import Client
+from tests.bench.fill import fill, fill_now
+from tests.bench.load import Case, measure
+from tests.bench.memory import MIB
+from tests.bench.plan import ALLOWED
 
 _TRAIL = 1000
+MANY = 50_000
+_SECONDS = 5
 _FAMILY = re.compile(rb":\{\w+\}:(\w+)")
 # What a token adds to: all but the audit log, which has a bound of its own.
 _NAMED = {
@@ -28,7 +36,7 @@ _NAMED = {
 
 
 def run(tokens: int) -> None:
-    """Fill a server of its own and print bytes for each token; nothing is evaluated."""
+    """Measure both on servers of their own and print them; nothing is evaluated."""
     folder = Path(tempfile.mkdtemp(prefix="tk"))
     server = embedded.start(folder, say=lambda _: None)
     try:
@@ -37,8 +45,34 @@ def run(tokens: int) -> None:
     finally:
         server.close()
         shutil.rmtree(folder)
+    print("bytes of Redis for each token")
     for name, size in rows.items():
-        print(f"{name:<24}{size:7.0f}")
+        print(f"{name:<40}{size:7.0f}")
+    print("the service")
+    for name, amount in _of_service().items():
+        print(f"{name:<40}{amount:7.2f}")
+
+
+def _of_service() -> dict[str, float]:
+    """What one process takes until its first answer, at rest, and after it was asked about many tokens in turn."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tk")))
+        env = servers.settings(folder, stack.enter_context(servers.redis(folder)).port)
+        with servers.service(folder, env):
+            """The first start may compile its modules."""
+        server = stack.enter_context(servers.service(folder, env))
+        Client(server).ask("GET", "/healthz")
+        found = {"seconds of CPU until the first answer": machine.cpu_seconds(server.pid)}
+        found["MiB resident at rest"] = machine.resident_bytes(server.pid) / MIB
+        many = folder / "many.txt"
+        many.write_text("".join(f"{secret}\n" for secret, _ in fill_now(env, 0, MANY, 600).sample))
+        head = "GET /validate HTTP/1.1\nHost: a.test\nAuthorization: Bearer @TOKEN@\n"
+        case = Case("in turn", server, "", {"head": head, "tokens": str(many), "again": "1", **ALLOWED})
+        asked = 0
+        while asked < MANY:
+            asked += measure(case, _SECONDS).requests
+        found[f"MiB after {MANY:,} tokens in turn"] = machine.resident_bytes(server.pid) / MIB
+        return found
 
 
 async def _measure(direct: "Redis[bytes]", url: str, tokens: int) -> dict[str, float]:

@@ -76,7 +76,8 @@ def running(
     root: Path = ROOT,
 ) -> Iterator[Server]:
     """Start the command on the given cores and wait until its port accepts; end it and its children after."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TOKENS_")}
+    # Without its bytecode a module is compiled anew at each start.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TOKENS_", "PYTHONDONT"))}
     with log.open("wb") as output:
         child = subprocess.Popen(
             machine.pinned(command, cores),

@@ -194,7 +194,7 @@ async def test_of_what_an_address_asks_for_in_one_turn_it_gets_what_one_after_th
         with pytest.raises(RateLimited) as refused:
             await issue(service, anonymous=True, address=address)
         assert 11 <= refused.value.retry_after <= 12
-    assert (await service.rules.queries.statistics()).one_time_outstanding == 10
+    assert (await service.rules.managed.queries.statistics()).one_time_outstanding == 10
     assert [await consume(service, secret) for secret in secrets if secret] == [Outcome.ACTIVE] * 9
 
 

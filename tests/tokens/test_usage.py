@@ -10,7 +10,7 @@ import pytest
 
 from service.app import Service
 from service.model import Kind, ManagedToken, RateLimit
-from service.store.usage import DAYS_KEPT, HOURS_KEPT
+from service.store.usage import DAYS_KEPT, HOURS_KEPT, Use
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
 from tests.conftest import Clock
@@ -50,6 +50,23 @@ async def test_flushes_of_two_processes_add_up(make_service: Callable[..., Any])
     days, _ = await one.rules.usage_series.of_token(token.token_id, 1)
     assert days[0].allowed == 42
     assert (await other.rules.usage_series.of_service(1))[0].allowed == 42
+
+
+async def test_uses_under_the_old_and_the_new_terms_of_a_secret_are_written_as_one(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Use] = []
+
+    async def add(uses: list[Use], now: int) -> None:
+        written.extend(uses)
+
+    monkeypatch.setattr(still.stores.usage, "add", add)
+    token, secret = await make(still)
+    await use(still, secret, 2, agent=b"before")
+    await still.rules.managed.tokens.update(token.token_id, {"description": "changed", "scopes": ("a",)}, TEST)
+    await use(still, secret, 1, agent=b"after")
+    await still.flush_usage()
+    assert [(one.token_id, one.allowed, one.agent) for one in written] == [(token.token_id, 3, "after")]
 
 
 async def test_uses_during_a_flush_are_counted_once(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,10 +46,13 @@ async def test_background_work_that_fails_is_told_and_done_again(
 
 def test_the_collector_runs_rarely_and_not_at_what_the_start_made() -> None:
     thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
+    gc.disable()
     try:
         collect_rarely()
+        assert gc.isenabled()
         assert gc.get_freeze_count() > frozen
         assert gc.get_threshold()[0] > 10 * 700
     finally:
+        gc.enable()
         gc.unfreeze()
         gc.set_threshold(*thresholds)

@@ -39,6 +39,7 @@ def run(
             workers.run()
         started = workers.started
     else:
+        worker.make_without_collecting()
         # Only here: the parent of several workers never needs it.
         from service.app import create_app  # noqa: PLC0415
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 def application(settings: Settings, *, on_reload: tuple[Work, ...] = ()) -> Application:
     """The application, in a process that ends when its parent is gone: nobody else would end it then."""
+    make_without_collecting()
     # The parent hands this function on and needs nothing of the service itself.
     from service.app import create_app  # noqa: PLC0415
 
@@ -34,6 +36,11 @@ def application(settings: Settings, *, on_reload: tuple[Work, ...] = ()) -> Appl
         logging.getLogger("service").error("%s", error)
         # Tells the parent not to try again.
         sys.exit(STARTUP_FAILURE)
+
+
+def make_without_collecting() -> None:
+    """Collect no garbage until the lifespan begins: what is made at the start stays, and most of it are modules."""
+    gc.disable()
 
 
 def _end_with_parent() -> None:

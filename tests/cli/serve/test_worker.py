@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +16,13 @@ from service.cli.serve import worker
 from service.settings import Settings, SettingsError
 
 SETTINGS = Settings()
+
+
+@pytest.fixture(autouse=True)
+def _collecting() -> Iterator[None]:
+    """As a lifespan would have it again."""
+    yield
+    gc.enable()
 
 
 def test_it_ends_when_its_parent_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,8 +43,16 @@ def test_it_watches_nobody_where_it_has_no_parent(monkeypatch: pytest.MonkeyPatc
 
 def test_it_serves_by_the_settings_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker.logs, "configure", lambda _: None)
-    monkeypatch.setattr("service.app.create_app", lambda settings, *, on_reload: (settings, on_reload))
+    collects = []
+
+    def create_app(settings: Settings, *, on_reload: tuple[object, ...]) -> object:
+        collects.append(gc.isenabled())
+        return settings, on_reload
+
+    monkeypatch.setattr("service.app.create_app", create_app)
     assert worker.application(SETTINGS, on_reload=(print,)) == (SETTINGS, (print,))
+    # What is made then stays.
+    assert collects == [False]
 
 
 def test_a_bad_setting_tells_the_parent_not_to_try_again(
