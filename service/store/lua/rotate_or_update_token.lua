@@ -1,7 +1,6 @@
 --[[ Rotate managed tokens, change or activate them: each record is written anew. Refused if it changed since it was read.
-KEYS[1]  active tokens (zset)            KEYS[2]  ended or switched off (zset)
-KEYS[3]  expired tokens (zset)           KEYS[4]  expiries (zset)
-KEYS[5]  purges (zset)                   KEYS[6]  audit log (stream)
+KEYS[1]  active tokens (zset)   KEYS[2]  ended or switched off (zset)   KEYS[3]  expired tokens (zset)
+KEYS[4]  expiries (zset)        KEYS[5]  purges (zset)                  KEYS[6]  audit log (stream)
 KEYS[7...] of each: credential, reason it may be gone, previous secret in its overlap, its reason, credential to end, its reason
          (string), metadata (hash), its block of folded names (string), derived tokens that end (zset)
 ARGV[1]  audit entries to keep
@@ -13,7 +12,9 @@ cost     O(k log n + d) for k tokens with d derived from them
 ]]
 local on, off, dead, expiries, purges, events = unpack(KEYS, 1, 6)
 local keep = ARGV[1]
-local at, replies = 2, {}
+local at, replies, gone, placed = 2, {}, {}, {}
+for _, index in ipairs({on, off, dead, expiries, purges}) do gone[index], placed[index] = {}, {} end
+local function note(list, score, id) list[#list + 1] = score list[#list + 1] = id end
 local function put(key, text, till) redis.call('SET', key, text, unpack(tonumber(till) == 0 and {} or {'PXAT', till})) end
 for first = 7, #KEYS, 9 do
   local credential, reason, older, older_reason, ended, ended_reason, metadata, block, derived = unpack(KEYS, first, first + 8)
@@ -23,18 +24,17 @@ for first = 7, #KEYS, 9 do
   local is_current = known[1] and (known[2] or '1') == version and (known[3] or '0') == contests
   if is_current then
     redis.call('DEL', credential, older, ended, derived, unpack(redis.call('ZRANGE', derived, 0, -1)))
-    if older_reason ~= reason then put(older_reason, 'revoked ' .. id, gone_until) end
-    if ended_reason ~= reason then put(ended_reason, 'revoked ' .. id, gone_until) end
+    if older_reason ~= reason then put(older_reason, 'revoked ' .. id, gone_until) end if ended_reason ~= reason then put(ended_reason, 'revoked ' .. id, gone_until) end
     if older_record ~= '' then put(older, older_record, older_until) end
     if why == '' then redis.call('DEL', reason) else put(reason, why, reason_until) end
-    local from, to, sign = off, on, ''
-    if record == '' then from, to, sign = on, off, '-' else put(credential, record, expires .. '000') end
-    redis.call('ZREM', from, id) redis.call('ZREM', dead, id) redis.call('ZREM', purges, id) redis.call('ZADD', to, created, id)
-    if expires == '0' then redis.call('ZREM', expiries, id) else redis.call('ZADD', expiries, sign .. expires, id) end
+    if record ~= '' then put(credential, record, expires .. '000') end
+    for _, list in pairs(gone) do list[#list + 1] = id end note(placed[record == '' and off or on], created, id)
+    if expires ~= '0' then note(placed[expiries], (record == '' and '-' or '') .. expires, id) end
     local rows = old_row ~= row and redis.call('GET', block) or '' local found = rows ~= '' and string.find(rows, old_row, 1, true)
     if found and #row == #old_row then redis.call('SETRANGE', block, found - 1, row)
     elseif found then redis.call('SET', block, string.sub(rows, 1, found - 1) .. row .. string.sub(rows, found + #old_row)) end
     redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1)) redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
-  end
-  replies[#replies + 1], at = is_current and 1 or 0, fields + count
-end return replies
+  end replies[#replies + 1], at = is_current and 1 or 0, fields + count
+end
+for _, index in ipairs({on, off, dead, expiries, purges}) do if #gone[index] > 0 then redis.call('ZREM', index, unpack(gone[index])) end
+  if #placed[index] > 0 then redis.call('ZADD', index, unpack(placed[index])) end end return replies
