@@ -6,10 +6,12 @@ draws the list of tokens; the second holds the other screens and is fetched when
 
 import gzip
 import re
+from collections.abc import Collection, Mapping
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from types import MappingProxyType
 from typing import NamedTuple
 
 _MEDIA_TYPES = {
@@ -24,7 +26,7 @@ _SCREENS = "js/screens.js"
 _CLASSIC = "js/theme.js"
 _IMPORT = re.compile(r'^import \{ (.*) \} from "\./(.+)";\n', re.MULTILINE)
 _REEXPORT = re.compile(r'^export \{ (.*) \} from "\./(.+)";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let)\b)", re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let) (\w+))", re.MULTILINE)
 # Comments that have their lines to themselves.
 _COMMENT = re.compile(r"^[ \t]*(?://.*|/\*(?s:.*?)\*/)\n", re.MULTILINE)
 _STYLE_SIGN = re.compile(r"\s*([{}:;,])\s+")
@@ -39,6 +41,13 @@ _TEXT = re.compile(r"`|\$\{|(?:[^`$\\]|\\(?s:.)|\$(?!\{))+")
 # Not a plus or a minus: two of them that meet are another sign.
 _SPACED = re.compile(r" ?(=>|[!=]==|&&|\|\||\?\?|\.\.\.|[<>]=|[,{}()[\]?:;=<>*]) ?")
 _ENDED = ";", ","
+# Behind a space only where a word stands before it: async (problem) => …
+_ALONE = re.compile(r"(?<!\w)\((\w+)\)=>")
+_CONSTANT = re.compile(r"\bconst\b")
+# Names of constants, which nothing else is called: no member, no variable.
+_CAPITALS = re.compile(r"\b[A-Z][A-Z_]{2,}\b")
+_DECLARED = re.compile(r"^(?:export )?const \[?([A-Z_, ]{3,})\]? =", re.MULTILINE)
+_CONTINUED = re.compile(r"\n(?=[:?.&|+])|,\n?(?=[\])])")
 _INDENT = re.compile(r"^\s+", re.MULTILINE)
 
 
@@ -91,16 +100,17 @@ def bundle(modules: dict[str, str]) -> dict[str, str]:
 
     No name means two things in the modules. What the second script needs of the first one, that exports.
     """
-    first = _in_order(modules, _MAIN)
-    scripts = {_MAIN: _as_one(modules, first)}
-    if _SCREENS in modules:
-        second = [path for path in _in_order(modules, _SCREENS) if path not in first]
-        shared = sorted({name for path in second for name in _names_from(modules[path], first)})
-        names, screens = ", ".join(shared), ", ".join(names for names, _ in _REEXPORT.findall(modules[_SCREENS]))
-        scripts[_MAIN] += f"\nexport {{ {names} }};\n"
-        script = _as_one(modules, second)
-        scripts[_SCREENS] = f'import {{ {names} }} from "./main.js";\n{script}\nexport {{ {screens} }};\n'
-    return scripts
+    first, short = _in_order(modules, _MAIN), _short(modules)
+    if _SCREENS not in modules:
+        return {_MAIN: _as_one(modules, first, short)}
+    second = [path for path in _in_order(modules, _SCREENS) if path not in first]
+    shared = sorted({name for path in second for name in _names_from(modules[path], first)})
+    screens = {name for names, _ in _REEXPORT.findall(modules[_SCREENS]) for name in names.split(", ")}
+    imported = f'import{{{",".join(short.get(name, name) for name in shared)}}}from"./main.js";'
+    return {
+        _MAIN: _as_one(modules, first, short, {*shared}),
+        _SCREENS: imported + _as_one(modules, second, short, screens),
+    }
 
 
 def _in_order(modules: dict[str, str], entry: str) -> list[str]:
@@ -127,14 +137,23 @@ def _names_from(module: str, others: list[str]) -> list[str]:
     ]
 
 
-def _as_one(modules: dict[str, str], paths: list[str]) -> str:
-    bare = (_EXPORT.sub("", _REEXPORT.sub("", _IMPORT.sub("", modules[path]))) for path in paths)
-    return squeezed("".join(map(_lighter, bare)))
+def _short(modules: dict[str, str]) -> dict[str, str]:
+    """A sign for each constant of all modules."""
+    names = ", ".join(found for text in modules.values() for found in _DECLARED.findall(text)).split(", ")
+    return {name: f"${place:x}" for place, name in enumerate(names)}
 
 
-def squeezed(script: str) -> str:
+def _as_one(modules: dict[str, str], paths: list[str], short: Mapping[str, str], exported: Collection[str] = ()) -> str:
+    def export(found: re.Match[str]) -> str:
+        return found.group() if found.group(1) in exported else ""
+
+    bare = (_EXPORT.sub(export, _REEXPORT.sub("", _IMPORT.sub("", modules[path]))) for path in paths)
+    return squeezed("".join(map(_lighter, bare)), short)
+
+
+def squeezed(script: str, short: Mapping[str, str] = MappingProxyType({})) -> str:
     """Without what means nothing outside of texts, patterns and comments: space around signs, the sign before a closing
-    brace and the end of the line behind it. Every statement ends in a semicolon or a brace.
+    brace and the end of the line behind it. Every statement ends in a semicolon or a brace. Constants get short names.
     """
     parts: list[str] = []
     # Where we are: "`" in a text with values in it, "{" between braces.
@@ -155,7 +174,9 @@ def squeezed(script: str) -> str:
             if part == "}" and parts[-1].endswith(_ENDED):
                 parts[-1] = parts[-1][:-1]
         elif not in_text and part[0] not in "\"'/":
-            part = _SPACED.sub(r"\1", part).strip(" ")
+            part = _CONTINUED.sub("", _SPACED.sub(r"\1", part)).strip(" ")
+            part = _CONSTANT.sub("let", _ALONE.sub(r"\1=>", part))
+            part = _CAPITALS.sub(lambda found: short.get(found.group(), found.group()), part)
             if parts[-1:] == ["}"]:
                 part = part.removeprefix("\n")
         parts.append(part)

@@ -106,6 +106,14 @@ def sessions(text: str) -> dict[str, Any]:
     }
 
 
+def shared_limits(text: str) -> dict[str, Any]:
+    left = {"limit": 5, "used": 1, "remaining": 4, "resetSeconds": 9}
+    calendar = {"unit": "month", "day": 15, "timeZone": text}
+    limits = [{"name": text, "periodSeconds": 60, **left}, {"name": "month", "calendar": calendar, **left}]
+    subjects = [{"subject": text, "rateLimits": limits}, {"subject": "acme", "rateLimits": limits[1:]}]
+    return {"**/subject-limits**": {"subjects": subjects, "nextCursor": "acme"}}
+
+
 def found(text: str) -> dict[str, Any]:
     tokens = [token(text, createdBy=text), token("one", createdBy="maria", status="inactive", lastUsedAt=None)]
     return {
@@ -148,6 +156,7 @@ SCREENS = [
     Screen("tokens/00aa", one_token, ".rank .name", one_token("", 0), "None. Its holder makes them"),
     USAGE,
     Screen("explain?id=0123456789abcdef", explained, ".checks", {"**/explain": NO_CHECKS}, "Accepted"),
+    Screen("limits", shared_limits, "td .name", {"**/subject-limits**": {"subjects": []}}, "No subject has limits."),
     Screen("webhooks", webhooks, ".facts", {"**/api/admin/webhooks": {"webhooks": []}}, "No webhooks yet."),
     Screen("sessions", sessions, "td .name", NOBODY, "Change accounts"),
     Screen(

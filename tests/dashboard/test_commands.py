@@ -51,6 +51,14 @@ DEEDS = [
         {"Deactivate them", "Deactivate those over 30 days old", "Deactivate {}"},
         {'"POST", `${TOKENS}/deactivate`'},
     ),
+    Deed("setSubjectLimits", "subjects limit --rate", {"Limit a subject"}, {'"PUT", LIMITS'}),
+    Deed(
+        "removeSubjectLimits",
+        "subjects unlimit",
+        {"Remove"},
+        {'"DELETE", `${LIMITS}?subject=${encodeURIComponent(subject)}`'},
+    ),
+    Deed("listSubjectLimits", "subjects list", {"First page", "Next"}),
     Deed("listTokens", "list --parent", {"Show more", "What it was derived from"}),
     Deed(
         "endDerivedTokens",
@@ -95,11 +103,32 @@ DEEDS = [
 ]
 # Buttons that send nothing, or the same once more.
 ON_THE_PAGE = {
-    *("Actions for {}", "Add scope {}", "All tokens", "API reference", "Cancel", "Clear filters", "Clear selection"),
-    *("Close", "Copy", "Copy ID", "Copy and close", "Done", "Forget {}", "Keyboard shortcuts", "More", "Open"),
+    *(
+        "Actions for {}",
+        "Add a limit",
+        "Add scope {}",
+        "Remove this limit",
+        "All tokens",
+        "API reference",
+        "Cancel",
+        "Clear filters",
+        "Clear selection",
+    ),
+    *(
+        "Close",
+        "Copy",
+        "Copy ID",
+        "Copy {}",
+        "Copy and close",
+        "Done",
+        "Forget {}",
+        "Keyboard shortcuts",
+        "More",
+        "Open",
+    ),
     *("Reload", "Save this view…", "Try again", "Try now", "View"),
 }
-BUTTON = re.compile(r'h\("(?:button|a\.btn)|\b(?:act|off|ending|link)\((?=[^)]*")')
+BUTTON = re.compile(r'h\("(?:button|a\.btn)|\b(?:act|off|ending|link|changing|submitButton|turn)\((?=[^)]*")')
 WORDS = re.compile(r'"([A-Z][^"]*)"|`([A-Z][^`]*)`')
 # Entries of menus, words of forms, and what follows from a token's state.
 OTHERS = re.compile(r'\["([A-Z][^"]*)", (?:\(|screen|app)|\[`([A-Z][^`]*)`, |\bgo: "([^"]+)"|active: "(\w+)"')

@@ -157,7 +157,7 @@ def test_one_like_another_begins_with_what_that_has(window: Page, service: Servi
 def test_a_limit_is_said_in_words_while_it_is_typed(page: Page) -> None:
     page.get_by_role("button", name="Create token").first.click()
     page.get_by_text("Limits and metadata").click()
-    said = page.locator(".fields [aria-live]")
+    said = page.locator(".more [aria-live]")
     for requests, period, at_once, words in (
         ("100", "per minute", "20", "That is about 2 a second, 20 at once."),
         ("100", "per minute", "", "That is about 2 a second, 100 at once."),

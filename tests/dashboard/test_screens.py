@@ -119,7 +119,16 @@ def test_what_does_not_fit_the_bar_is_behind_more(open_page: Open, service: Serv
     hidden = page.get_by_role("menuitem").all_text_contents()
     assert (shown, hidden) == (
         ["Tokens"],
-        ["Usage", "Explain", "Audit", "Help", "Webhooks", "Sessions", "Import and export", "Kill switch"],
+        [
+            "Usage",
+            "Explain",
+            "Audit",
+            "Help",
+            "Shared limits",
+            "Webhooks",
+            "Sessions",
+            *("Import and export", "Kill switch"),
+        ],
     )
     for _ in range(3):
         page.keyboard.press("ArrowDown")

@@ -53,7 +53,7 @@ def test_closing_uncopied_is_asked_about_and_wipes(page: Page, service: Service)
 
 def test_the_whole_command_is_copied_though_it_is_masked_on_the_page(page: Page) -> None:
     secret = create(page, "with a command")
-    expect(page.get_by_role("region", name="curl example")).not_to_contain_text(secret)
+    expect(page.get_by_role("region", name="curl command with the token")).not_to_contain_text(secret)
     page.get_by_role("button", name="Copy curl command with the token").click()
 
     wanted = f'"Authorization: Bearer {secret}"'

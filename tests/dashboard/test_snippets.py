@@ -146,7 +146,7 @@ def test_the_curl_example_works_as_it_is_shown(helping: Page, service: Service) 
 def test_the_commands_work_as_they_are_shown(open_page: Open, start_service: Start, tmp_path: Path) -> None:
     service = start_service()
     page = open_page(service, "help")
-    page.get_by_role("button", name="Copy commands").click()
+    page.get_by_role("button", name="Copy command").click()
     expect(toast(page)).to_have_text("Copied.")
     program = tmp_path / "token-service"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m service "$@"\n')

@@ -16,7 +16,7 @@ def test_a_module_comes_behind_what_it_imports_and_once() -> None:
         "js/b.js": "// gone\nexport const b = 1;\n",
         "js/unused.js": "export const unused = 1;\n",
     }
-    assert bundle(scripts)["js/main.js"] == "const b=1;function a(){return[b];// kept: it shares its line;\n}a(b);"
+    assert bundle(scripts)["js/main.js"] == "let b=1;function a(){return[b];// kept: it shares its line;\n}a(b);"
 
 
 def test_modules_that_import_each_other_are_bundled_too() -> None:
@@ -31,32 +31,50 @@ def test_modules_that_import_each_other_are_bundled_too() -> None:
 def test_what_the_screens_need_of_the_first_script_it_hands_them() -> None:
     scripts = {
         "js/main.js": 'import { a } from "./a.js";\na();\nimport("./screens.js");\n',
-        "js/a.js": "export const a = 1;\nexport const b = 2;\n",
+        "js/a.js": "export const a = 1;\nexport const b = 2;\nexport const unshared = 3;\n",
         "js/screens.js": 'export { c } from "./c.js";\n',
         "js/c.js": 'import { a, b } from "./a.js";\nimport { d } from "./d.js";\nexport const c = a + b + d;\n',
         "js/d.js": 'import { b } from "./a.js";\nexport const d = b;\n',
     }
     assert bundle(scripts) == {
-        "js/main.js": 'const a=1;const b=2;a();import("./screens.js");\nexport { a, b };\n',
-        "js/screens.js": 'import { a, b } from "./main.js";\nconst d=b;const c=a + b + d;\nexport { c };\n',
+        "js/main.js": 'export let a=1;export let b=2;let unshared=3;a();import("./screens.js");',
+        "js/screens.js": 'import{a,b}from"./main.js";let d=b;export let c=a + b + d;',
+    }
+
+
+def test_constants_travel_under_short_names() -> None:
+    scripts = {
+        "js/main.js": 'import { MOST } from "./a.js";\nconst [ONE_OF, OTHERS] = [MOST, "MOST"];\nf(`ONE_OF ${ONE_OF}`, OTHERS, JSON);\n',
+        "js/a.js": "export const MOST = 1;\n",
+        "js/screens.js": 'export { c } from "./c.js";\n',
+        "js/c.js": 'import { MOST } from "./a.js";\nexport const c = MOST;\n',
+    }
+    assert bundle(scripts) == {
+        "js/main.js": 'export let $2=1;let[$0,$1]=[$2,"MOST"];f(`ONE_OF ${$0}`,$1,JSON);',
+        "js/screens.js": 'import{$2}from"./main.js";export let c=$2;',
     }
 
 
 def test_text_over_several_lines_stays_as_it_is() -> None:
     text = "`\n  // not a comment\n    a = b &&\n`"
     script = f"// a comment\nconst config = {text};\nconst other = [\n  {text},\n];\n"
-    assert bundle({"js/main.js": script})["js/main.js"] == f"const config={text};const other=[{text},];"
+    assert bundle({"js/main.js": script})["js/main.js"] == f"let config={text};let other=[{text}];"
 
 
 def test_only_code_loses_the_space_that_means_nothing() -> None:
     script = """f(a , { b : "x , { y;" , } ) ; // isn't , code
 const c = `a , ${ d ? `{ , } ${ { e : [ 1 , 2 ] } }` : "`" } ; ${ g }` ;
-const h = 'a = "b"' , i = j . replaceAll(/[" /]+ = `/ , "" ) / 2 + +k ;"""
+const h = 'a = "b"' , i = j . replaceAll(/[" /]+ = `/ , "" ) / 2 + +k ;
+l(async (m) => n((o) => o) , (p) => p
+.q , r
+? s : t ,
+) ;"""
     assert (
         squeezed(script)
         == """f(a,{b:"x , { y;"});// isn't , code
-const c=`a , ${d?`{ , } ${{e:[1,2]}}`:"`"} ; ${g}`;
-const h='a = "b"',i=j . replaceAll(/[" /]+ = `/,"")/2 + +k;"""
+let c=`a , ${d?`{ , } ${{e:[1,2]}}`:"`"} ; ${g}`;
+let h='a = "b"',i=j . replaceAll(/[" /]+ = `/,"")/2 + +k;
+l(async(m)=>n(o=>o),p=>p.q,r?s:t);"""
     )
     with pytest.raises(ValueError, match='no script from here: "'):
         squeezed('a = "never closed')

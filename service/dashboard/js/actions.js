@@ -2,7 +2,9 @@
 
 import { TOKENS, get, send } from "./api.js";
 import { cancel, closeDialog, openDialog } from "./dialog.js";
-import { chips, field, fill, h, note } from "./dom.js";
+import { fill, h, note } from "./dom.js";
+import { choice, field } from "./fields.js";
+import { CHECK_FIRST, formDialog } from "./formdialog.js";
 import { DAY, count, number, relative } from "./format.js";
 import { showSecret } from "./secret.js";
 
@@ -131,23 +133,18 @@ export async function revoke(app, choice, done) {
   });
 }
 
-export const OVERLAPS = [["0", "0 (at once)"], ["3600", "1 hour"], ["86400", "24 hours"], ["604800", "7 days"]];
+const OVERLAPS = [["0", "0 (at once)"], ["3600", "1 hour"], ["86400", "24 hours"], ["604800", "7 days"]];
 
-export function rotate(app, token, done) {
-  const overlap = chips(OVERLAPS, "86400");
-  openDialog({
-    title: `Rotate ${token.name}?`, lead: "You get a new secret. The old one keeps working for:",
-    body: [h("fieldset", h("legend.sr", "The old secret keeps working for"), overlap), alsoEnds([token])],
-    buttons: [cancel(), h("button.btn.primary", { type: "submit" }, "Rotate token")],
-    async submit() {
-      try {
-        const answer = await send("POST", `${TOKENS}/${token.id}/rotate`, { overlapSeconds: Number(overlap.value()) });
-        showSecret(answer.token, done);
-        if (answer.pending) app.notices.toast(`The old secret of ${token.name} has ended.`);
-      } catch (problem) {
-        closeDialog();
-        app.notices.fail(problem, () => rotate(app, token, done), false);
-      }
-    },
-  });
+/** Ask for how long the old one of two secrets stays good; act({overlapSeconds}) makes the new one. */
+export function askOverlap(app, words, lead, body, act) {
+  const overlapSeconds = choice(lead, OVERLAPS, "86400");
+  formDialog(app, { ...words, fields: { overlapSeconds }, body: [overlapSeconds.node, body], away: CHECK_FIRST },
+    (values) => act({ overlapSeconds: Number(values.overlapSeconds) }));
 }
+
+export const rotate = (app, token, done) => askOverlap(app, { title: `Rotate ${token.name}?`, go: "Rotate token" },
+  "You get a new secret. The old one keeps working for:", alsoEnds([token]), async (overlap) => {
+    const answer = await send("POST", `${TOKENS}/${token.id}/rotate`, overlap);
+    showSecret(answer.token, done);
+    if (answer.pending) app.notices.toast(`The old secret of ${token.name} has ended.`);
+  });

@@ -1,11 +1,13 @@
 // Every change, who made it and from where.
 
 import { TOKENS, absent, get } from "./api.js";
-import { fill, h, icon, options } from "./dom.js";
+import { fill, h, icon } from "./dom.js";
 import { ACTIONS, changes, label, origin } from "./events.js";
+import { options } from "./fields.js";
 import { DAY, fromNow, precise, upper } from "./format.js";
-import { List, cell, head, line, nothing, table } from "./list.js";
+import { List, cell, head, headings, line, nothing, table } from "./list.js";
 import { menu } from "./menu.js";
+import { pageHead } from "./shell.js";
 
 const AT_ONCE = 50;
 const PERIODS = [["1", "Last 24 hours"], ["7", "Last 7 days"], ["30", "Last 30 days"], ["all", "All time"]];
@@ -38,15 +40,14 @@ class Audit extends List {
     super(app, "/api/admin/audit", "/dashboard/audit", "audit", "Token, actor or request ID");
     this.actors = new Set([app.session.username]);
     this.selects = ["action", "actor", "period"].map((name) => this.select(name, upper(name)));
-    const heads = line(["When (UTC)", "Actor", "Action", "Target"].map((name) => head("", name)),
-      ["From", "Request"].map((name) => head(".w3", name)));
-    this.card = h("section.card", { "aria-label": "Audit events" }, h("div.bar", this.selects, this.box),
+    const heads = headings(["When (UTC)", "Actor", "Action", "Target", head(".w3", "From"), head(".w3", "Request")]);
+    this.place = h("section.card", { "aria-label": "Audit events" }, h("div.bar", this.selects, this.box),
       table(".log", "Audit events, newest first", heads, this.body), this.foot);
     const exports = () => ["csv", "ndjson"].map((format) => [format.toUpperCase(), () => this.download(format)]);
     this.node = [
-      h("div.page-head", h("div", h("h1", "Audit"), h("p", "Every change, who made it and from where.")),
-        h("div.actions", menu(h("button.btn", icon("export", 16), "Export"), exports))),
-      app.notices.slot, this.only, this.card,
+      pageHead(app, "Audit", "Every change, who made it and from where.",
+        menu(h("button.btn", icon("export", 16), "Export"), exports)),
+      this.only, this.place,
     ];
     this.update();
   }

@@ -1,6 +1,6 @@
-// Usage as bars, by day or by hour, with the denied part on top, and the same numbers as a table.
+// Usage in numbers, as bars by day or by hour with the denied part on top, and as a table.
 
-import { h, svg } from "./dom.js";
+import { card, h, svg } from "./dom.js";
 import { clock, compact, day, number, upper } from "./format.js";
 
 const [WIDTH, HEIGHT, GRID] = [732, 140, [0, 1, 2, 3]];
@@ -32,8 +32,7 @@ function numbers(counts, unit) {
       h("table", h("thead", h("tr", heads)), h("tbody", rows))));
 }
 
-/** counts: [{date or hour, allowed, denied}], oldest first; the sums of both. */
-export function chart(counts, allowed, denied) {
+function chart(counts, allowed, denied) {
   const unit = counts[0].hour ? "hour" : "day";
   const { short: named, now } = UNITS[unit];
   const busiest = counts.reduce((best, one) => (all(one) > all(best) ? one : best));
@@ -55,4 +54,18 @@ export function chart(counts, allowed, denied) {
         GRID.map((at) => svg("path.grid", { d: `M0 ${HEIGHT - at * HEIGHT / STEPS}h${WIDTH}` })), bars)),
     h("div.xaxis", { "aria-hidden": "true" }, labels.map((label) => h("span", label))),
     numbers(counts, unit)];
+}
+
+export const sumOf = (counts, name) => counts.reduce((sum, one) => sum + one[name], 0);
+
+/** counts: [{date or hour, allowed, denied}], oldest first, of a span; further: more numbers, [[value, about]]; none:
+ * what is said where nothing was checked. */
+export function checksCard(title, counts, span, further, none) {
+  const [allowed, denied] = [sumOf(counts, "allowed"), sumOf(counts, "denied")];
+  const total = allowed + denied;
+  if (!total) return card(title, null, h("p.muted", none));
+  const known = [[compact(total), `checks, ${span}`], [`${(100 * denied / total).toFixed(2)}%`, "denied"], ...further];
+  return card(title, h("span.end.legend", h("span", h("i"), "Allowed"), h("span", h("i.deny"), "Denied")),
+    h("div.kpis", known.map(([value, about]) => h("div", h("b", value), h("span", about)))),
+    chart(counts, allowed, denied));
 }

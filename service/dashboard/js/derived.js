@@ -1,8 +1,8 @@
 // What is derived from a token: listed under it, one or all ended.
 
 import { TOKENS, absent, get, send } from "./api.js";
-import { cancel, closeDialog, openDialog } from "./dialog.js";
-import { card, fill, h } from "./dom.js";
+import { confirmDialog } from "./dialog.js";
+import { card, changing, fill, h } from "./dom.js";
 import { count, time } from "./format.js";
 import { ratesInWords } from "./rate.js";
 
@@ -22,23 +22,20 @@ export async function derivedOne(parent, id, cursor) {
 /** End one that is derived from a token, or all of them; asked first, because nothing brings them back. */
 export function endDerived(app, { id, name, derived }, one, done) {
   const it = one || derived === 1;
-  const act = async () => {
-    closeDialog();
+  confirmDialog(app, { title: `End ${one || count(derived)} derived from ${name}?`, go: "End for good",
+    lead: `${it ? "It is" : "They are"} refused at once, with whatever is derived from ${it ? "it" : "them"}, and `
+      + `cannot be restored. ${name} goes on.` }, async () => {
     const ended = await send("DELETE", `${TOKENS}/${id}/derived${one && `?id=${one}`}`).catch(absent);
     app.notices.toast(`${ended?.message ?? "It had ended before"}.`);
     done();
-  };
-  openDialog({ role: "alertdialog", mark: "warning", title: `End ${one || count(derived)} derived from ${name}?`,
-    lead: `${it ? "It is" : "They are"} refused at once, with whatever is derived from ${it ? "it" : "them"}, and `
-      + `cannot be restored. ${name} goes on.`,
-    buttons: [cancel(), h("button.btn.danger.fill", { click: () => app.notices.change(act) }, "End for good")] });
+  });
 }
 
 /** The card of those derived from a token, of which this is the first page; address: of the token's own screen. */
 export function derivedCard(app, token, first, address, done) {
   const { id: parent, derived } = token;
-  const ending = (name, about, one, style = "") => h(`button.btn.sm${style}`, { "data-change": true,
-    "aria-label": about, "data-focus": `end-${one}`, click: () => endDerived(app, token, one, done) }, name);
+  const ending = (name, about, one, style = "") =>
+    changing(`button.btn.sm${style}`, name, () => endDerived(app, token, one, done), `end-${one}`, about);
   const line = ({ id, scopes, subject, expiresAt, rateLimits, derived: below }) => h("li",
     h("div", h("a.name.mono", { href: `${address}/${id}`, "data-focus": `name-${id}` }, id),
       h("small", ["ends ", time(expiresAt)], [scopes.join(" "), subject && `speaks for ${subject}`,

@@ -57,5 +57,12 @@ export function openDialog({ title, lead, mark, role, body, buttons, submit, lea
   dialog.node.showModal();
 }
 
+/** Ask before something that nothing brings back; go: the words on its button. */
+export const confirmDialog = (app, { go, ...words }, act) => openDialog({ role: "alertdialog", mark: "warning",
+  ...words, buttons: [cancel(), h("button.btn.danger.fill", { click: () => {
+    closeDialog();
+    app.notices.change(act);
+  } }, go)] });
+
 /** The first autofocus in a dialog gets the focus: a field where there is one, else this. */
 export const cancel = () => h("button.btn", { autofocus: true, click: closeDialog }, "Cancel");

@@ -42,6 +42,10 @@ export function fill(node, ...parts) {
 export const icon = (name, size = 18) =>
   put(icons.querySelector(`.${name}`).cloneNode(true), [{ class: "icon", width: size, height: size }]);
 
+/** A button that changes something; of one that is drawn again, focus tells which it is. about: to screen readers. */
+export const changing = (spec, name, click, focus, about) => h(spec,
+  { "data-change": true, "data-focus": focus, "aria-label": about, click }, name);
+
 /** A coloured line; kind is "info", "bad" or "" for a warning. */
 export const note = (kind, ...parts) => h(`div.note.${kind}`, icon(kind ? "info" : "warning"), h("span", parts));
 
@@ -50,9 +54,10 @@ export const card = (title, end, ...body) => h("section.card", h("header", h("h2
 export const facts = (rows) => h("dl.facts", rows.map(([term, value]) => [h("dt", term), h("dd", value)]));
 
 /** Code to read and to copy; copy is null where it cannot be had. */
-export const codeBlock = (what, parts, about, copy) => h("div.code",
+export const codeBlock = (what, parts, copy) => h("div.code",
   h("pre", { tabindex: 0, role: "region", "aria-label": what }, h("code", parts)),
-  copy && h("button.btn.quiet.sm", { "aria-label": about, click: copy }, icon("copy", 15), "Copy"));
+  copy && h("button.btn.quiet.sm", { "aria-label": `Copy ${what}`, click: copy }, icon("copy", 15), "Copy"));
+export const command = (app, text) => codeBlock("command", text, () => app.copy(text));
 
 /** Say something to screen readers; the oldest lines go. */
 export function announce(text) {
@@ -72,34 +77,4 @@ export function refocus(held) {
   const target = held.isConnected ? held : focus && document.querySelector(`[data-focus="${focus}"]`);
   (target || main()).focus();
   if (document.activeElement === document.body) main().focus();
-}
-
-export const options = (pairs, chosen) =>
-  pairs.map(([value, label]) => h("option", { value, selected: value === chosen }, label));
-
-/** One choice of several, [[value, label]]; node.value() tells which. */
-export function chips(pairs, chosen) {
-  const name = uniqueId();
-  const node = h("div.chips", pairs.map(([value, label]) =>
-    h("label", h("input", { type: "radio", name, value, checked: value === chosen }), h("span", label))));
-  node.value = () => node.querySelector(":checked").value;
-  return node;
-}
-
-/** What is wrong with a field, as the sentence shown below it. */
-export class Fault extends Error {}
-
-/** A labelled input; read() gives its value or throws a Fault, fail() shows one. */
-export function field(label, props, hint, parse = (text) => text) {
-  const [id, about] = [uniqueId(), uniqueId()];
-  const usual = { type: "text", autocomplete: "off", spellcheck: "false", autocapitalize: "none" };
-  const error = h("p.err");
-  const input = h("input", { id, "aria-describedby": about, ...usual, input: () => fail(""), ...props });
-  const fail = (text) => {
-    error.textContent = text;
-    input.ariaInvalid = String(text > "");
-  };
-  const node = h("div.field", h("label", { for: id }, label, !props.required && h("span.opt", " optional")), input,
-    h("div", { id: about }, error, hint && h("p.hint", hint)));
-  return { node, input, fail, read: () => parse(input.value.trim()) };
 }

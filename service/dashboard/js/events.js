@@ -7,7 +7,7 @@ export const ACTIONS = ["created", "updated", "activated", "deactivated", "rotat
   "derived"]
   .map((verb) => `token.${verb}`).concat("session.created", "session.revoked", "login.failed", "login.throttled",
     "account.reloaded", "webhook.created", "webhook.activated", "webhook.deactivated", "webhook.rotated",
-    "webhook.deleted", "export.made", "sweep.made", "store.confirmed");
+    "webhook.deleted", "subject.limited", "subject.unlimited", "export.made", "sweep.made", "store.confirmed");
 const SPECIAL = { "session.created": "Signed in", "session.revoked": "Signed out",
   "login.failed": "Sign-in failed", "login.throttled": "Sign-in paused", "sweep.made": "Many tokens expired" };
 

@@ -1,6 +1,7 @@
 // When a token ends: a choice for a new one, a date for one that exists, and what that means in words.
 
-import { Fault, chips, field, h } from "./dom.js";
+import { h } from "./dom.js";
+import { Fault, chips, field } from "./fields.js";
 import { DAY, fromNow, weekday } from "./format.js";
 
 const DURATIONS = [["7days", "7 days", 7], ["1month", "1 month", 30], ["6months", "6 months", 180],

@@ -2,8 +2,11 @@
 // is sent once and wiped from the page at that moment.
 
 import { TOKENS, get, send } from "./api.js";
-import { Fault, announce, card, chips, codeBlock, field, fill, h, options } from "./dom.js";
-import { upper } from "./format.js";
+import { Asking } from "./asking.js";
+import { announce, card, codeBlock, fill, h } from "./dom.js";
+import { Fault, blame, blameRefused, chips, field, options, readAll } from "./fields.js";
+import { required, separated, submitButton } from "./fields.js";
+import { state } from "./format.js";
 
 const CHECKS = { form: "Form", known: "Known", server_key: "Server key", active: "Switched on", expired: "Expiry",
   parent: "Parent", account: "Account", scopes: "Scopes", network: "Network", uses: "Uses", limit: "Rate limit" };
@@ -18,13 +21,12 @@ const listed = (label, values) => values && h("small", `${label}: ${values.join(
 
 function checkLine({ check, result, detail, asked, held }) {
   const [style, word] = RESULTS[result] ?? ["inactive", result];
-  return h("li", h(`span.status.${style}`, h(`span.dot.${style}`), word),
+  return h("li", state(style, "status", word),
     h("div", h("b", CHECKS[check] ?? check), h("p", detail), listed("Asked", asked), listed("Holds", held)));
 }
 
 /** The id of a token that is named by its id or its whole name. Throws a Fault. */
 async function idOf(text) {
-  if (!text) throw new Fault("Say which token: its name or its ID.");
   if (TOKEN_ID.test(text)) return text;
   const { tokens } = await get(TOKENS, { q: text, status: "all", limit: 200 });
   const found = tokens.find(({ name }) => name === text);
@@ -32,46 +34,34 @@ async function idOf(text) {
   return found.id;
 }
 
-class Explain {
-  title = "Explain";
-  asked = 0;
-  result = h("div", { role: "region", "aria-label": "Explanation" });
-
+class Explain extends Asking {
   constructor(app) {
-    this.app = app;
     const id = new URLSearchParams(location.search).get("id");
-    this.how = chips([["token", "Paste a token"], ["id", "Choose one"]], id ? "id" : "token");
-    this.secret = field("Token", { class: "veiled", required: true, maxlength: 4096 },
-      "Sent once to this server and wiped from the page. Nothing is spent or counted.");
-    this.names = h("datalist", { id: "token-names" });
-    this.chosen = field("Name or ID", { required: true, list: "token-names", value: id, input: this.suggest });
-    this.scopes = field("Scopes asked for", { placeholder: "orders:read" }, "Comma separated.",
-      (text) => text.split(/[\s,]+/).filter(Boolean));
-    this.address = field("Client address", { placeholder: "10.4.8.21", maxlength: 64 },
+    const how = chips([["token", "Paste a token"], ["id", "Choose one"]], id ? "id" : "token");
+    const secret = field("Token", { class: "veiled", required: true, maxlength: 4096 },
+      "Sent once to this server and wiped from the page. Nothing is spent or counted.", required("Paste a token."));
+    const names = h("datalist", { id: "token-names" });
+    const chosen = field("Name or ID", { required: true, list: names.id, value: id, input: () => this.suggest() }, "",
+      required("Say which token: its name or its ID."));
+    const scopes = field("Scopes asked for", { placeholder: "orders:read" }, "Comma separated.", separated);
+    const address = field("Client address", { placeholder: "10.4.8.21", maxlength: 64 },
       "As a trusted proxy reports it; yours if left empty.", (text) => text || null);
-    this.path = h("select", { id: "form-of-validate" }, options(PATHS.map((path) => [path, path])));
-    this.how.addEventListener("change", this.choose);
-    const form = h("form.pad.asks", { submit: this.submit, novalidate: true, "aria-label": "Question" },
-      h("fieldset", h("legend", "Which token"), this.how), this.secret.node, this.chosen.node, this.names,
-      this.scopes.node, this.address.node,
-      h("div.field", h("label", { for: "form-of-validate" }, "Path the gateway asks"), this.path),
-      h("button.btn.primary", { type: "submit" }, "Explain"));
-    this.node = [
-      h("div.page-head", h("div", h("h1", "Explain"), h("p", "Why a token is accepted or refused, check by check."))),
-      app.notices.slot, h("div.cols.even", h("section.card", { "aria-label": "Question" }, form), this.result),
-    ];
-    fill(this.result, card("Answer", null,
+    const path = h("select", { id: "form-of-validate" }, options(PATHS.map((one) => [one, one])));
+    super(app, "Explain", "Why a token is accepted or refused, check by check.", ["Question", "Explanation"],
+      h("fieldset", h("legend", "Which token"), how), secret.node, chosen.node, names, scopes.node, address.node,
+      h("div.field", h("label", { for: path.id }, "Path the gateway asks"), path), submitButton("Explain"));
+    Object.assign(this, { how, secret, names, chosen, scopes, address, path });
+    how.addEventListener("change", this.choose);
+    fill(this.place, card("Answer", null,
       h("p.muted", "Every check of a validation in its order, and what the gateway would get.")));
     this.choose();
     addEventListener("pagehide", this.wipe);
-    if (id) this.ask({ id });
+    if (id) this.question({ id });
   }
 
-  update() {}
-
   leave() {
+    super.leave();
     clearTimeout(this.typing);
-    this.asked += 1;
     this.wipe();
     removeEventListener("pagehide", this.wipe);
   }
@@ -86,7 +76,7 @@ class Explain {
   };
 
   /** Names that fit what is typed; without an answer there is none. */
-  suggest = () => {
+  suggest() {
     this.chosen.fail("");
     clearTimeout(this.typing);
     this.typing = setTimeout(async () => {
@@ -94,40 +84,24 @@ class Explain {
         .catch(() => ({ tokens: [] }));
       fill(this.names, tokens.map(({ name }) => h("option", { value: name })));
     }, TYPED_PAUSE);
-  };
+  }
 
-  submit = async (event) => {
-    event.preventDefault();
-    const pasted = this.how.value() === "token";
-    const given = pasted ? this.secret : this.chosen;
-    const text = given.read();
+  async submit() {
+    const { secret, chosen } = this;
+    const given = readAll(this.how.value() === "token" ? { secret } : { chosen });
     this.wipe();
+    if (!given) return;
     try {
-      if (pasted && !text) throw new Fault("Paste a token.");
-      await this.ask(pasted ? { token: text } : { id: await idOf(text) });
+      await this.question(given.secret ? { token: given.secret } : { id: await idOf(given.chosen) });
     } catch (problem) {
       if (!(problem instanceof Fault)) return this.app.notices.fail(problem, this.probe);
-      given.fail(problem.message);
-      given.input.focus();
+      blame(chosen, problem.message);
     }
-  };
+  }
 
-  ask = async (who) => {
-    const { app, path, scopes, address } = this;
-    this.asked += 1;
-    const { asked } = this;
-    this.result.ariaBusy = "true";
-    try {
-      const body = { ...who, scopes: scopes.read(), address: address.read(), path: path.value };
-      const found = await send("POST", `${TOKENS}/explain`, body);
-      if (asked !== this.asked) return;
-      app.notices.clear();
-      this.draw(found);
-    } catch (problem) {
-      if (asked === this.asked) this.refused(problem, who);
-    }
-    this.result.ariaBusy = "false";
-  };
+  question = (who) => this.ask(() => send("POST", `${TOKENS}/explain`, { ...who, scopes: this.scopes.read(),
+    address: this.address.read(), path: this.path.value }), (found) => this.draw(found),
+  (problem) => this.refused(problem, who));
 
   /** A pasted token is gone by now: what is asked again is only whether the service answers. */
   probe = async () => {
@@ -140,16 +114,12 @@ class Explain {
   };
 
   refused(problem, { id }) {
-    const { status, answer } = problem;
-    const [wrong] = answer?.errors ?? [];
-    const place = ["scopes", "address"].find((name) => wrong?.field.startsWith(name));
-    if (place) {
-      this[place].fail(upper(`${wrong.message}.`.replace(/\.+$/, ".")));
-      this[place].input.focus();
-    } else if (status === 404) {
-      this.chosen.fail("No token has this ID. It may have been removed after its retention time.");
-      this.chosen.input.focus();
-    } else this.app.notices.fail(problem, id ? () => this.ask({ id }) : this.probe);
+    const { scopes, address, chosen } = this;
+    if (problem.status === 404) {
+      blame(chosen, "No token has this ID. It may have been removed after its retention time.");
+    } else if (!blameRefused(problem, { scopes, address })) {
+      this.app.notices.fail(problem, id ? () => this.question({ id }) : this.probe);
+    }
   }
 
   draw({ outcome, checks, answer: { status, headers, body } }) {
@@ -157,11 +127,11 @@ class Explain {
     const said = accepted ? "Accepted" : `Refused: ${spelled(outcome)}`;
     const lines = [`HTTP ${status}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`)];
     const text = [...lines, ...(body ? ["", body] : [])].join("\n");
-    fill(this.result, card(said, h("span.end.muted.small", `${status} for the gateway`),
+    fill(this.place, card(said, h("span.end.muted.small", `${status} for the gateway`),
       h("ol.checks", checks.map(checkLine)), h("span.label", "The gateway gets"),
-      codeBlock("The gateway gets", text, "Copy what the gateway gets", () => this.app.copy(text))));
+      codeBlock("what the gateway gets", text, () => this.app.copy(text))));
     announce(said);
-    this.result.scrollIntoView({ block: "nearest" });
+    this.place.scrollIntoView({ block: "nearest" });
   }
 }
 

@@ -53,7 +53,7 @@ export function masked({ token }) {
 }
 
 /** The state by shape, colour and word; style is "status" in a table, "pill" on a page. */
-export const state = (status, style = "status") =>
-  h(`span.${style}.${status}`, h(`span.dot.${status}`), upper(status));
+export const state = (status, style = "status", word = upper(status)) =>
+  h(`span.${style}.${status}`, h(`span.dot.${status}`), word);
 
 export const upper = (text) => text[0].toUpperCase() + text.slice(1);

@@ -1,12 +1,11 @@
 // Help and settings: examples with this server's address, shortcuts, the server's state, the theme.
 
 import { get } from "./api.js";
-import { card, chips, codeBlock, facts, fill, h, uniqueId } from "./dom.js";
+import { card, codeBlock, command, facts, fill, h, uniqueId } from "./dom.js";
+import { chips } from "./fields.js";
 import { keyList } from "./keys.js";
-import { kept, setTheme } from "./shell.js";
+import { kept, pageHead, setTheme } from "./shell.js";
 import { SNIPPETS, commands } from "./snippets.js";
-
-const code = (app, text, what) => codeBlock(what, text, `Copy ${what}`, () => app.copy(text));
 
 /** The tabs pattern: one tab stop, arrows move, the panel follows. */
 function examples(app) {
@@ -18,7 +17,7 @@ function examples(app) {
       tab.tabIndex = other === at ? 0 : -1;
     });
     panel.ariaLabel = name;
-    fill(panel, h("p.muted.small.lead", lead), code(app, text, `${name} example`),
+    fill(panel, h("p.muted.small.lead", lead), codeBlock(`${name} example`, text, () => app.copy(text)),
       untested && h("p.muted.small.after", "This example is not run by the project's tests."));
   };
   const tabs = SNIPPETS.map(([name], at) => {
@@ -65,10 +64,9 @@ export function helpScreen(app) {
     ["Metrics", h("code", "/metrics")],
   ];
   return { title: "Help", leave() {}, update() {}, node: [
-    h("div.page-head", h("div", h("h1", "Help"), h("p", "Connect a gateway or a service in two minutes.")),
-      h("div.actions", h("a.btn", { href: "/docs" }, "API reference"))),
-    app.notices.slot,
-    h("div.cols", h("div.stack", examples(app), card("Command line", null, code(app, commands(username), "commands"))),
+    pageHead(app, "Help", "Connect a gateway or a service in two minutes.",
+      h("a.btn", { href: "/docs" }, "API reference")),
+    h("div.cols", h("div.stack", examples(app), card("Command line", null, command(app, commands(username)))),
       h("div.stack", card("Keyboard", null, keyList()), settings(), card("This server", null, facts(rows)))),
   ] };
 }

@@ -2,14 +2,12 @@
 
 import { dialogIsOpen, openDialog } from "./dialog.js";
 import { h } from "./dom.js";
-import { kept } from "./shell.js";
+import { PLACES, kept } from "./shell.js";
 
 const SHEET = [["Search", "/"], ["Create token", "c"], ["Next, previous row", "j k"], ["Select row", "x"],
   ["Open row", "Enter"],
-  ["Tokens, usage, explain, audit, help, webhooks, sessions", "g then t u e a h w s"], ["Undo", "u"],
+  ...PLACES.map(([label, , key]) => [label, `g then ${key}`]), ["Undo", "u"],
   ["Close or clear", "Esc"], ["All shortcuts", "?"]];
-const JUMPS = { t: "/dashboard/", u: "/dashboard/usage", e: "/dashboard/explain",
-  w: "/dashboard/webhooks", s: "/dashboard/sessions", a: "/dashboard/audit", h: "/dashboard/help" };
 const FIELDS = "select, textarea, [role=menu], [role=textbox], input:not([type=checkbox], [type=radio])";
 const SECOND_KEY_MILLISECONDS = 1500;
 
@@ -20,7 +18,8 @@ export const showKeys = () => openDialog({ title: "Keyboard", body: keyList() })
 
 /** What a key does here and now; screens bring their own keys. */
 function deed(app, key, afterG) {
-  if (afterG && key in JUMPS) return () => app.go(JUMPS[key]);
+  const place = afterG && PLACES.find(([, , known]) => known === key);
+  if (place) return () => app.go(`/dashboard/${place[1]}`);
   return { "?": showKeys, u: app.notices.undo }[key] ?? app.screen.keys?.[key];
 }
 

@@ -1,18 +1,18 @@
-// What the two lists share: filters in the URL, a search box, pages by cursor, answers that a later question overtook.
+// What the two lists share: filters in the URL, a search box, pages by cursor.
 
 import { get } from "./api.js";
-import { fill, h, icon, refocus } from "./dom.js";
+import { fill, h, icon } from "./dom.js";
+import { Screen } from "./screen.js";
 
 const TYPING_PAUSE = 250;
-const GREY_AFTER = 150;
 
-export class List {
-  asked = 0;
+export class List extends Screen {
   body = h("tbody", { role: "rowgroup" });
   foot = h("div.foot");
 
   /** path and address: of the API and of the page; name and placeholder of the search box. */
   constructor(app, path, address, name, placeholder) {
+    super();
     Object.assign(this, { app, path, address });
     const find = () => {
       clearTimeout(this.typing);
@@ -33,8 +33,8 @@ export class List {
   }
 
   leave() {
+    super.leave();
     clearTimeout(this.typing);
-    this.asked += 1;
   }
 
   /** The page's address with some filters changed, at its first page. */
@@ -58,36 +58,13 @@ export class List {
     return this.reload();
   }
 
-  async reload() {
-    const { notices } = this.app;
-    this.asked += 1;
-    const { asked } = this;
-    const grey = setTimeout(() => this.waiting(), GREY_AFTER);
-    try {
-      const answer = await this.load();
-      if (asked !== this.asked) return;
-      this.shown = asked;
-      notices.loadedAt = Date.now();
-      notices.clear();
-      const held = document.activeElement;
-      const at = this.at?.();
-      this.draw(answer);
-      if (document.activeElement !== held) this.refocus(held, at);
-    } catch (problem) {
-      if (asked !== this.asked) return;
-      if (!this.shown) fill(this.body);
-      notices.fail(problem, () => this.reload());
-    } finally {
-      clearTimeout(grey);
-    }
-    this.card.ariaBusy = "false";
-  }
-
-  refocus = refocus;
-
-  waiting() {
-    this.card.ariaBusy = "true";
-  }
+  reload = () => this.ask(() => this.load(), (answer) => {
+    this.shown = this.asked;
+    this.draw(answer);
+  }, (problem) => {
+    if (!this.shown) fill(this.body);
+    this.app.notices.fail(problem, this.reload);
+  });
 
   page(query, limit) {
     return get(this.path, { ...query, limit, cursor: this.cursors.at(-1) });
@@ -108,6 +85,9 @@ export class List {
 export const cell = (spec, ...parts) => h(`td${spec}`, { role: "cell" }, parts);
 export const line = (...parts) => h("tr", { role: "row" }, parts);
 export const head = (spec, ...parts) => h(`th${spec}`, { role: "columnheader", scope: "col" }, parts);
-export const table = (spec, caption, heads, body) => h(`table.cards${spec}`, { role: "table" },
-  h("caption.sr", caption), h("thead", { role: "rowgroup" }, heads), body);
+const group = (tag, rows) => h(tag, { role: "rowgroup" }, rows);
+/** heads: names, or what is a heading already. */
+export const headings = (heads) => line(heads.map((one) => (typeof one === "string" ? head("", one) : one)));
+export const table = (spec, caption, heads, rows) => h(`table.cards${spec}`, { role: "table" },
+  h("caption.sr", caption), group("thead", heads), rows.map ? group("tbody", rows) : rows);
 export const nothing = (...parts) => line(h("td.none", { role: "cell", colspan: 8 }, h("div.empty", parts)));

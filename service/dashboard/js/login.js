@@ -1,7 +1,8 @@
 // Signing in: the card, and what is said when it does not work.
 
 import { get, send } from "./api.js";
-import { field, fill, h, note } from "./dom.js";
+import { fill, h, note } from "./dom.js";
+import { field, submitButton } from "./fields.js";
 import { clock } from "./format.js";
 import { brand } from "./shell.js";
 
@@ -27,7 +28,7 @@ export function loginScreen({ over, accounts }, done) {
   const alert = h("div.alert", { role: "alert" });
   const name = field("Name", { required: true, autocomplete: "username" });
   const secret = field("Password", { required: true, type: "password", autocomplete: "current-password" });
-  const go = h("button.btn.primary", { type: "submit" }, "Sign in");
+  const go = submitButton("Sign in");
   const submit = async (event) => {
     event.preventDefault();
     if (go.ariaBusy === "true") return;

@@ -10,15 +10,8 @@ import { CANNOT_CHANGE, Notices } from "./notices.js";
 import { brand, topBar } from "./shell.js";
 import { tokensScreen } from "./tokens.js";
 
-// By the end of the path; those with a name are fetched when they are first asked for.
-const ROUTES = [
-  [/\/dashboard\/tokens\/(.+)/, "tokenScreen"], [/\/dashboard\/audit$/, "auditScreen"],
-  [/\/dashboard\/help$/, "helpScreen"], [/\/dashboard\/usage$/, "usageScreen"],
-  [/\/dashboard\/explain$/, "explainScreen"], [/\/dashboard\/webhooks$/, "webhooksScreen"],
-  [/\/dashboard\/sessions$/, "sessionsScreen"], [/\/dashboard\/import$/, "transferScreen"],
-  [/\/dashboard\/kill-switch$/, "endingScreen"],
-  [/\/dashboard\/$/], [/^/, "lostScreen"],
-];
+// The end of a path: what names a screen, and of a token its id.
+const PLACE = /\/dashboard\/([\w-]*)(?:\/(.+))?$/;
 const root = document.getElementById("app");
 
 class App {
@@ -98,17 +91,19 @@ class App {
     const { href, pathname: path } = location;
     this.address = href;
     if (this.screen && this.path === path) return this.screen.update();
-    const [pattern, name] = ROUTES.find(([known]) => known.test(path));
+    const [, place, id] = PLACE.exec(path) ?? ["", "lost"];
     let make = tokensScreen;
-    if (name) {
-      make = await this.fetched(name);
+    if (place) {
+      // All but the list are fetched when one is first asked for: webhooksScreen, killSwitchScreen.
+      const name = place.replace("-s", "S");
+      make = await this.fetched(id ? place === "tokens" && "tokenScreen" : `${name}Screen`, "lostScreen");
       // Meanwhile the page may have moved on.
       if (!make || !this.session || this.address !== href || (this.screen && this.path === path)) return;
     }
     const first = !this.screen;
     this.leave();
     this.path = path;
-    this.screen = make(this, pattern.exec(path)[1]);
+    this.screen = make(this, id);
     fill(this.main, this.screen.node);
     const { title } = this.screen;
     for (const place of root.querySelectorAll(".top nav a")) {
@@ -121,9 +116,10 @@ class App {
   }
 
   /** What the second script exports, or null where nobody answers or with a newer build than that of this page. */
-  async fetched(name) {
+  async fetched(name, other) {
     try {
-      return (await import("./screens.js"))[name];
+      const found = await import("./screens.js");
+      return found[name] ?? found[other];
     } catch {
       if (!this.screen) fill(this.main, h("h1.sr", "Token Service"), this.notices.slot);
       this.notices.say("This page was not loaded. ", h("button.link", { click: () => location.reload() }, "Reload"));

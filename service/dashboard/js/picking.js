@@ -1,7 +1,7 @@
 // Which rows of the token table are ticked, and the bar that acts on them.
 
 import { matching, revoke, setActive } from "./actions.js";
-import { h, icon, refocus } from "./dom.js";
+import { changing, h, icon, refocus } from "./dom.js";
 import { number } from "./format.js";
 
 export class Picking {
@@ -11,8 +11,8 @@ export class Picking {
   constructor(screen) {
     this.screen = screen;
     const { app } = screen;
-    const act = (spec, name, run) => h(`button.btn.sm${spec}`,
-      { "data-change": true, click: () => run(app, this.choice(), this.done) }, name);
+    const act = (spec, name, run) =>
+      changing(`button.btn.sm${spec}`, name, () => run(app, this.choice(), this.done));
     this.size = h("b", { "aria-live": "polite" });
     this.more = h("button.link", { click: this.everyone });
     this.bar = h("div.bulk", { role: "region", "aria-label": "Selected tokens" }, this.size, this.more, h("span.sep"),

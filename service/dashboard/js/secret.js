@@ -6,7 +6,7 @@ import { announce, codeBlock, fill, h, icon, note } from "./dom.js";
 import { upper } from "./format.js";
 
 const keepPage = (event) => event.preventDefault();
-const command = (shown) => [`curl -i ${BASE}/validate \\\n  -H "Authorization: Bearer `, shown, '"'];
+const asked = (shown) => [`curl -i ${BASE}/validate \\\n  -H "Authorization: Bearer `, shown, '"'];
 
 const OF_A_TOKEN = { word: "token",
   lead: "Copy the token now. Only a hash is stored, so it can never be shown again." };
@@ -61,15 +61,15 @@ export function showSecret({ name, token: secret }, done, { word, lead } = OF_A_
   }
 
   // Without a clipboard the whole command cannot be had, as it is masked on the screen.
-  const copyCommand = navigator.clipboard && (() => copy(command(secret).join("")));
+  const copyCommand = navigator.clipboard && (() => copy(asked(secret).join("")));
   addEventListener("beforeunload", keepPage);
   addEventListener("pagehide", () => { wipe(); closeDialog(); }, { once: true });
   openDialog({
     title: `${name} is ready`, mark: "check", lead,
     body: [
       h("div.field", h("span.label", called), h("div.secret", code, copyButton), hint),
-      word === "token" && h("div.field", h("span.label", "Try it"), codeBlock("curl example",
-        command(h("span.c", `rtk_••••${secret.slice(-8)}`)), "Copy curl command with the token", copyCommand)),
+      word === "token" && h("div.field", h("span.label", "Try it"), codeBlock("curl command with the token",
+        asked(h("span.c", `rtk_••••${secret.slice(-8)}`)), copyCommand)),
       note("", "Treat it like a password: keep it in a secret manager, never in source code."), warning,
     ],
     buttons: [plain, both], leave, objects: () => !copied,

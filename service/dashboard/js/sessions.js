@@ -1,11 +1,11 @@
 // Sessions: who is signed in since when and from where, one or all of a user ended; and the accounts, to be read.
 
 import { absent, get, send } from "./api.js";
-import { cancel, closeDialog, openDialog } from "./dialog.js";
-import { card, codeBlock, h } from "./dom.js";
+import { confirmDialog } from "./dialog.js";
+import { card, changing, command, h } from "./dom.js";
 import { origin } from "./events.js";
 import { moment, time, upper } from "./format.js";
-import { cell, head, line, table } from "./list.js";
+import { cell, head, headings, line, table } from "./list.js";
 import { Page } from "./page.js";
 
 const SESSIONS = "/api/admin/sessions";
@@ -14,10 +14,8 @@ const ACCOUNT_COMMANDS = `token-service accounts add NAME --role viewer
 token-service accounts passwd NAME
 token-service accounts disable NAME`;
 
-const heads = (...names) => line(names.map((name) => head("", name)), head("", h("span.sr", "Actions")));
-const group = (rows) => h("tbody", { role: "rowgroup" }, rows);
-const ending = (name, focus, click) => h("button.btn.sm",
-  { "data-change": true, "data-focus": focus, "aria-label": `${name} ${focus}`, click }, name);
+const heads = (...names) => headings([...names, head("", h("span.sr", "Actions"))]);
+const ending = (name, whose, click) => changing("button.btn.sm", name, click, whose, `${name} ${whose}`);
 
 class SessionsPage extends Page {
   constructor(app) {
@@ -35,12 +33,12 @@ class SessionsPage extends Page {
 
   draw([sessions, accounts]) {
     const signedIn = h("section.card", { "aria-label": "Signed in" }, table(".log", "Signed in, the last first",
-      heads("Account", "Since", "From", "Until"), group(sessions.map((session) => this.row(session)))));
+      heads("Account", "Since", "From", "Until"), sessions.map((session) => this.row(session))));
     const known = h("section.card", { "aria-label": "Accounts" }, table(".log", "Accounts",
-      heads("Account", "Role", "Sessions"), group(accounts.map((account) => this.account(account, sessions)))));
+      heads("Account", "Role", "Sessions"), accounts.map((account) => this.account(account, sessions))));
     return [signedIn, h("h2", "Accounts"), known, card("Change accounts", null,
       h("p.muted.small.lead", "On the server, where the accounts file is; a running service reads it again at SIGHUP."),
-      codeBlock("commands", ACCOUNT_COMMANDS, "Copy commands", () => this.app.copy(ACCOUNT_COMMANDS)))];
+      command(this.app, ACCOUNT_COMMANDS))];
   }
 
   row({ id, username, createdAt, expiresAt, from }) {
@@ -49,32 +47,28 @@ class SessionsPage extends Page {
       cell(".num", { "data-label": "Since" }, time(createdAt)), cell(".muted", from ?? "—"),
       cell(".num.muted", { "data-label": "Until" }, time(expiresAt, moment(expiresAt))),
       cell(".acts", own ? h("button.btn.sm", { click: this.app.signOut }, "Sign out")
-        : ending("End", `${username} ${id}`, () => this.end({ username, id }, `A session of ${username} was ended.`))));
+        : ending("End", `${username} ${id}`, () => this.app.notices.change(
+          this.end({ username, id }, `A session of ${username} was ended.`)))));
   }
 
   account({ name, role, disabled }, sessions) {
     const count = sessions.filter(({ username }) => username === name).length;
     return line(cell("", h("span.name", name)), cell("", upper(role), disabled && h("span.muted", ", disabled")),
       cell(".num", { "data-label": "Sessions" }, count || "none"),
-      cell(".acts", count > 0 && ending("End all", name, () => this.ask(name, count))));
+      cell(".acts", count > 0 && ending("End all", name, () => this.endAll(name, count))));
   }
 
-  end = (body, said) => this.app.notices.change(async () => {
+  end = (body, said) => async () => {
     // One that is not there any more has ended, too.
     if (await send("POST", `${SESSIONS}/revoke`, body).catch(absent)) this.app.notices.toast(said);
     this.update();
-  });
+  };
 
   /** One that is ended signs in again; all of somebody's are asked about, because they may be at work. */
-  ask(username, count) {
-    const act = () => {
-      closeDialog();
-      this.end({ username }, `All sessions of ${username} were ended.`);
-    };
-    openDialog({ role: "alertdialog", mark: "warning", title: `End all sessions of ${username}?`,
+  endAll(username, count) {
+    confirmDialog(this.app, { title: `End all sessions of ${username}?`, go: "End all sessions",
       lead: `${count === 1 ? "One sign-in ends" : `${count} sign-ins end`} at once, also any being made now. The `
-        + "account may sign in again.",
-      buttons: [cancel(), h("button.btn.danger.fill", { click: act }, "End all sessions")] });
+        + "account may sign in again." }, this.end({ username }, `All sessions of ${username} were ended.`));
   }
 }
 

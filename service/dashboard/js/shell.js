@@ -1,7 +1,8 @@
 // What stands around every screen: the top bar, and the preferences that this browser keeps.
 
-import { h, icon } from "./dom.js";
+import { h, icon, note } from "./dom.js";
 import { menu } from "./menu.js";
+import { CANNOT_CHANGE } from "./notices.js";
 
 /** Read, or write and read, a preference; a browser that refuses storage just forgets it. Never anything else. */
 export function kept(name, value) {
@@ -35,10 +36,16 @@ function themeButton() {
 export const brand = () => h("a.brand", { href: "/dashboard/", "aria-label": "Token Service, home" },
   icon("key", 22), h("span", "Token Service"));
 
-// As many stand in the bar as fit, the first ones on a narrow screen; the others are behind More.
-const PLACES = [["Tokens", ""], ["Usage", "usage"], ["Explain", "explain"], ["Audit", "audit"], ["Help", "help"],
-  ["Webhooks", "webhooks"], ["Sessions", "sessions"],
-  ["Import and export", "import"], ["Kill switch", "kill-switch"]];
+/** The beginning of a screen. Who may only read is told so where there is something to change. */
+export const pageHead = (app, title, lead, ...actions) => [
+  h("div.page-head", h("div", h("h1", title), h("p", lead)), h("div.actions", actions)),
+  app.session.role !== "admin" && h("div.slot.role", note("info", CANNOT_CHANGE)), app.notices.slot];
+
+/** What each is called, the end of its address, and the key behind g. As many stand in the bar as fit, the first ones
+ * on a narrow screen; the others are behind More. */
+export const PLACES = [["Tokens", "", "t"], ["Usage", "usage", "u"], ["Explain", "explain", "e"],
+  ["Audit", "audit", "a"], ["Help", "help", "h"], ["Shared limits", "limits", "l"], ["Webhooks", "webhooks", "w"],
+  ["Sessions", "sessions", "s"], ["Import and export", "import", "i"], ["Kill switch", "kill-switch", "k"]];
 
 function places(app) {
   const links = PLACES.map(([label, path]) => h("a", { href: `/dashboard/${path}` }, label));

@@ -2,13 +2,15 @@
 
 import { revoke, rotate, setActive } from "./actions.js";
 import { TOKENS, absent, get, send } from "./api.js";
-import { chart } from "./chart.js";
+import { checksCard } from "./chart.js";
 import { derivedCard, derivedOne, endDerived, under } from "./derived.js";
-import { card, facts, fill, h, icon, note, refocus } from "./dom.js";
+import { card, changing, facts, fill, h, icon, note } from "./dom.js";
 import { label, origin, sentence } from "./events.js";
 import { createToken, editToken } from "./form.js";
-import { compact, day, masked, moment, number, relative, state, time } from "./format.js";
-import { perPeriod, rateInWords } from "./rate.js";
+import { day, masked, moment, number, relative, state, time } from "./format.js";
+import { standings } from "./rate.js";
+import { Screen } from "./screen.js";
+import { pageHead } from "./shell.js";
 
 const DAYS_SHOWN = 30;
 const ENTRIES_SHOWN = 20;
@@ -20,14 +22,9 @@ const tags = (values, none = "none") => (values.length ? values.flatMap((value) 
 
 const anchor = (href, ...words) => h("a", { href }, words);
 
-const limits = (all) => all.map((rate) => h("div",
-  `${rate.name}: ${number(rate.limit)} ${perPeriod(rate)}, ${number(rate.remaining)} left`,
-  h("span.muted", rate.calendar ? [", full again ", relative(Date.now() + rate.resetSeconds * 1000)]
-    : ` (${rateInWords(rate)})`)));
-
 /** above: the address of the token that it is derived from, if it is. */
 function details(app, token, above) {
-  const { id, rateLimits, subjectLimits, expiresAt } = token;
+  const { id, subject, rateLimits, subjectLimits, expiresAt } = token;
   const copy = h("button.btn.quiet.sm.icon", { "aria-label": "Copy ID", click: () => app.copy(id) }, icon("copy", 15));
   const rows = [
     ["ID", [h("code", id), copy]],
@@ -35,11 +32,12 @@ function details(app, token, above) {
     ["Description", token.description || "none"],
     ["Created", `${day(token.createdAt)} by ${token.createdBy}`],
     ["Expires", expiresAt ? [time(expiresAt, day(expiresAt)), h("span.muted", ` (${relative(expiresAt)})`)] : "never"],
-    ["Speaks for", token.subject || "nobody"],
+    ["Speaks for", subject || "nobody"],
     ["Scopes", tags(token.scopes)],
     ["Uses", token.maxUses ? `${number(token.usesLeft)} of ${number(token.maxUses)} left` : "any number"],
-    subjectLimits[0] && ["Shared limits", limits(subjectLimits)],
-    ["Rate limits", rateLimits[0] ? limits(rateLimits) : "none"],
+    subjectLimits[0] && ["Shared limits", [standings(subjectLimits),
+      anchor(`/dashboard/limits?subject=${encodeURIComponent(subject)}`, "Open in shared limits")]],
+    ["Rate limits", rateLimits[0] ? standings(rateLimits) : "none"],
     ["Networks", tags(token.allowedNetworks, "any")],
     ["Metadata", tags(Object.entries(token.metadata).map((pair) => pair.join("=")))],
   ];
@@ -51,18 +49,10 @@ function details(app, token, above) {
 function usageCard(token, usage) {
   const { days, lastUsedAt: last, lastAddress, lastUserAgent: agent } = usage
     ?? { days: [], lastUsedAt: token.lastUsedAt };
-  const [allowed, denied] = ["allowed", "denied"].map((name) => days.reduce((sum, one) => sum + one[name], 0));
-  const total = allowed + denied;
-  if (!total) {
-    const help = h("a", { href: "/dashboard/help" }, "Help");
-    return card("Usage", null, h("span.muted", last ? ["Last used ", time(last), ". Nothing is counted for these days."]
-      : ["Never used. Paste the snippet from ", help, " to make the first call."]));
-  }
-  const kpis = [[compact(total), `checks, ${days.length} days`], [`${(100 * denied / total).toFixed(2)}%`, "denied"],
-    [last ? time(last) : "never", "last used"], [lastAddress ?? "–", ["last address", agent && `, ${agent}`]]];
-  return card("Usage", h("span.end.legend", h("span", h("i"), "Allowed"), h("span", h("i.deny"), "Denied")),
-    h("div.kpis", kpis.map(([value, about]) => h("div", h("b", value), h("span", about)))),
-    chart(days, allowed, denied));
+  return checksCard("Usage", days, `${days.length} days`, [[last ? time(last) : "never", "last used"],
+    [lastAddress ?? "–", ["last address", agent && `, ${agent}`]]],
+  last ? ["Last used ", time(last), ". Nothing is counted for these days."]
+    : ["Never used. Paste the snippet from ", anchor("/dashboard/help", "Help"), " to make the first call."]);
 }
 
 function historyCard({ id, createdBy: actor, createdAt: at }, audit) {
@@ -72,50 +62,38 @@ function historyCard({ id, createdBy: actor, createdAt: at }, audit) {
     h("small", [moment(entry.at), origin(entry)].filter(Boolean).join(" · "))))));
 }
 
-class Token {
+class Token extends Screen {
   title = "Tokens";
-  node = h("div");
+  place = h("div");
+  node = this.place;
 
   /** path: the token's id; of a derived one those of all that it comes from before it, as its address has them. */
   constructor(app, path) {
+    super();
     const ids = path.split("/");
     const [parent, id] = [ids.at(-2), ids.at(-1)];
     const address = (depth) => `/dashboard/tokens/${ids.slice(0, depth).join("/")}`;
     Object.assign(this, { app, id, ids, parent, address, above: parent && address(-1) });
     this.frame("Token", [h("span.sr", "Loading"), h("span.sk.w4")]);
-    this.node.ariaBusy = "true";
     this.update();
   }
 
-  leave() {
-    this.left = true;
-  }
-
-  update = async () => {
+  update = () => {
     const { app, id, parent } = this;
     const path = `${TOKENS}/${id}`;
-    try {
-      const answers = await Promise.all([parent ? derivedOne(parent, id) : get(path),
-        parent ? null : get(`${path}/usage`, { days: DAYS_SHOWN }).catch(absent),
-        get("/api/admin/audit", { target: id, limit: ENTRIES_SHOWN }).catch(absent), under(id)]);
-      if (this.left) return;
-      app.notices.loadedAt = Date.now();
-      app.notices.clear();
-      this.draw(...answers);
-    } catch (problem) {
-      if (this.left) return;
-      if (problem.status === 404) await this.missing();
-      else app.notices.fail(problem, this.update);
-    }
-    this.node.ariaBusy = "false";
+    return this.ask(() => Promise.all([parent ? derivedOne(parent, id) : get(path),
+      parent ? null : get(`${path}/usage`, { days: DAYS_SHOWN }).catch(absent),
+      get("/api/admin/audit", { target: id, limit: ENTRIES_SHOWN }).catch(absent), under(id)]),
+    (answers) => this.draw(...answers),
+    (problem) => (problem.status === 404 ? this.missing() : app.notices.fail(problem, this.update)));
   };
 
   /** A derived token is known below what it came from alone: of one that is asked for by itself the audit tells it. */
   async missing() {
-    const { app, parent, above, id } = this;
+    const { app, parent, above, id, asked } = this;
     const derived = { target: id, action: "token.derived", limit: 1 };
     const [made] = parent ? [] : (await get("/api/admin/audit", derived).catch(() => ({ entries: [] }))).entries;
-    if (this.left) return;
+    if (asked !== this.asked) return;
     if (made) return app.go(`/dashboard/tokens/${made.after.parent}/${id}`, true);
     this.frame("Not found", "Not found", null, null, h("section.card.empty",
       h("h2", parent ? "No living token with this ID." : "No token with this ID."),
@@ -131,45 +109,41 @@ class Token {
       anchor(address(at + 1), at ? id : name ?? id)]);
     const crumb = h("nav.crumb", { "aria-label": "Breadcrumb" }, anchor("/dashboard/", "Tokens"), onTheWay,
       icon("right", 12), h("span", { "aria-current": "page" }, place));
-    fill(this.node, crumb, h("div.page-head", h("div", h("h1", title), about), buttons), this.app.notices.slot, rest);
+    fill(this.node, crumb, pageHead(this.app, title, about, buttons), rest);
   }
 
   draw(token, usage, audit, derived) {
     const { app, above, update } = this;
-    const held = document.activeElement;
     this.name = token.name;
     const title = above ? `Derived from ${token.name}` : token.name;
     app.titled(title);
     const below = (above ? this.ids.length < MOST_LEVELS : token.derived || token.scopes.includes(DERIVES))
       && derivedCard(app, token, derived, this.address(), update);
-    this.frame(above ? this.id : title, title, h("p", state(token.status, "pill"), "  ", above ? null : masked(token)),
+    this.frame(above ? this.id : title, title, [state(token.status, "pill"), "  ", above ? null : masked(token)],
       this.buttons(token), this.oldSecret(token), h("div.cols", h("div.stack",
         above ? note("info", "Its checks are counted as those of ", anchor(this.address(1), "the token at the top"),
           ".") : usageCard(token, usage),
         below, historyCard(token, audit)), details(app, token, above)));
-    app.lock();
-    if (!held.isConnected) refocus(held);
   }
 
   buttons(token) {
     const { app, update, above, parent, id } = this;
     const choice = { tokens: [token] };
     const toggle = { active: "Deactivate", inactive: "Activate" }[token.status];
-    const act = (focus, name, click, spec = "") => h(`button.btn${spec}`,
-      { "data-change": true, "data-focus": focus, click }, name);
+    const act = (focus, name, click, spec = "") => changing(`button.btn${spec}`, name, click, focus);
     const end = () => endDerived(app, { ...token, id: parent }, id, update);
-    if (above) return h("div.actions", act("end", "End…", end, ".danger"));
-    return token.status !== "revoked" && h("div.actions",
+    if (above) return act("end", "End…", end, ".danger");
+    return token.status !== "revoked" && [
       act("edit", "Edit", () => editToken(app, token, update)),
       act("like", "Create like this…", () => createToken(app, update, token)),
       act("rotate", "Rotate…", () => rotate(app, token, update)),
       toggle && act("toggle", toggle, () => setActive(!token.isActive, app, choice, update)),
-      act("revoke", "Revoke…", () => revoke(app, choice, update), ".danger"));
+      act("revoke", "Revoke…", () => revoke(app, choice, update), ".danger")];
   }
 
   oldSecret({ oldSecretValidUntil: until }) {
     return until && h("div.slot", note("info", `Old secret works until ${moment(until)}. `,
-      h("button.link", { "data-change": true, click: this.endOld }, "End it now")));
+      changing("button.link", "End it now", this.endOld)));
   }
 
   endOld = () => this.app.notices.change(async () => {

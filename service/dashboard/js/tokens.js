@@ -3,14 +3,15 @@
 import { revoke, rotate, setActive } from "./actions.js";
 import { TOKENS, get } from "./api.js";
 import { dialogIsOpen } from "./dialog.js";
-import { announce, codeBlock, fill, h, icon, note, options, refocus } from "./dom.js";
+import { announce, changing, command, fill, h, icon, refocus } from "./dom.js";
+import { options } from "./fields.js";
 import { createToken } from "./form.js";
 import { count, fromNow, number } from "./format.js";
 import { List, head, line, nothing, table } from "./list.js";
 import { menuIsOpen } from "./menu.js";
-import { CANNOT_CHANGE } from "./notices.js";
 import { Picking } from "./picking.js";
 import { COLUMNS, SOON, USUAL, greyRows, row } from "./rows.js";
+import { pageHead } from "./shell.js";
 import { FURTHER, viewMenu } from "./views.js";
 
 const REFRESH = 30_000;
@@ -26,13 +27,15 @@ const COMMAND = "token-service create checkout-api --expires 90d";
 
 const labelOf = (pairs, value) => pairs.find(([known]) => value && known === value)?.[1];
 
+const createButton = (create) => changing("button.btn.primary", [icon("plus", 16), "Create token"], create);
+
 /** The home screen before the first token exists. */
 const nothingYet = (app, create) => h("section.card.empty",
   h("span.art", icon("key", 28)), h("h2", "No tokens yet."),
   h("p", "Create the first one here, from the command line, or import a list you already have."),
-  h("div.row", h("button.btn.primary", { "data-change": true, click: create }, icon("plus", 16), "Create token"),
+  h("div.row", createButton(create),
     h("a.btn", { href: "/dashboard/import" }, "Import…")),
-  codeBlock("command", COMMAND, "Copy command", () => app.copy(COMMAND)));
+  command(app, COMMAND));
 
 class Tokens extends List {
   title = "Tokens";
@@ -50,12 +53,9 @@ class Tokens extends List {
     this.card = h("section.card", { "aria-label": "Token list" }, h("div.bar", this.states, this.box, this.activity,
       viewMenu(this)), this.only, table("", "API tokens", this.heads, this.body), this.foot);
     this.place = h("div", this.tiles, this.card);
-    const make = h("button.btn.primary", { "data-change": true, click: this.create }, icon("plus", 16), "Create token");
     this.node = [
-      h("div.page-head", h("div", h("h1", "Tokens"), h("p", "Keys your services use to call your APIs.")),
-        h("div.actions", make)),
-      app.session.role !== "admin" && h("div.slot", note("info", CANNOT_CHANGE)),
-      app.notices.slot, this.place, this.picking.bar,
+      pageHead(app, "Tokens", "Keys your services use to call your APIs.", createButton(this.create)),
+      this.place, this.picking.bar,
     ];
     this.addKeys();
     this.drawTiles();
@@ -146,8 +146,8 @@ class Tokens extends List {
     return answer;
   }
 
-  waiting() {
-    super.waiting();
+  wait() {
+    super.wait();
     if (this.rows) return;
     announce("Loading tokens");
     fill(this.body, greyRows(this.columns));

@@ -2,10 +2,10 @@
 
 import { BASE, TOKENS, send } from "./api.js";
 import { downloadCsv } from "./csv.js";
-import { announce, card, codeBlock, fill, h, icon, note } from "./dom.js";
+import { announce, card, changing, command, fill, h, icon } from "./dom.js";
 import { count, number, upper } from "./format.js";
-import { cell, head, line, table } from "./list.js";
-import { CANNOT_CHANGE } from "./notices.js";
+import { cell, headings, line, table } from "./list.js";
+import { pageHead } from "./shell.js";
 
 const EXPORT = `${TOKENS}/export`;
 const LINES = { "Content-Type": "application/x-ndjson" };
@@ -39,7 +39,8 @@ class Transfer {
     this.app = app;
     this.file = h("input", { type: "file", id: "import-file", accept: ".ndjson,.jsonl,.json,.txt",
       "data-change": true, change: this.chosen });
-    this.try = h("button.btn.primary", { "data-change": true, disabled: true, click: () => this.run(true) }, "Try it");
+    this.try = changing("button.btn.primary", "Try it", () => this.run(true));
+    this.try.disabled = true;
     const taking = card("Import", null, h("div.asks",
       h("p.muted.small", "Lines of an export, or of another system: ", h("code", '{"name", "secret" or "sha256", …}'),
         ". The secrets work as they are."),
@@ -47,14 +48,12 @@ class Transfer {
       h("p.hint", "Nothing is taken in before you have seen what would be."), this.try));
     const giving = card("Export", null, h("div.asks",
       h("p.muted.small", "Every token with its digest, never its secret, for a service with the same server key."),
-      h("div.row.left-row", h("button.btn", { "data-change": true, click: this.export }, icon("export", 16), "NDJSON"),
+      h("div.row.left-row", changing("button.btn", [icon("export", 16), "NDJSON"], this.export),
         h("button.btn", { click: this.csv }, icon("export", 16), "CSV of the list"))));
     this.node = [
-      h("div.page-head", h("div", h("h1", "Import and export"), h("p", "Bring tokens in, or take them along."))),
-      app.session.role !== "admin" && h("div.slot", note("info", CANNOT_CHANGE)),
-      app.notices.slot,
+      pageHead(app, "Import and export", "Bring tokens in, or take them along."),
       h("div.stack", h("div.halves", taking, giving), this.report, card("The same from the command line", null,
-        codeBlock("commands", TRANSFER_COMMANDS, "Copy commands", () => app.copy(TRANSFER_COMMANDS)))),
+        command(app, TRANSFER_COMMANDS))),
     ];
   }
 
@@ -114,17 +113,17 @@ class Transfer {
     const { app } = this;
     const others = skipped.length > 0 ? `, ${number(skipped.length)} not` : "";
     const said = `${count(imported)} ${dryRun ? "would be imported" : "imported"}${others}.`;
-    const heads = line(["Line", "Name", "Why not"].map((name) => head("", name)));
     const rows = skipped.slice(0, SHOWN).map(({ line: at, name, code, message }) => line(
       cell(".num.muted", number(at)), cell("", h("span.name", name || "—")),
       cell("", upper(message || code.replaceAll("_", " ")))));
-    const go = dryRun && imported > 0 && h("button.btn.primary", { "data-change": true, click: () => this.run(false) },
-      `Import ${count(imported)}`);
+    const go = dryRun && imported > 0 && changing("button.btn.primary", `Import ${count(imported)}`,
+      () => this.run(false));
     fill(this.report, card(dryRun ? "Trial" : "Result", h("span.end.muted.small", `${number(sent)} lines`),
       h("p.lead", said),
       byDigest > 0 && h("p.muted.small.lead", `${count(byDigest)} by digest alone: present one to see that it is met.`),
       shortened > 0 && h("p.muted.small.lead", `${count(shortened)} without an end, given the latest allowed here.`),
-      skipped.length > 0 && table(".log", "Lines that are not taken in", heads, h("tbody", { role: "rowgroup" }, rows)),
+      skipped.length > 0 && table(".log", "Lines that are not taken in",
+        headings(["Line", "Name", "Why not"]), rows),
       skipped.length > SHOWN && h("p.muted.small", `and ${number(skipped.length - SHOWN)} lines more.`),
       go && h("div.row.left-row", go)));
     app.lock();
@@ -138,4 +137,4 @@ class Transfer {
   csv = () => downloadCsv(this.app, {}, CSV_COLUMNS);
 }
 
-export const transferScreen = (app) => new Transfer(app);
+export const importScreen = (app) => new Transfer(app);

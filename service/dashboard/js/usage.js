@@ -2,8 +2,8 @@
 
 import { setActive } from "./actions.js";
 import { TOKENS, get, send } from "./api.js";
-import { chart } from "./chart.js";
-import { card, facts, fill, h } from "./dom.js";
+import { checksCard, sumOf } from "./chart.js";
+import { card, changing, facts, fill, h } from "./dom.js";
 import { compact, number, time } from "./format.js";
 import { Page } from "./page.js";
 
@@ -19,8 +19,6 @@ const NEEDLESS = {
   // One that was made of late may still be put to use.
   never: { status: "active", neverUsed: true, unusedForDays: 30 },
 };
-
-const sumOf = (counts, name) => counts.reduce((sum, one) => sum + one[name], 0);
 
 /** Hours as the days they belong to; the first day, of which only a part was read, is left out. */
 function byDay(hours) {
@@ -40,20 +38,6 @@ function reasonsIn(hours) {
 
 const inWords = (reason) => REASONS[reason] ?? reason.replaceAll("_", " ");
 
-function checksCard(hours, daily) {
-  const [counts, span] = daily ? [byDay(hours), "30 days"] : [hours, "48 hours"];
-  const [allowed, denied] = [sumOf(counts, "allowed"), sumOf(counts, "denied")];
-  const total = allowed + denied;
-  const legend = h("span.end.legend", h("span", h("i"), "Allowed"), h("span", h("i.deny"), "Denied"));
-  if (!total) {
-    return card("Checks", null, h("span.muted", `No token was checked in the last ${span}. `,
-      h("a", { href: "/dashboard/help" }, "Help"), " shows how a gateway asks."));
-  }
-  const kpis = [[compact(total), `checks, ${span}`], [`${(100 * denied / total).toFixed(2)}%`, "denied"]];
-  return card("Checks", legend, h("div.kpis", kpis.map(([value, about]) => h("div", h("b", value), h("span", about)))),
-    chart(counts, allowed, denied));
-}
-
 function reasonsCard(hours) {
   const found = reasonsIn(hours);
   return card("Why denied", null, found.length
@@ -70,9 +54,9 @@ const ranking = (title, lead, rows, none) => card(title, null, h("p.muted.small.
 
 class ServiceUsage extends Page {
   constructor(app) {
-    super(app, "Usage", "How often tokens are checked, and which nobody seems to need.");
-    this.spans = h("div.seg", { role: "group", "aria-label": "Period" });
-    this.node[0].lastChild.append(this.spans);
+    const spans = h("div.seg", { role: "group", "aria-label": "Period" });
+    super(app, "Usage", "How often tokens are checked, and which nobody seems to need.", spans);
+    this.spans = spans;
     this.update();
   }
 
@@ -88,10 +72,13 @@ class ServiceUsage extends Page {
     const busy = lately.map((token) => [token, token.usage14d.reduce((sum, checks) => sum + checks, 0)])
       .filter(([, checks]) => checks).sort(([, one], [, other]) => other - one).slice(0, LISTED)
       .map(([token, checks]) => [token, compact(checks)]);
+    const [, span] = SPANS_SHOWN[Number(this.daily)];
     fill(this.spans, SPANS_SHOWN.map(([by, label]) => h("a", { href: `/dashboard/usage${by && `?by=${by}`}`,
       "data-focus": `by-${by}`, "aria-current": (by === "days") === this.daily && "true" }, label)));
     return [this.tiles(hygiene),
-      h("div.cols", checksCard(hours, this.daily), reasonsCard(hours)),
+      h("div.cols", checksCard("Checks", this.daily ? byDay(hours) : hours, span, [],
+        ["No token was checked in the last ", span, ". ", h("a", { href: "/dashboard/help" }, "Help"),
+          " shows how a gateway asks."]), reasonsCard(hours)),
       h("div.halves",
         ranking("Busiest", `Checks in 14 days, of the ${READ} tokens used last.`, busy, "No token was used."),
         ranking("Idlest", "Active tokens not used since yesterday, the longest unused first.",
@@ -100,8 +87,7 @@ class ServiceUsage extends Page {
   }
 
   tiles({ idle, neverUsed, expiring, neverExpire }) {
-    const off = (name, label) => h("button.link", { "data-change": true, "data-focus": name,
-      click: () => this.deactivate(NEEDLESS[name]) }, label);
+    const off = (name, label) => changing("button.link", label, () => this.deactivate(NEEDLESS[name]), name);
     const tiles = [
       ["Unused for 90 days", idle["90d"], "status=active&activity=unused", off("unused", "Deactivate them")],
       ["Never used", neverUsed, "status=active&activity=never", off("never", "Deactivate those over 30 days old")],

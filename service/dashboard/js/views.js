@@ -1,7 +1,9 @@
 // What the list shows and how: further filters and columns in the address, views that this browser keeps, and CSV.
 
-import { cancel, closeDialog, openDialog } from "./dialog.js";
-import { field, h, icon } from "./dom.js";
+import { closeDialog } from "./dialog.js";
+import { h, icon } from "./dom.js";
+import { field, required, ticks } from "./fields.js";
+import { formDialog } from "./formdialog.js";
 import { menu } from "./menu.js";
 import { COLUMNS } from "./rows.js";
 import { kept } from "./shell.js";
@@ -23,36 +25,24 @@ function views() {
 const keep = (all) => kept("views", JSON.stringify(all));
 
 function choose({ app, query, columns, url }) {
-  const fields = FURTHER.map(([name, label, placeholder]) =>
-    field(label, { value: query[name], placeholder, maxlength: 256 }));
-  const ticks = COLUMNS.map((column) => h("label.tick",
-    h("input", { type: "checkbox", value: column[0], checked: columns.includes(column) }), column[1]));
-  openDialog({
-    title: "Filters and columns",
-    body: [h("div.ticks.wide", fields.map(({ node }) => node)),
-      h("fieldset", h("legend", "Columns"), h("div.ticks", ticks))],
-    buttons: [cancel(), h("button.btn.primary", { type: "submit" }, "Show")],
-    submit() {
-      const given = Object.fromEntries(FURTHER.map(([name], at) => [name, fields[at].read()]));
-      const shown = ticks.map((tick) => tick.firstChild).filter(({ checked }) => checked).map(({ value }) => value);
-      closeDialog();
-      app.go(url({ ...given, columns: shown.join() || "name" }));
-    },
+  const fields = Object.fromEntries(FURTHER.map(([name, label, placeholder]) =>
+    [name, field(label, { value: query[name], placeholder, maxlength: 256 })]));
+  const shown = ticks("Columns", COLUMNS, columns.map(([name]) => name));
+  formDialog(app, { title: "Filters and columns", fields: { ...fields, columns: shown }, go: "Show",
+    body: [h("div.ticks.wide", Object.values(fields).map(({ node }) => node)), shown.node] }, (values) => {
+    closeDialog();
+    app.go(url({ ...values, columns: values.columns.join() || "name" }));
   });
 }
 
 function save(app, query) {
-  const name = field("Name", { required: true, maxlength: LONGEST_NAME, autofocus: true });
-  openDialog({
-    title: "Save this view", lead: "Its filters, order and columns, under View in this browser.", body: name.node,
-    buttons: [cancel(), h("button.btn.primary", { type: "submit" }, "Save")],
-    submit() {
-      const called = name.read();
-      if (!called) return name.fail("Give the view a name.");
-      keep({ ...views(), [called]: query });
-      closeDialog();
-      app.notices.toast(`${called} saved.`);
-    },
+  const name = field("Name", { required: true, maxlength: LONGEST_NAME, autofocus: true }, "",
+    required("Give the view a name."));
+  formDialog(app, { title: "Save this view", lead: "Its filters, order and columns, under View in this browser.",
+    fields: { name }, go: "Save" }, (values) => {
+    keep({ ...views(), [values.name]: query });
+    closeDialog();
+    app.notices.toast(`${values.name} saved.`);
   });
 }
 

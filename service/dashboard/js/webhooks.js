@@ -1,13 +1,14 @@
 // Webhooks: who is told of changes, how far each is, what it answered, and the dialogs that add and remove one.
 
-import { OVERLAPS } from "./actions.js";
+import { askOverlap } from "./actions.js";
 import { get, send } from "./api.js";
-import { cancel, closeDialog, openDialog } from "./dialog.js";
-import { announce, card, chips, codeBlock, facts, field, fill, h, icon, note } from "./dom.js";
+import { confirmDialog } from "./dialog.js";
+import { announce, card, changing, command, facts, fill, h, icon, note } from "./dom.js";
 import { ACTIONS, label } from "./events.js";
-import { day, moment, number, time } from "./format.js";
-import { cell, head, line, table } from "./list.js";
-import { whatFailed } from "./notices.js";
+import { field, required, ticks } from "./fields.js";
+import { CHECK_FIRST, formDialog } from "./formdialog.js";
+import { day, moment, number, state, time } from "./format.js";
+import { cell, headings, line, table } from "./list.js";
 import { Page } from "./page.js";
 import { showSecret } from "./secret.js";
 
@@ -25,60 +26,36 @@ function deliveryRow({ id, event, status, attempts, createdAt, nextAttemptAt, la
   const [style, word] = STANDINGS[status] ?? ["inactive", status];
   const said = lastError ?? (lastStatus && `answered ${lastStatus}`) ?? "not tried yet";
   return line(cell(".num.muted", time(createdAt, moment(createdAt))), cell("", eventName(event)),
-    cell("", h(`span.status.${style}`, h(`span.dot.${style}`), word)),
+    cell("", state(style, "status", word)),
     cell("", said, h("span.muted", `, ${attempts} ${attempts === 1 ? "try" : "tries"}`)),
     cell(".num.muted", nextAttemptAt ? ["next ", time(nextAttemptAt), " "] : "",
-      h("button.btn.quiet.sm", { "data-change": true, "data-focus": `again-${id}`,
-        "aria-label": `Send ${eventName(event)} of ${moment(createdAt)} again`, click: () => sendAgain(id) },
-      "Send again")));
+      changing("button.btn.quiet.sm", "Send again", () => sendAgain(id), `again-${id}`,
+        `Send ${eventName(event)} of ${moment(createdAt)} again`)));
 }
 
 function deliveryTable(deliveries, sendAgain) {
   if (!deliveries.length) return h("p.muted.small", "Nothing was sent yet.");
-  const heads = line(["Since", "Event", "State", "Answer", "Again"].map((name) => head("", name)));
-  return table(".log", "Deliveries, those that wait first", heads,
-    h("tbody", { role: "rowgroup" }, deliveries.map((one) => deliveryRow(one, sendAgain))));
+  return table(".log", "Deliveries, those that wait first", headings(["Since", "Event", "State", "Answer", "Again"]),
+    deliveries.map((one) => deliveryRow(one, sendAgain)));
 }
 
 /** The dialog of a new webhook; done(webhook with its secret) once it is made. */
 function webhookForm(app, done) {
   const url = field("Address", { required: true, type: "url", maxlength: 2048, autofocus: true },
-    "Public and https: where the messages go.", (text) => text);
-  const ticks = TOLD.map((event) => h("label.tick", h("input", { type: "checkbox", value: event }), eventName(event)));
-  const missing = h("p.err");
-  const place = h("div", { role: "alert" });
-  openDialog({
-    title: "Add a webhook", lead: "Its signing secret is shown once, on the next screen.",
-    body: [place, url.node, h("fieldset", h("legend", "Tell it of tokens that are"), h("div.ticks", ticks), missing)],
-    buttons: [cancel(), h("button.btn.primary", { type: "submit" }, "Add webhook")],
-    async submit() {
-      const events = ticks.map((tick) => tick.firstChild).filter(({ checked }) => checked).map(({ value }) => value);
-      missing.textContent = events.length ? "" : "Choose at least one.";
-      if (!url.read()) url.fail("Give the address of the receiver.");
-      if (!url.read()) url.input.focus();
-      if (!url.read() || !events.length) return;
-      try {
-        done(await send("POST", WEBHOOKS, { url: url.read(), events }));
-      } catch (problem) {
-        const wrong = problem.answer?.errors?.find(({ field: name }) => name === "url");
-        if (wrong) {
-          url.fail(`${wrong.message.replace(/\.?$/, ".")}`);
-          url.input.focus();
-        } else if (problem.status === undefined || problem.status === 401) app.notices.fail(problem);
-        // What was typed stays.
-        else fill(place, note("bad", problem.status === 409 ? problem.answer.detail : whatFailed(problem)));
-      }
-    },
-  });
+    "Public and https: where the messages go.", required("Give the address of the receiver."));
+  const events = ticks("Tell it of tokens that are", TOLD.map((event) => [event, eventName(event)]), [],
+    "Choose at least one.");
+  formDialog(app, { title: "Add a webhook", lead: "Its signing secret is shown once, on the next screen.",
+    fields: { url, events }, go: "Add webhook", away: CHECK_FIRST },
+  async (values) => done(await send("POST", WEBHOOKS, values)));
 }
 
 class WebhooksPage extends Page {
   expanded = new Set();
 
   constructor(app) {
-    super(app, "Webhooks", "Other services that are told of changes, signed, at least once.");
-    this.node[0].lastChild.append(h("button.btn.primary", { "data-change": true, "data-focus": "add",
-      click: this.add }, icon("plus", 16), "Add webhook"));
+    super(app, "Webhooks", "Other services that are told of changes, signed, at least once.",
+      changing("button.btn.primary", [icon("plus", 16), "Add webhook"], () => webhookForm(app, this.show), "add"));
     this.update();
   }
 
@@ -90,7 +67,7 @@ class WebhooksPage extends Page {
     if (webhooks.length) return webhooks.map((webhook) => this.one(webhook));
     return h("section.card.empty", h("h2", "No webhooks yet."),
       h("p", "Add one here or from the command line, and it is told when tokens are made, changed or ended."),
-      codeBlock("command", ADD_COMMAND, "Copy command", () => this.app.copy(ADD_COMMAND)));
+      command(this.app, ADD_COMMAND));
   }
 
   one(webhook) {
@@ -103,8 +80,8 @@ class WebhooksPage extends Page {
       ["Waiting to be sent again", number(waiting)], ["Not read for it yet", number(unread)],
       ["Dropped before it was told", h(dropped ? "span.bad" : "span", number(dropped))],
       ["Added", `${day(createdAt)} by ${createdBy}`]].filter(Boolean);
-    const act = (spec, name, click) => h(`button.btn.sm${spec}`,
-      { "data-change": true, "data-focus": `${name}-${id}`, "aria-label": `${name} ${hostOf(webhook)}`, click }, name);
+    const act = (spec, name, click) =>
+      changing(`button.btn.sm${spec}`, name, click, `${name}-${id}`, `${name} ${hostOf(webhook)}`);
     const remove = act(".danger", "Delete…", () => this.remove(webhook));
     if (webhook.tampered) {
       return card(h("span.wrap", hostOf(webhook)), h("span.end.row", remove), note("bad",
@@ -137,8 +114,6 @@ class WebhooksPage extends Page {
     return details;
   }
 
-  add = () => webhookForm(this.app, this.show);
-
   show = (webhook) => showSecret({ name: hostOf(webhook), token: webhook.secret }, this.update,
      { word: "signing secret", lead: "Copy the signing secret now. The receiver needs it to know that a "
       + "message is from here, and it is never shown again." });
@@ -160,36 +135,17 @@ class WebhooksPage extends Page {
     this.update();
   });
 
-  rotate(webhook) {
-    const overlap = chips(OVERLAPS, "86400");
-    openDialog({
-      title: `Rotate the secret of ${hostOf(webhook)}?`, lead: "Messages are signed with the old secret, too, for:",
-      body: h("fieldset", h("legend.sr", "Messages are signed with the old secret, too, for"), overlap),
-      buttons: [cancel(), h("button.btn.primary", { type: "submit" }, "Rotate secret")],
-      submit: async () => {
-        const overlapSeconds = Number(overlap.value());
-        try {
-          this.show(await send("POST", `${WEBHOOKS}/${webhook.id}/rotate`, { overlapSeconds }));
-        } catch (problem) {
-          closeDialog();
-          this.app.notices.fail(problem, () => this.rotate(webhook), false);
-        }
-      },
-    });
-  }
+  rotate = (webhook) => askOverlap(this.app, { title: `Rotate the secret of ${hostOf(webhook)}?`, go: "Rotate secret" },
+    "Messages are signed with the old secret, too, for:", null,
+    async (overlap) => this.show(await send("POST", `${WEBHOOKS}/${webhook.id}/rotate`, overlap)));
 
-  remove(webhook) {
-    const act = async () => {
-      closeDialog();
-      await send("DELETE", `${WEBHOOKS}?id=${encodeURIComponent(webhook.id)}`);
-      this.app.notices.toast(`The webhook to ${hostOf(webhook)} was deleted.`);
-      this.update();
-    };
-    openDialog({ role: "alertdialog", mark: "warning", title: `Delete the webhook to ${hostOf(webhook)}?`,
-      lead: "What waits for it is not sent any more, and its signing secret ends with it.",
-      buttons: [cancel(),
-        h("button.btn.danger.fill", { click: () => this.app.notices.change(act) }, "Delete webhook")] });
-  }
+  remove = (webhook) => confirmDialog(this.app, { title: `Delete the webhook to ${hostOf(webhook)}?`,
+    lead: "What waits for it is not sent any more, and its signing secret ends with it.", go: "Delete webhook" },
+  async () => {
+    await send("DELETE", `${WEBHOOKS}?id=${encodeURIComponent(webhook.id)}`);
+    this.app.notices.toast(`The webhook to ${hostOf(webhook)} was deleted.`);
+    this.update();
+  });
 }
 
 export const webhooksScreen = (app) => new WebhooksPage(app);

@@ -1,0 +1,46 @@
+// A dialog that is a form: sent when its fields can be read, open with all that was typed until that went well.
+
+import { cancel, closeDialog, openDialog } from "./dialog.js";
+import { blameRefused, readAll, submitButton } from "./fields.js";
+import { fill, h, note } from "./dom.js";
+
+const KEPT = "Your entries are kept: try again in a moment.";
+export const CHECK_FIRST = "It may have been done all the same: check before you try again.";
+
+/**
+ * fields by name, each as field() makes one; body: how they stand in the dialog, if not one below the other; title and
+ * lead; go and busy: the words on its button; away: what to do where no answer came. save(values) sends them.
+ */
+export function formDialog(app, { fields, body = Object.values(fields).map(({ node }) => node), go, busy = go,
+  away = KEPT, ...frame }, save) {
+  const place = h("div", { role: "alert" });
+  const button = submitButton(go);
+  let sending;
+  const submit = async () => {
+    const values = !sending && readAll(fields);
+    if (!values) return;
+    sending = true;
+    button.textContent = busy;
+    try {
+      await save(values);
+    } catch (problem) {
+      const { status, answer, requestId } = problem;
+      if (status === undefined || status === 401) app.notices.fail(problem);
+      else if (blameRefused(problem, fields)) fill(place);
+      else fill(place, note("bad", problem.away ? `${problem.away} ${away}`
+        : status === 403 || status === 409 ? answer.detail : `That did not work. Nothing was changed. ${requestId}`));
+    }
+    sending = false;
+    button.textContent = go;
+  };
+  const typed = () => [...place.parentNode.querySelectorAll("input, select")]
+    .map(({ value, checked }) => value + checked).join();
+  const leave = () => {
+    if (typed() === untouched) return closeDialog();
+    // Once: the same key again means it.
+    untouched = typed();
+    fill(place, note("", "What you typed is not saved. Press Escape again to drop it."));
+  };
+  openDialog({ ...frame, submit, leave, body: [place, body], buttons: [cancel(), button] });
+  let untouched = typed();
+}

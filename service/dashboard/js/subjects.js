@@ -1,0 +1,87 @@
+// Limits that all tokens of a subject share: whose there are and what is left of them, set and removed.
+
+import { absent, get, send } from "./api.js";
+import { closeDialog } from "./dialog.js";
+import { changing, command, h, icon } from "./dom.js";
+import { Fault, field, required } from "./fields.js";
+import { formDialog } from "./formdialog.js";
+import { limitsField } from "./limits.js";
+import { cell, head, headings, line, table } from "./list.js";
+import { Page } from "./page.js";
+import { standings } from "./rate.js";
+
+const LIMITS = "/api/admin/subject-limits";
+const LIMIT_COMMAND = "token-service subjects limit acme --rate month=100000/month";
+
+class SubjectLimits extends Page {
+  constructor(app) {
+    super(app, "Shared limits", "What all tokens of a subject may be used for together, beside the limits of each.",
+      changing("button.btn.primary", [icon("plus", 16), "Limit a subject"], () => this.edit(), "add"));
+    this.update();
+  }
+
+  /** A page of them, or the one that the address names. */
+  async load() {
+    const { subject, cursor } = this.query = Object.fromEntries(new URLSearchParams(location.search));
+    return await get(LIMITS, { subject, cursor }).catch(absent) ?? { subjects: [] };
+  }
+
+  draw({ subjects, nextCursor }) {
+    const { subject, cursor } = this.query;
+    const one = subject && h("p.small", "Only the subject ", h("code", subject), ". ",
+      h("a", { href: "/dashboard/limits" }, "Show everything"));
+    if (!subjects.length) {
+      return [one, h("section.card.empty", h("h2", subject ? "This subject has no limits." : "No subject has limits."),
+        h("p", "Give one some here or from the command line: its tokens draw from them together from then on."),
+        command(this.app, LIMIT_COMMAND))];
+    }
+    const turn = (label, to) => h("a.btn.sm", { href: `/dashboard/limits${to}` }, label);
+    return [one, h("section.card", { "aria-label": "Subjects" }, table(".log", "Subjects with limits",
+      headings(["Subject", "Limits", head("", h("span.sr", "Actions"))]), subjects.map((each) => this.row(each))),
+    (cursor || nextCursor) && h("div.foot", h("span.end", cursor && turn("First page", ""),
+      nextCursor && turn("Next", `?cursor=${encodeURIComponent(nextCursor)}`))))];
+  }
+
+  row({ subject, rateLimits }) {
+    const act = (spec, name, click) => changing(`button.btn.sm${spec}`, name, click, name + subject,
+      `${name} limits of ${subject}`);
+    return line(
+      cell(".none", h("a.name", { href: `/dashboard/?subject=${encodeURIComponent(subject)}` }, subject)),
+      cell(".none", standings(rateLimits)),
+      cell(".acts", h("span.row", act("", "Edit", () => this.edit({ subject, rateLimits })),
+        act(".danger", "Remove", () => this.remove(subject, rateLimits)))));
+  }
+
+  put = async (body, said) => {
+    await send("PUT", LIMITS, body);
+    this.app.notices.toast(said);
+    this.update();
+  };
+
+  edit({ subject: known, rateLimits = [] } = {}) {
+    const subject = field("Subject", { required: true, maxlength: 128, autofocus: true, value: known, readonly: known },
+      "Whom the tokens speak for, as their Subject has it.", required("Say whose tokens share the limits."));
+    const limits = limitsField(rateLimits);
+    const needed = { ...limits, read() {
+      const all = limits.read();
+      if (!all[0]) throw new Fault("Give at least one limit.", limits.at(""));
+      return all;
+    } };
+    formDialog(this.app, { title: known ? `Edit limits of ${known}` : "Limit a subject", go: "Save", busy: "Saving…",
+      lead: "All its tokens draw from these together. They replace any it has.",
+      fields: { subject, rateLimits: needed } }, async (values) => {
+      await this.put(values, `Limits of ${values.subject} saved.`);
+      closeDialog();
+    });
+  }
+
+  remove = (subject, rateLimits) => this.app.notices.change(async () => {
+    await send("DELETE", `${LIMITS}?subject=${encodeURIComponent(subject)}`).catch(absent);
+    const before = rateLimits.map(({ used, remaining, resetSeconds, ...given }) => given);
+    this.app.notices.toast(`Limits of ${subject} removed.`, () => this.app.notices.change(
+      () => this.put({ subject, rateLimits: before }, `Limits of ${subject} are back.`)));
+    this.update();
+  });
+}
+
+export const limitsScreen = (app) => new SubjectLimits(app);
