@@ -3,7 +3,7 @@
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import click
@@ -48,8 +48,7 @@ def serve(host: str | None, port: int | None, workers: int | None, allow_short: 
 
 
 def _serve(settings: Settings, *, allow_short: bool) -> None:
-    with ExitStack() as held:
-        held.enter_context(_signals(_leave))
+    with _ended_by_signals() as held:
         certificate = Certificate(settings) if settings.tls_certificate_file else None
         if certificate is not None:
             certificate.check()
@@ -60,9 +59,6 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
             settings = admin_account(settings, dashboard=f"{listeners.url}/dashboard/", allow_short=allow_short)
         # The password has done its work, and no worker needs to know it.
         settings = msgspec.structs.replace(settings, port=listeners.port, admin_password="")
-        # From here on uvicorn hears the signals and raises them again when it has ended; what follows is not
-        # to be cut short.
-        held.enter_context(_signals(_stay))
         run(settings, listeners.sockets, certificate, ready=lambda: _say_ready(listeners.places))
 
 
@@ -89,18 +85,25 @@ def _say_ready(places: list[str]) -> None:
 
 
 @contextmanager
-def _signals(handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Let this handler have the signals that end the service."""
-    before = {number: signal.signal(number, handler) for number in _ENDINGS}
+def _ended_by_signals() -> Iterator[ExitStack]:
+    """What is to be closed at the end. A signal leads there, and none cuts the closing short.
+
+    uvicorn hears them while it serves, and raises them again when it has ended.
+    """
+    before = {number: signal.signal(number, _leave) for number in _ENDINGS}
     try:
-        yield
+        with ExitStack() as held:
+            try:
+                yield held
+            finally:
+                for number in _ENDINGS:
+                    signal.signal(number, _stay)
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
 
 
 def _leave(number: int, frame: object) -> None:
-    """A signal while the service starts: what has been started is ended on the way out."""
     raise SystemExit(0)
 
 

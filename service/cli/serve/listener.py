@@ -46,9 +46,9 @@ def run(
         server = _Server(_config(create_app, settings, certificate), ready)
         try:
             server.run(listeners)
-        except SystemExit:
-            # uvicorn's own way out of a start that failed; it has its own code for it.
-            started = False
+        except SystemExit as leaving:
+            # By a signal, also one that uvicorn has obeyed; or uvicorn's own way out of a start that failed.
+            started = leaving.code == 0
         else:
             started = server.started
     if not started:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import stat
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from argon2 import PasswordHasher
@@ -13,6 +16,7 @@ from argon2 import PasswordHasher
 from service.cli.failure import Failure, WrongUsage
 from service.cli.serve.first_start import admin_account
 from service.cli.serve.sockets import listen
+from service.embedded import EmbeddedRedis
 from service.settings import Settings
 from service.tokens.accounts.accounts import read_accounts
 from tests.cli.conftest import Run
@@ -122,3 +126,33 @@ def test_of_two_first_starts_one_makes_the_account(
 def test_an_account_that_cannot_be_kept_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"^cannot write .*: No such file or directory$"):
         admin_account(Settings(data_dir=str(tmp_path / "gone")), dashboard=DASHBOARD)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_uvicorn_hears_any_ends_the_start(
+    run: Run, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    class Importing(ModuleType):
+        def __getattr__(self, name: str) -> None:
+            if name == "create_app":
+                signal.raise_signal(number)
+            raise AttributeError(name)
+
+    monkeypatch.setitem(sys.modules, "service.app", Importing("service.app"))
+    environment = {"TOKENS_REDIS_URL": "redis://127.0.0.1:1", "TOKENS_SECRET_KEY": "k" * 32, "TOKENS_PORT": "0"}
+    result = run("serve", env=environment)
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_a_second_signal_does_not_cut_short_what_is_being_closed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+
+    def close() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        closed.append(True)
+
+    server = EmbeddedRedis("/redis.sock", "k" * 64, owner=True, end=close)
+    monkeypatch.setattr("service.embedded.start", lambda *_, **__: server)
+    monkeypatch.setattr("service.cli.serve.command.run", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    environment = {"TOKENS_PORT": "0", "TOKENS_ACCOUNTS_FILE": "accounts.toml"}
+    assert (run("serve", env=environment).exit_code, closed) == (0, [True])
