@@ -23,10 +23,7 @@ from service.api.auth.callers import Caller, Holder
 from service.api.http.access import HOLDER, HOLDER_DERIVES, WRITE
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
-from service.api.http.problems import Pending
 from service.tokens.managed.derivation import Derivation, Narrowed
-
-_CREDENTIALS = ("X-API-Key", "X-Token")
 
 
 class DeriveToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -57,7 +54,7 @@ class DerivedQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     id: Id | None = None
 
 
-class DerivedApi(OperationGroup):
+class DerivedApi(OperationGroup, tag="managed"):
     """Derives tokens, lists those of a holder and ends them. Nothing here spends a use or a rate limit."""
 
     def __init__(self, derivation: Derivation, views: TokenViews) -> None:
@@ -68,13 +65,11 @@ class DerivedApi(OperationGroup):
         "POST",
         "/api/tokens/self/derive",
         HOLDER_DERIVES,
-        "managed",
         "deriveToken",
         status=201,
         body_optional=True,
-        example={"ttlSeconds": 900, "scopes": ["orders:read"]},
-        answers={409: None},
-        header_names=(*_CREDENTIALS, HEADER),
+        problems=(409,),
+        header_names=(HEADER,),
     )
     async def derive(self, call: Call, holder: Holder, body: DeriveToken) -> TokenIssued:
         """Derive a token from one's own.
@@ -87,7 +82,7 @@ class DerivedApi(OperationGroup):
         parent_id = holder.credential.token_id
         return await self._views.issued(created, "API token derived successfully", parent_id=parent_id)
 
-    @Operation("GET", "/api/tokens/self/derived", HOLDER, "managed", "listOwnDerivedTokens", header_names=_CREDENTIALS)
+    @Operation("GET", "/api/tokens/self/derived", HOLDER, "listOwnDerivedTokens")
     async def own(self, holder: Holder, query: PageQuery) -> TokenList:
         """List what is derived from one's own token.
 
@@ -95,15 +90,7 @@ class DerivedApi(OperationGroup):
         """
         return await self._views.derived(holder.credential.token_id, query.limit, query.cursor)
 
-    @Operation(
-        "DELETE",
-        "/api/tokens/self/derived",
-        HOLDER,
-        "managed",
-        "endOwnDerivedTokens",
-        answers={202: Pending, 404: None},
-        header_names=_CREDENTIALS,
-    )
+    @Operation("DELETE", "/api/tokens/self/derived", HOLDER, "endOwnDerivedTokens", pending=True, problems=(404,))
     async def end_own(self, holder: Holder, query: DerivedQuery) -> Message:
         """End what is derived from one's own token.
 
@@ -111,14 +98,7 @@ class DerivedApi(OperationGroup):
         """
         return _said(await self._derivation.end(holder.credential.token_id, holder.origin, query.id or ""))
 
-    @Operation(
-        "DELETE",
-        "/api/admin/tokens/{id}/derived",
-        WRITE,
-        "managed",
-        "endDerivedTokens",
-        answers={202: Pending, 404: None},
-    )
+    @Operation("DELETE", "/api/admin/tokens/{id}/derived", WRITE, "endDerivedTokens", pending=True, problems=(404,))
     async def end(self, call: Call, caller: Caller, query: DerivedQuery) -> Message:
         """End what is derived from a token.
 

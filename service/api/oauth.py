@@ -107,7 +107,7 @@ class ReviewAnswer(msgspec.Struct):
     status: ReviewStatus
 
 
-class OAuthApi(OperationGroup):
+class OAuthApi(OperationGroup, tag="oauth"):
     """Introspects and revokes for third parties."""
 
     def __init__(
@@ -129,11 +129,10 @@ class OAuthApi(OperationGroup):
         "POST",
         INTROSPECTION_PATH,
         INTROSPECT,
-        "oauth",
         "introspectToken",
         form=_FORM,
-        example={"token": "A" * 64},
-        answers={200: Introspection, 400: (OAuthError, Problem), 401: OAuthError, 429: None},
+        answers={200: Introspection, 400: (OAuthError, Problem), 401: OAuthError},
+        problems=(429,),
     )
     async def introspect(self, call: Call) -> Response:
         """Introspect a token (RFC 7662)."""
@@ -153,11 +152,10 @@ class OAuthApi(OperationGroup):
         "POST",
         "/oauth2/revoke",
         REVOKE,
-        "oauth",
         "revokeToken",
         form=_FORM,
-        example={"token": "A" * 64},
-        answers={200: None, 400: (OAuthError, Problem), 401: OAuthError, 429: None},
+        answers={200: None, 400: (OAuthError, Problem), 401: OAuthError},
+        problems=(429,),
     )
     async def revoke(self, call: Call) -> Response:
         """Revoke a token (RFC 7009).
@@ -182,7 +180,7 @@ class OAuthApi(OperationGroup):
         await self._revocation.revoke(form["token"].encode(), origin)
         return Json(b"")
 
-    @Operation("GET", "/.well-known/oauth-authorization-server", ANYONE, "oauth", "showServerMetadata")
+    @Operation("GET", "/.well-known/oauth-authorization-server", ANYONE, "showServerMetadata")
     async def metadata(self, call: Call) -> AuthorizationServer:
         """Authorization server metadata (RFC 8414)."""
         base, methods = str(self._address.of(call)), _CLIENT_AUTHENTICATION
@@ -190,15 +188,7 @@ class OAuthApi(OperationGroup):
         return AuthorizationServer(base, introspect, methods, revoke, [*methods, "none"])
 
     @Operation(
-        "POST",
-        "/k8s/tokenreview",
-        INTROSPECT,
-        "oauth",
-        "reviewToken",
-        body=TokenReview,
-        example={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "A" * 64}},
-        answers={429: None},
-        retry_after=False,
+        "POST", "/k8s/tokenreview", INTROSPECT, "reviewToken", body=TokenReview, problems=(429,), retry_after=False
     )
     async def review(self, call: Call) -> ReviewAnswer:
         """Kubernetes TokenReview.

@@ -74,7 +74,7 @@ class Consumed(msgspec.Struct, rename="camel", omit_defaults=True):
     expires_at: Instant | msgspec.UnsetType = msgspec.UNSET
 
 
-class OneTimeApi(OperationGroup):
+class OneTimeApi(OperationGroup, tag="one-time"):
     """Issues and consumes one-time tokens over HTTP. GET and HEAD never consume."""
 
     def __init__(self, tokens: OneTimeTokens, callers: Callers) -> None:
@@ -82,12 +82,7 @@ class OneTimeApi(OperationGroup):
         self._callers = callers
 
     @Operation(
-        "GET",
-        PHP_PATH,
-        ISSUE,
-        "one-time",
-        "generateOneTimeToken",
-        answers={200: PhpToken, 404: None, 429: None, 500: PhpError},
+        "GET", PHP_PATH, ISSUE, "generateOneTimeToken", answers={200: PhpToken, 500: PhpError}, problems=(404, 429)
     )
     async def generate(self, call: Call) -> Response:
         """Generate a one-time token (PHP-compatible).
@@ -105,15 +100,7 @@ class OneTimeApi(OperationGroup):
         return generated(issued)
 
     @Operation(
-        "POST",
-        "/api/one-time-tokens",
-        ISSUE,
-        "one-time",
-        "issueOneTimeToken",
-        status=201,
-        body_optional=True,
-        example={"ttlSeconds": 60},
-        answers={403: None, 429: None},
+        "POST", "/api/one-time-tokens", ISSUE, "issueOneTimeToken", status=201, body_optional=True, problems=(403, 429)
     )
     async def issue(self, call: Call, body: IssueOneTime) -> IssuedOneTime:
         """Issue a one-time token.
@@ -152,10 +139,8 @@ class OneTimeApi(OperationGroup):
         "POST",
         CONSUME_PATH,
         ANYONE,
-        "one-time",
         "consumeOneTimeToken",
         body=Consume,
-        example={"token": "0f1e2d3c4b5a69788796a5b4c3d2e1f0"},
         answers={200: Consumed},
         header_names=("Idempotency-Key",),
     )

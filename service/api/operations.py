@@ -15,7 +15,7 @@ from service.api.http.public_address import PublicAddress
 from service.metrics import Metrics
 
 
-class OperationsApi(OperationGroup):
+class OperationsApi(OperationGroup, tag="operation"):
     """What probes and operators ask."""
 
     def __init__(self, health: Health, metrics: Metrics, address: PublicAddress, *, with_metrics: bool) -> None:
@@ -39,17 +39,16 @@ class OperationsApi(OperationGroup):
         """The route for scrapes, which may have a port of its own."""
         return [one for one in super().endpoints() if one.handler == self.metrics]
 
-    @Operation("GET", "/livez", ANYONE, "operation", "checkLiveness")
+    @Operation("GET", "/livez", ANYONE, "checkLiveness")
     async def live(self) -> Live:
         """Is the process alive?"""
         return self._health.live()
 
-    @Operation("GET", "/readyz", ANYONE, "operation", "checkReadiness", answers={200: Readiness, 503: Readiness})
+    @Operation("GET", "/readyz", ANYONE, "checkReadiness", answers={200: Readiness, 503: Readiness})
     @Operation(
         "GET",
         "/healthz",
         ANYONE,
-        "operation",
         "checkHealth",
         answers={200: Readiness, 503: Readiness},
         summary="The same as /readyz",
@@ -63,7 +62,7 @@ class OperationsApi(OperationGroup):
         readiness = await self._health.ready()
         return Json(readiness, 200 if readiness.status == "ready" else 503)
 
-    @Operation("GET", "/openapi.json", ANYONE, "operation", "showDocument", answers={200: dict[str, Any]})
+    @Operation("GET", "/openapi.json", ANYONE, "showDocument", answers={200: dict[str, Any]})
     async def document(self, call: Call) -> Response:
         """This document."""
         # Made when it is first asked for: most processes never are.
@@ -76,7 +75,6 @@ class OperationsApi(OperationGroup):
         "GET",
         "/metrics",
         ANYONE,
-        "operation",
         "showMetrics",
         answers={200: str},
         media_types={200: ("text/plain", "application/openmetrics-text")},

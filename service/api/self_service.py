@@ -7,17 +7,14 @@ from service.api.auth.callers import Holder
 from service.api.http.access import HOLDER, HOLDER_ROTATES
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
-from service.api.http.problems import Pending
 from service.errors import Forbidden
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.revocation import Revocation
 from service.tokens.managed.rotation import Rotation
 from service.tokens.managed.tokens import ManagedTokens
 
-_CREDENTIALS = ("X-API-Key", "X-Token")
 
-
-class SelfServiceApi(OperationGroup):
+class SelfServiceApi(OperationGroup, tag="managed"):
     """Shows, revokes and rotates the token that asks. Nothing here spends a use or a rate limit."""
 
     def __init__(
@@ -34,7 +31,7 @@ class SelfServiceApi(OperationGroup):
         self._derivation = derivation
         self._views = views
 
-    @Operation("GET", "/api/tokens/self", HOLDER, "managed", "showOwnToken", header_names=_CREDENTIALS)
+    @Operation("GET", "/api/tokens/self", HOLDER, "showOwnToken")
     async def show(self, holder: Holder) -> TokenShown:
         """Show one's own token."""
         ancestors = holder.credential.ancestors
@@ -42,15 +39,7 @@ class SelfServiceApi(OperationGroup):
             return await self._views.of_one(await self._derivation.show(holder.secret), parent_id=ancestors[-1])
         return await self._views.of_one(await self._tokens.get(holder.credential.token_id))
 
-    @Operation(
-        "DELETE",
-        "/api/tokens/self",
-        HOLDER,
-        "managed",
-        "revokeOwnToken",
-        answers={202: Pending},
-        header_names=_CREDENTIALS,
-    )
+    @Operation("DELETE", "/api/tokens/self", HOLDER, "revokeOwnToken", pending=True)
     async def revoke(self, holder: Holder) -> Message:
         """Revoke one's own token.
 
@@ -63,13 +52,12 @@ class SelfServiceApi(OperationGroup):
         "POST",
         "/api/tokens/self/rotate",
         HOLDER_ROTATES,
-        "managed",
         "rotateOwnToken",
         status=201,
         body_optional=True,
-        example={"overlapSeconds": 3600},
-        answers={202: Pending, 409: None},
-        header_names=(*_CREDENTIALS, HEADER),
+        pending=True,
+        problems=(409,),
+        header_names=(HEADER,),
     )
     async def rotate(self, call: Call, holder: Holder, body: RotateToken) -> TokenIssued:
         """Rotate one's own token.

@@ -10,7 +10,6 @@ from service.api.auth.sign_in import SignIn
 from service.api.http.access import ANYONE
 from service.api.http.call import NO_STORE, Call, Json
 from service.api.http.operation import Operation, OperationGroup
-from service.api.http.problems import Pending
 from service.errors import InvalidRequest
 from service.metrics import NO_KIND, Metrics
 from service.model import Kind
@@ -45,7 +44,7 @@ class EndSession(msgspec.Struct):
     token: str = ""
 
 
-class SessionApi(OperationGroup):
+class SessionApi(OperationGroup, tag="sessions"):
     """Creates, checks and deletes session tokens."""
 
     def __init__(self, sessions: Sessions, metrics: Metrics) -> None:
@@ -56,10 +55,9 @@ class SessionApi(OperationGroup):
         "POST",
         "/api/token",
         ANYONE,
-        "sessions",
         "createSession",
-        example={"username": "ada", "password": "correct horse"},
-        answers={401: str, 429: None},
+        answers={401: str},
+        problems=(429,),
         media_types={401: "text/plain"},
     )
     async def create(self, call: Call, body: SignIn) -> SessionToken | Response:
@@ -73,7 +71,7 @@ class SessionApi(OperationGroup):
             return _invalid_credentials()
         return SessionToken(signed_in.secret, signed_in.expires_at)
 
-    @Operation("GET", CHECK_PATH, ANYONE, "sessions", "checkSession", query={"token": str}, header_names=("X-Token",))
+    @Operation("GET", CHECK_PATH, ANYONE, "checkSession", query={"token": str}, header_names=("X-Token",))
     async def check(self, call: Call) -> SessionState:
         """Validate a session token."""
         secret = call.header(b"x-token") or (call.parameter("token") or "").encode()
@@ -88,12 +86,11 @@ class SessionApi(OperationGroup):
         "DELETE",
         "/api/token",
         ANYONE,
-        "sessions",
         "endSession",
         body=EndSession,
         body_optional=True,
-        example={"token": "A" * 64},
-        answers={200: dict[str, str], 202: Pending},
+        answers={200: dict[str, str]},
+        pending=True,
         header_names=("X-Token",),
     )
     async def delete(self, call: Call) -> Response:

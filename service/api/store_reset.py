@@ -8,14 +8,14 @@ from service.store.monitoring.monitor import Monitor
 from service.tokens.audit.log import AuditLog
 
 
-class StoreResetApi(OperationGroup):
+class StoreResetApi(OperationGroup, tag="operation"):
     """Confirms that lost data is lost."""
 
     def __init__(self, monitor: Monitor, audit_log: AuditLog) -> None:
         self._monitor = monitor
         self._audit_log = audit_log
 
-    @Operation("POST", "/api/admin/confirm-reset", ADMINISTER, "operation", "confirmReset")
+    @Operation("POST", "/api/admin/confirm-reset", ADMINISTER, "confirmReset")
     async def confirm(self, caller: Caller) -> Message:
         """Confirm that the store was emptied.
 

@@ -54,13 +54,13 @@ class RemovedSubject(msgspec.Struct, forbid_unknown_fields=True):
     subject: LimitedSubject
 
 
-class SubjectLimitsApi(OperationGroup):
+class SubjectLimitsApi(OperationGroup, tag="managed"):
     """Sets, shows and removes the limits of subjects."""
 
     def __init__(self, limits: SubjectLimits) -> None:
         self._limits = limits
 
-    @Operation("GET", _PATH, READ, "managed", "listSubjectLimits", answers={404: None})
+    @Operation("GET", _PATH, READ, "listSubjectLimits", problems=(404,))
     async def list(self, caller: Caller, query: SubjectQuery) -> SubjectLimitsList:
         """List the limits of subjects.
 
@@ -72,14 +72,7 @@ class SubjectLimitsApi(OperationGroup):
         cursor = found[-1].subject if len(found) == query.limit else None
         return SubjectLimitsList([_shown(one) for one in found], cursor)
 
-    @Operation(
-        "PUT",
-        _PATH,
-        ADMINISTER,
-        "managed",
-        "setSubjectLimits",
-        example={"subject": "acme", "rateLimits": [{"name": "month", "limit": 100_000, "calendar": {"unit": "month"}}]},
-    )
+    @Operation("PUT", _PATH, ADMINISTER, "setSubjectLimits")
     async def set(self, caller: Caller, body: SetSubjectLimits) -> SubjectLimitsShown:
         """Set the limits that all tokens of a subject share.
 
@@ -90,7 +83,7 @@ class SubjectLimitsApi(OperationGroup):
             raise wrong("rateLimits", "give at least one limit; DELETE takes them away")
         return _shown(await self._limits.set(body.subject, to_limits(body.rate_limits), caller.origin))
 
-    @Operation("DELETE", _PATH, ADMINISTER, "managed", "removeSubjectLimits", answers={404: None})
+    @Operation("DELETE", _PATH, ADMINISTER, "removeSubjectLimits", problems=(404,))
     async def remove(self, caller: Caller, query: RemovedSubject) -> Message:
         """Remove the limits of a subject.
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from service.api.http.access import ANYONE
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
+from service.api.http.problems import Pending
 from service.errors import InvalidRequest, Unauthorized
 
 
@@ -28,8 +29,8 @@ class Person(msgspec.Struct):
     name: str
 
 
-class Things(OperationGroup):
-    @Operation("POST", "/things", ANYONE, "managed", "change", status=201, body_optional=True, answers={409: None})
+class Things(OperationGroup, tag="things"):
+    @Operation("POST", "/things", ANYONE, "change", status=201, body_optional=True, pending=True, problems=(409,))
     async def change(self, caller: Person, query: Page, body: Change) -> Told | Person | Response:
         """Change a thing.
 
@@ -37,7 +38,7 @@ class Things(OperationGroup):
         """
         return Told(f"{caller.name}, {query.limit}, {body.name}")
 
-    @Operation("GET", "/things", ANYONE, "managed", "show", answers={200: str})
+    @Operation("GET", "/things", ANYONE, "show", answers={200: str})
     async def show(self, call: Call) -> Response:
         """Show it."""
         return Response(call.path)
@@ -63,7 +64,8 @@ def test_a_signature_tells_what_goes_in_and_out() -> None:
     operation = Things().endpoints({Person: ada})[0].operation
     assert (operation.summary, operation.description) == ("Change a thing", "At once.")
     assert (operation.query, operation.body) == (Page, Change)
-    assert operation.answers == {201: (Told, Person), 409: None}
+    assert operation.answers == {201: (Told, Person), 202: Pending, 409: None}
+    assert operation.tag == "things"
 
 
 def test_a_handler_of_the_call_alone_is_the_endpoint_itself() -> None:

@@ -38,7 +38,7 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
     format: Literal["json", "ndjson", "csv"] = "json"
 
 
-class AuditApi(OperationGroup):
+class AuditApi(OperationGroup, tag="audit"):
     """Shows the log to those who may read tokens."""
 
     def __init__(self, audit: AuditReader, verification: Verification, audit_log: AuditLog) -> None:
@@ -46,7 +46,7 @@ class AuditApi(OperationGroup):
         self._verification = verification
         self._audit_log = audit_log
 
-    @Operation("GET", "/api/admin/audit", READ, "audit", "listAuditEntries", streams=(NDJSON, CSV))
+    @Operation("GET", "/api/admin/audit", READ, "listAuditEntries", streams=(NDJSON, CSV))
     async def page(self, call: Call, caller: Caller, query: AuditQuery) -> AuditPage | Download:
         """List changes and sign-ins.
 
@@ -68,7 +68,7 @@ class AuditApi(OperationGroup):
         lines, media_type = (ndjson_lines, NDJSON) if query.format == "ndjson" else (csv_lines, CSV)
         return Download(call, lines(self._audit.every(wanted)), media_type, f"audit.{query.format}")
 
-    @Operation("GET", "/api/admin/audit/verification", READ, "audit", "verifyAuditLog")
+    @Operation("GET", "/api/admin/audit/verification", READ, "verifyAuditLog")
     async def verify(self, caller: Caller) -> AuditVerification:
         """Verify the log.
 

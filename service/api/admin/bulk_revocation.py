@@ -8,30 +8,19 @@ from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
-from service.api.http.problems import Pending
 from service.errors import wrong
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import Bulk, Ending
 
-_ENDED = {202: Pending, 409: None}
 
-
-class BulkRevocationApi(OperationGroup):
+class BulkRevocationApi(OperationGroup, tag="managed"):
     """Ends many tokens over HTTP."""
 
     def __init__(self, bulk: Bulk, views: TokenViews) -> None:
         self._bulk = bulk
         self._views = views
 
-    @Operation(
-        "POST",
-        "/api/admin/tokens/revoke",
-        ADMINISTER,
-        "managed",
-        "revokeManyTokens",
-        example={"createdBy": "ada", "dryRun": True},
-        answers=_ENDED,
-    )
+    @Operation("POST", "/api/admin/tokens/revoke", ADMINISTER, "revokeManyTokens", pending=True, problems=(409,))
     async def revoke(self, call: Call, caller: Caller, body: EndTokens) -> TokensMatched | SliceChanged:
         """Revoke many tokens.
 
@@ -44,13 +33,7 @@ class BulkRevocationApi(OperationGroup):
         return await self._end(call, caller, body, Ending.REVOKE)
 
     @Operation(
-        "POST",
-        "/api/admin/tokens/deactivate",
-        ADMINISTER,
-        "managed",
-        "deactivateManyTokens",
-        example={"scope": "orders:read", "dryRun": True},
-        answers=_ENDED,
+        "POST", "/api/admin/tokens/deactivate", ADMINISTER, "deactivateManyTokens", pending=True, problems=(409,)
     )
     async def deactivate(self, call: Call, caller: Caller, body: EndTokens) -> TokensMatched | SliceChanged:
         """Deactivate many tokens.

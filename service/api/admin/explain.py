@@ -15,7 +15,7 @@ from service.model import Kind
 from service.tokens.explanation.explainer import Explainer, Question
 
 
-class ExplainApi(OperationGroup):
+class ExplainApi(OperationGroup, tag="managed"):
     """Answers the operator's second question: why not."""
 
     def __init__(self, explainer: Explainer, clock: Callable[[], float], *, accept_basic: bool) -> None:
@@ -23,15 +23,7 @@ class ExplainApi(OperationGroup):
         self._clock = clock
         self._accept_basic = accept_basic
 
-    @Operation(
-        "POST",
-        "/api/admin/tokens/explain",
-        READ,
-        "managed",
-        "explainToken",
-        example={"id": "0123456789abcdef", "scopes": ["orders:read"]},
-        answers={404: None},
-    )
+    @Operation("POST", "/api/admin/tokens/explain", READ, "explainToken", problems=(404,))
     async def explain(self, call: Call, caller: Caller, body: ExplainToken) -> TokenExplained:
         """Explain why a token is accepted or refused.
 

@@ -29,7 +29,7 @@ class HygieneShown(msgspec.Struct, rename="camel"):
     expired: dict[str, int]
 
 
-class HygieneApi(OperationGroup):
+class HygieneApi(OperationGroup, tag="managed"):
     """Shows what an operator may want to clear away."""
 
     def __init__(self, hygiene: Hygiene, token_counts: TokenCounts, clock: Callable[[], float]) -> None:
@@ -37,7 +37,7 @@ class HygieneApi(OperationGroup):
         self._token_counts = token_counts
         self._clock = clock
 
-    @Operation("GET", "/api/admin/tokens/hygiene", READ, "managed", "countNeglectedTokens")
+    @Operation("GET", "/api/admin/tokens/hygiene", READ, "countNeglectedTokens")
     async def show(self, caller: Caller) -> HygieneShown:
         """Count tokens that nobody seems to need.
 

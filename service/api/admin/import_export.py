@@ -62,7 +62,7 @@ class ImportResult(msgspec.Struct, rename="camel"):
     skipped: list[SkippedLine]
 
 
-class ImportExportApi(OperationGroup):
+class ImportExportApi(OperationGroup, tag="managed"):
     """Export and import, for administrators alone."""
 
     def __init__(
@@ -80,13 +80,7 @@ class ImportExportApi(OperationGroup):
         self._clock = clock
 
     @Operation(
-        "GET",
-        "/api/admin/tokens/export",
-        IN_PERSON,
-        "managed",
-        "exportTokens",
-        answers={200: str},
-        media_types={200: NDJSON},
+        "GET", "/api/admin/tokens/export", IN_PERSON, "exportTokens", answers={200: str}, media_types={200: NDJSON}
     )
     async def give(self, call: Call, caller: Caller, query: Filter) -> Download:
         """Export tokens.
@@ -104,16 +98,7 @@ class ImportExportApi(OperationGroup):
         lines = (export_lines(records) async for records in self._queries.everything(wanted))
         return Download(call, lines, NDJSON, "tokens.ndjson")
 
-    @Operation(
-        "POST",
-        "/api/admin/tokens/import",
-        ADMINISTER,
-        "managed",
-        "importTokens",
-        body=str,
-        body_media_type=NDJSON,
-        example='{"name": "orders", "secret": "old-system-secret-1", "duration": "1year"}\n',
-    )
+    @Operation("POST", "/api/admin/tokens/import", ADMINISTER, "importTokens", body=str, body_media_type=NDJSON)
     async def take(self, call: Call, caller: Caller, query: ImportQuery) -> ImportResult:
         """Import tokens.
 

@@ -7,11 +7,10 @@ from service.api.auth.callers import Caller
 from service.api.http.access import WRITE
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
-from service.api.http.problems import Pending
 from service.tokens.managed.rotation import Rotation
 
 
-class RotationApi(OperationGroup):
+class RotationApi(OperationGroup, tag="managed"):
     """Rotates managed tokens over HTTP."""
 
     def __init__(self, rotation: Rotation, views: TokenViews) -> None:
@@ -22,12 +21,11 @@ class RotationApi(OperationGroup):
         "POST",
         "/api/admin/tokens/{id}/rotate",
         WRITE,
-        "managed",
         "rotateToken",
         status=201,
         body_optional=True,
-        example={"overlapSeconds": 3600},
-        answers={202: Pending, 404: None, 409: None},
+        pending=True,
+        problems=(404, 409),
         header_names=(HEADER,),
     )
     async def rotate(self, call: Call, caller: Caller, body: RotateToken) -> TokenIssued:
@@ -44,14 +42,7 @@ class RotationApi(OperationGroup):
         call.token_id = token_id
         return await self._views.issued(rotated, "API token rotated successfully")
 
-    @Operation(
-        "DELETE",
-        "/api/admin/tokens/{id}/rotate",
-        WRITE,
-        "managed",
-        "endOverlap",
-        answers={202: Pending, 404: None, 409: None},
-    )
+    @Operation("DELETE", "/api/admin/tokens/{id}/rotate", WRITE, "endOverlap", pending=True, problems=(404, 409))
     async def end_overlap(self, call: Call, caller: Caller) -> Message:
         """End a token's overlap.
 

@@ -8,7 +8,6 @@ from msgspec import Meta
 from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER, READ_ALL
 from service.api.http.operation import Operation, OperationGroup
-from service.api.http.problems import Pending
 from service.api.http.timestamps import Instant, rfc3339
 from service.model import Role
 from service.tokens.accounts.accounts import Accounts
@@ -68,14 +67,14 @@ class AccountList(msgspec.Struct):
     accounts: list[AccountShown]
 
 
-class AdminSessionsApi(OperationGroup):
+class AdminSessionsApi(OperationGroup, tag="sessions"):
     """Shows and ends sign-ins; the accounts themselves are changed by the command line."""
 
     def __init__(self, sessions: Sessions, accounts: Accounts) -> None:
         self._sessions = sessions
         self._accounts = accounts
 
-    @Operation("GET", "/api/admin/sessions", READ_ALL, "sessions", "listSessions")
+    @Operation("GET", "/api/admin/sessions", READ_ALL, "listSessions")
     async def list(self, caller: Caller, query: SessionsQuery) -> SessionList:
         """List sessions.
 
@@ -86,15 +85,7 @@ class AdminSessionsApi(OperationGroup):
             [SessionShown(one.token_id, one.subject, rfc3339(one.issued_at), rfc3339(one.expires_at)) for one in found]
         )
 
-    @Operation(
-        "POST",
-        "/api/admin/sessions/revoke",
-        ADMINISTER,
-        "sessions",
-        "endSessionsOfUser",
-        example={"username": "ada"},
-        answers={202: Pending, 404: None},
-    )
+    @Operation("POST", "/api/admin/sessions/revoke", ADMINISTER, "endSessionsOfUser", pending=True, problems=(404,))
     async def end(self, caller: Caller, body: EndSessions) -> SessionsEnded:
         """End the sessions of a user.
 
@@ -107,7 +98,7 @@ class AdminSessionsApi(OperationGroup):
             ended = 1
         return SessionsEnded(f"{ended} {'session' if ended == 1 else 'sessions'} ended", ended)
 
-    @Operation("GET", "/api/admin/accounts", READ_ALL, "sessions", "listAccounts")
+    @Operation("GET", "/api/admin/accounts", READ_ALL, "listAccounts")
     async def accounts(self, caller: Caller) -> AccountList:
         """List accounts.
 

@@ -32,14 +32,14 @@ class ListQuery(Filter, forbid_unknown_fields=True, rename="camel"):
     parent: Id | None = None
 
 
-class TokenListApi(OperationGroup):
+class TokenListApi(OperationGroup, tag="managed"):
     """Lists and counts managed tokens over HTTP."""
 
     def __init__(self, queries: ManagedQueries, views: TokenViews) -> None:
         self._queries = queries
         self._views = views
 
-    @Operation("GET", "/api/admin/tokens", READ, "managed", "listTokens")
+    @Operation("GET", "/api/admin/tokens", READ, "listTokens")
     async def page(self, call: Call, caller: Caller, query: ListQuery) -> TokenList:
         """List tokens.
 
@@ -60,7 +60,7 @@ class TokenListApi(OperationGroup):
         tokens, after, total = await call.unless_gone(self._queries.page(wanted))
         return TokenList(await self._views.of(tokens), write_cursor(after, query.sort), total)
 
-    @Operation("GET", "/api/admin/tokens/stats", READ, "managed", "countTokens")
+    @Operation("GET", "/api/admin/tokens/stats", READ, "countTokens")
     async def stats(self, caller: Caller) -> Statistics:
         """Count tokens."""
         return await self._queries.statistics()

@@ -26,7 +26,6 @@ from service.api.auth.callers import Caller, require
 from service.api.http.access import ADMINISTER, READ, WRITE
 from service.api.http.call import BULK_BYTES, Call
 from service.api.http.operation import Operation, OperationGroup
-from service.api.http.problems import Pending
 from service.api.http.timestamps import instant_or_none
 from service.errors import wrong
 from service.model import Origin
@@ -36,7 +35,7 @@ from service.tokens.managed.tokens import ManagedTokens, NewToken
 from service.tokens.rights import cut_life
 
 
-class ManagedApi(OperationGroup):
+class ManagedApi(OperationGroup, tag="managed"):
     """Creates, shows, changes and revokes managed tokens over HTTP."""
 
     def __init__(self, tokens: ManagedTokens, bulk: Bulk, views: TokenViews, clock: Callable[[], float]) -> None:
@@ -45,22 +44,12 @@ class ManagedApi(OperationGroup):
         self._views = views
         self._clock = clock
 
-    @Operation("GET", "/api/admin/tokens/{id}", READ, "managed", "showToken", answers={404: None})
+    @Operation("GET", "/api/admin/tokens/{id}", READ, "showToken", problems=(404,))
     async def show(self, call: Call, caller: Caller) -> TokenShown:
         """Show a token."""
         return await self._views.of_one(await self._tokens.get(call.path_parameters["id"]))
 
-    @Operation(
-        "POST",
-        "/api/admin/tokens",
-        WRITE,
-        "managed",
-        "createToken",
-        status=201,
-        example={"name": "orders", "duration": "1month", "scopes": ["orders:read"]},
-        answers={409: None},
-        header_names=(HEADER,),
-    )
+    @Operation("POST", "/api/admin/tokens", WRITE, "createToken", status=201, problems=(409,), header_names=(HEADER,))
     async def create(self, call: Call, caller: Caller, body: CreateToken) -> TokenIssued:
         """Create a token.
 
@@ -78,14 +67,7 @@ class ManagedApi(OperationGroup):
         return new_token(wanted, cut_life(origin, expires_at, now) if wanted.duration else expires_at)
 
     @Operation(
-        "PATCH",
-        "/api/admin/tokens",
-        WRITE,
-        "managed",
-        "changeTokens",
-        body_bytes=BULK_BYTES,
-        example={"id": "0123456789abcdef", "isActive": False},
-        answers={202: Pending, 404: None, 409: None},
+        "PATCH", "/api/admin/tokens", WRITE, "changeTokens", body_bytes=BULK_BYTES, pending=True, problems=(404, 409)
     )
     async def change(
         self, call: Call, caller: Caller, body: ChangeToken
@@ -128,10 +110,10 @@ class ManagedApi(OperationGroup):
         "DELETE",
         "/api/admin/tokens",
         WRITE,
-        "managed",
         "revokeTokens",
         query={"id": str, "ids": str},
-        answers={202: Pending, 404: None},
+        pending=True,
+        problems=(404,),
     )
     async def revoke(self, call: Call, caller: Caller) -> Message | TokensChanged:
         """Revoke tokens.

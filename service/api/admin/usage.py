@@ -67,14 +67,14 @@ class ServiceUsage(msgspec.Struct):
     hours: list[ServiceHour]
 
 
-class UsageApi(OperationGroup):
+class UsageApi(OperationGroup, tag="managed"):
     """Shows what the service counted; a check is seen here a second later at most."""
 
     def __init__(self, series: UsageSeries, tokens: ManagedTokens) -> None:
         self._series = series
         self._tokens = tokens
 
-    @Operation("GET", "/api/admin/tokens/{id}/usage", READ, "managed", "showTokenUsage", answers={404: None})
+    @Operation("GET", "/api/admin/tokens/{id}/usage", READ, "showTokenUsage", problems=(404,))
     async def of_token(self, call: Call, caller: Caller, query: Days) -> TokenUsage:
         """Show how often a token was checked."""
         token = await self._tokens.get(call.path_parameters["id"])
@@ -87,7 +87,7 @@ class UsageApi(OperationGroup):
             [HourCount(rfc3339(hour.starts_at), hour.allowed, hour.denied) for hour in hours],
         )
 
-    @Operation("GET", "/api/admin/usage", READ, "managed", "showUsage")
+    @Operation("GET", "/api/admin/usage", READ, "showUsage")
     async def of_service(self, caller: Caller, query: Hours) -> ServiceUsage:
         """Show how often all tokens were checked.
 

@@ -25,7 +25,7 @@ from service.tokens.webhooks.sender import Sent
 from service.tokens.webhooks.trial import Trial
 
 
-class WebhooksApi(OperationGroup):
+class WebhooksApi(OperationGroup, tag="webhooks"):
     """Lists, adds and removes receivers, and shows what became of their messages."""
 
     def __init__(self, webhooks: Webhooks, deliveries: DeliveryLog, trial: Trial) -> None:
@@ -33,7 +33,7 @@ class WebhooksApi(OperationGroup):
         self._deliveries = deliveries
         self._trial = trial
 
-    @Operation("GET", "/api/admin/webhooks", READ_ALL, "webhooks", "listWebhooks")
+    @Operation("GET", "/api/admin/webhooks", READ_ALL, "listWebhooks")
     async def list(self, caller: Caller) -> WebhookList:
         """List webhooks."""
         await self._webhooks.refresh()
@@ -46,16 +46,7 @@ class WebhooksApi(OperationGroup):
         ]
         return WebhookList(shown + tampered)
 
-    @Operation(
-        "POST",
-        "/api/admin/webhooks",
-        ADMINISTER,
-        "webhooks",
-        "createWebhook",
-        status=201,
-        example={"url": "https://hooks.example.com/tokens", "events": ["token.revoked"]},
-        answers={409: None},
-    )
+    @Operation("POST", "/api/admin/webhooks", ADMINISTER, "createWebhook", status=201, problems=(409,))
     async def create(self, caller: Caller, body: CreateWebhook) -> WebhookCreated:
         """Create a webhook.
 
@@ -65,15 +56,7 @@ class WebhooksApi(OperationGroup):
         known = await self._webhooks.create(body.url, tuple(body.events), caller.origin)
         return WebhookCreated(*webhook_shown(known.webhook), known.secret)
 
-    @Operation(
-        "DELETE",
-        "/api/admin/webhooks",
-        ADMINISTER,
-        "webhooks",
-        "deleteWebhook",
-        query={"id": str},
-        answers={404: None},
-    )
+    @Operation("DELETE", "/api/admin/webhooks", ADMINISTER, "deleteWebhook", query={"id": str}, problems=(404,))
     async def delete(self, call: Call, caller: Caller) -> Message:
         """Delete a webhook."""
         webhook_id = call.parameter("id")
@@ -82,15 +65,7 @@ class WebhooksApi(OperationGroup):
         await self._webhooks.delete(webhook_id, caller.origin)
         return Message("Webhook deleted successfully")
 
-    @Operation(
-        "PATCH",
-        "/api/admin/webhooks/{id}",
-        ADMINISTER,
-        "webhooks",
-        "changeWebhook",
-        example={"isActive": False},
-        answers={404: None, 409: None},
-    )
+    @Operation("PATCH", "/api/admin/webhooks/{id}", ADMINISTER, "changeWebhook", problems=(404, 409))
     async def change(self, call: Call, caller: Caller, body: ChangeWebhook) -> WebhookStanding:
         """Switch a webhook off or on.
 
@@ -104,12 +79,10 @@ class WebhooksApi(OperationGroup):
         "POST",
         "/api/admin/webhooks/{id}/rotate",
         ADMINISTER,
-        "webhooks",
         "rotateWebhook",
         status=201,
         body_optional=True,
-        example={"overlapSeconds": 86400},
-        answers={404: None, 409: None},
+        problems=(404, 409),
     )
     async def rotate(self, call: Call, caller: Caller, body: RotateToken) -> WebhookCreated:
         """Rotate a webhook's signing secret.
@@ -120,9 +93,7 @@ class WebhooksApi(OperationGroup):
         known = await self._webhooks.rotate(call.path_parameters["id"], body.overlap_seconds, caller.origin)
         return WebhookCreated(*webhook_shown(known.webhook), known.secret)
 
-    @Operation(
-        "POST", "/api/admin/webhooks/{id}/test", ADMINISTER, "webhooks", "testWebhook", answers={404: None, 409: None}
-    )
+    @Operation("POST", "/api/admin/webhooks/{id}/test", ADMINISTER, "testWebhook", problems=(404, 409))
     async def test(self, call: Call, caller: Caller) -> WebhookAnswer:
         """Test a webhook.
 
@@ -131,14 +102,7 @@ class WebhooksApi(OperationGroup):
         """
         return _answer(await self._trial.test(call.path_parameters["id"]))
 
-    @Operation(
-        "GET",
-        "/api/admin/webhooks/{id}/deliveries",
-        READ_ALL,
-        "webhooks",
-        "listDeliveries",
-        answers={404: None, 409: None},
-    )
+    @Operation("GET", "/api/admin/webhooks/{id}/deliveries", READ_ALL, "listDeliveries", problems=(404, 409))
     async def deliveries(self, call: Call, caller: Caller, query: DeliveriesQuery) -> DeliveryList:
         """List deliveries.
 
@@ -152,9 +116,8 @@ class WebhooksApi(OperationGroup):
         "POST",
         "/api/admin/webhooks/{id}/deliveries/{delivery}/send",
         ADMINISTER,
-        "webhooks",
         "sendDeliveryAgain",
-        answers={404: None, 409: None},
+        problems=(404, 409),
     )
     async def send_again(self, call: Call, caller: Caller) -> WebhookAnswer:
         """Send a delivery again.

@@ -44,7 +44,7 @@ class BatchResults(msgspec.Struct):
     results: list[BatchResult]
 
 
-class BatchApi(OperationGroup):
+class BatchApi(OperationGroup, tag="gateway"):
     """Answers POST /validate/batch."""
 
     def __init__(self, batch: Batch, clients: Clients) -> None:
@@ -55,11 +55,10 @@ class BatchApi(OperationGroup):
         "POST",
         "/validate/batch",
         INTROSPECT,
-        "gateway",
         "validateBatch",
         body=ValidateBatch,
-        example={"tokens": ["A" * 64], "requiredScopes": ["orders:read"]},
-        answers={200: BatchResults, 429: None},
+        answers={200: BatchResults},
+        problems=(429,),
     )
     async def batch(self, call: Call) -> Response:
         """Check up to 100 tokens.

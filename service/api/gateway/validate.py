@@ -50,17 +50,17 @@ def _form(path: str, name: str, summary: str, description: str, **more: Any) -> 
         "*",
         path,
         GATEWAY,
-        "gateway",
         name,
-        summary,
-        description,
-        answers={200: None, 401: None, 403: None, 429: None, 503: None},
+        summary=summary,
+        description=description,
+        problems=(401, 403, 429, 503),
+        answers={200: None},
         answer_headers=_IDENTITY,
         **more,
     )
 
 
-class GatewayApi(OperationGroup):
+class GatewayApi(OperationGroup, tag="gateway"):
     """Answers /validate and its forms. The fast path in edge/ answers the same bytes without this class."""
 
     def __init__(

@@ -9,6 +9,7 @@ from service.model import Role
 
 _BEARER = ("bearer",)
 _BASIC_TOO = ("basic", "bearer")
+_HOLDER_FIELDS = ("X-API-Key", "X-Token")
 _ADMINS = frozenset({Role.ADMIN})
 _READERS = frozenset({Role.ADMIN, Role.VIEWER})
 
@@ -17,20 +18,23 @@ class Access(msgspec.Struct, frozen=True):
     """Who is let in: accounts with one of the roles, administrators' JWTs (as role admin), tokens with the scope.
 
     Without a scope no managed token is. `credentials` are the ways to authenticate as OpenAPI names them, an empty
-    one for nobody. `who` says it to people.
+    one for nobody; `fields` may hold one, too. `who` says it to people.
     """
 
     who: str
     credentials: tuple[str, ...] = ()
     roles: frozenset[Role] = frozenset()
     scope: str = ""
+    fields: tuple[str, ...] = ()
 
 
 ANYONE = Access("anyone")
 GATEWAY = Access("anyone who has the token that is validated", _BASIC_TOO)
-HOLDER = Access("the holder of a managed token", _BEARER)
-HOLDER_ROTATES = Access("the holder of a managed token with the scope `self:rotate`", _BEARER, scope="self:rotate")
-HOLDER_DERIVES = Access("the holder of a managed token with the scope `self:derive`", _BEARER, scope="self:derive")
+HOLDER = Access("the holder of a managed token", _BEARER, fields=_HOLDER_FIELDS)
+HOLDER_ROTATES, HOLDER_DERIVES = (
+    Access(f"the holder of a managed token with the scope `{scope}`", _BEARER, scope=scope, fields=_HOLDER_FIELDS)
+    for scope in ("self:rotate", "self:derive")
+)
 ISSUE = Access(
     "an administrator, a managed token with the scope `one-time:issue`, and anyone where TOKENS_ONE_TIME_ISSUE is open",
     (*_BEARER, ""),

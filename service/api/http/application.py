@@ -158,8 +158,7 @@ class Application:
             with Doubts() as found:
                 response = await handler(call)
             if found and response.status_code < 400:
-                may_wait = 202 in operation.answers
-                response = problems.pending(response, found[0], call.request_id, may_wait=may_wait)
+                response = problems.pending(response, found[0], call.request_id, may_wait=operation.pending)
             return response
         except ServiceError as error:
             call.outcome = error.code

@@ -1,4 +1,4 @@
-"""Examples of answers in the OpenAPI document, put together from their schemas: what a field of that name holds."""
+"""Examples in the OpenAPI document: usual requests, and answers put together from what a field of that name holds."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -95,6 +95,30 @@ _NAMED = (
     "Token 0123456789abcdef (active, made by admin) is called orders: rename or revoke it to free the name, "
     "or choose another."
 )
+# By the struct of a body, or by the operation whose body is none.
+REQUESTS: Mapping[str, Any] = {
+    "ChangeToken": {"id": _ID, "isActive": False},
+    "ChangeWebhook": {"isActive": False},
+    "Consume": {"token": "0f1e2d3c4b5a69788796a5b4c3d2e1f0"},
+    "CreateToken": {"name": "orders", "duration": "1month", "scopes": ["orders:read"]},
+    "CreateWebhook": {"url": "https://hooks.example.com/tokens", "events": ["token.revoked"]},
+    "DeriveToken": {"ttlSeconds": 900, "scopes": ["orders:read"]},
+    "EndSession": {"token": "A" * 64},
+    "EndSessions": {"username": "ada"},
+    "EndTokens": {"createdBy": "ada", "dryRun": True},
+    "ExplainToken": {"id": _ID, "scopes": ["orders:read"]},
+    "IssueOneTime": {"ttlSeconds": 60},
+    "RotateToken": {"overlapSeconds": 3600},
+    "SetSubjectLimits": {
+        "subject": "acme",
+        "rateLimits": [{"name": "month", "limit": 100_000, "calendar": {"unit": "month"}}],
+    },
+    "SignIn": {"username": "ada", "password": "correct horse"},
+    "TokenReview": {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "A" * 64}},
+    "ValidateBatch": {"tokens": ["A" * 64], "requiredScopes": ["orders:read"]},
+    "form": {"token": "A" * 64},
+    "importTokens": '{"name": "orders", "secret": "old-system-secret-1", "duration": "1year"}\n',
+}
 # Status to code and detail.
 PROBLEM_EXAMPLES: Mapping[int, tuple[str, str]] = {
     400: ("invalid_request", "name: Object missing required field `name`."),

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from service import __version__
-from service.api.http.examples import PROBLEM_EXAMPLES, Examples
+from service.api.http.examples import PROBLEM_EXAMPLES, REQUESTS, Examples
 from service.api.http.operation import Operation
 from service.api.http.problems import TITLES, Problem, problem_body
 from service.identifiers import REQUEST_KEY
@@ -160,9 +160,10 @@ class _Description:
             described["parameters"] = parameters
         if operation.body is not None:
             schema, required = self._by_type[str(operation.body)], not operation.body_optional
-            described["requestBody"] = _content(operation.body_media_type, schema, operation.example, required=required)
+            example = REQUESTS.get(operation.name) or REQUESTS[operation.body.__name__]
+            described["requestBody"] = _content(operation.body_media_type, schema, example, required=required)
         elif operation.form is not None:
-            described["requestBody"] = _content(_FORM, _form(operation.form), operation.example, required=True)
+            described["requestBody"] = _content(_FORM, _form(operation.form), REQUESTS["form"], required=True)
         if operation.access.credentials:
             scopes = [operation.access.scope] if operation.access.scope else []
             # An empty name stands for nobody: the operation serves callers without a credential, too.
@@ -201,7 +202,7 @@ class _Description:
         ]
         parameters += [
             {"name": name, "in": "header", "required": False, "schema": _HEADERS.get(name, {"type": "string"})}
-            for name in operation.header_names
+            for name in (*operation.access.fields, *operation.header_names)
         ]
         return parameters
 

@@ -7,13 +7,14 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from types import UnionType
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import Any, ClassVar, NamedTuple, TypeVar, get_args
 
 import msgspec
 from starlette.responses import Response
 
 from service.api.http.access import Access
 from service.api.http.call import BODY_BYTES, Call, Json, convert_query
+from service.api.http.problems import Pending
 
 Handler = Callable[[Call], Awaitable[Response]]
 # Finds one of the things that a handler takes: who calls, for one, or a body.
@@ -27,18 +28,18 @@ class Operation(msgspec.Struct, frozen=True):
     `name` is its operation id, the name that generated clients give their function. As a decorator it takes summary
     and description, if it has no summary, from the docstring of its handler, and from its signature the types of a
     parameter `body`, of a parameter `query`, and of what it returns, which is answered with `status`.
-    `method` "*" answers every method. `answers` maps further statuses to the type of their body; a tuple
-    for several of which the request decides, None for none or for a problem. `streams` names further
-    media types of a 200, and `body_media_type` that of a body which is text and no JSON. With `body_optional` an empty
-    body stands for one of defaults alone. `example` is a body that shows the usual request.
+    `method` "*" answers every method. `problems` are the statuses of its own refusals. With `pending` a change that is
+    not confirmed is 202. `answers` maps further statuses to the type of their body; a tuple for several of which the
+    request decides, None for none. `streams` names further media types of a 200, and `body_media_type` that of a body
+    which is text and no JSON. With `body_optional` an empty body stands for one of defaults alone.
     `retry_after`: may a 503 invite the client to ask again by itself?
     """
 
     method: str
     path: str
     access: Access
-    tag: str
     name: str = ""
+    tag: str = ""
     summary: str = ""
     description: str = ""
     body: Any = None
@@ -46,10 +47,11 @@ class Operation(msgspec.Struct, frozen=True):
     body_bytes: int = BODY_BYTES
     body_optional: bool = False
     form: Mapping[str, str] | None = None
-    example: Any = None
     query: Any = None
     header_names: tuple[str, ...] = ()
     status: int = 200
+    problems: tuple[int, ...] = ()
+    pending: bool = False
     answers: Mapping[int, Any] = {}
     media_types: Mapping[int, str | tuple[str, ...]] = {}
     streams: tuple[str, ...] = ()
@@ -68,7 +70,12 @@ class Operation(msgspec.Struct, frozen=True):
             description=self.description if self.summary else " ".join(rest.split()),
             body=kinds.get("body", self.body),
             query=kinds.get("query", self.query),
-            answers=_answer(self.status, signature.return_annotation) | dict(self.answers),
+            answers={
+                **_answer(self.status, signature.return_annotation),
+                **self.answers,
+                **({202: Pending} if self.pending else {}),
+                **dict.fromkeys(self.problems),
+            },
         )
         vars(handler).setdefault("operations", []).insert(0, described)
         return handler
@@ -82,16 +89,24 @@ class Endpoint(NamedTuple):
 
 
 class OperationGroup:
-    """A class whose methods answer the operations they are decorated with.
+    """A class whose methods answer the operations they are decorated with, which the document lists under its `tag`.
 
     A method takes any of these: the call, who calls, a `query` and a `body`. It finds them read and checked, in the
     order in which it names them, and returns what is answered as JSON, or a response of its own making.
     """
 
+    _tag: ClassVar[str]
+
+    def __init_subclass__(cls, *, tag: str = "") -> None:
+        cls._tag = tag
+
     def endpoints(self, callers: Mapping[type, Reader] | None = None) -> list[Endpoint]:
         """The operations of this class, in the order of its methods. `callers` find who calls, by its type."""
         return [
-            Endpoint(operation, _handler(operation, getattr(self, name), callers or {}))
+            Endpoint(
+                msgspec.structs.replace(operation, tag=self._tag),
+                _handler(operation, getattr(self, name), callers or {}),
+            )
             for name, member in vars(type(self)).items()
             for operation in getattr(member, "operations", ())
         ]

@@ -13,7 +13,6 @@ from service.api.auth.sign_in import SignIn
 from service.api.http.access import ANYONE
 from service.api.http.call import Call, Json
 from service.api.http.operation import Endpoint, Operation, OperationGroup, Reader
-from service.api.http.problems import Pending
 from service.api.http.timestamps import Instant, rfc3339
 from service.dashboard.bundle import Asset, below, load
 from service.errors import NotFound, Unauthorized
@@ -90,7 +89,7 @@ class DashboardApi(OperationGroup):
             ("GET", "/dashboard/{path:path}", self.page),
         ]
         return [
-            Endpoint(Operation(method, path, ANYONE, "dashboard", answers={202: Pending}, hidden=True), handler)
+            Endpoint(Operation(method, path, ANYONE, pending=True, hidden=True), handler)
             for method, path, handler in routes
         ]
 

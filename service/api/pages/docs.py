@@ -28,7 +28,7 @@ class DocsApi(OperationGroup):
 
     def endpoints(self, callers: Mapping[type, Reader] | None = None) -> list[Endpoint]:
         """The routes; they are no part of the document they show."""
-        return [Endpoint(Operation("GET", path, ANYONE, "docs", hidden=True), self.file) for path in _FILES]
+        return [Endpoint(Operation("GET", path, ANYONE, hidden=True), self.file) for path in _FILES]
 
     async def file(self, call: Call) -> Response:
         """A file, unpacked for the rare client that does not take gzip."""
