@@ -18,11 +18,9 @@ from service.composition.startup import (
     accounts_of,
     address_of,
     jwt_reader_of,
-    last_flush,
     redis_of,
     repeated_work,
     trusted_of,
-    usage_flush,
 )
 from service.composition.stores import Stores
 from service.edge.fast_path import FastPath
@@ -73,7 +71,6 @@ class Service:
         self.fast_path = FastPath(
             rule.authority, store.credentials, rule.one_time, metrics, self.application, trusted, accepted_of(settings)
         )
-        self.flush_usage = flush = usage_flush(rule, metrics)
         self.lifespan = Lifespan(
             store.monitor,
             self.health,
@@ -81,8 +78,8 @@ class Service:
             Edge(self.fast_path, ConnectionLimits(trusted, per_address=settings.connections_per_address)),
             Background(
                 prepare=rule.managed.imports.detect_imported,
-                repeated=repeated_work(rule, store.shards, metrics, flush),
-                flush=last_flush(rule, flush),
+                repeated=repeated_work(rule, store.shards, metrics),
+                flush=(rule.usage.flush, rule.audit.refusals.tell),
                 reload=(Reload(settings.accounts_path, rule.accounts.known, rule.sessions, rule.audit.log), *on_reload),
                 follow=redis.watch if redis else None,
             ),

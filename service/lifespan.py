@@ -42,13 +42,13 @@ class Edge(NamedTuple):
 class Background(NamedTuple):
     """What a process does beside answering.
 
-    `prepare` is done before traffic comes, `flush` once more at the end, `reload` on SIGHUP. `repeated` pairs a name
-    with what is done every so many seconds; `follow` runs all the while.
+    `prepare` is done before traffic comes, `flush` once more at the end, in order, and `reload` on SIGHUP. `repeated`
+    pairs a name with what is done every so many seconds; `follow` runs all the while.
     """
 
     prepare: Work
     repeated: tuple[tuple[str, float, Work], ...]
-    flush: Work
+    flush: tuple[Work, ...]
     reload: tuple[Work, ...]
     follow: Callable[[], Coroutine[Any, Any, None]] | None
 
@@ -111,7 +111,8 @@ class Lifespan:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await _once(self._background.flush, "flush")
+            for work in self._background.flush:
+                await _once(work, "flush")
             if self._metrics_port is not None:
                 await self._metrics_port.stop()
             self._metrics.close()

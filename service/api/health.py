@@ -12,13 +12,6 @@ from service.store.monitoring.monitor import Monitor
 from service.tokens.hygiene import Hygiene
 
 
-class Live(msgspec.Struct):
-    """The process answers."""
-
-    status: str
-    version: str
-
-
 class Check(msgspec.Struct, omit_defaults=True):
     """One check: ok, failed or unknown, and why."""
 
@@ -56,10 +49,6 @@ class Health:
     def drain(self) -> None:
         """A stop is under way: no more traffic should come."""
         self._draining = True
-
-    def live(self) -> Live:
-        """The process."""
-        return Live("alive", __version__)
 
     async def ready(self) -> Readiness:
         """Ready when nothing has failed and no stop is under way."""

@@ -1,28 +1,44 @@
-"""Operation: health, readiness, metrics and the OpenAPI document."""
+"""Operation: health, readiness, metrics, the OpenAPI document, and the word that lost data is lost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from starlette.responses import Response
 
-from service.api.health import Health, Live, Readiness
-from service.api.http.access import ANYONE
+from service import __version__
+from service.api.admin.schemas.tokens import Message
+from service.api.auth.callers import Caller
+from service.api.health import Health, Readiness
+from service.api.http.access import ADMINISTER, ANYONE
 from service.api.http.call import Call, Json
 from service.api.http.openapi import document
-from service.api.http.operation import Endpoint, Operation, OperationGroup, Reader
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import raw
 from service.api.http.public_address import PublicAddress
 from service.metrics import Metrics
+from service.store.monitoring.monitor import Monitor
+from service.tokens.audit.log import AuditLog
+
+
+class Live(msgspec.Struct):
+    """The process answers."""
+
+    status: str
+    version: str
 
 
 class OperationsApi(OperationGroup, tag="operation"):
     """What probes and operators ask."""
 
-    def __init__(self, health: Health, metrics: Metrics, address: PublicAddress, *, with_metrics: bool) -> None:
+    def __init__(
+        self, health: Health, monitor: Monitor, audit_log: AuditLog, metrics: Metrics, address: PublicAddress
+    ) -> None:
         self._health = health
+        self._monitor = monitor
+        self._audit_log = audit_log
         self._metrics = metrics
         self._address = address
-        self._with_metrics = with_metrics
         self._described: Sequence[Operation] = ()
         self._document: dict[str, Any] = {}
 
@@ -30,19 +46,10 @@ class OperationsApi(OperationGroup, tag="operation"):
         """What the OpenAPI document is to cover."""
         self._described = operations
 
-    def endpoints(self, callers: Mapping[type, Reader] | None = None) -> list[Endpoint]:
-        """The operations of this class; metrics only where they have no port of their own."""
-        found = super().endpoints(callers)
-        return found if self._with_metrics else [one for one in found if one.handler != self.metrics]
-
-    def metrics_endpoints(self) -> list[Endpoint]:
-        """The route for scrapes, which may have a port of its own."""
-        return [one for one in super().endpoints() if one.handler == self.metrics]
-
     @Operation("GET", "/livez", ANYONE, "checkLiveness")
     async def live(self) -> Live:
         """Is the process alive?"""
-        return self._health.live()
+        return Live("alive", __version__)
 
     @Operation("GET", "/readyz", ANYONE, "checkReadiness", answers={200: Readiness, 503: Readiness})
     @Operation(
@@ -87,3 +94,13 @@ class OperationsApi(OperationGroup, tag="operation"):
         await self._health.measure()
         body, media_type = self._metrics.render(call.text_header(b"accept"))
         return raw(200, body, media_type.encode())
+
+    @Operation("POST", "/api/admin/confirm-reset", ADMINISTER, "confirmReset")
+    async def confirm_reset(self, caller: Caller) -> Message:
+        """Confirm that the store was emptied.
+
+        Ends the check `store_reset` of every process. Brings nothing back; harmless where nothing was lost.
+        """
+        await self._monitor.confirm_reset()
+        await self._audit_log.write("store.confirmed", caller.origin, "store")
+        return Message("The store is taken as it is")

@@ -1,6 +1,5 @@
 """The routes: what answers requests, each class over the rules it needs."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from service.api.admin.audit import AuditApi
@@ -32,11 +31,9 @@ from service.api.pages.dashboard import DashboardApi
 from service.api.pages.docs import DocsApi
 from service.api.self_service import SelfServiceApi
 from service.api.sessions import SessionApi
-from service.api.store_reset import StoreResetApi
 from service.api.subject_limits import SubjectLimitsApi
 from service.composition.rules import Foundation, Rules
 from service.composition.startup import accepted_of
-from service.settings import Settings
 from service.tokens.batch import Batch
 
 
@@ -63,7 +60,7 @@ def routes(
     callers = Callers(rule.authority, rule.accounts.known, jwt=jwt, cookie=cookies.read)
     views = TokenViews(rule.usage_series, managed.derivation, rule.standings, rule.subject_limits, clock)
     clients = Clients(rule.authority, rule.accounts.login)
-    operations = OperationsApi(health, metrics, address, with_metrics=not settings.metrics_port)
+    operations = OperationsApi(health, store.monitor, audit.log, metrics, address)
     groups: tuple[OperationGroup, ...] = (
         BatchApi(Batch(rule.authority, store.credentials), clients),
         GatewayApi(rule.authority, rule.one_time, metrics, trusted, accepted=accepted_of(settings)),
@@ -84,24 +81,13 @@ def routes(
         WebhooksApi(webhooks.registry, webhooks.log, webhooks.trial),
         AuditApi(audit.reader, audit.verification, audit.log),
         OAuthApi(rule.authority, managed.revocation, clients, address, settings.kubernetes_audience_list),
-        StoreResetApi(store.monitor, audit.log),
         operations,
-        _dashboard(settings, rule, clock, cookies),
+        DashboardApi(rule.sessions, rule.accounts.known, clock, cookies, settings),
         *([DocsApi()] if settings.docs else []),
     )
     known: dict[type, Reader] = {Caller: callers.admit, Holder: callers.holder}
-    listed = [endpoint for group in groups for endpoint in group.endpoints(known)]
+    every = [endpoint for group in groups for endpoint in group.endpoints(known)]
+    apart = [endpoint for endpoint in every if settings.metrics_port and endpoint.handler == operations.metrics]
+    listed = [endpoint for endpoint in every if endpoint not in apart]
     operations.describe([endpoint.operation for endpoint in listed])
-    return Routes(listed, operations.metrics_endpoints() if settings.metrics_port else [])
-
-
-def _dashboard(settings: Settings, rule: Rules, clock: Callable[[], float], cookies: SessionCookies) -> DashboardApi:
-    return DashboardApi(
-        rule.sessions,
-        rule.accounts.known,
-        clock,
-        cookies,
-        max_lifetime_days=settings.max_lifetime_days,
-        retention_days=settings.retention_days,
-        label=settings.label,
-    )
+    return Routes(listed, apart)

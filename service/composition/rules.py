@@ -151,7 +151,13 @@ class Rules:
         self.accounts = AccountRules(on, audit, accounts)
         self.webhooks = WebhookRules(on, audit.log)
         noticed, idle_seconds = self.webhooks.notices, settings.session_idle_seconds
-        self.usage = Usage(store.usage, clock, idle_seconds=idle_seconds, on_limited=noticed.limit_exceeded)
+        self.usage = Usage(
+            store.usage,
+            clock,
+            idle_seconds=idle_seconds,
+            on_limited=noticed.limit_exceeded,
+            on_dropped=metrics.usage_dropped.inc,
+        )
         self.usage_series = UsageSeries(store.usage, clock)
         self.authority = Authority(
             store.credentials,

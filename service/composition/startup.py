@@ -1,7 +1,6 @@
 """From the start to the end of a process: what it does beside answering, and what its settings mean before that."""
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from service.api.auth.callers import JwtReader
 from service.api.auth.presented import Accepted, read_accepted
@@ -9,7 +8,7 @@ from service.api.http.base_url import read_base_url
 from service.api.http.proxies import TrustedProxies
 from service.api.http.public_address import PublicAddress
 from service.composition.rules import Rules
-from service.errors import StoreUnavailable
+from service.lifespan import Work
 from service.metrics import Metrics
 from service.settings import Settings, SettingsError
 from service.store.driver.server_clock import ServerClock
@@ -18,19 +17,15 @@ from service.store.servers.links import Servers, no_servers, servers_of
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
 from service.tokens.audit.refusals import TELL_SECONDS
 
-Work = Callable[[], Coroutine[Any, Any, object]]
 
-
-def repeated_work(
-    rule: Rules, shards: Shards, metrics: Metrics, flush_usage: Work
-) -> tuple[tuple[str, float, Work], ...]:
+def repeated_work(rule: Rules, shards: Shards, metrics: Metrics) -> tuple[tuple[str, float, Work], ...]:
     """What every process does all the time: a name, every how many seconds, and the work."""
 
     async def flush_metrics() -> None:
         metrics.flush()
 
     return (
-        ("usage", 1.0, flush_usage),
+        ("usage", 1.0, rule.usage.flush),
         ("sweep", 1.0, rule.managed.sweeper.sweep),
         ("refusals", TELL_SECONDS, rule.audit.refusals.tell),
         ("seal", 1.0, rule.audit.checkpoints.seal),
@@ -40,28 +35,6 @@ def repeated_work(
         ("removals", 0.1, shards.send_removals_again),
         ("metrics", 0.1, flush_metrics),
     )
-
-
-def usage_flush(rule: Rules, metrics: Metrics) -> Work:
-    """Writes the usage gathered since the last time; what Redis does not take is dropped and counted."""
-
-    async def flush() -> None:
-        try:
-            await rule.usage.flush()
-        except StoreUnavailable:
-            metrics.usage_dropped.inc()
-
-    return flush
-
-
-def last_flush(rule: Rules, flush_usage: Work) -> Work:
-    """What is gathered in memory is written once more before a process ends."""
-
-    async def flush() -> None:
-        await flush_usage()
-        await rule.audit.refusals.tell()
-
-    return flush
 
 
 def accounts_of(settings: Settings) -> dict[str, Account]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from service.addresses import read_address
+from service.errors import StoreUnavailable
 from service.model import Kind, Outcome, Verdict
 from service.store.managed.records import PIECE
 from service.store.usage import HOURS_KEPT, SLICE, Count, Totals, UsageStore, Use
@@ -19,13 +20,22 @@ class Usage:
     """Gathers uses of credentials and writes them in one go."""
 
     def __init__(
-        self, store: UsageStore, clock: Callable[[], float], *, idle_seconds: int, on_limited: Callable[[str], None]
+        self,
+        store: UsageStore,
+        clock: Callable[[], float],
+        *,
+        idle_seconds: int,
+        on_limited: Callable[[str], None],
+        on_dropped: Callable[[], None],
     ) -> None:
-        """`on_limited` is told at each flush of every token whose rate limit refused a request since then."""
+        """`on_limited` is told at each flush of every token whose rate limit refused a request since then, `on_dropped`
+        of a flush that Redis did not take.
+        """
         self._store = store
         self.clock = clock
         self._idle_seconds = idle_seconds
         self._on_limited = on_limited
+        self._on_dropped = on_dropped
         self._gathered: dict[bytes, _Gathered] = {}
         self._limited: set[str] = set()
         self._flushing = asyncio.Lock()
@@ -47,13 +57,13 @@ class Usage:
             self._limited.add(decoded.terms.token_id)
 
     async def flush(self) -> None:
-        """Write what was gathered, behind a flush that is under way; what Redis does not take is dropped.
-
-        Raises StoreUnavailable or StoreFull.
-        """
+        """Write what was gathered, behind a flush that is under way; what Redis does not take is dropped."""
         async with self._flushing:
             if self._gathered:
-                await self._write()
+                try:
+                    await self._write()
+                except StoreUnavailable:
+                    self._on_dropped()
 
     async def _write(self) -> None:
         # Taken in one step: what is counted while Redis is written to belongs to the next flush.

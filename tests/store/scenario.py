@@ -43,7 +43,7 @@ async def live_through(service: Service) -> None:
     """Every script in COVERED runs at least once. The service lets tokens live for ever."""
     limited = await create(service, "limited", rate_limits=(RateLimit(5, 60),), max_uses=3)
     assert await outcome(service, limited.secret) == "active"
-    await service.flush_usage()
+    await service.rules.usage.flush()
     await service.rules.managed.tokens.create(NewToken("repeated", 0), ADMIN, Repeatable("key", b"words"))
     await service.rules.managed.derivation.derive(limited.secret.encode(), Narrowed(60), ADMIN)
     old_name = await create(service, "old name")

@@ -86,7 +86,7 @@ async def test_a_record_stays_compact_whatever_its_client_calls_itself(make_serv
         b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 \xe9 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
     )
     await still.rules.authority.verify(created.secret.encode(), ("managed",), agent=agent)  # type: ignore[arg-type]
-    await still.flush_usage()
+    await still.rules.usage.flush()
     assert len((await still.rules.managed.tokens.get(created.token.token_id)).last_agent.encode()) == 64
     await still.rules.managed.tokens.update(created.token.token_id, {"description": "e" * 300}, ADMIN)
     assert await shard.link.execute("OBJECT", "ENCODING", shard.keys.metadata(created.token.token_id)) == b"listpack"

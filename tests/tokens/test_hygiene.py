@@ -29,7 +29,7 @@ async def make(service: Service, name: str, *, days: int = 300) -> tuple[str, by
 
 async def use(service: Service, secret: bytes) -> None:
     assert (await service.rules.authority.verify(secret, (Kind.MANAGED,))).active
-    await service.flush_usage()
+    await service.rules.usage.flush()
 
 
 async def varied(service: Service, clock: Clock) -> None:

@@ -222,7 +222,7 @@ async def test_a_session_ends_when_it_is_not_used_for_its_idle_time(
     for _ in range(5):
         turn_time(400)
         assert await outcome(service, used) == "active"
-        await service.flush_usage()
+        await service.rules.usage.flush()
     assert await outcome(service, unused) == "unknown"
     turn_time(601)
     assert await outcome(service, used) == "unknown"
@@ -236,7 +236,7 @@ async def test_use_does_not_draw_out_the_full_time_of_a_session(
     for _ in range(2):
         turn_time(450)
         assert await outcome(service, secret) == "active"
-        await service.flush_usage()
+        await service.rules.usage.flush()
     turn_time(101)
     assert not (await service.rules.sessions.check(secret)).active
 

@@ -33,7 +33,7 @@ async def test_allowed_and_denied_checks_are_counted_by_day_and_hour(service: Se
     token, secret = await make(service, scopes=("a",))
     await use(service, secret, 3, address="198.51.100.9", agent=b"curl/8")
     await use(service, secret, 2, required=("b",))
-    await service.flush_usage()
+    await service.rules.usage.flush()
     days, hours = await service.rules.usage_series.of_token(token.token_id, 30)
     assert (len(days), len(hours)) == (30, 48)
     assert [count[1:] for count in (days[-1], hours[-1])] == [(3, 2), (3, 2)]
@@ -46,7 +46,7 @@ async def test_flushes_of_two_processes_add_up(make_service: Callable[..., Any])
     one, other = await make_service(shards=16), await make_service(shards=16)
     token, secret = await make(one)
     await asyncio.gather(use(one, secret, 40), use(other, secret, 2))
-    await asyncio.gather(one.flush_usage(), other.flush_usage())
+    await asyncio.gather(one.rules.usage.flush(), other.rules.usage.flush())
     days, _ = await one.rules.usage_series.of_token(token.token_id, 1)
     assert days[0].allowed == 42
     assert (await other.rules.usage_series.of_service(1))[0].allowed == 42
@@ -65,7 +65,7 @@ async def test_uses_under_the_old_and_the_new_terms_of_a_secret_are_written_as_o
     await use(still, secret, 2, agent=b"before")
     await still.rules.managed.tokens.update(token.token_id, {"description": "changed", "scopes": ("a",)}, TEST)
     await use(still, secret, 1, agent=b"after")
-    await still.flush_usage()
+    await still.rules.usage.flush()
     assert [(one.token_id, one.allowed, one.agent) for one in written] == [(token.token_id, 3, "after")]
 
 
@@ -78,8 +78,8 @@ async def test_uses_during_a_flush_are_counted_once(still: Service, monkeypatch:
             await use(still, secret, 3)
 
     await use_all()
-    await asyncio.gather(still.flush_usage(), use_all())
-    await still.flush_usage()
+    await asyncio.gather(still.rules.usage.flush(), use_all())
+    await still.rules.usage.flush()
     series = await still.rules.usage_series.last_days([token.token_id for token, _ in made], 1)
     assert series == [[6]] * 7
     assert (await still.rules.usage_series.of_service(1))[0].allowed == 42
@@ -97,9 +97,9 @@ async def test_a_flush_ends_behind_one_that_is_under_way(still: Service, monkeyp
         await add(*uses)
 
     monkeypatch.setattr(still.stores.usage, "add", slowly)
-    first = asyncio.create_task(still.flush_usage())
+    first = asyncio.create_task(still.rules.usage.flush())
     await writing.wait()
-    second = asyncio.create_task(still.flush_usage())
+    second = asyncio.create_task(still.rules.usage.flush())
     for _ in range(3):
         await asyncio.sleep(0)
     assert not second.done()
@@ -112,7 +112,7 @@ async def test_a_flush_ends_behind_one_that_is_under_way(still: Service, monkeyp
 async def test_the_last_use_is_told_with_its_address_and_agent(service: Service) -> None:
     token, secret = await make(service)
     await use(service, secret, 1, address="2001:db8::7", agent=b"a\x00b\x1b[31m" + b"x" * 300)
-    await service.flush_usage()
+    await service.rules.usage.flush()
     record = await service.rules.managed.tokens.get(token.token_id)
     assert abs(record.last_used_at - service.clock()) < 5
     assert record.last_address == "2001:db8::7"
@@ -123,9 +123,9 @@ async def test_the_last_use_is_told_with_its_address_and_agent(service: Service)
 async def test_what_is_no_address_is_not_kept(service: Service) -> None:
     token, secret = await make(service)
     await use(service, secret, 1, address="192.0.2.1", agent=b"first")
-    await service.flush_usage()
+    await service.rules.usage.flush()
     await use(service, secret, 1, address="<script>alert(1)</script>")
-    await service.flush_usage()
+    await service.rules.usage.flush()
     assert (await service.rules.managed.tokens.get(token.token_id)).last_address == "192.0.2.1"
 
 
@@ -136,11 +136,11 @@ async def test_old_days_and_hours_are_dropped_when_a_new_one_begins(
     token, secret = await make(service)
     for _ in range(4):
         await use(service, secret, 1)
-        await service.flush_usage()
+        await service.rules.usage.flush()
         clock.forward(DAY)
     clock.forward((DAYS_KEPT - 3) * DAY)
     await use(service, secret, 1)
-    await service.flush_usage()
+    await service.rules.usage.flush()
     shard = service.stores.shards.of_id(token.token_id)
     assert shard is not None
     days = await shard.link.execute("HKEYS", shard.keys.usage_by_day(token.token_id))
@@ -158,7 +158,7 @@ async def test_a_purged_token_gets_no_record_by_a_late_flush(service: Service) -
     shard = service.stores.shards.of_id(token.token_id)
     assert shard is not None
     await shard.link.execute("DEL", shard.keys.metadata(token.token_id))
-    await service.flush_usage()
+    await service.rules.usage.flush()
     keys = (shard.keys.metadata(token.token_id), shard.keys.usage_by_day(token.token_id))
     assert await shard.link.execute("EXISTS", *keys) == 0
 
@@ -167,7 +167,7 @@ async def test_more_tokens_than_one_write_takes_are_all_counted(make_service: Ca
     service = await make_service(shards=16)
     made = [await make(service, f"gate {number}") for number in range(250)]
     await asyncio.gather(*[use(service, secret, 1) for _, secret in made])
-    await service.flush_usage()
+    await service.rules.usage.flush()
     days = await service.rules.usage_series.last_days([token.token_id for token, _ in made], 1)
     assert days == [[1]] * 250
 
@@ -177,6 +177,6 @@ async def test_a_limit_that_refuses_is_told_once_a_flush(service: Service) -> No
     service.rules.usage._on_limited = told.append
     token, secret = await make(service, rate_limits=(RateLimit(2, 60),))
     await use(service, secret, 5)
-    await service.flush_usage()
-    await service.flush_usage()
+    await service.rules.usage.flush()
+    await service.rules.usage.flush()
     assert told == [token.token_id]

@@ -16,6 +16,7 @@ from service.api.http.operation import Endpoint, Operation, OperationGroup, Read
 from service.api.http.timestamps import Instant, rfc3339
 from service.dashboard.bundle import Asset, below, load
 from service.errors import NotFound, Unauthorized
+from service.settings import Settings
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.sessions import Sessions
 
@@ -64,18 +65,13 @@ class DashboardApi(OperationGroup):
         accounts: Accounts,
         clock: Callable[[], float],
         cookies: SessionCookies,
-        *,
-        max_lifetime_days: int,
-        retention_days: int,
-        label: str,
+        settings: Settings,
     ) -> None:
         self._sessions = sessions
         self._accounts = accounts
         self._clock = clock
         self._cookies = cookies
-        self._max_lifetime_days = max_lifetime_days
-        self._retention_days = retention_days
-        self._label = label
+        self._settings = settings
 
     def endpoints(self, callers: Mapping[type, Reader] | None = None) -> list[Endpoint]:
         """The routes of the dashboard; they are no part of the public API's document."""
@@ -167,9 +163,9 @@ class DashboardApi(OperationGroup):
             account.role.value if account else "user",
             rfc3339(expires_at),
             __version__,
-            self._max_lifetime_days,
-            self._retention_days,
+            self._settings.max_lifetime_days,
+            self._settings.retention_days,
             len(self._accounts) > 0,
-            self._label,
+            self._settings.label,
             session_id,
         )

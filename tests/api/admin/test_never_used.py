@@ -18,7 +18,7 @@ async def admin(service: Service) -> Person:
     admin = await sign_in(service)
     secrets = {name: (await admin.create(name))["token"] for name in ("used", "new", "idle")}
     assert (await Person(service, secrets["used"]).get("/validate")).status == 200
-    await service.flush_usage()
+    await service.rules.usage.flush()
     return admin
 
 

@@ -49,7 +49,7 @@ async def test_the_detail_shows_the_overlap_and_the_last_use_of_the_old_secret(s
     assert (created["rotations"], created["oldSecretValidUntil"], created["oldSecretLastUsedAt"]) == (0, None, None)
     await rotate(admin, created["id"], {"overlapSeconds": 600})
     assert await validate(service, created["token"]) == [200]
-    await service.flush_usage()
+    await service.rules.usage.flush()
     shown = (await admin.get(f"{TOKENS}/{created['id']}")).json()
     assert shown["rotations"] == 1
     assert shown["rotatedAt"] < shown["oldSecretValidUntil"]

@@ -25,7 +25,7 @@ async def test_usage_has_exactly_the_members_of_the_contract_and_the_hours(servi
     gateway = Person(service, token["token"])
     answer = await gateway.ask("GET", "/validate", headers={"user-agent": "gateway/1"})
     assert answer.status == 200
-    await service.flush_usage()
+    await service.rules.usage.flush()
     usage = (await admin.get(path, days=7)).json()
     assert list(usage) == ["days", "lastUsedAt", "lastAddress", "lastUserAgent", "hours"]
     assert (len(usage["days"]), len(usage["hours"])) == (7, 48)
@@ -46,7 +46,7 @@ async def test_a_forwarded_address_is_believed_from_a_trusted_proxy_alone(
     for peer in ("10.1.2.3", "198.51.100.4"):
         headers = {"x-forwarded-for": "203.0.113.5, 192.0.2.99"}
         await Person(service, token["token"], address=peer).ask("GET", "/validate", headers=headers)
-        await service.flush_usage()
+        await service.rules.usage.flush()
         seen.append((await admin.get(f"/api/admin/tokens/{token['id']}/usage")).json()["lastAddress"])
     assert seen == ["192.0.2.99", "198.51.100.4"]
 
@@ -59,7 +59,7 @@ async def test_totals_count_sessions_and_managed_tokens(service: Service) -> Non
     await Person(service, admin.secret).get("/validate")
     for _ in range(2):
         assert (await Person(service, token["token"]).get("/validate", required_scope="a")).status == 403
-    await service.flush_usage()
+    await service.rules.usage.flush()
     hours = (await admin.get("/api/admin/usage", hours=2)).json()["hours"]
     assert len(hours) == 2
     # The administrator's own calls are checks of a session too.

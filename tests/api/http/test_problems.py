@@ -129,10 +129,10 @@ async def test_usage_that_redis_does_not_take_is_dropped_and_counted(make_servic
     created = await create(service)
     assert (await Person(service, created.secret).get("/validate")).status == 200
     service.stores.shards[0].link.cut = True
-    await service.flush_usage()
+    await service.rules.usage.flush()
     service.stores.shards[0].link.cut = False
     assert "tokens_usage_dropped_total 1.0" in service.metrics.render("")[0].decode()
-    await service.flush_usage()
+    await service.rules.usage.flush()
     assert "tokens_usage_dropped_total 1.0" in service.metrics.render("")[0].decode()
 
 

@@ -70,7 +70,7 @@ async def test_tokens_are_put_in_order_by_their_last_use(still: Service, clock: 
     for one in created[1:]:
         clock.forward(10)
         assert await outcome(still, one.secret) == "active"
-        await still.flush_usage()
+        await still.rules.usage.flush()
     assert await names(still, sort="last_used_at") == ["second", "first", "never"]
     assert await names(still, sort="last_used_at", descending=False) == ["never", "first", "second"]
 
@@ -132,7 +132,7 @@ async def test_a_list_can_be_narrowed_by_creator_scope_expiry_and_idleness(still
     used = await create(still, "three", days=300)
     clock.forward(5 * DAY)
     assert await outcome(still, used.secret, address="198.51.100.9") == "active"
-    await still.flush_usage()
+    await still.rules.usage.flush()
     now = int(still.clock())
     assert await names(still, created_by="anonymous") == ["two"]
     assert await names(still, created_by="admin") == ["three", "one"]

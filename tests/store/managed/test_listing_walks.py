@@ -40,7 +40,7 @@ async def fill(service: Service, wanted: int) -> list[str]:
         ids.append(created.token.token_id)
         if number % 3 == 0:
             await outcome(service, created.secret)
-    await service.flush_usage()
+    await service.rules.usage.flush()
     return ids
 
 

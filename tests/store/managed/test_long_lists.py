@@ -174,7 +174,7 @@ async def test_what_was_purged_leaves_nothing_to_search(
     service = await make_service(fake=True)
     created = await create(service, "gone", days=1)
     assert await outcome(service, created.secret) == "active"
-    await service.flush_usage()
+    await service.rules.usage.flush()
     for days in (2, 31):
         turn_time(days * DAY)
         await service.rules.managed.sweeper.sweep()
@@ -212,7 +212,7 @@ async def test_a_token_used_again_moves_in_the_list_by_last_use(still: Service, 
     for used in (one, two, one):
         clock.forward(10)
         assert await outcome(still, used.secret) == "active"
-        await still.flush_usage()
+        await still.rules.usage.flush()
     tokens, _, _ = await still.rules.managed.queries.page(Query(sort="last_used_at"))
     assert [token.name for token in tokens] == ["one", "two", "never"]
     await still.rules.managed.tokens.revoke(one.token.token_id, ADMIN)

@@ -90,7 +90,7 @@ async def varied(service: Service, clock: Clock) -> dict[str, str]:
     clock.forward(120)
     await service.rules.managed.sweeper.sweep()
     await outcome(service, secrets["plain"])
-    await service.flush_usage()
+    await service.rules.usage.flush()
     return secrets
 
 

@@ -194,10 +194,10 @@ async def test_the_last_use_of_the_old_secret_is_kept_apart(service: Service) ->
     first = await create(service)
     second = await rotate(service, first, overlap_seconds=OVERLAP)
     await works(service, second.secret)
-    await service.flush_usage()
+    await service.rules.usage.flush()
     assert (await service.rules.managed.tokens.get(first.token.token_id)).predecessor_used_at == 0
     await works(service, first.secret)
-    await service.flush_usage()
+    await service.rules.usage.flush()
     assert (await service.rules.managed.tokens.get(first.token.token_id)).predecessor_used_at > 0
     third = await rotate(service, first, overlap_seconds=OVERLAP)
     assert third.token.predecessor_used_at == 0

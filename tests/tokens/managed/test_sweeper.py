@@ -165,7 +165,7 @@ async def test_ended_tokens_stay_for_their_retention_and_leave_no_trace_after_it
     ]
     for created in (late, gone, off, both):
         await outcome(service, created.secret)
-    await service.flush_usage()
+    await service.rules.usage.flush()
     await service.rules.managed.tokens.update(gone.token.token_id, {"name": "gone elsewhere"}, ADMIN)
     await service.rules.managed.tokens.revoke(gone.token.token_id, ADMIN)
     await service.rules.managed.tokens.update(off.token.token_id, {"active": False}, ADMIN)

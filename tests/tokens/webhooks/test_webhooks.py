@@ -503,7 +503,7 @@ async def test_a_limit_exceeded_is_told_once_a_minute(teller: Service, receiver:
     for _ in range(3):
         for _ in range(4):
             await teller.rules.authority.verify(secret, (Kind.MANAGED,))
-        await teller.flush_usage()
+        await teller.rules.usage.flush()
         await deliver(teller)
     assert told(receiver) == [("token.limit_exceeded", token_id)]
     assert json.loads(receiver.received[0].body)["data"]["name"] == "gate"
@@ -529,7 +529,7 @@ async def test_nothing_is_noticed_that_nobody_wants(teller: Service, receiver: R
     token_id, secret = await make(teller, "gate", rate_limits=(RateLimit(1, 3600),))
     for _ in range(3):
         await teller.rules.authority.verify(secret, (Kind.MANAGED,))
-    await teller.flush_usage()
+    await teller.rules.usage.flush()
     await deliver(teller)
     shard = teller.stores.shards.of_name(token_id)
     assert await shard.link.execute("EXISTS", shard.keys.notices, shard.keys.delivery_lock) == 0
