@@ -27,6 +27,8 @@ def test_lines_are_tried_taken_in_slices_and_exported(window: Page, service: Ser
     lines[3] = "not JSON"
     window.goto("/dashboard/import")
     before = service.total()
+    window.get_by_role("button", name="Try it").press("Enter")
+    expect(window.get_by_label("File of lines")).to_be_focused()
     chosen(window, lines)
 
     expect(window.get_by_role("main").get_by_text("598 tokens would be imported, 2 not.")).to_be_visible()
@@ -36,11 +38,12 @@ def test_lines_are_tried_taken_in_slices_and_exported(window: Page, service: Ser
     expect(rows.last).to_contain_text("551")
     expect(rows.last).to_contain_text("taken before")
     assert service.total() == before
-    window.get_by_role("button", name="Import 598 tokens").click()
+    window.get_by_role("button", name="Import 598 tokens").press("Enter")
     expect(toast(window)).to_have_text("598 tokens imported, 2 not.")
     assert service.total() == before + 598
     assert service.validate("other-system-599-secret") == 200
     expect(window.get_by_label("File of lines")).to_have_value("")
+    expect(window.locator("main")).to_be_focused()
 
     with window.expect_download() as exported:
         window.get_by_role("button", name="NDJSON", exact=True).click()

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.dashboard.conftest import Open
 from tests.dashboard.service import Service
+from tests.dashboard.steps import toast
 from tests.dashboard.test_hostile_text import INTRUDERS
 
 
@@ -20,6 +21,7 @@ def view(page: Page, entry: str) -> None:
 def test_filters_and_columns_are_in_the_address_and_a_view_leads_back_to_them(page: Page, service: Service) -> None:
     service.create("viewed", subject="svc:viewed", scopes=["viewed:read"], maxUses=9)
     view(page, "Filters and columns…")
+    expect(page.get_by_label("Creator").first).to_be_focused()
     page.get_by_label("Subject").fill("svc:viewed")
     page.get_by_label("Token", exact=True).uncheck()
     page.get_by_label("Uses left").check()
@@ -43,6 +45,9 @@ def test_filters_and_columns_are_in_the_address_and_a_view_leads_back_to_them(pa
     expect(page).to_have_url(address)
     expect(page.locator("tbody .name")).to_have_text(["viewed"])
     view(page, "Forget <b>of viewed")
+    page.keyboard.press("u")
+    view(page, "Forget <b>of viewed")
+    expect(toast(page)).to_contain_text("<b>of viewed forgotten.")
     page.get_by_role("button", name="View", exact=True).click()
     expect(page.get_by_role("menuitem")).to_have_text(["Filters and columns…", "Save this view…", "Download CSV"])
 

@@ -2,7 +2,7 @@
 
 import { BASE, TOKENS, send } from "./api.js";
 import { downloadCsv } from "./csv.js";
-import { announce, card, changing, command, fill, h, icon } from "./dom.js";
+import { announce, card, changing, command, fill, h, icon, refocus } from "./dom.js";
 import { count, number, upper } from "./format.js";
 import { cell, headings, line, table } from "./list.js";
 import { pageHead } from "./shell.js";
@@ -38,14 +38,13 @@ class Transfer {
   constructor(app) {
     this.app = app;
     this.file = h("input", { type: "file", id: "import-file", accept: ".ndjson,.jsonl,.json,.txt",
-      "data-change": true, change: this.chosen });
-    this.try = changing("button.btn.primary", "Try it", () => this.run(true));
-    this.try.disabled = true;
+      "data-change": true, change: () => fill(this.report) });
     const taking = card("Import", null, h("div.asks",
       h("p.muted.small", "Lines of an export, or of another system: ", h("code", '{"name", "secret" or "sha256", …}'),
         ". The secrets work as they are."),
       h("div.field", h("label", { for: "import-file" }, "File of lines (NDJSON)"), this.file),
-      h("p.hint", "Nothing is taken in before you have seen what would be."), this.try));
+      h("p.hint", "Nothing is taken in before you have seen what would be."),
+      changing("button.btn.primary", "Try it", () => this.run(true))));
     const giving = card("Export", null, h("div.asks",
       h("p.muted.small", "Every token with its digest, never its secret, for a service with the same server key."),
       h("div.row.left-row", changing("button.btn", [icon("export", 16), "NDJSON"], this.export),
@@ -65,15 +64,11 @@ class Transfer {
     this.file.value = "";
   }
 
-  chosen = () => {
-    fill(this.report);
-    this.try.disabled = !this.file.files.length || Boolean(this.app.cannotChange());
-  };
-
   /** All slices one after the other; a slice is sent once, and what was taken in before a failure is said. */
   async run(dryRun) {
     const { app, report } = this;
     if (report.ariaBusy === "true") return;
+    if (dryRun && !this.file.files[0]) return this.file.focus();
     if (dryRun) this.slices = slicesOf(await this.file.files[0].text());
     const { slices } = this;
     if (!slices?.length) return app.notices.toast("There is no line in this file.");
@@ -111,6 +106,7 @@ class Transfer {
 
   draw({ imported, byDigest, shortened, skipped }, dryRun, sent) {
     const { app } = this;
+    const held = document.activeElement;
     const others = skipped.length > 0 ? `, ${number(skipped.length)} not` : "";
     const said = `${count(imported)} ${dryRun ? "would be imported" : "imported"}${others}.`;
     const rows = skipped.slice(0, SHOWN).map(({ line: at, name, code, message }) => line(
@@ -129,6 +125,7 @@ class Transfer {
     app.lock();
     announce(said);
     if (!dryRun) app.notices.toast(said);
+    if (!held.isConnected) refocus(held);
     this.report.scrollIntoView({ block: "nearest" });
   }
 

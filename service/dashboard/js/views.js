@@ -26,7 +26,7 @@ const keep = (all) => kept("views", JSON.stringify(all));
 
 function choose({ app, query, columns, url }) {
   const fields = Object.fromEntries(FURTHER.map(([name, label, placeholder]) =>
-    [name, field(label, { value: query[name], placeholder, maxlength: 256 })]));
+    [name, field(label, { value: query[name], placeholder, maxlength: 256, autofocus: true })]));
   const shown = ticks("Columns", COLUMNS, columns.map(([name]) => name));
   formDialog(app, { title: "Filters and columns", fields: { ...fields, columns: shown }, go: "Show",
     body: [h("div.ticks.wide", Object.values(fields).map(({ node }) => node)), shown.node] }, (values) => {
@@ -56,6 +56,7 @@ export function viewMenu(screen) {
     const forget = () => {
       delete all[current];
       keep(all);
+      app.notices.toast(`${current} forgotten.`, () => keep({ ...views(), [current]: here }));
     };
     return [
       ...Object.entries(all).map(([name, query]) => [name, () => app.go(`/dashboard/?${query}`)]),
