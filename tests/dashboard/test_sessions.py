@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.dashboard.conftest import Open, Start
 from tests.dashboard.service import PASSWORD, Service
-from tests.dashboard.steps import tab_to, toast
+from tests.dashboard.steps import BROKEN, OVERFLOW, tab_to, toast
 
 
 def sign_in_again(service: Service) -> str:
@@ -31,6 +31,9 @@ def test_one_session_is_ended_then_all_of_its_user(open_page: Open, start_servic
     others = rows.filter(has_text="session · 127.0.0.1")
     expect(others).to_have_count(2)
     expect(rows.filter(has_text="this one")).to_contain_text("dashboard · 127.0.0.1")
+    page.set_viewport_size({"width": 320, "height": 700})
+    assert page.evaluate(BROKEN) == []
+    assert page.evaluate(OVERFLOW) <= 0
     tab_to(page, others.first.get_by_role("button", name="End"))
     page.keyboard.press("Enter")
 
