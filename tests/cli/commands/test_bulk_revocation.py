@@ -83,6 +83,18 @@ def test_a_dry_run_that_finds_nothing_says_so(stub: Stub, run: Run) -> None:
     assert run("deactivate", "--all", "--dry-run").stderr == "0 tokens would be deactivated.\n"
 
 
+@pytest.mark.parametrize(("command", "told"), [("deactivate", [ID]), ("revoke", [ID, OTHER])])
+def test_a_dry_run_tells_what_would_be_done_to_named_ones(stub: Stub, run: Run, command: str, told: list[str]) -> None:
+    gone = "00eeb2c3d4e5f607"
+    for token_id, status in ((ID, "active"), (OTHER, "inactive"), (gone, "revoked")):
+        stub.on("GET", f"/api/admin/tokens/{token_id}", token(token_id=token_id, status=status))
+    result = run(command, ID, OTHER, gone, ID, "--dry-run", "--yes")
+    assert result.exit_code == 0
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == told
+    assert result.stderr == ("1 token" if len(told) == 1 else "2 tokens") + f" would be {command.rstrip('e')}ed.\n"
+    assert {asked.method for asked in stub.asked} == {"GET"}
+
+
 @pytest.mark.parametrize(("options", "printed"), [([], ""), (["--json"], '{\n  "updated": [],\n  "skipped": []\n}\n')])
 def test_nothing_to_end_needs_no_question(stub: Stub, run: Run, options: list[str], printed: str) -> None:
     stub.on("POST", REVOKE, {"matched": 0, "sample": []})
@@ -120,7 +132,6 @@ def test_what_is_answered_is_done(
         [],
         [ID, "--all"],
         [ID, "--created-by", "ada"],
-        [ID, "--dry-run"],
         ["--all", "--scope", "a"],
         ["--all", "--never-used"],
         [ID, "--never-used"],

@@ -1,12 +1,12 @@
 """Many tokens ended at once, by who created them, what they permit, their status, name or use, or all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from service.cli.client.http import Client, connect
-from service.cli.client.references import TOKENS
+from service.cli.client.references import TOKENS, find
 from service.cli.failure import Failure, NoAnswer, WrongUsage
 from service.cli.terminal.options import Number, given
 from service.cli.terminal.outcome import Result, outcome
@@ -22,22 +22,27 @@ _FILTERS = "--created-by, --subject, --last-address, --scope, --status, --query,
 
 
 class Ending(NamedTuple):
-    """What is done to tokens: the end of the path, the question's last word, and the word for it when done."""
+    """What is done to tokens: the end of the path, the question's last word, the word for it when done, and to whom."""
 
     path: str
     question: str
     done: str
+    states: frozenset[str]
 
 
-REVOKE = Ending("revoke", " for good?", "revoked")
-DEACTIVATE = Ending("deactivate", "?", "deactivated")
+REVOKE = Ending("revoke", " for good?", "revoked", _CAN_END)
+DEACTIVATE = Ending("deactivate", "?", "deactivated", frozenset({"active"}))
 
 
 def filters(command: F) -> F:
     """The options that find tokens, which a command takes as **options for `which`, and --dry-run and --yes."""
     for option in (
         click.option("--yes", is_flag=True, help="Do not ask."),
-        click.option("--dry-run", is_flag=True, help="Change nothing: say how many, and show the first ten."),
+        click.option(
+            "--dry-run",
+            is_flag=True,
+            help="Change nothing: say how many, and show the first ten, or all that are named.",
+        ),
         click.option("--all", "everything", is_flag=True, help="All tokens."),
         click.option("--never-used", "neverUsed", is_flag=True, help="Those without any use so far."),
         click.option(
@@ -54,9 +59,7 @@ def filters(command: F) -> F:
     return command
 
 
-def which(
-    tokens: tuple[str, ...], filters: dict[str, Any], *, everything: bool, dry_run: bool
-) -> dict[str, Any] | None:
+def which(tokens: tuple[str, ...], filters: dict[str, Any], *, everything: bool) -> dict[str, Any] | None:
     """The members of a request that say which tokens; None where they are named one by one.
 
     Raises WrongUsage, also for an empty value: it comes from an empty variable, and would match every token.
@@ -68,8 +71,6 @@ def which(
         raise WrongUsage("an empty value matches every token: if you want that, say --all")
     if "status" in wanted and not set(wanted["status"].split(",")) <= _CAN_END:
         raise WrongUsage(f"--status: choose from {', '.join(sorted(_CAN_END))}")
-    if tokens and dry_run:
-        raise WrongUsage(f"--dry-run is for {_FILTERS}, and --all")
     if tokens:
         return None
     return {"all": True} if everything else {"filter": wanted}
@@ -81,7 +82,7 @@ def end(ending: Ending, wanted: dict[str, Any], *, dry_run: bool, yes: bool) -> 
     path = f"{TOKENS}/{ending.path}"
     found = client.send("POST", path, {**wanted, "dryRun": True})
     if dry_run:
-        return _trial(found, ending.done)
+        return _trial(found, ending)
     count = found["matched"]
     if not count:
         return Report(Result(updated=[], skipped=[]), said("No token matches."))
@@ -91,13 +92,22 @@ def end(ending: Ending, wanted: dict[str, Any], *, dry_run: bool, yes: bool) -> 
     return outcome(_end_all(client, path, wanted, count, ending.done), ending.done)
 
 
-def _trial(found: dict[str, Any], done: str) -> Report:
+def trial_of_named(ending: Ending, tokens: Iterable[str]) -> Report:
+    """What would be done to tokens that are named: nothing to one that is so already. Raises Failure."""
+    client = connect()
+    found = {token["id"]: token for token in (find(client, reference) for reference in tokens)}
+    sample = [token for token in found.values() if token["status"] in ending.states]
+    return _trial({"matched": len(sample), "sample": sample}, ending)
+
+
+def _trial(found: dict[str, Any], ending: Ending) -> Report:
     rows = [[token[name] for name in ("id", "name", "status", "createdBy", "scopes")] for token in found["sample"]]
     more = found["matched"] - len(rows)
+    unseen = f"; {more:,} more than are shown" if more > 0 else ""
     return Report(
         found,
         table(("ID", "NAME", "STATUS", "CREATED BY", "SCOPES"), rows, optional=1),
-        said(f"{_tokens(found['matched'])} would be {done}{f'; {more:,} more than are shown' if more > 0 else ''}."),
+        said(f"{_tokens(found['matched'])} would be {ending.done}{unseen}."),
     )
 
 

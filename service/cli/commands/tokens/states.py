@@ -7,7 +7,7 @@ import click
 
 from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS, find, token_id_of
-from service.cli.commands.tokens.bulk_revocation import DEACTIVATE, REVOKE, end, filters, which
+from service.cli.commands.tokens.bulk_revocation import DEACTIVATE, REVOKE, end, filters, trial_of_named, which
 from service.cli.terminal.outcome import Result, outcome
 from service.cli.terminal.prompts import confirm
 from service.cli.terminal.report import Report, json_option
@@ -35,9 +35,11 @@ def deactivate(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bo
 
     Those that are named, or all active ones that the options find together, after a question.
     """
-    wanted = which(tokens, options, everything=everything, dry_run=dry_run)
+    wanted = which(tokens, options, everything=everything)
     if wanted is not None:
         return end(DEACTIVATE, wanted, dry_run=dry_run, yes=yes)
+    if dry_run:
+        return trial_of_named(DEACTIVATE, tokens)
     return outcome(_set_active(connect(), tokens, active=False), "deactivated")
 
 
@@ -51,9 +53,11 @@ def revoke(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, 
     Those that are named, or all that the options find together. They are refused from the moment this returns,
     and cannot be activated again.
     """
-    wanted = which(tokens, options, everything=everything, dry_run=dry_run)
+    wanted = which(tokens, options, everything=everything)
     if wanted is not None:
         return end(REVOKE, wanted, dry_run=dry_run, yes=yes)
+    if dry_run:
+        return trial_of_named(REVOKE, tokens)
     client = connect()
     if yes:
         ids = [token_id_of(client, reference) for reference in tokens]
