@@ -140,7 +140,7 @@ def size_of(url: bytes, headers: Headers) -> int:
 
 def is_host(value: bytes) -> bool:
     """Does a Host field name a host?"""
-    found = _HOST.fullmatch(value.strip(b" \t"))
+    found = _HOST.fullmatch(value)
     if found is None:
         return False
     address, port = found.groups()
@@ -190,7 +190,7 @@ def _check_host(host: bytes | None, version: str, url: bytes) -> None:
     if host is not None and not is_host(host):
         raise _bad("The Host field names no host.")
     # Of the two the target counts (RFC 9112, 3.2.2), and a proxy before us may have decided by the field.
-    if not url.startswith(b"/") and url != b"*" and _authority(url) != (host or b"").strip(b" \t").lower():
+    if not url.startswith(b"/") and url != b"*" and _authority(url) != (host or b"").lower():
         raise _bad("The target names another host than the Host field.")
 
 

@@ -155,7 +155,8 @@ class ReadingProtocol(HttpToolsProtocol):
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        # The parser leaves white space behind a value, which is no part of it (RFC 9110, 5.5).
+        self.headers.append((name.lower(), value.rstrip(b" \t")))
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a problem and close; nothing more is read from this connection.

@@ -8,10 +8,13 @@ import pytest
 
 from service.app import Service
 from service.edge.head import HOSTS
+from service.model import Origin
+from tests.conftest import PASSWORD
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken, until_closed
 from tests.edge.conftest import Turned
 
 pytestmark = pytest.mark.anyio
+ORIGIN = Origin("admin", "192.0.2.1", "api", "r")
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 INVALID = {
@@ -156,6 +159,15 @@ async def test_a_host_that_is_none_is_400_on_every_way(port: int, path: bytes) -
 async def test_what_is_only_unusual_is_answered(port: int) -> None:
     for name, sent in VALID.items():
         assert (await first(port, sent)).startswith(b"HTTP/1.1 200 "), name
+
+
+@pytest.mark.parametrize("space", [b" ", b"\t", b" \t "])
+async def test_white_space_behind_a_value_is_no_part_of_it(port: int, service: Service, space: bytes) -> None:
+    secret = (await service.rules.sessions.sign_in("admin", PASSWORD, ORIGIN)).secret.encode()
+    check = b"GET /api/token HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Token: %b%b\r\n\r\n"
+    costly = b"GET /validate HTTP/1.1\r\nHost: a\r\nX-Token: %b%b\r\nX-Token-Cost: 2%b\r\n\r\n"
+    assert b'"valid":true' in await until_closed(port, check % (secret, space))
+    assert (await first(port, costly % (secret, space, space))).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_head_over_its_limits_is_431(port: int, service: Service) -> None:
