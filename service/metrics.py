@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,44 +100,35 @@ class _State:
         self.unknown_checks = 0
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("tokens_redis_up", "1 if Redis answers and may be used", value=float(self.up))
-        yield GaugeMetricFamily(
-            "tokens_clock_seconds_apart",
-            "how much the clocks of Redis and of this machine differ",
-            value=self.clock_seconds_apart,
-        )
-        yield GaugeMetricFamily(
-            "tokens_checks_unknown",
-            "checks of Redis that could not be made, because INFO is forbidden",
-            value=self.unknown_checks,
-        )
-        if self.statistics is None:
+        yield _gauge("tokens_redis_up", "1 if Redis answers and may be used", float(self.up))
+        apart = "how much the clocks of Redis and of this machine differ"
+        yield _gauge("tokens_clock_seconds_apart", apart, self.clock_seconds_apart)
+        unknown = "checks of Redis that could not be made, because INFO is forbidden"
+        yield _gauge("tokens_checks_unknown", unknown, self.unknown_checks)
+        if (counts := self.statistics) is None:
             return
-        managed = GaugeMetricFamily("tokens_managed", "managed tokens by status", labels=["status"])
-        for status in Status:
-            managed.add_metric([status.value], getattr(self.statistics, status.value))
-        yield managed
-        yield GaugeMetricFamily(
-            "tokens_one_time_outstanding",
-            "one-time tokens issued and not spent",
-            value=self.statistics.one_time_outstanding,
-        )
-        yield GaugeMetricFamily("tokens_sessions", "session tokens in force", value=self.statistics.sessions)
-        expiring = GaugeMetricFamily("tokens_expiring", "active tokens that expire within", labels=["window"])
-        for window, count in self.expiring.items():
-            expiring.add_metric([window], count)
-        yield expiring
+        by_status = {status.value: getattr(counts, status.value) for status in Status}
+        yield _gauges("tokens_managed", "managed tokens by status", "status", by_status)
+        outstanding = "one-time tokens issued and not spent"
+        yield _gauge("tokens_one_time_outstanding", outstanding, counts.one_time_outstanding)
+        yield _gauge("tokens_sessions", "session tokens in force", counts.sessions)
+        yield _gauges("tokens_expiring", "active tokens that expire within", "window", self.expiring)
         if self.sealed is not None:
-            yield GaugeMetricFamily(
-                "tokens_audit_sealed", "audit entries ever sealed; it never falls of itself", value=self.sealed
-            )
-        if self.idle is None:
-            return
-        idle = GaugeMetricFamily("tokens_idle", "active tokens neither created nor used within", labels=["window"])
-        for window, count in self.idle.items():
-            idle.add_metric([window], count)
-        yield idle
-        yield GaugeMetricFamily("tokens_never_used", "active tokens that were never used", value=self.never_used)
+            yield _gauge("tokens_audit_sealed", "audit entries ever sealed; it never falls of itself", self.sealed)
+        if self.idle is not None:
+            yield _gauges("tokens_idle", "active tokens neither created nor used within", "window", self.idle)
+            yield _gauge("tokens_never_used", "active tokens that were never used", self.never_used)
+
+
+def _gauge(name: str, documentation: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, documentation, value=value)
+
+
+def _gauges(name: str, documentation: str, label: str, values: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(name, documentation, labels=[label])
+    for value, count in values.items():
+        family.add_metric([value], count)
+    return family
 
 
 class Metrics:

@@ -8,8 +8,9 @@ from starlette.responses import Response
 from service.api.auth.callers import anonymous
 from service.api.auth.sign_in import SignIn
 from service.api.http.access import ANYONE
-from service.api.http.call import NO_STORE, Call, Json
+from service.api.http.call import Call, Json
 from service.api.http.operation import Operation, OperationGroup
+from service.api.http.problems import BEARER, raw
 from service.errors import InvalidRequest
 from service.metrics import NO_KIND, Metrics
 from service.model import Kind
@@ -68,7 +69,7 @@ class SessionApi(OperationGroup, tag="sessions"):
         try:
             signed_in = await self._sessions.sign_in(body.username, body.password, anonymous(call, "session"))
         except InvalidCredentials:
-            return _invalid_credentials()
+            return raw(401, b"invalid credentials", b"text/plain; charset=utf-8", ((b"www-authenticate", BEARER),))
         return SessionToken(signed_in.secret, signed_in.expires_at)
 
     @Operation("GET", CHECK_PATH, ANYONE, "checkSession", query={"token": str}, header_names=("X-Token",))
@@ -111,10 +112,3 @@ async def _secret_in_body(call: Call) -> bytes:
         return msgspec.json.decode(body, type=EndSession).token.encode()
     except (InvalidRequest, msgspec.DecodeError, ValueError, RecursionError):
         return b""
-
-
-def _invalid_credentials() -> Response:
-    body = b"invalid credentials"
-    response = Response(body, status_code=401, media_type="text/plain")
-    response.raw_headers += [NO_STORE, (b"www-authenticate", b'Bearer realm="tokens"')]
-    return response

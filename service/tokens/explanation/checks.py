@@ -3,6 +3,7 @@
 import math
 import time
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -35,9 +36,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     held: tuple[str, ...] = ()
 
 
-def answered(check: str, passed: bool, detail: str) -> Check:
-    """A check that passes or fails."""
-    return Check(check=check, result=Result.PASSED if passed else Result.FAILED, detail=detail)
+def answered(check: str, passed: bool, detail: str, **facts: Any) -> Check:
+    """A check that passes or fails; `facts` are the members of `Check` that it can name."""
+    return Check(check=check, result=Result.PASSED if passed else Result.FAILED, detail=detail, **facts)
 
 
 def skipped(check: str, detail: str = "Nothing to go by.") -> Check:
@@ -60,15 +61,15 @@ def form(secret: bytes, kind: Kind | None, wanted: tuple[Kind, ...], *, accepted
 def active(reason: Reason | None, token: ManagedToken | None, entry: AuditEntry | None, *, replaced: bool) -> Check:
     """Deactivated or revoked, when and by whom; or replaced by a rotation."""
     if replaced and token is not None:
-        check = answered("active", False, f"This secret was replaced: the token was rotated{_on(token.rotated_at)}.")
-        return msgspec.structs.replace(check, at=token.rotated_at)
+        detail = f"This secret was replaced: the token was rotated{_on(token.rotated_at)}."
+        return answered("active", False, detail, at=token.rotated_at)
     if reason is None or reason.state == "expired":
         return answered("active", True, "It is neither deactivated nor revoked.")
     word = "deactivated" if reason.state == "inactive" else "revoked"
     at = entry.at if entry else token.revoked_at if token else 0
     by = entry.actor if entry else ""
     who = f" by {by}" if by else "; the audit log no longer says by whom"
-    return msgspec.structs.replace(answered("active", False, f"It was {word}{_on(at)}{who}."), at=at, by=by)
+    return answered("active", False, f"It was {word}{_on(at)}{who}.", at=at, by=by)
 
 
 def expired(expires_at: int, now: float) -> Check:
@@ -76,8 +77,7 @@ def expired(expires_at: int, now: float) -> Check:
     if not expires_at:
         return answered("expired", True, "It never expires.")
     past = expires_at <= now
-    check = answered("expired", not past, f"It {'expired' if past else 'expires'}{_on(expires_at)}.")
-    return msgspec.structs.replace(check, at=expires_at)
+    return answered("expired", not past, f"It {'expired' if past else 'expires'}{_on(expires_at)}.", at=expires_at)
 
 
 def parent(ancestors: tuple[str, ...]) -> Check:
@@ -111,8 +111,7 @@ def scopes(decoded: DecodedCredential, asked: tuple[str, ...]) -> Check:
     """The scopes asked for and those it holds."""
     missing = decoded.missing(asked)
     detail = f"It lacks {' '.join(missing)}." if missing else "It holds every scope that is asked for."
-    check = answered("scopes", not missing, detail)
-    return msgspec.structs.replace(check, asked=asked, held=decoded.credential.scopes)
+    return answered("scopes", not missing, detail, asked=asked, held=decoded.credential.scopes)
 
 
 def network(decoded: DecodedCredential, address: str) -> Check:
@@ -121,9 +120,8 @@ def network(decoded: DecodedCredential, address: str) -> Check:
     if not networks:
         return answered("network", True, "It may be used from anywhere.")
     inside = decoded.admits(address)
-    said = address or "an address that is not known"
-    check = answered("network", inside, f"{said} is {'inside' if inside else 'outside'} its networks.")
-    return msgspec.structs.replace(check, asked=(address,), held=networks)
+    detail = f"{address or 'an address that is not known'} is {'inside' if inside else 'outside'} its networks."
+    return answered("network", inside, detail, asked=(address,), held=networks)
 
 
 def uses(decoded: DecodedCredential, left: int) -> Check:
@@ -141,9 +139,8 @@ def limit(verdict: Verdict, now: float, cost: int) -> Check:
     if not verdict.quotas:
         return answered("limit", True, "It has no rate limit.")
     refused = verdict.outcome is Outcome.RATE_LIMITED
-    check = answered("limit", not refused, " ".join(_told(quota, cost, refused=refused) for quota in verdict.quotas))
-    wait = verdict.retry_after
-    return msgspec.structs.replace(check, at=math.ceil(now) + wait) if wait else check
+    detail, wait = " ".join(_told(quota, cost, refused=refused) for quota in verdict.quotas), verdict.retry_after
+    return answered("limit", not refused, detail, at=math.ceil(now) + wait if wait else 0)
 
 
 def _told(quota: Quota, cost: int, *, refused: bool) -> str:
