@@ -83,7 +83,7 @@ def _timed(steps: Callable[[], Iterator[int]]) -> Done:
             taken.append(time.monotonic() - began - sum(taken))
             counts.append(count)
     except (OSError, http.client.HTTPException, BenchError) as error:
-        return Done(sum(counts), math.inf, math.inf, len(counts), f"{type(error).__name__} after {sum(counts):,}")
+        return Done(sum(counts), math.inf, math.inf, len(counts), f"{str(error)[:60]!r} after {sum(counts):,}")
     return Done(sum(counts), sum(taken), max(taken), len(taken) - 1)
 
 
