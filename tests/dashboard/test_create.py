@@ -109,9 +109,11 @@ def test_a_fault_is_said_below_its_field_and_the_focus_goes_there(
     if label.startswith("Date"):
         page.get_by_label("Custom date").check()
     page.get_by_label(label).fill(text)
+    page.set_viewport_size({"width": 390, "height": 520})
     page.get_by_role("button", name="Create token").last.click()
 
     expect(page.get_by_label(label)).to_be_focused()
+    expect(page.get_by_text(fault)).to_be_in_viewport()
     expect(page.get_by_label(label)).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_label(label)).to_have_accessible_description(re.compile(re.escape(fault)))
     assert service.ask("GET", "/api/admin/tokens?q=never+made")["tokens"] == []
