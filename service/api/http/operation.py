@@ -32,7 +32,8 @@ class Operation(msgspec.Struct, frozen=True):
     not confirmed is 202. `answers` maps further statuses to the type of their body; a tuple for several of which the
     request decides, None for none. `streams` names further media types of a 200, and `body_media_type` that of a body
     which is text and no JSON. With `body_optional` an empty body stands for one of defaults alone.
-    `retry_after`: may a 503 invite the client to ask again by itself?
+    `retry_after`: may a 503 invite the client to ask again by itself? `takes` is what the handler is called with, by
+    name; with `is_plain` that is the call alone, and what it returns a response.
     """
 
     method: str
@@ -58,18 +59,22 @@ class Operation(msgspec.Struct, frozen=True):
     answer_headers: tuple[str, ...] = ()
     hidden: bool = False
     retry_after: bool = True
+    takes: Mapping[str, Any] = {}
+    is_plain: bool = False
 
     def __call__(self, handler: H) -> H:
         """Note beside a handler that it answers this operation; several are listed in the order they are written."""
         first, _, rest = (inspect.getdoc(handler) or "").partition("\n")
         signature = inspect.signature(handler)
-        kinds = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+        takes = {name: one.annotation for name, one in signature.parameters.items() if name != "self"}
         described = msgspec.structs.replace(
             self,
             summary=self.summary or first.removesuffix("."),
             description=self.description if self.summary else " ".join(rest.split()),
-            body=kinds.get("body", self.body),
-            query=kinds.get("query", self.query),
+            takes=takes,
+            body=takes.get("body", self.body),
+            query=takes.get("query", self.query),
+            is_plain=list(takes.values()) == [Call] and _is_response(signature.return_annotation),
             answers={
                 **_answer(self.status, signature.return_annotation),
                 **self.answers,
@@ -95,20 +100,20 @@ class OperationGroup:
     order in which it names them, and returns what is answered as JSON, or a response of its own making.
     """
 
-    _tag: ClassVar[str]
+    _operations: ClassVar[list[tuple[str, Operation]]]
 
     def __init_subclass__(cls, *, tag: str = "") -> None:
-        cls._tag = tag
+        cls._operations = [
+            (name, msgspec.structs.replace(operation, tag=tag))
+            for name, member in vars(cls).items()
+            for operation in getattr(member, "operations", ())
+        ]
 
     def endpoints(self, callers: Mapping[type, Reader] | None = None) -> list[Endpoint]:
         """The operations of this class, in the order of its methods. `callers` find who calls, by its type."""
         return [
-            Endpoint(
-                msgspec.structs.replace(operation, tag=self._tag),
-                _handler(operation, getattr(self, name), callers or {}),
-            )
-            for name, member in vars(type(self)).items()
-            for operation in getattr(member, "operations", ())
+            Endpoint(operation, _handler(operation, getattr(self, name), callers or {}))
+            for name, operation in self._operations
         ]
 
 
@@ -123,26 +128,25 @@ def _is_response(kind: Any) -> bool:
 
 
 def _handler(operation: Operation, method: Callable[..., Awaitable[Any]], callers: Mapping[type, Reader]) -> Handler:
-    signature = inspect.signature(method)
-    taken = list(signature.parameters.values())
-    if [one.annotation for one in taken] == [Call] and _is_response(signature.return_annotation):
+    if operation.is_plain:
         # As it is: the forms of /validate are among these.
         return method
-    readers = [_reader(operation, one, callers) for one in taken]
+    readers = [_reader(operation, name, kind, callers) for name, kind in operation.takes.items()]
 
     async def answer(call: Call) -> Response:
+        # One after the other: whoever is not admitted has nothing of the request read.
         told = await method(*[await read(call) for read in readers])
         return told if isinstance(told, Response) else Json(told, operation.status)
 
     return answer
 
 
-def _reader(operation: Operation, taken: inspect.Parameter, callers: Mapping[type, Reader]) -> Reader:
-    if taken.name == "query":
-        return partial(_query, taken.annotation)
-    if taken.name == "body":
+def _reader(operation: Operation, name: str, kind: Any, callers: Mapping[type, Reader]) -> Reader:
+    if name == "query":
+        return partial(_query, kind)
+    if name == "body":
         return partial(_body, operation)
-    return _itself if taken.annotation is Call else callers[taken.annotation]
+    return _itself if kind is Call else callers[kind]
 
 
 async def _itself(call: Call) -> Call:
