@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
@@ -215,7 +216,7 @@ def _read_secret(name: str, path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise SettingsError(f"{name}: cannot read {path}: {os.strerror(error.errno or 0)}") from None
+        raise SettingsError(f"{name}: cannot read {path!r}: {os.strerror(error.errno or 0)}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{name}: {path} is not UTF-8 text") from None
 
@@ -225,14 +226,14 @@ def _convert(name: str, text: str, hint: Any) -> Any:
     base = get_args(hint)[0]
     if base is bool:
         if text.lower() not in _SWITCH:
-            raise SettingsError(f"{name}={text!r}: write on or off")
+            raise SettingsError(f"{name}={shortened(text)}: write on or off")
         return _SWITCH[text.lower()]
     if get_origin(base) is Literal and text not in get_args(base):
-        raise SettingsError(f"{name}={text!r}: choose one of {', '.join(get_args(base))}")
+        raise SettingsError(f"{name}={shortened(text)}: choose one of {', '.join(get_args(base))}")
     try:
         return msgspec.convert(text, hint, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{name}={text!r}: {place_and_reason(error, hint)[1]}") from None
+        raise SettingsError(f"{name}={shortened(text)}: {place_and_reason(error, hint)[1]}") from None
 
 
 def _check(settings: Settings) -> None:
@@ -258,7 +259,7 @@ def _check(settings: Settings) -> None:
 def _check_places(settings: Settings) -> None:
     paths = [host.removeprefix(UNIX) for host in settings.hosts if host.startswith(UNIX)]
     if not settings.hosts or not all(path.startswith("/") for path in paths):
-        raise SettingsError(f"TOKENS_HOST={settings.host!r}: write addresses or unix:/path, comma separated")
+        raise SettingsError(f"TOKENS_HOST={shortened(settings.host)}: write addresses or unix:/path, comma separated")
     if settings.tls_key_file and not settings.tls_certificate_file:
         raise SettingsError("TOKENS_TLS_KEY_FILE needs TOKENS_TLS_CERTIFICATE_FILE")
     try:

@@ -40,6 +40,22 @@ def test_what_is_no_number_is_told_in_words(text: str, told: str) -> None:
         read({"TOKENS_PORT": text})
 
 
+@pytest.mark.parametrize("name", ["ADMIN_JWT_CLAIM", "LABEL", "NAMESPACE"])
+def test_what_has_not_the_form_is_told_in_words_on_a_short_line(name: str) -> None:
+    told = refusal(**{name: "\x01" * 70_000})
+    assert len(told) < 200 and "regex" not in told and "\\x7f" not in told
+
+
+@pytest.mark.parametrize("name", ["PORT", "DOCS", "LOG_FORMAT"])
+def test_a_long_value_is_not_said_again_whole(name: str) -> None:
+    assert len(refusal(**{name: "a" * 70_000})) < 200
+
+
+@pytest.mark.parametrize("path", ["", "a\nb"])
+def test_a_path_that_names_no_file_is_told_on_one_line(path: str) -> None:
+    assert f"cannot read {path!r}: " in refusal(SECRET_KEY_FILE=path)
+
+
 @pytest.mark.parametrize(("text", "value"), [("on", True), ("TRUE", True), ("1", True), ("no", False), ("0", False)])
 def test_a_switch_is_written_in_several_ways(text: str, *, value: bool) -> None:
     assert read({"TOKENS_DOCS": text}).docs is value
@@ -127,7 +143,7 @@ def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:
 def test_a_secret_file_that_cannot_be_read_names_variable_path_and_reason(tmp_path: Path) -> None:
     path = tmp_path / "absent"
     assert (
-        refusal(SECRET_KEY_FILE=str(path)) == f"TOKENS_SECRET_KEY_FILE: cannot read {path}: No such file or directory"
+        refusal(SECRET_KEY_FILE=str(path)) == f"TOKENS_SECRET_KEY_FILE: cannot read '{path}': No such file or directory"
     )
     path.write_bytes(b"\xff\xfe")
     assert refusal(SECRET_KEY_FILE=str(path)) == f"TOKENS_SECRET_KEY_FILE: {path} is not UTF-8 text"
