@@ -34,6 +34,7 @@ def main(folder: Path, wanted: list[str]) -> None:
     ):
         service = Service(process.url)
         stock(service)
+        share(service)
         browser = launch(playwright)
         for name in wanted or PICTURES:
             scheme, size, path, act = PICTURES[name]
@@ -63,6 +64,13 @@ def stock(service: Service) -> None:
             service.ask("PATCH", TOKENS, {"id": token["id"], "isActive": False})
 
 
+def share(service: Service) -> None:
+    month = {"name": "month", "limit": 1_000_000, "calendar": {"unit": "month", "timeZone": "Europe/Berlin"}}
+    second = {"name": "second", "limit": 50, "periodSeconds": 1}
+    for subject, limits in (("acme", [month, second]), ("svc:checkout", [second | {"burst": 200}])):
+        service.ask("PUT", "/api/admin/subject-limits", {"subject": subject, "rateLimits": limits})
+
+
 def picture(
     browser: Browser, service: Service, file: Path, scheme: Any, size: Any, path: str, act: Callable[[Page], object]
 ) -> None:
@@ -87,6 +95,8 @@ def picture(
     act(page)
     page.mouse.move(0, 0)
     page.screenshot(path=file)
+    # A list that is asked for again at this moment would be answered behind its end.
+    page.unroute_all(behavior="ignoreErrors")
     context.close()
 
 
@@ -139,6 +149,11 @@ def explaining(page: Page) -> None:
     page.evaluate("scrollTo(0, 0)")
 
 
+def limiting(page: Page) -> None:
+    page.get_by_role("row").filter(has_text="acme").get_by_role("button", name="Edit").click()
+    page.get_by_label("Time zone").first.wait_for()
+
+
 def signed_in(page: Page) -> None:
     page.get_by_text("this one").wait_for()
 
@@ -188,6 +203,7 @@ PICTURES: dict[str, tuple[str, dict[str, int], str, Callable[[Page], object]]] =
     "usage-light": ("light", DESK, "usage", counted),
     "usage-phone": ("light", PHONE, "usage", counted),
     "explain-light": ("light", DESK, "explain", explaining),
+    "limits-light": ("light", DESK, "limits", limiting),
     "webhooks-light": ("light", DESK, "webhooks", delivered),
     "sessions-light": ("light", DESK, "sessions", signed_in),
     "kill-switch-phone": ("dark", PHONE, "kill-switch", found),
