@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import pytest
 
 from service.app import Service
-from service.model import AuditEntry, Kind, Origin, Outcome
+from service.errors import Conflict, InvalidRequest, NotFound
+from service.model import AuditEntry, Kind, ManagedToken, Origin, Outcome
 from service.store.audit import audit_streams
 from service.tokens.managed.tokens import Created, NewToken
 from tests.conftest import PASSWORD
@@ -29,6 +31,17 @@ def month_day() -> int:
 def at(address: str) -> Origin:
     """Somebody unknown at this address."""
     return Origin(actor="anonymous", address=address, channel="api", request_id="r1")
+
+
+async def update(service: Service, token: ManagedToken, **changes: Any) -> ManagedToken:
+    return await service.rules.managed.tokens.update(token.token_id, changes, ADMIN)
+
+
+async def refused(service: Service, token: ManagedToken, **changes: Any) -> str:
+    """The code of a change that is refused."""
+    with pytest.raises((Conflict, NotFound, InvalidRequest)) as caught:
+        await update(service, token, **changes)
+    return str(caught.value.code)
 
 
 async def create(

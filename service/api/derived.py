@@ -18,10 +18,10 @@ from service.api.admin.schemas.tokens import (
     TokenList,
     clean_networks,
 )
-from service.api.admin.token_views import LARGEST_PAGE, PAGE, TokenViews
+from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Caller, Holder
 from service.api.http.access import HOLDER, HOLDER_DERIVES, WRITE
-from service.api.http.call import Call
+from service.api.http.call import PAGE, Call, PageSize
 from service.api.http.operation import Operation, OperationGroup
 from service.tokens.managed.derivation import Derivation, Narrowed
 
@@ -44,7 +44,7 @@ class DeriveToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 class PageQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """The list's page."""
 
-    limit: Annotated[int, Meta(ge=1, le=LARGEST_PAGE)] = PAGE
+    limit: PageSize = PAGE
     cursor: str | None = None
 
 

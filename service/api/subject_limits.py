@@ -9,6 +9,7 @@ from service.api.admin.schemas.limits import Limits, LimitShown, limit_shown, to
 from service.api.admin.schemas.tokens import Message
 from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER, READ
+from service.api.http.call import PAGE, PageSize
 from service.api.http.operation import Operation, OperationGroup
 from service.errors import wrong
 from service.tokens.limits.subjects import Standing, SubjectLimits
@@ -44,7 +45,7 @@ class SubjectQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """One subject, or a page of all."""
 
     subject: LimitedSubject | None = None
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    limit: PageSize = PAGE
     cursor: LimitedSubject | None = None
 
 

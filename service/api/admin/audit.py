@@ -9,7 +9,7 @@ from service.api.admin.schemas.audit import AuditPage, AuditVerification, shown,
 from service.api.admin.schemas.csv_export import csv_lines, ndjson_lines
 from service.api.auth.callers import Caller
 from service.api.http.access import READ
-from service.api.http.call import Call
+from service.api.http.call import PAGE, Call, PageSize
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, instant_or_none
 from service.api.pages.download import Download
@@ -20,7 +20,6 @@ from service.tokens.audit.verification import Verification
 
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"
-_LARGEST_PAGE = 200
 _Word = Annotated[str, Meta(min_length=1)]
 
 
@@ -33,7 +32,7 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
     since: Instant | None = msgspec.field(name="from", default=None)
     to: Instant | None = None
     q: Annotated[str, Meta(min_length=1, max_length=200)] = ""
-    limit: Annotated[int, Meta(ge=1, le=_LARGEST_PAGE)] = 50
+    limit: PageSize = PAGE
     cursor: Annotated[str, Meta(extra_json_schema={"pattern": f"^({POSITION.pattern})?$"})] | None = None
     format: Literal["json", "ndjson", "csv"] = "json"
 

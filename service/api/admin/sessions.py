@@ -7,13 +7,13 @@ from msgspec import Meta
 
 from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER, READ_ALL
+from service.api.http.call import PAGE, PageSize
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, rfc3339
 from service.model import Role
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.sessions import Sessions
 
-_LARGEST_PAGE = 200
 Username = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
@@ -21,7 +21,7 @@ class SessionsQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Whose sessions, of everybody without a name, and how many at most."""
 
     username: Username = ""
-    limit: Annotated[int, Meta(ge=1, le=_LARGEST_PAGE)] = 50
+    limit: PageSize = PAGE
 
 
 class SessionShown(msgspec.Struct, rename="camel"):

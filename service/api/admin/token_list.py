@@ -6,10 +6,10 @@ import msgspec
 from msgspec import Meta
 
 from service.api.admin.schemas.tokens import Filter, Id, TokenList
-from service.api.admin.token_views import LARGEST_PAGE, PAGE, TokenViews, read_cursor, write_cursor
+from service.api.admin.token_views import TokenViews, read_cursor, write_cursor
 from service.api.auth.callers import Caller
 from service.api.http.access import READ
-from service.api.http.call import Call
+from service.api.http.call import LARGEST_PAGE, PAGE, Call, PageSize
 from service.api.http.operation import Operation, OperationGroup
 from service.errors import wrong
 from service.model import Statistics
@@ -24,7 +24,7 @@ class ListQuery(Filter, forbid_unknown_fields=True, rename="camel"):
     sort: Literal[
         "createdAt", "-createdAt", "name", "-name", "lastUsedAt", "-lastUsedAt", "expiresAt", "-expiresAt"
     ] = "-createdAt"
-    limit: Annotated[int, Meta(ge=1, le=LARGEST_PAGE)] = PAGE
+    limit: PageSize = PAGE
     cursor: str | None = None
     ids: Annotated[str, Meta(min_length=1, max_length=LARGEST_PAGE * 17, description="only these, comma separated")] = (
         ""

@@ -29,8 +29,6 @@ from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.tokens import Created
 from service.tokens.usage import UsageSeries
 
-LARGEST_PAGE = 200
-PAGE = 50
 NEWEST = "-createdAt"
 _DAYS = 14
 _encode = msgspec.json.Encoder().encode

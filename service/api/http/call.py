@@ -8,10 +8,11 @@ import json
 from collections.abc import Coroutine
 from functools import cache
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import Meta
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope
@@ -23,6 +24,9 @@ Headers = list[tuple[bytes, bytes]]
 
 BODY_BYTES = 16 * 1024
 BULK_BYTES = 1024 * 1024
+# Of every list: what a page has that asks for no number, and at most.
+PAGE, LARGEST_PAGE = 50, 200
+PageSize = Annotated[int, Meta(ge=1, le=LARGEST_PAGE)]
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 _JSON = (b"content-type", b"application/json")

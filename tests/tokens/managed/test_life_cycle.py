@@ -10,22 +10,12 @@ import pytest
 
 from service.app import Service
 from service.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
-from service.model import Kind, ManagedToken, Outcome, RateLimit, Status
+from service.model import Kind, Outcome, RateLimit, Status
 from service.store.managed.tokens import ManagedStore
-from tests.builders import ADMIN, DAY, actions, audit, create, outcome
+from tests.builders import ADMIN, DAY, actions, audit, create, outcome, refused, update
 
 pytestmark = pytest.mark.anyio
 NEVER_WAS = "00" + "f" * 14
-
-
-async def update(service: Service, token: ManagedToken, **changes: Any) -> ManagedToken:
-    return await service.rules.managed.tokens.update(token.token_id, changes, ADMIN)
-
-
-async def refused(service: Service, token: ManagedToken, **changes: Any) -> str:
-    with pytest.raises((Conflict, NotFound, InvalidRequest)) as caught:
-        await update(service, token, **changes)
-    return str(caught.value.code)
 
 
 async def test_a_created_token_is_active_and_known_by_its_masked_end(still: Service) -> None:

@@ -9,21 +9,10 @@ from typing import Any
 import pytest
 
 from service.app import Service
-from service.errors import Conflict, InvalidRequest, NotFound
-from service.model import ManagedToken, Outcome, Status
-from tests.builders import ADMIN, DAY, actions, audit, create, outcome
+from service.model import Outcome, Status
+from tests.builders import ADMIN, DAY, actions, audit, create, outcome, refused, update
 
 pytestmark = pytest.mark.anyio
-
-
-async def update(service: Service, token: ManagedToken, **changes: Any) -> ManagedToken:
-    return await service.rules.managed.tokens.update(token.token_id, changes, ADMIN)
-
-
-async def refused(service: Service, token: ManagedToken, **changes: Any) -> str:
-    with pytest.raises((Conflict, NotFound, InvalidRequest)) as caught:
-        await update(service, token, **changes)
-    return str(caught.value.code)
 
 
 async def test_switched_off_it_is_refused_and_switched_on_it_works_again(still: Service) -> None:

@@ -5,12 +5,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from service.api.http.call import PAGE, PageSize
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.tokens.webhooks.delivery import Delivery
 from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.registry import Webhook
-
-_LARGEST_PAGE = 200
 
 
 class CreateWebhook(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,7 +67,7 @@ class DeliveriesQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which deliveries."""
 
     status: Literal["pending", "delivered", "dead"] | None = None
-    limit: Annotated[int, Meta(ge=1, le=_LARGEST_PAGE)] = 50
+    limit: PageSize = PAGE
 
 
 class DeliveryShown(msgspec.Struct, rename="camel"):
