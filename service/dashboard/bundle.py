@@ -38,8 +38,8 @@ _CODE = re.compile(
     r"""|`|[{}]|[^"'`{}/]+|/"""
 )
 _TEXT = re.compile(r"`|\$\{|(?:[^`$\\]|\\(?s:.)|\$(?!\{))+")
-# Not a plus or a minus: two of them that meet are another sign.
-_SPACED = re.compile(r" ?(=>|[!=]==|&&|\|\||\?\?|\.\.\.|[<>]=|[,{}()[\]?:;=<>*]) ?")
+# Not a plus or a minus beside another: two of them that meet are another sign.
+_SPACED = re.compile(r" ?(=>|[!=]==|&&|\|\||\?\?|\.\.\.|[<>]=|[,{}()[\]?:;=<>*]) ?|(?<![+-]) ([+-]=?) (?![+-])")
 _ENDED = ";", ","
 # Behind a space only where a word stands before it: async (problem) => …
 _ALONE = re.compile(r"(?<!\w)\((\w+)\)=>")
@@ -174,7 +174,7 @@ def squeezed(script: str, short: Mapping[str, str] = MappingProxyType({})) -> st
             if part == "}" and parts[-1].endswith(_ENDED):
                 parts[-1] = parts[-1][:-1]
         elif not in_text and part[0] not in "\"'/":
-            part = _CONTINUED.sub("", _SPACED.sub(r"\1", part)).strip(" ")
+            part = _CONTINUED.sub("", _SPACED.sub(r"\1\2", part)).strip(" ")
             part = _CONSTANT.sub("let", _ALONE.sub(r"\1=>", part))
             part = _CAPITALS.sub(lambda found: short.get(found.group(), found.group()), part)
             if parts[-1:] == ["}"]:

@@ -39,6 +39,9 @@ def test_limits_of_a_subject_are_set_by_keys_changed_removed_and_brought_back(pa
     tab_to(page, page.get_by_label("Period").last)
     page.keyboard.press("End")
     expect(page.get_by_label("At once")).to_have_count(2)
+    page.set_viewport_size({"width": 320, "height": 700})
+    assert page.get_by_label("Requests").last.evaluate("node => node.clientWidth") > 90
+    page.set_viewport_size({"width": 1280, "height": 720})
     tab_to(page, page.get_by_label("Time zone").last)
     page.keyboard.press("ControlOrMeta+A")
     page.keyboard.type("Mars/Base")

@@ -38,7 +38,7 @@ def test_what_the_screens_need_of_the_first_script_it_hands_them() -> None:
     }
     assert bundle(scripts) == {
         "js/main.js": 'export let a=1;export let b=2;let unshared=3;a();import("./screens.js");',
-        "js/screens.js": 'import{a,b}from"./main.js";let d=b;export let c=a + b + d;',
+        "js/screens.js": 'import{a,b}from"./main.js";let d=b;export let c=a+b+d;',
     }
 
 
@@ -65,7 +65,7 @@ def test_only_code_loses_the_space_that_means_nothing() -> None:
     script = """f(a , { b : "x , { y;" , } ) ; // isn't , code
 const c = `a , ${ d ? `{ , } ${ { e : [ 1 , 2 ] } }` : "`" } ; ${ g }` ;
 const h = 'a = "b"' , i = j . replaceAll(/[" /]+ = `/ , "" ) / 2 + +k ;
-l(async (m) => n((o) => o) , (p) => p
+l(async (m) => n((o) => o - 1 + a++ + b) , (p) => p
 .q , r
 ? s : t ,
 ) ;"""
@@ -74,7 +74,7 @@ l(async (m) => n((o) => o) , (p) => p
         == """f(a,{b:"x , { y;"});// isn't , code
 let c=`a , ${d?`{ , } ${{e:[1,2]}}`:"`"} ; ${g}`;
 let h='a = "b"',i=j . replaceAll(/[" /]+ = `/,"")/2 + +k;
-l(async(m)=>n(o=>o),p=>p.q,r?s:t);"""
+l(async(m)=>n(o=>o-1+a++ + b),p=>p.q,r?s:t);"""
     )
     with pytest.raises(ValueError, match='no script from here: "'):
         squeezed('a = "never closed')

@@ -59,7 +59,7 @@ class SubjectLimits extends Page {
   };
 
   edit({ subject: known, rateLimits = [] } = {}) {
-    const subject = field("Subject", { required: true, maxlength: 128, autofocus: true, value: known, readonly: known },
+    const subject = field("Subject", { required: true, maxlength: 128, autofocus: true },
       "Whom the tokens speak for, as their Subject has it.", required("Say whose tokens share the limits."));
     const limits = limitsField(rateLimits);
     const needed = { ...limits, read() {
@@ -69,8 +69,8 @@ class SubjectLimits extends Page {
     } };
     formDialog(this.app, { title: known ? `Edit limits of ${known}` : "Limit a subject", go: "Save", busy: "Saving…",
       lead: "All its tokens draw from these together. They replace any it has.",
-      fields: { subject, rateLimits: needed } }, async (values) => {
-      await this.put(values, `Limits of ${values.subject} saved.`);
+      fields: { ...(!known && { subject }), rateLimits: needed } }, async (values) => {
+      await this.put({ subject: known, ...values }, `Limits of ${known ?? values.subject} saved.`);
       closeDialog();
     });
   }
