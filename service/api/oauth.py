@@ -11,7 +11,7 @@ from service.api.http.access import ANYONE, INTROSPECT, REVOKE
 from service.api.http.call import Call, Json
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import Problem, challenge
-from service.api.http.public_address import PublicAddress
+from service.api.http.public_address import METADATA, PublicAddress
 from service.errors import InvalidRequest
 from service.model import Kind, Verdict
 from service.tokens.authority import Authority
@@ -180,7 +180,7 @@ class OAuthApi(OperationGroup, tag="oauth"):
         await self._revocation.revoke(form["token"].encode(), origin)
         return Json(b"")
 
-    @Operation("GET", "/.well-known/oauth-authorization-server", ANYONE, "showServerMetadata")
+    @Operation("GET", METADATA, ANYONE, "showServerMetadata")
     async def metadata(self, call: Call) -> AuthorizationServer:
         """Authorization server metadata (RFC 8414)."""
         base, methods = str(self._address.of(call)), _CLIENT_AUTHENTICATION

@@ -8,6 +8,9 @@ from service.api.http.base_url import BaseUrl, host_of, is_loopback, is_prefix
 from service.api.http.call import Call
 from service.api.http.proxies import TrustedProxies
 
+# Where clients ask for the metadata of an issuer; its path, if it has one, follows (RFC 8414, 3.1).
+METADATA = "/.well-known/oauth-authorization-server"
+
 
 class PublicAddress:
     """Finds the address of the service for a request."""

@@ -7,6 +7,7 @@ from starlette.routing import compile_path
 from starlette.types import Scope
 
 from service.api.http.operation import Endpoint
+from service.api.http.public_address import METADATA
 from service.api.http.validate_paths import form_of
 
 _CONVERTOR = re.compile(r":\w+}")
@@ -46,6 +47,7 @@ class Router:
     def __init__(self, endpoints: Iterable[Endpoint], prefix: str) -> None:
         """`prefix`: the path that the service lies below; a proxy may take it off or leave it."""
         self._prefix = prefix
+        self._metadata = METADATA + prefix
         paths: dict[str, Path] = {}
         for endpoint in endpoints:
             template = endpoint.operation.path
@@ -59,6 +61,8 @@ class Router:
         """What lies at a request's path; its parameters are put into the scope."""
         if self._prefix and scope["path"].startswith(f"{self._prefix}/"):
             scope["path"] = scope["path"].removeprefix(self._prefix)
+        elif scope["path"] == self._metadata:
+            scope["path"] = METADATA
         exact = self._exact.get(scope["path"])
         if exact is not None:
             return exact

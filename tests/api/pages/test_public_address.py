@@ -220,3 +220,11 @@ async def test_pages_and_documents_lie_below_the_path_whether_a_proxy_takes_it_o
             assert document["servers"] == [{"url": "https://example.com/a/tokens"}]
             assert (await client.get(f"{before}/validate")).status_code == 401
         assert (await client.get("/a/tokensdashboard/")).status_code == 404
+
+
+async def test_the_metadata_of_an_issuer_with_a_path_lies_before_that_path_too(make_service: Make) -> None:
+    service = await make_service(background=False, public_url="https://example.com/a/tokens")
+    async with asking(service, "http://up") as client:
+        asked = [await client.get(path) for path in (METADATA, f"{METADATA}/a/tokens", f"/a/tokens{METADATA}")]
+        assert [answer.json()["issuer"] for answer in asked] == ["https://example.com/a/tokens"] * 3
+        assert (await client.get(f"{METADATA}/a")).status_code == 404
