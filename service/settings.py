@@ -32,6 +32,10 @@ _SERVICE_LINKS = (
 _SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
 
 _URL_SCHEME = re.compile(r"(redis|valkey)s?(\+(sentinel|cluster))?|unix")
+# With greater ones, what is made of them would fail in Redis.
+_Span = Annotated[int, Meta(le=10 * 366 * 86400)]
+_Days = Annotated[int, Meta(le=36_500)]
+_Count = Annotated[int, Meta(le=10**9)]
 
 
 class SettingsError(Exception):
@@ -81,16 +85,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["open", "authenticated"], Meta(description="who may issue one-time tokens: open or authenticated")
     ] = "open"
     one_time_issue_per_minute: Annotated[
-        int, Meta(ge=1, description="anonymous issues per client address; five times as many per network")
+        _Count, Meta(ge=1, description="anonymous issues per client address; five times as many per network")
     ] = 60
     one_time_fence: Annotated[
         bool, Meta(description="a one-time token ends with a failover, so that none is spent twice across it")
     ] = True
-    session_ttl_seconds: Annotated[int, Meta(ge=1, description="life of a session token")] = 86400
-    session_idle_seconds: Annotated[int, Meta(ge=0, description="idle time that ends a session; 0 disables it")] = 0
-    max_lifetime_days: Annotated[int, Meta(ge=0, description="longest life of a managed token; 0 allows never")] = 365
-    retention_days: Annotated[int, Meta(ge=1, description="how long ended tokens stay listed")] = 30
-    audit_max_entries: Annotated[int, Meta(ge=1000, description="audit entries kept of each kind")] = 100_000
+    session_ttl_seconds: Annotated[_Span, Meta(ge=1, description="life of a session token")] = 86400
+    session_idle_seconds: Annotated[_Span, Meta(ge=0, description="idle time that ends a session; 0 disables it")] = 0
+    max_lifetime_days: Annotated[_Days, Meta(ge=0, description="longest life of a managed token; 0 allows never")] = 365
+    retention_days: Annotated[_Days, Meta(ge=1, description="how long ended tokens stay listed")] = 30
+    audit_max_entries: Annotated[_Count, Meta(ge=1000, description="audit entries kept of each kind")] = 100_000
     trusted_proxies: Annotated[
         str,
         Meta(description="addresses or networks believed in X-Forwarded-For and X-Tokens-Retry-Key, comma separated"),
@@ -111,7 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="what another system adds to its tokens before it makes their digests, for an import")
     ] = ""
     connections_per_address: Annotated[
-        int, Meta(ge=0, description="connections open at once from one address or IPv6 /64, per process; 0 for any")
+        _Count, Meta(ge=0, description="connections open at once from one address or IPv6 /64, per process; 0 for any")
     ] = 2048
     log_format: Annotated[
         Literal["auto", "text", "json"], Meta(description="text or json; auto is text on a terminal")

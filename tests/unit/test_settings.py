@@ -51,6 +51,11 @@ def test_a_long_value_is_not_said_again_whole(name: str) -> None:
     assert len(refusal(**{name: "a" * 70_000})) < 200
 
 
+@pytest.mark.parametrize("name", [name for name, default, _ in described() if type(default) is int])
+def test_no_number_is_so_great_that_what_comes_of_it_fails(name: str) -> None:
+    assert "write a whole number <= " in refusal(**{name.removeprefix("TOKENS_"): str(2**62)})
+
+
 @pytest.mark.parametrize("path", ["", "a\nb"])
 def test_a_path_that_names_no_file_is_told_on_one_line(path: str) -> None:
     assert f"cannot read {path!r}: " in refusal(SECRET_KEY_FILE=path)
