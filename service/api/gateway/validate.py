@@ -45,7 +45,10 @@ _ONCE = f"{_YES} A trusted proxy may ask again within 30 s with the same X-Token
 _SAME = "The same for Envoy's HTTP mode"
 
 
-def _form(path: str, name: str, summary: str, description: str, **more: Any) -> Operation:
+def _form(
+    path: str, name: str, summary: str, description: str, header_names: tuple[str, ...], **more: Any
+) -> Operation:
+    """Refused for its form is a cost alone, which only a gateway can have written."""
     return Operation(
         "*",
         path,
@@ -53,9 +56,10 @@ def _form(path: str, name: str, summary: str, description: str, **more: Any) -> 
         name,
         summary=summary,
         description=description,
-        problems=(401, 403, 429, 503),
+        problems=(400, 401, 403, 429, 503) if header_names is _ASKS else (401, 403, 429, 503),
         answers={200: None},
         answer_headers=_IDENTITY,
+        header_names=header_names,
         **more,
     )
 
@@ -84,14 +88,14 @@ class GatewayApi(OperationGroup, tag="gateway"):
         "validate",
         "Validate a session or managed token",
         _COSTS,
-        header_names=_ASKS,
+        _ASKS,
         query={"required_scope": list[str]},
     )
     async def validate(self, call: Call) -> Response:
         """Session and managed tokens; the query may ask for scopes."""
         return await self._answer(call, required_scopes(call.scope["query_string"], call.scope["headers"]))
 
-    @_form(ENVOY, "validateForEnvoy", _SAME, _COSTS, header_names=_ASKS)
+    @_form(ENVOY, "validateForEnvoy", _SAME, _COSTS, _ASKS)
     async def validate_envoy(self, call: Call) -> Response:
         """The same; the path and the query belong to the client and are not read."""
         return await self._answer(call, required_scopes(b"", call.scope["headers"]))
@@ -116,8 +120,8 @@ class GatewayApi(OperationGroup, tag="gateway"):
             verdict = UNAVAILABLE
         return self._respond(call, kind, verdict)
 
-    @_form(ONE_TIME, "validateOneTimeToken", "Validate a one-time token and spend it", _ONCE, header_names=_SPENDS)
-    @_form(ONE_TIME_ENVOY, "validateOneTimeTokenForEnvoy", _SAME, _ONCE, header_names=_SPENDS)
+    @_form(ONE_TIME, "validateOneTimeToken", "Validate a one-time token and spend it", _ONCE, _SPENDS)
+    @_form(ONE_TIME_ENVOY, "validateOneTimeTokenForEnvoy", _SAME, _ONCE, _SPENDS)
     async def spend(self, call: Call) -> Response:
         """One-time tokens only; a token that is good is spent with this answer."""
         headers = call.scope["headers"]

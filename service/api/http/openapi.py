@@ -33,7 +33,7 @@ _SECURITY = {
         "description": "an account, or id and secret of a managed token; at /validate the token as user or password",
     },
 }
-# What every operation may answer besides its own; the questions of gateways are never refused for their form.
+# What every operation may answer besides its own; what gateways ask says so itself.
 _ALWAYS = (400, 503)
 _WITH_BODY = (413, 415)
 _WITH_CALLER = (401, 403, 429)
