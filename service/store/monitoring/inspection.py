@@ -1,6 +1,10 @@
 """What a server must be, to be asked at all."""
 
+from contextlib import suppress
+from hashlib import sha1
+
 import msgspec
+from redis.exceptions import NoScriptError
 
 from service.errors import StoreUnavailable
 from service.store.driver.connection import Link
@@ -9,6 +13,7 @@ from service.store.monitoring.promises import UNKNOWN, Promise, promise_of
 
 MINIMUM_VERSION = (6, 2)
 _HARMLESS = "return redis.call('EXISTS', KEYS[1])"
+_HARMLESS_SHA = sha1(_HARMLESS.encode(), usedforsecurity=False).hexdigest()
 
 
 class Inspection(msgspec.Struct, frozen=True):
@@ -35,10 +40,10 @@ async def inspect(
 ) -> Inspection:
     """One INFO, checked: too old, an eviction policy that deletes tokens, or a cluster unless `in_cluster` are faults.
 
-    So are scripts that are forbidden, and a disk that cannot be written to, in two commands more.
+    So are scripts that are forbidden, and a disk that cannot be written to, in three commands more.
     `durability`: what `TOKENS_DURABILITY` says. Not `by_configuration`: CONFIG is not asked, as it was refused before.
 
-    Where INFO is forbidden the server is tried by what it can do with `scratch_key`, three commands more.
+    Where INFO is forbidden the server is tried by what it can do with `scratch_key`, four commands more.
     Raises StoreUnavailable when it does not answer.
     """
     try:
@@ -56,6 +61,8 @@ async def inspect(
         faults["role"] = "this Redis is a node of a cluster: write redis+cluster:// and addresses of its nodes"
     # A removal of nothing is refused where the disk fails, and not where memory is full; nobody keeps it.
     faults |= await _refused(link, "writes", "DEL", scratch_key)
+    # A script is called by its digest, and by its source where the server does not know it: each is a right.
+    faults |= await _refused(link, "scripts", "EVALSHA", _HARMLESS_SHA, 1, scratch_key)
     faults |= await _refused(link, "scripts", "EVAL", _HARMLESS, 1, scratch_key)
     warnings = []
     if facts.get("aof_enabled") != "1":
@@ -76,19 +83,21 @@ def _mends_its_file(facts: dict[str, str]) -> bool:
 
 
 async def _probe(link: Link, scratch_key: bytes) -> Inspection:
-    """SET PX, GETDEL and EVAL on a key of our own: what the service cannot live without."""
+    """SET PX, GETDEL, EVALSHA and EVAL on a key of our own: what the service cannot live without."""
     await link.execute("SET", scratch_key, "1", "PX", 5000)
     await link.execute("GETDEL", scratch_key)
+    with suppress(NoScriptError):
+        await link.execute("EVALSHA", _HARMLESS_SHA, 1, scratch_key, retry=True)
     await link.execute("EVAL", _HARMLESS, 1, scratch_key, retry=True)
     warning = "INFO is forbidden: eviction and version were not checked"
     return Inspection(UNKNOWN, UNKNOWN, {}, (warning,), unknown=("version", "eviction"))
 
 
 async def _refused(link: Link, check: str, *command: Argument) -> dict[str, str]:
-    """The fault by its check if the server refuses a command, none if it does not; a redirection is no refusal."""
+    """The fault by its check if the server refuses a command; a redirection or an unknown script is no refusal."""
     try:
         await link.execute(*command, retry=True)
-    except Redirect:
+    except (Redirect, NoScriptError):
         return {}
     except StoreUnavailable as error:
         return {check: error.cause}

@@ -102,6 +102,7 @@ def test_what_the_connection_fails_of_is_said_alike(child: RedisChild, say: Say,
 @pytest.mark.parametrize(
     ("rule", "name", "cause"),
     [
+        ("-evalsha", "scripts", "its access list forbids what the service needs: "),
         ("-eval", "scripts", "its access list forbids what the service needs: "),
         ("-del", "writes", "its access list forbids what the service needs: "),
         ("-get", "redis", "its access list forbids what the service needs: "),

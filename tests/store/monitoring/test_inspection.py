@@ -35,7 +35,7 @@ class Telling(Wrapped):
             if self.configured is None:
                 raise StoreUnavailable("forbidden")
             return [args[2].encode(), self.configured[args[2]].encode()]
-        if args[0] in ("DEL", "EVAL"):
+        if args[0] in ("DEL", "EVAL", "EVALSHA"):
             return 0
         assert args == ("INFO",)
         return self.text.encode() + b"executable:/\xff\r\n"
@@ -187,12 +187,12 @@ async def test_where_info_is_forbidden_the_server_is_tried(
     found = await inspect(link, b"scratch")
     assert found.faults == {}
     assert "INFO is forbidden" in found.warnings[0]
-    assert link.names() == ["INFO", "SET", "GETDEL", "EVAL"]
+    assert link.names() == ["INFO", "SET", "GETDEL", "EVALSHA", "EVAL"]
     assert await operator.execute("EXISTS", "scratch") == 0
     await pipeline.aclose()
 
 
-@pytest.mark.parametrize("command", ["set", "getdel", "eval"])
+@pytest.mark.parametrize("command", ["set", "getdel", "eval", "evalsha"])
 async def test_a_server_that_forbids_what_we_cannot_do_without_is_no_use(
     own_server: embedded.EmbeddedRedis, operator: Pipeline, command: str
 ) -> None:

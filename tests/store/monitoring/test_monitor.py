@@ -98,11 +98,13 @@ async def test_a_server_that_recovers_is_usable_again(monitor: Monitor, link: Sa
     assert monitor.usable
 
 
-@pytest.mark.parametrize("command", ["INFO", "EVALSHA"])
-async def test_a_server_that_does_not_answer_is_not_usable(monitor: Monitor, link: Saying, command: str) -> None:
+@pytest.mark.parametrize(("command", "check"), [("INFO", "redis"), ("EVALSHA", "scripts")])
+async def test_a_server_that_does_not_answer_is_not_usable(
+    monitor: Monitor, link: Saying, command: str, check: str
+) -> None:
     await monitor.check()
     link.fails = {command} | ({"SET"} if command == "INFO" else set())
-    assert list(await monitor.checks()) == ["redis"]
+    assert [name for name, fault in (await monitor.checks()).items() if fault] == [check]
     assert not monitor.usable
 
 
