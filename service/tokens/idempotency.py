@@ -6,10 +6,11 @@ import msgspec
 
 from service.errors import Conflict
 from service.keyring import Keyring
-from service.model import Kind
+from service.model import Kind, ManagedToken, Status
 from service.store.driver.keys import shard_of_digest
 from service.store.driver.shards import Shard, Shards
 from service.store.idempotency import RequestStore
+from service.store.managed.records import encode_digest
 from service.tokens.secret import Minter, mint, mint_id, with_checksum
 
 _NONCE_SIZE = 32
@@ -91,3 +92,16 @@ class Repeats:
                 "This Idempotency-Key was used for another request. Take a new one.", code="idempotency_mismatch"
             )
         return Derived(self._keyring, digest, nonce)
+
+
+def refuse_if_secret_ended(token: ManagedToken, minted: Minted, now: float) -> None:
+    """Before a repeat answers the secret of an earlier try: raises Conflict where no change makes it good again."""
+    kept = [token.digest, token.predecessor if token.predecessor_until > now else ""]
+    if token.status(now) in (Status.REVOKED, Status.EXPIRED) or encode_digest(minted.digest) not in kept:
+        raise ended_since()
+
+
+def ended_since() -> Conflict:
+    """The refusal of a repeat whose secret is dead."""
+    said = "What an earlier try of this request made has ended. Take a new Idempotency-Key."
+    return Conflict(said, code="token_revoked")

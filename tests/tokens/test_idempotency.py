@@ -89,23 +89,44 @@ async def test_a_name_that_is_taken_stays_taken_for_a_repeatable_request(service
         assert refused.value.code == "name_taken"
 
 
-@pytest.mark.parametrize("change", ["revoked", "renamed", "rotated"])
+@pytest.mark.parametrize("change", ["renamed", "deactivated", "in its overlap"])
 async def test_a_late_repeat_changes_nothing_about_a_token_that_went_on(service: Service, change: str) -> None:
     first = await again(service)
     token_id = first.token.token_id
-    if change == "revoked":
-        await service.rules.managed.tokens.revoke(token_id, ADMIN)
-    elif change == "renamed":
+    if change == "renamed":
         await service.rules.managed.tokens.update(token_id, {"name": "renamed"}, ADMIN)
         await create(service, "ci")
+    elif change == "deactivated":
+        await service.rules.managed.tokens.update(token_id, {"active": False}, ADMIN)
     else:
-        await service.rules.managed.rotation.rotate(token_id, ADMIN)
+        await service.rules.managed.rotation.rotate(token_id, ADMIN, overlap_seconds=60)
     before = await service.rules.managed.tokens.get(token_id)
     works = await outcome(service, first.secret)
     repeat = await again(service)
     assert (repeat.secret, repeat.repeated) == (first.secret, True)
     assert await service.rules.managed.tokens.get(token_id) == before
     assert await outcome(service, first.secret) is works
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired", "rotated", "overlap over"])
+async def test_a_repeat_never_answers_a_secret_that_has_ended(service: Service, clock: Any, end: str) -> None:
+    managed = service.rules.managed
+    token_id = (await again(service)).token.token_id
+    rotate = Repeatable("key-2", b"{}")
+    await managed.rotation.rotate(token_id, ADMIN, request=rotate)
+    if end == "revoked":
+        await managed.tokens.revoke(token_id, ADMIN)
+    elif end == "expired":
+        clock.forward(DAY + 1)
+    else:
+        await managed.rotation.rotate(token_id, ADMIN, overlap_seconds=60 if end == "overlap over" else 0)
+        clock.forward(61)
+    before = await managed.tokens.get(token_id)
+    for repeat in (again(service), managed.rotation.rotate(token_id, ADMIN, request=rotate)):
+        with pytest.raises(Conflict) as refused:
+            await repeat
+        assert (refused.value.code, "Idempotency-Key" in str(refused.value)) == ("token_revoked", True)
+    assert await managed.tokens.get(token_id) == before
 
 
 async def test_a_repeat_finishes_what_a_crash_left_undone(make_service: Callable[..., Any]) -> None:
@@ -168,8 +189,8 @@ async def test_a_repeated_rotation_never_brings_an_old_secret_back(service: Serv
     second = await service.rules.managed.rotation.rotate(token_id, ADMIN, request=request)
     await service.rules.managed.rotation.rotate(token_id, ADMIN)
     fourth = await service.rules.managed.rotation.rotate(token_id, ADMIN)
-    late = await service.rules.managed.rotation.rotate(token_id, ADMIN, request=request)
-    assert (late.secret, late.repeated) == (second.secret, True)
+    with pytest.raises(Conflict):
+        await service.rules.managed.rotation.rotate(token_id, ADMIN, request=request)
     assert await outcome(service, second.secret) is not Outcome.ACTIVE
     assert await outcome(service, fourth.secret) is Outcome.ACTIVE
     assert (await service.rules.managed.tokens.get(token_id)).rotations == 3

@@ -18,7 +18,7 @@ from service.store.managed.derived import MOST_BELOW, MOST_CHILDREN, Derived, De
 from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
 from service.tokens.credential import DecodedCredential
-from service.tokens.idempotency import Minted, Repeatable, Repeats
+from service.tokens.idempotency import Minted, Repeatable, Repeats, ended_since
 from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing
 from service.tokens.managed.tokens import Created
 from service.tokens.rights import check_end, check_life, check_within, cut_life
@@ -109,8 +109,7 @@ class Derivation:
         try:
             return await self.show(minted.secret.encode())
         except Unauthorized:
-            said = "What an earlier try of this request derived has ended. Take a new Idempotency-Key."
-            raise Conflict(said, code="token_revoked") from None
+            raise ended_since() from None
 
     async def _read(self, secret: bytes) -> DecodedCredential:
         for digest in self._authority.digests(Kind.MANAGED, secret):

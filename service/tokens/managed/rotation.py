@@ -9,7 +9,7 @@ from service.model import ManagedToken, Origin
 from service.store.driver.shards import Shards
 from service.store.managed import records
 from service.store.managed.tokens import ManagedStore
-from service.tokens.idempotency import Minted, Repeatable, Repeats
+from service.tokens.idempotency import Minted, Repeatable, Repeats, refuse_if_secret_ended
 from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended
 from service.tokens.managed.tokens import Created
 from service.tokens.rights import check_end, check_held
@@ -60,6 +60,7 @@ class Rotation:
             check_held(origin, old)
             # Asked after the record was read: should an earlier try come in between, the write below is refused.
             if request and await self._store.was_issued(token_id, minted.digest):
+                refuse_if_secret_ended(old, minted, self._clock())
                 await self._store.confirm_changed(token_id)
                 return Created(old, minted.secret, repeated=True)
             refuse_if_ended(old, self._clock())

@@ -13,7 +13,7 @@ from service.model import ManagedToken, Origin, RateLimit
 from service.store.driver.shards import Shards
 from service.store.managed import records
 from service.store.managed.tokens import ManagedStore, Record
-from service.tokens.idempotency import Repeatable, Repeats
+from service.tokens.idempotency import Repeatable, Repeats, refuse_if_secret_ended
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed.name_holders import NameHolders
 from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended, told
@@ -71,8 +71,8 @@ class ManagedTokens:
     async def create(self, new: NewToken, origin: Origin, request: Repeatable | None = None) -> Created:
         """Create a token and mint its secret. One round trip, two for a `request` that may be repeated.
 
-        Raises Conflict (`name_taken`, `idempotency_mismatch`), InvalidRequest for a lifetime that policy forbids,
-        Forbidden for terms that the caller does not hold.
+        Raises Conflict (`name_taken`, `idempotency_mismatch`, `token_revoked` for a repeat after the end of what the
+        first try made), InvalidRequest for a lifetime that policy forbids, Forbidden for what the caller does not hold.
         """
         check_held(origin, new)
         check_life(origin, new.expires_at)
@@ -96,6 +96,7 @@ class ManagedTokens:
             raise await self._taken(new.name, origin)
         # It may have been given more since.
         check_held(origin, earlier.token)
+        refuse_if_secret_ended(earlier.token, minted, self._clock())
         return Created(earlier.token, minted.secret, repeated=True)
 
     async def get(self, token_id: str) -> ManagedToken:
