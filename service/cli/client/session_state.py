@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -32,16 +33,33 @@ def read(url: str) -> Session | None:
     return session if session.url == url and session.expires_at > time.time() else None
 
 
-def keep(session: Session) -> None:
-    """Put the session in the place of an earlier one. Raises Failure."""
-    path = _path(session.url)
+def place_to_keep(url: str) -> Path:
+    """The file that a session will be kept in, in a folder that can be written. Raises Failure.
+
+    Asked for before a sign-in: one that cannot be kept would stay open at the service.
+    """
+    path = _path(url)
     if path is None:
         raise Failure("cannot keep the session: this user has no home directory; set XDG_STATE_HOME")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _unkept(path, error) from None
+    return path
+
+
+def keep(session: Session, path: Path) -> None:
+    """Put the session in the place of an earlier one. Raises Failure."""
+    try:
         write_private(path, json.dumps(session._asdict()))
     except OSError as error:
-        raise Failure(f"cannot keep the session in {path}: {error.strerror}; set XDG_STATE_HOME") from None
+        raise _unkept(path, error) from None
+
+
+def _unkept(path: Path, error: OSError) -> Failure:
+    return Failure(f"cannot keep the session in {path}: {error.strerror}; set XDG_STATE_HOME")
 
 
 def forget(url: str) -> None:

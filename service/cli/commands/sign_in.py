@@ -37,6 +37,7 @@ def login(name: str | None) -> Report:
         if not somebody_answers():
             raise WrongUsage("give the account's name: token-service login NAME")
         name = str(click.prompt("Name", err=True))
+    place = session_state.place_to_keep(str(address))
     password = read_password()
     answer = Client(address).ask("POST", "/api/token", body={"username": name, "password": password})
     if answer.status == http.client.UNAUTHORIZED:
@@ -44,7 +45,7 @@ def login(name: str | None) -> Report:
     members = answer.json()
     if answer.status != http.client.OK or "token" not in members:
         raise refusal(answer, address)
-    session_state.keep(session_state.Session(str(address), name, members["token"], members["expiry_time"]))
+    session_state.keep(session_state.Session(str(address), name, members["token"], members["expiry_time"]), place)
     until = _instant(members["expiry_time"])
     return Report(
         {"url": str(address), "username": name, "expiresAt": until},

@@ -86,18 +86,20 @@ def test_a_relative_state_directory_is_ignored(nobody: Stub, run: Run, tmp_path:
     assert len(list((tmp_path / ".local/state/token-service").iterdir())) == 1
 
 
-def test_a_state_directory_that_cannot_be_made_is_one_line(nobody: Stub, run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("state", ["file", "/proc"])
+def test_where_no_file_can_be_made_nobody_is_signed_in(nobody: Stub, run: Run, tmp_path: Path, state: str) -> None:
     (tmp_path / "file").write_text("")
-    result = run("login", "ada", stdin="pw\n", env={"XDG_STATE_HOME": str(tmp_path / "file")})
+    result = run("login", "ada", stdin="pw\n", env={"XDG_STATE_HOME": str(tmp_path / state)})
     assert result.exit_code == 1
     assert "set XDG_STATE_HOME" in result.stderr
+    assert not nobody.asked
 
 
 def test_without_a_home_a_sign_in_is_not_kept_and_everything_else_goes_on(nobody: Stub, run: Run) -> None:
     homeless = {"XDG_STATE_HOME": None, "HOME": ""}
     result = run("login", "ada", stdin="pw\n", env=homeless)
     refusal = "token-service: cannot keep the session: this user has no home directory; set XDG_STATE_HOME\n"
-    assert (result.exit_code, result.stderr) == (1, refusal)
+    assert (result.exit_code, result.stderr, nobody.asked) == (1, refusal, [])
     assert run("stats", env=homeless).exit_code == 4
     assert run("logout", env=homeless).exit_code == 0
 
