@@ -71,6 +71,13 @@ def test_a_configuration_that_names_what_it_strips_names_each_way_of_writing_it(
             assert stripped["".join(spelled)] == ""
 
 
+def test_apisix_takes_each_credential_away_once_the_service_has_seen_it() -> None:
+    for route in yaml.safe_load(text_of("apisix"))["routes"]:
+        plugins = route["plugins"]
+        taken = str(plugins["serverless-post-function" if "forward-auth" in plugins else "proxy-rewrite"])
+        assert [name for name in ("Authorization", "X-API-Key", "X-Token") if name not in taken] == []
+
+
 @pytest.mark.parametrize("gateway", NOT_EXECUTED)
 def test_a_configuration_that_is_not_executed_says_so_and_is_yaml(gateway: str) -> None:
     text = text_of(gateway)

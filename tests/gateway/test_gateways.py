@@ -167,6 +167,26 @@ def test_a_scope_is_required_where_the_configuration_says_so(deployment: Deploym
         assert deployment.passed("GET", "/orders/7", token["token"])["path"] == "/orders/7"
 
 
+def test_a_path_is_matched_as_an_application_reads_it(deployment: Deployment) -> None:
+    """Else a one-time token, which anybody may be given, is enough for every path, and a scope is required of nobody."""
+    before = deployment.site.application.requests
+    unheld, once = deployment.site.token(scopes=["x"])["token"], deployment.site.one_time()
+    asking = "Access-Control-Request-Method: PUT"
+    for up in ("..", "%2e%2e", ".%2E"):
+        for start in (
+            f"GET /download/{up}/x HTTP/1.1\r\nX-Token: {once}",
+            f"GET /download/{up}%2fx HTTP/1.1\r\nX-Token: {once}",
+            f"GET /x/{up}/orders/7 HTTP/1.1\r\nX-Token: {unheld}",
+            f"OPTIONS /browser/{up}/x HTTP/1.1\r\n{asking}",
+        ):
+            assert deployment.raw(f"{start}\r\nHost: x\r\n\r\n").status in (400, 401, 403, 404), start
+    for path in ("//orders/7", "/./orders/7", "/%6frders/7", "/orders%2f7", "/%2forders/7", "/orders/%zz"):
+        head = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Token: {unheld}\r\n\r\n"
+        assert deployment.raw(head).status in (400, 403, 404), path
+    assert deployment.site.application.requests == before
+    deployment.passed("GET", "/%6frders/7", deployment.site.token(scopes=["orders:read"])["token"])
+
+
 def test_a_missing_scope_is_403_and_named(deployment: Deployment) -> None:
     answer = deployment.refused(403, "GET", "/orders/7?required_scope=x", deployment.site.token(scopes=["x"])["token"])
     assert 'scope="orders:read"' in (answer.header("www-authenticate") or "")
@@ -340,11 +360,20 @@ def test_without_redis_it_is_neither_yes_nor_no(deployment: Deployment) -> None:
 def test_without_the_service_it_is_neither_yes_nor_no(deployment: Deployment) -> None:
     deployment.site.counter.refuse(True)
     try:
-        answer = deployment.ask("GET", "/", deployment.site.admin)
-        assert answer.status in (401, 503)
+        assert deployment.refused(503, "GET", "/", deployment.site.admin).header("retry-after") == "1"
     finally:
         deployment.site.counter.refuse(False)
     wait_until(lambda: deployment.ask("GET", "/", deployment.site.admin).status == 200, what="requests to pass again")
+
+
+def test_a_service_that_says_nothing_keeps_nobody_waiting_for_ever(deployment: Deployment) -> None:
+    if deployment.is_envoy:
+        pytest.skip("its patience is stretched here")
+    deployment.site.counter.is_silent = True
+    try:
+        assert deployment.refused(503, "GET", "/", deployment.site.admin).header("retry-after") == "1"
+    finally:
+        deployment.site.counter.is_silent = False
 
 
 @pytest.mark.parametrize(
