@@ -75,7 +75,7 @@ class TokenCheck:
                 done = answer[1].get(b"connection") != b"close"
             except TimeoutError:
                 return UNDECIDED
-            except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):
+            except (OSError, EOFError, LookupError, ValueError, asyncio.LimitOverrunError):
                 if kept:
                     continue
                 return UNDECIDED

@@ -128,6 +128,30 @@ def test_without_redis_or_the_service_it_is_503_and_one_connection_carries_the_r
     wait_until(lambda: program.client.ask("GET", "/", bearer=secret).status == 200, what="requests to pass again")
 
 
+@pytest.mark.parametrize("said", ["garbage", "HTTP/1.1 204 No Content", "HTTP/1.1 401 x\r\nTransfer-Encoding: chunked"])
+def test_an_answer_that_is_not_the_services_is_503(said: str) -> None:
+    token_check = runpy.run_path(str(CLIENTS / "asgi.py"))["TokenCheck"]
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said.encode() + b"\r\n\r\n")
+        writer.close()
+
+    async def ask() -> None:
+        async with await asyncio.start_server(say, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            check = token_check(None, url=f"http://127.0.0.1:{port}/validate", connect_seconds=20, answer_seconds=20)
+            await check({"type": "http", "headers": [], "client": None}, None, send)
+
+    asyncio.run(ask())
+    assert sent[0]["status"] == 503
+    assert (b"retry-after", b"1") in sent[0]["headers"]
+
+
 @pytest.mark.parametrize("extensions", [{}, {"websocket.http.response": {}}])
 def test_a_websocket_is_refused_before_it_is_accepted(extensions: dict[str, Any]) -> None:
     token_check = runpy.run_path(str(CLIENTS / "asgi.py"))["TokenCheck"]
