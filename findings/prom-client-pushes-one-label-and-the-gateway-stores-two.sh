@@ -16,7 +16,7 @@ npm install --silent --no-audit --no-fund prom-client@15.1.3 > /dev/null 2>&1
 python3 -m venv venv
 venv/bin/pip install --quiet --disable-pip-version-check prometheus-client==0.26.0
 usr/bin/prometheus-pushgateway --web.listen-address=127.0.0.1:0 2> gateway.log & gateway=$!
-for _ in $(seq 100); do grep -q "Listening on" gateway.log && break; sleep 0.1; done
+for _ in $(seq 100); do grep -qs "Listening on" gateway.log && break; sleep 0.1; done
 address=$(sed -n 's/.*msg="Listening on" address=//p' gateway.log)
 cat > push.mjs <<'JS'
 import { Gauge, Pushgateway, Registry } from "prom-client";
