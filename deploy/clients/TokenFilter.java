@@ -35,7 +35,7 @@ public class TokenFilter extends HttpFilter {
         "x-token-kind", "x-token-name", "remote-user", "x-auth-request-user", "x-tokens-retry-key");
     private static final List<String> PASSED_ON = List.of("WWW-Authenticate", "Retry-After", "RateLimit",
         "RateLimit-Policy", "Content-Type", "Cache-Control", "X-Request-Id");
-    private static final Set<Integer> KNOWN = Set.of(200, 401, 403, 429, 503);
+    private static final Set<Integer> REFUSALS = Set.of(401, 403, 429, 503);
 
     private final URI url;
     private final String scopes;
@@ -61,11 +61,12 @@ public class TokenFilter extends HttpFilter {
         } catch (IOException | IllegalArgumentException unanswered) {
             answer = null;
         }
-        if (answer == null || !KNOWN.contains(answer.statusCode())) {
+        boolean passed = answer != null && answer.statusCode() == 200 && answer.headers().firstValue("X-Token-Id").isPresent();
+        if (passed) {
+            rest.doFilter(new Known(request, token(answer)), response);
+        } else if (answer == null || !REFUSALS.contains(answer.statusCode())) {
             response.setHeader("Retry-After", "1");
             response.setStatus(503);
-        } else if (answer.statusCode() == 200) {
-            rest.doFilter(new Known(request, token(answer)), response);
         } else {
             for (String name : PASSED_ON) {
                 answer.headers().firstValue(name).ifPresent(said -> response.setHeader(name, said));

@@ -84,7 +84,9 @@ class TokenCheck:
                     self.idle.append((reader, writer))
                 else:
                     writer.close()
-            return answer if answer[0] in {200, 401, 403, 429, 503} else UNDECIDED
+            if answer[0] == 200:
+                return answer if b"x-token-id" in answer[1] else UNDECIDED
+            return answer if answer[0] in {401, 403, 429, 503} else UNDECIDED
 
     @staticmethod
     async def read(reader):

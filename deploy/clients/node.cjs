@@ -20,7 +20,8 @@ const PASSED_ON = [
   "www-authenticate", "retry-after", "ratelimit", "ratelimit-policy", "content-type", "cache-control", "x-request-id",
 ];
 const UNDECIDED = { status: 503, headers: { "retry-after": "1" }, body: Buffer.alloc(0) };
-const KNOWN = [200, 401, 403, 429, 503];
+const REFUSALS = [401, 403, 429, 503];
+const isTheServices = ({ status, headers }) => REFUSALS.includes(status) || (status === 200 && headers["x-token-id"]);
 
 // `url` may be .../validate/one-time: that one spends the token.
 function checker({ url = "http://127.0.0.1:8080/validate", scopes = [], seconds = 2 } = {}) {
@@ -49,7 +50,7 @@ function checker({ url = "http://127.0.0.1:8080/validate", scopes = [], seconds 
     // A kept connection may have been closed meanwhile: then another.
     let tried;
     do tried = await once(headers); while (!tried.answer && tried.kept);
-    return tried.answer && KNOWN.includes(tried.answer.status) ? tried.answer : UNDECIDED;
+    return tried.answer && isTheServices(tried.answer) ? tried.answer : UNDECIDED;
   };
 }
 

@@ -37,7 +37,7 @@ var (
 		"remote-user", "x-auth-request-user", "x-tokens-retry-key"}
 	passedOn = []string{"Www-Authenticate", "Retry-After", "Ratelimit", "Ratelimit-Policy", "Content-Type", "Cache-Control",
 		"X-Request-Id"}
-	known = []int{200, 401, 403, 429, 503}
+	refusals = []int{401, 403, 429, 503}
 )
 
 // New makes the check; endpoint may be .../validate/one-time: that one spends the token.
@@ -56,11 +56,12 @@ func New(endpoint string, scopes ...string) func(http.Handler) http.Handler {
 			}
 			defer answer.Body.Close()
 			body, err := io.ReadAll(answer.Body)
-			if err != nil || !slices.Contains(known, answer.StatusCode) {
+			passed := answer.StatusCode == http.StatusOK && answer.Header.Get("X-Token-Id") != ""
+			if err != nil || !passed && !slices.Contains(refusals, answer.StatusCode) {
 				undecided(w)
 				return
 			}
-			if answer.StatusCode != http.StatusOK {
+			if !passed {
 				for _, name := range passedOn {
 					if said, ok := answer.Header[name]; ok {
 						w.Header()[name] = said

@@ -82,7 +82,9 @@ class TokenCheck:
                     self.idle.append((connection, time.monotonic()))
                 else:
                     connection.close()
-            return (answer.status, answer.headers, body) if answer.status in {200, 401, 403, 429, 503} else UNDECIDED
+            if answer.status == HTTPStatus.OK:
+                return (answer.status, answer.headers, body) if "X-Token-Id" in answer.headers else UNDECIDED
+            return (answer.status, answer.headers, body) if answer.status in {401, 403, 429, 503} else UNDECIDED
 
     def connection(self):
         """One to ask on, and whether it was kept."""

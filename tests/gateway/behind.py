@@ -76,14 +76,14 @@ class Application:
 
 
 class Counter:
-    """Passes connections on to the service, or refuses them, and counts. May lose answers, or keep them."""
+    """Passes connections on to the service, or refuses them, and counts. May lose answers, or say something instead."""
 
     def __init__(self, port: int) -> None:
         self._target = port
         self.connections = 0
         self.refuses = False
         self.losses = 0
-        self.is_silent = False
+        self.instead: bytes | None = None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
@@ -108,8 +108,8 @@ class Counter:
     def _pass_on(self, source: socket.socket, sink: socket.socket, may_lose: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                if may_lose and self.is_silent:
-                    continue
+                if may_lose and self.instead is not None:
+                    data = self.instead
                 if may_lose and self.losses:
                     self.losses -= 1
                     break
