@@ -4,9 +4,19 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
+from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, ResponseError
+
+_CLOSED = "it closed the connection: does it want TLS (rediss://), or a certificate of the client's (ssl_certfile)?"
+
+
+class TlsOptionsUnusable(OSError):
+    """The ssl_ options of a URL name files or values that cannot be used; its text says why."""
+
 
 _CAUSES = {
+    InvalidResponse: "what answers at its address is no Redis, but a web server or the like: check host and port",
+    ConnectionResetError: _CLOSED,
+    BrokenPipeError: _CLOSED,
     AuthenticationError: "it refuses the user name or the password",
     ssl.SSLError: "the handshake by TLS failed: does it speak TLS there?",
     ConnectionRefusedError: "nothing listens at its address",
@@ -21,7 +31,13 @@ def cause_of(error: BaseException) -> str:
     """What kept a connection from being made."""
     for one in _with_its_causes(error):
         if isinstance(one, ssl.SSLCertVerificationError):
-            return f"its certificate is not accepted: {one.verify_message}"
+            return f"its certificate is not accepted: {one.verify_message.rstrip('.')}"
+        if isinstance(one, TlsOptionsUnusable):
+            return (
+                f"the ssl_ options of its URL cannot be used: {one}; give PEM files, and ssl_password if they need it"
+            )
+        if isinstance(one, ssl.SSLError) and "alert" in (told := tls_reason(one)):
+            return f"it ended the handshake by TLS ({told}): it may want a certificate of the client's (ssl_certfile)"
         if isinstance(one, NoPermissionError):
             return not_permitted(str(one))
         if isinstance(one, ResponseError) and any(words in str(one) for words in ("DB index", "SELECT is not allowed")):
@@ -30,8 +46,13 @@ def cause_of(error: BaseException) -> str:
             if isinstance(one, kind):
                 return text
     if str(error).startswith("Connection closed"):
-        return "it closed the connection: does it want TLS (rediss://)?"
+        return _CLOSED
     return type(error).__name__
+
+
+def tls_reason(error: ssl.SSLError) -> str:
+    """What OpenSSL says, as words; what Python raises by itself has its own."""
+    return (getattr(error, "reason", None) or str(error.args[-1])).lower().replace("_", " ")
 
 
 def not_permitted(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
+from service.store.driver.causes import TlsOptionsUnusable, tls_reason
 from service.store.driver.replies import Reply
 from service.store.servers.url import Address
 
@@ -58,6 +60,9 @@ class Opener:
         self._tls: RedisSSLContext | None = None
         self.connect_seconds = max(4 * timeout_seconds, _SHORTEST_CONNECT_SECONDS)
         given = {name: value for name, value in options.items() if name not in ("connection_class", "path")}
+        if self._make is _Tls:
+            # Without one OpenSSL would ask for that of an encrypted key on the terminal.
+            given.setdefault("ssl_password", "")
         self._options = given | {
             "socket_connect_timeout": self.connect_seconds,
             "socket_timeout": self.connect_seconds,
@@ -91,8 +96,17 @@ class Opener:
             # To load the system's certificates takes up to 0.2 s: once, and beside the loop.
             self._tls = self._tls or connection.ssl_context
             connection.ssl_context = self._tls
-            await asyncio.to_thread(self._tls.get)
+            await asyncio.to_thread(_read, self._tls)
         return await _connected(connection)
+
+
+def _read(tls: RedisSSLContext) -> None:
+    try:
+        tls.get()
+    except ssl.SSLError as error:
+        raise TlsOptionsUnusable(tls_reason(error)) from None
+    except (OSError, ValueError) as error:
+        raise TlsOptionsUnusable(getattr(error, "strerror", None) or str(error)) from None
 
 
 async def _connected(connection: AbstractConnection) -> AbstractConnection:

@@ -7,6 +7,7 @@ import contextlib
 import shutil
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
@@ -23,6 +24,7 @@ from tests.cli.conftest import Found
 
 Say = Callable[..., tuple[list[Check], dict[str, tuple[str, str]]]]
 KEY = "k" * 32
+WANTED = "it may want a certificate of the client's (ssl_certfile)"
 
 
 @pytest.fixture(scope="module")
@@ -62,41 +64,88 @@ def as_user(child: RedisChild, *rules: str) -> str:
     return child.url.replace("unix://", "unix://service:secret@")
 
 
-def test_what_the_connection_fails_of_is_said_alike(child: RedisChild, say: Say, tmp_path: Path) -> None:
-    certificate, key = self_signed(tmp_path, "localhost")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-        closed.close()
+def unusable(reason: str) -> str:
+    """What is said of ssl_ options that name what cannot be used."""
+    return f"the ssl_ options of its URL cannot be used: {reason}; give PEM files, and ssl_password if they need it"
 
-        def refuse() -> None:
+
+@contextlib.contextmanager
+def answering(handle: Callable[[socket.socket], object]) -> Iterator[int]:
+    """The port of a server that does this with each connection and closes it; one client's haste is no fault."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
             while True:
                 try:
                     client = server.accept()[0]
                 except OSError:
                     return
                 with client, contextlib.suppress(OSError):
-                    context.wrap_socket(client, server_side=True)
+                    handle(client)
 
-        thread = Thread(target=refuse)
+        thread = Thread(target=serve)
         thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def reset(client: socket.socket) -> None:
+    """End the connection as a server does that was sent what it cannot read."""
+    client.recv(1)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def test_what_the_connection_fails_of_is_said_alike(child: RedisChild, say: Say, tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "localhost", "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    asking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    asking.load_cert_chain(certificate, key)
+    asking.verify_mode = ssl.CERT_REQUIRED
+
+    def ask_for_certificate(client: socket.socket) -> None:
+        tls = asking.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+        with tls, contextlib.suppress(ssl.SSLError):
+            tls.do_handshake()
+        # The client closes when it has read the alert: what nobody reads would be answered by a reset.
+        while socket.socket.recv(tls, 1000):
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = closed.getsockname()[1]
+    with (
+        answering(lambda client: context.wrap_socket(client, server_side=True)) as tls,
+        answering(ask_for_certificate) as asked,
+        answering(lambda client: client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as web,
+        answering(reset) as resetting,
+    ):
         for url, cause in (
             (as_user(child).replace("secret", "hunter22"), "it refuses the user name or the password"),
             (f"{child.url}?db=99", "it has no database of this number"),
-            (f"redis://127.0.0.1:{port}", "nothing listens at its address"),
+            (f"redis://127.0.0.1:{nobody}", "nothing listens at its address"),
             ("unix:///nowhere/redis.sock", "there is no socket at its path"),
+            (f"rediss://127.0.0.1:{tls}", "its certificate is not accepted: self-signed certificate"),
             (
-                f"rediss://127.0.0.1:{server.getsockname()[1]}",
-                "its certificate is not accepted: self-signed certificate",
+                f"rediss://127.0.0.1:{asked}?ssl_ca_certs={certificate}",
+                f"it ended the handshake by TLS (tlsv13 alert certificate required): {WANTED}",
             ),
+            (
+                f"redis://127.0.0.1:{web}",
+                "what answers at its address is no Redis, but a web server or the like: check host and port",
+            ),
+            (
+                f"redis://127.0.0.1:{resetting}",
+                "it closed the connection: does it want TLS (rediss://), or a certificate of the client's (ssl_certfile)?",
+            ),
+            (f"rediss://127.0.0.1:{tls}?ssl_ca_certs=/nowhere/ca.pem", unusable("No such file or directory")),
+            (f"rediss://127.0.0.1:{tls}?ssl_ca_certs={key}", unusable("no certificate or crl found")),
+            (f"rediss://127.0.0.1:{tls}?ssl_ciphers=none", unusable("no cipher can be selected.")),
         ):
             checks, doctor = say(url)
             (check,) = checks
             assert (check.name, check.detail) == ("redis", f"Redis cannot be used: {cause}"), url
             assert doctor["redis"] == ("failed", f"{check.detail}; check TOKENS_REDIS_URL")
-        server.shutdown(socket.SHUT_RDWR)
-    thread.join()
 
 
 @pytest.mark.parametrize(
