@@ -1,4 +1,4 @@
-"""A client that leaves ends what was looked up for it."""
+"""A client that leaves ends what was looked up for it, and a stop what it did not wait out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from service.app import Service
 from tests.asgi import sign_in
 from tests.builders import DEADLINE, create
 from tests.links import Wrapped
@@ -65,3 +66,30 @@ async def test_a_search_ends_with_the_connection_it_is_for(
     async with asyncio.timeout(DEADLINE):
         await service.application(scope, receive, send)
     assert ended.is_set()
+
+
+async def test_a_request_that_a_stop_cuts_off_is_answered_to_be_sent_again(service: Service) -> None:
+    reading = asyncio.Event()
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        reading.set()
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/oauth2/revoke",
+        "query_string": b"",
+        "client": ("192.0.2.7", 1),
+        "headers": [(b"content-type", b"application/x-www-form-urlencoded"), (b"content-length", b"7")],
+    }
+    serving = asyncio.ensure_future(service.application(scope, receive, send))
+    await reading.wait()
+    serving.cancel()
+    await serving
+    assert (sent[0]["status"], dict(sent[0]["headers"])[b"retry-after"]) == (503, b"1")
+    assert b'"code":"stopping"' in sent[1]["body"]

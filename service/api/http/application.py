@@ -1,5 +1,6 @@
 """The ASGI application: gives every request an id, finds its operation, answers what it raises, counts and logs it."""
 
+import asyncio
 import logging
 import secrets
 import string
@@ -165,6 +166,10 @@ class Application:
             return problems.respond(error, call.request_id, retry_after=operation.retry_after)
         except ClientDisconnect:
             return Response(status_code=call.scope.get("refused", 400))
+        except asyncio.CancelledError:
+            # A stop ends what its drain did not wait out: uvicorn would answer 500 and log a fault.
+            again = [(b"retry-after", b"1")] if operation.retry_after else []
+            return problems.plain(503, "stopping", "The service is stopping. Try again.", call.request_id, again)
         except Exception:
             facts = {"request_id": call.request_id}
             if (trace := trace_of(call.header(b"traceparent"))) is not None:
