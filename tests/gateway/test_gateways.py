@@ -366,6 +366,13 @@ def test_without_the_service_it_is_neither_yes_nor_no(deployment: Deployment) ->
     wait_until(lambda: deployment.ask("GET", "/", deployment.site.admin).status == 200, what="requests to pass again")
 
 
+def test_too_many_fields_are_no_fault_of_the_service(deployment: Deployment) -> None:
+    fields = "".join(f"A{number}: b\r\n" for number in range(70))
+    answer = deployment.raw(f"GET / HTTP/1.1\r\nHost: x\r\nX-Token: {deployment.site.admin}\r\n{fields}\r\n")
+    # HAProxy and Apache ask with the fields that count alone.
+    assert answer.status in (200, 431)
+
+
 def test_a_service_that_says_nothing_keeps_nobody_waiting_for_ever(deployment: Deployment) -> None:
     if deployment.is_envoy:
         pytest.skip("its patience is stretched here")
