@@ -8,6 +8,7 @@ their own. failure says how a command ends, private_file writes what is nobody e
 """
 
 import difflib
+import os
 import sys
 from errno import ENOSPC
 from importlib import import_module
@@ -108,4 +109,13 @@ def main() -> None:
     except OSError as error:
         if error.errno != ENOSPC:
             raise
+        _empty_stdout()
         sys.exit("token-service: no space is left where this writes to")
+
+
+def _empty_stdout() -> None:
+    """Write what is left in the buffer, or let it go: at the end of the process it would fail with a traceback."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -91,7 +92,10 @@ def test_the_version_is_said_in_both_ways(run: Run) -> None:
 
 def test_an_answer_for_which_there_is_no_space_is_no_defect() -> None:
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([sys.executable, "-m", "service", "--version"], stdout=full, stderr=subprocess.PIPE)
+        # As in a plain shell, where what is printed waits in a buffer.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        command = [sys.executable, "-m", "service", "--version"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment)
 
     assert (done.returncode, done.stderr) == (1, b"token-service: no space is left where this writes to\n")
 

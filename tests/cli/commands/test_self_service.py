@@ -27,7 +27,8 @@ def test_a_token_sees_itself(stub: Stub, run: Run) -> None:
 
 @pytest.mark.parametrize("command", ["show", "revoke", "rotate"])
 def test_a_session_is_not_taken_for_the_token(stub: Stub, run: Run, command: str) -> None:
-    session_state.keep(session_state.Session(stub.url, "admin", "a-session", int(time.time()) + 3600))
+    session = session_state.Session(stub.url, "admin", "a-session", int(time.time()) + 3600)
+    session_state.keep(session, session_state.place_to_keep(stub.url))
     result = run("self", command, env={"TOKENS_TOKEN": " "})
     assert (result.exit_code, result.stderr) == (4, "token-service: put the token into TOKENS_TOKEN\n")
     assert not stub.asked
