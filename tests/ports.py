@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
 import socket
-
-_held: list[socket.socket] = []
 
 
 def held_port() -> int:
@@ -16,6 +15,7 @@ def held_port() -> int:
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     holder.bind(("127.0.0.1", 0))
-    _held.append(holder)
+    # Held until then, and closed so that Python does not warn of it.
+    atexit.register(holder.close)
     port: int = holder.getsockname()[1]
     return port
