@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -181,6 +181,35 @@ async def test_a_rotation_is_repeated_with_the_same_secret(service: Service) -> 
     assert token.rotations == 1
     assert await outcome(service, first.secret) is Outcome.ACTIVE
     assert await outcome(service, rotations[0].secret) is Outcome.ACTIVE
+
+
+async def test_a_repeat_that_read_the_record_before_the_first_try_wrote_it(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False, wrap=_Overtaken)
+    link: Any = service.stores.shards[0].link
+    first = await create(service)
+
+    async def rotate() -> Created:
+        request = Repeatable("key-2", b"{}")
+        rotated: Created = await service.rules.managed.rotation.rotate(first.token.token_id, ADMIN, request=request)
+        return rotated
+
+    link.before_exists = rotate
+    repeat = await rotate()
+    assert repeat.repeated
+    assert repeat.token.rotations == 1
+    assert await outcome(service, repeat.secret) is Outcome.ACTIVE
+
+
+class _Overtaken(Wrapped):
+    """A link on which something else happens just before the next EXISTS."""
+
+    before_exists: Callable[[], Awaitable[Any]] | None = None
+
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        if args[0] == "EXISTS" and self.before_exists:
+            overtake, self.before_exists = self.before_exists, None
+            await overtake()
+        return await self.link.execute(*args, **how)
 
 
 async def test_a_repeated_rotation_never_brings_an_old_secret_back(service: Service) -> None:

@@ -60,9 +60,11 @@ class Rotation:
             check_held(origin, old)
             # Asked after the record was read: should an earlier try come in between, the write below is refused.
             if request and await self._store.was_issued(token_id, minted.digest):
-                refuse_if_secret_ended(old, minted, self._clock())
+                # Read anew, since the earlier try may have come between the two.
+                issued = await self._managed_records.read_to_change(token_id)
+                refuse_if_secret_ended(issued, minted, self._clock())
                 await self._store.confirm_changed(token_id)
-                return Created(old, minted.secret, repeated=True)
+                return Created(issued, minted.secret, repeated=True)
             refuse_if_ended(old, self._clock())
             if holder is not None and old.digest not in holder:
                 raise Conflict("This secret was rotated already. Use the new one.", code="rotated_already")
