@@ -72,6 +72,7 @@ class OneTimeStore:
         `answer` is told how many are recorded, from the first on; of the rest `issue` tells why they are not.
         """
         shard, fence = self._shards.of_digest(next(iter(sealed))), self._fence
+        # A callback cannot wait until the id was asked for; `issue` can.
         mark = fence.known_mark(shard)
         if mark is None:
             answer(0)
@@ -118,6 +119,7 @@ class OneTimeStore:
             link.submit(command, admit, retry=True)
         else:
             link.submit(self._takings[shard.index] + member + b"\r\n", admit)
+            # The first of this turn: at its end all that were spent in it leave the index by one command.
             if not self._spent[shard.index]:
                 asyncio.get_running_loop().call_soon(self._leave_index, shard)
             self._spent[shard.index].append(member)
@@ -129,6 +131,7 @@ class OneTimeStore:
     async def revoke(self, digest: bytes) -> bool:
         """End a token, and the answer that is kept for a retry of its use; False if there was neither."""
         shard = self._shards.of_digest(digest)
+        # Two commands of one turn travel together, so no script is needed for one round trip.
         gone, _ = await asyncio.gather(
             shard.removals.execute("DEL", shard.keys.one_time(digest), shard.keys.consumed(digest), retry=True),
             shard.removals.execute("ZREM", shard.keys.one_time_index, encode_digest(digest), retry=True),

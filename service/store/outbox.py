@@ -18,6 +18,7 @@ GIVEN_UP_KEPT = 1000
 _KEEP_SECONDS = 30 * 86400
 UNKNOWN = -1
 _DROPPED = "dropped"
+# An id as Redis makes them, two numbers of 64 bits each, and a count that a double holds exactly.
 _PLACE = re.compile(rb"([0-9]{1,19}-[0-9]{1,19}) (-1|[0-9]{1,16})")
 
 
@@ -113,6 +114,7 @@ class Outbox:
         if place is None or place.added == UNKNOWN:
             return 0
         added: int = (await self._read.run(shard.link, (shard.keys.event_streams[stream],), place.entry_id, 0))[0]
+        # The stream may have been lost and begun anew, and then counts from the start.
         return max(0, added - place.added)
 
     async def standing(self, shard: Shard, webhook_id: str) -> Standing:
@@ -174,6 +176,7 @@ class Outbox:
         keys, ask = shard.keys, shard.link.execute
         ended = (keys.deliveries_given_up if given_up else keys.deliveries_made)(webhook_id)
         kept = GIVEN_UP_KEPT if given_up else MADE_KEPT
+        # Not marked for a retry: what is pushed twice is listed twice.
         await ask("LPUSH", ended, *records[-kept:])
         await asyncio.gather(
             ask("LTRIM", ended, 0, kept - 1, retry=True), ask("EXPIRE", ended, _KEEP_SECONDS, retry=True)
@@ -197,6 +200,7 @@ class Outbox:
     async def replace(self, shard: Shard, webhook_id: str, event_id: str, old: bytes, made: bytes) -> None:
         """A delivery that waited, was made or was given up has been made now."""
         await self.take_out(shard, webhook_id, [event_id])
+        # It may stand in either list, and which one may have changed since it was shown.
         for ended in (shard.keys.deliveries_made(webhook_id), shard.keys.deliveries_given_up(webhook_id)):
             await shard.link.execute("LREM", ended, 1, old, retry=True)
         await self.remember(shard, webhook_id, [made], given_up=False)

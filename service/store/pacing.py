@@ -15,6 +15,8 @@ T = TypeVar("T")
 # What nobody feels, and the longest pause, so that the work goes on however busy the process is.
 _UNFELT_SECONDS = 0.0005
 _LONGEST_SECONDS = 0.02
+# A server that was busy for a moment answers again within half a second; one that stays away ends the work, which has a
+# cursor to go on from.
 _TRIED_AGAIN_AFTER = (0.1, 0.4)
 # Steps that Redis may have at once: it is never without one, and whoever validates waits behind two at most.
 UNDER_WAY = 2

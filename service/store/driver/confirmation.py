@@ -12,6 +12,7 @@ log = logging.getLogger(__name__)
 _doubts: ContextVar[list[str] | None] = ContextVar("doubts", default=None)
 # Of the patience with a command, this much is for the confirmation: its reply must come within that patience.
 _SHARE = 0.6
+# One replica for WAIT; for WAITAOF the disk of the primary, and that of no replica.
 _WAIT, _WAITAOF = ("WAIT", 1), ("WAITAOF", 1, 0)
 _COMMANDS: dict[str, tuple[tuple[str | int, ...], ...]] = {
     "memory": (),

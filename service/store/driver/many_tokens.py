@@ -126,6 +126,7 @@ def _each(link: Link, commands: Sequence[bytes]) -> asyncio.Future[list[Reply]]:
         waiting -= 1
         if asked.done():
             return
+        # Somebody else may keep something under a key of ours; a whole list must not fail for that.
         if isinstance(reply, Exception) and not isinstance(reply, WrongType):
             asked.set_exception(reply)
             return

@@ -229,6 +229,7 @@ class Pipeline:
         replies.waiting.clear()
         if lost:
             self._on_error("ConnectionLost")
+        # Once more only: a command that brings a server down must not be sent to whatever comes after it without end.
         again = [
             (command, answer, False, asked) for command, answer, retry, asked in lost if retry and not self._closed
         ]

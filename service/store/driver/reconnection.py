@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+# A restart is over in moments, so the first tries follow each other quickly; a server that stays away must not be met
+# by the tries of all processes at once when it returns.
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.5
 

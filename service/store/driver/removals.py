@@ -16,6 +16,7 @@ from service.store.driver.scripts import Script, source_of
 log = logging.getLogger(__name__)
 REMEMBERED_SECONDS = 600
 _MARK = Script("mark_write")
+# Nobody reads the mark: it is there to be replicated.
 _MARK_MILLISECONDS = 1000
 _AT_ONCE = 20
 _Words = tuple[Argument | float, ...]
@@ -76,6 +77,8 @@ class Removals:
             await self.execute("EXISTS", self._mark, retry=True)
 
     async def _confirmed(self, args: _Words, retry: bool, operation: str) -> Reply:
+        # Twice, because a slot moves once as a rule; after that it is better ended without a confirmation than not at
+        # all.
         for _ in range(2):
             current = await self._join()
             try:

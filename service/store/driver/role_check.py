@@ -10,6 +10,7 @@ from service.store.driver.replies import Refused, Replies, Reply, Waiting, packe
 
 _ROLE, _REPLICATION = packed("ROLE"), packed("INFO", "replication")
 _ID = b"master_replid:"
+# In hexadecimal, as Redis writes it; kept as the 20 bytes that stand before each one-time record.
 _ID_CHARACTERS = 40
 
 
@@ -43,6 +44,7 @@ class RoleCheck:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
+        # From before the question: by the time of the reply the role may be another.
         self.due = asked_at + self._seconds
 
     def put_before(self, queue: list[Waiting], replies: Replies) -> None:
