@@ -19,6 +19,7 @@ from service.composition.startup import (
     address_of,
     jwt_reader_of,
     redis_of,
+    reload_of,
     repeated_work,
     trusted_of,
 )
@@ -31,7 +32,6 @@ from service.metrics import Metrics
 from service.settings import UNIX, Settings
 from service.store.driver.connection import Link
 from service.store.driver.server_clock import ServerClock
-from service.tokens.accounts_reload import Reload
 
 
 class Service:
@@ -80,7 +80,7 @@ class Service:
                 prepare=rule.managed.imports.detect_imported,
                 repeated=repeated_work(rule, store.shards, metrics),
                 flush=(rule.usage.flush, rule.audit.refusals.tell),
-                reload=(Reload(settings.accounts_path, rule.accounts.known, rule.sessions, rule.audit.log), *on_reload),
+                reload=(reload_of(settings, rule), *on_reload),
                 follow=redis.watch if redis else None,
             ),
             self._metrics_port(found.metrics),

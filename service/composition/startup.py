@@ -1,6 +1,7 @@
 """From the start to the end of a process: what it does beside answering, and what its settings mean before that."""
 
 from collections.abc import Callable
+from functools import partial
 
 from service.api.auth.callers import JwtReader
 from service.api.auth.presented import Accepted, read_accepted
@@ -15,6 +16,7 @@ from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shards
 from service.store.servers.links import Servers, no_servers, servers_of
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
+from service.tokens.accounts_reload import reload_accounts
 from service.tokens.audit.refusals import TELL_SECONDS
 
 
@@ -43,6 +45,11 @@ def accounts_of(settings: Settings) -> dict[str, Account]:
         return read_accounts(settings.accounts_path) if settings.accounts_path else {}
     except AccountsError as error:
         raise SettingsError(f"TOKENS_ACCOUNTS_FILE: {error}") from None
+
+
+def reload_of(settings: Settings, rule: Rules) -> Work:
+    """What reads the accounts file again."""
+    return partial(reload_accounts, settings.accounts_path, rule.accounts.known, rule.sessions, rule.audit.log)
 
 
 def redis_of(settings: Settings, clock: ServerClock, metrics: Metrics) -> Servers:

@@ -15,7 +15,7 @@ from service.errors import RateLimited, StoreUnavailable
 from service.model import Kind, Outcome, Role
 from service.tokens.accounts.accounts import Account, read_accounts
 from service.tokens.accounts.login import InvalidCredentials
-from service.tokens.accounts_reload import Reload
+from service.tokens.accounts_reload import reload_accounts
 from tests.builders import ADDRESS, DAY, actions, at, audit, create, outcome, sign_in
 from tests.conftest import PASSWORD
 from tests.links import Wrapped
@@ -147,7 +147,7 @@ async def test_a_changed_password_refuses_the_sessions_made_with_the_old_one_by_
 
 async def reload(service: Service, path: Path) -> None:
     """What SIGHUP brings about."""
-    await Reload(path, service.rules.accounts.known, service.rules.sessions, service.rules.audit.log)()
+    await reload_accounts(path, service.rules.accounts.known, service.rules.sessions, service.rules.audit.log)
 
 
 async def test_without_redis_a_reload_is_in_force_all_the_same(
@@ -166,7 +166,7 @@ async def test_without_redis_a_reload_is_in_force_all_the_same(
 
 
 async def test_without_an_accounts_file_a_reload_leaves_nobody(still: Service) -> None:
-    await Reload(None, still.rules.accounts.known, still.rules.sessions, still.rules.audit.log)()
+    await reload_accounts(None, still.rules.accounts.known, still.rules.sessions, still.rules.audit.log)
     assert len(still.rules.accounts.known) == 0
 
 

@@ -4,7 +4,6 @@ http            requests, and its refusals as one line each
 address         where the service is
 session_state   the session of `login`, kept in a private file
 references      a token by id or by name
-idempotency     requests that show a secret, repeated safely
 
 Nothing here prints: that is terminal/. Nothing imports the service's own layers beyond shared types.
 """

@@ -29,19 +29,21 @@ def token_id_of(client: Client, reference: str) -> str:
     return reference if TOKEN_ID.fullmatch(reference) else str(_find_name(client, reference)["id"])
 
 
-def every(client: Client, query: Mapping[str, object], *, limit: int | None = None) -> Iterator[dict[str, Any]]:
-    """The pages of a list, until `limit` tokens (None: all) are in them."""
+def every(
+    client: Client, query: Mapping[str, object], *, limit: int | None = None, path: str = TOKENS, member: str = "tokens"
+) -> Iterator[dict[str, Any]]:
+    """The pages of a list, until `limit` of its `member` (None: all) are in them."""
     left = limit
     cursor: dict[str, object] = {}
     while left is None or left > 0:
         size = LARGEST_PAGE if left is None else min(left, LARGEST_PAGE)
-        page = client.get(TOKENS, {**query, "limit": size, **cursor})
+        page = client.get(path, {**query, "limit": size, **cursor})
         yield page
         if page.get("nextCursor") is None:
             return
         cursor = {"cursor": page["nextCursor"]}
         # A page may be shorter than asked for, where a search took long.
-        left = None if left is None else left - len(page["tokens"])
+        left = None if left is None else left - len(page[member])
 
 
 def _find_name(client: Client, name: str) -> Token:

@@ -6,14 +6,14 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from service.cli.client.http import LONG_READ_SECONDS, Client, connect
+from service.cli.client.http import LONG_READ_SECONDS, connect
+from service.cli.client.references import every
 from service.cli.failure import Failure, WrongUsage
 from service.cli.terminal.options import Number, given
 from service.cli.terminal.output import on_terminal
 from service.cli.terminal.report import Report, json_option, said, table
 
 _PATH = "/api/admin/audit"
-_LARGEST_PAGE = 200
 
 
 @click.group(invoke_without_command=True)
@@ -41,7 +41,9 @@ def audit(ctx: click.Context, /, limit: int, form: str | None, **filters: Any) -
         for piece in client.stream(_PATH, {**query, "format": form}):
             sys.stdout.buffer.write(piece)
         return None
-    entries, more = _entries(client, query, limit)
+    pages = list(every(client, query, limit=limit, path=_PATH, member="entries"))
+    entries = [entry for page in pages for entry in page["entries"]]
+    more = pages[-1].get("nextCursor") is not None
     rows = [
         [
             *[entry.get("at"), entry.get("action"), _times(entry.get("after") or {})],
@@ -87,15 +89,3 @@ def verify() -> Report:
 def _times(after: dict[str, Any]) -> str:
     """How many an entry stands for, and since when; empty where it stands for itself alone."""
     return f"{after['count']} since {after['first'][11:19]}" if "first" in after else ""
-
-
-def _entries(client: Client, query: dict[str, object], limit: int) -> tuple[list[dict[str, Any]], bool]:
-    """Up to `limit` entries, and whether there are more."""
-    entries: list[dict[str, Any]] = []
-    while True:
-        page = client.get(_PATH, {**query, "limit": min(limit - len(entries), _LARGEST_PAGE)})
-        entries += page["entries"]
-        cursor = page.get("nextCursor")
-        if cursor is None or len(entries) >= limit:
-            return entries, cursor is not None
-        query = {**query, "cursor": cursor}

@@ -2,12 +2,14 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import reduce
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
+F = TypeVar("F", bound=Callable[..., Any])
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _WORDS = {"7days": 7, "1month": 30, "6months": 180, "1year": 365}
 _DAYS_TO_WORD = {days: word for word, days in _WORDS.items()}
@@ -16,6 +18,12 @@ _QUOTA = re.compile(
     r"(?:([A-Za-z0-9._-]{1,32})=)?(\d{1,10})/(hour|day|month)(?:@(\d{1,2}))?(?:@([A-Za-z0-9_+/-]{1,64}))?"
 )
 _RATE = re.compile(r"(?:([A-Za-z0-9._-]{1,32})=)?(\d{1,9})/(\d{0,9})([smhd]?)(?::(\d{1,9}))?")
+
+
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator; `--help` lists them in this order."""
+    # click lists them in the reverse of the order in which they were put on, as of decorators below each other.
+    return lambda command: reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,28 +61,27 @@ class Span(click.ParamType[int]):
         return int(found[1]) * _UNITS[found[2] or "s"]
 
 
-class Lifetime:
+class Lifetime(NamedTuple):
     """How long a token may live: `seconds` from now, until `at` (epoch seconds), or for ever."""
 
-    def __init__(self, *, seconds: int | None = None, at: int | None = None) -> None:
-        self._seconds = seconds
-        self._at = at
+    seconds: int | None = None
+    at: int | None = None
 
     def to_create(self) -> dict[str, str]:
         """Members of a creation: a word where one fits, so that the two machines' clocks need not agree."""
-        if self._seconds is None and self._at is None:
+        if self.seconds is None and self.at is None:
             return {"duration": "never"}
-        days, rest = divmod(self._seconds or 0, 86400)
+        days, rest = divmod(self.seconds or 0, 86400)
         if not rest and days in _DAYS_TO_WORD:
             return {"duration": _DAYS_TO_WORD[days]}
         return {"expiresAt": self._instant()}
 
     def to_change(self) -> dict[str, str | None]:
         """The member of a change."""
-        return {"expiresAt": None if self._seconds is None and self._at is None else self._instant()}
+        return {"expiresAt": None if self.seconds is None and self.at is None else self._instant()}
 
     def _instant(self) -> str:
-        epoch = self._at if self._at is not None else int(time.time()) + (self._seconds or 0)
+        epoch = self.at if self.at is not None else int(time.time()) + (self.seconds or 0)
         return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

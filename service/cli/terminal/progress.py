@@ -1,11 +1,12 @@
 """How far a long command has come, on a terminal's standard error alone."""
 
-from __future__ import annotations
-
 import sys
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
+
+_CLEARED = "\r\x1b[K"
 
 
 def watched() -> bool:
@@ -13,23 +14,16 @@ def watched() -> bool:
     return sys.stderr.isatty()
 
 
-class Progress:
-    """One line that is written over, and gone at the end of the block."""
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """What shows a line in the place of the last one; at the end of the block the line is gone, whatever ended it."""
+    seen = watched()
 
-    def __init__(self) -> None:
-        self._shown = False
+    def show(text: str) -> None:
+        if seen:
+            click.echo(f"{_CLEARED}{text}", nl=False, err=True)
 
-    def __enter__(self) -> Progress:
-        return self
-
-    def show(self, text: str) -> None:
-        """Put the line there, or in the place of the last one."""
-        if watched():
-            self._shown = True
-            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._shown:
-            click.echo("\r\x1b[K", nl=False, err=True)
+    try:
+        yield show
+    finally:
+        show("")

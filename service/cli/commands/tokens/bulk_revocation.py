@@ -1,21 +1,20 @@
 """Many tokens ended at once, by who created them, what they permit, their status, name or use, or all."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import click
 
 from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS, find
 from service.cli.failure import Failure, NoAnswer, WrongUsage
-from service.cli.terminal.options import Number, given
+from service.cli.terminal.options import Number, given, together
 from service.cli.terminal.outcome import Result, outcome
 from service.cli.terminal.output import note
-from service.cli.terminal.progress import Progress
+from service.cli.terminal.progress import progress
 from service.cli.terminal.prompts import confirm
 from service.cli.terminal.report import Report, said, table
 
-F = TypeVar("F", bound=Callable[..., Any])
 _NAMED = 5
 _CAN_END = frozenset({"active", "inactive", "expired"})
 _FILTERS = "--created-by, --subject, --last-address, --scope, --status, --query, --unused-for and --never-used"
@@ -32,31 +31,24 @@ class Ending(NamedTuple):
 
 REVOKE = Ending("revoke", " for good?", "revoked", _CAN_END)
 DEACTIVATE = Ending("deactivate", "?", "deactivated", frozenset({"active"}))
-
-
-def filters(command: F) -> F:
-    """The options that find tokens, which a command takes as **options for `which`, and --dry-run and --yes."""
-    for option in (
-        click.option("--yes", is_flag=True, help="Do not ask."),
-        click.option(
-            "--dry-run",
-            is_flag=True,
-            help="Change nothing: say how many, and show the first ten, or all that are named.",
-        ),
-        click.option("--all", "everything", is_flag=True, help="All tokens."),
-        click.option("--never-used", "neverUsed", is_flag=True, help="Those without any use so far."),
-        click.option(
-            "--unused-for", "unusedForDays", type=Number(0), metavar="DAYS", help="Those unused for so many days."
-        ),
-        click.option("--query", "q", help="Those with this in the name, or at the end of the token."),
-        click.option("--status", help="Those that are active, inactive or expired (comma separated)."),
-        click.option("--scope", help="Those with this scope, as it is written."),
-        click.option("--last-address", "lastAddress", help="Those used last from this address."),
-        click.option("--subject", help="Those that speak for this subject."),
-        click.option("--created-by", "createdBy", help="Those that this account created."),
-    ):
-        command = option(command)
-    return command
+# A command takes those that find tokens as **options, which `which` reads.
+filters = together(
+    click.option("--created-by", "createdBy", help="Those that this account created."),
+    click.option("--subject", help="Those that speak for this subject."),
+    click.option("--last-address", "lastAddress", help="Those used last from this address."),
+    click.option("--scope", help="Those with this scope, as it is written."),
+    click.option("--status", help="Those that are active, inactive or expired (comma separated)."),
+    click.option("--query", "q", help="Those with this in the name, or at the end of the token."),
+    click.option(
+        "--unused-for", "unusedForDays", type=Number(0), metavar="DAYS", help="Those unused for so many days."
+    ),
+    click.option("--never-used", "neverUsed", is_flag=True, help="Those without any use so far."),
+    click.option("--all", "everything", is_flag=True, help="All tokens."),
+    click.option(
+        "--dry-run", is_flag=True, help="Change nothing: say how many, and show the first ten, or all that are named."
+    ),
+    click.option("--yes", is_flag=True, help="Do not ask."),
+)
 
 
 def which(tokens: tuple[str, ...], filters: dict[str, Any], *, everything: bool) -> dict[str, Any] | None:
@@ -117,9 +109,9 @@ def _end_all(client: Client, path: str, wanted: dict[str, Any], count: int, done
     skipped: list[dict[str, str]] = []
     where: dict[str, Any] = {"expected": count}
     try:
-        with Progress() as progress:
+        with progress() as show:
             while where:
-                progress.show(f"{len(updated):,} of {count:,} {done}")
+                show(f"{len(updated):,} of {count:,} {done}")
                 answer = client.send("POST", path, {**wanted, **where})
                 updated += answer["updated"]
                 skipped += answer["skipped"]

@@ -5,7 +5,6 @@ from typing import Any
 import click
 
 from service.cli.client.http import connect, path_of
-from service.cli.client.idempotency import send_once
 from service.cli.client.references import token_id_of
 from service.cli.commands.tokens.issue import (
     network_option,
@@ -42,7 +41,7 @@ def derive(quiet: bool, **options: Any) -> Report:
     That needs the scope self:derive. The new token is refused as soon as that one ends, and is like it where no
     option says otherwise.
     """
-    return with_secret(send_once(holder(), f"{SELF}/derive", given(options))["token"], quiet=quiet)
+    return with_secret(holder().send_once(f"{SELF}/derive", given(options))["token"], quiet=quiet)
 
 
 @click.command("end-derived")

@@ -15,7 +15,7 @@ from service.cli.commands.tokens.import_parts import Part, csv_parts, parts
 from service.cli.failure import Failure
 from service.cli.private_file import make_private, write_private
 from service.cli.terminal.output import note
-from service.cli.terminal.progress import Progress
+from service.cli.terminal.progress import progress
 from service.cli.terminal.report import Report, json_option, said, table
 
 _TOO_LONG: dict[str, Any] = {
@@ -59,10 +59,10 @@ def _write(client: Client, file: Path, *, force: bool) -> int:
 
     def pieces() -> Iterator[bytes]:
         nonlocal count
-        with Progress() as progress:
+        with progress() as show:
             for piece in client.stream(f"{TOKENS}/export", {}):
                 count += piece.count(b"\n")
-                progress.show(f"{count:,} tokens")
+                show(f"{count:,} tokens")
                 yield piece
 
     try:
@@ -139,10 +139,10 @@ class _Taken:
 def _take(client: Client, cut: Iterator[Part], query: dict[str, str]) -> _Taken:
     taken = _Taken()
     try:
-        with Progress() as progress:
+        with progress() as show:
             for part in cut:
                 taken.add(part, _send(client, part, query) if part.body else _TOO_LONG)
-                progress.show(str(taken))
+                show(str(taken))
     except (Failure, KeyboardInterrupt) as reason:
         if not isinstance(reason, Failure):
             note(f"Up to {taken}, of the next lines perhaps some. Run it again: what is in is skipped.")

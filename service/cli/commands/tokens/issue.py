@@ -1,19 +1,16 @@
 """Commands that issue or change a token: create, update; `rotate` is in rotation.py."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from service.cli.client.http import connect
-from service.cli.client.idempotency import send_once
 from service.cli.client.references import TOKENS, Token, find, token_id_of
 from service.cli.commands.tokens.show import described
 from service.cli.failure import WrongUsage
-from service.cli.terminal.options import Lifetime, LifetimeType, Number, Pair, Rate, given, listed, words
+from service.cli.terminal.options import Lifetime, LifetimeType, Number, Pair, Rate, given, listed, together, words
 from service.cli.terminal.report import Report, facts, json_option, line, said
 
-F = TypeVar("F", bound=Callable[..., Any])
 # What `--clear` calls it, the member of the API, and what that is when it is empty.
 _CLEARABLE: dict[str, tuple[str, object]] = {
     "description": ("description", ""),
@@ -46,28 +43,23 @@ network_option = click.option(
 )
 uses_option = click.option("--max-uses", "maxUses", type=Number(1), help="Uses after which it is refused.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print the secret alone.")
-
-
-def _members(command: F) -> F:
-    """The options for what a token may and may not do."""
-    for option in (
-        uses_option,
-        click.option(
-            "--meta",
-            "metadata",
-            multiple=True,
-            type=Pair(),
-            callback=lambda _, __, pairs: dict(pairs) or None,
-            help="What you want to remember; may repeat.",
-        ),
-        network_option,
-        rate_option,
-        click.option("--subject", help="Decides whom it speaks for upstream; without it, for nobody."),
-        scope_option,
-        click.option("--description", help="What uses it."),
-    ):
-        command = option(command)
-    return command
+# What a token may and may not do.
+_members = together(
+    click.option("--description", help="What uses it."),
+    scope_option,
+    click.option("--subject", help="Decides whom it speaks for upstream; without it, for nobody."),
+    rate_option,
+    network_option,
+    click.option(
+        "--meta",
+        "metadata",
+        multiple=True,
+        type=Pair(),
+        callback=lambda _, __, pairs: dict(pairs) or None,
+        help="What you want to remember; may repeat.",
+    ),
+    uses_option,
+)
 
 
 @click.command()
@@ -97,7 +89,7 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
             {member: one[member] for member in _OF_LIMIT if member in one} for one in copied["rateLimits"]
         ]
     body = {"name": name, **expires.to_create(), **copied, **given(options)}
-    return with_secret(send_once(client, TOKENS, body)["token"], quiet=quiet)
+    return with_secret(client.send_once(TOKENS, body)["token"], quiet=quiet)
 
 
 @click.command()

@@ -1,37 +1,28 @@
 """`rotate`: a new secret for a token, and the end of the old one."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from service.cli.client.http import Client, connect, path_of
-from service.cli.client.idempotency import send_once
 from service.cli.client.references import token_id_of
 from service.cli.commands.tokens.issue import quiet_option, with_secret
 from service.cli.failure import WrongUsage
-from service.cli.terminal.options import Span
+from service.cli.terminal.options import Span, together
 from service.cli.terminal.prompts import confirm
 from service.cli.terminal.report import Report, json_option, table
 
-F = TypeVar("F", bound=Callable[..., Any])
 _DAY_SECONDS = 86400
-
-
-def rotation_options(command: F) -> F:
-    """--overlap (`overlap`, None unless given), --yes and --quiet."""
-    for option in (
-        quiet_option,
-        click.option("--yes", is_flag=True, help="Do not ask before an old secret ends at once."),
-        click.option(
-            "--overlap",
-            type=Span(),
-            metavar="SPAN",
-            help="How long the old secret stays valid: 24h (unless given), 7d, or 0 to end it at once.",
-        ),
-    ):
-        command = option(command)
-    return command
+rotation_options = together(
+    click.option(
+        "--overlap",
+        type=Span(),
+        metavar="SPAN",
+        help="How long the old secret stays valid: 24h (unless given), 7d, or 0 to end it at once.",
+    ),
+    click.option("--yes", is_flag=True, help="Do not ask before an old secret ends at once."),
+    quiet_option,
+)
 
 
 @click.command()
@@ -61,5 +52,5 @@ def rotated(client: Client, path: str, overlap: int | None, *, called: str, yes:
     if overlap == 0:
         confirm(f"The present secret of {called} stops at once. Rotate?", yes=yes)
     body = {"overlapSeconds": _DAY_SECONDS if overlap is None else overlap}
-    issued: dict[str, Any] = send_once(client, path, body)["token"]
+    issued: dict[str, Any] = client.send_once(path, body)["token"]
     return issued
