@@ -22,7 +22,7 @@ from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Caller, Holder
 from service.api.http.access import HOLDER, HOLDER_DERIVES, WRITE
 from service.api.http.call import PAGE, Call, PageSize
-from service.api.http.operation import Operation, OperationGroup
+from service.api.http.operation import Operation, OperationGroup, PathId
 from service.tokens.managed.derivation import Derivation, Narrowed
 
 
@@ -99,12 +99,12 @@ class DerivedApi(OperationGroup, tag="managed"):
         return _said(await self._derivation.end(holder.credential.token_id, holder.origin, query.id or ""))
 
     @Operation("DELETE", "/api/admin/tokens/{id}/derived", WRITE, "endDerivedTokens", pending=True, problems=(404,))
-    async def end(self, call: Call, caller: Caller, query: DerivedQuery) -> Message:
+    async def end(self, caller: Caller, parent_id: PathId, query: DerivedQuery) -> Message:
         """End what is derived from a token.
 
         One by its `id`, or all; with each whatever is derived from it. The token itself goes on.
         """
-        return _said(await self._derivation.end(call.path_parameters["id"], caller.origin, query.id or ""))
+        return _said(await self._derivation.end(parent_id, caller.origin, query.id or ""))
 
 
 def _narrowed(wanted: DeriveToken) -> Narrowed:

@@ -6,13 +6,13 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
+from service.api.admin.idempotency import HEADER, key_of
 from service.api.auth.callers import Callers
 from service.api.http.access import ANYONE, ISSUE
 from service.api.http.call import Call, Json
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, rfc3339
 from service.errors import Forbidden, InvalidRequest, StoreUnavailable, Unauthorized
-from service.identifiers import REQUEST_KEY
 from service.model import Kind, Verdict
 from service.tokens.one_time import Issued, OneTimeTokens
 
@@ -142,18 +142,16 @@ class OneTimeApi(OperationGroup, tag="one-time"):
         "consumeOneTimeToken",
         body=Consume,
         answers={200: Consumed},
-        header_names=("Idempotency-Key",),
+        header_names=(HEADER,),
     )
     async def consume(self, call: Call) -> Response:
         """Spend a one-time token.
 
         Valid exactly once. With an Idempotency-Key a retry within 30 s gets the first answer.
         """
-        key = call.text_header(b"idempotency-key")
-        if call.header(b"idempotency-key") is not None and not REQUEST_KEY.fullmatch(key):
-            raise InvalidRequest("Idempotency-Key must be 1 to 64 printable characters.", code="invalid_request")
+        key = key_of(call)
         wanted = await call.json(Consume)
-        verdict = await self._tokens.consume(wanted.token.encode(), request=key)
+        verdict = await self._tokens.consume(wanted.token.encode(), request=key or "")
         if verdict.active and verdict.credential is not None:
             call.token_id = verdict.credential.token_id
         return consumed(verdict)

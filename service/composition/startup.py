@@ -1,6 +1,7 @@
 """From the start to the end of a process: what it does beside answering, and what its settings mean before that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from service.api.auth.callers import JwtReader
@@ -39,12 +40,19 @@ def repeated_work(rule: Rules, shards: Shards, metrics: Metrics) -> tuple[tuple[
     )
 
 
+@contextmanager
+def _reading(name: str, hint: str = "") -> Iterator[None]:
+    """Raises SettingsError, which names the setting, for a value that cannot be used."""
+    try:
+        yield
+    except (AccountsError, ValueError) as error:
+        raise SettingsError(f"{name}: {str(error).rstrip('.')}{hint}") from None
+
+
 def accounts_of(settings: Settings) -> dict[str, Account]:
     """The accounts of the file that the settings name. Raises SettingsError."""
-    try:
+    with _reading("TOKENS_ACCOUNTS_FILE"):
         return read_accounts(settings.accounts_path) if settings.accounts_path else {}
-    except AccountsError as error:
-        raise SettingsError(f"TOKENS_ACCOUNTS_FILE: {error}") from None
 
 
 def reload_of(settings: Settings, rule: Rules) -> Work:
@@ -56,7 +64,7 @@ def redis_of(settings: Settings, clock: ServerClock, metrics: Metrics) -> Server
     """The servers that the settings name; without a URL, none that is ever asked. Raises SettingsError."""
     if not settings.redis_url:
         return no_servers()
-    try:
+    with _reading("TOKENS_REDIS_URL"):
         return servers_of(
             settings.redis_url,
             timeout_seconds=settings.redis_timeout_ms / 1000,
@@ -64,33 +72,24 @@ def redis_of(settings: Settings, clock: ServerClock, metrics: Metrics) -> Server
             on_error=metrics.redis_errors.inc,
             on_seconds=metrics.redis_took,
         )
-    except ValueError as error:
-        raise SettingsError(f"TOKENS_REDIS_URL: {str(error).rstrip('.')}") from None
 
 
 def trusted_of(settings: Settings) -> TrustedProxies:
     """The networks of the proxies whose word on a client's address is believed. Raises SettingsError."""
-    try:
+    with _reading("TOKENS_TRUSTED_PROXIES", ": write addresses or networks, comma separated"):
         return TrustedProxies(part for part in settings.trusted_proxies.split(",") if part.strip())
-    except ValueError as error:
-        raise SettingsError(f"TOKENS_TRUSTED_PROXIES: {error}: write addresses or networks, comma separated") from None
 
 
 def accepted_of(settings: Settings) -> Accepted:
     """What presents a token where gateways ask. Raises SettingsError."""
-    try:
+    with _reading("TOKENS_ACCEPT_ALSO"):
         return read_accepted(settings.accept_also, basic=settings.accept_basic)
-    except ValueError as error:
-        raise SettingsError(f"TOKENS_ACCEPT_ALSO: {error}") from None
 
 
 def address_of(settings: Settings, trusted: TrustedProxies) -> PublicAddress:
     """Under which address clients reach the service. Raises SettingsError."""
-    try:
-        configured = read_base_url(settings.public_url) if settings.public_url else None
-    except ValueError as error:
-        raise SettingsError(f"TOKENS_PUBLIC_URL={settings.public_url!r}: {error}") from None
-    return PublicAddress(configured, trusted)
+    with _reading(f"TOKENS_PUBLIC_URL={settings.public_url!r}"):
+        return PublicAddress(read_base_url(settings.public_url) if settings.public_url else None, trusted)
 
 
 def jwt_reader_of(settings: Settings, clock: Callable[[], float]) -> JwtReader | None:

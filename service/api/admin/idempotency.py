@@ -11,14 +11,20 @@ HEADER = "Idempotency-Key"
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
-def repeatable(call: Call, wanted: object) -> Repeatable | None:
-    """The request as one that may be repeated, None without the header; `wanted` is its body, decoded.
-
-    Raises InvalidRequest for a key that is not 1 to 64 printable characters.
-    """
+def key_of(call: Call) -> str | None:
+    """What the header says, None without it. Raises InvalidRequest unless it is 1 to 64 printable characters."""
     if call.header(b"idempotency-key") is None:
         return None
     key = call.text_header(b"idempotency-key")
     if not REQUEST_KEY.fullmatch(key):
         raise InvalidRequest("Idempotency-Key must be 1 to 64 printable characters.")
-    return Repeatable(key, _encode(wanted))
+    return key
+
+
+def repeatable(call: Call, wanted: object) -> Repeatable | None:
+    """The request as one that may be repeated, None without the header; `wanted` is its body, decoded.
+
+    Raises InvalidRequest as `key_of`.
+    """
+    key = key_of(call)
+    return None if key is None else Repeatable(key, _encode(wanted))

@@ -25,7 +25,7 @@ from service.api.admin.token_views import TokenViews, part_of_many, read_slice, 
 from service.api.auth.callers import Caller, require
 from service.api.http.access import ADMINISTER, READ, WRITE
 from service.api.http.call import BULK_BYTES, Call
-from service.api.http.operation import Operation, OperationGroup
+from service.api.http.operation import Operation, OperationGroup, PathId
 from service.api.http.timestamps import instant_or_none
 from service.errors import wrong
 from service.model import Origin
@@ -45,9 +45,9 @@ class ManagedApi(OperationGroup, tag="managed"):
         self._clock = clock
 
     @Operation("GET", "/api/admin/tokens/{id}", READ, "showToken", problems=(404,))
-    async def show(self, call: Call, caller: Caller) -> TokenShown:
+    async def show(self, caller: Caller, token_id: PathId) -> TokenShown:
         """Show a token."""
-        return await self._views.of_one(await self._tokens.get(call.path_parameters["id"]))
+        return await self._views.of_one(await self._tokens.get(token_id))
 
     @Operation("POST", "/api/admin/tokens", WRITE, "createToken", status=201, problems=(409,), header_names=(HEADER,))
     async def create(self, call: Call, caller: Caller, body: CreateToken) -> TokenIssued:

@@ -7,8 +7,7 @@ from msgspec import Meta
 
 from service.api.auth.callers import Caller
 from service.api.http.access import READ
-from service.api.http.call import Call
-from service.api.http.operation import Operation, OperationGroup
+from service.api.http.operation import Operation, OperationGroup, PathId
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.store.usage import DAYS_KEPT, Totals
 from service.tokens.managed.tokens import ManagedTokens
@@ -75,9 +74,9 @@ class UsageApi(OperationGroup, tag="managed"):
         self._tokens = tokens
 
     @Operation("GET", "/api/admin/tokens/{id}/usage", READ, "showTokenUsage", problems=(404,))
-    async def of_token(self, call: Call, caller: Caller, query: Days) -> TokenUsage:
+    async def of_token(self, caller: Caller, token_id: PathId, query: Days) -> TokenUsage:
         """Show how often a token was checked."""
-        token = await self._tokens.get(call.path_parameters["id"])
+        token = await self._tokens.get(token_id)
         days, hours = await self._series.of_token(token.token_id, query.days)
         return TokenUsage(
             [DayCount(rfc3339(day.starts_at)[:10], day.allowed, day.denied) for day in days],

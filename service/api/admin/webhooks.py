@@ -16,7 +16,7 @@ from service.api.admin.schemas.webhooks import (
 from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER, READ_ALL
 from service.api.http.call import Call
-from service.api.http.operation import Operation, OperationGroup
+from service.api.http.operation import Operation, OperationGroup, PathId
 from service.api.http.timestamps import rfc3339_or_none
 from service.errors import wrong
 from service.tokens.webhooks.delivery_log import DeliveryLog
@@ -66,13 +66,13 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         return Message("Webhook deleted successfully")
 
     @Operation("PATCH", "/api/admin/webhooks/{id}", ADMINISTER, "changeWebhook", problems=(404, 409))
-    async def change(self, call: Call, caller: Caller, body: ChangeWebhook) -> WebhookStanding:
+    async def change(self, caller: Caller, webhook_id: PathId, body: ChangeWebhook) -> WebhookStanding:
         """Switch a webhook off or on.
 
         One that is off is sent nothing and keeps its place in the audit log; switched on, it is told what happened
         meanwhile.
         """
-        known = await self._webhooks.switch(call.path_parameters["id"], caller.origin, active=body.is_active)
+        known = await self._webhooks.switch(webhook_id, caller.origin, active=body.is_active)
         return await self._standing(known.webhook)
 
     @Operation(
@@ -84,31 +84,31 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         body_optional=True,
         problems=(404, 409),
     )
-    async def rotate(self, call: Call, caller: Caller, body: RotateToken) -> WebhookCreated:
+    async def rotate(self, caller: Caller, webhook_id: PathId, body: RotateToken) -> WebhookCreated:
         """Rotate a webhook's signing secret.
 
         The only answer that shows the new one. For `overlapSeconds` messages are signed with both, the new one
         first; a secret from before that signs no more.
         """
-        known = await self._webhooks.rotate(call.path_parameters["id"], body.overlap_seconds, caller.origin)
+        known = await self._webhooks.rotate(webhook_id, body.overlap_seconds, caller.origin)
         return WebhookCreated(*webhook_shown(known.webhook), known.secret)
 
     @Operation("POST", "/api/admin/webhooks/{id}/test", ADMINISTER, "testWebhook", problems=(404, 409))
-    async def test(self, call: Call, caller: Caller) -> WebhookAnswer:
+    async def test(self, caller: Caller, webhook_id: PathId) -> WebhookAnswer:
         """Test a webhook.
 
         Sends one message of the type `webhook.test` at once and waits up to 5 s for the receiver's answer. It is
         signed as any other, and is not listed or sent again.
         """
-        return _answer(await self._trial.test(call.path_parameters["id"]))
+        return _answer(await self._trial.test(webhook_id))
 
     @Operation("GET", "/api/admin/webhooks/{id}/deliveries", READ_ALL, "listDeliveries", problems=(404, 409))
-    async def deliveries(self, call: Call, caller: Caller, query: DeliveriesQuery) -> DeliveryList:
+    async def deliveries(self, caller: Caller, webhook_id: PathId, query: DeliveriesQuery) -> DeliveryList:
         """List deliveries.
 
         Those made are listed while they are among the last hundred.
         """
-        webhook_id = (await self._webhooks.find(call.path_parameters["id"])).webhook.webhook_id
+        await self._webhooks.find(webhook_id)
         found = await self._deliveries.read(webhook_id, query.status, query.limit)
         return DeliveryList([delivery_shown(delivery, status, due) for delivery, status, due in found])
 
@@ -119,13 +119,13 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         "sendDeliveryAgain",
         problems=(404, 409),
     )
-    async def send_again(self, call: Call, caller: Caller) -> WebhookAnswer:
+    async def send_again(self, call: Call, caller: Caller, webhook_id: PathId) -> WebhookAnswer:
         """Send a delivery again.
 
         At once, under its id, whatever became of it, and also where the webhook is switched off; waits up to 5 s for
         the receiver's answer. Taken, it is delivered and waits no longer; else nothing changes.
         """
-        return _answer(await self._trial.send_again(call.path_parameters["id"], call.path_parameters["delivery"]))
+        return _answer(await self._trial.send_again(webhook_id, call.path_parameters["delivery"]))
 
     async def _standing(self, webhook: Webhook) -> WebhookStanding:
         standing = await self._deliveries.standing(webhook.webhook_id)

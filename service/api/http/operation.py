@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from types import UnionType
-from typing import Any, ClassVar, NamedTuple, TypeVar, get_args
+from typing import Any, ClassVar, NamedTuple, NewType, TypeVar, get_args
 
 import msgspec
 from starlette.responses import Response
@@ -19,6 +19,8 @@ from service.api.http.problems import Pending
 Handler = Callable[[Call], Awaitable[Response]]
 # Finds one of the things that a handler takes: who calls, for one, or a body.
 Reader = Callable[[Call], Awaitable[Any]]
+# What stands in a path as {id}.
+PathId = NewType("PathId", str)
 H = TypeVar("H", bound=Callable[..., Awaitable[object]])
 
 
@@ -96,8 +98,8 @@ class Endpoint(NamedTuple):
 class OperationGroup:
     """A class whose methods answer the operations they are decorated with, which the document lists under its `tag`.
 
-    A method takes any of these: the call, who calls, a `query` and a `body`. It finds them read and checked, in the
-    order in which it names them, and returns what is answered as JSON, or a response of its own making.
+    A method takes any of these: the call, who calls, the id in its path, a `query` and a `body`. It finds them read and
+    checked, in the order in which it names them, and returns what is answered as JSON, or a response of its own making.
     """
 
     _operations: ClassVar[list[tuple[str, Operation]]]
@@ -109,10 +111,10 @@ class OperationGroup:
             for operation in getattr(member, "operations", ())
         ]
 
-    def endpoints(self, callers: Mapping[type, Reader] | None = None) -> list[Endpoint]:
+    def endpoints(self, callers: Mapping[type, Reader]) -> list[Endpoint]:
         """The operations of this class, in the order of its methods. `callers` find who calls, by its type."""
         return [
-            Endpoint(operation, _handler(operation, getattr(self, name), callers or {}))
+            Endpoint(operation, _handler(operation, getattr(self, name), callers))
             for name, operation in self._operations
         ]
 
@@ -146,11 +148,17 @@ def _reader(operation: Operation, name: str, kind: Any, callers: Mapping[type, R
         return partial(_query, kind)
     if name == "body":
         return partial(_body, operation)
+    if kind is PathId:
+        return _path_id
     return _itself if kind is Call else callers[kind]
 
 
 async def _itself(call: Call) -> Call:
     return call
+
+
+async def _path_id(call: Call) -> str:
+    return call.path_parameters["id"]
 
 
 async def _query(kind: type, call: Call) -> Any:

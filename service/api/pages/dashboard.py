@@ -12,7 +12,7 @@ from service.api.auth.cookies import SessionCookies
 from service.api.auth.sign_in import SignIn
 from service.api.http.access import ANYONE
 from service.api.http.call import Call, Json
-from service.api.http.operation import Endpoint, Operation, OperationGroup, Reader
+from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, rfc3339
 from service.dashboard.bundle import Asset, below, load
 from service.errors import NotFound, Unauthorized
@@ -20,6 +20,8 @@ from service.settings import Settings
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.sessions import Sessions
 
+# The dashboard is a client of the public API; its own routes are no part of that, nor of its document.
+_SESSION = "/dashboard/session"
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
@@ -73,26 +75,13 @@ class DashboardApi(OperationGroup):
         self._cookies = cookies
         self._settings = settings
 
-    def endpoints(self, callers: Mapping[type, Reader] | None = None) -> list[Endpoint]:
-        """The routes of the dashboard; they are no part of the public API's document."""
-        session = "/dashboard/session"
-        routes = [
-            ("GET", "/dashboard", self.redirect),
-            ("GET", "/dashboard/", self.page),
-            ("GET", session, self.who),
-            ("POST", session, self.sign_in),
-            ("DELETE", session, self.sign_out),
-            ("GET", "/dashboard/{path:path}", self.page),
-        ]
-        return [
-            Endpoint(Operation(method, path, ANYONE, pending=True, hidden=True), handler)
-            for method, path, handler in routes
-        ]
-
+    @Operation("GET", "/dashboard", ANYONE, hidden=True)
     async def redirect(self, call: Call) -> Response:
         """The page lives under the slash, so that its addresses are its own."""
         return Response(status_code=308, headers={"location": f"{self._cookies.address.prefix(call)}/dashboard/"})
 
+    @Operation("GET", "/dashboard/", ANYONE, hidden=True)
+    @Operation("GET", "/dashboard/{path:path}", ANYONE, hidden=True)
     async def page(self, call: Call) -> Response:
         """A file under its checksum, for ever; for every other path the page itself, asked for anew each time."""
         path = call.path_parameters.get("path", "")
@@ -126,6 +115,7 @@ class DashboardApi(OperationGroup):
         ]
         return response
 
+    @Operation("GET", _SESSION, ANYONE, hidden=True)
     async def who(self, call: Call) -> Response:
         """Who is signed in. Raises Unauthorized."""
         secret = self._cookies.read(call)
@@ -135,6 +125,7 @@ class DashboardApi(OperationGroup):
         session = verdict.credential
         return Json(self._account(session.subject, session.expires_at, session.token_id))
 
+    @Operation("POST", _SESSION, ANYONE, hidden=True, pending=True)
     async def sign_in(self, call: Call) -> Response:
         """Trade a password for the cookie."""
         self._cookies.require_kept(call)
@@ -144,6 +135,7 @@ class DashboardApi(OperationGroup):
         account = self._account(wanted.username, signed_in.expires_at, signed_in.token_id)
         return Json(account, headers=self._cookies.keep(call, signed_in.secret, age))
 
+    @Operation("DELETE", _SESSION, ANYONE, hidden=True, pending=True)
     async def sign_out(self, call: Call) -> Response:
         """End the session and everything the browser kept of it."""
         self._cookies.require_same_origin(call)

@@ -1,14 +1,13 @@
 """The interactive API reference at /docs: Swagger UI, vendored, over our own /openapi.json."""
 
 import gzip
-from collections.abc import Mapping
 from importlib.resources import files
 
 from starlette.responses import Response
 
 from service.api.http.access import ANYONE
 from service.api.http.call import Call
-from service.api.http.operation import Endpoint, Operation, OperationGroup, Reader
+from service.api.http.operation import Operation, OperationGroup
 
 # Swagger UI draws its icons from data: URLs, and breaks under Trusted Types.
 _POLICY = (
@@ -26,10 +25,10 @@ _FILES = {
 class DocsApi(OperationGroup):
     """Serves the reference's four files; the large ones lie compressed in the package."""
 
-    def endpoints(self, callers: Mapping[type, Reader] | None = None) -> list[Endpoint]:
-        """The routes; they are no part of the document they show."""
-        return [Endpoint(Operation("GET", path, ANYONE, hidden=True), self.file) for path in _FILES]
-
+    @Operation("GET", "/docs", ANYONE, hidden=True)
+    @Operation("GET", "/docs/docs.js", ANYONE, hidden=True)
+    @Operation("GET", "/docs/swagger-ui-bundle.js", ANYONE, hidden=True)
+    @Operation("GET", "/docs/swagger-ui.css", ANYONE, hidden=True)
     async def file(self, call: Call) -> Response:
         """A file, unpacked for the rare client that does not take gzip."""
         name, media_type = _FILES[call.path]

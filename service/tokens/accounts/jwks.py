@@ -7,7 +7,6 @@ import urllib.request
 import warnings
 from collections.abc import Callable
 from http.client import HTTPException, HTTPMessage
-from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
 from joserfc.errors import JoseError, SecurityWarning
@@ -168,11 +167,6 @@ def _read_key(entry: dict[str, Any]) -> VerificationKey | None:
     if isinstance(key, RSAKey) and key.public_key.key_size < _RSA_BITS:
         return None
     return VerificationKey(algorithm, key)
-
-
-def file_reader(path: Path) -> Callable[[], bytes]:
-    """Reads a file. Raises OSError."""
-    return path.read_bytes
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -18,7 +18,7 @@ from joserfc.util import urlsafe_b64decode
 from service.errors import Forbidden, Unauthorized
 from service.home import expanded
 from service.settings import Settings, SettingsError
-from service.tokens.accounts.jwks import Jwks, KeySource, SharedSecret, file_reader, read_keys, url_reader
+from service.tokens.accounts.jwks import Jwks, KeySource, SharedSecret, read_keys, url_reader
 
 LEEWAY_SECONDS = 30
 _TYPES = ("jwt", "at+jwt", "application/jwt", "application/at+jwt")
@@ -54,7 +54,7 @@ def _jwks(place: str) -> Jwks:
     if "://" in place:
         raise SettingsError("TOKENS_ADMIN_JWT_JWKS must be a file or start with https://")
     try:
-        read = file_reader(expanded(place))
+        read = expanded(place).read_bytes
         return Jwks(read, monotonic, read_keys(read()))
     except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(f"TOKENS_ADMIN_JWT_JWKS: {error}") from None
