@@ -19,8 +19,9 @@ from service.store.managed.expiry import ExpiryStore
 from service.store.managed.hygiene import HygieneStore
 from service.store.managed.imports import ImportStore
 from service.store.managed.listing import Listing
+from service.store.managed.records import Retention
 from service.store.managed.statistics import TokenCounts
-from service.store.managed.tokens import ManagedStore, Retention
+from service.store.managed.tokens import ManagedStore
 from service.store.monitoring.monitor import Monitor
 from service.store.outbox import Outbox
 from service.store.sessions import SessionStore

@@ -10,7 +10,8 @@ import pytest
 from service.app import Service
 from service.model import RateLimit
 from service.store.managed.query import Query
-from service.store.managed.tokens import ManagedStore, Retention
+from service.store.managed.records import Retention
+from service.store.managed.tokens import ManagedStore
 from service.tokens.accounts.login import InvalidCredentials
 from service.tokens.idempotency import Repeatable
 from service.tokens.managed.derivation import Narrowed
@@ -35,7 +36,8 @@ COVERED = {
     "rotate_or_update_token",
     "validate_limited",
     "void_reservation",
-    "end_tokens",
+    "deactivate_tokens",
+    "revoke_tokens",
 }
 
 

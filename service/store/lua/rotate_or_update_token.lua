@@ -1,40 +1,40 @@
---[[ Rotate managed tokens, change or activate them: each record is written anew. Refused if it changed since it was read.
+--[[ Rotate managed tokens, change or activate them: each record is written anew, unless it changed since it was read.
 KEYS[1]  active tokens (zset)   KEYS[2]  ended or switched off (zset)   KEYS[3]  expired tokens (zset)
 KEYS[4]  expiries (zset)        KEYS[5]  purges (zset)                  KEYS[6]  audit log (stream)
-KEYS[7...] of each: credential, reason it may be gone, previous secret in its overlap, its reason, credential to end, its reason
-         (string), metadata (hash), its block of folded names (string), derived tokens that end (zset)
+KEYS[7...] of each: credential, reason it may be gone, previous secret in its overlap, its reason, credential to end,
+         its reason (string), metadata (hash), its block of folded names (string), derived tokens that end (zset)
 ARGV[1]  audit entries to keep
-ARGV[2...] of each as below, `..._until` in milliseconds, 0 for never: `version` and `contests` that were read, `record` empty for
-         a token that stays off, `why` empty if that is not written yet, `older_record` empty to end it, `row` takes the place of
-         `old_row` and may be the same, then `count` fields and values
+ARGV[2...] of each as below, `..._until` in milliseconds, 0 for never; `version` and `contests` as they were read;
+         `record` empty for a token that stays off, `why` if that is not written yet, `older_record` to end it;
+         `row` takes the place of `old_row` and may be the same; then `count` fields and values
 returns  of each: 1 written | 0 changed meanwhile, or gone
 cost     O(k log n + d) for k tokens with d derived from them
 ]]
 local on, off, dead, expiries, purges, events = unpack(KEYS, 1, 6)
-local keep = ARGV[1]
-local at, replies, gone, placed = 2, {}, {}, {}
-for _, index in ipairs({on, off, dead, expiries, purges}) do gone[index], placed[index] = {}, {} end
-local function note(list, score, id) list[#list + 1] = score list[#list + 1] = id end
-local function put(key, text, till) redis.call('SET', key, text, unpack(tonumber(till) == 0 and {} or {'PXAT', till})) end
-for first = 7, #KEYS, 9 do
-  local credential, reason, older, older_reason, ended, ended_reason, metadata, block, derived = unpack(KEYS, first, first + 8)
+local at, replies, keep = 2, {}, ARGV[1]
+local function put(key, text, till) redis.call('SET', key, text, unpack(till + 0 == 0 and {} or {'PXAT', till})) end
+for key = 7, #KEYS, 9 do
+  local credential, reason, older, older_why, ended, ended_why, metadata, block, derived = unpack(KEYS, key, key + 8)
   local id, version, contests, created, expires, record, why, reason_until = unpack(ARGV, at, at + 7)
   local older_record, older_until, gone_until, old_row, row, entry, seal, count = unpack(ARGV, at + 8, at + 15)
-  local known, fields = redis.call('HMGET', metadata, '@digest', '@version', '@contests'), at + 16
+  local known, fields, is_on = redis.call('HMGET', metadata, '@digest', '@version', '@contests'), at + 16, record ~= ''
   local is_current = known[1] and (known[2] or '1') == version and (known[3] or '0') == contests
   if is_current then
     redis.call('DEL', credential, older, ended, derived, unpack(redis.call('ZRANGE', derived, 0, -1)))
-    if older_reason ~= reason then put(older_reason, 'revoked ' .. id, gone_until) end if ended_reason ~= reason then put(ended_reason, 'revoked ' .. id, gone_until) end
+    if older_why ~= reason then put(older_why, 'revoked ' .. id, gone_until) end
+    if ended_why ~= reason then put(ended_why, 'revoked ' .. id, gone_until) end
     if older_record ~= '' then put(older, older_record, older_until) end
     if why == '' then redis.call('DEL', reason) else put(reason, why, reason_until) end
-    if record ~= '' then put(credential, record, expires .. '000') end
-    for _, list in pairs(gone) do list[#list + 1] = id end note(placed[record == '' and off or on], created, id)
-    if expires ~= '0' then note(placed[expiries], (record == '' and '-' or '') .. expires, id) end
-    local rows = old_row ~= row and redis.call('GET', block) or '' local found = rows ~= '' and string.find(rows, old_row, 1, true)
-    if found and #row == #old_row then redis.call('SETRANGE', block, found - 1, row)
-    elseif found then redis.call('SET', block, string.sub(rows, 1, found - 1) .. row .. string.sub(rows, found + #old_row)) end
-    redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1)) redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
-  end replies[#replies + 1], at = is_current and 1 or 0, fields + count
+    if is_on then put(credential, record, expires .. '000') end
+    for _, index in ipairs({on, off, dead, expiries, purges}) do redis.call('ZREM', index, id) end
+    redis.call('ZADD', is_on and on or off, created, id)
+    if expires ~= '0' then redis.call('ZADD', expiries, (is_on and '' or '-') .. expires, id) end
+    local rows = old_row ~= row and redis.call('GET', block) or ''
+    local found, last = string.find(rows, old_row, 1, true)
+    if found then redis.call('SET', block, string.sub(rows, 1, found - 1) .. row .. string.sub(rows, last + 1)) end
+    redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
+    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
+  end
+  replies[#replies + 1], at = is_current and 1 or 0, fields + count
 end
-for _, index in ipairs({on, off, dead, expiries, purges}) do if #gone[index] > 0 then redis.call('ZREM', index, unpack(gone[index])) end
-  if #placed[index] > 0 then redis.call('ZADD', index, unpack(placed[index])) end end return replies
+return replies

@@ -1,7 +1,7 @@
 """Derived tokens in Redis: a sealed credential each, in the shard of the token it comes from, and no record.
 
 Every token has a set of the credentials that are derived from it, directly or not. What ends it deletes what is
-named there in the same script: `end_tokens`, `rotate_or_update_token` and `drop_credential`.
+named there in the same script: `deactivate_tokens`, `revoke_tokens`, `rotate_or_update_token` and `drop_credential`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from service.store.driver.keys import DIGEST_CHARACTERS, Keys
 from service.store.driver.many_tokens import ManyTokens
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
-from service.store.managed.records import decode_digest
-from service.store.managed.tokens import Retention
+from service.store.managed.records import Retention, decode_digest
 
 # Children of one token at a time; and all that may end with one token in one script, some 5 ms of Redis' time.
 MOST_CHILDREN = 1000

@@ -12,9 +12,8 @@ from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
 from service.store.forms import Member, in_pairs, own_member, own_members
 from service.store.managed.names import freed_member, member
-from service.store.managed.records import decode_digest
+from service.store.managed.records import Retention, decode_digest
 from service.store.managed.search import Blocks, name_row
-from service.store.managed.tokens import Retention
 
 BATCH = 200
 # Dropping so many members of an index takes Redis about half a millisecond.

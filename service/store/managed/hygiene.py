@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable
 from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
 from service.store.forms import in_pairs, own_members, whole
-from service.store.managed.tokens import Retention
+from service.store.managed.records import Retention
 
 _SLICE = 500
 _LOCK_MILLISECONDS = 120_000

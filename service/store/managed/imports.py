@@ -17,8 +17,9 @@ from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed import records
 from service.store.managed.names import freed_member, member, name_prefix
+from service.store.managed.records import Retention
 from service.store.managed.search import Blocks, name_row
-from service.store.managed.tokens import ManagedStore, Retention
+from service.store.managed.tokens import ManagedStore
 
 _ANNOUNCED_MILLISECONDS = 60_000
 

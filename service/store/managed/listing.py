@@ -14,9 +14,10 @@ from service.store.driver.shards import Shards
 from service.store.managed.listing_slices import Patient, Row, merged
 from service.store.managed.listing_sources import PLACED_BY, Sources, by_creation, row_of
 from service.store.managed.query import Query
+from service.store.managed.records import Retention
 from service.store.managed.search import NameSearch
 from service.store.managed.statistics import TokenCounts
-from service.store.managed.tokens import ManagedStore, Record, Retention
+from service.store.managed.tokens import ManagedStore, Record
 from service.store.pacing import Overlapped, ahead, give_way, patiently
 
 # So many records are read before others get a turn: half a millisecond, and a page of 50 is one of them.

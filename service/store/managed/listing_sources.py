@@ -8,7 +8,7 @@ from service.store.driver.shards import Shard, Shards
 from service.store.managed.listing_slices import Index, Names, Row, Source, flipped
 from service.store.managed.names import freed_member, member
 from service.store.managed.query import Query
-from service.store.managed.tokens import Retention
+from service.store.managed.records import Retention
 
 # Above every instant. Never used comes before every use, and never expiring after every date; both by creation.
 _ABOVE = 2**62

@@ -4,7 +4,7 @@ from binascii import a2b_base64
 from collections.abc import Callable, Sequence
 from itertools import compress
 from operator import attrgetter, ne
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,11 @@ COUNTED = frozenset({"uses_left", "last_used_at", "last_address", "last_agent", 
 _DIGEST_BYTES = 32
 # The end of the year 9999: an instant behind it cannot be told.
 _LAST_SECOND = 253_402_300_799
+# The sweep writes why a token will be gone this many seconds before its date: as long may no sweep be made, as on a
+# server that is full, and still a secret is told from one that nobody knows, and found by whoever revokes it.
+REASON_AHEAD_SECONDS = 86400
+# Where the date is nearer than this the reason is written at once, before a sweep could pass it by.
+_NEAR = 2 * REASON_AHEAD_SECONDS
 _json = msgspec.json.Encoder().encode
 _TEXT_OF: dict[type, Callable[[Any], bytes]] = {
     str: str.encode,
@@ -208,6 +213,27 @@ def _whole_value(row: Sequence[bytes], letter: bytes, first: bytes) -> bytes:
 
 # What a derived token was held against when it was made, and the secret that it came from.
 _terms = attrgetter("digest", "expires_at", "subject", "scopes", "rate_limits", "networks", "max_uses", "active")
+
+
+class Retention(NamedTuple):
+    """How long an ended token stays listed, and with it the reason it is gone.
+
+    A token that is active and has long to live has no reason: it would be a sixth of what the token takes.
+    """
+
+    seconds: int
+
+    def reason_until(self, expires_at: int) -> int:
+        """Epoch milliseconds at which the reason goes, 0 for never."""
+        return (expires_at + self.seconds) * 1000 if expires_at else 0
+
+    def is_told(self, token: ManagedToken, now: int) -> bool:
+        """Is the reason written beside this record, or is that left to whatever ends the token, or the sweep?"""
+        return not token.active or bool(token.revoked_at) or 0 < token.expires_at < now + _NEAR
+
+    def reason_goes(self, token: ManagedToken) -> int:
+        """The same for a token; a revoked one is told apart as long as an export from before could bring it back."""
+        return self.reason_until(token.expires_at and max(token.expires_at, token.revoked_at))
 
 
 def ends_derived(old: ManagedToken, new: ManagedToken, now: int) -> bool:

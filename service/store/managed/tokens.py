@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed import records
 from service.store.managed.names import Names, freed_member, member, name_prefix
+from service.store.managed.records import Retention
 from service.store.managed.search import Blocks, name_row
 
 
@@ -24,34 +26,6 @@ class Record(NamedTuple):
 
     token: ManagedToken
     seal: str
-
-
-# The sweep writes why a token will be gone this many seconds before its date: as long may no sweep be made, as on a
-# server that is full, and still a secret is told from one that nobody knows, and found by whoever revokes it.
-REASON_AHEAD_SECONDS = 86400
-# Where the date is nearer than this the reason is written at once, before a sweep could pass it by.
-_NEAR = 2 * REASON_AHEAD_SECONDS
-
-
-class Retention(NamedTuple):
-    """How long an ended token stays listed, and with it the reason it is gone.
-
-    A token that is active and has long to live has no reason: it would be a sixth of what the token takes.
-    """
-
-    seconds: int
-
-    def reason_until(self, expires_at: int) -> int:
-        """Epoch milliseconds at which the reason goes, 0 for never."""
-        return (expires_at + self.seconds) * 1000 if expires_at else 0
-
-    def is_told(self, token: ManagedToken, now: int) -> bool:
-        """Is the reason written beside this record, or is that left to whatever ends the token, or the sweep?"""
-        return not token.active or bool(token.revoked_at) or 0 < token.expires_at < now + _NEAR
-
-    def reason_goes(self, token: ManagedToken) -> int:
-        """The same for a token; a revoked one is told apart as long as an export from before could bring it back."""
-        return self.reason_until(token.expires_at and max(token.expires_at, token.revoked_at))
 
 
 class Change(NamedTuple):
@@ -89,7 +63,8 @@ class ManagedStore:
         self._blocks = Blocks(len(shards))
         self._create = Script("create_token")
         self._update = Script("rotate_or_update_token")
-        self._end = Script("end_tokens", retry=True)
+        self._deactivate = Script("deactivate_tokens", retry=True)
+        self._revoke = Script("revoke_tokens", retry=True)
 
     async def create(self, token: ManagedToken, digest: bytes, *, seal: str, sealed: bytes, entry: Entry) -> bool:
         """Record a token in the shard of its name, all or nothing; False if the name is taken, or the id known.
@@ -212,24 +187,33 @@ class ManagedStore:
         Of each 1 done, 0 it was already, -1 changed since read, -2 gone. With `insist` only a rotation counts as a
         change. Works on a full server.
         """
+        revokes = partial(self._revoke_in, purge_at=now + self._retention.seconds, insist=insist)
+        is_revoked = bool(ends) and ends[0].ended.revoked_at > 0
+        return await by_group(
+            ends, lambda one: self._shard(one.token.token_id), revokes if is_revoked else self._deactivate_in
+        )
 
-        async def end_in(shard: Shard, some: list[End]) -> list[int]:
-            revoked_at, keep = some[0].ended.revoked_at, some[0].entry.keep
-            fixed = (*_list_keys(shard), shard.keys.names, shard.keys.changes)
-            keys = (*fixed, *chain.from_iterable([_end_keys(shard.keys, one.token) for one in some]))
-            args = chain.from_iterable([self._end_args(one, insist=insist) for one in some])
-            purge_at = now + self._retention.seconds
-            done: list[int] = await self._end.run(shard.removals, keys, revoked_at, purge_at, keep, *args)
-            if revoked_at:
-                revoked = [one.token for one, reply in zip(some, done, strict=True) if reply == 1]
-                abroad = [token for token in revoked if self._shards.of_name(token.name) is not shard]
-                if abroad:
-                    await asyncio.gather(*map(self._free_abroad, abroad))
-            return done
+    async def _deactivate_in(self, shard: Shard, ends: list[End]) -> list[int]:
+        names = shard.keys
+        each = [_end_keys(names, one.token) for one in ends]
+        keys = (names.on, names.off, names.dead, names.expiry, names.changes, *chain.from_iterable(each))
+        args = chain.from_iterable([self._end_args(one) for one in ends])
+        done: list[int] = await self._deactivate.run(shard.removals, keys, ends[0].entry.keep, *args)
+        return done
 
-        return await by_group(ends, lambda one: self._shard(one.token.token_id), end_in)
+    async def _revoke_in(self, shard: Shard, ends: list[End], *, purge_at: int, insist: bool) -> list[int]:
+        each = [_end_keys(shard.keys, one.token) for one in ends]
+        keys = (*_list_keys(shard), shard.keys.names, shard.keys.changes, *chain.from_iterable(each))
+        args = [(*self._end_args(one, insist=insist), member(one.token), freed_member(one.token)) for one in ends]
+        fixed = ends[0].ended.revoked_at, purge_at, ends[0].entry.keep
+        done: list[int] = await self._revoke.run(shard.removals, keys, *fixed, *chain.from_iterable(args))
+        revoked = [one.token for one, reply in zip(ends, done, strict=True) if reply == 1]
+        abroad = [token for token in revoked if self._shards.of_name(token.name) is not shard]
+        if abroad:
+            await asyncio.gather(*map(self._free_abroad, abroad))
+        return done
 
-    def _end_args(self, one: End, *, insist: bool) -> tuple[Argument, ...]:
+    def _end_args(self, one: End, *, insist: bool = False) -> tuple[Argument, ...]:
         token, ended, seal, entry = one
         return (
             token.token_id,
@@ -237,8 +221,6 @@ class ManagedStore:
             "" if insist else token.version,
             Reason.of(ended).text,
             self._retention.reason_goes(ended),
-            member(token),
-            freed_member(token),
             bytes.fromhex(seal),
             entry.body,
             entry.seal,

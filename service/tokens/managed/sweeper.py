@@ -6,7 +6,8 @@ import logging
 from service.model import ManagedToken, Origin
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.expiry import BATCH, ExpiryStore
-from service.store.managed.tokens import REASON_AHEAD_SECONDS, ManagedStore
+from service.store.managed.records import REASON_AHEAD_SECONDS
+from service.store.managed.tokens import ManagedStore
 from service.tokens.audit.log import AuditLog
 
 log = logging.getLogger(__name__)

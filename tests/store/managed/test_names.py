@@ -14,7 +14,8 @@ from service.errors import Conflict
 from service.model import Status
 from service.store.managed.names import Names
 from service.store.managed.query import Query
-from service.store.managed.tokens import ManagedStore, Retention
+from service.store.managed.records import Retention
+from service.store.managed.tokens import ManagedStore
 from service.tokens.managed.name_holders import NameHolders
 from tests.builders import ADMIN, DAY, all_keys, create
 

@@ -13,7 +13,8 @@ from service.errors import StoreUnavailable
 from service.store.audit import Entry
 from service.store.managed import records
 from service.store.managed.names import member
-from service.store.managed.tokens import End, ManagedStore, Retention
+from service.store.managed.records import Retention
+from service.store.managed.tokens import End, ManagedStore
 from tests.builders import DAY, all_keys, audit, create, dump
 
 pytestmark = pytest.mark.anyio

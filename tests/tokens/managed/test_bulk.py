@@ -97,7 +97,7 @@ async def test_a_step_is_one_call_whatever_becomes_of_each_token(
     assert (result.updated, result.skipped) == (ended, [*refused, (strange, "not_found")])
     assert {await outcome(service, token.secret) for token in created if token.token.token_id in ended} == {"unknown"}
     # The record that is not ours is by itself.
-    assert [args[1] for args in shard.link.asked].count(Script("end_tokens")._sha) == 2
+    assert [args[1] for args in shard.link.asked].count(Script(f"{ending}_tokens")._sha) == 2
     assert (await actions(service)).count(f"token.{ending}d") == 4 + (ending is Ending.REVOKE)
 
 

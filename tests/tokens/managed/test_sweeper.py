@@ -13,7 +13,7 @@ from service.errors import Conflict
 from service.model import Kind, Outcome, RateLimit, Status
 from service.store.managed.expiry import BATCH
 from service.store.managed.query import Query
-from service.store.managed.tokens import REASON_AHEAD_SECONDS
+from service.store.managed.records import REASON_AHEAD_SECONDS
 from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create, create_many, outcome, sign_in
 from tests.links import Wrapped
 
