@@ -68,13 +68,16 @@ async def test_what_is_asked_in_one_turn_travels_together(redis_server: Embedded
         (("GET", "t-batch:absent"), None),
         (("EVAL", "return {1, 'a', false, {2}}", 0), [1, b"a", None, [2]]),
         (("EVAL", "return ARGV[1] .. ARGV[2]", 0, b"\x00\xff\r\n", 7), b"\x00\xff\r\n7"),
-        (("SET", "t-batch:ü", "é"), b"OK"),
-        (("GET", "t-batch:ü"), "é".encode()),
-        (("DEL", "t-batch:ü"), 1),
     ],
 )
 async def test_replies_are_those_of_resp2(pipeline: Pipeline, command: tuple[Any, ...], reply: Any) -> None:
     assert await pipeline.execute(*command) == reply
+
+
+async def test_text_travels_as_utf_8(pipeline: Pipeline) -> None:
+    assert await pipeline.execute("SET", "t-batch:ü", "é") == b"OK"
+    assert await pipeline.execute("GET", "t-batch:ü") == "é".encode()
+    assert await pipeline.execute("DEL", "t-batch:ü") == 1
 
 
 async def test_an_error_is_the_affair_of_the_command_that_caused_it(pipeline: Pipeline) -> None:
