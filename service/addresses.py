@@ -65,6 +65,7 @@ def address_groups(address: str) -> tuple[str, str]:
     An IPv4 address stands alone and in its /24. An IPv6 address is one of 2^64 that a single host may take, so it
     counts by its /64, and in the /48 that a site is given. An IPv4 address inside IPv6 counts as IPv4.
     """
+    # A zone belongs to this machine and is no part of who the client is.
     parsed = read_address(address.partition("%")[0])
     if parsed is None:
         return address, address

@@ -134,6 +134,8 @@ class _Facts(NamedTuple):
         """What /proc says of a process, by the numbers of its fields in proc(5); None for one that ended."""
         folder = _PROC / str(pid)
         try:
+            # Numbered from 1 there; the name in parentheses may hold blanks and parentheses itself, so that what is
+            # behind the last one is counted on from 3.
             fields = ["", "", "", *(folder / "stat").read_text().rpartition(") ")[2].split()]
             files = len(list((folder / "fd").iterdir()))
         except OSError:

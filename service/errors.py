@@ -17,6 +17,7 @@ def _write(found: re.Match[str]) -> str:
     return f"write {' or '.join(_WRITE.get(kind, kind) for kind in found[1].split(' | '))}"
 
 
+# Said in the words of whoever writes a request: msgspec speaks of its own types and of patterns.
 _IN_WORDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"Expected `([\w |]+)`"), _write),
     (re.compile(r", got `str`"), ""),

@@ -83,6 +83,7 @@ class Lifespan:
         except StartRefused:
             await self._close()
             raise
+        # Before the first request: which secrets of other systems there may be is read here.
         await _once(self._background.prepare, "prepare")
         if self._metrics_port is not None:
             self._metrics_port.start()

@@ -45,6 +45,7 @@ def configure(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if wants_json_logs(settings) else TextFormatter())
     root = logging.getLogger()
+    # In place of what a library or a test has put there: each line is written once.
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     for name in _LIBRARIES:

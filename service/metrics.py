@@ -66,6 +66,7 @@ _SHARED = "PROMETHEUS_MULTIPROC_DIR"
 _FOLDER_PREFIX = "token-service-metrics-"
 NO_KIND = "none"
 _ZERO = re.compile(r"0(?:\.0*)?")
+# A client may send any word as a method, and each would become a time series.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 

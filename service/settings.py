@@ -162,6 +162,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         if not name.startswith(PREFIX) or name in CLIENT_NAMES or is_service_link(name, given):
             continue
         field, text = name.removeprefix(PREFIX).lower(), given
+        # The name of a setting of its own first, such as TOKENS_ACCOUNTS_FILE.
         if field not in hints and field.endswith("_file") and field.removesuffix("_file") in BY_FILE:
             field, text = field.removesuffix("_file"), _read_secret(name, text)
             if PREFIX + field.upper() in environment:
@@ -243,6 +244,7 @@ def _convert(name: str, text: str, hint: Any) -> Any:
 def _check(settings: Settings) -> None:
     _check_places(settings)
     for name in ("SECRET_KEY", "SECRET_KEY_PREVIOUS", "ADMIN_JWT_SECRET"):
+        # 256 bits at least where it is a secret of HS256 (RFC 7518, 3.2); the server keys are held to the same.
         if 0 < len(getattr(settings, name.lower()).encode()) < 32:
             raise SettingsError(f"{PREFIX}{name} is shorter than 32 characters: make one with `openssl rand -hex 32`")
     if settings.redis_url:

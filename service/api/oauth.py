@@ -26,6 +26,7 @@ _FORM = {
     "client_id": "account name, or id of a managed token",
     "client_secret": "its password or secret",
 }
+# An answer has the version of its question, or the API server does not read it.
 _REVIEW_VERSIONS = ("authentication.k8s.io/v1", "authentication.k8s.io/v1beta1")
 
 
@@ -184,6 +185,7 @@ class OAuthApi(OperationGroup, tag="oauth"):
     async def metadata(self, call: Call) -> AuthorizationServer:
         """Authorization server metadata (RFC 8414)."""
         base, methods = str(self._address.of(call)), _CLIENT_AUTHENTICATION
+        # `none` is a public client (RFC 7591, 2), who may revoke the token that it holds.
         introspect, revoke = f"{base}/oauth2/introspect", f"{base}/oauth2/revoke"
         return AuthorizationServer(base, introspect, methods, revoke, [*methods, "none"])
 

@@ -91,6 +91,7 @@ class OneTimeApi(OperationGroup, tag="one-time"):
         """
         try:
             anonymous = await self._admit(call)
+            # HEAD is answered by the endpoint of GET: whoever asks for the header fields alone is issued nothing.
             if call.method == "HEAD":
                 return Json(b"")
             issued = await self._tokens.issue(address=call.address, anonymous=anonymous)
@@ -159,6 +160,7 @@ class OneTimeApi(OperationGroup, tag="one-time"):
 
 def generated(issued: Issued) -> Json:
     """The answer of the PHP generator."""
+    # Its clients read `Y-m-d H:i:s`, without a zone.
     return Json(PhpToken("success", issued.secret, rfc3339(issued.expires_at).replace("T", " ").rstrip("Z")))
 
 

@@ -71,6 +71,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the name that was probably meant."""
+        # click suggests names out of the commands that it was given, and this group is given none before they are
+        # called.
         nearest = difflib.get_close_matches(args[0], COMMANDS, n=1)
         if args[0] not in COMMANDS and nearest:
             ctx.fail(f"No such command {args[0]!r}. Did you mean {nearest[0]!r}?")
@@ -80,6 +82,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"service.cli.{COMMANDS[cmd_name][0]}")
+        # By the name of the command: functions cannot be called `list` or `import`.
         return {command.name: command for command in vars(module).values() if isinstance(command, click.Command)}[
             cmd_name
         ]
@@ -107,6 +110,7 @@ def main() -> None:
     try:
         program(prog_name="token-service")
     except OSError as error:
+        # A closed pipe is ended quietly by click itself.
         if error.errno != ENOSPC:
             raise
         _empty_stdout()
@@ -118,4 +122,5 @@ def _empty_stdout() -> None:
     try:
         sys.stdout.flush()
     except OSError:
+        # What the interpreter writes out at its end goes there, and cannot fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

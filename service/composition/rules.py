@@ -68,6 +68,7 @@ class AuditRules:
 
     def __init__(self, on: Foundation) -> None:
         shards, streams, keyring = on.store.shards, on.store.audit, on.keyring
+        # The setting is about the log as a whole, which lies in all shards.
         keep = max(1, on.settings.audit_max_entries // len(shards))
         self.log = AuditLog(keyring, shards, on.clock, keep=keep)
         self.refusals = Refusals(self.log, on.clock)

@@ -31,11 +31,13 @@ def repeated_work(rule: Rules, shards: Shards, metrics: Metrics) -> tuple[tuple[
         ("usage", 1.0, rule.usage.flush),
         ("sweep", 1.0, rule.managed.sweeper.sweep),
         ("refusals", TELL_SECONDS, rule.audit.refusals.tell),
+        # Until it is sealed an entry can be taken out unseen.
         ("seal", 1.0, rule.audit.checkpoints.seal),
         ("hygiene", 60.0, rule.hygiene.work),
         ("webhooks", 1.0, rule.webhooks.deliveries.work),
         ("imported", 1.0, rule.managed.imports.detect_imported),
         ("removals", 0.1, shards.send_removals_again),
+        # A scrape sees what other workers counted only once they have flushed it.
         ("metrics", 0.1, flush_metrics),
     )
 

@@ -83,6 +83,7 @@ def load() -> Files:
     if "index.html" in sources:
         sources["index.html"] = sources["index.html"].replace(b"@VERSION@", version.encode())
     assets = {
+        # Without the time, so that every process makes the same bytes.
         path: Asset(body, gzip.compress(body, 9, mtime=0), _MEDIA_TYPES["." + path.rpartition(".")[2]])
         for path, body in sources.items()
     }
@@ -121,6 +122,7 @@ def _in_order(modules: dict[str, str], entry: str) -> list[str]:
     def visit(path: str) -> None:
         if path in visited:
             return
+        # Before what it imports, so that modules which import each other end here.
         visited.add(path)
         for _, name in _IMPORT.findall(modules[path]) + _REEXPORT.findall(modules[path]):
             visit(f"js/{name}")

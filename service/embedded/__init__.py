@@ -73,6 +73,7 @@ def start(
 def _own(folder: Path, lock: int, *, redis_bin: str | None, say: Callable[[str], None]) -> EmbeddedRedis:
     server = find_server(redis_bin)
     refuse_older_server(server, folder)
+    # Before the server runs: data under a key that is lost must not be served.
     secret_key = server_key(folder)
     socket_path = socket_path_of(folder)
     # Written before the server answers: whoever shares it reads here whom to ask.

@@ -43,6 +43,7 @@ class HygieneApi(OperationGroup, tag="managed"):
 
         The lists behind the numbers: `unusedForDays`, `neverUsed` and `expiresBefore`.
         """
+        # Nobody has counted yet in the first minute of a new store.
         counted = await self._hygiene.known() or await self._hygiene.count()
         expiring = await self._token_counts.expiring(int(self._clock()), EXPIRY_WINDOWS)
         never = await self._hygiene.without_end()

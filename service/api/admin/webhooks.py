@@ -40,6 +40,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         webhooks = [known.webhook for known in self._webhooks.known.values()]
         webhooks.sort(key=lambda webhook: (webhook.since, webhook.webhook_id))
         shown = [await self._standing(webhook) for webhook in webhooks]
+        # Nothing that their records say can be believed: they stand last, with their id alone.
         tampered = [
             WebhookStanding(one, "", [], None, "", False, True, None, *await self._deliveries.standing(one))
             for one in sorted(self._webhooks.tampered)
@@ -108,6 +109,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
 
         Those made are listed while they are among the last hundred.
         """
+        # Raises NotFound: an empty list would read as if nothing had been sent.
         await self._webhooks.find(webhook_id)
         found = await self._deliveries.read(webhook_id, query.status, query.limit)
         return DeliveryList([delivery_shown(delivery, status, due) for delivery, status, due in found])

@@ -22,6 +22,7 @@ from service.tokens.sessions import Sessions
 
 # The dashboard is a client of the public API; its own routes are no part of that, nor of its document.
 _SESSION = "/dashboard/session"
+# No script, style or address of others, and no text that becomes markup: Trusted Types refuse it.
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
@@ -88,6 +89,7 @@ class DashboardApi(OperationGroup):
         version, _, name = path.partition("/")
         # Put together by the first who asks, beside the loop: most processes are never asked.
         assets, present = await asyncio.to_thread(load)
+        # A screen has no dot in its name, a file always has one.
         if "." not in path.rpartition("/")[2]:
             return self._file(call, assets, "index.html", b"no-cache")
         if version == present and name in assets:

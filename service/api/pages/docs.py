@@ -41,6 +41,7 @@ class DocsApi(OperationGroup):
         response.raw_headers = [
             (b"content-type", media_type),
             (b"content-length", b"%d" % len(body)),
+            # These addresses carry no checksum, so that the next build has the same.
             (b"cache-control", b"no-cache"),
             (b"vary", b"accept-encoding"),
             *([(b"content-encoding", b"gzip")] if packed else []),

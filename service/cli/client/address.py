@@ -23,12 +23,14 @@ class Address(NamedTuple):
 
 def service_address() -> Address:
     """The address of the running service. Raises Failure for a TOKENS_URL that is none."""
+    # Not by `settings.read`, which would refuse a client for settings that `serve` alone needs.
     url = os.environ.get("TOKENS_URL", "").strip() or _local_url()
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
+    # A user name, a query or a fragment has no place before the paths that are added to it.
     if not host or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
         raise WrongUsage(f"TOKENS_URL={url}: write it like https://tokens.example.org")
     return Address(parts.scheme, host, port, parts.path.rstrip("/"))

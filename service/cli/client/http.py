@@ -117,6 +117,7 @@ class Client:
         headers = {
             "User-Agent": f"token-service/{__version__}",
             "Accept": "application/json",
+            # Said, so that the service closes it at once in place of keeping it for a next request.
             "Connection": "close",
             # For the audit log, which tells apart by what way a change came.
             "X-Requested-With": "tokens-cli",
@@ -183,11 +184,13 @@ def refusal(answer: Answer, address: Address) -> Failure:
             "which is no answer of a token service: check TOKENS_URL"
         )
     fields = [f"{error.get('field')}: {error.get('message')}" for error in problem.get("errors") or ()]
+    # The detail of a refusal may name one field alone; whoever corrects several wants to see them all.
     if len(fields) > 1:
         detail = "; ".join(fields)
     if answer.status in (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE):
         detail += f" (again in {answer.headers.get('Retry-After', '1')} s)"
     if answer.status == http.client.INTERNAL_SERVER_ERROR:
+        # The cause stands in the log of the service alone, under this id.
         detail += f" Request id: {problem.get('request_id', '-')}"
     return Failure(detail)
 
@@ -198,6 +201,7 @@ def connect(*, read_seconds: float = READ_SECONDS) -> Client:
     Raises Failure where there is neither.
     """
     address = service_address()
+    # Before the session of `login`, so that a script never acts with the rights of whoever signed in last.
     token = os.environ.get("TOKENS_TOKEN", "").strip()
     if not token:
         session = session_state.read(str(address))

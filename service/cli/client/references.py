@@ -19,6 +19,7 @@ def find(client: Client, reference: str) -> Token:
         answer = client.ask("GET", path_of(reference))
         if answer.status == http.client.OK:
             return answer.json()
+        # Sixteen hex digits may be a name, too: 404 alone says that they are no id.
         if answer.status != http.client.NOT_FOUND:
             raise refusal(answer, client.address)
     return _find_name(client, reference)
@@ -49,6 +50,8 @@ def every(
 def _find_name(client: Client, name: str) -> Token:
     """The token that bears the name, else the last one that bore it until it was revoked."""
     revoked: Token | None = None
+    # The filter finds parts of names, so that all it finds is compared with the whole one. A revoked token has let go
+    # of its name, so that several may have had it.
     for page in every(client, {"q": name, "status": "all"}):
         for token in page["tokens"]:
             if token["name"] == name and token["status"] != "revoked":

@@ -80,4 +80,5 @@ def _path(url: str) -> Path | None:
         state = Path(given) if given.startswith("/") else expanded("~/.local/state")
     except RuntimeError:
         return None
+    # A URL has characters that no name of a file may have.
     return state / "token-service" / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"

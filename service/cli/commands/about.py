@@ -35,6 +35,7 @@ def config() -> Report:
         name: {True: "on", False: "off"}[value] if isinstance(value, bool) else value
         for name, value in effective.items()
     }
+    # Scripts read names and values; where a value comes from and what it means is for people.
     if not on_terminal():
         return Report(effective, facts(list(shown.items())))
     rows = [

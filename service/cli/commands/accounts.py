@@ -48,6 +48,7 @@ def add_account(name: str, role: str, allow_short: bool) -> None:
     if not _NAME.fullmatch(name):
         raise WrongUsage("a name has 1 to 64 of A-Z a-z 0-9 . _ @ + -")
     path = _path()
+    # Before the question: nobody should type a password for a file that cannot be read.
     if path.exists():
         _read(path)
     password_hash = hash_password(read_new_password(allow_short=allow_short))
@@ -103,6 +104,7 @@ def enable(name: str) -> None:
     """Let a disabled account sign in again."""
     path = _path()
     with editing(path) as document:
+        # Removed, not set to false: that is what its absence means.
         change(document, name, disabled=None)
     _say(f"Enabled {name}", path)
 
@@ -127,6 +129,7 @@ def _path() -> Path:
         raise Failure(str(error)) from None
     if settings.accounts_path:
         return settings.accounts_path
+    # Beside a Redis of its own alone does `serve` make an accounts file.
     if settings.redis_url:
         raise Failure("set TOKENS_ACCOUNTS_FILE: with TOKENS_REDIS_URL no other file is read")
     return settings.data_path / FILE_NAME

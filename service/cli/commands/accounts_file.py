@@ -23,6 +23,7 @@ def editing(path: Path) -> Iterator[tomlkit.TOMLDocument]:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Where a link leads to: in that directory the file is replaced.
         lock = os.open(path.resolve().parent, os.O_RDONLY)
     except OSError as error:
         raise Failure(f"{path}: {error.strerror}") from None
@@ -45,6 +46,7 @@ def add(document: tomlkit.TOMLDocument, name: str, *, password_hash: str, role: 
     accounts = document.get("accounts")
     if accounts is None:
         accounts = document["accounts"] = tomlkit.table(is_super_table=True)
+    # Names are counted without regard to case when passwords are tried: two such accounts would share their tries.
     taken = next((other for other in accounts if other.casefold() == name.casefold()), None)
     if taken is not None:
         raise Failure(f"there is an account {taken}: change it with `token-service accounts passwd {taken}`")

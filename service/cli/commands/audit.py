@@ -70,6 +70,7 @@ def verify() -> Report:
 
     Exit 0 if it is intact, 1 if not; then the faults are listed, the first hundred of them.
     """
+    # The service answers when it has read the whole log.
     report = connect(read_seconds=LONG_READ_SECONDS).get(f"{_PATH}/verification")
     faults, entries = report["faults"], report["entries"]
     if not report["intact"]:
@@ -88,4 +89,5 @@ def verify() -> Report:
 
 def _times(after: dict[str, Any]) -> str:
     """How many an entry stands for, and since when; empty where it stands for itself alone."""
+    # The time of day is enough: such an entry stands for a minute at most.
     return f"{after['count']} since {after['first'][11:19]}" if "first" in after else ""

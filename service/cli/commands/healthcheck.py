@@ -22,6 +22,7 @@ def healthcheck() -> Report:
     report = answer.json()
     if answer.status == http.client.OK:
         return Report(report, line("ready"))
+    # A proxy between may have answered with a page of its own.
     why = _failing(report) or answer.body[:200].decode(errors="replace")
     return Report(report, failure=Failure(f"not ready ({answer.status}): {why}"))
 

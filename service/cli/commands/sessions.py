@@ -38,6 +38,7 @@ def revoke_sessions(user: str, session: str | None, yes: bool) -> Report:
 
     All: also those that are being created now. The account may sign in again: `accounts disable` bars it.
     """
+    # What a variable that is not set comes to in a script.
     if not user.strip():
         raise WrongUsage("give the account's name")
     client = connect()

@@ -89,6 +89,7 @@ def whoami() -> Report:
         answer = client.ask("GET", "/validate")
         if answer.status != http.client.OK:
             raise refusal(answer, client.address)
+        # The session that is kept says nothing of a token in TOKENS_TOKEN.
         session = None if given else session_state.read(str(client.address))
         who = {"username": answer.headers["X-Token-Subject"], "expiresAt": session and _instant(session.expires_at)}
     found = {"url": str(client.address), **who}

@@ -49,11 +49,13 @@ def verify(scope: tuple[str, ...]) -> Report:
 
 
 def _secret() -> str:
+    # On a terminal the variable comes first, because a prompt would wait; in a script what is piped is meant.
     if somebody_answers():
         secret = os.environ.get("TOKENS_TOKEN", "") or str(click.prompt("Token", hide_input=True, err=True))
     else:
         secret = sys.stdin.readline().strip() or os.environ.get("TOKENS_TOKEN", "")
     secret = secret.strip()
+    # A header can carry nothing else: http.client would end with a traceback.
     if not secret or not secret.isascii() or not secret.isprintable():
         raise WrongUsage("no token on standard input or in TOKENS_TOKEN")
     return secret

@@ -51,6 +51,7 @@ def list_webhooks() -> Report:
     return Report(answer, table(head, rows, optional=2, none=none))
 
 
+# Not `click.Choice`, which takes one event at a time.
 def _known(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[str]:
     """The events of an option that takes several at once. Raises BadParameter, which names them all."""
     wanted = words(context, option, values) or []

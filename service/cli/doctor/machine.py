@@ -23,6 +23,7 @@ from service.model import Role
 from service.settings import UNIX, Settings, read
 from service.tokens.accounts.accounts import AccountsError, read_accounts
 
+# Redis writes its append-only file anew beside the old one, so that both need room for a while.
 _NEEDED_BYTES = 100 * 1024 * 1024
 _data, _key, _accounts, _port = (
     partial(Finding, check) for check in ("data directory", "server key", "accounts", "port")
@@ -40,6 +41,7 @@ def settings_for_start(environment: Mapping[str, str]) -> Settings:
 def data_directory(settings: Settings) -> Finding:
     """Ours alone, writable, with room; or a place where it can be made."""
     folder = settings.data_path
+    # The nearest that is there: what is missing would be made below it.
     place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         return _data(FAILED, f"{place} cannot be written: name another TOKENS_DATA_DIR")

@@ -33,6 +33,7 @@ async def redis_of(settings: Settings) -> list[Finding]:
     except EmbeddedError as error:
         return [Finding("redis", FAILED, str(error))]
     found = await _examine(f"unix://{quote(path)}", settings)
+    # It does not run now, as before a first start, which is no fault.
     if found[0].result == FAILED and len(found) == 1:
         return [Finding("redis", OK, f"{server.name} ({server.path}) will be started")]
     return found
@@ -40,6 +41,7 @@ async def redis_of(settings: Settings) -> list[Finding]:
 
 async def _examine(url: str, settings: Settings) -> list[Finding]:
     try:
+        # Longer than the service waits: a Redis that is slow is to be described, not missed.
         servers = servers_of(url, timeout_seconds=2.0)
         # On its own first: the pipeline writes why it cannot connect to the log only.
         await (await servers.connect()).disconnect()
@@ -58,6 +60,7 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
         return [Finding("redis", FAILED, error.cause if isinstance(error, StoreUnavailable) else error.detail)]
     finally:
         await servers.aclose()
+    # Nodes of a cluster are mostly set up alike: what is true of all is said once.
     findings = list(dict.fromkeys(one for node in found for one in node.findings))
     if fault := key_fault(settings.namespace, mark, _key_marks(settings)):
         findings.append(Finding("redis server key", FAILED, fault))

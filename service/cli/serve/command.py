@@ -104,6 +104,7 @@ def _ended_by_signals() -> Iterator[ExitStack]:
 
 
 def _leave(number: int, frame: object) -> None:
+    # An exception, so that everything that is held is closed on the way out.
     raise SystemExit(0)
 
 

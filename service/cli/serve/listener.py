@@ -64,10 +64,13 @@ def _config(application: Callable[..., Any], settings: Settings, certificate: Ce
         workers=settings.workers,
         loop="service.cli.serve.tls:Loop" if certificate else "uvloop",
         http="service.edge.protocol:EdgeProtocol",
+        # No route speaks WebSocket, and to search for a library that does takes time at the start.
         ws="none",
         lifespan="on",
         interface="asgi3",
+        # `logs.configure` has set logging up; uvicorn would replace it.
         log_config=None,
+        # The application writes a line of its own, with the route and the outcome.
         access_log=False,
         server_header=False,
         # Which proxy is believed is decided by `TrustedProxies`, for the fast path as well.

@@ -13,9 +13,11 @@ from service.cli.client.address import bracketed
 from service.cli.failure import Failure
 from service.settings import UNIX, Settings
 
+# As uvicorn has it; the kernel takes net.core.somaxconn if that is less.
 BACKLOG = 2048
 # The group may connect: a gateway's user is put into it.
 _SOCKET_MODE = 0o660
+# SD_LISTEN_FDS_START of sd_listen_fds(3).
 _FIRST_INHERITED = 3
 _HINTS = {
     errno.EADDRINUSE: "end what listens there, or choose another port with --port or TOKENS_PORT",
@@ -124,6 +126,7 @@ def inherited() -> list[socket.socket]:
     """
     pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
     os.environ.pop("LISTEN_FDNAMES", None)
+    # A child inherits the variables of a parent that the sockets were meant for.
     if pid != str(os.getpid()) or not count.isdecimal():
         return []
     found = []
@@ -136,6 +139,7 @@ def inherited() -> list[socket.socket]:
         one = found[-1]
         if one is None or not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             raise Failure(f"LISTEN_FDS={count}: descriptor {descriptor} is no stream socket that listens")
+        # They come inheritable, and would stay open in whatever this process starts.
         one.set_inheritable(False)
     return [one for one in found if one is not None]
 
@@ -146,6 +150,7 @@ def notify_ready() -> None:
     if path:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             try:
+                # A leading @ stands for the NUL of the abstract namespace (sd_notify(3)).
                 manager.sendto(b"READY=1", f"\0{path[1:]}" if path.startswith("@") else path)
             except OSError as error:
                 raise Failure(f"NOTIFY_SOCKET={path}: {error.strerror}") from None

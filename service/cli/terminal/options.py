@@ -12,6 +12,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _WORDS = {"7days": 7, "1month": 30, "6months": 180, "1year": 365}
+# The other way, because the API takes these words and nothing else as a `duration`.
 _DAYS_TO_WORD = {days: word for word, days in _WORDS.items()}
 _SPAN = re.compile(r"(\d{1,9})([smhdw]?)")
 _QUOTA = re.compile(
@@ -53,6 +54,7 @@ class Span(click.ParamType[int]):
     name = "span"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        # click may hand in what was converted before, as a default.
         if isinstance(value, int):
             return value
         found = _SPAN.fullmatch(value)

@@ -30,6 +30,7 @@ _COLOURS = {
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?Z")
 _NARROWEST = 10
 _READABLE = 30
+# What spreadsheets take for the beginning of a formula, by OWASP's page on CSV injection.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -40,6 +41,7 @@ def on_terminal() -> bool:
 
 def print_json(value: object) -> None:
     """Indented JSON, in which a control character is an escape as well."""
+    # Names of any script stay readable: what a terminal would obey is escaped below.
     text = json.dumps(value, indent=2, ensure_ascii=False)
     click.echo("".join(sign if sign == "\n" or not _obeyed(sign) else f"\\u{ord(sign):04x}" for sign in text))
 
@@ -62,6 +64,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, op
     if optional is not None:
         _fit(widths, optional)
     for number, line in enumerate(cells):
+        # Not strict: where columns were left out there are fewer widths than cells.
         padded = [_pad(cell, width) for cell, width in zip(line, widths, strict=False)]
         click.echo("  ".join([_coloured(cell) if number else _bold(cell) for cell in padded]).rstrip())
 
@@ -144,6 +147,7 @@ def _fit(widths: list[int], optional: int) -> None:
 
 
 def _width(text: str) -> int:
+    # Letters of East Asia take two cells, and an accent that is combined with the letter before it none (UAX 11).
     return sum(
         0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
     )
@@ -165,4 +169,5 @@ def _bold(cell: str) -> str:
 
 
 def _has_colour() -> bool:
+    # By no-color.org: any value but an empty one.
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

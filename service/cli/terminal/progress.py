@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import click
 
+# Back to the first column, and erase to the end of the line (ECMA-48).
 _CLEARED = "\r\x1b[K"
 
 

@@ -20,6 +20,7 @@ def somebody_answers() -> bool:
 def read_password(*, new: bool = False) -> str:
     """A password, typed without echo (twice if new), or the first line of standard input."""
     if somebody_answers():
+        # On standard error, as every question: standard output may be piped.
         password: str = click.prompt("Password", hide_input=True, confirmation_prompt=new, err=True)
     else:
         password = sys.stdin.readline().rstrip("\r\n")

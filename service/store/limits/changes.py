@@ -55,6 +55,7 @@ def _whose(before: bytes, now: bytes) -> str | None:
     """The only subject whose limits changed between the two; None if there may be others."""
     count, _, subject = now.partition(b" ")
     last = before.partition(b" ")[0] or b"0"
+    # Counted on by exactly one: a message that was missed may have named somebody else.
     if count.isdigit() and last.isdigit() and int(count) == int(last) + 1:
         return subject.decode(errors="replace")
     return None

@@ -54,6 +54,7 @@ def window_of(calendar: Calendar, now: float) -> tuple[int, int]:
 
 def _on_day(year: int, month: int, day: int) -> date:
     """That day of a month, or its last."""
+    # From the first, 31 days lead into the next month, whatever its length.
     following = date(year, month, 1) + timedelta(days=31)
     last = following.replace(day=1) - timedelta(days=1)
     return last if day > last.day else last.replace(day=day)

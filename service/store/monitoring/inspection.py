@@ -11,6 +11,7 @@ from service.store.driver.connection import Link
 from service.store.driver.replies import Argument, Redirect
 from service.store.monitoring.promises import UNKNOWN, Promise, promise_of
 
+# GETDEL, which spends a one-time token, came with it.
 MINIMUM_VERSION = (6, 2)
 _HARMLESS = "return redis.call('EXISTS', KEYS[1])"
 _HARMLESS_SHA = sha1(_HARMLESS.encode(), usedforsecurity=False).hexdigest()

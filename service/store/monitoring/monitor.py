@@ -150,6 +150,7 @@ class Monitor:
         due, loop = 0.0, asyncio.get_running_loop()
         while True:
             try:
+                # Set before the check, too: one that fails is tried again after a second.
                 if loop.time() >= due:
                     due = loop.time() + 1
                     await self.check()

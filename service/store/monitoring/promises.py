@@ -29,6 +29,7 @@ class Promise(NamedTuple):
 async def promise_of(link: Link, facts: dict[str, str], durability: str, *, by_configuration: bool) -> Promise:
     """From the `facts` of INFO, and two CONFIG GET where they are allowed."""
     least, fsync = [await _configured(link, name) if by_configuration else UNKNOWN for name in _CONFIGURED]
+    # INFO tells it only where it is above 0.
     if least == UNKNOWN and "min_slaves_good_slaves" not in facts:
         least = "0"
     fsync = fsync if facts.get("aof_enabled") == "1" else "off"

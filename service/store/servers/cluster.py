@@ -19,6 +19,7 @@ from service.store.servers.url import Address
 
 log = logging.getLogger(__name__)
 _ASKING = b"*1\r\n$6\r\nASKING\r\n"
+# Nodes that name each other in turn would pass a command on for ever.
 _MOST_HOPS = 5
 _REFRESH_SECONDS = 0.5
 _REFRESH_SECONDS_WHILE_AWAY = 0.2
@@ -92,6 +93,7 @@ class Cluster:
     async def open_any(self) -> AbstractConnection:
         connection = await self._opener.open(self._seeds + self._known)
         try:
+            # A Redis that is no node of a cluster answers all other commands as if it were one.
             await ask(connection, "CLUSTER", "INFO")
         except ResponseError as error:
             await connection.disconnect(nowait=True)
@@ -160,6 +162,7 @@ class Cluster:
         self._known = now.nodes or self._known
         needed = {link.node for link in self.links}
         for address, node in list(self._nodes.items()):
+            # One that still owes answers is closed by a later pass.
             if node not in needed and node.idle:
                 del self._nodes[address]
                 await node.aclose()

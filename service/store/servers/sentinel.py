@@ -161,6 +161,8 @@ class Sentinels:
 
     def _told_of(self, event: str, text: str, heard: Address, moved: Callable[[], None]) -> None:
         """Go by a message, if it is of our primary and news."""
+        # A switch has the name of the primary first and its new address last. The others begin with the kind, the name
+        # and the address of an instance, and have the name of its primary behind an @.
         if event == _SWITCHED:
             name, _, _, host, port = text.split(" ")
         else:

@@ -26,6 +26,7 @@ _TLS_OPTIONS = (
 )
 _SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 _CERTIFICATES_ASKED_FOR = ("none", "optional", "required")
+# RFC 8996 forbids the versions before.
 _TLS_VERSIONS = {TLSVersion.TLSv1_2.value: "TLS 1.2", TLSVersion.TLSv1_3.value: "TLS 1.3"}
 _URL = re.compile(r"(?P<scheme>(?:redis|valkey)s?(?:\+(?P<kind>sentinel|cluster))?|unix)://(?P<rest>.*)", re.DOTALL)
 _AUTHORITY = re.compile(r"(?:(?P<user>[^/?#]*)@)?(?P<hosts>[^/?#@]*)(?P<path>/[^?#]*)?(?P<query>\?.*)?", re.DOTALL)
@@ -64,12 +65,14 @@ def place_of(url: str) -> Place:
     if (whole := _URL.fullmatch(url)) is None:
         raise ValueError("begin with redis://, rediss://, redis+sentinel://, redis+cluster:// or unix://")
     kind = Kind(whole["kind"] or "one")
+    # The driver knows the schemes of Redis alone.
     scheme = whole["scheme"].partition("+")[0].replace("valkeys", "rediss").replace("valkey", "redis")
     if (parts := _AUTHORITY.fullmatch(whole["rest"])) is None:
         raise ValueError("its password holds characters that end it; write @ : / ? # as %40 %3A %2F %3F %23")
     name, path = _name_and_path(kind, parts["path"] or "")
     options, of_sentinels = _query(kind, scheme, (parts["query"] or "?")[1:])
     user = f"{parts['user']}@" if parts["user"] else ""
+    # The driver reads one host: several are read here, and it gets a name that stands for them.
     host = parts["hosts"] if kind is Kind.ONE else "several"
     known: dict[str, Any] = dict(parse_url(f"{scheme}://{user}{host}{path}?{urlencode(options)}"))
     _check_place(scheme, path, known)

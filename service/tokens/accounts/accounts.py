@@ -104,6 +104,7 @@ class Accounts:
     def replace(self, accounts: Mapping[str, Account]) -> list[str]:
         """Put new accounts in force; the names whose sessions are over with it."""
         self._accounts = dict(accounts)
+        # Whoever guesses writes a name in any way: the log shows how the file has it.
         self._spellings = {normalise(name): name for name in accounts}
         password_marks = {
             name: self._keyring.pseudonym("account", name, account.password_hash)[:8].hex()

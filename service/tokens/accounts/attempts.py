@@ -24,6 +24,7 @@ GLOBAL_LIMIT = 1000
 _KNOWN_MILLISECONDS = 90 * 86400 * 1000
 _RETRIES = 20
 _PAUSE_SECONDS = 0.1
+# In one process, for all accounts together.
 _MOST_WAITING = 64
 
 
@@ -87,6 +88,7 @@ class Attempts:
                 for bound in attempt.bounds
             ]
         )
+        # Of the account alone: how many an address or a network has left is no business of one caller.
         return max(0, attempt.bounds[0].allowed - counted[0])
 
     async def right(self, attempt: Attempt) -> None:
@@ -115,6 +117,7 @@ class Attempts:
 
     async def _reserved(self, attempt: Attempt) -> bool:
         """Is it reserved under all its bounds? If not, it is under none."""
+        # Side by side, because the bounds lie in several shards.
         waits = await asyncio.gather(
             *[
                 self._store.reserve(

@@ -24,6 +24,7 @@ _FIRST_AGAIN_SECONDS = 5
 _READ_SECONDS = 5
 _GIVE_UP_SECONDS = 10
 _BYTES = 256 * 1024
+# RFC 7518, 3.3: a shorter key must not be used.
 _RSA_BITS = 2048
 # The one algorithm that a key of this type may be used with.
 _ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
@@ -89,6 +90,7 @@ class Jwks:
         if kid is not None:
             return self._keys.get((kid, algorithm))
         fitting = [key for (_, other), key in self._keys.items() if other == algorithm]
+        # Without a key id the only key that fits is meant; of several none is tried.
         return fitting[0] if len(fitting) == 1 else None
 
     async def _keep_fresh(self) -> None:
@@ -124,6 +126,7 @@ class Jwks:
             self._keys = read_keys(document)
             self._read_at = self._clock()
         except (OSError, ValueError, HTTPException) as error:
+            # The keys that were read before stay in use until they are too old.
             log.warning("the keys of administrators' JWTs cannot be read: %s", error)
         finally:
             self._asking = None
@@ -139,6 +142,7 @@ def read_keys(document: bytes) -> Keys:
     for entry in entries if isinstance(entries, list) else ():
         key = _read_key(entry) if isinstance(entry, dict) else None
         if key is not None:
+            # Of two keys under one id the first counts, whatever is put behind it.
             keys.setdefault((entry.get("kid"), key.algorithm), key)
     if not keys:
         raise ValueError("the JWKS holds no public key for RS256, ES256 or EdDSA")

@@ -20,7 +20,9 @@ from service.home import expanded
 from service.settings import Settings, SettingsError
 from service.tokens.accounts.jwks import Jwks, KeySource, SharedSecret, read_keys, url_reader
 
+# For clocks that differ: RFC 7519, 4.1.4 allows a few minutes at most.
 LEEWAY_SECONDS = 30
+# RFC 7519, 5.1, and RFC 9068, 2.1, in both spellings of a media type.
 _TYPES = ("jwt", "at+jwt", "application/jwt", "application/at+jwt")
 # What would have the verifier take a key, or rules, from the token itself.
 _REFUSED = frozenset({"crit", "jku", "jwk", "x5u", "x5c", "b64", "zip", "enc"})
@@ -155,4 +157,5 @@ def _claim(claims: dict[str, Any], name: str) -> object:
 
 def _holds(value: object, wanted: str) -> bool:
     values = value if isinstance(value, list) else [value]
+    # A claim may be the JSON true, which `name=true` in a setting means.
     return any(one == wanted or (isinstance(one, bool) and str(one).lower() == wanted) for one in values)

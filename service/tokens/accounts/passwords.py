@@ -15,6 +15,7 @@ from service.errors import RateLimited
 
 # OWASP's second choice: 19 MiB and two passes, about 50 ms here.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+# Each takes 19 MiB and a core as long as it lasts.
 _AT_ONCE = 2
 _WAITING = 32
 SHORTEST = 12
@@ -48,6 +49,7 @@ def is_verifiable(password_hash: str) -> bool:
     if found is None:
         return False
     memory, _, lanes, salt, digest = found.groups()
+    # RFC 9106, 3.1: 8 KiB for each lane at least.
     return int(memory) >= 8 * int(lanes) and _size(salt) >= _SALT_BYTES and _size(digest) >= _DIGEST_BYTES
 
 
@@ -57,6 +59,7 @@ def decoy_hash(password_hash: str | None) -> str:
     memory, passes, lanes = (
         (parameters.memory_cost, parameters.time_cost, parameters.parallelism) if parameters else (19456, 2, 1)
     )
+    # Of the sizes that `hash_password` makes.
     salt, digest = (base64.b64encode(os.urandom(size)).decode().rstrip("=") for size in (16, 32))
     return f"$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${digest}"
 

@@ -52,6 +52,7 @@ class Checkpoints:
     async def seal(self) -> int:
         """One pass over all streams; how many entries were sealed. Raises StoreUnavailable."""
         sealed = sum(await asyncio.gather(*[self._seal(stream) for stream in self._streams]))
+        # Of all streams, those of other processes too, because `head` reads what Redis has.
         self._head(sum(macs.sealed_with(head) for head in self._heads.values()))
         return sealed
 

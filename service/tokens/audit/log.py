@@ -31,6 +31,7 @@ _SHOWN = (
     "rotations",
     "predecessor_until",
 )
+# One call in C for all of them, because bulk changes compare thousands of records.
 _shown_values = attrgetter(*_SHOWN)
 
 

@@ -92,6 +92,7 @@ class AuditReader:
 
     async def every(self, wanted: AuditFilter, *, after: Position | None = None) -> AsyncIterator[Event]:
         """All entries of a filter behind a position, newest first, in bounded memory."""
+        # All streams together hold one chunk, however many shards there are.
         chunk = _CHUNK // len(self._streams)
         readers = [_Reader(self._store, stream, after, chunk) for stream in self._streams]
         while True:

@@ -13,6 +13,7 @@ from service.tokens.audit.checkpoints import Checkpoints
 
 _PAGE = 250
 _CHECKPOINTS = 20
+# A log that was replaced would name every entry.
 _FAULTS = 100
 
 CHANGED = "changed"
@@ -110,6 +111,7 @@ class _Walk:
         self._report.unsealed += len(unsealed)
         if last is None or self._oldest <= max(0, self._may_be_gone):
             return
+        # Asked again: what was written during the walk may have had older entries trimmed.
         written = macs.sealed_with(last) + len(await self._unsealed(last))
         if self._oldest > written - self._keep:
             # More is gone from the old end than trimming ever took.

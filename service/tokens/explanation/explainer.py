@@ -98,6 +98,7 @@ class Explainer:
             record = await self._managed.get(question.token_id)
             if record is None:
                 raise NotFound("No token with this ID. It may have been removed after its retention time.")
+            # An id is that of a managed token, which no form for one-time tokens takes.
             if Kind.MANAGED not in question.kinds:
                 return checks.answered("form", False, "A managed token, where only one-time tokens are taken."), []
             return skipped("form", "Asked by id."), [(Kind.MANAGED, decode_digest(record.token.digest))]
@@ -131,6 +132,7 @@ class Explainer:
         if keys is None:
             detail = "No server key of ours sealed this record: it was changed outside the service, or a key is gone."
             return _complete(UNKNOWN, [first, known, checks.answered("server_key", False, detail)])
+        # A record under the previous key is good as long as that key is set.
         which = "present" if keys is self._keyring.present else "previous"
         by_key = checks.answered("server_key", True, f"It was sealed with the {which} server key.")
         # Not remembered: the memory of the authority is for what gateways ask.

@@ -7,7 +7,9 @@ from binascii import Error
 from service.errors import wrong
 
 SIZES = {"sha256": 32, "sha512": 64}
+# `\x` is how PostgreSQL prints bytes; the others name the algorithm before the digest.
 _BEGINNING = re.compile(r"\\x|sha256\$\$?|sha512\$\$?")
+# crypt(3), Django, Werkzeug and passlib, and LDAP (RFC 2307) write salted hashes so.
 _SALTED = re.compile(
     r"\$(2[abxy]?|argon2(id?|d)|pbkdf2(-sha(256|512))?|scrypt|apr1|y|[156])\$"
     r"|(bcrypt|bcrypt_sha256|argon2|pbkdf2|pbkdf2_sha(1|256|512)|scrypt)[$:]"

@@ -18,6 +18,7 @@ def forecast(limits: tuple[RateLimit, ...], dues: list[float], now: float, cost:
     One that costs nothing tells how they stand.
     """
     debts = [_debt(limit, due, now) for limit, due in zip(limits, dues, strict=True)]
+    # Half a millisecond is let pass, as in the script.
     overs = [debt - (limit.at_once - cost) * limit.interval - 0.5 for limit, debt in zip(limits, debts, strict=True)]
     admitted = all(over <= 0 for over in overs)
     states: list[int] = []
@@ -27,6 +28,7 @@ def forecast(limits: tuple[RateLimit, ...], dues: list[float], now: float, cost:
         if limit.calendar is not None:
             full = (window_of(limit.calendar, now)[1] - now) * 1000
             wait = full if over > 0 else 0
+        # As in the script: a division that should come out even may fall just short of it.
         remaining = int(limit.at_once - owed / limit.interval + 0.001)
         states += (max(min(remaining, cost - 1) if wait else remaining, 0), math.ceil(full), math.ceil(wait))
     return Charge(None, int(admitted), states)
@@ -46,6 +48,7 @@ def quotas_of(limits: tuple[RateLimit, ...], charge: Charge, cost: int = 1) -> t
     never = any(cost > limit.at_once for limit in limits)
     for limit in limits:
         full_in, next_in = states[place + 1], states[place + 2]
+        # Rounded up: whoever comes again at the second that was told is not refused once more.
         quotas.append(Quota(limit, states[place], -(-full_in // 1000), 0 if never else -(-next_in // 1000)))
         place += 3
     return tuple(quotas)

@@ -31,8 +31,10 @@ class KnownSubjects:
         while (found := self._known.get(subject)) is None:
             forgotten = self._forgotten
             limits, record = await self._store.get(subject)
+            # Else it was read before a change that has been heard of since.
             if forgotten == self._forgotten:
                 if len(self._known) >= _REMEMBERED:
+                    # The one that was read first: a dictionary keeps its order.
                     self._known.pop(next(iter(self._known)))
                 self._known[subject] = Shared(tuple(map(_marked, limits)), record)
         return found

@@ -17,6 +17,7 @@ from service.tokens.webhooks.registry import Webhooks
 
 log = logging.getLogger(__name__)
 _ANNOUNCE_SECONDS = 15.0
+# However many receivers lose events, the log has one line a minute of it.
 _SAY_SECONDS = 60.0
 
 
@@ -47,6 +48,7 @@ class Deliveries:
         gone = self._know()
         await self._notices.flush()
         self._say_what_was_dropped()
+        # Without a webhook the shards are not asked for anything.
         if not (gone or self._receivers):
             return
         is_due = self._clock() - self._announced_at >= _ANNOUNCE_SECONDS
@@ -60,6 +62,7 @@ class Deliveries:
                 more |= not await self._has_room(shard) or await self._notices.announce_expiring(shard)
             for webhook_id, receiver in self._receivers.items():
                 self._start(shard, webhook_id, receiver)
+        # What is left of the notices goes out with the next pass, not a quarter of a minute later.
         if is_due and not more:
             self._announced_at = self._clock()
         self._post.sender.tidy()

@@ -62,6 +62,7 @@ def pause(delivery: Delivery) -> float:
 
     Longer where the receiver asks for it, though not past the end of its day.
     """
+    # No random number: it is computed more than once for an attempt, and must come to the same.
     spread = crc32(f"{delivery.event_id} {delivery.attempts}".encode()) % 1000 / 5000
     left = delivery.created_at + GIVE_UP_SECONDS - delivery.last_at
     return max(doubled(delivery.attempts) * (0.9 + spread), min(delivery.wait, left))
@@ -69,6 +70,7 @@ def pause(delivery: Delivery) -> float:
 
 def doubled(attempts: int) -> int:
     """Seconds to wait after so many failed attempts: five, and twice as long each time, two hours at most."""
+    # Bounded before the shift, because a delivery may have been tried very often.
     return min(_FIRST_PAUSE_SECONDS << min(attempts - 1, 20), _LONGEST_PAUSE_SECONDS)
 
 

@@ -40,6 +40,7 @@ class Messages:
         told = [
             (event, entry, kind)
             for event in events
+            # An id of a stream begins with the milliseconds of its entry.
             if int(event.entry_id.partition("-")[0]) >= webhook.since
             and (entry := self._entry(event)) is not None
             and (kind := event_type(entry.action)) in webhook.events

@@ -14,6 +14,7 @@ from service.tokens.webhooks.registry import Webhooks
 
 # Before the end of a token that lives longer than this.
 WINDOWS = {"7d": 7 * 86400, "1d": 86400}
+# All processes together tell of a token so often, because Redis remembers that it was told.
 _HOLD_MILLISECONDS = 60_000
 _SLICE = 200
 _SLICES = 10
@@ -53,10 +54,12 @@ class Notices:
     def consumed_twice(self, digest: bytes) -> None:
         """A one-time token that was spent a moment ago came again, by somebody else."""
         if self._webhooks.wants(EventType.CONSUMED_TWICE):
+            # The record went with the first use, and its id with it: a part of the digest stands for it.
             self._spent_twice.add(encode_digest(digest[:12]).decode())
 
     async def flush(self) -> None:
         """Write what was gathered. Raises StoreUnavailable; what is not written then is dropped."""
+        # Taken away before the first write: what comes meanwhile belongs to the next pass.
         limited, self._limited = self._limited, set()
         spent_twice, self._spent_twice = self._spent_twice, set()
         for event, names in ((EventType.LIMIT_EXCEEDED, limited), (EventType.CONSUMED_TWICE, spent_twice)):
@@ -88,6 +91,7 @@ class Notices:
             return False
         reached = int(found[1]), found[2].decode()
         due = await self._store.expiring(shard, reached, now + seconds, _SLICE)
+        # A slice that is not full has reached the end of the window.
         upto = due[-1] if len(due) == _SLICE else (now + seconds, _LAST)
         if not due and upto <= reached:
             return False
@@ -95,6 +99,7 @@ class Notices:
         entries = [
             self._audit_log.entry(EventType.EXPIRING, _CLOCK, record.token.token_id, after=_facts(record.token, window))
             for record in records
+            # One that never had longer to live would be announced as soon as it was created.
             if record is not None and now < record.token.expires_at > record.token.created_at + seconds
         ]
         written = await self._store.announce(shard, window, seen, f"{upto[0]} {upto[1]}", entries)

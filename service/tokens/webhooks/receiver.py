@@ -153,6 +153,7 @@ class Receiver:
             sent, delivery = await self._post.attempt(known, delivery, now)
         if sent.taken:
             return Outcome.DELIVERED, delivery
+        # Given up now where the next attempt would come too late.
         given_up = sent.final or delivery.last_at + pause(delivery) > delivery.created_at + GIVE_UP_SECONDS
         return Outcome.GIVEN_UP if given_up else Outcome.FAILED, delivery
 

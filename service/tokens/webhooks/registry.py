@@ -20,6 +20,7 @@ from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.ssrf import Destinations
 
 log = logging.getLogger(__name__)
+# Each of them has a place in every stream of every shard, and is read once a second.
 MOST = 20
 _LABEL = b"webhook"
 _encode = msgspec.msgpack.Encoder().encode

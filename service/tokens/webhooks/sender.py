@@ -45,6 +45,7 @@ _LONGEST_USE_SECONDS = 60.0
 _IDLE_KEPT = 32
 # Who answers so wants to hear no more of it (Standard Webhooks): the message is not sent again.
 _GONE = 410
+# Where Retry-After says when to come again: RFC 6585, 4, and RFC 9110, 15.6.4.
 _LATER = (429, 503)
 _TAKEN = range(200, 300)
 _Place = tuple[bool, str, int]
@@ -220,6 +221,7 @@ async def _read_rest(connection: _Connection, answer: _Answer) -> None:
 def _seconds(retry_after: str, now: float) -> int:
     """What the field asks for (RFC 9110, 10.2.3): a number of seconds or a date; 0 for anything else."""
     if retry_after.isascii() and retry_after.isdigit():
+        # Nine digits are thirty years, more than anybody waits.
         return int(retry_after[:9])
     try:
         return max(0, ceil(parsedate_to_datetime(retry_after).timestamp() - now))

@@ -23,6 +23,7 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 async def resolve(host: str, port: int) -> list[str]:
     """The addresses of a host name, by the system. Raises OSError."""
     try:
+        # Of one type of socket, because an address comes once for each type.
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
     except UnicodeError:
         raise OSError("not a host name") from None
@@ -32,6 +33,7 @@ async def resolve(host: str, port: int) -> list[str]:
 _LONGEST = 2048
 _RESOLVE_SECONDS = 2.0
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.?")
+# RFC 6761 (localhost), RFC 6762 (local, and those of its appendix G), RFC 8375 (home.arpa).
 _LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "corp", "private")
 # What is private, shared by a carrier, loopback, link-local (where metadata services are), for documentation, for
 # benchmarks, for relays, multicast or reserved. Outside of all these one cloud keeps its platform's service: it is
@@ -60,7 +62,9 @@ _NOT_FOR_US = read_networks(
         "3fff::/20",
     )
 )
+# All that IANA gives out to networks of the Internet so far.
 _UNICAST = IPv6Network("2000::/3")
+# NAT64 (RFC 6052): the last 32 bits are an IPv4 address.
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 
 

@@ -15,6 +15,7 @@ from service.tokens.webhooks.registry import Webhook
 class CreateWebhook(msgspec.Struct, forbid_unknown_fields=True):
     """Where to send which events; the address must be public and https."""
 
+    # http passes here because TOKENS_WEBHOOK_ALLOW_PRIVATE may allow it; what is allowed is decided in ssrf.py.
     url: Annotated[str, Meta(min_length=1, max_length=2048, extra_json_schema={"pattern": "^https?://[!-~]+$"})]
     events: Annotated[list[EventType], Meta(min_length=1, max_length=len(EventType))]
 

@@ -107,6 +107,7 @@ def _end_all(client: Client, path: str, wanted: dict[str, Any], count: int, done
     """Slice by slice; what was done before a failure, or before somebody stopped it, is said."""
     updated: list[str] = []
     skipped: list[dict[str, str]] = []
+    # The number that was agreed to: if it is another by now, the service ends none of them.
     where: dict[str, Any] = {"expected": count}
     try:
         with progress() as show:

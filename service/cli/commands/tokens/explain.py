@@ -35,6 +35,7 @@ def explain(token: str | None, **terms: Any) -> Report:
     client = connect()
     who = {"id": token_id_of(client, token)} if token else {"token": secret}
     found = client.send("POST", f"{TOKENS}/explain", {**who, **given(terms)})
+    # Scripts get the words of the API.
     names = _CHECKS if on_terminal() else {}
     rows = [(names.get(one["check"], one["check"]), one["result"], one["detail"]) for one in found["checks"]]
     return Report(

@@ -18,6 +18,7 @@ from service.cli.terminal.output import note
 from service.cli.terminal.progress import progress
 from service.cli.terminal.report import Report, json_option, said, table
 
+# What the service would answer: a line that no request may carry is not sent.
 _TOO_LONG: dict[str, Any] = {
     "imported": 0,
     "byDigest": 0,
@@ -40,6 +41,7 @@ def export_tokens(file: Path, force: bool) -> Report | None:
         for piece in connect().stream(f"{TOKENS}/export", {}):
             sys.stdout.buffer.write(piece)
         return None
+    # Not `exists`: a link that leads nowhere would be written through all the same.
     if os.path.lexists(file):
         _allow_over(file, force=force)
     count = _write(connect(), file, force=force)

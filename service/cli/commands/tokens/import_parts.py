@@ -8,7 +8,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 from service.cli.failure import Failure
 
+# What the service takes in one request: BULK_BYTES in api/http/call.py.
 MOST_BYTES = 1024 * 1024
+# Fewer than most requests could carry, so that the progress moves and Ctrl-C leaves little in doubt.
 MOST_LINES = 1000
 _SWITCH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
@@ -67,7 +69,9 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
 
 def _rows(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    # Spreadsheets put a byte order mark before the first heading.
     text = TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    # A name that the service refuses, so that a row with too many fields is told and not cut short.
     reader = csv.DictReader(text, restkey="more columns than the heading has", restval="")
     try:
         for row in reader:
@@ -85,6 +89,7 @@ def _rows(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
 def _value(name: str, field: Any) -> Any:
     """A field as the JSON of a line has it; what does not fit is left for the service to refuse."""
+    # An empty end is said, and means never; any other empty field is left out.
     if name == "expiresAt" and not field:
         return None
     if name in ("scopes", "allowedNetworks"):

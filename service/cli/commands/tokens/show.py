@@ -70,6 +70,7 @@ _COUNTS = {
 @click.option("--last-address", "lastAddress", help="Where it was used last.")
 @click.option("--expires-before", "expiresBefore", metavar="INSTANT", help="An instant like 2027-01-31T00:00:00Z.")
 @click.option("--unused-for", "unusedForDays", type=Number(0), metavar="DAYS", help="Not used for so many days.")
+# Text, because it goes into a query.
 @click.option("--never-used", "neverUsed", flag_value="true", help="Without any use so far.")
 @click.option("--parent", metavar="ID", help="Those derived from this token, instead; no other list has them.")
 @click.option(

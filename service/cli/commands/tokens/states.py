@@ -59,6 +59,7 @@ def revoke(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, 
     if dry_run:
         return trial_of_named(REVOKE, tokens)
     client = connect()
+    # Without a question nobody reads the names, and an id alone costs no request.
     if yes:
         ids = [token_id_of(client, reference) for reference in tokens]
     else:
