@@ -95,7 +95,7 @@ class Service:
             endpoints, metrics=self.metrics, trusted=TrustedProxies(), access_log=False, lifespan=self._live
         )
         hosts = [host for host in settings.hosts if not host.startswith(UNIX)]
-        return MetricsPort(own, hosts[0] if hosts else "127.0.0.1", settings.metrics_port)
+        return MetricsPort(own, hosts or ["127.0.0.1"], settings.metrics_port)
 
     def _live(self) -> AbstractAsyncContextManager[dict[str, Any]]:
         return self.lifespan()

@@ -25,36 +25,45 @@ class _Listener(uvicorn.Server):
 class MetricsPort:
     """Serves one application on the metrics port; every worker shares the port and answers for all of them."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, hosts: list[str], port: int) -> None:
+        """`hosts`: the addresses of this machine on which the port is, as `TOKENS_HOST` names them."""
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none", http="httptools"
         )
         self._server = _Listener(config)
-        self._host = host
+        self._hosts = hosts
         self._port = port
         self._task: asyncio.Task[None]
 
     def start(self) -> None:
         """Bind and serve. Raises StartRefused for a port that another program has."""
+        with contextlib.ExitStack() as held:
+            listeners = [held.enter_context(self._listen(host)) for host in self._hosts]
+            held.pop_all()
         # From here on connections wait for the server, which starts in its own time.
-        listener = self._listen()
-        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="metrics-port")
+        self._task = asyncio.create_task(self._server.serve(sockets=listeners), name="metrics-port")
         log.info("metrics on port %d", self._port)
 
-    def _listen(self) -> socket.socket:
-        listener = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            listener.bind((self._host, self._port))
-            listener.listen()
-        except OSError as error:
-            listener.close()
-            raise StartRefused(
-                f"cannot listen on {self._host} port {self._port} for metrics: {error.strerror}; "
-                "choose another port with TOKENS_METRICS_PORT"
-            ) from None
-        return listener
+    def _listen(self, host: str) -> socket.socket:
+        with contextlib.ExitStack() as held:
+            try:
+                found = socket.getaddrinfo(host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+                family, kind, number, _, address = found[0]
+                listener = held.enter_context(socket.socket(family, kind, number))
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                if family == socket.AF_INET6:
+                    # Else `::` would take the IPv4 addresses, too, which may be listed beside it.
+                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                listener.bind(address)
+                listener.listen()
+            except OSError as error:
+                raise StartRefused(
+                    f"cannot listen on {host} port {self._port} for metrics: {error.strerror}; "
+                    "choose another port with TOKENS_METRICS_PORT"
+                ) from None
+            held.pop_all()
+            return listener
 
     async def stop(self) -> None:
         """Close the port, once it was started."""

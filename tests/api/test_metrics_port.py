@@ -21,8 +21,8 @@ from tests.ports import held_port
 pytestmark = pytest.mark.anyio
 
 
-async def get(port: int, path: str) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def get(port: int, path: str, host: str = "127.0.0.1") -> bytes:
+    reader, writer = await asyncio.open_connection(host, port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()
@@ -42,6 +42,13 @@ async def test_metrics_are_on_their_own_port_and_nothing_else_is(make_service: C
     async with listening(service, EdgeProtocol, state) as main:
         assert (await get(main, "/metrics")).startswith(b"HTTP/1.1 404")
         assert (await get(main, "/livez")).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_the_port_is_on_every_address_that_is_listened_on(make_service: Callable[..., Any], host: str) -> None:
+    port = held_port()
+    await make_service(metrics_port=port, host="0.0.0.0,::")
+    assert b"tokens_build_info" in await get(port, "/metrics", host)
 
 
 async def test_a_port_that_another_program_has_stops_the_start_with_one_line(make_service: Callable[..., Any]) -> None:

@@ -13,7 +13,7 @@ from service import __version__, embedded, logs
 from service.cli.failure import Failure
 from service.cli.serve.first_start import admin_account
 from service.cli.serve.listener import run
-from service.cli.serve.sockets import listening, notify_ready
+from service.cli.serve.sockets import listening, service_manager
 from service.cli.serve.tls import Certificate
 from service.cli.terminal.options import Number
 from service.cli.terminal.prompts import short_option
@@ -54,12 +54,19 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
             certificate.check()
         # First of all: a port that is taken must not start a Redis or make an account.
         listeners = held.enter_context(listening(settings))
+        tell_ready = held.enter_context(service_manager())
         if not settings.redis_url:
             settings = held.enter_context(_default_redis(settings))
             settings = admin_account(settings, dashboard=f"{listeners.url}/dashboard/", allow_short=allow_short)
         # The password has done its work, and no worker needs to know it.
         settings = msgspec.structs.replace(settings, port=listeners.port, admin_password="")
-        run(settings, listeners.sockets, certificate, ready=lambda: _say_ready(listeners.places))
+
+        def ready() -> None:
+            places = " and ".join(listeners.places)
+            click.echo(f"token-service {__version__} listens on {places} (dashboard at /dashboard/)")
+            tell_ready()
+
+        run(settings, listeners.sockets, certificate, ready=ready)
 
 
 @contextmanager
@@ -77,11 +84,6 @@ def _default_redis(settings: Settings) -> Iterator[Settings]:
         )
     finally:
         server.close()
-
-
-def _say_ready(places: list[str]) -> None:
-    click.echo(f"token-service {__version__} listens on {' and '.join(places)} (dashboard at /dashboard/)")
-    notify_ready()
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """The sockets that `serve` listens on: of its own on addresses and paths, or those that systemd hands over."""
 
 import errno
+import logging
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from service.cli.client.address import bracketed
 from service.cli.failure import Failure
 from service.settings import UNIX, Settings
 
+log = logging.getLogger(__name__)
 # As uvicorn has it; the kernel takes net.core.somaxconn if that is less.
 BACKLOG = 2048
 # The group may connect: a gateway's user is put into it.
@@ -144,16 +146,30 @@ def inherited() -> list[socket.socket]:
     return [one for one in found if one is not None]
 
 
-def notify_ready() -> None:
-    """Tell the service manager that requests are answered (sd_notify), if it wants to know."""
+@contextmanager
+def service_manager() -> Iterator[Callable[[], None]]:
+    """What tells the service manager that requests are answered (sd_notify), or nobody if it does not want to know.
+
+    Reached before anything starts: raises Failure where nobody is there.
+    """
     path = os.environ.pop("NOTIFY_SOCKET", "")
-    if path:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-            try:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        try:
+            if path:
                 # A leading @ stands for the NUL of the abstract namespace (sd_notify(3)).
-                manager.sendto(b"READY=1", f"\0{path[1:]}" if path.startswith("@") else path)
-            except OSError as error:
-                raise Failure(f"NOTIFY_SOCKET={path}: {error.strerror}") from None
+                manager.connect(f"\0{path[1:]}" if path.startswith("@") else path)
+        except OSError as error:
+            reason = f"{error.strerror}; unset it if no service manager starts this"
+            raise Failure(f"NOTIFY_SOCKET={path}: {reason}") from None
+        yield (lambda: _tell_ready(manager)) if path else (lambda: None)
+
+
+def _tell_ready(manager: socket.socket) -> None:
+    try:
+        manager.send(b"READY=1")
+    except OSError as error:
+        # It was there at the start. Those who ask are answered without it.
+        log.warning("the service manager cannot be told that requests are answered: %s", error.strerror)
 
 
 def _place(settings: Settings, listener: socket.socket) -> str:

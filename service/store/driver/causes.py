@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, ResponseError
 
 _CLOSED = "it closed the connection: does it want TLS (rediss://), or a certificate of the client's (ssl_certfile)?"
+_NO_REDIS = "what answers at its address is no Redis, but a web server or the like: check host and port"
+# How the texts of redis-py's own begin. The last two are of replies that it can read and does not want, as a mail
+# server's greeting, `+OK`, may be.
+_TOLD = {"Connection closed": _CLOSED, "Error setting client name": _NO_REDIS, "Invalid Database": _NO_REDIS}
 
 
 class TlsOptionsUnusable(OSError):
@@ -14,7 +18,7 @@ class TlsOptionsUnusable(OSError):
 
 
 _CAUSES = {
-    InvalidResponse: "what answers at its address is no Redis, but a web server or the like: check host and port",
+    InvalidResponse: _NO_REDIS,
     ConnectionResetError: _CLOSED,
     BrokenPipeError: _CLOSED,
     AuthenticationError: "it refuses the user name or the password",
@@ -45,9 +49,8 @@ def cause_of(error: BaseException) -> str:
         for kind, text in _CAUSES.items():
             if isinstance(one, kind):
                 return text
-    if str(error).startswith("Connection closed"):
-        return _CLOSED
-    return type(error).__name__
+    told = str(error)
+    return next((text for beginning, text in _TOLD.items() if told.startswith(beginning)), type(error).__name__)
 
 
 def tls_reason(error: ssl.SSLError) -> str:

@@ -24,6 +24,7 @@ from tests.cli.conftest import Found
 
 Say = Callable[..., tuple[list[Check], dict[str, tuple[str, str]]]]
 KEY = "k" * 32
+NO_REDIS = "what answers at its address is no Redis, but a web server or the like: check host and port"
 WANTED = "it may want a certificate of the client's (ssl_certfile)"
 
 
@@ -96,6 +97,13 @@ def reset(client: socket.socket) -> None:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def greet(client: socket.socket) -> None:
+    """Greet as a mail server does, with what may be a reply of Redis, and refuse every command as Redis would."""
+    client.sendall(b"+OK ready\r\n")
+    while client.recv(1000):
+        client.sendall(b"-ERR unknown command\r\n")
+
+
 def test_what_the_connection_fails_of_is_said_alike(child: RedisChild, say: Say, tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path, "localhost", "127.0.0.1")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -118,6 +126,7 @@ def test_what_the_connection_fails_of_is_said_alike(child: RedisChild, say: Say,
         answering(lambda client: context.wrap_socket(client, server_side=True)) as tls,
         answering(ask_for_certificate) as asked,
         answering(lambda client: client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as web,
+        answering(greet) as mail,
         answering(reset) as resetting,
     ):
         for url, cause in (
@@ -130,10 +139,8 @@ def test_what_the_connection_fails_of_is_said_alike(child: RedisChild, say: Say,
                 f"rediss://127.0.0.1:{asked}?ssl_ca_certs={certificate}",
                 f"it ended the handshake by TLS (tlsv13 alert certificate required): {WANTED}",
             ),
-            (
-                f"redis://127.0.0.1:{web}",
-                "what answers at its address is no Redis, but a web server or the like: check host and port",
-            ),
+            (f"redis://127.0.0.1:{web}", NO_REDIS),
+            (f"redis://127.0.0.1:{mail}", NO_REDIS),
             (
                 f"redis://127.0.0.1:{resetting}",
                 "it closed the connection: does it want TLS (rediss://), or a certificate of the client's (ssl_certfile)?",

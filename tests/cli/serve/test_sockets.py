@@ -18,7 +18,7 @@ import pytest
 
 from service.cli.failure import Failure
 from service.cli.serve import listener, tls, worker
-from service.cli.serve.sockets import inherited, listening
+from service.cli.serve.sockets import inherited, listening, service_manager
 from service.cli.serve.tls import Certificate
 from service.settings import Settings
 from tests.certificates import self_signed
@@ -134,6 +134,29 @@ def test_systemd_hands_sockets_over_and_is_told_when_requests_are_answered(folde
             service.terminate()
             assert service.wait(30) == 0
         assert path.exists()
+
+
+def test_a_service_manager_that_is_not_there_is_noticed_at_the_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(folder / "nobody"))
+    with pytest.raises(Failure, match="nobody: No such file or directory; unset it if"), service_manager():
+        pass
+    with service_manager() as tell_ready:  # It was taken away, for a child is not who it speaks to.
+        tell_ready()
+
+
+def test_a_service_manager_that_has_gone_meanwhile_holds_nothing_up(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(folder / "manager"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(folder / "manager"))
+        context = service_manager()
+        tell_ready = context.__enter__()
+    tell_ready()
+    context.__exit__(None, None, None)
+    assert "cannot be told that requests are answered: Connection refused" in caplog.text
 
 
 def test_a_socket_that_somebody_answers_at_is_left_alone(folder: Path) -> None:
