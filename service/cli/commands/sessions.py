@@ -4,8 +4,8 @@ import click
 
 from service.cli.client.http import connect
 from service.cli.failure import WrongUsage
-from service.cli.terminal.options import Number
-from service.cli.terminal.prompts import confirm
+from service.cli.terminal.options import page_option
+from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, json_option, table
 
 _PATH = "/api/admin/sessions"
@@ -18,7 +18,7 @@ def sessions() -> None:
 
 @sessions.command("list")
 @click.argument("user", required=False)
-@click.option("--limit", type=Number(1, 200), default=50, show_default=True, help="How many.")
+@page_option
 @json_option
 def list_sessions(user: str | None, limit: int) -> Report:
     """List who is signed in, the last sign-in first."""
@@ -31,7 +31,7 @@ def list_sessions(user: str | None, limit: int) -> Report:
 @sessions.command("revoke")
 @click.argument("user")
 @click.option("--id", "session", metavar="ID", help="That one alone.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
 def revoke_sessions(user: str, session: str | None, yes: bool) -> Report:
     """End all sessions of an account, or one.

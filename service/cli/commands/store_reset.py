@@ -3,12 +3,12 @@
 import click
 
 from service.cli.client.http import connect
-from service.cli.terminal.prompts import confirm
+from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, json_option, table
 
 
 @click.command()
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
 def confirm_reset(yes: bool) -> Report:
     """Confirm that Redis was emptied.

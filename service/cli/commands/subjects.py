@@ -8,8 +8,8 @@ from service.cli.client.http import connect
 from service.cli.commands.tokens.issue import rate_option
 from service.cli.commands.tokens.show import rate_in_words
 from service.cli.failure import WrongUsage
-from service.cli.terminal.options import Number, given
-from service.cli.terminal.prompts import confirm
+from service.cli.terminal.options import given, page_option
+from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, json_option, said, table
 
 _PATH = "/api/admin/subject-limits"
@@ -22,7 +22,7 @@ def subjects() -> None:
 
 @subjects.command("list")
 @click.argument("subject", required=False)
-@click.option("--limit", type=Number(1, 200), default=50, show_default=True, help="How many.")
+@page_option
 @json_option
 def list_subjects(subject: str | None, limit: int) -> Report:
     """List subjects with limits and what is left of these, or one of them."""
@@ -49,7 +49,7 @@ def limit_subject(subject: str, **options: Any) -> Report:
 
 @subjects.command("unlimit")
 @click.argument("subject")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
 def unlimit_subject(subject: str, yes: bool) -> Report:
     """Remove the limits of a subject. Its tokens keep their own."""

@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import sys
 from urllib.parse import unquote
 
 import click
@@ -10,7 +9,7 @@ import click
 from service.cli.client.address import service_address
 from service.cli.client.http import Answer, Client, refusal
 from service.cli.failure import TokenRefused, WrongUsage
-from service.cli.terminal.prompts import somebody_answers
+from service.cli.terminal.prompts import read_token, somebody_answers
 from service.cli.terminal.report import Report, facts, json_option
 
 _REFUSALS = (http.client.UNAUTHORIZED, http.client.FORBIDDEN, http.client.TOO_MANY_REQUESTS)
@@ -50,11 +49,8 @@ def verify(scope: tuple[str, ...]) -> Report:
 
 def _secret() -> str:
     # On a terminal the variable comes first, because a prompt would wait; in a script what is piped is meant.
-    if somebody_answers():
-        secret = os.environ.get("TOKENS_TOKEN", "") or str(click.prompt("Token", hide_input=True, err=True))
-    else:
-        secret = sys.stdin.readline().strip() or os.environ.get("TOKENS_TOKEN", "")
-    secret = secret.strip()
+    named = os.environ.get("TOKENS_TOKEN", "").strip()
+    secret = named or read_token() if somebody_answers() else read_token() or named
     # A header can carry nothing else: http.client would end with a traceback.
     if not secret or not secret.isascii() or not secret.isprintable():
         raise WrongUsage("no token on standard input or in TOKENS_TOKEN")

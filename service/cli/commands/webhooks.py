@@ -7,8 +7,8 @@ import click
 
 from service.cli.client.http import connect
 from service.cli.failure import Failure
-from service.cli.terminal.options import Number, Span, given, words
-from service.cli.terminal.prompts import confirm
+from service.cli.terminal.options import Span, given, page_option, words
+from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, facts, json_option, said, table
 from service.tokens.webhooks.events import EventType, event_type
 
@@ -132,7 +132,7 @@ def _path(webhook: str, more: str = "") -> str:
 
 @webhooks.command("remove")
 @click.argument("webhook", metavar="ID")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
 def remove_webhook(webhook: str, yes: bool) -> Report:
     """Remove a webhook; what waits for it is not sent any more."""
@@ -172,7 +172,7 @@ def _told(answer: dict[str, Any]) -> Report:
 @webhooks.command()
 @click.argument("webhook", metavar="ID")
 @click.option("--status", type=click.Choice(["pending", "delivered", "dead"]), help="Those alone; without: all.")
-@click.option("--limit", type=Number(1, 200), default=50, show_default=True, help="How many.")
+@page_option
 @json_option
 def deliveries(webhook: str, **query: Any) -> Report:
     """Show what a webhook was sent.

@@ -48,6 +48,10 @@ class Number(click.IntRange):
     name = "number"
 
 
+# Of lists that have no more than a page.
+page_option = click.option("--limit", type=Number(1, 200), default=50, show_default=True, help="How many.")
+
+
 class Span(click.ParamType[int]):
     """A span of time like 24h, 90d or 3600 (seconds), as seconds."""
 

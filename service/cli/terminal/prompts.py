@@ -7,6 +7,7 @@ import click
 from service.cli.failure import WrongUsage
 from service.tokens.accounts.passwords import SHORTEST, is_short
 
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 short_option = click.option(
     "--allow-short", is_flag=True, help=f"Take a password of fewer than {SHORTEST} characters, for a lab."
 )
@@ -27,6 +28,12 @@ def read_password(*, new: bool = False) -> str:
     if not password:
         raise WrongUsage("no password on standard input")
     return password
+
+
+def read_token() -> str:
+    """What is typed without echo, or the first line of standard input; empty for nothing."""
+    typed = click.prompt("Token", hide_input=True, err=True) if somebody_answers() else sys.stdin.readline()
+    return str(typed).strip()
 
 
 def confirm(question: str, *, yes: bool) -> None:

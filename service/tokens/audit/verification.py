@@ -70,7 +70,7 @@ class Verification:
 
     async def verify(self) -> Report:
         """Read the whole log, in pages that let other requests through. Raises StoreUnavailable."""
-        report = Report(faults=[])
+        report = Report()
         for stream in self._streams:
             await self._checkpoints.head(stream)
             if stream in self._checkpoints.rolled_back:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from service.cli.commands.tokens import explain
+from service.cli.terminal import prompts
 from tests.cli.conftest import Run
 from tests.cli.stub import Stub
 
@@ -50,7 +50,7 @@ def test_without_a_secret_it_is_a_usage_error_and_the_caller_s_own_is_not_taken(
 
 
 def test_a_secret_is_asked_for_without_echo(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explain, "somebody_answers", lambda: True)
+    monkeypatch.setattr(prompts, "somebody_answers", lambda: True)
     stub.on("POST", PATH, FOUND)
     result = run("explain", stdin=f"{SECRET}\n")
     assert result.exit_code == 0

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from service.cli.commands import verify
+from service.cli.terminal import prompts
 from tests.cli.conftest import Run
 from tests.cli.stub import Stub
 
@@ -100,7 +101,8 @@ def test_nobody_there_is_exit_1(run: Run) -> None:
 
 
 def test_a_secret_is_asked_for_without_echo(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "somebody_answers", lambda: True)
+    for asking in (verify, prompts):
+        monkeypatch.setattr(asking, "somebody_answers", lambda: True)
     stub.on("GET", "/validate")
     result = run("verify", stdin=f"{SECRET}\n", env={"TOKENS_TOKEN": None})
     assert result.exit_code == 0

@@ -12,7 +12,7 @@ from service.cli.terminal.options import Number, given, together
 from service.cli.terminal.outcome import Result, outcome
 from service.cli.terminal.output import note
 from service.cli.terminal.progress import progress
-from service.cli.terminal.prompts import confirm
+from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, said, table
 
 _NAMED = 5
@@ -47,7 +47,7 @@ filters = together(
     click.option(
         "--dry-run", is_flag=True, help="Change nothing: say how many, and show the first ten, or all that are named."
     ),
-    click.option("--yes", is_flag=True, help="Do not ask."),
+    yes_option,
 )
 
 

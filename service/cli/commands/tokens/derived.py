@@ -16,7 +16,7 @@ from service.cli.commands.tokens.issue import (
 )
 from service.cli.commands.tokens.self_service import SELF, holder
 from service.cli.terminal.options import Span, given
-from service.cli.terminal.prompts import confirm
+from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, facts, json_option
 
 
@@ -47,7 +47,7 @@ def derive(quiet: bool, **options: Any) -> Report:
 @click.command("end-derived")
 @click.argument("parent", metavar="[ID|NAME]", required=False)
 @click.option("--id", "token_id", metavar="ID", help="This one alone.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
 def end_derived(parent: str | None, token_id: str | None, yes: bool) -> Report:
     """End what is derived from a token.

@@ -1,6 +1,5 @@
 """`explain`: why a token is accepted or refused."""
 
-import sys
 from typing import Any
 
 import click
@@ -10,7 +9,7 @@ from service.cli.client.references import TOKENS, token_id_of
 from service.cli.failure import WrongUsage
 from service.cli.terminal.options import Number, given, listed
 from service.cli.terminal.output import on_terminal
-from service.cli.terminal.prompts import somebody_answers
+from service.cli.terminal.prompts import read_token
 from service.cli.terminal.report import Report, facts, json_option, table
 
 # Names that read as if they were a token's status.
@@ -31,7 +30,10 @@ def explain(token: str | None, **terms: Any) -> Report:
     Reads the secret from standard input, or asks about the managed token of an id or name. Every check is listed,
     and what a gateway would get. Nothing is spent or counted. Exit 0, whatever the outcome.
     """
-    secret = None if token else _secret()
+    # TOKENS_TOKEN is that of whoever asks, so it is not read here.
+    secret = "" if token else read_token()
+    if not token and not secret:
+        raise WrongUsage("no token on standard input")
     client = connect()
     who = {"id": token_id_of(client, token)} if token else {"token": secret}
     found = client.send("POST", f"{TOKENS}/explain", {**who, **given(terms)})
@@ -43,12 +45,3 @@ def explain(token: str | None, **terms: Any) -> Report:
         facts([("outcome", found["outcome"]), ("answer", found["answer"]["status"])]),
         table(("CHECK", "RESULT", "DETAIL"), rows),
     )
-
-
-def _secret() -> str:
-    """The secret to ask about: TOKENS_TOKEN is that of whoever asks, so it is not read here."""
-    typed = click.prompt("Token", hide_input=True, err=True) if somebody_answers() else sys.stdin.readline()
-    secret = str(typed).strip()
-    if not secret:
-        raise WrongUsage("no token on standard input")
-    return secret

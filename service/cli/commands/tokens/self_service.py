@@ -10,7 +10,7 @@ from service.cli.commands.tokens.rotation import rotated, rotation_options
 from service.cli.commands.tokens.show import described
 from service.cli.failure import SignInNeeded
 from service.cli.terminal.outcome import outcome
-from service.cli.terminal.prompts import confirm
+from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, facts, json_option
 
 SELF = "/api/tokens/self"
@@ -33,7 +33,7 @@ def show_self() -> Report:
 
 
 @own_token.command("revoke")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
 def revoke_self(yes: bool) -> Report:
     """Revoke the token in TOKENS_TOKEN for good."""
