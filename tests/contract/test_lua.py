@@ -39,6 +39,7 @@ ONE_KEY = {
     "ZADD",
     "ZREM",
     "ZSCORE",
+    "ZMSCORE",
     "ZCARD",
     "ZRANGE",
     "ZRANK",

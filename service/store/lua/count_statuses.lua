@@ -7,14 +7,20 @@ cost     O(k) for k tokens
 ]]
 local on, off, dead, expiries = unpack(KEYS)
 local now, counts = tonumber(ARGV[1]), {0, 0, 0, 0}
-for place = 2, #ARGV do
-  local id = ARGV[place]
-  local is_on = redis.call('ZSCORE', on, id)
-  local created, status = is_on or redis.call('ZSCORE', off, id), is_on and 1 or 2
-  if not created then status = redis.call('ZSCORE', dead, id) and 3
+-- A call for all ids: one for each takes a third longer.
+local ids = {unpack(ARGV, 2)}
+local is_on, is_off, is_dead = redis.call('ZMSCORE', on, unpack(ids)), {}, {}
+local due = redis.call('ZMSCORE', expiries, unpack(ids))
+for place = 1, #ids do if not is_on[place] then
+  is_off, is_dead = redis.call('ZMSCORE', off, unpack(ids)), redis.call('ZMSCORE', dead, unpack(ids))
+  break
+end end
+for place = 1, #ids do
+  local created, status = is_on[place] or is_off[place], is_on[place] and 1 or 2
+  if not created then status = is_dead[place] and 3
   elseif tonumber(created) < 0 then status = 4
   -- Due, but not swept yet; that of an inactive one is negative.
-  elseif math.abs(tonumber(redis.call('ZSCORE', expiries, id) or 'inf')) <= now then status = 3 end
+  elseif due[place] and math.abs(tonumber(due[place])) <= now then status = 3 end
   if status then counts[status] = counts[status] + 1 end
 end
 return counts

@@ -101,7 +101,7 @@ class Listing:
 
     async def _batches(self, query: Query, now: float) -> AsyncIterator[list[Record]]:
         evaluated_by = msgspec.structs.replace(query, text="").evaluated_by
-        async for rows in self._everywhere(query):
+        async for rows in ahead(self._everywhere(query)):
             for start in range(0, len(rows), _AT_ONCE):
                 part = rows[start : start + _AT_ONCE]
                 found = await patiently(partial(self._admitted, query, part, evaluated_by, now))
@@ -118,7 +118,7 @@ class Listing:
         most = _COUNTED_AT_ONCE if by_index else _AT_ONCE
         counts: list[int] = []
         async with Overlapped() as steps:
-            async for rows in self._everywhere(query):
+            async for rows in ahead(self._everywhere(query)):
                 for start in range(0, len(rows), most):
                     ids = [row.token_id for row in rows[start : start + most]]
                     counting = (

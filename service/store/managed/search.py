@@ -5,13 +5,14 @@ blank in its place, so that a change writes, replicates and logs its own row alo
 search of a million names asks for about a hundred slices.
 """
 
+import re
 import unicodedata
 from collections.abc import AsyncIterator
 
 from service.model import ManagedToken
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
-from service.store.forms import Member, own_members
+from service.store.forms import Member
 
 # Of all shards together; at a million tokens one block has about fifty kilobytes.
 _BLOCKS = 1024
@@ -21,7 +22,8 @@ _SLICE_BYTES = 400_000
 _OFFERED = 256
 # So many finds are decoded before others get a turn.
 _AT_ONCE = 250
-_ID_CHARACTERS = 16
+# Of a find its id and its creation, of hundreds of them in one go.
+_FIND = re.compile(r"^([0-9a-f]{16})([0-9]{16})$", re.MULTILINE)
 
 
 class Blocks:
@@ -74,6 +76,6 @@ class NameSearch:
         while left:
             read, *finds = await self._find.run(shard.link, left[:_OFFERED], folded, _SLICE_BYTES)
             for start in range(0, len(finds), _AT_ONCE):
-                part = finds[start : start + _AT_ONCE]
-                yield own_members([(find[:_ID_CHARACTERS], find[_ID_CHARACTERS:]) for find in part])
+                found = _FIND.findall(b"\n".join(finds[start : start + _AT_ONCE]).decode("latin-1"))
+                yield [Member(token_id, number) for token_id, created in found if (number := int(created))]
             left = left[read:]
