@@ -135,10 +135,11 @@ class ImportExportApi(OperationGroup, tag="managed"):
     ) -> Iterator[list[_Numbered]]:
         """Slices of rows whose tokens belong into one shard, if they need not be in order; none of two with one name.
 
-        An empty one where so many lines were read that others should have a turn.
+        An empty one where so many lines were read without one that others should have a turn.
         """
         home, waiting, names = 0, dict[int, list[_Numbered]](), set[str]()
         for start in range(0, len(lines), SLICE):
+            has_yielded = False
             for number, row in _read(lines[start : start + SLICE], start + 1, reading, result):
                 if not in_order:
                     if (name := _name(row)) in names:
@@ -149,8 +150,10 @@ class ImportExportApi(OperationGroup, tag="managed"):
                 rows = waiting.setdefault(home, [])
                 rows.append((number, row))
                 if len(rows) == SLICE:
+                    has_yielded = True
                     yield waiting.pop(home)
-            yield []
+            if not has_yielded:
+                yield []
         yield from waiting.values()
 
     async def _take(

@@ -16,6 +16,7 @@ from service.app import Service
 from service.errors import Conflict, ServiceError, StoreUnavailable
 from service.model import Kind, ManagedToken, Outcome, RateLimit, Status
 from service.store.driver.scripts import Script
+from service.store.managed import imports
 from service.store.managed.query import Query
 from service.store.managed.records import decode_digest
 from service.store.managed.tokens import Record
@@ -314,6 +315,32 @@ async def test_a_secret_or_a_name_is_taken_in_once(still: Service) -> None:
     # A row that was refused holds nothing: neither its name nor its secret.
     rest = imported(still, FORMS["longest"], "another name"), imported(still, FORMS["shortest"], "free")
     assert await take(still, *rest) == ["imported", "imported"]
+
+
+class OfData(Recording):
+    """A link to a server whose data has this id."""
+
+    replication_id = b"a" * 20  # type: ignore[assignment]
+
+
+async def test_a_rule_is_noted_once_a_second_and_again_in_other_data(
+    make_service: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "monotonic", lambda: 5.5)
+    service = await make_service(background=False, wrap=OfData)
+    link, forms = service.stores.shards[0].link, iter(FORMS.values())
+
+    async def notes() -> int:
+        link.asked.clear()
+        form = next(forms)
+        await take(service, imported(service, form, form))
+        return link.names().count("SADD")
+
+    assert [await notes(), await notes()] == [1, 0]
+    link.replication_id = b"b" * 20
+    assert [await notes(), await notes()] == [1, 0]
+    monkeypatch.setattr(imports, "monotonic", lambda: 6.0)
+    assert [await notes(), await notes()] == [1, 0]
 
 
 async def test_a_slice_of_rows_is_one_call_and_each_of_them_is_told_by_itself(make_service: Make) -> None:
