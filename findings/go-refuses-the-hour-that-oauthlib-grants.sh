@@ -14,7 +14,7 @@ module finding
 
 go 1.24
 GO
-export GOPATH="$folder/go" GOFLAGS=-modcacherw
+export GOPATH="$folder/go" GOFLAGS=-modcacherw CGO_ENABLED=0
 venv/bin/go get golang.org/x/oauth2@v0.38.0 > /dev/null 2>&1
 cat > ask.go <<'GO'
 package main
@@ -46,7 +46,7 @@ func main() {
 	fmt.Println("x/oauth2:", time.Until(token.Expiry).Round(time.Minute).Seconds())
 }
 GO
-venv/bin/go build -o ask ask.go
+venv/bin/go build -gcflags='all=-N -l' -o ask ask.go
 cat > ask.mjs <<'JS'
 import * as oauth from "oauth4webapi";
 
