@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 _REMEMBERED = 4096
+# By version: what one client has for sure, and what one site is given.
 _GROUP_LENGTHS = {4: (32, 24), 6: (64, 48)}
 
 
@@ -51,6 +52,7 @@ def is_within(networks: tuple[Network, ...], allowed: tuple[Network, ...]) -> bo
     """Does every network lie wholly in one of those allowed? None at all means anywhere, on either side."""
     if not allowed:
         return True
+    # No network is anywhere, which lies within nothing.
     return bool(networks) and all(any(_is_part(network, of) for of in allowed) for network in networks)
 
 

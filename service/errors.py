@@ -69,6 +69,7 @@ def place_and_reason(error: msgspec.ValidationError, kind: Any) -> tuple[str, st
         choices = _choices(inspect.type_info(kind), re.findall(r"\w+|\[", re.sub(r"\[[^]]*", "[", path)))
         reason = f"write {' or '.join(filter(None, (', '.join(choices[:-1]), *choices[-1:])))}"
     for pattern, words in _IN_WORDS:
+        # In their order: later patterns read what earlier ones wrote.
         reason = pattern.sub(words, reason)
     return path, reason
 

@@ -31,6 +31,7 @@ def trace_of(traceparent: bytes | None) -> Trace | None:
     if found is None:
         return None
     version, trace_id, flags, more = found.groups()
+    # Version ff is forbidden and an id of zeros invalid (Trace Context, 3.2.2).
     if version == b"ff" or (version == b"00" and more) or trace_id == _NO_ID:
         return None
     return Trace(trace_id.decode(), bool(int(flags, 16) & _SAMPLED))

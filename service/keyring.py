@@ -25,10 +25,12 @@ class DerivedKeys:
     """All keys derived (HKDF, RFC 5869) from one server key, by label, so that none can stand in for another."""
 
     def __init__(self, server_key: str) -> None:
+        # HKDF-Extract, with a salt that says whose keys these are.
         extracted = hmac.digest(b"token-service", server_key.encode(), "sha256")
         self._extracted = extracted
         key = self.derive(b"digest")
         self._inner = {kind: _prepare(key, kind.value.encode() + b"\x00")[0] for kind in Kind}
+        # The outer half is the same for every kind.
         self._outer = _prepare(key, b"")[1]
         self._seal_inner, self._seal_outer = _prepare(self.derive(b"seal"), b"")
         self._lookup_key = self.derive(b"lookup")
@@ -58,6 +60,7 @@ class DerivedKeys:
 
     def unseal(self, digest: bytes, sealed: bytes) -> bytes | None:
         """The body of a sealed record, or None if it was changed or belongs to another digest."""
+        # Of a record that is too short the body is empty, and no MAC fits.
         body = sealed[SEAL_BYTES:]
         return body if hmac.compare_digest(self._sealed(digest + body), sealed[:SEAL_BYTES]) else None
 

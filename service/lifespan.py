@@ -129,6 +129,7 @@ class Lifespan:
         except NotPrimary as fault:
             raise StartRefused(fault.detail) from None
         except StoreUnavailable as error:
+            # A restart of both at once must not depend on which one is up first; readiness says what is missing.
             log.warning("starting without Redis: %s", error.cause)
             return
         if faults := self._monitor.faults:
@@ -138,6 +139,7 @@ class Lifespan:
 def collect_rarely() -> None:
     """Leave what was made at the start out of the garbage collector's reach, and let it run less often."""
     gc.collect()
+    # What is alive now stays so: later passes leave it out.
     gc.freeze()
     gc.enable()
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION, 20, 20)

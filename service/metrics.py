@@ -136,6 +136,7 @@ class Metrics:
     """Every metric of one process."""
 
     def __init__(self) -> None:
+        # Each counter would have a second series with the time of its creation.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
         self._buffered: list[BufferedCounter] = []
@@ -275,5 +276,6 @@ def _processes() -> list[int]:
     """Whose metrics meet here: this process, or the parent of all workers and they."""
     if _SHARED not in os.environ:
         return [os.getpid()]
+    # prometheus-client names its files `counter_PID.db`; those of workers that ended stay.
     workers = {int(path.stem.rpartition("_")[2]) for path in Path(os.environ[_SHARED]).glob("counter_*.db")}
     return [os.getppid(), *sorted(workers)]

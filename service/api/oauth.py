@@ -217,6 +217,7 @@ class OAuthApi(OperationGroup, tag="oauth"):
         elif asked and not audiences:
             status = ReviewStatus(False, error="The token is for none of these audiences.")
         else:
+            # The id of the token as `uid`: names may be given again, ids are not.
             user = ReviewedUser(credential.subject, credential.token_id, {"scopes": list(credential.scopes)})
             status = ReviewStatus(True, user, audiences)
         return ReviewAnswer(review.apiVersion, "TokenReview", status)

@@ -74,6 +74,7 @@ class OperationsApi(OperationGroup, tag="operation"):
         """This document."""
         # Made when it is first asked for: most processes never are.
         self._document = self._document or document(self._described)
+        # Relative where nothing is configured, so that the reference asks the server it came from.
         configured = self._address.configured
         server = str(configured) if configured else self._address.prefix(call) or "/"
         return Json(self._document | {"servers": [{"url": server}]})

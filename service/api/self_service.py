@@ -72,6 +72,7 @@ class SelfServiceApi(OperationGroup, tag="managed"):
             holder.origin,
             overlap_seconds=body.overlap_seconds,
             request=repeatable(call, body),
+            # The present secret alone may rotate: an old one in its overlap can only repeat a request.
             holder=holder.digests,
         )
         return await self._views.issued(rotated, "API token rotated successfully")

@@ -75,6 +75,7 @@ class SessionApi(OperationGroup, tag="sessions"):
     @Operation("GET", CHECK_PATH, ANYONE, "checkSession", query={"token": str}, header_names=("X-Token",))
     async def check(self, call: Call) -> SessionState:
         """Validate a session token."""
+        # The header before the query, which ends up in the logs of proxies.
         secret = call.header(b"x-token") or (call.parameter("token") or "").encode()
         verdict = await self._sessions.check(secret)
         self._metrics.validations.inc(Kind.SESSION if secret else NO_KIND, verdict.outcome)

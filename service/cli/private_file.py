@@ -12,6 +12,7 @@ def write_private(path: Path, content: str | Iterable[bytes]) -> None:
 
     Root leaves a file to the owner it had, or to the directory's: a service that runs as that user reads it.
     """
+    # A link stays one: what it leads to is replaced.
     path = path.resolve()
     draft = _draft(path, content)
     try:
@@ -36,6 +37,7 @@ def make_private(path: Path, content: str | Iterable[bytes]) -> bool:
 
 def _draft(path: Path, content: str | Iterable[bytes]) -> Path:
     """A file beside `path` with this content, at mode 0600 as mkstemp makes it."""
+    # In the same directory, because a rename does not cross file systems.
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     draft = Path(name)
     with ExitStack() as undo:

@@ -87,6 +87,7 @@ def routes(
     )
     known: dict[type, Reader] = {Caller: callers.admit, Holder: callers.holder}
     every = [endpoint for group in groups for endpoint in group.endpoints(known)]
+    # With a port of its own the metrics are not among what clients can ask.
     apart = [endpoint for endpoint in every if settings.metrics_port and endpoint.handler == operations.metrics]
     listed = [endpoint for endpoint in every if endpoint not in apart]
     operations.describe([endpoint.operation for endpoint in listed])

@@ -35,6 +35,7 @@ class Stores:
     def __init__(self, settings: Settings, links: Sequence[Link], keyring: Keyring, clock: ServerClock) -> None:
         confirmation = Confirmation.of(settings.durability, settings.redis_timeout_ms)
         retention = Retention(settings.retention_days * 86400)
+        # One confirmation for all: what is promised of a change does not depend on the kind of token.
         self.shards = shards = Shards(settings.namespace, links, confirmation)
         self.monitor = Monitor(shards, clock, keyring.marks(settings.namespace), settings.durability)
         self.fence = Fence(stands=settings.one_time_fence)

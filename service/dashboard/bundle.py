@@ -79,6 +79,7 @@ def load() -> Files:
         sources["app.css"] = tight(_lighter(sources["app.css"].decode())).encode()
     if "index.html" in sources:
         sources["index.html"] = _lighter(sources["index.html"].decode()).encode()
+    # Before the page names it: a checksum cannot be over itself.
     version = sha256(b"".join(body for _, body in sorted(sources.items()))).hexdigest()[:12]
     if "index.html" in sources:
         sources["index.html"] = sources["index.html"].replace(b"@VERSION@", version.encode())

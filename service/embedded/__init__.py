@@ -153,6 +153,7 @@ def _answers(socket_path: Callable[[], str], *, gone: Callable[[], bool]) -> boo
 def _rewrite(socket_path: str, *, gone: Callable[[], bool]) -> None:
     """Have the append-only file written anew from what was read of it, before anything is written behind its end."""
     _ask(socket_path, b"BGREWRITEAOF")
+    # The reply to BGREWRITEAOF says no more than that it began.
     while not gone() and b"aof_rewrite_in_progress:1" in _ask(socket_path, b"INFO persistence"):
         time.sleep(0.005)
 

@@ -191,4 +191,5 @@ def _is_private(runtime: Path) -> bool:
         facts = runtime.lstat()
     except OSError:
         return False
+    # `lstat`: a link to a directory of ours would still be somebody else's to change.
     return stat.S_ISDIR(facts.st_mode) and not others_may_write(facts)

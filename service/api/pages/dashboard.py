@@ -102,6 +102,7 @@ class DashboardApi(OperationGroup):
             raise NotFound("This build has no dashboard.")
         prefix = self._cookies.address.prefix(call)
         if prefix and name == "index.html":
+            # The page alone names its files by whole addresses; scripts import each other by relative ones.
             asset = below(prefix, asset)
         packed = "gzip" in call.text_header(b"accept-encoding")
         body = asset.packed if packed else asset.body

@@ -17,6 +17,7 @@ from service.cli.client.address import Address, service_address
 from service.cli.failure import Failure, NoAnswer, SignInNeeded
 from service.cli.terminal.output import note
 
+# A wrong TOKENS_URL is told soon, a list of many tokens has its time.
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
 # For questions that take a walk over all that there is.
@@ -127,6 +128,7 @@ class Client:
         if key:
             headers["Idempotency-Key"] = key
         content = None
+        # Lines of NDJSON come as bytes, all else is JSON.
         if body is not None:
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             headers["Content-Type"] = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
@@ -162,6 +164,7 @@ class Client:
         raise refusal(answer, self.address)
 
     def _unreachable(self, error: Exception) -> NoAnswer:
+        # Both connecting and reading end so: a host that drops packets is as silent as a service that hangs.
         if isinstance(error, TimeoutError):
             return NoAnswer(f"no answer from {self.address}: is the service overloaded, or TOKENS_URL another's?")
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__

@@ -27,6 +27,7 @@ def read(url: str) -> Session | None:
     path = _path(url)
     try:
         session = Session(**json.loads(path.read_text(encoding="utf-8") if path else ""))
+    # A file that somebody edited is no session either: `login` writes another one.
     except (OSError, ValueError, TypeError):
         return None
     # The name of the file is cut from a hash, so the address is compared as well.

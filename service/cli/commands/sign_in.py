@@ -37,9 +37,11 @@ def login(name: str | None) -> Report:
         if not somebody_answers():
             raise WrongUsage("give the account's name: token-service login NAME")
         name = str(click.prompt("Name", err=True))
+    # Before the password: a session that cannot be kept would stay open at the service.
     place = session_state.place_to_keep(str(address))
     password = read_password()
     answer = Client(address).ask("POST", "/api/token", body={"username": name, "password": password})
+    # In the words of a sign-in: the usual refusal would say to run `login`.
     if answer.status == http.client.UNAUTHORIZED:
         raise Failure("wrong name or password")
     members = answer.json()

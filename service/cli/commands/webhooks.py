@@ -127,6 +127,7 @@ def _state(webhook: dict[str, Any]) -> str:
 
 
 def _path(webhook: str, more: str = "") -> str:
+    # Typed by people: a slash in it must not lead to another route.
     return f"{_PATH}/{quote(webhook, safe='')}{more}"
 
 

@@ -44,6 +44,7 @@ def admin_account(settings: Settings, *, dashboard: str, allow_short: bool = Fal
 
 def _made_password() -> str:
     """80 random bits in groups that can be read aloud."""
+    # Of hex digits, so that nobody confuses O with 0 or l with 1.
     return "-".join(textwrap.wrap(mint(Kind.ONE_TIME)[:20], 5))
 
 

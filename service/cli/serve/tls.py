@@ -22,6 +22,7 @@ class Loop(uvloop.Loop):
         self, *arguments: Any, **named: Any
     ) -> asyncio.AbstractServer:
         """A server whose handshakes, if it has any, end in time."""
+        # Without TLS the loop refuses the argument.
         limit = HANDSHAKE_SECONDS if named.get("ssl") else None
         return await super().create_server(*arguments, **named, ssl_handshake_timeout=limit)
 

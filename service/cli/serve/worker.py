@@ -46,5 +46,6 @@ def make_without_collecting() -> None:
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
+        # The sentinel of a process becomes ready when it has ended, however that came.
         wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)

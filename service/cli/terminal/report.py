@@ -21,6 +21,7 @@ class Report:
 
     def give(self, *, as_json: bool) -> None:
         """Raises the failure."""
+        # Before the failure: whoever reads JSON reads what failed in it, too.
         if as_json:
             print_json(self._value)
         else:

@@ -37,5 +37,6 @@ def counted(keys: Keys, token_id: str, limit: RateLimit, now: float) -> tuple[by
         start, end = window_of(limit.calendar, now)
     except NoSuchZone as error:
         raise StoreUnavailable(f"A quota in the zone {limit.calendar.time_zone} cannot be counted: {error}.") from None
+    # The end is part of the key: a new window begins with a key that is not there.
     window = f"{limit.calendar.unit}:{end}"
     return keys.rate_of_token(token_id, f"{limit.name}:{window}"), [0, limit.limit, start, end]

@@ -68,6 +68,7 @@ class SubjectStore:
     async def page(self, after: str, size: int) -> list[str]:
         """Subjects that have some, in order, behind `after`. One round trip."""
         start = b"(" + after.encode() if after else b"-"
+        # A page of each shard holds whatever the page of all has.
         found = await asyncio.gather(
             *[
                 shard.link.execute("ZRANGEBYLEX", shard.keys.limited_subjects, start, "+", "LIMIT", 0, size, retry=True)

@@ -24,6 +24,7 @@ class ClockWatch:
         errors = [error for error in await asyncio.gather(*asked, return_exceptions=True) if error is not None]
         if len(errors) == len(self._nodes):
             raise errors[0]
+        # Told once when it becomes worse, not four times a second.
         seriousness = sum(self.seconds_apart >= bound for bound in (SECONDS_APART, SECONDS_TOO_FAR_APART))
         if seriousness > self._told:
             log.warning(self._difference())

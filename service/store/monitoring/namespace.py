@@ -43,6 +43,7 @@ class Namespace:
     async def _check_data(self) -> None:
         """A store that was emptied has lost its id; whoever knew that one leaves a note for the others."""
         found = await self._settle(store_id_key(self._name), random_id().encode(), "NX")
+        # This process has seen another id here: everything that was written with it is gone.
         if found is not None and self._store_id not in (None, found):
             await self._settle(reset_key(self._name), found)
         self._store_id = found or self._store_id

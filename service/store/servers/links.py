@@ -46,6 +46,7 @@ def servers_of(
     Raises ValueError for a URL that cannot be used, with a line that says what to write.
     """
     place = place_of(url)
+    # One for all nodes, so that the certificates of TLS are read once.
     opener = Opener(place.options, timeout_seconds=timeout_seconds)
     make = partial(Node, timeout_seconds=timeout_seconds, on_error=on_error, on_seconds=on_seconds)
     if place.kind is Kind.CLUSTER:

@@ -41,6 +41,7 @@ async def _ping(connection: AbstractConnection) -> None:
     try:
         await ask(connection, "PING")
     except ResponseError as error:
+        # The server cannot save its data and takes no writes; what it holds may be read.
         if not str(error).startswith("MISCONF"):
             raise
 

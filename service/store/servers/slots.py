@@ -34,6 +34,7 @@ def map_of(slots: Reply, info: bytes, asked: str) -> ClusterMap:
     facts = dict(line.partition(":")[::2] for line in info.decode("ascii", "replace").splitlines())
     owners: dict[int, Address] = {}
     nodes: dict[Address, None] = {}
+    # The primary is the first of them, its replicas follow.
     for first, last, *holders in slots:
         places = [address for holder in holders if (address := _address(holder[0], holder[1], asked)) is not None]
         nodes |= dict.fromkeys(places)

@@ -35,6 +35,7 @@ def read_accounts(path: Path) -> dict[str, Account]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise AccountsError(f"{path}: not a TOML file: {error}") from None
     tables = document.get("accounts", {})
+    # Anything else is refused, because a misspelled table would leave an account out in silence.
     if not isinstance(tables, dict) or set(document) - {"accounts"}:
         raise AccountsError(f"{path}: write one table [accounts.NAME] for each account and nothing else")
     accounts = {name: _read_account(path, name, table) for name, table in tables.items()}

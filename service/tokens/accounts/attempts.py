@@ -100,6 +100,7 @@ class Attempts:
         await asyncio.gather(*[self._store.give_back(bound.digest, attempt.attempt_id) for bound in attempt.bounds])
 
     async def _attempt(self, name: str, address: str) -> Attempt:
+        # An IPv6 host has a whole /64 to try from.
         near, far = address_groups(address)
         digest = self._keyring.pseudonym
         pair = digest("login-known", name, near)

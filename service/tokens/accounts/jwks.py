@@ -77,6 +77,7 @@ class Jwks:
         self._asking: asyncio.Task[None] | None = None
 
     async def find(self, algorithm: str, kid: str | None) -> VerificationKey | None:
+        # Before anything is asked: a stranger names any algorithm, and `none` is one of them.
         if algorithm not in _ALGORITHMS.values():
             return None
         await self._keep_fresh()

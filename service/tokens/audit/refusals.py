@@ -38,6 +38,7 @@ class Refusals:
 
     async def add(self, origin: Origin, target: str) -> None:
         """A try was refused unseen. Addresses are told apart as they are counted: IPv6 by /64."""
+        # As tries are counted, so that one IPv6 host does not fill the minute with its addresses.
         near, _ = address_groups(origin.address)
         # The first of an address at once, so that a single refusal is never waited for.
         if near not in self._present and len(self._present) < MOST_ADDRESSES:

@@ -67,6 +67,7 @@ def active(reason: Reason | None, token: ManagedToken | None, entry: AuditEntry 
         return answered("active", True, "It is neither deactivated nor revoked.")
     word = "deactivated" if reason.state == "inactive" else "revoked"
     at = entry.at if entry else token.revoked_at if token else 0
+    # Entries are kept for a while only, the time of a revocation as long as the record.
     by = entry.actor if entry else ""
     who = f" by {by}" if by else "; the audit log no longer says by whom"
     return answered("active", False, f"It was {word}{_on(at)}{who}.", at=at, by=by)

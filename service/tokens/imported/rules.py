@@ -110,6 +110,7 @@ class ImportedSecrets:
         """All under which this secret may be stored, by the rules in use and either server key; in most cases none."""
         if not (self.rules or self.unread) or _PRESENTED.fullmatch(secret) is None:
             return []
+        # Rules that could not be read yet are taken for the commonest one.
         kept = [(rule, rule.kept_of(secret, self._keyring.import_suffix)) for rule in self.rules or (WHOLE,)]
         return [
             digest

@@ -42,6 +42,7 @@ class DeliveryLog:
         Those that wait come first, the next due before the others; then those that ended, the last before the others.
         """
         found: list[Logged] = []
+        # Sorted apart: what waits by when it is due, what ended by when it was tried last.
         if status in (None, PENDING):
             pending = [self._pending(shard, webhook_id, count) for shard in self._shards]
             found += sorted(_flat(await asyncio.gather(*pending)), key=lambda logged: logged[2])

@@ -96,6 +96,7 @@ class Receiver:
     async def _tell(self, shard: Shard, stream: str) -> bool:
         """Send what happened since; True if there may be more. What is not taken waits to be sent again."""
         outbox, known = self._post.outbox, self.known
+        # Events wait in their streams meanwhile, where they take no room of their own.
         if known is None or self._post.clock() < max(self._next_at, self._quiet_until):
             return False
         count = min(self._most(), MOST_WAITING - await outbox.length(shard, self._id))

@@ -131,6 +131,7 @@ class Sender:
 
     async def _open(self, destination: Destination) -> _Connection:
         """Connect to the first address that answers: to an address, because a name may mean another one by now."""
+        # Resolved for each connection: what was public when the webhook was added may not be so now.
         allowed = (await self._destinations.addresses(destination))[:_ADDRESSES]
         if not allowed:
             raise InvalidRequest("the name leads to no public address")
