@@ -126,7 +126,7 @@ class Quota(msgspec.Struct, frozen=True):
     retry_after: int
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """The answer to one question about one secret: the outcome, and the record if there is a usable one."""
 
     outcome: Outcome

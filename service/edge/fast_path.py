@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -33,7 +32,6 @@ from service.tokens.one_time import OneTimeTokens
 from service.tokens.secret import parse
 
 _MOST_SEEN = 4096
-_ANSWERS_KEPT = 16_384
 # What stands for the id in the answer to a one-time token without a subject, in which all else is always the same.
 _ID = "id"
 _ANONYMOUS = Credential(Kind.ONE_TIME, _ID, "", (), 0, 0)
@@ -76,10 +74,6 @@ class Prepared(NamedTuple):
         return b"%b%d%b" % (self.first_lines, self.length + len(request_id), self.last_lines)
 
 
-def _allowed_lines(decoded: DecodedCredential) -> bytes:
-    return allowed_lines(decoded.credential, decoded.limits)
-
-
 class FastPath:
     """What the fast path of every connection shares."""
 
@@ -113,8 +107,6 @@ class FastPath:
         self.most_seen = _MOST_SEEN if accepted.is_usual else 0
         self.seen: dict[bytes, Seen] = {}
         self.seen_keys: dict[bytes, Seen] = {}
-        # The same credential gets the same lines. Redis is asked each time whether it gets them.
-        self.allowed_lines = lru_cache(_ANSWERS_KEPT)(_allowed_lines)
         self._spent_lines = allowed_lines(_ANONYMOUS).partition(f" {_ID}\r".encode())
         self._required: dict[tuple[bytes, bytes | None], tuple[str, ...]] = {}
         self.refusals = {verdict.outcome: self._prepared(verdict) for verdict in _CONSTANT}
@@ -150,6 +142,12 @@ class FastPath:
             if len(self.seen_keys) < self.most_seen:
                 self.seen_keys[secret] = seen
         return seen
+
+    def allowed_lines(self, decoded: DecodedCredential) -> bytes:
+        """The same record gets the same lines. Redis is asked each time whether it gets them."""
+        if not decoded.lines:
+            decoded.lines = allowed_lines(decoded.credential, decoded.limits)
+        return decoded.lines
 
     def spent_lines(self, credential: Credential) -> bytes:
         """As `allowed_lines`, of a one-time token, which comes no more."""

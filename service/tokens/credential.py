@@ -9,6 +9,7 @@ from service.store.credentials import Terms
 from service.store.limits.subjects import Shared
 
 _REMEMBERED = 1024
+_NOTHING_SHARED = Shared()
 
 
 class GrantedScopes:
@@ -36,10 +37,21 @@ def _missing_of(scopes: tuple[str, ...]) -> Callable[[tuple[str, ...]], tuple[st
 class DecodedCredential:
     """One record as Redis returned it, decoded. `seal` tells it from any other that may take its place.
 
-    Equal only to itself: its answer is kept under this very object.
+    `lines` are those of the answer that allows it, kept here by whoever writes it: they go when the record goes.
     """
 
-    __slots__ = ("_networks", "active", "credential", "digest", "limited", "missing", "seal", "shared", "subject")
+    __slots__ = (
+        "_networks",
+        "active",
+        "credential",
+        "digest",
+        "limited",
+        "lines",
+        "missing",
+        "seal",
+        "shared",
+        "subject",
+    )
 
     def __init__(self, digest: bytes, credential: Credential, seal: bytes = b"") -> None:
         self.digest = digest
@@ -47,28 +59,29 @@ class DecodedCredential:
         self.credential = credential
         # Whose shared limits it draws from; a session is a person's and draws from none.
         self.subject = (credential.charged_as or credential.subject) if credential.kind is Kind.MANAGED else ""
-        self.share(None if self.subject else Shared())
+        self.share(None if self.subject else _NOTHING_SHARED)
         self.active = Verdict(Outcome.ACTIVE, credential)
         # The required scopes that are not covered.
         self.missing = _missing_of(credential.scopes)
-        self._networks = read_networks(credential.networks)
+        self._networks = read_networks(credential.networks) if credential.networks else ()
 
     def share(self, shared: Shared | None) -> None:
         """What its subject's tokens share; while that is not known it may have a limit."""
         self.shared = shared
+        self.lines = b""
         credential = self.credential
         self.limited = shared is None or bool(credential.rate_limits or shared.limits) or credential.max_uses > 0
 
     @property
     def limits(self) -> tuple[RateLimit, ...]:
         """Its own, then those that it shares."""
-        return self.credential.rate_limits + (self.shared or Shared()).limits
+        return self.credential.rate_limits + (self.shared or _NOTHING_SHARED).limits
 
     @property
     def terms(self) -> Terms:
         """What a request is charged."""
         credential = self.credential
-        charged, shared = credential.pool or credential.token_id, self.shared or Shared()
+        charged, shared = credential.pool or credential.token_id, self.shared or _NOTHING_SHARED
         spends = credential.max_uses > 0
         return Terms(charged, self.seal, credential.rate_limits, spends, self.subject, shared.limits)
 

@@ -103,7 +103,7 @@ class _Gathered:
 
     def use_of(self, digest: bytes) -> Use:
         """As the store takes it."""
-        address, agent = _address(self.address), _agent(self.agent)
+        address, agent = _address(self.address), _agent(self.agent[: 2 * _AGENT_LENGTH])
         return Use(self.token_id, int(self.used_at), self.allowed, self.denied, address, agent, digest)
 
 
@@ -113,9 +113,10 @@ def _address(text: str) -> str:
     return str(read_address(text) or "")
 
 
+@lru_cache(1024)
 def _agent(header: bytes) -> str:
     """The user agent as a client names itself, cut to a length and without control characters."""
-    agent = header[: 2 * _AGENT_LENGTH].decode("latin-1")
+    agent = header.decode("latin-1")
     shown = agent if agent.isprintable() else "".join(sign for sign in agent if sign.isprintable())
     return shown.encode()[:_AGENT_LENGTH].decode(errors="ignore")
 

@@ -250,6 +250,14 @@ def test_identity_headers_are_ascii_and_never_empty() -> None:
     assert dict(answer(Verdict(Outcome.ACTIVE, nobody), "r1").headers)[b"x-token-subject"] == b"-"
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("", b"-"), ("a b c", b"a%20b%20c"), ("100 %20", b"100%20%2520"), ("a\r\nb/", b"a%0D%0Ab%2F")]
+)
+def test_a_name_comes_percent_encoded(name: str, said: bytes) -> None:
+    named = msgspec.structs.replace(TOKEN, name=name)
+    assert dict(answer(Verdict(Outcome.ACTIVE, named), "r1").headers)[b"x-token-name"] == said
+
+
 @pytest.mark.parametrize("subject", ["a\r\nSet-Cookie: x=1", "a\x00b", "a b", "100%", "a\tb", "\ud7ff\u2028"])
 def test_no_subject_breaks_out_of_its_header(subject: str) -> None:
     value = dict(answer(Verdict(Outcome.ACTIVE, msgspec.structs.replace(TOKEN, subject=subject)), "r").headers)

@@ -19,6 +19,7 @@ _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%"
 _AS_IT_IS = re.compile(r"[!-$&-~]+")
 _COST = re.compile(rb"[1-9]\d{0,2}|1000")
 REQUEST_ID = b"x-request-id: "
+_KINDS = {kind: kind.value.encode() for kind in Kind}
 _PROBLEM = (b"content-type", b"application/problem+json")
 
 
@@ -113,12 +114,14 @@ def allowed_headers(credential: Credential, limits: tuple[RateLimit, ...] = ()) 
         (b"x-token-id", _ascii(credential.token_id)),
         (b"x-token-subject", subject),
         (b"x-token-scopes", " ".join(credential.scopes).encode() or b"-"),
-        (b"x-token-kind", credential.kind.value.encode()),
+        (b"x-token-kind", _KINDS[credential.kind]),
         (b"remote-user", subject),
         (b"x-auth-request-user", subject),
     ]
     if credential.kind is Kind.MANAGED:
-        headers.append((b"x-token-name", quote(credential.name, safe="").encode() or b"-"))
+        # A name that has nothing but spaces to be encoded is done in half the time.
+        name = quote(credential.name, safe=" ").replace(" ", "%20")
+        headers.append((b"x-token-name", name.encode() or b"-"))
     return headers
 
 
@@ -129,7 +132,7 @@ def allowed_lines(credential: Credential, limits: tuple[RateLimit, ...] = ()) ->
 
 def lines_of(headers: Headers) -> bytes:
     """Headers as they go on the wire."""
-    return b"".join([name + b": " + value + b"\r\n" for name, value in headers])
+    return b"".join([b"%b: %b\r\n" % field for field in headers])
 
 
 def quota_headers(quotas: tuple[Quota, ...]) -> Headers:
