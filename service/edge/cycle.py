@@ -94,12 +94,9 @@ class FastPathCycle(FastCycle[Plan]):
         self._kind = kind = parse(secret)
         if self._plan[0]:
             self._spend()
-        elif kind not in KINDS and fast_path.authority.imported.rules:
-            self._protocol.run_task(self._ask())
-        elif kind is None or kind is Kind.ONE_TIME:
+        elif (digest := fast_path.authority.first_digest(kind, secret)) is None:
             self._finish(MALFORMED)
         else:
-            digest = fast_path.authority.digest(kind, secret)
             seen = Seen(kind, secret, digest, *fast_path.store.prepare(digest))
             if field is not None and len(remembered) < fast_path.most_seen:
                 remembered[field] = seen

@@ -40,9 +40,12 @@ _CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, VOIDED, NETWORK_DENIED, UNAVAI
 
 
 class Seen(NamedTuple):
-    """What was worked out of a credential's field: its secret, and how its record is read."""
+    """What was worked out of a credential's field: its secret, and how its record is read.
 
-    kind: Kind
+    `kind` is what the secret's form says, which that of another system need not have.
+    """
+
+    kind: Kind | None
     secret: bytes
     digest: bytes
     command: bytes

@@ -101,6 +101,12 @@ class Authority:
         own = self._keyring.digests(kind, secret)
         return own + self.imported.digests(secret) if kind is Kind.MANAGED else own
 
+    def first_digest(self, kind: Kind | None, secret: bytes) -> bytes | None:
+        """Of a session or managed token, or by the first rule for secrets of other systems; `kind` is by its form."""
+        if kind is not None and kind is not Kind.ONE_TIME:
+            return self.digest(kind, secret)
+        return next(iter(self.imported.digests(secret)), None)
+
     def candidates(self, secret: bytes, kinds: Iterable[Kind]) -> list[tuple[Kind, bytes]]:
         """What a secret may stand for, and the digest to find it by. Those of another system have any form."""
         kind = parse(secret)
