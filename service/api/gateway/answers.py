@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote
 from service.api.http.call import NO_STORE, Headers
 from service.api.http.problems import challenge, problem_body
 from service.api.http.proxies import TrustedProxies
-from service.errors import wrong
+from service.errors import InvalidRequest
 from service.identifiers import REQUEST_KEY
 from service.model import Credential, Kind, Outcome, Quota, RateLimit, Verdict
 
@@ -52,13 +52,15 @@ def retried_request(headers: Headers, client: tuple[str, int] | None, trusted: T
 def request_cost(headers: Headers, client: tuple[str, int] | None, trusted: TrustedProxies) -> int:
     """What a gateway of ours says that a request costs of its token's rate limits; 1 where none says anything.
 
-    Raises InvalidRequest for anything but one whole number from 1 to 1,000.
+    Raises InvalidRequest `invalid_cost`, a 403, for anything but one whole number from 1 to 1,000: of other statuses
+    gateways make a fault of their own.
     """
     costs = [value for name, value in headers if name == b"x-token-cost"]
     if not costs or not trusted.trusts(client[0] if client else ""):
         return 1
     if len(costs) > 1 or not _COST.fullmatch(costs[0]):
-        raise wrong("X-Token-Cost", "write one whole number from 1 to 1000")
+        reason = "write one whole number from 1 to 1000"
+        raise InvalidRequest(f"X-Token-Cost: {reason}.", fields=(("X-Token-Cost", reason),), code="invalid_cost")
     return int(costs[0])
 
 

@@ -40,7 +40,10 @@ _YES = (
     "Any method. Exactly 200 and an empty body means yes. Basic, with the token as user or password, is read "
     "where TOKENS_ACCEPT_BASIC is on, what TOKENS_ACCEPT_ALSO lists where it does; neither presents anything elsewhere."
 )
-_COSTS = f"{_YES} Of a trusted proxy X-Token-Cost, from 1 to 1000, says how much of its rate limits a request costs."
+_COSTS = (
+    f"{_YES} Of a trusted proxy X-Token-Cost, from 1 to 1000, says how much of its rate limits a request costs; "
+    "any other value is 403 `invalid_cost`."
+)
 _ONCE = f"{_YES} A trusted proxy may ask again within 30 s with the same X-Tokens-Retry-Key."
 _SAME = "The same for Envoy's HTTP mode"
 
@@ -48,7 +51,6 @@ _SAME = "The same for Envoy's HTTP mode"
 def _form(
     path: str, name: str, summary: str, description: str, header_names: tuple[str, ...], **more: Any
 ) -> Operation:
-    """Refused for its form is a cost alone, which only a gateway can have written."""
     return Operation(
         "*",
         path,
@@ -56,7 +58,7 @@ def _form(
         name,
         summary=summary,
         description=description,
-        problems=(400, 401, 403, 429, 503) if header_names is _ASKS else (401, 403, 429, 503),
+        problems=(401, 403, 429, 503),
         answers={200: None},
         answer_headers=_IDENTITY,
         header_names=header_names,

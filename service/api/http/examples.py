@@ -119,21 +119,21 @@ REQUESTS: Mapping[str, Any] = {
     "form": {"token": "A" * 64},
     "importTokens": '{"name": "orders", "secret": "old-system-secret-1", "duration": "1year"}\n',
 }
-# Status to code and detail.
+# Status to code and detail, each as the service says it.
 PROBLEM_EXAMPLES: Mapping[int, tuple[str, str]] = {
-    400: ("invalid_request", "name: Object missing required field `name`."),
-    401: ("unauthorized", "No token was presented."),
-    403: ("insufficient_scope", "The token lacks the scope tokens:write."),
-    404: ("not_found", "There is no token 0123456789abcdef."),
-    405: ("method_not_allowed", "This path has other methods."),
-    408: ("request_timeout", "The request took too long to arrive."),
+    400: ("invalid_request", "The Authorization field is given twice."),
+    401: ("unauthorized", "Send a token as Authorization: Bearer."),
+    403: ("insufficient_scope", "This needs a token with the scope tokens:write."),
+    404: ("not_found", "No token with this ID. It may have been removed after its retention time."),
+    405: ("method_not_allowed", "Use one of: GET, HEAD."),
+    408: ("request_timeout", "The request's body took too long."),
     409: ("name_taken", _NAMED),
     413: ("payload_too_large", "The body is larger than 16384 bytes."),
     415: ("unsupported_media_type", "Send the body as application/json."),
-    429: ("rate_limited", "Too many requests: ask again later."),
-    431: ("head_too_large", "The head of the request is larger than 16384 bytes."),
-    500: ("internal_error", "The service failed."),
-    503: ("store_unavailable", "Redis does not answer: ask again later."),
+    429: ("rate_limited", "The token's rate limit is used up."),
+    431: ("head_too_large", "The request's head is larger than 16 KiB or 64 fields."),
+    500: ("internal_error", "That did not work. The fault is on this side and was logged under the request id."),
+    503: ("store_unavailable", "The token store is not answering. Try again."),
 }
 _OF_TYPE: Mapping[str, Any] = {"string": "text", "integer": 1, "number": 1, "boolean": True, "null": None}
 

@@ -29,6 +29,7 @@ _STATUS: tuple[tuple[type[ServiceError], int], ...] = (
     (StoreUnavailable, 503),
 )
 _STATUS_OF_CODE = {
+    "invalid_cost": 403,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "method_not_allowed": 405,

@@ -67,10 +67,10 @@ def test_a_request_costs_of_each_limit_what_a_gateway_says(world: World) -> None
 
 
 @pytest.mark.parametrize("cost", ["0", "1001", "-1", "1.5", "01", "", "x", "1\r\nX-Token-Cost: 2"])
-def test_a_cost_that_is_no_number_from_one_to_a_thousand_is_400(world: World, cost: str) -> None:
+def test_a_cost_that_is_no_number_from_one_to_a_thousand_is_refused(world: World, cost: str) -> None:
     with Raw(world.running.port) as raw:
         raw.send(f"GET /validate HTTP/1.1\r\nHost: x\r\nX-Token-Cost: {cost}\r\n\r\n".encode())
-        (error,) = raw.answer().problem(400, "invalid_request")["errors"]
+        (error,) = raw.answer().problem(403, "invalid_cost")["errors"]
     assert error["field"] == "X-Token-Cost"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from service.api.http.examples import PROBLEM_EXAMPLES
 from service.tokens.secret import with_checksum
 from tests.api.conftest import Environment
 from tests.api.described import Described
@@ -144,3 +145,27 @@ def test_a_second_authorization_is_refused_but_where_gateways_ask(world: World) 
                 raw.answer(sample.method).problem(401, "invalid_token")
             else:
                 raw.answer(sample.method).problem(400, "invalid_request")
+
+
+def test_the_examples_of_problems_in_the_document_are_what_is_said(world: World) -> None:
+    """Those of faults and time-outs are left out: they would have to be brought about."""
+    tokens, admin = "/api/admin/tokens", world.admin
+    reader = world.secret(scopes=["tokens:read"])
+    limited = world.secret(scopes=["tokens:read"], rateLimits=[{"limit": 1, "periodSeconds": 86400}])
+    assert world.get(tokens, bearer=limited).status == 200
+    said = {
+        401: world.get(tokens),
+        403: world.post(tokens, json_body={"name": fresh("never")}, bearer=reader),
+        404: world.get(f"{tokens}/{'0' * 16}", bearer=admin),
+        405: world.post("/livez"),
+        413: world.post(tokens, body=b" " * 16385, bearer=admin),
+        415: world.post(tokens, body=b"{}", headers={"Content-Type": "text/plain"}, bearer=admin),
+        429: world.get(tokens, bearer=limited),
+    }
+    for status, fields in ((400, "Authorization: Bearer a\r\n" * 2), (431, f"X-Long: {'a' * 20_000}\r\n")):
+        with Raw(world.running.port) as raw:
+            raw.send(f"GET {tokens} HTTP/1.1\r\nHost: x\r\n{fields}\r\n".encode())
+            said[status] = raw.answer()
+    for status, answer in said.items():
+        code, detail = PROBLEM_EXAMPLES[status]
+        assert answer.problem(status, code)["detail"] == detail
