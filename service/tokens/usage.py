@@ -76,9 +76,11 @@ class Usage:
         if self._idle_seconds:
             sessions = [digest for digest, gathered in used if gathered.kind is Kind.SESSION]
             await self._store.touch_sessions(sessions, self._idle_seconds)
-        # Slice by slice: a second may bring tens of thousands, and requests go on between.
-        for start in range(0, len(used), SLICE):
-            taken = used[start : start + SLICE]
+        # Slice by slice: a second may bring tens of thousands, and requests go on between. What is written is let
+        # go, so that what is counted meanwhile takes its room.
+        while used:
+            taken = used[-SLICE:]
+            del used[-SLICE:]
             allowed += sum(gathered.allowed for _, gathered in taken)
             uses = [gathered.use_of(digest) for digest, gathered in taken if gathered.kind is Kind.MANAGED]
             await self._store.add(uses, now)
