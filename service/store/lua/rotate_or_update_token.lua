@@ -3,10 +3,9 @@ KEYS[1]  active tokens (zset)   KEYS[2]  ended or switched off (zset)   KEYS[3] 
 KEYS[4]  expiries (zset)        KEYS[5]  purges (zset)                  KEYS[6]  audit log (stream)
 KEYS[7...] of each: credential, reason it may be gone, previous secret in its overlap, its reason, credential to end,
          its reason (string), metadata (hash), its block of folded names (string), derived tokens that end (zset)
-ARGV[1]  audit entries to keep
-ARGV[2...] of each as below, `..._until` in milliseconds, 0 for never; `version` and `contests` as they were read;
-         `record` empty for a token that stays off, `why` if that is not written yet, `older_record` to end it;
-         `row` takes the place of `old_row` and may be the same; then `count` fields and values
+ARGV[1]  audit entries to keep    ARGV[2...]  of each as below, `..._until` in milliseconds, 0 for never; `version` and
+         `contests` as they were read; `record` empty for a token that stays off, `why` if it is not written yet,
+         `older_record` to end it; `row` for `old_row`, maybe the same; then `count` fields and values
 returns  of each: 1 written | 0 changed meanwhile, or gone
 cost     O(k log n + d) for k tokens with d derived from them
 ]]
@@ -31,7 +30,8 @@ for key = 7, #KEYS, 9 do
     if expires ~= '0' then redis.call('ZADD', expiries, (is_on and '' or '-') .. expires, id) end
     local rows = old_row ~= row and redis.call('GET', block) or ''
     local found, last = string.find(rows, old_row, 1, true)
-    if found then redis.call('SET', block, string.sub(rows, 1, found - 1) .. row .. string.sub(rows, last + 1)) end
+    if found and #row == #old_row then redis.call('SETRANGE', block, found - 1, row)
+    elseif found then redis.call('SET', block, string.sub(rows, 1, found - 1) .. row .. string.sub(rows, last + 1)) end
     redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
   end
