@@ -131,7 +131,8 @@ class ImportStore:
             # Also where the id is known: an earlier try may have come this far.
             names = self._shards.of_name(token.name)
             await names.link.execute("ZADD", names.keys.names, 0, freed_member(token), retry=True)
-        if row.name_is_abroad and reply != 1:
+        # Where the id is known by now, another import of this token may bear the name.
+        if row.name_is_abroad and reply not in (1, -1):
             await self._tokens.names.release(token)
         return _refusal(reply)
 

@@ -166,10 +166,9 @@ class ManagedTokens:
         # Held before the record says it, so that two records never bear one name, whatever is cut off between.
         if not await self._store.names.reserve(new):
             raise await self._taken(new.name, origin)
-        written = await self._managed_records.write(old, new, action, origin)
-        if not written:
-            await self._store.names.release(new)
-        return written
+        # Not given up where the write is refused: a renaming to the same name may have come first, and who wants a name
+        # that nobody bears takes it.
+        return await self._managed_records.write(old, new, action, origin)
 
     async def _taken(self, name: str, origin: Origin) -> Conflict:
         holder = await self._name_holders.told(name, origin)

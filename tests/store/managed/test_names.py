@@ -177,6 +177,16 @@ async def test_of_twenty_tokens_renamed_to_one_name_at_once_exactly_one_bears_it
     assert await names_held(still) == sorted(name.encode() for name in names)
 
 
+async def test_of_two_renamings_of_one_token_at_once_neither_gives_the_name_up_that_the_other_took(
+    still: Service,
+) -> None:
+    token = (await create(still, "ci")).token
+    wanted = elsewhere(still, "ci")
+    renaming = [still.rules.managed.tokens.update(token.token_id, {"name": wanted}, ADMIN) for _ in range(2)]
+    assert [one.name for one in await asyncio.gather(*renaming)] == [wanted] * 2
+    assert await names_held(still) == [wanted.encode()]
+
+
 async def test_no_key_is_left_by_a_refused_creation(still: Service) -> None:
     await create(still, "ci")
     before = await all_keys(still)

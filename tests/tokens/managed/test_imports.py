@@ -481,6 +481,28 @@ async def test_a_name_cannot_be_taken_from_an_import_under_way(make_service: Mak
     assert len(tokens) == 1
 
 
+async def test_of_two_imports_of_one_token_at_once_neither_gives_the_name_up_that_the_other_took(
+    make_service: Make, namespace: str
+) -> None:
+    source = await make_service(shards=16, background=False, namespace=f"{namespace}-b")
+    slow = await make_service(shards=16, background=False, wrap=Between)
+    quick = await make_service(shards=16, background=False)
+    token_id, _ = await plain(source, "first")
+    shards = source.stores.shards
+    other = next(name for name in map(str, range(1000)) if shards.of_name(name) is not shards.of_name("first"))
+    await source.rules.managed.tokens.update(token_id, {"name": other}, TEST)
+    (record,) = (await everything(source)).values()
+    row = Exported(record.token, record.seal)
+    taken: list[str] = []
+
+    async def take_it_too() -> None:
+        taken.extend(await take(quick, row))
+
+    slow.stores.shards[0].link.meanwhile = take_it_too
+    assert (await take(slow, row), taken) == (["exists"], ["imported"])
+    assert await take(quick, imported(quick, FORMS["uuid"], other)) == ["name_taken"]
+
+
 async def test_importing_and_creating_one_name_at_once_makes_one_token(still: Service) -> None:
     async def create(name: str) -> str:
         try:
