@@ -57,6 +57,7 @@ class Batch:
         digest = self._authority.digest(kind, asked)
         if not self._digests:
             asyncio.get_running_loop().call_later(_KEPT_SECONDS, self._digests.clear)
+        # Rather no more than others in place of these: whoever asks about more than that would only push them through.
         if len(self._digests) < _MOST_KEPT:
             self._digests[secret] = digest
         return digest

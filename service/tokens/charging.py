@@ -69,6 +69,7 @@ class Limited:
         elif (refusal := refusal_of_one(limits, charge, count)) is not None:
             shares = [refusal] * count
         else:
+            # At least one goes on alone, so that this ends though no limit says that there is room.
             room = max(1, min(charge.states[::3]))
             self._charge(asked[:room])
             self._charge(asked[room:])

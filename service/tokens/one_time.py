@@ -146,6 +146,7 @@ class OneTimeTokens:
         The same `request` (an idempotency key) gets the same answer for 30 s. One round trip. A token of another
         kind is MALFORMED here and stays usable. Where scopes are required it stays unspent, too, because it has none.
         """
+        # Before Redis is asked: GETDEL takes whatever it is given, and must not be given what is no one-time token.
         if parse(secret) is not Kind.ONE_TIME:
             return self._counted(MALFORMED)
         if required:

@@ -73,12 +73,14 @@ class TokenViews:
         children, place = await self._derivation.children(parent_id), read_cursor(cursor, NEWEST)
         rest = [one for one in children if place is None or _place(one) > (-int(place[0]), place[1])]
         page, last = rest[:limit], None
+        # A cursor only where something follows: a last page that is full needs no empty one after it.
         if len(rest) > limit:
             last = str(page[-1].created_micros), page[-1].token_id
         return TokenList(await self.of(page, parent_id=parent_id), write_cursor(last, NEWEST), len(children))
 
     async def issued(self, created: Created, message: str, *, parent_id: str = "") -> TokenIssued:
         """A token with its secret in clear."""
+        # A new secret was not used yet, so its usage is not asked for.
         token, days = created.token, [0] * _DAYS
         (quotas,), shared = await self._standings.of([token]), await self._subject_limits.of([token.subject])
         told = shared.get(token.subject, ())
@@ -155,6 +157,7 @@ def write_cursor(after: tuple[str, str] | None, sort: str) -> str | None:
     """The cursor behind this place of a list in this order; None at its end."""
     if after is None:
         return None
+    # With the order in it, so that a cursor is refused in a list of another one and skips nothing there.
     return urlsafe_b64encode(msgspec.json.encode([sort, *after])).decode().rstrip("=")
 
 

@@ -78,6 +78,7 @@ class ManagedApi(OperationGroup, tag="managed"):
         as the kill switch does: those slice by slice, the next one with `nextCursor` as `cursor`. A token edits
         and activates none that may more than itself.
         """
+        # With two of them it would be unclear which tokens are meant, and the wrong ones would be changed.
         if sum(which is not UNSET for which in (body.id, body.ids, body.filter)) != 1:
             raise wrong("id", "give one of id, ids or filter")
         changes = _changes(body)
@@ -128,6 +129,7 @@ class ManagedApi(OperationGroup, tag="managed"):
             return Message("API token revoked successfully")
         if not token_ids:
             raise wrong("id", "say which token to revoke: ?id=, or ?ids=a,b,c")
+        # An id that is listed twice is ended once, and not told as skipped.
         ids = list(dict.fromkeys(part for part in token_ids.split(",") if part))
         return several(await self._bulk.revoke(ids, caller.origin), "revoked")
 

@@ -72,6 +72,7 @@ class Callers:
         secrets = presented(call.scope["headers"])
         if not secrets:
             raise Unauthorized("Send the token as Authorization: Bearer, X-API-Key or X-Token.", presented=False)
+        # Peeked at: a token that asks about itself must not use itself up.
         verdict = await self._authority.peek(secrets[0], (Kind.MANAGED,))
         credential = verdict.credential
         # At the end of its limit a token must still be able to revoke itself.
@@ -94,6 +95,7 @@ class Callers:
     async def caller(self, call: Call) -> Caller:
         """Whoever presents a valid credential. Raises Unauthorized, or RateLimited by its token."""
         secret, channel = bearer(call), "cli" if call.header(b"x-requested-with") == _COMMAND_LINE else "api"
+        # None of our own secrets has a dot.
         if secret is not None and self._jwt is not None and secret.count(b".") == 2:
             return Caller(self._origin(call, await self._jwt(secret), "jwt"), Role.ADMIN)
         if secret is None:
@@ -104,6 +106,7 @@ class Callers:
             secret, _KINDS, address=call.address, agent=call.header(b"user-agent") or b""
         )
         credential = verdict.credential
+        # Before the refusal of what is not valid: this one is, and may come again.
         if verdict.outcome is Outcome.RATE_LIMITED:
             raise RateLimited("The token's rate limit is used up.", retry_after=verdict.retry_after)
         if not verdict.active or credential is None:

@@ -25,8 +25,10 @@ from service.store.driver.confirmation import Doubts
 
 log = logging.getLogger("service.requests")
 _REQUEST_ID_SIGNS = (string.ascii_letters + string.digits + "._-").encode()
+# Ids go into the log and back to the client: a short one of harmless signs is passed on, any other replaced.
 _REQUEST_ID_LENGTH = 64
 _LAST_DIGITS = tuple(b"%02x" % value for value in range(256))
+# Asked many times a second by gateways and probes: a line for each would be most of the log.
 _UNLOGGED = ("/validate", "/livez", "/readyz", "/healthz", "/metrics")
 
 
@@ -95,6 +97,7 @@ class Application:
 
     def call(self, scope: Scope, receive: Receive) -> Call:
         """A request as its handler will see it, from now on."""
+        # Reversed, so that of a field that comes twice the first one is kept.
         headers = dict(reversed(scope["headers"]))
         request_id = self.request_ids.of(headers.get(b"x-request-id"))
         address = self._trusted.client_of(scope.get("client"), self._forwarded(headers, scope["headers"]))
@@ -114,6 +117,7 @@ class Application:
 
     def account(self, call: Call, status: int) -> None:
         """Count and log a call that was answered."""
+        # Those are counted by their verdicts, with the fast path's.
         if not call.template.startswith("/validate"):
             self.tell(
                 call.method,
@@ -165,6 +169,7 @@ class Application:
             call.outcome = error.code
             return problems.respond(error, call.request_id, retry_after=operation.retry_after)
         except ClientDisconnect:
+            # Nobody reads it; the status is for the count and the log.
             return Response(status_code=call.scope.get("refused", 400))
         except asyncio.CancelledError:
             # A stop ends what its drain did not wait out: uvicorn would answer 500 and log a fault.
@@ -174,6 +179,7 @@ class Application:
             facts = {"request_id": call.request_id}
             if (trace := trace_of(call.header(b"traceparent"))) is not None:
                 facts["trace_id"] = trace.trace_id
+            # The traceback is for the log alone: it may hold what must not be told.
             log.exception("a request failed", extra={"facts": facts})
             detail = "That did not work. The fault is on this side and was logged under the request id."
             return problems.plain(500, "internal_error", detail, call.request_id, [])

@@ -22,6 +22,7 @@ from service.errors import InvalidRequest, place_and_reason, wrong
 
 Headers = list[tuple[bytes, bytes]]
 
+# Room for the longest form there is, and too little to fill memory by many connections.
 BODY_BYTES = 16 * 1024
 BULK_BYTES = 1024 * 1024
 MOST_PAIRS = 200
@@ -108,6 +109,7 @@ class Call:
     async def body(self, limit: int = BODY_BYTES) -> bytes:
         """The whole body. Raises InvalidRequest `payload_too_large` as soon as it is known to be too large."""
         declared = self.header(b"content-length")
+        # By what is announced, before any of it is read; what announces less than it sends is caught below.
         if declared is not None and int(declared) > limit:
             raise too_large(limit)
         parts, size = [], 0
@@ -135,6 +137,7 @@ class Call:
                 return searching.result()
             raise ClientDisconnect
         finally:
+            # Whichever is left: a search must not go on for nobody, nor a task wait for a message that never comes.
             searching.cancel()
             leaving.cancel()
             await asyncio.gather(searching, leaving, return_exceptions=True)
@@ -172,6 +175,7 @@ def too_large(limit: int) -> InvalidRequest:
 
 def parse_pairs(raw: bytes) -> list[tuple[str, str]]:
     """The pairs of a query or form. Raises InvalidRequest."""
+    # Counted before they are parsed: thousands of empty fields fit into a body.
     if raw.count(b"&") >= MOST_PAIRS:
         raise InvalidRequest(f"The query or form has more than {MOST_PAIRS} fields.")
     try:
@@ -186,6 +190,7 @@ def decode(body: bytes, kind: type[T]) -> T:
     Raises InvalidRequest with the field's path.
     """
     try:
+        # With one colon there is one member, and nothing to compare.
         if body.count(b":") > 1:
             _members.decode(body.decode())
         return msgspec.json.decode(body, type=kind)
@@ -221,6 +226,7 @@ _fields = cache(msgspec.structs.fields)
 
 def convert_query(call: Call, kind: type[T]) -> T:
     """The query parameters as this type; numbers and booleans are read from text. Raises InvalidRequest."""
+    # Of a parameter that is given twice the first counts, as in `parameter`.
     pairs = dict(reversed(call.query))
     try:
         query = msgspec.convert(pairs, kind, strict=False)

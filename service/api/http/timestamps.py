@@ -13,6 +13,7 @@ from service.errors import wrong
 
 Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 _LAST = 253_402_300_799  # the last second of the year 9999
+# As seconds this is the year 5138, as milliseconds 1973: whoever writes less means seconds.
 _MILLISECONDS = 100_000_000_000
 _FORM = "write an instant like 2027-01-31T12:00:00Z"
 
@@ -71,6 +72,7 @@ def parse_zone(name: str, field: str) -> tzinfo:
 
 def _read(text: str, field: str) -> datetime:
     try:
+        # RFC 3339 allows a small t and z; Python reads no small z.
         return datetime.fromisoformat(text.upper())
     except ValueError:
         raise wrong(field, _FORM) from None

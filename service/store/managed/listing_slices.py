@@ -69,6 +69,7 @@ class Index(NamedTuple):
             pairs = in_pairs(reply)[:: 1 if up else -1]
             rows = [row for found in own_members(pairs) if (row := self._row(found)) is not None]
             is_last = len(pairs) < most or (float(pairs[-1][1]) < 0) != self.negative
+            # An empty slice that is not the last would end the list for whoever reads it.
             if rows or is_last:
                 return Slice(await self._without(rows), rows[-1] if rows else None, is_last)
             member, score = pairs[-1]
@@ -191,6 +192,7 @@ async def merged(
         if edge is None:
             return
         streams = [stream for stream in streams if stream.rows or not stream.is_over]
+        # Whoever reads on will read more: the first slices were made for one page.
         most = min(2 * most, _MOST)
 
 

@@ -67,6 +67,7 @@ class ManagedRecords:
     async def genuine(self, known: Sequence[Record]) -> list[ManagedToken]:
         """The tokens of those records that a service with our server key wrote last. One round trip."""
         ours = [record.token for record in known if self._seals.is_ours(record)]
+        # A revoked token has no credential any more that could agree with its record.
         living = [token for token in ours if not token.revoked_at]
         agreeing = dict(zip([token.token_id for token in living], await self._seals.agree(living), strict=True))
         return [token for token in ours if agreeing.get(token.token_id, True)]
@@ -145,6 +146,7 @@ class ManagedRecords:
             is_ours = self._seals.is_ours(record)
             is_certain = digest is not None or is_ours or await self._seals.is_in_use(token)
             # What somebody else wrote is not vouched for, nor what may have changed since.
+            # A revocation must come through however busy the token is; a deactivation may be refused and tried again.
             insist = state == "revoked" and number >= TRIES // 2
             ((done, ended),) = await self._end([token], state, origin, insist=insist, vouch=is_ours and not insist)
             # It is ended all the same, and the secret in use may be another one than the record names.
