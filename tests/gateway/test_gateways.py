@@ -131,6 +131,15 @@ def test_nothing_that_a_client_says_of_itself_reaches_the_application(deployment
         assert headers["x-token-subject"] == ["admin"]
 
 
+def test_what_there_is_nothing_to_say_of_is_left_out_and_not_said_empty(deployment: Deployment) -> None:
+    """A session has no name, and a refusal for the network neither a challenge nor a limit."""
+    passed = deployment.passed("GET", "/", deployment.site.admin, headers=SPOOFED)["headers"]
+    assert [name for name, values in passed.items() if "" in values] == []
+    elsewhere = deployment.site.token(allowedNetworks=["203.0.113.0/24"])["token"]
+    refused = deployment.refused(403, "GET", "/", elsewhere)
+    assert [name for name, value in refused.headers if not value] == []
+
+
 def test_a_doubled_authorization_is_refused_as_a_wrong_one_is(deployment: Deployment) -> None:
     line = f"Authorization: Bearer {deployment.site.admin}\r\n"
     before = deployment.site.application.requests

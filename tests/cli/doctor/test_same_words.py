@@ -114,11 +114,12 @@ def test_what_the_connection_fails_of_is_said_alike(child: RedisChild, say: Say,
 
     def ask_for_certificate(client: socket.socket) -> None:
         tls = asking.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
-        with tls, contextlib.suppress(ssl.SSLError):
-            tls.do_handshake()
-        # The client closes when it has read the alert: what nobody reads would be answered by a reset.
-        while socket.socket.recv(tls, 1000):
-            pass
+        with tls:
+            with contextlib.suppress(ssl.SSLError):
+                tls.do_handshake()
+            # The client closes when it has read the alert: what nobody reads would be answered by a reset.
+            while socket.socket.recv(tls, 1000):
+                pass
 
     with socket.create_server(("127.0.0.1", 0)) as closed:
         nobody = closed.getsockname()[1]
