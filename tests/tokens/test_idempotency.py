@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from service.app import Service
-from service.errors import Conflict, StoreUnavailable
-from service.model import Origin, Outcome
+from service.errors import Conflict, Forbidden, StoreUnavailable
+from service.model import Credential, Kind, Origin, Outcome
 from service.tokens.idempotency import Repeatable
 from service.tokens.managed.tokens import Created, NewToken
 from tests.builders import ADMIN, DAY, actions, create, dump, outcome
@@ -198,6 +198,29 @@ async def test_a_repeat_that_read_the_record_before_the_first_try_wrote_it(make_
     assert repeat.repeated
     assert repeat.token.rotations == 1
     assert await outcome(service, repeat.secret) is Outcome.ACTIVE
+
+
+async def test_a_repeat_tells_no_secret_of_a_token_that_was_given_more_since_it_was_read(
+    make_service: Callable[..., Any],
+) -> None:
+    service = await make_service(background=False, wrap=_Overtaken)
+    link: Any = service.stores.shards[0].link
+    token_id = (await create(service, scopes=("orders:read",))).token.token_id
+    held = Credential(Kind.MANAGED, "00" * 8, "", ("orders:read", "tokens:write"), 0, 0)
+    bound = msgspec.structs.replace(ADMIN, bound=held)
+
+    async def rotate() -> Created:
+        request = Repeatable("key-2", b"{}")
+        rotated: Created = await service.rules.managed.rotation.rotate(token_id, bound, request=request)
+        return rotated
+
+    async def give_more() -> None:
+        await service.rules.managed.tokens.update(token_id, {"scopes": ("orders:read", "orders:write")}, ADMIN)
+
+    await rotate()
+    link.before_exists = give_more
+    with pytest.raises(Forbidden):
+        await rotate()
 
 
 class _Overtaken(Wrapped):

@@ -62,6 +62,7 @@ class Rotation:
             if request and await self._store.was_issued(token_id, minted.digest):
                 # Read anew, since the earlier try may have come between the two.
                 issued = await self._managed_records.read_to_change(token_id)
+                check_held(origin, issued)
                 refuse_if_secret_ended(issued, minted, self._clock())
                 await self._store.confirm_changed(token_id)
                 return Created(issued, minted.secret, repeated=True)
