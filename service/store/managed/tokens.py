@@ -145,7 +145,8 @@ class ManagedStore:
         written = await by_group(changes, lambda one: self._shard(one.old.token_id), update_in)
         for one, done in zip(changes, written, strict=True):
             if done and one.old.name != one.new.name:
-                await self.names.release(one.old)
+                # A renaming back to it may have come since.
+                await self.names.free_if_void(one.old.name, one.old.token_id.encode())
         return [done == 1 for done in written]
 
     def _change_keys(self, shard: Shard, change: Change, now: int) -> tuple[bytes, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from service.store.managed.records import Retention
 from service.store.managed.tokens import ManagedStore
 from service.tokens.managed.name_holders import NameHolders
 from tests.builders import ADMIN, DAY, all_keys, create
+from tests.links import Wrapped
 
 pytestmark = pytest.mark.anyio
 
@@ -185,6 +186,51 @@ async def test_of_two_renamings_of_one_token_at_once_neither_gives_the_name_up_t
     renaming = [still.rules.managed.tokens.update(token.token_id, {"name": wanted}, ADMIN) for _ in range(2)]
     assert [one.name for one in await asyncio.gather(*renaming)] == [wanted] * 2
     assert await names_held(still) == [wanted.encode()]
+
+
+@pytest.mark.parametrize("moment", ["rotate_or_update_token", "void_reservation"])
+async def test_a_renaming_keeps_its_old_name_for_one_that_went_back_to_it_meanwhile(
+    make_service: Callable[..., Any], moment: str
+) -> None:
+    service = await make_service(background=False, shards=16, wrap=_After)
+    token = (await create(service, "ci")).token
+    link: Any = service.stores.shards[0].link
+    rename, wanted = service.rules.managed.tokens.update, elsewhere(service, "ci")
+    link.after = moment, lambda: rename(token.token_id, {"name": "ci"}, ADMIN)
+    await rename(token.token_id, {"name": wanted}, ADMIN)
+    assert (await service.rules.managed.tokens.get(token.token_id)).name == "ci"
+    assert await refused(service, "ci")
+    assert await names_held(service) == [b"ci"]
+
+
+async def test_a_name_stays_with_a_renaming_that_took_it_while_its_reservation_was_found_void(
+    make_service: Callable[..., Any],
+) -> None:
+    service = await make_service(background=False, shards=16, wrap=_After)
+    token = (await create(service, "ci")).token
+    wanted = elsewhere(service, "ci")
+    names = ManagedStore(service.stores.shards, Retention(30 * DAY)).names
+    assert await names.reserve(msgspec.structs.replace(token, name=wanted))
+    link: Any = service.stores.shards[0].link
+    link.after = (
+        "void_reservation",
+        lambda: service.rules.managed.tokens.update(token.token_id, {"name": wanted}, ADMIN),
+    )
+    assert await refused(service, wanted)
+    assert await names_held(service) == [wanted.encode()]
+
+
+class _After(Wrapped):
+    """Lets something happen once, right after the answer of a script."""
+
+    after: tuple[str, Callable[[], Awaitable[object]]] | None = None
+
+    async def execute(self, *args: Any, operation: str = "", **how: Any) -> Any:
+        reply = await self.link.execute(*args, operation=operation, **how)
+        if self.after and self.after[0] == operation:
+            (_, happen), self.after = self.after, None
+            await happen()
+        return reply
 
 
 async def test_no_key_is_left_by_a_refused_creation(still: Service) -> None:
