@@ -158,12 +158,14 @@ class Client:
 
     def _checked(self, answer: Answer) -> Answer:
         if answer.status == http.client.ACCEPTED:
-            note(f"not confirmed yet: {answer.json().get('pending')}; to send it again is harmless")
+            note(f"in force, and not confirmed yet: {answer.json().get('pending')}")
         if 200 <= answer.status < 300:
             return answer
         raise refusal(answer, self.address)
 
     def _unreachable(self, error: Exception) -> NoAnswer:
+        if isinstance(error, http.client.IncompleteRead):
+            return NoAnswer(f"{self.address} broke off its answer: what came of it is not the whole")
         # Both connecting and reading end so: a host that drops packets is as silent as a service that hangs.
         if isinstance(error, TimeoutError):
             return NoAnswer(f"no answer from {self.address}: is the service overloaded, or TOKENS_URL another's?")

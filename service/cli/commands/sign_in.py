@@ -7,7 +7,7 @@ import time
 import click
 
 from service.cli.client import session_state
-from service.cli.client.address import service_address
+from service.cli.client.address import Address, service_address
 from service.cli.client.http import Client, connect, refusal
 from service.cli.failure import Failure, WrongUsage
 from service.cli.terminal.prompts import read_password, somebody_answers
@@ -47,7 +47,12 @@ def login(name: str | None) -> Report:
     members = answer.json()
     if answer.status != http.client.OK or "token" not in members:
         raise refusal(answer, address)
-    session_state.keep(session_state.Session(str(address), name, members["token"], members["expiry_time"]), place)
+    try:
+        session_state.keep(session_state.Session(str(address), name, members["token"], members["expiry_time"]), place)
+    except Failure:
+        # As on a full disk: nobody could end it any more.
+        _end(address, members["token"])
+        raise
     until = _instant(members["expiry_time"])
     return Report(
         {"url": str(address), "username": name, "expiresAt": until},
@@ -64,10 +69,12 @@ def logout() -> Report:
     """
     address = service_address()
     session = session_state.read(str(address))
-    # First, so that the file is gone also where the service cannot be reached.
-    session_state.forget(str(address))
-    if session is not None:
-        Client(address).send("DELETE", "/api/token", {"token": session.token})
+    # First, so that the file is gone also where the service cannot be reached; and the other way round.
+    try:
+        session_state.forget(str(address))
+    finally:
+        if session is not None:
+            _end(address, session.token)
     return Report(
         {"url": str(address), "signedOut": session is not None},
         said(f"Signed out of {address}." if session else f"Not signed in to {address}."),
@@ -96,6 +103,10 @@ def whoami() -> Report:
         who = {"username": answer.headers["X-Token-Subject"], "expiresAt": session and _instant(session.expires_at)}
     found = {"url": str(client.address), **who}
     return Report(found, facts([(_LABELS[name], value) for name, value in found.items() if value not in (None, [])]))
+
+
+def _end(address: Address, token: str) -> None:
+    Client(address).send("DELETE", "/api/token", {"token": token})
 
 
 def _instant(seconds: int) -> str:

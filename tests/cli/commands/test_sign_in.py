@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import stat
 import time
+from errno import ENOSPC, EROFS
 from pathlib import Path
 
 import pytest
 
+from service.cli.client import session_state
 from service.cli.commands import sign_in
 from service.cli.terminal import prompts
 from tests.cli.conftest import Run
@@ -73,11 +75,23 @@ def test_a_damaged_file_is_no_session(nobody: Stub, run: Run, tmp_path: Path, co
     assert run("stats").exit_code == 4
 
 
-def test_a_session_that_is_over_is_none(nobody: Stub, run: Run, tmp_path: Path) -> None:
+def test_a_clock_that_is_ahead_ends_no_session_and_leaves_none_open(nobody: Stub, run: Run, tmp_path: Path) -> None:
     run("login", "ada", stdin="pw\n")
     (path,) = kept(tmp_path)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"expires_at": int(time.time()) - 1}))
-    assert run("stats").exit_code == 4
+    assert run("stats").exit_code == 0
+    assert "Signed out" in run("logout").stderr
+    assert (nobody.asked[-1].method, nobody.asked[-1].body) == ("DELETE", {"token": "S" * 64})
+
+
+def test_a_session_that_finds_no_room_is_ended(nobody: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(session_state, "write_private", full)
+    result = run("login", "ada", stdin="pw\n")
+    assert (result.exit_code, "No space left on device" in result.stderr) == (1, True)
+    assert (nobody.asked[-1].method, nobody.asked[-1].body) == ("DELETE", {"token": "S" * 64})
 
 
 def test_a_relative_state_directory_is_ignored(nobody: Stub, run: Run, tmp_path: Path) -> None:
@@ -154,6 +168,20 @@ def test_a_session_that_cannot_be_forgotten_is_one_line(nobody: Stub, run: Run, 
     result = run("logout")
     assert result.exit_code == 1
     assert f"cannot remove {path}" in result.stderr
+
+
+def test_a_session_whose_file_cannot_be_removed_is_ended(
+    nobody: Stub, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("login", "ada", stdin="pw\n")
+
+    def kept_for_ever(*_: object, **__: object) -> None:
+        raise OSError(EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", kept_for_ever)
+    result = run("logout")
+    assert (result.exit_code, "Read-only file system" in result.stderr) == (1, True)
+    assert (nobody.asked[-1].method, nobody.asked[-1].body) == ("DELETE", {"token": "S" * 64})
 
 
 def test_whoami_asks_the_service_for_whom_it_takes_the_session(nobody: Stub, run: Run) -> None:

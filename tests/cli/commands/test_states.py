@@ -85,6 +85,20 @@ def test_many_are_revoked_in_parts_that_fit_a_url(stub: Stub, run: Run) -> None:
     assert [one for part in asked for one in part] == ids
 
 
+def test_of_many_it_is_said_how_many_were_done_before_a_failure(stub: Stub, run: Run) -> None:
+    stub.on("DELETE", LIST, several(*"abc"))
+    stub.problem("DELETE", LIST, 503, "The token store is not answering.")
+    result = run("revoke", "--yes", *[f"{number:016x}" for number in range(450)])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("At least 3 tokens revoked of 450; then:\ntoken-service: The token store")
+
+
+def test_what_is_not_confirmed_is_in_force_and_not_said_to_be_sent_again(stub: Stub, run: Run) -> None:
+    stub.on("POST", f"{LIST}/{ID}/rotate", {"token": token("api", ID), "pending": "no replica"}, status=202)
+    # Another rotation would end the secret that this one shows.
+    assert "in force, and not confirmed yet: no replica\n" in run("rotate", ID).stderr
+
+
 def test_a_question_names_the_first_few(stub: Stub, run: Run) -> None:
     ids = [f"{number:016x}" for number in range(7)]
     for one in ids:

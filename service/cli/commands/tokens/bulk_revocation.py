@@ -7,10 +7,9 @@ import click
 
 from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS, find
-from service.cli.failure import Failure, NoAnswer, WrongUsage
+from service.cli.failure import WrongUsage
 from service.cli.terminal.options import Number, given, together
-from service.cli.terminal.outcome import Result, outcome
-from service.cli.terminal.output import note
+from service.cli.terminal.outcome import Result, counted, outcome, told_if_cut_off
 from service.cli.terminal.progress import progress
 from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, said, table
@@ -80,7 +79,7 @@ def end(ending: Ending, wanted: dict[str, Any], *, dry_run: bool, yes: bool) -> 
         return Report(Result(updated=[], skipped=[]), said("No token matches."))
     names = ", ".join(f"{token['name']} ({token['id']})" for token in found["sample"][:_NAMED])
     among = f"{'among them ' if count > _NAMED else ''}{names}"
-    confirm(f"{ending.path.capitalize()} {_tokens(count)}, {among}{ending.question}", yes=yes)
+    confirm(f"{ending.path.capitalize()} {counted(count)}, {among}{ending.question}", yes=yes)
     return outcome(_end_all(client, path, wanted, count, ending.done), ending.done)
 
 
@@ -99,7 +98,7 @@ def _trial(found: dict[str, Any], ending: Ending) -> Report:
     return Report(
         found,
         table(("ID", "NAME", "STATUS", "CREATED BY", "SCOPES"), rows, optional=1),
-        said(f"{_tokens(found['matched'])} would be {ending.done}{unseen}."),
+        said(f"{counted(found['matched'])} would be {ending.done}{unseen}."),
     )
 
 
@@ -109,21 +108,11 @@ def _end_all(client: Client, path: str, wanted: dict[str, Any], count: int, done
     skipped: list[dict[str, str]] = []
     # The number that was agreed to: if it is another by now, the service ends none of them.
     where: dict[str, Any] = {"expected": count}
-    try:
-        with progress() as show:
-            while where:
-                show(f"{len(updated):,} of {count:,} {done}")
-                answer = client.send("POST", path, {**wanted, **where})
-                updated += answer["updated"]
-                skipped += answer["skipped"]
-                where = {"cursor": answer["nextCursor"]} if answer["nextCursor"] else {}
-    except (Failure, KeyboardInterrupt) as reason:
-        if updated or not isinstance(reason, Failure) or isinstance(reason, NoAnswer):
-            # Of the slice whose answer was lost nobody knows.
-            note(f"At least {_tokens(len(updated))} {done} of {count:,}; then:")
-        raise
+    with told_if_cut_off(updated, count, done), progress() as show:
+        while where:
+            show(f"{len(updated):,} of {count:,} {done}")
+            answer = client.send("POST", path, {**wanted, **where})
+            updated += answer["updated"]
+            skipped += answer["skipped"]
+            where = {"cursor": answer["nextCursor"]} if answer["nextCursor"] else {}
     return {"updated": updated, "skipped": skipped}
-
-
-def _tokens(count: int) -> str:
-    return f"{count:,} {'token' if count == 1 else 'tokens'}"

@@ -1,6 +1,7 @@
 """Commands that decide whether tokens are accepted: activate, deactivate, revoke."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -8,7 +9,7 @@ import click
 from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS, find, token_id_of
 from service.cli.commands.tokens.bulk_revocation import DEACTIVATE, REVOKE, end, filters, trial_of_named, which
-from service.cli.terminal.outcome import Result, outcome
+from service.cli.terminal.outcome import Result, outcome, told_if_cut_off
 from service.cli.terminal.prompts import confirm
 from service.cli.terminal.report import Report, json_option
 
@@ -23,7 +24,7 @@ _NAMED = 5
 @json_option
 def activate(tokens: tuple[str, ...]) -> Report:
     """Let tokens be accepted again."""
-    return outcome(_set_active(connect(), tokens, active=True), "activated")
+    return _set_active(connect(), tokens, "activated", active=True)
 
 
 @click.command()
@@ -40,7 +41,7 @@ def deactivate(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bo
         return end(DEACTIVATE, wanted, dry_run=dry_run, yes=yes)
     if dry_run:
         return trial_of_named(DEACTIVATE, tokens)
-    return outcome(_set_active(connect(), tokens, active=False), "deactivated")
+    return _set_active(connect(), tokens, "deactivated", active=False)
 
 
 @click.command()
@@ -72,21 +73,23 @@ def revoke(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, 
     def change(part: list[str]) -> dict[str, Any]:
         return client.send("DELETE", TOKENS, query={"ids": ",".join(part)})
 
-    return outcome(_in_parts(ids, _REVOKED_AT_ONCE, change), "revoked")
+    return _in_parts(ids, _REVOKED_AT_ONCE, change, "revoked")
 
 
-def _set_active(client: Client, references: Iterable[str], *, active: bool) -> Result:
+def _set_active(client: Client, references: Iterable[str], done: str, *, active: bool) -> Report:
     def change(part: list[str]) -> dict[str, Any]:
         return client.send("PATCH", TOKENS, {"ids": part, "isActive": active})
 
-    return _in_parts([token_id_of(client, reference) for reference in references], _CHANGED_AT_ONCE, change)
+    return _in_parts([token_id_of(client, reference) for reference in references], _CHANGED_AT_ONCE, change, done)
 
 
-def _in_parts(ids: Sequence[str], size: int, change: Callable[[list[str]], dict[str, Any]]) -> Result:
+def _in_parts(ids: Sequence[str], size: int, change: Callable[[list[str]], dict[str, Any]], done: str) -> Report:
     unique = list(dict.fromkeys(ids))
     result: Result = {"updated": [], "skipped": []}
-    for start in range(0, len(unique), size):
-        answer = change(unique[start : start + size])
-        result["updated"] += answer["updated"]
-        result["skipped"] += answer["skipped"]
-    return result
+    # What goes in one request is done whole or not at all; an answer that was lost says so itself.
+    with told_if_cut_off(result["updated"], len(unique), done) if len(unique) > size else nullcontext():
+        for start in range(0, len(unique), size):
+            answer = change(unique[start : start + size])
+            result["updated"] += answer["updated"]
+            result["skipped"] += answer["skipped"]
+    return outcome(result, done)
