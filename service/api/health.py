@@ -67,11 +67,13 @@ class Health:
     async def measure(self) -> None:
         """Read the gauges; while Redis is away they are left out and `tokens_redis_up` is 0."""
         state, now = self._metrics.state, int(self._clock())
+        # Before Redis is asked: these are known while it is away, too.
         state.clock_seconds_apart = self._monitor.clock_seconds_apart
         state.unknown_checks = len(self._monitor.unknown)
         try:
             state.statistics = await self._token_counts.take(now)
             state.expiring = await self._token_counts.expiring(now, EXPIRY_WINDOWS)
+            # Only what was counted before: a scrape must not have every token read.
             if idleness := await self._hygiene.known():
                 state.idle, state.never_used = idleness.idle, idleness.never_used
             state.up = self._monitor.usable

@@ -27,6 +27,7 @@ class MetricsPort:
 
     def __init__(self, app: ASGIApp, hosts: list[str], port: int) -> None:
         """`hosts`: the addresses of this machine on which the port is, as `TOKENS_HOST` names them."""
+        # Without a lifespan, which is the first server's: all that runs beside it would be started twice.
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none", http="httptools"
         )
@@ -38,6 +39,7 @@ class MetricsPort:
     def start(self) -> None:
         """Bind and serve. Raises StartRefused for a port that another program has."""
         with contextlib.ExitStack() as held:
+            # All or none: where one cannot be bound, the stack closes those before it.
             listeners = [held.enter_context(self._listen(host)) for host in self._hosts]
             held.pop_all()
         # From here on connections wait for the server, which starts in its own time.

@@ -243,4 +243,5 @@ def claims_of(verdict: Verdict) -> Introspection:
 
 
 def _invalid_client() -> Response:
+    # 401 with the schemes that a client may authenticate by (RFC 6749, 5.2).
     return Json(OAuthError("invalid_client"), 401, ((b"www-authenticate", challenge(basic=True)),))

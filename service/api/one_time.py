@@ -131,6 +131,7 @@ class OneTimeApi(OperationGroup, tag="one-time"):
         try:
             await self._callers.admit(call)
         except Unauthorized as unknown:
+            # Whoever sends a credential believes to be known: a wrong one is refused, not passed over.
             if self._tokens.policy.open_to_all and not unknown.presented:
                 return True
             raise

@@ -35,6 +35,7 @@ class SelfServiceApi(OperationGroup, tag="managed"):
     async def show(self, holder: Holder) -> TokenShown:
         """Show one's own token."""
         ancestors = holder.credential.ancestors
+        # A derived token has no record: it is shown from its credential.
         if ancestors:
             return await self._views.of_one(await self._derivation.show(holder.secret), parent_id=ancestors[-1])
         return await self._views.of_one(await self._tokens.get(holder.credential.token_id))

@@ -70,6 +70,7 @@ class SubjectLimitsApi(OperationGroup, tag="managed"):
         if query.subject is not None:
             return SubjectLimitsList([_shown(await self._limits.show(query.subject))], None)
         found = await self._limits.page(query.cursor or "", query.limit)
+        # A last page that is full leads to an empty one, so that none has to be read ahead.
         cursor = found[-1].subject if len(found) == query.limit else None
         return SubjectLimitsList([_shown(one) for one in found], cursor)
 

@@ -57,6 +57,7 @@ class BulkRevocationApi(OperationGroup, tag="managed"):
 
     def _query(self, wanted: EndTokens) -> Query:
         given = [which for which in (wanted.filter, wanted.created_by, wanted.scope, wanted.all) if which is not UNSET]
+        # A query that asks for nothing would end every token: `all` has to say that, and not what is left out.
         if len(given) != 1:
             raise wrong("filter", "give one of filter, createdBy, scope or all")
         if isinstance(wanted.filter, Filter):

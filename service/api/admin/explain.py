@@ -41,9 +41,11 @@ class ExplainApi(OperationGroup, tag="managed"):
         form = form_of(path)
         if form is None:
             raise wrong("path", "this is no form of /validate")
+        # The other forms do not read their query: there it belongs to the client, or means nothing.
         asked = required_scopes(query.encode() if form == PLAIN else b"", [])
         once = form in (ONE_TIME, ONE_TIME_ENVOY)
         return Question(
+            # Pasted by people, often with the end of a line.
             secret=(wanted.token or "").encode().strip(),
             token_id=wanted.id or "",
             kinds=(Kind.ONE_TIME,) if once else (Kind.SESSION, Kind.MANAGED),
@@ -60,4 +62,5 @@ class ExplainApi(OperationGroup, tag="managed"):
         at = parse_rfc3339(text, "at")
         if at < int(now):
             raise wrong("at", "what a record was in the past is not known: choose now or later")
+        # `at` has whole seconds, and may name the one that has begun.
         return max(at, now)

@@ -8,11 +8,13 @@ from service.identifiers import REQUEST_KEY
 from service.tokens.idempotency import Repeatable
 
 HEADER = "Idempotency-Key"
+# Sorted, because a repeat may send the members of `metadata` in another order.
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def key_of(call: Call) -> str | None:
     """What the header says, None without it. Raises InvalidRequest unless it is 1 to 64 printable characters."""
+    # An empty one is refused like any other wrong one: whoever sends it means to be safe, and would not be.
     if call.header(b"idempotency-key") is None:
         return None
     key = call.text_header(b"idempotency-key")

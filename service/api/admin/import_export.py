@@ -90,6 +90,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
         beginning, and an old secret in its overlap may end.
         """
         wanted = self._views.query(query)
+        # A query without statuses leaves the revoked tokens out, and an export is to hold all.
         if not wanted.statuses:
             wanted = msgspec.structs.replace(wanted, statuses=frozenset(Status))
         await self._audit_log.write(
@@ -127,6 +128,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
                     continue
                 taken = self._take(rows, caller.origin, dry_run, result, number_names=query.number_names)
                 await steps.begin([taken])
+        # Rows are taken in by shard, and those that cannot be read are told before them.
         result.skipped.sort(key=lambda skipped: skipped.line)
         return result
 
@@ -170,6 +172,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
             if skipped is None:
                 result.imported += 1
                 if isinstance(row, ImportedSecret):
+                    # Of a secret in clear some last characters are always known, of a digest none.
                     result.by_digest += not row.last_eight
                     result.shortened += row.shortened
             else:
@@ -179,6 +182,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
 def _read(lines: list[bytes], first: int, reading: Reading, result: ImportResult) -> Iterator[_Numbered]:
     """The rows of lines, of which the first has this number; what is none is told in the result."""
     for number, line in enumerate(lines, first):
+        # Behind the end of the last line there is one more, which is empty.
         if not line.strip():
             continue
         try:

@@ -26,6 +26,7 @@ class ListQuery(Filter, forbid_unknown_fields=True, rename="camel"):
     ] = "-createdAt"
     limit: PageSize = PAGE
     cursor: str | None = None
+    # As many as a page may have, each of sixteen digits and a comma.
     ids: Annotated[str, Meta(min_length=1, max_length=LARGEST_PAGE * 17, description="only these, comma separated")] = (
         ""
     )
@@ -46,6 +47,7 @@ class TokenListApi(OperationGroup, tag="managed"):
         With `parent` instead of filters those derived from that token directly, newest first; no other list has them.
         """
         if query.parent is not None:
+            # Refused and not passed over: the answer would read as if it were filtered.
             if msgspec.structs.replace(query, limit=PAGE, cursor=None) != ListQuery(parent=query.parent):
                 raise wrong("parent", "give no other filter and no order beside it")
             return await self._views.derived(query.parent, query.limit, query.cursor)

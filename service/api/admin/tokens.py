@@ -64,6 +64,7 @@ class ManagedApi(OperationGroup, tag="managed"):
     def _new(self, wanted: CreateToken, origin: Origin) -> NewToken:
         now = self._clock()
         expires_at = expiry(wanted.duration, wanted.expires_at, now, DURATIONS)
+        # A date that is too late is refused and not cut: whoever names a day expects that one.
         return new_token(wanted, cut_life(origin, expires_at, now) if wanted.duration else expires_at)
 
     @Operation(

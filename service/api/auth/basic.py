@@ -15,6 +15,8 @@ def pair_of(field: bytes) -> tuple[bytes, bytes] | None:
         return None
     if not encoded.strip():
         return b"", b""
+    # Validated, or what is no base64 would be passed over, and another reader may not do that. A password may hold
+    # colons, a user none (RFC 7617, 2).
     user, colon, password = b64decode(encoded.strip(), validate=True).partition(b":")
     if not colon:
         raise ValueError("Basic credentials without a colon")

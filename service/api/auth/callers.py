@@ -81,6 +81,7 @@ class Callers:
             credential is None
             or not known
             or len(secrets) > 1
+            # `peek` answers third parties, too, and passes the address over.
             or not DecodedCredential(b"", credential).admits(call.address)
         ):
             raise Unauthorized("The token is not valid.", presented=True)

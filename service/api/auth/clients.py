@@ -44,6 +44,7 @@ class Clients:
             signed_in = await self._login.check_password(name, password, anonymous(call, "oauth"))
         except InvalidCredentials:
             raise InvalidClient(presented=True) from None
+        # The same as for a wrong password: another answer would tell that it was right.
         if signed_in.role not in call.access.roles:
             raise InvalidClient(presented=True)
         return name

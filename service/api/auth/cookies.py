@@ -45,6 +45,7 @@ class SessionCookies:
         for part in call.text_header(b"cookie").split(";"):
             name, _, value = part.strip().partition("=")
             if value:
+                # The first of a name: browsers put that with the longest path there (RFC 6265, 5.4).
                 named.setdefault(name, value)
         # Only what a page sends says whether it came by https, so over loopback either may be meant.
         plain = named.get(_PLAIN) if self._may_be_plain(self.address.seen(call)) else None
@@ -58,6 +59,8 @@ class SessionCookies:
     def require_same_origin(self, call: Call) -> None:
         """Raises Forbidden unless the request comes from a page of this server that means to send it."""
         site = call.text_header(b"sec-fetch-site")
+        # Browsers without Fetch Metadata say nothing there. Pages of others cannot send the second field without a
+        # preflight, which nothing here allows.
         if site not in ("", "same-origin") or call.header(b"x-requested-with") != _ASKED_BY:
             raise Forbidden("This request did not come from the dashboard's own page.")
         page = _page_of(call)

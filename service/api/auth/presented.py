@@ -44,6 +44,7 @@ def read_accepted(text: str, *, basic: bool) -> Accepted:
         kind, colon, name = part.partition(":")
         if kind not in found or (kind == "bare") is bool(colon) or (colon and not _NAME.fullmatch(name)):
             raise ValueError(f"{part!r}: write bare, scheme:NAME, header:NAME or cookie:NAME")
+        # Fields and schemes are told apart by no case (RFC 9110, 5.1 and 11.1), cookies are.
         name = name if kind == "cookie" else name.lower()
         if name in _TAKEN.get(kind, ()):
             raise ValueError(f"{part!r}: this has a meaning of its own")

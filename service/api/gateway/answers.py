@@ -15,6 +15,7 @@ from service.errors import InvalidRequest
 from service.identifiers import REQUEST_KEY
 from service.model import Credential, Kind, Outcome, Quota, RateLimit, Verdict
 
+# A percent sign is encoded, too, so that every value can be decoded in one way.
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 _AS_IT_IS = re.compile(r"[!-$&-~]+")
 _COST = re.compile(rb"[1-9]\d{0,2}|1000")
@@ -69,6 +70,7 @@ def required_scopes(query: bytes, headers: Headers) -> tuple[str, ...]:
     scopes: list[str] = []
     if query:
         for wanted in parse_qs(query.decode("latin-1"), keep_blank_values=True).get("required_scope", []):
+            # A scope that the template of a gateway left empty must not ask for none.
             scopes += wanted.split() or [""]
     for name, value in headers:
         if name == b"x-required-scope":
@@ -84,6 +86,7 @@ def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
     if outcome is Outcome.ABSENT:
         return _problem(401, "unauthorized", "No token was presented.", request_id, challenge(basic=basic))
     if outcome is Outcome.INSUFFICIENT_SCOPE:
+        # It goes into a quoted string of the challenge, and may be any text of whoever asks.
         scopes = [scope if _is_scope(scope) else "invalid" for scope in verdict.missing_scopes]
         detail = f"The token lacks the scope {' '.join(scopes)}."
         return _problem(403, outcome.value, detail, request_id, challenge("insufficient_scope", scopes))
@@ -118,6 +121,7 @@ def allowed_headers(credential: Credential, limits: tuple[RateLimit, ...] = ()) 
         (b"x-token-subject", subject),
         (b"x-token-scopes", " ".join(credential.scopes).encode() or b"-"),
         (b"x-token-kind", _KINDS[credential.kind]),
+        # As Authelia and oauth2-proxy name the user: what lies behind a gateway may read these already.
         (b"remote-user", subject),
         (b"x-auth-request-user", subject),
     ]

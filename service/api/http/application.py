@@ -105,6 +105,7 @@ class Application:
 
     def _forwarded(self, named: dict[bytes, bytes], headers: Headers) -> bytes | None:
         """All X-Forwarded-For lines as one: a proxy may add a line of its own behind one that its client made up."""
+        # As many names as lines: none is there twice, as in almost every request.
         if b"x-forwarded-for" not in named or len(named) == len(headers):
             return named.get(b"x-forwarded-for")
         return b",".join([value for name, value in headers if name == b"x-forwarded-for"])

@@ -57,6 +57,7 @@ def host_of(text: str, scheme: str) -> str | None:
             IPv6Address(name[1:-1])
         except ValueError:
             return None
+    # Browsers leave the usual port of a scheme out, and a proxy may add it.
     return f"{name}:{port}" if port and port != _PORTS[scheme] else name
 
 
@@ -69,4 +70,5 @@ def is_loopback(host: str) -> bool:
     """`localhost`, a name below it, 127.0.0.0/8 or [::1], with a port or without."""
     name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
     address = read_address(name)
+    # Names below `localhost` are loopback as well (RFC 6761, 6.3).
     return address.is_loopback if address else name == "localhost" or name.endswith(".localhost")

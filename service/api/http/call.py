@@ -140,6 +140,7 @@ class Call:
             # Whichever is left: a search must not go on for nobody, nor a task wait for a message that never comes.
             searching.cancel()
             leaving.cancel()
+            # Waited for, so that neither goes on behind the answer; that one was cancelled is no fault.
             await asyncio.gather(searching, leaving, return_exceptions=True)
 
     async def _leaving(self) -> None:
@@ -196,6 +197,7 @@ def decode(body: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise _wrong_field(error, kind) from None
+    # RecursionError: a body of brackets alone can nest deeper than the stack allows.
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise InvalidRequest("The body is not valid JSON.") from None
 

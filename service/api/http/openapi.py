@@ -53,6 +53,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         path = _PARAMETER.sub(r"{\1}", operation.path)
+        # OpenAPI has no word for every method.
         for method in ("get", "post") if operation.method == "*" else (operation.method.lower(),):
             paths.setdefault(path, {})[method] = description.of(operation, method)
     return {
@@ -153,6 +154,7 @@ class _Description:
             "tags": [operation.tag],
             "summary": operation.summary,
             "description": " ".join(part for part in (operation.description, f"For {operation.access.who}.") if part),
+            # An operation id may stand in a document once.
             "operationId": f"{operation.name}ByPost" if (operation.method, method) == ("*", "post") else operation.name,
             "responses": self._responses(operation),
         }

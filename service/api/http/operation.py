@@ -84,6 +84,7 @@ class Operation(msgspec.Struct, frozen=True):
                 **dict.fromkeys(self.problems),
             },
         )
+        # Decorators are applied from the last to the first.
         vars(handler).setdefault("operations", []).insert(0, described)
         return handler
 

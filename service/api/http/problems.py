@@ -29,6 +29,7 @@ _STATUS: tuple[tuple[type[ServiceError], int], ...] = (
     (StoreUnavailable, 503),
 )
 _STATUS_OF_CODE = {
+    # `auth_request` of nginx passes on 401 and 403 alone, and makes 500 of any other refusal.
     "invalid_cost": 403,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
@@ -103,6 +104,7 @@ def problem_body(
     """The JSON of a problem."""
     errors = [FieldError(field, message) for field, message in fields] or None
     return msgspec.json.encode(
+        # With `about:blank` the title is the phrase of the status (RFC 9457, 4.2.1); what went wrong is in the code.
         Problem("about:blank", TITLES[status], status, detail, code, request_id, errors, accounts, tries_left)
     )
 

@@ -57,4 +57,5 @@ class TrustedProxies:
 def _without_port(hop: str) -> str:
     if hop.startswith("["):
         return hop[1:].partition("]")[0]
+    # One colon is before a port: an IPv6 address has two at least.
     return hop.partition(":")[0] if hop.count(":") == 1 else hop

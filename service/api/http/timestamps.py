@@ -62,6 +62,7 @@ def parse_zone(name: str, field: str) -> tzinfo:
     if name.upper() == "UTC":
         return UTC
     with suppress(ValueError):
+        # An offset is read behind a time alone.
         if (zone := datetime.fromisoformat(f"2000-01-01T00:00:00{name}").tzinfo) is not None:
             return zone
     try:

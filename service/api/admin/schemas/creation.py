@@ -45,6 +45,7 @@ class CreateToken(Terms, forbid_unknown_fields=True, rename="camel", kw_only=Tru
 
 def expiry(duration: str | None, expires_at: str | None, now: float, days: dict[str, int]) -> int:
     """When a token expires, epoch seconds, 0 for never. Raises InvalidRequest unless exactly one is given."""
+    # Not to give an end is no way to ask for none: by mistake it would make a token for ever.
     if (duration is None) == (expires_at is None):
         raise wrong("duration", "give either duration (7days, 1month, 6months, 1year, never) or expiresAt")
     if expires_at is not None:

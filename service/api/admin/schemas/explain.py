@@ -59,6 +59,7 @@ class TokenExplained(msgspec.Struct):
 
 def explained(explanation: Explanation, answer: Answer) -> TokenExplained:
     """An explanation and the gateway's answer as readers see them."""
+    # Latin-1 reads any byte that a field may hold.
     headers = {name.decode(): value.decode("latin-1") for name, value in answer.headers}
     return TokenExplained(
         explanation.verdict.outcome.value,

@@ -17,6 +17,7 @@ from service.model import ManagedToken
 from service.store.managed.tokens import Record
 from service.tokens.managed.import_admission import Exported, ImportedSecret
 
+# 32 bytes in base64url without padding.
 Digest = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
 OldDigest = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]{43})?\Z")]
 
@@ -79,6 +80,7 @@ def _written(record: Record) -> ExportedToken:
         digest=token.digest,
         last_eight=token.last_eight,
         seal=record.seal,
+        # The seal covers the microseconds: cut to seconds, the record would be refused as one that was changed.
         created_at=_with_micros(token.created_micros),
         created_by=token.created_by,
         expires_at=rfc3339_or_none(token.expires_at),
@@ -135,6 +137,7 @@ def name_of(line: bytes) -> str:
         name = decode(line, _Peek).name
     except InvalidRequest:
         return ""
+    # As long as a name may be: what is refused may be any text.
     return name[:80] if isinstance(name, str) else ""
 
 

@@ -31,6 +31,7 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     limit: Annotated[int, Meta(ge=1, le=1_000_000_000)]
     period_seconds: Annotated[int, Meta(ge=1, le=86400)] | UnsetType = UNSET
     burst: Annotated[int, Meta(ge=1, le=_MOST_OF_RATE)] | UnsetType | None = UNSET
+    # It stands between quotes in the RateLimit fields, where none of these needs an escape.
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,32}\Z")] = "default"
     calendar: CalendarRefill | UnsetType = UNSET
 

@@ -17,8 +17,10 @@ from service.tokens.managed.rotation import LONGEST_OVERLAP_SECONDS
 
 Name = Annotated[str, Meta(min_length=1, max_length=80, description="1 to 80 characters, unique")]
 Description = Annotated[str, Meta(max_length=500)]
+# `\Z` and not `$`, which would let one end of a line pass behind the rest.
 Subject = Annotated[str, Meta(pattern=r"^[!-~]{0,128}\Z", description="whom it speaks for upstream; empty: nobody")]
 Scopes = Annotated[tuple[Scope, ...], Meta(max_length=50)]
+# An IPv6 address that ends as an IPv4 one has 45 characters, the length of a prefix four more.
 Networks = Annotated[tuple[Annotated[str, Meta(max_length=49)], ...], Meta(max_length=50, description="CIDR")]
 Metadata = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=256)]], Meta(max_length=20)
@@ -234,6 +236,7 @@ def shown(
 
 def clean_name(name: str) -> str:
     """The name in its normal form. Raises InvalidRequest for one that is blank or has control characters."""
+    # One composition, or two names that nobody can tell apart would both be free.
     cleaned = unicodedata.normalize("NFC", name).strip()
     is_plain = cleaned.isascii() and cleaned.isprintable()
     if not cleaned or (not is_plain and any(unicodedata.category(sign) in _UNFIT for sign in cleaned)):
