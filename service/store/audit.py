@@ -136,6 +136,7 @@ class AuditStore:
 
 async def append(stream: AuditStream, entry: Entry) -> None:
     """Write an entry that goes with no other change: a refused sign-in, a reload."""
+    # Not marked for a retry: where the reply alone was lost the entry would stand there twice.
     await stream.link.execute("XADD", stream.entries, "MAXLEN", "~", entry.keep, "*", "e", entry.body, "s", entry.seal)
 
 

@@ -106,6 +106,7 @@ class Outbox:
         places, place = shard.keys.webhook_places(webhook_id), page.place
         await shard.link.execute("HSET", places, stream, f"{place.entry_id} {place.added}", retry=True)
         if page.dropped:
+            # Not marked for a retry, which could count twice.
             await shard.link.execute("HINCRBY", places, _DROPPED, page.dropped)
 
     async def unread(self, shard: Shard, webhook_id: str, stream: str) -> int:

@@ -25,6 +25,7 @@ class SessionStore:
         """How often a user was logged out everywhere, to be read before the password is checked."""
         shard = self._shards.of_digest(user)
         counted: bytes | None = await shard.link.execute("GET", shard.keys.user_generation(user), retry=True)
+        # As create_session.lua reads a user who was never logged out everywhere.
         return counted or b"0"
 
     async def create(
@@ -93,6 +94,7 @@ class SessionStore:
     async def end_all(self, user: bytes, entry: Entry) -> int:
         """End every session of a user, also those being created now. Two round trips for up to 500 sessions."""
         shard = self._shards.of_digest(user)
+        # First: a sign-in that is under way finds another generation than it read, and records nothing.
         await shard.removals.execute("INCR", shard.keys.user_generation(user))
         ended = 0
         while members := await shard.link.execute("ZRANGE", shard.keys.user_sessions(user), 0, _PAGE - 1, retry=True):

@@ -150,6 +150,7 @@ class UsageStore:
         return [_totals(period * HOUR, reply) for period, reply in zip(periods, replies, strict=True)]
 
     def _of_hour(self, hour: int) -> tuple[Shard, bytes]:
+        # Hour after hour in another shard, so that no node bears them all.
         shard = self._shards[hour % len(self._shards)]
         return shard, shard.keys.usage_of_hour(hour)
 

@@ -21,6 +21,7 @@ async def reload_accounts(path: Path | None, accounts: Accounts, sessions: Sessi
     try:
         found = read_accounts(path) if path else {}
     except AccountsError as error:
+        # A mistake in the file must not lock everybody out: the accounts before stay in force.
         log.error("accounts were not reloaded: %s", error)
         return
     ended = accounts.replace(found)

@@ -129,6 +129,7 @@ class Authority:
         credential = decoded.credential
         if credential.expires_at and credential.expires_at <= now:
             return EXPIRED
+        # A session ends with a change of the password, and nobody has to find it for that.
         if credential.kind is _SESSION and self.accounts.password_mark(credential.subject) != credential.password_mark:
             return UNKNOWN
         if required and (missing := decoded.missing(required)):

@@ -83,6 +83,7 @@ class Repeats:
         Raises Conflict `idempotency_mismatch` if this caller used the key for other words or another operation.
         """
         digest = self._keyring.pseudonym("idempotency", actor, request.key)
+        # A MAC and not the words, which Redis need not know.
         said = self._keyring.mac("idempotency", operation.encode() + b"\x00" + request.words).encode()
         # The nonce needs 128 random bits, as a one-time secret has, but is none.
         stands = await self._store.reserve(digest, mint(Kind.ONE_TIME).encode() + said)

@@ -105,5 +105,6 @@ def _check_scopes_and_subject(bound: Credential, terms: Terms) -> None:
 
 def _is_slower(limit: RateLimit, held: RateLimit) -> bool:
     if limit.calendar is not None or held.calendar is not None:
+        # Of two calendars, or of a quota and a rate, none is slower for certain.
         return limit.calendar == held.calendar and limit.limit <= held.limit
     return limit.limit * held.period_seconds <= held.limit * limit.period_seconds and limit.at_once <= held.at_once

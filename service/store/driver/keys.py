@@ -85,6 +85,7 @@ from service.keyring import encode_digest
 # Chosen so that sixteen shards spread evenly over the 16,384 slots of a cluster.
 TAGS = ("u0", "qp", "dj", "j", "d2", "2", "uh", "acd", "ly", "h9", "uv", "q6", "9s", "qn", "dt", "t")
 SHARDS = (1, len(TAGS))
+# 32 bytes in base64url without padding.
 DIGEST_CHARACTERS = 43
 
 

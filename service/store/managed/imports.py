@@ -199,6 +199,7 @@ class ImportStore:
             home.link.execute("EXISTS", home.keys.credential(digest), home.keys.reason(digest), retry=True),
             self._tokens.names.holder(token.name),
         )
+        # The id first: a token that is here already has its secret and its name, too.
         if known:
             return Refused.EXISTS
         if secrets:
@@ -212,6 +213,7 @@ class ImportStore:
             first.link.execute("SMEMBERS", first.keys.imported_rules, retry=True),
             *[shard.link.execute("EXISTS", shard.keys.imported, retry=True) for shard in self._shards],
         )
+        # Each rule costs every unknown secret a lookup: without such a token none is tried.
         return [rule.decode() for rule in rules] if any(found) else []
 
 

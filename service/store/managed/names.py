@@ -32,6 +32,7 @@ class Names:
     async def holder(self, name: str) -> str:
         """The id of the token that bears this name, or has reserved it; empty where none does. One round trip."""
         shard, prefix = self._shards.of_name(name), name_prefix(name)
+        # Ids are hex digits and lie before g; the `~` of a revoked token lies behind it.
         found = await shard.link.execute(
             "ZRANGEBYLEX", shard.keys.names, b"[" + prefix, b"(" + prefix + b"g", "LIMIT", 0, 1, retry=True
         )

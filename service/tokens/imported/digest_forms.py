@@ -16,6 +16,7 @@ _SALTED = re.compile(
     r"|\{(SSHA|SSHA256|SSHA512|BCRYPT|PBKDF2[A-Z0-9-]*|ARGON2|CRYPT)\}",
     re.IGNORECASE,
 )
+# The alphabets of base64 and base64url differ in these two signs alone.
 _STANDARD = str.maketrans("-_", "+/")
 _NEVER_FOUND = (
     "this is a salted hash (bcrypt, PBKDF2, argon2 or the like), by which no presented token can be found: "

@@ -178,6 +178,7 @@ class Bulk:
             after = Continuation("0", "", count, await self._newest())
         if query is None or not after.left:
             return BulkResult([], [])
+        # Oldest first: what is created meanwhile comes behind all that is meant.
         walk = msgspec.structs.replace(query, sort="created_at", descending=False, limit=MOST, after=after.place)
         return await self._change(walk, change, after, min(limit or MOST, MOST, after.left))
 

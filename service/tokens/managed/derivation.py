@@ -146,6 +146,7 @@ class Derivation:
             terms.scopes,
             now,
             expires_at,
+            # It has no name of its own, which would have to be unique: people know it by that of its parent.
             name=parent.name,
             client=f"token:{parent.token_id}",
             networks=terms.networks,

@@ -123,6 +123,7 @@ class ImportAdmission:
         if isinstance(row, Exported) and not self._seals.is_ours(Record(row.token, row.seal)):
             return Skipped("not_ours", "Exported under another server key, or changed since.")
         try:
+            # As for one that is made here: an import is no way around the rights of the caller.
             check_held(origin, token)
             check_life(origin, token.expires_at)
             if isinstance(row, ImportedSecret):

@@ -90,6 +90,7 @@ class Imports:
             incoming = [self._incoming(tokens[place], origin, rows[place]) for place in admitted]
             minted_here = [isinstance(rows[place], ImportedSecret) for place in admitted]
             found = await self._put(incoming, minted_here)
+            # Once more: the rules may have been read before the write, which drops what `admit` added.
             self._imported.add(one.token.imported for one in incoming if one.token.imported)
         else:
             conflicts = await asyncio.gather(*[self._store.conflict(tokens[place]) for place in admitted])
@@ -126,6 +127,7 @@ class Imports:
             try:
                 found = await self._store.put(incoming, now)
             except StoreUnavailable as error:
+                # A server that is full stays so for longer than these pauses.
                 if isinstance(error, StoreFull) or not pauses:
                     raise
                 await asyncio.sleep(pauses.pop(0))

@@ -91,6 +91,7 @@ class Rotation:
             rotations=old.rotations + 1,
             predecessor=old.digest,
             predecessor_until=now + overlap_seconds,
+            # What was noted here was the use of the one before.
             predecessor_used_at=0,
         )
 
@@ -98,6 +99,7 @@ class Rotation:
         """Let the old secret stop now; harmless if there is none. Raises NotFound, Conflict as `rotate`."""
         for _ in range(TRIES):
             old = await self._managed_records.read_to_change(token_id)
+            # To take a secret away gives nobody a right, so it takes no more than to end the token.
             check_end(origin, old)
             if not old.predecessor or old.predecessor_until <= self._clock():
                 await self._store.confirm_changed(token_id)

@@ -58,6 +58,7 @@ class Seals:
         sealed, reason = found[digest]
         if not token.active:
             return sealed is None and reason == Reason.of(token)
+        # The record says that it is not revoked: it is one from before that, put back.
         if reason is not None and reason.state == "revoked":
             return False
         if not await self._stands(token, digest, sealed, token.expires_at):
@@ -70,6 +71,7 @@ class Seals:
     async def _stands(self, token: ManagedToken, digest: bytes, sealed: bytes | None, expires_at: int) -> bool:
         """Is this the credential that the record stands for, or did it end by its time?"""
         if sealed is None:
+            # By the clock of Redis, which removes credentials.
             return 0 < expires_at <= await self._credentials.time(digest)
         return self._authority.is_sealed(digest, _credential(token, expires_at), sealed)
 

@@ -42,6 +42,7 @@ class Sweeper:
 
     async def _sweep(self, shard: Shard) -> int:
         now = await self._expiry.now(shard)
+        # Before anything is moved: once it stands among the expired, a token is not found by its date.
         await self._write_reasons(shard, now + REASON_AHEAD_SECONDS)
         moved = await self._expire(shard, now)
         await self._purge(shard, now)

@@ -110,6 +110,7 @@ class ManagedTokens:
         Raises NotFound, Conflict (`name_taken`, `token_revoked`, `token_expired`), InvalidRequest, and Forbidden
         for what the caller does not hold, before the change or after it.
         """
+        # By `end`, which works on a full server, too.
         if changes == {"active": False}:
             return await self._managed_records.end(token_id, "inactive", origin) or await self.get(token_id)
         for _ in range(TRIES):
@@ -150,8 +151,10 @@ class ManagedTokens:
         if "expires_at" in changes and not old.revoked_at and changes["expires_at"] != old.expires_at:
             self._lifetime.check(changes["expires_at"])
         if "max_uses" in changes:
+            # A new number of uses counts from now on.
             changes = {**changes, "uses_left": changes["max_uses"]}
         new = msgspec.structs.replace(old, **changes)
+        # Of the new record: an expired token may be given a later date.
         refuse_if_ended(new, now)
         check_held(origin, new)
         if new.expires_at != old.expires_at:
