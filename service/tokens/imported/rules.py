@@ -69,6 +69,11 @@ def _part_of(of: str, secret: bytes, suffix: bytes) -> bytes | None:
         return None
 
 
+def _read(text: str) -> Rule:
+    """A rule as `str` writes it."""
+    return Rule(*text.split(" ", 1))
+
+
 class ImportedSecrets:
     """Under which digests a secret of another system may be stored here.
 
@@ -81,17 +86,20 @@ class ImportedSecrets:
         self.rules: tuple[Rule, ...] = ()
         self.unread = False
 
-    def learn(self, rules: Iterable[str]) -> None:
-        """Take these for the rules in use from now on."""
-        read = sorted(Rule(*rule.split(" ", 1)) for rule in rules)
-        self.rules, self.unread = tuple(read), False
+    def learn(self, rules: Iterable[str], before: tuple[Rule, ...]) -> None:
+        """Take these for the rules in use from now on, with those that came since they were asked for.
+
+        `before`: `rules` as they were then.
+        """
+        since = set(self.rules) - set(before)
+        self.rules, self.unread = tuple(sorted({*map(_read, rules), *since})), False
 
     def add(self, rules: Iterable[str]) -> None:
         """Tokens that follow these rules were taken in."""
-        known, followed = set(map(str, self.rules)), set(rules)
+        known, followed = set(self.rules), set(map(_read, rules))
         # Asked row by row: all rows of most imports follow one rule.
-        if self.unread or not followed <= known:
-            self.learn(known | followed)
+        if not followed <= known:
+            self.rules = tuple(sorted(known | followed))
 
     def admit(self, rule: str) -> str:
         """Follow this rule, too, until the rules are read again; if that cannot be, why, in words."""

@@ -189,12 +189,13 @@ class Imports:
 
         Until it is known none is refused as one that is not here. Raises StoreUnavailable.
         """
+        before = self._imported.rules
         try:
             rules = await self._store.imported_rules()
         except StoreUnavailable:
             self._imported.unread = not self._asked
             raise
-        self._imported.learn(rules)
+        self._imported.learn(rules, before)
         self._asked = True
 
 

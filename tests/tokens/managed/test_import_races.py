@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from hashlib import sha256
+from hashlib import sha256, sha512
 from typing import Any
 
 import pytest
 
 from service.app import Service
-from service.model import ManagedToken, Status
+from service.errors import StoreUnavailable
+from service.model import ManagedToken, Outcome, Status
 from service.store.driver.scripts import Script
 from service.store.managed.names import member
 from service.store.managed.query import Query
+from service.tokens.imported.rules import Rule
 from service.tokens.managed.import_admission import Exported, ImportedSecret
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
-from tests.builders import create
+from tests.builders import create, outcome
 from tests.links import Wrapped
 
 pytestmark = pytest.mark.anyio
@@ -88,3 +90,37 @@ async def test_a_revoked_token_whose_name_lives_elsewhere_is_found_by_it(make_se
     found, _, _ = await other.rules.managed.queries.page(Query(text="aft", statuses=everything))
     assert [token.token_id for token in found] == [original.token_id]
     assert (await create(other, "after")).secret
+
+
+class Slow(Wrapped):
+    """Lets something happen once, before the rules of imported secrets that were read arrive."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        reply = await super().execute(*args, **how)
+        if args[0] == "SMEMBERS" and self.meanwhile:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+        return reply
+
+
+async def test_a_secret_taken_in_while_the_rules_are_being_read_is_known_at_once(make_service: Make) -> None:
+    service = await make_service(background=False, wrap=Slow)
+    service.stores.shards[0].link.meanwhile = lambda: take(service, imported(service, "a-secret-of-our-own", "gate"))
+    await service.rules.managed.imports.detect_imported()
+    assert await outcome(service, "a-secret-of-our-own") is Outcome.ACTIVE
+
+
+async def test_the_rules_are_not_taken_for_read_by_an_import(make_service: Make) -> None:
+    other = await make_service(background=False)
+    secret, digest = "a-secret-of-somebody-else", sha512(b"a-secret-of-somebody-else").digest()
+    new = NewToken("gate", int(other.clock()) + 86400)
+    assert await take(other, ImportedSecret(new, digest, rule=Rule("sha512", "whole"))) == "imported"
+    service = await make_service(background=False)
+    service.rules.authority.imported.unread = True
+    assert await take(service, imported(service, "a-secret-of-our-own", "another")) == "imported"
+    with pytest.raises(StoreUnavailable):
+        await outcome(service, secret)
+    await service.rules.managed.imports.detect_imported()
+    assert await outcome(service, secret) is Outcome.ACTIVE
