@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+# 128 bits, as RFC 2104, 5 lets an HMAC be cut; every record carries one.
 SEAL_BYTES = 16
 
 
@@ -38,6 +39,7 @@ class DerivedKeys:
 
     def derive(self, label: bytes) -> bytes:
         """32 bytes for one purpose: one block of HKDF-Expand."""
+        # The 1 counts the block: no key here is longer than one (RFC 5869, 2.3).
         return hmac.digest(self._extracted, label + b"\x01", "sha256")
 
     def digest(self, kind: Kind, secret: bytes) -> bytes:

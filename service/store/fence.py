@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.store.driver.connection import Link
 from service.store.driver.shards import Shard
 
+# As long as a replication id, so that every record begins at the same place.
 _NOT_TOLD = bytes(20)
 # What takes the place of a record that is void; no sealed record is so short.
 VOID = b"void"

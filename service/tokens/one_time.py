@@ -109,6 +109,7 @@ class OneTimeTokens:
         asked.append(answer)
 
     def _issue_together(self, address: str, asked: list[Callable[[Issued | None], None]]) -> None:
+        # Another list may have begun since, when this one was full.
         if self._asked.get(address) is asked:
             del self._asked[address]
         issuer, now = self._issuer(address, anonymous=True), int(self._clock())

@@ -48,6 +48,7 @@ def mint(kind: Kind) -> str:
 def _alphanumeric(size: int) -> str:
     characters = b""
     while len(characters) < size:
+        # A few more than are missing, because one of 32 values is dropped: one draw is nearly always enough.
         characters += secrets.token_bytes(size + 16).translate(_EVENLY, _UNEVEN)
     return characters[:size].decode()
 

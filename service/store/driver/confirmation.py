@@ -32,6 +32,7 @@ class Confirmation(NamedTuple):
     def of(cls, durability: str, timeout_ms: int) -> Confirmation:
         """What `TOKENS_DURABILITY` asks for, where Redis has `timeout_ms` for a command."""
         commands = _COMMANDS[durability]
+        # 0 milliseconds would have Redis wait without end.
         return cls(commands, max(1, int(timeout_ms * _SHARE / max(1, len(commands)))))
 
     def doubt(self, marked: Reply, replies: list[Reply]) -> str:

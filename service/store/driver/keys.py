@@ -111,6 +111,7 @@ def shard_of_name(name: str, shards: int) -> int:
 
 def shard_of_digest(digest: bytes, shards: int) -> int:
     """Where the record of a digest lives: its first byte modulo the shards."""
+    # Sixteen divide the 256 values of a byte evenly.
     return digest[0] % shards
 
 

@@ -123,6 +123,7 @@ class Removals:
         now = asyncio.get_running_loop().time()
         self._removed.append(_WHEN.pack(now, count) + _pack(args))
         self._remembered += count
+        # The oldest go first: they are the likeliest to have reached a replica.
         while self._remembered > self._most or _when(self._removed[0])[0] < now - REMEMBERED_SECONDS:
             self._remembered -= _when(self._removed.popleft())[1]
 

@@ -70,6 +70,7 @@ class Script:
         try:
             return await link.execute("EVALSHA", self._sha, *call, retry=self._retry, operation=self.name)
         except NoScriptError:
+            # Whole, after which this server knows it by its digest.
             return await link.execute("EVAL", self.source, *call, retry=self._retry, operation=self.name)
 
 
@@ -85,4 +86,5 @@ def _read(name: str) -> tuple[str, str]:
     """A script and its SHA-1, read once however many stores use it."""
     source = files("service.store").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
     source = _FIELD.sub(lambda field: f"'{LETTERS[field[1]]}{field[2]}'", source)
+    # SHA-1 because Redis names scripts by it; nothing is kept safe by it here.
     return source, sha1(source.encode(), usedforsecurity=False).hexdigest()

@@ -27,6 +27,7 @@ class ServerClock:
         before = self.ours()
         seconds, micros = await ask()
         heard = int(seconds) + int(micros) / 1e6
+        # TIME was read between the two readings of our clock: what lies within that is no contradiction.
         self.seconds_ahead = min(max(self.seconds_ahead, heard - self.ours()), heard - before)
 
 

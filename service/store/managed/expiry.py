@@ -47,6 +47,7 @@ class ExpiryStore:
         # The index has the date of a token that is switched off with a minus sign; one without a date is not in it.
         active = await self._own(shard, shard.keys.expiry, "ZRANGEBYSCORE", 1, now, *_first())
         inactive = await self._own(shard, shard.keys.expiry, "ZRANGEBYSCORE", -now, -1, *_first())
+        # The rest is due again in the next round.
         return [member.token_id for member in (active + inactive)[:BATCH]]
 
     async def _own(self, shard: Shard, index: bytes, command: str, *bounds: Argument) -> list[Member]:

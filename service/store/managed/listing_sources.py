@@ -50,6 +50,7 @@ class Sources:
         """By creation, those that no index of the order holds; nothing where it holds all."""
         keys = shard.keys
         whole = (keys.on, keys.off, keys.dead)
+        # Where every token has been used or has a date, that spares a walk through all of them.
         if await self._outside.run(shard.link, (*whole, *indexes), len(whole)) < 1:
             return []
         return [source._replace(offset=offset, unless=indexes) for source in by_creation(shard, query)]

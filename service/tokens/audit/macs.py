@@ -25,6 +25,7 @@ def genuine(keyring: Keyring, entry: Stored) -> bool:
 def mark(keys: DerivedKeys, scope: bytes, entry: Stored) -> bytes:
     """What a checkpoint remembers of an entry: its words, its id and, by `scope`, its stream."""
     text = b"\n".join((scope, entry.entry_id.encode(), entry.seal.encode("latin-1")))
+    # Cut short, because a checkpoint keeps one for each entry.
     return bytes.fromhex(keys.mac("mark", text))[:MARK_BYTES]
 
 

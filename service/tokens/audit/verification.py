@@ -53,6 +53,7 @@ class Report(msgspec.Struct):
     def begins(self, stream: Stream, entry_id: str) -> None:
         """In one shard this is the oldest entry that is left of a stream."""
         milliseconds = int(entry_id.partition("-")[0])
+        # The latest of all shards, rounded up: before it something may be missing in one of them.
         self.complete_since[stream] = max(self.complete_since[stream] or 0, -(-milliseconds // 1000))
 
 
@@ -72,6 +73,7 @@ class Verification:
         """Read the whole log, in pages that let other requests through. Raises StoreUnavailable."""
         report = Report()
         for stream in self._streams:
+            # Here too, so that a log which was set back a moment ago is told of at once.
             await self._checkpoints.head(stream)
             if stream in self._checkpoints.rolled_back:
                 report.blame(stream, self._checkpoints.rolled_back[stream], ROLLED_BACK)
