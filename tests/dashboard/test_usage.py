@@ -22,11 +22,11 @@ def test_checks_reasons_and_the_busiest(open_page: Open, service: Service) -> No
     page = open_page(service, "usage")
     expect(page.get_by_role("img", name="Checks per hour for the last 48 hours.")).to_be_visible()
 
-    tab_to(page, page.get_by_role("link", name="30 days"))
+    tab_to(page, page.get_by_role("link", name="100 days"))
     page.keyboard.press("Enter")
 
-    expect(page.get_by_role("img", name="Checks per day for the last 30 days.")).to_be_visible()
-    expect(page.get_by_role("link", name="30 days")).to_be_focused()
+    expect(page.get_by_role("img", name="Checks per day for the last 100 days.")).to_be_visible()
+    expect(page.get_by_role("link", name="100 days")).to_be_focused()
     expect(page.get_by_text("Lacked a scope")).to_be_visible()
     expect(page.get_by_role("listitem").filter(has_text="much asked")).to_contain_text("21")
     page.get_by_role("link", name="much asked").click()

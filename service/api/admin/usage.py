@@ -13,7 +13,7 @@ from service.store.usage import DAYS_KEPT, Totals
 from service.tokens.managed.tokens import ManagedTokens
 from service.tokens.usage import UsageSeries
 
-_LONGEST = 720
+_LONGEST = DAYS_KEPT * 24
 
 
 class Days(msgspec.Struct, forbid_unknown_fields=True):

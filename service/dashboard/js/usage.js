@@ -7,10 +7,10 @@ import { card, changing, facts, fill, h } from "./dom.js";
 import { compact, number, time } from "./format.js";
 import { Page } from "./page.js";
 
-const [FEW_HOURS, MANY_HOURS] = [48, 720];
+const [FEW_HOURS, MANY_HOURS] = [48, 2400];
 const LISTED = 10;
 const READ = 200;
-const SPANS_SHOWN = [["", "48 hours"], ["days", "30 days"]];
+const SPANS_SHOWN = [["", "48 hours"], ["days", "100 days"]];
 const REASONS = { rate_limited: "Over its rate limit", insufficient_scope: "Lacked a scope", expired: "Had expired",
   network_denied: "From another network", uses_exhausted: "All uses spent", inactive: "Was deactivated",
   revoked: "Was revoked" };

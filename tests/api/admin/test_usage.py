@@ -92,4 +92,4 @@ async def test_a_wrong_period_is_refused_by_name(service: Service, query: dict[s
 async def test_usage_of_no_token_is_not_found(service: Service) -> None:
     admin = await sign_in(service)
     assert (await admin.get("/api/admin/tokens/0000000000000000/usage")).status == 404
-    assert (await admin.get("/api/admin/usage", hours=721)).status == 400
+    assert (await admin.get("/api/admin/usage", hours=2401)).status == 400
