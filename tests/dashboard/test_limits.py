@@ -29,6 +29,7 @@ def test_limits_of_a_subject_are_set_by_keys_changed_removed_and_brought_back(pa
     page.keyboard.press("Enter")
     expect(page.get_by_text("Say whose tokens share the limits.")).to_be_visible()
     expect(page.get_by_text("Give at least one limit.")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Requests")).to_have_accessible_name("Requests")
     page.keyboard.type(SUBJECT)
     tab_to(page, page.get_by_label("Requests"))
     page.keyboard.type("50")

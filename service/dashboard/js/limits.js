@@ -7,15 +7,16 @@ import { RATE_PERIODS, perPeriod, ratesInWords } from "./rate.js";
 const MOST_LIMITS = 4;
 const zones = h("datalist", { id: "zones" });
 
-/** One limit; drop(line) takes it away. A calendar's fields and a rate's are never seen together. */
-function limitLine({ name, limit, periodSeconds = 60, burst, calendar }, drop) {
+/** One limit; drop(line) takes it away; needed: not to be left empty. A calendar's fields and a rate's are never seen
+ * together. */
+function limitLine({ name, limit, periodSeconds = 60, burst, calendar }, drop, needed) {
   const chosen = calendar?.unit ?? String(periodSeconds);
   const usual = RATE_PERIODS.some(([known]) => known === chosen) ? [] : [[chosen, perPeriod({ periodSeconds })]];
   const period = h("select", { "aria-label": "Period" }, options([...RATE_PERIODS, ...usual], chosen));
   const away = h("button.btn.quiet.icon", { "aria-label": "Remove this limit", click: () => drop(line) },
     icon("close"));
   const whole = { inputmode: "numeric" };
-  const rate = field("Requests", { ...whole, value: limit }, "", numeral);
+  const rate = field("Requests", { ...whole, required: needed, value: limit }, "", numeral);
   const most = field("At once", { ...whole, value: burst !== limit && burst },
     "So many may come together after a pause. Empty means all of them.", numeral);
   // A new quota is of the place where this page is read.
@@ -54,8 +55,8 @@ function limitLine({ name, limit, periodSeconds = 60, burst, calendar }, drop) {
   return line;
 }
 
-/** A field whose value is a list of limits. */
-export function limitsField(given) {
+/** A field whose value is a list of limits; needed: of at least one. */
+export function limitsField(given, needed) {
   if (!zones.firstChild) zones.append(...options(["UTC", ...Intl.supportedValuesOf("timeZone")].map((zone) => [zone])));
   let [lines, sent] = [[], []];
   const rows = h("div.stack");
@@ -82,7 +83,7 @@ export function limitsField(given) {
     add.focus();
   };
   const grow = (limit) => {
-    lines.push(limitLine(limit, drop));
+    lines.push(limitLine(limit, drop, needed && !lines[0]));
     rows.append(lines.at(-1).node);
     draw();
   };

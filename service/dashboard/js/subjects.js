@@ -61,7 +61,7 @@ class SubjectLimits extends Page {
   edit({ subject: known, rateLimits = [] } = {}) {
     const subject = field("Subject", { required: true, maxlength: 128, autofocus: true },
       "Whom the tokens speak for, as their Subject has it.", required("Say whose tokens share the limits."));
-    const limits = limitsField(rateLimits);
+    const limits = limitsField(rateLimits, true);
     const needed = { ...limits, read() {
       const all = limits.read();
       if (!all[0]) throw new Fault("Give at least one limit.", limits.at(""));
