@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from service.app import Service
@@ -114,7 +115,9 @@ CHANGES: dict[str, Any] = {
 async def test_each_field_is_changed_alone_and_told_with_what_it_was(still: Service, field: str) -> None:
     token = (await create(still, "ci", subject="bob", scopes=("a",))).token
     changed = await update(still, token, **{field: CHANGES[field]})
-    assert await still.rules.managed.tokens.get(token.token_id) == changed
+    # To give an old name up it is asked whether the token went back to it, which is counted in the record.
+    found = await still.rules.managed.tokens.get(token.token_id)
+    assert msgspec.structs.replace(found, contests=0) == changed
     differing = {name for name in token.__struct_fields__ if getattr(token, name) != getattr(changed, name)}
     assert differing == {field, "version"} | ({"uses_left"} if field == "max_uses" else set())
     entry = (await audit(still))[-1]
