@@ -95,6 +95,7 @@ class Service:
             endpoints, metrics=self.metrics, trusted=TrustedProxies(), access_log=False, lifespan=self._live
         )
         hosts = [host for host in settings.hosts if not host.startswith(UNIX)]
+        # A service on unix sockets alone gives its metrics to this machine.
         return MetricsPort(own, hosts or ["127.0.0.1"], settings.metrics_port)
 
     def _live(self) -> AbstractAsyncContextManager[dict[str, Any]]:

@@ -28,6 +28,7 @@ class WebhookStore:
 
         1 done, 0 there is none or another one than was seen, -1 there are too many.
         """
+        # Whoever asks may name anything: what is no Latin-1 names no webhook.
         shard, name = self._shards[0], webhook_id.encode("latin-1", "replace")
         done: int = await self._put.run(
             shard.link, (shard.keys.webhooks, shard.keys.changes), name, record, seen, most, *entry

@@ -186,6 +186,7 @@ class Charging:
             return
         remembered = self.limited.get(digest)
         if remembered is None and len(self.limited) >= _REMEMBERED:
+            # The one that was seen first: a dictionary keeps its order.
             self.limited.pop(next(iter(self.limited)))
         if remembered is None or remembered.decoded is not decoded:
             apart = self._store.lie_apart(digest, decoded.terms)

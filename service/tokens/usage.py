@@ -105,6 +105,7 @@ class _Gathered:
 
     def use_of(self, digest: bytes) -> Use:
         """As the store takes it."""
+        # Cut here, so that no long header becomes the key of what `_agent` remembers.
         address, agent = _address(self.address), _agent(self.agent[: 2 * _AGENT_LENGTH])
         return Use(self.token_id, int(self.used_at), self.allowed, self.denied, address, agent, digest)
 

@@ -77,6 +77,7 @@ class HygieneStore:
             for command in (("ZCARD", shard.keys.on), ("ZCOUNT", shard.keys.expiry, "(0", "+inf"))
         ]
         counts: list[int] = await asyncio.gather(*asked)
+        # Read by two commands: a token may change between them.
         return max(0, sum(counts[::2]) - sum(counts[1::2]))
 
     async def expired_since(self, since: int, now: int) -> int:

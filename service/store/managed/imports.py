@@ -240,6 +240,7 @@ def _kind(home: Shard, listed: bytes, timers: bytes, incoming: Incoming) -> _Kin
     keys, token = home.keys, incoming.token
     owner = keys.owner(token.created_by)
     shared = listed, timers, keys.names, owner, keys.imported, keys.last_uses, keys.changes
+    # In `off` the score of a revoked token is negative.
     return _Kind(shared, (incoming.entry.keep, "-" if token.revoked_at else "", int(token.imported != "")))
 
 

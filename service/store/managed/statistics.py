@@ -55,6 +55,7 @@ class TokenCounts:
             return 0
         keys = shard.keys.on, shard.keys.off, shard.keys.dead, shard.keys.expiry
         counts = await self._statuses.run(shard.link, keys, int(now), *token_ids)
+        # count_statuses.lua answers in the order of `Status`.
         return sum(count for status, count in zip(Status, counts, strict=True) if status in wanted)
 
     async def _count(self, shard: Shard, ranges: Sequence[Range]) -> list[int]:

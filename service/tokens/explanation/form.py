@@ -9,6 +9,7 @@ _PREFIX = b"rtk_"
 # rtk_, 56 hex digits, and their checksum in 8.
 _SIZE = 68
 _HEX = b"0123456789abcdef"
+# None of these letters is a hex digit, so that a digit must be meant.
 _LOOKALIKES = bytes.maketrans(b"oOlI", b"0011")
 WORDS = {Kind.MANAGED: "a managed token", Kind.SESSION: "a session token", Kind.ONE_TIME: "a one-time token"}
 

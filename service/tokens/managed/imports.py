@@ -200,4 +200,5 @@ class Imports:
 
 
 def _with_number(token: ManagedToken, number: int) -> ManagedToken:
+    # A name of full length gives its end up to the number.
     return msgspec.structs.replace(token, name=f"{token.name[: LONGEST_NAME - 1 - len(str(number))]} {number}")

@@ -92,6 +92,7 @@ class Sweeper:
         mended = sum([await self._expiry.mend(shard, record.token) for record in records if record])
         if mended:
             log.warning("%d tokens that have not ended were listed as ended: listed as they are again", mended)
+            # Their dates may lie before that up to which reasons are written.
             self._reasons_until[shard.index] = 0
         else:
             self._checked_to[shard.index] = found[-1].score if len(found) == BATCH else 0
