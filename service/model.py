@@ -149,7 +149,7 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
     """The metadata of a managed token: all but its secret. Instants in epoch seconds, 0 means none or never.
 
     Only the creation is kept in microseconds: lists are paged by it and one second may bring many tokens.
-    `contests`: how often another token asked whether a name reserved for this one is void.
+    `contests`: how often it was asked whether a name reserved for this one is void.
     `imported`: the secret was made by another system, and is stored by this rule (`tokens.imported.rules`); else empty.
     """
 
