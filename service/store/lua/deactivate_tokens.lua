@@ -28,12 +28,12 @@ for first = 6, #KEYS, 5 do
       redis.call('SET', reason, why, unpack(why_until == '0' and {} or {'PXAT', why_until}))
     end
     redis.call('HSET', metadata, '@active', 0, '@version', (tonumber(of) or 1) + 1, '@seal', record_seal)
+    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     redis.call('ZREM', on, id)
     if not redis.call('ZSCORE', dead, id) then
       redis.call('ZADD', off, string.match(created or '', '^%d+$') or '1', id)
       if string.match(expires or '', '^%d+$') then redis.call('ZADD', expiries, '-' .. expires, id) end
     end
-    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
   end
   replies[#replies + 1], at = reply, at + 8
 end

@@ -26,11 +26,11 @@ for first = 8, #KEYS, 5 do
   if reply == 1 then
     local turned = (tonumber(of) or 1) + 1
     redis.call('HSET', metadata, '@active', 0, '@revoked_at', now, '@version', turned, '@seal', record_seal)
+    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     for _, index in ipairs({on, dead, expiries}) do redis.call('ZREM', index, id) end
     redis.call('ZADD', off, '-' .. (string.match(created or '', '^%d+$') or '1'), id)
     redis.call('ZADD', purges, purge_at, id)
     if redis.call('ZREM', names, member) == 1 then redis.call('ZADD', names, 0, freed) end
-    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
   end
   replies[#replies + 1], at = reply, at + 10
 end

@@ -25,6 +25,8 @@ for key = 7, #KEYS, 9 do
     if older_record ~= '' then put(older, older_record, older_until) end
     if why == '' then redis.call('DEL', reason) else put(reason, why, reason_until) end
     if is_on then put(credential, record, expires .. '000') end
+    redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
+    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     for _, index in ipairs({on, off, dead, expiries, purges}) do redis.call('ZREM', index, id) end
     redis.call('ZADD', is_on and on or off, created, id)
     if expires ~= '0' then redis.call('ZADD', expiries, (is_on and '' or '-') .. expires, id) end
@@ -32,8 +34,6 @@ for key = 7, #KEYS, 9 do
     local found, last = string.find(rows, old_row, 1, true)
     if found and #row == #old_row then redis.call('SETRANGE', block, found - 1, row)
     elseif found then redis.call('SET', block, string.sub(rows, 1, found - 1) .. row .. string.sub(rows, last + 1)) end
-    redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
-    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
   end
   replies[#replies + 1], at = is_current and 1 or 0, fields + count
 end

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from service.app import Service
 from service.model import Outcome, Status
+from service.store.driver.replies import WrongType
 from tests.builders import ADMIN, DAY, actions, audit, create, outcome, refused, update
 
 pytestmark = pytest.mark.anyio
@@ -135,3 +136,20 @@ async def test_a_request_sent_after_a_revocation_returned_is_refused_in_every_pr
             assert await outcome(process, created.secret) == "active"
         await processes[number % 3].rules.managed.tokens.revoke(created.token.token_id, ADMIN)
         assert {await outcome(process, created.secret) for process in processes} == {Outcome.UNKNOWN}
+
+
+@pytest.mark.parametrize("action", ["token.revoked", "token.deactivated", "token.rotated"])
+async def test_what_ends_a_secret_is_written_down_though_a_list_is_no_list(still: Service, action: str) -> None:
+    created = await create(still)
+    token_id, managed = created.token.token_id, still.rules.managed
+    await asyncio.gather(*[shard.link.execute("SET", shard.keys.expiry, "") for shard in still.stores.shards])
+    changes: dict[str, Callable[[], Awaitable[object]]] = {
+        "token.revoked": lambda: managed.tokens.revoke(token_id, ADMIN),
+        "token.deactivated": lambda: update(still, created.token, active=False),
+        "token.rotated": lambda: managed.rotation.rotate(token_id, ADMIN),
+    }
+    with pytest.raises(WrongType):
+        await changes[action]()
+    assert await outcome(still, created.secret) == "unknown"
+    assert await actions(still) == ["token.created", action]
+    assert (await managed.tokens.get(token_id)).version == created.token.version + 1
