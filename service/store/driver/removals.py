@@ -62,11 +62,12 @@ class Removals:
     async def execute(self, *args: Argument | float, retry: bool = False, operation: str = "") -> Reply:
         """As a link's. Raises StoreUnavailable or NoScriptError."""
         if self._confirmation.commands:
-            reply = await self._confirmed(args, retry, operation)
+            reply = await self._confirmed(args, retry=retry, operation=operation)
         else:
             reply = await self._link.execute(*args, retry=retry, operation=operation)
-        # Of a script about several, what it did to each.
-        done = sum(isinstance(each, int) and each > 0 for each in (reply if isinstance(reply, list) else (reply,)))
+        # Of a script about several, what it did to each: 0, too, by a first try whose reply was lost.
+        each, least = (reply, 0 if retry else 1) if isinstance(reply, list) else ((reply,), 1)
+        done = sum(isinstance(one, int) and one >= least for one in each)
         if done:
             self._remember(args, done)
         return reply
@@ -74,9 +75,9 @@ class Removals:
     async def confirm(self) -> None:
         """Have what ended here before confirmed: a request that finds its work done is answered as if it did it."""
         if self._confirmation.commands:
-            await self.execute("EXISTS", self._mark, retry=True)
+            await self._confirmed(("EXISTS", self._mark), retry=True)
 
-    async def _confirmed(self, args: _Words, retry: bool, operation: str) -> Reply:
+    async def _confirmed(self, args: _Words, *, retry: bool, operation: str = "") -> Reply:
         # Twice, because a slot moves once as a rule; after that it is better ended without a confirmation than not at
         # all.
         for _ in range(2):

@@ -143,3 +143,30 @@ async def test_another_primary_is_sent_what_was_ended_in_the_last_ten_minutes(mo
 async def test_a_doubt_that_nobody_gathers_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     await removals(Server(WAIT=0), "replicated").execute("DEL", "key")
     assert caplog.messages == ["what was ended is not confirmed yet: no replica confirmed it within 150 ms"]
+
+
+async def sent_again(server: Server, sent: Removals) -> list[tuple[Any, ...]]:
+    """What another primary is told."""
+    server.replication_id, server.asked = b"second", []
+    await sent.send_again()
+    return server.asked
+
+
+async def test_questions_push_no_removal_out_of_what_is_sent_again() -> None:
+    server = Server(EXISTS=1)
+    sent = removals(server, "fsync")
+    await sent.send_again()
+    await sent.execute("DEL", "key")
+    for _ in range(3):
+        await sent.confirm()
+    assert await sent_again(server, sent) == [("DEL", "key")]
+
+
+async def test_what_was_done_by_a_first_try_whose_reply_was_lost_is_sent_again() -> None:
+    server = Server(FCALL=[0])
+    sent = removals(server, "memory")
+    await sent.send_again()
+    await sent.execute("FCALL", "revoke", retry=True)
+    # Asked once alone it was refused, and would not be on another server.
+    await sent.execute("FCALL", "update")
+    assert await sent_again(server, sent) == [("FCALL", "revoke")]
