@@ -34,7 +34,8 @@ class Batch:
         """The answers in the order of the secrets. One round trip, another for those that are gone, and one for the
         rest and those with a limit.
         """
-        kept = self._digests
+        # What was kept before the first secret of another system came may lie elsewhere, too.
+        kept = {} if self._authority.may_lie_elsewhere else self._digests
         digests = [kept[secret] if secret in kept else self._digest(secret) for secret in secrets]
         known = await self._together([digest for digest in dict.fromkeys(digests) if digest], required)
         answers = [known.get(digest) for digest in digests]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from service.app import Service
 from service.model import Outcome, Verdict
 from service.tokens.batch import Batch, Known
 from service.tokens.credential import DecodedCredential
-from tests.builders import ADMIN, create
+from service.tokens.managed.import_admission import ImportedSecret
+from service.tokens.managed.tokens import NewToken
+from tests.builders import ADMIN, DAY, create
 from tests.links import Recording
 
 pytestmark = pytest.mark.anyio
@@ -62,3 +65,11 @@ async def test_a_token_switched_on_between_two_reads_is_active(make_service: Cal
     token_id = created.token.token_id
     await service.rules.managed.tokens.update(token_id, {"active": False}, ADMIN)
     assert outcomes(await batch_of(service).peek([created.secret], ())) == [Outcome.ACTIVE]
+
+
+async def test_a_secret_of_another_system_is_known_as_soon_as_it_is_taken_in(still: Service) -> None:
+    secret = "rtk_" + "ab" * 32
+    batch, new = batch_of(still), NewToken("gate", int(still.clock()) + DAY)
+    assert outcomes(await batch.peek([secret], ())) == [Outcome.UNKNOWN]
+    await still.rules.managed.imports.take([ImportedSecret(new, sha256(secret.encode()).digest())], ADMIN)
+    assert outcomes(await batch.peek([secret], ())) == [Outcome.ACTIVE]
