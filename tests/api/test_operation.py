@@ -73,6 +73,12 @@ def test_what_happens_is_counted_once_under_its_final_word(world: World) -> None
             {"route": "/livez", "method": "GET", "status": "200"},
             lambda: world.get("/livez"),
         ),
+        # What it asks about is not counted as validated, so it would be seen nowhere.
+        (
+            "tokens_http_requests_total",
+            {"route": "/validate/batch", "method": "POST", "status": "200"},
+            lambda: world.post("/validate/batch", {"tokens": ["x"]}, bearer=world.admin),
+        ),
     ]
     settle(world.client, len(world.running.worker_pids()))
     for name, labels, act in steps:

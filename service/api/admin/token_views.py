@@ -80,8 +80,10 @@ class TokenViews:
 
     async def issued(self, created: Created, message: str, *, parent_id: str = "") -> TokenIssued:
         """A token with its secret in clear."""
-        # A new secret was not used yet, so its usage is not asked for.
-        token, days = created.token, [0] * _DAYS
+        token = created.token
+        # Made just now it was not used yet, so its usage is not asked for.
+        is_new = not (created.repeated or token.rotations)
+        (days,) = [[0] * _DAYS] if is_new else await self._usage.last_days([token.token_id], _DAYS)
         (quotas,), shared = await self._standings.of([token]), await self._subject_limits.of([token.subject])
         told = shared.get(token.subject, ())
         return TokenIssued(

@@ -18,6 +18,7 @@ from service.api.http.call import Call, Headers
 from service.api.http.operation import Endpoint
 from service.api.http.proxies import TrustedProxies
 from service.api.http.router import Router
+from service.api.http.validate_paths import FORMS
 from service.errors import ServiceError
 from service.identifiers import trace_of
 from service.metrics import Metrics
@@ -119,7 +120,7 @@ class Application:
     def account(self, call: Call, status: int) -> None:
         """Count and log a call that was answered."""
         # Those are counted by their verdicts, with the fast path's.
-        if not call.template.startswith("/validate"):
+        if call.template not in FORMS.values():
             self.tell(
                 call.method,
                 call.template,

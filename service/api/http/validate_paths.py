@@ -9,10 +9,10 @@ ONE_TIME_ENVOY = "/validate/one-time/envoy/{anything:path}"
 
 # A client's path may hold a line's end (%0A), at which a dot stops by itself.
 _FORM = re.compile(r"/+validate(/+one-time)?(?:(/+envoy)(?:/.*)?|/*)", re.DOTALL)
-_FORMS = {(False, False): PLAIN, (False, True): ENVOY, (True, False): ONE_TIME, (True, True): ONE_TIME_ENVOY}
+FORMS = {(False, False): PLAIN, (False, True): ENVOY, (True, False): ONE_TIME, (True, True): ONE_TIME_ENVOY}
 
 
 def form_of(path: str) -> str | None:
     """The form's own path, however many slashes there are and whatever stands behind `envoy`; None for another path."""
     found = _FORM.fullmatch(path)
-    return _FORMS[found[1] is not None, found[2] is not None] if found else None
+    return FORMS[found[1] is not None, found[2] is not None] if found else None

@@ -57,6 +57,13 @@ async def test_a_digest_in_the_place_of_a_secret_opens_nothing(service: Service)
     assert await status(service, forms[0]) == 200
 
 
+@pytest.mark.parametrize("end", [1_900_000_000, "2030-03-17T17:46:40Z", "1900000000"])
+async def test_a_row_with_two_ends_is_refused(service: Service, end: Any) -> None:
+    admin = await sign_in(service)
+    (said,) = await take(admin, {"secret": "secret-with-two-ends", "expiresAt": end})
+    assert said.startswith("duration: give either duration")
+
+
 async def test_a_salted_hash_is_refused_with_the_reason(service: Service) -> None:
     admin = await sign_in(service)
     rows = [{field: salted} for salted in SALTED for field in ("secret", "sha256")]

@@ -58,6 +58,17 @@ async def test_the_detail_shows_the_overlap_and_the_last_use_of_the_old_secret(s
 
 
 @pytest.mark.anyio
+async def test_a_rotation_answers_with_the_usage_that_there_was(service: Service) -> None:
+    admin = await sign_in(service)
+    created = await admin.create("used")
+    assert await validate(service, created["token"]) == [200]
+    await service.rules.usage.flush()
+    for _ in range(2):  # the second time the answer is repeated
+        rotated = (await rotate(admin, created["id"], key="once")).json()["token"]
+        assert rotated["usage14d"] == [0] * 13 + [1]
+
+
+@pytest.mark.anyio
 async def test_the_overlap_can_be_ended(service: Service) -> None:
     admin = await sign_in(service)
     created = await admin.create("ci")
