@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from service.app import Service
-from service.model import Outcome, Verdict
+from service.model import Kind, Outcome, Verdict
 from service.tokens.batch import Batch, Known
 from service.tokens.credential import DecodedCredential
 from service.tokens.managed.import_admission import ImportedSecret
 from service.tokens.managed.tokens import NewToken
+from service.tokens.secret import mint
 from tests.builders import ADMIN, DAY, create
 from tests.links import Recording
 
@@ -68,7 +69,7 @@ async def test_a_token_switched_on_between_two_reads_is_active(make_service: Cal
 
 
 async def test_a_secret_of_another_system_is_known_as_soon_as_it_is_taken_in(still: Service) -> None:
-    secret = "rtk_" + "ab" * 32
+    secret = mint(Kind.MANAGED)
     batch, new = batch_of(still), NewToken("gate", int(still.clock()) + DAY)
     assert outcomes(await batch.peek([secret], ())) == [Outcome.UNKNOWN]
     await still.rules.managed.imports.take([ImportedSecret(new, sha256(secret.encode()).digest())], ADMIN)
