@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Iterator
 
@@ -47,25 +48,17 @@ class MetricsPort:
         log.info("metrics on port %d", self._port)
 
     def _listen(self, host: str) -> socket.socket:
-        with contextlib.ExitStack() as held:
-            try:
-                found = socket.getaddrinfo(host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-                family, kind, number, _, address = found[0]
-                listener = held.enter_context(socket.socket(family, kind, number))
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                if family == socket.AF_INET6:
-                    # Else `::` would take the IPv4 addresses, too, which may be listed beside it.
-                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                listener.bind(address)
-                listener.listen()
-            except OSError as error:
-                raise StartRefused(
-                    f"cannot listen on {host} port {self._port} for metrics: {error.strerror}; "
-                    "choose another port with TOKENS_METRICS_PORT"
-                ) from None
-            held.pop_all()
-            return listener
+        try:
+            found = socket.getaddrinfo(host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            family, *_, address = found[0]
+            # An IPv6 address takes IPv6 alone by that, so that IPv4 addresses may be listed beside `::`.
+            return socket.create_server(address, family=family, reuse_port=True)
+        except OSError as error:
+            reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+            raise StartRefused(
+                f"cannot listen on {host} port {self._port} for metrics: {reason}; "
+                "choose another port with TOKENS_METRICS_PORT"
+            ) from None
 
     async def stop(self) -> None:
         """Close the port, once it was started."""

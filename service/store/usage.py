@@ -18,9 +18,9 @@ DAY = 86400
 HOUR = 3600
 DAYS_KEPT = 100
 HOURS_KEPT = 48
-# So many records or touches travel together: half a millisecond of Redis' time, because validations wait behind them.
+# So many records or touches travel together: validations wait behind them, and should for less than a millisecond.
 SLICE = 50
-# A hundred days of hours in one go would hold the loop for tens of milliseconds.
+# A hundred days have 2,400 hours, whose commands others should not wait for.
 _HOURS_AT_ONCE = 96
 # Of the totals of an hour; the other fields are outcomes of checks that found a record.
 ALLOWED = "allowed"

@@ -29,8 +29,8 @@ _REQUEST_ID_SIGNS = (string.ascii_letters + string.digits + "._-").encode()
 # Ids go into the log and back to the client: a short one of harmless signs is passed on, any other replaced.
 _REQUEST_ID_LENGTH = 64
 _LAST_DIGITS = tuple(b"%02x" % value for value in range(256))
-# Asked many times a second by gateways and probes: a line for each would be most of the log.
-_UNLOGGED = ("/validate", "/livez", "/readyz", "/healthz", "/metrics")
+# Asked all the time by probes and monitoring: a line for each would be most of the log.
+_UNLOGGED = ("/livez", "/readyz", "/healthz", "/metrics")
 
 
 Lifespan = Callable[[], AbstractAsyncContextManager[dict[str, Any]]]

@@ -68,20 +68,12 @@ def listen(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
         raise Failure(f"cannot listen on {host}: {error.strerror}; choose another with --host or TOKENS_HOST") from None
-    family, kind, protocol, _, address = found
-    listener = socket.socket(family, kind, protocol)
+    family, *_, address = found
     try:
-        # Else a restart would be refused while connections of the process before it are in TIME_WAIT.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
+        return socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
-        listener.close()
         hint = _HINTS.get(error.errno or 0, "choose others with --host and --port")
-        raise Failure(f"cannot listen on {host} port {port}: {error.strerror}; {hint}") from None
-    return listener
+        raise Failure(f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}; {hint}") from None
 
 
 @contextmanager

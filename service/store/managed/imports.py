@@ -82,7 +82,8 @@ class ImportStore:
     async def _note_rules(self, rules: set[str]) -> None:
         """Before the tokens that follow them, but once a second: else each slice would wait for the one before it.
 
-        Nothing takes a rule away but the loss of the data, and other data has another id.
+        Nothing takes a rule away but the loss of the data, and what a server has after a restart or a failover has
+        another id.
         """
         first = self._shards[0]
         place = first.link.replication_id, int(monotonic())
