@@ -27,7 +27,16 @@ BROKEN = r"""() => {
   return found;
 }"""
 
-_MOVE = "path => { history.pushState(null, '', path); dispatchEvent(new PopStateEvent('popstate')); }"
+# Follow a path, and wait until the screen before it is gone, with all that a selector could have found on it.
+_MOVE = """async (path) => {
+  const before = location.pathname;
+  const old = document.querySelector("main > *");
+  history.pushState(null, "", path);
+  dispatchEvent(new PopStateEvent("popstate"));
+  if (location.pathname === before) return;
+  for (let tries = 0; old.isConnected && tries < 1000; tries += 1) await new Promise((go) => setTimeout(go, 10));
+  if (old.isConnected) throw new Error(`${path} was not shown`);
+}"""
 
 
 def row(page: Page, name: str) -> Locator:
