@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Route, expect
 
 from tests.cli.running import wait_for
 from tests.dashboard.conftest import Open
@@ -33,7 +33,9 @@ def test_checks_reasons_and_the_busiest(open_page: Open, service: Service) -> No
     expect(page.get_by_role("heading", level=1)).to_have_text("much asked")
 
 
-def test_the_unused_are_deactivated_as_many_as_there_are_then(page: Page) -> None:
+def test_the_unused_are_deactivated_as_many_as_there_are_then(open_page: Open, service: Service) -> None:
+    # The help asks nothing that an answer made up for the next screen could reach.
+    page = open_page(service, "help")
     answer(page, USAGE, "made up")
     quiet = {"hours": [{"hour": INSTANT, "allowed": 0, "denied": 0, "reasons": {}}]}
     page.route("**/api/admin/usage?**", lambda route: route.fulfill(json=quiet))
