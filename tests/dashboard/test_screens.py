@@ -87,8 +87,12 @@ class Held:
     def take(self, route: Route) -> None:
         if self._waiting is not None:
             self._waiting.append(route)
-        else:
-            route.fulfill(json=next(body for at, body in self._answers.items() if fnmatch(route.request.url, at)))
+            return
+        found = [body for at, body in self._answers.items() if fnmatch(route.request.url, at)]
+        if found:
+            route.fulfill(json=found[0])
+        else:  # asked by the screen before
+            route.fallback()
 
     def let_go(self) -> None:
         waiting, self._waiting = self._waiting or [], None

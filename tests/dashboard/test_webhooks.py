@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -115,16 +116,16 @@ def test_deliveries_a_full_list_and_a_receiver_that_takes_nothing(window: Page) 
     expect(broken).to_contain_text("changed outside the service")
     expect(broken.get_by_role("button")).to_have_count(1)
     expect(broken.get_by_role("button", name="Delete…")).to_be_visible()
-    busy = {"status": 503, "json": {"title": "x", "code": "busy"}}
+    busy: dict[str, Any] = {"status": 503, "json": {"title": "x", "code": "busy"}}
     full = {"status": 409, "title": "Conflict", "detail": "There are 20 webhooks already.", "code": "too_many_webhooks"}
+    refusals = iter((busy, {"status": 409, "json": full}))
     window.route(
         "**/api/admin/webhooks",
-        lambda route: route.fulfill(status=409, json=full) if route.request.method == "POST" else route.fallback(),
+        lambda route: route.fulfill(**next(refusals)) if route.request.method == "POST" else route.fallback(),
     )
     window.get_by_role("button", name="Add webhook").click()
     window.get_by_label("Address").fill("https://hooks.example.com/y")
     window.get_by_role("checkbox", name="Revoked").check()
-    window.route("**/api/admin/webhooks", lambda route: route.fulfill(**busy), times=1)
     window.get_by_role("button", name="Add webhook").last.click()
     expect(window.get_by_role("dialog").get_by_role("alert")).to_contain_text(
         "The service is busy. It may have been done"
