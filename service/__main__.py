@@ -1,6 +1,7 @@
 """`python -m service` and the command `token-service`, which Ctrl-C ends in a line, also while it still imports."""
 
 import os
+import signal
 import sys
 
 
@@ -14,6 +15,9 @@ def open_what_is_closed() -> None:
 def main() -> None:
     """The entry point of `token-service`."""
     open_what_is_closed()
+    if sys.argv[1:2] == ["serve"]:
+        # Before all that is imported: a reload while it starts must not end it, and is done as soon as it can be.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
         # click says the same of a Ctrl-C, but it has to be imported first.
         from service.cli import main as run  # noqa: PLC0415

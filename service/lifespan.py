@@ -101,6 +101,8 @@ class Lifespan:
             signal.SIGHUP,
             lambda: tasks.extend(loop.create_task(_once(work, "reload")) for work in self._background.reload),
         )
+        # `serve` holds it back until somebody obeys it, and again from when nobody does.
+        held = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         try:
             yield {
                 "fast_path": self._edge.fast_path,
@@ -108,6 +110,7 @@ class Lifespan:
                 "deadlines": Deadlines(on_second=self._edge.fast_path.forget, on_drain=self._health.drain),
             }
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
             # In the reverse order of the start: whatever writes to Redis ends before the connections to it do.
             for task in tasks:
                 task.cancel()

@@ -82,6 +82,12 @@ def test_a_killed_worker_is_replaced_while_the_others_go_on(open_site: Open) -> 
     site = open_site(workers=4)
     assert len(site.running.worker_pids()) == 4
     site.running.replace_worker(site.running.worker_pids()[0], signal.SIGKILL)
+    now = set(site.running.worker_pids())
+    # Also to the one that has only begun, which obeys it when it can.
+    for pid in now:
+        os.kill(pid, signal.SIGHUP)
+    wait_until(lambda: site.running.log.count("accounts reloaded") == 4, seconds=30, what="all four to reload")
+    assert set(site.running.worker_pids()) == now
     replies = asyncio.run(volley(site.running.port, [get("/validate", site.admin)] * 200, connections=20))
     assert {reply.status for reply in replies if reply is not None} == {200}
 

@@ -109,8 +109,12 @@ class _Workers(Multiprocess):
         if self.started:
             self._ready()
 
-    def handle_hup(self) -> None:
-        """Pass it on: a worker reads its accounts again without leaving its connections."""
-        for process in self.processes:
-            if process.pid is not None and process.process.is_alive():
-                os.kill(process.pid, signal.SIGHUP)
+    def handle_signals(self) -> None:
+        """Pass SIGHUP on: a worker reads its accounts again without leaving its connections."""
+        super().handle_signals()
+        # It stays held back in this process, so that each worker begins with it held back.
+        if signal.SIGHUP in signal.sigpending():
+            signal.sigwait({signal.SIGHUP})
+            for process in self.processes:
+                if process.pid is not None and process.process.is_alive():
+                    os.kill(process.pid, signal.SIGHUP)

@@ -252,6 +252,8 @@ def test_a_start_that_is_called_off_leaves_nothing_running(folder: Path) -> None
         [*COMMAND, "serve"], env=own_environment(folder, TOKENS_REDIS_BIN=str(slow)), stderr=subprocess.DEVNULL
     ) as command:
         wait_for(lambda: log.exists() and "begun" in log.read_text(), "the server to begin")
+        # A reload has to wait for the start, and ends nothing.
+        command.send_signal(signal.SIGHUP)
         command.terminate()
         assert command.wait(DEADLINE) == 0
     with (folder / "data" / "redis.lock").open() as lock:
