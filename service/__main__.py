@@ -1,4 +1,4 @@
-"""`python -m service` and the command `token-service`, which Ctrl-C ends in a line, also while it still imports."""
+"""`python -m service` and the command `token-service`, which a signal ends in a line, also while it still imports."""
 
 import os
 import signal
@@ -12,12 +12,22 @@ def open_what_is_closed() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open to the end
 
 
-def main() -> None:
-    """The entry point of `token-service`."""
-    open_what_is_closed()
+def prepare_for_signals() -> None:
+    """Let one that ends a command undo what is half done, and none end a service that only starts."""
     if sys.argv[1:2] == ["serve"]:
         # Before all that is imported: a reload while it starts must not end it, and is done as soon as it can be.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # What `nohup` has it pass over stays so.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
+def main() -> None:
+    """The entry point of `token-service`."""
+    open_what_is_closed()
+    prepare_for_signals()
     try:
         # click says the same of a Ctrl-C, but it has to be imported first.
         from service.cli import main as run  # noqa: PLC0415

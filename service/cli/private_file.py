@@ -2,8 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -14,34 +14,28 @@ def write_private(path: Path, content: str | Iterable[bytes]) -> None:
     """
     # A link stays one: what it leads to is replaced.
     path = path.resolve()
-    draft = _draft(path, content)
-    try:
+    with _draft(path, content) as draft:
         draft.replace(path)
-    except OSError:
-        draft.unlink()
-        raise
 
 
 def make_private(path: Path, content: str | Iterable[bytes]) -> bool:
     """The same for a file that is not there yet; False, and nothing done, if another process was faster."""
-    draft = _draft(path, content)
-    try:
-        # A link is refused where the name is taken; a rename would replace the file of a faster process.
-        path.hardlink_to(draft)
-    except FileExistsError:
-        return False
-    finally:
-        draft.unlink()
+    with _draft(path, content) as draft:
+        try:
+            # A link is refused where the name is taken; a rename would replace the file of a faster process.
+            path.hardlink_to(draft)
+        except FileExistsError:
+            return False
     return True
 
 
-def _draft(path: Path, content: str | Iterable[bytes]) -> Path:
-    """A file beside `path` with this content, at mode 0600 as mkstemp makes it."""
+@contextmanager
+def _draft(path: Path, content: str | Iterable[bytes]) -> Iterator[Path]:
+    """A file beside `path` with this content, at mode 0600 as mkstemp makes it; gone afterwards, unless renamed."""
     # In the same directory, because a rename does not cross file systems.
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     draft = Path(name)
-    with ExitStack() as undo:
-        undo.callback(draft.unlink)
+    try:
         with os.fdopen(handle, "wb") as file:
             if os.geteuid() == 0:
                 owner = (path if path.exists() else path.parent).stat()
@@ -50,5 +44,6 @@ def _draft(path: Path, content: str | Iterable[bytes]) -> Path:
             file.flush()
             # Before the name is given: after a power cut the file is whole or the old one.
             os.fsync(handle)
-        undo.pop_all()
-    return draft
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)

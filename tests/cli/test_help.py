@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -108,6 +109,8 @@ def test_ctrl_c_is_one_line_while_the_command_is_still_imported(monkeypatch: pyt
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     entry = EntryPoint("token-service", project["scripts"]["token-service"], "console_scripts").load()
     monkeypatch.setitem(sys.modules, "service.cli", Importing("service.cli"))
+    # Those of the whole process.
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     with pytest.raises(SystemExit, match=r"^Aborted!$"):
         entry()
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
+import subprocess
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from service.cli.commands.tokens import import_export
 from service.cli.commands.tokens.import_parts import MOST_BYTES, Part, parts
 from service.cli.terminal import progress
 from tests.cli.conftest import Run
+from tests.cli.running import COMMAND, DEADLINE, own_environment, wait_for
 from tests.cli.stub import Stub
 
 EXPORT, IMPORT = "/api/admin/tokens/export", "/api/admin/tokens/import"
@@ -64,6 +68,34 @@ def test_what_is_no_file_is_not_replaced_by_force(stub: Stub, run: Run) -> None:
     result = run("export", "/dev/null", "--force")
     assert (result.exit_code, result.stderr) == (1, "token-service: /dev/null is no file\n")
     assert not stub.asked
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "before", "ended"),
+    [(number, signal.SIG_DFL, (1, [])) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+    # As `nohup` has it.
+    + [(signal.SIGHUP, signal.SIG_IGN, (0, ["tokens"]))],
+)
+def test_a_signal_that_ends_an_export_leaves_no_draft(
+    tmp_path: Path, number: signal.Signals, before: signal.Handlers, ended: tuple[int, list[str]]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        told = {"TOKENS_URL": f"http://127.0.0.1:{service.getsockname()[1]}", "TOKENS_TOKEN": "the-caller"}
+        command = [*COMMAND, "export", str(tmp_path / "tokens")]
+        # A process begins with what its parent passes over.
+        own = signal.signal(number, before)
+        process = subprocess.Popen(command, env=own_environment(tmp_path, **told), stderr=subprocess.DEVNULL)
+        signal.signal(number, own)
+        service.settimeout(DEADLINE)
+        with service.accept()[0] as connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(LINES))
+            wait_for(lambda: list(tmp_path.glob(".tokens.*")), "the draft")
+            process.send_signal(number)
+            if before == signal.SIG_IGN:
+                connection.sendall(LINES)
+            process.wait(DEADLINE)
+    assert (process.returncode, [path.name for path in tmp_path.iterdir()]) == ended
 
 
 @pytest.mark.parametrize("force", [True, False])
