@@ -109,6 +109,10 @@ def main() -> None:
     """Run the command of this process."""
     try:
         program(prog_name="token-service")
+    except SystemExit as ended:
+        if ended.code:
+            _empty_stdout()
+        raise
     except OSError as error:
         # A closed pipe is ended quietly by click itself.
         if error.errno != ENOSPC:

@@ -75,7 +75,7 @@ def _known(context: click.Context, option: click.Parameter, values: tuple[str, .
 def add_webhook(url: str, events: list[str]) -> Report:
     """Add a webhook and print its signing secret, this once."""
     answer = connect().send("POST", _PATH, {"url": url, "events": events})
-    return Report(answer, facts([(name, answer[name]) for name in ("id", "url", "events", "secret")]), said(_ONCE))
+    return _with_secret(answer, "id", "url", "events", "secret")
 
 
 @webhooks.command()
@@ -95,7 +95,12 @@ def rotate(webhook: str, overlap: int) -> Report:
     For the overlap messages are signed with the old one as well, so that the receiver can change in its own time.
     """
     answer = connect().send("POST", _path(webhook, "/rotate"), {"overlapSeconds": overlap})
-    return Report(answer, facts([(name, answer[name]) for name in ("id", "url", "secret")]), said(_ONCE))
+    return _with_secret(answer, "id", "url", "secret")
+
+
+def _with_secret(answer: dict[str, Any], *shown: str) -> Report:
+    unread = "token-service webhooks rotate {0} gives another one, webhooks remove {0} ends it".format(answer["id"])
+    return Report(answer, facts([(name, answer[name]) for name in shown]), said(_ONCE), unread=unread)
 
 
 @webhooks.command()

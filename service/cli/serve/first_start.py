@@ -38,7 +38,12 @@ def admin_account(settings: Settings, *, dashboard: str, allow_short: bool = Fal
         # Of two services that start at once one writes the file, and the password of the other one opens nothing.
         if made:
             shown = "the one in TOKENS_ADMIN_PASSWORD" if settings.admin_password else password
-            _announce(shown, kept_in=str(path), dashboard=dashboard)
+            try:
+                _announce(shown, kept_in=str(path), dashboard=dashboard)
+            except OSError:
+                # Nobody has read it: the next start makes another one.
+                path.unlink()
+                raise
     return msgspec.structs.replace(settings, accounts_file=str(path))
 
 

@@ -6,27 +6,36 @@ from typing import Any
 
 import click
 
+from service.cli.failure import Failure
 from service.cli.terminal.output import note, on_terminal, print_facts, print_json, print_table
 
 Part = Callable[[], None]
 
 
 class Report:
-    """Printed when the command is done; then `failure` ends it, if there is one. Empty parts are passed over."""
+    """Printed when the command is done; then `failure` ends it, if there is one. Empty parts are passed over.
 
-    def __init__(self, value: object, *parts: Part | None, failure: BaseException | None = None) -> None:
+    `unread` is what to do about a secret that is shown this once, where it cannot be printed.
+    """
+
+    def __init__(
+        self, value: object, *parts: Part | None, failure: BaseException | None = None, unread: str = ""
+    ) -> None:
         self._value = value
         self._parts = parts
         self._failure = failure
+        self._unread = unread
 
     def give(self, *, as_json: bool) -> None:
-        """Raises the failure."""
+        """Raises the failure, or one that says what to do about a secret that nobody has."""
         # Before the failure: whoever reads JSON reads what failed in it, too.
-        if as_json:
-            print_json(self._value)
-        else:
-            for part in filter(None, self._parts):
+        try:
+            for part in (partial(print_json, self._value),) if as_json else filter(None, self._parts):
                 part()
+        except OSError as error:
+            if not self._unread:
+                raise
+            raise Failure(f"nobody has the secret, it cannot be printed ({error.strerror}): {self._unread}") from None
         if self._failure is not None:
             raise self._failure
 

@@ -41,7 +41,8 @@ def derive(quiet: bool, **options: Any) -> Report:
     That needs the scope self:derive. The new token is refused as soon as that one ends, and is like it where no
     option says otherwise.
     """
-    return with_secret(holder().send_once(f"{SELF}/derive", given(options))["token"], quiet=quiet)
+    derived = holder().send_once(f"{SELF}/derive", given(options))["token"]
+    return with_secret(derived, quiet=quiet, unread="end-derived --id {} ends it")
 
 
 @click.command("end-derived")

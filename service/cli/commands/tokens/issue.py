@@ -114,9 +114,13 @@ def update(token: str, expires: Lifetime | None, clear: tuple[str, ...], **optio
     return Report(changed, facts(described(changed)))
 
 
-def with_secret(token: Token, *, quiet: bool) -> Report:
+def with_secret(
+    token: Token, *, quiet: bool, unread: str = "rotate {0} gives another one, revoke {0} ends it"
+) -> Report:
     """A token that was just issued."""
+    what_to_do = "token-service " + unread.format(token["id"])
     if quiet:
-        return Report(token, line(token["token"]))
+        return Report(token, line(token["token"]), unread=what_to_do)
     shown = [("secret" if label == "token" else label, value) for label, value in described(token)]
-    return Report(token, facts(shown), said("The secret is shown this once: keep it where only its user can read it."))
+    once = said("The secret is shown this once: keep it where only its user can read it.")
+    return Report(token, facts(shown), once, unread=what_to_do)
