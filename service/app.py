@@ -84,6 +84,7 @@ class Service:
                 follow=redis.watch if redis else None,
             ),
             self._metrics_port(found.metrics),
+            # Redis last: the deliveries give the shards back through it.
             closables=(rule.accounts.passwords, rule.webhooks.deliveries, *([redis] if redis else [])),
         )
 

@@ -54,6 +54,7 @@ class MetricsPort:
             # An IPv6 address takes IPv6 alone by that, so that IPv4 addresses may be listed beside `::`.
             return socket.create_server(address, family=family, reuse_port=True)
         except OSError as error:
+            # Not its `strerror`, behind which `create_server` puts the address that is named here already.
             reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
             raise StartRefused(
                 f"cannot listen on {host} port {self._port} for metrics: {reason}; "

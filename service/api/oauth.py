@@ -46,6 +46,7 @@ class Introspection(msgspec.Struct, omit_defaults=True):
     parent_jti: str = ""
     token_type: str = ""
     iat: int = 0
+    # Never is left out with the other defaults: 1970 would say that it has expired.
     exp: int = 0
 
 

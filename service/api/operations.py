@@ -39,6 +39,7 @@ class OperationsApi(OperationGroup, tag="operation"):
         self._audit_log = audit_log
         self._metrics = metrics
         self._address = address
+        # Set by `describe` and not here: the document also covers the operations of this class.
         self._described: Sequence[Operation] = ()
         self._document: dict[str, Any] = {}
 

@@ -42,6 +42,7 @@ class SessionState(msgspec.Struct):
 class EndSession(msgspec.Struct):
     """The session token to end, unless the header X-Token has it."""
 
+    # Unknown members are not refused: whatever is sent, the answer is 200.
     token: str = ""
 
 

@@ -61,6 +61,7 @@ def routes(
     views = TokenViews(rule.usage_series, managed.derivation, rule.standings, rule.subject_limits, clock)
     clients = Clients(rule.authority, rule.accounts.login)
     operations = OperationsApi(health, store.monitor, audit.log, metrics, address)
+    # The reference lists the operations in this order.
     groups: tuple[OperationGroup, ...] = (
         BatchApi(Batch(rule.authority, store.credentials), clients),
         GatewayApi(rule.authority, rule.one_time, metrics, trusted, accepted=accepted_of(settings)),
@@ -88,6 +89,7 @@ def routes(
     known: dict[type, Reader] = {Caller: callers.admit, Holder: callers.holder}
     every = [endpoint for group in groups for endpoint in group.endpoints(known)]
     # With a port of its own the metrics are not among what clients can ask.
+    # `==` and not `is`: each access to a bound method makes a new object.
     apart = [endpoint for endpoint in every if settings.metrics_port and endpoint.handler == operations.metrics]
     listed = [endpoint for endpoint in every if endpoint not in apart]
     operations.describe([endpoint.operation for endpoint in listed])

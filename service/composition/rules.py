@@ -96,6 +96,7 @@ class WebhookRules:
         self.destinations = Destinations(resolve, allow_private=on.settings.webhook_allow_private)
         self.registry = Webhooks(store.webhooks, outbox, shards, keyring, audit_log, self.destinations, clock)
         self.notices = Notices(store.webhooks, self.registry, store.managed, audit_log, clock)
+        # How an event is written on the wire is decided in api/, a layer above: the rules get its function.
         seal, messages = DeliverySeal(keyring), Messages(store.managed, keyring, message, clock)
         post = Post(outbox, messages, seal, Sender(self.destinations), clock, on.metrics.webhook_delivered)
         self.log = DeliveryLog(outbox, shards, seal)
@@ -170,6 +171,7 @@ class Rules:
             on_paused=metrics.limits_paused.inc,
         )
         self.one_time = OneTimeTokens(
+            # Made here and not among the stores, because it tells a rule.
             OneTimeStore(store.shards, store.fence, on_spent_twice=noticed.consumed_twice),
             store.shards,
             self.authority,

@@ -28,6 +28,7 @@ def repeated_work(rule: Rules, shards: Shards, metrics: Metrics) -> tuple[tuple[
         metrics.flush()
 
     return (
+        # The operator's guide promises that a crash loses one second of it at most.
         ("usage", 1.0, rule.usage.flush),
         ("sweep", 1.0, rule.managed.sweeper.sweep),
         ("refusals", TELL_SECONDS, rule.audit.refusals.tell),

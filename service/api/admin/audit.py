@@ -20,6 +20,7 @@ from service.tokens.audit.verification import Verification
 
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"
+# An empty filter, as an unset variable makes one, would match every entry: it is refused.
 _Word = Annotated[str, Meta(min_length=1)]
 
 

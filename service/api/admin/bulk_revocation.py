@@ -49,6 +49,7 @@ class BulkRevocationApi(OperationGroup, tag="managed"):
     async def _end(self, call: Call, caller: Caller, wanted: EndTokens, ending: Ending) -> TokensMatched | SliceChanged:
         query = self._query(wanted)
         if wanted.dry_run:
+            # Only the dry run, which changes nothing, may be cut off when its client leaves.
             matched = await call.unless_gone(self._bulk.preview(query, ending))
             return TokensMatched(matched.count, await self._views.of(matched.sample))
         expected, limit, after = read_slice(wanted)

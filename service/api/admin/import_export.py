@@ -123,6 +123,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
         # A dry run takes slice after slice, for it tells which of two with one name comes second.
         async with Overlapped(1 if dry_run else UNDER_WAY) as steps:
             for rows in self._slices(lines, reading, result, in_order=in_order):
+                # An empty step would take the place of one that has work to do.
                 if not rows:
                     await steps.pause()
                     continue
@@ -144,6 +145,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
             has_yielded = False
             for number, row in _read(lines[start : start + SLICE], start + 1, reading, result):
                 if not in_order:
+                    # Of two rows with one name the earlier comes in: it must be on its way before the later one.
                     if (name := _name(row)) in names:
                         yield from waiting.values()
                         waiting, names = {}, set()

@@ -173,6 +173,7 @@ def read_cursor(cursor: str | None, sort: str) -> tuple[str, str] | None:
     except (ValueError, msgspec.DecodeError):
         for_sort = position = token_id = ""
     # The greatest position, 2^62 and an instant in microseconds, has nineteen digits.
+    # Python reads more as a number than Redis does, which would refuse it as a failure of ours.
     is_number = position.isascii() and position.isdecimal() and len(position) < 20
     if for_sort != sort or not (is_number or sort.removeprefix("-") == "name"):
         raise wrong("cursor", "this cursor belongs to another list: start again without it")

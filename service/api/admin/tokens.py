@@ -67,6 +67,7 @@ class ManagedApi(OperationGroup, tag="managed"):
         # A date that is too late is refused and not cut: whoever names a day expects that one.
         return new_token(wanted, cut_life(origin, expires_at, now) if wanted.duration else expires_at)
 
+    # BULK_BYTES, because a thousand ids do not fit into an ordinary body.
     @Operation(
         "PATCH", "/api/admin/tokens", WRITE, "changeTokens", body_bytes=BULK_BYTES, pending=True, problems=(404, 409)
     )
@@ -143,6 +144,7 @@ def _changes(wanted: ChangeToken) -> dict[str, Any]:
         if (value := getattr(wanted, field)) is not UNSET
     }
     if wanted.subject is not UNSET:
+        # null takes the subject away, as an empty text does.
         changes["subject"] = wanted.subject or ""
     if wanted.is_active is not UNSET:
         changes["active"] = wanted.is_active

@@ -36,6 +36,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
     @Operation("GET", "/api/admin/webhooks", READ_ALL, "listWebhooks")
     async def list(self, caller: Caller) -> WebhookList:
         """List webhooks."""
+        # What this process knows may be a second old, and lack the one that was just added through another.
         await self._webhooks.refresh()
         webhooks = [known.webhook for known in self._webhooks.known.values()]
         webhooks.sort(key=lambda webhook: (webhook.since, webhook.webhook_id))

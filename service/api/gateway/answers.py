@@ -82,6 +82,7 @@ def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
     """The gateway's answer to a verdict: 200 with an empty body, or a problem; `basic` offers that scheme in a 401."""
     outcome, quotas = verdict.outcome, verdict.quotas
     if verdict.credential is not None and outcome is Outcome.ACTIVE:
+        # What differs from one answer to the next comes first: the rest is kept as it is (`allowed_lines`).
         return Answer(200, quota_headers(quotas) + allowed_headers(verdict.credential, _limits_of(quotas)), b"")
     if outcome is Outcome.ABSENT:
         return _problem(401, "unauthorized", "No token was presented.", request_id, challenge(basic=basic))
@@ -119,6 +120,7 @@ def allowed_headers(credential: Credential, limits: tuple[RateLimit, ...] = ()) 
         NO_STORE,
         (b"x-token-id", _ascii(credential.token_id)),
         (b"x-token-subject", subject),
+        # ASCII by the pattern of a scope.
         (b"x-token-scopes", " ".join(credential.scopes).encode() or b"-"),
         (b"x-token-kind", _KINDS[credential.kind]),
         # As Authelia and oauth2-proxy name the user: what lies behind a gateway may read these already.

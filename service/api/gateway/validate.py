@@ -120,6 +120,7 @@ class GatewayApi(OperationGroup, tag="gateway"):
             )
             self._observe(time.perf_counter() - started)
         except StoreUnavailable:
+            # Caught here and not by the application, because validations are counted by their verdicts.
             verdict = UNAVAILABLE
         return self._respond(call, kind, verdict)
 

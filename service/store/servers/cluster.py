@@ -87,6 +87,7 @@ class Cluster:
         self._nodes: dict[Address, Node] = {}
         # Until a reply has told better, any node is asked.
         self._any_host = self._seeds[0].host
+        # A lambda and no `partial`: `_any_host` changes with each connection.
         self._any = make_node(self.open_any, redirected=lambda *told: self._send_on(self._any_host, *told))
         self.links = tuple(ShardLink(self._any) for _ in TAGS)
 
@@ -122,6 +123,7 @@ class Cluster:
         node = self._node(Address(redirected.host or asked, redirected.port))
         if (shard := SHARD_OF_SLOT.get(redirected.slot)) is not None:
             if redirected.for_once:
+                # What another node answers says nothing of the data that this link's replication id stands for.
                 self.links[shard].sent_elsewhere += 1
             else:
                 self.links[shard].node = node
@@ -148,6 +150,7 @@ class Cluster:
 
     async def _ask_anew(self, address: Address) -> ClusterMap | None:
         """By a connection for this once: that of a node without a shard, or before anything is known."""
+        # The last two are what redis-py raises when a peer answers nonsense.
         with suppress(RedisError, OSError, TypeError, AttributeError):
             connection = await self._opener.open([address])
             try:

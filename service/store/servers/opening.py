@@ -113,6 +113,7 @@ def _read(tls: RedisSSLContext) -> None:
 async def _connected(connection: AbstractConnection) -> AbstractConnection:
     try:
         await connection.connect()  # type: ignore[no-untyped-call]
+    # BaseException, because an attempt that lost the race is cancelled and must not leave its socket open.
     except BaseException:
         await connection.disconnect(nowait=True)
         raise
@@ -155,6 +156,7 @@ async def first_of(attempts: Sequence[Callable[[], Awaitable[T]]], *, drop: Call
     finally:
         for task in tasks:
             task.cancel()
+        # One may have succeeded just before it was cancelled, and its connection would stay open.
         for brought in await asyncio.gather(*tasks, return_exceptions=True):
             if not isinstance(brought, BaseException):
                 await drop(brought)

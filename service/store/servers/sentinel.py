@@ -154,6 +154,7 @@ class Sentinels:
                     raise NoConnection("the sentinel is silent")
                 await connection.send_command("PING")
             silent = message is None
+            # No message tells that a replica which was ordered to take over did not, so it is asked.
             if message is None and self._heir is not None:
                 await self._compare(heard, moved)
             elif message and message[0] == b"message":

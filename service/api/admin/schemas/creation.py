@@ -31,6 +31,7 @@ class Terms(msgspec.Struct, rename="camel", kw_only=True):
     subject: Subject | None = None
     scopes: Scopes = ()
     rate_limits: Limits = ()
+    # Not shared: msgspec makes each struct an empty one of its own.
     metadata: Metadata = {}
     allowed_networks: Networks = ()
     max_uses: MaxUses | None = None

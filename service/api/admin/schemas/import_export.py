@@ -58,6 +58,7 @@ class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
 class _Peek(msgspec.Struct):
     """Which of the two a line is, and what to call it should it be refused."""
 
+    # Of any type: a line whose digest is a number is told so, and not that it knows no such field.
     digest: object = None
     name: object = None
 
@@ -127,6 +128,7 @@ def _is_exported(line: bytes) -> bool:
     """Which of the two it is; what is neither is refused when it is read as the other one."""
     try:
         return _peek(line).digest is not None
+    # Bytes that are no UTF-8 are a UnicodeDecodeError of msgspec's, and brackets without end a RecursionError.
     except (msgspec.DecodeError, ValueError, RecursionError):
         return False
 

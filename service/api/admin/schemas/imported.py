@@ -79,6 +79,7 @@ def _kept(line: ImportedToken) -> tuple[bytes, Rule, str]:
 def _end(line: ImportedToken, reading: Reading) -> int:
     """Epoch seconds, 0 for never."""
     if line.expires_at is UNSET or line.duration is not None:
+        # A number counts as well: a row that says two ends is refused, and not taken by one of them.
         text = str(line.expires_at) if isinstance(line.expires_at, str | int) else None
         return expiry(line.duration, text, reading.now, DURATIONS)
     return 0 if line.expires_at is None else parse_instant(line.expires_at, "expiresAt", reading.zone)

@@ -89,6 +89,7 @@ def _read(limit: Limit, path: str) -> RateLimit:
     if isinstance(period, int):
         if limit.limit > _MOST_OF_RATE:
             raise wrong(f"{path}.limit", f"a rate has at most {_MOST_OF_RATE} requests; a quota may have more")
+        # UNSET is false, as null is: both leave the burst to the limit.
         return RateLimit(limit.limit, period, limit.burst or 0, limit.name)
     if limit.burst:
         raise wrong(f"{path}.burst", "a quota has no burst: leave it out, or add a rate limit beside it")
@@ -114,6 +115,7 @@ def from_limits(limits: tuple[RateLimit, ...]) -> tuple[Limit, ...]:
 
 def _given(limit: RateLimit) -> Limit:
     if limit.calendar is None:
+        # A record says 0 for a burst of the limit's size; readers get the number.
         return Limit(limit.limit, limit.period_seconds, limit.at_once, limit.name)
     calendar = msgspec.convert(limit.calendar, CalendarRefill, from_attributes=True)
     return Limit(limit.limit, name=limit.name, calendar=calendar)

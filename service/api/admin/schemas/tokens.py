@@ -139,6 +139,7 @@ class EndTokens(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     filter: Filter | UnsetType = UNSET
     created_by: Annotated[str, Meta(min_length=1, max_length=256)] | UnsetType = UNSET
     scope: Scope | UnsetType = UNSET
+    # Not `bool`: whatever is given counts, so that false would name all tokens as well.
     all: Literal[True] | UnsetType = UNSET
     dry_run: bool = False
     expected: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
@@ -204,6 +205,7 @@ def shown(
 ) -> TokenShown:
     """A record as its readers see it; the secret only where it has just been made."""
     status = token.status(now)
+    # What ends a token deletes the old secret's credential and leaves these fields in the record.
     in_overlap = token.predecessor_until > now and status is Status.ACTIVE
     return TokenShown(
         id=token.token_id,
