@@ -220,9 +220,9 @@ class Statistics(msgspec.Struct, frozen=True, rename="camel"):
     expired: int
     inactive: int
     revoked: int
-    expiring14d: int = msgspec.field(name="expiring14d")
-    one_time_outstanding: int = msgspec.field(name="oneTimeOutstanding")
-    sessions: int = msgspec.field(name="sessions")
+    expiring14d: int
+    one_time_outstanding: int
+    sessions: int
 
 
 class Origin(msgspec.Struct, frozen=True):

@@ -36,8 +36,8 @@ class ImportedToken(Terms, forbid_unknown_fields=True, rename="camel", kw_only=T
 
     secret: Annotated[str, Meta(pattern=r"^[!-~]{16,1024}\Z")] | None = None
     secret_is_clear: bool = False
-    sha256: Annotated[str, Meta(max_length=200)] | None = msgspec.field(name="sha256", default=None)
-    sha512: Annotated[str, Meta(max_length=200)] | None = msgspec.field(name="sha512", default=None)
+    sha256: Annotated[str, Meta(max_length=200)] | None = None
+    sha512: Annotated[str, Meta(max_length=200)] | None = None
     of: Annotated[str, Meta(max_length=40)] = "whole"
     duration: Duration | None = None
     expires_at: AnyInstant | UnsetType | None = UNSET

@@ -60,11 +60,11 @@ class TokenShown(msgspec.Struct, rename="camel", kw_only=True):
     max_uses: int | None
     uses_left: int | None
     rotated_at: Instant | None
-    old_secret_valid_until: Instant | None = msgspec.field(name="oldSecretValidUntil")
-    usage14d: list[int] = msgspec.field(name="usage14d")
+    old_secret_valid_until: Instant | None
+    usage14d: list[int]
     rotations: int
-    old_secret_last_used_at: Instant | None = msgspec.field(name="oldSecretLastUsedAt")
-    parent_id: str | None = msgspec.field(name="parentId")
+    old_secret_last_used_at: Instant | None
+    parent_id: str | None
     derived: int
 
 
