@@ -78,7 +78,7 @@ def routes(
         ExplainApi(rule.explainer, clock, accept_basic=settings.accept_basic),
         UsageApi(rule.usage_series, managed.tokens),
         HygieneApi(rule.hygiene, store.token_counts, clock),
-        ImportExportApi(managed.imports, managed.queries, views, audit.log, clock),
+        ImportExportApi(managed.imports, managed.admission, managed.queries, views, audit.log, clock),
         WebhooksApi(webhooks.registry, webhooks.log, webhooks.trial),
         AuditApi(audit.reader, audit.verification, audit.log),
         OAuthApi(rule.authority, managed.revocation, clients, address, settings.kubernetes_audience_list),

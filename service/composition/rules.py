@@ -129,8 +129,8 @@ class ManagedRules:
         self.derivation = Derivation(store.derived, records, authority, repeats, audit_log, metrics.decisions, clock)
         self.bulk = Bulk(self.tokens, records, self.queries, store.listing, clock)
         self.sweeper = Sweeper(store.expiry, store.managed, shards, audit_log)
-        admission = ImportAdmission(authority.imported, shards, seals, lifetime, clock)
-        self.imports = Imports(store.imports, admission, seals, authority.imported, audit_log, name_holders, clock)
+        self.admission = ImportAdmission(authority.imported, shards, seals, lifetime, clock)
+        self.imports = Imports(store.imports, self.admission, seals, authority.imported, audit_log, name_holders, clock)
         self.revocation = Revocation(
             store.credentials,
             records,

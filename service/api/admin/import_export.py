@@ -20,7 +20,7 @@ from service.errors import InvalidRequest
 from service.model import Origin, Status
 from service.store.pacing import UNDER_WAY, Overlapped
 from service.tokens.audit.log import AuditLog
-from service.tokens.managed.import_admission import Exported, ImportedSecret
+from service.tokens.managed.import_admission import Exported, ImportAdmission, ImportedSecret
 from service.tokens.managed.imports import SLICE, DryRun, Imports
 from service.tokens.managed.queries import ManagedQueries
 
@@ -68,12 +68,14 @@ class ImportExportApi(OperationGroup, tag="managed"):
     def __init__(
         self,
         imports: Imports,
+        admission: ImportAdmission,
         queries: ManagedQueries,
         views: TokenViews,
         audit_log: AuditLog,
         clock: Callable[[], float],
     ) -> None:
         self._imports = imports
+        self._admission = admission
         self._queries = queries
         self._views = views
         self._audit_log = audit_log
@@ -113,13 +115,13 @@ class ImportExportApi(OperationGroup, tag="managed"):
         """
         dry_run = DryRun() if query.dry_run else None
         zone = parse_zone(query.zone, "zone") if query.zone else None
-        reading = Reading(self._clock(), self._imports.latest_end(), zone)
+        reading = Reading(self._clock(), self._admission.latest_end(), zone)
         media_type = (call.header(b"content-type") or _ACCEPTED[0]).split(b";")[0].strip().lower()
         if media_type not in _ACCEPTED:
             raise InvalidRequest(f"Send the lines as {NDJSON}.", code="unsupported_media_type")
         lines = _lines_of(await call.body(BULK_BYTES))
         result = ImportResult(0, 0, 0, [])
-        in_order = query.dry_run or self._imports.is_in_one_shard
+        in_order = query.dry_run or self._admission.is_in_one_shard
         # A dry run takes slice after slice, for it tells which of two with one name comes second.
         async with Overlapped(1 if dry_run else UNDER_WAY) as steps:
             for rows in self._slices(lines, reading, result, in_order=in_order):
@@ -150,7 +152,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
                         yield from waiting.values()
                         waiting, names = {}, set()
                     names.add(name)
-                    home = self._imports.home(row)
+                    home = self._admission.home(row)
                 rows = waiting.setdefault(home, [])
                 rows.append((number, row))
                 if len(rows) == SLICE:

@@ -105,17 +105,17 @@ class ImportAdmission:
 
     @property
     def is_in_one_shard(self) -> bool:
-        """See `Imports.is_in_one_shard`."""
+        """Do all tokens belong into one shard?"""
         return len(self._shards) == 1
 
     def home(self, row: Exported | ImportedSecret) -> int:
-        """See `Imports.home`."""
+        """The shard that a row's token belongs into: those of one are taken in by fewer calls than others."""
         if isinstance(row, Exported):
             return self._shards.of_digest(records.decode_digest(row.token.digest)).index
         return self._shards.of_digest(self._imported.digest(row.rule, row.kept)).index
 
     def latest_end(self) -> int:
-        """See `Imports.latest_end`."""
+        """The latest that a token taken in now may end, epoch seconds; 0 if it need not."""
         return self._lifetime.latest_end()
 
     def refusal(self, row: Exported | ImportedSecret, token: ManagedToken, origin: Origin) -> Skipped | None:

@@ -107,19 +107,6 @@ class Imports:
         told = await self._name_holders.told(name, origin) if why is Refused.NAME_TAKEN else ""
         return f"{told}, or have a number put behind this one." if told else _SAID[why]
 
-    @property
-    def is_in_one_shard(self) -> bool:
-        """Do all tokens belong into one shard?"""
-        return self._admission.is_in_one_shard
-
-    def home(self, row: Exported | ImportedSecret) -> int:
-        """The shard that a row's token belongs into: those of one are taken in by fewer calls than others."""
-        return self._admission.home(row)
-
-    def latest_end(self) -> int:
-        """The latest that a token taken in now may end, epoch seconds; 0 if it need not."""
-        return self._admission.latest_end()
-
     async def _put(self, incoming: list[Incoming], minted_here: list[bool]) -> list[Refused | None]:
         """Write tokens; of thousands of rows some may meet a Redis that is busy for a moment, so it is tried again."""
         now, pauses = int(self._clock()), list(_PAUSES)

@@ -4,7 +4,6 @@ from datetime import tzinfo
 from hashlib import sha256
 from typing import Annotated, NamedTuple
 
-import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from service.api.admin.schemas.creation import Duration, Terms, expiry, new_token
