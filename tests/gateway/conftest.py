@@ -6,13 +6,14 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from tests.api.redis_child import RedisChild
 from tests.api.running import ROOT, Lifespan
-from tests.api.wire import Client
+from tests.api.wire import Answer, Client, Raw
 from tests.api.world import fresh
 from tests.conftest import PASSWORD, SERVER_KEY
 from tests.gateway.behind import Application, Counter
@@ -131,3 +132,45 @@ def envoy(site: Site) -> Gateway:
     }
     arguments = ("-c", "envoy.yaml", "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning")
     return deployed(str(Path(sys.executable).with_name("envoy")), ("envoy.yaml",), own, *arguments)
+
+
+class Deployment:
+    """A client of the gateway, and what it knows of the other side."""
+
+    def __init__(self, gateway: Gateway, site: Site, *, is_envoy: bool) -> None:
+        self.is_envoy = is_envoy
+        self.site = site
+        self.gateway = gateway
+        self.client = Client(gateway.port)
+
+    def ask(self, method: str, path: str, secret: str = "", **more: Any) -> Answer:
+        return self.client.ask(method, path, bearer=secret, **more)
+
+    def raw(self, request: str) -> Answer:
+        """The answer to exactly these bytes."""
+        with Raw(self.gateway.port) as raw:
+            raw.send(request.encode("latin-1"))
+            return raw.answer(request.partition(" ")[0])
+
+    def passed(self, method: str, path: str, secret: str, **more: Any) -> dict[str, Any]:
+        """What the application was sent, by a request that must be allowed."""
+        answer = self.ask(method, path, secret, **more)
+        assert answer.status == 200, (answer, self.gateway.log[-2000:])
+        seen: dict[str, Any] = answer.json()
+        seen["headers"] = {name: [v for n, v in seen["headers"] if n == name] for name, _ in seen["headers"]}
+        return seen
+
+    def refused(self, status: int, method: str, path: str, secret: str = "", **more: Any) -> Answer:
+        """A refusal that never reached the application."""
+        before = self.site.application.requests
+        answer = self.ask(method, path, secret, **more)
+        assert answer.status == status, (answer, self.gateway.log[-2000:])
+        assert self.site.application.requests == before
+        return answer
+
+
+@pytest.fixture(scope="module", params=[nginx, caddy, haproxy, apache, envoy])
+def deployment(request: pytest.FixtureRequest, site: Site) -> Iterator[Deployment]:
+    gateway = request.param(site)
+    yield Deployment(gateway, site, is_envoy=request.param is envoy)
+    gateway.close()
