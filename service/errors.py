@@ -62,7 +62,8 @@ def wrong(field: str, reason: str) -> InvalidRequest:
 
 def place_and_reason(error: msgspec.ValidationError, kind: Any) -> tuple[str, str]:
     """The path of the value that is not as `kind` has it, "" for the whole, and what to write there, in words."""
-    reason, _, path = str(error).partition(" - at `$")
+    reason, *place = re.split(r" - at (`key` in )?`\$", str(error), maxsplit=1)
+    in_name, path = place or (None, "")
     path = path.rstrip("`").lstrip(".")
     # msgspec names what it found, and not what it would take.
     if reason.startswith("Invalid enum value"):
@@ -71,7 +72,7 @@ def place_and_reason(error: msgspec.ValidationError, kind: Any) -> tuple[str, st
     for pattern, words in _IN_WORDS:
         # In their order: later patterns read what earlier ones wrote.
         reason = pattern.sub(words, reason)
-    return path, reason
+    return path, f"{reason} as each name in it" if in_name else reason
 
 
 def _choices(kind: inspect.Type, steps: Sequence[str]) -> list[str]:

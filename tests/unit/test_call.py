@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -21,6 +21,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     scopes: tuple[str, ...] = ()
     data: msgspec.Raw = msgspec.Raw()
     more: dict[str, Any] = {}
+    labels: dict[Annotated[str, msgspec.Meta(max_length=4)], Annotated[str, msgspec.Meta(max_length=4)]] = {}
 
 
 NOT_JSON = [
@@ -91,6 +92,8 @@ WRONG = [
     (b'{"token":"a","count":1e400}', "count"),
     (b'{"token":"a","scopes":"a"}', "scopes"),
     (b'{"token":"a","scopes":["a",1]}', "scopes[1]"),
+    (b'{"token":"a","labels":{"a":"too long"}}', "labels[...]"),
+    (b'{"token":"a","labels":{"too long":"a"}}', "labels"),
     (b'{"token":"a","extra":1}', "extra"),
     (b'{"token":"a","__class__":1}', "__class__"),
     (b'{"token":"a","":1}', ""),
@@ -202,7 +205,8 @@ def call(query: bytes) -> Call:
 
 def test_a_query_is_converted_and_its_wrong_parameter_named() -> None:
     assert convert_query(call(b"limit=7&q=x"), Asked) == Asked(7, "x")
-    for query, field in ((b"limit=x", "limit"), (b"limits=1", "limits"), (b"days=null", "days")):
+    wrong = ((b"limit=x", "limit"), (b"limits=1", "limits"), (b"days=null", "days"), (b"q=a&limit=1&limit=2", "limit"))
+    for query, field in wrong:
         with pytest.raises(InvalidRequest) as caught:
             convert_query(call(query), Asked)
         assert caught.value.fields[0][0] == field

@@ -14,6 +14,8 @@ from service.errors import wrong
 from service.model import Kind
 from service.tokens.explanation.explainer import Explainer, Question
 
+_FURTHEST = 100 * 365 * 86400
+
 
 class ExplainApi(OperationGroup, tag="managed"):
     """Answers the operator's second question: why not."""
@@ -60,7 +62,8 @@ class ExplainApi(OperationGroup, tag="managed"):
         if text is None:
             return now
         at = parse_rfc3339(text, "at")
-        if at < int(now):
-            raise wrong("at", "what a record was in the past is not known: choose now or later")
+        # Quotas and ends reach beyond it, and no calendar reaches beyond the year 9999.
+        if not int(now) <= at <= now + _FURTHEST:
+            raise wrong("at", "what a record was in the past is not known: choose now or later, within 100 years")
         # `at` has whole seconds, and may name the one that has begun.
         return max(at, now)

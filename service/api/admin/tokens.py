@@ -13,6 +13,7 @@ from service.api.admin.schemas.tokens import (
     ChangeToken,
     Filter,
     Message,
+    RevokedQuery,
     SliceChanged,
     TokenChanged,
     TokenIssued,
@@ -109,30 +110,21 @@ class ManagedApi(OperationGroup, tag="managed"):
         ids = list(dict.fromkeys(wanted.ids)) if isinstance(wanted.ids, list) else []
         return several(await self._bulk.set_active(ids, active, origin), done)
 
-    @Operation(
-        "DELETE",
-        "/api/admin/tokens",
-        WRITE,
-        "revokeTokens",
-        query={"id": str, "ids": str},
-        pending=True,
-        problems=(404,),
-    )
-    async def revoke(self, call: Call, caller: Caller) -> Message | TokensChanged:
+    @Operation("DELETE", "/api/admin/tokens", WRITE, "revokeTokens", pending=True, problems=(404,))
+    async def revoke(self, call: Call, caller: Caller, query: RevokedQuery) -> Message | TokensChanged:
         """Revoke tokens.
 
         For good. Refused from the moment this answers. A token revokes those whose scopes and subject it has
         itself, with `tokens:admin` any.
         """
-        token_id, token_ids = call.parameter("id"), call.parameter("ids")
-        if token_id:
-            await self._tokens.revoke(token_id, caller.origin)
-            call.token_id = token_id
-            return Message("API token revoked successfully")
-        if not token_ids:
+        if bool(query.id) == bool(query.ids):
             raise wrong("id", "say which token to revoke: ?id=, or ?ids=a,b,c")
+        if query.id:
+            await self._tokens.revoke(query.id, caller.origin)
+            call.token_id = query.id
+            return Message("API token revoked successfully")
         # An id that is listed twice is ended once, and not told as skipped.
-        ids = list(dict.fromkeys(part for part in token_ids.split(",") if part))
+        ids = list(dict.fromkeys(part for part in query.ids.split(",") if part))
         return several(await self._bulk.revoke(ids, caller.origin), "revoked")
 
 

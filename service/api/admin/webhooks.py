@@ -4,6 +4,7 @@ from service.api.admin.schemas.tokens import Message, RotateToken
 from service.api.admin.schemas.webhooks import (
     ChangeWebhook,
     CreateWebhook,
+    DeletedQuery,
     DeliveriesQuery,
     DeliveryList,
     WebhookAnswer,
@@ -18,7 +19,6 @@ from service.api.http.access import ADMINISTER, READ_ALL
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup, PathId
 from service.api.http.timestamps import rfc3339_or_none
-from service.errors import wrong
 from service.tokens.webhooks.delivery_log import DeliveryLog
 from service.tokens.webhooks.registry import Webhook, Webhooks
 from service.tokens.webhooks.sender import Sent
@@ -58,13 +58,10 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         known = await self._webhooks.create(body.url, tuple(body.events), caller.origin)
         return WebhookCreated(*webhook_shown(known.webhook), known.secret)
 
-    @Operation("DELETE", "/api/admin/webhooks", ADMINISTER, "deleteWebhook", query={"id": str}, problems=(404,))
-    async def delete(self, call: Call, caller: Caller) -> Message:
+    @Operation("DELETE", "/api/admin/webhooks", ADMINISTER, "deleteWebhook", problems=(404,))
+    async def delete(self, caller: Caller, query: DeletedQuery) -> Message:
         """Delete a webhook."""
-        webhook_id = call.parameter("id")
-        if not webhook_id:
-            raise wrong("id", "say which webhook to delete: ?id=")
-        await self._webhooks.delete(webhook_id, caller.origin)
+        await self._webhooks.delete(query.id, caller.origin)
         return Message("Webhook deleted successfully")
 
     @Operation("PATCH", "/api/admin/webhooks/{id}", ADMINISTER, "changeWebhook", problems=(404, 409))

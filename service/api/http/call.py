@@ -228,8 +228,11 @@ _fields = cache(msgspec.structs.fields)
 
 def convert_query(call: Call, kind: type[T]) -> T:
     """The query parameters as this type; numbers and booleans are read from text. Raises InvalidRequest."""
-    # Of a parameter that is given twice the first counts, as in `parameter`.
-    pairs = dict(reversed(call.query))
+    pairs: dict[str, str] = {}
+    for name, value in call.query:
+        if name in pairs:
+            raise wrong(name, "given twice")
+        pairs[name] = value
     try:
         query = msgspec.convert(pairs, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -336,6 +336,8 @@ async def test_a_viewer_may_ask_and_so_may_a_token_that_reads(service: Service, 
         ({"token": "x", "path": "/validated"}, 400),
         ({"token": "x", "at": "2020-01-01T00:00:00Z"}, 400),
         ({"token": "x", "at": "yesterday"}, 400),
+        # No calendar tells the end of its last month.
+        ({"token": "x", "at": "9999-12-31T23:59:59Z"}, 400),
         ({"token": "x", "scopes": ["No Scope"]}, 400),
     ],
 )

@@ -27,7 +27,12 @@ async def test_what_was_exported_comes_back_exactly(make_service: Callable[..., 
     source = await make_service(shards=16)
     other = await make_service(shards=16, namespace=f"{namespace}-b")
     admin, there = await sign_in(source), await sign_in(other)
-    secrets = [(await admin.create(f"gate {number}", scopes=["a:b"]))["token"] for number in range(120)]
+    # With and without what stands there where nothing is given: the seal covers both.
+    rates = [[], [{"limit": 5, "periodSeconds": 60}], [{"limit": 5, "periodSeconds": 60, "burst": 5}]]
+    secrets = [
+        (await admin.create(f"gate {number}", scopes=["a:b"], rateLimits=rates[number % 3]))["token"]
+        for number in range(120)
+    ]
     answer = await admin.get(EXPORT)
     assert answer.headers["content-type"] == NDJSON
     assert answer.headers["cache-control"] == "no-store"

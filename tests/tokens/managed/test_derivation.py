@@ -100,9 +100,12 @@ async def test_whatever_ends_a_token_ends_what_is_derived_from_it_and_nothing_br
 
 
 async def test_a_change_of_what_is_no_term_leaves_derived_tokens_alone(service: Service) -> None:
-    admin, (root, token) = await sign_in(service), await made(service)
+    rate = {"limit": 500, "periodSeconds": 60}
+    admin, (root, token) = await sign_in(service), await made(service, rateLimits=[rate])
     child = await derive(root)
-    for change in ({"name": "another"}, {"description": "d"}, {"metadata": {"team": "a"}}):
+    # As it is shown: a client that changes one member sends the others back as it read them.
+    same = {"rateLimits": [{**rate, "burst": 500, "name": "default"}]}
+    for change in ({"name": "another"}, {"description": "d"}, {"metadata": {"team": "a"}}, same):
         assert (await admin.ask("PATCH", TOKENS, json_body={"id": token["id"], **change})).status == 200
     assert await works(child) == [True]
 

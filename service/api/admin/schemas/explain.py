@@ -17,7 +17,8 @@ class ExplainToken(msgspec.Struct, forbid_unknown_fields=True):
     """A secret or the id of a managed token, and what a gateway would ask with it.
 
     `address` is the client's as a trusted proxy reports it, by default that of this request. `path` is the form of
-    /validate, its query included. `at` is now or later. `cost` is what the gateway says in X-Token-Cost.
+    /validate, its query included. `at` is now or later, within 100 years. `cost` is what the gateway says in
+    X-Token-Cost.
     """
 
     token: Annotated[str, Meta(max_length=4096)] | None = None

@@ -90,7 +90,9 @@ def _read(limit: Limit, path: str) -> RateLimit:
         if limit.limit > _MOST_OF_RATE:
             raise wrong(f"{path}.limit", f"a rate has at most {_MOST_OF_RATE} requests; a quota may have more")
         # UNSET is false, as null is: both leave the burst to the limit.
-        return RateLimit(limit.limit, period, limit.burst or 0, limit.name)
+        # Whether it was said or not: one form, or what was read here and sent back would be other terms.
+        burst = 0 if limit.burst == limit.limit else limit.burst or 0
+        return RateLimit(limit.limit, period, burst, limit.name)
     if limit.burst:
         raise wrong(f"{path}.burst", "a quota has no burst: leave it out, or add a rate limit beside it")
     return RateLimit(limit.limit, 0, 0, limit.name, _calendar(calendar, f"{path}.calendar"))

@@ -123,6 +123,13 @@ class Filter(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     never_used: Annotated[bool, Meta(description="true: only those without any use so far")] = False
 
 
+class RevokedQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """One by `id`, or several by `ids`, separated by commas."""
+
+    id: str = ""
+    ids: str = ""
+
+
 class RotateToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """For how long the old secret works beside the new one; an empty body ends it now."""
 

@@ -64,6 +64,12 @@ class WebhookList(msgspec.Struct):
     webhooks: list[WebhookStanding]
 
 
+class DeletedQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which one."""
+
+    id: Annotated[str, Meta(min_length=1)]
+
+
 class DeliveriesQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which deliveries."""
 
