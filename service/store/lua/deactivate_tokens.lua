@@ -4,20 +4,20 @@ KEYS[4]  expiries (zset)          KEYS[5]  audit log (stream)
 KEYS[6...] of each: credential, predecessor's credential, reason it is gone (string), metadata (hash),
          derived tokens (zset)
 ARGV[1]  audit entries to keep
-ARGV[2...] of each as below: `digest` and `version` as they were read; `why_until` in milliseconds, 0 for never
+ARGV[2...] of each as below: `digest` and `version` as read, an older one is that of another primary, which a change
+         had not reached; `why_until` in milliseconds, 0 for never
 returns  of each: 1 deactivated | 0 it was off or had ended already | -1 changed meanwhile: read again | -2 gone
 cost     O(k log n + d) for k tokens with d derived from them
 ]]
 local on, off, dead, expiries, events = unpack(KEYS, 1, 5)
-local keep = ARGV[1]
-local at, replies = 2, {}
+local at, replies, keep = 2, {}, ARGV[1]
 for first = 6, #KEYS, 5 do
   local credential, predecessor, reason, metadata, derived = unpack(KEYS, first, first + 4)
   local id, digest, version, why, why_until, record_seal, entry, seal = unpack(ARGV, at, at + 7)
   local read, is_active, revoked_at, of, created, expires = unpack(redis.pcall('HMGET', metadata, '@digest', '@active',
     '@revoked_at', '@version', '@created_micros', '@expires_at'))
-  local over = is_active == '0' or (revoked_at or '0') ~= '0'
-  local reply = not read and -2 or (read ~= digest or not (over or version == (of or '1'))) and -1 or over and 0 or 1
+  local over, since = is_active == '0' or (revoked_at or '0') ~= '0', (tonumber(of) or 1) - version
+  local reply = not read and -2 or (read ~= digest or not (over or since <= 0)) and -1 or over and 0 or 1
   if reply >= 0 then
     redis.call('DEL', credential, predecessor, derived, unpack(redis.pcall('ZRANGE', derived, 0, -1)))
   end
@@ -27,7 +27,7 @@ for first = 6, #KEYS, 5 do
     if not (type(told) == 'string' and string.sub(told, 1, 7) == 'revoked') then
       redis.call('SET', reason, why, unpack(why_until == '0' and {} or {'PXAT', why_until}))
     end
-    redis.call('HSET', metadata, '@active', 0, '@version', (tonumber(of) or 1) + 1, '@seal', record_seal)
+    redis.call('HSET', metadata, '@active', 0, '@version', version + since + 1, '@seal', since == 0 and record_seal or '')
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     redis.call('ZREM', on, id)
     if not redis.call('ZSCORE', dead, id) then

@@ -4,27 +4,30 @@ KEYS[4]  expiries (zset)     KEYS[5]  purges (zset)     KEYS[6]  names (zset)   
 KEYS[8...] of each: credential, predecessor's credential, reason it is gone (string), metadata (hash),
          derived tokens (zset)
 ARGV[1]  now    ARGV[2]  when their records are purged, both epoch seconds    ARGV[3]  audit entries to keep
-ARGV[4...] of each as below: `digest` and `version` as they were read, the latter empty whatever it is by now;
-         `why_until` in milliseconds, 0 for never; `member` of the names, and what it is once the name is `freed`
+ARGV[4]  1 to end what changed since, too    ARGV[5...] of each as below: `digest` and `version` as read, an older one
+         is that of another primary, which a change had not reached; `why_until` in milliseconds, 0 for never;
+         `member` of the names, and what it is once the name is `freed`
 returns  of each: 1 revoked | 0 it was already | -1 changed meanwhile: read again | -2 gone
 cost     O(k log n + d) for k tokens with d derived from them
 ]]
 local on, off, dead, expiries, purges, names, events = unpack(KEYS, 1, 7)
-local now, purge_at, keep = unpack(ARGV, 1, 3)
-local at, replies = 4, {}
+local now, purge_at, keep, insist = unpack(ARGV, 1, 4)
+local at, replies = 5, {}
 for first = 8, #KEYS, 5 do
   local credential, predecessor, reason, metadata, derived = unpack(KEYS, first, first + 4)
   local id, digest, version, why, why_until, record_seal, entry, seal, member, freed = unpack(ARGV, at, at + 9)
   local read, revoked_at, of, created = unpack(redis.pcall('HMGET', metadata, '@digest', '@revoked_at', '@version',
     '@created_micros'))
-  local over, is_current = (revoked_at or '0') ~= '0', version == '' or version == (of or '1')
-  local reply = not read and -2 or (read ~= digest or not (over or is_current)) and -1 or over and 0 or 1
+  local over, since = (revoked_at or '0') ~= '0', (tonumber(of) or 1) - version
+  local is_changed = read ~= digest or not (over or since <= 0 or insist == '1')
+  local reply = not read and -2 or is_changed and -1 or over and 0 or 1
   if reply >= 0 then
     redis.call('DEL', credential, predecessor, derived, unpack(redis.pcall('ZRANGE', derived, 0, -1)))
     redis.call('SET', reason, why, unpack(why_until == '0' and {} or {'PXAT', why_until}))
   end
   if reply == 1 then
-    local turned = (tonumber(of) or 1) + 1
+    if since ~= 0 then record_seal = '' end
+    local turned = version + since + 1
     redis.call('HSET', metadata, '@active', 0, '@revoked_at', now, '@version', turned, '@seal', record_seal)
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     for _, index in ipairs({on, dead, expiries}) do redis.call('ZREM', index, id) end

@@ -186,7 +186,7 @@ class ManagedStore:
         """Deactivate them all or revoke them all, with what is derived, by one call to each shard.
 
         Of each 1 done, 0 it was already, -1 changed since read, -2 gone. With `insist` only a rotation counts as a
-        change. Works on a full server.
+        change, and what did change has no seal then. Works on a full server.
         """
         revokes = partial(self._revoke_in, purge_at=now + self._retention.seconds, insist=insist)
         is_revoked = bool(ends) and ends[0].ended.revoked_at > 0
@@ -205,8 +205,8 @@ class ManagedStore:
     async def _revoke_in(self, shard: Shard, ends: list[End], *, purge_at: int, insist: bool) -> list[int]:
         each = [_end_keys(shard.keys, one.token) for one in ends]
         keys = (*_list_keys(shard), shard.keys.names, shard.keys.changes, *chain.from_iterable(each))
-        args = [(*self._end_args(one, insist=insist), member(one.token), freed_member(one.token)) for one in ends]
-        fixed = ends[0].ended.revoked_at, purge_at, ends[0].entry.keep
+        args = [(*self._end_args(one), member(one.token), freed_member(one.token)) for one in ends]
+        fixed = ends[0].ended.revoked_at, purge_at, ends[0].entry.keep, int(insist)
         done: list[int] = await self._revoke.run(shard.removals, keys, *fixed, *chain.from_iterable(args))
         revoked = [one.token for one, reply in zip(ends, done, strict=True) if reply == 1]
         abroad = [token for token in revoked if self._shards.of_name(token.name) is not shard]
@@ -214,12 +214,12 @@ class ManagedStore:
             await asyncio.gather(*map(self._free_abroad, abroad))
         return done
 
-    def _end_args(self, one: End, *, insist: bool = False) -> tuple[Argument, ...]:
+    def _end_args(self, one: End) -> tuple[Argument, ...]:
         token, ended, seal, entry = one
         return (
             token.token_id,
             records.decode_digest(token.digest),
-            "" if insist else token.version,
+            token.version,
             Reason.of(ended).text,
             self._retention.reason_goes(ended),
             bytes.fromhex(seal),

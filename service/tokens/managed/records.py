@@ -145,10 +145,10 @@ class ManagedRecords:
                 raise _not_found()
             is_ours = self._seals.is_ours(record)
             is_certain = digest is not None or is_ours or await self._seals.is_in_use(token)
-            # What somebody else wrote is not vouched for, nor what may have changed since.
             # A revocation must come through however busy the token is; a deactivation may be refused and tried again.
             insist = state == "revoked" and number >= TRIES // 2
-            ((done, ended),) = await self._end([token], state, origin, insist=insist, vouch=is_ours and not insist)
+            # What somebody else wrote is not vouched for.
+            ((done, ended),) = await self._end([token], state, origin, insist=insist, vouch=is_ours)
             # It is ended all the same, and the secret in use may be another one than the record names.
             if done >= 0 and not is_certain:
                 raise Conflict(

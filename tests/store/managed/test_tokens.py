@@ -97,24 +97,44 @@ async def test_a_record_of_a_shard_this_namespace_has_not_cannot_be_written(
     assert await dump(still) == before
 
 
+@pytest.mark.parametrize("state", ["inactive", "revoked"])
 @pytest.mark.parametrize(
     ("change", "answer"),
     [
         ({}, 1),
         ({"digest": records.encode_digest(b"other" * 6 + b"xx")}, -1),
-        ({"version": 7}, -1),
+        ({"version": 0}, -1),
+        # By a primary that the change before has not reached.
+        ({"version": 7}, 1),
         ({"token_id": "00" + "0" * 14}, -2),
     ],
 )
 async def test_an_end_says_what_it_found(
-    still: Service, store: ManagedStore, change: dict[str, Any], answer: int
+    still: Service, store: ManagedStore, state: str, change: dict[str, Any], answer: int
 ) -> None:
-    token = msgspec.structs.replace((await create(still, "ci")).token, **change)
+    created = (await create(still, "ci")).token
+    token, now = msgspec.structs.replace(created, **change), int(still.clock())
     before = await dump(still)
-    off = msgspec.structs.replace(token, active=False)
-    done = await store.end([End(token, off, "", ENTRY)], int(still.clock()))
-    assert done == [answer]
+    ended = msgspec.structs.replace(token, active=False, revoked_at=now if state == "revoked" else 0)
+    assert await store.end([End(token, ended, "ab" * 16, ENTRY)], now) == [answer]
     assert (await dump(still) == before) is (answer < 0)
+    record = await store.get(created.token_id)
+    assert record is not None
+    if answer == 1:
+        # Only what was read as it is now is sealed as it is then.
+        assert (record.seal, record.token.version) == ("" if change else "ab" * 16, 2)
+
+
+@pytest.mark.parametrize(("version", "seal"), [(1, "ab" * 16), (0, "")])
+async def test_a_revocation_that_insists_seals_what_did_not_change(
+    still: Service, store: ManagedStore, version: int, seal: str
+) -> None:
+    token, now = msgspec.structs.replace((await create(still, "ci")).token, version=version), int(still.clock())
+    ended = msgspec.structs.replace(token, active=False, revoked_at=now)
+    assert await store.end([End(token, ended, "ab" * 16, ENTRY)], now, insist=True) == [1]
+    record = await store.get(token.token_id)
+    assert record is not None
+    assert (record.seal, record.token.version) == (seal, 2)
 
 
 @pytest.mark.parametrize("state", ["inactive", "revoked"])

@@ -11,6 +11,7 @@ import pytest
 from service.app import Service
 from service.model import Outcome, Status
 from service.store.driver.replies import WrongType
+from service.store.managed.tokens import ManagedStore
 from tests.builders import ADMIN, DAY, actions, audit, create, outcome, refused, update
 
 pytestmark = pytest.mark.anyio
@@ -124,6 +125,24 @@ async def test_a_revocation_wins_against_any_racing_change(still: Service, round
     await asyncio.gather(*racing, return_exceptions=True)
     assert await outcome(still, created.secret) == "unknown"
     assert (await still.rules.managed.tokens.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
+
+
+async def test_a_revocation_that_four_changes_outran_is_known_as_ours(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created, tries, end = await create(still), 0, ManagedStore.end
+
+    async def outrun(self: ManagedStore, *args: Any, **named: Any) -> list[int]:
+        nonlocal tries
+        tries += 1
+        if tries < 5:
+            await update(still, created.token, description=f"change {tries}")
+        return await end(self, *args, **named)
+
+    monkeypatch.setattr(ManagedStore, "end", outrun)
+    await still.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
+    assert tries == 5
+    assert await refused(still, created.token, description="late") == "token_revoked"
 
 
 async def test_a_request_sent_after_a_revocation_returned_is_refused_in_every_process(
