@@ -20,6 +20,7 @@ class SessionStore:
         self._shards = shards
         self._create = Script("create_session")
         self._end = Script("end_session", retry=True)
+        self._renew = Script("renew_generation")
 
     async def generation(self, user: bytes) -> bytes:
         """How often a user was logged out everywhere, to be read before the password is checked."""
@@ -95,7 +96,7 @@ class SessionStore:
         """End every session of a user, also those being created now. Two round trips for up to 500 sessions."""
         shard = self._shards.of_digest(user)
         # First: a sign-in that is under way finds another generation than it read, and records nothing.
-        await shard.removals.execute("INCR", shard.keys.user_generation(user))
+        await self._renew.run(shard.removals, (shard.keys.user_generation(user),))
         ended = 0
         while members := await shard.link.execute("ZRANGE", shard.keys.user_sessions(user), 0, _PAGE - 1, retry=True):
             ended += await self._end_members(user, members, shard.keys.changes, entry)

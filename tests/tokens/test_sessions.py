@@ -19,6 +19,7 @@ from service.tokens.accounts_reload import reload_accounts
 from tests.builders import ADDRESS, DAY, actions, at, audit, create, outcome, sign_in
 from tests.conftest import PASSWORD
 from tests.links import Wrapped
+from tests.tokens.test_limits import full
 
 pytestmark = pytest.mark.anyio
 
@@ -94,6 +95,15 @@ async def test_all_sessions_of_one_user_end_and_nobody_elses(still: Service) -> 
     assert await outcome(still, other) == "active"
     assert (await still.rules.managed.queries.statistics()).sessions == 1
     assert await still.rules.sessions.end_all("admin", at(ADDRESS)) == 0
+    assert await outcome(still, await sign_in(still)) == "active"
+
+
+async def test_on_a_full_server_a_user_is_logged_out_everywhere_all_the_same(still: Service) -> None:
+    secrets = [await sign_in(still) for _ in range(2)]
+    for count in (2, 0):
+        async with full(still):
+            assert await still.rules.sessions.end_all("admin", at(ADDRESS)) == count
+    assert {await outcome(still, secret) for secret in secrets} == {Outcome.UNKNOWN}
     assert await outcome(still, await sign_in(still)) == "active"
 
 
