@@ -39,8 +39,13 @@ def test_they_are_listed_visited_and_ended_from_the_keyboard(window: Page, servi
     expect(toast(window)).to_have_text("1 derived token ended.")
     expect(card.get_by_role("link")).to_have_count(0)
 
-    # Their addresses alone, as an entry of the audit knows them: from below it is one way up.
-    window.goto(f"/dashboard/tokens/{second['id']}/{service.derive(second)['id']}")
+    # An entry of the audit knows the nearest alone: the way there is that from the top all the same.
+    last = service.derive(second)
+    window.goto(f"/dashboard/audit?target={last['id']}")
+    window.get_by_role("main").get_by_role("link", name="branching").click()
+    expect(window.get_by_role("navigation", name="Breadcrumb").get_by_role("link")).to_have_text(
+        ["Tokens", "branching", second["id"]]
+    )
     window.get_by_role("definition").get_by_role("link", name="branching").click()
     expect(window).to_have_url(f"{service.url}/dashboard/tokens/{root['id']}/{second['id']}")
     expect(window.get_by_role("heading", level=1)).to_have_text("Derived from branching")

@@ -79,10 +79,11 @@ class Token extends Screen {
   }
 
   update = () => {
-    const { app, id, parent } = this;
-    const path = `${TOKENS}/${id}`;
-    return this.ask(() => Promise.all([parent ? derivedOne(parent, id) : get(path),
-      parent ? null : get(`${path}/usage`, { days: DAYS_SHOWN }).catch(absent),
+    const { app, id, parent, ids } = this;
+    // That of a derived one is there only if its address begins at the top.
+    const top = `${TOKENS}/${ids[0]}`;
+    return this.ask(() => Promise.all([parent ? derivedOne(parent, id) : get(top),
+      parent ? get(top) : get(`${top}/usage`, { days: DAYS_SHOWN }).catch(absent),
       get("/api/admin/audit", { target: id, limit: ENTRIES_SHOWN }).catch(absent), under(id)]),
     (answers) => this.draw(...answers),
     (problem) => (problem.status === 404 ? this.missing() : app.notices.fail(problem, this.update)));
@@ -90,11 +91,11 @@ class Token extends Screen {
 
   /** A derived token is known below what it came from alone: of one that is asked for by itself the audit tells it. */
   async missing() {
-    const { app, parent, above, id, asked } = this;
-    const derived = { target: id, action: "token.derived", limit: 1 };
-    const [made] = parent ? [] : (await get("/api/admin/audit", derived).catch(() => ({ entries: [] }))).entries;
+    const { app, parent, above, id, ids, asked } = this;
+    const derived = { target: ids[0], action: "token.derived", limit: 1 };
+    const [made] = (await get("/api/admin/audit", derived).catch(() => ({ entries: [] }))).entries;
     if (asked !== this.asked) return;
-    if (made) return app.go(`/dashboard/tokens/${made.after.parent}/${id}`, true);
+    if (made) return app.go(`/dashboard/tokens/${made.after.parent}/${ids.join("/")}`, true);
     this.frame("Not found", "Not found", null, null, h("section.card.empty",
       h("h2", parent ? "No living token with this ID." : "No token with this ID."),
       h("p", parent ? "It has expired, or ended with what it was derived from. "
