@@ -143,9 +143,11 @@ async def append(stream: AuditStream, entry: Entry) -> None:
 def stored(item: Reply) -> Stored:
     """An entry as a stream has it. One that lacks a field, or was trimmed meanwhile, is one that no seal fits."""
     entry_id, parts = item
+    # By their places first: every entry is read back once to be sealed, and by name that takes longer.
     if not parts or tuple(parts[::2]) != (b"e", b"s"):
         fields = _fields(parts or [])
         parts = [b"", fields.get(b"e", b""), b"", fields.get(b"s", b"")]
+    # Latin-1 reads any bytes: a MAC of somebody else's must be wrong, not a failure to read it.
     return Stored(entry_id.decode(), parts[1], parts[3].decode("latin-1"))
 
 

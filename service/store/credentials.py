@@ -103,6 +103,7 @@ class CredentialStore:
     def __init__(self, shards: Shards, fence: Fence) -> None:
         self._shards = shards
         self._fence = fence
+        # Not marked for a retry: after a lost reply the request would be charged twice.
         self._limited = Script("validate_limited")
         # Every lookup that may decide on a limit hears whether those of a subject changed.
         self.changes = changes = ChangesByShard(shards)
@@ -215,6 +216,7 @@ class CredentialStore:
     ) -> tuple[tuple[bytes, ...], list[Argument]]:
         """The keys and arguments of lua/validate_limited.lua."""
         token_id, seal, limits, spends, subject, shared = terms
+        # A token that speaks for nobody shares no limits, so no change of them concerns it.
         known = self.changes.of(shard).count if subject else b"-"
         keys = [shard.keys.credential(digest), shard.keys.metadata(token_id), shard.keys.limits_changed]
         args: list[Argument] = [seal, int(spends), cost, known]

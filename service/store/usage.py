@@ -64,6 +64,7 @@ class UsageStore:
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self._many = ManyTokens(shards)
+        # Not marked for a retry, which could count twice.
         self._record = Script("record_usage")
 
     async def add(self, uses: list[Use], now: int) -> None:

@@ -56,6 +56,7 @@ class Authority:
         self._on_tampered = on_tampered
         # Secrets of other systems, whose form `parse` does not know.
         self.imported = ImportedSecrets(keyring)
+        # Not as a decorator: one cache would serve all instances and keep them alive.
         self.open = lru_cache(_REMEMBERED)(self.open_once)
         self.charging = Charging(store, subjects, self.open, on_paused)
         self._subjects = subjects

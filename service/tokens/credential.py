@@ -25,6 +25,7 @@ class GrantedScopes:
         """The required scopes that are not covered."""
         if self._whole.issuperset(required):
             return ()
+        # Without a wildcard the prefixes are an empty tuple, with which no scope begins; an empty text begins all.
         return tuple(scope for scope in required if scope not in self._whole and not scope.startswith(self._prefixes))
 
 

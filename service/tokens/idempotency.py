@@ -34,6 +34,7 @@ class Derived(msgspec.Struct, frozen=True):
         """The managed secret and its digest: the first of a fixed sequence whose digest falls into the shard."""
         number = 0
         while True:
+            # As many random bits as a secret that is drawn has.
             secret = with_checksum(self._part(b"secret", number)[:56])
             digest = self.keyring.digest(Kind.MANAGED, secret.encode())
             if shard_of_digest(digest, shards) == shard:

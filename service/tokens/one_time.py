@@ -184,6 +184,7 @@ class OneTimeTokens:
 
     async def revoke(self, secret: bytes) -> bool:
         """End a token before its use; False if there is none. The answer kept for a retry of its use goes as well."""
+        # A list: `any` over a generator would stop at the first.
         ended = [await self._store.revoke(digest) for digest in self._authority.digests(Kind.ONE_TIME, secret)]
         self._decisions.revoked.inc(Kind.ONE_TIME, by=any(ended))
         return any(ended)

@@ -107,4 +107,5 @@ def _is_slower(limit: RateLimit, held: RateLimit) -> bool:
     if limit.calendar is not None or held.calendar is not None:
         # Of two calendars, or of a quota and a rate, none is slower for certain.
         return limit.calendar == held.calendar and limit.limit <= held.limit
+    # Multiplied crosswise: quotients of equal rates may differ in their last digit.
     return limit.limit * held.period_seconds <= held.limit * limit.period_seconds and limit.at_once <= held.at_once

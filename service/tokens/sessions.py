@@ -100,6 +100,7 @@ class Sessions:
             digest,
             self._authority.seal(digest, credential),
             expires_at=expires_at,
+            # The script sets the idle time over the expiry of the key, which must not outlive the session.
             idle_seconds=min(self._lifetime.idle_seconds, self._lifetime.ttl_seconds),
             generation=generation,
             entry=self._audit_log.entry("session.created", msgspec.structs.replace(origin, actor=username), token_id),

@@ -79,6 +79,7 @@ class Usage:
         # Slice by slice: a second may bring tens of thousands, and requests go on between. What is written is let
         # go, so that what is counted meanwhile takes its room.
         while used:
+            # From the end, because a list that loses its beginning moves all the rest.
             taken = used[-SLICE:]
             del used[-SLICE:]
             allowed += sum(gathered.allowed for _, gathered in taken)

@@ -64,6 +64,7 @@ class DerivedStore:
                 keys.reason(derived.digest),
                 keys.metadata(credential.token_id),
                 keys.occurrences,
+                # Its parent first: in that one's set the script counts it as a child, in the others as further below.
                 *map(keys.derived, reversed(credential.ancestors)),
             ),
             parent.seal,
@@ -113,6 +114,7 @@ class DerivedStore:
 
     async def children(self, parent_id: str) -> list[Derived]:
         """The credentials that are derived from a token directly. Two round trips."""
+        # From 0, because the set holds what is derived further below with a negative score.
         return await self._read(parent_id, 0)
 
     async def below(self, token_id: str, most: int) -> list[Derived]:

@@ -112,6 +112,7 @@ class ExpiryStore:
                 keys.metadata(token.token_id),
                 keys.usage_by_day(token.token_id),
                 credentials[0],
+                # Without a previous secret the first key stands in: to delete it twice does no harm.
                 credentials[-1],
                 keys.off,
                 keys.dead,
@@ -128,6 +129,7 @@ class ExpiryStore:
             name_row(token),
         )
         name_shard = self._shards.of_name(token.name)
+        # Should this be cut off, the name is free all the same: whoever wants a name that no record bears gets it.
         if done == 1 and name_shard is not shard:
             await name_shard.link.execute("ZREM", name_shard.keys.names, member(token), freed_member(token), retry=True)
         return done

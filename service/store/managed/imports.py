@@ -183,6 +183,7 @@ class ImportStore:
             case Status.EXPIRED:
                 return keys.dead, keys.purge, purge
             case Status.INACTIVE:
+                # A token without a date stands in no index of dates, where no score is 0.
                 return keys.off, keys.expiry, str(-expires or "")
         return keys.on, keys.expiry, str(expires or "")
 

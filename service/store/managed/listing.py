@@ -62,6 +62,7 @@ class Listing:
         async for portion in self.walk(query, now):
             found += portion.found
             after, portions = portion.reached, portions + 1
+            # One more than the page shows that something follows, so that a full last page leads to no empty one.
             if len(found) > query.limit:
                 after = place(found[query.limit - 1][0])
                 break
@@ -75,6 +76,7 @@ class Listing:
         `expected`: about how many there are, 0 if nobody knows.
         """
         seen: set[str] = set()
+        # With more of them the search would only read so many and then give up.
         few = await self._few(query) if expected <= _FEW else None
         # What the search of names found need not be evaluated by its name again before its record is read.
         evaluated_by = (query if few is None else msgspec.structs.replace(query, text="")).evaluated_by
@@ -88,6 +90,7 @@ class Listing:
                 last = edge if is_whole else part[-1]
                 reached = None if last is None else place(last)
                 found = await self._admitted(query, fresh, () if are_most_admitted else evaluated_by, now)
+                # Excerpts pay only where they spare reading most records whole.
                 are_most_admitted = 2 * len(found) > len(fresh)
                 yield Portion(found, reached)
                 await give_way()

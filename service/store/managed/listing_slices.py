@@ -18,6 +18,7 @@ _TURNED = str.maketrans("0123456789abcdef", "fedcba9876543210")
 _read_index = Script("read_index", retry=True)
 
 
+# No named tuple: a search keeps 20,000 of these at once, and the garbage collector would visit each of them.
 class Row(msgspec.Struct, frozen=True, order=True, gc=False):
     """A place in a list, by which rows compare, and the id found there.
 
@@ -68,6 +69,7 @@ class Index(NamedTuple):
             reply = await _read_index.run(self.shard.link, (self.key,), score, member, "up" if up else "down", most)
             pairs = in_pairs(reply)[:: 1 if up else -1]
             rows = [row for found in own_members(pairs) if (row := self._row(found)) is not None]
+            # `float`, because a score that somebody else wrote may be no whole number.
             is_last = len(pairs) < most or (float(pairs[-1][1]) < 0) != self.negative
             # An empty slice that is not the last would end the list for whoever reads it.
             if rows or is_last:

@@ -123,6 +123,7 @@ def encode(token: ManagedToken, *, seal: str) -> list[Argument]:
     said: list[Argument] = [_SEAL, bytes.fromhex(seal)]
     values = _stored_values(token)
     for (name, letter, _), value in compress(zip(_STORED, values, strict=True), map(ne, values, _STORED_DEFAULTS)):
+        # Not `isinstance`: a bool is an int to Python, and hiredis packs none.
         said += (letter, value) if value.__class__ is int else _written(name, letter, value)
     return said
 

@@ -139,6 +139,7 @@ class ManagedStore:
             fixed = (*_list_keys(shard), shard.keys.changes)
             keys = (*fixed, *chain.from_iterable([self._change_keys(shard, one, now) for one in some]))
             args = chain.from_iterable([self._change_args(one, now) for one in some])
+            # As a removal, because a change may end a secret or narrow what the token may do.
             written: list[int] = await self._update.run(shard.removals, keys, some[0].entry.keep, *args)
             return written
 
@@ -173,6 +174,7 @@ class ManagedStore:
             retention.reason_goes(new),
             change.predecessor,
             new.predecessor_until * 1000,
+            # A secret that ends by this change has no date, and 0 would keep its reason for ever.
             retention.reason_until(max(new.predecessor_until, now)),
             name_row(old),
             name_row(new),

@@ -187,6 +187,7 @@ class Bulk:
         until, left = 0.0, begun.left
         async with Overlapped() as steps:
             async for portion in ahead(self._listing.walk(query, self._clock(), expected=left)):
+                # From the first portion on: however long a search took to find it, each request gets something done.
                 until = until or time.monotonic() + _SECONDS
                 rows = [pair for pair in portion.found if int(pair[0].position) <= begun.created_until]
                 for start in range(0, len(rows), STEP):
@@ -199,6 +200,7 @@ class Bulk:
                         return result
                     if not most or time.monotonic() > until:
                         return _paused(result, begun, reached, left)
+                # Behind the first token that is too new all are.
                 if portion.reached is None or len(rows) < len(portion.found):
                     return result
                 reached = portion.reached

@@ -85,6 +85,7 @@ class Derivation:
         the end of what the first try made.
         """
         for _ in range(TRIES):
+            # In each round, because the script derives only from the very record that was checked here.
             parent = await self._read(secret)
             # Beside its parent, so that one script reaches both.
             minted = await self._repeats.mint(self._store.shard_of(parent.digest), request, origin.actor, "derive")

@@ -54,6 +54,7 @@ class Revocation:
         # A secret that another system made may have the form of any kind, and be taken in a moment ago.
         await self._learn_imported()
         digests = [digest for _, digest in self._authority.candidates(secret, (Kind.MANAGED,))]
+        # A list: `any` over a generator would stop at the first, and another digest may lead to a token, too.
         ended = [await self._end(digest, origin) for digest in digests]
         return any(ended)
 
