@@ -144,6 +144,7 @@ def collect_rarely() -> None:
     gc.collect()
     # What is alive now stays so: later passes leave it out.
     gc.freeze()
+    # Off since the process began: see `worker.make_without_collecting`.
     gc.enable()
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION, 20, 20)
 

@@ -32,6 +32,7 @@ def config() -> Report:
     except SettingsError as error:
         raise Failure(str(error)) from None
     shown = {
+        # As a setting is written, and not as Python prints it.
         name: {True: "on", False: "off"}[value] if isinstance(value, bool) else value
         for name, value in effective.items()
     }

@@ -82,6 +82,7 @@ def passwd(name: str, allow_short: bool) -> None:
     with editing(path) as document:
         # Before the question: whether there is such an account.
         change(document, name)
+    # Between two edits: nobody else should wait for the lock while a password is typed.
     password_hash = hash_password(read_new_password(allow_short=allow_short))
     with editing(path) as document:
         change(document, name, password_hash=password_hash, password=None)

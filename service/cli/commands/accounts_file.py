@@ -72,6 +72,7 @@ def _put(account: Any, key: str, value: object) -> None:
     """Set a member; a new one stands before what follows the table, often a comment about the next one."""
     body = account.value.body if isinstance(account, Table) else []
     following = []
+    # tomlkit keeps comments and blank lines as members without a key.
     while body and body[-1][0] is None:
         following.append(body.pop())
     account[key] = value

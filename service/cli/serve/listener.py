@@ -32,6 +32,7 @@ def run(
     Raises SystemExit(1) when the service could not start: the reason is in the log then.
     """
     if settings.workers > 1:
+        # Called as in metrics.py, which must not be imported before the variable below is set.
         with tempfile.TemporaryDirectory(prefix="token-service-metrics-") as folder:
             # Where the workers' counts meet; prometheus-client reads the variable when it is imported.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder

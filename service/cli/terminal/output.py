@@ -138,6 +138,7 @@ def _shorter(cell: str) -> str:
 
 def _fit(widths: list[int], optional: int) -> None:
     """Make the columns fit the terminal together: fewer of them first, narrower ones then."""
+    # The last column has no gap behind it.
     room = shutil.get_terminal_size().columns + 2
     for _ in range(optional):
         if sum(widths) + 2 * len(widths) > room:

@@ -52,6 +52,7 @@ class Removals:
         self._mark = mark
         self._confirmation = confirmation
         self._round: _Round | None = None
+        # Held because the loop keeps its tasks by weak references.
         self._ending: asyncio.Task[None] | None = None
         # When, how many and what, in MessagePack: the garbage collector visits every word of thousands of tuples, and
         # no bytes.

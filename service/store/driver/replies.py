@@ -159,6 +159,7 @@ class Replies(asyncio.Protocol):
         meaning = translate(error)
         if isinstance(meaning, Refused):
             self._refused(self, meaning)
+        # These two are no failures: the command is sent again, with its script or to another node.
         elif not isinstance(meaning, NoScriptError | Redirect):
             self._failed(str(error).partition(" ")[0] if str(error)[:1].isupper() else "ERR")
         return meaning

@@ -42,6 +42,7 @@ class Changes:
         self._link.submit(command, answer, retry=retry)
 
     def _learn(self, reply: Reply) -> None:
+        # Not heard: the next lookup asks again, also in the same turn.
         if isinstance(reply, Exception):
             self._turn = None
             return

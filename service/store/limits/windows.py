@@ -39,6 +39,7 @@ def window_of(calendar: Calendar, now: float) -> tuple[int, int]:
     zone = zone_of(calendar.time_zone)
     local = datetime.fromtimestamp(now, zone)
     if calendar.unit == "hour":
+        # By the local minute: some zones are not whole hours apart from UTC.
         start = int(now) - local.minute * 60 - local.second
         return start, start + _HOUR
     today = local.date()

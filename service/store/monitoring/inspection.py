@@ -50,6 +50,7 @@ async def inspect(
     try:
         facts = _parse_info(await link.execute("INFO", retry=True))
     except StoreUnavailable:
+        # Forbidden, or no answer at all: the probe gets through in the first case and raises in the second.
         return await _probe(link, scratch_key)
     version = facts.get("redis_version", "0")
     policy = facts.get("maxmemory_policy", "noeviction")

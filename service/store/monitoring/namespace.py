@@ -66,6 +66,7 @@ class Namespace:
 
     async def _settle(self, key: bytes, value: bytes, *condition: str) -> bytes | None:
         try:
+            # Not SET with NX and GET in one: Redis takes them together since 7.0, and the service runs on 6.2.
             await self._link.execute("SET", key, value, *condition, retry=True)
         except StoreUnavailable:
             # A full server refuses the write; what was settled before counts.

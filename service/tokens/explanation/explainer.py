@@ -191,6 +191,7 @@ class Explainer:
             events, _ = await self._audit.page(wanted, _MOST_ENTRIES, None)
             ends = [event.entry for event in events if _takes_derived_away(event.entry)]
             if ends:
+                # Pages are newest first, so the last of these is the end that came first.
                 return ends[-1]
             above = await self._newest(_parent_of(above), "token.derived")
         return None

@@ -72,6 +72,7 @@ class Deliveries:
         known = self._webhooks.known
         unknown = [webhook_id for webhook_id in self._receivers if webhook_id not in known]
         for webhook_id in unknown:
+            # By this, tasks that are under way see that the webhook is gone.
             self._receivers.pop(webhook_id).known = None
         for webhook_id, one in known.items():
             if (receiver := self._receivers.get(webhook_id)) is None:

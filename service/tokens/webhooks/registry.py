@@ -139,6 +139,7 @@ class Webhooks:
             int(self._clock()),
             origin.actor,
             since,
+            # 128 bits: one id has 64.
             random_id() + random_id(),
         )
         record = self._keyring.seal(_bound(webhook.webhook_id), _encode(webhook))

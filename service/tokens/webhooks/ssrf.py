@@ -24,7 +24,7 @@ async def resolve(host: str, port: int) -> list[str]:
     """The addresses of a host name, by the system. Raises OSError."""
     try:
         # Of one type of socket, because an address comes once for each type.
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:
         raise OSError("not a host name") from None
     return list(dict.fromkeys(str(address[0]) for *_, address in found))

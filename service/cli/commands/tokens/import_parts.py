@@ -96,6 +96,7 @@ def _value(name: str, field: Any) -> Any:
         return field.split()
     if name in ("isActive", "secretIsClear"):
         return _SWITCH.get(field.lower(), field)
+    # With a sign, because some systems write -1 for never.
     if name in ("maxUses", "expiresAt", "createdAt", "lastUsedAt") and field.lstrip("-").isdecimal():
         return int(field)
     return field

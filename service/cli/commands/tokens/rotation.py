@@ -14,6 +14,7 @@ from service.cli.terminal.report import Report, json_option, table
 
 _DAY_SECONDS = 86400
 rotation_options = together(
+    # No default: `rotate --end` has to tell an overlap that was given from one that was not.
     click.option(
         "--overlap",
         type=Span(),
