@@ -142,9 +142,11 @@ class StoreUnavailable(ServiceError):
     """Redis gave no usable answer in time. Neither yes nor no: the caller may try again.
 
     `cause`: what an operator is told of it in the log, by readiness and by the doctor; callers get the detail alone.
+    `was_sent`: was Redis asked, so that it may have been done?
     """
 
     code = "store_unavailable"
+    was_sent = False
 
     def __init__(self, detail: str, *, code: str | None = None, cause: str = "") -> None:
         super().__init__(detail, code=code)

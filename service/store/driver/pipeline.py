@@ -230,17 +230,17 @@ class Pipeline:
         if lost:
             self._on_error("ConnectionLost")
         # Once more only: a command that brings a server down must not be sent to whatever comes after it without end.
-        again = [
-            (command, answer, False, asked) for command, answer, retry, asked in lost if retry and not self._closed
-        ]
-        self._fail([waiting for waiting in lost if self._closed or not waiting[2]])
+        again = [(command, answer, False, at) for command, answer, retry, at in lost if retry and not self._closed]
+        self._fail([waiting for waiting in lost if self._closed or not waiting[2]], was_sent=True)
         self._queue = again + self._queue
         if self._queue:
             self._start_connecting()
 
-    def _fail(self, waiting: list[Waiting]) -> None:
+    def _fail(self, waiting: list[Waiting], *, was_sent: bool = False) -> None:
         for _, answer, _, _ in waiting:
-            give(answer, self._unavailable())
+            fault = self._unavailable()
+            fault.was_sent = was_sent
+            give(answer, fault)
 
     def _unavailable(self) -> StoreUnavailable:
         return copy(self._refusal) if self._refusal else unavailable()
@@ -278,7 +278,7 @@ class Pipeline:
         replies.transport.abort()
         self._replies = self._writer = None
         self._reachable = False
-        self._fail(overdue)
+        self._fail(overdue, was_sent=True)
         self._start_connecting()
 
     async def aclose(self) -> None:

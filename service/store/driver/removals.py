@@ -8,6 +8,7 @@ from struct import Struct
 
 import msgspec
 
+from service.errors import StoreUnavailable
 from service.store.driver.confirmation import Confirmation, doubt
 from service.store.driver.connection import Link
 from service.store.driver.replies import Argument, Redirect, Reply
@@ -62,23 +63,31 @@ class Removals:
 
     async def execute(self, *args: Argument | float, retry: bool = False, operation: str = "") -> Reply:
         """As a link's. Raises StoreUnavailable or NoScriptError."""
-        if self._confirmation.commands:
-            reply = await self._confirmed(args, retry=retry, operation=operation)
-        else:
-            reply = await self._link.execute(*args, retry=retry, operation=operation)
-        # Of a script about several, what it did to each: 0, too, by a first try whose reply was lost.
-        each, least = (reply, 0 if retry else 1) if isinstance(reply, list) else ((reply,), 1)
-        done = sum(isinstance(one, int) and one >= least for one in each)
+        try:
+            reply = await self._ask(args, operation)
+        except StoreUnavailable as fault:
+            if not (retry and fault.was_sent):
+                raise
+            # It may have been done, and whoever asks once more finds nothing left to do.
+            self._remember(args, 1)
+            reply = await self._ask(args, operation)
+        # Of a script about several, what it did to each.
+        done = sum(isinstance(each, int) and each > 0 for each in (reply if isinstance(reply, list) else (reply,)))
         if done:
             self._remember(args, done)
         return reply
+
+    async def _ask(self, args: _Words, operation: str) -> Reply:
+        if self._confirmation.commands:
+            return await self._confirmed(args, operation=operation)
+        return await self._link.execute(*args, operation=operation)
 
     async def confirm(self) -> None:
         """Have what ended here before confirmed: a request that finds its work done is answered as if it did it."""
         if self._confirmation.commands:
             await self._confirmed(("EXISTS", self._mark), retry=True)
 
-    async def _confirmed(self, args: _Words, *, retry: bool, operation: str = "") -> Reply:
+    async def _confirmed(self, args: _Words, *, retry: bool = False, operation: str = "") -> Reply:
         # Twice, because a slot moves once as a rule; after that it is better ended without a confirmation than not at
         # all.
         for _ in range(2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -38,6 +39,8 @@ class Server:
             self.held.append(asyncio.get_running_loop().create_future())
             await self.held[-1]
         said = self.says[command]
+        if isinstance(said, Iterator):
+            said = next(said)
         if isinstance(said, Exception):
             raise said
         return said
@@ -162,11 +165,43 @@ async def test_questions_push_no_removal_out_of_what_is_sent_again() -> None:
     assert await sent_again(server, sent) == [("DEL", "key")]
 
 
-async def test_what_was_done_by_a_first_try_whose_reply_was_lost_is_sent_again() -> None:
-    server = Server(FCALL=[0])
+def fault(*, was_sent: bool) -> StoreUnavailable:
+    made = StoreUnavailable("")
+    made.was_sent = was_sent
+    return made
+
+
+@pytest.mark.parametrize("durability", ["memory", "replicated"])
+@pytest.mark.parametrize(
+    ("replies", "answer", "again"),
+    [
+        # Done by the first try, or by neither.
+        ([fault(was_sent=True), 0], 0, [("DEL", "key")]),
+        ([fault(was_sent=True), fault(was_sent=False)], None, [("DEL", "key")]),
+        # Whoever has what never was confirmed as gone pushes nothing out.
+        ([0], 0, []),
+        ([fault(was_sent=False)], None, []),
+    ],
+)
+async def test_what_may_be_done_by_a_try_whose_reply_was_lost_is_sent_again(
+    durability: str, replies: list[Any], answer: int | None, again: list[tuple[Any, ...]]
+) -> None:
+    server = Server(DEL=iter(replies))
+    sent = removals(server, durability)
+    await sent.send_again()
+    try:
+        assert await sent.execute("DEL", "key", retry=True) == answer
+    except StoreUnavailable:
+        assert answer is None
+    server.says["DEL"] = 1
+    assert await sent_again(server, sent) == again
+
+
+async def test_what_must_not_be_done_twice_is_asked_once() -> None:
+    server = Server(FCALL=fault(was_sent=True))
     sent = removals(server, "memory")
     await sent.send_again()
-    await sent.execute("FCALL", "revoke", retry=True)
-    # Asked once alone it was refused, and would not be on another server.
-    await sent.execute("FCALL", "update")
-    assert await sent_again(server, sent) == [("FCALL", "revoke")]
+    with pytest.raises(StoreUnavailable):
+        await sent.execute("FCALL", "update")
+    assert server.names() == ["FCALL"]
+    assert await sent_again(server, sent) == []
