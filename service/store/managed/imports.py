@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
 from itertools import chain
-from time import monotonic
 from typing import NamedTuple
 
 from service.model import ManagedToken, Status
@@ -56,7 +55,7 @@ class ImportStore:
         self._tokens = tokens
         self._import = Script("import_tokens")
         self._announce = Script("announce_tokens", retry=True)
-        self._noted_in: tuple[bytes, int] | None = None
+        self._noted_in: bytes | None = None
         self._noted: set[str] = set()
 
     async def put(self, incoming: Sequence[Incoming], now: int) -> list[Refused | None]:
@@ -68,31 +67,37 @@ class ImportStore:
         rows = [self._row(one, now) for one in incoming]
         refused: list[Refused | None] = [None] * len(rows)
         abroad = [place for place, row in enumerate(rows) if row.name_is_abroad]
-        # Before the tokens that follow them: of one whose rule is not noted no lookup would know.
-        await self._note_rules({one.token.imported for one in incoming} - {""})
+        rules = {one.token.imported for one in incoming} - {""}
+        await self._note_unnoted(rules)
         for place, why in zip(abroad, await self._reserve([rows[place] for place in abroad]), strict=True):
             refused[place] = why
         wanted = [place for place, why in enumerate(refused) if why is None]
-        replies = await by_group([rows[place] for place in wanted], lambda row: row.kind, self._call)
+        replies, _ = await asyncio.gather(
+            by_group([rows[place] for place in wanted], lambda row: row.kind, self._call), self._note(rules)
+        )
         for place, reply in zip(wanted, replies, strict=True):
             if reply != 1 or rows[place].freed_abroad:
                 refused[place] = await self._settle(rows[place], reply)
         return refused
 
-    async def _note_rules(self, rules: set[str]) -> None:
-        """Before the tokens that follow them, but once a second: else each slice would wait for the one before it.
+    async def _note_unnoted(self, rules: set[str]) -> None:
+        """Before the tokens that follow them: of one whose rule is not noted no lookup would know.
 
-        Nothing takes a rule away but the loss of the data, and what a server has after a restart or a failover has
+        Once only, else each slice would wait for the one before it; what a server has after a restart or a failover has
         another id.
         """
-        first = self._shards[0]
-        place = first.link.replication_id, int(monotonic())
+        place = self._shards[0].link.replication_id
         if place != self._noted_in:
             self._noted_in, self._noted = place, set()
-        noted = self._noted
-        if new := rules - noted:
-            await first.link.execute("SADD", first.keys.imported_rules, *sorted(new), retry=True)
-            noted |= new
+        if new := rules - self._noted:
+            await self._note(new)
+            self._noted |= new
+
+    async def _note(self, rules: set[str]) -> None:
+        """Also behind each slice, sent with it: all data may have been deleted since, and that changes no id."""
+        if rules:
+            first = self._shards[0]
+            await first.link.execute("SADD", first.keys.imported_rules, *sorted(rules), retry=True)
 
     async def _reserve(self, rows: list[_Row]) -> list[Refused | None]:
         """Hold names in other shards than the tokens'."""

@@ -16,7 +16,6 @@ from service.app import Service
 from service.errors import Conflict, ServiceError, StoreUnavailable
 from service.model import Kind, ManagedToken, Outcome, RateLimit, Status
 from service.store.driver.scripts import Script
-from service.store.managed import imports
 from service.store.managed.query import Query
 from service.store.managed.records import decode_digest
 from service.store.managed.tokens import Record
@@ -323,24 +322,20 @@ class OfData(Recording):
     replication_id = b"a" * 20  # type: ignore[assignment]
 
 
-async def test_a_rule_is_noted_once_a_second_and_again_in_other_data(
-    make_service: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(imports, "monotonic", lambda: 5.5)
+async def test_a_rule_is_noted_before_the_first_token_in_the_data_and_behind_each_slice(make_service: Make) -> None:
     service = await make_service(background=False, wrap=OfData)
-    link, forms = service.stores.shards[0].link, iter(FORMS.values())
+    link, forms, script = service.stores.shards[0].link, iter(FORMS.values()), Script("import_tokens")._sha
 
-    async def notes() -> int:
+    async def sent() -> list[str]:
         link.asked.clear()
         form = next(forms)
-        await take(service, imported(service, form, form))
-        return link.names().count("SADD")
+        assert await take(service, imported(service, form, form)) == ["imported"]
+        return [args[0] for args in link.asked if args[0] == "SADD" or args[1] == script]
 
-    assert [await notes(), await notes()] == [1, 0]
+    first, later = ["SADD", "EVALSHA", "SADD"], ["EVALSHA", "SADD"]
+    assert [await sent(), await sent(), await sent()] == [first, later, later]
     link.replication_id = b"b" * 20
-    assert [await notes(), await notes()] == [1, 0]
-    monkeypatch.setattr(imports, "monotonic", lambda: 6.0)
-    assert [await notes(), await notes()] == [1, 0]
+    assert [await sent(), await sent()] == [first, later]
 
 
 async def test_a_slice_of_rows_is_one_call_and_each_of_them_is_told_by_itself(make_service: Make) -> None:
