@@ -149,7 +149,7 @@ class Trio(Group):
 
     def settle(self) -> None:
         """Wait until a failover can succeed: all sentinels agree, and the replica follows the primary closely."""
-        wait_until(self._agreed, seconds=30, what="the sentinels to agree and the replica to follow")
+        wait_until(self._agreed, what="the sentinels to agree and the replica to follow")
 
     def _agreed(self) -> bool:
         try:
@@ -186,7 +186,7 @@ class Trio(Group):
 
     def fail_over(self) -> None:
         """Order one; a sentinel refuses while what it last heard of the replica is too old."""
-        wait_until(self._is_ordered, seconds=30, what="a sentinel to take the order")
+        wait_until(self._is_ordered, what="a sentinel to take the order")
 
     def _is_ordered(self) -> bool:
         try:
@@ -224,7 +224,7 @@ class Six(Group):
         for node in self.nodes[1:]:
             bus = int(node.client.config_get("cluster-port")["cluster-port"])
             first.client.execute_command("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
-        wait_until(self._met, seconds=30, what="the nodes to meet")
+        wait_until(self._met, what="the nodes to meet")
         for primary, replica in zip(self.nodes[:3], self.nodes[3:], strict=True):
             replica.client.execute_command("CLUSTER", "REPLICATE", self.id_of(primary))
         self._settled = True
@@ -241,7 +241,7 @@ class Six(Group):
 
     def settle(self) -> None:
         """Wait until every node holds the cluster for well, and every primary has a replica in step."""
-        wait_until(self._well, seconds=30, what="the cluster to be well")
+        wait_until(self._well, what="the cluster to be well")
 
     def _well(self) -> bool:
         try:

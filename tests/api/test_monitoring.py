@@ -21,7 +21,7 @@ def promtool(*arguments: str, folder: Path = FOLDER, text: str = "") -> subproce
     found = shutil.which("promtool")
     assert found, "promtool is not installed: make test installs it"
     return subprocess.run(
-        [found, *arguments], cwd=folder, input=text, capture_output=True, text=True, timeout=30, check=False
+        [found, *arguments], cwd=folder, input=text, capture_output=True, text=True, timeout=120, check=False
     )
 
 

@@ -85,7 +85,7 @@ def test_failovers(six: Six, site: Site, row: Row, how: str) -> None:
             heal: Callable[[], None] = lambda: None  # noqa: E731
         else:
             heal = killed(old) if how == "killed" else stopped(old)
-        wait_until(lambda: new.info("replication")["role"] == "master", seconds=20, what="the replica to take over")
+        wait_until(lambda: new.info("replication")["role"] == "master", what="the replica to take over")
         seconds = book.seconds_until_well(began)
     uses.spend(tokens)
     heal()
@@ -105,7 +105,7 @@ def test_a_node_comes_and_goes(six: Six, site: Site, row: Row) -> None:
     seventh.ready()
     bus = int(seventh.client.config_get("cluster-port")["cluster-port"])
     first.client.execute_command("CLUSTER", "MEET", "127.0.0.1", seventh.port, bus)
-    wait_until(lambda: all(seven(node) for node in six.nodes), seconds=30, what="the nodes to meet")
+    wait_until(lambda: all(seven(node) for node in six.nodes), what="the nodes to meet")
     with beside(used.until_over):
         try:
             homes = {slot: six.holder(slot) for slot in SLOTS[:6]}

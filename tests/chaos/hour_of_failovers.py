@@ -26,7 +26,7 @@ def by_sentinels(trio: Trio, count: int) -> None:
         trio.settle()
         old = trio.primary
         heal = trio.fail_over() if number % 4 else stopped(old)
-        wait_until(lambda before=old: trio.primary is not before, seconds=20, what="the sentinels to choose another")
+        wait_until(lambda before=old: trio.primary is not before, what="the sentinels to choose another")
         if heal:
             heal()
     trio.settle()
@@ -39,7 +39,7 @@ def in_a_cluster(six: Six, count: int) -> None:
         old = six.primaries[number % 3]
         new = six.replica_of(old)
         heal = new.client.execute_command("CLUSTER", "FAILOVER") and None if number % 4 else stopped(old)
-        wait_until(lambda heir=new: role(heir) == "master", seconds=20, what="a replica to take over")
+        wait_until(lambda heir=new: role(heir) == "master", what="a replica to take over")
         if heal:
             heal()
     six.settle()

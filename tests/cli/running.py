@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.api.running import PATIENT
 
-DEADLINE = 30.0
+DEADLINE = 120.0
 COMMAND = (sys.executable, "-m", "service")
 
 

@@ -59,7 +59,7 @@ def secrets(tmp_path: Path) -> Path:
     shutil.copytree(DEPLOY / "redis", tmp_path / "redis")
     head = re.findall(r"^#   (.+)$", (DEPLOY / "compose.yaml").read_text(), re.MULTILINE)
     script = "\n".join(line for line in head if not line.startswith("docker "))
-    subprocess.run(["sh", "-euc", script], cwd=tmp_path, check=True, timeout=30)
+    subprocess.run(["sh", "-euc", script], cwd=tmp_path, check=True, timeout=120)
     return tmp_path / "secrets"
 
 

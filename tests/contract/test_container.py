@@ -147,7 +147,7 @@ def test_the_build_commands_make_a_wheel_of_the_whole_service_that_runs(tmp_path
     with serving([program], told, tmp_path) as port:
         check = [program, *json.loads(said("HEALTHCHECK").partition("CMD ")[2])[1:]]
         answer = subprocess.run(
-            check, env=clean({**told, "TOKENS_PORT": str(port)}), capture_output=True, check=False, timeout=30
+            check, env=clean({**told, "TOKENS_PORT": str(port)}), capture_output=True, check=False, timeout=120
         )
         assert answer.returncode == 0, answer.stderr
 

@@ -27,6 +27,8 @@ BEGINNING = r"""
 set -euo pipefail
 declare -A pids
 trap 'kill "${pids[@]}" && wait "${pids[@]}" || true; for port in 6379 6390; do redis-cli -p $port shutdown nosave || true; done' EXIT
+# A service that has just begun may not have reached its Redis yet; 503 says so.
+ask() { curl --retry 9 --retry-delay 1 "$@"; }
 own() { :; }
 embedded() { unset TOKENS_REDIS_URL; TOKENS_PORT=8090 TOKENS_DATA_DIR=/var/lib/token-service; }
 systemctl() {
@@ -40,17 +42,17 @@ systemctl() {
   esac
 }
 created() {
-  curl -s http://127.0.0.1:8080/api/admin/tokens -H "Authorization: Bearer $session" -H 'Content-Type: application/json' \
+  ask -s http://127.0.0.1:8080/api/admin/tokens -H "Authorization: Bearer $session" -H 'Content-Type: application/json' \
     -d "{\"name\":\"$1\",\"duration\":\"1month\"}" | grep -o 'rtk_[0-9a-f]*'
 }
 expect() {
-  said=$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:$2/validate -H "X-API-Key: $1")
+  said=$(ask -s -o /dev/null -w '%{http_code}' http://127.0.0.1:$2/validate -H "X-API-Key: $1")
   test $said = $3 || { echo "$said after: $4" >&2; exit 1; }
 }
 redis-server --dir ~ --port 6379 --appendonly yes --maxmemory-policy noeviction --daemonize yes
 until redis-cli -p 6379 ping | grep -q PONG; do sleep 0.1; done
 unit=own && systemctl start
-session=$(curl -s http://127.0.0.1:8080/api/token -H 'Content-Type: application/json' \
+session=$(ask -s http://127.0.0.1:8080/api/token -H 'Content-Type: application/json' \
   -d "{\"username\":\"admin\",\"password\":\"$(cat ~/password)\"}" | grep -o '[0-9A-Za-z]\{64\}')
 kept=$(created kept) ended=$(created ended)
 """
@@ -60,7 +62,7 @@ AROUND = [
     ("unit=embedded && systemctl start", "expect $kept 8090 200 'moving'"),
     ("", "expect $kept 8090 200 'a copy'"),
     ("", "expect $kept 8090 200 'a copy that is back'; unit=own"),
-    ("", "curl -sf -o /dev/null http://127.0.0.1:8080/oauth2/revoke -d token=$ended"),
+    ("", "ask -sf -o /dev/null http://127.0.0.1:8080/oauth2/revoke -d token=$ended"),
     ("", "expect $ended 8080 401 'a token ended since'; expect $kept 8080 200 'another Redis'"),
     ("", "expect $kept 8080 200 'another version'"),
 ]

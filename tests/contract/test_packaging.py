@@ -141,7 +141,7 @@ def test_ci_runs_the_checks_then_every_test_and_stops_at_a_failure(tmp_path: Pat
     for failing, ran in {"": ["check", "test"], "check": ["check"], "test": ["check", "test"]}.items():
         log.unlink(missing_ok=True)
         environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "FAILING": failing}
-        done = subprocess.run(["bash", str(ROOT / ".ci" / "run")], env=environment, check=False, timeout=30)
+        done = subprocess.run(["bash", str(ROOT / ".ci" / "run")], env=environment, check=False, timeout=120)
         assert log.read_text().split() == ran
         assert (done.returncode == 0) is (failing == "")
 

@@ -51,7 +51,7 @@ def started() -> Iterator[Started]:
         assert port is not None and password is not None, printed
         yield Started(port[1], password[1], home)
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=120)
     shutil.rmtree(home)
 
 

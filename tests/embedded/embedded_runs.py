@@ -21,7 +21,7 @@ import redis
 import service.embedded as embedded
 from service.embedded import EmbeddedError, EmbeddedRedis
 
-DEADLINE = 30.0
+DEADLINE = 120.0
 OWNER = """
 import json, sys
 from pathlib import Path

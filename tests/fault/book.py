@@ -73,6 +73,6 @@ class Book:
             last = [one for one in list(self.entries) if one.at > began][-streak:]
             return len(last) == streak and all(one.said == one.true for one in last)
 
-        wait_until(well, seconds=30, what="the answers to be true again")
+        wait_until(well, what="the answers to be true again")
         unknown = [one.at for one in list(self.entries) if one.at > began and one.said == 503]
         return max(unknown, default=began) - began

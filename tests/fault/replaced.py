@@ -18,8 +18,8 @@ def sentinels_replaced(trio: Trio, processes: int) -> None:
     So many `processes` listen to the new ones before: what they were never told of nobody can find.
     """
     old, new = trio.sentinels, trio.three_sentinels(trio.primary)
-    wait_until(lambda: all(knows(one, sentinels=5) for one in old + new), seconds=30, what="the sentinels to meet")
-    wait_until(lambda: all(heard_by(one) == processes for one in new), seconds=30, what="the new ones to be heard")
+    wait_until(lambda: all(knows(one, sentinels=5) for one in old + new), what="the sentinels to meet")
+    wait_until(lambda: all(heard_by(one) == processes for one in new), what="the new ones to be heard")
     trio.sentinels = new
     for one in old:
         gone(trio, one)
@@ -39,8 +39,8 @@ def servers_replaced(trio: Trio) -> None:
     counted_anew(trio)
     wait_until(lambda: all(knows(one, replicas=2) for one in trio.sentinels), what="the sentinels to know both")
     trio.fail_over()
-    wait_until(lambda: trio.primary is not old, seconds=20, what="the sentinels to choose a new one")
-    wait_until(lambda: role(old) == "slave", seconds=20, what="the old primary to follow")
+    wait_until(lambda: trio.primary is not old, what="the sentinels to choose a new one")
+    wait_until(lambda: role(old) == "slave", what="the old primary to follow")
     trio.servers = new
     gone(trio, old)
     counted_anew(trio)
@@ -72,14 +72,14 @@ def nodes_replaced(six: Six) -> None:
         node.ready()
         bus = int(node.client.config_get("cluster-port")["cluster-port"])
         primaries[0].client.execute_command("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
-    wait_until(lambda: all(counts(node, 12) for node in six.nodes), seconds=30, what="the nodes to meet")
+    wait_until(lambda: all(counts(node, 12) for node in six.nodes), what="the nodes to meet")
     for follower, primary in zip(new, primaries * 2, strict=True):
         follower.client.execute_command("CLUSTER", "REPLICATE", Six.id_of(primary))
     for heir in new[:3]:
         wait_until(lambda one=heir: one.info("replication")["master_link_status"] == "up", what="a replica to follow")
         heir.client.execute_command("CLUSTER", "FAILOVER")
-        wait_until(lambda one=heir: role(one) == "master", seconds=20, what="a replica to take over")
-    wait_until(lambda: all(role(node) == "slave" for node in old + new[3:]), seconds=20, what="the others to follow")
+        wait_until(lambda one=heir: role(one) == "master", what="a replica to take over")
+    wait_until(lambda: all(role(node) == "slave" for node in old + new[3:]), what="the others to follow")
     for node in old:
         known = Six.id_of(node)
         gone(six, node)

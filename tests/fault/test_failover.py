@@ -87,7 +87,7 @@ def _round(trio: Trio, site: Site, hurt: Hurt | None) -> Round:
         heal = hurt(old) if hurt else trio.fail_over()
         if not hurt:
             began = time.monotonic()
-        wait_until(lambda: trio.primary is not old, seconds=20, what="the sentinels to choose another")
+        wait_until(lambda: trio.primary is not old, what="the sentinels to choose another")
         seconds = book.seconds_until_well(began)
         # A server that was killed or stands still cannot say who asks it.
         all_left = hurt in (killed, stopped) or comes_true(lambda: left(old), seconds=PATIENCE)
@@ -114,7 +114,7 @@ def test_a_failover_in_a_cluster_is_503_for_its_shards_and_nothing_else(
         book.seconds_until_well(time.monotonic())
         began = time.monotonic()
         heal = hurt(old) if hurt else new.client.execute_command("CLUSTER", "FAILOVER") and None
-        wait_until(lambda: new.info("replication")["role"] == "master", seconds=20, what="the replica to take over")
+        wait_until(lambda: new.info("replication")["role"] == "master", what="the replica to take over")
         seconds = book.seconds_until_well(began)
         on_cluster.revoke(revoked)
         if heal:
@@ -233,7 +233,7 @@ def test_a_lost_node_is_told_by_its_shards_and_the_others_go_on(six: Six, on_clu
 
     try:
         if 0 not in held:
-            wait_until(told, seconds=20, what="readiness to name the shards")
+            wait_until(told, what="readiness to name the shards")
         said = {token: on_cluster.client.get("/validate", bearer=token).status for token in shard_of}
         assert said == {token: 503 if shard in held else 200 for token, shard in shard_of.items()}
         assert set(said.values()) == {200, 503}

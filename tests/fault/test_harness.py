@@ -45,7 +45,7 @@ def planted(name: str, url: str, *, workers: int) -> Iterator[int]:
     ]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"REDIS": url}, stdin=subprocess.DEVNULL)
     try:
-        wait_until(lambda: answers(port), seconds=30, what="the planted service to answer")
+        wait_until(lambda: answers(port), what="the planted service to answer")
         yield port
     finally:
         process.terminate()

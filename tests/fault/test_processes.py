@@ -73,7 +73,7 @@ def test_workers_whose_parent_was_killed_end_and_leave_nothing_behind(
     assert len(list(tmp_path.glob("token-service-metrics-*"))) == 1
     workers = [Path(f"/proc/{pid}") for pid in site.running.worker_pids()]
     os.kill(site.running.process.pid, signal.SIGKILL)
-    wait_until(lambda: not any(worker.exists() for worker in workers), seconds=30, what="the workers to end")
+    wait_until(lambda: not any(worker.exists() for worker in workers), what="the workers to end")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -86,7 +86,7 @@ def test_a_killed_worker_is_replaced_while_the_others_go_on(open_site: Open) -> 
     # Also to the one that has only begun, which obeys it when it can.
     for pid in now:
         os.kill(pid, signal.SIGHUP)
-    wait_until(lambda: site.running.log.count("accounts reloaded") == 4, seconds=30, what="all four to reload")
+    wait_until(lambda: site.running.log.count("accounts reloaded") == 4, what="all four to reload")
     assert set(site.running.worker_pids()) == now
     replies = asyncio.run(volley(site.running.port, [get("/validate", site.admin)] * 200, connections=20))
     assert {reply.status for reply in replies if reply is not None} == {200}
@@ -151,7 +151,7 @@ def test_two_rolling_restarts_under_load_lose_no_request(open_site: Open) -> Non
         for _ in range(2):
             for pid in site.running.worker_pids():
                 site.running.replace_worker(pid)
-        wait_until(lambda: clients.answered > 1000, seconds=60, what="a thousand answers")
+        wait_until(lambda: clients.answered > 1000, what="a thousand answers")
     assert (clients.failed, clients.turned_away, clients.unknown) == ([], 0, 0)
 
 

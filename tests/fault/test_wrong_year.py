@@ -42,7 +42,7 @@ def sweep_alone(right: Site) -> None:
     index = Keys("tokens", 0).one_time_index
     right.running.process.send_signal(signal.SIGSTOP)
     right.redis.client.zadd(index, {"expired": 1})
-    wait_until(lambda: right.redis.client.zscore(index, "expired") is None, seconds=60, what="a sweep")
+    wait_until(lambda: right.redis.client.zscore(index, "expired") is None, what="a sweep")
     right.running.process.send_signal(signal.SIGCONT)
 
 
