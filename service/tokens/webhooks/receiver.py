@@ -71,6 +71,9 @@ class Receiver:
 
         Raises StoreUnavailable.
         """
+        if self.known is not None and not self.known.webhook.active:
+            # Whoever mends it and switches it on has it asked at once.
+            self._failures, self._next_at, self._quiet_until = 0, 0.0, 0.0
         while self.known is not None and self.known.webhook.active and held():
             again = await self._send_again(shard)
             told = [await self._tell(shard, stream) for stream in shard.keys.event_streams]

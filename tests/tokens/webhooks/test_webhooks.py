@@ -200,6 +200,22 @@ async def test_a_receiver_that_says_when_to_come_again_is_left_alone_until_then(
     assert told(receiver) == sorted(("token.created", token_id) for token_id in made)
 
 
+async def test_a_receiver_that_was_off_is_told_what_is_new_at_once_whatever_it_asked_for(
+    teller: Service, receiver: Receiver
+) -> None:
+    receiver.answers = [b"HTTP/1.1 503 Later\r\nRetry-After: 999999999\r\n\r\n"]
+    webhook_id = await listen(teller, receiver, EventType.CREATED)
+    await make(teller, "gate")
+    await deliver(teller)
+    receiver.answers, receiver.received = [TAKEN], []
+    made = (await make(teller, "door"))[0]
+    for active in (False, True):
+        assert not receiver.received
+        await teller.rules.webhooks.registry.switch(webhook_id, TEST, active=active)
+        await deliver(teller)
+    assert told(receiver) == [("token.created", made)]
+
+
 async def test_a_receiver_that_comes_back_gets_what_it_missed(
     teller: Service, receiver: Receiver, clock: Clock
 ) -> None:
