@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 from service.identifiers import TOKEN_ID
 
@@ -11,7 +12,7 @@ _ID = re.compile(TOKEN_ID.pattern.encode())
 _WHOLE = re.compile(rb"-?[0-9]{1,16}")
 
 
-class Member(NamedTuple):
+class Member(msgspec.Struct, frozen=True, gc=False):
     """A token's id in a sorted set, and its score."""
 
     token_id: str

@@ -43,7 +43,7 @@ class ManyTokens:
             for shard, wanted in slices
         ]
         rows: list[Sequence[bytes]] = [()] * len(token_ids)
-        for (_, wanted), replies in zip(slices, await _all(asked), strict=True):
+        for (_, wanted), replies in zip(slices, await all_of(asked), strict=True):
             for place, reply in zip(wanted, replies, strict=True):
                 rows[place] = reply or ()
         return rows
@@ -72,7 +72,7 @@ class ManyTokens:
             )
             for shard, wanted in slices
         ]
-        replies = await _all(asked)
+        replies = await all_of(asked)
         rows = [absent] * len(token_ids)
         for (_, wanted), reply in zip(slices, replies, strict=True):
             for place, row in zip(wanted, reply, strict=True):
@@ -102,14 +102,14 @@ async def by_group(
     for place, item in enumerate(items):
         places.setdefault(group_of(item), []).append(place)
     asked = [ask(group, [items[place] for place in those]) for group, those in places.items()]
-    answers = await _all(asked)
+    answers = await all_of(asked)
     found = dict(zip(chain.from_iterable(places.values()), chain.from_iterable(answers), strict=True))
     return [found[place] for place in range(len(items))]
 
 
-async def _all(asked: Sequence[Awaitable[T]]) -> Sequence[T]:
-    # Gathered they are tasks, which a single one need not be.
-    return [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
+async def all_of(asked: Sequence[Awaitable[T]]) -> Sequence[T]:
+    """What was asked together. Gathered they are tasks and cost a turn of the loop, which one or none need not."""
+    return [await one for one in asked] if len(asked) < 2 else await asyncio.gather(*asked)
 
 
 def _each(link: Link, commands: Sequence[bytes]) -> asyncio.Future[list[Reply]]:

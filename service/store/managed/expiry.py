@@ -73,11 +73,11 @@ class ExpiryStore:
 
     async def write_reasons(self, shard: Shard, ending: list[Member]) -> None:
         """Write why these tokens will be gone, while their credentials are there; what a change wrote stays."""
-        digests = await self._many.read([token_id for token_id, _ in ending], Keys.metadata, (_DIGEST,))
+        digests = await self._many.read([one.token_id for one in ending], Keys.metadata, (_DIGEST,))
         reasons = [
-            (shard.keys.reason(digest), Reason("expired", token_id).text, self._retention.reason_until(at))
-            for (token_id, at), (digest,) in zip(ending, digests, strict=True)
-            if digest and at > 0
+            (shard.keys.reason(digest), Reason("expired", one.token_id).text, self._retention.reason_until(one.score))
+            for one, (digest,) in zip(ending, digests, strict=True)
+            if digest and one.score > 0
         ]
         await asyncio.gather(
             *[shard.link.execute("SET", key, why, "NX", "PXAT", until, retry=True) for key, why, until in reasons]

@@ -14,10 +14,10 @@ from service.store.driver.shards import Shards
 from service.store.managed.listing_slices import Patient, Row, merged
 from service.store.managed.listing_sources import PLACED_BY, Sources, by_creation, row_of
 from service.store.managed.query import Query
-from service.store.managed.records import Retention
+from service.store.managed.records import Record, Retention
 from service.store.managed.search import NameSearch
 from service.store.managed.statistics import TokenCounts
-from service.store.managed.tokens import ManagedStore, Record
+from service.store.managed.tokens import ManagedStore
 from service.store.pacing import Overlapped, ahead, give_way, patiently
 
 # So many records are read before others get a turn: half a millisecond, and a page of 50 is one of them.
@@ -80,13 +80,15 @@ class Listing:
         few = await self._few(query) if expected <= _FEW else None
         # What the search of names found need not be evaluated by its name again before its record is read.
         evaluated_by = (query if few is None else msgspec.structs.replace(query, text="")).evaluated_by
+        # Where most are admitted, no more than the page and one that tells whether another follows.
+        at_once = _AT_ONCE if evaluated_by else min(_AT_ONCE, query.limit + 1)
         are_most_admitted = False
         async for rows, edge in self._rows(query, few):
-            for start in range(0, max(1, len(rows)), _AT_ONCE):
-                part = rows[start : start + _AT_ONCE]
+            for start in range(0, max(1, len(rows)), at_once):
+                part = rows[start : start + at_once]
                 fresh = list({row.token_id: row for row in part if row.token_id not in seen}.values())
                 seen.update(row.token_id for row in fresh)
-                is_whole = start + _AT_ONCE >= len(rows)
+                is_whole = start + at_once >= len(rows)
                 last = edge if is_whole else part[-1]
                 reached = None if last is None else place(last)
                 found = await self._admitted(query, fresh, () if are_most_admitted else evaluated_by, now)
@@ -139,7 +141,7 @@ class Listing:
     async def _everywhere(self, query: Query) -> AsyncIterator[list[Row]]:
         if query.text:
             async for found in self._names.find(query.text):
-                yield [Row(created, token_id, token_id) for token_id, created in found]
+                yield [Row(one.score, one.token_id, one.token_id) for one in found]
             return
         for shard in self._shards:
             sources = map(Patient, by_creation(shard, query))

@@ -1,11 +1,11 @@
 """What a list is put together from: sorted sets of each shard, read slice by slice from where they were, and merged."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
 
+from service.store.driver.many_tokens import all_of
 from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard
@@ -68,7 +68,7 @@ class Index(NamedTuple):
         while True:
             reply = await _read_index.run(self.shard.link, (self.key,), score, member, "up" if up else "down", most)
             pairs = in_pairs(reply)[:: 1 if up else -1]
-            rows = [row for found in own_members(pairs) if (row := self._row(found)) is not None]
+            rows = self._rows(own_members(pairs))
             # `float`, because a score that somebody else wrote may be no whole number.
             is_last = len(pairs) < most or (float(pairs[-1][1]) < 0) != self.negative
             # An empty slice that is not the last would end the list for whoever reads it.
@@ -88,12 +88,14 @@ class Index(NamedTuple):
             return middle
         return (f"-{score}", flipped(after.tie)) if self.negative else (f"{score}", after.tie)
 
-    def _row(self, found: Member) -> Row | None:
-        """Its row; None if it belongs to the other half, or stands before all that a cursor can name."""
-        position = abs(found.score) + self.offset
-        if (found.score < 0) != self.negative or position <= 0:
-            return None
-        return Row(position, flipped(found.token_id) if self.negative else found.token_id, found.token_id)
+    def _rows(self, members: Iterable[Member]) -> list[Row]:
+        """Those of this half, without what stands before all that a cursor can name."""
+        sign, offset = -1 if self.negative else 1, self.offset
+        return [
+            Row(position, flipped(one.token_id) if self.negative else one.token_id, one.token_id)
+            for one in members
+            if (score := one.score * sign) > 0 and (position := score + offset) > 0
+        ]
 
     async def _without(self, rows: list[Row]) -> list[Row]:
         for key in self.unless if rows else ():
@@ -187,7 +189,7 @@ async def merged(
     most = min(_MOST, need if len(streams) == 1 else 3 * need // max(1, len(streams)) + 4)
     while True:
         idle = [stream for stream in streams if not stream.rows and not stream.is_over]
-        await asyncio.gather(*[stream.read(most, descending=descending) for stream in idle])
+        await all_of([stream.read(most, descending=descending) for stream in idle])
         edge = _edge([stream.reached for stream in streams if not stream.is_over], descending=descending)
         given = [row for stream in streams for row in stream.give(edge, descending=descending)]
         yield sorted(given, reverse=descending), edge

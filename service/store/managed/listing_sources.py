@@ -1,8 +1,7 @@
 """Which sorted sets a list is read from, and the place in it that a record has."""
 
-import asyncio
-
 from service.model import ManagedToken, Status
+from service.store.driver.many_tokens import all_of
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.listing_slices import Index, Names, Row, Source, flipped
@@ -24,7 +23,7 @@ class Sources:
 
     async def of(self, query: Query) -> list[Source]:
         """What a query is read from; a round trip to each node where some tokens are in no index of that order."""
-        parts = await asyncio.gather(*[self._of(shard, query) for shard in self._shards])
+        parts = await all_of([self._of(shard, query) for shard in self._shards])
         return [source for part in parts for source in part]
 
     async def _of(self, shard: Shard, query: Query) -> list[Source]:

@@ -79,6 +79,8 @@ def _reader(name: str, kind: Any) -> Callable[[bytes], Any]:
     return _whole(_LAST_SECOND * 1_000_000 + 999_999 if name == "created_micros" else _LAST_SECOND)
 
 
+# So many records are remembered as they were decoded: some pages, which are asked for again and again.
+_REMEMBERED = 256
 # Each stored field: its name, its letter and how it is read.
 _STORED = tuple(
     (field.name, LETTERS[field.name].encode(), _reader(field.name, field.type))
@@ -106,6 +108,13 @@ _BLANK: dict[str, Any] = dict.fromkeys(("name", "last_eight", "created_by"), "")
     "digest": keyring.encode_digest(bytes(_DIGEST_BYTES)).decode(),
     "created_micros": 0,
 }
+
+
+class Record(NamedTuple):
+    """A managed token's metadata and the seal it was written with."""
+
+    token: ManagedToken
+    seal: str
 
 
 def encode_digest(digest: bytes) -> str:
@@ -160,8 +169,26 @@ def sealed_part(token: ManagedToken) -> bytes:
     return _pack(_Sealed(*_sealed_values(token)))
 
 
-def decode(token_id: str, row: Sequence[bytes]) -> tuple[ManagedToken, str] | None:
-    """The record and its seal from the fields and values in the hash; None if there is no such token."""
+class Decoder:
+    """Decodes records, and remembers some under the very bytes that Redis returned, so that none can go stale."""
+
+    def __init__(self) -> None:
+        self._decoded: dict[str, tuple[Sequence[bytes], Record]] = {}
+
+    def decode(self, token_id: str, row: Sequence[bytes]) -> Record | None:
+        """The record from the fields and values in the hash; None if there is no such token."""
+        known = self._decoded.get(token_id)
+        if known is not None and known[0] == row:
+            return known[1]
+        record = decode(token_id, row)
+        if record is not None:
+            if len(self._decoded) >= _REMEMBERED:
+                del self._decoded[next(iter(self._decoded))]
+            self._decoded[token_id] = row, record
+        return record
+
+
+def decode(token_id: str, row: Sequence[bytes]) -> Record | None:
     values = _BLANK | {"token_id": token_id}
     seal, is_there = b"", False
     for letter, text in zip(row[::2], row[1::2], strict=True):
@@ -174,7 +201,7 @@ def decode(token_id: str, row: Sequence[bytes]) -> tuple[ManagedToken, str] | No
                 values[name] = read(text if len(text) != PIECE else _whole_value(row, letter, text))
             except ValueError:
                 continue  # It stands for nothing. If it said something before, the seal tells.
-    return (ManagedToken(**values), seal.hex()) if is_there else None
+    return Record(ManagedToken(**values), seal.hex()) if is_there else None
 
 
 class Excerpt:

@@ -1,10 +1,10 @@
 """Counting: exact before and after a sweep, O(log n) in the number of tokens."""
 
-import asyncio
 from collections.abc import Sequence
 
 from service.model import Statistics, Status
 from service.store.driver.keys import Keys
+from service.store.driver.many_tokens import all_of
 from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
@@ -24,7 +24,7 @@ class TokenCounts:
 
     async def take(self, now: int) -> Statistics:
         """The numbers at `now`, epoch seconds."""
-        counts = await asyncio.gather(*[self._count(shard, _ranges(shard.keys, now)) for shard in self._shards])
+        counts = await all_of([self._count(shard, _ranges(shard.keys, now)) for shard in self._shards])
         on, off, revoked, dead, due_on, due_off, soon, one_time, sessions = map(sum, zip(*counts, strict=True))
         active, inactive, expired = on - due_on, off - due_off, dead + due_on + due_off
         return Statistics(
@@ -40,8 +40,8 @@ class TokenCounts:
 
     async def expiring(self, now: int, windows: dict[str, int]) -> dict[str, int]:
         """How many active tokens expire within each window, given in seconds."""
-        counts = await asyncio.gather(
-            *[
+        counts = await all_of(
+            [
                 self._count(shard, [(shard.keys.expiry, f"({now}", now + seconds) for seconds in windows.values()])
                 for shard in self._shards
             ]

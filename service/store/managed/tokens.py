@@ -17,15 +17,8 @@ from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed import records
 from service.store.managed.names import Names, freed_member, member, name_prefix
-from service.store.managed.records import Retention
+from service.store.managed.records import Record, Retention
 from service.store.managed.search import Blocks, name_row
-
-
-class Record(NamedTuple):
-    """A managed token's metadata and the seal it was written with."""
-
-    token: ManagedToken
-    seal: str
 
 
 class Change(NamedTuple):
@@ -61,6 +54,7 @@ class ManagedStore:
         self.names = Names(shards)
         self._many = ManyTokens(shards)
         self._blocks = Blocks(len(shards))
+        self._decoder = records.Decoder()
         self._create = Script("create_token")
         self._update = Script("rotate_or_update_token")
         self._deactivate = Script("deactivate_tokens", retry=True)
@@ -112,7 +106,7 @@ class ManagedStore:
     async def get_many(self, token_ids: Sequence[str]) -> list[Record | None]:
         """Records in the order of the ids, in one round trip."""
         rows = await self._many.read_whole(token_ids, Keys.metadata)
-        return [None if found is None else Record(*found) for found in map(records.decode, token_ids, rows)]
+        return list(map(self._decoder.decode, token_ids, rows))
 
     async def excerpts(self, token_ids: list[str], names: tuple[str, ...]) -> list[ManagedToken | None]:
         """These fields of the records in the order of the ids, for whoever reads many.

@@ -1,11 +1,11 @@
 """Rate limits (GCRA) and quotas: how they stand, by the arithmetic of lua/validate_limited.lua."""
 
-import asyncio
 import math
 from collections.abc import Callable
 
 from service.model import ManagedToken, Quota, RateLimit
 from service.store.credentials import Charge, CredentialStore
+from service.store.driver.many_tokens import all_of
 from service.store.limits.windows import window_of
 
 # The script goes by the clock of Redis; the one here may lag behind it by so much.
@@ -65,7 +65,7 @@ class Standings:
         """The limits of each token; one round trip for all, none where no token has any."""
         limited, read = [token for token in tokens if token.rate_limits], self._store.dues
         now = self._clock()
-        found = await asyncio.gather(*[read(token.charged, token.rate_limits, now) for token in limited])
+        found = await all_of([read(token.charged, token.rate_limits, now) for token in limited])
         told = {
             token.token_id: quotas_of(token.rate_limits, forecast(token.rate_limits, dues, now, 0))
             for token, dues in zip(limited, found, strict=True)

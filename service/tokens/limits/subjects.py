@@ -1,6 +1,5 @@
 """Limits that all tokens of a subject share: set by administrators, and known to what decides."""
 
-import asyncio
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ import msgspec
 from service.errors import NotFound
 from service.model import Origin, Quota, RateLimit
 from service.store.credentials import CredentialStore
+from service.store.driver.many_tokens import all_of
 from service.store.limits.subjects import Shared, SubjectStore
 from service.tokens.audit.log import AuditLog
 from service.tokens.limits.standings import forecast, quotas_of
@@ -101,9 +101,9 @@ class SubjectLimits:
     async def of(self, subjects: Iterable[str]) -> dict[str, tuple[Quota, ...]]:
         """How the limits of those stand that have any. Two round trips for all, none for nobody."""
         names = sorted(set(subjects) - {""})
-        found = zip(names, await asyncio.gather(*map(self._store.get, names)), strict=True)
+        found = zip(names, await all_of(list(map(self._store.get, names))), strict=True)
         limited = [self._standing(name, shared.limits) for name, shared in found if shared.limits]
-        return dict(await asyncio.gather(*limited))
+        return dict(await all_of(limited))
 
     async def _standing(self, subject: str, limits: tuple[RateLimit, ...]) -> Standing:
         now = self._clock()

@@ -13,7 +13,7 @@ from service.errors import Conflict, NotFound
 from service.model import ManagedToken, Origin, Status
 from service.store.managed.listing import Listing, Place, place
 from service.store.managed.query import Query
-from service.store.managed.tokens import Record
+from service.store.managed.records import Record
 from service.store.pacing import Overlapped, ahead
 from service.tokens.managed.queries import ManagedQueries
 from service.tokens.managed.records import ManagedRecords

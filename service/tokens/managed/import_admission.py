@@ -14,7 +14,7 @@ from service.model import ManagedToken, Origin, Status
 from service.store.driver.keys import shard_of_digest
 from service.store.driver.shards import Shards
 from service.store.managed import records
-from service.store.managed.tokens import Record
+from service.store.managed.records import Record
 from service.tokens.imported.rules import WHOLE, ImportedSecrets, Rule
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed.seals import Seals

@@ -9,7 +9,7 @@ from service.errors import StoreFull, StoreUnavailable
 from service.model import ManagedToken, Origin, Status
 from service.store.managed import records
 from service.store.managed.imports import ImportStore, Incoming, Refused
-from service.store.managed.tokens import Record
+from service.store.managed.records import Record
 from service.tokens.audit.log import AuditLog, facts
 from service.tokens.imported.rules import ImportedSecrets
 from service.tokens.managed.import_admission import Exported, ImportAdmission, ImportedSecret, Skipped

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from service.model import ManagedToken, Statistics
 from service.store.managed.listing import Listing
 from service.store.managed.query import Query
+from service.store.managed.records import Record
 from service.store.managed.statistics import TokenCounts
-from service.store.managed.tokens import Record
 
 
 class ManagedQueries:

@@ -9,9 +9,9 @@ import msgspec
 from service.counters import DERIVED, Decisions
 from service.errors import Conflict, Forbidden, NotFound, StoreUnavailable
 from service.model import Credential, Kind, ManagedToken, Origin, Status
-from service.store.managed import records
 from service.store.managed.derived import DerivedStore
-from service.store.managed.tokens import Change, End, ManagedStore, Record
+from service.store.managed.records import Record, decode_digest, ends_derived
+from service.store.managed.tokens import Change, End, ManagedStore
 from service.tokens.audit.log import AuditLog, facts
 from service.tokens.credential import GrantedScopes
 from service.tokens.managed.seals import Seals
@@ -103,7 +103,7 @@ class ManagedRecords:
         with a token that is not usable.
         """
         now = int(self._clock())
-        ending = [(old.token_id, old.scopes if records.ends_derived(old, new, now) else ()) for old, new in pairs]
+        ending = [(old.token_id, old.scopes if ends_derived(old, new, now) else ()) for old, new in pairs]
         changes = [
             self._change(*pair, action, origin, below)
             for pair, below in zip(pairs, await self._below(ending), strict=True)
@@ -119,9 +119,9 @@ class ManagedRecords:
         usable = new.active and new.status(now) is Status.ACTIVE
         sealed, predecessor = b"", b""
         if usable:
-            sealed = self._seals.credential(new, records.decode_digest(new.digest), new.expires_at)
+            sealed = self._seals.credential(new, decode_digest(new.digest), new.expires_at)
         if new.predecessor:
-            predecessor = self._seals.credential(new, records.decode_digest(new.predecessor), new.predecessor_until)
+            predecessor = self._seals.credential(new, decode_digest(new.predecessor), new.predecessor_until)
         entry = self._audit_log.entry(
             action, origin, new.token_id, before=facts(old, new), after={**facts(new, old), **below}
         )
@@ -141,7 +141,7 @@ class ManagedRecords:
             record = await self._record(token_id)
             token = record.token
             self._check_end(token, state, origin)
-            if digest not in (None, *map(records.decode_digest, filter(None, (token.digest, token.predecessor)))):
+            if digest not in (None, *map(decode_digest, filter(None, (token.digest, token.predecessor)))):
                 raise _not_found()
             is_ours = self._seals.is_ours(record)
             is_certain = digest is not None or is_ours or await self._seals.is_in_use(token)

@@ -6,7 +6,7 @@ from service.keyring import Keyring
 from service.model import Credential, Kind, ManagedToken
 from service.store.credentials import CredentialStore, Found, Reason
 from service.store.managed import records
-from service.store.managed.tokens import Record
+from service.store.managed.records import Record
 from service.tokens.authority import Authority
 
 

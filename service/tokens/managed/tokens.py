@@ -12,7 +12,8 @@ from service.errors import Conflict, Forbidden
 from service.model import ManagedToken, Origin, RateLimit
 from service.store.driver.shards import Shards
 from service.store.managed import records
-from service.store.managed.tokens import ManagedStore, Record
+from service.store.managed.records import Record
+from service.store.managed.tokens import ManagedStore
 from service.tokens.idempotency import Repeatable, Repeats, refuse_if_secret_ended
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed.name_holders import NameHolders

@@ -11,6 +11,7 @@ import pytest
 from service.app import Service
 from service.errors import StoreUnavailable
 from service.store.audit import Entry
+from service.store.driver.scripts import LETTERS
 from service.store.managed import records
 from service.store.managed.names import member
 from service.store.managed.records import Retention
@@ -85,6 +86,36 @@ async def test_records_come_in_the_order_of_their_ids(still: Service, store: Man
     wanted = [ids[3], "00" + "f" * 14, ids[0], ids[3]]
     found = await store.get_many(wanted)
     assert [record and record.token.token_id for record in found] == [ids[3], None, ids[0], ids[3]]
+
+
+async def test_a_record_that_was_read_before_is_read_as_it_is_now(still: Service, store: ManagedStore) -> None:
+    token_id = (await create(still, "ci")).token.token_id
+    shard = still.stores.shards.of_id(token_id)
+    assert shard is not None
+    key = shard.keys.metadata(token_id)
+    first = await store.get(token_id)
+    assert first is not None
+    assert await store.get(token_id) == first
+    await shard.link.execute("HSET", key, LETTERS["last_used_at"], 1000)
+    used = await store.get(token_id)
+    assert used is not None
+    assert used.token == msgspec.structs.replace(first.token, last_used_at=1000)
+    await shard.link.execute("DEL", key)
+    assert await store.get(token_id) is None
+
+
+async def test_more_records_than_are_remembered_are_read_again(still: Service, store: ManagedStore) -> None:
+    token_id = (await create(still, "ci")).token.token_id
+    shard = still.stores.shards.of_id(token_id)
+    assert shard is not None
+    ids = [f"{token_id[:2]}{number:014x}" for number in range(300)]
+    for number, other in enumerate(ids):
+        digest = bytes([shard.index]) + number.to_bytes(31, "big")
+        fields = LETTERS["digest"], digest, LETTERS["last_used_at"], number
+        await shard.link.execute("HSET", shard.keys.metadata(other), *fields)
+    for _ in range(2):
+        found = await store.get_many(ids)
+        assert [record and record.token.last_used_at for record in found] == list(range(300))
 
 
 async def test_a_record_of_a_shard_this_namespace_has_not_cannot_be_written(

@@ -17,8 +17,7 @@ from service.errors import Conflict, ServiceError, StoreUnavailable
 from service.model import Kind, ManagedToken, Outcome, RateLimit, Status
 from service.store.driver.scripts import Script
 from service.store.managed.query import Query
-from service.store.managed.records import decode_digest
-from service.store.managed.tokens import Record
+from service.store.managed.records import Record, decode_digest
 from service.tokens.audit.reader import AuditFilter
 from service.tokens.managed.import_admission import Exported, ImportedSecret, last_eight_of
 from service.tokens.managed.imports import DryRun

@@ -14,7 +14,7 @@ from service.api.http.call import decode
 from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339, rfc3339_or_none
 from service.errors import InvalidRequest
 from service.model import ManagedToken
-from service.store.managed.tokens import Record
+from service.store.managed.records import Record
 from service.tokens.managed.import_admission import Exported, ImportedSecret
 
 # 32 bytes in base64url without padding.
