@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+# `\Z`, because Python's `$` lets the end of a line behind the last character pass.
 Scope = Annotated[str, Meta(pattern=r"^[a-z0-9:._*-]{1,64}\Z", description="`orders:*` covers `orders:read`")]
 
 
@@ -96,6 +97,7 @@ class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `charged_as` is whose shared limits it draws from, empty for its subject's.
     """
 
+    # An array in Redis: a new member goes behind the last and has a default, or what is stored could not be read.
     kind: Kind
     token_id: str
     subject: str
@@ -167,6 +169,7 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
     networks: tuple[str, ...] = ()
     max_uses: int = 0
     uses_left: int = 0
+    # Not shared: msgspec makes each struct an empty one of its own.
     metadata: dict[str, str] = {}
     active: bool = True
     revoked_at: int = 0

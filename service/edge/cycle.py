@@ -44,6 +44,7 @@ _FRAGMENT = ord("#")
 
 def plan_of(url: bytes) -> Plan | None:
     """For a target of ours whether it spends a one-time token, and the query that may ask for scopes; else None."""
+    # Before anything is taken apart: 90 ns for this one, 250 for one with a query.
     if url == b"/validate":
         return _PLAIN
     path, _, query = url.partition(b"?")
@@ -111,6 +112,7 @@ class FastPathCycle(FastCycle[Plan]):
         return field.strip()
 
     def _spend(self) -> None:
+        # Neither may be spent, and GETDEL takes whatever it is given: `consume` refuses both.
         if self._kind is not Kind.ONE_TIME or self._required():
             self._protocol.run_task(self._ask())
             return
@@ -134,6 +136,7 @@ class FastPathCycle(FastCycle[Plan]):
         remembered = limited.decoded
         now, address = authority.clock(), self._address()
         verdict = authority.evaluate(remembered, self._required(), address, now)
+        # By the record last seen, which is no reason to refuse: the task reads it as it stands now.
         if not verdict.active:
             self._protocol.run_task(self._ask())
             return

@@ -95,6 +95,7 @@ class Whole(NamedTuple):
     @classmethod
     def of(cls, response: Response) -> Whole:
         """A handler's answer."""
+        # Starlette lets a body be a memoryview.
         return cls(response.status_code, lines_of(response.raw_headers) + REQUEST_ID, bytes(response.body))
 
 

@@ -171,6 +171,7 @@ class FastPath:
 
     def opening(self, status: int, default_headers: Headers) -> bytes:
         """The status line and what uvicorn puts first, which changes once a second."""
+        # By identity: uvicorn makes another list each second, and never changes one.
         if default_headers is not self._openings_of:
             self._openings_of = default_headers
             self._openings = {}

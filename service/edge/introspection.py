@@ -25,6 +25,7 @@ _FORM = re.compile(rb"token=([A-Za-z0-9_]+)(?:&token_type_hint=[a-z_]*)?")
 _SCOPE = (INTROSPECT.scope,)
 _ANSWERS_KEPT = 4096
 _INACTIVE = Whole.of(Json(claims_of(UNKNOWN)))
+# Not None, which is a reply: there is no such record.
 _NOT_YET = object()
 
 
@@ -82,6 +83,7 @@ class IntrospectionCycle(OperationCycle[bytes]):
             self._start_over(self._plan)
             return
         now, address = authority.clock(), self._address()
+        # Without its user agent, as `api.auth.clients` counts a client.
         authority.count(client, client.active, now, address, b"")
         verdict = authority.evaluate_anywhere(token, (), now)
         self._answer(_INACTIVE if token is None or not verdict.active else _active(token))

@@ -44,8 +44,10 @@ class OrdinaryCycle(RequestResponseCycle):
             return
         headers = response.raw_headers
         lines = lines_of(headers)
+        # Counted over all of them at once; uvicorn, whose sending this replaces, searches each name and each value.
         if not len(headers) == lines.count(b"\n") == lines.count(b"\r"):
             raise RuntimeError("A header field holds the end of a line.")
+        # Not sooner: what is raised before is answered with 500 by uvicorn only while no answer has begun.
         self.response_started = True
         if _CLOSES in headers:
             self.keep_alive = False

@@ -69,6 +69,7 @@ class SessionCheckCycle(OperationCycle[bytes]):
             decoded, now = authority.open(self._digest, reply), authority.clock()
             verdict = authority.evaluate(decoded, (), "", now)
             if decoded is not None:
+                # Without address and user agent, as `Sessions.check` counts it.
                 authority.count(decoded, verdict, now, "", b"")
             self._finish(verdict)
         elif reply is None and authority.may_lie_elsewhere:

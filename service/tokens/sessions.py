@@ -123,6 +123,7 @@ class Sessions:
                 subject = decoded.credential.subject
                 session_origin = msgspec.structs.replace(origin, actor=subject)
                 entry = self._audit_log.entry("session.revoked", session_origin, decoded.credential.token_id)
+                # In this order: `ended or await` would skip what lies under the previous server key.
                 ended = await self._store.end(self._accounts.pseudonym(subject), digest, entry) or ended
             else:
                 await self._store.confirm_gone(digest)

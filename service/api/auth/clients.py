@@ -42,6 +42,7 @@ class Clients:
             return await self._by_token(call, password.encode(), name)
         try:
             signed_in = await self._login.check_password(name, password, anonymous(call, "oauth"))
+        # That alone: a client whose password could not be checked now is told to wait, not that it is unknown.
         except InvalidCredentials:
             raise InvalidClient(presented=True) from None
         # The same as for a wrong password: another answer would tell that it was right.

@@ -68,6 +68,7 @@ class BatchApi(OperationGroup, tag="gateway"):
         await self._clients.admit(call)
         wanted = await call.json(ValidateBatch)
         known = await self._batch.peek(wanted.tokens, wanted.required_scopes)
+        # Put together by hand: what `_told` remembers of a record was encoded once, not for each batch.
         return Json(b'{"results":[%b]}' % b",".join([_told(one) for one in known]))
 
 

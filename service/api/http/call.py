@@ -39,6 +39,7 @@ class Json(Response):
     """A JSON answer; not stored by anyone unless `cache` allows it: most carry a secret or a verdict."""
 
     def __init__(self, content: object, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        # In the place of Starlette's constructor, which takes fields as text and encodes them with every answer.
         self.status_code = status
         self.background = None
         self.body = content if isinstance(content, bytes) else _encode(content)

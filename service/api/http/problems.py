@@ -172,6 +172,7 @@ def plain(status: int, code: str, detail: str, request_id: str, headers: list[tu
 
 def raw(status: int, body: bytes, media_type: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> Response:
     """An answer with exactly these bytes and headers, not to be stored."""
+    # Starlette's constructor takes fields as text and encodes each one anew; these are bytes already.
     response = Response(status_code=status)
     response.body = body
     response.raw_headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), NO_STORE, *headers]

@@ -55,6 +55,7 @@ class Router:
         self._forms = {path.form: path for path in paths.values() if path.form}
         self._exact = {template: path for template, path in paths.items() if "{" not in template}
         routed = paths.keys() - self._exact.keys() - self._forms.keys()
+        # Not from `routed`, which has no order: of two patterns that fit, the one declared first is to answer.
         self._patterns = [(compile_path(template)[0], path) for template, path in paths.items() if template in routed]
 
     def find(self, scope: Scope) -> Path | None:

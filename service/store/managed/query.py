@@ -77,6 +77,7 @@ class Query(msgspec.Struct, frozen=True):
             and (not self.last_address or token.last_address == self.last_address)
             # 0 is never, which is before no date.
             and (not self.expires_before or 0 < token.expires_at < self.expires_before)
+            # A token made since then was not left unused for so long.
             and (not self.unused_since or max(token.last_used_at, token.created_at) < self.unused_since)
             and not (self.never_used and token.last_used_at)
             and (not self.text or self._is_said_of(token))

@@ -55,6 +55,7 @@ class ManagedStore:
         self._many = ManyTokens(shards)
         self._blocks = Blocks(len(shards))
         self._decoder = records.Decoder()
+        # Without `retry`: asked again after a lost reply they would find what the first try wrote, and refuse it.
         self._create = Script("create_token")
         self._update = Script("rotate_or_update_token")
         self._deactivate = Script("deactivate_tokens", retry=True)

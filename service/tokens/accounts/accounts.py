@@ -50,6 +50,7 @@ def read_accounts(path: Path) -> dict[str, Account]:
 
 def _line_of(text: str, name: str, value: str) -> int:
     """The number of the line with an account's value, else of the first with its name."""
+    # Searched, because tomllib tells the place of no value.
     lines = text.splitlines()
     named = next((place for place, line in enumerate(lines) if name in line), 0)
     return next((place for place, line in enumerate(lines) if place >= named and value in line), named) + 1

@@ -187,6 +187,7 @@ class Derivation:
         wanted = [one for one in found if token_id in ("", one.credential.token_id)]
         if token_id and not wanted:
             raise NotFound("No token with this ID is derived from that one. It may have expired.")
+        # All before the first is ended: a refusal leaves everything as it was.
         for one in wanted:
             check_end(origin, _shown(one.digest, one.credential, 0))
         drop = self._managed_records.drop
@@ -197,6 +198,7 @@ class Derivation:
     async def _genuine(self, parent_id: str) -> list[DecodedCredential]:
         """What is derived from a token directly, as far as our server key sealed it."""
         genuine = [self._authority.open_once(*one) for one in await self._store.children(parent_id)]
+        # A slice: the credential of a token that is derived from none, if somebody put it there, has no ancestors.
         return [one for one in genuine if one is not None and one.credential.ancestors[-1:] == (parent_id,)]
 
 

@@ -130,6 +130,7 @@ def message(kind: EventType, event_id: str, entry: AuditEntry, token: ManagedTok
 
 def test_message(message_id: str, now: int) -> str:
     """The body of a test message to a webhook; `now` in epoch seconds."""
+    # No `EventMessage`: its type is no event, or webhooks could ask to be told of it.
     return _encode({"type": "webhook.test", "timestamp": rfc3339(now), "id": message_id, "data": {}}).decode()
 
 

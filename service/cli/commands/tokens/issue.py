@@ -55,6 +55,7 @@ _members = together(
         "metadata",
         multiple=True,
         type=Pair(),
+        # None is left out of a change; an empty object would take away what there is.
         callback=lambda _, __, pairs: dict(pairs) or None,
         help="What you want to remember; may repeat.",
     ),
