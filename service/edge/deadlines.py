@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from service.edge.head import Refusal
 
+# Whoever sends byte by byte to use the connections up (slowloris) has each for no longer than this.
 HEAD_SECONDS = 5.0
 BODY_SECONDS = 10.0
 # How long an answer may lie here without its client's taking any of it.

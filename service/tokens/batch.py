@@ -11,8 +11,8 @@ from service.tokens.credential import DecodedCredential
 from service.tokens.secret import parse
 
 _KINDS = tuple(Kind)
-# Whoever asks in batches asks about the same secrets again and again: digests are kept, so many and for so long, as
-# on the fast path. What a secret is good for is asked of Redis each time.
+# Whoever asks in batches asks about the same secrets again and again: so many digests are kept for a moment. What a
+# secret is good for is asked of Redis each time.
 _MOST_KEPT = 4096
 _KEPT_SECONDS = 0.25
 # In the place of a digest where there is none to ask by, or may be several: no session or managed token, say.

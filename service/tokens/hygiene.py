@@ -41,6 +41,7 @@ class Hygiene:
         stored = await self._store.read()
         try:
             return _decode(stored) if stored else None
+        # A text that is no UTF-8 is no DecodeError of msgspec's.
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
 

@@ -49,6 +49,7 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
         return [Finding("redis", FAILED, f"TOKENS_REDIS_URL: {str(error).rstrip('.')}")]
     except Refused as error:
         return [Finding("redis role" if isinstance(error, NotPrimary) else "redis", FAILED, error.detail)]
+    # The last two are what redis-py raises when a peer answers nonsense.
     except (RedisError, OSError, TypeError, AttributeError) as error:
         return [Finding("redis", FAILED, f"{unavailable(cause_of(error)).cause}; check TOKENS_REDIS_URL")]
     try:

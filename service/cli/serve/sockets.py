@@ -92,6 +92,7 @@ def _bound(path: Path) -> socket.socket:
         raise Failure(f"cannot listen at {path}: somebody does already; end that, or choose another TOKENS_HOST")
     listener = socket.socket(socket.AF_UNIX)
     try:
+        # Nothing but a socket: over any other file `bind` fails, and leaves it as it is.
         if path.is_socket():
             path.unlink()
         listener.bind(str(path))

@@ -140,6 +140,7 @@ class Replies(asyncio.Protocol):
             self._took("roundtrip", asyncio.get_running_loop().time() - waiting[0][3])
         self._reader.feed(data)
         try:
+            # False alone is no reply yet: None, 0 and what is empty are replies.
             while (reply := gets()) is not False:
                 if reply.__class__ is ResponseError:
                     reply = self._checked(reply)

@@ -28,6 +28,7 @@ class SubjectStore:
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
+        # Without `retry`: asked again after a lost reply it writes another audit entry, and the other counts once more.
         self._put = Script("put_limits")
         self._count = Script("count_change")
 
@@ -39,6 +40,7 @@ class SubjectStore:
             return Shared()
         try:
             return Shared(_decode(record), record)
+        # A text that is no UTF-8 is no DecodeError of msgspec's.
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise StoreUnavailable(f"What limits {subject} has was changed outside the service: set them.") from None
 
@@ -82,7 +84,7 @@ class SubjectStore:
             for name in (one.decode(errors="replace") for one in names)
             if shard_of_name(name, len(self._shards)) == index
         ]
-        return sorted(ours, key=str.encode)[:size]
+        return sorted(ours)[:size]
 
 
 def digest_of(subject: str) -> bytes:

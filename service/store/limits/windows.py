@@ -23,6 +23,7 @@ def zone_of(name: str) -> tzinfo:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         pass
     try:
+        # One that there is for certain: is it unknown, too, it is the data that is missing.
         ZoneInfo("Europe/Berlin")
     except (ZoneInfoNotFoundError, OSError):
         raise NoSuchZone("the server has no time zone data: install tzdata there, or use UTC") from None

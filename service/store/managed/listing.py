@@ -84,6 +84,7 @@ class Listing:
         at_once = _AT_ONCE if evaluated_by else min(_AT_ONCE, query.limit + 1)
         are_most_admitted = False
         async for rows, edge in self._rows(query, few):
+            # Once also where there are no rows: how far it was read is told all the same.
             for start in range(0, max(1, len(rows)), at_once):
                 part = rows[start : start + at_once]
                 fresh = list({row.token_id: row for row in part if row.token_id not in seen}.values())
@@ -158,6 +159,7 @@ class Listing:
             rows = [row for row, token in zip(rows, tokens, strict=True) if token and evaluated.admits(token, now)]
         records = await self._tokens.get_many([row.token_id for row in rows])
         pairs = zip(rows, records, strict=True)
+        # Once more, because a change may have come between the two reads.
         return [(row, record) for row, record in pairs if record and query.admits(record.token, now)]
 
     async def _rows(self, query: Query, few: list[Row] | None) -> AsyncIterator[tuple[list[Row], Row | None]]:

@@ -87,6 +87,7 @@ class Opener:
         """One by its name, which may stand for several numbers."""
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        # In the order of the system, which puts the likeliest to be reached first (RFC 6724), and each once.
         numbers = dict.fromkeys(str(place[0]) for *_, place in found)
         return await first_of([partial(self._reach_number, address, number) for number in numbers], drop=_drop)
 

@@ -69,6 +69,7 @@ class Sentinels:
             for task in asked:
                 task.cancel()
         if named := [one for one in said if isinstance(one, Named)]:
+            # By the number of the failover, which stands first in each.
             self._primary = max(named).address
             return self._primary
         errors = [one for one in said if isinstance(one, Exception)]
@@ -83,6 +84,7 @@ class Sentinels:
                 await connection.disconnect(nowait=True)
         except ResponseError as error:
             return _refusal(error)
+        # The last two are what redis-py raises when a peer answers nonsense.
         except (RedisError, OSError, TypeError, AttributeError) as error:
             self._learn(address, None)
             return error

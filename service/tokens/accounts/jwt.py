@@ -45,6 +45,7 @@ def administrators(settings: Settings, clock: Callable[[], float]) -> Administra
 def _secret(secret: str) -> SharedSecret:
     try:
         return SharedSecret(secret)
+    # joserfc takes no public key for a secret: whoever has it could sign with it (RFC 8725, 2.1).
     except ValueError:
         raise SettingsError("TOKENS_ADMIN_JWT_SECRET is a public key: set TOKENS_ADMIN_JWT_JWKS instead") from None
 
@@ -58,6 +59,7 @@ def _jwks(place: str) -> Jwks:
     try:
         read = expanded(place).read_bytes
         return Jwks(read, monotonic, read_keys(read()))
+    # RuntimeError: the path begins with ~, and this user has no home directory.
     except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(f"TOKENS_ADMIN_JWT_JWKS: {error}") from None
 

@@ -150,6 +150,7 @@ def _read(body: bytes) -> AuditEntry | None:
     """None for what the service cannot have written: the verification tells of it."""
     try:
         return _decode(body)
+    # Whoever may write to Redis may put anything here; a text that is no UTF-8 is no DecodeError of msgspec's.
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 

@@ -45,6 +45,7 @@ class Webhook(msgspec.Struct, frozen=True):
     previous_until: int = 0
 
 
+# With a dictionary of its own, in which `cached_property` keeps what it found.
 class Known(msgspec.Struct, frozen=True, dict=True):
     """A webhook, its record, and the keys that one was sealed with, which its secret is derived from.
 

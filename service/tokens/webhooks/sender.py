@@ -234,6 +234,7 @@ def _signed(secrets: Sequence[str], message_id: str, body: str, now: float) -> d
     # Loaded with the first message: most services send none.
     from standardwebhooks import Webhook  # noqa: PLC0415
 
+    # In UTC, because the library signs what the clock of a datetime shows, whatever zone that has.
     instant = datetime.fromtimestamp(int(now), UTC)
     signatures = " ".join(Webhook(secret).sign(message_id, instant, body) for secret in secrets)
     return {"webhook-id": message_id, "webhook-timestamp": str(int(now)), "webhook-signature": signatures}

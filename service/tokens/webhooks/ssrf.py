@@ -25,6 +25,7 @@ async def resolve(host: str, port: int) -> list[str]:
     try:
         # Of one type of socket, because an address comes once for each type.
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # Python encodes a name by IDNA before it asks the system, and not every name can be: `a..b` for one.
     except UnicodeError:
         raise OSError("not a host name") from None
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
