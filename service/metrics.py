@@ -53,6 +53,7 @@ _BACKGROUND = frozenset(
         "put_webhook",
         "read_events",
         "record_usage",
+        "replace_holder",
         "seal_events",
         "trim_checkpoints",
         "trim_index",

@@ -29,6 +29,7 @@ COVERED = {
     "issue_one_time",
     "purge_token",
     "record_usage",
+    "replace_holder",
     "reserve_attempt",
     "reserve_name",
     "reserve_request",

@@ -1,7 +1,7 @@
 --[[ Decide whether a token gave up a name; counting that it was asked makes a renaming under way start over.
 KEYS[1]  metadata of the token that holds the name (hash)
 ARGV[1]  the name
-returns  1 the reservation is void | 0 the token bears the name
+returns  0 the token bears the name | how often that was asked: the reservation is void
 cost     O(1)
 ]]
 local metadata = KEYS[1]
@@ -11,5 +11,4 @@ local known = redis.call('HMGET', metadata, '@revoked_at', '@name', '@name1', '@
 local borne = known[2] or ''
 for i = 3, #known do borne = borne .. (known[i] or '') end
 if borne == name and (known[1] or '0') == '0' then return 0 end
-if known[2] then redis.call('HINCRBY', metadata, '@contests', 1) end
-return 1
+return known[2] and redis.call('HINCRBY', metadata, '@contests', 1) or 1

@@ -14,20 +14,16 @@ class Names:
         self._shards = shards
         self._reserve = Script("reserve_name", retry=True)
         self._void = Script("void_reservation", retry=True)
+        self._replace_holder = Script("replace_holder", retry=True)
 
     async def reserve(self, token: ManagedToken) -> bool:
         """Reserve the name of a token that is about to take it; False if another bears it."""
+        shard, prefix, token_id = self._shards.of_name(token.name), name_prefix(token.name), token.token_id.encode()
         while True:
-            reply = await self._hold(token.name, token.token_id.encode())
+            reply: Reply = await self._reserve.run(shard.link, (shard.keys.names,), prefix, prefix + token_id, token_id)
             # The holder may be a reservation whose renaming was cut off; a real one refuses the name.
             if reply == 1 or not await self.free_if_void(token.name, reply):
                 return bool(reply == 1)
-
-    async def _hold(self, name: str, token_id: bytes) -> Reply:
-        """1 where this token holds the name now, else the id of the one that does."""
-        shard, prefix = self._shards.of_name(name), name_prefix(name)
-        reply: Reply = await self._reserve.run(shard.link, (shard.keys.names,), prefix, prefix + token_id, token_id)
-        return reply
 
     async def holder(self, name: str) -> str:
         """The id of the token that bears this name, or has reserved it; empty where none does. One round trip."""
@@ -43,28 +39,36 @@ class Names:
         shard = self._shards.of_name(token.name)
         await shard.link.execute("ZREM", shard.keys.names, member(token), retry=True)
 
-    async def free_if_void(self, name: str, holder_id: bytes) -> bool:
-        """Free a name unless its holder bears it; True if it is free then. Four round trips.
+    async def free_if_void(self, name: str, holder: bytes) -> bool:
+        """Free a name unless its holder bears it; True if it may be free then. Four round trips.
 
-        A renaming to the name may come between the question and the removal. It is seen when it is asked once more, or
-        starts over by that.
+        `holder` is what stands behind the name: an id, and `!` with a number while its token is asked. Then nobody gets
+        the name, nor may the token itself take it, before the answer to a question asked since has had its effect.
         """
-        if await self._bears(holder_id, name):
-            return False
-        shard = self._shards.of_name(name)
-        await shard.link.execute("ZREM", shard.keys.names, name_prefix(name) + holder_id, retry=True)
-        if await self._bears(holder_id, name):
-            await self._hold(name, holder_id)
-            return False
-        return True
+        token_id, mark, _ = holder.partition(b"!")
+        if not mark:
+            asked = await self._ask(token_id, name)
+            held, holder = holder, b"%b!%d" % (holder, asked)
+            if not asked or not await self._replace(name, held, holder):
+                return asked > 0
+        is_void = await self._ask(token_id, name) > 0
+        await self._replace(name, holder, b"" if is_void else token_id)
+        return is_void
 
-    async def _bears(self, holder_id: bytes, name: str) -> bool:
-        """Does the record of this token say so? A renaming of it that has not been written yet starts over then."""
+    async def _replace(self, name: str, holder: bytes, other: bytes) -> bool:
+        """Put another holder, or none, in the place of this one; False if it holds the name no more."""
+        shard, prefix = self._shards.of_name(name), name_prefix(name)
+        members = prefix + holder, prefix + other if other else b""
+        return bool(await self._replace_holder.run(shard.link, (shard.keys.names,), *members))
+
+    async def _ask(self, holder_id: bytes, name: str) -> int:
+        """0 if the record of this token has the name, else how often this was asked: a renaming of it starts over."""
         token_id = own_id(holder_id)
         holder = self._shards.of_id(token_id) if token_id else None
         if not token_id or holder is None:
-            return False
-        return not await self._void.run(holder.link, (holder.keys.metadata(token_id),), name)
+            return 1
+        asked: int = await self._void.run(holder.link, (holder.keys.metadata(token_id),), name)
+        return asked
 
 
 def name_prefix(name: str) -> bytes:

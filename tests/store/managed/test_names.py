@@ -220,12 +220,38 @@ async def test_a_name_stays_with_a_renaming_that_took_it_while_its_reservation_w
     assert await names_held(service) == [wanted.encode()]
 
 
+async def test_of_a_renaming_and_two_creations_at_once_one_takes_the_name(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False, shards=16, wrap=_After)
+    token = (await create(service, "ci")).token
+    wanted = elsewhere(service, "ci")
+    names = ManagedStore(service.stores.shards, Retention(30 * DAY)).names
+    assert await names.reserve(msgspec.structs.replace(token, name=wanted))
+    link: Any = service.stores.shards[0].link
+    third: list[bool] = []
+
+    async def rename() -> None:
+        """Once the first creation has found the reservation void; the second one comes before it asks again."""
+        await service.rules.managed.tokens.update(token.token_id, {"name": wanted}, ADMIN)
+        link.before = "void_reservation", create_too
+
+    async def create_too() -> None:
+        third.append(await refused(service, wanted))
+
+    link.after = "void_reservation", rename
+    assert (await refused(service, wanted), third) == (True, [True])
+    assert await names_held(service) == [wanted.encode()]
+
+
 class _After(Wrapped):
-    """Lets something happen once, right after the answer of a script."""
+    """Lets something happen once, right after the answer of a script, or right before it is asked."""
 
     after: tuple[str, Callable[[], Awaitable[object]]] | None = None
+    before: tuple[str, Callable[[], Awaitable[object]]] | None = None
 
     async def execute(self, *args: Any, operation: str = "", **how: Any) -> Any:
+        if self.before and self.before[0] == operation:
+            (_, happen), self.before = self.before, None
+            await happen()
         reply = await self.link.execute(*args, operation=operation, **how)
         if self.after and self.after[0] == operation:
             (_, happen), self.after = self.after, None
