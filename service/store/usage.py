@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from service.model import Outcome
@@ -115,8 +116,7 @@ class UsageStore:
     async def days_of(self, token_ids: list[str], now: int, days: int) -> list[list[int]]:
         """Uses of each token on each of the last days, allowed and denied together; one round trip for all."""
         last = now // DAY
-        fields = [b"%c%d" % (sign, day) for day in range(last - days + 1, last + 1) for sign in b"ad"]
-        rows = await self._many.read(token_ids, Keys.usage_by_day, fields)
+        rows = await self._many.read(token_ids, Keys.usage_by_day, _fields(last - days + 1, last))
         return [
             [whole(allowed) + whole(denied) for allowed, denied in zip(row[::2], row[1::2], strict=True)]
             if any(row)
@@ -135,8 +135,7 @@ class UsageStore:
         if shard is None:
             return [Count(period * seconds, 0, 0) for period in periods]
         key = shard.keys.usage_by_day(token_id) if seconds == DAY else shard.keys.usage_by_hour(token_id)
-        fields = [b"%c%d" % (sign, period) for period in periods for sign in b"ad"]
-        reply = await shard.link.execute("HMGET", key, *fields, retry=True)
+        reply = await shard.link.execute("HMGET", key, *_fields(periods[0], periods[-1]), retry=True)
         counts = [whole(value) for value in reply]
         return [
             Count(period * seconds, allowed, denied)
@@ -161,6 +160,11 @@ class UsageStore:
         # Hour after hour in another shard, so that no node bears them all.
         shard = self._shards[hour % len(self._shards)]
         return shard, shard.keys.usage_of_hour(hour)
+
+
+@lru_cache(16)
+def _fields(first: int, last: int) -> tuple[bytes, ...]:
+    return tuple(b"%c%d" % (sign, period) for period in range(first, last + 1) for sign in b"ad")
 
 
 def _totals(starts_at: int, reply: list[bytes | None]) -> Totals:

@@ -30,6 +30,8 @@ class ManyTokens:
 
     async def read(self, token_ids: Sequence[str], key_of: KeyOf, fields: Sequence[bytes]) -> list[list[Reply]]:
         """The values of the fields for each id in order; all None where there is no hash or the id is none of ours."""
+        if len(token_ids) == 1:
+            return [list(await self._one(token_ids[0], key_of, "HMGET", *fields)) or [None] * len(fields)]
         return await self._read(self._some, token_ids, key_of, tuple(fields), [None] * len(fields))
 
     async def read_whole(self, token_ids: Sequence[str], key_of: KeyOf) -> list[Sequence[bytes]]:
@@ -37,6 +39,8 @@ class ManyTokens:
 
         By a command for each: a script takes Redis three times as long, to make its own tables of what it found.
         """
+        if len(token_ids) == 1:
+            return [await self._one(token_ids[0], key_of, "HGETALL")]
         slices = self._slices(token_ids)
         asked = [
             _each(shard.link, [packed("HGETALL", key_of(shard.keys, token_ids[place])) for place in wanted])
@@ -47,6 +51,14 @@ class ManyTokens:
             for place, reply in zip(wanted, replies, strict=True):
                 rows[place] = reply or ()
         return rows
+
+    async def _one(self, token_id: str, key_of: KeyOf, command: str, *fields: bytes) -> Sequence[Reply]:
+        """The same of one hash, by a plain command: a script takes Redis several times as long to begin with."""
+        shard = self._shards.of_id(token_id)
+        if shard is None:
+            return ()
+        (reply,) = await _each(shard.link, [packed(command, key_of(shard.keys, token_id), *fields)])
+        return reply or ()
 
     async def count(self, token_ids: Sequence[str], key_of: KeyOf, least: str, greatest: str) -> list[int]:
         """How many members of the sorted set of each id in order have a score between these; 0 for no id of ours."""
@@ -98,6 +110,8 @@ async def by_group(
     items: Sequence[T], group_of: Callable[[T], G], ask: Callable[[G, list[T]], Awaitable[list[R]]]
 ) -> list[R]:
     """What one call for each group of items says of each of them, in the order of the items."""
+    if len(items) == 1:
+        return await ask(group_of(items[0]), [items[0]])
     places: dict[G, list[int]] = {}
     for place, item in enumerate(items):
         places.setdefault(group_of(item), []).append(place)
