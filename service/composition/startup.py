@@ -36,7 +36,9 @@ def repeated_work(rule: Rules, shards: Shards, metrics: Metrics) -> tuple[tuple[
         ("seal", 1.0, rule.audit.checkpoints.seal),
         ("hygiene", 60.0, rule.hygiene.work),
         ("webhooks", 1.0, rule.webhooks.deliveries.work),
+        # Until it is done, secrets that another process took in by a new rule are unknown here.
         ("imported", 1.0, rule.managed.imports.detect_imported),
+        # Until it is done, a server that took over may accept what was ended just before.
         ("removals", 0.1, shards.send_removals_again),
         # A scrape sees what other workers counted only once they have flushed it.
         ("metrics", 0.1, flush_metrics),

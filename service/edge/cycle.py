@@ -88,6 +88,7 @@ class FastPathCycle(FastCycle[Plan]):
         secrets = [alone] if alone else presented(self._headers, in_uri=self._plan[0], accepted=fast_path.accepted)
         # Two secrets in one request are none: which of them counts would be a guess, and a proxy may guess otherwise.
         if len(secrets) != 1:
+            # The cycle has served other requests: what these presented must not be counted for this one.
             self._kind, self._secret = None, b""
             self._finish(MALFORMED if secrets else ABSENT)
             return

@@ -56,6 +56,7 @@ class IntrospectionCycle(OperationCycle[bytes]):
             self._start_over(self._plan)
             return
         self._client, self._token = client, token
+        # Anew, because a cycle serves one request after another.
         self._client_reply = self._token_reply = _NOT_YET
         client.submit(client.command, self._take_client, retry=True)
         token.submit(token.command, self._take_token, retry=True)

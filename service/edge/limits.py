@@ -54,4 +54,5 @@ class ConnectionLimits:
 
 def _descriptors_left() -> int:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    # /dev/fd and not /proc, which Linux alone has.
     return max(1, most - len(os.listdir("/dev/fd")) - max(_SPARE, most // 8))

@@ -108,6 +108,7 @@ class CredentialStore:
         # Every lookup that may decide on a limit hears whether those of a subject changed.
         self.changes = changes = ChangesByShard(shards)
         prepared = [_prepared(shard, changes) for shard in shards]
+        # By a digest's first byte, so that no validation works its shard out.
         self._prepared = [prepared[shard_of_digest(bytes([first]), len(prepared))] for first in range(256)]
 
     async def find(self, digest: bytes) -> bytes | None:

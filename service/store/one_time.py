@@ -36,6 +36,7 @@ class OneTimeStore:
         # All of a packed GETDEL that comes before the digest, and what was spent in this turn, by shard.
         self._takings = [_taking(shard.keys.one_time_prefix) for shard in shards]
         self._spent: list[list[bytes]] = [[] for _ in shards]
+        # Without `retry`: asked again after a lost reply it would count the token against its issuer once more.
         self._issue = Script("issue_one_time")
         # Asking again after a lost reply is safe only with a request's own key; the caller says so.
         self._consume = Script("consume_token")

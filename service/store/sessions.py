@@ -18,6 +18,7 @@ class SessionStore:
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
+        # Without `retry`: asked again after a lost reply it would write another audit entry.
         self._create = Script("create_session")
         self._end = Script("end_session", retry=True)
         self._renew = Script("renew_generation")

@@ -119,6 +119,7 @@ class UsageStore:
         rows = await self._many.read(token_ids, Keys.usage_by_day, _fields(last - days + 1, last))
         return [
             [whole(allowed) + whole(denied) for allowed, denied in zip(row[::2], row[1::2], strict=True)]
+            # Most tokens of a list were not used of late, and their zeros need not be read one by one.
             if any(row)
             else [0] * days
             for row in rows

@@ -13,6 +13,7 @@ class WebhookStore:
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
+        # Without `retry`: asked again after a lost reply it would take its own change for somebody else's.
         self._put = Script("put_webhook")
         self._notice = Script("write_notice", retry=True)
         self._announce = Script("announce_expiries")

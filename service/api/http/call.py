@@ -111,6 +111,7 @@ class Call:
         """The whole body. Raises InvalidRequest `payload_too_large` as soon as it is known to be too large."""
         declared = self.header(b"content-length")
         # By what is announced, before any of it is read; what announces less than it sends is caught below.
+        # `int` cannot fail, because the parser refuses a length that is no number.
         if declared is not None and int(declared) > limit:
             raise too_large(limit)
         parts, size = [], 0
@@ -181,6 +182,7 @@ def parse_pairs(raw: bytes) -> list[tuple[str, str]]:
     if raw.count(b"&") >= MOST_PAIRS:
         raise InvalidRequest(f"The query or form has more than {MOST_PAIRS} fields.")
     try:
+        # Empty values, too: what may not be empty is to be refused, not taken for left out.
         return parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
     except (UnicodeDecodeError, ValueError):
         raise InvalidRequest("The query or form is not valid UTF-8 percent-encoding.") from None

@@ -68,6 +68,7 @@ class Operation(msgspec.Struct, frozen=True):
         """Note beside a handler that it answers this operation; several are listed in the order they are written."""
         first, _, rest = (inspect.getdoc(handler) or "").partition("\n")
         signature = inspect.signature(handler)
+        # Types and not their names: no module of handlers may have `from __future__ import annotations`.
         takes = {name: one.annotation for name, one in signature.parameters.items() if name != "self"}
         described = msgspec.structs.replace(
             self,
@@ -106,6 +107,7 @@ class OperationGroup:
     _operations: ClassVar[list[tuple[str, Operation]]]
 
     def __init_subclass__(cls, *, tag: str = "") -> None:
+        # Not by the decorators, which ran before there was a class with a tag.
         cls._operations = [
             (name, msgspec.structs.replace(operation, tag=tag))
             for name, member in vars(cls).items()

@@ -27,6 +27,7 @@ def doctor() -> Report:
         [finding._asdict() for finding in found],
         table(("RESULT", "CHECK", "FOUND"), [(one.result, one.check, one.detail) for one in found]),
         said(f"{results.count(FAILED)} failed, {results.count(WARNING)} warnings") if on_terminal() else None,
+        # No `Failure`, which says why in a line of its own: the findings have said it.
         failure=SystemExit(1) if FAILED in results else None,
     )
 

@@ -75,6 +75,7 @@ async def _nodes(servers: Servers, namespace: str) -> list[Link]:
     # A command with a key of the shard finds where that is now.
     for shard, link in enumerate(servers.links):
         await link.execute("EXISTS", probe_key(namespace, shard), retry=True)
+    # Links of several shards may lead to one node: it is known by its data, and where that is not told each counts.
     return list({link.replication_id or number: link for number, link in enumerate(servers.links)}.values())
 
 

@@ -36,6 +36,7 @@ def translate(error: BaseException) -> Exception:
         return NoScriptError(text)
     if isinstance(error, StoreUnavailable):
         return error
+    # Anywhere in it: the error of a script may begin with where the script failed.
     if text.startswith("MASTERDOWN") or "READONLY" in text:
         return NotPrimary("This Redis is a replica: connect to the master.")
     if text.startswith("LOADING"):

@@ -15,6 +15,7 @@ class Node(Pipeline):
     """
 
     def __init__(self, connect: Connect, *, redirected: Any = None, **how: Any) -> None:
+        # Left out rather than None, which would take the place of the pipeline's own way.
         super().__init__(connect, **how, **({"redirected": redirected} if redirected else {}))
         self._make = partial(Node, connect, **how)
         self._beside: Node | None = None

@@ -66,7 +66,7 @@ def place_of(url: str) -> Place:
         raise ValueError("begin with redis://, rediss://, redis+sentinel://, redis+cluster:// or unix://")
     kind = Kind(whole["kind"] or "one")
     # The driver knows the schemes of Redis alone.
-    scheme = whole["scheme"].partition("+")[0].replace("valkeys", "rediss").replace("valkey", "redis")
+    scheme = whole["scheme"].partition("+")[0].replace("valkey", "redis")
     if (parts := _AUTHORITY.fullmatch(whole["rest"])) is None:
         raise ValueError("its password holds characters that end it; write @ : / ? # as %40 %3A %2F %3F %23")
     name, path = _name_and_path(kind, parts["path"] or "")

@@ -122,6 +122,7 @@ class Jwks:
 
     async def _renew(self) -> None:
         try:
+            # The opener's time-out is for each read alone, and a server may send byte by byte.
             async with asyncio.timeout(_GIVE_UP_SECONDS):
                 document = await asyncio.to_thread(self._read)
             self._keys = read_keys(document)
@@ -190,6 +191,7 @@ def url_reader(url: str) -> Callable[[], bytes]:
 
     def read() -> bytes:
         with opener.open(request, timeout=_READ_SECONDS) as answer:
+            # One byte more than there may be, by which a longer one is known.
             document: bytes = answer.read(_BYTES + 1)
         if len(document) > _BYTES:
             raise ValueError(f"the JWKS is larger than {_BYTES} bytes")

@@ -19,6 +19,7 @@ from service.tokens.secret import mint_id
 
 # So many rows keep the loop for a millisecond, and Redis for half of one: requests go on between.
 SLICE = 10
+# As in `pacing.patiently`, which does not tell that it asked again.
 _PAUSES = (0.1, 0.4)
 # What the API takes as a name; that is declared above this layer and cannot be imported.
 LONGEST_NAME = 80

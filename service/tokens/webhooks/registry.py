@@ -132,6 +132,7 @@ class Webhooks:
         destination = await self._destinations.check(url)
         webhook_id = random_id()
         # Before the record is there: from the moment somebody knows the webhook it misses no event.
+        # One after the other: the first one's time is the earliest then, and what the others wrote since is told.
         since, *_ = [await self._outbox.begin(shard, webhook_id) for shard in self._shards]
         webhook = Webhook(
             webhook_id,

@@ -10,6 +10,7 @@ from service.api.admin.schemas.audit import AuditShown, shown
 from service.tokens.audit.reader import Event
 
 _LINES = 100
+# What spreadsheets take for the beginning of a formula, by OWASP's page on CSV injection.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _encode = msgspec.json.Encoder().encode
 

@@ -12,6 +12,7 @@ from service.cli.failure import Failure
 MOST_BYTES = 1024 * 1024
 # Fewer than most requests could carry, so that the progress moves and Ctrl-C leaves little in doubt.
 MOST_LINES = 1000
+# As databases export them: PostgreSQL writes t and f, those without such a type 1 and 0.
 _SWITCH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
 
