@@ -62,6 +62,7 @@ def wrong(field: str, reason: str) -> InvalidRequest:
 
 def place_and_reason(error: msgspec.ValidationError, kind: Any) -> tuple[str, str]:
     """The path of the value that is not as `kind` has it, "" for the whole, and what to write there, in words."""
+    # msgspec puts the place behind the reason: "... - at `$.a.b`", of a wrong name "... - at `key` in `$.a`".
     reason, *place = re.split(r" - at (`key` in )?`\$", str(error), maxsplit=1)
     in_name, path = place or (None, "")
     path = path.rstrip("`").lstrip(".")

@@ -115,6 +115,7 @@ class Deadlines:
         """
         if self._waiting is None:
             listed = [(since, each) for each in self._connections if (since := each.waiting_since) is not None]
+            # Backwards, so that the next one is taken from the end, which moves no other.
             self._waiting = sorted(listed, key=lambda each: (not each[1].origin, each[0]), reverse=True)
         while self._waiting:
             since, connection = self._waiting.pop()

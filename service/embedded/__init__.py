@@ -105,6 +105,7 @@ def _share(folder: Path, note: tuple[str, str], say: Callable[[str], None]) -> E
             say(f"the Redis of process {owner} has ended: restart this service, which then starts its own")
 
     say(f"sharing the Redis in {folder}, which ends with process {owner}")
+    # A daemon, because what it waits for may never come, and this process is to end all the same.
     threading.Thread(target=tell, name="shared-redis", daemon=True).start()
     return EmbeddedRedis(socket_path, server_key(folder), owner=False, end=closed.set)
 

@@ -99,6 +99,7 @@ class Outbox:
             before = added - length
         dropped = before - place.added if UNKNOWN not in (before, place.added) else 0
         behind = before + len(events) if before != UNKNOWN else UNKNOWN
+        # Below 0 where the stream was lost and begun anew, and counts from the start.
         return Page(events, Place(events[-1].entry_id, behind), max(0, dropped))
 
     async def move(self, shard: Shard, webhook_id: str, stream: str, page: Page) -> None:

@@ -75,6 +75,7 @@ class OneTimeTokens:
         self._clock = authority.clock
         self.policy = policy
         self._decisions = decisions
+        # Not as a decorator: one cache would serve all instances, and keep them alive.
         self._issuer = lru_cache(_REMEMBERED)(self._issuer_of)
         # Who asks for a token in this turn of the loop, by address.
         self._asked: dict[str, list[Callable[[Issued | None], None]]] = {}

@@ -146,6 +146,7 @@ def respond(error: ServiceError, request_id: str, *, retry_after: bool = True) -
         error.detail,
         request_id,
         fields=fields,
+        # By name: one of the exceptions that have these is defined above this module (`api.pages.dashboard`).
         tries_left=getattr(error, "tries_left", None),
         accounts=getattr(error, "accounts", None),
     )

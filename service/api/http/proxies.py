@@ -20,6 +20,7 @@ class TrustedProxies:
     def __init__(self, networks: Iterable[str] = ()) -> None:
         """CIDR or single addresses. Raises ValueError for what is neither."""
         self._networks = read_networks(networks)
+        # Not as decorators: one cache would serve all instances, and keep them alive.
         self.trusts = lru_cache(_REMEMBERED)(self._trusts)
         self._recent_client = lru_cache(_REMEMBERED)(self._client)
 

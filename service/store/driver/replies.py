@@ -66,6 +66,7 @@ class Redirect(StoreUnavailable):
         kind, slot, place = text.split(" ")[:3]
         self.for_once = kind == "ASK"
         self.slot = int(slot)
+        # From the right: an IPv6 address has colons of its own.
         self.host, _, port = place.rpartition(":")
         self.port = int(port)
 

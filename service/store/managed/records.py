@@ -183,6 +183,7 @@ class Decoder:
         record = decode(token_id, row)
         if record is not None:
             if len(self._decoded) >= _REMEMBERED:
+                # The one that was read first: a dictionary keeps its order.
                 del self._decoded[next(iter(self._decoded))]
             self._decoded[token_id] = row, record
         return record

@@ -43,7 +43,8 @@ class Blocks:
 
 def fold(text: str) -> str:
     """What two texts have in common that people take for the same: any case, any composition."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
+    # Composed afterwards, because folding may take a sign apart.
+    return unicodedata.normalize("NFC", text.casefold())
 
 
 def name_row(token: ManagedToken) -> bytes:

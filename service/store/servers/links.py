@@ -68,6 +68,7 @@ def no_servers() -> Servers:
 def _by_sentinels(
     place: Place, opener: Opener, make: Callable[..., Node], clock: ServerClock | None, timeout_seconds: float
 ) -> Servers:
+    # With an opener of their own: they have other users and passwords than the primary.
     sentinels = Sentinels(
         place.addresses, place.primary_name, Opener(place.sentinel_options, timeout_seconds=timeout_seconds)
     )

@@ -119,6 +119,7 @@ class Deliveries:
 
     async def aclose(self) -> None:
         """End what is under way and let other processes deliver."""
+        # A copy: each task that ends takes itself out.
         tasks = list(self._busy.values())
         for task in tasks:
             task.cancel()

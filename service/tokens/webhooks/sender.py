@@ -155,6 +155,7 @@ class Sender:
 
     def tidy(self) -> None:
         """Close kept connections that will not be used again."""
+        # A copy: places without a connection are taken out on the way.
         for place, connections in list(self._idle.items()):
             fit = [connection for connection in connections if connection.is_fit()]
             for connection in connections:

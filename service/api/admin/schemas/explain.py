@@ -25,6 +25,7 @@ class ExplainToken(msgspec.Struct, forbid_unknown_fields=True):
     id: Annotated[str, Meta(max_length=64)] | None = None
     scopes: Annotated[tuple[Scope, ...], Meta(max_length=50)] = ()
     address: Annotated[str, Meta(max_length=64)] | None = None
+    # The pattern is for the document alone: what is no form of /validate is refused by `ExplainApi`, which says so.
     path: Annotated[str, Meta(max_length=2048, extra_json_schema={"pattern": "^/+validate"})] = PLAIN
     at: Instant | None = None
     cost: Annotated[int, Meta(ge=1, le=1000)] = 1

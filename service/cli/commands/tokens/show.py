@@ -174,8 +174,10 @@ def described(token: Token) -> list[tuple[str, Any]]:
         **token,
         "rateLimits": [rate_in_words(limit) for limit in token.get("rateLimits", [])],
         "subjectLimits": [rate_in_words(limit) for limit in token.get("subjectLimits", [])],
+        # None in place of 0, which would be a line of nearly every token.
         "derived": token.get("derived") or None,
     }
+    # 0 is not among these: that a token has no uses left is to be seen.
     return [(label, shown[name]) for name, label in _FACTS.items() if shown.get(name) not in (None, "", [], {})]
 
 
