@@ -139,6 +139,7 @@ class Metrics:
     def __init__(self) -> None:
         # Each counter would have a second series with the time of its creation.
         disable_created_metrics()  # type: ignore[no-untyped-call]
+        # Not the library's own, in which a second service in one process would find its names taken.
         self._registry = registry = CollectorRegistry()
         self._buffered: list[BufferedCounter] = []
         # Takes the kind, or NO_KIND where no secret of ours was presented, and the final outcome.

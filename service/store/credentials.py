@@ -267,6 +267,7 @@ def _number(stored: bytes | None) -> float:
         number = float(stored or 0)
     except ValueError:
         return 0
+    # `float` reads nan and inf, too, and a debt that is no number would lift the limit.
     return number if isfinite(number) else 0
 
 

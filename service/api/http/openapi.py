@@ -64,6 +64,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
             "summary": "Issues, validates, consumes, rotates and revokes API tokens.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        # For whoever prints the document without a service, which puts its own address here (`OperationsApi.document`).
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,

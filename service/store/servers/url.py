@@ -54,6 +54,7 @@ class Place(NamedTuple):
     addresses: tuple[Address, ...]
     options: dict[str, Any]
     primary_name: str = ""
+    # Read-only, because all places share it.
     sentinel_options: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -101,6 +102,7 @@ def _query(kind: Kind, scheme: str, query: str) -> tuple[dict[str, str], dict[st
     """The options of the servers, and those of the sentinels without their first word."""
     known = _OPTIONS + (_TLS_OPTIONS if scheme == "rediss" else ())
     known += _SENTINEL_OPTIONS if kind is Kind.SENTINEL else ()
+    # Also those without a value: a wrong name must not be passed over for that.
     given = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
     for name in given:
         if name in known:

@@ -138,6 +138,7 @@ def read_keys(document: bytes) -> Keys:
     """The usable keys of a JWKS by key id and algorithm. Raises ValueError if there is none."""
     try:
         entries = json.loads(document)["keys"]
+    # TypeError where it is no object, RecursionError where brackets nest deeper than the stack allows.
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ValueError("this is not a JWKS") from None
     keys: Keys = {}
@@ -168,6 +169,7 @@ def _read_key(entry: dict[str, Any]) -> VerificationKey | None:
     try:
         with warnings.catch_warnings(action="ignore", category=SecurityWarning):  # a short key is refused below
             key = import_key(entry)
+    # Besides its own error joserfc lets those of what decodes beneath it through.
     except (JoseError, ValueError, TypeError, KeyError):
         return None
     if isinstance(key, RSAKey) and key.public_key.key_size < _RSA_BITS:

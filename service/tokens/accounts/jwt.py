@@ -128,6 +128,7 @@ def _members(text: bytes) -> dict[str, Any]:
     """A JSON object in which no member comes twice: two readers might take different ones."""
     try:
         read = json.loads(text, object_pairs_hook=_refuse_twice)
+    # RecursionError: brackets alone can nest deeper than the stack allows.
     except (ValueError, RecursionError):
         raise _not_valid() from None
     if not isinstance(read, dict):

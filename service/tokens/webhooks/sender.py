@@ -80,6 +80,7 @@ class Sender:
             request = _request(destination, _signed(secrets, message_id, body, now), body.encode())
             async with asyncio.timeout(_SECONDS):
                 answer = await self._post(destination, request)
+        # Before OSError, which a time-out and a certificate that is refused are as well.
         except TimeoutError:
             return Sent(False, False, 0, "no answer within 5 s")
         except InvalidRequest as refused:
