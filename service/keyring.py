@@ -31,6 +31,7 @@ class DerivedKeys:
         extracted = hmac.digest(b"token-service", server_key.encode(), "sha256")
         self._extracted = extracted
         key = self.derive(b"digest")
+        # With its kind in it, so that no secret of one kind is ever found as one of another.
         self._inner = {kind: _prepare(key, kind.value.encode() + b"\x00")[0] for kind in Kind}
         # The outer half is the same for every kind.
         self._outer = _prepare(key, b"")[1]

@@ -128,6 +128,7 @@ class Authority:
         if decoded is None:
             return UNKNOWN
         credential = decoded.credential
+        # Though Redis drops it then: a server whose clock was set back still has it, and the date in it is sealed.
         if credential.expires_at and credential.expires_at <= now:
             return EXPIRED
         # A session ends with a change of the password, and nobody has to find it for that.

@@ -176,6 +176,7 @@ class OneTimeTokens:
         credential = self._authority.unsealed(digest, sealed)
         if credential is None:
             return self._counted(UNKNOWN)
+        # Though Redis drops it then: a server whose clock was set back still has it.
         is_over = 0 < credential.expires_at <= self._clock()
         return self._counted(EXPIRED if is_over else Verdict(Outcome.ACTIVE, credential))
 

@@ -47,6 +47,7 @@ class Usage:
         if gathered is None:
             gathered = self._gathered[decoded.digest] = _Gathered(decoded)
         gathered.address, gathered.agent = address, agent
+        # Identity first: nearly every verdict is that very one, and to ask for `active` is a call.
         if verdict is decoded.active or verdict.active:
             gathered.allowed += 1
             gathered.used_at = now

@@ -73,6 +73,7 @@ def presented(headers: Headers, *, in_uri: bool = False, accepted: Accepted = US
 
 
 def _in_authorization(value: bytes, accepted: Accepted) -> list[bytes]:
+    # Also the word alone, which presents nothing: where tokens stand bare it would be read as one.
     if value[:6].lower() == b"bearer" and value[6:7] in (b" ", b""):
         return [value[7:].strip()]
     if accepted.schemes or accepted.bare:

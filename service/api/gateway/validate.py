@@ -150,7 +150,7 @@ class GatewayApi(OperationGroup, tag="gateway"):
         status, headers, body = answer(verdict, call.request_id, basic=self._accepted.basic)
         response = Response(status_code=status)
         response.body = body
-        response.raw_headers = list(headers)
+        response.raw_headers = headers
         if call.declares_body:
             # Some gateways declare a body and never send it: nothing may be read after this answer.
             response.raw_headers.append((b"connection", b"close"))

@@ -26,6 +26,7 @@ def admin_account(settings: Settings, *, dashboard: str, allow_short: bool = Fal
     if settings.accounts_file:
         return settings
     path = settings.data_path / FILE_NAME
+    # In a file, and never over HTTP: a Redis that was emptied must not open the service to whoever comes first.
     if not path.exists():
         if settings.admin_password and not allow_short:
             require_length(settings.admin_password, "TOKENS_ADMIN_PASSWORD")

@@ -104,6 +104,7 @@ class LifetimeType(click.ParamType[Lifetime]):
         if value in _WORDS:
             return Lifetime(seconds=_WORDS[value] * 86400)
         found = _SPAN.fullmatch(value)
+        # With a unit alone: eight digits may be a date.
         if found and found[2]:
             return Lifetime(seconds=int(found[1]) * _UNITS[found[2]])
         try:

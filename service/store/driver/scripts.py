@@ -49,6 +49,7 @@ LETTERS = {
 _FIELD = re.compile(r"'@([a-z_]+)(\d?)'")
 
 
+# No functions of Redis 7: the service runs on 6.2, and a primary that is new in a cluster has none.
 class Script:
     """One script: its source and the SHA-1 that Redis knows it by. `retry` says that running it twice is harmless."""
 
@@ -69,6 +70,7 @@ class Script:
         call = (len(keys), *keys, *args)
         try:
             return await link.execute("EVALSHA", self._sha, *call, retry=self._retry, operation=self.name)
+        # Also of a script that was known: servers keep some hundreds, and drop the least used.
         except NoScriptError:
             # Whole, after which this server knows it by its digest.
             return await link.execute("EVAL", self.source, *call, retry=self._retry, operation=self.name)

@@ -70,6 +70,7 @@ class _Again:
         self._answer(reply)
 
 
+# Not redis-py's client of a cluster, which breaks ASK where it has more than one connection.
 class Cluster:
     """All nodes that hold shards of ours.
 

@@ -74,6 +74,7 @@ class Opener:
             "decode_responses": False,
             "health_check_interval": 0,
             "client_name": "token-service",
+            # Where it was on, it handed out connections that the server had closed.
             "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         }
 
