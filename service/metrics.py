@@ -179,10 +179,8 @@ class Metrics:
             "tokens_build_info", "the running version", ["version"], registry=registry, multiprocess_mode="max"
         )
         build.labels(__version__).set(1)
-        collections = Counter(
-            "python_gc_collections", "Python's garbage collections", ["generation"], registry=registry
-        )
-        self._collections = Collections(collections)
+        passes = Counter("python_gc_collections", "Python's garbage collections", ["generation"], registry=registry)
+        self._collections = Collections(passes)
         self.state = _State()
         self._http_timings: dict[str, BufferedHistogram] = {}
         self._redis_timings: dict[str, BufferedHistogram] = {}
