@@ -37,6 +37,8 @@ def test_a_derived_token_from_its_making_to_its_end(world: World) -> None:
     assert [(one["id"], one["usesLeft"], one["token"][-4:]) for one in listed["tokens"]] == [(child["id"], 2, "****")]
     assert world.shown(root["id"])["derived"] == 1
     assert world.get(f"{SELF}/derived", bearer=root["token"]).json()["tokens"] == listed["tokens"]
+    unknown = world.get(f"{TOKENS}/{child['id']}", bearer=world.admin).problem(404, "not_found")
+    assert "or it is derived: the audit log says" in unknown["detail"]
     path = f"{TOKENS}/{root['id']}/derived"
     assert world.ask("DELETE", f"{path}?id={child['id']}", bearer=world.viewer).status == 403
     assert world.ask("DELETE", f"{path}?id={child['id']}", bearer=world.admin).status == 200

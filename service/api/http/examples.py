@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from service.tokens.managed.records import not_found
+
 _INSTANT = "2027-01-31T12:00:00Z"
 _ID = "0123456789abcdef"
 # By field, or by struct and field where that one differs. A field that is not here holds what its type says.
@@ -124,7 +126,7 @@ PROBLEM_EXAMPLES: Mapping[int, tuple[str, str]] = {
     400: ("invalid_request", "The Authorization field is given twice."),
     401: ("unauthorized", "Send a token as Authorization: Bearer."),
     403: ("insufficient_scope", "This needs a token with the scope tokens:write."),
-    404: ("not_found", "No token with this ID. It may have been removed after its retention time."),
+    404: ("not_found", not_found().detail),
     405: ("method_not_allowed", "Use one of: GET, HEAD."),
     408: ("request_timeout", "The request's body took too long."),
     409: ("name_taken", _NAMED),

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.errors import NotFound
 from service.keyring import Keyring
 from service.model import AuditEntry, Kind, ManagedToken, Outcome, Verdict
 from service.store.credentials import CredentialStore, Reason
@@ -16,6 +15,7 @@ from service.tokens.audit.reader import AuditFilter, AuditReader
 from service.tokens.authority import MALFORMED, UNKNOWN, VOIDED, Authority
 from service.tokens.explanation import checks
 from service.tokens.explanation.checks import ORDER, Check, skipped
+from service.tokens.managed.records import not_found
 from service.tokens.secret import parse
 
 _ENDING = frozenset({"token.revoked", "token.deactivated", "token.rotated"})
@@ -97,7 +97,7 @@ class Explainer:
         if question.token_id:
             record = await self._managed.get(question.token_id)
             if record is None:
-                raise NotFound("No token with this ID. It may have been removed after its retention time.")
+                raise not_found()
             # An id is that of a managed token, which no form for one-time tokens takes.
             if Kind.MANAGED not in question.kinds:
                 return checks.answered("form", False, "A managed token, where only one-time tokens are taken."), []

@@ -79,7 +79,7 @@ class ManagedRecords:
     async def _record(self, token_id: str) -> Record:
         record = await self._store.get(token_id)
         if record is None:
-            raise _not_found()
+            raise not_found()
         return record
 
     async def add(self, token: ManagedToken, digest: bytes, origin: Origin) -> bool:
@@ -142,7 +142,7 @@ class ManagedRecords:
             token = record.token
             self._check_end(token, state, origin)
             if digest not in (None, *map(decode_digest, filter(None, (token.digest, token.predecessor)))):
-                raise _not_found()
+                raise not_found()
             is_ours = self._seals.is_ours(record)
             is_certain = digest is not None or is_ours or await self._seals.is_in_use(token)
             # A revocation must come through however busy the token is; a deactivation may be refused and tried again.
@@ -258,12 +258,11 @@ async def told(known: Sequence[Record], codes: dict[str, str], again: Callable[[
     """
     for token_id in [record.token.token_id for record in known]:
         if token_id not in codes:
+            codes[token_id] = ""
             try:
                 await again(token_id)
             except (Conflict, Forbidden, NotFound) as refused:
                 codes[token_id] = refused.code
-            else:
-                codes[token_id] = ""
     return [codes[record.token.token_id] for record in known]
 
 
@@ -275,8 +274,9 @@ def _with_predecessor(old: ManagedToken, new: ManagedToken, now: float) -> Manag
     return msgspec.structs.replace(new, predecessor_until=until)
 
 
-def _not_found() -> NotFound:
-    return NotFound("No token with this ID. It may have been removed after its retention time.")
+def not_found() -> NotFound:
+    """The refusal of an id that has no record; a derived token has none."""
+    return NotFound("No token with this ID. Its retention time may be over, or it is derived: the audit log says.")
 
 
 def refuse_if_ended(token: ManagedToken, now: float) -> None:

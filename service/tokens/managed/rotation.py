@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from service.errors import Conflict, Forbidden, NotFound
+from service.errors import Conflict, Forbidden
 from service.model import ManagedToken, Origin
 from service.store.driver.shards import Shards
 from service.store.managed import records
 from service.store.managed.tokens import ManagedStore
 from service.tokens.idempotency import Minted, Repeatable, Repeats, refuse_if_secret_ended
-from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended
+from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, not_found, refuse_if_ended
 from service.tokens.managed.tokens import Created
 from service.tokens.rights import check_end, check_held
 
@@ -78,7 +78,7 @@ class Rotation:
         """A secret whose digest lives where the token does."""
         shard = self._shards.of_id(token_id)
         if shard is None:
-            raise NotFound("No token with this ID. It may have been removed after its retention time.")
+            raise not_found()
         return await self._repeats.mint(shard, request, origin.actor, f"rotate {token_id} {overlap_seconds}")
 
     def _rotated(self, old: ManagedToken, minted: Minted, overlap_seconds: int) -> ManagedToken:
