@@ -36,6 +36,14 @@ def read_address(text: str) -> Address | None:
         return None
 
 
+def is_host(text: str) -> bool:
+    """Can this be a host? A name with a part that is empty or too long is no OSError to those who resolve it."""
+    try:
+        return bool(text.encode("idna"))
+    except UnicodeError:
+        return False
+
+
 def unmapped(address: Address) -> Address:
     """The IPv4 address that an IPv6 one embeds (::ffff:192.0.2.1), else the address itself."""
     if address.version == 6 and address.ipv4_mapped is not None:

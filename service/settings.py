@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from service.addresses import is_host
 from service.errors import place_and_reason
 from service.home import expanded
 
@@ -30,7 +31,6 @@ _SERVICE_LINKS = (
     (r"PORT_[0-9]+_(TCP|UDP|SCTP)_PROTO", r"tcp|udp|sctp"),
 )
 _SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
-
 _URL_SCHEME = re.compile(r"(redis|valkey)s?(\+(sentinel|cluster))?|unix")
 # With greater ones, what is made of them would fail in Redis.
 _Span = Annotated[int, Meta(le=10 * 366 * 86400)]
@@ -263,8 +263,8 @@ def _check(settings: Settings) -> None:
 
 
 def _check_places(settings: Settings) -> None:
-    paths = [host.removeprefix(UNIX) for host in settings.hosts if host.startswith(UNIX)]
-    if not settings.hosts or not all(path.startswith("/") for path in paths):
+    fit = [host.startswith(f"{UNIX}/") if host.startswith(UNIX) else is_host(host) for host in settings.hosts]
+    if not fit or not all(fit):
         raise SettingsError(f"TOKENS_HOST={shortened(settings.host)}: write addresses or unix:/path, comma separated")
     if settings.tls_key_file and not settings.tls_certificate_file:
         raise SettingsError("TOKENS_TLS_KEY_FILE needs TOKENS_TLS_CERTIFICATE_FILE")

@@ -146,7 +146,7 @@ def test_a_home_that_is_no_whole_path_is_none(monkeypatch: pytest.MonkeyPatch, h
     assert read({"TOKENS_DATA_DIR": "/data"}).data_path == Path("/data")
 
 
-@pytest.mark.parametrize("host", ["", " , ", "unix:", "unix:here.sock,::1"])
+@pytest.mark.parametrize("host", ["", " , ", "unix:", "unix:here.sock,::1", "::1,here..org", "h" * 64])
 def test_what_is_no_place_to_listen_on_is_refused(host: str) -> None:
     assert refusal(HOST=host).startswith("TOKENS_HOST=")
     assert refusal(TLS_KEY_FILE="/key.pem") == "TOKENS_TLS_KEY_FILE needs TOKENS_TLS_CERTIFICATE_FILE"

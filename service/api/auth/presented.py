@@ -10,8 +10,13 @@ from service.api.http.call import Headers
 _FIELDS = frozenset((b"x-api-key", b"x-token"))
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _TAKEN = {
-    "scheme": ("bearer", "basic"),
-    "header": ("authorization", "cookie", "host", "x-required-scope", "x-forwarded-for", "x-request-id"),
+    "scheme": re.compile("bearer|basic"),
+    # What is read of a request's head for something else.
+    "header": re.compile(
+        "accept.*|authorization|connection|content-.*|cookie|expect|forwarded|host|idempotency-key|origin|traceparent"
+        "|transfer-encoding|upgrade|user-agent|x-forwarded-.*|x-original-uri|x-request-id|x-required-scope"
+        "|x-token-cost|x-tokens-retry-key"
+    ),
 }
 
 
@@ -46,7 +51,7 @@ def read_accepted(text: str, *, basic: bool) -> Accepted:
             raise ValueError(f"{part!r}: write bare, scheme:NAME, header:NAME or cookie:NAME")
         # Fields and schemes are told apart by no case (RFC 9110, 5.1 and 11.1), cookies are.
         name = name if kind == "cookie" else name.lower()
-        if name in _TAKEN.get(kind, ()):
+        if kind in _TAKEN and _TAKEN[kind].fullmatch(name):
             raise ValueError(f"{part!r}: this has a meaning of its own")
         found[kind].add(name.encode())
     schemes, fields, cookies = (frozenset(found[kind]) for kind in ("scheme", "header", "cookie"))

@@ -4,6 +4,7 @@ import os
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from service.addresses import is_host
 from service.cli.failure import WrongUsage
 
 LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound to, but read as "this machine"
@@ -27,11 +28,11 @@ def service_address() -> Address:
     url = os.environ.get("TOKENS_URL", "").strip() or _local_url()
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError:
-        host, port = None, None
+        host, port = "", None
     # A user name, a query or a fragment has no place before the paths that are added to it.
-    if not host or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
+    if not is_host(host) or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
         raise WrongUsage(f"TOKENS_URL={url}: write it like https://tokens.example.org")
     return Address(parts.scheme, host, port, parts.path.rstrip("/"))
 

@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 from redis.asyncio.connection import parse_url
 
+from service.addresses import is_host
+
 # What may stand behind the question mark; the rest of what the driver knows is the service's own affair.
 _OPTIONS = ("db", "username", "password", "socket_keepalive")
 _TLS_OPTIONS = (
@@ -127,10 +129,13 @@ def _address(text: str, default: int) -> Address:
     try:
         parts = urlsplit(f"//{text}")
         # One that is left out is this machine, as the driver has it.
-        return Address(unquote(parts.hostname or "localhost"), parts.port or default)
+        found = Address(unquote(parts.hostname or "localhost"), parts.port or default)
     except ValueError:
         # The reason would repeat a part of the URL, which may be one of its password.
         raise ValueError("its port is no number up to 65535, or an address in [ ] is wrong") from None
+    if not is_host(found.host):
+        raise ValueError("its host is none: a part of it is empty, or longer than 63 characters")
+    return found
 
 
 def _check_place(scheme: str, path: str, options: dict[str, Any]) -> None:

@@ -117,7 +117,16 @@ def test_silence_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["localhost:8080", "ftp://x", "http://", "http://a:b@c", "http://x:port", "http://x?y", "http://[::1"],
+    [
+        "localhost:8080",
+        "ftp://x",
+        "http://",
+        "http://a:b@c",
+        "http://x:port",
+        "http://x?y",
+        "http://[::1",
+        "http://x..y",
+    ],
 )
 def test_no_url_is_a_usage_error(run: Run, url: str) -> None:
     result = run("stats", env={"TOKENS_URL": url, "TOKENS_TOKEN": "t"})

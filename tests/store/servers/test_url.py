@@ -114,6 +114,8 @@ def test_sentinels_are_asked_by_tls_as_the_servers_are(url: str) -> None:
         ("redis+cluster://a/1", "a cluster has one database"),
         ("redis+cluster://a?sentinel_password=hunter2", "needs a URL that begins with redis\\+sentinel"),
         ("redis+cluster://:hunter2@a:x,b", "its port is no number"),
+        ("redis+cluster://:hunter2@a,b..c", "its host is none"),
+        (f"redis://:hunter2@{'a' * 64}", "its host is none"),
         ("redis+other://a", "begin with redis://"),
     ],
 )
