@@ -49,6 +49,7 @@ class Service:
         on_reload: tuple[Work, ...] = (),
     ) -> None:
         self.settings = settings
+        # One for all processes: a sweep by a clock that was years ahead once took living tokens for ended ones.
         self.clock = clock = ServerClock(clock)
         self.metrics = metrics = Metrics()
         redis = None if links is not None else redis_of(settings, clock, metrics)

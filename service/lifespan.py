@@ -86,6 +86,7 @@ class Lifespan:
         # Before the first request: which secrets of other systems there may be is read here.
         await _once(self._background.prepare, "prepare")
         if self._metrics_port is not None:
+            # Here already, so that a port which somebody else has refuses the start.
             self._metrics_port.start()
         tasks = [
             asyncio.create_task(_every(seconds, work, name), name=name)

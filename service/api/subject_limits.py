@@ -15,6 +15,7 @@ from service.errors import wrong
 from service.tokens.limits.subjects import Standing, SubjectLimits
 
 _PATH = "/api/admin/subject-limits"
+# Not empty, as that of a token may be: tokens that speak for nobody share no limits.
 LimitedSubject = Annotated[
     str, Meta(pattern=r"^[!-~]{1,128}\Z", description="whom the tokens speak for, as `subject` of a token has it")
 ]

@@ -144,6 +144,7 @@ class ReadingProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._in_head = True
+        # Not anew where blank lines came before: a client that sends nothing else would never be late.
         if self.head_since is None:
             self.head_since = self.deadlines.now
         self._blank_bytes = 0

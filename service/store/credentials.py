@@ -134,6 +134,7 @@ class CredentialStore:
         """A managed token's sealed credential, and why it may be gone. One round trip."""
         shard = self._shards.of_digest(digest)
         self.changes.of(shard).ask()
+        # By one command, so that both are of one instant.
         sealed, reason = await shard.link.execute("MGET", *shard.keys.credential_and_reason(digest), retry=True)
         return sealed, None if reason is None else Reason.read(reason)
 

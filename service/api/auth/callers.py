@@ -69,6 +69,7 @@ class Callers:
 
         Raises Unauthorized, also for a token that may not be used from this address; Forbidden without the scope.
         """
+        # In the usual fields alone: what TOKENS_ACCEPT_ALSO adds holds where gateways ask.
         secrets = presented(call.scope["headers"])
         if not secrets:
             raise Unauthorized("Send the token as Authorization: Bearer, X-API-Key or X-Token.", presented=False)

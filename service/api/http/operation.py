@@ -67,6 +67,7 @@ class Operation(msgspec.Struct, frozen=True):
     def __call__(self, handler: H) -> H:
         """Note beside a handler that it answers this operation; several are listed in the order they are written."""
         first, _, rest = (inspect.getdoc(handler) or "").partition("\n")
+        # Once for the class and not for each service, of which tests make thousands.
         signature = inspect.signature(handler)
         # Types and not their names: no module of handlers may have `from __future__ import annotations`.
         takes = {name: one.annotation for name, one in signature.parameters.items() if name != "self"}

@@ -18,6 +18,7 @@ def healthcheck() -> Report:
 
     GET /readyz of TOKENS_URL, or of this machine's TOKENS_PORT. Exit 0 if it is ready, 1 if not.
     """
+    # Not by `connect`, which wants to know who asks: a container's check is nobody.
     answer = Client(service_address(), read_seconds=PROBE_SECONDS).ask("GET", "/readyz")
     report = answer.json()
     if answer.status == http.client.OK:

@@ -237,6 +237,7 @@ class Keys:
         encoded = encode_digest(digest)
         return self.credential_prefix + encoded, self.prefix + b"x:" + encoded
 
+    # By its id and not by a digest: in the overlap of a rotation both secrets draw from the same.
     def rate_of_token(self, token_id: str, limit: str) -> bytes:
         return self.prefix + f"r:{token_id}:{limit}".encode()
 

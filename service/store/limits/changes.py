@@ -67,10 +67,10 @@ class ChangesByShard:
 
     def __init__(self, shards: Shards) -> None:
         self.heard: Callable[[str | None], None] = lambda _: None
-        by_link: dict[int, Changes] = {}
+        by_link: dict[Link, Changes] = {}
         for shard in shards:
-            by_link.setdefault(id(shard.link), Changes(shard, self._tell))
-        self._each = [by_link[id(shard.link)] for shard in shards]
+            by_link.setdefault(shard.link, Changes(shard, self._tell))
+        self._each = [by_link[shard.link] for shard in shards]
 
     def _tell(self, subject: str | None) -> None:
         self.heard(subject)

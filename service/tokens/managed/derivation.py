@@ -128,6 +128,7 @@ class Derivation:
         if wanted.ttl_seconds:
             expires_at = cut_life(bound, now + wanted.ttl_seconds, now)
         else:
+            # Cut and not refused: nobody has asked for that hour.
             expires_at = min(now + USUAL_SECONDS, parent.expires_at or now + USUAL_SECONDS)
         check_life(bound, expires_at)
         pooled = wanted.rate_limits is None and not wanted.max_uses
