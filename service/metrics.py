@@ -174,7 +174,7 @@ class Metrics:
             "tokens_webhook_deliveries", "attempts to deliver an event, and events dropped unread", ["outcome"]
         )
         self.usage_dropped = Counter("tokens_usage_dropped", "flushes of usage that failed", registry=registry)
-        # Without a mode there would be one for each process, its number as a label.
+        # By default there would be one series for each process, with its pid as a label.
         build = Gauge(
             "tokens_build_info", "the running version", ["version"], registry=registry, multiprocess_mode="max"
         )

@@ -65,7 +65,7 @@ class AuthorizationServer(msgspec.Struct):
     introspection_endpoint_auth_methods_supported: list[str]
     revocation_endpoint: str
     revocation_endpoint_auth_methods_supported: list[str]
-    # Said, though empty: RFC 8414, 2 wants the first, and takes two grants for supported where the second is left out.
+    # RFC 8414, 2 requires the first, and clients assume two grants where the second is left out: so both are said.
     response_types_supported: list[str] = []
     grant_types_supported: list[str] = []
 

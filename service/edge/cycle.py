@@ -137,7 +137,7 @@ class FastPathCycle(FastCycle[Plan]):
         remembered = limited.decoded
         now, address = authority.clock(), self._address()
         verdict = authority.evaluate(remembered, self._required(), address, now)
-        # By the record last seen, which is no reason to refuse: the task reads it as it stands now.
+        # A record that is only remembered is no reason to refuse: the task reads it as it stands now.
         if not verdict.active:
             self._protocol.run_task(self._ask())
             return

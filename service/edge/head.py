@@ -129,7 +129,7 @@ class KnownLines:
             named = dict(map(self._field_lines.__getitem__, lines[1:-2]))
         except KeyError:
             return None
-        # Less the request line and the two empty pieces behind the last field; with fewer names, one came twice.
+        # Three pieces are no fields: the request line, and two empty ones at the end. With fewer names, one came twice.
         is_plain = len(named) == len(lines) - 3 <= HEAD_FIELDS and HOSTS[named.get(b"host", b"")]
         return (head_only, url, named) if is_plain else None
 

@@ -95,7 +95,7 @@ class OneTimeStore:
         keys = (shard.keys.one_time(digest), shard.keys.one_time_index, shard.keys.consumed(digest))
         script, sent_elsewhere = self._consume_again if request else self._consume, shard.link.sent_elsewhere
         reply: bytes | None = await script.run(shard.link, keys, encode_digest(digest), request, RETRY_MILLISECONDS)
-        # So says the script where another request has spent it, and its answer is kept still.
+        # The script answers so where another request has spent the token and its answer is still kept.
         if reply == b"":
             self._on_spent_twice(digest)
             return None

@@ -172,7 +172,7 @@ class Authority:
             if decoded is not None:
                 self.count(decoded, verdict, now, address, agent)
                 return verdict
-            # Of a single candidate the answer is the same either way, and asking can be spared.
+            # Asked only where another candidate follows, which could make a secret that has ended good again.
             if kind is Kind.MANAGED and len(candidates) > 1 and await self._is_gone(digest):
                 return UNKNOWN
         return self._unfound()

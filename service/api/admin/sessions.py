@@ -20,7 +20,7 @@ Username = Annotated[str, Meta(min_length=1, max_length=256)]
 class SessionsQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Whose sessions, of everybody without a name, and how many at most."""
 
-    # Left out it means everybody, and given it may not be empty: out of an empty variable it would mean the same.
+    # The default is empty, but an empty value is refused: from an unset variable it would mean everybody.
     username: Username = ""
     limit: PageSize = PAGE
 

@@ -76,6 +76,7 @@ class UsageApi(OperationGroup, tag="managed"):
     @Operation("GET", "/api/admin/tokens/{id}/usage", READ, "showTokenUsage", problems=(404,))
     async def of_token(self, caller: Caller, token_id: PathId, query: Days) -> TokenUsage:
         """Show how often a token was checked."""
+        # Raises NotFound: an unknown id would read as a token that was never used.
         token = await self._tokens.get(token_id)
         days, hours = await self._series.of_token(token.token_id, query.days)
         return TokenUsage(

@@ -178,7 +178,7 @@ def _problem(status: int, code: str, detail: str, request_id: str, challenged: b
 
 def _ascii(text: str) -> bytes:
     """Printable ASCII as it is, the rest percent-encoded, `-` for nothing."""
-    # Of a field that is missing Caddy 2.6 passes the name of its own placeholder on.
+    # Where a field is missing Caddy 2.6 passes its own literal placeholder on.
     if not text:
         return b"-"
     return (text if _AS_IT_IS.fullmatch(text) else quote(text, safe=_PRINTABLE)).encode()

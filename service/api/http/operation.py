@@ -108,7 +108,7 @@ class OperationGroup:
     _operations: ClassVar[list[tuple[str, Operation]]]
 
     def __init_subclass__(cls, *, tag: str = "") -> None:
-        # Not by the decorators, which ran before there was a class with a tag.
+        # Not in the decorators: they run before the class, and with it the tag, exists.
         cls._operations = [
             (name, msgspec.structs.replace(operation, tag=tag))
             for name, member in vars(cls).items()

@@ -33,7 +33,7 @@ def audit(ctx: click.Context, /, limit: int, form: str | None, **filters: Any) -
     For a file: token-service audit --format ndjson > audit.ndjson
     """
     if ctx.invoked_subcommand is not None:
-        # By where they came from: each option is among the parameters with its default, given or not.
+        # By their source, because an option that was not given is among the parameters with its default.
         if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
             raise WrongUsage(f"give no options before {ctx.invoked_subcommand}: it checks the whole log")
         return None

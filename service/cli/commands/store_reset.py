@@ -15,6 +15,7 @@ def confirm_reset(yes: bool) -> Report:
 
     Where readiness says `store_reset` and no backup is to be restored. Brings nothing back.
     """
+    # Before the question, so that nobody answers it who is not signed in.
     client = connect()
     confirm("Redis has lost what was there. Go on without it?", yes=yes)
     answer = client.send("POST", "/api/admin/confirm-reset")

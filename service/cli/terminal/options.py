@@ -29,6 +29,7 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a command's options that were given, as members of what is asked."""
+    # By identity, because 0 was given, too: `--unused-for 0`, for one.
     return {name: value for name, value in options.items() if value is not None and value is not False}
 
 

@@ -28,7 +28,7 @@ class SubjectStore:
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
-        # Without `retry`: asked again after a lost reply it writes another audit entry, and the other counts once more.
+        # Without `retry`: after a lost reply one would write a second audit entry, and the other count twice.
         self._put = Script("put_limits")
         self._count = Script("count_change")
 

@@ -23,7 +23,7 @@ def zone_of(name: str) -> tzinfo:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         pass
     try:
-        # One that there is for certain: is it unknown, too, it is the data that is missing.
+        # A zone that certainly exists: if it is unknown as well, the time zone data is missing.
         ZoneInfo("Europe/Berlin")
     except (ZoneInfoNotFoundError, OSError):
         raise NoSuchZone("the server has no time zone data: install tzdata there, or use UTC") from None

@@ -53,7 +53,7 @@ class ImportStore:
         self._retention = retention
         self._blocks = Blocks(len(shards))
         self._tokens = tokens
-        # Without `retry`: only whoever knows that it asks again can tell what the first try took in from what was here.
+        # Without `retry`: `Imports` asks again itself, and so can tell what its first try took in from what was here.
         self._import = Script("import_tokens")
         self._announce = Script("announce_tokens", retry=True)
         self._noted_in: bytes | None = None

@@ -56,7 +56,7 @@ class Place(NamedTuple):
     addresses: tuple[Address, ...]
     options: dict[str, Any]
     primary_name: str = ""
-    # Read-only, because all places share it.
+    # Read-only, because all instances share this default.
     sentinel_options: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -104,7 +104,7 @@ def _query(kind: Kind, scheme: str, query: str) -> tuple[dict[str, str], dict[st
     """The options of the servers, and those of the sentinels without their first word."""
     known = _OPTIONS + (_TLS_OPTIONS if scheme == "rediss" else ())
     known += _SENTINEL_OPTIONS if kind is Kind.SENTINEL else ()
-    # Also those without a value: a wrong name must not be passed over for that.
+    # With blank values, or a misspelled option without a value would go unnoticed.
     given = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
     for name in given:
         if name in known:

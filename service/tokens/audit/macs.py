@@ -62,5 +62,5 @@ def marks_of(checkpoint: Checkpoint) -> list[bytes]:
 
 
 def _signed_part(scope: bytes, checkpoint: Checkpoint) -> bytes:
-    # By their places: a member put among these would make every checkpoint there is a changed one.
+    # By position: a member inserted among these would break the seal of every checkpoint there is.
     return b"\n".join((scope, *(str(part).encode("latin-1") for part in checkpoint[:5]), checkpoint.marks))

@@ -137,6 +137,7 @@ class Explainer:
         by_key = checks.answered("server_key", True, f"It was sealed with the {which} server key.")
         # Not remembered: the memory of the authority is for what gateways ask.
         decoded = self._authority.open_once(found.digest, sealed)
+        # For the types alone: what a key of ours has sealed can be read.
         if decoded is None:
             return _complete(UNKNOWN, [first, known])
         verdict = self._authority.evaluate(decoded, question.required, question.address, question.at)

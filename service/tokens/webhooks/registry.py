@@ -45,7 +45,7 @@ class Webhook(msgspec.Struct, frozen=True):
     previous_until: int = 0
 
 
-# With a dictionary of its own, in which `cached_property` keeps what it found.
+# `dict=True`, because `cached_property` keeps its value in the dictionary of the instance.
 class Known(msgspec.Struct, frozen=True, dict=True):
     """A webhook, its record, and the keys that one was sealed with, which its secret is derived from.
 
@@ -132,7 +132,7 @@ class Webhooks:
         destination = await self._destinations.check(url)
         webhook_id = random_id()
         # Before the record is there: from the moment somebody knows the webhook it misses no event.
-        # One after the other: the first one's time is the earliest then, and what the others wrote since is told.
+        # In turn and not together: the first shard's time is then the earliest, and no event behind it is left out.
         since, *_ = [await self._outbox.begin(shard, webhook_id) for shard in self._shards]
         webhook = Webhook(
             webhook_id,

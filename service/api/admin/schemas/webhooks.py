@@ -67,6 +67,7 @@ class WebhookList(msgspec.Struct):
 class DeletedQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which one."""
 
+    # Any text: the id of a record that somebody else wrote may be anything, and is to be deleted all the same.
     id: Annotated[str, Meta(min_length=1)]
 
 

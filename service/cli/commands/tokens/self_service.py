@@ -38,6 +38,7 @@ def show_self() -> Report:
 def revoke_self(yes: bool) -> Report:
     """Revoke the token in TOKENS_TOKEN for good."""
     client = holder()
+    # Asked before the end: a revoked token can no longer say what it is called.
     found = client.get(SELF)
     confirm(f"Revoke {found['name']} ({found['id']}) for good?", yes=yes)
     client.send("DELETE", SELF)
