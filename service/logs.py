@@ -51,6 +51,7 @@ def configure(settings: Settings) -> None:
     for name in _LIBRARIES:
         logger = logging.getLogger(name)
         logger.handlers.clear()
+        # uvicorn writes a line for each request where this one, or one above it, has a handler.
         logger.propagate = name != "uvicorn.access"
     # Start and stop are told by our own lines; uvicorn's say the same in more words.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

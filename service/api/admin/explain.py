@@ -14,7 +14,6 @@ from service.errors import wrong
 from service.model import Kind
 from service.tokens.explanation.explainer import Explainer, Question
 
-# At the end of the calendar, in the year 9999, the window of a month's quota has no end that could be told.
 _FURTHEST = 100 * 365 * 86400
 
 

@@ -52,6 +52,7 @@ def _form(
     path: str, name: str, summary: str, description: str, header_names: tuple[str, ...], **more: Any
 ) -> Operation:
     return Operation(
+        # Whatever the method: some gateways ask with that of their own client.
         "*",
         path,
         GATEWAY,

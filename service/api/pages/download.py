@@ -23,5 +23,6 @@ class Download(StreamingResponse):
         self._call = call
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The answer has begun, and nobody is left to be told.
         with suppress(ClientDisconnect):
             await self._call.unless_gone(self.stream_response(send))

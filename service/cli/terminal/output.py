@@ -156,6 +156,7 @@ def _width(text: str) -> int:
 
 def _pad(text: str, width: int) -> str:
     while _width(text) > width:
+        # Two, because from the second time on one of them is the ellipsis.
         text = text[:-2] + "…"
     return text + " " * (width - _width(text))
 

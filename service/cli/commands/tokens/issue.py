@@ -89,6 +89,7 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
         copied["rateLimits"] = [
             {member: one[member] for member in _OF_LIMIT if member in one} for one in copied["rateLimits"]
         ]
+    # In this order: what an option says takes the place of what is copied.
     body = {"name": name, **expires.to_create(), **copied, **given(options)}
     return with_secret(client.send_once(TOKENS, body)["token"], quiet=quiet)
 
