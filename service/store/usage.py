@@ -79,7 +79,7 @@ class UsageStore:
     async def _add(self, shard: Shard, uses: list[Use], now: int) -> None:
         """By one script for all: a call for each takes Redis half as long again, and this process five times."""
         names = shard.keys
-        keys = [names.last_uses]
+        keys = [names.last_uses, names.on, names.off, names.dead]
         facts: list[Argument] = [now // DAY, now // HOUR, DAYS_KEPT, HOURS_KEPT]
         for use in uses:
             token_id = use.token_id

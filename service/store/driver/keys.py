@@ -26,8 +26,11 @@ m:<id>            hash    metadata of a managed token; of a derived one that cou
 de:<id>           zset    credentials derived from a token -> their expiry, negative  with the last of them
                           where they are not its children but further below
 on off dead       zset    id -> created, epoch microseconds: active; inactive and   -
-                          revoked, these with a negative score; expired
-exp               zset    id -> expiry of tokens in `on`; negative for those in `off`  -
+                          revoked, these with a negative score; expired. The first
+                          use takes FIRST_USE from it, which a token had more before;
+                          so the score of a revoked one is further below 0 then
+exp               zset    id -> expiry of tokens in `on`; negative for those in `off`;  -
+                          created, epoch microseconds, where there is none
 gc                zset    id -> when an ended token is purged                      -
 names             zset    `name NUL id`, score 0; `~` before a revoked token's id  -
 nb:<block>        string  rows `name NUL last-characters id created LF`, folded, of  -
@@ -101,6 +104,9 @@ class Stream(StrEnum):
     REFUSALS = "r"
 
 
+# What sets tokens that were never used apart in the lists of their status: a score, less than this, that was used. On
+# both sides is room for every microsecond until the year 2096, in what a sorted set keeps of a number.
+FIRST_USE = 5 * 10**15
 _IDS_REMEMBERED = 4096  # public names, each asked for several times by one list
 
 

@@ -27,9 +27,9 @@ if expires == '0' then
 else
   redis.call('SET', credential, record, 'PXAT', expires .. '000')
   if reason_until ~= '' then redis.call('SET', reason, 'expired ' .. id, 'PXAT', reason_until) end
-  redis.call('ZADD', expiries, expires, id)
 end
-redis.call('ZADD', on, created, id)
+redis.call('ZADD', expiries, expires == '0' and created or expires, id)
+redis.call('ZADD', on, string.format('%.0f', created + 5e15), id)
 redis.call('ZADD', names, 0, member)
 redis.call('ZADD', owned, created, id)
 redis.call('APPEND', block, row)

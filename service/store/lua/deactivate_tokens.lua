@@ -1,17 +1,16 @@
 --[[ Deactivate managed tokens, each with all derived from it. Takes away before it writes: works on a full server.
 KEYS[1]  active tokens (zset)     KEYS[2]  ended or switched off (zset)     KEYS[3]  expired tokens (zset)
-KEYS[4]  expiries (zset)          KEYS[5]  audit log (stream)
-KEYS[6...] of each: credential, predecessor's credential, reason it is gone (string), metadata (hash),
+KEYS[4]  expiries (zset)          KEYS[5]  last uses (zset)               KEYS[6]  audit log (stream)
+KEYS[7...] of each: credential, predecessor's credential, reason it is gone (string), metadata (hash),
          derived tokens (zset)
-ARGV[1]  audit entries to keep
-ARGV[2...] of each as below: `digest` and `version` as read, an older one is that of another primary, which a change
-         had not reached; `why_until` in milliseconds, 0 for never
+ARGV[1]  audit entries to keep    ARGV[2...] of each as below: `digest` and `version` as read, an older one is that of
+         another primary, which a change had not reached; `why_until` in milliseconds, 0 for never
 returns  of each: 1 deactivated | 0 it was off or had ended already | -1 changed meanwhile: read again | -2 gone
 cost     O(k log n + d) for k tokens with d derived from them
 ]]
-local on, off, dead, expiries, events = unpack(KEYS, 1, 5)
+local on, off, dead, expiries, used, events = unpack(KEYS, 1, 6)
 local at, replies, keep = 2, {}, ARGV[1]
-for first = 6, #KEYS, 5 do
+for first = 7, #KEYS, 5 do
   local credential, predecessor, reason, metadata, derived = unpack(KEYS, first, first + 4)
   local id, digest, version, why, why_until, record_seal, entry, seal = unpack(ARGV, at, at + 7)
   local read, is_active, revoked_at, of, created, expires = unpack(redis.pcall('HMGET', metadata, '@digest', '@active',
@@ -31,8 +30,9 @@ for first = 6, #KEYS, 5 do
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     redis.call('ZREM', on, id)
     if not redis.call('ZSCORE', dead, id) then
-      redis.call('ZADD', off, string.match(created or '', '^%d+$') or '1', id)
-      if string.match(expires or '', '^%d+$') then redis.call('ZADD', expiries, '-' .. expires, id) end
+      created, expires = string.match(created or '', '^%d+$') or '1', string.match(expires or '', '^[1-9]%d*$')
+      redis.call('ZADD', off, redis.call('ZSCORE', used, id) and created or string.format('%.0f', created + 5e15), id)
+      redis.call('ZADD', expiries, '-' .. (expires or created), id)
     end
   end
   replies[#replies + 1], at = reply, at + 8

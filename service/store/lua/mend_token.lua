@@ -2,12 +2,12 @@
 KEYS[1]  credential (string)          KEYS[2]  metadata (hash)
 KEYS[3]  active tokens (zset)         KEYS[4]  ended or switched off (zset)
 KEYS[5]  expired tokens (zset)        KEYS[6]  expiries (zset)
-KEYS[7]  purges (zset)
+KEYS[7]  purges (zset)                KEYS[8]  last uses (zset)
 ARGV[1]  id                           ARGV[2]  retention, seconds
 returns  1 put back | 0 it has ended, or its credential is gone
 cost     O(log n)
 ]]
-local credential, metadata, on, off, dead, expiries, purges = unpack(KEYS)
+local credential, metadata, on, off, dead, expiries, purges, used = unpack(KEYS)
 local id, retention = unpack(ARGV)
 local now = tonumber(redis.call('TIME')[1])
 local known = redis.call('HMGET', metadata, '@created_micros', '@active', '@expires_at', '@revoked_at')
@@ -23,6 +23,6 @@ end
 local to, sign = on, ''
 if active == '0' then to, sign = off, '-' end
 redis.call('ZREM', dead, id)
-redis.call('ZADD', to, created, id)
-if expires ~= '0' then redis.call('ZADD', expiries, sign .. expires, id) end
+redis.call('ZADD', to, redis.call('ZSCORE', used, id) and created or string.format('%.0f', created + 5e15), id)
+redis.call('ZADD', expiries, sign .. (expires == '0' and created or expires), id)
 return 1

@@ -1,13 +1,12 @@
 --[[ Add what a second brought to the usage of tokens; one that has no record any more is left out.
-KEYS[1]  last uses (zset)   KEYS[2...] of each token: metadata (hash), usage by day (hash), usage by hour (hash)
-ARGV[1]  day, days since the epoch    ARGV[2]  hour, hours since the epoch
-ARGV[3]  days kept                    ARGV[4]  hours kept
-ARGV[5...] of each token: id; last used, epoch seconds, 0 if it was only refused; allowed; denied; last address and
-         last user agent, each may be empty; digest of the secret that was used
+KEYS[1]  last uses (zset)   KEYS[2]  active tokens (zset)   KEYS[3]  ended or off (zset)   KEYS[4]  expired ones (zset)
+KEYS[5...] of each token: metadata (hash), usage by day (hash), usage by hour (hash)
+ARGV[1]  day, ARGV[2]  hour since the epoch    ARGV[3]  days kept    ARGV[4]  hours kept
+ARGV[5...] of each: id; last use, epoch seconds, or 0; allowed; denied; last address; user agent; digest of the secret
 returns  how many had a record
 cost     O(tokens); at the first use of a day or hour O(k) more for k fields, at most twice what is kept
 ]]
-local last_uses = KEYS[1]
+local last_uses, on, off, dead = unpack(KEYS, 1, 4)
 local day, hour, days_kept, hours_kept = unpack(ARGV, 1, 4)
 local function add(key, sign, period, count, kept, seconds)
   -- Nothing can be added to what is no count of ours, and the other uses of this second must not be lost with it.
@@ -18,7 +17,7 @@ local function add(key, sign, period, count, kept, seconds)
   redis.call('EXPIRE', key, kept * seconds)
 end
 local at, recorded = 5, 0
-for place = 2, #KEYS, 3 do
+for place = 5, #KEYS, 3 do
   local metadata, days, hours = unpack(KEYS, place, place + 2)
   local id, used_at, allowed, denied, address, agent, digest = unpack(ARGV, at, at + 6)
   local present, predecessor = unpack(redis.pcall('HMGET', metadata, '@digest', '@predecessor'))
@@ -28,7 +27,9 @@ for place = 2, #KEYS, 3 do
     if agent ~= '' then said[#said + 1] = '@last_agent'; said[#said + 1] = agent end
     if predecessor == digest then said[#said + 1] = '@predecessor_used_at'; said[#said + 1] = used_at end
     redis.call('HSET', metadata, unpack(said))
-    redis.call('ZADD', last_uses, used_at, id)
+    if redis.call('ZADD', last_uses, used_at, id) == 1 then -- no more among those never used
+      for _, list in ipairs({on, off, dead}) do redis.call('ZADD', list, 'XX', 'INCR', '-5e15', id) end
+    end
   end
   for sign, count in pairs(present and {a = allowed, d = denied} or {}) do
     add(days, sign, day, count, days_kept, 86400)

@@ -1,8 +1,8 @@
 --[[ Revoke managed tokens, each with all derived from it. Takes away before it writes: works on a full server.
 KEYS[1]  active tokens (zset)     KEYS[2]  ended or switched off (zset)     KEYS[3]  expired tokens (zset)
-KEYS[4]  expiries (zset)     KEYS[5]  purges (zset)     KEYS[6]  names (zset)     KEYS[7]  audit log (stream)
-KEYS[8...] of each: credential, predecessor's credential, reason it is gone (string), metadata (hash),
-         derived tokens (zset)
+KEYS[4]  expiries (zset)   KEYS[5]  purges (zset)   KEYS[6]  last uses (zset)   KEYS[7]  names (zset)
+KEYS[8]  audit log (stream)   KEYS[9...] of each: credential, predecessor's credential, reason it is gone (string),
+         metadata (hash), derived tokens (zset)
 ARGV[1]  now    ARGV[2]  when their records are purged, both epoch seconds    ARGV[3]  audit entries to keep
 ARGV[4]  1 to end what changed since, too    ARGV[5...] of each as below: `digest` and `version` as read, an older one
          is that of another primary, which a change had not reached; `why_until` in milliseconds, 0 for never;
@@ -10,10 +10,10 @@ ARGV[4]  1 to end what changed since, too    ARGV[5...] of each as below: `diges
 returns  of each: 1 revoked | 0 it was already | -1 changed meanwhile: read again | -2 gone
 cost     O(k log n + d) for k tokens with d derived from them
 ]]
-local on, off, dead, expiries, purges, names, events = unpack(KEYS, 1, 7)
+local on, off, dead, expiries, purges, used, names, events = unpack(KEYS, 1, 8)
 local now, purge_at, keep, insist = unpack(ARGV, 1, 4)
 local at, replies = 5, {}
-for first = 8, #KEYS, 5 do
+for first = 9, #KEYS, 5 do
   local credential, predecessor, reason, metadata, derived = unpack(KEYS, first, first + 4)
   local id, digest, version, why, why_until, record_seal, entry, seal, member, freed = unpack(ARGV, at, at + 9)
   local read, revoked_at, of, created = unpack(redis.pcall('HMGET', metadata, '@digest', '@revoked_at', '@version',
@@ -26,13 +26,13 @@ for first = 8, #KEYS, 5 do
     redis.call('SET', reason, why, unpack(why_until == '0' and {} or {'PXAT', why_until}))
   end
   if reply == 1 then
-    if since ~= 0 then record_seal = '' end
-    local turned = version + since + 1
-    redis.call('HSET', metadata, '@active', 0, '@revoked_at', now, '@version', turned, '@seal', record_seal)
+    redis.call('HSET', metadata, '@active', 0, '@revoked_at', now, '@version', version + since + 1, '@seal',
+      since == 0 and record_seal or '')
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     for _, index in ipairs({on, dead, expiries}) do redis.call('ZREM', index, id) end
-    redis.call('ZADD', off, '-' .. (string.match(created or '', '^%d+$') or '1'), id)
-    redis.call('ZADD', purges, purge_at, id)
+    local made = string.match(created or '', '^%d+$') or '1'
+    local place = redis.call('ZSCORE', used, id) and string.format('-%.0f', made + 5e15) or '-' .. made
+    redis.call('ZADD', off, place, id) redis.call('ZADD', purges, purge_at, id)
     if redis.call('ZREM', names, member) == 1 then redis.call('ZADD', names, 0, freed) end
   end
   replies[#replies + 1], at = reply, at + 10

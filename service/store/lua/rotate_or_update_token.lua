@@ -1,7 +1,7 @@
 --[[ Rotate managed tokens, change or activate them: each record is written anew, unless it changed since it was read.
 KEYS[1]  active tokens (zset)   KEYS[2]  ended or switched off (zset)   KEYS[3]  expired tokens (zset)
-KEYS[4]  expiries (zset)        KEYS[5]  purges (zset)                  KEYS[6]  audit log (stream)
-KEYS[7...] of each: credential, reason it may be gone, previous secret in its overlap, its reason, credential to end,
+KEYS[4]  expiries (zset)   KEYS[5]  purges (zset)   KEYS[6]  last uses (zset)   KEYS[7]  audit log (stream)
+KEYS[8...] of each: credential, reason it may be gone, previous secret in its overlap, its reason, credential to end,
          its reason (string), metadata (hash), its block of folded names (string), derived tokens that end (zset)
 ARGV[1]  audit entries to keep    ARGV[2...]  of each as below, `..._until` in milliseconds, 0 for never; `version` and
          `contests` as they were read; `record` empty for a token that stays off, `why` if it is not written yet,
@@ -9,10 +9,10 @@ ARGV[1]  audit entries to keep    ARGV[2...]  of each as below, `..._until` in m
 returns  of each: 1 written | 0 changed meanwhile, or gone
 cost     O(k log n + d) for k tokens with d derived from them
 ]]
-local on, off, dead, expiries, purges, events = unpack(KEYS, 1, 6)
+local on, off, dead, expiries, purges, used, events = unpack(KEYS, 1, 7)
 local at, replies, keep = 2, {}, ARGV[1]
 local function put(key, text, till) redis.call('SET', key, text, unpack(till + 0 == 0 and {} or {'PXAT', till})) end
-for key = 7, #KEYS, 9 do
+for key = 8, #KEYS, 9 do
   local credential, reason, older, older_why, ended, ended_why, metadata, block, derived = unpack(KEYS, key, key + 8)
   local id, version, contests, created, expires, record, why, reason_until = unpack(ARGV, at, at + 7)
   local older_record, older_until, gone_until, old_row, row, entry, seal, count = unpack(ARGV, at + 8, at + 15)
@@ -28,12 +28,12 @@ for key = 7, #KEYS, 9 do
     redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     for _, index in ipairs({on, off, dead, expiries, purges}) do redis.call('ZREM', index, id) end
-    redis.call('ZADD', is_on and on or off, created, id)
-    if expires ~= '0' then redis.call('ZADD', expiries, (is_on and '' or '-') .. expires, id) end
-    local rows = old_row ~= row and redis.call('GET', block) or ''
-    local found, last = string.find(rows, old_row, 1, true)
+    local place = redis.call('ZSCORE', used, id) and created or string.format('%.0f', created + 5e15)
+    redis.call('ZADD', is_on and on or off, place, id)
+    redis.call('ZADD', expiries, (is_on and '' or '-') .. (expires == '0' and created or expires), id)
+    local rows = old_row ~= row and redis.call('GET', block) or '' local found, to = string.find(rows, old_row, 1, true)
     if found and #row == #old_row then redis.call('SETRANGE', block, found - 1, row)
-    elseif found then redis.call('SET', block, string.sub(rows, 1, found - 1) .. row .. string.sub(rows, last + 1)) end
+    elseif found then redis.call('SET', block, string.sub(rows, 1, found - 1) .. row .. string.sub(rows, to + 1)) end
   end
   replies[#replies + 1], at = is_current and 1 or 0, fields + count
 end

@@ -152,6 +152,7 @@ class ExpiryStore:
                 keys.dead,
                 keys.expiry,
                 keys.purge,
+                keys.last_uses,
             ),
             token.token_id,
             self._retention.seconds,

@@ -6,10 +6,11 @@ For the first every active token is read, now and then; for the second the purge
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 
+from service.store.driver.keys import FIRST_USE
 from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
 from service.store.forms import in_pairs, own_members, whole
-from service.store.managed.records import Retention
+from service.store.managed.records import LAST_SECOND, Retention
 
 _SLICE = 500
 _LOCK_MILLISECONDS = 120_000
@@ -62,7 +63,7 @@ class HygieneStore:
             if fresh:
                 keys = tuple(shard.keys.metadata(one.token_id) for one in fresh)
                 used = await self._fields.run(shard.link, keys, LETTERS["last_used_at"])
-                yield [(one.score // 1_000_000, whole(last)) for one, last in zip(fresh, used, strict=True)]
+                yield [(one.score % FIRST_USE // 1_000_000, whole(last)) for one, last in zip(fresh, used, strict=True)]
             if len(reply) < 2 * size:
                 return
             # The next slice begins with those that share the last one's microsecond, which may be all of it.
@@ -72,13 +73,10 @@ class HygieneStore:
     async def without_end(self) -> int:
         """How many active tokens never expire; one round trip."""
         asked = [
-            shard.link.execute(*command, retry=True)
+            shard.link.execute("ZCOUNT", shard.keys.expiry, f"({LAST_SECOND}", "+inf", retry=True)
             for shard in self._shards
-            for command in (("ZCARD", shard.keys.on), ("ZCOUNT", shard.keys.expiry, "(0", "+inf"))
         ]
-        counts: list[int] = await asyncio.gather(*asked)
-        # Read by two commands: a token may change between them.
-        return max(0, sum(counts[::2]) - sum(counts[1::2]))
+        return sum(await asyncio.gather(*asked))
 
     async def expired_since(self, since: int, now: int) -> int:
         """How many tokens expired behind `since`, epoch seconds, up to now, of those that are kept still.

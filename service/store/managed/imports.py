@@ -11,6 +11,7 @@ from typing import NamedTuple
 from service.model import ManagedToken, Status
 from service.store.audit import Entry
 from service.store.credentials import Reason
+from service.store.driver.keys import FIRST_USE
 from service.store.driver.many_tokens import by_group
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
@@ -155,7 +156,7 @@ class ImportStore:
             home,
             _kind(home, listed, timers, incoming),
             (*_own_keys(home, incoming), self._blocks.key(home, token.token_id)),
-            (token.token_id, name, names_member, token.created_micros, time, *self._args(incoming, now)),
+            (token.token_id, name, names_member, token.created_micros, _place(token), time, *self._args(incoming, now)),
             name_is_abroad=not (is_at_home or is_revoked),
             freed_abroad=is_revoked and not is_at_home,
         )
@@ -189,9 +190,8 @@ class ImportStore:
             case Status.EXPIRED:
                 return keys.dead, keys.purge, purge
             case Status.INACTIVE:
-                # A token without a date stands in no index of dates, where no score is 0.
-                return keys.off, keys.expiry, str(-expires or "")
-        return keys.on, keys.expiry, str(expires or "")
+                return keys.off, keys.expiry, str(-(expires or token.created_micros))
+        return keys.on, keys.expiry, str(expires or token.created_micros)
 
     def _home(self, token: ManagedToken) -> Shard:
         home = self._shards.of_id(token.token_id)
@@ -248,8 +248,7 @@ def _kind(home: Shard, listed: bytes, timers: bytes, incoming: Incoming) -> _Kin
     keys, token = home.keys, incoming.token
     owner = keys.owner(token.created_by)
     shared = listed, timers, keys.names, owner, keys.imported, keys.last_uses, keys.changes
-    # In `off` the score of a revoked token is negative.
-    return _Kind(shared, (incoming.entry.keep, "-" if token.revoked_at else "", int(token.imported != "")))
+    return _Kind(shared, (incoming.entry.keep, int(token.imported != "")))
 
 
 def _own_keys(home: Shard, incoming: Incoming) -> tuple[bytes, ...]:
@@ -259,6 +258,13 @@ def _own_keys(home: Shard, incoming: Incoming) -> tuple[bytes, ...]:
     if incoming.predecessor:
         older = keys.credential_and_reason(records.decode_digest(token.predecessor))
     return (*secret, *older, keys.metadata(token.token_id))
+
+
+def _place(token: ManagedToken) -> int:
+    """Its score in the list of its status."""
+    if token.revoked_at:
+        return -token.created_micros - (FIRST_USE if token.last_used_at else 0)
+    return token.created_micros + (0 if token.last_used_at else FIRST_USE)
 
 
 def _refusal(reply: Reply) -> Refused | None:

@@ -77,13 +77,13 @@ class Listing:
         """
         seen: set[str] = set()
         # With more of them the search would only read so many and then give up.
-        few = await self._few(query) if expected <= _FEW else None
+        few = await self._few(query, now) if expected <= _FEW else None
         # What the search of names found need not be evaluated by its name again before its record is read.
         evaluated_by = (query if few is None else msgspec.structs.replace(query, text="")).evaluated_by
         # Where most are admitted, no more than the page and one that tells whether another follows.
         at_once = _AT_ONCE if evaluated_by else min(_AT_ONCE, query.limit + 1)
         are_most_admitted = False
-        async for rows, edge in self._rows(query, few):
+        async for rows, edge in self._rows(query, few, now):
             # Once also where there are no rows: how far it was read is told all the same.
             for start in range(0, max(1, len(rows)), at_once):
                 part = rows[start : start + at_once]
@@ -107,7 +107,7 @@ class Listing:
 
     async def _batches(self, query: Query, now: float) -> AsyncIterator[list[Record]]:
         evaluated_by = msgspec.structs.replace(query, text="").evaluated_by
-        async for rows in ahead(self._everywhere(query)):
+        async for rows in ahead(self._everywhere(query, now)):
             for start in range(0, len(rows), _AT_ONCE):
                 part = rows[start : start + _AT_ONCE]
                 found = await patiently(partial(self._admitted, query, part, evaluated_by, now))
@@ -124,7 +124,7 @@ class Listing:
         most = _COUNTED_AT_ONCE if by_index else _AT_ONCE
         counts: list[int] = []
         async with Overlapped() as steps:
-            async for rows in ahead(self._everywhere(query)):
+            async for rows in ahead(self._everywhere(query, now)):
                 for start in range(0, len(rows), most):
                     ids = [row.token_id for row in rows[start : start + most]]
                     counting = (
@@ -139,13 +139,13 @@ class Listing:
         tokens = await self._tokens.excerpts(token_ids, query.evaluated_by)
         return sum(token is not None and query.admits(token, now) for token in tokens)
 
-    async def _everywhere(self, query: Query) -> AsyncIterator[list[Row]]:
+    async def _everywhere(self, query: Query, now: float) -> AsyncIterator[list[Row]]:
         if query.text:
             async for found in self._names.find(query.text):
                 yield [Row(one.score, one.token_id, one.token_id) for one in found]
             return
         for shard in self._shards:
-            sources = map(Patient, by_creation(shard, query))
+            sources = map(Patient, await by_creation(shard, query, now))
             async for rows, _ in merged(sources, None, _AT_ONCE, descending=False):
                 yield rows
 
@@ -162,7 +162,9 @@ class Listing:
         # Once more, because a change may have come between the two reads.
         return [(row, record) for row, record in pairs if record and query.admits(record.token, now)]
 
-    async def _rows(self, query: Query, few: list[Row] | None) -> AsyncIterator[tuple[list[Row], Row | None]]:
+    async def _rows(
+        self, query: Query, few: list[Row] | None, now: float
+    ) -> AsyncIterator[tuple[list[Row], Row | None]]:
         """Candidates behind the cursor in order, and the place up to which there are no more, None at the end.
 
         All of the few ids there are, else what the order's own indexes hold.
@@ -172,18 +174,18 @@ class Listing:
                 yield in_order
             return
         async for part in merged(
-            await self._sources.of(query), _row(query), query.limit + 1, descending=query.descending
+            await self._sources.of(query, now), _row(query), query.limit + 1, descending=query.descending
         ):
             yield part
 
-    async def _few(self, query: Query) -> list[Row] | None:
+    async def _few(self, query: Query, now: float) -> list[Row] | None:
         """The rows that may be meant, where they are few enough to be put in order at once; else None."""
         if query.ids:
             return await self._placed(query, list(query.ids))
         if not query.text and (not query.created_by or query.sort == "created_at"):
             return None
         found: list[Row] = []
-        async for rows in self._everywhere(query):
+        async for rows in self._everywhere(query, now):
             found += rows
             if len(found) > _FEW:
                 return None

@@ -1,6 +1,7 @@
 """What a list is put together from: sorted sets of each shard, read slice by slice from where they were, and merged."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from math import inf
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -46,20 +47,20 @@ class Source(Protocol):
 
 
 class Index(NamedTuple):
-    """The positive or the negative half of a sorted set with numbers for scores.
+    """A part of a sorted set with numbers for scores: what lies between two of them, of one sign.
 
-    A row's position is the score without its sign, and `offset` more. What one of the sets `unless` holds as well
-    is left out.
+    A row's position is the score without its sign, and `offset` more.
     """
 
     shard: Shard
     key: bytes
     negative: bool = False
     offset: int = 0
-    unless: tuple[bytes, ...] = ()
+    least: int = 0
+    greatest: float = inf
 
     async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice:
-        """The next rows, at most so many, in one round trip; a second one where some are left out.
+        """The next rows, at most so many, in one round trip.
 
         More where only members follow that somebody else wrote: a place is always one of ours.
         """
@@ -71,40 +72,49 @@ class Index(NamedTuple):
             pairs = in_pairs(reply)[:: 1 if up else -1]
             rows = self._rows(own_members(pairs))
             # `float`, because a score that somebody else wrote may be no whole number.
-            is_last = len(pairs) < most or (float(pairs[-1][1]) < 0) != self.negative
+            is_last = len(pairs) < most or not self._has(float(pairs[-1][1]))
             # An empty slice that is not the last would end the list for whoever reads it.
             if rows or is_last:
-                return Slice(await self._without(rows), rows[-1] if rows else None, is_last)
+                return Slice(rows, rows[-1] if rows else None, is_last)
             member, score = pairs[-1]
 
     def _mark(self, after: Row | None, *, up: bool) -> tuple[Argument, Argument]:
-        """Score and member to go on behind. No score is 0, so that is where the halves meet."""
-        middle = ("0", "")
+        """Score and member to go on behind. No score is one of the bounds."""
+        sign = "-" if self.negative else ""
         if after is None:
-            if up:
-                return ("-inf", "") if self.negative else middle
-            return middle if self.negative else ("+inf", "")
-        score = max(0, int(after.position) - self.offset)
-        if not score:
-            return middle
-        return (f"-{score}", flipped(after.tie)) if self.negative else (f"{score}", after.tie)
+            return f"{sign}{self.greatest if up == self.negative else self.least}", ""
+        score = int(after.position) - self.offset
+        if not self.least < score < self.greatest:
+            return f"{sign}{min(self.greatest, max(self.least, score))}", ""
+        return f"{sign}{score}", flipped(after.tie) if self.negative else after.tie
 
     def _rows(self, members: Iterable[Member]) -> list[Row]:
-        """Those of this half, without what stands before all that a cursor can name."""
-        sign, offset = -1 if self.negative else 1, self.offset
+        """Those of this part, without what stands before all that a cursor can name."""
+        sign, offset, least, greatest = -1 if self.negative else 1, self.offset, self.least, self.greatest
         return [
             Row(position, flipped(one.token_id) if self.negative else one.token_id, one.token_id)
             for one in members
-            if (score := one.score * sign) > 0 and (position := score + offset) > 0
+            if least < (score := one.score * sign) < greatest and (position := score + offset) > 0
         ]
 
-    async def _without(self, rows: list[Row]) -> list[Row]:
-        for key in self.unless if rows else ():
-            held = await self.shard.link.execute("ZMSCORE", key, *[row.token_id for row in rows], retry=True)
-            rows = [row for row, score in zip(rows, held, strict=True) if score is None]
-            if not rows:
-                break
-        return rows
+    def _has(self, score: float) -> bool:
+        return self.least < (-score if self.negative else score) < self.greatest
+
+
+class Halves(NamedTuple):
+    """Two parts that make one, in the same order, between which members move one way alone: from `left`."""
+
+    left: Index
+    entered: Index
+
+    async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice:
+        """The next rows, in one round trip: as far as both were read, so that one of them has what moves meanwhile."""
+        # In this order: what moves between the two reads is in both.
+        parts = await all_of([part.read(after, most, descending=descending) for part in self])
+        edge = _edge([part.reached for part in parts if not part.is_last], descending=descending)
+        rows = {row for part in parts for row in _up_to(edge, part.rows, descending=descending)}
+        in_order = sorted(rows, reverse=descending)
+        return Slice(in_order, edge or (in_order[-1] if in_order else None), edge is None)
 
 
 class Names(NamedTuple):
@@ -170,11 +180,8 @@ class _Stream:
 
     def give(self, edge: Row | None, *, descending: bool) -> list[Row]:
         """The rows up to an edge, all without one."""
-        if edge is None:
-            given, self.rows = self.rows, []
-            return given
-        count = sum(row >= edge if descending else row <= edge for row in self.rows)
-        given, self.rows = self.rows[:count], self.rows[count:]
+        given = _up_to(edge, self.rows, descending=descending)
+        self.rows = self.rows[len(given) :]
         return given
 
 
@@ -199,6 +206,13 @@ async def merged(
         streams = [stream for stream in streams if stream.rows or not stream.is_over]
         # Whoever reads on will read more: the first slices were made for one page.
         most = min(2 * most, _MOST)
+
+
+def _up_to(edge: Row | None, rows: list[Row], *, descending: bool) -> list[Row]:
+    """The rows up to an edge, all without one."""
+    if edge is None:
+        return rows
+    return rows[: sum(row >= edge if descending else row <= edge for row in rows)]
 
 
 def _edge(reached: Sequence[Row | None], *, descending: bool) -> Row | None:

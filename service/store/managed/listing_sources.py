@@ -1,15 +1,15 @@
 """Which sorted sets a list is read from, and the place in it that a record has."""
 
 from service.model import ManagedToken, Status
+from service.store.driver.keys import FIRST_USE
 from service.store.driver.many_tokens import all_of
-from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
-from service.store.managed.listing_slices import Index, Names, Row, Source, flipped
+from service.store.managed.listing_slices import Halves, Index, Names, Row, Source, flipped
 from service.store.managed.names import freed_member, member
 from service.store.managed.query import Query
 from service.store.managed.records import Retention
 
-# Above every instant. Never used comes before every use, and never expiring after every date; both by creation.
+# Above every creation: never used comes before every use.
 _ABOVE = 2**62
 
 
@@ -19,58 +19,63 @@ class Sources:
     def __init__(self, shards: Shards, retention: Retention) -> None:
         self._shards = shards
         self._retention = retention
-        self._outside = Script("count_outside", retry=True)
 
-    async def of(self, query: Query) -> list[Source]:
-        """What a query is read from; a round trip to each node where some tokens are in no index of that order."""
-        parts = await all_of([self._of(shard, query) for shard in self._shards])
+    async def of(self, query: Query, now: float) -> list[Source]:
+        """What a query is read from; at most a round trip to each node."""
+        parts = await all_of([self._of(shard, query, now) for shard in self._shards])
         return [source for part in parts for source in part]
 
-    async def _of(self, shard: Shard, query: Query) -> list[Source]:
-        keys, wanted = shard.keys, query.wanted
+    async def _of(self, shard: Shard, query: Query, now: float) -> list[Source]:
         if query.sort == "name":
             return [Names(shard)]
         if query.sort == "created_at":
-            return list(by_creation(shard, query))
+            return await by_creation(shard, query, now)
+        keys, listed = shard.keys, await _listed(shard, query, now)
         if query.sort == "last_used_at":
-            used = Index(shard, keys.last_uses, offset=_ABOVE)
-            return [used, *await self._others(shard, query, (keys.last_uses,), offset=0)]
-        # Positive expiries belong to active tokens, negative ones to inactive; both may be over, and not swept yet.
-        found = []
-        if wanted & {Status.ACTIVE, Status.EXPIRED}:
+            used = [] if query.never_used else [Index(shard, keys.last_uses, offset=_ABOVE)]
+            return [*used, *[halves.left for halves in _lists(shard, listed)]]
+        found: list[Source] = []
+        if Status.ACTIVE in listed:
             found.append(Index(shard, keys.expiry))
-        if wanted & {Status.INACTIVE, Status.EXPIRED}:
+        if Status.INACTIVE in listed:
             found.append(Index(shard, keys.expiry, negative=True))
-        if wanted & {Status.EXPIRED, Status.REVOKED}:
+        if listed & {Status.EXPIRED, Status.REVOKED}:
             found.append(Index(shard, keys.purge, offset=-self._retention.seconds))
-        return [*found, *await self._others(shard, query, (keys.expiry, keys.purge), offset=_ABOVE)]
-
-    async def _others(self, shard: Shard, query: Query, indexes: tuple[bytes, ...], *, offset: int) -> list[Index]:
-        """By creation, those that no index of the order holds; nothing where it holds all."""
-        keys = shard.keys
-        whole = (keys.on, keys.off, keys.dead)
-        # Where every token has been used or has a date, that spares a walk through all of them.
-        if await self._outside.run(shard.link, (*whole, *indexes), len(whole)) < 1:
-            return []
-        return [source._replace(offset=offset, unless=indexes) for source in by_creation(shard, query)]
+        return found
 
 
-def by_creation(shard: Shard, query: Query) -> list[Index]:
+async def by_creation(shard: Shard, query: Query, now: float) -> list[Source]:
     """The sets of a shard with the tokens of some statuses, or of one creator."""
-    keys, wanted = shard.keys, query.wanted
     if query.created_by:
-        return [Index(shard, keys.owner(query.created_by))]
-    # A token that expired a moment ago may still be in `on` or `off`; the row's own state decides.
-    found = []
-    if wanted & {Status.ACTIVE, Status.EXPIRED}:
-        found.append(Index(shard, keys.on))
-    if wanted & {Status.INACTIVE, Status.EXPIRED}:
-        found.append(Index(shard, keys.off))
-    if Status.EXPIRED in wanted:
-        found.append(Index(shard, keys.dead))
-    if Status.REVOKED in wanted:
-        found.append(Index(shard, keys.off, negative=True))
-    return found
+        return [Index(shard, shard.keys.owner(query.created_by))]
+    lists = _lists(shard, await _listed(shard, query, now))
+    return [halves.left if query.never_used else halves for halves in lists]
+
+
+async def _listed(shard: Shard, query: Query, now: float) -> frozenset[Status]:
+    """The statuses whose lists have what is wanted. A token that expired a moment ago may still be in its old one."""
+    wanted = query.wanted
+    if Status.EXPIRED not in wanted or wanted.issuperset({Status.ACTIVE, Status.INACTIVE}):
+        return wanted
+    ask, keys = shard.link.execute, shard.keys
+    due = ("ZCOUNT", keys.expiry, 1, int(now)), ("ZCOUNT", keys.expiry, -int(now), -1)
+    active, inactive = await all_of([ask(*command, retry=True) for command in due])
+    return wanted | ({Status.ACTIVE} if active else set()) | ({Status.INACTIVE} if inactive else set())
+
+
+def _lists(shard: Shard, listed: frozenset[Status]) -> list[Halves]:
+    """The lists of these statuses: the tokens that were never used, and those that were."""
+    keys = shard.keys
+    lists = {Status.ACTIVE: keys.on, Status.INACTIVE: keys.off, Status.EXPIRED: keys.dead}
+    near = Index(shard, keys.off, negative=True, greatest=FIRST_USE)
+    far = Index(shard, keys.off, negative=True, offset=-FIRST_USE, least=FIRST_USE)
+    found = [
+        Halves(far._replace(key=key, negative=False), near._replace(key=key, negative=False))
+        for status, key in lists.items()
+        if status in listed
+    ]
+    # The first use takes from a negative score as well, which is further below 0 then.
+    return [*found, Halves(near, far)] if Status.REVOKED in listed else found
 
 
 def row_of(token: ManagedToken, sort: str) -> Row:
@@ -82,9 +87,9 @@ def row_of(token: ManagedToken, sort: str) -> Row:
         return Row(created, flipped(token_id) if token.revoked_at else token_id, token_id)
     if sort == "last_used_at":
         return Row(_ABOVE + token.last_used_at if token.last_used_at else created, token_id, token_id)
-    is_backwards = not (token.active or token.revoked_at) and token.expires_at
-    position = token.revoked_at or token.expires_at or _ABOVE + created
-    return Row(position, flipped(token_id) if is_backwards else token_id, token_id)
+    # Without a date behind every date, by creation: microseconds are above all seconds.
+    position = token.revoked_at or token.expires_at or created
+    return Row(position, token_id if token.active or token.revoked_at else flipped(token_id), token_id)
 
 
 # The fields that it takes to know a record's row.

@@ -22,7 +22,7 @@ _LONGEST_IN_PIECES = 16 * PIECE
 COUNTED = frozenset({"uses_left", "last_used_at", "last_address", "last_agent", "predecessor_used_at", "contests"})
 _DIGEST_BYTES = 32
 # The end of the year 9999: an instant behind it cannot be told.
-_LAST_SECOND = 253_402_300_799
+LAST_SECOND = 253_402_300_799
 # The sweep writes why a token will be gone this many seconds before its date: as long may no sweep be made, as on a
 # server that is full, and still a secret is told from one that nobody knows, and found by whoever revokes it.
 REASON_AHEAD_SECONDS = 86400
@@ -76,7 +76,7 @@ def _reader(name: str, kind: Any) -> Callable[[bytes], Any]:
         return _digest_of
     if kind is not int:
         return _VALUE_OF[kind]
-    return _whole(_LAST_SECOND * 1_000_000 + 999_999 if name == "created_micros" else _LAST_SECOND)
+    return _whole(LAST_SECOND * 1_000_000 + 999_999 if name == "created_micros" else LAST_SECOND)
 
 
 # So many records are remembered as they were decoded: some pages, which are asked for again and again.

@@ -194,7 +194,8 @@ class ManagedStore:
     async def _deactivate_in(self, shard: Shard, ends: list[End]) -> list[int]:
         names = shard.keys
         each = [_end_keys(names, one.token) for one in ends]
-        keys = (names.on, names.off, names.dead, names.expiry, names.changes, *chain.from_iterable(each))
+        lists = names.on, names.off, names.dead, names.expiry, names.last_uses
+        keys = (*lists, names.changes, *chain.from_iterable(each))
         args = chain.from_iterable([self._end_args(one) for one in ends])
         done: list[int] = await self._deactivate.run(shard.removals, keys, ends[0].entry.keep, *args)
         return done
@@ -263,7 +264,7 @@ def _credential_keys(shard: Shard, old: ManagedToken, new: ManagedToken) -> list
 def _list_keys(shard: Shard) -> tuple[Any, ...]:
     """The keys of the lists that a token may move between, as scripts take them."""
     keys = shard.keys
-    return keys.on, keys.off, keys.dead, keys.expiry, keys.purge
+    return keys.on, keys.off, keys.dead, keys.expiry, keys.purge, keys.last_uses
 
 
 def _end_keys(keys: Keys, token: ManagedToken) -> tuple[bytes, ...]:

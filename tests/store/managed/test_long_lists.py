@@ -68,18 +68,55 @@ async def test_a_text_that_almost_every_name_has_is_searched_in_the_order_of_the
     assert len(set(walks[0])) == 12
 
 
-async def test_a_walk_reads_each_slice_once(make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scan that began again for each page or slice would ask for more with the square of the tokens."""
+Reads = tuple[Service, list[Any]]
+
+
+@pytest.fixture
+async def reads(make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Reads:
+    """A service that reads its indexes by five, and each read so far."""
     monkeypatch.setattr("service.store.managed.listing_slices._MOST", 5)
     asked: list[Any] = []
 
     class Counting(Recording):
         async def execute(self, *args: Any, **how: Any) -> Any:
-            if how.get("operation") == "read_index":
+            if (args[0], how.get("operation")) == ("EVALSHA", "read_index"):
                 asked.append(args)
             return await super().execute(*args, **how)
 
-    service = await make_service(background=False, wrap=Counting)
+    return await make_service(fake=True, background=False, wrap=Counting, max_lifetime_days=0), asked
+
+
+@pytest.mark.parametrize(
+    ("named", "query"),
+    [
+        ("never used", Query(sort="last_used_at", descending=False, limit=1)),
+        ("never used", Query(never_used=True)),
+        ("endless", Query(sort="expires_at", limit=1)),
+        ("expired", Query(statuses=frozenset({Status.EXPIRED}))),
+        ("expired", Query(statuses=frozenset({Status.EXPIRED}), sort="expires_at")),
+    ],
+)
+async def test_a_page_of_the_few_of_a_kind_passes_none_of_another(
+    reads: Reads, turn_time: Callable[[float], None], named: str, query: Query
+) -> None:
+    service, asked = reads
+    used = [await create(service, "expired", days=1), await create(service, "endless", days=0)]
+    await create(service, "never used", days=20)
+    used += await create_many(service, *[f"token {number}" for number in range(40)])
+    for one in used:
+        assert await outcome(service, one.secret) == "active"
+    await service.rules.usage.flush()
+    turn_time(2 * DAY)
+    await service.rules.managed.sweeper.sweep()
+    asked.clear()
+    tokens, _, _ = await service.rules.managed.queries.page(query)
+    assert [token.name for token in tokens][:1] == [named]
+    assert len(asked) < 10
+
+
+async def test_a_walk_reads_each_slice_once(reads: Reads) -> None:
+    """A scan that began again for each page or slice would ask for more with the square of the tokens."""
+    service, asked = reads
     await create_many(service, *[f"token {number}" for number in range(50)])
     asked.clear()
     assert await service.rules.managed.queries.page(Query(scope="none", statuses=frozenset({Status.ACTIVE}))) == (
@@ -87,7 +124,8 @@ async def test_a_walk_reads_each_slice_once(make_service: Callable[..., Any], mo
         None,
         None,
     )
-    assert len(asked) == 11
+    # Those never used, and of those that were used each time that there is none.
+    assert len(asked) == 2 * 11
 
 
 async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
