@@ -55,6 +55,7 @@ _BACKGROUND = frozenset(
         "record_usage",
         "replace_holder",
         "seal_events",
+        "tell_expiries",
         "trim_checkpoints",
         "trim_index",
         "void_reservation",

@@ -34,6 +34,7 @@ COVERED = {
     "reserve_name",
     "reserve_request",
     "seal_events",
+    "tell_expiries",
     "rotate_or_update_token",
     "validate_limited",
     "void_reservation",

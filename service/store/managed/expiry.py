@@ -1,10 +1,7 @@
 """What time ends: tokens whose date has passed, records past their retention, index members of gone keys."""
 
-import asyncio
-
 from service.model import ManagedToken
 from service.store.audit import Entry
-from service.store.credentials import Reason
 from service.store.driver.keys import Keys
 from service.store.driver.many_tokens import ManyTokens
 from service.store.driver.replies import Argument
@@ -32,6 +29,7 @@ class ExpiryStore:
         self._retention = retention
         self._many = ManyTokens(shards)
         self._blocks = Blocks(len(shards))
+        self._tell = Script("tell_expiries", retry=True)
         self._expire = Script("expire_tokens", retry=True)
         self._purge = Script("purge_token", retry=True)
         self._mend = Script("mend_token", retry=True)
@@ -74,14 +72,10 @@ class ExpiryStore:
     async def write_reasons(self, shard: Shard, ending: list[Member]) -> None:
         """Write why these tokens will be gone, while their credentials are there; what a change wrote stays."""
         digests = await self._many.read([one.token_id for one in ending], Keys.metadata, (_DIGEST,))
-        reasons = [
-            (shard.keys.reason(digest), Reason("expired", one.token_id).text, self._retention.reason_until(one.score))
-            for one, (digest,) in zip(ending, digests, strict=True)
-            if digest and one.score > 0
-        ]
-        await asyncio.gather(
-            *[shard.link.execute("SET", key, why, "NX", "PXAT", until, retry=True) for key, why, until in reasons]
-        )
+        known = [(one, digest) for one, (digest,) in zip(ending, digests, strict=True) if digest and one.score > 0]
+        reasons, until = [shard.keys.reason(digest) for _, digest in known], self._retention.reason_until
+        each = [part for one, _ in known for part in (one.token_id, one.score, until(one.score))]
+        await self._tell.run(shard.link, (shard.keys.expiry, *reasons), *each)
 
     async def expire(self, shard: Shard, entries: dict[str, Entry]) -> int:
         """Move tokens to the expired ones and write each one's entry, once; how many were moved."""

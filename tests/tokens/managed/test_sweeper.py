@@ -118,6 +118,22 @@ async def test_a_token_given_another_date_while_the_sweep_was_on_its_way_lives_o
     assert await outcome(still, created.secret) == "active"
 
 
+async def test_no_old_date_is_written_for_a_token_given_another_one_meanwhile(still: Service, clock: Any) -> None:
+    created = await create(still, days=10)
+    clock.forward(10 * DAY - 60)
+    shard, now = still.stores.shards.of_id(created.token.token_id), int(still.clock())
+    assert shard is not None
+    expiry = still.rules.managed.sweeper._expiry
+    ending = await expiry.ending(shard, 0, now + DAY)
+    await still.rules.managed.tokens.update(created.token.token_id, {"expires_at": now + 9 * DAY}, ADMIN)
+    await expiry.write_reasons(shard, ending)
+    # By the old date it would go before the retention of the new one is over.
+    clock.forward(9 * DAY - 60)
+    await still.rules.managed.sweeper.sweep()
+    clock.forward(25 * DAY)
+    assert await told(still, created.secret) == "expired"
+
+
 async def test_a_token_revoked_while_the_sweep_was_on_its_way_is_not_told_as_expired(
     still: Service, clock: Any
 ) -> None:
