@@ -49,6 +49,10 @@ class Clock:
     def forward(self, seconds: float) -> None:
         self.now += seconds
 
+    def catch_up(self) -> None:
+        """Before it is asked how a limit stands that was charged by the real time: a busy machine takes seconds."""
+        self.now = max(self.now, time.time())
+
 
 class Turned(Wrapped):
     """A Redis that tells the service the time of its clock, as far as it is asked for it; its scripts go by the real one."""

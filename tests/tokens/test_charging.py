@@ -263,6 +263,7 @@ async def test_peeking_at_a_limited_token_charges_nothing(make_service: Callable
 async def test_peeking_tells_that_the_limit_is_used_up(still: Service, clock: Any) -> None:
     created = await create(still, rate_limits=(RateLimit(2, 3600),))
     assert (await outcomes(still, created.secret, 5))[Outcome.ACTIVE] == 2
+    clock.catch_up()
     assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.RATE_LIMITED
     clock.forward(1801)
     assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.ACTIVE

@@ -52,8 +52,8 @@ async def link(make_service: Callable[..., Any]) -> Saying:
 
 
 @pytest.fixture
-def monitor(link: Saying, namespace: str) -> Monitor:
-    return Monitor(Shards(namespace, [link]), ServerClock(time.time), MARKS)
+def monitor(link: Saying, namespace: str, clock: Clock) -> Monitor:
+    return Monitor(Shards(namespace, [link]), ServerClock(clock), MARKS)
 
 
 CHECKS = {
