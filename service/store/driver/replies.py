@@ -49,6 +49,9 @@ def translate(error: BaseException) -> Exception:
         return WrongType("The token store holds something else in this place.")
     if text.startswith("NOPERM") or "ACL failure in script" in text:
         return unavailable(not_permitted(text))
+    if text.startswith("CLUSTERDOWN"):
+        why = "bring the lost node back; `cluster-require-full-coverage no` keeps the others answering"
+        return unavailable(f"its cluster is down ({text.rstrip('.')}): {why}")
     if text.startswith("MISCONF"):
         return unavailable("it cannot write to its disk (MISCONF): make room, or mend what its log names")
     return unavailable()

@@ -103,3 +103,10 @@ def test_a_host_may_be_left_out_and_may_hold_colons(cluster: Cluster, place: str
 )
 def test_what_nobody_can_answer_now_is_unavailable(reply: str) -> None:
     assert type(translate(Exception(reply))) is StoreUnavailable
+
+
+def test_a_cluster_that_answers_nothing_says_why_to_an_operator() -> None:
+    meaning = translate(Exception("CLUSTERDOWN Hash slot not served"))
+    assert isinstance(meaning, StoreUnavailable)
+    assert meaning.cause.startswith("Redis cannot be used: its cluster is down (CLUSTERDOWN Hash slot not served)")
+    assert "cluster-require-full-coverage no" in meaning.cause
