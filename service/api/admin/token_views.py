@@ -2,6 +2,7 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -22,6 +23,7 @@ from service.api.http.timestamps import parse_rfc3339
 from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
+from service.store.managed.records import Remembered
 from service.tokens.limits.standings import Standings
 from service.tokens.limits.subjects import SubjectLimits
 from service.tokens.managed.bulk import BulkResult, Continuation
@@ -51,6 +53,7 @@ class TokenViews:
         self._standings = standings
         self._subject_limits = subject_limits
         self._clock = clock
+        self._shown = Remembered[tuple[Any, ...], TokenShown](lambda _, given: shown(*given))
 
     async def of(self, tokens: list[ManagedToken], *, parent_id: str = "") -> list[TokenShown]:
         """The tokens with their last fourteen days and what limits leave them; `parent_id` where they are derived."""
@@ -60,7 +63,10 @@ class TokenViews:
         counts, standings = await self._derivation.counts(tokens), await self._standings.of(tokens)
         shared = await self._subject_limits.of(token.subject for token in tokens)
         return [
-            shown(token, now, days, quotas, shared.get(token.subject, ()), parent_id=parent_id, derived=count)
+            self._shown.of(
+                token.token_id,
+                (token, *_state(token, now), days, quotas, shared.get(token.subject, ()), parent_id, count),
+            )
             for token, days, count, quotas in zip(tokens, series, counts, standings, strict=True)
         ]
 
@@ -86,9 +92,8 @@ class TokenViews:
         (days,) = [[0] * _DAYS] if is_new else await self._usage.last_days([token.token_id], _DAYS)
         (quotas,), shared = await self._standings.of([token]), await self._subject_limits.of([token.subject])
         told = shared.get(token.subject, ())
-        return TokenIssued(
-            message, shown(token, self._clock(), days, quotas, told, secret=created.secret, parent_id=parent_id)
-        )
+        state = _state(token, self._clock())
+        return TokenIssued(message, shown(token, *state, days, quotas, told, parent_id, secret=created.secret))
 
     def query(self, wanted: Filter) -> Query:
         """A filter as a query. Raises InvalidRequest for an unknown status or an instant that is none."""
@@ -108,6 +113,13 @@ class TokenViews:
             unused_since=unused_since,
             never_used=wanted.never_used,
         )
+
+
+def _state(token: ManagedToken, now: float) -> tuple[Status, bool]:
+    """Its status, and whether its previous secret works beside the present one."""
+    status = token.status(now)
+    # What ends a token deletes the old secret's credential and leaves these fields in the record.
+    return status, token.predecessor_until > now and status is Status.ACTIVE
 
 
 def _statuses(text: str | UnsetType) -> frozenset[Status]:

@@ -4,7 +4,7 @@ from binascii import a2b_base64
 from collections.abc import Callable, Sequence
 from itertools import compress
 from operator import attrgetter, ne
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -13,6 +13,8 @@ from service.model import ManagedToken, RateLimit
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import LETTERS
 
+G = TypeVar("G")
+M = TypeVar("M")
 # One longer value, and a hash takes twice the room for good. So a value is written in pieces of this size, the first
 # under its letter, the others with a number behind it, until one is shorter.
 PIECE = 64
@@ -79,7 +81,7 @@ def _reader(name: str, kind: Any) -> Callable[[bytes], Any]:
     return _whole(LAST_SECOND * 1_000_000 + 999_999 if name == "created_micros" else LAST_SECOND)
 
 
-# So many records are remembered as they were decoded: some pages, which are asked for again and again.
+# So many tokens are remembered: some pages, which are asked for again and again.
 _REMEMBERED = 256
 # Each stored field: its name, its letter and how it is read.
 _STORED = tuple(
@@ -169,24 +171,24 @@ def sealed_part(token: ManagedToken) -> bytes:
     return _pack(_Sealed(*_sealed_values(token)))
 
 
-class Decoder:
-    """Decodes records, and remembers some under the very bytes that Redis returned, so that none can go stale."""
+class Remembered(Generic[G, M]):
+    """What is made of a token, remembered beside all that it was made of, so that it cannot go stale."""
 
-    def __init__(self) -> None:
-        self._decoded: dict[str, tuple[Sequence[bytes], Record]] = {}
+    def __init__(self, make: Callable[[str, G], M]) -> None:
+        self._make = make
+        self._made: dict[str, tuple[G, M]] = {}
 
-    def decode(self, token_id: str, row: Sequence[bytes]) -> Record | None:
-        """The record from the fields and values in the hash; None if there is no such token."""
-        known = self._decoded.get(token_id)
-        if known is not None and known[0] == row:
+    def of(self, token_id: str, given: G) -> M:
+        """What is made of this, by the token's id."""
+        known = self._made.get(token_id)
+        if known is not None and known[0] == given:
             return known[1]
-        record = decode(token_id, row)
-        if record is not None:
-            if len(self._decoded) >= _REMEMBERED:
-                # The one that was read first: a dictionary keeps its order.
-                del self._decoded[next(iter(self._decoded))]
-            self._decoded[token_id] = row, record
-        return record
+        made = self._make(token_id, given)
+        if len(self._made) >= _REMEMBERED:
+            # The one that was made first: a dictionary keeps its order.
+            del self._made[next(iter(self._made))]
+        self._made[token_id] = given, made
+        return made
 
 
 def decode(token_id: str, row: Sequence[bytes]) -> Record | None:

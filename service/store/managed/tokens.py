@@ -54,7 +54,7 @@ class ManagedStore:
         self.names = Names(shards)
         self._many = ManyTokens(shards)
         self._blocks = Blocks(len(shards))
-        self._decoder = records.Decoder()
+        self._decoded = records.Remembered(records.decode)
         # Without `retry`: asked again after a lost reply they would find what the first try wrote, and refuse it.
         self._create = Script("create_token")
         self._update = Script("rotate_or_update_token")
@@ -107,7 +107,7 @@ class ManagedStore:
     async def get_many(self, token_ids: Sequence[str]) -> list[Record | None]:
         """Records in the order of the ids, in one round trip."""
         rows = await self._many.read_whole(token_ids, Keys.metadata)
-        return list(map(self._decoder.decode, token_ids, rows))
+        return list(map(self._decoded.of, token_ids, rows))
 
     async def excerpts(self, token_ids: list[str], names: tuple[str, ...]) -> list[ManagedToken | None]:
         """These fields of the records in the order of the ids, for whoever reads many.

@@ -6,9 +6,11 @@ import re
 
 import pytest
 
+from service.api.http.timestamps import rfc3339
 from service.app import Service
 from tests.api.world import TOKENS, World
 from tests.asgi import Answer, Person, holder, sign_in
+from tests.conftest import Clock
 
 ROTATED = "API token rotated successfully"
 
@@ -55,6 +57,24 @@ async def test_the_detail_shows_the_overlap_and_the_last_use_of_the_old_secret(s
     assert shown["rotatedAt"] < shown["oldSecretValidUntil"]
     assert shown["rotatedAt"] <= shown["oldSecretLastUsedAt"] < shown["oldSecretValidUntil"]
     assert list(shown)[-4:] == ["rotations", "oldSecretLastUsedAt", "parentId", "derived"]
+
+
+@pytest.mark.anyio
+async def test_a_token_that_was_shown_before_is_shown_as_time_has_left_it(service: Service, clock: Clock) -> None:
+    admin = await sign_in(service)
+    end = rfc3339(int(clock()) + 1200)
+    token_id = (await admin.create("ci", duration=None, expiresAt=end))["id"]
+    await rotate(admin, token_id, {"overlapSeconds": 600})
+
+    async def shown() -> list[object]:
+        (token,) = (await admin.get(TOKENS)).json()["tokens"]
+        return [token["status"], token["isActive"], token["oldSecretValidUntil"] is None]
+
+    assert await shown() == await shown() == ["active", True, False]
+    clock.forward(600)
+    assert await shown() == ["active", True, True]
+    clock.forward(600)
+    assert await shown() == ["expired", False, True]
 
 
 @pytest.mark.anyio

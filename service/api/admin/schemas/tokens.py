@@ -201,19 +201,20 @@ class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 def shown(
     token: ManagedToken,
-    now: float,
+    status: Status,
+    in_overlap: bool,
     usage14d: list[int],
     quotas: tuple[Quota, ...],
     shared: tuple[Quota, ...],
-    *,
-    secret: str = "",
     parent_id: str = "",
     derived: int = 0,
+    *,
+    secret: str = "",
 ) -> TokenShown:
-    """A record as its readers see it; the secret only where it has just been made."""
-    status = token.status(now)
-    # What ends a token deletes the old secret's credential and leaves these fields in the record.
-    in_overlap = token.predecessor_until > now and status is Status.ACTIVE
+    """A record as its readers see it; the secret only where it has just been made.
+
+    `in_overlap`: does the previous secret work beside it?
+    """
     return TokenShown(
         id=token.token_id,
         name=token.name,
