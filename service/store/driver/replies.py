@@ -47,14 +47,19 @@ def translate(error: BaseException) -> Exception:
         return StoreFull("The token store is full: no new tokens until memory is freed.")
     if text.startswith("WRONGTYPE"):
         return WrongType("The token store holds something else in this place.")
+    return unavailable(_reason(text))
+
+
+def _reason(text: str) -> str:
+    """Why Redis refuses, as operators are told, empty where it does not say."""
     if text.startswith("NOPERM") or "ACL failure in script" in text:
-        return unavailable(not_permitted(text))
+        return not_permitted(text)
     if text.startswith("CLUSTERDOWN"):
-        why = "bring the lost node back; `cluster-require-full-coverage no` keeps the others answering"
-        return unavailable(f"its cluster is down ({text.rstrip('.')}): {why}")
+        mend = "bring the lost node back; `cluster-require-full-coverage no` keeps the others answering"
+        return f"its cluster is down ({text.rstrip('.')}): {mend}"
     if text.startswith("MISCONF"):
-        return unavailable("it cannot write to its disk (MISCONF): make room, or mend what its log names")
-    return unavailable()
+        return "it cannot write to its disk (MISCONF): make room, or mend what its log names"
+    return ""
 
 
 class Redirect(StoreUnavailable):
