@@ -111,7 +111,7 @@ class OneTimeApi(OperationGroup, tag="one-time"):
         anonymous = await self._admit(call)
         if anonymous and (body.subject is not None or body.data is not None):
             raise Forbidden("Only a known caller may give subject or data: send a token as Authorization: Bearer.")
-        data = msgspec.json.encode(body.data).decode() if body.data is not None else ""
+        data = msgspec.json.encode(body.data) if body.data is not None else b""
         if len(data) > _DATA_BYTES:
             raise InvalidRequest(
                 f"data is larger than {_DATA_BYTES} bytes.", fields=(("data", f"larger than {_DATA_BYTES} bytes"),)
@@ -121,7 +121,7 @@ class OneTimeApi(OperationGroup, tag="one-time"):
             anonymous=anonymous,
             ttl_seconds=body.ttl_seconds or 0,
             subject=body.subject or "",
-            data=data,
+            data=data.decode(),
         )
         expires_in = body.ttl_seconds or self._tokens.policy.ttl_seconds
         return IssuedOneTime(issued.secret, Kind.ONE_TIME.value, rfc3339(issued.expires_at), expires_in)

@@ -63,6 +63,12 @@ def test_what_a_known_issuer_attached_comes_back_to_the_consumer_alone(world: Wo
     assert world.post(CONSUME, {"token": token}).json() == UNSPENT
 
 
+@pytest.mark.parametrize("text", ["x" * 4089, "ß" * 2044])
+def test_data_may_have_4096_bytes(world: World, text: str) -> None:
+    token = world.one_time(data={"": text})
+    assert world.post(CONSUME, {"token": token}).json()["data"] == {"": text}
+
+
 def test_a_token_without_subject_and_data_is_consumed_with_nulls(world: World) -> None:
     body = world.post(CONSUME, {"token": world.one_time()}).json()
     assert (body["valid"], body["subject"], body["data"]) == (True, None, None)
@@ -82,7 +88,8 @@ def test_a_life_within_bounds_is_kept(world: World, seconds: int) -> None:
         ({"subject": "with space"}, "subject"),
         ({"subject": ""}, "subject"),
         ({"data": []}, "data"),
-        ({"data": {"long": "x" * 5000}}, "data"),
+        ({"data": {"": "x" * 4090}}, "data"),
+        ({"data": {"": "ß" * 2045}}, "data"),
         ({"kind": "session"}, "kind"),
     ],
 )
