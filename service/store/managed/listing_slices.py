@@ -98,7 +98,8 @@ class Index(NamedTuple):
         ]
 
     def _has(self, score: float) -> bool:
-        return self.least < (-score if self.negative else score) < self.greatest
+        # The bounds too: none of ours is there, but others' members may be, before the first of ours.
+        return self.least <= (-score if self.negative else score) <= self.greatest
 
 
 class Halves(NamedTuple):
