@@ -84,7 +84,8 @@ def _choices(kind: inspect.Type, steps: Sequence[str]) -> list[str]:
         case inspect.UnionType():
             return [choice for one in kind.types for choice in _choices(one, steps)]
         case inspect.LiteralType() if not steps:
-            return [str(value) for value in kind.values]
+            # As JSON has them.
+            return [value if isinstance(value, str) else str(value).lower() for value in kind.values]
         case inspect.EnumType() if not steps:
             return [str(member.value) for member in kind.cls]
         case inspect.StructType() if steps:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from service.api.admin.schemas.creation import CreateToken
+from service.api.admin.schemas.tokens import EndTokens
 from service.errors import place_and_reason
 from service.model import Role, Scope
 
@@ -30,6 +31,7 @@ VISIBLE = "write text of 16 to 1024 characters out of visible ASCII"
         (CreateToken, {"name": "a", "rateLimits": [LIMIT]}, "rateLimits[0].calendar.unit", "write day, hour or month"),
         (dict[str, list[Role]], {"a b[0].c": ["root"]}, "[...][0]", "write admin, viewer or user"),
         (Literal["x"], "y", "", "write x"),
+        (EndTokens, {"all": False}, "all", "write true"),
         (
             Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16})?\Z")],
             "g",

@@ -44,7 +44,8 @@ Limits = Annotated[
 class LimitShown(msgspec.Struct, rename="camel"):
     """A limit in force: how much of it is used, how much remains, and in how many seconds it is full again.
 
-    A rate limit has `periodSeconds` and `burst`, a quota has `calendar` in their place.
+    Of a quota these are the seconds until its next window, also where none of it is used. A rate limit has
+    `periodSeconds` and `burst`, a quota has `calendar` in their place.
     """
 
     name: str
