@@ -32,7 +32,9 @@ on off dead       zset    id -> created, epoch microseconds: active; inactive an
 exp               zset    id -> expiry of tokens in `on`; negative for those in `off`;  -
                           created, epoch microseconds, where there is none
 gc                zset    id -> when an ended token is purged                      -
-names             zset    `name NUL id`, score 0; `~` before a revoked token's id  -
+names             zset    `name NUL id`, score 0; `~` before a revoked token's id;  -
+                          `!` and a number behind it while the token is asked
+                          whether it bears the name
 nb:<block>        string  rows `name NUL last-characters id created LF`, folded, of  -
                           the tokens with these digits in their id, and LF alone
                           where rows were removed

@@ -157,7 +157,7 @@ def flipped(token_id: str) -> str:
 def named(member: bytes) -> Row | None:
     """The row of a member of `names`, None for what cannot be one."""
     _, nul, end = member.rpartition(b"\x00")
-    token_id = own_id(end.removeprefix(b"~"))
+    token_id = own_id(end.removeprefix(b"~").partition(b"!")[0])
     try:
         return Row(member.decode(), token_id, token_id) if nul and token_id else None
     except UnicodeDecodeError:

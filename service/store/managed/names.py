@@ -32,7 +32,7 @@ class Names:
         found = await shard.link.execute(
             "ZRANGEBYLEX", shard.keys.names, b"[" + prefix, b"(" + prefix + b"g", "LIMIT", 0, 1, retry=True
         )
-        return own_id(found[0].removeprefix(prefix)) or "" if found else ""
+        return own_id(found[0].removeprefix(prefix).partition(b"!")[0]) or "" if found else ""
 
     async def release(self, token: ManagedToken) -> None:
         """Give up the name a token bears in this record."""

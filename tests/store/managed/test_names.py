@@ -12,7 +12,7 @@ import pytest
 from service.app import Service
 from service.errors import Conflict
 from service.model import Status
-from service.store.managed.names import Names
+from service.store.managed.names import Names, member
 from service.store.managed.query import Query
 from service.store.managed.records import Retention
 from service.store.managed.tokens import ManagedStore
@@ -240,6 +240,20 @@ async def test_of_a_renaming_and_two_creations_at_once_one_takes_the_name(make_s
     link.after = "void_reservation", rename
     assert (await refused(service, wanted), third) == (True, [True])
     assert await names_held(service) == [wanted.encode()]
+
+
+async def test_a_token_that_was_asked_by_a_process_that_died_is_listed_and_keeps_its_name(
+    still: Service, store: ManagedStore
+) -> None:
+    token = (await create(still, "ci")).token
+    shard = still.stores.shards.of_name("ci")
+    await shard.link.execute("DEL", shard.keys.names)
+    await shard.link.execute("ZADD", shard.keys.names, 0, member(token) + b"!1")
+    assert await store.names.holder("ci") == token.token_id
+    listed, _, _ = await still.rules.managed.queries.page(Query(sort="name", descending=False))
+    assert [one.token_id for one in listed] == [token.token_id]
+    assert await refused(still, "ci")
+    assert await shard.link.execute("ZRANGE", shard.keys.names, 0, -1) == [member(token)]
 
 
 class _After(Wrapped):
