@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.dashboard.conftest import Open
 from tests.dashboard.service import Service
-from tests.dashboard.steps import toast
+from tests.dashboard.steps import move, toast
 from tests.dashboard.test_hostile_text import INTRUDERS
 
 
@@ -63,6 +63,8 @@ def test_what_an_address_asks_for_is_text_and_said_where_it_cannot_be(open_page:
 
     expect(page.locator("tbody .name")).not_to_have_count(0)
     expect(page.locator("thead th")).to_have_text(["", "Name", "Actions"])
+    move(page, "audit?period=bogus")
+    expect(page.get_by_role("table").get_by_role("button").first).to_be_visible()
 
 
 def test_csv_has_what_the_list_shows_and_nothing_that_a_spreadsheet_would_calculate(

@@ -64,7 +64,8 @@ class Audit extends List {
 
   filters() {
     const { period = 7, ...query } = this.query;
-    return period === "all" ? query : { ...query, from: fromNow(-period * DAY) };
+    // An address may ask for any period: what is no number of days is all time.
+    return /^\d{1,4}$/.test(period) ? { ...query, from: fromNow(-period * DAY) } : query;
   }
 
   download(format) {
