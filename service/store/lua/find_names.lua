@@ -2,10 +2,12 @@
 KEYS[...]  blocks of rows `name NUL last-characters id created LF`, folded, id and creation of 16 characters each (string)
 ARGV[1]  the text, folded, without NUL and LF
 ARGV[2]  about how many bytes to read, of one block at least
+ARGV[3]  the first creation that counts, and ARGV[4] the last: 16 digits each
+ARGV[5]  all of these, or the oldest or newest alone
 returns  how many of the blocks were read; then id and creation of each find, 32 characters
 cost     O(b) for b bytes: with 400,000 less than a millisecond
 ]]
-local text, bytes = ARGV[1], tonumber(ARGV[2])
+local text, bytes, first, last, wanted = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local length, found = #text, {#KEYS}
 for number, block in ipairs(KEYS) do
   if bytes <= 0 then
@@ -22,7 +24,12 @@ for number, block in ipairs(KEYS) do
     local name_end = string.find(rows, '\0', at, true) or row_end
     -- In the name, or at the end of the last characters; not in their middle, nor in an id.
     local is_find = name_end < row_end or at + length == row_end - 32
-    if is_find then found[#found + 1] = string.sub(rows, row_end - 32, row_end - 1) end
+    local created = string.sub(rows, row_end - 16, row_end - 1)
+    if is_find and created >= first and created <= last then
+      found[wanted == 'all' and #found + 1 or 2] = string.sub(rows, row_end - 32, row_end - 1)
+      -- From here on nothing counts that is further away.
+      if wanted == 'oldest' then last = created elseif wanted == 'newest' then first = created end
+    end
     at = string.find(rows, text, is_find and row_end or at + 1, true)
     bytes = bytes - 500
   end

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
 from heapq import merge
 from itertools import islice
@@ -31,6 +32,8 @@ _LEAST_PORTIONS = 150
 _FEW = 20_000
 # And so many of them before others get a turn.
 _SORTED_AT_ONCE = 1000
+# After so many rows in turn of which none was admitted a search goes on where the next name is that has the text.
+_BARREN = 4000
 
 Place = tuple[str, str]
 
@@ -40,6 +43,13 @@ class Portion(NamedTuple):
 
     found: list[tuple[Row, Record]]
     reached: Place | None
+
+
+@dataclass
+class _Stretch:
+    """How many rows in turn were not admitted."""
+
+    barren: int = 0
 
 
 class Listing:
@@ -82,8 +92,8 @@ class Listing:
         evaluated_by = (query if few is None else msgspec.structs.replace(query, text="")).evaluated_by
         # Where most are admitted, no more than the page and one that tells whether another follows.
         at_once = _AT_ONCE if evaluated_by else min(_AT_ONCE, query.limit + 1)
-        are_most_admitted = False
-        async for rows, edge in self._rows(query, few, now):
+        are_most_admitted, stretch = False, _Stretch()
+        async for rows, edge in self._rows(query, few, now, stretch):
             # Once also where there are no rows: how far it was read is told all the same.
             for start in range(0, max(1, len(rows)), at_once):
                 part = rows[start : start + at_once]
@@ -95,6 +105,7 @@ class Listing:
                 found = await self._admitted(query, fresh, () if are_most_admitted else evaluated_by, now)
                 # Excerpts pay only where they spare reading most records whole.
                 are_most_admitted = 2 * len(found) > len(fresh)
+                stretch.barren = 0 if found else stretch.barren + len(fresh)
                 yield Portion(found, reached)
                 await give_way()
 
@@ -163,7 +174,7 @@ class Listing:
         return [(row, record) for row, record in pairs if record and query.admits(record.token, now)]
 
     async def _rows(
-        self, query: Query, few: list[Row] | None, now: float
+        self, query: Query, few: list[Row] | None, now: float, stretch: _Stretch
     ) -> AsyncIterator[tuple[list[Row], Row | None]]:
         """Candidates behind the cursor in order, and the place up to which there are no more, None at the end.
 
@@ -173,25 +184,58 @@ class Listing:
             async for in_order in _in_order(query, few):
                 yield in_order
             return
-        async for part in merged(
-            await self._sources.of(query, now), _row(query), query.limit + 1, descending=query.descending
-        ):
-            yield part
+        after, most_barren = _row(query), _BARREN
+        leaps = bool(query.text) and query.sort == "created_at"
+        while True:
+            sources = await self._sources.of(query, now)
+            async for rows, edge in merged(sources, after, query.limit + 1, descending=query.descending):
+                yield rows, edge
+                if edge is None:
+                    return
+                if leaps and stretch.barren >= most_barren:
+                    break
+            after = None if edge is None else await self._leap(query, edge)
+            if after is None:
+                yield [], None
+                return
+            # What has the text may be refused for something else: then to search again and again takes longer.
+            stretch.barren, most_barren = 0, 2 * most_barren
+
+    async def _leap(self, query: Query, edge: Row) -> Row | None:
+        """The place to go on after, where the next name is that has the text; None where there is none."""
+        place = int(edge.position)
+        created = await self._names.nearest(query.text, place, descending=query.descending)
+        if created is None:
+            return None
+        if created == place:
+            return edge
+        # Before all that were created then, whichever way: no id is empty, and none begins with g.
+        return Row(created, "g" if query.descending else "", "")
 
     async def _few(self, query: Query, now: float) -> list[Row] | None:
         """The rows that may be meant, where they are few enough to be put in order at once; else None."""
         if query.ids:
             return await self._placed(query, list(query.ids))
-        if not query.text and (not query.created_by or query.sort == "created_at"):
+        if query.text or (query.created_by and query.sort != "created_at"):
+            candidates = self._everywhere(query, now)
+        elif query.expires_before and query.sort != "expires_at":
+            candidates = self._by_date(query, now)
+        else:
             return None
         found: list[Row] = []
-        async for rows in self._everywhere(query, now):
+        async for rows in candidates:
             found += rows
             if len(found) > _FEW:
                 return None
             await give_way()
-        # By creation they are placed already.
-        return found if query.sort == "created_at" else await self._placed(query, [row.token_id for row in found])
+        # By creation those of a search are placed already.
+        is_placed = bool(query.text) and query.sort == "created_at"
+        return found if is_placed else await self._placed(query, [row.token_id for row in found])
+
+    async def _by_date(self, query: Query, now: float) -> AsyncIterator[list[Row]]:
+        sources = await self._sources.of(msgspec.structs.replace(query, sort="expires_at"), now)
+        async for rows, _ in merged(sources, None, _COUNTED_AT_ONCE, descending=False):
+            yield rows
 
     async def _placed(self, query: Query, ids: list[str]) -> list[Row]:
         rows: list[Row] = []

@@ -1,5 +1,7 @@
 """Which sorted sets a list is read from, and the place in it that a record has."""
 
+from math import inf
+
 from service.model import ManagedToken, Status
 from service.store.driver.keys import FIRST_USE
 from service.store.driver.many_tokens import all_of
@@ -34,13 +36,17 @@ class Sources:
         if query.sort == "last_used_at":
             used = [] if query.never_used else [Index(shard, keys.last_uses, offset=_ABOVE)]
             return [*used, *[halves.left for halves in _lists(shard, listed)]]
+        before, kept = query.expires_before or inf, self._retention.seconds
         found: list[Source] = []
         if Status.ACTIVE in listed:
-            found.append(Index(shard, keys.expiry))
+            found.append(Index(shard, keys.expiry, greatest=before))
         if Status.INACTIVE in listed:
-            found.append(Index(shard, keys.expiry, negative=True))
+            found.append(Index(shard, keys.expiry, negative=True, greatest=before))
         if listed & {Status.EXPIRED, Status.REVOKED}:
-            found.append(Index(shard, keys.purge, offset=-self._retention.seconds))
+            # A revoked token stands where it was revoked, whatever its date.
+            found.append(
+                Index(shard, keys.purge, offset=-kept, greatest=inf if Status.REVOKED in listed else before + kept)
+            )
         return found
 
 

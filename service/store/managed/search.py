@@ -20,6 +20,8 @@ _BLOCKS = 1024
 _SLICE_BYTES = 400_000
 # So many blocks are offered to a slice, which says how many of them it has read.
 _OFFERED = 256
+# No token is created later than this: what a row of a block has room for.
+_LAST = 10**16 - 1
 # So many finds are decoded before others get a turn.
 _AT_ONCE = 250
 # Of a find its id and its creation, of hundreds of them in one go.
@@ -65,18 +67,31 @@ class NameSearch:
 
         Each once and in no order: some at a time.
         """
+        async for finds in self._slices(text, [0, _LAST], "all"):
+            for start in range(0, len(finds), _AT_ONCE):
+                found = _FIND.findall(b"\n".join(finds[start : start + _AT_ONCE]).decode("latin-1"))
+                yield [Member(token_id, number) for token_id, created in found if (number := int(created))]
+
+    async def nearest(self, text: str, created: int, *, descending: bool) -> int | None:
+        """The first creation from this one on, that included, of a token that has this text; None without one."""
+        wanted, moved = ("newest", 0) if descending else ("oldest", 1)
+        bounds = [0, created] if descending else [created, _LAST]
+        is_found = False
+        async for finds in self._slices(text, bounds, wanted):
+            for _, found in _FIND.findall(b"\n".join(finds).decode("latin-1")):
+                # The slices that follow search for nearer ones.
+                bounds[moved], is_found = int(found), True
+        return bounds[moved] if is_found else None
+
+    async def _slices(self, text: str, bounds: list[int], wanted: str) -> AsyncIterator[list[bytes]]:
         folded = fold(text)
         if not folded.isprintable():
             return  # no name has such a sign, and rows are kept apart by two of them
         for shard in self._shards:
-            async for found in self._in_shard(shard, folded):
-                yield found
-
-    async def _in_shard(self, shard: Shard, folded: str) -> AsyncIterator[list[Member]]:
-        left = self._blocks.keys(shard)
-        while left:
-            read, *finds = await self._find.run(shard.link, left[:_OFFERED], folded, _SLICE_BYTES)
-            for start in range(0, len(finds), _AT_ONCE):
-                found = _FIND.findall(b"\n".join(finds[start : start + _AT_ONCE]).decode("latin-1"))
-                yield [Member(token_id, number) for token_id, created in found if (number := int(created))]
-            left = left[read:]
+            left = self._blocks.keys(shard)
+            while left:
+                span = [f"{bound:016}" for bound in bounds]
+                keys = left[:_OFFERED]
+                read, *finds = await self._find.run(shard.link, keys, folded, _SLICE_BYTES, *span, wanted)
+                yield finds
+                left = left[read:]

@@ -114,6 +114,44 @@ async def test_a_page_of_the_few_of_a_kind_passes_none_of_another(
     assert len(asked) < 10
 
 
+@pytest.mark.parametrize("descending", [True, False])
+async def test_a_search_for_what_many_have_leaps_over_those_without_it(
+    reads: Reads, monkeypatch: pytest.MonkeyPatch, *, descending: bool
+) -> None:
+    monkeypatch.setattr("service.store.managed.listing._FEW", 4)
+    monkeypatch.setattr("service.store.managed.listing._BARREN", 10)
+    service, asked = reads
+    names = [
+        f"{name} {number}" for name, count in (("Far", 6), ("between", 100), ("Near", 6)) for number in range(count)
+    ]
+    await create_many(service, *names)
+    query, found = Query(text="AR ", descending=descending, limit=4), list[str]()
+    asked.clear()
+    while True:
+        tokens, after, _ = await service.rules.managed.queries.page(query)
+        found += [token.name for token in tokens]
+        if after is None:
+            break
+        query = msgspec.structs.replace(query, after=after)
+    assert found == [name for name in names[:: -1 if descending else 1] if name.startswith(("Far", "Near"))]
+    # Where the hundred between are read, too, it is 58.
+    assert len(asked) < 45
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_what_ends_before_a_date_is_found_by_the_index_of_dates(reads: Reads, sort: str) -> None:
+    service, asked = reads
+    for name in ("soon", "switched off"):
+        created = await create(service, name, days=3)
+    await service.rules.managed.tokens.update(created.token.token_id, {"active": False}, ADMIN)
+    await create_many(service, *[f"token {number}" for number in range(60)])
+    asked.clear()
+    query = Query(expires_before=int(service.clock() + 5 * DAY), sort=sort)
+    tokens, after, _ = await service.rules.managed.queries.page(query)
+    assert ({token.name for token in tokens}, after) == ({"soon", "switched off"}, None)
+    assert len(asked) < 10
+
+
 async def test_a_walk_reads_each_slice_once(reads: Reads) -> None:
     """A scan that began again for each page or slice would ask for more with the square of the tokens."""
     service, asked = reads
