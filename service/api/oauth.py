@@ -138,7 +138,10 @@ class OAuthApi(OperationGroup, tag="oauth"):
         problems=(429,),
     )
     async def introspect(self, call: Call) -> Response:
-        """Introspect a token (RFC 7662)."""
+        """Introspect a token (RFC 7662).
+
+        Nothing is spent or counted, and `allowedNetworks` are not evaluated.
+        """
         # RFC 7662 section 2.2: 200 and {"active": false} for any unusable token, whatever the defect. A reason would
         # tell whoever asks about a secret that it was good once.
         # Read before the client is admitted, who may name itself in it.

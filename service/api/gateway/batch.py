@@ -63,7 +63,7 @@ class BatchApi(OperationGroup, tag="gateway"):
     async def batch(self, call: Call) -> Response:
         """Check up to 100 tokens.
 
-        All are asked about together; nothing is spent or counted.
+        All are asked about together; nothing is spent or counted, and `allowedNetworks` are not evaluated.
         """
         await self._clients.admit(call)
         wanted = await call.json(ValidateBatch)
