@@ -1,12 +1,13 @@
---[[ Read the next members of an index, from a place in it, in the order of score and member.
+--[[ Read the next members of a part of an index, from a place in it, in the order of score and member.
 KEYS[1]  ids by a number (zset)
 ARGV[1]  score of the place         ARGV[2]  member of the place, which need not be there any more
 ARGV[3]  up or down                 ARGV[4]  how many at most
+ARGV[5]  the score that the part ends before
 returns  members and scores in turn, ascending whichever way
 cost     O(log(n) * log(t) + k) for k members, where t share the score of the place
 ]]
 local index = KEYS[1]
-local score, member, way, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local score, member, way, most, bound = unpack(ARGV)
 local low = redis.call('ZCOUNT', index, '-inf', '(' .. score)
 local high = low + redis.call('ZCOUNT', index, score, score)
 -- The rank of the first member behind the place, or of the place on the way down: found by itself if still there.
@@ -20,6 +21,8 @@ while low < high do
   local found = redis.call('ZRANGE', index, middle, middle)[1]
   if found < member or (way == 'up' and found == member) then low = middle + 1 else high = middle end
 end
-if way == 'up' then return redis.call('ZRANGE', index, low, low + most - 1, 'WITHSCORES') end
-if low == 0 then return {} end
-return redis.call('ZRANGE', index, math.max(0, low - most), low - 1, 'WITHSCORES')
+local first, last = low, math.min(low + most, redis.call('ZCOUNT', index, '-inf', '(' .. bound)) - 1
+if way == 'down' then
+  first, last = math.max(low - most, redis.call('ZCOUNT', index, '-inf', bound)), low - 1
+end
+return first <= last and redis.call('ZRANGE', index, first, last, 'WITHSCORES') or {}

@@ -65,28 +65,29 @@ class Index(NamedTuple):
         More where only members follow that somebody else wrote: a place is always one of ours.
         """
         up = descending == self.negative
-        score, member = self._mark(after, up=up)
+        score, member = self._mark(after, descending=descending)
+        end, way = self._signed(self.least if descending else self.greatest), "up" if up else "down"
         while True:
             # By score and member and not by an offset, which at half a million takes Redis 42 ms.
-            reply = await _read_index.run(self.shard.link, (self.key,), score, member, "up" if up else "down", most)
+            reply = await _read_index.run(self.shard.link, (self.key,), score, member, way, most, end)
             pairs = in_pairs(reply)[:: 1 if up else -1]
-            rows = self._rows(own_members(pairs))
-            # `float`, because a score that somebody else wrote may be no whole number.
-            is_last = len(pairs) < most or not self._has(float(pairs[-1][1]))
+            rows, is_last = self._rows(own_members(pairs)), len(pairs) < most
             # An empty slice that is not the last would end the list for whoever reads it.
             if rows or is_last:
                 return Slice(rows, rows[-1] if rows else None, is_last)
             member, score = pairs[-1]
 
-    def _mark(self, after: Row | None, *, up: bool) -> tuple[Argument, Argument]:
+    def _mark(self, after: Row | None, *, descending: bool) -> tuple[Argument, Argument]:
         """Score and member to go on behind. No score is one of the bounds."""
-        sign = "-" if self.negative else ""
         if after is None:
-            return f"{sign}{self.greatest if up == self.negative else self.least}", ""
+            return self._signed(self.greatest if descending else self.least), ""
         score = int(after.position) - self.offset
         if not self.least < score < self.greatest:
-            return f"{sign}{min(self.greatest, max(self.least, score))}", ""
-        return f"{sign}{score}", flipped(after.tie) if self.negative else after.tie
+            return self._signed(min(self.greatest, max(self.least, score))), ""
+        return self._signed(score), flipped(after.tie) if self.negative else after.tie
+
+    def _signed(self, score: float) -> str:
+        return f"{'-' if self.negative else ''}{score}"
 
     def _rows(self, members: Iterable[Member]) -> list[Row]:
         """Those of this part, without what stands before all that a cursor can name."""
@@ -96,10 +97,6 @@ class Index(NamedTuple):
             for one in members
             if least < (score := one.score * sign) < greatest and (position := score + offset) > 0
         ]
-
-    def _has(self, score: float) -> bool:
-        # The bounds too: none of ours is there, but others' members may be, before the first of ours.
-        return self.least <= (-score if self.negative else score) <= self.greatest
 
 
 class Halves(NamedTuple):
