@@ -1,28 +1,30 @@
---[[ Read the next members of a part of an index, from a place in it, in the order of score and member.
+--[[ Read the next members of parts of an index, each from a place in it, in the order of score and member.
 KEYS[1]  ids by a number (zset)
-ARGV[1]  score of the place         ARGV[2]  member of the place, which need not be there any more
-ARGV[3]  up or down                 ARGV[4]  how many at most
-ARGV[5]  the score that the part ends before
-returns  members and scores in turn, ascending whichever way
+ARGV[1...] of each part: score of the place; member of the place, which need not be there any more; up or down; how many
+         at most; the score that the part ends before
+returns  of each part members and scores in turn, ascending whichever way
 cost     O(log(n) * log(t) + k) for k members, where t share the score of the place
 ]]
-local index = KEYS[1]
-local score, member, way, most, bound = unpack(ARGV)
-local low = redis.call('ZCOUNT', index, '-inf', '(' .. score)
-local high = low + redis.call('ZCOUNT', index, score, score)
--- The rank of the first member behind the place, or of the place on the way down: found by itself if still there.
-local held = redis.call('ZSCORE', index, member)
-if held and tonumber(held) == tonumber(score) then
-  low = redis.call('ZRANK', index, member) + (way == 'up' and 1 or 0)
-  high = low
+local index, parts = KEYS[1], {}
+for at = 1, #ARGV, 5 do
+  local score, member, way, most, bound = unpack(ARGV, at, at + 4)
+  local low = redis.call('ZCOUNT', index, '-inf', '(' .. score)
+  local high = low + redis.call('ZCOUNT', index, score, score)
+  -- The rank of the first member behind the place, or of the place on the way down: found by itself if still there.
+  local held = redis.call('ZSCORE', index, member)
+  if held and tonumber(held) == tonumber(score) then
+    low = redis.call('ZRANK', index, member) + (way == 'up' and 1 or 0)
+    high = low
+  end
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local found = redis.call('ZRANGE', index, middle, middle)[1]
+    if found < member or (way == 'up' and found == member) then low = middle + 1 else high = middle end
+  end
+  local first, last = low, math.min(low + most, redis.call('ZCOUNT', index, '-inf', '(' .. bound)) - 1
+  if way == 'down' then
+    first, last = math.max(low - most, redis.call('ZCOUNT', index, '-inf', bound)), low - 1
+  end
+  parts[#parts + 1] = first <= last and redis.call('ZRANGE', index, first, last, 'WITHSCORES') or {}
 end
-while low < high do
-  local middle = math.floor((low + high) / 2)
-  local found = redis.call('ZRANGE', index, middle, middle)[1]
-  if found < member or (way == 'up' and found == member) then low = middle + 1 else high = middle end
-end
-local first, last = low, math.min(low + most, redis.call('ZCOUNT', index, '-inf', '(' .. bound)) - 1
-if way == 'down' then
-  first, last = math.max(low - most, redis.call('ZCOUNT', index, '-inf', bound)), low - 1
-end
-return first <= last and redis.call('ZRANGE', index, first, last, 'WITHSCORES') or {}
+return parts

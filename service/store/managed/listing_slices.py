@@ -64,18 +64,27 @@ class Index(NamedTuple):
 
         More where only members follow that somebody else wrote: a place is always one of ours.
         """
-        up = descending == self.negative
-        score, member = self._mark(after, descending=descending)
-        end, way = self._signed(self.least if descending else self.greatest), "up" if up else "down"
+        score, member, *how = self.asked(after, most, descending=descending)
         while True:
-            # By score and member and not by an offset, which at half a million takes Redis 42 ms.
-            reply = await _read_index.run(self.shard.link, (self.key,), score, member, way, most, end)
-            pairs = in_pairs(reply)[:: 1 if up else -1]
-            rows, is_last = self._rows(own_members(pairs)), len(pairs) < most
+            (reply,) = await _read_index.run(self.shard.link, (self.key,), score, member, *how)
+            found = self.found(reply, most, descending=descending)
             # An empty slice that is not the last would end the list for whoever reads it.
-            if rows or is_last:
-                return Slice(rows, rows[-1] if rows else None, is_last)
-            member, score = pairs[-1]
+            if found.rows or found.is_last:
+                return found
+            member, score = reply[-2:] if descending == self.negative else reply[:2]
+
+    def asked(self, after: Row | None, most: int, *, descending: bool) -> tuple[Argument, ...]:
+        """What the script takes to read on."""
+        # By score and member and not by an offset, which at half a million takes Redis 42 ms.
+        mark = self._mark(after, descending=descending)
+        way = "up" if descending == self.negative else "down"
+        return (*mark, way, most, self._signed(self.least if descending else self.greatest))
+
+    def found(self, reply: list[bytes], most: int, *, descending: bool) -> Slice:
+        """What it answers to that."""
+        pairs = in_pairs(reply)[:: 1 if descending == self.negative else -1]
+        rows = self._rows(own_members(pairs))
+        return Slice(rows, rows[-1] if rows else None, len(pairs) < most)
 
     def _mark(self, after: Row | None, *, descending: bool) -> tuple[Argument, Argument]:
         """Score and member to go on behind. No score is one of the bounds."""
@@ -107,8 +116,13 @@ class Halves(NamedTuple):
 
     async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice:
         """The next rows, in one round trip: as far as both were read, so that one of them has what moves meanwhile."""
-        # In this order: what moves between the two reads is in both.
-        parts = await all_of([part.read(after, most, descending=descending) for part in self])
+        link, key = self.left.shard.link, self.left.key
+        asked = [part.asked(after, most, descending=descending) for part in self]
+        replies = await _read_index.run(link, (key,), *asked[0], *asked[1])
+        parts = [part.found(reply, most, descending=descending) for part, reply in zip(self, replies, strict=True)]
+        if not all(part.rows or part.is_last for part in parts):
+            # In this order: what moves between the two reads is in both.
+            parts = [await part.read(after, most, descending=descending) for part in self]
         edge = _edge([part.reached for part in parts if not part.is_last], descending=descending)
         rows = {row for part in parts for row in _up_to(edge, part.rows, descending=descending)}
         in_order = sorted(rows, reverse=descending)
