@@ -41,12 +41,15 @@ def one_token(text: str, derived: int = 1) -> dict[str, Any]:
     whole["subjectLimits"] = [{"name": text, "limit": 5, "periodSeconds": 60, "remaining": 4, "resetSeconds": 9}]
     whole |= {"createdAt": INSTANT, "createdBy": text, "allowedNetworks": [text], "metadata": {}, "description": text}
     tokens = [token(text, **whole, derived=derived, token="****-****-****-****")] * derived
+    record = {**token(text, **whole, derived=derived), "token": "****-****-****-00ff00ff"}
     entry = {"action": "token.derived", "actor": text, "at": INSTANT, "channel": "self", "address": text}
     return {
-        "**/api/admin/tokens/00aa": {**token(text, **whole, derived=derived), "token": "****-****-****-00ff00ff"},
+        "**/api/admin/tokens/00aa": record,
+        # The one at the top, which the address of a derived one begins with.
+        "**/api/admin/tokens/00bb": record,
         "**/tokens/00aa/usage?**": {"days": [], "lastUsedAt": None, "lastAddress": None, "lastUserAgent": None},
         "**/api/admin/tokens?**": {"tokens": tokens, "nextCursor": "more" if derived else None},
-        "**/api/admin/audit?**": {"entries": [entry], "nextCursor": None},
+        "**/api/admin/audit?target=00aa&**": {"entries": [entry], "nextCursor": None},
     }
 
 
