@@ -91,14 +91,14 @@ class RateLimit(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What Redis holds under a digest: everything a validation needs, in one GET.
 
-    Instants in epoch seconds; `expires_at` 0 means never. `password_mark` binds a session to its account's password.
-    `max_uses` 0 means unlimited. `data` is the JSON an issuer attached to a one-time token. `ancestors` are the ids of
-    the tokens it is derived from, its parent last; `pool` is that whose limits and uses it charges, empty for its own;
-    `charged_as` is whose shared limits it draws from, empty for its subject's.
+    What is said of few comes last, because defaults at the end are not written. Instants in epoch seconds; `expires_at`
+    0 means never. `password_mark` binds a session to its account's password. `max_uses` 0 means unlimited. `data` is
+    the JSON an issuer attached to a one-time token. `ancestors` are the ids of the tokens it is derived from, its
+    parent last; `pool` is that whose limits and uses it charges, empty for its own; `charged_as` is whose shared limits
+    it draws from, empty for its subject's.
     """
 
     # An array in Redis: a new member goes behind the last and has a default, or what is stored could not be read.
-    kind: Kind
     token_id: str
     subject: str
     scopes: tuple[str, ...]
@@ -106,11 +106,12 @@ class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
     expires_at: int
     name: str = ""
     client: str = ""
+    kind: Kind = Kind.MANAGED
+    password_mark: str = ""
+    data: str = ""
     rate_limits: tuple[RateLimit, ...] = ()
     networks: tuple[str, ...] = ()
     max_uses: int = 0
-    password_mark: str = ""
-    data: str = ""
     ancestors: tuple[str, ...] = ()
     pool: str = ""
     charged_as: str = ""

@@ -34,7 +34,7 @@ from service.tokens.secret import parse
 _MOST_SEEN = 4096
 # What stands for the id in the answer to a one-time token without a subject, in which all else is always the same.
 _ID = "id"
-_ANONYMOUS = Credential(Kind.ONE_TIME, _ID, "", (), 0, 0)
+_ANONYMOUS = Credential(_ID, "", (), 0, 0, kind=Kind.ONE_TIME)
 # Refusals that say the same whatever was asked.
 _CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, VOIDED, NETWORK_DENIED, UNAVAILABLE)
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import lru_cache
 from math import isfinite
 from typing import Any, NamedTuple
 
-from service.keyring import encode_digest
 from service.model import ManagedToken, RateLimit
-from service.store.driver.keys import DIGEST_CHARACTERS, Keys, shard_of_digest
+from service.store.driver.keys import DIGEST_BYTES, Keys, shard_of_digest
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
@@ -24,8 +22,6 @@ from service.store.limits.subjects import digest_of
 ANOTHER_RECORD, ANOTHER_WINDOW = 3, 4
 # Why a credential may be gone.
 _STATES = frozenset({"expired", "inactive", "revoked"})
-# Whoever asks about many at once asks about the same again and again.
-_encoded = lru_cache(4096)(encode_digest)
 
 
 # A packed command, and the `submit` of the link that takes it.
@@ -121,7 +117,7 @@ class CredentialStore:
     def prepare(self, digest: bytes) -> Lookup:
         """The same for the fast path, as bytes ready to be sent, and whom to send them by."""
         opening, submit = self._prepared[digest[0]]
-        return opening + encode_digest(digest) + b"\r\n", submit
+        return opening + digest + b"\r\n", submit
 
     async def find_one_time(self, digest: bytes) -> bytes | None:
         """The sealed record of a one-time token, which stays unspent; VOID where it is."""
@@ -254,8 +250,7 @@ class CredentialStore:
 
 
 def _credentials(keys: Keys, digests: list[bytes]) -> list[bytes]:
-    prefix = keys.credential_prefix
-    return [prefix + _encoded(digest) for digest in digests]
+    return list(map(keys.credential, digests))
 
 
 def _credentials_and_reasons(keys: Keys, digests: list[bytes]) -> list[bytes]:
@@ -275,4 +270,4 @@ def _number(stored: bytes | None) -> float:
 def _prepared(shard: Shard, changes: ChangesByShard) -> Lookup:
     """All of a packed GET that comes before the digest, and whom to ask."""
     prefix = shard.keys.credential_prefix
-    return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b" % (len(prefix) + DIGEST_CHARACTERS, prefix), changes.of(shard).submit
+    return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b" % (len(prefix) + DIGEST_BYTES, prefix), changes.of(shard).submit

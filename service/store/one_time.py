@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from service.keyring import encode_digest
-from service.store.driver.keys import DIGEST_CHARACTERS
+from service.store.driver.keys import DIGEST_BYTES
 from service.store.driver.replies import Answer, Argument, Reply, packed
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
@@ -94,7 +93,7 @@ class OneTimeStore:
         shard = self._shards.of_digest(digest)
         keys = (shard.keys.one_time(digest), shard.keys.one_time_index, shard.keys.consumed(digest))
         script, sent_elsewhere = self._consume_again if request else self._consume, shard.link.sent_elsewhere
-        reply: bytes | None = await script.run(shard.link, keys, encode_digest(digest), request, RETRY_MILLISECONDS)
+        reply: bytes | None = await script.run(shard.link, keys, digest, request, RETRY_MILLISECONDS)
         # The script answers so where another request has spent the token and its answer is still kept.
         if reply == b"":
             self._on_spent_twice(digest)
@@ -114,17 +113,16 @@ class OneTimeStore:
             is_record = reply and reply.__class__ is bytes
             answer(fence.admitted(link, sent_elsewhere, reply) if is_record else reply)
 
-        member = encode_digest(digest)
         if request:
             keys = (shard.keys.one_time(digest), shard.keys.one_time_index, shard.keys.consumed(digest))
-            command = self._consume_again.packed(keys, member, request, RETRY_MILLISECONDS)
+            command = self._consume_again.packed(keys, digest, request, RETRY_MILLISECONDS)
             link.submit(command, admit, retry=True)
         else:
-            link.submit(self._takings[shard.index] + member + b"\r\n", admit)
+            link.submit(self._takings[shard.index] + digest + b"\r\n", admit)
             # The first of this turn: at its end all that were spent in it leave the index by one command.
             if not self._spent[shard.index]:
                 asyncio.get_running_loop().call_soon(self._leave_index, shard)
-            self._spent[shard.index].append(member)
+            self._spent[shard.index].append(digest)
 
     def _leave_index(self, shard: Shard) -> None:
         spent, self._spent[shard.index] = self._spent[shard.index], []
@@ -137,13 +135,13 @@ class OneTimeStore:
         # Nor MULTI, in which a full server of 7.0 refuses even DEL.
         gone, _ = await asyncio.gather(
             shard.removals.execute("DEL", shard.keys.one_time(digest), shard.keys.consumed(digest), retry=True),
-            shard.removals.execute("ZREM", shard.keys.one_time_index, encode_digest(digest), retry=True),
+            shard.removals.execute("ZREM", shard.keys.one_time_index, digest, retry=True),
         )
         return bool(gone)
 
 
 def _taking(prefix: bytes) -> bytes:
-    return b"*2\r\n$6\r\nGETDEL\r\n$%d\r\n%b" % (len(prefix) + DIGEST_CHARACTERS, prefix)
+    return b"*2\r\n$6\r\nGETDEL\r\n$%d\r\n%b" % (len(prefix) + DIGEST_BYTES, prefix)
 
 
 def _recording(
@@ -151,9 +149,8 @@ def _recording(
 ) -> tuple[tuple[bytes, ...], *tuple[Argument, ...]]:
     """The keys and arguments of lua/issue_one_time.lua; the records stand under their digests."""
     counters, admitted = zip(*limits, strict=True)
-    members = list(map(encode_digest, records))
-    tokens = [shard.keys.one_time_prefix + member for member in members]
-    indexed = [word for member in members for word in (expires_at, member)]
+    tokens = list(map(shard.keys.one_time, records))
+    indexed = [word for digest in records for word in (expires_at, digest)]
     keys = (shard.keys.one_time_index, *counters, *tokens)
     return keys, *admitted, expires_at * 1000, *records.values(), *indexed
 

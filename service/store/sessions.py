@@ -1,16 +1,13 @@
 """Sessions in Redis. A user is known here by a digest alone: what is typed as a name may be anything."""
 
 import asyncio
-import re
 
-from service.keyring import encode_digest
 from service.store.audit import Entry
+from service.store.driver.keys import DIGEST_BYTES
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
 _PAGE = 500
-# The text of a digest of 32 bytes; what has another form somebody else wrote.
-_MEMBER = re.compile(rb"[A-Za-z0-9_-]{43}")
 
 
 class SessionStore:
@@ -55,7 +52,7 @@ class SessionStore:
             shard.link,
             keys,
             sealed,
-            encode_digest(digest),
+            digest,
             user,
             expires_at,
             generation,
@@ -67,10 +64,10 @@ class SessionStore:
     async def end(self, user: bytes, digest: bytes, entry: Entry) -> bool:
         """End one session; False if it was over already."""
         shard = self._shards.of_digest(user)
-        return await self._end_members(user, [encode_digest(digest)], shard.keys.occurrences, entry) == 1
+        return await self._end_members(user, [digest], shard.keys.occurrences, entry) == 1
 
-    async def listed(self, user: bytes | None, now: int, count: int) -> list[tuple[str, bytes]]:
-        """Digests as text and sealed records of sessions of one user or of all, at most `count` of each shard.
+    async def listed(self, user: bytes | None, now: int, count: int) -> list[tuple[bytes, bytes]]:
+        """Digests and sealed records of sessions of one user or of all, at most `count` of each shard.
 
         Of more, those that end last. Two round trips.
         """
@@ -78,16 +75,17 @@ class SessionStore:
         parts = [self._listed(shard, user, now, count) for shard in shards]
         return [pair for part in await asyncio.gather(*parts) for pair in part]
 
-    async def _listed(self, shard: Shard, user: bytes | None, now: int, count: int) -> list[tuple[str, bytes]]:
+    async def _listed(self, shard: Shard, user: bytes | None, now: int, count: int) -> list[tuple[bytes, bytes]]:
         index = shard.keys.session_index if user is None else shard.keys.user_sessions(user)
         ask = shard.link.execute
         found = await ask("ZREVRANGEBYSCORE", index, "+inf", f"({now}", "LIMIT", 0, count, retry=True)
-        members = [member for member in found if _MEMBER.fullmatch(member)]
+        # What has another length somebody else wrote.
+        members = [member for member in found if len(member) == DIGEST_BYTES]
         records = await asyncio.gather(
             *[ask("GET", shard.keys.credential_prefix + member, retry=True) for member in members]
         )
         each = zip(members, records, strict=True)
-        return [(member.decode(), record) for member, record in each if record is not None]
+        return [(member, record) for member, record in each if record is not None]
 
     async def confirm_gone(self, digest: bytes) -> None:
         """Have what ended here before confirmed as the settings ask; see `Removals.confirm`."""

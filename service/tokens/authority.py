@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 import msgspec
+from msgspec.structs import astuple
 
 from service.errors import StoreUnavailable
 from service.keyring import SEAL_BYTES, Keyring
@@ -23,6 +24,7 @@ _REMEMBERED = 16_384
 _SESSION = Kind.SESSION
 _decode = msgspec.msgpack.Decoder(Credential).decode
 _encode = msgspec.msgpack.Encoder().encode
+_DEFAULTS = tuple(field.default for field in msgspec.structs.fields(Credential))
 
 MALFORMED = Verdict(Outcome.MALFORMED)
 UNKNOWN = Verdict(Outcome.UNKNOWN)
@@ -75,11 +77,11 @@ class Authority:
 
     def seal(self, digest: bytes, credential: Credential) -> bytes:
         """The bytes under which a credential is stored."""
-        return self._keyring.seal(digest, _encode(credential))
+        return self._keyring.seal(digest, _written(credential))
 
     def is_sealed(self, digest: bytes, credential: Credential, sealed: bytes) -> bool:
         """Does a record carry the seal of this credential, by either server key?"""
-        return self._keyring.unseal(digest, sealed[:SEAL_BYTES] + _encode(credential)) is not None
+        return self._keyring.unseal(digest, sealed[:SEAL_BYTES] + _written(credential)) is not None
 
     def unsealed(self, digest: bytes, sealed: bytes) -> Credential | None:
         """The credential in a record whose seal is right; None for another, which is counted."""
@@ -238,3 +240,12 @@ class Authority:
             if charged is not None or decoded is None:
                 return charged or UNKNOWN, decoded
             remembered = decoded
+
+
+def _written(credential: Credential) -> bytes:
+    """A credential without the defaults that it ends with: of most tokens that is a fourth."""
+    values = astuple(credential)
+    count = len(values)
+    while values[count - 1] == _DEFAULTS[count - 1]:
+        count -= 1
+    return _encode(values[:count])

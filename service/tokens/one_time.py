@@ -128,7 +128,7 @@ class OneTimeTokens:
 
     def _seal(self, digest: bytes, now: int, expires_at: int, subject: str = "", data: str = "") -> bytes:
         token_id = encode_digest(digest[:12]).decode()
-        credential = Credential(Kind.ONE_TIME, token_id, subject, (), now, expires_at, data=data)
+        credential = Credential(token_id, subject, (), now, expires_at, kind=Kind.ONE_TIME, data=data)
         return self._authority.seal(digest, credential)
 
     def _issuer_of(self, address: str, *, anonymous: bool) -> _Issuer:

@@ -8,7 +8,6 @@ from service.counters import Decisions
 from service.errors import NotFound
 from service.keyring import encode_digest
 from service.model import Credential, Kind, Origin, Verdict
-from service.store.managed.records import decode_digest
 from service.store.sessions import SessionStore
 from service.tokens.accounts.accounts import Account
 from service.tokens.accounts.attempts import Throttled
@@ -87,12 +86,12 @@ class Sessions:
         secret, digest = self._minter.mint_beside(Kind.SESSION, user)
         token_id = encode_digest(digest[:12]).decode()
         credential = Credential(
-            Kind.SESSION,
             token_id,
             username,
             (),
             now,
             expires_at,
+            kind=Kind.SESSION,
             password_mark=self._accounts.password_mark(username) or "",
         )
         created = await self._store.create(
@@ -139,7 +138,7 @@ class Sessions:
     async def _good(self, user: bytes | None, limit: int) -> list[tuple[bytes, Credential]]:
         now = self._lifetime.clock()
         stored = await self._store.listed(user, int(now), limit)
-        decoded = [self._authority.open_once(decode_digest(digest), sealed) for digest, sealed in stored]
+        decoded = [self._authority.open_once(digest, sealed) for digest, sealed in stored]
         verdicts = [(one, self._authority.evaluate(one, (), "", now)) for one in decoded if one is not None]
         return [(one.digest, one.credential) for one, verdict in verdicts if verdict.active]
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from redis.client import NEVER_DECODE
+
 from tests.api.running import IMPATIENT_MS, Lifespan, wait_until
 from tests.api.wire import Answer, Client
 from tests.api.world import fresh
@@ -109,7 +111,8 @@ def move(slot: int, source: Node, target: Node, primaries: list[Node]) -> None:
     to = Six.id_of(target)
     target.client.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", Six.id_of(source))
     source.client.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", to)
-    while keys := source.client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 5):
+    # As bytes, because digests in them are no text.
+    while keys := source.client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 5, **{NEVER_DECODE: True}):
         source.client.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
     for node in (target, source, *primaries):
         node.client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", to)

@@ -30,7 +30,8 @@ NEVER = {
     "SUBSCRIBE",
 }
 SHAPES = {
-    "<h>": "[A-Za-z0-9_-]{43}",
+    # Any 32 bytes, as MONITOR escapes them.
+    "<h>": r"""(?:\\x[0-9a-f]{2}|\\[nrtab"\\]|[^\\]){32}""",
     "<id>": "[0-9a-f]{16}",
     "<user>": "[A-Za-z0-9_-]*",
     "<owner>": "[A-Za-z0-9_-]*",

@@ -11,7 +11,7 @@ import pytest
 
 from service.app import Service
 from service.errors import Conflict, Forbidden, StoreUnavailable
-from service.model import Credential, Kind, Origin, Outcome
+from service.model import Credential, Origin, Outcome
 from service.tokens.idempotency import Repeatable
 from service.tokens.managed.tokens import Created, NewToken
 from tests.builders import ADMIN, DAY, actions, create, dump, outcome
@@ -206,7 +206,7 @@ async def test_a_repeat_tells_no_secret_of_a_token_that_was_given_more_since_it_
     service = await make_service(background=False, wrap=_Overtaken)
     link: Any = service.stores.shards[0].link
     token_id = (await create(service, scopes=("orders:read",))).token.token_id
-    held = Credential(Kind.MANAGED, "00" * 8, "", ("orders:read", "tokens:write"), 0, 0)
+    held = Credential("00" * 8, "", ("orders:read", "tokens:write"), 0, 0)
     bound = msgspec.structs.replace(ADMIN, bound=held)
 
     async def rotate() -> Created:

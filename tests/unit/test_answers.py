@@ -16,8 +16,8 @@ from service.api.http.proxies import TrustedProxies
 from service.model import Credential, Kind, Outcome, Quota, RateLimit, Verdict
 from service.tokens.secret import with_checksum
 
-TOKEN = Credential(Kind.MANAGED, "00" * 8, "ada", ("orders:read", "stock"), 1, 0, name="CI déploiement 1")
-SESSION = Credential(Kind.SESSION, "s1", "Jürgen", (), 1, 2)
+TOKEN = Credential("00" * 8, "ada", ("orders:read", "stock"), 1, 0, name="CI déploiement 1")
+SESSION = Credential("s1", "Jürgen", (), 1, 2, kind=Kind.SESSION)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from service.model import Credential, Kind, Outcome, RateLimit
+from service.model import Credential, Outcome, RateLimit
 from service.store.limits.subjects import Shared
 from service.tokens.credential import DecodedCredential
 
 
 def decoded(*, scopes: tuple[str, ...] = (), networks: tuple[str, ...] = (), **more: object) -> DecodedCredential:
-    credential = Credential(Kind.MANAGED, "00" * 8, "ada", scopes, 1, 0, networks=networks, **more)  # type: ignore[arg-type]
+    credential = Credential("00" * 8, "ada", scopes, 1, 0, networks=networks, **more)  # type: ignore[arg-type]
     return DecodedCredential(b"d" * 32, credential)
 
 

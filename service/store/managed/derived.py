@@ -11,11 +11,11 @@ from typing import NamedTuple
 from service.model import Credential
 from service.store.audit import Entry
 from service.store.credentials import Reason
-from service.store.driver.keys import DIGEST_CHARACTERS, Keys
+from service.store.driver.keys import DIGEST_BYTES, Keys
 from service.store.driver.many_tokens import ManyTokens
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
-from service.store.managed.records import Retention, decode_digest
+from service.store.managed.records import Retention
 
 # Children of one token at a time; and all that may end with one token in one script, some 5 ms of Redis' time.
 MOST_CHILDREN = 1000
@@ -132,11 +132,7 @@ class DerivedStore:
             return []
         sealed = await shard.link.execute("MGET", *found, retry=True)
         pairs = zip(found, sealed, strict=True)
-        return [
-            Derived(decode_digest(key[-DIGEST_CHARACTERS:].decode()), record)
-            for key, record in pairs
-            if record is not None
-        ]
+        return [Derived(key[-DIGEST_BYTES:], record) for key, record in pairs if record is not None]
 
     async def count(self, token_ids: list[str], now: int) -> list[int]:
         """How many living tokens are derived from each directly. One round trip."""

@@ -120,7 +120,7 @@ class Record(NamedTuple):
 
 
 def encode_digest(digest: bytes) -> str:
-    """A digest as text: the same as in its key."""
+    """A digest as text."""
     return keyring.encode_digest(digest).decode()
 
 

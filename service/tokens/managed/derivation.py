@@ -142,7 +142,6 @@ class Derivation:
         )
         check_within(parent, terms)
         return Credential(
-            Kind.MANAGED,
             token_id,
             terms.subject,
             terms.scopes,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from service.keyring import Keyring
-from service.model import Credential, Kind, ManagedToken
+from service.model import Credential, ManagedToken
 from service.store.credentials import CredentialStore, Found, Reason
 from service.store.managed import records
 from service.store.managed.records import Record
@@ -78,7 +78,6 @@ class Seals:
 
 def _credential(token: ManagedToken, expires_at: int) -> Credential:
     return Credential(
-        Kind.MANAGED,
         token.token_id,
         token.subject,
         token.scopes,
