@@ -16,6 +16,8 @@ from service.store.pacing import patiently
 # Rows of one slice: ids alone, so that Redis and we are done with them in a part of a millisecond.
 _MOST = 250
 _TURNED = str.maketrans("0123456789abcdef", "fedcba9876543210")
+# What stands before every id, and what stands behind every one.
+_ENDS = {"": "g", "g": ""}
 _read_index = Script("read_index", retry=True)
 
 
@@ -162,7 +164,7 @@ class Patient(NamedTuple):
 
 def flipped(token_id: str) -> str:
     """The id with each digit turned over: the order of these is that of the ids backwards."""
-    return token_id.translate(_TURNED)
+    return _ENDS.get(token_id, token_id.translate(_TURNED))
 
 
 def named(member: bytes) -> Row | None:
