@@ -111,8 +111,8 @@ class Lifespan:
         self._begin()
 
     def kill(self) -> None:
-        """kill -9 of it and its workers, at once."""
-        for pid in (*_children(self.process.pid), self.process.pid):
+        """kill -9 of it and its workers, at once; a Redis of its own is ended by that, and has a moment to write."""
+        for pid in (*self.worker_pids(), self.process.pid):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
