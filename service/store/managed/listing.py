@@ -97,12 +97,15 @@ class Listing:
             # Once also where there are no rows: how far it was read is told all the same.
             for start in range(0, max(1, len(rows)), at_once):
                 part = rows[start : start + at_once]
-                fresh = list({row.token_id: row for row in part if row.token_id not in seen}.values())
-                seen.update(row.token_id for row in fresh)
+                fresh = [row for row in part if row.token_id not in seen]
                 is_whole = start + at_once >= len(rows)
                 last = edge if is_whole else part[-1]
                 reached = None if last is None else place(last)
-                found = await self._admitted(query, fresh, () if are_most_admitted else evaluated_by, now)
+                admitted = await self._admitted(query, fresh, () if are_most_admitted else evaluated_by, now)
+                if query.sort == "name":
+                    admitted = [one for one in admitted if not await self._is_elsewhere(*one)]
+                found = list({row.token_id: (row, record) for row, record in admitted}.values())
+                seen.update(row.token_id for row, _ in found)
                 # Excerpts pay only where they spare reading most records whole.
                 are_most_admitted = 2 * len(found) > len(fresh)
                 stretch.barren = 0 if found else stretch.barren + len(fresh)
@@ -172,6 +175,14 @@ class Listing:
         pairs = zip(rows, records, strict=True)
         # Once more, because a change may have come between the two reads.
         return [(row, record) for row, record in pairs if record and query.admits(record.token, now)]
+
+    async def _is_elsewhere(self, row: Row, record: Record) -> bool:
+        """Does the token stand under its own name as well? A renaming that was cut off left this one reserved."""
+        own = row_of(record.token, "name").position
+        if own == row.position:
+            return False
+        shard = self._shards.of_name(record.token.name)
+        return await shard.link.execute("ZSCORE", shard.keys.names, own, retry=True) is not None
 
     async def _rows(
         self, query: Query, few: list[Row] | None, now: float, stretch: _Stretch

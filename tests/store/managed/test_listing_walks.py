@@ -13,7 +13,7 @@ import pytest
 from service.app import Service
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
-from tests.builders import ADMIN, create, outcome
+from tests.builders import ADMIN, create, create_many, outcome
 from tests.links import Wrapped
 
 pytestmark = pytest.mark.anyio
@@ -127,6 +127,20 @@ async def test_tokens_that_had_the_same_name_one_after_the_other_are_all_visited
             assert sorted(walk) == sorted(ids)
             alive = msgspec.structs.replace(query, statuses=frozenset())
             assert len([token async for tokens in pages(still, alive) for token in tokens]) == 2
+
+
+@pytest.mark.parametrize("reserved", ["a", "z"])
+async def test_a_token_is_listed_by_the_name_it_bears_and_by_none_that_it_only_reserved(
+    still: Service, reserved: str
+) -> None:
+    """As a renaming leaves behind that was cut off, or refused for another change."""
+    ids = [one.token.token_id for one in await create_many(still, "ci", "d", "e")]
+    token = await still.rules.managed.tokens.get(ids[1])
+    assert await still.stores.managed.names.reserve(msgspec.structs.replace(token, name=reserved))
+    for descending in (True, False):
+        query = Query(sort="name", descending=descending, limit=1)
+        walk = [token.token_id async for tokens in pages(still, query) for token in tokens]
+        assert walk == ids[:: -1 if descending else 1]
 
 
 @pytest.mark.slow
