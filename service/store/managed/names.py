@@ -21,9 +21,11 @@ class Names:
         shard, prefix, token_id = self._shards.of_name(token.name), name_prefix(token.name), token.token_id.encode()
         while True:
             reply: Reply = await self._reserve.run(shard.link, (shard.keys.names,), prefix, prefix + token_id, token_id)
-            # The holder may be a reservation whose renaming was cut off; a real one refuses the name.
-            if reply == 1 or not await self.free_if_void(token.name, reply):
-                return bool(reply == 1)
+            if reply == 1:
+                return True
+            # The holder may be a reservation whose renaming was cut off, or this token while it is asked.
+            if not await self.free_if_void(token.name, reply) and reply.partition(b"!")[0] != token_id:
+                return False
 
     async def holder(self, name: str) -> str:
         """The id of the token that bears this name, or has reserved it; empty where none does. One round trip."""

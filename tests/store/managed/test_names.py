@@ -256,6 +256,28 @@ async def test_a_token_that_was_asked_by_a_process_that_died_is_listed_and_keeps
     assert await shard.link.execute("ZRANGE", shard.keys.names, 0, -1) == [member(token)]
 
 
+async def test_a_renaming_to_what_the_token_is_called_by_now_is_not_refused_while_that_is_asked(
+    make_service: Callable[..., Any],
+) -> None:
+    service = await make_service(background=False, shards=16, wrap=_After)
+    token = (await create(service, "ci")).token
+    wanted = elsewhere(service, "ci")
+    shard = service.stores.shards.of_name(wanted)
+    link: Any = service.stores.shards[0].link
+
+    async def rename() -> None:
+        """Another one comes first, and somebody who wants the name asks whether the token bears it."""
+        renamed = await service.rules.managed.tokens.update(token.token_id, {"name": wanted}, ADMIN)
+        await shard.link.execute("ZREM", shard.keys.names, member(renamed))
+        await shard.link.execute("ZADD", shard.keys.names, 0, member(renamed) + b"!1")
+
+    link.before = "reserve_name", rename
+    assert (await service.rules.managed.tokens.update(token.token_id, {"name": wanted}, ADMIN)).name == wanted
+    assert await shard.link.execute("ZRANGE", shard.keys.names, 0, -1) == [
+        member(msgspec.structs.replace(token, name=wanted))
+    ]
+
+
 class _After(Wrapped):
     """Lets something happen once, right after the answer of a script, or right before it is asked."""
 
