@@ -36,17 +36,16 @@ class Sources:
         if query.sort == "last_used_at":
             used = [] if query.never_used else [Index(shard, keys.last_uses, offset=_ABOVE)]
             return [*used, *[halves.left for halves in _lists(shard, listed)]]
-        before, kept = query.expires_before or inf, self._retention.seconds
+        before = query.expires_before or inf
         found: list[Source] = []
         if Status.ACTIVE in listed:
             found.append(Index(shard, keys.expiry, greatest=before))
         if Status.INACTIVE in listed:
             found.append(Index(shard, keys.expiry, negative=True, greatest=before))
         if listed & {Status.EXPIRED, Status.REVOKED}:
-            # A revoked token stands where it was revoked, whatever its date.
-            found.append(
-                Index(shard, keys.purge, offset=-kept, greatest=inf if Status.REVOKED in listed else before + kept)
-            )
+            # Up to no date: a revoked token stands where it was revoked, and what had ended before a change of the
+            # retention somewhere else.
+            found.append(Index(shard, keys.purge, offset=-self._retention.seconds))
         return found
 
 

@@ -157,6 +157,19 @@ async def test_what_ends_before_a_date_is_found_by_the_index_of_dates(reads: Rea
     assert len(asked) < 10
 
 
+@pytest.mark.parametrize("sort", SORTS)
+async def test_what_had_ended_before_the_retention_was_shortened_is_found_by_its_date(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None], sort: str
+) -> None:
+    before, after = [await make_service(fake=True, retention_days=days) for days in (90, 30)]
+    await create(before, days=1)
+    turn_time(2 * DAY)
+    await before.rules.managed.sweeper.sweep()
+    query = Query(expires_before=int(before.clock()), sort=sort)
+    tokens, _, _ = await after.rules.managed.queries.page(query)
+    assert [token.name for token in tokens] == ["ci"]
+
+
 async def test_a_walk_reads_each_slice_once(reads: Reads) -> None:
     """A scan that began again for each page or slice would ask for more with the square of the tokens."""
     service, asked = reads
