@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from service.errors import InvalidRequest
+from service.store.managed.records import LAST_SECOND
 
 DURATIONS = {"7days": 7, "1month": 30, "6months": 180, "1year": 365}
 _DAY = 86400
@@ -14,7 +15,8 @@ class Lifetime:
     def __init__(self, max_days: int, clock: Callable[[], float]) -> None:
         self.max_days = max_days
         self._clock = clock
-        self._last_micros = 0
+        # Nothing begins before 1970-01-03: microseconds that could be seconds would be taken for the date of an end.
+        self._last_micros = LAST_SECOND
 
     def begin(self) -> int:
         """Now in epoch microseconds, later than the last one given, so that lists have one order."""

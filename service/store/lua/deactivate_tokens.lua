@@ -30,7 +30,7 @@ for first = 7, #KEYS, 5 do
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     redis.call('ZREM', on, id)
     if not redis.call('ZSCORE', dead, id) then
-      created, expires = string.match(created or '', '^%d+$') or '1', string.match(expires or '', '^[1-9]%d*$')
+      created, expires = string.match(created or '', '^%d+$') or '1e12', string.match(expires or '', '^[1-9]%d*$')
       redis.call('ZADD', off, redis.call('ZSCORE', used, id) and created or string.format('%.0f', created + 5e15), id)
       redis.call('ZADD', expiries, '-' .. (expires or created), id)
     end

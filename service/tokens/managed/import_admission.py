@@ -88,14 +88,14 @@ class ImportAdmission:
         return token
 
     def _token(self, origin: Origin, row: ImportedSecret, token_id: str, digest: bytes) -> ManagedToken:
-        begun = self._lifetime.begin()
+        begun, created = self._lifetime.begin(), row.created_at * 1_000_000
         return ManagedToken(
             token_id=token_id,
             last_eight=row.last_eight,
             digest=records.encode_digest(digest),
             created_by=row.created_by or origin.actor,
-            # Also of those of one second no two are alike.
-            created_micros=row.created_at * 1_000_000 + begun % 1_000_000 if row.created_at else begun,
+            # Also of those of one second no two are alike. The first days of 1970 say that no instant is known.
+            created_micros=created + begun % 1_000_000 if created > records.LAST_SECOND else begun,
             active=row.active,
             last_used_at=row.last_used_at,
             uses_left=row.new.max_uses,

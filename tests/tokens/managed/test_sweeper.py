@@ -11,9 +11,12 @@ import pytest
 from service.app import Service
 from service.errors import Conflict
 from service.model import Kind, Outcome, RateLimit, Status
+from service.store.driver.scripts import LETTERS
 from service.store.managed.expiry import BATCH
 from service.store.managed.query import Query
 from service.store.managed.records import REASON_AHEAD_SECONDS
+from service.tokens.managed.import_admission import ImportedSecret
+from service.tokens.managed.tokens import NewToken
 from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create, create_many, outcome, sign_in
 from tests.links import Wrapped
 
@@ -49,6 +52,26 @@ async def test_a_token_that_is_switched_off_meanwhile_stops_no_sweep(make_servic
     records = service.stores.shards[0].keys.metadata("0" * 16)
     await service.stores.shards[0].link.execute("HSET", records, b"d", bytes(32))
     await service.rules.managed.sweeper.sweep()
+
+
+async def test_a_token_without_an_end_is_never_due_whatever_is_known_of_its_creation(
+    make_service: Callable[..., Any], clock: Any
+) -> None:
+    """It stands among the dates by its creation, in microseconds."""
+    service: Service = await make_service(fake=True, max_lifetime_days=0)
+    now, clock.now = clock.now, 600.0
+    await create(service, "before the clock was set", days=0)
+    clock.now = now
+    old = ImportedSecret(NewToken("of 1970", 0), bytes(32), created_at=600)
+    assert await service.rules.managed.imports.take([old], ADMIN) == [None]
+    token = (await create(service, "off", days=0)).token
+    shard = service.stores.shards[0]
+    await shard.link.execute("HDEL", shard.keys.metadata(token.token_id), LETTERS["created_micros"])
+    await service.rules.managed.tokens.update(token.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.sweeper.sweep()
+    statistics = await service.rules.managed.queries.statistics()
+    assert (statistics.active, statistics.inactive) == (2, 1)
+    assert await service.rules.hygiene.without_end() == 2
 
 
 async def test_a_token_past_its_date_is_moved_and_told_once(still: Service, clock: Any) -> None:
