@@ -12,6 +12,7 @@ from service.app import Service
 from service.model import Status
 from service.store.managed.query import Query
 from tests.builders import ADMIN, DAY, at, create, create_many, outcome
+from tests.store.managed.test_listing_walks import pages
 
 pytestmark = pytest.mark.anyio
 EVERY = frozenset(Status)
@@ -306,11 +307,4 @@ async def test_filters_that_no_order_helps_with_keep_the_order(still: Service) -
         assert await names(still, scope="a", descending=False, **how) == expected
     assert await names(still, scope="a", sort="expires_at", descending=False) == expected[::-1]
     query = Query(scope="a", sort="expires_at", descending=False, limit=3)
-    pages = []
-    while True:
-        tokens, after, _ = await still.rules.managed.queries.page(query)
-        pages += [token.name for token in tokens]
-        if after is None:
-            break
-        query = msgspec.structs.replace(query, after=after)
-    assert pages == expected[::-1]
+    assert [token.name async for page in pages(still, query) for token in page] == expected[::-1]

@@ -15,6 +15,7 @@ from service.store.managed.query import Query
 from service.store.managed.search import Blocks
 from tests.builders import ADMIN, DAY, create, create_many, outcome
 from tests.links import Recording
+from tests.store.managed.test_listing_walks import pages
 
 pytestmark = pytest.mark.anyio
 SORTS = ["created_at", "name", "last_used_at", "expires_at"]
@@ -56,14 +57,8 @@ async def test_a_text_that_almost_every_name_has_is_searched_in_the_order_of_the
     walks = []
     for few in (100, 4):
         monkeypatch.setattr("service.store.managed.listing._FEW", few)
-        query, walk = Query(text="TOKEN", sort=sort, limit=5), list[str]()
-        while True:
-            tokens, after, _ = await still.rules.managed.queries.page(query)
-            walk += [token.name for token in tokens]
-            if after is None:
-                break
-            query = msgspec.structs.replace(query, after=after)
-        walks.append(walk)
+        query = Query(text="TOKEN", sort=sort, limit=5)
+        walks.append([token.name async for page in pages(still, query) for token in page])
     assert walks[0] == walks[1]
     assert len(set(walks[0])) == 12
 
@@ -130,14 +125,8 @@ async def test_a_search_for_what_many_have_leaps_over_those_without_it(
         if token.name in {"Far 5", "Near 0"}:
             await service.rules.managed.tokens.revoke(token.token_id, ADMIN)
     query = Query(frozenset({Status.ACTIVE, Status.REVOKED}), text="AR ", descending=descending, limit=4)
-    found: list[str] = []
     asked.clear()
-    while True:
-        tokens, after, _ = await service.rules.managed.queries.page(query)
-        found += [token.name for token in tokens]
-        if after is None:
-            break
-        query = msgspec.structs.replace(query, after=after)
+    found = [token.name async for page in pages(service, query) for token in page]
     assert found == [name for name in names[:: -1 if descending else 1] if name.startswith(("Far", "Near"))]
     # Where the hundred between are read, too, it is 58.
     assert len(asked) < 45

@@ -11,7 +11,7 @@ import pytest
 
 from service.app import Service
 from service.errors import Conflict
-from service.model import Status
+from service.model import ManagedToken, Status
 from service.store.managed.names import Names, member
 from service.store.managed.query import Query
 from service.store.managed.records import Retention
@@ -203,14 +203,20 @@ async def test_a_renaming_keeps_its_old_name_for_one_that_went_back_to_it_meanwh
     assert await names_held(service) == [b"ci"]
 
 
-async def test_a_name_stays_with_a_renaming_that_took_it_while_its_reservation_was_found_void(
-    make_service: Callable[..., Any],
-) -> None:
+async def with_reservation(make_service: Callable[..., Any]) -> tuple[Service, ManagedToken, str]:
+    """A service, a token, and a name of another shard that is reserved for the token, which does not bear it."""
     service = await make_service(background=False, shards=16, wrap=_After)
     token = (await create(service, "ci")).token
     wanted = elsewhere(service, "ci")
     names = ManagedStore(service.stores.shards, Retention(30 * DAY)).names
     assert await names.reserve(msgspec.structs.replace(token, name=wanted))
+    return service, token, wanted
+
+
+async def test_a_name_stays_with_a_renaming_that_took_it_while_its_reservation_was_found_void(
+    make_service: Callable[..., Any],
+) -> None:
+    service, token, wanted = await with_reservation(make_service)
     link: Any = service.stores.shards[0].link
     link.after = (
         "void_reservation",
@@ -221,11 +227,7 @@ async def test_a_name_stays_with_a_renaming_that_took_it_while_its_reservation_w
 
 
 async def test_of_a_renaming_and_two_creations_at_once_one_takes_the_name(make_service: Callable[..., Any]) -> None:
-    service = await make_service(background=False, shards=16, wrap=_After)
-    token = (await create(service, "ci")).token
-    wanted = elsewhere(service, "ci")
-    names = ManagedStore(service.stores.shards, Retention(30 * DAY)).names
-    assert await names.reserve(msgspec.structs.replace(token, name=wanted))
+    service, token, wanted = await with_reservation(make_service)
     link: Any = service.stores.shards[0].link
     third: list[bool] = []
 
