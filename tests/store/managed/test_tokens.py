@@ -14,7 +14,7 @@ from service.store.audit import Entry
 from service.store.driver.scripts import LETTERS
 from service.store.managed import records
 from service.store.managed.names import member
-from service.store.managed.records import Retention
+from service.store.managed.records import Remembered, Retention
 from service.store.managed.tokens import End, ManagedStore
 from tests.builders import DAY, all_keys, audit, create, dump
 
@@ -116,6 +116,19 @@ async def test_more_records_than_are_remembered_are_read_again(still: Service, s
     for _ in range(2):
         found = await store.get_many(ids)
         assert [record and record.token.last_used_at for record in found] == list(range(300))
+
+
+async def test_of_what_is_remembered_the_oldest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.store.managed.records._REMEMBERED", 2)
+    made: list[str] = []
+
+    def make(token_id: str, given: int) -> int:
+        made.append(token_id)
+        return given
+
+    remembered = Remembered(make)
+    assert [remembered.of(token_id, 7) for token_id in ("a", "b", "c", "c", "a")] == [7] * 5
+    assert made == ["a", "b", "c", "a"]
 
 
 async def test_a_record_of_a_shard_this_namespace_has_not_cannot_be_written(
