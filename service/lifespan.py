@@ -145,7 +145,7 @@ def collect_rarely() -> None:
     gc.collect()
     # What is alive now stays so: later passes leave it out.
     gc.freeze()
-    # Off since the process began: see `worker.make_without_collecting`.
+    # Off since the process began: see `make_without_collecting` in cli/serve/listener.py.
     gc.enable()
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION, 20, 20)
 

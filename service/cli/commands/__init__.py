@@ -1,9 +1,9 @@
 """One file per family of commands; what `--help` lists is in cli/__init__.py.
 
 tokens subjects             the commands about tokens, and about what those of a subject share
-sign_in sessions accounts accounts_file  who may sign in
+sessions accounts           who is signed in, and who may be
 audit webhooks verify       questions and other people's services
-about openapi healthcheck   this program itself
+about healthcheck           this program, and whether the service is ready
 store_reset                 what an operator confirms of Redis
 
 A command reads its options, asks the service through client/ and prints through terminal/. `serve` and `doctor`

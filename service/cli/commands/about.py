@@ -1,4 +1,4 @@
-"""`version` and `config`: what this program is and how it is set up."""
+"""`version`, `config` and `openapi`: what this program is, how it is set up and what it answers."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ import click
 
 from service import __version__
 from service.cli.failure import Failure
-from service.cli.terminal.output import on_terminal
+from service.cli.terminal.output import on_terminal, print_json
 from service.cli.terminal.report import Report, facts, json_option, line, table
 from service.settings import SettingsError, described, masked, read
 
@@ -44,3 +44,12 @@ def config() -> Report:
         for name, default, meaning in described()
     ]
     return Report(effective, table(("SETTING", "VALUE", "FROM", "MEANING"), rows))
+
+
+@click.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    # The whole service, which the other two do without.
+    from service.app import openapi_document  # noqa: PLC0415
+
+    print_json(openapi_document())

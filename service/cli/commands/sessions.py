@@ -1,14 +1,28 @@
-"""`sessions`: the sign-ins of other people."""
+"""`login`, `whoami`, `logout`: a session for a password, kept for the commands to come. `sessions`: those of all."""
+
+import http.client
+import os
+import time
 
 import click
 
-from service.cli.client.http import connect
-from service.cli.failure import WrongUsage
+from service.cli.client import session_state
+from service.cli.client.address import Address, service_address
+from service.cli.client.http import Client, connect, refusal
+from service.cli.failure import Failure, WrongUsage
 from service.cli.terminal.options import page_option
-from service.cli.terminal.prompts import confirm, yes_option
-from service.cli.terminal.report import Report, json_option, table
+from service.cli.terminal.prompts import confirm, read_password, somebody_answers, yes_option
+from service.cli.terminal.report import Report, facts, json_option, said, table
 
 _PATH = "/api/admin/sessions"
+_LABELS = {
+    "url": "service",
+    "username": "account",
+    "name": "token",
+    "id": "id",
+    "scopes": "scopes",
+    "expiresAt": "until",
+}
 
 
 @click.group()
@@ -47,3 +61,93 @@ def revoke_sessions(user: str, session: str | None, yes: bool) -> Report:
     answer = client.send("POST", f"{_PATH}/revoke", body)
     ended = answer["ended"]
     return Report({"username": user, "ended": ended}, table(("ACCOUNT", "SESSIONS ENDED"), [(user, ended)]))
+
+
+@click.command()
+@click.argument("name", required=False)
+@json_option
+def login(name: str | None) -> Report:
+    """Sign in with an account.
+
+    Asks for the password, or reads it from standard input. The session is kept until `logout` or its end,
+    in a file that only you can read under XDG_STATE_HOME/token-service.
+    """
+    address = service_address()
+    if name is None:
+        if not somebody_answers():
+            raise WrongUsage("give the account's name: token-service login NAME")
+        name = str(click.prompt("Name", err=True))
+    # Before the password: a session that cannot be kept would stay open at the service.
+    place = session_state.place_to_keep(str(address))
+    password = read_password()
+    answer = Client(address).ask("POST", "/api/token", body={"username": name, "password": password})
+    # In the words of a sign-in: the usual refusal would say to run `login`.
+    if answer.status == http.client.UNAUTHORIZED:
+        raise Failure("wrong name or password")
+    members = answer.json()
+    if answer.status != http.client.OK or "token" not in members:
+        raise refusal(answer, address)
+    try:
+        session_state.keep(session_state.Session(str(address), name, members["token"], members["expiry_time"]), place)
+    except Failure:
+        # As on a full disk: nobody could end it any more.
+        _end(address, members["token"])
+        raise
+    until = _instant(members["expiry_time"])
+    return Report(
+        {"url": str(address), "username": name, "expiresAt": until},
+        said(f"Signed in to {address} as {name} until {until}."),
+    )
+
+
+@click.command()
+@json_option
+def logout() -> Report:
+    """Sign out.
+
+    Ends the session and removes its file.
+    """
+    address = service_address()
+    session = session_state.read(str(address))
+    # First, so that the file is gone also where the service cannot be reached; and the other way round.
+    try:
+        session_state.forget(str(address))
+    finally:
+        if session is not None:
+            _end(address, session.token)
+    return Report(
+        {"url": str(address), "signedOut": session is not None},
+        said(f"Signed out of {address}." if session else f"Not signed in to {address}."),
+    )
+
+
+@click.command()
+@json_option
+def whoami() -> Report:
+    """Show who asks, and where.
+
+    The account of `login`, or the token in TOKENS_TOKEN; the service is asked whether it is still accepted.
+    """
+    client = connect()
+    given = os.environ.get("TOKENS_TOKEN", "").strip()
+    if given.startswith("rtk_"):
+        # Unlike a validation this spends no use.
+        token = client.get("/api/tokens/self")
+        who = {name: token[name] for name in ("name", "id", "scopes", "expiresAt")}
+    else:
+        answer = client.ask("GET", "/validate")
+        if answer.status != http.client.OK:
+            raise refusal(answer, client.address)
+        # The session that is kept says nothing of a token in TOKENS_TOKEN.
+        session = None if given else session_state.read(str(client.address))
+        who = {"username": answer.headers["X-Token-Subject"], "expiresAt": session and _instant(session.expires_at)}
+    found = {"url": str(client.address), **who}
+    return Report(found, facts([(_LABELS[name], value) for name, value in found.items() if value not in (None, [])]))
+
+
+def _end(address: Address, token: str) -> None:
+    Client(address).send("DELETE", "/api/token", {"token": token})
+
+
+def _instant(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

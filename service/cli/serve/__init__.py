@@ -4,8 +4,7 @@ command      the command: settings, Redis, listener, signals
 first_start  the first account and its password
 sockets      what it listens on, and systemd's side of that
 tls          the certificate, and how long a handshake may take
-listener     uvicorn in one process or several
-worker       what one of several processes runs
+listener     uvicorn in one process or several, and what each of several runs
 
 What the process does meanwhile is in service/lifespan.py; the managed Redis is in service/embedded/.
 """

@@ -1,21 +1,33 @@
-"""uvicorn behind the listening sockets, in this process or in several."""
+"""uvicorn behind the listening sockets, in this process or in several, which get their settings as objects."""
 
+from __future__ import annotations
+
+import gc
+import logging
+import multiprocessing
 import os
 import signal
 import socket
+import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Any
 
-from uvicorn.config import Config
+from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.server import Server
 from uvicorn.supervisors import Multiprocess
 
-from service.cli.serve import worker
+from service import logs
 from service.cli.serve.sockets import BACKLOG
 from service.cli.serve.tls import Certificate
-from service.settings import Settings
+from service.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from service.api.http.application import Application
+    from service.lifespan import Work
 
 # Longer than gateways keep idle connections, so that it is they who close them.
 KEEP_ALIVE_SECONDS = 130
@@ -36,11 +48,11 @@ def run(
         with tempfile.TemporaryDirectory(prefix="token-service-metrics-") as folder:
             # Where the workers' counts meet; prometheus-client reads the variable when it is imported.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            workers = _Workers(_config(worker.application, settings, certificate), listeners, ready)
+            workers = _Workers(_config(application, settings, certificate), listeners, ready)
             workers.run()
         started = workers.started
     else:
-        worker.make_without_collecting()
+        make_without_collecting()
         # Only here: the parent of several workers never needs it.
         from service.app import create_app  # noqa: PLC0415
 
@@ -119,3 +131,32 @@ class _Workers(Multiprocess):
             for process in self.processes:
                 if process.pid is not None and process.process.is_alive():
                     os.kill(process.pid, signal.SIGHUP)
+
+
+def application(settings: Settings, *, on_reload: tuple[Work, ...] = ()) -> Application:
+    """The application, in a process that ends when its parent is gone: nobody else would end it then."""
+    make_without_collecting()
+    # The parent hands this function on and needs nothing of the service itself.
+    from service.app import create_app  # noqa: PLC0415
+
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    logs.configure(settings)
+    try:
+        return create_app(settings, on_reload=on_reload)
+    except SettingsError as error:
+        logging.getLogger("service").error("%s", error)
+        # Tells the parent not to try again.
+        sys.exit(STARTUP_FAILURE)
+
+
+def make_without_collecting() -> None:
+    """Collect no garbage until the lifespan begins: what is made at the start stays, and most of it are modules."""
+    gc.disable()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        # The sentinel of a process becomes ready when it has ended, however that came.
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What commands print: tables and facts for people, tab-separated lines for pipes, JSON on demand.
+"""What commands print: tables and facts for people, tab-separated lines for pipes, JSON on demand, and progress.
 
 Names and descriptions are other people's text: what a terminal would obey is shown as an escape.
 """
@@ -12,7 +12,8 @@ import shutil
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
@@ -32,6 +33,8 @@ _NARROWEST = 10
 _READABLE = 30
 # What spreadsheets take for the beginning of a formula, by OWASP's page on CSV injection.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Back to the first column, and erase to the end of the line (ECMA-48).
+_CLEARED = "\r\x1b[K"
 
 
 def on_terminal() -> bool:
@@ -173,3 +176,23 @@ def _bold(cell: str) -> str:
 def _has_colour() -> bool:
     # By no-color.org: any value but an empty one.
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def watched() -> bool:
+    """Does a person see standard error?"""
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """What shows a line in the place of the last one; at the end of the block the line is gone, whatever ended it."""
+    seen = watched()
+
+    def show(text: str) -> None:
+        if seen:
+            click.echo(f"{_CLEARED}{text}", nl=False, err=True)
+
+    try:
+        yield show
+    finally:
+        show("")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from service.cli.commands import accounts_file
+from service.cli.commands import accounts
 from service.model import Role
 from service.tokens.accounts.accounts import read_accounts
 from tests.cli.conftest import Run
@@ -146,8 +146,8 @@ def test_editors_take_turns(path: Path) -> None:
 
     def edit(number: int) -> None:
         start.wait()
-        with accounts_file.editing(path) as document:
-            accounts_file.add(document, f"user{number}", password_hash=HASH, role="user")
+        with accounts.editing(path) as document:
+            accounts.add(document, f"user{number}", password_hash=HASH, role="user")
 
     threads = [threading.Thread(target=edit, args=(number,)) for number in range(8)]
     for thread in threads:

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from service.cli.client.http import Client
-from service.cli.terminal import outcome, progress, prompts
+from service.cli.commands.tokens import states
+from service.cli.terminal import output, prompts
 from tests.cli.conftest import Run
 from tests.cli.stub import Stub, token
 
@@ -211,7 +212,7 @@ def test_progress_is_shown_where_somebody_watches(stub: Stub, run: Run, monkeypa
     stub.on("POST", REVOKE, matched(2))
     stub.on("POST", REVOKE, ended("a", remaining=1))
     stub.on("POST", REVOKE, ended("b"))
-    monkeypatch.setattr(progress, "watched", lambda: True)
+    monkeypatch.setattr(output, "watched", lambda: True)
     # What erases a line is left out where there is no terminal after all.
     assert run("revoke", "--all", "--yes").stderr == "\r0 of 2 revoked\r1 of 2 revoked\r"
 
@@ -220,7 +221,7 @@ def test_progress_is_shown_where_somebody_watches(stub: Stub, run: Run, monkeypa
 def test_a_person_reads_the_number_of_many_and_the_ids_of_few(
     stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outcome, "_MOST_ROWS", 1)
+    monkeypatch.setattr(states, "_MOST_ROWS", 1)
     stub.on("POST", REVOKE, matched(2))
     stub.on("POST", REVOKE, ended("a", "b"))
     result = run("revoke", "--all", "--yes")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from service.cli.commands.tokens import import_export
-from service.cli.commands.tokens.import_parts import MOST_BYTES, Part, parts
-from service.cli.terminal import progress
+from service.cli.commands.tokens.import_export import MOST_BYTES, Part, lines_of, parts
+from service.cli.terminal import output
 from tests.cli.conftest import Run
 from tests.cli.running import COMMAND, DEADLINE, own_environment, wait_for
 from tests.cli.stub import Stub
@@ -132,7 +132,7 @@ def test_a_file_made_meanwhile_is_kept(stub: Stub, run: Run, tmp_path: Path, mon
 
 
 def test_a_file_is_cut_at_a_thousand_lines() -> None:
-    found = list(parts(BytesIO(b"{}\n" * 2500)))
+    found = list(parts(lines_of(BytesIO(b"{}\n" * 2500))))
     assert [len(part.numbers) for part in found] == [1000, 1000, 500]
     assert [part.numbers[0] for part in found] == [1, 1001, 2001]
     assert b"".join(part.body for part in found) == b"{}\n" * 2500
@@ -140,31 +140,31 @@ def test_a_file_is_cut_at_a_thousand_lines() -> None:
 
 def test_a_file_is_cut_at_a_mebibyte() -> None:
     whole = (b"x" * 299_999 + b"\n") * 7
-    found = list(parts(BytesIO(whole)))
+    found = list(parts(lines_of(BytesIO(whole))))
     assert [part.numbers for part in found] == [[1, 2, 3], [4, 5, 6], [7]]
     assert all(len(part.body) <= MOST_BYTES for part in found)
     assert b"".join(part.body for part in found) == whole
 
 
 def test_blank_lines_are_counted_but_not_sent_and_the_last_needs_no_end() -> None:
-    assert list(parts(BytesIO(b"\n{}\r\n  \n\n[]"))) == [Part([2, 5], b"{}\r\n[]\n")]
-    assert list(parts(BytesIO(b""))) == []
+    assert list(parts(lines_of(BytesIO(b"\n{}\r\n  \n\n[]")))) == [Part([2, 5], b"{}\r\n[]\n")]
+    assert list(parts(lines_of(BytesIO(b"")))) == []
 
 
 @pytest.mark.parametrize("size", [MOST_BYTES, MOST_BYTES + 1, 3 * MOST_BYTES])
 def test_a_line_too_long_is_left_out_wherever_it_is(size: int) -> None:
-    assert list(parts(BytesIO(b"{}\n" + b"x" * size + b"\n[]\n"))) == [
+    assert list(parts(lines_of(BytesIO(b"{}\n" + b"x" * size + b"\n[]\n")))) == [
         Part([1], b"{}\n"),
         Part([2], b""),
         Part([3], b"[]\n"),
     ]
-    assert list(parts(BytesIO(b"x" * size))) == [Part([1], b"")]
+    assert list(parts(lines_of(BytesIO(b"x" * size)))) == [Part([1], b"")]
 
 
 def test_the_longest_line_that_fits_is_sent() -> None:
     line = b"x" * (MOST_BYTES - 1)
-    assert list(parts(BytesIO(line + b"\n"))) == [Part([1], line + b"\n")]
-    assert list(parts(BytesIO(line))) == [Part([1], line + b"\n")]
+    assert list(parts(lines_of(BytesIO(line + b"\n")))) == [Part([1], line + b"\n")]
+    assert list(parts(lines_of(BytesIO(line)))) == [Part([1], line + b"\n")]
 
 
 def test_an_import_sends_the_lines_as_they_are(stub: Stub, run: Run, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_no_file_is_a_usage_error(stub: Stub, run: Run, tmp_path: Path) -> None:
 
 def test_progress_is_shown_where_somebody_watches(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     stub.on("POST", IMPORT, {"imported": 2, "byDigest": 0, "shortened": 0, "skipped": []})
-    monkeypatch.setattr(progress, "watched", lambda: True)
+    monkeypatch.setattr(output, "watched", lambda: True)
     said = run("import", "-", stdin=LINES.decode()).stderr
     # What erases a line is left out where there is no terminal after all.
     assert said == "\rline 2: 2 imported, 0 skipped\r2 imported.\n"

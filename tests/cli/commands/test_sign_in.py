@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.cli.client import session_state
-from service.cli.commands import sign_in
+from service.cli.commands import sessions
 from service.cli.terminal import prompts
 from tests.cli.conftest import Run
 from tests.cli.stub import Stub, token
@@ -152,7 +152,7 @@ def test_signing_out_forgets_the_session_even_if_the_service_is_away(nobody: Stu
 
 def test_a_name_is_asked_for_where_somebody_answers(nobody: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompts, "somebody_answers", lambda: True)
-    monkeypatch.setattr(sign_in, "somebody_answers", lambda: True)
+    monkeypatch.setattr(sessions, "somebody_answers", lambda: True)
     result = run("login", "--json", stdin="ada\ncorrect horse\n")
     assert result.exit_code == 0
     assert nobody.asked[0].body == {"username": "ada", "password": "correct horse"}

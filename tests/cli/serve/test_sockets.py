@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from service.cli.failure import Failure
-from service.cli.serve import listener, tls, worker
+from service.cli.serve import listener, tls
 from service.cli.serve.sockets import inherited, listening, service_manager
 from service.cli.serve.tls import Certificate
 from service.settings import Settings
@@ -56,7 +56,7 @@ def test_a_handshake_that_never_ends_is_cut(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(tls, "HANDSHAKE_SECONDS", 0.01)
     files = self_signed(folder, "localhost")
     certificate = Certificate(Settings(tls_certificate_file=str(files[0]), tls_key_file=str(files[1])))
-    config = listener._config(worker.application, Settings(), certificate)
+    config = listener._config(listener.application, Settings(), certificate)
 
     async def ask() -> bytes:
         loop = asyncio.get_running_loop()

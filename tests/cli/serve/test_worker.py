@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from uvicorn.config import STARTUP_FAILURE
 
-from service.cli.serve import worker
+from service.cli.serve import listener
 from service.settings import Settings, SettingsError
 
 SETTINGS = Settings()
@@ -31,18 +31,18 @@ def test_it_ends_when_its_parent_is_gone(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: SimpleNamespace(sentinel=reading))
     monkeypatch.setattr(os, "kill", lambda process, number: ended.append((process, number)))
     os.close(writing)
-    worker._end_with_parent()
+    listener._end_with_parent()
     os.close(reading)
     assert ended == [(os.getpid(), signal.SIGTERM)]
 
 
 def test_it_watches_nobody_where_it_has_no_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("killed"))
-    worker._end_with_parent()
+    listener._end_with_parent()
 
 
 def test_it_serves_by_the_settings_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker.logs, "configure", lambda _: None)
+    monkeypatch.setattr(listener.logs, "configure", lambda _: None)
     collects = []
 
     def create_app(settings: Settings, *, on_reload: tuple[object, ...]) -> object:
@@ -50,7 +50,7 @@ def test_it_serves_by_the_settings_it_is_given(monkeypatch: pytest.MonkeyPatch) 
         return settings, on_reload
 
     monkeypatch.setattr("service.app.create_app", create_app)
-    assert worker.application(SETTINGS, on_reload=(print,)) == (SETTINGS, (print,))
+    assert listener.application(SETTINGS, on_reload=(print,)) == (SETTINGS, (print,))
     # What is made then stays.
     assert collects == [False]
 
@@ -61,9 +61,9 @@ def test_a_bad_setting_tells_the_parent_not_to_try_again(
     def refuse(settings: Settings, *, on_reload: tuple[object, ...]) -> None:
         raise SettingsError("TOKENS_PORT: no")
 
-    monkeypatch.setattr(worker.logs, "configure", lambda _: None)
+    monkeypatch.setattr(listener.logs, "configure", lambda _: None)
     monkeypatch.setattr("service.app.create_app", refuse)
     with pytest.raises(SystemExit) as ended:
-        worker.application(SETTINGS)
+        listener.application(SETTINGS)
     assert ended.value.code == STARTUP_FAILURE
     assert caplog.messages == ["TOKENS_PORT: no"]

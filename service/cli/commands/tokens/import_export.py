@@ -1,30 +1,44 @@
-"""`export` and `import`: all tokens out as lines, and tokens in from such lines."""
+"""`export` and `import`: all tokens out as lines; tokens in from lines or columns, in parts that a request takes."""
 
+import csv
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import click
 
 from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS
-from service.cli.commands.tokens.import_parts import Part, csv_parts, parts
 from service.cli.failure import Failure
 from service.cli.private_file import make_private, write_private
-from service.cli.terminal.output import note
-from service.cli.terminal.progress import progress
+from service.cli.terminal.options import given
+from service.cli.terminal.output import note, progress
 from service.cli.terminal.report import Report, json_option, said, table
 
+_COUNTED = ("imported", "byDigest", "shortened")
 # What the service would answer: a line that no request may carry is not sent.
 _TOO_LONG: dict[str, Any] = {
-    "imported": 0,
-    "byDigest": 0,
-    "shortened": 0,
+    **dict.fromkeys(_COUNTED, 0),
     "skipped": [{"line": 1, "name": "", "code": "payload_too_large", "message": "A line may have 1 MiB."}],
 }
+# What the service takes in one request: BULK_BYTES in api/http/call.py.
+MOST_BYTES = 1024 * 1024
+# Fewer than most requests could carry, so that the progress moves and Ctrl-C leaves little in doubt.
+MOST_LINES = 1000
+# As databases export them: PostgreSQL writes t and f, those without such a type 1 and 0.
+_SWITCH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+
+
+class Part(NamedTuple):
+    """Lines for one request, and the number of each in the file, from 1; no `body` for a line that fits in none."""
+
+    numbers: list[int]
+    body: bytes
 
 
 @click.command("export")
@@ -96,18 +110,18 @@ def import_tokens(file: BinaryIO, dry_run: bool, as_csv: bool, number_names: boo
     What was taken in before is skipped, so an import that broke off can be run again. A dry run checks for names and
     secrets that come twice in a thousand lines at a time. Exit 1 if a line was skipped.
     """
-    query = {"dryRun": "true" if dry_run else "", "numberNames": "true" if number_names else "", "zone": zone or ""}
-    cut = csv_parts(file) if as_csv or str(getattr(file, "name", "")).endswith(".csv") else parts(file)
-    taken = _take(connect(), cut, query)
+    query = given({"dryRun": dry_run and "true", "numberNames": number_names and "true", "zone": zone or None})
+    lines = rows_of(file) if as_csv or str(getattr(file, "name", "")).endswith(".csv") else lines_of(file)
+    taken = _take(connect(), parts(lines), query)
     skipped, would_be = taken.skipped, "would be " if dry_run else ""
-    counts = {"imported": taken.imported, "byDigest": taken.by_digest, "shortened": taken.shortened}
-    notes = [f"{taken.imported:,} {would_be}imported."]
-    if taken.shortened:
-        notes.append(f"{taken.shortened:,} without an end, as long as tokens may live here (TOKENS_MAX_LIFETIME_DAYS).")
-    if taken.by_digest and not dry_run:
-        notes.append(f"{taken.by_digest:,} by digest, which only use can prove: try one with token-service verify.")
+    imported, by_digest, shortened = taken.counts.values()
+    notes = [f"{imported:,} {would_be}imported."]
+    if shortened:
+        notes.append(f"{shortened:,} without an end, as long as tokens may live here (TOKENS_MAX_LIFETIME_DAYS).")
+    if by_digest and not dry_run:
+        notes.append(f"{by_digest:,} by digest, which only use can prove: try one with token-service verify.")
     return Report(
-        {**counts, "skipped": skipped, "dryRun": dry_run},
+        {**taken.counts, "skipped": skipped, "dryRun": dry_run},
         table(
             ("LINE", "CODE", "NAME", "WHY"),
             [[one[name] for name in ("line", "code", "name", "message")] for one in skipped],
@@ -121,29 +135,26 @@ def import_tokens(file: BinaryIO, dry_run: bool, as_csv: bool, number_names: boo
 class _Taken:
     """What an import did so far; lines that were not taken in by their number in the file."""
 
-    imported: int = 0
-    by_digest: int = 0
-    shortened: int = 0
-    last_line: int = 0
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTED, 0))
     skipped: list[dict[str, Any]] = field(default_factory=list)
+    last_line: int = 0
 
     def add(self, part: Part, answer: dict[str, Any]) -> None:
-        self.imported += answer["imported"]
-        self.by_digest += answer["byDigest"]
-        self.shortened += answer["shortened"]
+        self.counts = {name: count + answer[name] for name, count in self.counts.items()}
         self.skipped += [{**one, "line": part.numbers[one["line"] - 1]} for one in answer["skipped"]]
         self.last_line = part.numbers[-1]
 
     def __str__(self) -> str:
-        return f"line {self.last_line:,}: {self.imported:,} imported, {len(self.skipped):,} skipped"
+        return f"line {self.last_line:,}: {self.counts['imported']:,} imported, {len(self.skipped):,} skipped"
 
 
-def _take(client: Client, cut: Iterator[Part], query: dict[str, str]) -> _Taken:
+def _take(client: Client, cut: Iterable[Part], query: dict[str, Any]) -> _Taken:
     taken = _Taken()
     try:
         with progress() as show:
             for part in cut:
-                taken.add(part, _send(client, part, query) if part.body else _TOO_LONG)
+                answer = client.send("POST", f"{TOKENS}/import", part.body, query=query) if part.body else _TOO_LONG
+                taken.add(part, answer)
                 show(str(taken))
     except (Failure, KeyboardInterrupt) as reason:
         if not isinstance(reason, Failure):
@@ -154,6 +165,70 @@ def _take(client: Client, cut: Iterator[Part], query: dict[str, str]) -> _Taken:
     return taken
 
 
-def _send(client: Client, part: Part, query: dict[str, str]) -> dict[str, Any]:
-    asked = {name: value for name, value in query.items() if value}
-    return client.send("POST", f"{TOKENS}/import", part.body, query=asked)
+def parts(lines: Iterable[tuple[int, bytes | None]]) -> Iterator[Part]:
+    """All lines in order, in bounded memory."""
+    numbers: list[int] = []
+    body = bytearray()
+    for number, line in lines:
+        if numbers and (line is None or len(numbers) == MOST_LINES or len(body) + len(line) > MOST_BYTES):
+            yield Part(numbers, bytes(body))
+            numbers, body = [], bytearray()
+        if line is None:
+            yield Part([number], b"")
+            continue
+        numbers.append(number)
+        body += line
+    if numbers:
+        yield Part(numbers, bytes(body))
+
+
+def lines_of(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """Each line that is not blank, with its end and number; None for one that is too long, read past its end."""
+    number = 0
+    while line := file.readline(MOST_BYTES):
+        number += 1
+        if line.endswith(b"\n"):
+            if line.strip():
+                yield number, line
+        elif len(line) < MOST_BYTES:
+            # The last line of a file may lack its end.
+            yield number, line + b"\n"
+        else:
+            while (rest := file.readline(MOST_BYTES)) and not rest.endswith(b"\n"):
+                pass
+            yield number, None
+
+
+def rows_of(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """The same of columns under a heading that names members. Raises Failure for what is no UTF-8 or no CSV."""
+    # Spreadsheets put a byte order mark before the first heading.
+    text = TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    # A name that the service refuses, so that a row with too many fields is told and not cut short.
+    reader = csv.DictReader(text, restkey="more columns than the heading has", restval="")
+    try:
+        for row in reader:
+            members = {name: _value(name, field) for name, field in row.items() if field or name == "expiresAt"}
+            line = json.dumps(members).encode() + b"\n"
+            yield reader.line_num, line if len(line) <= MOST_BYTES else None
+    except UnicodeDecodeError:
+        raise Failure("the file is not UTF-8: if it is UTF-16, iconv -f UTF-16 -t UTF-8 makes it so") from None
+    except csv.Error as error:
+        raise Failure(f"line {reader.line_num} is no CSV: {error}") from None
+    finally:
+        # The caller closes the file.
+        text.detach()
+
+
+def _value(name: str, field: Any) -> Any:
+    """A field as the JSON of a line has it; what does not fit is left for the service to refuse."""
+    # An empty end is said, and means never; any other empty field is left out.
+    if name == "expiresAt" and not field:
+        return None
+    if name in ("scopes", "allowedNetworks"):
+        return field.split()
+    if name in ("isActive", "secretIsClear"):
+        return _SWITCH.get(field.lower(), field)
+    # With a sign, because some systems write -1 for never.
+    if name in ("maxUses", "expiresAt", "createdAt", "lastUsedAt") and field.lstrip("-").isdecimal():
+        return int(field)
+    return field

@@ -1,15 +1,26 @@
-"""`self`: what the holder of a managed token may do with it, by the token alone."""
+"""What the holder of a managed token may do by the token alone: `self`, `derive` and `end-derived`."""
 
 import os
+from typing import Any
 
 import click
 
-from service.cli.client.http import Client, connect
-from service.cli.commands.tokens.issue import with_secret
-from service.cli.commands.tokens.rotation import rotated, rotation_options
+from service.cli.client.http import Client, connect, path_of
+from service.cli.client.references import token_id_of
+from service.cli.commands.tokens.issue import (
+    network_option,
+    quiet_option,
+    rate_option,
+    rotated,
+    rotation_options,
+    scope_option,
+    uses_option,
+    with_secret,
+)
 from service.cli.commands.tokens.show import described
+from service.cli.commands.tokens.states import outcome
 from service.cli.failure import SignInNeeded
-from service.cli.terminal.outcome import outcome
+from service.cli.terminal.options import Span, given
 from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, facts, json_option
 
@@ -62,3 +73,46 @@ def holder() -> Client:
     if not os.environ.get("TOKENS_TOKEN", "").strip():
         raise SignInNeeded("put the token into TOKENS_TOKEN")
     return connect()
+
+
+@click.command()
+@click.option(
+    "--ttl",
+    "ttlSeconds",
+    type=Span(),
+    metavar="SPAN",
+    help="How long it lives, like 15m; else an hour, or as long as that one.",
+)
+@scope_option
+@network_option
+@click.option("--subject", help="Whom it speaks for; empty for nobody.")
+@rate_option
+@uses_option
+@quiet_option
+@json_option
+def derive(quiet: bool, **options: Any) -> Report:
+    """Derive a narrower token from the one in TOKENS_TOKEN.
+
+    That needs the scope self:derive. The new token is refused as soon as that one ends, and is like it where no
+    option says otherwise.
+    """
+    derived = holder().send_once(f"{SELF}/derive", given(options))["token"]
+    return with_secret(derived, quiet=quiet, unread="end-derived --id {} ends it")
+
+
+@click.command("end-derived")
+@click.argument("parent", metavar="[ID|NAME]", required=False)
+@click.option("--id", "token_id", metavar="ID", help="This one alone.")
+@yes_option
+@json_option
+def end_derived(parent: str | None, token_id: str | None, yes: bool) -> Report:
+    """End what is derived from a token.
+
+    From the one in TOKENS_TOKEN, unless one is named. For good, and with all that is derived from it in turn; the token
+    itself goes on.
+    """
+    client = connect() if parent else holder()
+    path = path_of(token_id_of(client, parent), "/derived") if parent else f"{SELF}/derived"
+    confirm(f"End {token_id or 'all'} derived from {parent or 'the token in TOKENS_TOKEN'}?", yes=yes)
+    answer = client.send("DELETE", path, query={"id": token_id} if token_id else {})
+    return Report(answer, facts([("done", answer["message"])]))

@@ -1,22 +1,65 @@
 """Commands that decide whether tokens are accepted: activate, deactivate, revoke."""
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple
 
 import click
 
 from service.cli.client.http import Client, connect
-from service.cli.client.references import TOKENS, find, token_id_of
-from service.cli.commands.tokens.bulk_revocation import DEACTIVATE, REVOKE, end, filters, trial_of_named, which
-from service.cli.terminal.outcome import Result, outcome, told_if_cut_off
-from service.cli.terminal.prompts import confirm
-from service.cli.terminal.report import Report, json_option
+from service.cli.client.references import TOKENS, Token, find, token_id_of
+from service.cli.failure import Failure, NoAnswer, WrongUsage
+from service.cli.terminal.options import Number, given, together
+from service.cli.terminal.output import note, on_terminal, progress
+from service.cli.terminal.prompts import confirm, yes_option
+from service.cli.terminal.report import Part, Report, json_option, said, table
 
 # A thousand ids are what a change takes; a revocation has them in its URL, whose length is bounded.
 _CHANGED_AT_ONCE = 1000
 _REVOKED_AT_ONCE = 200
 _NAMED = 5
+_CAN_END = frozenset({"active", "inactive", "expired"})
+_FILTERS = "--created-by, --subject, --last-address, --scope, --status, --query, --unused-for and --never-used"
+# `updated`: ids; `skipped`: {"id", "code"}.
+Result = dict[str, list[Any]]
+# What a person reads of many; a pipe gets them all.
+_MOST_ROWS = 50
+_REASONS = {
+    "not_found": "does not exist",
+    "token_revoked": "is revoked for good",
+    "token_expired": "has expired",
+}
+
+
+class _Ending(NamedTuple):
+    """What is done to tokens: the end of the path, the question's last word, the word for it when done, and to whom."""
+
+    path: str
+    question: str
+    done: str
+    states: frozenset[str]
+
+
+_REVOKE = _Ending("revoke", " for good?", "revoked", _CAN_END)
+_DEACTIVATE = _Ending("deactivate", "?", "deactivated", frozenset({"active"}))
+# A command takes those that find tokens as **options, which `_wanted` reads.
+_filters = together(
+    click.option("--created-by", "createdBy", help="Those that this account created."),
+    click.option("--subject", help="Those that speak for this subject."),
+    click.option("--last-address", "lastAddress", help="Those used last from this address."),
+    click.option("--scope", help="Those with this scope, as it is written."),
+    click.option("--status", help="Those that are active, inactive or expired (comma separated)."),
+    click.option("--query", "q", help="Those with this in the name, or at the end of the token."),
+    click.option(
+        "--unused-for", "unusedForDays", type=Number(0), metavar="DAYS", help="Those unused for so many days."
+    ),
+    click.option("--never-used", "neverUsed", is_flag=True, help="Those without any use so far."),
+    click.option("--all", "everything", is_flag=True, help="All tokens."),
+    click.option(
+        "--dry-run", is_flag=True, help="Change nothing: say how many, and show the first ten, or all that are named."
+    ),
+    yes_option,
+)
 
 
 @click.command()
@@ -29,24 +72,22 @@ def activate(tokens: tuple[str, ...]) -> Report:
 
 @click.command()
 @click.argument("tokens", metavar="[ID|NAME...]", nargs=-1)
-@filters
+@_filters
 @json_option
 def deactivate(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, **options: Any) -> Report:
     """Refuse tokens until they are activated.
 
     Those that are named, or all active ones that the options find together, after a question.
     """
-    wanted = which(tokens, options, everything=everything)
-    if wanted is not None:
-        return end(DEACTIVATE, wanted, dry_run=dry_run, yes=yes)
-    if dry_run:
-        return trial_of_named(DEACTIVATE, tokens)
+    wanted = _wanted(tokens, options, everything=everything)
+    if wanted or dry_run:
+        return _end_wanted(_DEACTIVATE, tokens, wanted, dry_run=dry_run, yes=yes)
     return _set_active(connect(), tokens, "deactivated", active=False)
 
 
 @click.command()
 @click.argument("tokens", metavar="[ID|NAME...]", nargs=-1)
-@filters
+@_filters
 @json_option
 def revoke(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, **options: Any) -> Report:
     """Revoke tokens for good.
@@ -54,20 +95,17 @@ def revoke(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, 
     Those that are named, or all that the options find together. They are refused from the moment this returns,
     and cannot be activated again.
     """
-    wanted = which(tokens, options, everything=everything)
-    if wanted is not None:
-        return end(REVOKE, wanted, dry_run=dry_run, yes=yes)
-    if dry_run:
-        return trial_of_named(REVOKE, tokens)
+    wanted = _wanted(tokens, options, everything=everything)
+    if wanted or dry_run:
+        return _end_wanted(_REVOKE, tokens, wanted, dry_run=dry_run, yes=yes)
     client = connect()
     # Without a question nobody reads the names, and an id alone costs no request.
     if yes:
         ids = [token_id_of(client, reference) for reference in tokens]
     else:
         found = [find(client, reference) for reference in tokens]
-        names = ", ".join(f"{token['name']} ({token['id']})" for token in found[:_NAMED])
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        confirm(f"Revoke {names}{more} for good?", yes=False)
+        confirm(f"Revoke {_names(found)}{more} for good?", yes=False)
         ids = [token["id"] for token in found]
 
     def change(part: list[str]) -> dict[str, Any]:
@@ -87,9 +125,104 @@ def _in_parts(ids: Sequence[str], size: int, change: Callable[[list[str]], dict[
     unique = list(dict.fromkeys(ids))
     result: Result = {"updated": [], "skipped": []}
     # What goes in one request is done whole or not at all; an answer that was lost says so itself.
-    with told_if_cut_off(result["updated"], len(unique), done) if len(unique) > size else nullcontext():
+    with _told_if_cut_off(result["updated"], len(unique), done) if len(unique) > size else nullcontext():
         for start in range(0, len(unique), size):
             answer = change(unique[start : start + size])
             result["updated"] += answer["updated"]
             result["skipped"] += answer["skipped"]
     return outcome(result, done)
+
+
+def _wanted(tokens: tuple[str, ...], filters: dict[str, Any], *, everything: bool) -> dict[str, Any]:
+    """The members of a request that say which tokens; empty where they are named one by one.
+
+    Raises WrongUsage, also for an empty value: it comes from an empty variable, and would match every token.
+    """
+    wanted = given(filters)
+    if bool(tokens) + bool(wanted) + everything != 1:
+        raise WrongUsage(f"give ids or names, or {_FILTERS}, or --all")
+    if "" in {str(value).strip() for value in wanted.values()}:
+        raise WrongUsage("an empty value matches every token: if you want that, say --all")
+    if "status" in wanted and not set(wanted["status"].split(",")) <= _CAN_END:
+        raise WrongUsage(f"--status: choose from {', '.join(sorted(_CAN_END))}")
+    return {"all": True} if everything else {"filter": wanted} if wanted else {}
+
+
+def _end_wanted(
+    ending: _Ending, tokens: tuple[str, ...], wanted: dict[str, Any], *, dry_run: bool, yes: bool
+) -> Report:
+    """End what matches, after a question with the number; or show what that would be, also of tokens that are named."""
+    client, path = connect(), f"{TOKENS}/{ending.path}"
+    if not wanted:
+        named = {token["id"]: token for token in (find(client, reference) for reference in tokens)}
+        # Nothing would be done to one that is so already.
+        sample = [token for token in named.values() if token["status"] in ending.states]
+        return _trial({"matched": len(sample), "sample": sample}, ending)
+    found = client.send("POST", path, {**wanted, "dryRun": True})
+    if dry_run:
+        return _trial(found, ending)
+    count = found["matched"]
+    if not count:
+        return Report(Result(updated=[], skipped=[]), said("No token matches."))
+    among = f"{'among them ' if count > _NAMED else ''}{_names(found['sample'])}"
+    confirm(f"{ending.path.capitalize()} {_counted(count)}, {among}{ending.question}", yes=yes)
+    return outcome(_end_all(client, path, wanted, count, ending.done), ending.done)
+
+
+def _names(tokens: Sequence[Token]) -> str:
+    return ", ".join(f"{token['name']} ({token['id']})" for token in tokens[:_NAMED])
+
+
+def _trial(found: dict[str, Any], ending: _Ending) -> Report:
+    rows = [[token[name] for name in ("id", "name", "status", "createdBy", "scopes")] for token in found["sample"]]
+    more = found["matched"] - len(rows)
+    unseen = f"; {more:,} more than are shown" if more > 0 else ""
+    return Report(
+        found,
+        table(("ID", "NAME", "STATUS", "CREATED BY", "SCOPES"), rows, optional=1),
+        said(f"{_counted(found['matched'])} would be {ending.done}{unseen}."),
+    )
+
+
+def _end_all(client: Client, path: str, wanted: dict[str, Any], count: int, done: str) -> Result:
+    """Slice by slice; what was done before a failure, or before somebody stopped it, is said."""
+    updated: list[str] = []
+    skipped: list[dict[str, str]] = []
+    # The number that was agreed to: if it is another by now, the service ends none of them.
+    where: dict[str, Any] = {"expected": count}
+    with _told_if_cut_off(updated, count, done), progress() as show:
+        while where:
+            show(f"{len(updated):,} of {count:,} {done}")
+            answer = client.send("POST", path, {**wanted, **where})
+            updated += answer["updated"]
+            skipped += answer["skipped"]
+            where = {"cursor": answer["nextCursor"]} if answer["nextCursor"] else {}
+    return {"updated": updated, "skipped": skipped}
+
+
+def outcome(result: Result, done: str) -> Report:
+    """What was done; a Failure if anything was left as it was."""
+    updated, skipped = result["updated"], result["skipped"]
+    if on_terminal() and len(updated) > _MOST_ROWS:
+        shown: Part | None = said(f"{len(updated):,} tokens {done}.")
+    else:
+        shown = table(("ID", "DONE"), [(token_id, done) for token_id in updated])
+    why = [said(f"{one['id']} {_REASONS.get(one['code'], one['code'])}") for one in skipped]
+    return Report(result, shown, *why, failure=Failure(f"{len(skipped)} not {done}") if skipped else None)
+
+
+@contextmanager
+def _told_if_cut_off(updated: Sequence[str], count: int, done: str) -> Iterator[None]:
+    """Says how many were done before a failure, or before somebody stopped the command."""
+    try:
+        yield
+    except (Failure, KeyboardInterrupt) as reason:
+        if updated or not isinstance(reason, Failure) or isinstance(reason, NoAnswer):
+            # Of the part whose answer was lost nobody knows.
+            note(f"At least {_counted(len(updated))} {done} of {count:,}; then:")
+        raise
+
+
+def _counted(tokens: int) -> str:
+    """A number of tokens in words."""
+    return f"{tokens:,} {'token' if tokens == 1 else 'tokens'}"
