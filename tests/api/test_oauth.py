@@ -98,6 +98,21 @@ def test_the_caller_authenticates_in_any_of_the_ways_of_rfc_6749(world: World) -
         assert world.post(INTROSPECT, form=form).json() == {"active": False}
 
 
+def test_a_client_over_its_rate_limit_is_told_to_wait(world: World) -> None:
+    limit = {"limit": 1, "periodSeconds": 86400}
+    client = world.create(scopes=["introspect", "revoke"], rateLimits=[limit])
+    assert world.validate(client["token"]).status == 200
+    for path in (INTROSPECT, REVOKE):
+        for credential in ({"bearer": client["token"]}, {"basic": (client["id"], client["token"])}):
+            answer = world.post(path, form={"token": "x"}, **credential)
+            answer.problem(429, "rate_limited")
+            assert int(answer.header("retry-after") or 0) > 0
+    assert world.post(INTROSPECT, form={"token": "x"}, basic=("admin", client["token"])).status == 401
+    world.post("/validate/batch", {"tokens": ["x"]}, bearer=client["token"]).problem(429, "rate_limited")
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "x"}}
+    world.post("/k8s/tokenreview", review, bearer=client["token"]).problem(429, "rate_limited")
+
+
 def test_any_other_caller_is_an_invalid_client(world: World) -> None:
     client, other = world.create(scopes=["introspect"]), world.create(scopes=["tokens:*"])
     for credential in (

@@ -7,8 +7,8 @@ from service.api.auth.basic import pair_of
 from service.api.auth.callers import anonymous, bearer, covers
 from service.api.http.access import Access
 from service.api.http.call import Call
-from service.errors import Unauthorized
-from service.model import Credential, Kind
+from service.errors import RateLimited, Unauthorized
+from service.model import Credential, Kind, Outcome
 from service.tokens.accounts.login import InvalidCredentials, Login
 from service.tokens.authority import Authority
 
@@ -29,7 +29,7 @@ class Clients:
         self._login = login
 
     async def admit(self, call: Call, form: Mapping[str, str] | None = None) -> str:
-        """The name of a client that may do this. Raises InvalidClient; RateLimited if it was not evaluated."""
+        """The name of a client that may do this. Raises InvalidClient; RateLimited if it has to wait."""
         secret = bearer(call)
         if secret is not None:
             return await self._by_token(call, secret, None)
@@ -53,9 +53,12 @@ class Clients:
     async def _by_token(self, call: Call, secret: bytes, token_id: str | None) -> str:
         verdict = await self._authority.verify(secret, (Kind.MANAGED, Kind.SESSION), address=call.address)
         credential = verdict.credential
-        if not verdict.active or credential is None or token_id not in (None, credential.token_id):
+        if credential is None or token_id not in (None, credential.token_id) or not self._may(credential, call.access):
             raise InvalidClient(presented=True)
-        if not self._may(credential, call.access):
+        # It is known, and may come again.
+        if verdict.outcome is Outcome.RATE_LIMITED:
+            raise RateLimited("The client's rate limit is used up.", retry_after=verdict.retry_after)
+        if not verdict.active:
             raise InvalidClient(presented=True)
         return credential.token_id
 
