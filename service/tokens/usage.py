@@ -46,11 +46,11 @@ class Usage:
         gathered = self._gathered.get(decoded.digest)
         if gathered is None:
             gathered = self._gathered[decoded.digest] = _Gathered(decoded)
-        gathered.address, gathered.agent = address, agent
         # Identity first: nearly every verdict is that very one, and to ask for `active` is a call.
         if verdict is decoded.active or verdict.active:
             gathered.allowed += 1
-            gathered.used_at = now
+            # Of what was allowed alone: a stranger who is refused is not who used it last.
+            gathered.used_at, gathered.address, gathered.agent = now, address, agent
             return
         gathered.denied += 1
         self._refused[verdict.outcome] += 1
@@ -90,7 +90,7 @@ class Usage:
 
 
 class _Gathered:
-    """The use of one credential since the last flush; the address and the agent are those of the last one."""
+    """The use of one credential since the last flush; the address and the agent are those of the last use."""
 
     __slots__ = ("address", "agent", "allowed", "denied", "kind", "token_id", "used_at")
 

@@ -120,6 +120,15 @@ async def test_the_last_use_is_told_with_its_address_and_agent(service: Service)
     assert len(record.last_agent) == 64
 
 
+async def test_what_was_refused_is_no_last_use(service: Service) -> None:
+    token, secret = await make(service, networks=("192.0.2.0/24",))
+    await use(service, secret, 1, address="192.0.2.1", agent=b"holder")
+    await use(service, secret, 1, address="198.51.100.9", agent=b"stranger")
+    await service.rules.usage.flush()
+    record = await service.rules.managed.tokens.get(token.token_id)
+    assert (record.last_address, record.last_agent) == ("192.0.2.1", "holder")
+
+
 async def test_what_is_no_address_is_not_kept(service: Service) -> None:
     token, secret = await make(service)
     await use(service, secret, 1, address="192.0.2.1", agent=b"first")
