@@ -196,6 +196,11 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
         """The id of the token whose limits a request charges."""
         return self.token_id
 
+    @property
+    def shares_as(self) -> str:
+        """The subject whose shared limits a request charges, too."""
+        return self.subject
+
     def status(self, now: float) -> Status:
         """The state shown to people at `now`."""
         if self.revoked_at:
@@ -204,16 +209,27 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
             return Status.EXPIRED
         return Status.ACTIVE if self.active else Status.INACTIVE
 
+    def in_overlap(self, now: float) -> bool:
+        """Does the previous secret work beside the present one?"""
+        # What ends a token deletes that secret's credential and leaves these fields in the record.
+        return self.predecessor_until > now and self.status(now) is Status.ACTIVE
+
 
 class DerivedToken(ManagedToken, frozen=True, gc=False):
-    """The same of a derived token. `pool` is that whose limits it charges, empty for its own."""
+    """The same of a derived token. `pool` and `charged_as` are its credential's."""
 
     pool: str = ""
+    charged_as: str = ""
 
     @property
     def charged(self) -> str:
         """The id of the token whose limits a request charges."""
         return self.pool or self.token_id
+
+    @property
+    def shares_as(self) -> str:
+        """The subject whose shared limits a request charges, too."""
+        return self.charged_as or self.subject
 
 
 class Statistics(msgspec.Struct, frozen=True, rename="camel"):

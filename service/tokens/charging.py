@@ -201,10 +201,10 @@ class Charging:
 
         One round trip for a limited token, none for another.
         """
-        if not decoded.limited:
-            return verdict, 0
         if decoded.shared is None:
             await self.learn(decoded)
+        if not decoded.limited:
+            return verdict, 0
         credential, (charged, _, own, _, subject, shared) = decoded.credential, decoded.terms
         store, limits = self._store, decoded.limits
         left, dues, shared_dues = await asyncio.gather(

@@ -98,7 +98,7 @@ class Repeats:
 
 def refuse_if_secret_ended(token: ManagedToken, minted: Minted, now: float) -> None:
     """Before a repeat answers the secret of an earlier try: raises Conflict where no change makes it good again."""
-    kept = [token.digest, token.predecessor if token.predecessor_until > now else ""]
+    kept = [token.digest, token.predecessor if token.in_overlap(now) else ""]
     if token.status(now) in (Status.REVOKED, Status.EXPIRED) or encode_digest(minted.digest) not in kept:
         raise ended_since()
 

@@ -108,7 +108,7 @@ async def test_a_late_repeat_changes_nothing_about_a_token_that_went_on(service:
     assert await outcome(service, first.secret) is works
 
 
-@pytest.mark.parametrize("end", ["revoked", "expired", "rotated", "overlap over"])
+@pytest.mark.parametrize("end", ["revoked", "expired", "rotated", "overlap over", "switched off"])
 async def test_a_repeat_never_answers_a_secret_that_has_ended(service: Service, clock: Any, end: str) -> None:
     managed = service.rules.managed
     token_id = (await again(service)).token.token_id
@@ -119,8 +119,12 @@ async def test_a_repeat_never_answers_a_secret_that_has_ended(service: Service, 
     elif end == "expired":
         clock.forward(DAY + 1)
     else:
-        await managed.rotation.rotate(token_id, ADMIN, overlap_seconds=60 if end == "overlap over" else 0)
-        clock.forward(61)
+        await managed.rotation.rotate(token_id, ADMIN, overlap_seconds=0 if end == "rotated" else 60)
+        if end == "switched off":
+            # It ends the overlap for good, also where the token is switched on again.
+            await managed.tokens.update(token_id, {"active": False}, ADMIN)
+        else:
+            clock.forward(61)
     before = await managed.tokens.get(token_id)
     for repeat in (again(service), managed.rotation.rotate(token_id, ADMIN, request=rotate)):
         with pytest.raises(Conflict) as refused:

@@ -44,6 +44,9 @@ class TokenListApi(OperationGroup, tag="managed"):
     async def page(self, call: Call, caller: Caller, query: ListQuery) -> TokenList:
         """List tokens.
 
+        By expiry those without an end come last, and a revoked one stands where it was revoked. By last use those that
+        were never used come first.
+
         With `parent` instead of filters those derived from that token directly, newest first; no other list has them.
         """
         if query.parent is not None:

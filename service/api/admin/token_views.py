@@ -61,11 +61,20 @@ class TokenViews:
         # One after the other: to ask together takes longer than that for most tokens, which have the first alone.
         series = await self._usage.last_days(token_ids, _DAYS)
         counts, standings = await self._derivation.counts(tokens), await self._standings.of(tokens)
-        shared = await self._subject_limits.of(token.subject for token in tokens)
+        shared = await self._subject_limits.of(token.shares_as for token in tokens)
         return [
             self._shown.of(
                 token.token_id,
-                (token, *_state(token, now), days, quotas, shared.get(token.subject, ()), parent_id, count),
+                (
+                    token,
+                    token.status(now),
+                    token.in_overlap(now),
+                    days,
+                    quotas,
+                    shared.get(token.shares_as, ()),
+                    parent_id,
+                    count,
+                ),
             )
             for token, days, count, quotas in zip(tokens, series, counts, standings, strict=True)
         ]
@@ -87,13 +96,13 @@ class TokenViews:
     async def issued(self, created: Created, message: str, *, parent_id: str = "") -> TokenIssued:
         """A token with its secret in clear."""
         token = created.token
-        # Made just now it was not used yet, so its usage is not asked for.
-        is_new = not (created.repeated or token.rotations)
-        (days,) = [[0] * _DAYS] if is_new else await self._usage.last_days([token.token_id], _DAYS)
-        (quotas,), shared = await self._standings.of([token]), await self._subject_limits.of([token.subject])
-        told = shared.get(token.subject, ())
-        state = _state(token, self._clock())
-        return TokenIssued(message, shown(token, *state, days, quotas, told, parent_id, secret=created.secret))
+        if created.repeated or token.rotations:
+            told = await self.of_one(token, parent_id=parent_id)
+            return TokenIssued(message, msgspec.structs.replace(told, token=created.secret))
+        # Made just now it was not used yet, nor anything derived from it: neither is asked for.
+        (quotas,), shared = await self._standings.of([token]), await self._subject_limits.of([token.shares_as])
+        told = shown(token, Status.ACTIVE, False, [0] * _DAYS, quotas, shared.get(token.shares_as, ()), parent_id)
+        return TokenIssued(message, msgspec.structs.replace(told, token=created.secret))
 
     def query(self, wanted: Filter) -> Query:
         """A filter as a query. Raises InvalidRequest for an unknown status or an instant that is none."""
@@ -113,13 +122,6 @@ class TokenViews:
             unused_since=unused_since,
             never_used=wanted.never_used,
         )
-
-
-def _state(token: ManagedToken, now: float) -> tuple[Status, bool]:
-    """Its status, and whether its previous secret works beside the present one."""
-    status = token.status(now)
-    # What ends a token deletes the old secret's credential and leaves these fields in the record.
-    return status, token.predecessor_until > now and status is Status.ACTIVE
 
 
 def _statuses(text: str | UnsetType) -> frozenset[Status]:

@@ -78,7 +78,8 @@ class Derivation:
     async def derive(
         self, secret: bytes, wanted: Narrowed, origin: Origin, request: Repeatable | None = None
     ) -> Created:
-        """A new token for the holder of this secret. Two round trips, three for a `request` that may be repeated.
+        """A new token for the holder of this secret. Two round trips, three for a `request` that may be repeated;
+        one more where limits or uses are to be told.
 
         Raises Unauthorized for a secret that ended meanwhile; Forbidden for what is wider than the secret's token, and
         at the last level; Conflict `too_many_derived`, `idempotency_mismatch`, and `token_revoked` for a repeat after
@@ -95,8 +96,8 @@ class Derivation:
             done = await self._store.derive(Parent(parent.digest, parent.seal), credential, sealed, entry)
             if done == 1:
                 self._decisions.issued.inc(DERIVED)
-                shown = _shown(minted.digest, credential, credential.max_uses, minted.secret[-8:])
-                return Created(shown, minted.secret)
+                made = DecodedCredential(minted.digest, credential)
+                return Created(await self._shown(made, minted.secret[-8:]), minted.secret)
             if done > 1:
                 return Created(await self._made_before(minted), minted.secret, repeated=True)
             if done < 0:
@@ -161,17 +162,17 @@ class Derivation:
 
     async def children(self, parent_id: str) -> list[ManagedToken]:
         """What is derived from a token directly and lives, newest first, as a list shows tokens."""
-        found = await self._genuine(parent_id)
-        now = self._clock()
-        left = await asyncio.gather(*[self._authority.charging.forecast(one.active, one, now) for one in found])
-        shown = [_shown(one.digest, one.credential, uses) for one, (_, uses) in zip(found, left, strict=True)]
+        shown = await asyncio.gather(*map(self._shown, await self._genuine(parent_id)))
         return sorted(shown, key=lambda token: (-token.created_micros, token.token_id))
 
     async def show(self, secret: bytes) -> ManagedToken:
         """A derived token by its secret. Raises Unauthorized for one that ended."""
-        found = await self._read(secret)
+        return await self._shown(await self._read(secret), secret[-8:].decode())
+
+    async def _shown(self, found: DecodedCredential, last_eight: str = _MASKED) -> DerivedToken:
+        """With the uses that are left, which may be those of the token at the top."""
         _, left = await self._authority.charging.forecast(found.active, found, self._clock())
-        return _shown(found.digest, found.credential, left, secret[-8:].decode())
+        return _as_token(found.digest, found.credential, left, last_eight)
 
     async def counts(self, tokens: Sequence[ManagedToken]) -> list[int]:
         """How many are derived from each of these directly; see `ManagedRecords.derived`."""
@@ -189,7 +190,7 @@ class Derivation:
             raise NotFound("No token with this ID is derived from that one. It may have expired.")
         # All before the first is ended: a refusal leaves everything as it was.
         for one in wanted:
-            check_end(origin, _shown(one.digest, one.credential, 0))
+            check_end(origin, _as_token(one.digest, one.credential))
         drop = self._managed_records.drop
         return sum(
             await asyncio.gather(*[drop(one.digest, one.credential.token_id, one.credential, origin) for one in wanted])
@@ -215,7 +216,7 @@ def _facts(credential: Credential) -> dict[str, object]:
     }
 
 
-def _shown(digest: bytes, credential: Credential, uses_left: int, last_eight: str = _MASKED) -> DerivedToken:
+def _as_token(digest: bytes, credential: Credential, uses_left: int = 0, last_eight: str = _MASKED) -> DerivedToken:
     """A derived token as lists show tokens."""
     return DerivedToken(
         token_id=credential.token_id,
@@ -232,4 +233,5 @@ def _shown(digest: bytes, credential: Credential, uses_left: int, last_eight: st
         max_uses=credential.max_uses,
         uses_left=uses_left,
         pool=credential.pool,
+        charged_as=credential.charged_as,
     )

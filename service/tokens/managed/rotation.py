@@ -101,10 +101,9 @@ class Rotation:
             old = await self._managed_records.read_to_change(token_id)
             # To take a secret away gives nobody a right, so it takes no more than to end the token.
             check_end(origin, old)
-            if not old.predecessor or old.predecessor_until <= self._clock():
+            if not old.in_overlap(self._clock()):
                 await self._store.confirm_changed(token_id)
                 return old
-            refuse_if_ended(old, self._clock())
             new = msgspec.structs.replace(old, predecessor="", predecessor_until=0)
             if written := await self._managed_records.write(old, new, "token.updated", origin):
                 return written

@@ -232,6 +232,27 @@ async def test_limits_are_shared_unless_it_is_counted_by_itself(service: Service
     assert await works(counted, counted, free) == [True, False, True]
 
 
+async def test_every_answer_tells_what_it_draws_on_with_others(service: Service) -> None:
+    admin, (root, _) = await sign_in(service), await made(service, maxUses=3, subject="acme")
+    limits = {"subject": "acme", "rateLimits": [{"name": "all", "limit": 9, "periodSeconds": 86400}]}
+    assert (await admin.ask("PUT", "/api/admin/subject-limits", json_body=limits)).status == 200
+    assert await works(root) == [True]
+    made_now = (await root.post(f"{SELF}/derive", {"subject": ""})).json()["token"]
+    child = Person(service, made_now["token"])
+    for answer in (made_now, (await child.get(SELF)).json(), *(await root.get(f"{SELF}/derived")).json()["tokens"]):
+        (shared,) = answer["subjectLimits"]
+        assert (answer["subject"], answer["usesLeft"], shared["name"], shared["used"]) == ("", 2, "all", 1)
+
+
+async def test_a_repeated_creation_tells_how_many_are_derived_by_now(service: Service) -> None:
+    admin, body = await sign_in(service), {"name": "root", "duration": "7days", "scopes": list(SCOPES)}
+    for derived in (0, 1):
+        again = await admin.ask("POST", TOKENS, json_body=body, headers={"Idempotency-Key": "k"})
+        token = again.json()["token"]
+        assert (again.status, token["derived"]) == (201, derived)
+        await derive(Person(service, token["token"]))
+
+
 async def test_a_derived_token_makes_and_rotates_nothing(service: Service) -> None:
     root, _ = await made(service)
     child = await derive(root)

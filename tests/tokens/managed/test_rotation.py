@@ -123,6 +123,15 @@ async def test_the_overlap_can_be_ended_at_once_and_again(service: Service) -> N
     assert await actions(service, first.token.token_id) == ["token.created", "token.rotated", "token.updated"]
 
 
+async def test_nothing_is_left_to_end_of_the_overlap_of_a_token_that_is_switched_off(service: Service) -> None:
+    first = await create(service)
+    await rotate(service, first, overlap_seconds=OVERLAP)
+    await service.rules.managed.tokens.update(first.token.token_id, {"active": False}, ADMIN)
+    before = await actions(service, first.token.token_id)
+    await service.rules.managed.rotation.end_overlap(first.token.token_id, ADMIN)
+    assert await actions(service, first.token.token_id) == before
+
+
 @pytest.mark.parametrize("state", ["inactive", "revoked"])
 async def test_deactivating_ends_both_secrets_and_activating_brings_back_the_present_one(
     service: Service, state: str

@@ -208,17 +208,15 @@ def shown(
     shared: tuple[Quota, ...],
     parent_id: str = "",
     derived: int = 0,
-    *,
-    secret: str = "",
 ) -> TokenShown:
-    """A record as its readers see it; the secret only where it has just been made.
+    """A record as its readers see it.
 
     `in_overlap`: does the previous secret work beside it?
     """
     return TokenShown(
         id=token.token_id,
         name=token.name,
-        token=secret or f"****-****-****-{token.last_eight}",
+        token=f"****-****-****-{token.last_eight}",
         created_at=rfc3339(token.created_at),
         expires_at=rfc3339_or_none(token.expires_at),
         is_active=status is Status.ACTIVE,
