@@ -188,9 +188,7 @@ def masked(settings: Settings) -> dict[str, Any]:
         value = getattr(settings, field)
         if field in SECRETS and value:
             value = "***"
-        if field == "redis_url" and value:
-            value = _without_passwords(value)
-        shown[PREFIX + field.upper()] = value
+        shown[PREFIX + field.upper()] = _without_passwords(value) if field == "redis_url" else value
     return shown
 
 
@@ -201,17 +199,15 @@ def _without_passwords(url: str) -> str:
 
 def described() -> list[tuple[str, Any, str]]:
     """Environment name, default and meaning of every setting, in order: the README's table is checked against it."""
-    defaults = Settings()
     rows = []
     for field, hint in get_type_hints(Settings, include_extras=True).items():
         meaning = next(meta.description for meta in hint.__metadata__ if meta.description)
-        rows.append((PREFIX + field.upper(), getattr(defaults, field), meaning))
+        rows.append((PREFIX + field.upper(), getattr(Settings(), field), meaning))
     return rows
 
 
 def _unknown(name: str, hints: Mapping[str, Any]) -> str:
-    known = [PREFIX + field.upper() for field in hints]
-    known += [PREFIX + field.upper() + "_FILE" for field in sorted(BY_FILE)]
+    known = [PREFIX + field.upper() for field in (*hints, *(f"{field}_file" for field in sorted(BY_FILE)))]
     nearest = difflib.get_close_matches(name, known, n=1)
     hint = f": did you mean {nearest[0]}?" if nearest else "; `token-service config` prints the known ones"
     return f"{name} is not a setting{hint}"
@@ -236,7 +232,10 @@ def _convert(name: str, text: str, hint: Any) -> Any:
     if get_origin(base) is Literal and text not in get_args(base):
         raise SettingsError(f"{name}={shortened(text)}: choose one of {', '.join(get_args(base))}")
     try:
+        text.encode()
         return msgspec.convert(text, hint, strict=False)
+    except UnicodeEncodeError:
+        raise SettingsError(f"{name} is not UTF-8 text") from None
     except msgspec.ValidationError as error:
         raise SettingsError(f"{name}={shortened(text)}: {place_and_reason(error, hint)[1]}") from None
 

@@ -12,10 +12,13 @@ import os
 import sys
 from errno import ENOSPC
 from importlib import import_module
+from io import TextIOWrapper
+from typing import NoReturn, TextIO, cast
 
 import click
 
 from service import __version__
+from service.cli.failure import Failure, WrongUsage
 
 # Command to the module that has it and its line in `--help`.
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
@@ -107,24 +110,37 @@ def program() -> None:
 
 def main() -> None:
     """Run the command of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal may lack a letter of a name, and what comes after it may be a secret.
+        cast(TextIOWrapper, stream).reconfigure(errors="backslashreplace")
     try:
         program(prog_name="token-service")
     except SystemExit as ended:
         if ended.code:
-            _empty_stdout()
+            _empty(sys.stdout)
         raise
+    except UnicodeError:
+        # Printing raises none, by the above, and settings are checked as they are read.
+        _end(WrongUsage("an argument or standard input is not UTF-8"))
     except OSError as error:
         # A closed pipe is ended quietly by click itself.
         if error.errno != ENOSPC:
             raise
-        _empty_stdout()
-        sys.exit("token-service: no space is left where this writes to")
+        _empty(sys.stdout)
+        _end(Failure("no space is left where this writes to"))
+    finally:
+        _empty(sys.stderr)
 
 
-def _empty_stdout() -> None:
+def _end(failure: Failure) -> NoReturn:
+    failure.show()
+    sys.exit(failure.exit_code)
+
+
+def _empty(stream: TextIO) -> None:
     """Write what is left in the buffer, or let it go: at the end of the process it would fail with a traceback."""
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError:
         # What the interpreter writes out at its end goes there, and cannot fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -3,6 +3,7 @@
 0 done, 1 failed, 2 usage, 3 token refused, 4 sign-in needed.
 """
 
+from contextlib import suppress
 from typing import IO, Any
 
 import click
@@ -14,7 +15,9 @@ class Failure(click.ClickException):
     exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"token-service: {self.message}", file=file, err=file is None)
+        # Where it cannot be written, the exit status still says it.
+        with suppress(OSError):
+            click.echo(f"token-service: {self.message}", file=file, err=file is None)
 
 
 class WrongUsage(Failure):

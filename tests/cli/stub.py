@@ -49,7 +49,8 @@ class Stub:
         headers: dict[str, str] | None = None,
     ) -> None:
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        self._replies.setdefault((method, path), []).append(Reply(status, content, headers or {}))
+        kind = {"Content-Type": "application/x-ndjson" if isinstance(body, bytes) else "application/json"}
+        self._replies.setdefault((method, path), []).append(Reply(status, content, kind | (headers or {})))
 
     def problem(
         self,

@@ -9,14 +9,16 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import EntryPoint
+from io import BytesIO, TextIOWrapper
 from types import ModuleType
 
 import click
 import pytest
 
 from service import __version__
-from service.cli import COMMANDS, program
+from service.cli import COMMANDS, main, program
 from tests.cli.conftest import Run
+from tests.cli.stub import Stub, token
 from tests.contract.sources import ROOT
 
 HEAVY = ("uvicorn", "redis", "argon2", "starlette", "prometheus_client", "msgspec", "asyncio", "tomlkit")
@@ -99,6 +101,41 @@ def test_an_answer_for_which_there_is_no_space_is_no_defect() -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment)
 
     assert (done.returncode, done.stderr) == (1, b"token-service: no space is left where this writes to\n")
+
+
+def test_what_was_done_is_no_failure_where_nobody_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["token-service", "logout"])
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        # As the interpreter does at its end: what fails then makes the exit status 120.
+        full.flush()
+    assert ended.value.code == 0
+
+
+@pytest.mark.parametrize("command", [["show", "\udcff"], ["create", "\udcff"], ["webhooks", "test", "\udcff"]])
+def test_what_is_not_utf_8_is_a_usage_error(
+    command: list[str], stub: Stub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["token-service", *command])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, stub.asked) == (2, [])
+    assert capsys.readouterr().err == "token-service: an argument or standard input is not UTF-8\n"
+
+
+def test_a_secret_is_printed_also_where_the_letters_of_its_name_are_unknown(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub.on("POST", "/api/admin/tokens", {"token": token("日本", token="rtk_secret")}, status=201)
+    monkeypatch.setattr(sys, "argv", ["token-service", "create", "日本"])
+    printed = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(printed, "latin-1"))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert b"name\t\\u65e5\\u672c\nsecret\trtk_secret\n" in printed.getvalue()
 
 
 def test_ctrl_c_is_one_line_while_the_command_is_still_imported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,11 @@ def test_what_has_not_the_form_is_told_in_words_on_a_short_line(name: str) -> No
     assert len(told) < 200 and "regex" not in told and "\\x7f" not in told
 
 
+@pytest.mark.parametrize("name", ["SECRET_KEY", "ADMIN_PASSWORD", "DATA_DIR", "IMPORT_SUFFIX"])
+def test_bytes_that_are_no_text_are_refused_and_not_repeated(name: str) -> None:
+    assert refusal(**{name: "\udcff" * 40}) == f"TOKENS_{name} is not UTF-8 text"
+
+
 @pytest.mark.parametrize("name", ["PORT", "DOCS", "LOG_FORMAT"])
 def test_a_long_value_is_not_said_again_whole(name: str) -> None:
     assert len(refusal(**{name: "a" * 70_000})) < 200

@@ -2,7 +2,7 @@
 
 import os
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from service.addresses import is_host
 from service.cli.failure import WrongUsage
@@ -34,7 +34,8 @@ def service_address() -> Address:
     # A user name, a query or a fragment has no place before the paths that are added to it.
     if not is_host(host) or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
         raise WrongUsage(f"TOKENS_URL={url}: write it like https://tokens.example.org")
-    return Address(parts.scheme, host, port, parts.path.rstrip("/"))
+    # A request's line has ASCII alone, without blanks.
+    return Address(parts.scheme, host, port, quote(parts.path.rstrip("/"), safe="/%"))
 
 
 def bracketed(host: str) -> str:

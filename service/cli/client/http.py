@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 from service import __version__
 from service.cli.client import session_state
 from service.cli.client.address import Address, service_address
-from service.cli.failure import Failure, NoAnswer, SignInNeeded
+from service.cli.failure import Failure, NoAnswer, SignInNeeded, WrongUsage
 from service.cli.terminal.output import note
 
 # A wrong TOKENS_URL is told soon, a list of many tokens has its time.
@@ -25,6 +25,7 @@ LONG_READ_SECONDS = 600.0
 # For questions that a healthy service answers at once.
 PROBE_SECONDS = 5.0
 _CHUNK_BYTES = 1 << 16
+_STREAMED = ("application/x-ndjson", "text/csv")
 
 
 class Answer(NamedTuple):
@@ -42,18 +43,42 @@ class Answer(NamedTuple):
             return {}
         return content if isinstance(content, dict) else {}
 
+    def problem(self) -> dict[str, Any]:
+        """The members of a refusal of ours; empty for that of a proxy between, or of anybody else."""
+        return self.json() if self.headers.get_content_type() == "application/problem+json" else {}
+
+
+class Members(dict[str, Any]):
+    """Of a success. Raises Failure for one that is not there: that was somebody else's answer, as a page to sign in."""
+
+    def __init__(self, answer: Answer, address: Address) -> None:
+        super().__init__(answer.json())
+        self._of_another = _of_another(answer.status, address)
+        # The end of a session has nothing to tell.
+        if not self and answer.body != b"{}":
+            raise self._of_another
+
+    def __missing__(self, name: str) -> Any:
+        raise self._of_another
+
 
 class Client:
-    """Asks one service, each time on a connection of its own: questions to people lie between."""
+    """Asks one service, each time on a connection of its own: questions to people lie between.
+
+    Raises WrongUsage for a token that no header can carry.
+    """
 
     def __init__(self, address: Address, token: str | None = None, *, read_seconds: float = READ_SECONDS) -> None:
+        # http.client would end with a traceback that has it in clear.
+        if token and not (token.isascii() and token.isprintable()):
+            raise WrongUsage("what was given as a token is none: is it one line, and only that?")
         self.address = address
         self._token = token
         self._read_seconds = read_seconds
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> dict[str, Any]:
         """The answer to a GET. Raises Failure unless it is a success, as the others do."""
-        return self._checked(self.ask("GET", path, query=query)).json()
+        return self.members(self.ask("GET", path, query=query))
 
     def send(
         self,
@@ -65,7 +90,7 @@ class Client:
         key: str | None = None,
     ) -> dict[str, Any]:
         """The answer to a request that changes something; bytes are lines of NDJSON, `key` an Idempotency-Key."""
-        return self._checked(self.ask(method, path, query=query, body=body, key=key)).json()
+        return self.members(self.ask(method, path, query=query, body=body, key=key))
 
     def send_once(self, path: str, body: object) -> dict[str, Any]:
         """The answer to a POST that shows a secret: asked again when it was lost, it issues no second one."""
@@ -96,8 +121,8 @@ class Client:
         """The body of a GET, piece by piece."""
         try:
             with self._request("GET", path, query) as response:
-                if response.status != http.client.OK:
-                    self._checked(_read(response))
+                if response.status != http.client.OK or response.headers.get_content_type() not in _STREAMED:
+                    raise refusal(_read(response), self.address)
                 while piece := response.read(_CHUNK_BYTES):
                     yield piece
                 if response.length:
@@ -130,7 +155,8 @@ class Client:
         content = None
         # Lines of NDJSON come as bytes, all else is JSON.
         if body is not None:
-            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            # Not as ASCII: an argument that is not UTF-8 is to be noticed here.
+            content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
             headers["Content-Type"] = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
         target = self.address.prefix + path
         if query:
@@ -156,12 +182,14 @@ class Client:
         connection.sock.settimeout(self._read_seconds)
         return connection
 
-    def _checked(self, answer: Answer) -> Answer:
+    def members(self, answer: Answer) -> dict[str, Any]:
+        """The members of an answer that is a success. Raises Failure for any other."""
+        if not 200 <= answer.status < 300:
+            raise refusal(answer, self.address)
+        members = Members(answer, self.address)
         if answer.status == http.client.ACCEPTED:
-            note(f"in force, and not confirmed yet: {answer.json().get('pending')}")
-        if 200 <= answer.status < 300:
-            return answer
-        raise refusal(answer, self.address)
+            note(f"in force, and not confirmed yet: {members['pending']}")
+        return members
 
     def _unreachable(self, error: Exception) -> NoAnswer:
         if isinstance(error, http.client.IncompleteRead):
@@ -169,7 +197,10 @@ class Client:
         # Both connecting and reading end so: a host that drops packets is as silent as a service that hangs.
         if isinstance(error, TimeoutError):
             return NoAnswer(f"no answer from {self.address}: is the service overloaded, or TOKENS_URL another's?")
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+        if not isinstance(error, OSError):
+            # What it says instead is not repeated: a terminal would obey it.
+            return NoAnswer(f"what answers at {self.address} speaks no HTTP: check TOKENS_URL")
+        reason = error.strerror or str(error) or type(error).__name__
         return NoAnswer(f"cannot reach {self.address}: {reason}. Is it running? TOKENS_URL says where it is")
 
 
@@ -179,15 +210,12 @@ def _read(response: http.client.HTTPResponse) -> Answer:
 
 def refusal(answer: Answer, address: Address) -> Failure:
     """What a status that is no success means to whoever ran the command."""
-    problem = answer.json()
-    detail = problem.get("detail")
+    problem = answer.problem()
+    if not problem:
+        return _of_another(answer.status, address)
     if answer.status == http.client.UNAUTHORIZED:
         return _sign_in(address)
-    if not isinstance(detail, str):
-        return Failure(
-            f"{address} answered {answer.status} {http.client.responses.get(answer.status, '')}, "
-            "which is no answer of a token service: check TOKENS_URL"
-        )
+    detail = str(problem.get("detail"))
     fields = [f"{error.get('field')}: {error.get('message')}" for error in problem.get("errors") or ()]
     # The detail of a refusal may name one field alone; whoever corrects several wants to see them all.
     if len(fields) > 1:
@@ -198,6 +226,13 @@ def refusal(answer: Answer, address: Address) -> Failure:
         # The cause stands in the log of the service alone, under this id.
         detail += f" Request id: {problem.get('request_id', '-')}"
     return Failure(detail)
+
+
+def _of_another(status: int, address: Address) -> Failure:
+    return Failure(
+        f"{address} answered {status} {http.client.responses.get(status, '')}, "
+        "which is no answer of a token service: check TOKENS_URL"
+    )
 
 
 def connect(*, read_seconds: float = READ_SECONDS) -> Client:

@@ -4,7 +4,7 @@ import http.client
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from service.cli.client.http import Client, path_of, refusal
+from service.cli.client.http import Client, path_of
 from service.cli.failure import Failure
 from service.identifiers import TOKEN_ID
 
@@ -17,11 +17,9 @@ def find(client: Client, reference: str) -> Token:
     """The token of an id or a name; what has an id's form is one if a token has it. Raises Failure."""
     if TOKEN_ID.fullmatch(reference):
         answer = client.ask("GET", path_of(reference))
-        if answer.status == http.client.OK:
-            return answer.json()
         # Sixteen hex digits may be a name, too: 404 alone says that they are no id.
         if answer.status != http.client.NOT_FOUND:
-            raise refusal(answer, client.address)
+            return client.members(answer)
     return _find_name(client, reference)
 
 

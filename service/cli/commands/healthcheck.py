@@ -8,6 +8,7 @@ import click
 from service.cli.client.address import service_address
 from service.cli.client.http import PROBE_SECONDS, Client
 from service.cli.failure import Failure
+from service.cli.terminal.output import printable
 from service.cli.terminal.report import Report, json_option, line
 
 
@@ -21,10 +22,10 @@ def healthcheck() -> Report:
     # Not by `connect`, which wants to know who asks: a container's check is nobody.
     answer = Client(service_address(), read_seconds=PROBE_SECONDS).ask("GET", "/readyz")
     report = answer.json()
-    if answer.status == http.client.OK:
+    if answer.status == http.client.OK and "checks" in report:
         return Report(report, line("ready"))
     # A proxy between may have answered with a page of its own.
-    why = _failing(report) or answer.body[:200].decode(errors="replace")
+    why = _failing(report) or printable(answer.body[:200].decode(errors="replace"))
     return Report(report, failure=Failure(f"not ready ({answer.status}): {why}"))
 
 

@@ -9,6 +9,7 @@ import click
 from service.cli.client import session_state
 from service.cli.client.address import Address, service_address
 from service.cli.client.http import Client, connect, refusal
+from service.cli.commands.verify import KIND
 from service.cli.failure import Failure, WrongUsage
 from service.cli.terminal.options import page_option
 from service.cli.terminal.prompts import confirm, read_password, somebody_answers, yes_option
@@ -80,13 +81,13 @@ def login(name: str | None) -> Report:
     # Before the password: a session that cannot be kept would stay open at the service.
     place = session_state.place_to_keep(str(address))
     password = read_password()
-    answer = Client(address).ask("POST", "/api/token", body={"username": name, "password": password})
-    # In the words of a sign-in: the usual refusal would say to run `login`.
-    if answer.status == http.client.UNAUTHORIZED:
+    client = Client(address)
+    answer = client.ask("POST", "/api/token", body={"username": name, "password": password})
+    # In the words of a sign-in: the usual refusal would say to run `login`. A page is that of a proxy, which has
+    # passwords of its own.
+    if answer.status == http.client.UNAUTHORIZED and answer.headers.get_content_type() != "text/html":
         raise Failure("wrong name or password")
-    members = answer.json()
-    if answer.status != http.client.OK or "token" not in members:
-        raise refusal(answer, address)
+    members = client.members(answer)
     try:
         session_state.keep(session_state.Session(str(address), name, members["token"], members["expiry_time"]), place)
     except Failure:
@@ -136,7 +137,7 @@ def whoami() -> Report:
         who = {name: token[name] for name in ("name", "id", "scopes", "expiresAt")}
     else:
         answer = client.ask("GET", "/validate")
-        if answer.status != http.client.OK:
+        if answer.status != http.client.OK or KIND not in answer.headers:
             raise refusal(answer, client.address)
         # The session that is kept says nothing of a token in TOKENS_TOKEN.
         session = None if given else session_state.read(str(client.address))

@@ -17,9 +17,11 @@ from service.cli.terminal.prompts import read_token, somebody_answers
 from service.cli.terminal.report import Report, facts, json_option, table
 
 _REFUSALS = (http.client.UNAUTHORIZED, http.client.FORBIDDEN, http.client.TOO_MANY_REQUESTS)
+# What each token that is accepted has.
+KIND = "X-Token-Kind"
 _HEADERS = {
     "id": "X-Token-Id",
-    "kind": "X-Token-Kind",
+    "kind": KIND,
     "subject": "X-Token-Subject",
     "scopes": "X-Token-Scopes",
 }
@@ -40,16 +42,17 @@ def verify(scope: tuple[str, ...]) -> Report:
     answer = Client(address, _secret()).ask(
         "GET", "/validate", query={"required_scope": " ".join(scope)} if scope else None
     )
-    if answer.status == http.client.OK:
+    # Another's answer may be a 200, too.
+    if answer.status == http.client.OK and KIND in answer.headers:
         found = _found(answer)
         shown = facts([("status", "active"), *found.items()])
         return Report({"active": True, **found, "scopes": found["scopes"].split()}, shown)
-    if answer.status not in _REFUSALS:
+    problem = answer.problem()
+    if answer.status not in _REFUSALS or not problem:
         raise refusal(answer, address)
-    problem = answer.json()
     return Report(
         {"active": False, "status": answer.status, "code": problem.get("code")},
-        failure=TokenRefused(f"refused: {problem.get('detail', answer.status)}"),
+        failure=TokenRefused(f"refused: {problem['detail']}"),
     )
 
 
@@ -57,8 +60,7 @@ def _secret() -> str:
     # On a terminal the variable comes first, because a prompt would wait; in a script what is piped is meant.
     named = os.environ.get("TOKENS_TOKEN", "").strip()
     secret = named or read_token() if somebody_answers() else read_token() or named
-    # A header can carry nothing else: http.client would end with a traceback.
-    if not secret or not secret.isascii() or not secret.isprintable():
+    if not secret:
         raise WrongUsage("no token on standard input or in TOKENS_TOKEN")
     return secret
 

@@ -81,13 +81,14 @@ class Lifetime(NamedTuple):
         days, rest = divmod(self.seconds or 0, 86400)
         if not rest and days in _DAYS_TO_WORD:
             return {"duration": _DAYS_TO_WORD[days]}
-        return {"expiresAt": self._instant()}
+        return {"expiresAt": self.instant()}
 
     def to_change(self) -> dict[str, str | None]:
         """The member of a change."""
-        return {"expiresAt": None if self.seconds is None and self.at is None else self._instant()}
+        return {"expiresAt": None if self.seconds is None and self.at is None else self.instant()}
 
-    def _instant(self) -> str:
+    def instant(self) -> str:
+        """When it ends, as the API writes it. Raises ValueError or OverflowError past the year 9999."""
         epoch = self.at if self.at is not None else int(time.time()) + (self.seconds or 0)
         return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -105,14 +106,16 @@ class LifetimeType(click.ParamType[Lifetime]):
         if value in _WORDS:
             return Lifetime(seconds=_WORDS[value] * 86400)
         found = _SPAN.fullmatch(value)
-        # With a unit alone: eight digits may be a date.
-        if found and found[2]:
-            return Lifetime(seconds=int(found[1]) * _UNITS[found[2]])
         try:
-            instant = datetime.fromisoformat(value)
-            if instant.tzinfo is None:
-                instant = instant.replace(tzinfo=UTC)
-            return Lifetime(at=int(instant.timestamp()))
+            # With a unit alone: eight digits may be a date.
+            if found and found[2]:
+                lifetime = Lifetime(seconds=int(found[1]) * _UNITS[found[2]])
+            else:
+                instant = datetime.fromisoformat(value)
+                lifetime = Lifetime(at=int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()))
+            # An end that no calendar has is told here, as a wrong option.
+            lifetime.instant()
+            return lifetime
         except (ValueError, OverflowError):
             self.fail(f"{value!r}: write it like 90d, 12h, 1month, 2027-01-31 or never.", param, ctx)
 

@@ -13,7 +13,7 @@ import sys
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -107,7 +107,9 @@ def print_facts(facts: Sequence[tuple[str, object]]) -> None:
 
 def note(text: str) -> None:
     """A line for people on standard error, so that standard output stays clean."""
-    click.echo(text, err=True)
+    # Where it cannot be written the command has done what it has done, and its status says so.
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 def printable(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from threading import Thread
 
 import pytest
@@ -11,7 +12,7 @@ from click.testing import Result
 from service import __version__
 from service.cli.commands import healthcheck
 from tests.cli.conftest import Run
-from tests.cli.stub import Stub
+from tests.cli.stub import Reply, Stub, serving
 
 STATS = "/api/admin/tokens/stats"
 
@@ -34,6 +35,8 @@ def test_a_request_carries_the_token_and_says_who_asks(stub: Stub, run: Run) -> 
 def test_a_base_url_may_have_a_path(stub: Stub, run: Run) -> None:
     stub.on("GET", f"/tokens{STATS}", {"total": 3})
     assert run("stats", env={"TOKENS_URL": f"{stub.url}/tokens/"}).exit_code == 0
+    stub.on("GET", f"/caf%C3%A9%20%2F{STATS}", {"total": 3})
+    assert run("stats", env={"TOKENS_URL": f"{stub.url}/caf\xe9 %2F"}).exit_code == 0
 
 
 def test_a_problem_is_told_by_its_detail(stub: Stub, run: Run) -> None:
@@ -79,6 +82,94 @@ def test_an_answer_of_something_else_is_told_as_one(stub: Stub, run: Run, status
     assert result.exit_code == 1
     assert f"answered {status}" in line(result)
     assert "check TOKENS_URL" in line(result)
+
+
+PAGE = b"<html>Sign in to the network</html>"
+COMMANDS = [
+    "list",
+    "show x",
+    "stats",
+    "stats --hygiene",
+    "create x",
+    "update 00a1b2c3d4e5f607 --name x",
+    "revoke 00a1b2c3d4e5f607 --yes",
+    "deactivate --all --dry-run",
+    "rotate 00a1b2c3d4e5f607",
+    "verify",
+    "explain x",
+    "whoami",
+    "login ada",
+    "healthcheck",
+    "audit",
+    "audit verify",
+    "audit --format csv",
+    "export",
+    "import -",
+    "usage --service",
+    "usage 00a1b2c3d4e5f607",
+    "sessions list",
+    "subjects list",
+    "webhooks list",
+    "webhooks test x",
+    "self show",
+    "derive",
+    "end-derived x --yes",
+    "confirm-reset --yes",
+]
+
+
+@pytest.fixture(scope="module")
+def another() -> Iterator[Stub]:
+    """What stands at the address instead: each path of it gives a page and 200."""
+    with serving() as stub:
+        stub.reply = lambda _: Reply(200, PAGE, {"Content-Type": "text/html"})  # type: ignore[method-assign]
+        yield stub
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_page_with_a_200_is_no_success(another: Stub, run: Run, command: str) -> None:
+    lines = '{"name":"a","secret":"bbbbbbbbbbbbbbbbbbbbbbbb","duration":"never"}\n'
+    result = run(*command.split(), stdin=lines, env={"TOKENS_URL": another.url, "TOKENS_TOKEN": "t"})
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "200" in line(result)
+
+
+def test_another_service_has_not_what_a_command_wants(stub: Stub, run: Run) -> None:
+    stub.on("GET", "/api/admin/tokens", {"status": "ok"})
+    result = run("list")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no answer of a token service: check TOKENS_URL" in line(result)
+
+
+@pytest.mark.parametrize(("command", "status"), [("verify", 401), ("verify", 429), ("stats", 401), ("login ada", 401)])
+def test_a_refusal_by_a_proxy_says_nothing_of_a_token(stub: Stub, run: Run, command: str, status: int) -> None:
+    for method, path in (("GET", STATS), ("GET", "/validate"), ("POST", "/api/token")):
+        stub.on(method, path, PAGE, status=status, headers={"Content-Type": "text/html"})
+    result = run(*command.split(), stdin="secret")
+    assert (result.exit_code, f"answered {status}" in line(result)) == (1, True)
+
+
+def test_what_is_no_http_is_one_line_that_no_terminal_obeys(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        def greet() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(b"SSH-2.0-\x1b[2J\r\n")
+
+        thread = Thread(target=greet)
+        thread.start()
+        result = run("stats", env={"TOKENS_URL": url, "TOKENS_TOKEN": "t"})
+        thread.join()
+    assert (result.exit_code, line(result)) == (1, f"what answers at {url} speaks no HTTP: check TOKENS_URL")
+
+
+@pytest.mark.parametrize("token", ["one\ntwo", "“quoted”", "caf\xe9"])
+def test_what_no_header_can_carry_is_no_token_and_not_repeated(stub: Stub, run: Run, token: str) -> None:
+    result = run("stats", env={"TOKENS_TOKEN": token})
+    assert (result.exit_code, stub.asked) == (2, [])
+    assert token not in line(result)
 
 
 def test_nobody_there_is_one_line(run: Run) -> None:
@@ -151,7 +242,9 @@ def test_a_stream_that_breaks_off_is_no_success(run: Run) -> None:
         def break_off() -> None:
             with listener.accept()[0] as connection:
                 connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf an entry")
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 100\r\n\r\nhalf an entry"
+                )
 
         thread = Thread(target=break_off)
         thread.start()

@@ -89,7 +89,8 @@ def test_a_signal_that_ends_an_export_leaves_no_draft(
         signal.signal(number, own)
         service.settimeout(DEADLINE)
         with service.accept()[0] as connection:
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(LINES))
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n"
+            connection.sendall(head % len(LINES))
             wait_for(lambda: list(tmp_path.glob(".tokens.*")), "the draft")
             process.send_signal(number)
             if before == signal.SIG_IGN:

@@ -187,8 +187,8 @@ def test_a_session_whose_file_cannot_be_removed_is_ended(
 def test_whoami_asks_the_service_for_whom_it_takes_the_session(nobody: Stub, run: Run) -> None:
     assert run("whoami").exit_code == 4
     run("login", "ada", stdin="pw\n")
-    nobody.on("GET", "/validate", {}, headers={"X-Token-Subject": "ada"})
-    nobody.on("GET", "/validate", {"detail": "The token is not valid."}, status=401)
+    nobody.on("GET", "/validate", {}, headers={"X-Token-Subject": "ada", "X-Token-Kind": "session"})
+    nobody.problem("GET", "/validate", 401, "The token is not valid.")
     told = json.loads(run("whoami", "--json").stdout)
     assert (told["url"], told["username"]) == (nobody.url, "ada")
     assert told["expiresAt"].endswith("Z")

@@ -103,7 +103,7 @@ def test_nobody_there_is_exit_1(run: Run) -> None:
 def test_a_secret_is_asked_for_without_echo(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     for asking in (verify, prompts):
         monkeypatch.setattr(asking, "somebody_answers", lambda: True)
-    stub.on("GET", "/validate")
+    stub.on("GET", "/validate", headers=ALLOWED)
     result = run("verify", stdin=f"{SECRET}\n", env={"TOKENS_TOKEN": None})
     assert result.exit_code == 0
     assert SECRET not in result.output

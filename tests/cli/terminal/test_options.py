@@ -42,7 +42,7 @@ def test_a_change_takes_an_instant_or_nothing() -> None:
     assert list(LifetimeType()("1month").to_change()) == ["expiresAt"]
 
 
-@pytest.mark.parametrize("text", ["", "90", "90x", "tomorrow", "2027-13-01", "-5d", "99999999999d"])
+@pytest.mark.parametrize("text", ["", "90", "90x", "tomorrow", "2027-13-01", "-5d", "99999999999d", "999999999w"])
 def test_no_lifetime_is_a_usage_error(text: str) -> None:
     with pytest.raises(click.BadParameter, match="write it like 90d"):
         LifetimeType()(text)
