@@ -27,6 +27,7 @@ class ManyTokens:
         self._shards = shards
         self._some = Script("read_fields", retry=True)
         self._between = Script("count_between", retry=True)
+        self._match = Script("match_fields", retry=True)
 
     async def read(self, token_ids: Sequence[str], key_of: KeyOf, fields: Sequence[bytes]) -> list[list[Reply]]:
         """The values of the fields for each id in order; all None where there is no hash or the id is none of ours."""
@@ -63,6 +64,10 @@ class ManyTokens:
     async def count(self, token_ids: Sequence[str], key_of: KeyOf, least: str, greatest: str) -> list[int]:
         """How many members of the sorted set of each id in order have a score between these; 0 for no id of ours."""
         return await self._read(self._between, token_ids, key_of, (least, greatest), 0, each=True)
+
+    async def match(self, token_ids: Sequence[str], key_of: KeyOf, full: int, wanted: Sequence[str]) -> list[bool]:
+        """Which of these hashes have what is `wanted`, or may have it: see lua/match_fields.lua."""
+        return list(map(bool, await self._read(self._match, token_ids, key_of, (full, *wanted), 0)))
 
     async def _read(
         self,

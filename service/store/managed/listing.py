@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from heapq import merge
-from itertools import islice
+from itertools import compress, islice
 from typing import NamedTuple
 
 import msgspec
@@ -23,7 +23,9 @@ from service.store.pacing import Overlapped, ahead, give_way, patiently
 
 # So many records are read before others get a turn: half a millisecond, and a page of 50 is one of them.
 _AT_ONCE = 64
-# So many are counted by the indexes alone: the same of Redis' time.
+# Of so many a field or two are compared by Redis: the same of its time.
+_MATCHED_AT_ONCE = 250
+# So many are counted by the indexes alone: the same again.
 _COUNTED_AT_ONCE = 250
 # A page that takes longer ends early, with a cursor; not before so many portions, however slow the machine.
 _SECONDS = 1.0
@@ -36,12 +38,13 @@ _SORTED_AT_ONCE = 1000
 _BARREN = 4000
 
 Place = tuple[str, str]
+Found = list[tuple[Row, Record]]
 
 
 class Portion(NamedTuple):
     """Some rows of a list with their records, and the place up to which it was read; None at the end."""
 
-    found: list[tuple[Row, Record]]
+    found: Found
     reached: Place | None
 
 
@@ -67,7 +70,7 @@ class Listing:
 
         A few round trips; where a filter admits few of many, the page ends after a second with what it has by then.
         """
-        found: list[tuple[Row, Record]] = []
+        found: Found = []
         until, portions, after = time.monotonic() + _SECONDS, 0, None
         async for portion in self.walk(query, now):
             found += portion.found
@@ -89,9 +92,9 @@ class Listing:
         # With more of them the search would only read so many and then give up.
         few = await self._few(query, now) if expected <= _FEW else None
         # What the search of names found need not be evaluated by its name again before its record is read.
-        evaluated_by = (query if few is None else msgspec.structs.replace(query, text="")).evaluated_by
-        # Where most are admitted, no more than the page and one that tells whether another follows.
-        at_once = _AT_ONCE if evaluated_by else min(_AT_ONCE, query.limit + 1)
+        asked = query if few is None else msgspec.structs.replace(query, text="")
+        # Where all are admitted, no more than the page and one that tells whether another follows.
+        at_once = _MATCHED_AT_ONCE if asked.conditions else min(_AT_ONCE, query.limit + 1)
         are_most_admitted, stretch = False, _Stretch()
         async for rows, edge in self._rows(query, few, now, stretch):
             # Once also where there are no rows: how far it was read is told all the same.
@@ -101,12 +104,12 @@ class Listing:
                 is_whole = start + at_once >= len(rows)
                 last = edge if is_whole else part[-1]
                 reached = None if last is None else place(last)
-                admitted = await self._admitted(query, fresh, () if are_most_admitted else evaluated_by, now)
+                admitted = await self._admitted(query, fresh, None if are_most_admitted else asked, now)
                 if query.sort == "name":
                     admitted = [one for one in admitted if not await self._is_elsewhere(*one)]
                 found = list({row.token_id: (row, record) for row, record in admitted}.values())
                 seen.update(row.token_id for row, _ in found)
-                # Excerpts pay only where they spare reading most records whole.
+                # To ask for less pays only where it spares reading most records whole.
                 are_most_admitted = 2 * len(found) > len(fresh)
                 stretch.barren = 0 if found else stretch.barren + len(fresh)
                 yield Portion(found, reached)
@@ -120,18 +123,15 @@ class Listing:
         return ahead(self._batches(query, now))
 
     async def _batches(self, query: Query, now: float) -> AsyncIterator[list[Record]]:
-        evaluated_by = msgspec.structs.replace(query, text="").evaluated_by
+        asked = msgspec.structs.replace(query, text="")
         async for rows in ahead(self._everywhere(query, now)):
             for start in range(0, len(rows), _AT_ONCE):
                 part = rows[start : start + _AT_ONCE]
-                found = await patiently(partial(self._admitted, query, part, evaluated_by, now))
+                found = await patiently(partial(self._admitted, query, part, asked, now))
                 yield [record for _, record in found]
 
     async def count(self, query: Query, now: float) -> int:
-        """How many tokens a query finds, in slices that let others through.
-
-        Reads the record of each that may be meant, if more is asked of it than its status.
-        """
+        """How many tokens a query finds, in slices that let others through."""
         # What the rows were chosen by need not be evaluated again.
         evaluated = msgspec.structs.replace(query, **{"text" if query.text else "created_by": ""})
         by_index = evaluated.by_status_alone
@@ -140,18 +140,17 @@ class Listing:
         async with Overlapped() as steps:
             async for rows in ahead(self._everywhere(query, now)):
                 for start in range(0, len(rows), most):
-                    ids = [row.token_id for row in rows[start : start + most]]
+                    part = rows[start : start + most]
                     counting = (
-                        partial(self._counts.among, ids, query.wanted, now)
+                        partial(self._counts.among, [row.token_id for row in part], query.wanted, now)
                         if by_index
-                        else partial(self._count_admitted, evaluated, ids, now)
+                        else partial(self._count_admitted, evaluated, part, now)
                     )
                     await steps.begin([patiently(counting)], counts.extend)
         return sum(counts)
 
-    async def _count_admitted(self, query: Query, token_ids: list[str], now: float) -> int:
-        tokens = await self._tokens.excerpts(token_ids, query.evaluated_by)
-        return sum(token is not None and query.admits(token, now) for token in tokens)
+    async def _count_admitted(self, query: Query, rows: list[Row], now: float) -> int:
+        return len(await self._admitted(query, rows, query, now))
 
     async def _everywhere(self, query: Query, now: float) -> AsyncIterator[list[Row]]:
         if query.text:
@@ -163,18 +162,24 @@ class Listing:
             async for rows, _ in merged(sources, None, _AT_ONCE, descending=False):
                 yield rows
 
-    async def _admitted(
-        self, query: Query, rows: list[Row], evaluated_by: tuple[str, ...], now: float
-    ) -> list[tuple[Row, Record]]:
-        """The rows that belong into the list. Where most do not, whole records are read of those alone that do."""
-        if evaluated_by and rows:
-            evaluated = msgspec.structs.replace(query, text=query.text if "name" in evaluated_by else "")
-            tokens = await self._tokens.excerpts([row.token_id for row in rows], evaluated_by)
-            rows = [row for row, token in zip(rows, tokens, strict=True) if token and evaluated.admits(token, now)]
-        records = await self._tokens.get_many([row.token_id for row in rows])
-        pairs = zip(rows, records, strict=True)
-        # Once more, because a change may have come between the two reads.
-        return [(row, record) for row, record in pairs if record and query.admits(record.token, now)]
+    async def _admitted(self, query: Query, rows: list[Row], asked: Query | None, now: float) -> Found:
+        """The rows that belong into the list. `asked`: what to ask of them first, so that few records are read whole
+        where few are admitted; None to read them all.
+        """
+        if asked is not None and asked.conditions and rows:
+            rows = list(compress(rows, await self._tokens.matching([row.token_id for row in rows], asked.conditions)))
+        admitted: Found = []
+        for start in range(0, len(rows), _AT_ONCE):
+            part = rows[start : start + _AT_ONCE]
+            if asked is not None and asked.text:
+                named = await self._tokens.excerpts([row.token_id for row in part], ("name", "last_eight"))
+                part = [row for row, token in zip(part, named, strict=True) if token and asked.is_said_of(token)]
+            records = await self._tokens.get_many([row.token_id for row in part])
+            # Once more, because a change may have come between the two reads.
+            admitted += [
+                (row, one) for row, one in zip(part, records, strict=True) if one and query.admits(one.token, now)
+            ]
+        return admitted
 
     async def _is_elsewhere(self, row: Row, record: Record) -> bool:
         """Does the token stand under its own name as well? A renaming that was cut off left this one reserved."""

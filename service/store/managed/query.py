@@ -1,11 +1,21 @@
 """What a list of managed tokens is asked for."""
 
+from typing import NamedTuple
+
 import msgspec
 
 from service.model import ManagedToken, Status
 from service.store.managed.search import fold
 
 _ALL_BUT_REVOKED = frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED})
+
+
+class Condition(NamedTuple):
+    """A field of a record, how it is compared (is, has, below or above) and to what; see lua/match_fields.lua."""
+
+    field: str
+    how: str
+    value: str
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -52,20 +62,20 @@ class Query(msgspec.Struct, frozen=True):
         )
 
     @property
-    def evaluated_by(self) -> tuple[str, ...]:
-        """The fields of a record that `admits` needs, where many are read and few admitted; else none."""
-        fields = {
-            "scopes": bool(self.scope),
-            "created_by": bool(self.created_by),
-            "subject": bool(self.subject),
-            "last_address": bool(self.last_address),
-            "last_used_at": self.never_used or self.unused_since > 0,
-            "created_micros": self.unused_since > 0,
-            "name": bool(self.text),
-            "last_eight": bool(self.text),
+    def conditions(self) -> tuple[Condition, ...]:
+        """What Redis can tell of a record that `admits` would refuse, so that not every one of many is read."""
+        conditions = {
+            Condition("scopes", "has", f" {self.scope} "): bool(self.scope),
+            Condition("created_by", "is", self.created_by): bool(self.created_by),
+            Condition("subject", "is", self.subject): bool(self.subject),
+            Condition("last_address", "is", self.last_address): bool(self.last_address),
+            Condition("last_used_at", "below", "1"): self.never_used,
+            Condition("last_used_at", "below", str(self.unused_since)): self.unused_since > 0,
+            Condition("created_micros", "below", str(self.unused_since * 1_000_000)): self.unused_since > 0,
+            Condition("expires_at", "above", "0"): self.expires_before > 0,
+            Condition("expires_at", "below", str(self.expires_before)): self.expires_before > 0,
         }
-        asked = tuple(name for name, is_asked in fields.items() if is_asked)
-        return (*asked, "active", "revoked_at", "expires_at") if asked or self.expires_before else ()
+        return tuple(condition for condition, is_asked in conditions.items() if is_asked)
 
     def admits(self, token: ManagedToken, now: float) -> bool:
         """Does this record belong into the list?"""
@@ -80,9 +90,10 @@ class Query(msgspec.Struct, frozen=True):
             # A token made since then was not left unused for so long.
             and (not self.unused_since or max(token.last_used_at, token.created_at) < self.unused_since)
             and not (self.never_used and token.last_used_at)
-            and (not self.text or self._is_said_of(token))
+            and (not self.text or self.is_said_of(token))
         )
 
-    def _is_said_of(self, token: ManagedToken) -> bool:
+    def is_said_of(self, token: ManagedToken) -> bool:
+        """Does its name or its last characters have the text?"""
         text = fold(self.text)
         return text in fold(token.name) or fold(token.last_eight).endswith(text)

@@ -13,10 +13,11 @@ from service.store.credentials import Reason
 from service.store.driver.keys import Keys
 from service.store.driver.many_tokens import ManyTokens, by_group
 from service.store.driver.replies import Argument, Reply
-from service.store.driver.scripts import Script
+from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed import records
 from service.store.managed.names import Names, freed_member, member, name_prefix
+from service.store.managed.query import Condition
 from service.store.managed.records import Record, Retention
 from service.store.managed.search import Blocks, name_row
 
@@ -108,6 +109,11 @@ class ManagedStore:
         """Records in the order of the ids, in one round trip."""
         rows = await self._many.read_whole(token_ids, Keys.metadata)
         return list(map(self._decoded.of, token_ids, rows))
+
+    async def matching(self, token_ids: Sequence[str], wanted: Sequence[Condition]) -> list[bool]:
+        """Which records meet these conditions, or may: what meets them is to be read, and evaluated by its record."""
+        said = [text for name, how, value in wanted for text in (LETTERS[name], how, value)]
+        return await self._many.match(token_ids, Keys.metadata, records.PIECE, said)
 
     async def excerpts(self, token_ids: list[str], names: tuple[str, ...]) -> list[ManagedToken | None]:
         """These fields of the records in the order of the ids, for whoever reads many.

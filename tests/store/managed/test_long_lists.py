@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.store.managed.test_listing_walks import pages
 
 pytestmark = pytest.mark.anyio
 SORTS = ["created_at", "name", "last_used_at", "expires_at"]
+SCOPES = tuple(f"orders:{number:08}" for number in range(5))
 
 
 @pytest.fixture
@@ -27,6 +29,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.store.managed.listing._SECONDS", -1.0)
     monkeypatch.setattr("service.store.managed.listing._LEAST_PORTIONS", 2)
     monkeypatch.setattr("service.store.managed.listing._AT_ONCE", 3)
+    monkeypatch.setattr("service.store.managed.listing._MATCHED_AT_ONCE", 3)
     monkeypatch.setattr("service.store.managed.listing._SORTED_AT_ONCE", 4)
     monkeypatch.setattr("service.store.managed.listing_slices._MOST", 3)
 
@@ -107,6 +110,36 @@ async def test_a_page_of_the_few_of_a_kind_passes_none_of_another(
     tokens, _, _ = await service.rules.managed.queries.page(query)
     assert [token.name for token in tokens][:1] == [named]
     assert len(asked) < 10
+
+
+async def test_a_filter_reads_no_more_of_a_record_than_whether_it_is_admitted(make_service: Callable[..., Any]) -> None:
+    asked: Counter[str] = Counter()
+
+    class Counting(Recording):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            asked[how.get("operation") or args[0]] += 1
+            return await super().execute(*args, **how)
+
+        def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
+            asked["HGETALL"] += b"HGETALL" in command
+            super().submit(command, answer, retry=retry)
+
+    service = await make_service(fake=True, background=False, wrap=Counting)
+    # One value of exactly a piece, and some that go on in further ones.
+    for length in (8, 64, 65, 200):
+        subject = "s" * length
+        await create_many(service, f"of {length}", f"too, {length}", subject=subject, scopes=(*SCOPES, f"r:{length}"))
+    await create_many(service, *[f"token {number}" for number in range(300)], scopes=("usual",), subject="someone")
+    for length in (8, 64, 65, 200):
+        asked.clear()
+        for query in (Query(subject="s" * length), Query(scope=f"r:{length}"), Query(scope=f"r:{length}", text="o")):
+            tokens, _, _ = await service.rules.managed.queries.page(query)
+            assert {token.name for token in tokens} == {f"of {length}", f"too, {length}"}
+        assert asked["read_fields"] <= 1
+        # Of three pages with two tokens each; a value in pieces may be another one.
+        assert asked["HGETALL"] <= 3 * 8
+    tokens, _, _ = await service.rules.managed.queries.page(Query(subject="s" * 63))
+    assert tokens == []
 
 
 @pytest.mark.parametrize("descending", [True, False])
@@ -194,7 +227,7 @@ async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
     assert asked["find_names"] > 100
 
 
-@pytest.mark.parametrize("lost", ["read_index", "HGETALL", "read_fields"])
+@pytest.mark.parametrize("lost", ["read_index", "HGETALL", "match_fields"])
 async def test_a_walk_through_everything_outlasts_a_redis_that_is_busy_for_a_moment(
     make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
