@@ -29,7 +29,7 @@ from service.edge.limits import ConnectionLimits
 from service.keyring import Keyring
 from service.lifespan import Background, Edge, Lifespan, Work
 from service.metrics import Metrics
-from service.settings import UNIX, Settings
+from service.settings import Settings
 from service.store.driver.connection import Link
 from service.store.driver.server_clock import ServerClock
 
@@ -96,9 +96,7 @@ class Service:
         own = Application(
             endpoints, metrics=self.metrics, trusted=TrustedProxies(), access_log=False, lifespan=self._live
         )
-        hosts = [host for host in settings.hosts if not host.startswith(UNIX)]
-        # A service on unix sockets alone gives its metrics to this machine.
-        return MetricsPort(own, hosts or ["127.0.0.1"], settings.metrics_port)
+        return MetricsPort(own, settings.hosts, settings.metrics_port)
 
     def _live(self) -> AbstractAsyncContextManager[dict[str, Any]]:
         return self.lifespan()

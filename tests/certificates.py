@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def self_signed(folder: Path, name: str, *addresses: str) -> tuple[Path, Path]:
-    """PEM files of a certificate for a name and addresses, and of its key; those that are there are replaced."""
+def self_signed(folder: Path, name: str, *addresses: str, age: timedelta = timedelta(days=1)) -> tuple[Path, Path]:
+    """PEM files of a certificate of two days for a name and addresses, and of its key, in place of those there."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     names = [x509.DNSName(name), *(x509.IPAddress(ip_address(address)) for address in addresses)]
@@ -23,8 +23,8 @@ def self_signed(folder: Path, name: str, *addresses: str) -> tuple[Path, Path]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now - age)
+        .not_valid_after(now - age + timedelta(days=2))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

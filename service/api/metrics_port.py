@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.api.http.application import StartRefused
+from service.settings import UNIX
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class MetricsPort:
     """Serves one application on the metrics port; every worker shares the port and answers for all of them."""
 
     def __init__(self, app: ASGIApp, hosts: list[str], port: int) -> None:
-        """`hosts`: the addresses of this machine on which the port is, as `TOKENS_HOST` names them."""
+        """`hosts`: where the port is, as `TOKENS_HOST` names it."""
         # Without a lifespan, which is the first server's: all that runs beside it would be started twice.
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none", http="httptools"
@@ -39,29 +40,34 @@ class MetricsPort:
 
     def start(self) -> None:
         """Bind and serve. Raises StartRefused for a port that another program has."""
-        with contextlib.ExitStack() as held:
-            # All or none: where one cannot be bound, the stack closes those before it.
-            listeners = [held.enter_context(self._listen(host)) for host in self._hosts]
-            held.pop_all()
+        listeners = bound(self._hosts, self._port)
         # From here on connections wait for the server, which starts in its own time.
         self._task = asyncio.create_task(self._server.serve(sockets=listeners), name="metrics-port")
         log.info("metrics on port %d", self._port)
-
-    def _listen(self, host: str) -> socket.socket:
-        try:
-            found = socket.getaddrinfo(host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            family, *_, address = found[0]
-            # An IPv6 address takes IPv6 alone by that, so that IPv4 addresses may be listed beside `::`.
-            return socket.create_server(address, family=family, reuse_port=True)
-        except OSError as error:
-            # Not its `strerror`, behind which `create_server` puts the address that is named here already.
-            reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
-            raise StartRefused(
-                f"cannot listen on {host} port {self._port} for metrics: {reason}; "
-                "choose another port with TOKENS_METRICS_PORT"
-            ) from None
 
     async def stop(self) -> None:
         """Close the port, once it was started."""
         self._server.should_exit = True
         await self._task
+
+
+def bound(hosts: list[str], port: int) -> list[socket.socket]:
+    """On the addresses among them, or on this machine's own. Raises StartRefused, and none is bound then."""
+    addresses = [host for host in hosts if not host.startswith(UNIX)] or ["127.0.0.1"]
+    with contextlib.ExitStack() as held:
+        listeners = [held.enter_context(_listener(address, port)) for address in addresses]
+        held.pop_all()
+    return listeners
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        # An IPv6 address takes IPv6 alone by that, so that IPv4 addresses may be listed beside `::`.
+        return socket.create_server(address, family=family, reuse_port=True)
+    except OSError as error:
+        # Not its `strerror`, behind which `create_server` puts the address that is named here already.
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise StartRefused(
+            f"cannot listen on {host} port {port} for metrics: {reason}; choose another port with TOKENS_METRICS_PORT"
+        ) from None

@@ -118,13 +118,13 @@ def read_server_key(folder: Path) -> str:
 def socket_path_of(folder: Path) -> str:
     """redis.sock in the directory, or in a short runtime directory where that would be too long."""
     path = str(folder / "redis.sock")
-    if _fits(path):
+    if fits_socket(path):
         return path
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     for parent in filter(None, (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir())):
         runtime = Path(parent) / f"token-service-{os.geteuid()}"
         path = str(runtime / f"{name}.sock")
-        if _fits(path) and _is_private(runtime):
+        if fits_socket(path) and _is_private(runtime):
             return path
     raise EmbeddedError(
         f"the path of a socket in {folder} is too long and there is no private runtime directory: "
@@ -180,7 +180,8 @@ def others_may_write(facts: os.stat_result, *, group: bool = False) -> bool:
     return facts.st_uid != os.geteuid() or bool(facts.st_mode & 0o022)
 
 
-def _fits(path: str) -> bool:
+def fits_socket(path: str) -> bool:
+    """Is the path short enough for that of a unix socket?"""
     return len(os.fsencode(path)) <= SOCKET_PATH_BYTES
 
 

@@ -6,7 +6,7 @@ import os
 import click
 
 from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
-from service.cli.doctor.machine import accounts, certificate, data_directory, port, server_key, settings_for_start
+from service.cli.doctor.machine import accounts, certificate, data_directory, ports, server_key, settings_for_start
 from service.cli.doctor.redis_server import redis_of
 from service.cli.terminal.output import on_terminal
 from service.cli.terminal.report import Report, json_option, said, table
@@ -45,5 +45,4 @@ def _examine() -> list[Finding]:
     found.append(accounts(settings))
     if settings.tls_certificate_file:
         found.append(certificate(settings))
-    found += [port(settings, host) for host in settings.hosts]
-    return found
+    return found + ports(settings)

@@ -4,11 +4,16 @@ import http.client
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import msgspec
+from cryptography.x509 import load_pem_x509_certificate
 
+from service.api.http.application import StartRefused
+from service.api.metrics_port import bound
 from service.app import create_app
 from service.cli.client.address import LOOPBACK_OF_ANY, Address, service_address
 from service.cli.client.http import PROBE_SECONDS, Client
@@ -18,7 +23,7 @@ from service.cli.serve.first_start import FILE_NAME
 from service.cli.serve.sockets import answers_at, listen
 from service.cli.serve.tls import Certificate
 from service.embedded import EmbeddedError
-from service.embedded.prerequisites import key_path, others_may_write, read_server_key
+from service.embedded.prerequisites import fits_socket, key_path, others_may_write, read_server_key
 from service.model import Role
 from service.settings import UNIX, Settings, read
 from service.tokens.accounts.accounts import AccountsError, read_accounts
@@ -45,14 +50,13 @@ def data_directory(settings: Settings) -> Finding:
     place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         return _data(FAILED, f"{place} cannot be written: name another TOKENS_DATA_DIR")
+    if folder.exists() and others_may_write(folder.stat(), group=settings.data_dir_group):
+        return _data(FAILED, f"others may write in {folder}: make it yours alone (chown, chmod 700)")
     free = shutil.disk_usage(place).free
     if free < _NEEDED_BYTES:
         return _data(WARNING, f"{place} has only {free >> 20} MiB left: free some, or Redis will stop writing")
     if not folder.exists():
         return _data(OK, f"{folder} will be made at the first start")
-    facts = folder.stat()
-    if others_may_write(facts, group=settings.data_dir_group):
-        return _data(FAILED, f"others may write in {folder}: make it yours alone (chown, chmod 700)")
     return _data(OK, f"{folder}, {free >> 30} GiB free")
 
 
@@ -80,7 +84,8 @@ def accounts(settings: Settings) -> Finding:
     if not settings.accounts_file and settings.redis_url:
         return _accounts(WARNING, "no TOKENS_ACCOUNTS_FILE: nobody can sign in with a password")
     path = settings.accounts_path or settings.data_path / FILE_NAME
-    if not settings.accounts_file and not path.exists():
+    # Not `exists`: where a link leads nowhere, a start makes no file either.
+    if not settings.accounts_file and not os.path.lexists(path):
         return _accounts(OK, "one will be made at the first start")
     try:
         found = read_accounts(path)
@@ -93,14 +98,32 @@ def accounts(settings: Settings) -> Finding:
     return _accounts(OK, f"{len(found)} in {path}")
 
 
-def port(settings: Settings, host: str) -> Finding:
-    """One address or unix socket to listen on: free, or taken by this very service."""
+def ports(settings: Settings) -> list[Finding]:
+    """All that it listens on, each free or taken by this very service."""
+    with ExitStack() as held:
+        # Held until the last was tried, because two that are one cannot both be taken.
+        found = [_place(settings, host, held) for host in settings.hosts]
+        if settings.metrics_port:
+            found.append(_metrics_port(settings, held))
+    return found
+
+
+def _metrics_port(settings: Settings, held: ExitStack) -> Finding:
+    try:
+        for listener in bound(settings.hosts, settings.metrics_port):
+            held.enter_context(listener)
+    except StartRefused as refusal:
+        return Finding("metrics port", FAILED, str(refusal))
+    return Finding("metrics port", OK, f"{settings.metrics_port} is free, or this user's own")
+
+
+def _place(settings: Settings, host: str, held: ExitStack) -> Finding:
     if host.startswith(UNIX):
         return _unix_socket(Path(host.removeprefix(UNIX)))
     if not settings.port:
         return _port(OK, "a free one will be taken")
     try:
-        listen(host, settings.port).close()
+        held.enter_context(listen(host, settings.port))
     except Failure as failure:
         here = Address("http", LOOPBACK_OF_ANY.get(host, host), settings.port, "")
         # A certificate is for the name that clients use.
@@ -114,18 +137,27 @@ def port(settings: Settings, host: str) -> Finding:
 def _unix_socket(path: Path) -> Finding:
     if answers_at(path):
         return _port(OK, f"somebody answers at {path}")
+    if os.path.lexists(path) and not path.is_socket():
+        return _port(FAILED, f"{path} is there and no socket: remove it, or choose another TOKENS_HOST")
+    if not fits_socket(str(path)):
+        return _port(FAILED, f"{path} is longer than the path of a socket may be: choose another TOKENS_HOST")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         return _port(FAILED, f"{path.parent} cannot be written: choose another TOKENS_HOST")
     return _port(OK, f"{path} will be made")
 
 
 def certificate(settings: Settings) -> Finding:
-    """Of TLS: a certificate and its key that can be used."""
+    """Of TLS: a certificate and its key that can be used, today."""
     try:
         Certificate(settings).check()
     except Failure as failure:
         return Finding("certificate", FAILED, str(failure.message))
-    return Finding("certificate", OK, settings.tls_certificate_file)
+    first = load_pem_x509_certificate(Path(settings.tls_certificate_file).read_bytes())
+    ends_at, now = first.not_valid_after_utc, datetime.now(UTC)
+    said = f"{settings.tls_certificate_file} is valid from {first.not_valid_before_utc:%F %R} to {ends_at:%F %R} UTC"
+    if not first.not_valid_before_utc <= now <= ends_at:
+        return Finding("certificate", FAILED, f"{said}, and clients refuse it today: put another in its place")
+    return Finding("certificate", OK, said)
 
 
 def _running_version(address: Address) -> str | None:

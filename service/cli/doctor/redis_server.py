@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
 from service.embedded import EmbeddedError
-from service.embedded.prerequisites import find_server, read_server_key, socket_path_of
+from service.embedded.prerequisites import find_server, read_server_key, refuse_older_server, socket_path_of
 from service.errors import ServiceError, StoreUnavailable
 from service.keyring import Keyring
 from service.settings import Settings
@@ -29,6 +29,7 @@ async def redis_of(settings: Settings) -> list[Finding]:
         return await _examine(settings.redis_url, settings)
     try:
         server = find_server(settings.redis_bin or None)
+        refuse_older_server(server, settings.data_path)
         path = socket_path_of(settings.data_path.absolute())
     except EmbeddedError as error:
         return [Finding("redis", FAILED, str(error))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 
@@ -80,6 +81,19 @@ def test_a_data_directory_that_others_may_write_fails(found: Found, tmp_path: Pa
     assert (code, checks["data directory"][0]) == (1, "failed")
 
 
+def test_that_others_may_write_is_said_of_a_full_disk_too(
+    found: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.cli.doctor.machine._NEEDED_BYTES", 1 << 60)
+    data(tmp_path).chmod(0o770)
+    assert "others may write" in found()[1]["data directory"][1]
+
+
+def test_an_accounts_file_whose_link_leads_nowhere_fails(found: Found, tmp_path: Path) -> None:
+    (data(tmp_path) / "accounts.toml").symlink_to("/nowhere")
+    assert found()[1]["accounts"][0] == "failed"
+
+
 def test_a_data_directory_that_is_a_file_fails(found: Found, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     assert found()[1]["data directory"][0] == "failed"
@@ -140,10 +154,33 @@ def test_all_that_it_would_listen_on_is_checked(found: Found, tmp_path: Path) ->
     listen = {"TOKENS_HOST": f"127.0.0.1,unix:{tmp_path}/x.sock", "TOKENS_PORT": "0"}
     tls = {"TOKENS_TLS_CERTIFICATE_FILE": str(certificate)}
     checks = found(**listen, **tls, TOKENS_TLS_KEY_FILE=str(key))[1]
-    assert checks["certificate"] == ("ok", str(certificate))
+    assert (checks["certificate"][0], f"{certificate} is valid from" in checks["certificate"][1]) == ("ok", True)
     # The last of the two.
     assert checks["port"] == ("ok", f"{tmp_path}/x.sock will be made")
     code, checks = found(**listen, **tls)
     assert (code, checks["certificate"][0]) == (1, "failed")
     code, checks = found(TOKENS_HOST=f"unix:{tmp_path}/gone/x.sock")
     assert (code, checks["port"]) == (1, ("failed", f"{tmp_path}/gone cannot be written: choose another TOKENS_HOST"))
+
+
+def test_a_certificate_is_refused_on_the_days_on_which_clients_refuse_it(found: Found, tmp_path: Path) -> None:
+    for age in (timedelta(days=3), timedelta(days=-1)):
+        certificate, key = self_signed(tmp_path, "localhost", age=age)
+        code, checks = found(TOKENS_TLS_CERTIFICATE_FILE=str(certificate), TOKENS_TLS_KEY_FILE=str(key))
+        assert (code, checks["certificate"][0]) == (1, "failed")
+        assert "clients refuse it today" in checks["certificate"][1]
+
+
+def test_places_that_a_start_would_not_get_fail(found: Found, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert found(TOKENS_HOST=f"unix:{tmp_path}/file")[1]["port"][0] == "failed"
+    assert found(TOKENS_HOST=f"unix:/{'x' * 120}")[1]["port"][0] == "failed"
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        taken = str(stranger.getsockname()[1])
+        code, checks = found(TOKENS_METRICS_PORT=taken)
+        assert (code, checks["metrics port"][0]) == (1, "failed")
+        assert "choose another port with TOKENS_METRICS_PORT" in checks["metrics port"][1]
+    # Free by now, but not twice.
+    assert found(TOKENS_PORT=taken, TOKENS_HOST="127.0.0.1,127.0.0.1")[1]["port"][0] == "failed"
+    assert found(TOKENS_PORT=taken, TOKENS_METRICS_PORT=taken)[1]["metrics port"][0] == "failed"
+    assert found(TOKENS_METRICS_PORT=taken)[1]["metrics port"][0] == "ok"

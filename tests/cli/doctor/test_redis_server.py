@@ -113,6 +113,16 @@ def test_a_redis_that_cannot_be_started_fails(found: Found) -> None:
     assert "TOKENS_REDIS_BIN" in checks["redis"][1]
 
 
+def test_a_server_too_old_for_the_data_fails(found: Found, tmp_path: Path) -> None:
+    (tmp_path / "data" / "appendonlydir").mkdir(parents=True)
+    program = tmp_path / "redis-server"
+    program.write_text("#!/bin/sh\necho Redis server v=6.2.14 sha=0\n")
+    program.chmod(0o755)
+    code, checks = found(TOKENS_REDIS_BIN=str(program))
+    assert (code, checks["redis"][0]) == (1, "failed")
+    assert "was written by 7.0 or later" in checks["redis"][1]
+
+
 def test_an_eviction_policy_that_deletes_tokens_fails(
     found: Found, outside: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
