@@ -42,15 +42,13 @@ from service.tokens.secret import Minter
 from service.tokens.sessions import SessionLifetime, Sessions
 from service.tokens.usage import Usage, UsageSeries
 from service.tokens.webhooks.deliveries import Deliveries
-from service.tokens.webhooks.delivery import DeliverySeal
-from service.tokens.webhooks.delivery_log import DeliveryLog
-from service.tokens.webhooks.messages import Messages
+from service.tokens.webhooks.delivery import DeliverySeal, Messages
+from service.tokens.webhooks.delivery_log import DeliveryLog, Trial
 from service.tokens.webhooks.notices import Notices
 from service.tokens.webhooks.receiver import Post
 from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sender
 from service.tokens.webhooks.ssrf import Destinations, resolve
-from service.tokens.webhooks.trial import Trial
 
 
 class Foundation(NamedTuple):
@@ -91,16 +89,16 @@ class AccountRules:
 class WebhookRules:
     """Who is told of events, what of them, and how that went."""
 
-    def __init__(self, on: Foundation, audit_log: AuditLog) -> None:
-        store, outbox, shards, keyring, clock = on.store, on.store.outbox, on.store.shards, on.keyring, on.clock
+    def __init__(self, on: Foundation, audit_log: AuditLog, repeats: Repeats) -> None:
+        store, outbox, keyring, clock = on.store, on.store.outbox, on.keyring, on.clock
         self.destinations = Destinations(resolve, allow_private=on.settings.webhook_allow_private)
-        self.registry = Webhooks(store.webhooks, outbox, shards, keyring, audit_log, self.destinations, clock)
+        self.registry = Webhooks(store.webhooks, outbox, keyring, audit_log, self.destinations, repeats, clock)
         self.notices = Notices(store.webhooks, self.registry, store.managed, audit_log, clock)
         # How an event is written on the wire is decided in api/, a layer above: the rules get its function.
         seal, messages = DeliverySeal(keyring), Messages(store.managed, keyring, message, clock)
         post = Post(outbox, messages, seal, Sender(self.destinations), clock, on.metrics.webhook_delivered)
-        self.log = DeliveryLog(outbox, shards, seal)
-        self.deliveries = Deliveries(self.registry, self.notices, shards, post)
+        self.log = DeliveryLog(outbox, seal)
+        self.deliveries = Deliveries(self.registry, self.notices, post)
         self.trial = Trial(self.registry, post, self.log, test_message)
 
 
@@ -110,7 +108,7 @@ class ManagedRules:
     def __init__(
         self,
         on: Foundation,
-        minter: Minter,
+        repeats: Repeats,
         authority: Authority,
         audit_log: AuditLog,
         sessions: Sessions,
@@ -121,7 +119,6 @@ class ManagedRules:
         seals = Seals(authority, store.credentials, keyring)
         records = ManagedRecords(store.managed, store.derived, seals, audit_log, clock, metrics.decisions)
         lifetime = Lifetime(settings.max_lifetime_days, clock)
-        repeats = Repeats(store.requests, keyring, minter, shards)
         name_holders = NameHolders(store.managed, clock)
         self.tokens = ManagedTokens(store.managed, records, shards, repeats, lifetime, name_holders, clock)
         self.queries = ManagedQueries(store.listing, store.token_counts, clock)
@@ -149,16 +146,13 @@ class Rules:
         """`accounts`: who may sign in at first."""
         settings, store, keyring, metrics, clock = on
         minter = Minter(keyring, store.shards)
+        repeats = Repeats(store.requests, keyring, minter, store.shards)
         self.audit = audit = AuditRules(on)
         self.accounts = AccountRules(on, audit, accounts)
-        self.webhooks = WebhookRules(on, audit.log)
-        noticed, idle_seconds = self.webhooks.notices, settings.session_idle_seconds
+        self.webhooks = WebhookRules(on, audit.log, repeats)
+        noticed, idle, dropped = self.webhooks.notices, settings.session_idle_seconds, metrics.usage_dropped
         self.usage = Usage(
-            store.usage,
-            clock,
-            idle_seconds=idle_seconds,
-            on_limited=noticed.limit_exceeded,
-            on_dropped=metrics.usage_dropped.inc,
+            store.usage, clock, idle_seconds=idle, on_limited=noticed.limit_exceeded, on_dropped=dropped.inc
         )
         self.usage_series = UsageSeries(store.usage, clock)
         self.authority = Authority(
@@ -184,7 +178,7 @@ class Rules:
             ),
             metrics.decisions,
         )
-        lifetime = SessionLifetime(settings.session_ttl_seconds, idle_seconds, clock)
+        lifetime = SessionLifetime(settings.session_ttl_seconds, idle, clock)
         self.sessions = Sessions(
             store.sessions, minter, self.authority, self.accounts.login, audit.log, lifetime, metrics.decisions
         )
@@ -194,4 +188,4 @@ class Rules:
         self.explainer = Explainer(
             self.authority, store.credentials, store.managed, audit.reader, self.accounts.known, keyring
         )
-        self.managed = ManagedRules(on, minter, self.authority, audit.log, self.sessions, self.one_time)
+        self.managed = ManagedRules(on, repeats, self.authority, audit.log, self.sessions, self.one_time)

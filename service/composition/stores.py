@@ -54,4 +54,4 @@ class Stores:
         self.audit = AuditStore()
         self.usage = UsageStore(shards)
         self.webhooks = WebhookStore(shards)
-        self.outbox = Outbox()
+        self.outbox = Outbox(shards)

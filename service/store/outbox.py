@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from service.store.audit import Stored, stored
 from service.store.driver.scripts import Script
-from service.store.driver.shards import Shard
+from service.store.driver.shards import Shard, Shards
 from service.store.forms import in_pairs, whole
 
 LOCK_MILLISECONDS = 10_000
@@ -57,9 +57,10 @@ class Standing(NamedTuple):
 
 
 class Outbox:
-    """What the one process does that delivers for a shard."""
+    """What the one process does that delivers for a shard, one of `shards`."""
 
-    def __init__(self) -> None:
+    def __init__(self, shards: Shards) -> None:
+        self.shards = shards
         self._hold = Script("hold_lock", retry=True)
         self._begin = Script("begin_webhook", retry=True)
         self._read = Script("read_events", retry=True)

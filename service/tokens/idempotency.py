@@ -35,7 +35,7 @@ class Derived(msgspec.Struct, frozen=True):
         number = 0
         while True:
             # As many random bits as a secret that is drawn has.
-            secret = with_checksum(self._part(b"secret", number)[:56])
+            secret = with_checksum(self.hex(b"secret", number)[:56])
             digest = self.keyring.digest(Kind.MANAGED, secret.encode())
             if shard_of_digest(digest, shards) == shard:
                 return secret, digest
@@ -43,9 +43,9 @@ class Derived(msgspec.Struct, frozen=True):
 
     def token_id(self, shard: int) -> str:
         """The id of the token that the request creates."""
-        return f"{shard:02x}{self._part(b'id', 0)[:14]}"
+        return f"{shard:02x}{self.hex(b'id')[:14]}"
 
-    def _part(self, label: bytes, number: int) -> str:
+    def hex(self, label: bytes, number: int = 0) -> str:
         """64 hex characters that only the server key yields."""
         key = self.keyring.derive(b"repeatable " + label)
         return hmac.digest(key, self.request + self.nonce + number.to_bytes(8, "big"), "sha256").hex()

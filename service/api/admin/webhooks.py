@@ -1,5 +1,6 @@
 """Webhooks: who gets events, and how their delivery went."""
 
+from service.api.admin.idempotency import HEADER, repeatable
 from service.api.admin.schemas.tokens import Message, RotateToken
 from service.api.admin.schemas.webhooks import (
     ChangeWebhook,
@@ -19,10 +20,9 @@ from service.api.http.access import ADMINISTER, READ_ALL
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup, PathId
 from service.api.http.timestamps import rfc3339_or_none
-from service.tokens.webhooks.delivery_log import DeliveryLog
+from service.tokens.webhooks.delivery_log import DeliveryLog, Trial
 from service.tokens.webhooks.registry import Webhook, Webhooks
 from service.tokens.webhooks.sender import Sent
-from service.tokens.webhooks.trial import Trial
 
 
 class WebhooksApi(OperationGroup, tag="webhooks"):
@@ -48,14 +48,17 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         ]
         return WebhookList(shown + tampered)
 
-    @Operation("POST", "/api/admin/webhooks", ADMINISTER, "createWebhook", status=201, problems=(409,))
-    async def create(self, caller: Caller, body: CreateWebhook) -> WebhookCreated:
+    @Operation(
+        "POST", "/api/admin/webhooks", ADMINISTER, "createWebhook", status=201, problems=(409,), header_names=(HEADER,)
+    )
+    async def create(self, call: Call, caller: Caller, body: CreateWebhook) -> WebhookCreated:
         """Create a webhook.
 
         The only answer that shows its signing secret. Messages are as Standard Webhooks has them; each is sent
-        at least once, in no certain order.
+        at least once, in no certain order. With an Idempotency-Key a repeat within ten minutes adds no second one and
+        answers the same secret.
         """
-        known = await self._webhooks.create(body.url, tuple(body.events), caller.origin)
+        known = await self._webhooks.create(body.url, tuple(body.events), caller.origin, repeatable(call, body))
         return WebhookCreated(*webhook_shown(known.webhook), known.secret)
 
     @Operation("DELETE", "/api/admin/webhooks", ADMINISTER, "deleteWebhook", problems=(404,))
@@ -82,14 +85,16 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         status=201,
         body_optional=True,
         problems=(404, 409),
+        header_names=(HEADER,),
     )
-    async def rotate(self, caller: Caller, webhook_id: PathId, body: RotateToken) -> WebhookCreated:
+    async def rotate(self, call: Call, caller: Caller, webhook_id: PathId, body: RotateToken) -> WebhookCreated:
         """Rotate a webhook's signing secret.
 
         The only answer that shows the new one. For `overlapSeconds` messages are signed with both, the new one
-        first; a secret from before that signs no more.
+        first; a secret from before that signs no more. With an Idempotency-Key a repeat within ten minutes
+        answers the same secret.
         """
-        known = await self._webhooks.rotate(webhook_id, body.overlap_seconds, caller.origin)
+        known = await self._webhooks.rotate(webhook_id, body.overlap_seconds, caller.origin, repeatable(call, body))
         return WebhookCreated(*webhook_shown(known.webhook), known.secret)
 
     @Operation("POST", "/api/admin/webhooks/{id}/test", ADMINISTER, "testWebhook", problems=(404, 409))

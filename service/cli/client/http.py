@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import ssl
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
@@ -15,7 +16,7 @@ from service import __version__
 from service.cli.client import session_state
 from service.cli.client.address import Address, service_address
 from service.cli.failure import Failure, NoAnswer, SignInNeeded, WrongUsage
-from service.cli.terminal.output import note
+from service.cli.terminal.output import note, require_printable
 
 # A wrong TOKENS_URL is told soon, a list of many tokens has its time.
 CONNECT_SECONDS = 5.0
@@ -93,7 +94,11 @@ class Client:
         return self.members(self.ask(method, path, query=query, body=body, key=key))
 
     def send_once(self, path: str, body: object) -> dict[str, Any]:
-        """The answer to a POST that shows a secret: asked again when it was lost, it issues no second one."""
+        """The answer to a POST that shows a secret: asked again when it was lost, it issues no second one.
+
+        Raises Failure before it asks, where the secret could not be printed.
+        """
+        require_printable(sys.stdout)
         # One key for both, of 128 random bits, so that it meets no other request's.
         key = secrets.token_hex(16)
         try:

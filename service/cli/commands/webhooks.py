@@ -74,7 +74,7 @@ def _known(context: click.Context, option: click.Parameter, values: tuple[str, .
 @json_option
 def add_webhook(url: str, events: list[str]) -> Report:
     """Add a webhook and print its signing secret, this once."""
-    answer = connect().send("POST", _PATH, {"url": url, "events": events})
+    answer = connect().send_once(_PATH, {"url": url, "events": events})
     return _with_secret(answer, "id", "url", "events", "secret")
 
 
@@ -94,7 +94,7 @@ def rotate(webhook: str, overlap: int) -> Report:
 
     For the overlap messages are signed with the old one as well, so that the receiver can change in its own time.
     """
-    answer = connect().send("POST", _path(webhook, "/rotate"), {"overlapSeconds": overlap})
+    answer = connect().send_once(_path(webhook, "/rotate"), {"overlapSeconds": overlap})
     return _with_secret(answer, "id", "url", "secret")
 
 

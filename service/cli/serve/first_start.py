@@ -1,5 +1,6 @@
 """The first start with the managed Redis: an account to sign in with, and its password said once."""
 
+import sys
 import textwrap
 
 import click
@@ -7,6 +8,7 @@ import msgspec
 
 from service.cli.failure import Failure
 from service.cli.private_file import make_private
+from service.cli.terminal.output import require_printable
 from service.cli.terminal.prompts import require_length
 from service.model import Kind, Role
 from service.settings import Settings
@@ -28,7 +30,9 @@ def admin_account(settings: Settings, *, dashboard: str, allow_short: bool = Fal
     path = settings.data_path / FILE_NAME
     # In a file, and never over HTTP: a Redis that was emptied must not open the service to whoever comes first.
     if not path.exists():
-        if settings.admin_password and not allow_short:
+        if not settings.admin_password:
+            require_printable(sys.stdout)
+        elif not allow_short:
             require_length(settings.admin_password, "TOKENS_ADMIN_PASSWORD")
         password = settings.admin_password or _made_password()
         text = f'[accounts.{NAME}]\npassword_hash = "{hash_password(password)}"\nrole = "{Role.ADMIN}"\n'

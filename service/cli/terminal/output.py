@@ -4,18 +4,24 @@ Names and descriptions are other people's text: what a terminal would obey is sh
 """
 
 import csv
+import errno
 import io
 import json
 import os
 import re
+import select
 import shutil
+import stat
 import sys
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import IO
 
 import click
+
+from service.cli.failure import Failure
 
 _COLOURS = {
     "active": "green",
@@ -40,6 +46,33 @@ _CLEARED = "\r\x1b[K"
 def on_terminal() -> bool:
     """Does a person read standard output?"""
     return sys.stdout.isatty()
+
+
+def require_printable(stream: IO[str]) -> None:
+    """Before a secret is made that is shown this once. Raises Failure where it could not be printed there."""
+    if reason := _unprintable(stream):
+        raise Failure(f"nothing was made, because its secret could not be printed: {reason}")
+
+
+def _unprintable(stream: IO[str]) -> str:
+    # In place of what a caller closed, see __main__.py.
+    if getattr(stream, "name", "") == os.devnull:
+        return "standard output is closed"
+    try:
+        descriptor = stream.fileno()
+        # Enough for a full device to say so, and nothing that anybody reads.
+        os.write(descriptor, b"")
+        status = os.fstat(descriptor)
+    except io.UnsupportedOperation:
+        return ""
+    except OSError as error:
+        return os.strerror(error.errno or 0)
+    watched = select.poll()
+    watched.register(descriptor, 0)
+    if any(event & select.POLLERR for _, event in watched.poll(0)):
+        return "nobody reads it"
+    full = stat.S_ISREG(status.st_mode) and not os.fstatvfs(descriptor).f_bavail
+    return os.strerror(errno.ENOSPC) if full else ""
 
 
 def print_json(value: object) -> None:

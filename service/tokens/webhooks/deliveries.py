@@ -9,7 +9,7 @@ import logging
 
 from service.errors import StoreUnavailable
 from service.identifiers import random_id
-from service.store.driver.shards import Shard, Shards
+from service.store.driver.shards import Shard
 from service.store.webhooks import NOTICES_KEPT
 from service.tokens.webhooks.notices import Notices
 from service.tokens.webhooks.receiver import Post, Receiver
@@ -24,10 +24,9 @@ _SAY_SECONDS = 60.0
 class Deliveries:
     """Delivers in the background."""
 
-    def __init__(self, webhooks: Webhooks, notices: Notices, shards: Shards, post: Post) -> None:
+    def __init__(self, webhooks: Webhooks, notices: Notices, post: Post) -> None:
         self._webhooks = webhooks
         self._notices = notices
-        self._shards = shards
         self._post = post
         self._outbox = post.outbox
         self._clock = post.clock
@@ -53,7 +52,7 @@ class Deliveries:
             return
         is_due = self._clock() - self._announced_at >= _ANNOUNCE_SECONDS
         more = False
-        for shard in self._shards:
+        for shard in self._outbox.shards:
             if not await self._hold(shard):
                 continue
             for webhook_id in gone:
@@ -126,7 +125,7 @@ class Deliveries:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._post.sender.aclose()
         try:
-            for shard in self._shards:
+            for shard in self._outbox.shards:
                 # Else the next process has to wait until the lock ends by its time.
                 if shard.index in self._held:
                     await self._outbox.let_go(shard, self._holder)

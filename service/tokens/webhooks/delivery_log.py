@@ -1,18 +1,25 @@
-"""What became of deliveries, for people: those that wait, were made or were given up, and what is still to come."""
+"""For people: deliveries that wait, were made or were given up; and messages sent at once, whose answer is seen."""
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from service.errors import NotFound
-from service.store.driver.shards import Shard, Shards
+from service.identifiers import random_id
+from service.store.driver.shards import Shard
 from service.store.outbox import GIVEN_UP_KEPT, MADE_KEPT, Outbox, Standing
-from service.tokens.webhooks.delivery import Delivery, DeliverySeal
+from service.tokens.webhooks.delivery import Delivery, DeliverySeal, Outcome
+from service.tokens.webhooks.receiver import Post
+from service.tokens.webhooks.registry import Webhooks
+from service.tokens.webhooks.sender import Sent
 
 PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
 _EVENT_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}\.([0-9]{1,2})[a-z]?")
 # A delivery, its state, and when it is due in epoch seconds if it waits.
 Logged = tuple[Delivery, str, int]
+# Makes the body of a test message from its id and the instant, epoch seconds.
+DescribeTest = Callable[[str, int], str]
 
 
 class Found(NamedTuple):
@@ -26,14 +33,13 @@ class Found(NamedTuple):
 class DeliveryLog:
     """Reads the outboxes of all shards."""
 
-    def __init__(self, outbox: Outbox, shards: Shards, seal: DeliverySeal) -> None:
+    def __init__(self, outbox: Outbox, seal: DeliverySeal) -> None:
         self._outbox = outbox
-        self._shards = shards
         self._seal = seal
 
     async def standing(self, webhook_id: str) -> Standing:
         """How many deliveries of a webhook wait, events it has not read, and events it lost, in all shards."""
-        each = await asyncio.gather(*[self._outbox.standing(shard, webhook_id) for shard in self._shards])
+        each = await asyncio.gather(*[self._outbox.standing(shard, webhook_id) for shard in self._outbox.shards])
         return Standing(*map(sum, zip(*each, strict=True)))
 
     async def read(self, webhook_id: str, status: str | None, count: int) -> list[Logged]:
@@ -44,13 +50,13 @@ class DeliveryLog:
         found: list[Logged] = []
         # Sorted apart: what waits by when it is due, what ended by when it was tried last.
         if status in (None, PENDING):
-            pending = [self._pending(shard, webhook_id, count) for shard in self._shards]
+            pending = [self._pending(shard, webhook_id, count) for shard in self._outbox.shards]
             found += sorted(_flat(await asyncio.gather(*pending)), key=lambda logged: logged[2])
         ended = [
             self._ended(shard, webhook_id, count, state)
             for state in (DELIVERED, DEAD)
             if status in (None, state)
-            for shard in self._shards
+            for shard in self._outbox.shards
         ]
         found += sorted(_flat(await asyncio.gather(*ended)), key=lambda logged: logged[0].last_at, reverse=True)
         return found[:count]
@@ -70,8 +76,8 @@ class DeliveryLog:
 
     def _shard_of(self, event_id: str) -> Shard | None:
         found = _EVENT_ID.fullmatch(event_id)
-        index = int(found[1]) if found else len(self._shards)
-        return self._shards[index] if index < len(self._shards) else None
+        index = int(found[1]) if found else len(self._outbox.shards)
+        return self._outbox.shards[index] if index < len(self._outbox.shards) else None
 
     async def _pending(self, shard: Shard, webhook_id: str, count: int) -> list[Logged]:
         waiting = await self._outbox.waiting(shard, webhook_id, count)
@@ -86,3 +92,38 @@ class DeliveryLog:
 
 def _flat(parts: list[list[Logged]]) -> list[Logged]:
     return [logged for part in parts for logged in part]
+
+
+class Trial:
+    """Sends such messages, signed as any other, also to a receiver that is switched off."""
+
+    def __init__(self, webhooks: Webhooks, post: Post, deliveries: DeliveryLog, describe: DescribeTest) -> None:
+        self._webhooks = webhooks
+        self._post = post
+        self._deliveries = deliveries
+        self._describe = describe
+
+    async def test(self, webhook_id: str) -> Sent:
+        """Send a test message, which is not kept, and tell how the receiver took it; five seconds at most.
+
+        Raises NotFound, Conflict `record_tampered`.
+        """
+        known = await self._webhooks.find(webhook_id)
+        message_id, now = f"test.{random_id()}", self._post.clock()
+        body = self._describe(message_id, int(now))
+        return await self._post.sender.send(known.webhook.url, known.secrets(now), message_id, body, now)
+
+    async def send_again(self, webhook_id: str, event_id: str) -> Sent:
+        """Send a delivery once more, whatever became of it, and tell how the receiver took it.
+
+        Taken, it counts as made and waits no longer; else nothing changes. Raises NotFound, Conflict `record_tampered`.
+        """
+        known = await self._webhooks.find(webhook_id)
+        found = await self._deliveries.find(webhook_id, event_id)
+        sent, delivery = await self._post.attempt(known, found.delivery, self._post.clock())
+        self._post.on_attempts(Outcome.DELIVERED if sent.taken else Outcome.FAILED, 1)
+        # Deleted while it was sent to: what is written now would stay.
+        if sent.taken and webhook_id in self._webhooks.known:
+            made = self._post.seal.seal(webhook_id, delivery)
+            await self._post.outbox.replace(found.shard, webhook_id, event_id, found.record, made)
+        return sent

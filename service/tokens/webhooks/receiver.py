@@ -12,8 +12,7 @@ import msgspec
 
 from service.store.driver.shards import Shard
 from service.store.outbox import UNKNOWN, Outbox, Place, Waiting
-from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, DeliverySeal, Outcome, doubled, pause
-from service.tokens.webhooks.messages import Messages
+from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, DeliverySeal, Messages, Outcome, doubled, pause
 from service.tokens.webhooks.registry import Known
 from service.tokens.webhooks.sender import Sender, Sent
 

@@ -12,10 +12,10 @@ from service.errors import Conflict, NotFound
 from service.identifiers import random_id
 from service.keyring import SEAL_BYTES, DerivedKeys, Keyring
 from service.model import Origin
-from service.store.driver.shards import Shards
 from service.store.outbox import Outbox
 from service.store.webhooks import WebhookStore
 from service.tokens.audit.log import AuditLog
+from service.tokens.idempotency import Repeatable, Repeats, ended_since
 from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.ssrf import Destinations
 
@@ -87,18 +87,18 @@ class Webhooks:
         self,
         store: WebhookStore,
         outbox: Outbox,
-        shards: Shards,
         keyring: Keyring,
         audit_log: AuditLog,
         destinations: Destinations,
+        repeats: Repeats,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._outbox = outbox
-        self._shards = shards
         self._keyring = keyring
         self._audit_log = audit_log
         self._destinations = destinations
+        self._repeats = repeats
         self._clock = clock
         self.known: dict[str, Known] = {}
         self.tampered: set[str] = set()
@@ -124,16 +124,19 @@ class Webhooks:
     def _known(self, webhook: Webhook, record: bytes, keys: DerivedKeys) -> Known:
         return Known(webhook, record, keys, self._keyring.derive_each(_LABEL))
 
-    async def create(self, url: str, events: tuple[EventType, ...], origin: Origin) -> Known:
+    async def create(
+        self, url: str, events: tuple[EventType, ...], origin: Origin, request: Repeatable | None = None
+    ) -> Known:
         """Add a receiver; what happens from now on is told.
 
-        Raises InvalidRequest for a URL that is not allowed, Conflict `too_many_webhooks`.
+        Raises InvalidRequest for a URL that is not allowed, Conflict `too_many_webhooks`, `idempotency_mismatch`, and
+        `token_revoked` for a repeat after a rotation.
         """
         destination = await self._destinations.check(url)
-        webhook_id = random_id()
+        webhook_id, nonce = await self._draw(request, origin, "add webhook")
         # Before the record is there: from the moment somebody knows the webhook it misses no event.
         # In turn and not together: the first shard's time is then the earliest, and no event behind it is left out.
-        since, *_ = [await self._outbox.begin(shard, webhook_id) for shard in self._shards]
+        since, *_ = [await self._outbox.begin(shard, webhook_id) for shard in self._outbox.shards]
         webhook = Webhook(
             webhook_id,
             url,
@@ -141,30 +144,44 @@ class Webhooks:
             int(self._clock()),
             origin.actor,
             since,
-            # 128 bits: one id has 64.
-            random_id() + random_id(),
+            nonce,
         )
         record = self._keyring.seal(_bound(webhook.webhook_id), _encode(webhook))
         # Whoever reads tokens reads the log, and a path may be what lets a sender in.
         after = {"host": destination.authority, "events": list(webhook.events)}
         entry = self._audit_log.entry("webhook.created", origin, webhook.webhook_id, after=after)
-        if await self._store.put(webhook.webhook_id, record, most=MOST, entry=entry) < 0:
+        done = await self._store.put(webhook.webhook_id, record, most=MOST, entry=entry)
+        if done == 0:
+            return _still(await self.find(webhook_id), nonce)
+        if done < 0:
             # Its places in the streams of events were begun above.
             await self._forget(webhook_id)
             raise Conflict(f"There are {MOST} webhooks already. Delete one first.", code="too_many_webhooks")
         known = self.known[webhook.webhook_id] = self._known(webhook, record, self._keyring.present)
         return known
 
-    async def rotate(self, webhook_id: str, overlap_seconds: int, origin: Origin) -> Known:
+    async def _draw(self, request: Repeatable | None, origin: Origin, operation: str) -> tuple[str, str]:
+        """An id, and 128 bits in hex that a secret is made from; for a repeat those of the first try."""
+        if request is None:
+            return random_id(), random_id() + random_id()
+        derived = await self._repeats.admit(request, origin.actor, operation)
+        return derived.hex(b"webhook")[:16], derived.hex(b"webhook nonce")[:32]
+
+    async def rotate(
+        self, webhook_id: str, overlap_seconds: int, origin: Origin, request: Repeatable | None = None
+    ) -> Known:
         """Give a receiver a new secret; the old one signs beside it for the overlap, one before that no more.
 
-        Raises NotFound, Conflict.
+        Raises NotFound, Conflict as `create`.
         """
+        _, nonce = await self._draw(request, origin, f"rotate webhook {webhook_id}")
         old = await self.find(webhook_id)
+        if request and nonce in (old.webhook.nonce, old.webhook.previous):
+            return _still(old, nonce)
         until = int(self._clock()) + overlap_seconds
         webhook = msgspec.structs.replace(
             old.webhook,
-            nonce=random_id() + random_id(),
+            nonce=nonce,
             previous=old.webhook.nonce,
             previous_until=until if overlap_seconds else 0,
         )
@@ -197,7 +214,7 @@ class Webhooks:
         await self._forget(webhook_id)
 
     async def _forget(self, webhook_id: str) -> None:
-        for shard in self._shards:
+        for shard in self._outbox.shards:
             await self._outbox.forget(shard, webhook_id)
 
     async def find(self, webhook_id: str) -> Known:
@@ -212,6 +229,13 @@ class Webhooks:
         if known is None:
             raise NotFound("No webhook with this ID.")
         return known
+
+
+def _still(known: Known, nonce: str) -> Known:
+    """What a repeat answers. Raises Conflict where the secret of the first try is no longer the present one."""
+    if known.webhook.nonce != nonce:
+        raise ended_since()
+    return known
 
 
 def _bound(webhook_id: str) -> bytes:

@@ -74,6 +74,42 @@ async def test_a_webhook_is_deleted_by_its_id(still: Service) -> None:
     assert actions == ["webhook.deleted", "webhook.created"]
 
 
+async def test_a_repeat_under_its_key_adds_no_second_webhook_and_shows_the_same_secret(still: Service) -> None:
+    still.rules.webhooks.destinations.resolve = PUBLIC
+    admin = await sign_in(still)
+    key = {"Idempotency-Key": "k1"}
+    first, again = [await admin.ask("POST", WEBHOOKS, json_body=HOOK, headers=key) for _ in range(2)]
+    assert (first.status, again.status, again.json()) == (201, 201, first.json())
+    assert [one["id"] for one in (await admin.get(WEBHOOKS)).json()["webhooks"]] == [first.json()["id"]]
+    other = await admin.ask("POST", WEBHOOKS, json_body={**HOOK, "events": ["token.created"]}, headers=key)
+    assert (other.status, other.json()["code"]) == (409, "idempotency_mismatch")
+    created = [
+        entry["action"] for entry in (await admin.get("/api/admin/audit", action="webhook.created")).json()["entries"]
+    ]
+    assert created == ["webhook.created"]
+
+
+async def test_a_repeated_rotation_of_a_webhook_keeps_the_secret_before_it(still: Service) -> None:
+    still.rules.webhooks.destinations.resolve = PUBLIC
+    admin = await sign_in(still)
+    asked = {"json_body": HOOK, "headers": {"Idempotency-Key": "made"}}
+    created = (await admin.ask("POST", WEBHOOKS, **asked)).json()
+    path = f"{WEBHOOKS}/{created['id']}/rotate"
+    first, again = [
+        await admin.ask("POST", path, json_body={"overlapSeconds": 3600}, headers={"Idempotency-Key": "k1"})
+        for _ in range(2)
+    ]
+    assert (first.status, again.status, again.json()) == (201, 201, first.json())
+    known = await still.rules.webhooks.registry.find(created["id"])
+    assert known.secrets(still.clock()) == [first.json()["secret"], created["secret"]]
+    last = await admin.ask("POST", path, json_body={"overlapSeconds": 3600}, headers={"Idempotency-Key": "k2"})
+    assert last.json()["secret"] != first.json()["secret"]
+    # What these tries made signs no more by itself, so that a repeat must not show it as if it did.
+    late = await admin.ask("POST", path, json_body={"overlapSeconds": 3600}, headers={"Idempotency-Key": "k1"})
+    made = await admin.ask("POST", WEBHOOKS, **asked)
+    assert [(one.status, one.json()["code"]) for one in (late, made)] == [(409, "token_revoked")] * 2
+
+
 async def test_a_test_message_is_signed_and_the_receiver_s_answer_is_told(make_service: Callable[..., Any]) -> None:
     service = await make_service(webhook_allow_private=True, background=False)
     async with receiving() as receiver:

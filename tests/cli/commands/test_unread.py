@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from errno import EIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
 import pytest
 
+from service.cli.failure import Failure
 from service.cli.serve.first_start import admin_account
+from service.cli.terminal.output import require_printable
 from service.settings import Settings
 from tests.cli.conftest import Run
 from tests.cli.running import COMMAND, DEADLINE
@@ -69,16 +73,32 @@ def test_a_secret_that_nobody_has_is_told_with_what_ends_it(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("issuing")
-def test_on_a_full_disk_that_is_the_only_line() -> None:
+@pytest.mark.parametrize(
+    ("redirection", "reason"), [(">/dev/full", "No space left on device"), (">&-", "standard output is closed")]
+)
+def test_no_secret_is_made_that_could_not_be_printed(issuing: Stub, redirection: str, reason: str) -> None:
     # As in a plain shell, where what is printed waits in a buffer.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [*COMMAND, "create", "api", "-q"], stdout=full, stderr=subprocess.PIPE, env=environment, timeout=DEADLINE
-        )
-    reason = "nobody has the secret, it cannot be printed (No space left on device)"
-    assert (done.returncode, done.stderr.decode()) == (1, f"token-service: {reason}: {TOKEN}\n")
+    command = f"{shlex.join([*COMMAND, 'create', 'api', '-q'])} {redirection}"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, env=environment, timeout=DEADLINE)
+    said = f"token-service: nothing was made, because its secret could not be printed: {reason}\n"
+    assert (done.returncode, done.stderr, issuing.asked) == (1, said, [])
+
+
+def test_a_pipe_that_nobody_reads_and_a_disk_without_room_are_seen_beforehand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    with open(writing, "w", encoding="ascii") as pipe:
+        require_printable(pipe)
+        os.close(reading)
+        with pytest.raises(Failure, match="nobody reads it"):
+            require_printable(pipe)
+    with (tmp_path / "secret").open("w") as file:
+        require_printable(file)
+        monkeypatch.setattr(os, "fstatvfs", lambda _: SimpleNamespace(f_bavail=0))
+        with pytest.raises(Failure, match="No space left on device"):
+            require_printable(file)
 
 
 @pytest.mark.usefixtures("_broken")

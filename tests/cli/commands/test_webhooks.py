@@ -59,6 +59,20 @@ def test_a_new_webhook_shows_its_secret_once(stub: Stub, run: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "path"),
+    [(["add", HOOK["url"], "--event", "token.created"], HOOKS), (["rotate", "wh1"], f"{HOOKS}/wh1/rotate")],
+)
+def test_a_lost_answer_that_showed_a_secret_is_asked_for_again_under_its_key(
+    stub: Stub, run: Run, arguments: list[str], path: str
+) -> None:
+    stub.on("POST", path, status=0)
+    stub.on("POST", path, {**HOOK, "secret": "whsec_abc"}, status=201)
+    assert "whsec_abc" in run("webhooks", *arguments).stdout
+    first, again = [asked.headers.get("Idempotency-Key") for asked in stub.asked]
+    assert first == again is not None
+
+
+@pytest.mark.parametrize(
     "arguments", [["add", "https://a.example"], ["add", "--event", "a"], ["remove"], ["deliveries"]]
 )
 def test_what_is_missing_is_a_usage_error(stub: Stub, run: Run, arguments: list[str]) -> None:
