@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 from service.api.health import Health
@@ -19,7 +20,6 @@ from service.composition.startup import (
     address_of,
     jwt_reader_of,
     redis_of,
-    reload_of,
     repeated_work,
     trusted_of,
 )
@@ -79,9 +79,10 @@ class Service:
             Edge(self.fast_path, ConnectionLimits(trusted, per_address=settings.connections_per_address)),
             Background(
                 prepare=rule.managed.imports.detect_imported,
+                begin=rule.sessions.end_outdated,
                 repeated=repeated_work(rule, store.shards, metrics),
                 flush=(rule.usage.flush, rule.audit.refusals.tell),
-                reload=(reload_of(settings, rule), *on_reload),
+                reload=(partial(rule.sessions.reload_accounts, settings.accounts_path), *on_reload),
                 follow=redis.watch if redis else None,
             ),
             self._metrics_port(found.metrics),

@@ -42,11 +42,12 @@ class Edge(NamedTuple):
 class Background(NamedTuple):
     """What a process does beside answering.
 
-    `prepare` is done before traffic comes, `flush` once more at the end, in order, and `reload` on SIGHUP. `repeated`
-    pairs a name with what is done every so many seconds; `follow` runs all the while.
+    `prepare` is done before traffic comes and `begin` once beside it, `flush` once more at the end, in order, and
+    `reload` on SIGHUP. `repeated` pairs a name with what is done every so many seconds; `follow` runs all the while.
     """
 
     prepare: Work
+    begin: Work
     repeated: tuple[tuple[str, float, Work], ...]
     flush: tuple[Work, ...]
     reload: tuple[Work, ...]
@@ -92,6 +93,7 @@ class Lifespan:
             asyncio.create_task(_every(seconds, work, name), name=name)
             for name, seconds, work in self._background.repeated
         ]
+        tasks.append(asyncio.create_task(_once(self._background.begin, "begin")))
         tasks.append(asyncio.create_task(self._monitor.watch(), name="watch"))
         if self._background.follow is not None:
             tasks.append(asyncio.create_task(self._background.follow(), name="follow"))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 from service.api.auth.callers import JwtReader
 from service.api.auth.presented import Accepted, read_accepted
@@ -17,7 +16,6 @@ from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shards
 from service.store.servers.links import Servers, no_servers, servers_of
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
-from service.tokens.accounts_reload import reload_accounts
 from service.tokens.audit.refusals import TELL_SECONDS
 
 
@@ -58,11 +56,6 @@ def accounts_of(settings: Settings) -> dict[str, Account]:
     """The accounts of the file that the settings name. Raises SettingsError."""
     with _reading("TOKENS_ACCOUNTS_FILE"):
         return read_accounts(settings.accounts_path) if settings.accounts_path else {}
-
-
-def reload_of(settings: Settings, rule: Rules) -> Work:
-    """What reads the accounts file again."""
-    return partial(reload_accounts, settings.accounts_path, rule.accounts.known, rule.sessions, rule.audit.log)
 
 
 def redis_of(settings: Settings, clock: ServerClock, metrics: Metrics) -> Servers:

@@ -75,6 +75,11 @@ class SessionStore:
         parts = [self._listed(shard, user, now, count) for shard in shards]
         return [pair for part in await asyncio.gather(*parts) for pair in part]
 
+    async def users(self) -> list[bytes]:
+        """Everybody who has sessions, by their digests."""
+        asked = [shard.link.execute("ZRANGE", shard.keys.session_users, 0, -1, retry=True) for shard in self._shards]
+        return [user for users in await asyncio.gather(*asked) for user in users if len(user) == DIGEST_BYTES]
+
     async def _listed(self, shard: Shard, user: bytes | None, now: int, count: int) -> list[tuple[bytes, bytes]]:
         index = shard.keys.session_index if user is None else shard.keys.user_sessions(user)
         ask = shard.link.execute

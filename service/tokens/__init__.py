@@ -8,7 +8,7 @@ managed     managed tokens: their whole life; imported: what other systems kept 
 explanation  why a secret is accepted or refused, check by check
 audit       the audit log and its checkpoints
 webhooks    events sent to others
-accounts    who may sign in: accounts file, passwords, JWTs; accounts_reload reads the file again
+accounts    who may sign in: accounts file, passwords, JWTs
 rights      how much the holder of a managed token may hand on
 usage charging  counting use and reading it back, charging it; limits: how much of them is left
 hygiene idempotency lifetime  finding unused tokens, safe repetition, policy

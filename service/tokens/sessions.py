@@ -1,21 +1,26 @@
-"""Session tokens: a username and password traded for a day's access."""
+"""Session tokens: a username and password traded for a day's access, which a changed accounts file ends."""
 
+import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
 from service.counters import Decisions
-from service.errors import NotFound
+from service.errors import NotFound, StoreUnavailable
 from service.keyring import encode_digest
 from service.model import Credential, Kind, Origin, Verdict
 from service.store.sessions import SessionStore
-from service.tokens.accounts.accounts import Account
+from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
 from service.tokens.accounts.attempts import Throttled
 from service.tokens.accounts.login import InvalidCredentials, Login
 from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
 from service.tokens.secret import Minter
 
+log = logging.getLogger(__name__)
+_BY_SIGNAL = Origin(actor="operator", address="", channel="signal", request_id="")
+_AT_START = Origin(actor="operator", address="", channel="start", request_id="")
 # Sessions of one user that are searched for one of them.
 _SEARCHED = 1000
 
@@ -157,3 +162,46 @@ class Sessions:
         ended = await self._store.end_all(self._accounts.pseudonym(username), entry)
         self._decisions.revoked.inc(Kind.SESSION, by=ended)
         return ended
+
+    async def end_outdated(self) -> None:
+        """End what an accounts file of an earlier start let in: the account is gone, or has another password.
+
+        They are refused in any case, and would be counted until they expire. A round trip for each user, then one each.
+        """
+        # A process that nobody signs in at may serve beside others that know the accounts.
+        if not len(self._accounts):
+            return
+        now, ended = int(self._lifetime.clock()), 0
+        for user in await self._store.users():
+            for digest, sealed in await self._store.listed(user, now, _SEARCHED):
+                decoded = self._authority.open_once(digest, sealed)
+                if decoded is None or self._is_in_force(decoded.credential):
+                    continue
+                told = {"username": decoded.credential.subject}
+                entry = self._audit_log.entry("session.revoked", _AT_START, decoded.credential.token_id, after=told)
+                ended += await self._store.end(user, digest, entry)
+        self._decisions.revoked.inc(Kind.SESSION, by=ended)
+
+    def _is_in_force(self, credential: Credential) -> bool:
+        return credential.password_mark == self._accounts.password_mark(credential.subject)
+
+    async def reload_accounts(self, path: Path | None) -> None:
+        """Put a changed accounts file in force; one that cannot be read changes nothing.
+
+        Sessions of accounts that went or changed are over at once, also those whose sign-in is under way.
+        """
+        try:
+            found = read_accounts(path) if path else {}
+        except AccountsError as error:
+            # A mistake in the file must not lock everybody out: the accounts before stay in force.
+            log.error("accounts were not reloaded: %s", error)
+            return
+        ended = self._accounts.replace(found)
+        log.info("accounts reloaded", extra={"facts": {"accounts": len(found), "ended": len(ended)}})
+        try:
+            await self._audit_log.write("account.reloaded", _BY_SIGNAL, "accounts", after={"accounts": len(found)})
+            for name in ended:
+                await self.end_all(name, _BY_SIGNAL)
+        except StoreUnavailable:
+            # They are refused already, because their password mark is wrong; only the count of sessions lags behind.
+            log.warning("ended sessions will be counted until they expire")

@@ -15,8 +15,7 @@ from service.errors import RateLimited, StoreUnavailable
 from service.model import Kind, Outcome, Role
 from service.tokens.accounts.accounts import Account, read_accounts
 from service.tokens.accounts.login import InvalidCredentials
-from service.tokens.accounts_reload import reload_accounts
-from tests.builders import ADDRESS, DAY, actions, at, audit, create, outcome, sign_in
+from tests.builders import ADDRESS, DAY, actions, at, audit, create, outcome, sign_in, until
 from tests.conftest import PASSWORD
 from tests.links import Wrapped
 from tests.tokens.test_limits import full
@@ -157,7 +156,7 @@ async def test_a_changed_password_refuses_the_sessions_made_with_the_old_one_by_
 
 async def reload(service: Service, path: Path) -> None:
     """What SIGHUP brings about."""
-    await reload_accounts(path, service.rules.accounts.known, service.rules.sessions, service.rules.audit.log)
+    await service.rules.sessions.reload_accounts(path)
 
 
 async def test_without_redis_a_reload_is_in_force_all_the_same(
@@ -176,8 +175,44 @@ async def test_without_redis_a_reload_is_in_force_all_the_same(
 
 
 async def test_without_an_accounts_file_a_reload_leaves_nobody(still: Service) -> None:
-    await reload_accounts(None, still.rules.accounts.known, still.rules.sessions, still.rules.audit.log)
+    await still.rules.sessions.reload_accounts(None)
     assert len(still.rules.accounts.known) == 0
+
+
+@pytest.mark.parametrize("change", ["removed", "disabled", "another password"])
+async def test_what_changed_in_the_accounts_file_while_no_process_ran_ends_sessions_at_the_start(
+    make_service: Callable[..., Any], tmp_path: Path, accounts_file: Path, change: str
+) -> None:
+    path = tmp_path / "accounts.toml"
+    path.write_text(accounts_file.read_text())
+    before = await make_service(accounts_file=str(path), background=False)
+    await sign_in(before, "vera"), await sign_in(before, "vera")
+    kept = await sign_in(before, "uma")
+    path.write_text(changed(path, change))
+    after = await make_service(accounts_file=str(path))
+
+    async def is_counted_alone() -> bool:
+        return (await after.rules.managed.queries.statistics()).sessions == 1
+
+    await until(is_counted_alone)
+    assert await outcome(after, kept) == "active"
+    ended = [entry for entry in await audit(after) if entry.action == "session.revoked"]
+    assert [(entry.actor, entry.channel, entry.after) for entry in ended] == [
+        ("operator", "start", {"username": "vera"})
+    ] * 2
+
+
+def changed(path: Path, change: str) -> str:
+    """The text of an accounts file with a change of `vera`."""
+    text = path.read_text()
+    table = text[text.index("[accounts.vera]") : text.index("[accounts.uma]")]
+    hashed = read_accounts(path)["vera"].password_hash
+    becomes = {
+        "removed": "",
+        "disabled": table + "disabled = true\n",
+        "another password": table.replace(hashed, hashed[:-4] + "AAAA"),
+    }
+    return text.replace(table, becomes[change])
 
 
 @pytest.mark.parametrize("change", ["removed", "disabled", "another password"])
@@ -188,15 +223,7 @@ async def test_a_changed_account_ends_its_sessions_at_the_reload_and_no_others(
     path.write_text(accounts_file.read_text())
     services = [await make_service(accounts_file=str(path), background=False) for _ in range(2)]
     ended, kept = await sign_in(services[0], "vera"), await sign_in(services[0], "uma")
-    text = path.read_text()
-    table = text[text.index("[accounts.vera]") : text.index("[accounts.uma]")]
-    hashed = read_accounts(path)["vera"].password_hash
-    becomes = {
-        "removed": "",
-        "disabled": table + "disabled = true\n",
-        "another password": table.replace(hashed, hashed[:-4] + "AAAA"),
-    }
-    path.write_text(text.replace(table, becomes[change]))
+    path.write_text(changed(path, change))
     assert await outcome(services[0], ended) == "active"
     for service in services:
         await reload(service, path)

@@ -7,6 +7,5 @@ attempts   limits on guessing: by account, address, network and in all
 jwt        administrators' JWTs of an identity provider
 jwks       the keys those are verified with
 
-The sessions that a password is traded for are in tokens/sessions.py; reading the file again is in
-tokens/accounts_reload.py, because that ends sessions.
+The sessions that a password is traded for are in tokens/sessions.py; so is reading the file again, which ends some.
 """
