@@ -1,37 +1,36 @@
 """The composition root: builds every object once, hands each what it needs, and returns the ASGI application."""
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from typing import Any
 
-from service.api.health import Health
+from service.api.auth.callers import JwtReader
+from service.api.auth.presented import Accepted, read_accepted
 from service.api.http.application import Application
+from service.api.http.base_url import read_base_url
 from service.api.http.openapi import document
 from service.api.http.operation import Endpoint
 from service.api.http.proxies import TrustedProxies
+from service.api.http.public_address import PublicAddress
 from service.api.metrics_port import MetricsPort
+from service.api.operations import Health
 from service.composition.routes import routes
 from service.composition.rules import Foundation, Rules
-from service.composition.startup import (
-    accepted_of,
-    accounts_of,
-    address_of,
-    jwt_reader_of,
-    redis_of,
-    repeated_work,
-    trusted_of,
-)
 from service.composition.stores import Stores
 from service.edge.fast_path import FastPath
 from service.edge.limits import ConnectionLimits
 from service.keyring import Keyring
 from service.lifespan import Background, Edge, Lifespan, Work
 from service.metrics import Metrics
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 from service.store.driver.connection import Link
 from service.store.driver.server_clock import ServerClock
+from service.store.driver.shards import Shards
+from service.store.servers.links import Servers, no_servers, servers_of
+from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
+from service.tokens.audit.refusals import TELL_SECONDS
 
 
 class Service:
@@ -52,15 +51,15 @@ class Service:
         # One for all processes: a sweep by a clock that was years ahead once took living tokens for ended ones.
         self.clock = clock = ServerClock(clock)
         self.metrics = metrics = Metrics()
-        redis = None if links is not None else redis_of(settings, clock, metrics)
+        redis = None if links is not None else _redis_of(settings, clock, metrics)
         keyring = Keyring(settings.secret_key, settings.secret_key_previous, import_suffix=settings.import_suffix)
         self.stores = store = Stores(settings, redis.links if redis else links or (), keyring, clock)
         on = Foundation(settings, store, keyring, metrics, clock)
-        self.rules = rule = Rules(on, accounts_of(settings))
+        self.rules = rule = Rules(on, _accounts_of(settings))
         self.health = Health(store.monitor, store.token_counts, rule.hygiene, metrics, clock)
-        trusted, jwt = trusted_of(settings), jwt_reader_of(settings, clock)
-        address = address_of(settings, trusted)
-        found = routes(on, rule, self.health, jwt=jwt, trusted=trusted, address=address)
+        trusted, jwt, accepted = _trusted_of(settings), _jwt_reader_of(settings, clock), _accepted_of(settings)
+        address = _address_of(settings, trusted)
+        found = routes(on, rule, self.health, jwt=jwt, trusted=trusted, accepted=accepted, address=address)
         self.application = Application(
             found.service,
             metrics=metrics,
@@ -70,7 +69,7 @@ class Service:
             lifespan=self._live,
         )
         self.fast_path = FastPath(
-            rule.authority, store.credentials, rule.one_time, metrics, self.application, trusted, accepted_of(settings)
+            rule.authority, store.credentials, rule.one_time, metrics, self.application, trusted, accepted
         )
         self.lifespan = Lifespan(
             store.monitor,
@@ -80,7 +79,7 @@ class Service:
             Background(
                 prepare=rule.managed.imports.detect_imported,
                 begin=rule.sessions.end_outdated,
-                repeated=repeated_work(rule, store.shards, metrics),
+                repeated=_repeated_work(rule, store.shards, metrics),
                 flush=(rule.usage.flush, rule.audit.refusals.tell),
                 reload=(partial(rule.sessions.reload_accounts, settings.accounts_path), *on_reload),
                 follow=redis.watch if redis else None,
@@ -111,3 +110,84 @@ def create_app(settings: Settings, *, on_reload: tuple[Work, ...] = ()) -> Appli
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI document of this version; needs no Redis and no settings."""
     return document(Service(Settings()).application.operations)
+
+
+def _repeated_work(rule: Rules, shards: Shards, metrics: Metrics) -> tuple[tuple[str, float, Work], ...]:
+    """What every process does all the time: a name, every how many seconds, and the work."""
+
+    async def flush_metrics() -> None:
+        metrics.flush()
+
+    return (
+        # The operator's guide promises that a crash loses one second of it at most.
+        ("usage", 1.0, rule.usage.flush),
+        ("sweep", 1.0, rule.managed.sweeper.sweep),
+        ("refusals", TELL_SECONDS, rule.audit.refusals.tell),
+        # Until it is sealed an entry can be taken out unseen.
+        ("seal", 1.0, rule.audit.checkpoints.seal),
+        ("hygiene", 60.0, rule.hygiene.work),
+        ("webhooks", 1.0, rule.webhooks.deliveries.work),
+        # Until it is done, secrets that another process took in by a new rule are unknown here.
+        ("imported", 1.0, rule.managed.imports.detect_imported),
+        # Until it is done, a server that took over may accept what was ended just before.
+        ("removals", 0.1, shards.send_removals_again),
+        # A scrape sees what other workers counted only once they have flushed it.
+        ("metrics", 0.1, flush_metrics),
+    )
+
+
+@contextmanager
+def _reading(name: str, hint: str = "") -> Iterator[None]:
+    """Raises SettingsError, which names the setting, for a value that cannot be used."""
+    try:
+        yield
+    except (AccountsError, ValueError) as error:
+        raise SettingsError(f"{name}: {str(error).rstrip('.')}{hint}") from None
+
+
+def _accounts_of(settings: Settings) -> dict[str, Account]:
+    """The accounts of the file that the settings name. Raises SettingsError."""
+    with _reading("TOKENS_ACCOUNTS_FILE"):
+        return read_accounts(settings.accounts_path) if settings.accounts_path else {}
+
+
+def _redis_of(settings: Settings, clock: ServerClock, metrics: Metrics) -> Servers:
+    """The servers that the settings name; without a URL, none that is ever asked. Raises SettingsError."""
+    if not settings.redis_url:
+        return no_servers()
+    with _reading("TOKENS_REDIS_URL"):
+        return servers_of(
+            settings.redis_url,
+            timeout_seconds=settings.redis_timeout_ms / 1000,
+            clock=clock,
+            on_error=metrics.redis_errors.inc,
+            on_seconds=metrics.redis_took,
+        )
+
+
+def _trusted_of(settings: Settings) -> TrustedProxies:
+    """The networks of the proxies whose word on a client's address is believed. Raises SettingsError."""
+    with _reading("TOKENS_TRUSTED_PROXIES", ": write addresses or networks, comma separated"):
+        return TrustedProxies(part for part in settings.trusted_proxies.split(",") if part.strip())
+
+
+def _accepted_of(settings: Settings) -> Accepted:
+    """What presents a token where gateways ask. Raises SettingsError."""
+    with _reading("TOKENS_ACCEPT_ALSO"):
+        return read_accepted(settings.accept_also, basic=settings.accept_basic)
+
+
+def _address_of(settings: Settings, trusted: TrustedProxies) -> PublicAddress:
+    """Under which address clients reach the service. Raises SettingsError."""
+    with _reading(f"TOKENS_PUBLIC_URL={settings.public_url!r}"):
+        return PublicAddress(read_base_url(settings.public_url) if settings.public_url else None, trusted)
+
+
+def _jwt_reader_of(settings: Settings, clock: Callable[[], float]) -> JwtReader | None:
+    """Administrators' JWTs, if any are to be accepted; their library is loaded only then."""
+    if not (settings.admin_jwt_secret or settings.admin_jwt_jwks):
+        return None
+    # A fifth of a second and 10 MB that most never need.
+    from service.tokens.accounts.jwt import administrators  # noqa: PLC0415
+
+    return administrators(settings, clock).subject

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Protocol
 
-from service.api.health import Health
 from service.api.http.application import StartRefused
 from service.api.metrics_port import MetricsPort
+from service.api.operations import Health
 from service.edge.deadlines import Deadlines
 from service.edge.fast_path import FastPath
 from service.edge.limits import ConnectionLimits

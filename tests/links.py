@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from service.store.driver.replies import translate
 from service.store.driver.server_clock import ServerClock
 from service.store.servers.links import TIMEOUT_SECONDS, servers_of
-from service.store.servers.primary import Connect
+from service.store.servers.opening import Connect
 
 
 def connector(url: str, *, timeout_seconds: float = TIMEOUT_SECONDS, clock: ServerClock | None = None) -> Connect:

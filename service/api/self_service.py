@@ -1,21 +1,67 @@
-"""Self-service: what the holder of a managed token may do with it, by the token itself."""
+"""What the holder of a managed token may do by the token itself; administrators end what was derived from one, too."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from service.api.admin.idempotency import HEADER, repeatable
-from service.api.admin.schemas.tokens import Message, RotateToken, TokenIssued, TokenShown
+from service.api.admin.schemas.limits import Limits, to_limits
+from service.api.admin.schemas.tokens import (
+    Id,
+    MaxUses,
+    Message,
+    Networks,
+    RotateToken,
+    Scopes,
+    Subject,
+    TokenIssued,
+    TokenList,
+    TokenShown,
+    clean_networks,
+)
 from service.api.admin.token_views import TokenViews
-from service.api.auth.callers import Holder
-from service.api.http.access import HOLDER, HOLDER_ROTATES
-from service.api.http.call import Call
-from service.api.http.operation import Operation, OperationGroup
+from service.api.auth.callers import Caller, Holder
+from service.api.http.access import HOLDER, HOLDER_DERIVES, HOLDER_ROTATES, WRITE
+from service.api.http.call import PAGE, Call, PageSize
+from service.api.http.operation import Operation, OperationGroup, PathId
 from service.errors import Forbidden
-from service.tokens.managed.derivation import Derivation
+from service.tokens.managed.derivation import Derivation, Narrowed
 from service.tokens.managed.revocation import Revocation
 from service.tokens.managed.rotation import Rotation
 from service.tokens.managed.tokens import ManagedTokens
 
 
+class DeriveToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """What a token is derived with, never wider than its parent; what is left out is as the parent has it.
+
+    Without `ttlSeconds` it lives for an hour, or as long as its parent if that ends earlier. With neither `rateLimits`
+    nor `maxUses` it charges the limits and the uses of its parent; with one of them it is counted by itself.
+    """
+
+    ttl_seconds: Annotated[int, Meta(ge=1, le=366 * 86400)] | UnsetType = UNSET
+    subject: Subject | UnsetType = UNSET
+    scopes: Scopes | UnsetType = UNSET
+    allowed_networks: Networks | UnsetType = UNSET
+    rate_limits: Limits | UnsetType = UNSET
+    max_uses: MaxUses | UnsetType = UNSET
+
+
+class PageQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """The list's page."""
+
+    limit: PageSize = PAGE
+    cursor: str | None = None
+
+
+class DerivedQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """Which one; without it all."""
+
+    id: Id | None = None
+
+
 class SelfServiceApi(OperationGroup, tag="managed"):
-    """Shows, revokes and rotates the token that asks. Nothing here spends a use or a rate limit."""
+    """Shows, revokes, rotates and derives from the token that asks. Nothing here spends a use or a rate limit."""
 
     def __init__(
         self,
@@ -77,3 +123,64 @@ class SelfServiceApi(OperationGroup, tag="managed"):
             holder=holder.digests,
         )
         return await self._views.issued(rotated, "API token rotated successfully")
+
+    @Operation(
+        "POST",
+        "/api/tokens/self/derive",
+        HOLDER_DERIVES,
+        "deriveToken",
+        status=201,
+        body_optional=True,
+        problems=(409,),
+        header_names=(HEADER,),
+    )
+    async def derive(self, call: Call, holder: Holder, body: DeriveToken) -> TokenIssued:
+        """Derive a token from one's own.
+
+        It may do no more than its parent, and is refused from the moment the call returns that revokes, deactivates
+        or rotates the parent or any token above that, or changes its terms. Up to three levels, 1,000 at a time.
+        With an Idempotency-Key a repeat within ten minutes derives nothing more and answers the same secret.
+        """
+        created = await self._derivation.derive(holder.secret, _narrowed(body), holder.origin, repeatable(call, body))
+        parent_id = holder.credential.token_id
+        return await self._views.issued(created, "API token derived successfully", parent_id=parent_id)
+
+    @Operation("GET", "/api/tokens/self/derived", HOLDER, "listOwnDerivedTokens")
+    async def own(self, holder: Holder, query: PageQuery) -> TokenList:
+        """List what is derived from one's own token.
+
+        Directly and living, newest first.
+        """
+        return await self._views.derived(holder.credential.token_id, query.limit, query.cursor)
+
+    @Operation("DELETE", "/api/tokens/self/derived", HOLDER, "endOwnDerivedTokens", pending=True, problems=(404,))
+    async def end_own(self, holder: Holder, query: DerivedQuery) -> Message:
+        """End what is derived from one's own token.
+
+        One by its `id`, or all; with each whatever is derived from it. They are refused from the moment this returns.
+        """
+        return _said(await self._derivation.end(holder.credential.token_id, holder.origin, query.id or ""))
+
+    @Operation("DELETE", "/api/admin/tokens/{id}/derived", WRITE, "endDerivedTokens", pending=True, problems=(404,))
+    async def end(self, caller: Caller, parent_id: PathId, query: DerivedQuery) -> Message:
+        """End what is derived from a token.
+
+        One by its `id`, or all; with each whatever is derived from it. The token itself goes on.
+        """
+        return _said(await self._derivation.end(parent_id, caller.origin, query.id or ""))
+
+
+def _narrowed(wanted: DeriveToken) -> Narrowed:
+    limits, uses = wanted.rate_limits, wanted.max_uses
+    return Narrowed(
+        0 if wanted.ttl_seconds is UNSET else wanted.ttl_seconds,
+        subject=None if wanted.subject is UNSET else wanted.subject,
+        scopes=None if wanted.scopes is UNSET else wanted.scopes,
+        networks=None if wanted.allowed_networks is UNSET else clean_networks(wanted.allowed_networks),
+        rate_limits=None if limits is UNSET else to_limits(limits),
+        max_uses=0 if uses is UNSET else uses,
+    )
+
+
+def _said(ended: int) -> Message:
+    return Message(f"{ended} derived {'token' if ended == 1 else 'tokens'} ended")

@@ -5,8 +5,7 @@ import re
 import msgspec
 from starlette.responses import Response
 
-from service.api.auth.callers import anonymous
-from service.api.auth.sign_in import SignIn
+from service.api.auth.callers import SignIn, anonymous
 from service.api.http.access import ANYONE
 from service.api.http.call import Call, Json
 from service.api.http.operation import Operation, OperationGroup

@@ -17,23 +17,21 @@ from service.api.admin.webhooks import WebhooksApi
 from service.api.auth.callers import Caller, Callers, Holder, JwtReader
 from service.api.auth.clients import Clients
 from service.api.auth.cookies import SessionCookies
-from service.api.derived import DerivedApi
+from service.api.auth.presented import Accepted
 from service.api.gateway.batch import BatchApi
 from service.api.gateway.validate import GatewayApi
-from service.api.health import Health
 from service.api.http.operation import Endpoint, OperationGroup, Reader
 from service.api.http.proxies import TrustedProxies
 from service.api.http.public_address import PublicAddress
 from service.api.oauth import OAuthApi
 from service.api.one_time import OneTimeApi
-from service.api.operations import OperationsApi
+from service.api.operations import Health, OperationsApi
 from service.api.pages.dashboard import DashboardApi
 from service.api.pages.docs import DocsApi
 from service.api.self_service import SelfServiceApi
 from service.api.sessions import SessionApi
 from service.api.subject_limits import SubjectLimitsApi
 from service.composition.rules import Foundation, Rules
-from service.composition.startup import accepted_of
 from service.tokens.batch import Batch
 
 
@@ -51,9 +49,10 @@ def routes(
     *,
     jwt: JwtReader | None,
     trusted: TrustedProxies,
+    accepted: Accepted,
     address: PublicAddress,
 ) -> Routes:
-    """The operations over these rules. `trusted`: the networks of proxies whose word on an address is believed."""
+    """The operations over these rules; `accepted` is what presents a token where gateways ask."""
     settings, store, _, metrics, clock = on
     managed, audit, webhooks = rule.managed, rule.audit, rule.webhooks
     cookies = SessionCookies(address)
@@ -64,14 +63,13 @@ def routes(
     # The reference lists the operations in this order.
     groups: tuple[OperationGroup, ...] = (
         BatchApi(Batch(rule.authority, store.credentials), clients),
-        GatewayApi(rule.authority, rule.one_time, metrics, trusted, accepted=accepted_of(settings)),
+        GatewayApi(rule.authority, rule.one_time, metrics, trusted, accepted=accepted),
         OneTimeApi(rule.one_time, callers),
         SessionApi(rule.sessions, metrics),
         TokenListApi(managed.queries, views),
         ManagedApi(managed.tokens, managed.bulk, views, clock),
         RotationApi(managed.rotation, views),
         SelfServiceApi(managed.tokens, managed.revocation, managed.rotation, managed.derivation, views),
-        DerivedApi(managed.derivation, views),
         SubjectLimitsApi(rule.subject_limits),
         BulkRevocationApi(managed.bulk, views),
         AdminSessionsApi(rule.sessions, rule.accounts.known),

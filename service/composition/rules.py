@@ -10,8 +10,7 @@ from service.metrics import Metrics
 from service.settings import Settings
 from service.store.one_time import OneTimeStore
 from service.tokens.accounts.accounts import Account, Accounts
-from service.tokens.accounts.attempts import Attempts
-from service.tokens.accounts.login import Login
+from service.tokens.accounts.login import Attempts, Login
 from service.tokens.accounts.passwords import PasswordChecker
 from service.tokens.audit.checkpoints import Checkpoints
 from service.tokens.audit.log import AuditLog

@@ -13,9 +13,8 @@ from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
 from service.store.fence import Fence
-from service.store.limits.changes import ChangesByShard
 from service.store.limits.counting import add_limits, counted, pool_of
-from service.store.limits.subjects import digest_of
+from service.store.limits.subjects import ChangesByShard, digest_of
 
 # Verdicts of lua/validate_limited.lua: on a credential that is not the one evaluated, and on a quota whose window is
 # another one by the time of Redis.

@@ -12,8 +12,7 @@ from service.keyring import encode_digest
 from service.model import Credential, Kind, Origin, Verdict
 from service.store.sessions import SessionStore
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
-from service.tokens.accounts.attempts import Throttled
-from service.tokens.accounts.login import InvalidCredentials, Login
+from service.tokens.accounts.login import InvalidCredentials, Login, Throttled
 from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
 from service.tokens.secret import Minter

@@ -10,7 +10,7 @@ import pytest
 
 from service.app import Service
 from service.errors import StoreUnavailable
-from service.tokens.accounts.attempts import PER_ACCOUNT, WINDOW_SECONDS
+from service.tokens.accounts.login import PER_ACCOUNT, WINDOW_SECONDS
 from service.tokens.accounts.passwords import Busy
 from tests.asgi import Answer, Person
 from tests.conftest import PASSWORD

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from redis.exceptions import ResponseError
 
-from service.store.servers.slots import SLOTS
+from service.store.servers.cluster import SLOTS
 from tests.api.running import wait_until
 from tests.chaos.conftest import Row
 from tests.chaos.tally import Used, Uses, beside, footprint

@@ -12,7 +12,7 @@ from service.api.http.application import StartRefused
 from service.app import Service
 from service.settings import Settings
 from service.store.driver.keys import TAGS
-from service.store.servers.slots import SLOTS
+from service.store.servers.cluster import SLOTS
 from tests.api.running import comes_true, wait_until
 from tests.api.wire import Answer
 from tests.conftest import PASSWORD

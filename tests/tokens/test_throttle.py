@@ -16,15 +16,15 @@ from argon2 import PasswordHasher
 from service.app import Service
 from service.errors import RateLimited, StoreUnavailable
 from service.tokens.accounts.accounts import normalise
-from service.tokens.accounts.attempts import (
+from service.tokens.accounts.login import (
     GLOBAL_LIMIT,
     HOLD_SECONDS,
     PER_ACCOUNT,
     PER_ADDRESS,
     PER_NETWORK,
+    InvalidCredentials,
     Throttled,
 )
-from service.tokens.accounts.login import InvalidCredentials
 from service.tokens.accounts.passwords import Busy, PasswordChecker, decoy_hash, hash_password
 from service.tokens.audit.refusals import MOST_ADDRESSES
 from tests.builders import ADDRESS, actions, all_keys, at, audit, create, outcome, sign_in, until
@@ -283,14 +283,14 @@ async def test_a_password_that_was_not_checked_is_no_try(still: Service, monkeyp
 async def test_who_waits_longer_than_a_moment_is_asked_to_come_again(
     still: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.tokens.accounts.attempts._PAUSE_SECONDS", 0)
+    monkeypatch.setattr("service.tokens.accounts.login._PAUSE_SECONDS", 0)
     attempts = still.rules.accounts.login._attempts
     held = [await attempts.reserve("vera", ADDRESS) for _ in range(PER_ACCOUNT)]
     with pytest.raises(Busy):
         await attempts.reserve("vera", ADDRESS)
     await attempts.give_back(held[0])
     await attempts.give_back(await attempts.reserve("vera", ADDRESS))
-    monkeypatch.setattr("service.tokens.accounts.attempts._MOST_WAITING", 0)
+    monkeypatch.setattr("service.tokens.accounts.login._MOST_WAITING", 0)
     await attempts.reserve("vera", ADDRESS)
     with pytest.raises(Busy):
         await attempts.reserve("vera", ADDRESS)
@@ -311,8 +311,8 @@ SPRAYS = [
 async def test_an_account_each_is_no_free_try(
     still: Service, checked: list[str], monkeypatch: pytest.MonkeyPatch, addresses: str, bound: int
 ) -> None:
-    monkeypatch.setattr("service.tokens.accounts.attempts.PER_NETWORK", 30)
-    monkeypatch.setattr("service.tokens.accounts.attempts.GLOBAL_LIMIT", 40)
+    monkeypatch.setattr("service.tokens.accounts.login.PER_NETWORK", 30)
+    monkeypatch.setattr("service.tokens.accounts.login.GLOBAL_LIMIT", 40)
     expected = {PER_ADDRESS: 20, PER_NETWORK: 30, GLOBAL_LIMIT: 40}[bound]
     waits = await asyncio.gather(*[guess(still, f"user {n}", addresses.format(n)) for n in range(60)])
     assert waits.count(0) == len(checked) == expected
@@ -328,8 +328,8 @@ async def test_an_address_inside_ipv6_and_the_same_outside_are_one(still: Servic
 @pytest.mark.slow
 async def test_who_is_at_home_is_locked_out_by_nobody_nearby(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not by the same address, its network or everybody."""
-    monkeypatch.setattr("service.tokens.accounts.attempts.PER_NETWORK", 25)
-    monkeypatch.setattr("service.tokens.accounts.attempts.GLOBAL_LIMIT", 40)
+    monkeypatch.setattr("service.tokens.accounts.login.PER_NETWORK", 25)
+    monkeypatch.setattr("service.tokens.accounts.login.GLOBAL_LIMIT", 40)
     for address in ("198.51.100.1", "2001:db8::1"):
         await sign_in(still, "vera", address)
     await asyncio.gather(*[guess(still, f"user {number}", "198.51.100.1") for number in range(30)])

@@ -1,8 +1,10 @@
 """Who is calling, and may they: callers of the administration, known and held against `access.py`."""
 
 from collections.abc import Awaitable, Callable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from service.api.auth.presented import presented
 from service.api.http.access import Access
@@ -153,3 +155,10 @@ def _lacks(scope: str) -> Forbidden:
 def covers(credential: Credential, scope: str) -> bool:
     """Does one of the record's scopes permit this one?"""
     return not GrantedScopes(credential.scopes).missing((scope,))
+
+
+class SignIn(msgspec.Struct, forbid_unknown_fields=True):
+    """A name and its password."""
+
+    username: Annotated[str, Meta(max_length=256)]
+    password: Annotated[str, Meta(max_length=1024)]

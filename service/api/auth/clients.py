@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
-from service.api.auth.basic import pair_of
 from service.api.auth.callers import anonymous, bearer, covers
+from service.api.auth.presented import pair_of
 from service.api.http.access import Access
 from service.api.http.call import Call
 from service.errors import RateLimited, Unauthorized

@@ -1,11 +1,12 @@
 """Which secrets a request presents: in its header fields, or in the URI that a gateway's client asked for."""
 
 import re
+from base64 import b64decode
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
-from service.api.auth.basic import tokens_in
 from service.api.http.call import Headers
+from service.tokens.secret import parse
 
 _FIELDS = frozenset((b"x-api-key", b"x-token"))
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
@@ -18,6 +19,8 @@ _TAKEN = {
         "|x-token-cost|x-tokens-retry-key"
     ),
 }
+# What stands for a password where the token is the user.
+_NO_PASSWORD = (b"", b"x-oauth-basic")
 
 
 class Accepted(NamedTuple):
@@ -109,3 +112,35 @@ def _in_original_uri(headers: Headers) -> list[bytes]:
                 continue
             tokens += parse_qs(query.decode("latin-1")).get("token", [])
     return [token.encode("latin-1", "replace") for token in tokens]
+
+
+def pair_of(field: bytes) -> tuple[bytes, bytes] | None:
+    """User and password; None for another scheme. Raises ValueError for Basic that cannot be read."""
+    scheme, _, encoded = field.partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    if not encoded.strip():
+        return b"", b""
+    # Validated, or what is no base64 would be passed over, and another reader may not do that. A password may hold
+    # colons, a user none (RFC 7617, 2).
+    user, colon, password = b64decode(encoded.strip(), validate=True).partition(b":")
+    if not colon:
+        raise ValueError("Basic credentials without a colon")
+    return user, password
+
+
+def tokens_in(field: bytes) -> list[bytes]:
+    """What Basic credentials present as tokens; empty for another scheme.
+
+    git, docker, npm and pip know nothing else and send the token as user or as password, beside a word of their own.
+    Two tokens are two credentials.
+    """
+    try:
+        pair = pair_of(field)
+    except ValueError:
+        return [field]  # Presented, and no token.
+    if pair is None:
+        return []
+    user, password = pair
+    # A secret that another system made may have any form: then only its place tells.
+    return [part for part in pair if parse(part)] or [user if password in _NO_PASSWORD else password]

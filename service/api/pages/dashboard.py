@@ -7,9 +7,8 @@ import msgspec
 from starlette.responses import Response
 
 from service import __version__
-from service.api.auth.callers import anonymous
+from service.api.auth.callers import SignIn, anonymous
 from service.api.auth.cookies import SessionCookies
-from service.api.auth.sign_in import SignIn
 from service.api.http.access import ANYONE
 from service.api.http.call import Call, Json
 from service.api.http.operation import Operation, OperationGroup

@@ -1,7 +1,8 @@
-"""Monitors Redis: at start, every minute and on each readiness probe."""
+"""Monitors Redis: at start, every minute and on each readiness probe; its clocks four times a second."""
 
 import asyncio
 import logging
+from functools import partial
 
 import msgspec
 
@@ -9,9 +10,8 @@ from service.errors import ServiceError, StoreUnavailable
 from service.store.driver.keys import probe_key
 from service.store.driver.replies import NotPrimary
 from service.store.driver.scripts import Script
-from service.store.driver.server_clock import ServerClock
+from service.store.driver.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
 from service.store.driver.shards import Shard, Shards
-from service.store.monitoring.clock_watch import ClockWatch
 from service.store.monitoring.inspection import Inspection, inspect
 from service.store.monitoring.namespace import Namespace
 
@@ -161,3 +161,40 @@ class Monitor:
                 self.usable = False
                 due = min(due, loop.time() + 1)
             await asyncio.sleep(_WATCH_SECONDS)
+
+
+class ClockWatch:
+    """The clocks of all nodes. The service goes by that of the first, `clock`."""
+
+    def __init__(self, shards: Shards, clock: ServerClock) -> None:
+        first, *others = dict.fromkeys(shard.link for shard in shards)
+        self._nodes = [(first, clock), *((link, ServerClock(clock.ours)) for link in others)]
+        self._told = 0
+
+    async def check(self) -> None:
+        """Ask every node once, and warn when clocks came to differ. Raises StoreUnavailable when none answers."""
+        asked = [clock.check(partial(link.execute, "TIME")) for link, clock in self._nodes]
+        errors = [error for error in await asyncio.gather(*asked, return_exceptions=True) if error is not None]
+        if len(errors) == len(self._nodes):
+            raise errors[0]
+        # Told once when it becomes worse, not four times a second.
+        seriousness = sum(self.seconds_apart >= bound for bound in (SECONDS_APART, SECONDS_TOO_FAR_APART))
+        if seriousness > self._told:
+            log.warning(self._difference())
+        self._told = seriousness
+
+    @property
+    def seconds_apart(self) -> float:
+        """The greatest difference between any two of this machine and the nodes."""
+        ahead = (0.0, *(clock.seconds_ahead for _, clock in self._nodes))
+        return max(ahead) - min(ahead)
+
+    @property
+    def fault(self) -> str:
+        """What to say of clocks that are too far apart for traffic, else empty."""
+        return self._difference() if self.seconds_apart >= SECONDS_TOO_FAR_APART else ""
+
+    def _difference(self) -> str:
+        if len(self._nodes) > 1:
+            return f"the clocks of Redis' nodes and of this machine are {self.seconds_apart:.1f} s apart: set them"
+        return difference(self._nodes[0][1].seconds_ahead)

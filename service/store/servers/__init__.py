@@ -1,11 +1,9 @@
 """Which servers a URL means, and how to reach them.
 
 url       the URL of Redis, checked
-opening   connections: time-outs, TLS, several addresses side by side
-primary   one Redis, if it is a primary
+opening   connections: time-outs, TLS, several addresses side by side; one Redis, if it is a primary
 sentinel  the primary that sentinels name
 cluster   one pipeline a node, and commands sent on to where their shard went
-slots     the map of a cluster, as far as our sixteen slots go
 links     any of the three, as one link for each shard
 
 Nothing else knows which of the three it is.

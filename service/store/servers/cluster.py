@@ -1,10 +1,12 @@
-"""A cluster: one pipeline a node, and for each shard a link that leads to the node that holds it now."""
+"""A cluster: its map as far as our slots go, one pipeline a node, and for each shard a link to the node that has it."""
 
 import asyncio
+import binascii
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
@@ -14,7 +16,6 @@ from service.store.driver.keys import TAGS
 from service.store.driver.replies import Answer, NotPrimary, Redirect, Reply, Waiting, give, unavailable
 from service.store.servers.node import Node
 from service.store.servers.opening import Opener, ask
-from service.store.servers.slots import SHARD_OF_SLOT, ClusterMap, map_of
 from service.store.servers.url import Address
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,50 @@ _MOST_HOPS = 5
 _REFRESH_SECONDS = 0.5
 _REFRESH_SECONDS_WHILE_AWAY = 0.2
 MakeNode = Callable[..., Node]
+
+
+def slot_of(tag: str) -> int:
+    """The hash slot of a tag: CRC16 (XMODEM) modulo the slots."""
+    return binascii.crc_hqx(tag.encode(), 0) % 16384
+
+
+SLOTS = tuple(slot_of(tag) for tag in TAGS)
+SHARD_OF_SLOT = {slot: shard for shard, slot in enumerate(SLOTS)}
+
+
+class ClusterMap(NamedTuple):
+    """What one node says. `vote` grows with every failover; maps are compared by it, the whole ones first."""
+
+    whole: bool
+    vote: int
+    owners: dict[int, Address]
+    nodes: tuple[Address, ...]
+
+
+def map_of(slots: Reply, info: bytes, asked: str) -> ClusterMap:
+    """The map in the replies to CLUSTER SLOTS and CLUSTER INFO of a node at the host `asked`.
+
+    `owners` are by shard; a shard without one is left out. A node that tells no host of its own is where it was asked.
+    """
+    facts = dict(line.partition(":")[::2] for line in info.decode("ascii", "replace").splitlines())
+    owners: dict[int, Address] = {}
+    nodes: dict[Address, None] = {}
+    # The primary is the first of them, its replicas follow.
+    for first, last, *holders in slots:
+        places = [address for holder in holders if (address := _address(holder[0], holder[1], asked)) is not None]
+        nodes |= dict.fromkeys(places)
+        primary = _address(holders[0][0], holders[0][1], asked) if holders else None
+        if primary is not None:
+            owners |= {shard: primary for slot, shard in SHARD_OF_SLOT.items() if first <= slot <= last}
+    whole = facts.get("cluster_state") == "ok"
+    return ClusterMap(whole, int(facts.get("cluster_current_epoch", 0)), owners, tuple(nodes))
+
+
+def _address(host: bytes | None, port: int, asked: str) -> Address | None:
+    """None for a node whose host nobody knows, which is told as `?`."""
+    if host == b"?":
+        return None
+    return Address(host.decode() if host else asked, port)
 
 
 class ShardLink:

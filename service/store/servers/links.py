@@ -11,8 +11,7 @@ from service.store.driver.role_check import RoleCheck
 from service.store.driver.server_clock import ServerClock
 from service.store.servers.cluster import Cluster
 from service.store.servers.node import Node
-from service.store.servers.opening import Opener
-from service.store.servers.primary import Connect, open_primary
+from service.store.servers.opening import Connect, Opener, open_primary
 from service.store.servers.sentinel import Sentinels
 from service.store.servers.url import Kind, Place, place_of
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from service.store.driver.connection import Link
 from service.store.driver.pipeline import Pipeline
-from service.store.servers.primary import Connect
+from service.store.servers.opening import Connect
 
 
 class Node(Pipeline):

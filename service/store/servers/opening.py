@@ -1,4 +1,4 @@
-"""Opening connections: an explicit policy, TLS settings read once, and several addresses tried side by side."""
+"""Opening connections: an explicit policy, TLS settings read once, several addresses side by side, a primary's role."""
 
 import asyncio
 import socket
@@ -16,10 +16,12 @@ from redis.asyncio.connection import (
 )
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from service.store.driver.causes import TlsOptionsUnusable, tls_reason
-from service.store.driver.replies import Reply
+from service.store.driver.replies import Reply, loading, role_fault
+from service.store.driver.server_clock import ServerClock
 from service.store.servers.url import Address
 
 T = TypeVar("T")
@@ -27,6 +29,8 @@ T = TypeVar("T")
 # RFC 8305 recommends 0.25 s for any host of the Internet and 0.01 s at least; Redis is near.
 _HEAD_START_SECONDS = 0.05
 _SHORTEST_CONNECT_SECONDS = 1.0
+# Opens one connection.
+Connect = Callable[[], Awaitable[AbstractConnection]]
 
 
 class _Tcp(Connection):
@@ -162,3 +166,41 @@ async def first_of(attempts: Sequence[Callable[[], Awaitable[T]]], *, drop: Call
         for brought in await asyncio.gather(*tasks, return_exceptions=True):
             if not isinstance(brought, BaseException):
                 await drop(brought)
+
+
+async def open_primary(opener: Opener, addresses: Sequence[Address], clock: ServerClock | None) -> AbstractConnection:
+    """A connection to a primary that has read its data; `clock` follows that of the server before it is used.
+
+    Raises RedisError or OSError, and Refused where a replica, a sentinel or a loading server answers.
+    """
+    connection = await opener.open(addresses)
+    try:
+        if (fault := role_fault(await _role(connection))) is not None:
+            raise fault
+        await _ping(connection)
+        if clock is not None:
+            await clock.check(partial(ask, connection, "TIME"))
+    except BusyLoadingError:
+        await connection.disconnect(nowait=True)
+        raise loading() from None
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    return connection
+
+
+async def _ping(connection: AbstractConnection) -> None:
+    """Unlike ROLE, refused by a server that is still loading; also by one that takes no writes, which may be read."""
+    try:
+        await ask(connection, "PING")
+    except ResponseError as error:
+        # The server cannot save its data and takes no writes; what it holds may be read.
+        if not str(error).startswith("MISCONF"):
+            raise
+
+
+async def _role(connection: AbstractConnection) -> Reply:
+    try:
+        return await ask(connection, "ROLE")
+    except ResponseError as error:
+        return error

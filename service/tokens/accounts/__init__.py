@@ -2,8 +2,7 @@
 
 accounts   the accounts of the TOML file, with their roles
 passwords  argon2id in threads
-login      checks a password, within the limits on guessing
-attempts   limits on guessing: by account, address, network and in all
+login      checks a password, within the limits on guessing: by account, address, network and in all
 jwt        administrators' JWTs of an identity provider
 jwks       the keys those are verified with
 

@@ -1,13 +1,145 @@
-"""Logging in: the one place where a password is checked, within the limits on guessing."""
+"""Logging in: the one place where a password is checked, within the limits on guessing.
 
-from service.errors import Unauthorized
+Wrong passwords are bounded for an account, an address, its network and in all. A try is reserved before its password is
+checked, so that guesses side by side pass no bound, and given back after a right one. A reservation whose process or
+Redis went lapses by itself. Wrong ones count for a quarter of an hour.
+"""
+
+import asyncio
+import math
+from typing import NamedTuple
+
+from service.addresses import address_groups
+from service.errors import RateLimited, Unauthorized
+from service.identifiers import random_id
 from service.keyring import Keyring
 from service.model import Origin, Role
+from service.store.attempts import AttemptStore
 from service.tokens.accounts.accounts import Account, Accounts, normalise
-from service.tokens.accounts.attempts import Attempt, Attempts, Throttled
 from service.tokens.accounts.passwords import Busy, PasswordChecker, decoy_hash
 from service.tokens.audit.log import AuditLog
 from service.tokens.audit.refusals import Refusals
+
+WINDOW_SECONDS = 15 * 60
+HOLD_SECONDS = 5
+PER_ACCOUNT = 5
+PER_ADDRESS = 20
+PER_NETWORK = 100
+GLOBAL_LIMIT = 1000
+_KNOWN_MILLISECONDS = 90 * 86400 * 1000
+_RETRIES = 20
+_PAUSE_SECONDS = 0.1
+# In one process, for all accounts together.
+_MOST_WAITING = 64
+
+
+class Throttled(RateLimited):
+    """Too many passwords were wrong."""
+
+
+class Bound(NamedTuple):
+    """What a try is counted under, and how many wrong ones there may be."""
+
+    digest: bytes
+    allowed: int
+
+
+class Attempt(NamedTuple):
+    """A try that was reserved, the account's own bound first. `pair`: this account from this address."""
+
+    attempt_id: str
+    bounds: tuple[Bound, ...]
+    pair: bytes
+
+
+class Attempts:
+    """Admits tries at passwords.
+
+    An address from which an account has signed in before has tries of its own there and meets no other bound: whoever
+    guesses elsewhere, or beside it in the same network, locks nobody out who is at home.
+    """
+
+    def __init__(self, store: AttemptStore, keyring: Keyring) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._waiting = 0
+
+    async def reserve(self, name: str, address: str) -> Attempt:
+        """Reserve a try at an account. Two round trips, more where others are being checked.
+
+        Raises Throttled, or Busy when no others end within two seconds or too many wait for that.
+        """
+        attempt = await self._attempt(name, address)
+        if await self._reserved(attempt):
+            return attempt
+        # Each of these holds a request open.
+        if self._waiting >= _MOST_WAITING:
+            raise Busy
+        self._waiting += 1
+        try:
+            for _ in range(_RETRIES):
+                await asyncio.sleep(_PAUSE_SECONDS)
+                if await self._reserved(attempt):
+                    return attempt
+        finally:
+            self._waiting -= 1
+        raise Busy
+
+    async def wrong(self, attempt: Attempt) -> int:
+        """The password was wrong; how many tries are left."""
+        counted = await asyncio.gather(
+            *[
+                self._store.count(bound.digest, attempt.attempt_id, window_milliseconds=WINDOW_SECONDS * 1000)
+                for bound in attempt.bounds
+            ]
+        )
+        # Of the account alone: how many an address or a network has left is no business of one caller.
+        return max(0, attempt.bounds[0].allowed - counted[0])
+
+    async def right(self, attempt: Attempt) -> None:
+        """The password was right: no try was used. Wrong ones before it still count, maybe somebody else's."""
+        await asyncio.gather(self._store.remember(attempt.pair, _KNOWN_MILLISECONDS), self.give_back(attempt))
+
+    async def give_back(self, attempt: Attempt) -> None:
+        """The password was not checked."""
+        await asyncio.gather(*[self._store.give_back(bound.digest, attempt.attempt_id) for bound in attempt.bounds])
+
+    async def _attempt(self, name: str, address: str) -> Attempt:
+        # An IPv6 host has a whole /64 to try from.
+        near, far = address_groups(address)
+        digest = self._keyring.pseudonym
+        pair = digest("login-known", name, near)
+        # Guesses from elsewhere must not keep the owner out: an address that signed in to this account before has a
+        # count of its own.
+        if await self._store.is_known(pair):
+            return Attempt(random_id(), (Bound(digest("login-own", name, near), PER_ACCOUNT),), pair)
+        bounds = (
+            Bound(digest("login-account", name), PER_ACCOUNT),
+            Bound(digest("login-address", near), PER_ADDRESS),
+            Bound(digest("login-network", far), PER_NETWORK),
+            Bound(digest("login-global"), GLOBAL_LIMIT),
+        )
+        return Attempt(random_id(), bounds, pair)
+
+    async def _reserved(self, attempt: Attempt) -> bool:
+        """Is it reserved under all its bounds? If not, it is under none."""
+        # Side by side, because the bounds lie in several shards.
+        waits = await asyncio.gather(
+            *[
+                self._store.reserve(
+                    bound.digest, attempt.attempt_id, allowed=bound.allowed, hold_milliseconds=HOLD_SECONDS * 1000
+                )
+                for bound in attempt.bounds
+            ]
+        )
+        if not any(waits):
+            return True
+        await self.give_back(attempt)
+        seconds = math.ceil(max(waits) / 1000)
+        # A shorter wait is for a try that is under way now, and gives its place back when it ends.
+        if seconds > HOLD_SECONDS:
+            raise Throttled("Too many tries. Wait before the next one.", retry_after=seconds)
+        return False
 
 
 class InvalidCredentials(Unauthorized):

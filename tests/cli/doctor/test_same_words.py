@@ -14,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from service.api.health import Check
+from service.api.operations import Check
 from service.app import Service
 from service.settings import Settings
 from tests.api.redis_child import RedisChild

@@ -8,9 +8,8 @@ import pytest
 
 from service.errors import StoreUnavailable
 from service.store.driver.replies import Redirect, Waiting, translate
-from service.store.servers.cluster import Cluster
+from service.store.servers.cluster import SLOTS, Cluster
 from service.store.servers.opening import Opener
-from service.store.servers.slots import SLOTS
 from service.store.servers.url import Address
 
 

@@ -7,7 +7,7 @@ import binascii
 import pytest
 
 from service.store.driver.keys import TAGS
-from service.store.servers.slots import SLOTS, map_of, slot_of
+from service.store.servers.cluster import SLOTS, map_of, slot_of
 from service.store.servers.url import Address
 
 INFO = b"cluster_enabled:1\r\ncluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_current_epoch:7\r\n"
