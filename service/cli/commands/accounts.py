@@ -197,8 +197,10 @@ def add(document: tomlkit.TOMLDocument, name: str, *, password_hash: str, role: 
 
 def change(document: tomlkit.TOMLDocument, name: str, **members: object) -> None:
     """Set members of an account; None removes one. Raises Failure if there is no such account."""
-    account = document.get("accounts", {}).get(name)
-    if account is None:
+    accounts = document.get("accounts")
+    account = accounts.get(name) if isinstance(accounts, dict) else None
+    # What people wrote there may be no table, such as `ada = "admin"`.
+    if not isinstance(account, dict):
         raise Failure(f"there is no account {name}: `token-service accounts list` shows them")
     for key, value in members.items():
         if value is None:

@@ -95,6 +95,14 @@ def test_an_unknown_account_fails(run: Run, path: Path, command: str) -> None:
     assert path.read_text() == WRITTEN
 
 
+@pytest.mark.parametrize("content", ["accounts = 3\n", "accounts = [1]\n", '[accounts]\nada = "admin"\n'])
+def test_what_is_no_table_is_no_account(run: Run, path: Path, content: str) -> None:
+    path.write_text(content)
+    result = run("accounts", "disable", "ada")
+    assert (result.exit_code, path.read_text()) == (1, content)
+    assert "there is no account ada" in result.stderr
+
+
 def test_no_password_changes_nothing(run: Run, path: Path) -> None:
     assert run("accounts", "passwd", "ada", stdin="\n").exit_code == 2
     assert path.read_text() == WRITTEN
