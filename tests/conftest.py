@@ -88,7 +88,7 @@ def anyio_backend() -> str:
 def redis_server() -> Iterator[embedded.EmbeddedRedis]:
     """One private server for the run; its socket's path must stay short."""
     folder = Path(tempfile.mkdtemp(prefix="tk"))
-    server = embedded.start(folder, say=lambda _: None)
+    server = embedded.start(folder, say=lambda _: None, lost=lambda _: None)
     yield server
     server.close()
     shutil.rmtree(folder)

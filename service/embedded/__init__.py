@@ -47,30 +47,37 @@ class EmbeddedRedis:
 
 
 def start(
-    data_dir: Path, *, redis_bin: str | None = None, group_may_write: bool = False, say: Callable[[str], None]
+    data_dir: Path,
+    *,
+    redis_bin: str | None = None,
+    group_may_write: bool = False,
+    say: Callable[[str], None],
+    lost: Callable[[str], None],
 ) -> EmbeddedRedis:
     """Start the server of `data_dir`, or share the one that another process runs there.
 
     The server holds the directory's lock as long as it lives, so of several racing starts exactly one
-    owns it. `say` gets one line now, and one from another thread should the server end before close().
+    owns it. `say` gets one line now, `lost` one from another thread should the server end before close().
     Blocks until the server answers. Raises EmbeddedError.
     """
     folder = private_folder(data_dir, group_may_write=group_may_write)
     lock = _open_lock(folder)
     try:
         if not _take(lock) and _answers(lambda: _note(lock)[1], gone=lambda: _take(lock)):
-            return _share(folder, _note(lock), say)
+            return _share(folder, _note(lock), say, lost)
         if not _take(lock):
             raise EmbeddedError(
                 f"the Redis in {folder} does not answer: end process {_note(lock)[0]}, or name another TOKENS_DATA_DIR"
             )
-        return _own(folder, lock, redis_bin=redis_bin, say=say)
+        return _own(folder, lock, redis_bin=redis_bin, say=say, lost=lost)
     # The server holds the same open file, and with it the lock, until it ends.
     finally:
         os.close(lock)
 
 
-def _own(folder: Path, lock: int, *, redis_bin: str | None, say: Callable[[str], None]) -> EmbeddedRedis:
+def _own(
+    folder: Path, lock: int, *, redis_bin: str | None, say: Callable[[str], None], lost: Callable[[str], None]
+) -> EmbeddedRedis:
     server = find_server(redis_bin)
     refuse_older_server(server, folder)
     # Before the server runs: data under a key that is lost must not be served.
@@ -89,12 +96,14 @@ def _own(folder: Path, lock: int, *, redis_bin: str | None, say: Callable[[str],
     except BaseException:  # Ctrl-C too: an unfinished start leaves nothing running
         child.end()
         raise
-    child.report(say)
+    child.report(lost)
     say(f"{server.name} runs in {folder}")
     return EmbeddedRedis(socket_path, secret_key, owner=True, end=child.end)
 
 
-def _share(folder: Path, note: tuple[str, str], say: Callable[[str], None]) -> EmbeddedRedis:
+def _share(
+    folder: Path, note: tuple[str, str], say: Callable[[str], None], lost: Callable[[str], None]
+) -> EmbeddedRedis:
     owner, socket_path = note
     closed = threading.Event()
 
@@ -102,7 +111,7 @@ def _share(folder: Path, note: tuple[str, str], say: Callable[[str], None]) -> E
         with (folder / LOCK_NAME).open("rb") as watched:
             fcntl.flock(watched, fcntl.LOCK_SH)  # granted when the server is gone
         if not closed.is_set():
-            say(f"the Redis of process {owner} has ended: restart this service, which then starts its own")
+            lost(f"the Redis of process {owner} has ended, and this service with it: its next start makes its own")
 
     say(f"sharing the Redis in {folder}, which ends with process {owner}")
     # A daemon, because what it waits for may never come, and this process is to end all the same.

@@ -81,7 +81,7 @@ class Child:
         status = process.wait()
         self.ended.set()
         if self._say is not None:
-            self._say(f"Redis has ended with status {status}, restart the service: {self.last_words()}")
+            self._say(f"Redis has ended with status {status}, and the service with it: {self.last_words()}")
 
     def _spawn(self, command: list[str], lock: int) -> subprocess.Popen[bytes]:
         if sys.platform == "linux":  # pragma: no branch - elsewhere nothing ends a child with its parent

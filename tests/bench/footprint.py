@@ -38,7 +38,7 @@ _NAMED = {
 def run(tokens: int) -> None:
     """Measure both on servers of their own and print them; nothing is evaluated."""
     folder = Path(tempfile.mkdtemp(prefix="tk"))
-    server = embedded.start(folder, say=lambda _: None)
+    server = embedded.start(folder, say=lambda _: None, lost=lambda _: None)
     try:
         with Redis.from_url(server.url) as direct:
             rows = asyncio.run(_measure(direct, server.url, tokens))

@@ -78,13 +78,12 @@ class Lifespan:
 
 @contextmanager
 def running(folder: Path, *arguments: str, **more: str) -> Iterator[Lifespan]:
-    """The service until the block ends; killed if the block failed."""
+    """The service until the block ends, or until it has ended by itself."""
     service = Lifespan(folder, *arguments, **more)
     try:
         yield service
     finally:
-        if service.process.poll() is None:
-            service.end()
+        service.end()
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:

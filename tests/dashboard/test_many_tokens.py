@@ -35,7 +35,7 @@ def crowded() -> Iterator[Service]:
     """A service beside a Redis that holds them all."""
     folder = Path(tempfile.mkdtemp(prefix="tk"))
     (folder / "data").mkdir(mode=0o700)
-    redis = embedded.start(folder / "data", say=lambda _: None)
+    redis = embedded.start(folder / "data", say=lambda _: None, lost=lambda _: None)
     env = {"TOKENS_REDIS_URL": redis.url, "TOKENS_SECRET_KEY": redis.secret_key}
     # In a process of its own: playwright has a loop in this one, and the service wants to hear signals.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:

@@ -28,11 +28,15 @@ from pathlib import Path
 from service.embedded import start
 def say(line):
     print(json.dumps({"said": line}), flush=True)
-server = start(Path(sys.argv[1]), say=say)
+server = start(Path(sys.argv[1]), say=say, lost=say)
 print(json.dumps({"url": server.url, "key": server.secret_key, "owner": server.owner}), flush=True)
 sys.stdin.read()
 server.close()
 """
+
+
+def nobody(_: str) -> None:
+    """Hears a line, and does nothing."""
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
@@ -54,7 +58,7 @@ def fresh_folder() -> Iterator[Path]:
 
 @contextmanager
 def running(folder: Path, **options: str) -> Iterator[EmbeddedRedis]:
-    server = embedded.start(folder, say=lambda line: None, **options)
+    server = embedded.start(folder, say=nobody, lost=nobody, **options)
     try:
         yield server
     finally:
@@ -120,7 +124,7 @@ def refusal(folder: Path, **options: str) -> str:
     """The one line with which a start is refused; nothing is left running."""
     said: list[str] = []
     with pytest.raises(EmbeddedError) as refused:
-        embedded.start(folder, say=said.append, **options)
+        embedded.start(folder, say=said.append, lost=nobody, **options)
     assert said == []
     line = str(refused.value)
     assert "\n" not in line

@@ -25,6 +25,7 @@ from tests.embedded.embedded_runs import (
     fake_server,
     fresh_folder,
     lock_is_free,
+    nobody,
     processes,
     refusal,
     running,
@@ -71,7 +72,7 @@ def test_killed_owner_takes_its_server_along_and_loses_nothing(folder: Path) -> 
 
 def test_server_outlives_the_thread_that_started_it(folder: Path) -> None:
     servers: list[EmbeddedRedis] = []
-    starter = threading.Thread(target=lambda: servers.append(embedded.start(folder, say=lambda line: None)))
+    starter = threading.Thread(target=lambda: servers.append(embedded.start(folder, say=nobody, lost=nobody)))
     starter.start()
     starter.join(DEADLINE)
     task = Path("/proc/self/task")
@@ -121,14 +122,14 @@ def test_a_sharer_that_closes_leaves_the_server_running(folder: Path) -> None:
 
 
 def test_server_that_dies_is_reported_with_its_status(folder: Path) -> None:
-    said: list[str] = []
-    server = embedded.start(folder, say=said.append)
+    told: list[str] = []
+    server = embedded.start(folder, say=nobody, lost=told.append)
     try:
         with client(server.url) as connection:
             os.kill(connection.info("server")["process_id"], signal.SIGKILL)
-        wait_for(lambda: len(said) == 2, "the report")
-        assert "status -9" in said[1]
-        assert "\n" not in said[1]
+        wait_for(lambda: told, "the report")
+        assert "status -9" in told[0]
+        assert "\n" not in told[0]
     finally:
         server.close()
 

@@ -12,7 +12,7 @@ import pytest
 
 import service.embedded as embedded
 from service.embedded import EmbeddedError, prerequisites
-from tests.embedded.embedded_runs import client, fake_server, fresh_folder, refusal, running
+from tests.embedded.embedded_runs import client, fake_server, fresh_folder, nobody, refusal, running
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_runtime_directory_that_others_may_write_in_is_not_used(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder.parent))
     monkeypatch.setattr(tempfile, "tempdir", str(folder.parent))
     with pytest.raises(EmbeddedError, match="shorter TOKENS_DATA_DIR"):
-        embedded.start(folder / ("x" * 120), say=lambda line: None)
+        embedded.start(folder / ("x" * 120), say=nobody, lost=nobody)
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o722])

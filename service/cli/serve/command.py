@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -71,12 +72,21 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
 
 @contextmanager
 def _default_redis(settings: Settings) -> Iterator[Settings]:
-    """The settings with the managed Redis in them, which runs as long as the context."""
+    """The settings with the managed Redis in them, which runs as long as the context, and the context with it."""
+    ended_early = threading.Event()
+
+    def leave(why: str) -> None:
+        log.error("%s", why)
+        ended_early.set()
+        # As a supervisor would: it starts both again, where this alone would answer 503 for ever.
+        os.kill(os.getpid(), signal.SIGTERM)
+
     server = embedded.start(
         settings.data_path,
         redis_bin=settings.redis_bin or None,
         group_may_write=settings.data_dir_group,
         say=log.info,
+        lost=leave,
     )
     try:
         yield msgspec.structs.replace(
@@ -84,6 +94,8 @@ def _default_redis(settings: Settings) -> Iterator[Settings]:
         )
     finally:
         server.close()
+        if ended_early.is_set():
+            raise SystemExit(1)
 
 
 @contextmanager

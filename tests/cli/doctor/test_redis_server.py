@@ -96,7 +96,7 @@ def test_a_redis_that_was_emptied_fails_until_that_is_confirmed(
 
 def test_a_running_redis_of_the_data_directory_is_examined(found: Found) -> None:
     folder = Path(tempfile.mkdtemp(prefix="tk"))
-    server = embedded.start(folder, say=lambda _: None)
+    server = embedded.start(folder, say=lambda _: None, lost=lambda _: None)
     try:
         code, checks = found(TOKENS_DATA_DIR=str(folder))
     finally:

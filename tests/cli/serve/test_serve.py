@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import shutil
 import signal
@@ -203,7 +204,7 @@ def test_a_disabled_account_is_out_after_a_reload(folder: Path, workers: str) ->
 
 
 def test_a_redis_that_deletes_tokens_is_refused(folder: Path) -> None:
-    server = embedded.start(folder / "other", say=lambda _: None)
+    server = embedded.start(folder / "other", say=lambda _: None, lost=lambda _: None)
     try:
         with redis.Redis.from_url(server.url) as client:
             client.config_set("maxmemory-policy", "allkeys-lru")
@@ -232,13 +233,18 @@ def test_what_cannot_be_used_is_told_and_leaves_nothing_running(
     assert redis_ended(folder)
 
 
-def test_a_second_service_on_the_same_data_shares_it(folder: Path) -> None:
-    with running(folder, TOKENS_ADMIN_PASSWORD="correct horse") as first:
+def test_a_second_service_on_the_same_data_shares_it_and_both_end_with_their_redis(folder: Path) -> None:
+    with running(folder, "--workers", "2", TOKENS_ADMIN_PASSWORD="correct horse") as first:
         sign_in(first)
         secret = done(first, "create", "api", "-q")
         with running(folder) as second:
             done(second, "verify", stdin=secret)
-        done(first, "verify", stdin=secret)
+            with redis.Redis(unix_socket_path=str(folder / "data" / "redis.sock")) as client:
+                os.kill(client.info("server")["process_id"], signal.SIGKILL)
+            # As a supervisor wants it, which starts both again.
+            assert [service.process.wait(DEADLINE) for service in (first, second)] == [1, 1]
+        assert '"level": "error"' in first.log.read_text()
+        assert "Redis has ended with status -9, and the service with it" in first.log.read_text()
 
 
 def test_a_start_that_is_called_off_leaves_nothing_running(folder: Path) -> None:

@@ -136,7 +136,7 @@ async def test_what_servers_are_set_to_is_told_with_what_that_promises(
 def own_server() -> Iterator[embedded.EmbeddedRedis]:
     """A server whose configuration a test may spoil."""
     folder = Path(tempfile.mkdtemp(prefix="tk"))
-    server = embedded.start(folder, say=lambda _: None)
+    server = embedded.start(folder, say=lambda _: None, lost=lambda _: None)
     yield server
     server.close()
     shutil.rmtree(folder)
