@@ -5,6 +5,7 @@ Decides by `Authority` and speaks by `api.gateway.answers`, as the ordinary rout
 
 from __future__ import annotations
 
+from functools import partial
 from time import perf_counter
 
 from service.api.auth.presented import presented
@@ -120,7 +121,8 @@ class FastPathCycle(FastCycle[Plan]):
         fast_path, request = self._fast_path, ""
         if b"x-tokens-retry-key" in self._named:
             request = retried_request(self._headers, self._protocol.client, fast_path.trusted)
-        fast_path.one_time.spend(self._secret, request, self._spent)
+        answer = partial(self._spent, may_be_kept=True) if request else self._spent
+        fast_path.one_time.spend(self._secret, request, answer)
 
     def _read_record(self, seen: Seen) -> None:
         self._kind, self._secret, digest, command, submit = seen
@@ -178,9 +180,9 @@ class FastPathCycle(FastCycle[Plan]):
             authority.count(decoded, verdict, now, address, named.get(b"user-agent", b""))
             self._finish(verdict, decoded)
 
-    def _spent(self, digest: bytes, reply: Reply) -> None:
+    def _spent(self, digest: bytes, reply: Reply, *, may_be_kept: bool = False) -> None:
         if reply and reply.__class__ is bytes:
-            self._finish(self._fast_path.one_time.spent(digest, reply))
+            self._finish(self._fast_path.one_time.spent(digest, reply, may_be_kept=may_be_kept))
         elif isinstance(reply, StoreUnavailable):
             self._finish(UNAVAILABLE)
         else:

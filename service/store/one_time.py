@@ -129,12 +129,14 @@ class OneTimeStore:
         shard.link.submit(packed("ZREM", shard.keys.one_time_index, *spent), _passed_over)
 
     async def revoke(self, digest: bytes) -> bool:
-        """End a token, and the answer that is kept for a retry of its use; False if there was neither."""
+        """End a token, and the answer that is kept for a retry of its use; False if there was none to end."""
         shard = self._shards.of_digest(digest)
-        # Two commands of one turn travel together, so no script is needed for one round trip.
+        # The commands of one turn travel together, so no script is needed for one round trip.
         # Nor MULTI, in which a full server of 7.0 refuses even DEL.
-        gone, _ = await asyncio.gather(
-            shard.removals.execute("DEL", shard.keys.one_time(digest), shard.keys.consumed(digest), retry=True),
+        gone, *_ = await asyncio.gather(
+            shard.removals.execute("DEL", shard.keys.one_time(digest), retry=True),
+            # That it was spent is no end of a token: it was counted where it was consumed.
+            shard.removals.execute("DEL", shard.keys.consumed(digest), retry=True),
             shard.removals.execute("ZREM", shard.keys.one_time_index, digest, retry=True),
         )
         return bool(gone)

@@ -18,7 +18,7 @@ from service.model import Credential, Kind, Outcome, Verdict
 from service.store.driver.replies import Reply, give
 from service.store.driver.shards import Shards
 from service.store.fence import VOID
-from service.store.one_time import IssueLimit, OneTimeStore
+from service.store.one_time import RETRY_MILLISECONDS, IssueLimit, OneTimeStore
 from service.tokens.authority import EXPIRED, MALFORMED, UNKNOWN, VOIDED, Authority
 from service.tokens.secret import Minter, parse
 
@@ -157,7 +157,7 @@ class OneTimeTokens:
         for digest in self._authority.digests(Kind.ONE_TIME, secret):
             sealed = await self._store.consume(digest, mark)
             if sealed is not None:
-                return self.spent(digest, sealed)
+                return self.spent(digest, sealed, may_be_kept=bool(mark))
         return self._counted(UNKNOWN)
 
     def spend(self, secret: bytes, request: str, answer: Callable[[bytes, Reply], None]) -> None:
@@ -169,15 +169,19 @@ class OneTimeTokens:
         digest = self._keyring.digest(Kind.ONE_TIME, secret)
         self._store.spend(digest, mark, lambda reply: answer(digest, reply))
 
-    def spent(self, digest: bytes, sealed: bytes) -> Verdict:
-        """The verdict on a record that was just burnt, or on VOID."""
+    def spent(self, digest: bytes, sealed: bytes, *, may_be_kept: bool = False) -> Verdict:
+        """The verdict on a record that was just burnt, or on VOID.
+
+        `may_be_kept`: it may be that of an earlier try of the same request, when the token had not ended yet.
+        """
         if sealed == VOID:
             return self._counted(VOIDED)
         credential = self._authority.unsealed(digest, sealed)
         if credential is None:
             return self._counted(UNKNOWN)
         # Though Redis drops it then: a server whose clock was set back still has it.
-        is_over = 0 < credential.expires_at <= self._clock()
+        kept_seconds = RETRY_MILLISECONDS / 1000 if may_be_kept else 0
+        is_over = 0 < credential.expires_at <= self._clock() - kept_seconds
         return self._counted(EXPIRED if is_over else Verdict(Outcome.ACTIVE, credential))
 
     def _counted(self, verdict: Verdict) -> Verdict:

@@ -12,7 +12,9 @@ import pytest
 from service.app import Service
 from service.errors import RateLimited, StoreUnavailable
 from service.model import Kind, Outcome
+from service.store.one_time import RETRY_MILLISECONDS
 from tests.builders import ADDRESS, all_keys
+from tests.conftest import Clock
 from tests.links import Wrapped
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +56,24 @@ async def test_a_retry_of_the_same_request_gets_the_first_answer_and_another_req
     assert first.credential is not None
     assert (first.credential.subject, first.credential.data) == ("order-7", '{"a":1}')
     assert other.outcome is Outcome.UNKNOWN
+
+
+async def test_a_retry_gets_the_first_answer_when_the_token_has_ended_meanwhile(still: Service, clock: Clock) -> None:
+    secret = await issue(still, ttl_seconds=5)
+    assert await consume(still, secret, "attempt-1") is Outcome.ACTIVE
+    clock.forward(6)
+    assert await consume(still, secret, "attempt-1") is Outcome.ACTIVE
+    assert await consume(still, secret, "attempt-2") is Outcome.UNKNOWN
+    clock.forward(RETRY_MILLISECONDS / 1000)
+    assert await consume(still, secret, "attempt-1") is Outcome.EXPIRED
+
+
+async def test_to_revoke_what_was_spent_takes_its_answer_away_and_counts_as_no_end(still: Service) -> None:
+    spent, unspent = await issue(still), await issue(still)
+    assert await consume(still, spent, "attempt-1") is Outcome.ACTIVE
+    assert [await still.rules.one_time.revoke(secret) for secret in (spent, unspent)] == [False, True]
+    assert [await consume(still, secret, "attempt-1") for secret in (spent, unspent)] == [Outcome.UNKNOWN] * 2
+    assert 'tokens_revoked_total{kind="one_time"} 1.0' in still.metrics.render("")[0].decode()
 
 
 async def test_a_request_key_serves_each_token_apart(still: Service) -> None:
