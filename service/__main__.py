@@ -25,7 +25,6 @@ def prepare_for_signals() -> None:
 
 
 def main() -> None:
-    """The entry point of `token-service`."""
     open_what_is_closed()
     prepare_for_signals()
     try:

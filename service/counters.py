@@ -34,11 +34,9 @@ class BufferedCounter:
         self.counts: defaultdict[tuple[str | int, ...], int] = defaultdict(int)
 
     def inc(self, *labels: str | int, by: int = 1) -> None:
-        """Count so many more under these labels."""
         self.counts[labels] += by
 
     def flush(self) -> None:
-        """Bring what was counted into the counter."""
         for labels, count in self.counts.items():
             self._counter.labels(*labels).inc(count)
         self.counts.clear()
@@ -67,7 +65,6 @@ class BufferedHistogram:
         self._exemplar: Exemplar | None = None
 
     def observe(self, seconds: float) -> None:
-        """Count one more that took so long."""
         self._counts[bisect_left(BUCKETS, seconds)] += 1
         self._sum += seconds
 
@@ -76,7 +73,6 @@ class BufferedHistogram:
         self._exemplar = Exemplar({"trace_id": trace_id}, seconds, time())
 
     def flush(self) -> None:
-        """Bring what was counted into the histogram."""
         if not self._sum:
             return
         # prometheus-client has no public way to add many observations at once; a contract test names these two.
@@ -99,7 +95,6 @@ class Processes:
     """
 
     def __init__(self, pids: Callable[[], list[int]]) -> None:
-        """`pids`: the parent first; of the rest, those that are not its children are passed over."""
         self._pids = pids
 
     def collect(self) -> Iterator[Metric]:
@@ -153,12 +148,10 @@ class Collections:
     """Brings Python's count of its own garbage collections into a counter."""
 
     def __init__(self, counter: Counter) -> None:
-        """`counter` has the label `generation`."""
         self._counters = [counter.labels(str(generation)) for generation in range(3)]
         self._seen = [0, 0, 0]
 
     def flush(self) -> None:
-        """Add what was collected since the last time."""
         for generation, facts in enumerate(gc.get_stats()):
             found = facts["collections"]
             self._counters[generation].inc(found - self._seen[generation])

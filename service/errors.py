@@ -56,7 +56,6 @@ class InvalidRequest(ServiceError):
 
 
 def wrong(field: str, reason: str) -> InvalidRequest:
-    """The refusal of one field."""
     return InvalidRequest(f"{field}: {reason}.", fields=((field, reason),))
 
 

@@ -213,7 +213,6 @@ class Metrics:
         self._http_requests.inc("refused", "other", status)
 
     def sealed(self, entries: int) -> None:
-        """How many audit entries were ever sealed."""
         self.state.sealed = entries
 
     def webhook_delivered(self, outcome: str, events: int) -> None:
@@ -235,7 +234,6 @@ class Metrics:
         return timing
 
     def flush(self) -> None:
-        """Bring what was counted as integers into the exported metrics."""
         for counter in self._buffered:
             counter.flush()
         self._collections.flush()

@@ -188,7 +188,6 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def created_at(self) -> int:
-        """Epoch seconds."""
         return self.created_micros // 1_000_000
 
     @property

@@ -46,7 +46,6 @@ class MetricsPort:
         log.info("metrics on port %d", self._port)
 
     async def stop(self) -> None:
-        """Close the port, once it was started."""
         self._server.should_exit = True
         await self._task
 

@@ -12,7 +12,7 @@ from service.api.http.access import ADMINISTER, READ
 from service.api.http.call import PAGE, PageSize
 from service.api.http.operation import Operation, OperationGroup
 from service.errors import wrong
-from service.tokens.limits.subjects import Standing, SubjectLimits
+from service.tokens.limits import Standing, SubjectLimits
 
 _PATH = "/api/admin/subject-limits"
 # Not empty, as that of a token may be: tokens that speak for nobody share no limits.

@@ -109,7 +109,6 @@ def program() -> None:
 
 
 def main() -> None:
-    """Run the command of this process."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal may lack a letter of a name, and what comes after it may be a secret.
         cast(TextIOWrapper, stream).reconfigure(errors="backslashreplace")

@@ -22,8 +22,7 @@ from service.tokens.explanation.explainer import Explainer
 from service.tokens.hygiene import Hygiene
 from service.tokens.idempotency import Repeats
 from service.tokens.lifetime import Lifetime
-from service.tokens.limits.standings import Standings
-from service.tokens.limits.subjects import KnownSubjects, SubjectLimits
+from service.tokens.limits import KnownSubjects, Standings, SubjectLimits
 from service.tokens.managed.bulk import Bulk
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.import_admission import ImportAdmission

@@ -11,10 +11,11 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import NamedTuple
 
-_MEDIA_TYPES = {
+MEDIA_TYPES = {
     ".html": b"text/html; charset=utf-8",
     ".css": b"text/css; charset=utf-8",
     ".js": b"text/javascript; charset=utf-8",
@@ -27,17 +28,16 @@ _CLASSIC = "js/theme.js"
 _IMPORT = re.compile(r'^import \{ (.*) \} from "\./(.+)";\n', re.MULTILINE)
 _REEXPORT = re.compile(r'^export \{ (.*) \} from "\./(.+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let) (\w+))", re.MULTILINE)
-# Comments that have their lines to themselves.
-_COMMENT = re.compile(r"^[ \t]*(?://.*|/\*(?s:.*?)\*/)\n", re.MULTILINE)
+_STYLE_COMMENT = re.compile(r"/\*(?s:.*?)\*/")
 _STYLE_SIGN = re.compile(r"\s*([{}:;,])\s+")
-# Not where a comment shares the line, which ends it.
-_GOES_ON = re.compile(r"^((?!.*//).*[{(\[,;])\n", re.MULTILINE)
+_COMMENT = "//", "/*"
 # A text, a pattern, a comment, the beginning of a text with values in it, a brace, or what stands between these.
 _CODE = re.compile(
-    r"""\"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|//.*|(?<=[(,=:[])/(?:[^/[\\\n]|\\.|\[(?:[^]\\\n]|\\.)*])+/"""
-    r"""|`|[{}]|[^"'`{}/]+|/"""
+    r"""\"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|//.*|/\*(?s:.*?)\*/"""
+    r"""|(?<=[(,=:[])/(?:[^/[\\\n]|\\.|\[(?:[^]\\\n]|\\.)*])+/|`|[{}]|[^"'`{}/]+|/"""
 )
 _TEXT = re.compile(r"`|\$\{|(?:[^`$\\]|\\(?s:.)|\$(?!\{))+")
+_LINE_END = re.compile(r"\s*\n\s*")
 # Not a plus or a minus beside another: two of them that meet are another sign.
 _SPACED = re.compile(r" ?(=>|[!=]==|&&|\|\||\?\?|\.\.\.|[<>]=|[,{}()[\]?:;=<>*]) ?|(?<![+-]) ([+-]=?) (?![+-])")
 _ENDED = ";", ","
@@ -47,54 +47,39 @@ _CONSTANT = re.compile(r"\bconst\b")
 # Names of constants, which nothing else is called: no member, no variable.
 _CAPITALS = re.compile(r"\b[A-Z][A-Z_]{2,}\b")
 _DECLARED = re.compile(r"^(?:export )?const \[?([A-Z_, ]{3,})\]? =", re.MULTILINE)
-_CONTINUED = re.compile(r"\n(?=[:?.&|+])|,\n?(?=[\])])")
-_INDENT = re.compile(r"^\s+", re.MULTILINE)
-
-
-class Asset(NamedTuple):
-    """One file: as it is, compressed, and what it is."""
-
-    body: bytes
-    packed: bytes
-    media_type: bytes
+# A line that goes on with the next one, or goes on from the last one.
+_CONTINUED = re.compile(r"(?<=[(\[,;])\n|\n(?=[:?.&|+])|,\n?(?=[\])])")
 
 
 class Files(NamedTuple):
-    """All files by their path, and the checksum that their addresses carry."""
+    """All files by their path, compressed, and the checksum that their addresses carry."""
 
-    assets: dict[str, Asset]
+    packed: dict[str, bytes]
     version: str
 
 
 @cache
 def load() -> Files:
     """Read, concatenate and compress the page's files, once in a process."""
-    sources = dict(_read(files("service").joinpath("dashboard")))
-    modules = {path: body.decode() for path, body in sources.items() if path.startswith("js/") and path != _CLASSIC}
-    for path in modules:
-        del sources[path]
-    if _MAIN in modules:
-        sources |= {path: script.encode() for path, script in bundle(modules).items()}
-    if "app.css" in sources:
-        sources["app.css"] = tight(_lighter(sources["app.css"].decode())).encode()
-    if "index.html" in sources:
-        sources["index.html"] = _lighter(sources["index.html"].decode()).encode()
+    texts = dict(_read(files("service").joinpath("dashboard")))
+    modules = {path: texts.pop(path) for path in list(texts) if path.startswith("js/") and path != _CLASSIC}
+    texts |= bundle(modules)
+    texts["app.css"] = tight(texts["app.css"])
+    texts["index.html"] = _LINE_END.sub("\n", texts["index.html"])
     # Before the page names it: a checksum cannot be over itself.
-    version = sha256(b"".join(body for _, body in sorted(sources.items()))).hexdigest()[:12]
-    if "index.html" in sources:
-        sources["index.html"] = sources["index.html"].replace(b"@VERSION@", version.encode())
-    assets = {
-        # Without the time, so that every process makes the same bytes.
-        path: Asset(body, gzip.compress(body, 9, mtime=0), _MEDIA_TYPES["." + path.rpartition(".")[2]])
-        for path, body in sources.items()
-    }
-    return Files(assets, version)
+    version = sha256("".join(text for _, text in sorted(texts.items())).encode()).hexdigest()[:12]
+    texts["index.html"] = texts["index.html"].replace("@VERSION@", version)
+    return Files({path: pack(text.encode()) for path, text in texts.items()}, version)
 
 
-def below(prefix: str, page: Asset) -> Asset:
-    """The page where the service lies below a path, which its links then begin with."""
-    body = page.body.replace(b'="/dashboard/', f'="{prefix}/dashboard/'.encode())
-    return Asset(body, gzip.compress(body, 9, mtime=0), page.media_type)
+def pack(body: bytes) -> bytes:
+    """Compressed; without the time, so that every process makes the same bytes."""
+    return gzip.compress(body, 9, mtime=0)
+
+
+def below(prefix: str, page: bytes) -> bytes:
+    """The page, compressed, where the service lies below a path, which its links then begin with."""
+    return pack(gzip.decompress(page).replace(b'="/dashboard/', f'="{prefix}/dashboard/'.encode()))
 
 
 def bundle(modules: dict[str, str]) -> dict[str, str]:
@@ -134,7 +119,6 @@ def _in_order(modules: dict[str, str], entry: str) -> list[str]:
 
 
 def _names_from(module: str, others: list[str]) -> list[str]:
-    """The names that a module imports from others."""
     return [
         name.strip() for names, path in _IMPORT.findall(module) if f"js/{path}" in others for name in names.split(",")
     ]
@@ -151,14 +135,14 @@ def _as_one(modules: dict[str, str], paths: list[str], short: Mapping[str, str],
         return found.group() if found.group(1) in exported else ""
 
     bare = (_EXPORT.sub(export, _REEXPORT.sub("", _IMPORT.sub("", modules[path]))) for path in paths)
-    return squeezed("".join(map(_lighter, bare)), short)
+    return squeeze("".join(bare), short)
 
 
-def squeezed(script: str, short: Mapping[str, str] = MappingProxyType({})) -> str:
-    """Without what means nothing outside of texts, patterns and comments: space around signs, the sign before a closing
-    brace and the end of the line behind it. Every statement ends in a semicolon or a brace. Constants get short names.
+def squeeze(script: str, short: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Without what means nothing outside of texts and patterns: comments, space around signs, the end of a line that
+    goes on, the sign before a closing brace. Every statement ends in a semicolon or a brace. Constants get short names.
     """
-    parts: list[str] = []
+    squeezed = ""
     # Where we are: "`" in a text with values in it, "{" between braces.
     inside: list[str] = []
     at = 0
@@ -168,50 +152,43 @@ def squeezed(script: str, short: Mapping[str, str] = MappingProxyType({})) -> st
         if found is None:
             raise ValueError(f"no script from here: {script[at : at + 80]}")
         part, at = found.group(), found.end()
-        if part == "`" and not in_text:
+        if in_text:
+            if part == "`":
+                inside.pop()
+            elif part == "${":
+                inside.append("{")
+        elif part.startswith(_COMMENT):
+            continue
+        elif part in ("`", "{"):
             inside.append(part)
-        elif part in ("{", "${"):
-            inside.append("{")
-        elif part == "}" or (part == "`" and in_text):
+        elif part == "}":
             inside.pop()
-            if part == "}" and parts[-1].endswith(_ENDED):
-                parts[-1] = parts[-1][:-1]
-        elif not in_text and part[0] not in "\"'/":
-            part = _CONTINUED.sub("", _SPACED.sub(r"\1\2", part)).strip(" ")
-            part = _CONSTANT.sub("let", _ALONE.sub(r"\1=>", part))
-            part = _CAPITALS.sub(lambda found: short.get(found.group(), found.group()), part)
-            if parts[-1:] == ["}"]:
-                part = part.removeprefix("\n")
-        parts.append(part)
-    return "".join(parts)
+            squeezed = squeezed[:-1] if squeezed.endswith(_ENDED) else squeezed
+        elif part[0] not in "\"'/":
+            part = _plain(part, squeezed[-1:], short)
+        squeezed += part
+    return squeezed
 
 
-def _lighter(text: str) -> str:
-    """Without what is for whoever reads the files: comments, indentation and the end of a line that goes on.
-
-    Text over several lines stays whole. A file that has some puts no text into another.
-    """
-    if not any(line.count("`") % 2 for line in text.splitlines()):
-        return _without_layout(text)
-    parts = text.split("`")
-    parts[::2] = map(_without_layout, parts[::2])
-    return "`".join(parts)
-
-
-def _without_layout(code: str) -> str:
-    return _GOES_ON.sub(r"\1", _INDENT.sub("", _COMMENT.sub("", code)))
+def _plain(code: str, before: str, short: Mapping[str, str]) -> str:
+    """Code between texts, patterns and braces; `before`: the sign that it stands behind."""
+    code = _SPACED.sub(r"\1\2", _LINE_END.sub("\n", code)).strip(" ")
+    code = _CONSTANT.sub("let", _ALONE.sub(r"\1=>", _CONTINUED.sub("", code)))
+    if before in ("", "{", "}", "(", "[", *_ENDED):
+        code = code.removeprefix("\n")
+    return _CAPITALS.sub(lambda found: short.get(found.group(), found.group()), code)
 
 
 def tight(style: str) -> str:
-    """Without the space around signs that need none. One before a colon stays: there it means a descendant."""
-    return _STYLE_SIGN.sub(r"\1", style).replace(";}", "}")
+    """Without comments and space around signs that need none. One before a colon stays: it means a descendant."""
+    return _STYLE_SIGN.sub(r"\1", _STYLE_COMMENT.sub("", style)).replace(";}", "}").lstrip()
 
 
-def _read(folder: Traversable, prefix: str = "") -> list[tuple[str, bytes]]:
+def _read(folder: Traversable, prefix: str = "") -> list[tuple[str, str]]:
     found = []
     for entry in folder.iterdir():
         if entry.is_dir():
             found += _read(entry, f"{prefix}{entry.name}/")
-        elif "." + entry.name.rpartition(".")[2] in _MEDIA_TYPES:
-            found.append((prefix + entry.name, entry.read_bytes()))
+        elif PurePath(entry.name).suffix in MEDIA_TYPES:
+            found.append((prefix + entry.name, entry.read_text("utf-8")))
     return found

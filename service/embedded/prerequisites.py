@@ -99,7 +99,6 @@ def server_key(folder: Path) -> str:
 
 
 def key_path(folder: Path) -> Path:
-    """Where the server key of a data directory is kept."""
     return folder / "server.key"
 
 

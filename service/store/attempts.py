@@ -27,16 +27,13 @@ class AttemptStore:
         return counted
 
     async def give_back(self, counter: bytes, attempt: str) -> None:
-        """Let a try count no more."""
         shard = self._shards.of_digest(counter)
         await shard.link.execute("ZREM", shard.keys.rate(counter), attempt, retry=True)
 
     async def is_known(self, digest: bytes) -> bool:
-        """Was a pair of account and address remembered?"""
         shard = self._shards.of_digest(digest)
         return bool(await shard.link.execute("EXISTS", shard.keys.rate(digest), retry=True))
 
     async def remember(self, digest: bytes, milliseconds: int) -> None:
-        """Remember a pair of account and address."""
         shard = self._shards.of_digest(digest)
         await shard.link.execute("SET", shard.keys.rate(digest), 1, "PX", milliseconds, retry=True)

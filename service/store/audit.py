@@ -45,12 +45,10 @@ class AuditStream(NamedTuple):
 
     @property
     def entries(self) -> bytes:
-        """The key of its entries."""
         return self.shard.keys.entries(self.stream)
 
     @property
     def checkpoints(self) -> bytes:
-        """The key of its checkpoints."""
         return self.shard.keys.checkpoints(self.stream)
 
     def public_id(self, entry_id: str) -> str:

@@ -127,7 +127,6 @@ class Outbox:
         return Standing(await self.length(shard, webhook_id), sum(unread), whole(dropped))
 
     async def length(self, shard: Shard, webhook_id: str) -> int:
-        """How many deliveries wait for a webhook."""
         waiting: int = await shard.link.execute("ZCARD", shard.keys.deliveries_due(webhook_id), retry=True)
         return waiting
 

@@ -10,7 +10,7 @@ audit       the audit log and its checkpoints
 webhooks    events sent to others
 accounts    who may sign in: accounts file, passwords, JWTs
 rights      how much the holder of a managed token may hand on
-usage charging  counting use and reading it back, charging it; limits: how much of them is left
+usage charging limits  counting use and reading it back, charging it, how much of limits is left
 hygiene idempotency lifetime  finding unused tokens, safe repetition, policy
 
 Rooms import this folder; nothing here imports managed or webhooks.

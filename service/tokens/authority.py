@@ -15,7 +15,7 @@ from service.tokens.accounts.accounts import Accounts
 from service.tokens.charging import Charging
 from service.tokens.credential import DecodedCredential
 from service.tokens.imported.rules import ImportedSecrets
-from service.tokens.limits.subjects import KnownSubjects
+from service.tokens.limits import KnownSubjects
 from service.tokens.secret import parse
 from service.tokens.usage import Usage
 

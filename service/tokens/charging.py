@@ -9,9 +9,7 @@ from service.store.credentials import ANOTHER_RECORD, ANOTHER_WINDOW, Charge, Cr
 from service.store.driver.replies import Answer, Reply, give
 from service.store.limits.subjects import Shared
 from service.tokens.credential import DecodedCredential
-from service.tokens.limits.shares import refusal_of_one, shares_of
-from service.tokens.limits.standings import forecast, quotas_of
-from service.tokens.limits.subjects import KnownSubjects
+from service.tokens.limits import KnownSubjects, forecast, quotas_of, refusal_of_one, shares_of
 
 _REMEMBERED = 16_384
 # Verdicts that say how the limits stand: refused, admitted, and that with a limit paused.

@@ -72,7 +72,6 @@ class Hygiene:
         return counted
 
     async def without_end(self) -> int:
-        """How many active tokens never expire, now."""
         return await self._store.without_end()
 
     async def expired(self) -> dict[str, int]:

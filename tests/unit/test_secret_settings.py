@@ -55,49 +55,6 @@ def test_an_outside_redis_needs_the_server_key() -> None:
     assert "TOKENS_SECRET_KEY is needed with TOKENS_REDIS_URL" in refusal(REDIS_URL="redis://localhost")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "localhost:6379",
-        "http://localhost",
-        "redis+sentinel://a,b:x/NAME",
-        "redis+cluster://a,b:70000",
-        "redis+other://a",
-        "redis",
-        "rediss:/x",
-        "redis://localhost:port",
-        "redis://localhost:70000",
-        "redis://[::1",
-    ],
-)
-def test_a_redis_url_that_cannot_be_used_is_refused(url: str) -> None:
-    assert refusal(REDIS_URL=url, SECRET_KEY=KEY).startswith("TOKENS_REDIS_URL")
-
-
-@pytest.mark.parametrize("url", ["redis://:pass#word@h", "redis://:pass/word@h", "redis://:pass?word@h"])
-def test_a_password_that_breaks_its_url_is_not_repeated(url: str) -> None:
-    message = refusal(REDIS_URL=url, SECRET_KEY=KEY)
-    assert message.startswith("TOKENS_REDIS_URL: ")
-    assert "%23" in message
-    assert "pass#" not in message
-    assert "'pass'" not in message
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "redis://u:p@h:1/2",
-        "rediss://h",
-        "unix:///run/redis.sock?db=1",
-        "redis://[::1]:6379",
-        "valkeys+cluster://a,[::1]:1",
-        "redis+sentinel://u:p@a:1,b:2/NAME/3",
-    ],
-)
-def test_the_redis_urls_of_the_driver_are_taken(url: str) -> None:
-    assert read({"TOKENS_REDIS_URL": url, "TOKENS_SECRET_KEY": KEY}).redis_url == url
-
-
 def test_jwts_need_issuer_and_audience_and_one_source_of_keys() -> None:
     assert "TOKENS_ADMIN_JWT_ISSUER" in refusal(ADMIN_JWT_SECRET=KEY)
     assert "TOKENS_ADMIN_JWT_AUDIENCE" in refusal(ADMIN_JWT_JWKS="/keys.json", ADMIN_JWT_ISSUER="i")

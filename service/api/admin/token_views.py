@@ -24,8 +24,7 @@ from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from service.store.managed.records import Remembered
-from service.tokens.limits.standings import Standings
-from service.tokens.limits.subjects import SubjectLimits
+from service.tokens.limits import Standings, SubjectLimits
 from service.tokens.managed.bulk import BulkResult, Continuation
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.tokens import Created

@@ -1,7 +1,8 @@
 """The dashboard's own routes: its static files, and the cookie that carries its session."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from pathlib import PurePath
 
 import msgspec
 from starlette.responses import Response
@@ -13,7 +14,8 @@ from service.api.http.access import ANYONE
 from service.api.http.call import Call, Json
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, rfc3339
-from service.dashboard.bundle import Asset, below, load
+from service.api.pages.static import static_file
+from service.dashboard.bundle import MEDIA_TYPES, below, load
 from service.errors import NotFound, Unauthorized
 from service.settings import Settings
 from service.tokens.accounts.accounts import Accounts
@@ -29,8 +31,6 @@ _POLICY = (
 )
 _SECURITY = [
     (b"content-security-policy", _POLICY),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
@@ -87,35 +87,18 @@ class DashboardApi(OperationGroup):
         path = call.path_parameters.get("path", "")
         version, _, name = path.partition("/")
         # Put together by the first who asks, beside the loop: most processes are never asked.
-        assets, present = await asyncio.to_thread(load)
+        packed, present = await asyncio.to_thread(load)
+        cache, prefix = b"public, max-age=31536000, immutable", self._cookies.address.prefix(call)
         # A screen has no dot in its name, a file always has one.
         if "." not in path.rpartition("/")[2]:
-            return self._file(call, assets, "index.html", b"no-cache")
-        if version == present and name in assets:
-            return self._file(call, assets, name, b"public, max-age=31536000, immutable")
-        raise NotFound("There is nothing at this path.")
-
-    def _file(self, call: Call, assets: Mapping[str, Asset], name: str, cache: bytes) -> Response:
-        asset = assets.get(name)
-        if asset is None:
-            raise NotFound("This build has no dashboard.")
-        prefix = self._cookies.address.prefix(call)
+            name, cache = "index.html", b"no-cache"
+        elif version != present or name not in packed:
+            raise NotFound("There is nothing at this path.")
+        file = packed[name]
         if prefix and name == "index.html":
             # The page alone names its files by whole addresses; scripts import each other by relative ones.
-            asset = below(prefix, asset)
-        packed = "gzip" in call.text_header(b"accept-encoding")
-        body = asset.packed if packed else asset.body
-        response = Response(status_code=200)
-        response.body = body
-        response.raw_headers = [
-            (b"content-type", asset.media_type),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", cache),
-            (b"vary", b"accept-encoding"),
-            *([(b"content-encoding", b"gzip")] if packed else []),
-            *_SECURITY,
-        ]
-        return response
+            file = below(prefix, file)
+        return static_file(call, file, MEDIA_TYPES[PurePath(name).suffix], (b"cache-control", cache), *_SECURITY)
 
     @Operation("GET", _SESSION, ANYONE, hidden=True)
     async def who(self, call: Call) -> Response:

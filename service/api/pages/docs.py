@@ -8,6 +8,7 @@ from starlette.responses import Response
 from service.api.http.access import ANYONE
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
+from service.api.pages.static import static_file
 
 # Swagger UI draws its icons from data: URLs, and breaks under Trusted Types.
 _POLICY = (
@@ -30,23 +31,9 @@ class DocsApi(OperationGroup):
     @Operation("GET", "/docs/swagger-ui-bundle.js", ANYONE, hidden=True)
     @Operation("GET", "/docs/swagger-ui.css", ANYONE, hidden=True)
     async def file(self, call: Call) -> Response:
-        """A file, unpacked for the rare client that does not take gzip."""
+        """A file of the reference."""
         name, media_type = _FILES[call.path]
         body = files("service").joinpath("docs", name).read_bytes()
-        packed = name.endswith(".gz") and "gzip" in call.text_header(b"accept-encoding")
-        if name.endswith(".gz") and not packed:
-            body = gzip.decompress(body)
-        response = Response(status_code=200)
-        response.body = body
-        response.raw_headers = [
-            (b"content-type", media_type),
-            (b"content-length", b"%d" % len(body)),
-            # These addresses carry no checksum, so that the next build has the same.
-            (b"cache-control", b"no-cache"),
-            (b"vary", b"accept-encoding"),
-            *([(b"content-encoding", b"gzip")] if packed else []),
-            (b"content-security-policy", _POLICY),
-            (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"no-referrer"),
-        ]
-        return response
+        # These addresses carry no checksum, so that the next build has the same.
+        headers = ((b"cache-control", b"no-cache"), (b"content-security-policy", _POLICY))
+        return static_file(call, body if name.endswith(".gz") else gzip.compress(body), media_type, *headers)

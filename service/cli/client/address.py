@@ -39,7 +39,6 @@ def service_address() -> Address:
 
 
 def bracketed(host: str) -> str:
-    """The host as it stands in a URL."""
     return f"[{host}]" if ":" in host else host
 
 

@@ -257,7 +257,6 @@ def connect(*, read_seconds: float = READ_SECONDS) -> Client:
 
 
 def path_of(token_id: str, rest: str = "") -> str:
-    """The path of one managed token."""
     return f"/api/admin/tokens/{quote(token_id, safe='')}{rest}"
 
 

@@ -63,12 +63,10 @@ def table(
 
 
 def facts(labelled: Sequence[tuple[str, object]]) -> Part:
-    """As `print_facts`."""
     return partial(print_facts, labelled)
 
 
 def line(text: str) -> Part:
-    """A line of standard output."""
     return partial(click.echo, text)
 
 

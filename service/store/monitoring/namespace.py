@@ -50,7 +50,6 @@ class Namespace:
         self.reset_fault = reset_fault(await self._link.execute("GET", reset_key(self._name), retry=True))
 
     async def confirm_reset(self) -> None:
-        """The store may be as it is. Raises StoreUnavailable."""
         await self._link.execute("DEL", reset_key(self._name), retry=True)
         self.reset_fault = ""
 

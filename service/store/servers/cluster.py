@@ -72,35 +72,30 @@ def _address(host: bytes | None, port: int, asked: str) -> Address | None:
 
 
 class ShardLink:
-    """The link of one shard. `node` is replaced when the shard moves."""
+    """The link of one shard, as `Link` has it. `node` is replaced when the shard moves."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self.sent_elsewhere = 0
 
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
-        """As `Pipeline.submit`."""
         self.node.submit(command, answer, retry=retry)
 
     def execute(
         self, *args: bytes | str | int | float, retry: bool = False, operation: str = ""
     ) -> asyncio.Future[Reply]:
-        """As `Pipeline.execute`."""
         return self.node.execute(*args, retry=retry, operation=operation)
 
     @property
     def turn(self) -> object:
-        """As `Pipeline.turn`."""
         return self.node.turn
 
     @property
     def replication_id(self) -> bytes:
-        """As `Pipeline.replication_id`."""
         return self.node.replication_id
 
     @property
     def beside(self) -> Link:
-        """As `Node.beside`."""
         return self.node.beside
 
 
@@ -217,7 +212,6 @@ class Cluster:
                 await node.aclose()
 
     async def aclose(self) -> None:
-        """Fail what waits and close every connection."""
         for node in (self._any, *self._nodes.values()):
             await node.aclose()
 

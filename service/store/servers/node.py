@@ -22,7 +22,6 @@ class Node(Pipeline):
 
     @property
     def beside(self) -> Link:
-        """The other connection."""
         self._beside = self._beside or self._make()
         return self._beside
 
@@ -38,7 +37,6 @@ class Node(Pipeline):
             self._beside.find_again()
 
     async def aclose(self) -> None:
-        """Close both."""
         await super().aclose()
         if self._beside is not None:
             await self._beside.aclose()

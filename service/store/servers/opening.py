@@ -127,7 +127,6 @@ async def _connected(connection: AbstractConnection) -> AbstractConnection:
 
 
 async def _drop(connection: AbstractConnection) -> None:
-    """Close one that nobody needs."""
     await connection.disconnect(nowait=True)
 
 

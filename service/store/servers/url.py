@@ -33,6 +33,8 @@ _TLS_VERSIONS = {TLSVersion.TLSv1_2.value: "TLS 1.2", TLSVersion.TLSv1_3.value: 
 _URL = re.compile(r"(?P<scheme>(?:redis|valkey)s?(?:\+(?P<kind>sentinel|cluster))?|unix)://(?P<rest>.*)", re.DOTALL)
 _AUTHORITY = re.compile(r"(?:(?P<user>[^/?#]*)@)?(?P<hosts>[^/?#@]*)(?P<path>/[^?#]*)?(?P<query>\?.*)?", re.DOTALL)
 
+_ESCAPES = "write @ : / ? # [ ] in a password as %40 %3A %2F %3F %23 %5B %5D"
+
 
 class Kind(StrEnum):
     """How many servers stand behind a URL, and who says which of them to ask."""
@@ -71,7 +73,9 @@ def place_of(url: str) -> Place:
     # The driver knows the schemes of Redis alone.
     scheme = whole["scheme"].partition("+")[0].replace("valkey", "redis")
     if (parts := _AUTHORITY.fullmatch(whole["rest"])) is None:
-        raise ValueError("its password holds characters that end it; write @ : / ? # as %40 %3A %2F %3F %23")
+        raise ValueError(f"its password holds characters that end it; {_ESCAPES}")
+    # First: where a password was cut off, what follows is a part of it, and the driver would repeat it.
+    addresses = _addresses(kind, scheme, parts["hosts"])
     name, path = _name_and_path(kind, parts["path"] or "")
     options, of_sentinels = _query(kind, scheme, (parts["query"] or "?")[1:])
     user = f"{parts['user']}@" if parts["user"] else ""
@@ -80,7 +84,6 @@ def place_of(url: str) -> Place:
     known: dict[str, Any] = dict(parse_url(f"{scheme}://{user}{host}{path}?{urlencode(options)}"))
     _check_place(scheme, path, known)
     _check_tls(known)
-    addresses = _addresses(kind, scheme, parts["hosts"])
     for given in ("host", "port"):
         known.pop(given, None)
     if kind is Kind.CLUSTER and known.get("db"):
@@ -132,7 +135,7 @@ def _address(text: str, default: int) -> Address:
         found = Address(unquote(parts.hostname or "localhost"), parts.port or default)
     except ValueError:
         # The reason would repeat a part of the URL, which may be one of its password.
-        raise ValueError("its port is no number up to 65535, or an address in [ ] is wrong") from None
+        raise ValueError(f"its port is no number up to 65535, or an address in [ ] is wrong; {_ESCAPES}") from None
     if not is_host(found.host):
         raise ValueError("its host is none: a part of it is empty, or longer than 63 characters")
     return found

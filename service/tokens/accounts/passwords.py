@@ -82,7 +82,6 @@ class PasswordChecker:
             self._waiting -= 1
 
     async def aclose(self) -> None:
-        """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

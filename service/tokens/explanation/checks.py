@@ -109,7 +109,6 @@ def account(decoded: DecodedCredential, password_mark: str | None) -> Check:
 
 
 def scopes(decoded: DecodedCredential, asked: tuple[str, ...]) -> Check:
-    """The scopes asked for and those it holds."""
     missing = decoded.missing(asked)
     detail = f"It lacks {' '.join(missing)}." if missing else "It holds every scope that is asked for."
     return answered("scopes", not missing, detail, asked=asked, held=decoded.credential.scopes)
@@ -126,7 +125,6 @@ def network(decoded: DecodedCredential, address: str) -> Check:
 
 
 def uses(decoded: DecodedCredential, left: int) -> Check:
-    """How many uses are left."""
     if decoded.credential.kind is Kind.ONE_TIME:
         return answered("uses", True, "One use is left; this question does not spend it.")
     limit = decoded.credential.max_uses

@@ -66,7 +66,6 @@ class DeliverySeal:
         self._keyring = keyring
 
     def seal(self, webhook_id: str, delivery: Delivery) -> bytes:
-        """The record of a delivery."""
         return self._keyring.seal(_bound(webhook_id), _encode(delivery))
 
     def open(self, webhook_id: str, record: bytes) -> Delivery | None:
@@ -93,7 +92,6 @@ def doubled(attempts: int) -> int:
 
 
 def _bound(webhook_id: str) -> bytes:
-    """What the seal of a record binds it to."""
     return b"delivery\x00" + webhook_id.encode()
 
 

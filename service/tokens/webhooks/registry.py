@@ -239,5 +239,4 @@ def _still(known: Known, nonce: str) -> Known:
 
 
 def _bound(webhook_id: str) -> bytes:
-    """What the seal of a record binds it to."""
     return b"webhook\x00" + webhook_id.encode()

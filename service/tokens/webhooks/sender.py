@@ -167,7 +167,6 @@ class Sender:
                 del self._idle[place]
 
     async def aclose(self) -> None:
-        """Close the connections that are kept."""
         for connections in self._idle.values():
             for connection in connections:
                 connection.writer.transport.abort()

@@ -79,7 +79,6 @@ class Destination(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """The Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 

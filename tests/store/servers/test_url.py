@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -123,3 +124,30 @@ def test_a_group_of_servers_that_cannot_be_used_is_refused_without_its_password(
     with pytest.raises(ValueError, match=reason) as caught:
         place_of(url)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:6379",
+        "http://localhost",
+        "redis+sentinel://a,b:x/NAME",
+        "redis+cluster://a,b:70000",
+        "redis+other://a",
+        "redis",
+        "rediss:/x",
+        "redis://localhost:port",
+        "redis://localhost:70000",
+        "redis://[::1",
+    ],
+)
+def test_a_redis_url_that_cannot_be_used_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        place_of(url)
+
+
+@pytest.mark.parametrize("url", ["redis://:pass#word@h", "redis://:pass/word@h", "redis://:pass?word@h"])
+def test_a_password_that_breaks_its_url_is_not_repeated(url: str) -> None:
+    with pytest.raises(ValueError, match="%23") as caught:
+        place_of(url)
+    assert not re.search("pass#|'pass'|word@", str(caught.value))

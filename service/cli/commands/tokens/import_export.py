@@ -166,7 +166,6 @@ def _take(client: Client, cut: Iterable[Part], query: dict[str, Any]) -> _Taken:
 
 
 def parts(lines: Iterable[tuple[int, bytes | None]]) -> Iterator[Part]:
-    """All lines in order, in bounded memory."""
     numbers: list[int] = []
     body = bytearray()
     for number, line in lines:

@@ -143,7 +143,6 @@ def update(token: str, expires: Lifetime | None, clear: tuple[str, ...], **optio
 def with_secret(
     token: Token, *, quiet: bool, unread: str = "rotate {0} gives another one, revoke {0} ends it"
 ) -> Report:
-    """A token that was just issued."""
     what_to_do = "token-service " + unread.format(token["id"])
     if quiet:
         return Report(token, line(token["token"]), unread=what_to_do)

@@ -224,5 +224,4 @@ def _told_if_cut_off(updated: Sequence[str], count: int, done: str) -> Iterator[
 
 
 def _counted(tokens: int) -> str:
-    """A number of tokens in words."""
     return f"{tokens:,} {'token' if tokens == 1 else 'tokens'}"
