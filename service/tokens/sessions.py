@@ -193,7 +193,7 @@ class Sessions:
             found = read_accounts(path) if path else {}
         except AccountsError as error:
             # A mistake in the file must not lock everybody out: the accounts before stay in force.
-            log.error("accounts were not reloaded: %s", error)
+            log.error("accounts were not reloaded, those read before stay in force: %s", error)
             return
         ended = self._accounts.replace(found)
         log.info("accounts reloaded", extra={"facts": {"accounts": len(found), "ended": len(ended)}})

@@ -69,13 +69,21 @@ class Client:
     Raises WrongUsage for a token that no header can carry.
     """
 
-    def __init__(self, address: Address, token: str | None = None, *, read_seconds: float = READ_SECONDS) -> None:
+    def __init__(
+        self,
+        address: Address,
+        token: str | None = None,
+        *,
+        read_seconds: float = READ_SECONDS,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         # http.client would end with a traceback that has it in clear.
         if token and not (token.isascii() and token.isprintable()):
             raise WrongUsage("what was given as a token is none: is it one line, and only that?")
         self.address = address
         self._token = token
         self._read_seconds = read_seconds
+        self._tls = tls
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> dict[str, Any]:
         """The answer to a GET. Raises Failure unless it is a success, as the others do."""
@@ -178,7 +186,7 @@ class Client:
         host, port = self.address.host, self.address.port
         if self.address.scheme == "https":
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                host, port, timeout=CONNECT_SECONDS, context=ssl.create_default_context()
+                host, port, timeout=CONNECT_SECONDS, context=self._tls or ssl.create_default_context()
             )
         else:
             connection = http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)

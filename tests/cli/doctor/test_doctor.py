@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from datetime import timedelta
 from pathlib import Path
 from threading import Thread
@@ -67,6 +68,25 @@ def test_a_port_in_use_fails_unless_it_is_our_own(found: Found) -> None:
         assert (code, checks["port"][0]) == (1, "failed")
         stub.on("GET", "/livez", {"status": "alive", "version": "9.9.9"})
         assert found(TOKENS_PORT=port)[1]["port"] == ("ok", f"token-service 9.9.9 answers at {port}")
+
+
+def test_our_own_is_known_also_where_its_certificate_has_ended(found: Found, tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "elsewhere.example", age=timedelta(days=3))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def answer() -> None:
+            with tls.wrap_socket(listener.accept()[0], server_side=True) as connection:
+                connection.recv(65536)
+                connection.sendall(b'HTTP/1.0 200 OK\r\n\r\n{"status":"alive","version":"9.9.9"}')
+
+        thread = Thread(target=answer)
+        thread.start()
+        files = {"TOKENS_TLS_CERTIFICATE_FILE": str(certificate), "TOKENS_TLS_KEY_FILE": str(key)}
+        assert found(TOKENS_PORT=str(port), **files)[1]["port"] == ("ok", f"token-service 9.9.9 answers at {port}")
+        thread.join()
 
 
 def data(tmp_path: Path) -> Path:
