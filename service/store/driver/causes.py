@@ -8,9 +8,9 @@ from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionE
 
 _CLOSED = "it closed the connection: does it want TLS (rediss://), or a certificate of the client's (ssl_certfile)?"
 _NO_REDIS = "what answers at its address is no Redis, but a web server or the like: check host and port"
-# How the texts of redis-py's own begin. The last two are of replies that it can read and does not want, as a mail
+# How the texts of redis-py's own begin. The last one is of a reply that it can read and does not want, as a mail
 # server's greeting, `+OK`, may be.
-_TOLD = {"Connection closed": _CLOSED, "Error setting client name": _NO_REDIS, "Invalid Database": _NO_REDIS}
+_TOLD = {"Connection closed": _CLOSED, "Invalid Database": _NO_REDIS}
 
 
 class TlsOptionsUnusable(OSError):

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+import redis
 
 from service.api.operations import Check
 from service.app import Service
@@ -21,6 +22,7 @@ from tests.api.redis_child import RedisChild
 from tests.api.running import wait_until
 from tests.certificates import self_signed
 from tests.cli.conftest import Found
+from tests.contract.sources import ROOT
 
 Say = Callable[..., tuple[list[Check], dict[str, tuple[str, str]]]]
 KEY = "k" * 32
@@ -171,6 +173,20 @@ def test_a_right_that_is_missing_is_named(child: RedisChild, say: Say, rule: str
     assert f"Redis cannot be used: {cause}" in check.detail
     assert f"'{rule[1:]}' command" in check.detail
     assert ("failed", check.detail) in (doctor.get("redis"), doctor.get(f"redis {name}"))
+
+
+def test_the_rights_of_the_example_are_enough(child: RedisChild, say: Say) -> None:
+    """Also for 6.2, which counts all of CLIENT and CLUSTER among what it takes away there, and 9.1 does not."""
+    example = (ROOT / "deploy/redis/users.acl.example").read_text().splitlines()[1]
+    rules = example.partition(" resetchannels ")[2].replace("-@dangerous", "-@dangerous -client -cluster").split()
+    url = as_user(child, *rules)
+    checks, doctor = say(url)
+    assert [check.name for check in checks if check.status != "ok"] == []
+    assert "failed" not in {result for result, _ in doctor.values()}
+    with redis.Redis.from_url(url) as client:
+        for asked in ("SLOTS", "INFO"):
+            with pytest.raises(redis.ResponseError, match="cluster support disabled"):
+                client.execute_command("CLUSTER", asked)
 
 
 def test_what_cannot_be_checked_without_info_is_unknown(child: RedisChild, say: Say) -> None:
