@@ -31,6 +31,20 @@ AT_ONCE = 200
 STEP_MICROSECONDS = 500
 OUTAGE_SECONDS = 60.0
 TOLD_A_SECOND = 2000
+# What none has, what few have, what all have, and each order.
+QUESTIONS = (
+    "scope=no:such",
+    "subject=nobody",
+    "lastAddress=192.0.2.1&sort=name",
+    "unusedForDays=90",
+    "neverUsed=true&scope=no:such",
+    "q=%C3%A9",
+    "q=scale+77",
+    "q=scale&sort=-lastUsedAt",
+    "sort=name",
+    "sort=-lastUsedAt",
+    "sort=expiresAt",
+)
 
 
 @dataclass(frozen=True)
@@ -216,6 +230,24 @@ def bulk(place: Place, count: int) -> Iterator[Row]:
         yield _row(place, name, f"{done}, at most {bar:.1f} s", waits, held=not done.failure and done.seconds <= bar)
 
 
+def readers(place: Place, count: int) -> Iterator[Row]:
+    """Ten times so many tokens, each question of an administrator asked again and again."""
+    fill_now(place.env, 0, 10 * count, PATIENCE_SECONDS)
+    with asking(place.server, place.secret) as alone:
+        servers.wait_until(lambda: False, BASE_SECONDS)
+    yield _row(place, f"beside {10 * count:,}", "-", alone, held=True)
+    for query in QUESTIONS:
+        with asking(place.server, place.secret) as waits, redis.Redis(port=place.store.port) as direct:
+            direct.config_set("slowlog-log-slower-than", STEP_MICROSECONDS)
+            direct.slowlog_reset()
+            began, taken = time.monotonic(), []
+            while time.monotonic() < began + BASE_SECONDS:
+                taken.append(_asked(place.client, query).seconds)
+            seen = f"{len(taken)} pages, slowest {max(taken):.2f} s, {_longest(direct, b'')}"
+        held = max(taken) <= 1.5 and waits.percentile(0.99) <= 2 * alone.percentile(0.99)
+        yield _row(place, query, seen, waits, held=held)
+
+
 def _asked(client: Client, query: str) -> many.Done:
     """One page of a list."""
     began = time.monotonic()
@@ -255,4 +287,5 @@ ROWS: dict[str, Callable[[Place, int], Iterator[Row]]] = {
     "purge": purge,
     "audit": audit,
     "bulk": bulk,
+    "readers": readers,
 }
