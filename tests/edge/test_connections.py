@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import weakref
 
 import pytest
 
 from service.api.http.proxies import TrustedProxies
 from service.app import Service
 from service.edge.limits import ConnectionLimits
+from service.edge.protocol import EdgeProtocol
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first
 from tests.edge.conftest import Turned, edge
 
@@ -189,3 +192,38 @@ async def test_a_client_that_takes_some_of_an_answer_now_and_then_gets_all_of_it
             while part := await loop.sock_recv(client, 1_000_000):
                 got += part
     assert got.count(b"HTTP/1.1 200 OK") == count
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        GOOD,
+        b"GET /validate HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST /api/one-time-tokens/consume HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
+        b"not HTTP\r\n\r\n",
+        BUSY,
+        3 * GOOD,
+    ],
+)
+async def test_a_connection_that_is_over_leaves_nothing_to_the_garbage_collector(port: int, sent: bytes) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            if sent is not BUSY:
+                await reader.readuntil(b"\r\n")
+            await _gone(writer)
+    finally:
+        gc.enable()
+
+
+async def _gone(writer: asyncio.StreamWriter) -> None:
+    """Close, and wait until the server's side of it is no more."""
+    gone = asyncio.Event()
+    protocols = [weakref.ref(one, lambda _: gone.set()) for one in gc.get_objects() if isinstance(one, EdgeProtocol)]
+    writer.close()
+    while any(protocol() is not None for protocol in protocols):
+        await gone.wait()
+        gone.clear()
