@@ -33,7 +33,7 @@ _BACKGROUND = frozenset(
         "LPUSH",
         "LRANGE",
         "LTRIM",
-        "PEXPIRE",
+        "EXPIREAT",
         "SET",
         "TIME",
         "UNLINK",

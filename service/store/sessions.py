@@ -34,11 +34,14 @@ class SessionStore:
         sealed: bytes,
         *,
         expires_at: int,
-        idle_seconds: int,
+        ends_at: int,
         generation: bytes,
         entry: Entry,
     ) -> bool:
-        """Record a session; False if the user was logged out everywhere since `generation` was read."""
+        """Record a session; False if the user was logged out everywhere since `generation` was read.
+
+        It ends at `ends_at` unless its use puts that off, and at `expires_at` in any case.
+        """
         shard = self._shards.of_digest(user)
         keys = (
             shard.keys.credential(digest),
@@ -56,7 +59,7 @@ class SessionStore:
             user,
             expires_at,
             generation,
-            idle_seconds * 1000,
+            ends_at,
             *entry,
         )
         return created == 1

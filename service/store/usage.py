@@ -98,16 +98,20 @@ class UsageStore:
             ask("EXPIRE", key, DAYS_KEPT * DAY, retry=True),
         )
 
-    async def touch_sessions(self, digests: list[bytes], idle_seconds: int) -> None:
-        """Put the idle end of sessions off; one that is over stays over."""
-        for start in range(0, len(digests), SLICE):
-            await asyncio.gather(
-                *[self._touch(digest, idle_seconds * 1000) for digest in digests[start : start + SLICE]]
-            )
+    async def touch_sessions(self, ends: dict[bytes, int]) -> None:
+        """Put the end of sessions off to an instant each, epoch seconds; one that is over stays over."""
+        each = list(ends.items())
+        for start in range(0, len(each), SLICE):
+            await asyncio.gather(*[self._touch(*one) for one in each[start : start + SLICE]])
 
-    async def _touch(self, digest: bytes, milliseconds: int) -> None:
+    async def _touch(self, digest: bytes, ends_at: int) -> None:
         shard = self._shards.of_digest(digest)
-        await shard.link.execute("PEXPIRE", shard.keys.credential(digest), milliseconds, retry=True)
+        ask, keys = shard.link.execute, shard.keys
+        # The index first: between the two a sweep must not drop one that goes on.
+        await asyncio.gather(
+            ask("ZADD", keys.session_index, "XX", ends_at, digest, retry=True),
+            ask("EXPIREAT", keys.credential(digest), ends_at, retry=True),
+        )
 
     async def by_day(self, token_id: str, now: int, days: int) -> list[Count]:
         """The last days of a token, oldest first; the last one is the day of `now`, in UTC."""

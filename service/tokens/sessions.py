@@ -16,6 +16,7 @@ from service.tokens.accounts.login import InvalidCredentials, Login, Throttled
 from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
 from service.tokens.secret import Minter
+from service.tokens.usage import idle_end
 
 log = logging.getLogger(__name__)
 _BY_SIGNAL = Origin(actor="operator", address="", channel="signal", request_id="")
@@ -103,8 +104,7 @@ class Sessions:
             digest,
             self._authority.seal(digest, credential),
             expires_at=expires_at,
-            # The script sets the idle time over the expiry of the key, which must not outlive the session.
-            idle_seconds=min(self._lifetime.idle_seconds, self._lifetime.ttl_seconds),
+            ends_at=idle_end(now, self._lifetime.idle_seconds, expires_at),
             generation=generation,
             entry=self._audit_log.entry("session.created", msgspec.structs.replace(origin, actor=username), token_id),
         )

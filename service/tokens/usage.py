@@ -75,8 +75,12 @@ class Usage:
             self._on_limited(token_id)
         now, allowed = int(self.clock()), 0
         if self._idle_seconds:
-            sessions = [digest for digest, gathered in used if gathered.kind is Kind.SESSION]
-            await self._store.touch_sessions(sessions, self._idle_seconds)
+            ends = {
+                digest: idle_end(now, self._idle_seconds, gathered.expires_at)
+                for digest, gathered in used
+                if gathered.kind is Kind.SESSION
+            }
+            await self._store.touch_sessions(ends)
         # Slice by slice: a second may bring tens of thousands, and requests go on between. What is written is let
         # go, so that what is counted meanwhile takes its room.
         while used:
@@ -92,12 +96,12 @@ class Usage:
 class _Gathered:
     """The use of one credential since the last flush; the address and the agent are those of the last use."""
 
-    __slots__ = ("address", "agent", "allowed", "denied", "kind", "token_id", "used_at")
+    __slots__ = ("address", "agent", "allowed", "denied", "expires_at", "kind", "token_id", "used_at")
 
     def __init__(self, decoded: DecodedCredential) -> None:
         # Not the record itself: of as many tokens as a second brings it takes more than all else that is kept.
         credential = decoded.credential
-        self.kind = credential.kind
+        self.kind, self.expires_at = credential.kind, credential.expires_at
         # A derived token has no record: its uses are those of the token it comes from.
         self.token_id = credential.ancestors[0] if credential.ancestors else credential.token_id
         self.address = ""
@@ -110,6 +114,12 @@ class _Gathered:
         # Cut here, so that no long header becomes the key of what `_agent` remembers.
         address, agent = _address(self.address), _agent(self.agent[: 2 * _AGENT_LENGTH])
         return Use(self.token_id, int(self.used_at), self.allowed, self.denied, address, agent, digest)
+
+
+def idle_end(now: int, idle_seconds: int, expires_at: int) -> int:
+    """When a session ends that was used at `now` and is used no more; without an idle time with its full time."""
+    # A second more, because `now` has begun.
+    return min(now + idle_seconds + 1, expires_at) if idle_seconds else expires_at
 
 
 @lru_cache(1024)

@@ -36,7 +36,7 @@ async def create(
         digest_for(service, number),
         b"sealed",
         expires_at=int(service.clock()) + DAY,
-        idle_seconds=idle,
+        ends_at=int(service.clock()) + (idle or DAY),
         generation=generation,
         entry=ENTRY,
     )

@@ -251,18 +251,26 @@ async def test_a_broken_accounts_file_leaves_the_accounts_as_they_were(
     assert await actions(service) == ["session.created"] * 2
 
 
+async def counted(service: Service) -> int:
+    return (await service.rules.managed.queries.statistics()).sessions
+
+
 async def test_a_session_ends_when_it_is_not_used_for_its_idle_time(
     make_service: Callable[..., Any], turn_time: Callable[[float], None]
 ) -> None:
     service = await make_service(fake=True, session_idle_seconds=600)
     used, unused = await sign_in(service), await sign_in(service)
+    assert await counted(service) == 2
     for _ in range(5):
         turn_time(400)
         assert await outcome(service, used) == "active"
         await service.rules.usage.flush()
+        await service.rules.managed.sweeper.sweep()
     assert await outcome(service, unused) == "unknown"
+    assert await counted(service) == len(await service.rules.sessions.listed("", 50)) == 1
     turn_time(601)
     assert await outcome(service, used) == "unknown"
+    assert await counted(service) == 0
 
 
 async def test_use_does_not_draw_out_the_full_time_of_a_session(

@@ -6,7 +6,7 @@ ARGV[1]  sealed credential
 ARGV[2]  member of the indexes        ARGV[3]  the user, as a member of that of users
 ARGV[4]  expires, epoch seconds
 ARGV[5]  generation that was read
-ARGV[6]  idle time, milliseconds, 0 disables it
+ARGV[6]  when it ends unless it is used, epoch seconds
 ARGV[7]  audit entries to keep
 ARGV[8]  audit entry, JSON
 ARGV[9]  seal of the audit entry
@@ -14,15 +14,14 @@ returns  1 recorded | 0 logged out meanwhile
 cost     O(log n)
 ]]
 local credential, own, all, generation, users, events = unpack(KEYS)
-local record, member, user, expires, seen, idle, keep, entry, seal = unpack(ARGV)
+local record, member, user, expires, seen, ends, keep, entry, seal = unpack(ARGV)
 if (redis.call('GET', generation) or '0') ~= seen then return 0 end
-redis.call('SET', credential, record, 'PXAT', expires .. '000')
-if idle ~= '0' then redis.call('PEXPIRE', credential, idle) end
+redis.call('SET', credential, record, 'PXAT', ends .. '000')
 -- Who signs in again and again never comes to an end, at which the sweep would drop what ended.
 local ended = redis.call('ZRANGEBYSCORE', own, '-inf', redis.call('TIME')[1], 'LIMIT', 0, 100)
 if #ended > 0 then redis.call('ZREM', own, unpack(ended)) end
 redis.call('ZADD', own, expires, member)
 redis.call('ZADD', users, 'GT', expires, user)
-redis.call('ZADD', all, expires, member)
+redis.call('ZADD', all, ends, member)
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 return 1
