@@ -1,14 +1,20 @@
 """Secrets and the keys that guard them: minting, parsing, digests and seals. The only source of randomness. No I/O."""
 
+from __future__ import annotations
+
 import re
 import secrets
 import string
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from zlib import crc32
 
-from service.keyring import Keyring
 from service.model import Kind
-from service.store.driver.shards import Shard, Shards
+
+if TYPE_CHECKING:
+    # The parent of the workers mints a first password here, and needs none of what speaks to Redis.
+    from service.keyring import Keyring
+    from service.store.driver.shards import Shard, Shards
 
 _SESSION = re.compile(rb"[a-zA-Z0-9]{64}")
 _ONE_TIME = re.compile(rb"[0-9a-f]{32}")
