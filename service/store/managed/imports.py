@@ -105,7 +105,7 @@ class ImportStore:
         """Hold names in other shards than the tokens'."""
         homes: dict[int, list[_Row]] = {}
         for row in rows:
-            homes.setdefault(row.home.index, []).append(row)
+            homes.setdefault(row.kind.home.index, []).append(row)
         unknown = set(chain.from_iterable(await asyncio.gather(*map(self._announced, homes.values()))))
         tokens = [row.token for row in rows if row.token.token_id in unknown]
         reserved = iter(await asyncio.gather(*map(self._tokens.names.reserve, tokens)))
@@ -116,15 +116,21 @@ class ImportStore:
 
     async def _announced(self, rows: list[_Row]) -> list[str]:
         """Tell the shard of these tokens their names; the ids that it does not know yet."""
-        home = rows[0].home
+        home = rows[0].kind.home
         metadata = tuple([home.keys.metadata(row.token.token_id) for row in rows])
         told = await self._announce.run(home.link, metadata, _ANNOUNCED_MILLISECONDS, *[row.token.name for row in rows])
         return [row.token.token_id for row, reply in zip(rows, told, strict=True) if reply]
 
     async def _call(self, kind: _Kind, rows: list[_Row]) -> list[Reply]:
-        keys = (*kind.keys, *chain.from_iterable(row.keys for row in rows))
-        args = chain.from_iterable(row.args for row in rows)
-        replies: list[Reply] = await self._import.run(rows[0].home.link, keys, *kind.args, *args)
+        keys, owned = kind.home.keys, kind.home.keys.owner(kind.owner)
+        fixed = kind.listed, kind.timers, keys.names, owned, keys.imported, keys.last_uses, keys.changes
+        replies: list[Reply] = await self._import.run(
+            kind.home.link,
+            (*fixed, *chain.from_iterable([row.keys for row in rows])),
+            kind.keep,
+            int(kind.is_imported),
+            *chain.from_iterable([row.args for row in rows]),
+        )
         return replies
 
     async def _settle(self, row: _Row, reply: Reply) -> Refused | None:
@@ -145,39 +151,44 @@ class ImportStore:
         return _refusal(reply)
 
     def _row(self, incoming: Incoming, now: int) -> _Row:
-        token, home = incoming.token, self._home(incoming.token)
+        token, entry, retention = incoming.token, incoming.entry, self._retention
+        digest = records.decode_digest(token.digest)
+        home = self._home(token, digest)
         is_at_home, is_revoked = self._shards.of_name(token.name) is home, bool(token.revoked_at)
         listed, timers, time = self._state(home, token, now)
+        secret = older = home.keys.credential_and_reason(digest)
+        if incoming.predecessor:
+            older = home.keys.credential_and_reason(records.decode_digest(token.predecessor))
         # A revoked token holds no name, and is found by it all the same.
-        name = name_prefix(token.name) if is_at_home and not is_revoked else b""
         names_member = (freed_member if is_revoked else member)(token) if is_at_home else b""
+        fields = records.encode(token, seal=incoming.seal)
         return _Row(
             token,
-            home,
-            _kind(home, listed, timers, incoming),
-            (*_own_keys(home, incoming), self._blocks.key(home, token.token_id)),
-            (token.token_id, name, names_member, token.created_micros, _place(token), time, *self._args(incoming, now)),
+            _Kind(home, listed, timers, token.created_by, token.imported != "", entry.keep),
+            (*secret, *older, home.keys.metadata(token.token_id), self._blocks.key(home, token.token_id)),
+            (
+                token.token_id,
+                name_prefix(token.name) if is_at_home and not is_revoked else b"",
+                names_member,
+                token.created_micros,
+                _place(token),
+                time,
+                incoming.credential,
+                token.expires_at * 1000,
+                Reason.of(token).text if retention.is_told(token, now) else "",
+                retention.reason_goes(token),
+                incoming.predecessor,
+                token.predecessor_until * 1000,
+                retention.reason_until(token.predecessor_until),
+                token.last_used_at,
+                name_row(token),
+                entry.body,
+                entry.seal,
+                len(fields),
+                *fields,
+            ),
             name_is_abroad=not (is_at_home or is_revoked),
             freed_abroad=is_revoked and not is_at_home,
-        )
-
-    def _args(self, incoming: Incoming, now: int) -> tuple[Argument, ...]:
-        token, retention = incoming.token, self._retention
-        fields = records.encode(token, seal=incoming.seal)
-        return (
-            incoming.credential,
-            token.expires_at * 1000,
-            Reason.of(token).text if retention.is_told(token, now) else "",
-            retention.reason_goes(token),
-            incoming.predecessor,
-            token.predecessor_until * 1000,
-            retention.reason_until(token.predecessor_until),
-            token.last_used_at,
-            name_row(token),
-            incoming.entry.body,
-            incoming.entry.seal,
-            len(fields),
-            *fields,
         )
 
     def _state(self, home: Shard, token: ManagedToken, now: int) -> tuple[bytes, bytes, str]:
@@ -193,15 +204,17 @@ class ImportStore:
                 return keys.off, keys.expiry, str(-(expires or token.created_micros))
         return keys.on, keys.expiry, str(expires or token.created_micros)
 
-    def _home(self, token: ManagedToken) -> Shard:
-        home = self._shards.of_id(token.token_id)
-        if home is None:
+    def _home(self, token: ManagedToken, digest: bytes) -> Shard:
+        home = self._shards.of_digest(digest)
+        # Not asked of the id: of a hundred thousand none is asked twice, and those of pages would be forgotten.
+        if int(token.token_id[:2], 16) != home.index:
             raise ValueError(f"no shard of this namespace has the token {token.token_id}")
         return home
 
     async def conflict(self, token: ManagedToken) -> Refused | None:
         """Why `put` would refuse this token now; changes nothing. One round trip."""
-        home, digest = self._home(token), records.decode_digest(token.digest)
+        digest = records.decode_digest(token.digest)
+        home = self._home(token, digest)
         known, secrets, holder = await asyncio.gather(
             home.link.execute("EXISTS", home.keys.metadata(token.token_id), retry=True),
             home.link.execute("EXISTS", home.keys.credential(digest), home.keys.reason(digest), retry=True),
@@ -226,38 +239,25 @@ class ImportStore:
 
 
 class _Kind(NamedTuple):
-    """What tokens have in common that one call may record: keys of one shard, and arguments."""
+    """What tokens have in common that one call may record: their shard, the sets of their state, and their creator."""
 
-    keys: tuple[bytes, ...]
-    args: tuple[Argument, ...]
+    home: Shard
+    listed: bytes
+    timers: bytes
+    owner: str
+    is_imported: bool
+    keep: int
 
 
 class _Row(NamedTuple):
     """A token on its way into its shard: keys and arguments of its own, and what its name asks for."""
 
     token: ManagedToken
-    home: Shard
     kind: _Kind
     keys: tuple[bytes, ...]
     args: tuple[Argument, ...]
     name_is_abroad: bool
     freed_abroad: bool
-
-
-def _kind(home: Shard, listed: bytes, timers: bytes, incoming: Incoming) -> _Kind:
-    keys, token = home.keys, incoming.token
-    owner = keys.owner(token.created_by)
-    shared = listed, timers, keys.names, owner, keys.imported, keys.last_uses, keys.changes
-    return _Kind(shared, (incoming.entry.keep, int(token.imported != "")))
-
-
-def _own_keys(home: Shard, incoming: Incoming) -> tuple[bytes, ...]:
-    """Those of a row: its secret's, the predecessor's (where there is none its own stand in), and its record's."""
-    keys, token = home.keys, incoming.token
-    secret = older = keys.credential_and_reason(records.decode_digest(token.digest))
-    if incoming.predecessor:
-        older = keys.credential_and_reason(records.decode_digest(token.predecessor))
-    return (*secret, *older, keys.metadata(token.token_id))
 
 
 def _place(token: ManagedToken) -> int:

@@ -18,6 +18,8 @@ M = TypeVar("M")
 # One longer value, and a hash takes twice the room for good. So a value is written in pieces of this size, the first
 # under its letter, the others with a number behind it, until one is shorter.
 PIECE = 64
+# So many characters have no more bytes, whichever they are.
+_FEW = PIECE // 4
 # What is longer than this would be too many pieces.
 _LONGEST_IN_PIECES = 16 * PIECE
 # What scripts count and note without the server key. A seal covers everything else.
@@ -156,6 +158,9 @@ def _written(name: str, letter: bytes, value: Any) -> list[Argument]:
     if kind is int:
         return [letter, value]
     if kind is str:
+        # Whatever its signs are: it is no longer than one piece.
+        if len(value) <= _FEW and name not in _RAW:
+            return [letter, value]
         text = decode_digest(value) if name in _RAW and value else value.encode()
     else:
         text = _TEXT_OF[kind](value)

@@ -84,6 +84,7 @@ class ImportedSecrets:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
         self.rules: tuple[Rule, ...] = ()
+        self._texts = frozenset[str]()
         self.unread = False
 
     def learn(self, rules: Iterable[str], before: tuple[Rule, ...]) -> None:
@@ -92,20 +93,23 @@ class ImportedSecrets:
         `before`: `rules` as they were then.
         """
         since = set(self.rules) - set(before)
-        self.rules, self.unread = tuple(sorted({*map(_read, rules), *since})), False
+        self._follow({*map(_read, rules), *since})
+        self.unread = False
 
     def add(self, rules: Iterable[str]) -> None:
         """Tokens that follow these rules were taken in."""
-        known, followed = set(self.rules), set(map(_read, rules))
         # Asked row by row: all rows of most imports follow one rule.
-        if not followed <= known:
-            self.rules = tuple(sorted(known | followed))
+        if unknown := self._texts.union(rules) - self._texts:
+            self._follow({*self.rules, *map(_read, unknown)})
+
+    def _follow(self, rules: set[Rule]) -> None:
+        self.rules, self._texts = tuple(sorted(rules)), frozenset(map(str, rules))
 
     def admit(self, rule: str) -> str:
         """Follow this rule, too, until the rules are read again; if that cannot be, why, in words."""
         if rule.endswith(" suffix") and not self._keyring.import_suffix:
             return "Set TOKENS_IMPORT_SUFFIX to what the other system adds to a token before it makes the digest."
-        if len(self.rules) >= MOST_RULES and rule not in map(str, self.rules):
+        if len(self.rules) >= MOST_RULES and rule not in self._texts:
             return f"Tokens here follow {MOST_RULES} rules of other systems already; a lookup tries no more."
         self.add((rule,))
         return ""

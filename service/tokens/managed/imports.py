@@ -18,7 +18,7 @@ from service.tokens.managed.seals import Seals
 from service.tokens.secret import mint_id
 
 # So many rows keep the loop for a millisecond, and Redis for half of one: requests go on between.
-SLICE = 10
+SLICE = 16
 # As in `pacing.patiently`, which does not tell that it asked again.
 _PAUSES = (0.1, 0.4)
 # What the API takes as a name; that is declared above this layer and cannot be imported.
@@ -93,7 +93,7 @@ class Imports:
             minted_here = [isinstance(rows[place], ImportedSecret) for place in admitted]
             found = await self._put(incoming, minted_here)
             # Once more: the rules may have been read before the write, which drops what `admit` added.
-            self._imported.add(one.token.imported for one in incoming if one.token.imported)
+            self._imported.add({one.token.imported for one in incoming} - {""})
         else:
             conflicts = await asyncio.gather(*[self._store.conflict(tokens[place]) for place in admitted])
             found = [
