@@ -86,7 +86,7 @@ class Service:
             ),
             self._metrics_port(found.metrics),
             # Redis last: the deliveries give the shards back through it.
-            closables=(rule.accounts.passwords, rule.webhooks.deliveries, *([redis] if redis else [])),
+            (rule.accounts.passwords, rule.webhooks.deliveries, *([redis] if redis else [])),
         )
 
     def _metrics_port(self, endpoints: list[Endpoint]) -> MetricsPort | None:

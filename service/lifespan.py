@@ -6,6 +6,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from service.api.http.application import StartRefused
@@ -54,27 +55,18 @@ class Background(NamedTuple):
     follow: Callable[[], Coroutine[Any, Any, None]] | None
 
 
+@dataclass(eq=False, repr=False)
 class Lifespan:
     """The lifespan of one process."""
 
-    def __init__(
-        self,
-        monitor: Monitor,
-        health: Health,
-        metrics: Metrics,
-        edge: Edge,
-        background: Background,
-        metrics_port: MetricsPort | None,
-        closables: tuple[Closable, ...],
-    ) -> None:
-        """`closables` are closed last, in this order."""
-        self._monitor = monitor
-        self._health = health
-        self._metrics = metrics
-        self._edge = edge
-        self._background = background
-        self._metrics_port = metrics_port
-        self._closables = closables
+    _monitor: Monitor
+    _health: Health
+    _metrics: Metrics
+    _edge: Edge
+    _background: Background
+    _metrics_port: MetricsPort | None
+    # Closed last, in this order.
+    _closables: tuple[Closable, ...]
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """OAuth 2.0 introspection (RFC 7662), revocation (RFC 7009), metadata (RFC 8414), Kubernetes reviews."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import msgspec
 from starlette.responses import Response
@@ -110,23 +111,16 @@ class ReviewAnswer(msgspec.Struct):
     status: ReviewStatus
 
 
+@dataclass(eq=False, repr=False)
 class OAuthApi(OperationGroup, tag="oauth"):
     """Introspects and revokes for third parties."""
 
-    def __init__(
-        self,
-        authority: Authority,
-        revocation: Revocation,
-        clients: Clients,
-        address: PublicAddress,
-        audiences: Collection[str],
-    ) -> None:
-        """`audiences`: which of Kubernetes' audiences tokens are for; none leaves that to the API server."""
-        self._authority = authority
-        self._address = address
-        self._revocation = revocation
-        self._clients = clients
-        self._audiences = audiences
+    _authority: Authority
+    _revocation: Revocation
+    _clients: Clients
+    _address: PublicAddress
+    # Which of Kubernetes' audiences tokens are for; none leaves that to the API server.
+    _audiences: Collection[str]
 
     @Operation(
         "POST",

@@ -1,6 +1,7 @@
 """Operation: health, readiness, metrics, the OpenAPI document, and the word that lost data is lost."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -39,23 +40,16 @@ class Readiness(msgspec.Struct):
     checks: list[Check]
 
 
+@dataclass(eq=False, repr=False)
 class Health:
     """Asks Redis for probes and scrapes."""
 
-    def __init__(
-        self,
-        monitor: Monitor,
-        token_counts: TokenCounts,
-        hygiene: Hygiene,
-        metrics: Metrics,
-        clock: Callable[[], float],
-    ) -> None:
-        self._monitor = monitor
-        self._token_counts = token_counts
-        self._hygiene = hygiene
-        self._metrics = metrics
-        self._clock = clock
-        self._draining = False
+    _monitor: Monitor
+    _token_counts: TokenCounts
+    _hygiene: Hygiene
+    _metrics: Metrics
+    _clock: Callable[[], float]
+    _draining: bool = field(default=False, init=False)
 
     def drain(self) -> None:
         """A stop is under way: no more traffic should come."""

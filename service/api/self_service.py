@@ -1,5 +1,6 @@
 """What the holder of a managed token may do by the token itself; administrators end what was derived from one, too."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -60,22 +61,15 @@ class DerivedQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     id: Id | None = None
 
 
+@dataclass(eq=False, repr=False)
 class SelfServiceApi(OperationGroup, tag="managed"):
     """Shows, revokes, rotates and derives from the token that asks. Nothing here spends a use or a rate limit."""
 
-    def __init__(
-        self,
-        tokens: ManagedTokens,
-        revocation: Revocation,
-        rotation: Rotation,
-        derivation: Derivation,
-        views: TokenViews,
-    ) -> None:
-        self._tokens = tokens
-        self._revocation = revocation
-        self._rotation = rotation
-        self._derivation = derivation
-        self._views = views
+    _tokens: ManagedTokens
+    _revocation: Revocation
+    _rotation: Rotation
+    _derivation: Derivation
+    _views: TokenViews
 
     @Operation("GET", "/api/tokens/self", HOLDER, "showOwnToken")
     async def show(self, holder: Holder) -> TokenShown:

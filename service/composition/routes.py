@@ -77,7 +77,7 @@ def routes(
         UsageApi(rule.usage_series, managed.tokens),
         HygieneApi(rule.hygiene, store.token_counts, clock),
         ImportExportApi(managed.imports, managed.admission, managed.queries, views, audit.log, clock),
-        WebhooksApi(webhooks.registry, webhooks.log, webhooks.trial),
+        WebhooksApi(webhooks.registry, webhooks.log),
         AuditApi(audit.reader, audit.verification, audit.log),
         OAuthApi(rule.authority, managed.revocation, clients, address, settings.kubernetes_audience_list),
         operations,

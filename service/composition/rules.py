@@ -41,7 +41,7 @@ from service.tokens.sessions import SessionLifetime, Sessions
 from service.tokens.usage import Usage, UsageSeries
 from service.tokens.webhooks.deliveries import Deliveries
 from service.tokens.webhooks.delivery import DeliverySeal, Messages
-from service.tokens.webhooks.delivery_log import DeliveryLog, Trial
+from service.tokens.webhooks.delivery_log import DeliveryLog
 from service.tokens.webhooks.notices import Notices
 from service.tokens.webhooks.receiver import Post
 from service.tokens.webhooks.registry import Webhooks
@@ -95,9 +95,8 @@ class WebhookRules:
         # How an event is written on the wire is decided in api/, a layer above: the rules get its function.
         seal, messages = DeliverySeal(keyring), Messages(store.managed, keyring, message, clock)
         post = Post(outbox, messages, seal, Sender(self.destinations), clock, on.metrics.webhook_delivered)
-        self.log = DeliveryLog(outbox, seal)
         self.deliveries = Deliveries(self.registry, self.notices, post)
-        self.trial = Trial(self.registry, post, self.log, test_message)
+        self.log = DeliveryLog(self.registry, post, test_message)
 
 
 class ManagedRules:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -42,27 +43,17 @@ class SessionLifetime(msgspec.Struct, frozen=True):
     clock: Callable[[], float]
 
 
+@dataclass(eq=False, repr=False)
 class Sessions:
     """Signs accounts in and ends their sessions."""
 
-    def __init__(
-        self,
-        store: SessionStore,
-        minter: Minter,
-        authority: Authority,
-        login: Login,
-        audit_log: AuditLog,
-        lifetime: SessionLifetime,
-        decisions: Decisions,
-    ) -> None:
-        self._store = store
-        self._minter = minter
-        self._authority = authority
-        self._accounts = authority.accounts
-        self._login = login
-        self._audit_log = audit_log
-        self._lifetime = lifetime
-        self._decisions = decisions
+    _store: SessionStore
+    _minter: Minter
+    _authority: Authority
+    _login: Login
+    _audit_log: AuditLog
+    _lifetime: SessionLifetime
+    _decisions: Decisions
 
     async def sign_in(self, username: str, password: str, origin: Origin) -> SignedIn:
         """Trade a password for a session. Five round trips and one password check.
@@ -70,7 +61,7 @@ class Sessions:
         Raises InvalidCredentials; Throttled after too many wrong passwords, see `Attempts`; Busy for a moment.
         """
         # Read before the password is checked: who is logged out everywhere meanwhile gets no session.
-        generation = await self._store.generation(self._accounts.pseudonym(username))
+        generation = await self._store.generation(self._authority.accounts.pseudonym(username))
         try:
             account = await self._login.check_password(username, password, origin)
             signed_in = await self._create(username, account, generation, origin)
@@ -85,7 +76,7 @@ class Sessions:
         return signed_in
 
     async def _create(self, username: str, account: Account, generation: bytes, origin: Origin) -> SignedIn:
-        user = self._accounts.pseudonym(username)
+        user = self._authority.accounts.pseudonym(username)
         now = int(self._lifetime.clock())
         expires_at = now + self._lifetime.ttl_seconds
         secret, digest = self._minter.mint_beside(Kind.SESSION, user)
@@ -97,7 +88,7 @@ class Sessions:
             now,
             expires_at,
             kind=Kind.SESSION,
-            password_mark=self._accounts.password_mark(username) or "",
+            password_mark=self._authority.accounts.password_mark(username) or "",
         )
         created = await self._store.create(
             user,
@@ -127,7 +118,7 @@ class Sessions:
                 session_origin = msgspec.structs.replace(origin, actor=subject)
                 entry = self._audit_log.entry("session.revoked", session_origin, decoded.credential.token_id)
                 # In this order: `ended or await` would skip what lies under the previous server key.
-                ended = await self._store.end(self._accounts.pseudonym(subject), digest, entry) or ended
+                ended = await self._store.end(self._authority.accounts.pseudonym(subject), digest, entry) or ended
             else:
                 await self._store.confirm_gone(digest)
         self._decisions.revoked.inc(Kind.SESSION, by=ended)
@@ -135,7 +126,7 @@ class Sessions:
 
     async def listed(self, username: str, limit: int) -> list[Credential]:
         """Sessions that are good now, of one user or of everybody (""), the last to sign in first. Two round trips."""
-        user = self._accounts.pseudonym(username) if username else None
+        user = self._authority.accounts.pseudonym(username) if username else None
         found = [credential for _, credential in await self._good(user, limit)]
         return sorted(found, key=lambda one: one.issued_at, reverse=True)[:limit]
 
@@ -148,7 +139,7 @@ class Sessions:
 
     async def end_one(self, username: str, token_id: str, origin: Origin) -> None:
         """End a user's session by its id. Three round trips. Raises NotFound."""
-        user = self._accounts.pseudonym(username)
+        user = self._authority.accounts.pseudonym(username)
         digest = next((one for one, known in await self._good(user, _SEARCHED) if known.token_id == token_id), None)
         entry = self._audit_log.entry("session.revoked", origin, token_id, after={"username": username})
         if digest is None or not await self._store.end(user, digest, entry):
@@ -158,7 +149,7 @@ class Sessions:
     async def end_all(self, username: str, origin: Origin) -> int:
         """Log a user out everywhere, also where signing in is under way; how many sessions were ended."""
         entry = self._audit_log.entry("session.revoked", origin, username, after={"sessions": "all"})
-        ended = await self._store.end_all(self._accounts.pseudonym(username), entry)
+        ended = await self._store.end_all(self._authority.accounts.pseudonym(username), entry)
         self._decisions.revoked.inc(Kind.SESSION, by=ended)
         return ended
 
@@ -168,7 +159,7 @@ class Sessions:
         They are refused in any case, and would be counted until they expire. A round trip for each user, then one each.
         """
         # A process that nobody signs in at may serve beside others that know the accounts.
-        if not len(self._accounts):
+        if not len(self._authority.accounts):
             return
         now, ended = int(self._lifetime.clock()), 0
         for user in await self._store.users():
@@ -182,7 +173,7 @@ class Sessions:
         self._decisions.revoked.inc(Kind.SESSION, by=ended)
 
     def _is_in_force(self, credential: Credential) -> bool:
-        return credential.password_mark == self._accounts.password_mark(credential.subject)
+        return credential.password_mark == self._authority.accounts.password_mark(credential.subject)
 
     async def reload_accounts(self, path: Path | None) -> None:
         """Put a changed accounts file in force; one that cannot be read changes nothing.
@@ -195,7 +186,7 @@ class Sessions:
             # A mistake in the file must not lock everybody out: the accounts before stay in force.
             log.error("accounts were not reloaded, those read before stay in force: %s", error)
             return
-        ended = self._accounts.replace(found)
+        ended = self._authority.accounts.replace(found)
         log.info("accounts reloaded", extra={"facts": {"accounts": len(found), "ended": len(ended)}})
         try:
             await self._audit_log.write("account.reloaded", _BY_SIGNAL, "accounts", after={"accounts": len(found)})

@@ -20,7 +20,7 @@ from service.api.http.access import ADMINISTER, READ_ALL
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup, PathId
 from service.api.http.timestamps import rfc3339_or_none
-from service.tokens.webhooks.delivery_log import DeliveryLog, Trial
+from service.tokens.webhooks.delivery_log import DeliveryLog
 from service.tokens.webhooks.registry import Webhook, Webhooks
 from service.tokens.webhooks.sender import Sent
 
@@ -28,10 +28,9 @@ from service.tokens.webhooks.sender import Sent
 class WebhooksApi(OperationGroup, tag="webhooks"):
     """Lists, adds and removes receivers, and shows what became of their messages."""
 
-    def __init__(self, webhooks: Webhooks, deliveries: DeliveryLog, trial: Trial) -> None:
+    def __init__(self, webhooks: Webhooks, deliveries: DeliveryLog) -> None:
         self._webhooks = webhooks
         self._deliveries = deliveries
-        self._trial = trial
 
     @Operation("GET", "/api/admin/webhooks", READ_ALL, "listWebhooks")
     async def list(self, caller: Caller) -> WebhookList:
@@ -104,7 +103,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         Sends one message of the type `webhook.test` at once and waits up to 5 s for the receiver's answer. It is
         signed as any other, and is not listed or sent again.
         """
-        return _answer(await self._trial.test(webhook_id))
+        return _answer(await self._deliveries.test(webhook_id))
 
     @Operation("GET", "/api/admin/webhooks/{id}/deliveries", READ_ALL, "listDeliveries", problems=(404, 409))
     async def deliveries(self, caller: Caller, webhook_id: PathId, query: DeliveriesQuery) -> DeliveryList:
@@ -130,7 +129,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         At once, under its id, whatever became of it, and also where the webhook is switched off; waits up to 5 s for
         the receiver's answer. Taken, it is delivered and waits no longer; else nothing changes.
         """
-        return _answer(await self._trial.send_again(webhook_id, call.path_parameters["delivery"]))
+        return _answer(await self._deliveries.send_again(webhook_id, call.path_parameters["delivery"]))
 
     async def _standing(self, webhook: Webhook) -> WebhookStanding:
         standing = await self._deliveries.standing(webhook.webhook_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import PurePath
 
 import msgspec
@@ -58,22 +59,15 @@ class SignedOut(Unauthorized):
         self.accounts = accounts
 
 
+@dataclass(eq=False, repr=False)
 class DashboardApi(OperationGroup):
     """Serves the page and signs it in. All else the page does is the public API, with the cookie as credential."""
 
-    def __init__(
-        self,
-        sessions: Sessions,
-        accounts: Accounts,
-        clock: Callable[[], float],
-        cookies: SessionCookies,
-        settings: Settings,
-    ) -> None:
-        self._sessions = sessions
-        self._accounts = accounts
-        self._clock = clock
-        self._cookies = cookies
-        self._settings = settings
+    _sessions: Sessions
+    _accounts: Accounts
+    _clock: Callable[[], float]
+    _cookies: SessionCookies
+    _settings: Settings
 
     @Operation("GET", "/dashboard", ANYONE, hidden=True)
     async def redirect(self, call: Call) -> Response:

@@ -173,7 +173,7 @@ class Client:
             headers["Content-Type"] = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
         target = self.address.prefix + path
         if query:
-            target += "?" + urlencode(query)
+            target += "?" + urlencode({name: "true" if value is True else value for name, value in query.items()})
         connection = self._connect()
         try:
             connection.request(method, target, content, headers)

@@ -111,7 +111,7 @@ def _ended_by_signals() -> Iterator[ExitStack]:
                 yield held
             finally:
                 for number in _ENDINGS:
-                    signal.signal(number, _stay)
+                    signal.signal(number, signal.SIG_IGN)
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
@@ -120,7 +120,3 @@ def _ended_by_signals() -> Iterator[ExitStack]:
 def _leave(number: int, frame: object) -> None:
     # An exception, so that everything that is held is closed on the way out.
     raise SystemExit(0)
-
-
-def _stay(number: int, frame: object) -> None:
-    """A signal that has been obeyed already."""

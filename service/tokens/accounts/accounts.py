@@ -2,7 +2,7 @@
 
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -119,9 +119,9 @@ class Accounts:
         self._password_marks = password_marks
         return ended
 
-    def hashes(self) -> Iterable[str]:
-        """All password hashes, for a decoy to be verified against when a name is unknown."""
-        return [account.password_hash for account in self._accounts.values()]
+    def any_hash(self) -> str | None:
+        """A password hash of the file: the decoy of a name that is unknown has to cost as much."""
+        return next((account.password_hash for account in self._accounts.values()), None)
 
 
 def normalise(username: str) -> str:

@@ -7,7 +7,7 @@ import urllib.request
 import warnings
 from collections.abc import Callable
 from http.client import HTTPException, HTTPMessage
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple
 
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import Key, OctKey, RSAKey, import_key
@@ -41,13 +41,6 @@ class VerificationKey(NamedTuple):
         return JWSRegistry.algorithms[self.algorithm].verify(signed, signature, self.key)
 
 
-class KeySource(Protocol):
-    """Where keys are found."""
-
-    async def find(self, algorithm: str, kid: str | None) -> VerificationKey | None:
-        """The key for an algorithm and a key id, None if there is none. Raises StoreUnavailable."""
-
-
 class SharedSecret:
     """One secret for HS256. A key id says nothing more about it and is ignored."""
 
@@ -55,6 +48,7 @@ class SharedSecret:
         self._key = VerificationKey("HS256", OctKey.import_key(secret))
 
     async def find(self, algorithm: str, kid: str | None) -> VerificationKey | None:
+        """As `Jwks.find`."""
         return self._key if algorithm == self._key.algorithm else None
 
 
@@ -77,6 +71,7 @@ class Jwks:
         self._asking: asyncio.Task[None] | None = None
 
     async def find(self, algorithm: str, kid: str | None) -> VerificationKey | None:
+        """The key for an algorithm and a key id, None if there is none. Raises StoreUnavailable."""
         # Before anything is asked: a stranger names any algorithm, and `none` is one of them.
         if algorithm not in _ALGORITHMS.values():
             return None

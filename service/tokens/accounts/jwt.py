@@ -18,7 +18,7 @@ from joserfc.util import urlsafe_b64decode
 from service.errors import Forbidden, Unauthorized
 from service.home import expanded
 from service.settings import Settings, SettingsError
-from service.tokens.accounts.jwks import Jwks, KeySource, SharedSecret, read_keys, url_reader
+from service.tokens.accounts.jwks import Jwks, SharedSecret, read_keys, url_reader
 
 # For clocks that differ: RFC 7519, 4.1.4 allows a few minutes at most.
 LEEWAY_SECONDS = 30
@@ -32,7 +32,7 @@ _LONGEST_NAME = 256
 def administrators(settings: Settings, clock: Callable[[], float]) -> AdministratorJwts:
     """The reader for these settings. Raises SettingsError for a JWKS that cannot be used."""
     secret, place = settings.admin_jwt_secret, settings.admin_jwt_jwks
-    keys: KeySource = _secret(secret) if secret else _jwks(place)
+    keys = _secret(secret) if secret else _jwks(place)
     return AdministratorJwts(
         keys,
         clock,
@@ -67,7 +67,9 @@ def _jwks(place: str) -> Jwks:
 class AdministratorJwts:
     """Reads JWTs that an identity provider issues to administrators."""
 
-    def __init__(self, keys: KeySource, clock: Callable[[], float], *, issuer: str, audience: str, claim: str) -> None:
+    def __init__(
+        self, keys: Jwks | SharedSecret, clock: Callable[[], float], *, issuer: str, audience: str, claim: str
+    ) -> None:
         """`claim` is `name=value`; dots in the name lead into nested claims, a list counts if the value is in it."""
         self._keys = keys
         self._registered = JWTClaimsRegistry(

@@ -7,6 +7,7 @@ Redis went lapses by itself. Wrong ones count for a quarter of an hour.
 
 import asyncio
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from service.addresses import address_groups
@@ -151,24 +152,16 @@ class InvalidCredentials(Unauthorized):
         self.tries_left = tries_left
 
 
+@dataclass(eq=False, repr=False)
 class Login:
     """Checks names and passwords."""
 
-    def __init__(
-        self,
-        accounts: Accounts,
-        attempts: Attempts,
-        passwords: PasswordChecker,
-        audit_log: AuditLog,
-        refusals: Refusals,
-        keyring: Keyring,
-    ) -> None:
-        self._accounts = accounts
-        self._attempts = attempts
-        self._passwords = passwords
-        self._audit_log = audit_log
-        self._refusals = refusals
-        self._keyring = keyring
+    _accounts: Accounts
+    _attempts: Attempts
+    _passwords: PasswordChecker
+    _audit_log: AuditLog
+    _refusals: Refusals
+    _keyring: Keyring
 
     async def check_password(self, username: str, password: str, origin: Origin) -> Account:
         """The account of a name and password, under the same rate limits as signing in, without a session.
@@ -178,7 +171,7 @@ class Login:
         attempt = await self._reserve(username, origin)
         account = self._accounts.get(username)
         # The decoy takes as long to check as a real hash, so the time of the answer does not tell which names exist.
-        password_hash = account.password_hash if account else decoy_hash(next(iter(self._accounts.hashes()), None))
+        password_hash = account.password_hash if account else decoy_hash(self._accounts.any_hash())
         try:
             right = await self._passwords.matches(password_hash, password)
         except Busy:

@@ -1,5 +1,6 @@
 """Finds the record of a secret or an id and asks every check in order. Reads alone: nothing is spent or counted."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
@@ -56,24 +57,16 @@ class _Found(NamedTuple):
     reason: Reason | None
 
 
+@dataclass(eq=False, repr=False)
 class Explainer:
     """Explains verdicts."""
 
-    def __init__(
-        self,
-        authority: Authority,
-        credentials: CredentialStore,
-        managed: ManagedStore,
-        audit: AuditReader,
-        accounts: Accounts,
-        keyring: Keyring,
-    ) -> None:
-        self._authority = authority
-        self._credentials = credentials
-        self._managed = managed
-        self._audit = audit
-        self._accounts = accounts
-        self._keyring = keyring
+    _authority: Authority
+    _credentials: CredentialStore
+    _managed: ManagedStore
+    _audit: AuditReader
+    _accounts: Accounts
+    _keyring: Keyring
 
     async def explain(self, question: Question) -> Explanation:
         """Walk every check. A few round trips; a walk through the audit log for one that was ended.

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from service.errors import NotFound
 from service.identifiers import random_id
 from service.store.driver.shards import Shard
-from service.store.outbox import GIVEN_UP_KEPT, MADE_KEPT, Outbox, Standing
-from service.tokens.webhooks.delivery import Delivery, DeliverySeal, Outcome
+from service.store.outbox import GIVEN_UP_KEPT, MADE_KEPT, Standing
+from service.tokens.webhooks.delivery import Delivery, Outcome
 from service.tokens.webhooks.receiver import Post
 from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sent
@@ -22,7 +22,7 @@ Logged = tuple[Delivery, str, int]
 DescribeTest = Callable[[str, int], str]
 
 
-class Found(NamedTuple):
+class _Found(NamedTuple):
     """A delivery with its sealed record, and the shard that has it."""
 
     shard: Shard
@@ -31,11 +31,14 @@ class Found(NamedTuple):
 
 
 class DeliveryLog:
-    """Reads the outboxes of all shards."""
+    """Reads the outboxes of all shards, and sends what a person wants to have sent, signed as any other message."""
 
-    def __init__(self, outbox: Outbox, seal: DeliverySeal) -> None:
-        self._outbox = outbox
-        self._seal = seal
+    def __init__(self, webhooks: Webhooks, post: Post, describe: DescribeTest) -> None:
+        self._webhooks = webhooks
+        self._post = post
+        self._describe = describe
+        self._outbox = post.outbox
+        self._seal = post.seal
 
     async def standing(self, webhook_id: str) -> Standing:
         """How many deliveries of a webhook wait, events it has not read, and events it lost, in all shards."""
@@ -61,8 +64,7 @@ class DeliveryLog:
         found += sorted(_flat(await asyncio.gather(*ended)), key=lambda logged: logged[0].last_at, reverse=True)
         return found[:count]
 
-    async def find(self, webhook_id: str, event_id: str) -> Found:
-        """One delivery by its id. Raises NotFound."""
+    async def _find(self, webhook_id: str, event_id: str) -> _Found:
         if shard := self._shard_of(event_id):
             waiting = await self._outbox.record(shard, webhook_id, event_id)
             given_up = await self._outbox.ended(shard, webhook_id, GIVEN_UP_KEPT, given_up=True)
@@ -71,7 +73,7 @@ class DeliveryLog:
                 # Opening all of a thousand would keep the loop.
                 delivery = self._seal.open(webhook_id, record) if event_id.encode() in record else None
                 if delivery is not None and delivery.event_id == event_id:
-                    return Found(shard, delivery, record)
+                    return _Found(shard, delivery, record)
         raise NotFound("No delivery with this ID. Those that ended are kept while they are among the last.")
 
     def _shard_of(self, event_id: str) -> Shard | None:
@@ -89,24 +91,10 @@ class DeliveryLog:
         decoded = [self._seal.open(webhook_id, record) for record in records]
         return [(delivery, state, 0) for delivery in decoded if delivery is not None]
 
-
-def _flat(parts: list[list[Logged]]) -> list[Logged]:
-    return [logged for part in parts for logged in part]
-
-
-class Trial:
-    """Sends such messages, signed as any other, also to a receiver that is switched off."""
-
-    def __init__(self, webhooks: Webhooks, post: Post, deliveries: DeliveryLog, describe: DescribeTest) -> None:
-        self._webhooks = webhooks
-        self._post = post
-        self._deliveries = deliveries
-        self._describe = describe
-
     async def test(self, webhook_id: str) -> Sent:
         """Send a test message, which is not kept, and tell how the receiver took it; five seconds at most.
 
-        Raises NotFound, Conflict `record_tampered`.
+        To a receiver that is switched off, too. Raises NotFound, Conflict `record_tampered`.
         """
         known = await self._webhooks.find(webhook_id)
         message_id, now = f"test.{random_id()}", self._post.clock()
@@ -119,11 +107,15 @@ class Trial:
         Taken, it counts as made and waits no longer; else nothing changes. Raises NotFound, Conflict `record_tampered`.
         """
         known = await self._webhooks.find(webhook_id)
-        found = await self._deliveries.find(webhook_id, event_id)
+        found = await self._find(webhook_id, event_id)
         sent, delivery = await self._post.attempt(known, found.delivery, self._post.clock())
         self._post.on_attempts(Outcome.DELIVERED if sent.taken else Outcome.FAILED, 1)
         # Deleted while it was sent to: what is written now would stay.
         if sent.taken and webhook_id in self._webhooks.known:
-            made = self._post.seal.seal(webhook_id, delivery)
-            await self._post.outbox.replace(found.shard, webhook_id, event_id, found.record, made)
+            made = self._seal.seal(webhook_id, delivery)
+            await self._outbox.replace(found.shard, webhook_id, event_id, found.record, made)
         return sent
+
+
+def _flat(parts: list[list[Logged]]) -> list[Logged]:
+    return [logged for part in parts for logged in part]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from service.keyring import encode_digest
 from service.model import ManagedToken, Origin
@@ -24,27 +25,20 @@ _CLOCK = Origin(actor="clock", address="", channel="sweep", request_id="")
 _GATEWAY = Origin(actor="holder", address="", channel="validate", request_id="")
 
 
+@dataclass(eq=False, repr=False)
 class Notices:
     """Gathers what is noticed on the way of requests, and finds tokens that expire soon.
 
     Nothing is gathered that no webhook wants.
     """
 
-    def __init__(
-        self,
-        store: WebhookStore,
-        webhooks: Webhooks,
-        tokens: ManagedStore,
-        audit_log: AuditLog,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._webhooks = webhooks
-        self._tokens = tokens
-        self._audit_log = audit_log
-        self._clock = clock
-        self._limited: set[str] = set()
-        self._spent_twice: set[str] = set()
+    _store: WebhookStore
+    _webhooks: Webhooks
+    _tokens: ManagedStore
+    _audit_log: AuditLog
+    _clock: Callable[[], float]
+    _limited: set[str] = field(default_factory=set, init=False)
+    _spent_twice: set[str] = field(default_factory=set, init=False)
 
     def limit_exceeded(self, token_id: str) -> None:
         """A rate limit refused this managed token a request; told once a minute at most."""

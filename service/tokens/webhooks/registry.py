@@ -4,6 +4,7 @@ import base64
 import hmac
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import msgspec
@@ -77,31 +78,22 @@ class Known(msgspec.Struct, frozen=True, dict=True):
 _decode = msgspec.msgpack.Decoder(Webhook).decode
 
 
+@dataclass(eq=False, repr=False)
 class Webhooks:
     """The receivers there are. `known` is as fresh as the last `refresh`, a second at most.
 
     `tampered`: ids of records that somebody else wrote, which are told nothing.
     """
 
-    def __init__(
-        self,
-        store: WebhookStore,
-        outbox: Outbox,
-        keyring: Keyring,
-        audit_log: AuditLog,
-        destinations: Destinations,
-        repeats: Repeats,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._outbox = outbox
-        self._keyring = keyring
-        self._audit_log = audit_log
-        self._destinations = destinations
-        self._repeats = repeats
-        self._clock = clock
-        self.known: dict[str, Known] = {}
-        self.tampered: set[str] = set()
+    _store: WebhookStore
+    _outbox: Outbox
+    _keyring: Keyring
+    _audit_log: AuditLog
+    _destinations: Destinations
+    _repeats: Repeats
+    _clock: Callable[[], float]
+    known: dict[str, Known] = field(default_factory=dict, init=False)
+    tampered: set[str] = field(default_factory=set, init=False)
 
     def wants(self, event: EventType) -> bool:
         """Does any receiver want to be told of this?"""

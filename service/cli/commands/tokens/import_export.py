@@ -110,7 +110,7 @@ def import_tokens(file: BinaryIO, dry_run: bool, as_csv: bool, number_names: boo
     What was taken in before is skipped, so an import that broke off can be run again. A dry run checks for names and
     secrets that come twice in a thousand lines at a time. Exit 1 if a line was skipped.
     """
-    query = given({"dryRun": dry_run and "true", "numberNames": number_names and "true", "zone": zone or None})
+    query = given({"dryRun": dry_run, "numberNames": number_names, "zone": zone})
     lines = rows_of(file) if as_csv or str(getattr(file, "name", "")).endswith(".csv") else lines_of(file)
     taken = _take(connect(), parts(lines), query)
     skipped, would_be = taken.skipped, "would be " if dry_run else ""

@@ -7,7 +7,7 @@ import click
 from service.cli.client.http import connect, path_of
 from service.cli.client.references import TOKENS, Token, every, find, token_id_of
 from service.cli.failure import WrongUsage
-from service.cli.terminal.options import Number, given
+from service.cli.terminal.options import Number, given, together
 from service.cli.terminal.output import on_terminal, print_csv
 from service.cli.terminal.report import Part, Report, facts, json_option, said, table
 
@@ -60,18 +60,22 @@ _COUNTS = {
     "sessions": "sessions",
 }
 
+# Of a list, and of what is done to all that it would have.
+filters = together(
+    click.option("--query", "q", help="Part of the name, or the last characters of the token."),
+    click.option("--created-by", "createdBy", help="Account that created it."),
+    click.option("--scope", help="One of its scopes, as it is written."),
+    click.option("--subject", help="Whom it speaks for."),
+    click.option("--last-address", "lastAddress", help="Where it was used last."),
+    click.option("--unused-for", "unusedForDays", type=Number(0), metavar="DAYS", help="Not used for so many days."),
+    click.option("--never-used", "neverUsed", is_flag=True, help="Without any use so far."),
+)
+
 
 @click.command("list")
 @click.option("--status", help="active, inactive, expired, revoked (comma separated), or all; without: not revoked.")
-@click.option("--query", "q", help="Part of the name, or the last characters of the token.")
-@click.option("--created-by", "createdBy", help="Account that created it.")
-@click.option("--scope", help="One of its scopes.")
-@click.option("--subject", help="Whom it speaks for.")
-@click.option("--last-address", "lastAddress", help="Where it was used last.")
+@filters
 @click.option("--expires-before", "expiresBefore", metavar="INSTANT", help="An instant like 2027-01-31T00:00:00Z.")
-@click.option("--unused-for", "unusedForDays", type=Number(0), metavar="DAYS", help="Not used for so many days.")
-# Text, because it goes into a query.
-@click.option("--never-used", "neverUsed", flag_value="true", help="Without any use so far.")
 @click.option("--parent", metavar="ID", help="Those derived from this token, instead; no other list has them.")
 @click.option(
     "--sort",

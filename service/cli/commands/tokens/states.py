@@ -8,8 +8,9 @@ import click
 
 from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS, Token, find, token_id_of
+from service.cli.commands.tokens.show import filters
 from service.cli.failure import Failure, NoAnswer, WrongUsage
-from service.cli.terminal.options import Number, given, together
+from service.cli.terminal.options import given, together
 from service.cli.terminal.output import note, on_terminal, progress
 from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Part, Report, json_option, said, table
@@ -43,17 +44,9 @@ class _Ending(NamedTuple):
 _REVOKE = _Ending("revoke", " for good?", "revoked", _CAN_END)
 _DEACTIVATE = _Ending("deactivate", "?", "deactivated", frozenset({"active"}))
 # A command takes those that find tokens as **options, which `_wanted` reads.
-_filters = together(
-    click.option("--created-by", "createdBy", help="Those that this account created."),
-    click.option("--subject", help="Those that speak for this subject."),
-    click.option("--last-address", "lastAddress", help="Those used last from this address."),
-    click.option("--scope", help="Those with this scope, as it is written."),
-    click.option("--status", help="Those that are active, inactive or expired (comma separated)."),
-    click.option("--query", "q", help="Those with this in the name, or at the end of the token."),
-    click.option(
-        "--unused-for", "unusedForDays", type=Number(0), metavar="DAYS", help="Those unused for so many days."
-    ),
-    click.option("--never-used", "neverUsed", is_flag=True, help="Those without any use so far."),
+_which = together(
+    filters,
+    click.option("--status", help="active, inactive or expired (comma separated)."),
     click.option("--all", "everything", is_flag=True, help="All tokens."),
     click.option(
         "--dry-run", is_flag=True, help="Change nothing: say how many, and show the first ten, or all that are named."
@@ -72,7 +65,7 @@ def activate(tokens: tuple[str, ...]) -> Report:
 
 @click.command()
 @click.argument("tokens", metavar="[ID|NAME...]", nargs=-1)
-@_filters
+@_which
 @json_option
 def deactivate(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, **options: Any) -> Report:
     """Refuse tokens until they are activated.
@@ -87,7 +80,7 @@ def deactivate(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bo
 
 @click.command()
 @click.argument("tokens", metavar="[ID|NAME...]", nargs=-1)
-@_filters
+@_which
 @json_option
 def revoke(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, **options: Any) -> Report:
     """Revoke tokens for good.
@@ -133,12 +126,12 @@ def _in_parts(ids: Sequence[str], size: int, change: Callable[[list[str]], dict[
     return outcome(result, done)
 
 
-def _wanted(tokens: tuple[str, ...], filters: dict[str, Any], *, everything: bool) -> dict[str, Any]:
+def _wanted(tokens: tuple[str, ...], options: dict[str, Any], *, everything: bool) -> dict[str, Any]:
     """The members of a request that say which tokens; empty where they are named one by one.
 
     Raises WrongUsage, also for an empty value: it comes from an empty variable, and would match every token.
     """
-    wanted = given(filters)
+    wanted = given(options)
     if bool(tokens) + bool(wanted) + everything != 1:
         raise WrongUsage(f"give ids or names, or {_FILTERS}, or --all")
     if "" in {str(value).strip() for value in wanted.values()}:
