@@ -5,6 +5,7 @@ Status codes live in `service.api.http.problems`, not here.
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -55,6 +56,10 @@ class InvalidRequest(ServiceError):
         self.fields = fields
 
 
+# Found out once: each time anew it would leave garbage in a cycle, of every refused request.
+_type_info = cache(inspect.type_info)
+
+
 def wrong(field: str, reason: str) -> InvalidRequest:
     return InvalidRequest(f"{field}: {reason}.", fields=((field, reason),))
 
@@ -67,7 +72,7 @@ def place_and_reason(error: msgspec.ValidationError, kind: Any) -> tuple[str, st
     path = path.rstrip("`").lstrip(".")
     # msgspec names what it found, and not what it would take.
     if reason.startswith("Invalid enum value"):
-        choices = _choices(inspect.type_info(kind), re.findall(r"\w+|\[", re.sub(r"\[[^]]*", "[", path)))
+        choices = _choices(_type_info(kind), re.findall(r"\w+|\[", re.sub(r"\[[^]]*", "[", path)))
         reason = f"write {' or '.join(filter(None, (', '.join(choices[:-1]), *choices[-1:])))}"
     for pattern, words in _IN_WORDS:
         # In their order: later patterns read what earlier ones wrote.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -46,3 +47,21 @@ def test_a_place_and_a_reason(kind: Any, value: object, place: str, reason: str)
         msgspec.convert(value, kind)
 
     assert place_and_reason(refused.value, kind) == (place, reason)
+
+
+def test_a_refusal_leaves_nothing_to_the_garbage_collector() -> None:
+    def refuse() -> None:
+        with pytest.raises(msgspec.ValidationError) as refused:
+            msgspec.convert({"name": "a", "duration": "2weeks"}, CreateToken)
+        assert place_and_reason(refused.value, CreateToken)[0] == "duration"
+        # Its traceback knows this very frame.
+        del refused
+
+    gc.disable()
+    try:
+        refuse()
+        gc.collect()
+        refuse()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
