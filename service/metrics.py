@@ -25,6 +25,7 @@ _BACKGROUND = frozenset(
     {
         "EXISTS",
         "EXPIRE",
+        "EXPIREAT",
         "HDEL",
         "HGETALL",
         "HINCRBY",
@@ -33,7 +34,6 @@ _BACKGROUND = frozenset(
         "LPUSH",
         "LRANGE",
         "LTRIM",
-        "EXPIREAT",
         "SET",
         "TIME",
         "UNLINK",

@@ -336,7 +336,7 @@ def test_bad_unknown_expired_inactive_and_revoked_are_answered_alike() -> None:
     assert len(bodies) == 1
 
 
-@pytest.mark.parametrize("scope", ['a"b', "a\\b", "a\r\nb", "é", "\ufffd"])
+@pytest.mark.parametrize("scope", ["", 'a"b', "a\\b", "a\r\nb", "é", "\ufffd"])
 def test_no_required_scope_breaks_out_of_the_challenge(scope: str) -> None:
     refused = answer(Verdict(Outcome.INSUFFICIENT_SCOPE, TOKEN, (scope,)), "r")
     assert dict(refused.headers)[b"www-authenticate"].endswith(b'scope="invalid"')

@@ -185,4 +185,4 @@ def _ascii(text: str) -> bytes:
 
 
 def _is_scope(scope: str) -> bool:
-    return scope.isascii() and scope.isprintable() and '"' not in scope and "\\" not in scope
+    return scope != "" and scope.isascii() and scope.isprintable() and '"' not in scope and "\\" not in scope
