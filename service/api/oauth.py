@@ -173,7 +173,7 @@ class OAuthApi(OperationGroup, tag="oauth"):
         # A client_id alone names a public client (RFC 6749, 2.1), which proves nothing and is asked for nothing.
         if call.header(b"authorization") or form.get("client_secret"):
             try:
-                origin = msgspec.structs.replace(origin, actor=await self._clients.admit(call, form))
+                origin = await self._clients.admit(call, form)
             except InvalidClient:
                 return _invalid_client()
         if "token" not in form:

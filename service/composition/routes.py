@@ -58,7 +58,7 @@ def routes(
     cookies = SessionCookies(address)
     callers = Callers(rule.authority, rule.accounts.known, jwt=jwt, cookie=cookies.read)
     views = TokenViews(rule.usage_series, managed.derivation, rule.standings, rule.subject_limits, clock)
-    clients = Clients(rule.authority, rule.accounts.login)
+    clients = Clients(callers, rule.accounts.login)
     operations = OperationsApi(health, store.monitor, audit.log, metrics, address)
     # The reference lists the operations in this order.
     groups: tuple[OperationGroup, ...] = (

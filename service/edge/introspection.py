@@ -84,8 +84,7 @@ class IntrospectionCycle(OperationCycle[bytes]):
             self._start_over(self._plan)
             return
         now, address = authority.clock(), self._address()
-        # Without its user agent, as `api.auth.clients` counts a client.
-        authority.count(client, client.active, now, address, b"")
+        authority.count(client, client.active, now, address, self._named.get(b"user-agent", b""))
         verdict = authority.evaluate_anywhere(token, (), now)
         self._answer(_INACTIVE if token is None or not verdict.active else _active(token))
 

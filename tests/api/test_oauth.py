@@ -107,7 +107,6 @@ def test_a_client_over_its_rate_limit_is_told_to_wait(world: World) -> None:
             answer = world.post(path, form={"token": "x"}, **credential)
             answer.problem(429, "rate_limited")
             assert int(answer.header("retry-after") or 0) > 0
-    assert world.post(INTROSPECT, form={"token": "x"}, basic=("admin", client["token"])).status == 401
     world.post("/validate/batch", {"tokens": ["x"]}, bearer=client["token"]).problem(429, "rate_limited")
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "x"}}
     world.post("/k8s/tokenreview", review, bearer=client["token"]).problem(429, "rate_limited")
@@ -175,6 +174,19 @@ def test_a_client_with_the_scope_may_revoke_and_one_without_may_not(world: World
         assert world.validate(token).status == 200
     assert world.post(REVOKE, form={"token": token}, bearer=revoker).status == 200
     assert world.validate(token).status == 401
+
+
+def test_who_revoked_as_a_client_is_told_as_everywhere(world: World) -> None:
+    client = world.create(scopes=["revoke"])
+    pair = {"basic": (client["id"], client["token"])}
+    actors = {}
+    for actor, credential in (("admin", {"bearer": world.admin}), (f"token:{client['id']}", pair)):
+        ended = world.create()
+        assert world.post(REVOKE, form={"token": ended["token"]}, **credential).status == 200
+        path = f"/api/admin/audit?target={ended['id']}&action=token.revoked"
+        (entry,) = world.get(path, bearer=world.admin).json()["entries"]
+        actors[actor] = (entry["actor"], entry["channel"])
+    assert actors == {actor: (actor, "oauth") for actor in actors}
 
 
 def test_the_metadata_names_both_endpoints(world: World) -> None:

@@ -99,13 +99,17 @@ class Callers:
     async def caller(self, call: Call) -> Caller:
         """Whoever presents a valid credential. Raises Unauthorized, or RateLimited by its token."""
         secret, channel = bearer(call), "cli" if call.header(b"x-requested-with") == _COMMAND_LINE else "api"
-        # None of our own secrets has a dot.
-        if secret is not None and self._jwt is not None and secret.count(b".") == 2:
-            return Caller(self._origin(call, await self._jwt(secret), "jwt"), Role.ADMIN)
         if secret is None:
             secret, channel = self._cookie(call), "dashboard"
         if secret is None:
             raise Unauthorized("Send a token as Authorization: Bearer.", presented=False)
+        return await self.bearer_of(call, secret, channel)
+
+    async def bearer_of(self, call: Call, secret: bytes, channel: str) -> Caller:
+        """Whoever holds this secret. Raises as `caller`."""
+        # None of our own secrets has a dot.
+        if self._jwt is not None and secret.count(b".") == 2:
+            return Caller(self._origin(call, await self._jwt(secret), "jwt"), Role.ADMIN)
         verdict = await self._authority.verify(
             secret, _KINDS, address=call.address, agent=call.header(b"user-agent") or b""
         )

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
-from service.api.auth.callers import anonymous, bearer, covers
+import msgspec
+
+from service.api.auth.callers import Callers, anonymous, bearer, require
 from service.api.auth.presented import pair_of
-from service.api.http.access import Access
 from service.api.http.call import Call
-from service.errors import RateLimited, Unauthorized
-from service.model import Credential, Kind, Outcome
+from service.errors import Forbidden, Unauthorized
+from service.model import Origin
 from service.tokens.accounts.login import InvalidCredentials, Login
-from service.tokens.authority import Authority
 
 
 class InvalidClient(Unauthorized):
@@ -22,50 +22,43 @@ class InvalidClient(Unauthorized):
 
 
 class Clients:
-    """Knows clients by a managed token with the right scope, or by an account."""
+    """Knows clients as `Callers` knows callers, and by the name and the password of an account."""
 
-    def __init__(self, authority: Authority, login: Login) -> None:
-        self._authority = authority
+    def __init__(self, callers: Callers, login: Login) -> None:
+        self._callers = callers
         self._login = login
 
-    async def admit(self, call: Call, form: Mapping[str, str] | None = None) -> str:
-        """The name of a client that may do this. Raises InvalidClient; RateLimited if it has to wait."""
-        secret = bearer(call)
-        if secret is not None:
-            return await self._by_token(call, secret, None)
-        form = form or {}
-        name, password = _basic(call) or (form.get("client_id", ""), form.get("client_secret", ""))
-        if not name:
-            raise InvalidClient(presented=False)
-        # A managed token as a client: RFC 6749 wants an id and a secret, so the id has to be the token's own.
-        if password.startswith("rtk_"):
-            return await self._by_token(call, password.encode(), name)
+    async def admit(self, call: Call, form: Mapping[str, str] | None = None) -> Origin:
+        """A client that may do this. Raises InvalidClient; RateLimited if it has to wait."""
+        origin, name, secret = anonymous(call, "oauth"), "", bearer(call)
+        if secret is None:
+            form = form or {}
+            name, password = _basic(call) or (form.get("client_id", ""), form.get("client_secret", ""))
+            if not name:
+                raise InvalidClient(presented=False)
+            if not password.startswith("rtk_"):
+                return await self._by_password(call, name, password, origin)
+            secret = password.encode()
         try:
-            signed_in = await self._login.check_password(name, password, anonymous(call, "oauth"))
+            caller = await self._callers.bearer_of(call, secret, origin.channel)
+            require(caller, call.access)
+        except (Unauthorized, Forbidden):
+            raise InvalidClient(presented=True) from None
+        # A managed token as a client: RFC 6749 wants an id and a secret, so the id has to be the token's own.
+        if name and (caller.credential is None or caller.credential.token_id != name):
+            raise InvalidClient(presented=True)
+        return msgspec.structs.replace(origin, actor=caller.origin.actor)
+
+    async def _by_password(self, call: Call, name: str, password: str, origin: Origin) -> Origin:
+        try:
+            signed_in = await self._login.check_password(name, password, origin)
         # That alone: a client whose password could not be checked now is told to wait, not that it is unknown.
         except InvalidCredentials:
             raise InvalidClient(presented=True) from None
         # The same as for a wrong password: another answer would tell that it was right.
         if signed_in.role not in call.access.roles:
             raise InvalidClient(presented=True)
-        return name
-
-    async def _by_token(self, call: Call, secret: bytes, token_id: str | None) -> str:
-        verdict = await self._authority.verify(secret, (Kind.MANAGED, Kind.SESSION), address=call.address)
-        credential = verdict.credential
-        if credential is None or token_id not in (None, credential.token_id) or not self._may(credential, call.access):
-            raise InvalidClient(presented=True)
-        # It is known, and may come again.
-        if verdict.outcome is Outcome.RATE_LIMITED:
-            raise RateLimited("The client's rate limit is used up.", retry_after=verdict.retry_after)
-        if not verdict.active:
-            raise InvalidClient(presented=True)
-        return credential.token_id
-
-    def _may(self, credential: Credential, access: Access) -> bool:
-        if credential.kind is Kind.SESSION:
-            return self._login.role(credential.subject) in access.roles
-        return covers(credential, access.scope)
+        return msgspec.structs.replace(origin, actor=name)
 
 
 def _basic(call: Call) -> tuple[str, str] | None:

@@ -40,9 +40,9 @@ MAY = {
     "webhooks": {"admin", "jwt", "viewer", "tokens:admin"},
     "person": {"admin", "jwt"},
     "issue": {"admin", "jwt", "nobody", "one-time:issue"},
-    "client": {"admin", "viewer", "introspect"},
+    "client": {"admin", "jwt", "viewer", "introspect"},
     # Without a credential the token in the form is proof enough.
-    "revoking client": {"admin", "nobody", "revoke"},
+    "revoking client": {"admin", "jwt", "nobody", "revoke"},
     "holder": HOLDERS,
     "rotating holder": {"self:rotate"},
     "deriving holder": {"self:derive"},

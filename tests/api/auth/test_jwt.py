@@ -49,6 +49,22 @@ async def test_an_administrators_jwt_opens_the_administration_and_its_subject_is
     assert {(entry.actor, entry.channel) for entry in entries} == {("alice@example", "jwt")}
 
 
+async def test_an_administrators_jwt_opens_what_programs_ask(service: Service) -> None:
+    person = Person(service, token(service))
+    created = await person.create("ci")
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    asked = {"body": f"token={created['token']}".encode(), "headers": form}
+    assert (await person.ask("POST", "/oauth2/introspect", **asked)).json()["active"]
+    assert (await person.post("/validate/batch", {"tokens": ["x"]})).status == 200
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "x"}}
+    assert (await person.post("/k8s/tokenreview", review)).status == 200
+    assert (await person.ask("POST", "/oauth2/revoke", **asked)).status == 200
+    assert (await audit(service))[-1].actor == "alice@example"
+    for claims in ({"role": "user"}, {"iss": "other"}):
+        refused = await Person(service, token(service, **claims)).ask("POST", "/oauth2/introspect", **asked)
+        assert (refused.status, refused.json()) == (401, {"error": "invalid_client"})
+
+
 async def test_without_the_claim_it_is_known_but_not_allowed(service: Service) -> None:
     answer = await Person(service, token(service, role="user")).get(TOKENS)
     assert (answer.status, answer.json()["code"]) == (403, "forbidden")
