@@ -73,7 +73,7 @@ class Health:
         """Read the gauges; while Redis is away they are left out and `tokens_redis_up` is 0."""
         state, now = self._metrics.state, int(self._clock())
         # Before Redis is asked: these are known while it is away, too.
-        state.clock_seconds_apart = self._monitor.clock_seconds_apart
+        state.clock_seconds_apart = self._monitor.clocks.seconds_apart
         state.unknown_checks = len(self._monitor.unknown)
         try:
             state.statistics = await self._token_counts.take(now)
@@ -168,6 +168,6 @@ class OperationsApi(OperationGroup, tag="operation"):
 
         Ends the check `store_reset` of every process. Brings nothing back; harmless where nothing was lost.
         """
-        await self._monitor.confirm_reset()
+        await self._monitor.namespace.confirm_reset()
         await self._audit_log.write("store.confirmed", caller.origin, "store")
         return Message("The store is taken as it is")

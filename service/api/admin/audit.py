@@ -12,7 +12,7 @@ from service.api.http.access import READ
 from service.api.http.call import PAGE, Call, PageSize
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, instant_or_none
-from service.api.pages.download import Download
+from service.api.pages.files import Download
 from service.errors import wrong
 from service.tokens.audit.log import AuditLog
 from service.tokens.audit.reader import POSITION, AuditFilter, AuditReader, Position

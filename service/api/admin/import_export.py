@@ -15,7 +15,7 @@ from service.api.http.access import ADMINISTER, IN_PERSON
 from service.api.http.call import BULK_BYTES, Call
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import parse_zone
-from service.api.pages.download import Download
+from service.api.pages.files import Download
 from service.errors import InvalidRequest
 from service.model import Origin, Status
 from service.store.pacing import UNDER_WAY, Overlapped

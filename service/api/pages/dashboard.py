@@ -15,7 +15,7 @@ from service.api.http.access import ANYONE
 from service.api.http.call import Call, Json
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, rfc3339
-from service.api.pages.static import static_file
+from service.api.pages.files import static_file
 from service.dashboard.bundle import MEDIA_TYPES, below, load
 from service.errors import NotFound, Unauthorized
 from service.settings import Settings

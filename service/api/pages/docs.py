@@ -8,7 +8,7 @@ from starlette.responses import Response
 from service.api.http.access import ANYONE
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
-from service.api.pages.static import static_file
+from service.api.pages.files import static_file
 
 # Swagger UI draws its icons from data: URLs, and breaks under Trusted Types.
 _POLICY = (

@@ -1,7 +1,6 @@
 """`doctor`: everything the service needs, checked without starting or changing anything.
 
-command       the command: runs the checks, prints the findings
-machine       settings, data directory, server key, accounts, port
+command       the command, and the checks of this machine: settings, data directory, server key, accounts, ports
 redis_server  Redis: reached, fit for tokens, of the same time
 finding       what a check found
 

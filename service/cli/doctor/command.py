@@ -1,16 +1,44 @@
-"""`doctor`: everything that the service needs, checked one by one without starting or changing anything."""
+"""`doctor`: everything that the service needs, checked one by one; here what this machine has of it."""
 
 import asyncio
+import http.client
 import os
+import shutil
+import ssl
+from collections.abc import Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import click
+import msgspec
+from cryptography.x509 import load_pem_x509_certificate
 
+from service.api.http.application import StartRefused
+from service.api.metrics_port import bound
+from service.app import create_app
+from service.cli.client.address import LOOPBACK_OF_ANY, Address
+from service.cli.client.http import PROBE_SECONDS, Client
 from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
-from service.cli.doctor.machine import accounts, certificate, data_directory, ports, server_key, settings_for_start
 from service.cli.doctor.redis_server import redis_of
+from service.cli.failure import Failure
+from service.cli.serve.first_start import FILE_NAME
+from service.cli.serve.sockets import answers_at, listen
+from service.cli.serve.tls import Certificate
 from service.cli.terminal.output import on_terminal
 from service.cli.terminal.report import Report, json_option, said, table
-from service.settings import SettingsError
+from service.embedded import EmbeddedError
+from service.embedded.prerequisites import fits_socket, key_path, others_may_write, read_server_key
+from service.model import Role
+from service.settings import UNIX, Settings, SettingsError, read
+from service.tokens.accounts.accounts import AccountsError, read_accounts
+
+# Redis writes its append-only file anew beside the old one, so that both need room for a while.
+_NEEDED_BYTES = 100 * 1024 * 1024
+_data, _key, _accounts, _port = (
+    partial(Finding, check) for check in ("data directory", "server key", "accounts", "port")
+)
 
 
 @click.command()
@@ -46,3 +74,139 @@ def _examine() -> list[Finding]:
     if settings.tls_certificate_file:
         found.append(certificate(settings))
     return found + ports(settings)
+
+
+def settings_for_start(environment: Mapping[str, str]) -> Settings:
+    """The settings, after the service was built with them as at a start. Raises SettingsError."""
+    settings = read(environment)
+    # The accounts file is a check of its own; no connection is made before the service runs.
+    create_app(msgspec.structs.replace(settings, accounts_file=""))
+    return settings
+
+
+def data_directory(settings: Settings) -> Finding:
+    """Ours alone, writable, with room; or a place where it can be made."""
+    folder = settings.data_path
+    # The nearest that is there: what is missing would be made below it.
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        return _data(FAILED, f"{place} cannot be written: name another TOKENS_DATA_DIR")
+    if folder.exists() and others_may_write(folder.stat(), group=settings.data_dir_group):
+        return _data(FAILED, f"others may write in {folder}: make it yours alone (chown, chmod 700)")
+    free = shutil.disk_usage(place).free
+    if free < _NEEDED_BYTES:
+        return _data(WARNING, f"{place} has only {free >> 20} MiB left: free some, or Redis will stop writing")
+    if not folder.exists():
+        return _data(OK, f"{folder} will be made at the first start")
+    return _data(OK, f"{folder}, {free >> 30} GiB free")
+
+
+def server_key(settings: Settings) -> Finding:
+    """Given, or in the data directory."""
+    if settings.secret_key:
+        also = ", and the previous one" if settings.secret_key_previous else ""
+        return _key(OK, f"given in TOKENS_SECRET_KEY{also}")
+    path = key_path(settings.data_path)
+    if not path.exists():
+        if (settings.data_path / "appendonlydir").exists():
+            return _key(FAILED, f"{path} is missing, and the tokens beside it are void without: restore it")
+        return _key(OK, "will be made at the first start")
+    try:
+        read_server_key(settings.data_path)
+    except EmbeddedError as error:
+        return _key(FAILED, str(error))
+    if path.stat().st_mode & 0o077:
+        return _key(WARNING, f"others may read {path}: chmod 600")
+    return _key(OK, str(path))
+
+
+def accounts(settings: Settings) -> Finding:
+    """Readable, with somebody who can sign in and administer."""
+    if not settings.accounts_file and settings.redis_url:
+        return _accounts(WARNING, "no TOKENS_ACCOUNTS_FILE: nobody can sign in with a password")
+    path = settings.accounts_path or settings.data_path / FILE_NAME
+    # Not `exists`: where a link leads nowhere, a start makes no file either.
+    if not settings.accounts_file and not os.path.lexists(path):
+        return _accounts(OK, "one will be made at the first start")
+    try:
+        found = read_accounts(path)
+    except AccountsError as error:
+        return _accounts(FAILED, str(error))
+    if not any(account.role is Role.ADMIN and not account.disabled for account in found.values()):
+        return _accounts(WARNING, f"{path} has no administrator: token-service accounts add NAME --role admin")
+    if path.stat().st_mode & 0o077:
+        return _accounts(WARNING, f"others may read the hashes in {path}: chmod 600")
+    return _accounts(OK, f"{len(found)} in {path}")
+
+
+def ports(settings: Settings) -> list[Finding]:
+    """All that it listens on, each free or taken by this very service."""
+    with ExitStack() as held:
+        # Held until the last was tried, because two that are one cannot both be taken.
+        found = [_place(settings, host, held) for host in settings.hosts]
+        if settings.metrics_port:
+            found.append(_metrics_port(settings, held))
+    return found
+
+
+def _metrics_port(settings: Settings, held: ExitStack) -> Finding:
+    try:
+        for listener in bound(settings.hosts, settings.metrics_port):
+            held.enter_context(listener)
+    except StartRefused as refusal:
+        return Finding("metrics port", FAILED, str(refusal))
+    return Finding("metrics port", OK, f"{settings.metrics_port} is free, or this user's own")
+
+
+def _place(settings: Settings, host: str, held: ExitStack) -> Finding:
+    if host.startswith(UNIX):
+        return _unix_socket(Path(host.removeprefix(UNIX)))
+    if not settings.port:
+        return _port(OK, "a free one will be taken")
+    try:
+        held.enter_context(listen(host, settings.port))
+    except Failure as failure:
+        scheme = "https" if settings.tls_certificate_file else "http"
+        running = _running_version(Address(scheme, LOOPBACK_OF_ANY.get(host, host), settings.port, ""))
+        if running is None:
+            return _port(FAILED, str(failure.message))
+        return _port(OK, f"token-service {running} answers at {settings.port}")
+    return _port(OK, f"{settings.port} is free")
+
+
+def _unix_socket(path: Path) -> Finding:
+    if answers_at(path):
+        return _port(OK, f"somebody answers at {path}")
+    if os.path.lexists(path) and not path.is_socket():
+        return _port(FAILED, f"{path} is there and no socket: remove it, or choose another TOKENS_HOST")
+    if not fits_socket(str(path)):
+        return _port(FAILED, f"{path} is longer than the path of a socket may be: choose another TOKENS_HOST")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return _port(FAILED, f"{path.parent} cannot be written: choose another TOKENS_HOST")
+    return _port(OK, f"{path} will be made")
+
+
+def certificate(settings: Settings) -> Finding:
+    """Of TLS: a certificate and its key that can be used, today."""
+    try:
+        Certificate(settings).check()
+    except Failure as failure:
+        return Finding("certificate", FAILED, str(failure.message))
+    first = load_pem_x509_certificate(Path(settings.tls_certificate_file).read_bytes())
+    ends_at, now = first.not_valid_after_utc, datetime.now(UTC)
+    said = f"{settings.tls_certificate_file} is valid from {first.not_valid_before_utc:%F %R} to {ends_at:%F %R} UTC"
+    if not first.not_valid_before_utc <= now <= ends_at:
+        return Finding("certificate", FAILED, f"{said}, and clients refuse it today: put another in its place")
+    return Finding("certificate", OK, said)
+
+
+def _running_version(address: Address) -> str | None:
+    # Told nothing, and the service also where its certificate has ended or is for another name.
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    try:
+        answer = Client(address, read_seconds=PROBE_SECONDS, tls=tls).ask("GET", "/livez")
+    except Failure:
+        return None
+    version = answer.json().get("version")
+    return version if answer.status == http.client.OK and isinstance(version, str) else None

@@ -11,9 +11,8 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_WORDS = {"7days": 7, "1month": 30, "6months": 180, "1year": 365}
-# The other way, because the API takes these words and nothing else as a `duration`.
-_DAYS_TO_WORD = {days: word for word, days in _WORDS.items()}
+# What the API takes as a `duration`, in seconds.
+_WORDS = {"7days": 7 * 86400, "1month": 30 * 86400, "6months": 180 * 86400, "1year": 365 * 86400}
 _SPAN = re.compile(r"(\d{1,9})([smhdw]?)")
 _QUOTA = re.compile(
     r"(?:([A-Za-z0-9._-]{1,32})=)?(\d{1,10})/(hour|day|month)(?:@(\d{1,2}))?(?:@([A-Za-z0-9_+/-]{1,64}))?"
@@ -69,28 +68,10 @@ class Span(click.ParamType[int]):
 
 
 class Lifetime(NamedTuple):
-    """How long a token may live: `seconds` from now, until `at` (epoch seconds), or for ever."""
+    """How long a token may live: the API's word for that, if it has one, and when it ends, None for never."""
 
-    seconds: int | None = None
-    at: int | None = None
-
-    def to_create(self) -> dict[str, str]:
-        """Members of a creation: a word where one fits, so that the two machines' clocks need not agree."""
-        if self.seconds is None and self.at is None:
-            return {"duration": "never"}
-        days, rest = divmod(self.seconds or 0, 86400)
-        if not rest and days in _DAYS_TO_WORD:
-            return {"duration": _DAYS_TO_WORD[days]}
-        return {"expiresAt": self.instant()}
-
-    def to_change(self) -> dict[str, str | None]:
-        """The member of a change."""
-        return {"expiresAt": None if self.seconds is None and self.at is None else self.instant()}
-
-    def instant(self) -> str:
-        """When it ends, as the API writes it. Raises ValueError or OverflowError past the year 9999."""
-        epoch = self.at if self.at is not None else int(time.time()) + (self.seconds or 0)
-        return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    word: str
+    expires_at: str | None
 
 
 class LifetimeType(click.ParamType[Lifetime]):
@@ -102,22 +83,22 @@ class LifetimeType(click.ParamType[Lifetime]):
         if isinstance(value, Lifetime):
             return value
         if value == "never":
-            return Lifetime()
-        if value in _WORDS:
-            return Lifetime(seconds=_WORDS[value] * 86400)
+            return Lifetime(value, None)
         found = _SPAN.fullmatch(value)
+        # With a unit alone: eight digits may be a date.
+        seconds = int(found[1]) * _UNITS[found[2]] if found and found[2] else _WORDS.get(value)
         try:
-            # With a unit alone: eight digits may be a date.
-            if found and found[2]:
-                lifetime = Lifetime(seconds=int(found[1]) * _UNITS[found[2]])
-            else:
-                instant = datetime.fromisoformat(value)
-                lifetime = Lifetime(at=int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()))
             # An end that no calendar has is told here, as a wrong option.
-            lifetime.instant()
-            return lifetime
+            end = (
+                datetime.fromtimestamp(time.time() + seconds, UTC)
+                if seconds is not None
+                else datetime.fromisoformat(value)
+            )
+            end = end.astimezone(UTC) if end.tzinfo else end.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
             self.fail(f"{value!r}: write it like 90d, 12h, 1month, 2027-01-31 or never.", param, ctx)
+        word = next((word for word, length in _WORDS.items() if length == seconds), "")
+        return Lifetime(word, end.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 class Rate(click.ParamType[dict[str, Any]]):

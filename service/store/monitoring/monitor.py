@@ -48,8 +48,8 @@ class Monitor:
         self.unknown: tuple[str, ...] = ()
         # Is CONFIG GET allowed, as far as it is known?
         self._by_configuration = True
-        self._namespace = Namespace(shards, key_marks)
-        self._clocks = ClockWatch(shards, clock)
+        self.namespace = Namespace(shards, key_marks)
+        self.clocks = ClockWatch(shards, clock)
         self._shards = shards
         # Each link once, by the first of its shards.
         self._asked = tuple({shard.link: shard for shard in reversed(tuple(shards))}.values())
@@ -64,29 +64,20 @@ class Monitor:
         """What forbids this Redis, in one line. One that takes no writes for a while may be read all the same."""
         inspected = self._inspection.faults if self._inspection else {}
         found = [text for name, text in inspected.items() if name != "writes"]
-        return "; ".join(text for text in (*found, self._namespace.shard_fault, self._namespace.key_fault) if text)
-
-    async def confirm_reset(self) -> None:
-        """Somebody says that the store may be as empty as it is. Raises StoreUnavailable."""
-        await self._namespace.confirm_reset()
-
-    @property
-    def clock_seconds_apart(self) -> float:
-        """How much the clocks of Redis and of this machine differ."""
-        return self._clocks.seconds_apart
+        return "; ".join(text for text in (*found, self.namespace.shard_fault, self.namespace.key_fault) if text)
 
     async def check(self) -> Inspection:
         """Inspect the servers and what the namespace was started with; says each fault and warning once.
 
         Raises StoreUnavailable when none answers, or not the one that holds the first shard.
         """
-        await self._clocks.check()
+        await self.clocks.check()
         inspection = self._inspection = await self._inspect()
         if "role" not in inspection.faults:  # a node of a cluster may not hold these keys
-            await self._namespace.check()
-        faults = (*inspection.faults.values(), self._namespace.shard_fault, self._namespace.key_fault)
+            await self.namespace.check()
+        faults = (*inspection.faults.values(), self.namespace.shard_fault, self.namespace.key_fault)
         self.usable = not any(faults)
-        for text in (*faults, *inspection.warnings, self._namespace.reset_fault):
+        for text in (*faults, *inspection.warnings, self.namespace.reset_fault):
             self._say(text)
         return inspection
 
@@ -136,10 +127,10 @@ class Monitor:
             return {"role" if isinstance(error, NotPrimary) else "redis": error.cause}
         found["redis"] = self._away
         found.update(inspection.faults)
-        found["namespace"] = self._namespace.shard_fault
-        found["server_key"] = self._namespace.key_fault
-        found["store_reset"] = self._namespace.reset_fault
-        found["clock"] = self._clocks.fault
+        found["namespace"] = self.namespace.shard_fault
+        found["server_key"] = self.namespace.key_fault
+        found["store_reset"] = self.namespace.reset_fault
+        found["clock"] = self.clocks.fault
         return found
 
     async def watch(self) -> None:
@@ -156,7 +147,7 @@ class Monitor:
                     await self.check()
                     due = loop.time() + (60 if self.usable else 1)
                 else:
-                    await self._clocks.check()
+                    await self.clocks.check()
             except ServiceError:
                 self.usable = False
                 due = min(due, loop.time() + 1)

@@ -50,6 +50,7 @@ class Namespace:
         self.reset_fault = reset_fault(await self._link.execute("GET", reset_key(self._name), retry=True))
 
     async def confirm_reset(self) -> None:
+        """Somebody says that the store may be as empty as it is. Raises StoreUnavailable."""
         await self._link.execute("DEL", reset_key(self._name), retry=True)
         self.reset_fault = ""
 

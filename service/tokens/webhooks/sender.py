@@ -154,23 +154,19 @@ class Sender:
             self._context = await asyncio.to_thread(self._tls)
         return self._context
 
-    def tidy(self) -> None:
+    def tidy(self, *, keep_fit: bool = True) -> None:
         """Close kept connections that will not be used again."""
-        # A copy: places without a connection are taken out on the way.
-        for place, connections in list(self._idle.items()):
-            fit = [connection for connection in connections if connection.is_fit()]
+        kept: dict[_Place, list[_Connection]] = {}
+        for place, connections in self._idle.items():
             for connection in connections:
-                if connection not in fit:
+                if keep_fit and connection.is_fit():
+                    kept.setdefault(place, []).append(connection)
+                else:
                     connection.writer.transport.abort()
-            self._idle[place] = fit
-            if not fit:
-                del self._idle[place]
+        self._idle = kept
 
     async def aclose(self) -> None:
-        for connections in self._idle.values():
-            for connection in connections:
-                connection.writer.transport.abort()
-        self._idle.clear()
+        self.tidy(keep_fit=False)
 
 
 class _Answer:

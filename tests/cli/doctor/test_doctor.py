@@ -104,7 +104,7 @@ def test_a_data_directory_that_others_may_write_fails(found: Found, tmp_path: Pa
 def test_that_others_may_write_is_said_of_a_full_disk_too(
     found: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.cli.doctor.machine._NEEDED_BYTES", 1 << 60)
+    monkeypatch.setattr("service.cli.doctor.command._NEEDED_BYTES", 1 << 60)
     data(tmp_path).chmod(0o770)
     assert "others may write" in found()[1]["data directory"][1]
 
@@ -120,7 +120,7 @@ def test_a_data_directory_that_is_a_file_fails(found: Found, tmp_path: Path) -> 
 
 
 def test_a_full_disk_is_warned_of(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.cli.doctor.machine._NEEDED_BYTES", 1 << 60)
+    monkeypatch.setattr("service.cli.doctor.command._NEEDED_BYTES", 1 << 60)
     assert found()[1]["data directory"][0] == "warning"
 
 

@@ -114,7 +114,9 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
             {member: one[member] for member in _OF_LIMIT if member in one} for one in copied["rateLimits"]
         ]
     # In this order: what an option says takes the place of what is copied.
-    body = {"name": name, **expires.to_create(), **copied, **given(options)}
+    # A word where one fits, so that the two machines' clocks need not agree.
+    lifetime = {"duration": expires.word} if expires.word else {"expiresAt": expires.expires_at}
+    body = {"name": name, **lifetime, **copied, **given(options)}
     return with_secret(client.send_once(TOKENS, body)["token"], quiet=quiet)
 
 
@@ -132,7 +134,7 @@ def update(token: str, expires: Lifetime | None, clear: tuple[str, ...], **optio
     """
     changes = dict(_CLEARABLE[which] for which in clear) | given(options)
     if expires is not None:
-        changes |= expires.to_change()
+        changes["expiresAt"] = expires.expires_at
     if not changes:
         raise WrongUsage("nothing to change: see token-service update --help")
     client = connect()
