@@ -119,8 +119,10 @@ async def ahead(items: AsyncIterator[T]) -> AsyncIterator[T]:
     try:
         while (item := await coming) is not None:
             coming = following()
-            yield item
+            # In one turn of the loop the next is asked for, and in another that leaves: Redis is at it meanwhile.
+            await asyncio.sleep(0)
             await give_way()
+            yield item
     finally:
         coming.cancel()
 
