@@ -48,7 +48,9 @@ def test_the_collector_runs_rarely_and_not_at_what_the_start_made() -> None:
     thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
     gc.disable()
     try:
+        passes = gc.get_stats()[2]["collections"]
         collect_rarely()
+        assert gc.get_stats()[2]["collections"] == passes
         assert gc.isenabled()
         assert gc.get_freeze_count() > frozen
         assert gc.get_threshold()[0] > 10 * 700
