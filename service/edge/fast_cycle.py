@@ -5,21 +5,22 @@ Validations decide and answer by themselves (`cycle`); the operations of the app
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 from time import perf_counter
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from starlette.responses import Response
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
 from service.api.gateway.answers import REQUEST_ID, lines_of
 from service.api.http.call import Headers
 from service.api.http.problems import respond
 from service.edge.deadlines import Deadlines
-from service.edge.fast_path import FastPath
+from service.edge.fast_path import FastPath, Openings
+from service.edge.known_heads import Head, Named
 from service.errors import StoreUnavailable
-
-P = TypeVar("P")
 
 
 class Connection(Protocol):
@@ -28,17 +29,19 @@ class Connection(Protocol):
     client: tuple[str, int] | None
     server_state: ServerState
     deadlines: Deadlines
+    transport: asyncio.Transport
+    flow: FlowControl
 
     def run_task(self, work: Coroutine[Any, Any, None]) -> None: ...
 
-    def answer_fast(self, cycle: FastCycle[Any], answer: bytes) -> None: ...
+    def on_response_complete(self) -> None: ...
 
-    def start_over(self, cycle: FastCycle[Any], method: str, url: bytes, headers: Headers) -> None: ...
+    def start_over(self, cycle: FastCycle, method: str, url: bytes, headers: Headers) -> None: ...
 
 
 # No ABC: `isinstance` would call a function in Python for every request.
-class FastCycle(Generic[P]):
-    """In the place of uvicorn's request-response cycle; `P` is what its target was worked out to ask for."""
+class FastCycle:
+    """In the place of uvicorn's request-response cycle."""
 
     # What uvicorn's protocol reads and writes on a cycle; the body is empty where none was announced.
     disconnected = False
@@ -50,19 +53,20 @@ class FastCycle(Generic[P]):
     def __init__(self, protocol: Connection, fast_path: FastPath) -> None:
         self._protocol = protocol
         self._fast_path = fast_path
-        self._named: dict[bytes, bytes] = {}
-        self._head_only = False
+        self._peer = protocol.client[0] if protocol.client else ""
+        self._is_trusted = fast_path.trusted.trusts(self._peer)
+        self._head: Head
+        self._once: Named
         self._started = 0.0
         self.keep_alive = True
         self.response_complete = True
         self.message_event = protocol.deadlines.event
 
-    def take(self, named: dict[bytes, bytes], plan: P, *, head_only: bool, keep_alive: bool) -> None:
-        """The next request; `named` holds its headers by name, of which none occurs twice."""
+    def take(self, head: Head, once: Named, *, keep_alive: bool) -> None:
+        """The next request: its head, and beside that what it says once."""
+        self._head = head
+        self._once = once
         self.keep_alive = keep_alive
-        self._named = named
-        self._plan = plan
-        self._head_only = head_only
         self.response_complete = False
 
     def start(self) -> None:
@@ -71,18 +75,53 @@ class FastCycle(Generic[P]):
 
     @property
     def _headers(self) -> Headers:
-        return list(self._named.items())
+        return [*self._head.named.items(), *self._once.items()]
 
     def _address(self) -> str:
         """The client's, as a trusted proxy tells it."""
-        return self._fast_path.trusted.client_of(self._protocol.client, self._named.get(b"x-forwarded-for"))
+        if not self._is_trusted:
+            return self._peer
+        head = self._head
+        if head.address is None:
+            forwarded = head.named.get(b"x-forwarded-for")
+            if not forwarded:
+                # Not kept: the same head may come from another proxy.
+                return self._peer
+            head.address = self._fast_path.trusted.client_of(self._protocol.client, forwarded)
+        return head.address
+
+    def _request_id(self) -> bytes:
+        """What the request is called, or a new id where it is called nothing."""
+        return self._once.get(b"x-request-id") or self._fast_path.request_ids.new()
 
     def _write(self, status: int, lines: bytes, request_id: bytes, body: bytes) -> None:
         """`lines` go up to the request id."""
-        opening = self._fast_path.opening(status, self._protocol.server_state.default_headers)
+        fast_path, default_headers = self._fast_path, self._protocol.server_state.default_headers
+        # By identity: uvicorn makes another list each second, and never changes one.
+        if fast_path.openings.default_headers is not default_headers:
+            fast_path.openings = Openings(default_headers)
+        opening = fast_path.openings[status]
         end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        whole = b"".join((opening, lines, request_id, end, b"" if self._head_only else body))
-        self._protocol.answer_fast(self, whole)
+        self._send(b"".join((opening, lines, request_id, end, b"" if self._head.head_only else body)))
+
+    def _send(self, answer: bytes) -> None:
+        """Write an answer, or hold it while the client does not read."""
+        protocol = self._protocol
+        transport = protocol.transport
+        is_closing = transport.is_closing()
+        if protocol.flow.write_paused and not is_closing:
+            protocol.run_task(self._send_later(answer))
+            return
+        self.response_complete = True
+        if not is_closing:
+            transport.write(answer)
+            if not self.keep_alive:
+                transport.close()
+        protocol.on_response_complete()
+
+    async def _send_later(self, answer: bytes) -> None:
+        await self._protocol.flow.drain()
+        self._send(answer)
 
 
 class Whole(NamedTuple):
@@ -99,7 +138,7 @@ class Whole(NamedTuple):
         return cls(response.status_code, lines_of(response.raw_headers) + REQUEST_ID, bytes(response.body))
 
 
-class OperationCycle(FastCycle[P]):
+class OperationCycle(FastCycle):
     """One of the application's operations, which is counted and logged as there."""
 
     method = "POST"
@@ -127,7 +166,7 @@ class OperationCycle(FastCycle[P]):
 
     @property
     def _method(self) -> str:
-        return "HEAD" if self._head_only else self.method
+        return "HEAD" if self._head.head_only else self.method
 
     def _answer(self, answer: Whole, *, outcome: str = "", token_id: str = "", request_id: bytes = b"") -> None:
         status, lines, body = answer
@@ -145,12 +184,9 @@ class OperationCycle(FastCycle[P]):
             address=self._address(),
             outcome=outcome,
             token_id=token_id,
-            traceparent=self._named.get(b"traceparent"),
+            traceparent=self._once.get(b"traceparent"),
         )
 
     def _fail(self, error: StoreUnavailable) -> None:
         request_id = self._request_id()
         self._answer(Whole.of(respond(error, request_id.decode())), outcome=error.code, request_id=request_id)
-
-    def _request_id(self) -> bytes:
-        return self._fast_path.request_ids.of(self._named.get(b"x-request-id"))

@@ -21,7 +21,7 @@ from service.api.gateway.answers import (
 from service.api.http.application import Application
 from service.api.http.call import Headers
 from service.api.http.proxies import TrustedProxies
-from service.edge.head import KnownLines
+from service.edge.known_heads import KnownHeads
 from service.identifiers import trace_of
 from service.metrics import Metrics
 from service.model import Credential, Kind, Verdict
@@ -40,7 +40,7 @@ _CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, VOIDED, NETWORK_DENIED, UNAVAI
 
 
 class Seen(NamedTuple):
-    """What was worked out of a credential's field: its secret, and how its record is read.
+    """What was worked out of a secret: how its record is read.
 
     `kind` is what the secret's form says, which that of another system need not have.
     """
@@ -77,6 +77,18 @@ class Prepared(NamedTuple):
         return b"%b%d%b" % (self.first_lines, self.length + len(request_id), self.last_lines)
 
 
+class Openings(dict[int, bytes]):
+    """By status its line and what uvicorn puts first, which changes once a second."""
+
+    def __init__(self, default_headers: Headers) -> None:
+        super().__init__()
+        self.default_headers = default_headers
+
+    def __missing__(self, status: int) -> bytes:
+        self[status] = STATUS_LINE[status] + lines_of(self.default_headers)
+        return self[status]
+
+
 class FastPath:
     """What the fast path of every connection shares."""
 
@@ -91,6 +103,7 @@ class FastPath:
         accepted: Accepted,
     ) -> None:
         self.authority = authority
+        self.limited = authority.charging.limited
         self.store = store
         self.one_time = one_time
         self.application = application
@@ -102,19 +115,15 @@ class FastPath:
         self.observe = metrics.validation_timer("fast")
         self._show = metrics.validation_examples("fast")
         self.count_refusal = metrics.refused
-        self.lines = KnownLines()
         # What was worked out in the last second, under the bytes it came in: a busy token once for all its requests in
         # it, and none stays in memory longer. Whether it is good is asked of Redis each time all the same.
-        # Where a token may stand elsewhere, too, one field is not all that counts, and nothing is kept.
+        self.heads = KnownHeads()
+        self._seen: dict[bytes, Seen] = {}
         self.is_usual = accepted.is_usual
-        self.most_seen = _MOST_SEEN if accepted.is_usual else 0
-        self.seen: dict[bytes, Seen] = {}
-        self.seen_keys: dict[bytes, Seen] = {}
         self._spent_lines = allowed_lines(_ANONYMOUS).partition(f" {_ID}\r".encode())
         self._required: dict[tuple[bytes, bytes | None], tuple[str, ...]] = {}
         self.refusals = {verdict.outcome: self._prepared(verdict) for verdict in _CONSTANT}
-        self._openings_of: object = None
-        self._openings: dict[int, bytes] = {}
+        self.openings = Openings([])
 
     def _prepared(self, verdict: Verdict) -> Prepared:
         request_id = self.request_ids.new()
@@ -128,29 +137,27 @@ class FastPath:
 
     def forget(self) -> None:
         """Let all secrets go; called once a second."""
-        self.lines.forget()
-        self.seen.clear()
-        self.seen_keys.clear()
+        self.heads.forget()
+        self._seen.clear()
         self._required.clear()
 
     def lookup_of(self, secret: bytes) -> Seen | None:
-        """How the record of a session or managed token is read; None for what has the form of neither."""
-        seen = self.seen_keys.get(secret)
+        """How the record of a session or managed token is read; None for what can be the secret of neither."""
+        seen = self._seen.get(secret)
         if seen is None:
             kind = parse(secret)
-            if kind is None or kind is Kind.ONE_TIME:
+            digest = self.authority.first_digest(kind, secret)
+            if digest is None:
                 return None
-            digest = self.authority.digest(kind, secret)
             seen = Seen(kind, secret, digest, *self.store.prepare(digest))
-            if len(self.seen_keys) < self.most_seen:
-                self.seen_keys[secret] = seen
+            if len(self._seen) < _MOST_SEEN:
+                self._seen[secret] = seen
         return seen
 
     def allowed_lines(self, decoded: DecodedCredential) -> bytes:
         """The same record gets the same lines. Redis is asked each time whether it gets them."""
-        if not decoded.lines:
-            decoded.lines = allowed_lines(decoded.credential, decoded.limits)
-        return decoded.lines
+        decoded.lines = lines = allowed_lines(decoded.credential, decoded.limits)
+        return lines
 
     def spent_lines(self, credential: Credential) -> bytes:
         """As `allowed_lines`, of a one-time token, which comes no more."""
@@ -168,14 +175,3 @@ class FastPath:
             if len(self._required) < _MOST_SEEN:
                 self._required[query, field] = required
         return required
-
-    def opening(self, status: int, default_headers: Headers) -> bytes:
-        """The status line and what uvicorn puts first, which changes once a second."""
-        # By identity: uvicorn makes another list each second, and never changes one.
-        if default_headers is not self._openings_of:
-            self._openings_of = default_headers
-            self._openings = {}
-        opening = self._openings.get(status)
-        if opening is None:
-            opening = self._openings[status] = STATUS_LINE[status] + lines_of(default_headers)
-        return opening

@@ -13,23 +13,8 @@ UNWANTED_BYTES = 64 * 1024
 # A name or an IPv4 address, or what may be an IPv6 address, and a port.
 _HOST = re.compile(rb"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{0,5}))?")
 _HOSTS_REMEMBERED = 256
-# What nearly all clients and gateways write. What says more, or says it in another way, the parser reads.
-_REQUEST_LINE = re.compile(rb"(GET|HEAD) (/[A-Za-z0-9/?&=:._~%+,-]*) HTTP/1\.1")
-_FIELD = re.compile(rb"[A-Za-z0-9-]+: [!-~](?:[ -~]*[!-~])?")
-# Deleting all of them and asking whether anything is left takes half of a pattern's time.
-_VISIBLE = bytes(range(ord("!"), ord("~") + 1))
 # What these announce is for the ordinary way: bodies, expectations, other protocols, a request that costs more.
 UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"x-token-cost"))
-# With them these decide how a message is read, except where they say what goes without saying.
-_DECISIVE = UNUSUAL | {b"connection", b"content-length", b"keep-alive", b"proxy-connection"}
-_MEANINGLESS = frozenset(((b"connection", b"keep-alive"), (b"content-length", b"0")))
-# What these say comes once: kept, it would only take the room of what comes again.
-_UNREPEATED = frozenset((b"x-request-id", b"x-tokens-retry-key", b"traceparent"))
-# So does a one-time token, of whose length no other token is.
-_SPENT_FIELD, _SPENT_LENGTH = b"x-token", 32
-_LINES_REMEMBERED = 4096
-# A client may make a line as long as a head may be.
-_LONGEST_REMEMBERED = 256
 # Of two such fields, two readers may take different ones: that is how requests are smuggled (RFC 9112, 11.2).
 _ONCE = (b"host", b"content-length", b"transfer-encoding")
 
@@ -70,68 +55,6 @@ class Trailer(list[tuple[bytes, bytes]]):
         self._bytes += size_of(b"", [field])
         if self._fields > HEAD_FIELDS or self._bytes > HEAD_BYTES:
             raise Refused(TOO_LARGE)
-
-
-class _RequestLines(dict[bytes, tuple[bool, bytes]]):
-    """Does it ask with HEAD, and its target; KeyError for a line that the parser is to read."""
-
-    def __missing__(self, line: bytes) -> tuple[bool, bytes]:
-        found = _REQUEST_LINE.fullmatch(line)
-        if found is None:
-            raise KeyError(line)
-        read = found[1] == b"HEAD", found[2]
-        if len(self) < _LINES_REMEMBERED and len(line) <= _LONGEST_REMEMBERED:
-            self[line] = read
-        return read
-
-
-class _FieldLines(dict[bytes, tuple[bytes, bytes]]):
-    """The name in lower case and the value; KeyError for a line that the parser is to read."""
-
-    def __missing__(self, line: bytes) -> tuple[bytes, bytes]:
-        name, _, value = line.partition(b": ")
-        name = name.lower()
-        is_unrepeated = name in _UNREPEATED or (name == _SPENT_FIELD and len(value) == _SPENT_LENGTH)
-        if is_unrepeated and value and not value.translate(None, _VISIBLE):
-            return name, value
-        field = name, value
-        if not _FIELD.fullmatch(line) or (name in _DECISIVE and field not in _MEANINGLESS):
-            raise KeyError(line)
-        if len(self) < _LINES_REMEMBERED and len(line) <= _LONGEST_REMEMBERED:
-            self[line] = field
-        return field
-
-
-class KnownLines:
-    """Reads heads by their lines, which mostly came before: each is worked out once under its bytes.
-
-    Reads only what the parser reads in just the same way, in less than half of its time.
-    """
-
-    def __init__(self) -> None:
-        self._request_lines = _RequestLines()
-        self._field_lines = _FieldLines()
-
-    def forget(self) -> None:
-        """Let all lines go: there are secrets in them."""
-        self._request_lines.clear()
-        self._field_lines.clear()
-
-    def read(self, packet: bytes) -> tuple[bool, bytes, dict[bytes, bytes]] | None:
-        """Of a request without a body that is this packet, no less and no more: does it ask with HEAD, its target, and
-        its fields by name; None for anything else, and for what the parser is to read.
-        """
-        if packet[-4:] != b"\r\n\r\n" or len(packet) > HEAD_BYTES:
-            return None
-        lines = packet.split(b"\r\n")
-        try:
-            head_only, url = self._request_lines[lines[0]]
-            named = dict(map(self._field_lines.__getitem__, lines[1:-2]))
-        except KeyError:
-            return None
-        # Three pieces are no fields: the request line, and two empty ones at the end. With fewer names, one came twice.
-        is_plain = len(named) == len(lines) - 3 <= HEAD_FIELDS and HOSTS[named.get(b"host", b"")]
-        return (head_only, url, named) if is_plain else None
 
 
 def size_of(url: bytes, headers: Headers) -> int:

@@ -4,8 +4,13 @@ uvicorn's own takes an answer in two messages, searches each of its fields and m
 by piece is left to it.
 """
 
-from typing import Any
+from __future__ import annotations
 
+import asyncio
+from typing import Any
+from urllib.parse import unquote
+
+import httptools
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn._types import ASGI3Application
@@ -13,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from service.api.gateway.answers import lines_of
 from service.api.http.application import Application
+from service.api.http.call import Headers
 
 _CLOSES = (b"connection", b"close")
 
@@ -20,8 +26,38 @@ _CLOSES = (b"connection", b"close")
 class OrdinaryCycle(RequestResponseCycle):
     """One request to the application, and its answer."""
 
-    # Set by the protocol; uvicorn's own constructor makes the rest.
+    # uvicorn's own constructor makes the rest.
     application: Application
+
+    @classmethod
+    def of(cls, connection: Any, method: str, url: bytes, headers: Headers, *, keep_alive: bool) -> OrdinaryCycle:
+        """Of a request on a connection of `EdgeProtocol`, with as much of an ASGI scope as the application reads."""
+        target = httptools.parse_url(url)
+        path = target.path.decode("ascii")
+        scope: Any = {
+            "method": method,
+            "path": unquote(path) if "%" in path else path,
+            "query_string": target.query or b"",
+            "headers": headers,
+            "scheme": connection.scheme,
+            "client": connection.client,
+            "server": connection.server,
+        }
+        cycle = cls(
+            scope,
+            connection.transport,
+            connection.flow,
+            connection.logger,
+            connection.access_logger,
+            False,
+            connection.server_state.default_headers,
+            asyncio.Event(),
+            False,
+            keep_alive,
+            connection.on_response_complete,
+        )
+        cycle.application = connection.fast_path.application
+        return cycle
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """As uvicorn's, which answers and logs what the application did not catch; `app` is that very application."""

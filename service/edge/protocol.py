@@ -6,17 +6,15 @@ this class leans on.
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
-from urllib.parse import unquote
+from typing import Any
 
-import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from service.api.http.call import Headers
-from service.edge.cycle import FastPathCycle, plan_of
+from service.edge.cycle import FastPathCycle
 from service.edge.fast_cycle import FastCycle, OperationCycle
 from service.edge.head import (
     HEAD_BYTES,
@@ -30,15 +28,23 @@ from service.edge.head import (
     check,
     size_of,
 )
+from service.edge.introspection import IntrospectionCycle
+from service.edge.known_heads import Head, Marks, Named, Remaining, marks_of, plan_of, said_once
 from service.edge.limits import ConnectionLimits
-from service.edge.operations import operation_of
+from service.edge.one_time import ConsumeCycle, GenerateCycle, generates
 from service.edge.ordinary import OrdinaryCycle
 from service.edge.reading import ReadingProtocol
-
-P = TypeVar("P")
+from service.edge.session_check import SessionCheckCycle, check_of
 
 _TOO_MANY = Refusal(503, "too_many_connections", "Too many connections from this address are open. Use fewer.")
 _ALL_BUSY = Refusal(503, "overloaded", "As many connections as this server can have are busy. Try again.")
+
+
+_POSTED: dict[bytes, type[OperationCycle]] = {
+    cycle.template.encode(): cycle for cycle in (IntrospectionCycle, ConsumeCycle)
+}
+# The digits of a length that is read here: a longer body is for the ordinary way.
+_DIGITS = 4
 
 
 class EdgeProtocol(ReadingProtocol):
@@ -52,8 +58,8 @@ class EdgeProtocol(ReadingProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        # Requests on a connection follow each other, so one cycle serves them all but those of a pipeline.
-        self._own_cycle: FastCycle[Any] = FastPathCycle(self, self._fast_path)
+        self._own_cycle: FastCycle
+        self._marks: Marks = ()
         self._draining = False
         self._answering: RequestResponseCycle | None = None
         self._limits: ConnectionLimits = app_state["limits"]
@@ -61,6 +67,8 @@ class EdgeProtocol(ReadingProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # Requests on a connection follow each other, so one cycle serves them all but those of a pipeline.
+        self._own_cycle = FastPathCycle(self, self.fast_path)
         # First the deadlines, whose clock may have stood still since the last connection went.
         self.deadlines.watch(self.server_state.connections, self.timeout_keep_alive)
         self.unread_since = self.deadlines.now
@@ -86,23 +94,50 @@ class EdgeProtocol(ReadingProtocol):
         self._answering = self.cycle = None  # type: ignore[assignment]
         del self._own_cycle
 
-    def _begin_whole(self, packet: bytes) -> bool:
+    def data_received(self, data: bytes) -> None:
         # Where the parser stands between two messages, it does not miss one.
         is_between = self.idle_since is not None and self.body_since is None and not self._in_head
-        head = self._fast_path.lines.read(packet) if is_between and not self._blank_bytes else None
+        if not is_between or self._blank_bytes or self._refusal is not None:
+            super().data_received(data)
+            return
+        remaining, once, head = self.fast_path.heads.find(data, self._marks)
         if head is None:
-            return False
-        head_only, url, named = head
-        plan: Any = plan_of(url)
-        kind: type[FastCycle[Any]] = FastPathCycle
+            read = self._read_whole(data, remaining, once)
+            if read is None:
+                super().data_received(data)
+                return
+            head, once = read
+        self.idle_since = None
+        # Mostly a connection asks for the same again.
+        if self._own_cycle.__class__ is not head.kind:
+            self._own_cycle = head.kind(self, self.fast_path)
+        cycle: Any = self._own_cycle
+        self.cycle = cycle
+        cycle.take(head, once, keep_alive=not self._draining)
+        cycle.start()
+
+    def _read_whole(self, packet: bytes, remaining: Remaining | None, found: Named) -> tuple[Head, Named] | None:
+        """Read what a packet asks by its lines, and remember it; `found` and `remaining` are what `find` says of it."""
+        heads = self.fast_path.heads
+        read = heads.read(packet)
+        if read is None:
+            return None
+        (head_only, url, plan, key), named = read
+        kind: type[FastCycle] = FastPathCycle
+        told: Any = plan
         if plan is None:
             asked = operation_of(b"HEAD" if head_only else b"GET", url, named)
             if asked is None:
-                return False
-            kind, plan = asked
-        self.idle_since = None
-        self._begin_fast_path(named, plan, kind, head_only=head_only)
-        return True
+                return None
+            kind, told = asked
+        once = said_once(named)
+        head = Head(kind, told, named, head_only)
+        if remaining is not None and once.keys() == found.keys():
+            heads.keep(remaining, head)
+        elif key is not None:
+            # The next one that this gateway sends here is known by them.
+            self._marks = marks_of(packet, once)
+        return head, once
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -125,8 +160,7 @@ class EdgeProtocol(ReadingProtocol):
         # Envoy says so with every question; any other length, however it is written, announces a body.
         has_body = named.get(b"content-length", b"0") != b"0"
         if may_be_fast and not has_body and (plan := plan_of(self.url)) is not None:
-            head_only = self.parser.get_method() == b"HEAD"
-            self._begin_fast_path(named, plan, FastPathCycle, head_only=head_only)
+            self._begin_fast_path(named, FastPathCycle, plan)
         elif may_be_fast and (asked := operation_of(self.parser.get_method(), self.url, named)) is not None:
             self._begin_operation(named, *asked)
         else:
@@ -134,49 +168,45 @@ class EdgeProtocol(ReadingProtocol):
             if not leaves_http:
                 self._begin_ordinary(named)
 
-    def _begin_fast_path(
-        self, named: dict[bytes, bytes], plan: P, kind: type[FastCycle[P]], *, head_only: bool
-    ) -> None:
-        previous: RequestResponseCycle | FastCycle[Any] | None = self.cycle
-        waits = previous is not None and not previous.response_complete
-        # Mostly a connection asks for the same again.
-        if waits or self._own_cycle.__class__ is not kind:
-            self._own_cycle = kind(self, self._fast_path)
-        cycle: Any = self._own_cycle
-        cycle.take(named, plan, head_only=head_only, keep_alive=not self._draining)
-        self.cycle = cycle
-        if waits:
-            # A client that sends request after request without reading must not fill our memory: what it sends next
-            # stays in its socket until this one is answered.
-            self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, self.app))
-        else:
-            cycle.start()
+    def _begin_fast_path(self, named: Named, kind: type[FastCycle], plan: Any) -> None:
+        previous: RequestResponseCycle | FastCycle | None = self.cycle
+        if previous is None or previous.response_complete:
+            self._next_cycle(named, kind, plan).start()
+            return
+        # A client that sends request after request without reading must not fill our memory: what it sends next stays
+        # in its socket until this one is answered. The one before may be our own cycle, so this is another.
+        self._own_cycle = kind(self, self.fast_path)
+        self.flow.pause_reading()
+        self.pipeline.appendleft((self._next_cycle(named, kind, plan), self.app))
 
-    def _begin_operation(self, named: dict[bytes, bytes], kind: type[OperationCycle[bytes]], plan: bytes) -> None:
+    def _next_cycle(self, named: Named, kind: type[FastCycle], plan: Any) -> Any:
+        if self._own_cycle.__class__ is not kind:
+            self._own_cycle = kind(self, self.fast_path)
+        cycle: Any = self._own_cycle
+        self.cycle = cycle
+        once = said_once(named)
+        head = Head(kind, plan, named, self.parser.get_method() == b"HEAD")
+        cycle.take(head, once, keep_alive=not self._draining)
+        return cycle
+
+    def _begin_operation(self, named: Named, kind: type[OperationCycle], plan: bytes) -> None:
         """One without a body as a validation, another at the end of its body, which is small."""
-        previous: RequestResponseCycle | FastCycle[Any] | None = self.cycle
+        previous: RequestResponseCycle | FastCycle | None = self.cycle
         if kind.method != "POST":
-            head_only = self.parser.get_method() == b"HEAD"
-            self._begin_fast_path(named, plan, kind, head_only=head_only)
+            self._begin_fast_path(named, kind, plan)
         elif previous is not None and not previous.response_complete:
             self._begin_ordinary(named)
         else:
-            if self._own_cycle.__class__ is not kind:
-                self._own_cycle = kind(self, self._fast_path)
-            cycle: Any = self._own_cycle
-            self.cycle = cycle
-            cycle.take(named, plan, head_only=False, keep_alive=not self._draining)
-            cycle.await_body()
+            self._next_cycle(named, kind, plan).await_body()
             self._progress = True
             self.body_since = self.deadlines.now
 
     def _begin_ordinary(self, named: dict[bytes, bytes]) -> None:
         """As uvicorn's `on_headers_complete`, with a cycle of ours."""
         parser, url, headers = self.parser, self.url, self.headers
-        previous: RequestResponseCycle | FastCycle[Any] | None = self.cycle
+        previous: RequestResponseCycle | FastCycle | None = self.cycle
         kept = parser.get_http_version() != "1.0" and parser.should_keep_alive() and not self._draining
-        self.cycle = cycle = self._ordinary_cycle(parser.get_method().decode(), url, headers, keep_alive=kept)
+        self.cycle = cycle = OrdinaryCycle.of(self, parser.get_method().decode(), url, headers, keep_alive=kept)
         cycle.waiting_for_100_continue = named.get(b"expect", b"").lower() == b"100-continue"
         if b"transfer-encoding" in named:
             # Only a body in chunks can be followed by further fields.
@@ -189,51 +219,22 @@ class EdgeProtocol(ReadingProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
 
-    def _ordinary_cycle(self, method: str, url: bytes, headers: Headers, *, keep_alive: bool) -> OrdinaryCycle:
-        """With as much of an ASGI scope as the application reads."""
-        target = httptools.parse_url(url)
-        path = target.path.decode("ascii")
-        scope: Any = {
-            "method": method,
-            "path": unquote(path) if "%" in path else path,
-            "query_string": target.query or b"",
-            "headers": headers,
-            "scheme": self.scheme,
-            "client": self.client,
-            "server": self.server,
-        }
-        cycle = OrdinaryCycle(
-            scope,
-            self.transport,
-            self.flow,
-            self.logger,
-            self.access_logger,
-            False,
-            self.server_state.default_headers,
-            asyncio.Event(),
-            False,
-            keep_alive,
-            self.on_response_complete,
-        )
-        cycle.application = self._fast_path.application
-        return cycle
-
-    def start_over(self, cycle: FastCycle[Any], method: str, url: bytes, headers: Headers) -> None:
+    def start_over(self, cycle: FastCycle, method: str, url: bytes, headers: Headers) -> None:
         """Have the ordinary way answer, from the start, a request that was read as a whole."""
-        ordinary = self._ordinary_cycle(method, url, headers, keep_alive=cycle.keep_alive)
+        ordinary = OrdinaryCycle.of(self, method, url, headers, keep_alive=cycle.keep_alive)
         ordinary.body += cycle.body
         ordinary.more_body = False
         ordinary.message_event.set()
         ordinary.disconnected = self.transport.is_closing()
         cycle.response_complete = True
-        newest: RequestResponseCycle | FastCycle[Any] = self.cycle
+        newest: RequestResponseCycle | FastCycle = self.cycle
         if newest is cycle:
             self.cycle = ordinary
         self._start_asgi_task(ordinary, self.app)
 
     def on_message_complete(self) -> None:
         self.body_since = None
-        cycle: RequestResponseCycle | FastCycle[Any] = self.cycle
+        cycle: RequestResponseCycle | FastCycle = self.cycle
         if isinstance(cycle, FastCycle):
             if cycle.awaits_body:
                 cycle.awaits_body = False
@@ -241,7 +242,7 @@ class EdgeProtocol(ReadingProtocol):
         elif not self.parser.should_upgrade():
             super().on_message_complete()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle | FastCycle[Any], app: ASGI3Application) -> None:
+    def _start_asgi_task(self, cycle: RequestResponseCycle | FastCycle, app: ASGI3Application) -> None:
         if isinstance(cycle, FastCycle):
             # Not called from here: a long pipeline of answers that need no lookup would nest without end.
             self.loop.call_soon(cycle.start)
@@ -254,22 +255,6 @@ class EdgeProtocol(ReadingProtocol):
         task = self.loop.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
-
-    def answer_fast(self, cycle: FastCycle[Any], answer: bytes) -> None:
-        """Write an answer, or hold it while the client does not read."""
-        if self.flow.write_paused and not self.transport.is_closing():
-            self.run_task(self._answer_later(cycle, answer))
-            return
-        cycle.response_complete = True
-        if not self.transport.is_closing():
-            self.transport.write(answer)
-            if not cycle.keep_alive:
-                self.transport.close()
-        self.on_response_complete()
-
-    async def _answer_later(self, cycle: FastCycle[Any], answer: bytes) -> None:
-        await self.flow.drain()
-        self.answer_fast(cycle, answer)
 
     def on_response_complete(self) -> None:
         """As uvicorn's, except the keep-alive: an instant that `Deadlines` reads, not a timer per request."""
@@ -286,8 +271,21 @@ class EdgeProtocol(ReadingProtocol):
     def shutdown(self) -> None:
         """Graceful stop: answer what comes and close with it; connections that stay idle are closed by `Deadlines`."""
         self._draining = True
-        previous: RequestResponseCycle | FastCycle[Any] | None = self.cycle
+        previous: RequestResponseCycle | FastCycle | None = self.cycle
         if previous is not None:
             # Its answer says `connection: close`, so that the client asks another process next.
             previous.keep_alive = False
         self.deadlines.drain()
+
+
+def operation_of(method: bytes, url: bytes, named: Named) -> tuple[type[OperationCycle], bytes] | None:
+    """The cycle that answers this request and what it is to be told; None where the ordinary way answers."""
+    length = named.get(b"content-length", b"0")
+    if method == b"POST":
+        cycle = _POSTED.get(url)
+        return (cycle, url) if cycle is not None and len(length) <= _DIGITS and length.isdigit() else None
+    if length != b"0" or method not in (b"GET", b"HEAD"):
+        return None
+    if (secret := check_of(url, named)) is not None:
+        return SessionCheckCycle, secret
+    return (GenerateCycle, url) if generates(url, named) else None

@@ -33,7 +33,7 @@ class ReadingProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.deadlines: Deadlines = app_state["deadlines"]
-        self._fast_path: FastPath = app_state["fast_path"]
+        self.fast_path: FastPath = app_state["fast_path"]
         self._refusal: Refusal | None = None
         self._in_head = False
         self._head_bytes = 0
@@ -56,7 +56,7 @@ class ReadingProtocol(HttpToolsProtocol):
         return self.idle_since if self.idle_since is not None else self.head_since
 
     def data_received(self, data: bytes) -> None:
-        if self._refusal is not None or self._begin_whole(data):
+        if self._refusal is not None:
             return
         known = self.headers
         continued = known if self._in_head else None
@@ -84,10 +84,6 @@ class ReadingProtocol(HttpToolsProtocol):
             self._bound_body(len(data))
         elif self.idle_since is not None and self.headers is known:
             self._bound_blank_lines(len(data))
-
-    def _begin_whole(self, packet: bytes) -> bool:
-        """Begin with the request that a packet is, without the parser; False where that is to read it."""
-        raise NotImplementedError
 
     def _decline(self, data: bytes, offer: httptools.HttpParserUpgrade | None) -> None:
         """Read a request that offers another protocol again, without the offer, and then what follows its head.
@@ -169,7 +165,7 @@ class ReadingProtocol(HttpToolsProtocol):
         self._refusal = refusal
         cycle: Any = self.cycle
         if self.body_since is None:
-            self._fast_path.count_refusal(refusal.status)
+            self.fast_path.count_refusal(refusal.status)
         elif isinstance(cycle, OperationCycle):
             cycle.refused(refusal.status)
         else:
@@ -178,7 +174,7 @@ class ReadingProtocol(HttpToolsProtocol):
         if self._answer_has_begun():
             self.transport.close()
             return
-        request_id = self._fast_path.request_ids.of(None)
+        request_id = self.fast_path.request_ids.of(None)
         body = problem_body(refusal.status, refusal.code, refusal.detail, request_id.decode())
         headers = [
             (b"content-type", b"application/problem+json"),
@@ -194,7 +190,7 @@ class ReadingProtocol(HttpToolsProtocol):
 
     def _answer_has_begun(self) -> bool:
         """Is the answer to the request that is being read on its way, or that to one before it half written?"""
-        cycle: RequestResponseCycle | FastCycle[Any] | None = self.cycle
+        cycle: RequestResponseCycle | FastCycle | None = self.cycle
         if cycle is None or isinstance(cycle, FastCycle) or not cycle.response_started:
             return False
         return self.body_since is not None or not cycle.response_complete

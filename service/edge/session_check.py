@@ -42,7 +42,7 @@ def _said(expires_at: int | None) -> Whole:
     return Whole.of(Json(SessionState(expires_at is not None, expires_at)))
 
 
-class SessionCheckCycle(OperationCycle[bytes]):
+class SessionCheckCycle(OperationCycle):
     """Session checks."""
 
     method = "GET"
@@ -55,7 +55,7 @@ class SessionCheckCycle(OperationCycle[bytes]):
     def _begin(self) -> None:
         """Ask, or answer at once where nothing need be asked."""
         fast_path = self._fast_path
-        self._secret = secret = self._plan
+        self._secret = secret = self._head.plan
         seen = fast_path.lookup_of(secret)
         if seen is None or seen.kind is not Kind.SESSION:
             self._finish(MALFORMED)

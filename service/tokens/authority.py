@@ -1,5 +1,6 @@
 """The authority: decides whether a secret may be used now. Every decision asks Redis."""
 
+import math
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
@@ -60,6 +61,9 @@ class Authority:
         self.imported = ImportedSecrets(keyring)
         # Not as a decorator: one cache would serve all instances and keep them alive.
         self.open = lru_cache(_REMEMBERED)(self.open_once)
+        # Stands for what is known of subjects' limits: another one as soon as any of them changed, and what was decoded
+        # before counts no more.
+        self.known = object()
         self.charging = Charging(store, subjects, self.open, on_paused)
         self._subjects = subjects
         store.changes.heard = self._forget
@@ -68,6 +72,7 @@ class Authority:
         """What was known of a subject's limits, of all without one, and of the records that it was known with."""
         self._subjects.forget(subject)
         self.open.cache_clear()
+        self.known = object()
         self.charging.limited.clear()
 
     @property
@@ -139,6 +144,15 @@ class Authority:
         if required and (missing := decoded.missing(required)):
             return Verdict(Outcome.INSUFFICIENT_SCOPE, credential, missing)
         return decoded.active if decoded.admits(address) else NETWORK_DENIED
+
+    def lasts_until(self, decoded: DecodedCredential) -> float:
+        """Up to which instant a record that was found allowed stays so for the same scopes, as long as Redis returns it
+        and no more than that is `known`; 0 where more than the record decides.
+        """
+        credential = decoded.credential
+        if decoded.networks or credential.kind is _SESSION:
+            return 0
+        return credential.expires_at or math.inf
 
     async def verify(
         self,

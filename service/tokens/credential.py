@@ -42,13 +42,13 @@ class DecodedCredential:
     """
 
     __slots__ = (
-        "_networks",
         "active",
         "credential",
         "digest",
         "limited",
         "lines",
         "missing",
+        "networks",
         "seal",
         "shared",
         "subject",
@@ -64,7 +64,7 @@ class DecodedCredential:
         self.active = Verdict(Outcome.ACTIVE, credential)
         # The required scopes that are not covered.
         self.missing = _missing_of(credential.scopes)
-        self._networks = read_networks(credential.networks) if credential.networks else ()
+        self.networks = read_networks(credential.networks) if credential.networks else ()
 
     def share(self, shared: Shared | None) -> None:
         """What its subject's tokens share; while that is not known it may have a limit."""
@@ -88,7 +88,7 @@ class DecodedCredential:
 
     def admits(self, address: str) -> bool:
         """May the token be used from this address? An unknown address is outside every network."""
-        if not self._networks:
+        if not self.networks:
             return True
         client = read_address(address)
-        return client is not None and is_in(unmapped(client), self._networks)
+        return client is not None and is_in(unmapped(client), self.networks)

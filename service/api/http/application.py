@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-import string
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
@@ -20,14 +19,11 @@ from service.api.http.proxies import TrustedProxies
 from service.api.http.router import Router
 from service.api.http.validate_paths import FORMS
 from service.errors import ServiceError
-from service.identifiers import trace_of
+from service.identifiers import is_request_id, trace_of
 from service.metrics import Metrics
 from service.store.driver.confirmation import Doubts
 
 log = logging.getLogger("service.requests")
-_REQUEST_ID_SIGNS = (string.ascii_letters + string.digits + "._-").encode()
-# Ids go into the log and back to the client: a short one of harmless signs is passed on, any other replaced.
-_REQUEST_ID_LENGTH = 64
 _LAST_DIGITS = tuple(b"%02x" % value for value in range(256))
 # Asked all the time by probes and monitoring: a line for each would be most of the log.
 _UNLOGGED = ("/livez", "/readyz", "/healthz", "/metrics")
@@ -50,9 +46,7 @@ class RequestIds:
 
     def of(self, given: bytes | None) -> bytes:
         """The id a client gave, if it is 1 to 64 of A-Za-z0-9._-, else a new one."""
-        if not given or len(given) > _REQUEST_ID_LENGTH or given.translate(None, _REQUEST_ID_SIGNS):
-            return self.new()
-        return given
+        return given if given and is_request_id(given) else self.new()
 
     def new(self) -> bytes:
         """A new id. All but its last two digits is the same for 256 of them, and kept."""

@@ -16,6 +16,7 @@ from service.store.driver.causes import not_permitted
 
 log = logging.getLogger(__name__)
 
+_HANDLER_FAILED = "a reply handler failed"
 Argument = bytes | str | int
 Reply = Any  # bytes, int, list or None as RESP2 has them, or an exception
 Answer = Callable[[Reply], None]
@@ -157,7 +158,12 @@ class Replies(asyncio.Protocol):
                     if reply.__class__ is Redirect:
                         self._redirected(reply, waiting.popleft())
                         continue
-                give(waiting.popleft()[1], reply)
+                answer = waiting.popleft()[1]
+                # As `give`, without its call for each reply.
+                try:
+                    answer(reply)
+                except Exception:
+                    log.exception(_HANDLER_FAILED)
         except (hiredis.ProtocolError, IndexError):
             if self.transport.is_closing():
                 # Given up by a reply before these, which count no more.
@@ -184,4 +190,4 @@ def give(answer: Answer, reply: Reply) -> None:
     try:
         answer(reply)
     except Exception:
-        log.exception("a reply handler failed")
+        log.exception(_HANDLER_FAILED)

@@ -125,8 +125,11 @@ class Changes:
 
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
         """As `Link.submit`, behind the question."""
-        self.ask()
-        self._link.submit(command, answer, retry=retry)
+        link = self._link
+        # Here as well, because every lookup but the first of a turn would call for nothing.
+        if link.turn is not self._turn:
+            self.ask()
+        link.submit(command, answer, retry=retry)
 
     def _learn(self, reply: Reply) -> None:
         # Not heard: the next lookup asks again, also in the same turn.

@@ -1,4 +1,4 @@
-"""A head that comes alone in one packet is read by its lines: as the parser reads it, or by the parser."""
+"""A head that comes alone in one packet is read by what came before: as the parser reads it, or by the parser."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from unittest.mock import Mock
 import httptools
 import pytest
 
+from service.edge.cycle import FastPathCycle
 from service.edge.deadlines import Deadlines
-from service.edge.head import HEAD_BYTES, KnownLines
+from service.edge.head import HEAD_BYTES
+from service.edge.known_heads import Head, KnownHeads, Marks, marks_of, said_once
 from tests.edge.asking import PATIENCE_SECONDS
 
 HEAD = (
@@ -61,16 +63,95 @@ class Read:
 
 
 def test_a_head_is_read_as_the_parser_reads_it_whatever_byte_is_another_or_missing() -> None:
-    lines = KnownLines()
+    lines = KnownHeads()
     places, instead = range(len(HEAD) + 1), [b"", *(bytes([byte]) for byte in b"\0\n\r !#1:,Px\x80"), b"\r\n"]
     changed = [HEAD[:at] + byte + HEAD[at + cut :] for at, byte, cut in product(places, instead, (0, 1))]
     found = [(packet, lines.read(packet)) for packet in changed * 2]
     for packet, head in found:
         if head is not None:
-            read, (head_only, url, named) = Read(packet), head
+            read, ((head_only, url, _, _), named) = Read(packet), head
             assert (read.heads, read.messages, read.body, read.is_kept) == (1, 1, b"", True), packet
             assert (read.parser.get_method() == b"HEAD", read.url, read.fields) == (head_only, url, [*named.items()])
     assert sum(head is not None for _, head in found) > len(found) / 4
+
+
+def known(packet: bytes) -> tuple[KnownHeads, Marks]:
+    """Heads of which this is the only one known, and the marks of what it says once."""
+    heads = KnownHeads()
+    read = heads.read(packet)
+    assert read is not None
+    once = said_once(read[1])
+    marks = marks_of(packet, once)
+    remaining, found, head = heads.find(packet, marks)
+    assert (remaining is not None, found, head) == (True, once, None)
+    heads.keep(remaining or (), Head(FastPathCycle, read[0].plan, read[1], read[0].head_only))
+    return heads, marks
+
+
+def test_a_head_is_known_only_where_the_parser_reads_the_same_beside_what_is_said_once() -> None:
+    heads, marks = known(HEAD)
+    places, instead = range(len(HEAD) + 1), [b"", *(bytes([byte]) for byte in b"\0\n\r !#1:,Px\x80"), b"\r\n"]
+    pieces = [*instead, b"\r\nX-Request-Id: 1", b"\r\n\r\nX-Request-Id: 1", b"\r\nx-request-id: 1"]
+    found = []
+    for at, piece, cut in product(places, pieces, (0, 1)):
+        packet = HEAD[:at] + piece + HEAD[at + cut :]
+        _, once, head = heads.find(packet, marks)
+        if head is None:
+            continue
+        found.append(packet)
+        read = Read(packet)
+        assert (read.heads, read.messages, read.body, read.is_kept) == (1, 1, b"", True), packet
+        assert (read.parser.get_method(), read.url) == (b"GET", b"/validate?required_scope=a:b"), packet
+        assert sorted(read.fields) == sorted([*head.named.items(), *once.items()]), packet
+    # What is said once is said in other words.
+    assert {Read(packet).fields[4][1] for packet in found} >= {b"1-2", b"11-2", b"1-1", b"P1-2", b"-2"}
+
+
+@pytest.mark.parametrize(
+    ("was", "is_now", "is_known"),
+    [
+        (b"X-Request-Id: 1-2", b"X-Request-Id: " + b"a" * 64, True),
+        (b"X-Request-Id: 1-2", b"X-Request-Id: " + b"a" * 65, False),
+        (b"X-Request-Id: 1-2", b"X-Request-Id: 1/2", False),
+        (b"X-Request-Id: 1-2", b"x-request-id: 1-2", False),
+        (b"X-Request-Id: 1-2\r\n", b"", False),
+        (b"traceparent: 00-1-1-00", b"traceparent: 00/2", True),
+        (b"traceparent: 00-1-1-00", b"traceparent: 00 2", False),
+        (b"X-Forwarded-Uri: /a", b"X-Forwarded-Uri: /b?c=d", True),
+        (b"Bearer s", b"Bearer t", False),
+        (b"=a:b", b"=a:c", False),
+        (b"GET", b"HEAD", False),
+    ],
+)
+def test_what_a_head_says_once_may_be_another_and_nothing_else(was: bytes, is_now: bytes, is_known: bool) -> None:
+    packet = HEAD[:-2] + b"traceparent: 00-1-1-00\r\nX-Forwarded-Uri: /a\r\n\r\n"
+    heads, marks = known(packet)
+    assert packet.count(was) == 1
+    assert (heads.find(packet.replace(was, is_now), marks)[2] is not None) is is_known
+
+
+def test_behind_its_path_envoy_asks_the_same_whatever_its_client_asks_for() -> None:
+    heads, marks = known(HEAD.replace(b"/validate?required_scope=a:b", b"/validate/envoy/a?b=c"))
+    assert heads.find(HEAD.replace(b"/validate?required_scope=a:b", b"/validate/envoy/d"), marks)[2] is not None
+    assert heads.find(HEAD.replace(b"/validate?required_scope=a:b", b"/validate"), marks)[2] is not None
+    assert heads.find(HEAD.replace(b"/validate?required_scope=a:b", b"/validate/one-time/envoy/d"), marks)[2] is None
+
+
+def test_what_is_known_takes_no_more_room_than_it_may() -> None:
+    heads, marks = known(HEAD)
+    for number in range(5000):
+        packet = HEAD.replace(b"a.test", b"a%d.test" % number)
+        remaining, _, _ = heads.find(packet, marks)
+        heads.keep(remaining or (), Head(FastPathCycle, None, {}, False))
+    assert len(heads._heads) == 4096
+    heads.forget()
+    long = HEAD.replace(b"a.test", b"a.test\r\nCookie: " + b"c" * 1024)
+    remaining, _, _ = heads.find(HEAD, marks)
+    heads.read(HEAD)
+    remaining, _, _ = heads.find(long, marks)
+    heads.keep(remaining or (), Head(FastPathCycle, None, {}, False))
+    assert remaining
+    assert not heads._heads
 
 
 @pytest.mark.parametrize(
@@ -88,13 +169,13 @@ def test_a_head_is_read_as_the_parser_reads_it_whatever_byte_is_another_or_missi
     ],
 )
 def test_what_decides_how_a_message_is_read_is_left_to_the_parser(field: bytes) -> None:
-    lines = KnownLines()
+    lines = KnownHeads()
     assert lines.read(HEAD) is not None
     assert lines.read(HEAD[:-2] + field + b"\r\n\r\n") is None
 
 
 def test_only_lines_are_kept_that_may_come_again() -> None:
-    lines, once = KnownLines(), [b"x-request-id: 1", b"x-tokens-retry-key: 1", b"traceparent: 00-1-1-00"]
+    lines, once = KnownHeads(), [b"x-request-id: 1", b"x-tokens-retry-key: 1", b"traceparent: 00-1-1-00"]
     again = [b"host: a", b"authorization: Bearer s", b"x-token: " + b"s" * 64]
     for head in ([*again, *once], [*again[:2], b"x-token: " + b"1" * 32]):
         assert lines.read(b"\r\n".join([b"GET /validate HTTP/1.1", *head, b"", b""])) is not None
@@ -102,11 +183,12 @@ def test_only_lines_are_kept_that_may_come_again() -> None:
 
 
 def test_no_line_stays_that_holds_a_secret() -> None:
-    lines = KnownLines()
-    lines.read(HEAD)
+    lines, _ = known(HEAD)
+    assert lines._heads
     lines.forget()
+    assert not lines._heads
     assert not lines._field_lines
-    assert not lines._request_lines
+    assert not lines._targets
 
 
 @pytest.mark.anyio
