@@ -1,12 +1,12 @@
---[[ Read the next members of parts of an index, each from a place in it, in the order of score and member.
-KEYS[1]  ids by a number (zset)
+--[[ Read the next members of parts of indexes, each from a place in it, in the order of score and member.
+KEYS[1...] of each part: ids by a number (zset)
 ARGV[1...] of each part: score of the place; member of the place, which need not be there any more; up or down; how many
          at most; the score that the part ends before
 returns  of each part members and scores in turn, ascending whichever way
 cost     O(log(n) * log(t) + k) for k members, where t share the score of the place
 ]]
-local index, parts = KEYS[1], {}
-for at = 1, #ARGV, 5 do
+local at, parts = 1, {}
+for place, index in ipairs(KEYS) do
   local score, member, way, most, bound = unpack(ARGV, at, at + 4)
   local low = redis.call('ZCOUNT', index, '-inf', '(' .. score)
   local high = low + redis.call('ZCOUNT', index, score, score)
@@ -25,6 +25,7 @@ for at = 1, #ARGV, 5 do
   if way == 'down' then
     first, last = math.max(low - most, redis.call('ZCOUNT', index, '-inf', bound)), low - 1
   end
-  parts[#parts + 1] = first <= last and redis.call('ZRANGE', index, first, last, 'WITHSCORES') or {}
+  parts[place] = first <= last and redis.call('ZRANGE', index, first, last, 'WITHSCORES') or {}
+  at = at + 5
 end
 return parts

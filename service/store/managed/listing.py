@@ -1,18 +1,18 @@
 """Lists of managed tokens: a page from each shard, merged. Never SCAN or KEYS, and no step of a millisecond."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from heapq import merge
-from itertools import compress, islice
+from itertools import compress
 from typing import NamedTuple
 
 import msgspec
 
 from service.model import ManagedToken
 from service.store.driver.shards import Shards
-from service.store.managed.listing_slices import Patient, Row, merged
+from service.store.managed.listing_slices import Row, in_order, merged
 from service.store.managed.listing_sources import PLACED_BY, Sources, by_creation, row_of
 from service.store.managed.query import Query
 from service.store.managed.records import Record, Retention
@@ -32,8 +32,6 @@ _SECONDS = 1.0
 _LEAST_PORTIONS = 150
 # Up to so many candidates are put in order at once; with more of them a walk in the order asked for soon fills a page.
 _FEW = 20_000
-# And so many of them before others get a turn.
-_SORTED_AT_ONCE = 1000
 # After so many rows in turn of which none was admitted a search goes on where the next name is that has the text.
 _BARREN = 4000
 
@@ -72,18 +70,20 @@ class Listing:
         """
         found: Found = []
         until, portions, after = time.monotonic() + _SECONDS, 0, None
-        async for portion in self.walk(query, now):
-            found += portion.found
-            after, portions = portion.reached, portions + 1
-            # One more than the page shows that something follows, so that a full last page leads to no empty one.
-            if len(found) > query.limit:
-                after = place(found[query.limit - 1][0])
-                break
-            if portions >= _LEAST_PORTIONS and time.monotonic() > until:
-                break
+        # Closed here and within: what is left to the garbage collector is closed by a task for each.
+        async with aclosing(self.walk(query, now)) as walk:
+            async for portion in walk:
+                found += portion.found
+                after, portions = portion.reached, portions + 1
+                # One more than the page shows that something follows, so that a full last page leads to no empty one.
+                if len(found) > query.limit:
+                    after = place(found[query.limit - 1][0])
+                    break
+                if portions >= _LEAST_PORTIONS and time.monotonic() > until:
+                    break
         return [record.token for _, record in found[: query.limit]], after
 
-    async def walk(self, query: Query, now: float, *, expected: int = 0) -> AsyncIterator[Portion]:
+    async def walk(self, query: Query, now: float, *, expected: int = 0) -> AsyncGenerator[Portion]:
         """All that a query finds behind its cursor, in its order, in portions of which some may be empty.
 
         `expected`: about how many there are, 0 if nobody knows.
@@ -96,24 +96,25 @@ class Listing:
         # Where all are admitted, no more than the page and one that tells whether another follows.
         at_once = _MATCHED_AT_ONCE if asked.conditions else min(_AT_ONCE, query.limit + 1)
         are_most_admitted, stretch = False, _Stretch()
-        async for rows, edge in self._rows(query, few, now, stretch):
-            # Once also where there are no rows: how far it was read is told all the same.
-            for start in range(0, max(1, len(rows)), at_once):
-                part = rows[start : start + at_once]
-                fresh = [row for row in part if row.token_id not in seen]
-                is_whole = start + at_once >= len(rows)
-                last = edge if is_whole else part[-1]
-                reached = None if last is None else place(last)
-                admitted = await self._admitted(query, fresh, None if are_most_admitted else asked, now)
-                if query.sort == "name":
-                    admitted = [one for one in admitted if not await self._is_elsewhere(*one)]
-                found = list({row.token_id: (row, record) for row, record in admitted}.values())
-                seen.update(row.token_id for row, _ in found)
-                # To ask for less pays only where it spares reading most records whole.
-                are_most_admitted = 2 * len(found) > len(fresh)
-                stretch.barren = 0 if found else stretch.barren + len(fresh)
-                yield Portion(found, reached)
-                await give_way()
+        async with aclosing(self._rows(query, few, now, stretch)) as slices:
+            async for rows, edge in slices:
+                # Once also where there are no rows: how far it was read is told all the same.
+                for start in range(0, max(1, len(rows)), at_once):
+                    part = rows[start : start + at_once]
+                    fresh = [row for row in part if row.token_id not in seen]
+                    is_whole = start + at_once >= len(rows)
+                    last = edge if is_whole else part[-1]
+                    reached = None if last is None else place(last)
+                    admitted = await self._admitted(query, fresh, None if are_most_admitted else asked, now)
+                    if query.sort == "name":
+                        admitted = [one for one in admitted if not await self._is_elsewhere(*one)]
+                    found = list({row.token_id: (row, record) for row, record in admitted}.values())
+                    seen.update(row.token_id for row, _ in found)
+                    # To ask for less pays only where it spares reading most records whole.
+                    are_most_admitted = 2 * len(found) > len(fresh)
+                    stretch.barren = 0 if found else stretch.barren + len(fresh)
+                    yield Portion(found, reached)
+                    await give_way()
 
     def records(self, query: Query, now: float) -> AsyncIterator[list[Record]]:
         """All records of a query with the seals they were written with, some at a time, oldest first in each shard.
@@ -158,8 +159,8 @@ class Listing:
                 yield [Row(one.score, one.token_id, one.token_id) for one in found]
             return
         for shard in self._shards:
-            sources = map(Patient, await by_creation(shard, query, now))
-            async for rows, _ in merged(sources, None, _AT_ONCE, descending=False):
+            sources = await by_creation(shard, query, now)
+            async for rows, _ in merged(sources, None, _AT_ONCE, descending=False, patient=True):
                 yield rows
 
     async def _admitted(self, query: Query, rows: list[Row], asked: Query | None, now: float) -> Found:
@@ -191,25 +192,26 @@ class Listing:
 
     async def _rows(
         self, query: Query, few: list[Row] | None, now: float, stretch: _Stretch
-    ) -> AsyncIterator[tuple[list[Row], Row | None]]:
+    ) -> AsyncGenerator[tuple[list[Row], Row | None]]:
         """Candidates behind the cursor in order, and the place up to which there are no more, None at the end.
 
         All of the few ids there are, else what the order's own indexes hold.
         """
         if few is not None:
-            async for in_order in _in_order(query, few):
-                yield in_order
+            async for part in in_order(few, _row(query), descending=query.descending):
+                yield part
             return
         after, most_barren = _row(query), _BARREN
         leaps = bool(query.text) and query.sort == "created_at"
         while True:
             sources = await self._sources.of(query, now)
-            async for rows, edge in merged(sources, after, query.limit + 1, descending=query.descending):
-                yield rows, edge
-                if edge is None:
-                    return
-                if leaps and stretch.barren >= most_barren:
-                    break
+            async with aclosing(merged(sources, after, query.limit + 1, descending=query.descending)) as slices:
+                async for rows, edge in slices:
+                    yield rows, edge
+                    if edge is None:
+                        return
+                    if leaps and stretch.barren >= most_barren:
+                        break
             after = None if edge is None else await self._leap(query, edge)
             if after is None:
                 yield [], None
@@ -264,26 +266,6 @@ class Listing:
 def place(row: Row) -> Place:
     """A row as a cursor has it."""
     return str(row.position), row.tie
-
-
-async def _in_order(query: Query, rows: list[Row]) -> AsyncIterator[tuple[list[Row], Row | None]]:
-    """What lies behind the cursor, in parts as of `_rows`: sorted by the slice, and merged as it is asked for."""
-    after, descending = _row(query), query.descending
-    # Behind the row at the place itself, whichever way: no id is empty, and none begins with g.
-    mark = None if after is None else Row(after.position, after.tie, "" if descending else "g")
-    slices: list[list[Row]] = []
-    for start in range(0, len(rows), _SORTED_AT_ONCE):
-        part = rows[start : start + _SORTED_AT_ONCE]
-        if mark is not None:
-            part = [row for row in part if (row < mark if descending else row > mark)]
-        slices.append(sorted(part, reverse=descending))
-        await give_way()
-    in_turn = merge(*slices, reverse=descending)
-    part = list(islice(in_turn, _AT_ONCE))
-    while following := list(islice(in_turn, _AT_ONCE)):
-        yield part, part[-1]
-        part = following
-    yield part, None
 
 
 def _row(query: Query) -> Row | None:

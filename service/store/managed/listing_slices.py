@@ -1,8 +1,12 @@
 """What a list is put together from: sorted sets of each shard, read slice by slice from where they were, and merged."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from functools import partial
+from heapq import merge
+from itertools import chain, islice
 from math import inf
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
@@ -11,14 +15,18 @@ from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard
 from service.store.forms import Member, in_pairs, own_id, own_members
-from service.store.pacing import patiently
+from service.store.pacing import give_way, patiently
 
 # Rows of one slice: ids alone, so that Redis and we are done with them in a part of a millisecond.
 _MOST = 250
+# So many of a list that is known are put in order before others get a turn, and given at once.
+_SORTED_AT_ONCE, _AT_ONCE = 1000, 64
 _TURNED = str.maketrans("0123456789abcdef", "fedcba9876543210")
 # What stands before every id, and what stands behind every one.
 _ENDS = {"": "g", "g": ""}
 _read_index = Script("read_index", retry=True)
+# Score and member.
+Place = tuple[Argument, Argument]
 
 
 # No named tuple: a search keeps 20,000 of these at once, and the garbage collector would visit each of them.
@@ -42,45 +50,22 @@ class Slice(NamedTuple):
     is_last: bool
 
 
-class Source(Protocol):
-    """A part of a list that is in order by itself."""
-
-    async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice: ...
-
-
 class Index(NamedTuple):
     """A part of a sorted set with numbers for scores: what lies between two of them, of one sign.
 
     A row's position is the score without its sign, and `offset` more.
     """
 
-    shard: Shard
     key: bytes
     negative: bool = False
     offset: int = 0
     least: int = 0
     greatest: float = inf
 
-    async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice:
-        """The next rows, at most so many, in one round trip.
-
-        More where only members follow that somebody else wrote: a place is always one of ours.
-        """
-        score, member, *how = self.asked(after, most, descending=descending)
-        while True:
-            (reply,) = await _read_index.run(self.shard.link, (self.key,), score, member, *how)
-            found = self.found(reply, most, descending=descending)
-            # An empty slice that is not the last would end the list for whoever reads it.
-            if found.rows or found.is_last:
-                return found
-            member, score = reply[-2:] if descending == self.negative else reply[:2]
-
-    def asked(self, after: Row | None, most: int, *, descending: bool) -> tuple[Argument, ...]:
-        """What the script takes to read on."""
-        # By score and member and not by an offset, which at half a million takes Redis 42 ms.
-        mark = self._mark(after, descending=descending)
+    def how(self, most: int, *, descending: bool) -> tuple[Argument, ...]:
+        """What the script takes behind a place to read on from there."""
         way = "up" if descending == self.negative else "down"
-        return (*mark, way, most, self._signed(self.least if descending else self.greatest))
+        return way, most, self._signed(self.least if descending else self.greatest)
 
     def found(self, reply: list[bytes], most: int, *, descending: bool) -> Slice:
         """What it answers to that."""
@@ -88,14 +73,20 @@ class Index(NamedTuple):
         rows = self._rows(own_members(pairs))
         return Slice(rows, rows[-1] if rows else None, len(pairs) < most)
 
-    def _mark(self, after: Row | None, *, descending: bool) -> tuple[Argument, Argument]:
+    def place(self, after: Row | None, *, descending: bool) -> Place:
         """Score and member to go on behind. No score is one of the bounds."""
+        # By score and member and not by an offset, which at half a million takes Redis 42 ms.
         if after is None:
             return self._signed(self.greatest if descending else self.least), ""
         score = int(after.position) - self.offset
         if not self.least < score < self.greatest:
             return self._signed(min(self.greatest, max(self.least, score))), ""
         return self._signed(score), flipped(after.tie) if self.negative else after.tie
+
+    def end(self, reply: list[bytes], *, descending: bool) -> Place:
+        """The place behind all that was answered."""
+        member, score = reply[-2:] if descending == self.negative else reply[:2]
+        return score, member
 
     def _signed(self, score: float) -> str:
         return f"{'-' if self.negative else ''}{score}"
@@ -110,25 +101,11 @@ class Index(NamedTuple):
         ]
 
 
-class Halves(NamedTuple):
-    """Two parts that make one, in the same order, between which members move one way alone: from `left`."""
+class Indexed(NamedTuple):
+    """A list in one or two parts of an index, between which members move one way alone: from the first."""
 
-    left: Index
-    entered: Index
-
-    async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice:
-        """The next rows, in one round trip: as far as both were read, so that one of them has what moves meanwhile."""
-        link, key = self.left.shard.link, self.left.key
-        asked = [part.asked(after, most, descending=descending) for part in self]
-        replies = await _read_index.run(link, (key,), *asked[0], *asked[1])
-        parts = [part.found(reply, most, descending=descending) for part, reply in zip(self, replies, strict=True)]
-        if not all(part.rows or part.is_last for part in parts):
-            # In this order: what moves between the two reads is in both.
-            parts = [await part.read(after, most, descending=descending) for part in self]
-        edge = _edge([part.reached for part in parts if not part.is_last], descending=descending)
-        rows = {row for part in parts for row in _up_to(edge, part.rows, descending=descending)}
-        in_order = sorted(rows, reverse=descending)
-        return Slice(in_order, edge or (in_order[-1] if in_order else None), edge is None)
+    shard: Shard
+    parts: tuple[Index, ...]
 
 
 class Names(NamedTuple):
@@ -136,30 +113,9 @@ class Names(NamedTuple):
 
     shard: Shard
 
-    async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice:
-        """The next rows, in one round trip; more where only members follow that somebody else wrote."""
-        # The position is the member itself.
-        place = str(after.position).encode() if after else None
-        command, first, far = ("ZREVRANGEBYLEX", b"+", b"-") if descending else ("ZRANGEBYLEX", b"-", b"+")
-        while True:
-            near = first if place is None else b"(" + place
-            members = await self.shard.link.execute(
-                command, self.shard.keys.names, near, far, "LIMIT", 0, most, retry=True
-            )
-            rows = [row for member in members if (row := named(member)) is not None]
-            if rows or len(members) < most:
-                return Slice(rows, rows[-1] if rows else None, len(members) < most)
-            place = members[-1]
 
-
-class Patient(NamedTuple):
-    """A source for a walk through everything, which a Redis that is busy for a moment must not break off."""
-
-    source: Source
-
-    async def read(self, after: Row | None, most: int, *, descending: bool) -> Slice:
-        """As the source itself, tried again."""
-        return await patiently(lambda: self.source.read(after, most, descending=descending))
+# A part of a list that is in order by itself; of a query all are of one kind.
+Source = Indexed | Names
 
 
 def flipped(token_id: str) -> str:
@@ -181,16 +137,15 @@ class _Stream:
     """One source, what was read of it and not given yet, and where to go on."""
 
     def __init__(self, source: Source, after: Row | None) -> None:
-        self._source = source
+        self.source = source
         self.rows: list[Row] = []
         self.reached = after
         self.is_over = False
 
-    async def read(self, most: int, *, descending: bool) -> None:
-        """Read on; what comes next may be nothing though it is not over."""
-        part = await self._source.read(self.reached, most, descending=descending)
-        self.rows, self.is_over = part.rows, part.is_last
-        self.reached = part.reached or self.reached
+    def take(self, read: Slice) -> None:
+        """What was read; it may be nothing though it is not over."""
+        self.rows, self.is_over = read.rows, read.is_last
+        self.reached = read.reached or self.reached
 
     def give(self, edge: Row | None, *, descending: bool) -> list[Row]:
         """The rows up to an edge, all without one."""
@@ -200,21 +155,26 @@ class _Stream:
 
 
 async def merged(
-    sources: Iterable[Source], after: Row | None, need: int, *, descending: bool
-) -> AsyncIterator[tuple[list[Row], Row | None]]:
+    sources: Iterable[Source], after: Row | None, need: int, *, descending: bool, patient: bool = False
+) -> AsyncGenerator[tuple[list[Row], Row | None]]:
     """The rows of all sources in one order, part by part, and the place up to which there are no more, None at the end.
 
-    Each source is read on from where it was, and only when all that was read of it has been given.
+    Each source is read on from where it was, and only when all that was read of it has been given. `patient`: for a
+    walk through everything, which a Redis that is busy for a moment must not break off.
     """
     streams = [_Stream(source, after) for source in sources]
     # Tokens spread evenly: each of several sources is asked for about three times its share.
     most = min(_MOST, need if len(streams) == 1 else 3 * need // max(1, len(streams)) + 4)
     while True:
-        idle = [stream for stream in streams if not stream.rows and not stream.is_over]
-        await all_of([stream.read(most, descending=descending) for stream in idle])
+        idle: defaultdict[Shard, list[_Stream]] = defaultdict(list)
+        for stream in streams:
+            if not stream.rows and not stream.is_over:
+                idle[stream.source.shard].append(stream)
+        asked = [partial(_read_on, shard, some, most, descending=descending) for shard, some in idle.items()]
+        await all_of([patiently(ask) if patient else ask() for ask in asked])
         edge = _edge([stream.reached for stream in streams if not stream.is_over], descending=descending)
-        given = [row for stream in streams for row in stream.give(edge, descending=descending)]
-        yield sorted(given, reverse=descending), edge
+        given = [rows for stream in streams if (rows := stream.give(edge, descending=descending))]
+        yield _in_one_order(given, descending=descending), edge
         if edge is None:
             return
         streams = [stream for stream in streams if stream.rows or not stream.is_over]
@@ -222,9 +182,91 @@ async def merged(
         most = min(2 * most, _MOST)
 
 
+async def _read_on(shard: Shard, streams: Sequence[_Stream], most: int, *, descending: bool) -> None:
+    """Read on in sources of one shard, in one round trip; more where only members follow that somebody else wrote."""
+    lists = [(stream, source.parts) for stream in streams if isinstance(source := stream.source, Indexed)]
+    if not lists:
+        # By name a shard has one source.
+        streams[0].take(await _read_names(shard, streams[0].reached, most, descending=descending))
+        return
+    asked = [(part, part.place(stream.reached, descending=descending)) for stream, parts in lists for part in parts]
+    found = iter(await _read_parts(shard, asked, most, descending=descending))
+    for stream, parts in lists:
+        stream.take(_of_both(list(islice(found, len(parts))), descending=descending))
+
+
+async def _read_names(shard: Shard, after: Row | None, most: int, *, descending: bool) -> Slice:
+    """The next rows, in one round trip; more where only members follow that somebody else wrote."""
+    # The position is the member itself.
+    place = str(after.position).encode() if after else None
+    command, first, far = ("ZREVRANGEBYLEX", b"+", b"-") if descending else ("ZRANGEBYLEX", b"-", b"+")
+    while True:
+        near = first if place is None else b"(" + place
+        members = await shard.link.execute(command, shard.keys.names, near, far, "LIMIT", 0, most, retry=True)
+        rows = [row for member in members if (row := named(member)) is not None]
+        if rows or len(members) < most:
+            return Slice(rows, rows[-1] if rows else None, len(members) < most)
+        place = members[-1]
+
+
+async def _read_parts(
+    shard: Shard, asked: Sequence[tuple[Index, Place]], most: int, *, descending: bool
+) -> list[Slice]:
+    """What follows in each part behind a place in it, all as of one instant."""
+    parts, places = [part for part, _ in asked], [place for _, place in asked]
+    keys, how = tuple([part.key for part in parts]), [part.how(most, descending=descending) for part in parts]
+    while True:
+        words = chain.from_iterable(map(chain, places, how))
+        replies = await _read_index.run(shard.link, keys, *words)
+        found = [part.found(reply, most, descending=descending) for part, reply in zip(parts, replies, strict=True)]
+        # An empty slice that is not the last would end the list for whoever reads it.
+        if all(one.rows or one.is_last for one in found):
+            return found
+        places = [
+            place if one.rows or one.is_last else part.end(reply, descending=descending)
+            for part, place, one, reply in zip(parts, places, found, replies, strict=True)
+        ]
+
+
+def _of_both(parts: list[Slice], *, descending: bool) -> Slice:
+    """Parts of one list, as far as all were read, so that one of them has what moves meanwhile."""
+    telling = [part for part in parts if part.rows or not part.is_last]
+    if len(telling) < 2:
+        return telling[0] if telling else Slice([], None, True)
+    edge = _edge([part.reached for part in telling if not part.is_last], descending=descending)
+    rows = _in_one_order([_up_to(edge, part.rows, descending=descending) for part in telling], descending=descending)
+    return Slice(rows, edge or rows[-1], edge is None)
+
+
+def _in_one_order(parts: list[list[Row]], *, descending: bool) -> list[Row]:
+    return parts[0] if len(parts) == 1 else sorted(chain.from_iterable(parts), reverse=descending)
+
+
+async def in_order(
+    rows: list[Row], after: Row | None, *, descending: bool
+) -> AsyncIterator[tuple[list[Row], Row | None]]:
+    """What lies behind the cursor, in parts as of `merged`: sorted by the slice, and merged as it is asked for."""
+    # Behind the row at the place itself, whichever way: no id is empty, and none begins with g.
+    mark = None if after is None else Row(after.position, after.tie, "" if descending else "g")
+    slices: list[list[Row]] = []
+    for start in range(0, len(rows), _SORTED_AT_ONCE):
+        part = rows[start : start + _SORTED_AT_ONCE]
+        if mark is not None:
+            part = [row for row in part if (row < mark if descending else row > mark)]
+        slices.append(sorted(part, reverse=descending))
+        await give_way()
+    in_turn = merge(*slices, reverse=descending)
+    part = list(islice(in_turn, _AT_ONCE))
+    while following := list(islice(in_turn, _AT_ONCE)):
+        yield part, part[-1]
+        part = following
+    yield part, None
+
+
 def _up_to(edge: Row | None, rows: list[Row], *, descending: bool) -> list[Row]:
     """The rows up to an edge, all without one."""
-    if edge is None:
+    # Mostly they end before it.
+    if edge is None or not rows or (rows[-1] >= edge if descending else rows[-1] <= edge):
         return rows
     return rows[: sum(row >= edge if descending else row <= edge for row in rows)]
 

@@ -6,7 +6,7 @@ from service.model import ManagedToken, Status
 from service.store.driver.keys import FIRST_USE
 from service.store.driver.many_tokens import all_of
 from service.store.driver.shards import Shard, Shards
-from service.store.managed.listing_slices import Halves, Index, Names, Row, Source, flipped
+from service.store.managed.listing_slices import Index, Indexed, Names, Row, Source, flipped
 from service.store.managed.names import freed_member, member
 from service.store.managed.query import Query
 from service.store.managed.records import Retention
@@ -34,27 +34,27 @@ class Sources:
             return await by_creation(shard, query, now)
         keys, listed = shard.keys, await _listed(shard, query, now)
         if query.sort == "last_used_at":
-            used = [] if query.never_used else [Index(shard, keys.last_uses, offset=_ABOVE)]
-            return [*used, *[halves.left for halves in _lists(shard, listed)]]
+            used = [] if query.never_used else [Indexed(shard, (Index(keys.last_uses, offset=_ABOVE),))]
+            return [*used, *map(_never_used, _lists(shard, listed))]
         before = query.expires_before or inf
-        found: list[Source] = []
+        found: list[Index] = []
         if Status.ACTIVE in listed:
-            found.append(Index(shard, keys.expiry, greatest=before))
+            found.append(Index(keys.expiry, greatest=before))
         if Status.INACTIVE in listed:
-            found.append(Index(shard, keys.expiry, negative=True, greatest=before))
+            found.append(Index(keys.expiry, negative=True, greatest=before))
         if listed & {Status.EXPIRED, Status.REVOKED}:
             # Up to no date: a revoked token stands where it was revoked, and what had ended before a change of the
             # retention somewhere else.
-            found.append(Index(shard, keys.purge, offset=-self._retention.seconds))
-        return found
+            found.append(Index(keys.purge, offset=-self._retention.seconds))
+        return [Indexed(shard, (index,)) for index in found]
 
 
 async def by_creation(shard: Shard, query: Query, now: float) -> list[Source]:
     """The sets of a shard with the tokens of some statuses, or of one creator."""
     if query.created_by:
-        return [Index(shard, shard.keys.owner(query.created_by))]
+        return [Indexed(shard, (Index(shard.keys.owner(query.created_by)),))]
     lists = _lists(shard, await _listed(shard, query, now))
-    return [halves.left if query.never_used else halves for halves in lists]
+    return [*map(_never_used, lists)] if query.never_used else [*lists]
 
 
 async def _listed(shard: Shard, query: Query, now: float) -> frozenset[Status]:
@@ -68,19 +68,27 @@ async def _listed(shard: Shard, query: Query, now: float) -> frozenset[Status]:
     return wanted | ({Status.ACTIVE} if active else set()) | ({Status.INACTIVE} if inactive else set())
 
 
-def _lists(shard: Shard, listed: frozenset[Status]) -> list[Halves]:
+def _lists(shard: Shard, listed: frozenset[Status]) -> list[Indexed]:
     """The lists of these statuses: the tokens that were never used, and those that were."""
     keys = shard.keys
     lists = {Status.ACTIVE: keys.on, Status.INACTIVE: keys.off, Status.EXPIRED: keys.dead}
-    near = Index(shard, keys.off, negative=True, greatest=FIRST_USE)
-    far = Index(shard, keys.off, negative=True, offset=-FIRST_USE, least=FIRST_USE)
-    found = [
-        Halves(far._replace(key=key, negative=False), near._replace(key=key, negative=False))
-        for status, key in lists.items()
-        if status in listed
-    ]
-    # The first use takes from a negative score as well, which is further below 0 then.
-    return [*found, Halves(near, far)] if Status.REVOKED in listed else found
+    found = [Indexed(shard, (_far(key), _near(key))) for status, key in lists.items() if status in listed]
+    if Status.REVOKED in listed:
+        # The first use takes from a negative score as well, which is further below 0 then.
+        found.append(Indexed(shard, (_near(keys.off, negative=True), _far(keys.off, negative=True))))
+    return found
+
+
+def _near(key: bytes, *, negative: bool = False) -> Index:
+    return Index(key, negative, greatest=FIRST_USE)
+
+
+def _far(key: bytes, *, negative: bool = False) -> Index:
+    return Index(key, negative, offset=-FIRST_USE, least=FIRST_USE)
+
+
+def _never_used(source: Indexed) -> Indexed:
+    return source._replace(parts=source.parts[:1])
 
 
 def row_of(token: ManagedToken, sort: str) -> Row:
