@@ -118,6 +118,8 @@ class Authority:
     def candidates(self, secret: bytes, kinds: Iterable[Kind]) -> list[tuple[Kind, bytes]]:
         """What a secret may stand for, and the digest to find it by. Those of another system have any form."""
         kind = parse(secret)
+        if kind is not None and kind in kinds and not self.may_lie_elsewhere:
+            return [(kind, self.digest(kind, secret))]
         found = [(kind, digest) for digest in self.digests(kind, secret)] if kind is not None and kind in kinds else []
         if kind is not Kind.MANAGED and Kind.MANAGED in kinds:
             found += [(Kind.MANAGED, digest) for digest in self.imported.digests(secret)]

@@ -73,16 +73,17 @@ class Standings:
         self._store = store
         self._clock = clock
 
-    async def of(self, tokens: list[ManagedToken]) -> list[tuple[Quota, ...]]:
-        """The limits of each token; one round trip for all, none where no token has any."""
-        limited, read = [token for token in tokens if token.rate_limits], self._store.dues
-        now = self._clock()
+    async def of(self, tokens: Iterable[ManagedToken]) -> dict[str, tuple[Quota, ...]]:
+        """The limits of those tokens that have any, by id; one round trip for all, none where no token has any."""
+        limited = [token for token in tokens if token.rate_limits]
+        if not limited:
+            return {}
+        now, read = self._clock(), self._store.dues
         found = await all_of([read(token.charged, token.rate_limits, now) for token in limited])
-        told = {
+        return {
             token.token_id: quotas_of(token.rate_limits, forecast(token.rate_limits, dues, now, 0))
             for token, dues in zip(limited, found, strict=True)
         }
-        return [told.get(token.token_id, ()) for token in tokens]
 
 
 def shares_of(limits: tuple[RateLimit, ...], charge: Charge, count: int) -> list[Charge]:
@@ -196,6 +197,8 @@ class SubjectLimits:
     async def of(self, subjects: Iterable[str]) -> dict[str, tuple[Quota, ...]]:
         """How the limits of those stand that have any. Two round trips for all, none for nobody."""
         names = sorted(set(subjects) - {""})
+        if not names:
+            return {}
         found = zip(names, await all_of(list(map(self._store.get, names))), strict=True)
         limited = [self._standing(name, shared.limits) for name, shared in found if shared.limits]
         return dict(await all_of(limited))

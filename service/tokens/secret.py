@@ -67,7 +67,7 @@ def with_checksum(random_part: str) -> str:
 
 def mint_id(shard: int) -> str:
     """A public token id: two hex digits of the shard, fourteen random ones."""
-    return mint_ids([shard])[0]
+    return f"{shard:02x}{secrets.token_hex(7)}"
 
 
 def mint_ids(shards: Sequence[int]) -> list[str]:

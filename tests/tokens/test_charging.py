@@ -49,7 +49,7 @@ async def test_a_request_is_charged_to_all_limits_or_to_none(
     async def ask() -> tuple[str, dict[str, tuple[int, int]]]:
         verdict = await service.rules.authority.verify(created.secret.encode(), (Kind.MANAGED,))
         left = {one.limit.name: (one.remaining, one.retry_after) for one in verdict.quotas}
-        (standing,) = await service.rules.standings.of([created.token])
+        (standing,) = (await service.rules.standings.of([created.token])).values()
         assert {one.limit.name: one.remaining for one in standing} == {name: told[0] for name, told in left.items()}
         return verdict.outcome.value, left
 

@@ -38,7 +38,7 @@ async def test_a_quota_is_full_again_when_its_window_ends_and_not_before(
     async def ask() -> tuple[str, tuple[int, int, int]]:
         verdict = await service.rules.authority.verify(created.secret.encode(), (Kind.MANAGED,))
         told = next(one for one in verdict.quotas if one.limit.calendar)
-        ((_, standing),) = await service.rules.standings.of([created.token])
+        ((_, standing),) = (await service.rules.standings.of([created.token])).values()
         assert standing.remaining == told.remaining
         assert 0 <= told.reset_seconds - standing.reset_seconds <= 1
         return verdict.outcome.value, (told.remaining, told.reset_seconds, told.retry_after)

@@ -69,13 +69,13 @@ class TokenViews:
                     token.status(now),
                     token.in_overlap(now),
                     days,
-                    quotas,
+                    standings.get(token.token_id, ()),
                     shared.get(token.shares_as, ()),
                     parent_id,
                     count,
                 ),
             )
-            for token, days, count, quotas in zip(tokens, series, counts, standings, strict=True)
+            for token, days, count in zip(tokens, series, counts, strict=True)
         ]
 
     async def of_one(self, token: ManagedToken, *, parent_id: str = "") -> TokenShown:
@@ -99,9 +99,11 @@ class TokenViews:
             told = await self.of_one(token, parent_id=parent_id)
             return TokenIssued(message, msgspec.structs.replace(told, token=created.secret))
         # Made just now it was not used yet, nor anything derived from it: neither is asked for.
-        (quotas,), shared = await self._standings.of([token]), await self._subject_limits.of([token.shares_as])
-        told = shown(token, Status.ACTIVE, False, [0] * _DAYS, quotas, shared.get(token.shares_as, ()), parent_id)
-        return TokenIssued(message, msgspec.structs.replace(told, token=created.secret))
+        standings, shared = await self._standings.of([token]), await self._subject_limits.of([token.shares_as])
+        quotas, of_all = standings.get(token.token_id, ()), shared.get(token.shares_as, ())
+        told = shown(token, Status.ACTIVE, False, [0] * _DAYS, quotas, of_all, parent_id)
+        told.token = created.secret
+        return TokenIssued(message, told)
 
     def query(self, wanted: Filter) -> Query:
         """A filter as a query. Raises InvalidRequest for an unknown status or an instant that is none."""

@@ -26,6 +26,8 @@ Headers = list[tuple[bytes, bytes]]
 BODY_BYTES = 16 * 1024
 BULK_BYTES = 1024 * 1024
 MOST_PAIRS = 200
+# A body of more bytes than this mostly has members of members.
+_LONGEST_FLAT = 1024
 # Of every list: what a page has that asks for no number, and at most.
 PAGE, LARGEST_PAGE = 50, 200
 PageSize = Annotated[int, Meta(ge=1, le=LARGEST_PAGE)]
@@ -194,8 +196,9 @@ def decode(body: bytes, kind: type[T]) -> T:
     Raises InvalidRequest with the field's path.
     """
     try:
-        # With one colon there is one member, and nothing to compare.
-        if body.count(b":") > 1:
+        colons = body.count(b":")
+        # Each member has a colon: where as many are told apart as there are colons, none is given twice.
+        if colons > 1 and (len(body) > _LONGEST_FLAT or _members_of(body) != colons):
             _members.decode(body.decode())
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
@@ -203,6 +206,15 @@ def decode(body: bytes, kind: type[T]) -> T:
     # RecursionError: a body of brackets alone can nest deeper than the stack allows.
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise InvalidRequest("The body is not valid JSON.") from None
+
+
+def _members_of(body: bytes) -> int:
+    """How many members a body has, 0 if it is no object that can be read without more."""
+    try:
+        told = msgspec.json.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return 0
+    return len(told) if isinstance(told, dict) else 0
 
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:

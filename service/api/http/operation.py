@@ -140,25 +140,26 @@ def _handler(operation: Operation, method: Callable[..., Awaitable[Any]], caller
     readers = [_reader(operation, name, kind, callers) for name, kind in operation.takes.items()]
 
     async def answer(call: Call) -> Response:
-        # One after the other: whoever is not admitted has nothing of the request read.
-        told = await method(*[await read(call) for read in readers])
+        taken = []
+        # One after the other: whoever is not admitted has nothing of the request read. No comprehension, which would
+        # be a coroutine of its own.
+        for read in readers:
+            taken.append(await read(call) if read else call)  # noqa: PERF401
+        told = await method(*taken)
         return told if isinstance(told, Response) else Json(told, operation.status)
 
     return answer
 
 
-def _reader(operation: Operation, name: str, kind: Any, callers: Mapping[type, Reader]) -> Reader:
+def _reader(operation: Operation, name: str, kind: Any, callers: Mapping[type, Reader]) -> Reader | None:
+    """What finds it; None for the call itself."""
     if name == "query":
         return partial(_query, kind)
     if name == "body":
         return partial(_body, operation)
     if kind is PathId:
         return _path_id
-    return _itself if kind is Call else callers[kind]
-
-
-async def _itself(call: Call) -> Call:
-    return call
+    return None if kind is Call else callers[kind]
 
 
 async def _path_id(call: Call) -> str:

@@ -67,17 +67,17 @@ class ManagedStore:
 
         One round trip; more when a reservation of the name turns out to be void.
         """
-        shard = self._shard(token.token_id)
+        shard = self._shards.of_name(token.name)
+        names, token_id, prefix = shard.keys, token.token_id, name_prefix(token.name)
         keys = (
-            shard.keys.credential(digest),
-            shard.keys.reason(digest),
-            shard.keys.metadata(token.token_id),
-            shard.keys.on,
-            shard.keys.expiry,
-            shard.keys.names,
-            shard.keys.owner(token.created_by),
-            self._blocks.key(shard, token.token_id),
-            shard.keys.changes,
+            *names.credential_and_reason(digest),
+            names.metadata(token_id),
+            names.on,
+            names.expiry,
+            names.names,
+            names.owner(token.created_by),
+            self._blocks.key(shard, token_id),
+            names.changes,
         )
         fields = records.encode(token, seal=seal)
         reason_until = self._retention.reason_until(token.expires_at)
@@ -85,9 +85,9 @@ class ManagedStore:
             reply: Reply = await self._create.run(
                 shard.link,
                 keys,
-                token.token_id,
-                name_prefix(token.name),
-                member(token),
+                token_id,
+                prefix,
+                prefix + token_id.encode(),
                 name_row(token),
                 token.created_micros,
                 token.expires_at,
@@ -98,12 +98,13 @@ class ManagedStore:
             )
             if reply == 1:
                 return True
-            if reply == token.token_id.encode() or not await self.names.free_if_void(token.name, reply):
+            if reply == token_id.encode() or not await self.names.free_if_void(token.name, reply):
                 return False
 
     async def get(self, token_id: str) -> Record | None:
         """The record of an id, None if there is none."""
-        return (await self.get_many([token_id]))[0]
+        # Not remembered: who changes one token after the other would push out the pages that are asked for again.
+        return records.decode(token_id, (await self._many.read_whole([token_id], Keys.metadata))[0])
 
     async def get_many(self, token_ids: Sequence[str]) -> list[Record | None]:
         """Records in the order of the ids, in one round trip."""

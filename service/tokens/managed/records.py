@@ -141,7 +141,7 @@ class ManagedRecords:
             record = await self._record(token_id)
             token = record.token
             self._check_end(token, state, origin)
-            if digest not in (None, *map(decode_digest, filter(None, (token.digest, token.predecessor)))):
+            if digest and digest not in map(decode_digest, filter(None, (token.digest, token.predecessor))):
                 raise not_found()
             is_ours = self._seals.is_ours(record)
             is_certain = digest is not None or is_ours or await self._seals.is_in_use(token)
