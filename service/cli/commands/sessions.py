@@ -11,7 +11,7 @@ from service.cli.client.address import Address, service_address
 from service.cli.client.http import Client, connect, refusal
 from service.cli.commands.verify import KIND
 from service.cli.failure import Failure, WrongUsage
-from service.cli.terminal.options import page_option
+from service.cli.terminal.options import filled, page_option
 from service.cli.terminal.prompts import confirm, read_password, somebody_answers, yes_option
 from service.cli.terminal.report import Report, facts, json_option, said, table
 
@@ -44,8 +44,8 @@ def list_sessions(user: str | None, limit: int) -> Report:
 
 
 @sessions.command("revoke")
-@click.argument("user")
-@click.option("--id", "session", metavar="ID", help="That one alone.")
+@click.argument("user", callback=filled)
+@click.option("--id", "session", metavar="ID", callback=filled, help="That one alone.")
 @yes_option
 @json_option
 def revoke_sessions(user: str, session: str | None, yes: bool) -> Report:
@@ -53,9 +53,6 @@ def revoke_sessions(user: str, session: str | None, yes: bool) -> Report:
 
     All: also those that are being created now. The account may sign in again: `accounts disable` bars it.
     """
-    # What a variable that is not set comes to in a script.
-    if not user.strip():
-        raise WrongUsage("give the account's name")
     client = connect()
     confirm(f"End session {session} of {user}?" if session else f"End all sessions of {user}?", yes=yes)
     body = {"username": user, "id": session} if session else {"username": user}

@@ -11,7 +11,7 @@ from service.cli.client.address import service_address
 from service.cli.client.http import Answer, Client, connect, refusal
 from service.cli.client.references import TOKENS, token_id_of
 from service.cli.failure import TokenRefused, WrongUsage
-from service.cli.terminal.options import Number, given, listed
+from service.cli.terminal.options import Number, given, listed, words
 from service.cli.terminal.output import on_terminal
 from service.cli.terminal.prompts import read_token, somebody_answers
 from service.cli.terminal.report import Report, facts, json_option, table
@@ -30,9 +30,9 @@ _CHECKS = {"server_key": "server key", "active": "switched on", "expired": "expi
 
 
 @click.command()
-@click.option("--scope", multiple=True, help="A scope that it must have; may repeat.")
+@click.option("--scope", multiple=True, callback=words, help="A scope that it must have; may repeat.")
 @json_option
-def verify(scope: tuple[str, ...]) -> Report:
+def verify(scope: list[str] | None) -> Report:
     """Ask whether a token is accepted.
 
     Reads the secret from standard input, else from TOKENS_TOKEN. It counts as a use, like any other

@@ -38,8 +38,19 @@ def listed(_: click.Context, __: click.Parameter, values: tuple[Any, ...]) -> li
 
 
 def words(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
-    """The same of one that takes several words at once, with commas or blanks between."""
-    return [word for value in values for word in value.replace(",", " ").split()] or None
+    """The same of one that takes several words at once, with commas or blanks between. Raises BadParameter for none."""
+    found = [word for value in values for word in value.replace(",", " ").split()]
+    if values and not found:
+        filled(_, __, "")
+    return found or None
+
+
+def filled(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """What was given. Raises BadParameter for nothing, to which a variable comes in a script that did not set it."""
+    if value is not None and not value.strip():
+        # Without it a command would do more: to all in place of one, with every scope in place of some.
+        raise click.BadParameter("it is empty: give a value, or leave it out.")
+    return value
 
 
 class Number(click.IntRange):

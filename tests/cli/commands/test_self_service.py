@@ -135,6 +135,22 @@ def test_sessions_are_listed_and_one_is_ended(stub: Stub, run: Run) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["end-derived", "--yes", ""],
+        ["end-derived", "--yes", "--id", " "],
+        ["sessions", "revoke", "ada", "--yes", "--id", ""],
+        ["derive", "--scope", ""],
+        ["create", "api", "--like", ""],
+        ["verify", "--scope", ""],
+    ],
+)
+def test_a_variable_that_is_not_set_does_no_more_than_one_that_is(stub: Stub, run: Run, command: list[str]) -> None:
+    result = run(*command, stdin=SECRET)
+    assert (result.exit_code, "it is empty" in result.stderr, stub.asked) == (2, True, [])
+
+
 def test_sessions_of_nobody_are_a_usage_error(stub: Stub, run: Run) -> None:
     assert (run("sessions", "revoke", "", "--yes").exit_code, stub.asked) == (2, [])
 

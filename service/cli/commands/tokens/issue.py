@@ -15,6 +15,7 @@ from service.cli.terminal.options import (
     Pair,
     Rate,
     Span,
+    filled,
     given,
     listed,
     together,
@@ -97,7 +98,9 @@ rotation_options = together(
     metavar="LIFETIME",
     help="90d, 12h, 7days, 1month, 6months, 1year, 2027-01-31 (midnight UTC), an instant, or never.",
 )
-@click.option("--like", metavar="ID|NAME", help="With what that token has, where no option says otherwise.")
+@click.option(
+    "--like", metavar="ID|NAME", callback=filled, help="With what that token has, where no option says otherwise."
+)
 @_members
 @quiet_option
 @json_option

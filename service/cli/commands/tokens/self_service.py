@@ -20,7 +20,7 @@ from service.cli.commands.tokens.issue import (
 from service.cli.commands.tokens.show import described
 from service.cli.commands.tokens.states import outcome
 from service.cli.failure import SignInNeeded
-from service.cli.terminal.options import Span, given
+from service.cli.terminal.options import Span, filled, given
 from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, facts, json_option
 
@@ -101,8 +101,8 @@ def derive(quiet: bool, **options: Any) -> Report:
 
 
 @click.command("end-derived")
-@click.argument("parent", metavar="[ID|NAME]", required=False)
-@click.option("--id", "token_id", metavar="ID", help="This one alone.")
+@click.argument("parent", metavar="[ID|NAME]", required=False, callback=filled)
+@click.option("--id", "token_id", metavar="ID", callback=filled, help="This one alone.")
 @yes_option
 @json_option
 def end_derived(parent: str | None, token_id: str | None, yes: bool) -> Report:
