@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from service.store.driver.connection import Link
 from service.store.driver.keys import Stream
-from service.store.driver.replies import Reply
+from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.forms import whole
@@ -15,6 +15,8 @@ from service.store.forms import whole
 START = "0-0"
 # Dropping so many checkpoints takes Redis about half a millisecond.
 SLICE = 100
+# Of a checkpoint in the stream, in the order of its members behind the id.
+_FIELDS = "fnkplm"
 
 
 class Entry(NamedTuple):
@@ -106,24 +108,9 @@ class AuditStore:
 
     async def seal(self, stream: AuditStream, known: str, checkpoint: Checkpoint) -> bool:
         """Append a checkpoint; False if `known` is no longer the last one's id."""
-        appended: int = await self._seal.run(
-            stream.link,
-            (stream.checkpoints,),
-            known,
-            checkpoint.entry_id,
-            "f",
-            checkpoint.after,
-            "n",
-            checkpoint.before,
-            "k",
-            checkpoint.keep,
-            "p",
-            checkpoint.previous,
-            "l",
-            checkpoint.marks,
-            "m",
-            checkpoint.mac,
-        )
+        members: tuple[Argument, ...] = checkpoint[1:]
+        words = [word for field in zip(_FIELDS, members, strict=True) for word in field]
+        appended: int = await self._seal.run(stream.link, (stream.checkpoints,), known, checkpoint.entry_id, *words)
         return appended == 1
 
     async def forget(self, stream: AuditStream) -> None:
@@ -151,7 +138,7 @@ def stored(item: Reply) -> Stored:
 
 def _checkpoint(item: Reply) -> Checkpoint:
     fields = _fields(item[1])
-    after, before, keep, previous, marks, mac = (fields.get(b"%c" % name, b"") for name in b"fnkplm")
+    after, before, keep, previous, marks, mac = (fields.get(name.encode(), b"") for name in _FIELDS)
     return Checkpoint(
         entry_id=item[0].decode(),
         after=after.decode("latin-1"),

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from service.addresses import read_address
@@ -16,30 +17,44 @@ from service.tokens.credential import DecodedCredential
 _AGENT_LENGTH = PIECE
 
 
+class _Gathered:
+    """The use of one credential since the last flush; the address and the agent are those of the last use."""
+
+    __slots__ = ("address", "agent", "allowed", "denied", "expires_at", "kind", "token_id", "used_at")
+
+    def __init__(self, decoded: DecodedCredential) -> None:
+        # Not the record itself: of as many tokens as a second brings it takes more than all else that is kept.
+        credential = decoded.credential
+        self.kind, self.expires_at = credential.kind, credential.expires_at
+        # A derived token has no record: its uses are those of the token it comes from.
+        self.token_id = credential.ancestors[0] if credential.ancestors else credential.token_id
+        self.address = ""
+        self.agent = b""
+        self.allowed = self.denied = 0
+        self.used_at = 0.0
+
+    def use_of(self, digest: bytes) -> Use:
+        """As the store takes it."""
+        # Cut here, so that no long header becomes the key of what `_agent` remembers.
+        address, agent = _address(self.address), _agent(self.agent[: 2 * _AGENT_LENGTH])
+        return Use(self.token_id, int(self.used_at), self.allowed, self.denied, address, agent, digest)
+
+
+@dataclass(eq=False, repr=False)
 class Usage:
     """Gathers uses of credentials and writes them in one go."""
 
-    def __init__(
-        self,
-        store: UsageStore,
-        clock: Callable[[], float],
-        *,
-        idle_seconds: int,
-        on_limited: Callable[[str], None],
-        on_dropped: Callable[[], None],
-    ) -> None:
-        """`on_limited` is told at each flush of every token whose rate limit refused a request since then, `on_dropped`
-        of a flush that Redis did not take.
-        """
-        self._store = store
-        self.clock = clock
-        self._idle_seconds = idle_seconds
-        self._on_limited = on_limited
-        self._on_dropped = on_dropped
-        self._gathered: dict[bytes, _Gathered] = {}
-        self._limited: set[str] = set()
-        self._flushing = asyncio.Lock()
-        self._refused: defaultdict[str, int] = defaultdict(int)
+    _store: UsageStore
+    clock: Callable[[], float]
+    idle_seconds: int
+    # Told at each flush of every token whose rate limit refused a request since then.
+    on_limited: Callable[[str], None]
+    # Told of a flush that Redis did not take.
+    on_dropped: Callable[[], None]
+    _gathered: dict[bytes, _Gathered] = field(default_factory=dict, init=False)
+    _limited: set[str] = field(default_factory=set, init=False)
+    _flushing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _refused: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int), init=False)
 
     def count(self, decoded: DecodedCredential, verdict: Verdict, now: float, address: str, agent: bytes) -> None:
         """Count a use of a record, whether it was allowed or refused though the secret was right."""
@@ -64,7 +79,7 @@ class Usage:
                 try:
                     await self._write()
                 except StoreUnavailable:
-                    self._on_dropped()
+                    self.on_dropped()
 
     async def _write(self) -> None:
         # Taken in one step: what is counted while Redis is written to belongs to the next flush.
@@ -72,11 +87,11 @@ class Usage:
         limited, self._limited = self._limited, set()
         refused, self._refused = self._refused, defaultdict(int)
         for token_id in limited:
-            self._on_limited(token_id)
+            self.on_limited(token_id)
         now, allowed = int(self.clock()), 0
-        if self._idle_seconds:
+        if self.idle_seconds:
             ends = {
-                digest: idle_end(now, self._idle_seconds, gathered.expires_at)
+                digest: idle_end(now, self.idle_seconds, gathered.expires_at)
                 for digest, gathered in used
                 if gathered.kind is Kind.SESSION
             }
@@ -91,29 +106,6 @@ class Usage:
             uses = [gathered.use_of(digest) for digest, gathered in taken if gathered.kind is Kind.MANAGED]
             await self._store.add(uses, now)
         await self._store.add_total(now, allowed, refused)
-
-
-class _Gathered:
-    """The use of one credential since the last flush; the address and the agent are those of the last use."""
-
-    __slots__ = ("address", "agent", "allowed", "denied", "expires_at", "kind", "token_id", "used_at")
-
-    def __init__(self, decoded: DecodedCredential) -> None:
-        # Not the record itself: of as many tokens as a second brings it takes more than all else that is kept.
-        credential = decoded.credential
-        self.kind, self.expires_at = credential.kind, credential.expires_at
-        # A derived token has no record: its uses are those of the token it comes from.
-        self.token_id = credential.ancestors[0] if credential.ancestors else credential.token_id
-        self.address = ""
-        self.agent = b""
-        self.allowed = self.denied = 0
-        self.used_at = 0.0
-
-    def use_of(self, digest: bytes) -> Use:
-        """As the store takes it."""
-        # Cut here, so that no long header becomes the key of what `_agent` remembers.
-        address, agent = _address(self.address), _agent(self.agent[: 2 * _AGENT_LENGTH])
-        return Use(self.token_id, int(self.used_at), self.allowed, self.denied, address, agent, digest)
 
 
 def idle_end(now: int, idle_seconds: int, expires_at: int) -> int:

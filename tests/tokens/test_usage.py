@@ -183,7 +183,7 @@ async def test_more_tokens_than_one_write_takes_are_all_counted(make_service: Ca
 
 async def test_a_limit_that_refuses_is_told_once_a_flush(service: Service) -> None:
     told: list[str] = []
-    service.rules.usage._on_limited = told.append
+    service.rules.usage.on_limited = told.append
     token, secret = await make(service, rate_limits=(RateLimit(2, 60),))
     await use(service, secret, 5)
     await service.rules.usage.flush()
