@@ -78,7 +78,8 @@ def redis_of_compose(secrets: Path) -> Iterator[Path]:
     command = [*words, "--port", "0", "--unixsocket", path.name, "--dir", str(secrets.parent)]
     with subprocess.Popen(command, cwd=secrets.parent, stdout=subprocess.DEVNULL) as server:
         try:
-            wait_for(path.exists, "the server's socket")
+            wait_for(lambda: path.exists() or server.poll() is not None, "the server's socket")
+            assert server.poll() is None, "it does not start under this configuration"
             yield path
         finally:
             server.terminate()

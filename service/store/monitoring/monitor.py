@@ -90,10 +90,14 @@ class Monitor:
         """What is found at any link is found of all; a link that does not answer is told by its shards."""
         found = await asyncio.gather(*[self._inspect_one(shard) for shard in self._asked], return_exceptions=True)
         inspections = [one for one in found if isinstance(one, Inspection)]
-        away = [shard.index for shard, one in zip(self._asked, found, strict=True) if isinstance(one, BaseException)]
+        away = {
+            shard.index: one for shard, one in zip(self._asked, found, strict=True) if isinstance(one, BaseException)
+        }
         if not inspections:
-            raise next(one for one in found if isinstance(one, BaseException))
-        self._away = f"the nodes of shards {', '.join(map(str, sorted(away)))} do not answer" if away else ""
+            raise next(iter(away.values()))
+        why = dict.fromkeys(one.cause for one in away.values() if isinstance(one, StoreUnavailable))
+        where = f"the nodes of shards {', '.join(map(str, sorted(away)))} do not answer"
+        self._away = f"{where}: {'; '.join(why)}" if away else ""
         promises = [one.promise for one in inspections if one.promise is not None]
         self._by_configuration = all(promise.by_configuration for promise in promises)
         self.promises = tuple(dict.fromkeys(promise.text for promise in promises))

@@ -35,7 +35,9 @@ class Saying(Wrapped):
 
     async def execute(self, *args: Any, **how: Any) -> Any:
         if args[0] in self.fails:
-            raise StoreUnavailable("The token store is not answering. Try again.")
+            raise StoreUnavailable(
+                "The token store is not answering. Try again.", cause="nothing listens at its address"
+            )
         if args[0] == "INFO" and self.info:
             return self.info.encode()
         if args[0] == "TIME" and self.time:
@@ -203,6 +205,14 @@ async def test_nodes_whose_clocks_differ_are_told(link: Saying, namespace: str, 
     shards = Shards(namespace, [link, *[Wrapped(link.link.link)] * 15])
     checks = await Monitor(shards, ServerClock(time.time), MARKS).checks()
     assert "s apart: set them" in checks["clock"]
+
+
+async def test_nodes_that_do_not_answer_are_told_by_their_shards_with_the_reason(link: Saying, namespace: str) -> None:
+    other = Saying(link.link)
+    other.fails = {"INFO", "SET"}
+    shards = Shards(namespace, [link] * 14 + [other] * 2)
+    where = (await Monitor(shards, ServerClock(time.time), MARKS).checks())["redis"]
+    assert where == "the nodes of shards 14 do not answer: nothing listens at its address"
 
 
 async def test_a_service_refuses_to_start_on_a_server_that_deletes_tokens(make_service: Callable[..., Any]) -> None:
