@@ -19,15 +19,15 @@ from service.api.operations import Health
 from service.composition.routes import routes
 from service.composition.rules import Foundation, Rules
 from service.composition.stores import Stores
+from service.edge.deadlines import Deadlines
 from service.edge.fast_path import FastPath
 from service.edge.limits import ConnectionLimits
 from service.keyring import Keyring
-from service.lifespan import Background, Edge, Lifespan, Work
+from service.lifespan import Background, Lifespan, Work
 from service.metrics import Metrics
 from service.settings import Settings, SettingsError
 from service.store.driver.connection import Link
 from service.store.driver.server_clock import ServerClock
-from service.store.driver.shards import Shards
 from service.store.servers.links import Servers, no_servers, servers_of
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
 from service.tokens.audit.refusals import TELL_SECONDS
@@ -73,17 +73,13 @@ class Service:
         )
         self.lifespan = Lifespan(
             store.monitor,
-            self.health,
             metrics,
-            Edge(self.fast_path, ConnectionLimits(trusted, per_address=settings.connections_per_address)),
-            Background(
-                prepare=rule.managed.imports.detect_imported,
-                begin=rule.sessions.end_outdated,
-                repeated=_repeated_work(rule, store.shards, metrics),
-                flush=(rule.usage.flush, rule.audit.refusals.tell),
-                reload=(partial(rule.sessions.reload_accounts, settings.accounts_path), *on_reload),
-                follow=redis.watch if redis else None,
-            ),
+            {
+                "fast_path": self.fast_path,
+                "limits": ConnectionLimits(trusted, per_address=settings.connections_per_address),
+                "deadlines": Deadlines(on_second=self.fast_path.forget, on_drain=self.health.drain),
+            },
+            _background(on, rule, reload=on_reload, redis=redis),
             self._metrics_port(found.metrics),
             # Redis last: the deliveries give the shards back through it.
             (rule.accounts.passwords, rule.webhooks.deliveries, *([redis] if redis else [])),
@@ -112,13 +108,14 @@ def openapi_document() -> dict[str, Any]:
     return document(Service(Settings()).application.operations)
 
 
-def _repeated_work(rule: Rules, shards: Shards, metrics: Metrics) -> tuple[tuple[str, float, Work], ...]:
-    """What every process does all the time: a name, every how many seconds, and the work."""
+def _background(on: Foundation, rule: Rules, *, reload: tuple[Work, ...], redis: Servers | None) -> Background:
+    """What every process does beside answering."""
 
     async def flush_metrics() -> None:
-        metrics.flush()
+        on.metrics.flush()
 
-    return (
+    # A name, every how many seconds, and the work.
+    repeated: tuple[tuple[str, float, Work], ...] = (
         # The operator's guide promises that a crash loses one second of it at most.
         ("usage", 1.0, rule.usage.flush),
         ("sweep", 1.0, rule.managed.sweeper.sweep),
@@ -130,9 +127,17 @@ def _repeated_work(rule: Rules, shards: Shards, metrics: Metrics) -> tuple[tuple
         # Until it is done, secrets that another process took in by a new rule are unknown here.
         ("imported", 1.0, rule.managed.imports.detect_imported),
         # Until it is done, a server that took over may accept what was ended just before.
-        ("removals", 0.1, shards.send_removals_again),
+        ("removals", 0.1, on.store.shards.send_removals_again),
         # A scrape sees what other workers counted only once they have flushed it.
         ("metrics", 0.1, flush_metrics),
+    )
+    return Background(
+        prepare=rule.managed.imports.detect_imported,
+        begin=rule.sessions.end_outdated,
+        repeated=repeated,
+        flush=(rule.usage.flush, rule.audit.refusals.tell),
+        reload=(partial(rule.sessions.reload_accounts, on.settings.accounts_path), *reload),
+        follow=redis.watch if redis else None,
     )
 
 

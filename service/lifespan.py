@@ -11,10 +11,6 @@ from typing import Any, NamedTuple, Protocol
 
 from service.api.http.application import StartRefused
 from service.api.metrics_port import MetricsPort
-from service.api.operations import Health
-from service.edge.deadlines import Deadlines
-from service.edge.fast_path import FastPath
-from service.edge.limits import ConnectionLimits
 from service.errors import StoreUnavailable
 from service.metrics import Metrics
 from service.store.driver.replies import NotPrimary
@@ -31,13 +27,6 @@ class Closable(Protocol):
     """What is closed when the process ends."""
 
     async def aclose(self) -> None: ...
-
-
-class Edge(NamedTuple):
-    """What every connection gets."""
-
-    fast_path: FastPath
-    limits: ConnectionLimits
 
 
 class Background(NamedTuple):
@@ -60,9 +49,9 @@ class Lifespan:
     """The lifespan of one process."""
 
     _monitor: Monitor
-    _health: Health
     _metrics: Metrics
-    _edge: Edge
+    # What every connection gets, by the names that the edge has for it.
+    _edge: dict[str, Any]
     _background: Background
     _metrics_port: MetricsPort | None
     # Closed last, in this order.
@@ -99,11 +88,7 @@ class Lifespan:
         # `serve` holds it back until somebody obeys it, and again from when nobody does.
         held = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         try:
-            yield {
-                "fast_path": self._edge.fast_path,
-                "limits": self._edge.limits,
-                "deadlines": Deadlines(on_second=self._edge.fast_path.forget, on_drain=self._health.drain),
-            }
+            yield self._edge
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
             # In the reverse order of the start: whatever writes to Redis ends before the connections to it do.

@@ -40,10 +40,9 @@ from service.tokens.secret import Minter
 from service.tokens.sessions import SessionLifetime, Sessions
 from service.tokens.usage import Usage, UsageSeries
 from service.tokens.webhooks.deliveries import Deliveries
-from service.tokens.webhooks.delivery import DeliverySeal, Messages
+from service.tokens.webhooks.delivery import Post
 from service.tokens.webhooks.delivery_log import DeliveryLog
 from service.tokens.webhooks.notices import Notices
-from service.tokens.webhooks.receiver import Post
 from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sender
 from service.tokens.webhooks.ssrf import Destinations, resolve
@@ -93,8 +92,8 @@ class WebhookRules:
         self.registry = Webhooks(store.webhooks, outbox, keyring, audit_log, self.destinations, repeats, clock)
         self.notices = Notices(store.webhooks, self.registry, store.managed, audit_log, clock)
         # How an event is written on the wire is decided in api/, a layer above: the rules get its function.
-        seal, messages = DeliverySeal(keyring), Messages(store.managed, keyring, message, clock)
-        post = Post(outbox, messages, seal, Sender(self.destinations), clock, on.metrics.webhook_delivered)
+        sender, delivered = Sender(self.destinations), on.metrics.webhook_delivered
+        post = Post(outbox, sender, clock, delivered, store.managed, keyring, message)
         self.deliveries = Deliveries(self.registry, self.notices, post)
         self.log = DeliveryLog(self.registry, post, test_message)
 

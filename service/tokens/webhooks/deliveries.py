@@ -11,8 +11,9 @@ from service.errors import StoreUnavailable
 from service.identifiers import random_id
 from service.store.driver.shards import Shard
 from service.store.webhooks import NOTICES_KEPT
+from service.tokens.webhooks.delivery import Post
 from service.tokens.webhooks.notices import Notices
-from service.tokens.webhooks.receiver import Post, Receiver
+from service.tokens.webhooks.receiver import Receiver
 from service.tokens.webhooks.registry import Webhooks
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,7 @@
 """One event on its way to one webhook: its message, its sealed record, how an attempt ended, when the next is due."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from zlib import crc32
 
@@ -12,10 +13,12 @@ from service.store.audit import Stored
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shard
 from service.store.managed.tokens import ManagedStore
+from service.store.outbox import Outbox
 from service.store.pacing import give_way
 from service.tokens.audit import macs
 from service.tokens.webhooks.events import EventType, event_type
-from service.tokens.webhooks.registry import Webhook
+from service.tokens.webhooks.registry import Known, Webhook
+from service.tokens.webhooks.sender import Sender, Sent
 
 GIVE_UP_SECONDS = 86400
 _FIRST_PAUSE_SECONDS = 5
@@ -59,21 +62,6 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Delivery).decode
 
 
-class DeliverySeal:
-    """Writes and reads the records of deliveries, bound to their webhook."""
-
-    def __init__(self, keyring: Keyring) -> None:
-        self._keyring = keyring
-
-    def seal(self, webhook_id: str, delivery: Delivery) -> bytes:
-        return self._keyring.seal(_bound(webhook_id), _encode(delivery))
-
-    def open(self, webhook_id: str, record: bytes) -> Delivery | None:
-        """The delivery of a record, None for one that somebody else wrote."""
-        body = self._keyring.unseal(_bound(webhook_id), record)
-        return None if body is None else _decode(body)
-
-
 def pause(delivery: Delivery) -> float:
     """Seconds until the next attempt: twice as long each time, and not the same for all.
 
@@ -95,14 +83,43 @@ def _bound(webhook_id: str) -> bytes:
     return b"delivery\x00" + webhook_id.encode()
 
 
-class Messages:
-    """Turns events into deliveries. What another one than this service wrote is passed over."""
+@dataclass(eq=False, repr=False)
+class Post:
+    """What makes deliveries of events, keeps them and sends them. What somebody else than this service wrote is passed
+    over.
 
-    def __init__(self, tokens: ManagedStore, keyring: Keyring, describe: Describe, clock: Callable[[], float]) -> None:
-        self._tokens = tokens
-        self._keyring = keyring
-        self._describe = describe
-        self._clock = clock
+    `on_attempts` is told how many attempts ended how: delivered, failed or given_up; or how many events were dropped,
+    because their stream was trimmed before a receiver had room for them.
+    """
+
+    outbox: Outbox
+    sender: Sender
+    clock: Callable[[], float]
+    on_attempts: Callable[[str, int], None]
+    _tokens: ManagedStore
+    _keyring: Keyring
+    _describe: Describe
+
+    def seal(self, webhook_id: str, delivery: Delivery) -> bytes:
+        """The record of a delivery, bound to its webhook."""
+        return self._keyring.seal(_bound(webhook_id), _encode(delivery))
+
+    def open(self, webhook_id: str, record: bytes) -> Delivery | None:
+        """The delivery of a record, None for one that somebody else wrote."""
+        body = self._keyring.unseal(_bound(webhook_id), record)
+        return None if body is None else _decode(body)
+
+    async def attempt(self, known: Known, delivery: Delivery, now: float) -> tuple[Sent, Delivery]:
+        """Try once: what was answered, and the delivery with it."""
+        sent = await self.sender.send(known.webhook.url, known.secrets(now), delivery.event_id, delivery.body, now)
+        return sent, msgspec.structs.replace(
+            delivery,
+            attempts=delivery.attempts + 1,
+            last_at=int(now),
+            status=sent.status,
+            error=sent.error,
+            wait=sent.wait,
+        )
 
     async def deliveries(self, shard: Shard, stream: str, events: list[Stored], webhook: Webhook) -> list[Delivery]:
         """What a webhook wants to know of these events, in their order. One round trip, none if it is nothing."""
@@ -118,7 +135,7 @@ class Messages:
         if not told:
             return []
         records = await self._tokens.get_many([entry.target for _, entry, _ in told])
-        now = int(self._clock())
+        now = int(self.clock())
         deliveries = []
         for place, ((event, entry, kind), record) in enumerate(zip(told, records, strict=True)):
             if place % _AT_ONCE == 0:

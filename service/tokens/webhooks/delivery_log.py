@@ -9,8 +9,7 @@ from service.errors import NotFound
 from service.identifiers import random_id
 from service.store.driver.shards import Shard
 from service.store.outbox import GIVEN_UP_KEPT, MADE_KEPT, Standing
-from service.tokens.webhooks.delivery import Delivery, Outcome
-from service.tokens.webhooks.receiver import Post
+from service.tokens.webhooks.delivery import Delivery, Outcome, Post
 from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sent
 
@@ -38,7 +37,6 @@ class DeliveryLog:
         self._post = post
         self._describe = describe
         self._outbox = post.outbox
-        self._seal = post.seal
 
     async def standing(self, webhook_id: str) -> Standing:
         """How many deliveries of a webhook wait, events it has not read, and events it lost, in all shards."""
@@ -71,7 +69,7 @@ class DeliveryLog:
             made = await self._outbox.ended(shard, webhook_id, MADE_KEPT, given_up=False)
             for record in (waiting, *given_up, *made):
                 # Opening all of a thousand would keep the loop.
-                delivery = self._seal.open(webhook_id, record) if event_id.encode() in record else None
+                delivery = self._post.open(webhook_id, record) if event_id.encode() in record else None
                 if delivery is not None and delivery.event_id == event_id:
                     return _Found(shard, delivery, record)
         raise NotFound("No delivery with this ID. Those that ended are kept while they are among the last.")
@@ -83,12 +81,12 @@ class DeliveryLog:
 
     async def _pending(self, shard: Shard, webhook_id: str, count: int) -> list[Logged]:
         waiting = await self._outbox.waiting(shard, webhook_id, count)
-        decoded = [(self._seal.open(webhook_id, one.record), one.due) for one in waiting]
+        decoded = [(self._post.open(webhook_id, one.record), one.due) for one in waiting]
         return [(delivery, PENDING, due // 1000) for delivery, due in decoded if delivery is not None]
 
     async def _ended(self, shard: Shard, webhook_id: str, count: int, state: str) -> list[Logged]:
         records = await self._outbox.ended(shard, webhook_id, count, given_up=state == DEAD)
-        decoded = [self._seal.open(webhook_id, record) for record in records]
+        decoded = [self._post.open(webhook_id, record) for record in records]
         return [(delivery, state, 0) for delivery in decoded if delivery is not None]
 
     async def test(self, webhook_id: str) -> Sent:
@@ -112,7 +110,7 @@ class DeliveryLog:
         self._post.on_attempts(Outcome.DELIVERED if sent.taken else Outcome.FAILED, 1)
         # Deleted while it was sent to: what is written now would stay.
         if sent.taken and webhook_id in self._webhooks.known:
-            made = self._seal.seal(webhook_id, delivery)
+            made = self._post.seal(webhook_id, delivery)
             await self._outbox.replace(found.shard, webhook_id, event_id, found.record, made)
         return sent
 

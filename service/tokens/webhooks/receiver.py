@@ -6,15 +6,11 @@ one message at a time and after growing pauses, while its events stay in their s
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
-
-import msgspec
 
 from service.store.driver.shards import Shard
-from service.store.outbox import UNKNOWN, Outbox, Place, Waiting
-from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, DeliverySeal, Messages, Outcome, doubled, pause
+from service.store.outbox import UNKNOWN, Place, Waiting
+from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, Outcome, Post, doubled, pause
 from service.tokens.webhooks.registry import Known
-from service.tokens.webhooks.sender import Sender, Sent
 
 # Deliveries of one webhook that may wait in one shard to be sent again; beyond them no more events are read.
 MOST_WAITING = 10_000
@@ -22,33 +18,6 @@ _PAGE = 100
 _AT_ONCE = 16
 # A receiver that is back takes what is new within this time.
 _LONGEST_PAUSE_SECONDS = 300
-
-
-class Post(NamedTuple):
-    """What every receiver sends with.
-
-    `on_attempts` is told how many attempts ended how: delivered, failed or given_up; or how many events were dropped,
-    because their stream was trimmed before a receiver had room for them.
-    """
-
-    outbox: Outbox
-    messages: Messages
-    seal: DeliverySeal
-    sender: Sender
-    clock: Callable[[], float]
-    on_attempts: Callable[[str, int], None]
-
-    async def attempt(self, known: Known, delivery: Delivery, now: float) -> tuple[Sent, Delivery]:
-        """Try once: what was answered, and the delivery with it."""
-        sent = await self.sender.send(known.webhook.url, known.secrets(now), delivery.event_id, delivery.body, now)
-        return sent, msgspec.structs.replace(
-            delivery,
-            attempts=delivery.attempts + 1,
-            last_at=int(now),
-            status=sent.status,
-            error=sent.error,
-            wait=sent.wait,
-        )
 
 
 class Receiver:
@@ -87,7 +56,7 @@ class Receiver:
         due = await outbox.due(shard, self._id, int(self._post.clock() * 1000), count)
         if not due:
             return False
-        decoded = [(one.event_id, self._post.seal.open(self._id, one.record)) for one in due]
+        decoded = [(one.event_id, self._post.open(self._id, one.record)) for one in due]
         good = [delivery for event_id, delivery in decoded if delivery is not None and delivery.event_id == event_id]
         await self._send(shard, good)
         # Somebody else wrote or removed these records: there is nothing that could be sent in good faith.
@@ -108,7 +77,7 @@ class Receiver:
         page = await outbox.read(shard, stream, place, count)
         if not page.events:
             return False
-        await self._send(shard, await self._post.messages.deliveries(shard, stream, page.events, known.webhook))
+        await self._send(shard, await self._post.deliveries(shard, stream, page.events, known.webhook))
         # Moved on after the sending: should this process die in between, the page is sent once more and not lost.
         if self.known is not None:
             await outbox.move(shard, self._id, stream, page)
@@ -132,7 +101,7 @@ class Receiver:
         self._learn(taken=bool(by_outcome[Outcome.DELIVERED]), wait=min(wait, GIVE_UP_SECONDS))
         for outcome, ended in by_outcome.items():
             self._post.on_attempts(outcome.value, len(ended))
-            records = [self._post.seal.seal(self._id, one) for one in ended]
+            records = [self._post.seal(self._id, one) for one in ended]
             if not ended:
                 continue
             if outcome is Outcome.FAILED:
