@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tests.bench.client import Client
@@ -71,8 +72,9 @@ def exported(client: Client) -> Done:
 
 
 def imported(client: Client, count: int) -> Done:
-    """Take so many tokens in."""
-    return _timed(lambda: _import(client, count))
+    """Take so many tokens in, whose lines are there before the time begins."""
+    bodies = [_lines(range(start, min(count, start + LINES_AT_ONCE))) for start in range(0, count, LINES_AT_ONCE)]
+    return _timed(lambda: map(partial(_import, client), bodies))
 
 
 def _timed(steps: Callable[[], Iterator[int]]) -> Done:
@@ -87,17 +89,20 @@ def _timed(steps: Callable[[], Iterator[int]]) -> Done:
     return Done(sum(counts), sum(taken), max(taken), len(taken) - 1)
 
 
-def _import(client: Client, count: int) -> Iterator[int]:
+def _lines(numbers: range) -> bytes:
     """Secrets of another system, as their SHA-256."""
-    for start in range(0, count, LINES_AT_ONCE):
-        lines = [
-            {"name": f"import {number}", "duration": "1month", "sha256": hashlib.sha256(b"%d" % number).hexdigest()}
-            for number in range(start, min(count, start + LINES_AT_ONCE))
-        ]
-        answer = json.loads(_bytes(client, "POST", f"{TOKENS}/import", "\n".join(map(json.dumps, lines)).encode()))
-        if answer["skipped"]:
-            raise BenchError(f"an import skipped {answer['skipped'][0]}")
-        yield answer["imported"]
+    rows = [
+        {"name": f"import {number}", "duration": "1month", "sha256": hashlib.sha256(b"%d" % number).hexdigest()}
+        for number in numbers
+    ]
+    return "\n".join(map(json.dumps, rows)).encode()
+
+
+def _import(client: Client, body: bytes) -> int:
+    answer = json.loads(_bytes(client, "POST", f"{TOKENS}/import", body))
+    if answer["skipped"]:
+        raise BenchError(f"an import skipped {answer['skipped'][0]}")
+    return int(answer["imported"])
 
 
 def _bytes(client: Client, method: str, path: str, body: bytes) -> bytes:
