@@ -147,11 +147,11 @@ def encode(token: ManagedToken, *, seal: str) -> list[Argument]:
 def encode_changes(old: ManagedToken, new: ManagedToken, *, seal: str) -> list[Argument]:
     """The same for the fields in which two records differ; what is left of a longer value before is emptied."""
     said: list[Argument] = [_SEAL, bytes.fromhex(seal)]
-    for (name, letter, _), before, value in zip(_STORED, _stored_values(old), _stored_values(new), strict=True):
-        if value != before:
-            written = _written(name, letter, value)
-            stale = [field for field in _written(name, letter, before)[::2] if field not in written[::2]]
-            said += (*written, *(part for field in stale for part in (field, b"")))
+    values = _stored_values(old), _stored_values(new)
+    for (name, letter, _), before, value in compress(zip(_STORED, *values, strict=True), map(ne, *values)):
+        written = _written(name, letter, value)
+        stale = [field for field in _written(name, letter, before)[::2] if field not in written[::2]]
+        said += (*written, *(part for field in stale for part in (field, b"")))
     return said
 
 
