@@ -21,7 +21,37 @@ _AS_IT_IS = re.compile(r"[!-$&-~]+")
 _COST = re.compile(rb"[1-9]\d{0,2}|1000")
 REQUEST_ID = b"x-request-id: "
 _KINDS = {kind: kind.value.encode() for kind in Kind}
+# A name of its own: reading a member off an enumeration takes as long as a comparison.
+_MANAGED = Kind.MANAGED
+# What `quote` leaves as it is, and spaces.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.~ -]*")
 _PROBLEM = (b"content-type", b"application/problem+json")
+
+
+# A body on a 200 makes gateways open a connection for each request.
+_BEFORE_IDENTITY: Headers = [(b"content-length", b"0"), NO_STORE]
+# The last two as Authelia and oauth2-proxy name the user: what lies behind a gateway may read these already.
+_IDENTITY = (
+    b"x-token-id",
+    b"x-token-subject",
+    b"x-token-scopes",
+    b"x-token-kind",
+    b"remote-user",
+    b"x-auth-request-user",
+    b"x-token-name",
+)
+
+
+def lines_of(headers: Headers) -> bytes:
+    """Headers as they go on the wire."""
+    return b"".join([b"%b: %b\r\n" % field for field in headers])
+
+
+# By how much of the identity there is to say.
+_IDENTITY_LINES = {
+    count: lines_of([*_BEFORE_IDENTITY, *((name, b"%b") for name in _IDENTITY[:count])]) + REQUEST_ID
+    for count in (len(_IDENTITY) - 1, len(_IDENTITY))
+}
 
 
 class Answer(NamedTuple):
@@ -112,36 +142,17 @@ def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
 
 def allowed_headers(credential: Credential, limits: tuple[RateLimit, ...] = ()) -> Headers:
     """The limits that hold, and the identity a gateway passes on: ASCII, never empty, `-` for nothing to say."""
-    subject = _ascii(credential.subject)
-    headers = [
-        *_policy_headers(limits),
-        # A body on a 200 makes gateways open a connection for each request.
-        (b"content-length", b"0"),
-        NO_STORE,
-        (b"x-token-id", _ascii(credential.token_id)),
-        (b"x-token-subject", subject),
-        # ASCII by the pattern of a scope.
-        (b"x-token-scopes", " ".join(credential.scopes).encode() or b"-"),
-        (b"x-token-kind", _KINDS[credential.kind]),
-        # As Authelia and oauth2-proxy name the user: what lies behind a gateway may read these already.
-        (b"remote-user", subject),
-        (b"x-auth-request-user", subject),
-    ]
-    if credential.kind is Kind.MANAGED:
-        # A name that has nothing but spaces to be encoded is done in half the time.
-        name = quote(credential.name, safe=" ").replace(" ", "%20")
-        headers.append((b"x-token-name", name.encode() or b"-"))
-    return headers
+    # A credential that has no name says one field less.
+    identity = zip(_IDENTITY, _identity_of(credential), strict=False)
+    return [*_policy_headers(limits), *_BEFORE_IDENTITY, *identity]
 
 
 def allowed_lines(credential: Credential, limits: tuple[RateLimit, ...] = ()) -> bytes:
     """The same as lines on the wire, up to the request id."""
-    return lines_of(allowed_headers(credential, limits)) + REQUEST_ID
-
-
-def lines_of(headers: Headers) -> bytes:
-    """Headers as they go on the wire."""
-    return b"".join([b"%b: %b\r\n" % field for field in headers])
+    identity = _identity_of(credential)
+    # Written in one go, which takes a third of the time: each token's first request in a second waits for it.
+    lines = _IDENTITY_LINES[len(identity)] % identity
+    return lines_of(_policy_headers(limits)) + lines if limits else lines
 
 
 def quota_headers(quotas: tuple[Quota, ...]) -> Headers:
@@ -174,6 +185,20 @@ def _problem(status: int, code: str, detail: str, request_id: str, challenged: b
     if challenged:
         headers.append((b"www-authenticate", challenged))
     return Answer(status, headers, body)
+
+
+def _identity_of(credential: Credential) -> tuple[bytes, ...]:
+    """The values of the fields of `_IDENTITY`; of what is no managed token all but the name."""
+    subject = _ascii(credential.subject)
+    # ASCII by the pattern of a scope.
+    scopes = " ".join(credential.scopes).encode() or b"-"
+    identity = _ascii(credential.token_id), subject, scopes, _KINDS[credential.kind], subject, subject
+    if credential.kind is not _MANAGED:
+        return identity
+    # Many names have nothing but spaces to be encoded.
+    is_plain = _PLAIN_NAME.fullmatch(credential.name)
+    name = (credential.name if is_plain else quote(credential.name, safe=" ")).replace(" ", "%20")
+    return *identity, name.encode() or b"-"
 
 
 def _ascii(text: str) -> bytes:
