@@ -56,7 +56,7 @@ def routes(
     settings, store, _, metrics, clock = on
     managed, audit, webhooks = rule.managed, rule.audit, rule.webhooks
     cookies = SessionCookies(address)
-    callers = Callers(rule.authority, rule.accounts.known, jwt=jwt, cookie=cookies.read)
+    callers = Callers(rule.authority, jwt=jwt, cookie=cookies.read)
     views = TokenViews(rule.usage_series, managed.derivation, rule.standings, rule.subject_limits, clock)
     clients = Clients(callers, rule.accounts.login)
     operations = OperationsApi(health, store.monitor, audit.log, metrics, address)

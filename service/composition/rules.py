@@ -80,7 +80,7 @@ class AccountRules:
     def __init__(self, on: Foundation, audit: AuditRules, accounts: dict[str, Account]) -> None:
         attempts = Attempts(on.store.attempts, on.keyring)
         self.known, self.passwords = Accounts(accounts, on.keyring), PasswordChecker()
-        self.login = Login(self.known, attempts, self.passwords, audit.log, audit.refusals, on.keyring)
+        self.login = Login(self.known, attempts, self.passwords, audit.log, audit.refusals)
 
 
 class WebhookRules:
@@ -181,7 +181,5 @@ class Rules:
         self.subject_limits = SubjectLimits(store.subjects, store.credentials, audit.log, clock)
         self.standings = Standings(store.credentials, clock)
         self.hygiene = Hygiene(store.hygiene, clock)
-        self.explainer = Explainer(
-            self.authority, store.credentials, store.managed, audit.reader, self.accounts.known, keyring
-        )
+        self.explainer = Explainer(self.authority, store.credentials, store.managed, audit.reader, keyring)
         self.managed = ManagedRules(on, repeats, self.authority, audit.log, self.sessions, self.one_time)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from service.embedded.child import Child
@@ -29,21 +30,17 @@ READY_SECONDS = 10.0
 LOCK_NAME = "redis.lock"
 
 
-class EmbeddedRedis:
+class EmbeddedRedis(NamedTuple):
     """The running server of a data directory: ours to end (`owner`), or shared with its owner.
 
-    url: unix://<percent-encoded socket path>; secret_key: 64 hex digits.
+    url: unix://<percent-encoded socket path>; secret_key: 64 hex digits. `close` ends the server if it is ours, with
+    everything written flushed; a shared one runs on.
     """
 
-    def __init__(self, socket_path: str, secret_key: str, *, owner: bool, end: Callable[[], None]) -> None:
-        self.url = f"unix://{quote(socket_path)}"
-        self.secret_key = secret_key
-        self.owner = owner
-        self._end = end
-
-    def close(self) -> None:
-        """End the server if it is ours, with everything written flushed; a shared one runs on."""
-        self._end()
+    url: str
+    secret_key: str
+    owner: bool
+    close: Callable[[], None]
 
 
 def start(
@@ -98,7 +95,7 @@ def _own(
         raise
     child.report(lost)
     say(f"{server.name} runs in {folder}")
-    return EmbeddedRedis(socket_path, secret_key, owner=True, end=child.end)
+    return EmbeddedRedis(f"unix://{quote(socket_path)}", secret_key, owner=True, close=child.end)
 
 
 def _share(
@@ -116,7 +113,7 @@ def _share(
     say(f"sharing the Redis in {folder}, which ends with process {owner}")
     # A daemon, because what it waits for may never come, and this process is to end all the same.
     threading.Thread(target=tell, name="shared-redis", daemon=True).start()
-    return EmbeddedRedis(socket_path, server_key(folder), owner=False, end=closed.set)
+    return EmbeddedRedis(f"unix://{quote(socket_path)}", server_key(folder), owner=False, close=closed.set)
 
 
 def _open_lock(folder: Path) -> int:

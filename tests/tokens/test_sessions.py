@@ -305,4 +305,3 @@ async def test_a_program_with_a_right_password_is_known_without_a_session(still:
     assert account.role is Role.VIEWER
     assert (await still.rules.managed.queries.statistics()).sessions == 0
     assert await actions(still) == []
-    assert (still.rules.accounts.login.role("vera"), still.rules.accounts.login.role("nobody")) == (Role.VIEWER, None)

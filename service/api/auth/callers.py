@@ -12,7 +12,6 @@ from service.api.http.call import Call
 from service.errors import Forbidden, RateLimited, Unauthorized
 from service.keyring import encode_digest
 from service.model import Credential, Kind, Origin, Outcome, Role
-from service.tokens.accounts.accounts import Accounts
 from service.tokens.authority import Authority
 from service.tokens.credential import DecodedCredential, GrantedScopes
 
@@ -51,12 +50,9 @@ def bearer(call: Call) -> bytes | None:
 class Callers:
     """Knows callers by session, managed token or administrator's JWT."""
 
-    def __init__(
-        self, authority: Authority, accounts: Accounts, *, jwt: JwtReader | None, cookie: Callable[[Call], bytes | None]
-    ) -> None:
+    def __init__(self, authority: Authority, *, jwt: JwtReader | None, cookie: Callable[[Call], bytes | None]) -> None:
         """`cookie` finds the dashboard's session in a request that proves to come from the dashboard."""
         self._authority = authority
-        self._accounts = accounts
         self._jwt = jwt
         self._cookie = cookie
 
@@ -123,7 +119,7 @@ class Callers:
         if credential.kind is Kind.MANAGED:
             origin = self._origin(call, f"token:{credential.token_id}", channel)
             return Caller(msgspec.structs.replace(origin, bound=credential), None, credential)
-        account = self._accounts.get(credential.subject)
+        account = self._authority.accounts.get(credential.subject)
         # Removed or disabled since: the session is over with the account.
         if account is None:
             raise Unauthorized("The token is not valid.", presented=True)

@@ -91,9 +91,10 @@ class Accounts:
         """All accounts by name, those that are disabled too."""
         return sorted(self._accounts.items())
 
-    def spelling(self, normal: str) -> str | None:
-        """How the accounts file spells a name that was normalised, None for one it does not have."""
-        return self._spellings.get(normal)
+    def shown(self, username: str) -> str:
+        """An account's name as the file has it; any other by a digest: it may be a secret in the wrong field."""
+        normal = normalise(username)
+        return self._spellings.get(normal) or f"unknown:{self._keyring.pseudonym('unknown', normal)[:6].hex()}"
 
     def password_mark(self, name: str) -> str | None:
         """What a session of this account must carry now; None if it may have none."""

@@ -14,7 +14,7 @@ from service.addresses import address_groups
 from service.errors import RateLimited, Unauthorized
 from service.identifiers import random_id
 from service.keyring import Keyring
-from service.model import Origin, Role
+from service.model import Origin
 from service.store.attempts import AttemptStore
 from service.tokens.accounts.accounts import Account, Accounts, normalise
 from service.tokens.accounts.passwords import Busy, PasswordChecker, decoy_hash
@@ -161,7 +161,6 @@ class Login:
     _passwords: PasswordChecker
     _audit_log: AuditLog
     _refusals: Refusals
-    _keyring: Keyring
 
     async def check_password(self, username: str, password: str, origin: Origin) -> Account:
         """The account of a name and password, under the same rate limits as signing in, without a session.
@@ -179,25 +178,14 @@ class Login:
             raise
         if account is None or not right:
             tries_left = await self._attempts.wrong(attempt)
-            await self._audit_log.write("login.failed", origin, self._shown(username))
+            await self._audit_log.write("login.failed", origin, self._accounts.shown(username))
             raise InvalidCredentials(tries_left)
         await self._attempts.right(attempt)
         return account
-
-    def role(self, username: str) -> Role | None:
-        """The present role of an account, None if there is none that may sign in."""
-        account = self._accounts.get(username)
-        return account.role if account else None
 
     async def _reserve(self, username: str, origin: Origin) -> Attempt:
         try:
             return await self._attempts.reserve(normalise(username), origin.address)
         except Throttled:
-            await self._refusals.add(origin, self._shown(username))
+            await self._refusals.add(origin, self._accounts.shown(username))
             raise
-
-    def _shown(self, username: str) -> str:
-        """An account's name; any other name by a digest: it may be anything, a secret in the wrong field too."""
-        normal = normalise(username)
-        known = self._accounts.spelling(normal)
-        return known or f"unknown:{self._keyring.pseudonym('unknown', normal)[:6].hex()}"

@@ -11,7 +11,6 @@ from service.store.credentials import CredentialStore, Reason
 from service.store.fence import VOID
 from service.store.managed.records import decode_digest
 from service.store.managed.tokens import ManagedStore
-from service.tokens.accounts.accounts import Accounts
 from service.tokens.audit.reader import AuditFilter, AuditReader
 from service.tokens.authority import MALFORMED, UNKNOWN, VOIDED, Authority
 from service.tokens.explanation import checks
@@ -65,7 +64,6 @@ class Explainer:
     _credentials: CredentialStore
     _managed: ManagedStore
     _audit: AuditReader
-    _accounts: Accounts
     _keyring: Keyring
 
     async def explain(self, question: Question) -> Explanation:
@@ -139,7 +137,7 @@ class Explainer:
         said = [first, known, by_key, checks.active(None, None, None, replaced=False)]
         said.append(checks.expired(credential.expires_at, question.at))
         said.append(checks.parent(credential.ancestors))
-        said.append(checks.account(decoded, self._accounts.password_mark(credential.subject)))
+        said.append(checks.account(decoded, self._authority.accounts.password_mark(credential.subject)))
         said.append(checks.scopes(decoded, question.required))
         said.append(checks.network(decoded, question.address))
         said.append(checks.uses(decoded, left))

@@ -151,7 +151,7 @@ def test_a_second_signal_does_not_cut_short_what_is_being_closed(run: Run, monke
         signal.raise_signal(signal.SIGTERM)
         closed.append(True)
 
-    server = EmbeddedRedis("/redis.sock", "k" * 64, owner=True, end=close)
+    server = EmbeddedRedis("unix:///redis.sock", "k" * 64, owner=True, close=close)
     monkeypatch.setattr("service.embedded.start", lambda *_, **__: server)
     monkeypatch.setattr("service.cli.serve.command.run", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
     environment = {"TOKENS_PORT": "0", "TOKENS_ACCOUNTS_FILE": "accounts.toml"}
