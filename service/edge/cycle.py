@@ -16,12 +16,13 @@ from service.api.gateway.answers import (
     UNAVAILABLE,
     answer,
     lines_of,
-    quota_headers,
+    quota_line,
     retried_request,
 )
 from service.api.gateway.validate import KINDS
 from service.edge.fast_cycle import Connection, FastCycle
 from service.edge.fast_path import FastPath
+from service.edge.known_heads import SPENT, Named
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
 from service.model import Kind, Verdict
@@ -83,10 +84,7 @@ class FastPathCycle(FastCycle):
         """Ask, or answer at once where nothing need be asked."""
         self._started = perf_counter()
         head = self._head
-        asked = head.asked
-        if asked is None:
-            asked = head.asked = self._work_out()
-        self._asked = asked
+        asked = self._asked = head.asked or self._work_out()
         if asked.refusal is not None:
             self._finish(asked.refusal)
         elif head.plan[0]:
@@ -98,10 +96,10 @@ class FastPathCycle(FastCycle):
 
     def _work_out(self) -> Question:
         fast_path, head = self._fast_path, self._head
-        named, (spends, query) = head.named, head.plan
+        named, (spends, query) = {**head.named, **self._once}, head.plan
         field = named.get(b"x-required-scope")
         required = fast_path.required(query, field) if query or field is not None else ()
-        alone = self._alone() if fast_path.is_usual else b""
+        alone = _alone(named, spends=spends) if fast_path.is_usual else b""
         secrets = [alone] if alone else presented(self._headers, in_uri=spends, accepted=fast_path.accepted)
         # Two secrets in one request are none: which of them counts would be a guess, and a proxy may guess otherwise.
         secret = secrets[0] if len(secrets) == 1 else b""
@@ -114,18 +112,11 @@ class FastPathCycle(FastCycle):
                 asked.refusal = MALFORMED
             else:
                 _, _, asked.digest, asked.command, asked.submit = seen
+        # What spends is known where the secret, in what is said once, is all that differs. What is malformed now may be
+        # taken in from another system in the next moment.
+        if (SPENT in self._once and alone) if spends else asked.refusal is not MALFORMED:
+            head.asked = asked
         return asked
-
-    def _alone(self) -> bytes:
-        """The secret in the only field that presents one, where that takes no more reading; empty where it does."""
-        named = self._head.named
-        field, key, token = named.get(b"authorization"), named.get(b"x-api-key"), named.get(b"x-token")
-        if self._head.plan[0] and not (_ELSEWHERE.isdisjoint(named) and _ELSEWHERE.isdisjoint(self._once)):
-            return b""
-        if field is None:
-            alone = token if key is None else key
-            return alone.strip() if alone is not None and (key is None or token is None) else b""
-        return field[7:].strip() if field[:7] == b"Bearer " and key is None and token is None else b""
 
     def _spend(self) -> None:
         asked = self._asked
@@ -137,7 +128,7 @@ class FastPathCycle(FastCycle):
         if b"x-tokens-retry-key" in self._once:
             request = retried_request(self._headers, self._protocol.client, fast_path.trusted)
         answer = partial(self._spent, may_be_kept=True) if request else self._spent
-        fast_path.one_time.spend(asked.secret, request, answer)
+        fast_path.one_time.spend(self._once.get(SPENT, asked.secret), request, answer)
 
     def _charge(self, limited: Limited) -> None:
         """Read and charge in one script. What is unusual goes on in a task, from the start: nothing was charged yet."""
@@ -208,7 +199,8 @@ class FastPathCycle(FastCycle):
         try:
             if self._head.plan[0]:
                 request = retried_request(self._headers, self._protocol.client, fast_path.trusted)
-                verdict = await fast_path.one_time.consume(asked.secret, request=request, required=asked.required)
+                secret = self._once.get(SPENT, asked.secret)
+                verdict = await fast_path.one_time.consume(secret, request=request, required=asked.required)
             else:
                 verdict = await fast_path.authority.verify(
                     asked.secret, KINDS, required=asked.required, address=self._address(), agent=asked.agent
@@ -231,7 +223,7 @@ class FastPathCycle(FastCycle):
         if decoded is not None and (verdict is decoded.active or verdict.active):
             status, lines, body = 200, decoded.lines or fast_path.allowed_lines(decoded), b""
             if verdict.quotas:
-                lines = lines_of(quota_headers(verdict.quotas)) + lines
+                lines = quota_line(verdict.quotas) + lines
         elif verdict.credential is not None and verdict.active and not verdict.quotas:
             status, lines, body = 200, fast_path.spent_lines(verdict.credential), b""
         else:
@@ -245,3 +237,14 @@ class FastPathCycle(FastCycle):
             return prepared.status, prepared.lines(request_id), b"".join((prepared.before, request_id, prepared.after))
         status, headers, body = answer(verdict, request_id.decode(), basic=self._fast_path.accepted.basic)
         return status, lines_of(headers) + REQUEST_ID, body
+
+
+def _alone(named: Named, *, spends: bool) -> bytes:
+    """The secret in the only field that presents one, where that takes no more reading; empty where it does."""
+    field, key, token = named.get(b"authorization"), named.get(b"x-api-key"), named.get(b"x-token")
+    if spends and not _ELSEWHERE.isdisjoint(named):
+        return b""
+    if field is None:
+        alone = token if key is None else key
+        return alone.strip() if alone is not None and (key is None or token is None) else b""
+    return field[7:].strip() if field[:7] == b"Bearer " and key is None and token is None else b""

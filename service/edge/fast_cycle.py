@@ -105,7 +105,7 @@ class FastCycle:
         self._send(b"".join((opening, lines, request_id, end, b"" if self._head.head_only else body)))
 
     def _send(self, answer: bytes) -> None:
-        """Write an answer, or hold it while the client does not read."""
+        """Send an answer, or hold it while the client does not read."""
         protocol = self._protocol
         transport = protocol.transport
         is_closing = transport.is_closing()

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
 from service.edge.head import HEAD_BYTES, HEAD_FIELDS, HOSTS, UNUSUAL
 from service.identifiers import REQUEST_ID_LENGTH, REQUEST_ID_SIGNS, is_request_id, only
+from service.model import Kind
+from service.tokens.secret import parse
 
 Named = dict[bytes, bytes]
 # Of a validation: does it spend a one-time token, and the query that may ask for scopes.
@@ -32,7 +34,12 @@ _UNREPEATED = frozenset((_ID, b"x-tokens-retry-key", b"traceparent"))
 # With what each client asks for these are all that differs between two requests of the same client.
 _SAID_ONCE = (_ID, b"traceparent", b"x-tokens-retry-key", b"x-original-uri", b"x-forwarded-uri")
 # So does a one-time token, of whose length no other token is.
-_SPENT_FIELD, _SPENT_LENGTH = b"x-token", 32
+SPENT, _SPENT_LENGTH = b"x-token", 32
+# Signs and lengths, where not whatever is visible says the same.
+_FORMS = {
+    _ID: (REQUEST_ID_SIGNS, 1, REQUEST_ID_LENGTH),
+    SPENT: (only(b"0123456789abcdef"), _SPENT_LENGTH, _SPENT_LENGTH),
+}
 _LINES_REMEMBERED = _HEADS_REMEMBERED = 4096
 # A client may make a line as long as a head may be.
 _LONGEST_REMEMBERED = 256
@@ -62,13 +69,13 @@ def plan_of(url: bytes) -> Plan | None:
 class Target(NamedTuple):
     """What a request line asks for; `plan` is what a validation is told of it, None for what is none.
 
-    Two with the same `key` ask for the same; None for one that never comes again.
+    Two with the same `key` ask for the same.
     """
 
     head_only: bool
     url: bytes
     plan: Plan | None
-    key: bytes | None
+    key: bytes
 
 
 class _Targets(dict[bytes, Target]):
@@ -82,8 +89,8 @@ class _Targets(dict[bytes, Target]):
         plan, key = plan_of(url), line
         if plan is not None:
             # Whatever Envoy's clients ask for, behind its path it is the same question.
-            key = b"%b?%b" % (method, plan[1])
-        target = Target(method == b"HEAD", url, plan, None if plan is _SPENDS else key)
+            key = b"%b!" % method if plan is _SPENDS else b"%b?%b" % (method, plan[1])
+        target = Target(method == b"HEAD", url, plan, key)
         if len(self) < _LINES_REMEMBERED and len(line) <= _LONGEST_REMEMBERED:
             self[line] = target
         return target
@@ -95,7 +102,7 @@ class _FieldLines(dict[bytes, tuple[bytes, bytes]]):
     def __missing__(self, line: bytes) -> tuple[bytes, bytes]:
         name, _, value = line.partition(b": ")
         name = name.lower()
-        is_unrepeated = name in _UNREPEATED or (name == _SPENT_FIELD and len(value) == _SPENT_LENGTH)
+        is_unrepeated = name in _UNREPEATED or (name == SPENT and len(value) == _SPENT_LENGTH)
         if is_unrepeated and value and value.translate(_VISIBLE) == value:
             return name, value
         field = name, value
@@ -125,34 +132,36 @@ class Head:
         self.address: str | None = None
 
 
-def said_once(named: Named) -> Named:
+def said_once(named: Named, plan: Any) -> Named:
     """Takes what a head says once out of its fields. A request id that is not passed on is as good as none."""
     once = {name: named.pop(name) for name in _SAID_ONCE if name in named}
     if not is_request_id(once.get(_ID, b"1")):
         del once[_ID]
+    # Elsewhere it is no one-time token, whatever its form says.
+    if plan is _SPENDS and parse(named.get(SPENT, b"")) is Kind.ONE_TIME:
+        once[SPENT] = named.pop(SPENT)
     return once
 
 
 class Mark(NamedTuple):
-    """A field that is said once, as a gateway writes its name, a table of the signs and the length it is read with."""
+    """A field that is said once, as a gateway writes its name; a table of its signs, and how short and long it is."""
 
     opening: bytes
     name: bytes
     signs: bytes
+    shortest: int
     longest: int
 
     @classmethod
     def of(cls, written: bytes, name: bytes) -> Mark:
         """`name` is `written` in lower case."""
-        is_id = name == _ID
-        signs, longest = (REQUEST_ID_SIGNS, REQUEST_ID_LENGTH) if is_id else (_VISIBLE, HEAD_BYTES)
-        return cls(b"\r\n%b: " % written, name, signs, longest)
+        return cls(b"\r\n%b: " % written, name, *_FORMS.get(name, (_VISIBLE, 1, HEAD_BYTES)))
 
 
 Marks = tuple[Mark, ...]
-# By what precedes each of them, and what follows the last, a head is known.
+# By each of their names and what precedes it, and by what follows the last, a head is known.
 Remaining = tuple[bytes, ...]
-_NOTHING: tuple[None, Named, None] = (None, {}, None)
+_NOTHING: tuple[Remaining, Named, None] = ((), {}, None)
 
 
 class KnownHeads:
@@ -172,30 +181,26 @@ class KnownHeads:
         self._field_lines.clear()
         self._heads.clear()
 
-    def find(self, packet: bytes, marks: Marks) -> tuple[Remaining | None, Named, Head | None]:
+    def find(self, packet: bytes, marks: Marks) -> tuple[Remaining, Named, Head | None]:
         """What remains of a packet without what it says once, that, and the head if it is known by what remains.
 
-        `marks`: of the fields that say it. Nothing remains of what is not to be remembered.
+        `marks`: of the fields that say it. Nothing remains of what the parser is to read.
         """
         line, _, rest = packet.partition(_VERSION)
         try:
-            key = self._targets[line].key
+            remaining = [self._targets[line].key]
         except KeyError:
-            key = None
-        if key is None:
             return _NOTHING
         once: Named = {}
-        remaining = [key]
-        for opening, name, signs, longest in marks:
+        for opening, name, signs, shortest, longest in marks:
             before, found, after = rest.partition(opening)
             if found:
                 # The end of the line stays, because the next of them may begin there.
                 end = after.find(b"\r\n")
-                value, rest = after[:end], after[end:]
-                if not 0 < end <= longest or value.translate(signs) != value:
-                    return _NOTHING
-                once[name] = value
-                remaining.append(before)
+                value = after[:end]
+                if shortest <= end <= longest and value.translate(signs) == value:
+                    once[name], rest = value, after[end:]
+                    remaining += before, name
         remaining.append(rest)
         known = tuple(remaining)
         return known, once, self._heads.get(known)

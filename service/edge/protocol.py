@@ -116,13 +116,13 @@ class EdgeProtocol(ReadingProtocol):
         cycle.take(head, once, keep_alive=not self._draining)
         cycle.start()
 
-    def _read_whole(self, packet: bytes, remaining: Remaining | None, found: Named) -> tuple[Head, Named] | None:
+    def _read_whole(self, packet: bytes, remaining: Remaining, found: Named) -> tuple[Head, Named] | None:
         """Read what a packet asks by its lines, and remember it; `found` and `remaining` are what `find` says of it."""
         heads = self.fast_path.heads
         read = heads.read(packet)
         if read is None:
             return None
-        (head_only, url, plan, key), named = read
+        (head_only, url, plan, _), named = read
         kind: type[FastCycle] = FastPathCycle
         told: Any = plan
         if plan is None:
@@ -130,11 +130,11 @@ class EdgeProtocol(ReadingProtocol):
             if asked is None:
                 return None
             kind, told = asked
-        once = said_once(named)
+        once = said_once(named, told)
         head = Head(kind, told, named, head_only)
-        if remaining is not None and once.keys() == found.keys():
+        if once.keys() == found.keys():
             heads.keep(remaining, head)
-        elif key is not None:
+        else:
             # The next one that this gateway sends here is known by them.
             self._marks = marks_of(packet, once)
         return head, once
@@ -184,7 +184,7 @@ class EdgeProtocol(ReadingProtocol):
             self._own_cycle = kind(self, self.fast_path)
         cycle: Any = self._own_cycle
         self.cycle = cycle
-        once = said_once(named)
+        once = said_once(named, plan)
         head = Head(kind, plan, named, self.parser.get_method() == b"HEAD")
         cycle.take(head, once, keep_alive=not self._draining)
         return cycle

@@ -160,7 +160,8 @@ class Charging:
         decoded = self._open(remembered.digest, charge.sealed)
         if decoded is None:
             return None
-        self._remember(decoded, now)
+        if decoded is not remembered or decoded.shared is None:
+            self._remember(decoded, now)
         return self._verdict(remembered, verdict, charge), remembered
 
     def _verdict(self, decoded: DecodedCredential, verdict: Verdict, charge: Charge, cost: int = 1) -> Verdict:

@@ -57,7 +57,7 @@ def _debt(limit: RateLimit, due: float, now: float) -> float:
 def quotas_of(limits: tuple[RateLimit, ...], charge: Charge, cost: int = 1) -> tuple[Quota, ...]:
     """What a charge of `cost` left of each limit, in the whole seconds of the header fields."""
     quotas, states, place = [], charge.states, 0
-    never = any(cost > limit.at_once for limit in limits)
+    never = cost > 1 and any(cost > limit.at_once for limit in limits)
     for limit in limits:
         full_in, next_in = states[place + 1], states[place + 2]
         # Rounded up: whoever comes again at the second that was told is not refused once more.

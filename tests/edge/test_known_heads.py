@@ -80,11 +80,11 @@ def known(packet: bytes) -> tuple[KnownHeads, Marks]:
     heads = KnownHeads()
     read = heads.read(packet)
     assert read is not None
-    once = said_once(read[1])
+    once = said_once(read[1], read[0].plan)
     marks = marks_of(packet, once)
     remaining, found, head = heads.find(packet, marks)
-    assert (remaining is not None, found, head) == (True, once, None)
-    heads.keep(remaining or (), Head(FastPathCycle, read[0].plan, read[1], read[0].head_only))
+    assert (bool(remaining), found, head) == (True, once, None)
+    heads.keep(remaining, Head(FastPathCycle, read[0].plan, read[1], read[0].head_only))
     return heads, marks
 
 
@@ -137,19 +137,34 @@ def test_behind_its_path_envoy_asks_the_same_whatever_its_client_asks_for() -> N
     assert heads.find(HEAD.replace(b"/validate?required_scope=a:b", b"/validate/one-time/envoy/d"), marks)[2] is None
 
 
+def test_what_was_said_once_is_told_apart_by_its_name() -> None:
+    """Else a second secret could stand where a request id was."""
+    spends, asks = b"GET /validate/one-time HTTP/1.1\r\n", b"GET /validate HTTP/1.1\r\n"
+    identified, presented, rest = (
+        b"X-Request-Id: 1",
+        b"X-Token: " + b"0" * 32,
+        b"Host: a\r\nAuthorization: Bearer s\r\n",
+    )
+    _, marks = known(spends + rest + identified + b"\r\n" + presented + b"\r\n\r\n")
+    heads, _ = known(asks + rest + identified + b"\r\n\r\n")
+    assert [mark.name for mark in marks] == [b"x-request-id", b"x-token"]
+    assert heads.find(asks + rest + identified + b"\r\n\r\n", marks)[2] is not None
+    assert heads.find(asks + rest + presented + b"\r\n\r\n", marks)[2] is None
+
+
 def test_what_is_known_takes_no_more_room_than_it_may() -> None:
     heads, marks = known(HEAD)
     for number in range(5000):
         packet = HEAD.replace(b"a.test", b"a%d.test" % number)
         remaining, _, _ = heads.find(packet, marks)
-        heads.keep(remaining or (), Head(FastPathCycle, None, {}, False))
+        heads.keep(remaining, Head(FastPathCycle, None, {}, False))
     assert len(heads._heads) == 4096
     heads.forget()
     long = HEAD.replace(b"a.test", b"a.test\r\nCookie: " + b"c" * 1024)
     remaining, _, _ = heads.find(HEAD, marks)
     heads.read(HEAD)
     remaining, _, _ = heads.find(long, marks)
-    heads.keep(remaining or (), Head(FastPathCycle, None, {}, False))
+    heads.keep(remaining, Head(FastPathCycle, None, {}, False))
     assert remaining
     assert not heads._heads
 

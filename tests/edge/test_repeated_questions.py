@@ -6,11 +6,14 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 
 import pytest
 
 from service.app import Service
 from service.model import RateLimit
+from service.tokens.managed.import_admission import ImportedSecret, last_eight_of
+from service.tokens.managed.tokens import NewToken
 from tests.builders import ADDRESS, at, create, sign_in
 from tests.conftest import Clock
 from tests.edge.asking import PATIENCE_SECONDS
@@ -31,7 +34,8 @@ class Gateway:
         self.asked += 1
         text = secret if isinstance(secret, str) else secret.decode()
         request_id = f"X-Request-Id: r-{self.asked}"
-        lines = [f"GET {path} HTTP/1.1", "Host: a.test", request_id, f"Authorization: Bearer {text}", *more, "", ""]
+        presented = [f"Authorization: Bearer {text}"] if text else []
+        lines = [f"GET {path} HTTP/1.1", "Host: a.test", request_id, *presented, *more, "", ""]
         self._writer.write("\r\n".join(lines).encode())
         async with asyncio.timeout(PATIENCE_SECONDS):
             head = await self._reader.readuntil(b"\r\n\r\n")
@@ -103,3 +107,58 @@ async def test_a_session_ends_with_the_password_it_was_begun_with(service: Servi
     assert await gateway.is_told(secret) == [200, 200, 200]
     service.rules.accounts.known.replace({})
     assert await gateway.is_told(secret) == [401, 401, 401]
+
+
+async def test_each_one_time_token_is_spent_by_its_own_request(service: Service, gateway: Gateway) -> None:
+    issued = [await service.rules.one_time.issue(address=ADDRESS, anonymous=False) for _ in range(4)]
+    first, second, third, fourth = (one.secret for one in issued)
+
+    async def told(secret: str, *more: str, path: str = "/validate/one-time") -> int:
+        return (await gateway.asks("", f"X-Token: {secret}", *more, path=path))[0]
+
+    assert [await told(secret) for secret in (first, second, third)] == [200, 200, 200]
+    assert [await told(secret) for secret in (first, second, third)] == [401, 401, 401]
+    # Of two it is not known which one counts, and where another kind is asked for none does.
+    assert await told(fourth, "X-API-Key: another") == 401
+    assert await told(fourth, "X-Original-URI: /?token=another") == 401
+    assert await told(fourth, path="/validate") == 401
+    assert await told(fourth[:-1]) == 401
+    assert await told(fourth) == 200
+
+
+async def test_a_one_time_token_beside_a_token_that_is_known_is_none(service: Service, gateway: Gateway) -> None:
+    made = await create(service, "a")
+    beside = (await service.rules.one_time.issue(address=ADDRESS, anonymous=False)).secret
+    for secret in ("0" * 32, beside, beside):
+        # What is said once in this head is no part of the next, in which it is no one-time token.
+        assert (await gateway.asks("", f"X-Token: {secret}", path="/validate/one-time"))[0] in (200, 401)
+        assert (await gateway.asks(made.secret, f"X-Token: {secret}"))[0] == 401
+        assert (await gateway.asks(made.secret))[0] == 200
+
+
+async def test_what_was_malformed_is_good_as_soon_as_it_is_taken_in(service: Service, gateway: Gateway) -> None:
+    secret = "5f0c2a60-8d52-4b7e-9c55-0d6a2f0f1b2c"
+    assert await gateway.is_told(secret) == [401, 401, 401]
+    terms = NewToken("a", int(service.clock()) + 9999)
+    row = ImportedSecret(terms, sha256(secret.encode()).digest(), last_eight=last_eight_of(secret))
+    await service.rules.managed.imports.take([row], at(ADDRESS), None)
+    assert await gateway.is_told(secret) == [200, 200, 200]
+
+
+async def test_of_secrets_with_the_form_of_one_time_tokens_each_is_another_where_they_are_tokens(
+    service: Service, gateway: Gateway
+) -> None:
+    taken, stranger = "0123456789abcdef" * 2, "f" * 32
+    terms = NewToken("a", int(service.clock()) + 9999)
+    row = ImportedSecret(terms, sha256(taken.encode()).digest(), last_eight=last_eight_of(taken))
+    await service.rules.managed.imports.take([row], at(ADDRESS), None)
+    for secret, status in ((taken, 200), (taken, 200), (stranger, 401), (taken, 200)):
+        assert (await gateway.asks("", f"X-Token: {secret}"))[0] == status
+
+
+async def test_of_two_addresses_that_clients_ask_for_each_has_its_own_token(service: Service, gateway: Gateway) -> None:
+    issued = [await service.rules.one_time.issue(address=ADDRESS, anonymous=False) for _ in range(3)]
+    for status in (200, 401):
+        for one in issued:
+            asked = await gateway.asks("", f"X-Original-URI: /?token={one.secret}", path="/validate/one-time")
+            assert asked[0] == status

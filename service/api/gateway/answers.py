@@ -157,10 +157,16 @@ def allowed_lines(credential: Credential, limits: tuple[RateLimit, ...] = ()) ->
 
 def quota_headers(quotas: tuple[Quota, ...]) -> Headers:
     """What a request left of each limit by its name, as draft 11 of the IETF's RateLimit fields writes it."""
-    if not quotas:
-        return []
-    left = [f'"{quota.limit.name}";r={quota.remaining};t={quota.reset_seconds}' for quota in quotas]
-    return [(b"ratelimit", ", ".join(left).encode())]
+    return [(b"ratelimit", _left(quotas))] if quotas else []
+
+
+def quota_line(quotas: tuple[Quota, ...]) -> bytes:
+    """The same as a line on the wire."""
+    return b"ratelimit: %b\r\n" % _left(quotas)
+
+
+def _left(quotas: tuple[Quota, ...]) -> bytes:
+    return ", ".join([f'"{quota.limit.name}";r={quota.remaining};t={quota.reset_seconds}' for quota in quotas]).encode()
 
 
 def _limits_of(quotas: tuple[Quota, ...]) -> tuple[RateLimit, ...]:
