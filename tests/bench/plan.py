@@ -15,6 +15,7 @@ FASTAPI = "FastAPI + redis.asyncio"
 FASTIFY = "Fastify + ioredis, pipelined"
 MANY = 1000
 JSON = "application/json"
+LISTED = "/api/admin/tokens?limit=50"
 IN_TURN = f"validate, {MANY} tokens in turn"
 ONE_NODE, THREE_NODES = f"{IN_TURN}, 16 shards on a node", f"{IN_TURN}, cluster of three"
 SCOPE = "orders:read"
@@ -32,7 +33,7 @@ def reference_case(name: str, server: Server) -> Case:
 
 @dataclass(frozen=True)
 class Material:
-    """Secrets made once before the run. `many`: a file with one secret a line."""
+    """Secrets made once before the run. `many`: a file with one secret a line; `pages`: one with cursors."""
 
     session: str
     token: str
@@ -41,6 +42,7 @@ class Material:
     twice_limited: str
     issuer: str
     many: Path
+    pages: Path
     folder: Path
 
     @property
@@ -65,6 +67,8 @@ def prepare(server: Server, folder: Path) -> Material:
     scopes = [SCOPE, "orders:write"]
     secrets_of_many = [client.create(f"bench many {number}", scopes=scopes)["token"] for number in range(MANY)]
     many.write_text("\n".join(secrets_of_many) + "\n")
+    pages = folder / f"pages-{server.port}.txt"
+    pages.write_text("\n".join(cursors(client)) + "\n")
     return Material(
         session=client.session,
         token=token["token"],
@@ -73,8 +77,18 @@ def prepare(server: Server, folder: Path) -> Material:
         twice_limited=twice["token"],
         issuer=issuer["token"],
         many=many,
+        pages=pages,
         folder=folder,
     )
+
+
+def cursors(client: Client) -> list[str]:
+    """Those that lead to all pages of the list but the first and the last, behind which nothing follows."""
+    found, path = [], LISTED
+    while after := client.must("GET", path)["nextCursor"]:
+        found.append(str(after))
+        path = f"{LISTED}&cursor={after}"
+    return found[:-1]
 
 
 def gateway_cases(server: Server, made: Material) -> list[Case]:
@@ -151,11 +165,15 @@ def change_cases(server: Server, made: Material) -> list[Case]:
     head = f"DELETE /api/admin/tokens?id=@TOKEN@ HTTP/1.1\nHost: a.test\nAuthorization: {admin}\n"
     revoke = {"head": head, "tokens": created, "share": "2/2", "status": "200", "contains": "revoked successfully"}
     listing = {"auth": admin, "status": "200", "contains": '"nextCursor":"'}
+    # In turn, so many that no page is remembered until its turn comes again.
+    head = f"GET {LISTED}&cursor=@TOKEN@ HTTP/1.1\nHost: a.test\nAuthorization: {admin}\n"
+    turning = {"head": head, "tokens": str(made.pages), "again": "1", "status": "200", "contains": '"nextCursor":"'}
     return [
         Case("create", server, "/api/admin/tokens", create, share=3),
         Case("deactivate", server, "/api/admin/tokens", off, share=0.2),
         Case("revoke", server, "", revoke, share=0.2),
-        Case("list 50", server, "/api/admin/tokens?limit=50", listing),
+        Case("list 50", server, LISTED, listing),
+        Case("list 50, page by page", server, "", turning),
     ]
 
 
