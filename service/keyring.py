@@ -93,7 +93,8 @@ class Keyring:
     def __init__(self, server_key: str, previous: str = "", *, import_suffix: str = "") -> None:
         self.import_suffix = import_suffix.encode()
         self.present = present = DerivedKeys(server_key)
-        self._keys = (present, DerivedKeys(previous)) if previous else (present,)
+        self.previous = DerivedKeys(previous) if previous else None
+        self._keys = (present, self.previous) if self.previous else (present,)
         # The present key's own methods: a validation saves the call in between.
         self.digest = present.digest
         self.imported_digest = present.imported_digest

@@ -13,6 +13,12 @@ class RequestStore:
         self._shards = shards
         self._reserve = Script("reserve_request", retry=True)
 
+    async def find(self, request: bytes) -> bytes | None:
+        """What is remembered of a request, None if nothing is. One round trip."""
+        shard = self._shards.of_digest(request)
+        stand: bytes | None = await shard.link.execute("GET", shard.keys.request(request), retry=True)
+        return stand
+
     async def reserve(self, request: bytes, words: bytes) -> bytes:
         """Remember `words` for a request, unless it has some already; those that stand. One round trip."""
         shard = self._shards.of_digest(request)

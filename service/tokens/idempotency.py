@@ -5,7 +5,7 @@ import hmac
 import msgspec
 
 from service.errors import Conflict
-from service.keyring import Keyring
+from service.keyring import DerivedKeys, Keyring
 from service.model import Kind, ManagedToken, Status
 from service.store.driver.keys import shard_of_digest
 from service.store.driver.shards import Shard, Shards
@@ -26,7 +26,7 @@ class Repeatable(msgspec.Struct, frozen=True):
 class Derived(msgspec.Struct, frozen=True):
     """Where the secret of a repeatable request comes from: the same for every repeat, unknown to Redis."""
 
-    keyring: Keyring
+    keys: DerivedKeys
     request: bytes
     nonce: bytes
 
@@ -36,7 +36,7 @@ class Derived(msgspec.Struct, frozen=True):
         while True:
             # As many random bits as a secret that is drawn has.
             secret = with_checksum(self.hex(b"secret", number)[:56])
-            digest = self.keyring.digest(Kind.MANAGED, secret.encode())
+            digest = self.keys.digest(Kind.MANAGED, secret.encode())
             if shard_of_digest(digest, shards) == shard:
                 return secret, digest
             number += 1
@@ -47,7 +47,7 @@ class Derived(msgspec.Struct, frozen=True):
 
     def hex(self, label: bytes, number: int = 0) -> str:
         """64 hex characters that only the server key yields."""
-        key = self.keyring.derive(b"repeatable " + label)
+        key = self.keys.derive(b"repeatable " + label)
         return hmac.digest(key, self.request + self.nonce + number.to_bytes(8, "big"), "sha256").hex()
 
 
@@ -79,21 +79,28 @@ class Repeats:
         return Minted(derived.token_id(shard.index), *derived.secret_into(shard.index, len(self._shards)))
 
     async def admit(self, request: Repeatable, actor: str, operation: str) -> Derived:
-        """Where the secret comes from, the same for the first try and its repeats. One round trip.
+        """Where the secret comes from, the same for the first try and its repeats. One round trip, two while a
+        previous server key is accepted.
 
         Raises Conflict `idempotency_mismatch` if this caller used the key for other words or another operation.
         """
-        digest = self._keyring.pseudonym("idempotency", actor, request.key)
+        keys, stands = self._keyring.previous, None
+        if keys is not None:
+            # A first try under that key has its repeats answered under it.
+            stands = await self._store.find(keys.pseudonym("idempotency", actor, request.key))
+        if keys is None or stands is None:
+            keys = self._keyring.present
+        digest = keys.pseudonym("idempotency", actor, request.key)
         # A MAC and not the words, which Redis need not know.
-        said = self._keyring.mac("idempotency", operation.encode() + b"\x00" + request.words).encode()
+        said = keys.mac("idempotency", operation.encode() + b"\x00" + request.words).encode()
         # The nonce needs 128 random bits, as a one-time secret has, but is none.
-        stands = await self._store.reserve(digest, mint(Kind.ONE_TIME).encode() + said)
+        stands = stands or await self._store.reserve(digest, mint(Kind.ONE_TIME).encode() + said)
         nonce, first_said = stands[:_NONCE_SIZE], stands[_NONCE_SIZE:]
         if not hmac.compare_digest(first_said, said):
             raise Conflict(
                 "This Idempotency-Key was used for another request. Take a new one.", code="idempotency_mismatch"
             )
-        return Derived(self._keyring, digest, nonce)
+        return Derived(keys, digest, nonce)
 
 
 def refuse_if_secret_ended(token: ManagedToken, minted: Minted, now: float) -> None:

@@ -15,6 +15,7 @@ from service.model import Credential, Origin, Outcome
 from service.tokens.idempotency import Repeatable
 from service.tokens.managed.tokens import Created, NewToken
 from tests.builders import ADMIN, DAY, actions, create, dump, outcome
+from tests.conftest import SERVER_KEY
 from tests.links import Wrapped
 
 pytestmark = pytest.mark.anyio
@@ -45,6 +46,26 @@ async def test_fifty_tries_at_once_create_one_token(service: Service) -> None:
     assert sum(not created.repeated for created in made) == 1
     assert (await service.rules.managed.queries.statistics()).total == 1
     assert await actions(service) == ["token.created"]
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_a_repeat_after_a_change_of_the_server_key_answers_the_same_token(
+    make_service: Callable[..., Any], shards: int
+) -> None:
+    before = await make_service(shards=shards, background=False)
+    first = await again(before)
+    more = {"secret_key": "the next server key, long enough too", "secret_key_previous": SERVER_KEY}
+    after = await make_service(shards=shards, background=False, **more)
+    second = await again(after)
+    assert (second.secret, second.token, second.repeated) == (first.secret, first.token, True)
+    with pytest.raises(Conflict) as refused:
+        await again(after, request=Repeatable("key-1", b"other words"))
+    assert refused.value.code == "idempotency_mismatch"
+    # What begins under the new key goes by that, and outlives the old one.
+    new = await again(after, "new", Repeatable("key-2", b"words"))
+    alone = await make_service(shards=shards, background=False, secret_key=more["secret_key"])
+    assert await outcome(alone, new.secret) is Outcome.ACTIVE
+    assert (await again(alone, "new", Repeatable("key-2", b"words"))).secret == new.secret
 
 
 async def test_the_same_key_for_another_request_is_refused(service: Service) -> None:
@@ -258,7 +279,7 @@ async def test_redis_holds_nothing_a_secret_could_be_made_of(service: Service) -
     for part in (made.secret, made.secret[4:60], made.secret[4:20], "key-1", REQUEST.words.decode()):
         assert part.lower() not in held
     derived = await service.rules.managed.tokens._repeats.admit(REQUEST, ADMIN.actor, "create")
-    imported = msgspec.structs.replace(derived, keyring=type(derived.keyring)("another server key, long enough too"))
+    imported = msgspec.structs.replace(derived, keys=type(derived.keys)("another server key, long enough too"))
     shard = service.stores.shards.of_name("ci").index
     assert derived.secret_into(shard, len(service.stores.shards))[0] == made.secret
     assert imported.secret_into(shard, len(service.stores.shards))[0] != made.secret
