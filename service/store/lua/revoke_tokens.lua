@@ -6,7 +6,7 @@ KEYS[8]  audit log (stream)   KEYS[9...] of each: credential, predecessor's cred
 ARGV[1]  now    ARGV[2]  when their records are purged, both epoch seconds    ARGV[3]  audit entries to keep
 ARGV[4]  1 to end what changed since, too    ARGV[5...] of each as below: `digest` and `version` as read, an older one
          is that of another primary, which a change had not reached; `why_until` in milliseconds, 0 for never;
-         `member` of the names, and what it is once the name is `freed`
+         `member` of the names, with `!n` behind it while its token is asked, and what it is once the name is `freed`
 returns  of each: 1 revoked | 0 it was already | -1 changed meanwhile: read again | -2 gone
 cost     O(k log n + d) for k tokens with d derived from them
 ]]
@@ -19,8 +19,7 @@ for first = 9, #KEYS, 5 do
   local read, revoked_at, of, created = unpack(redis.pcall('HMGET', metadata, '@digest', '@revoked_at', '@version',
     '@created_micros'))
   local over, since = (revoked_at or '0') ~= '0', (tonumber(of) or 1) - version
-  local is_changed = read ~= digest or not (over or since <= 0 or insist == '1')
-  local reply = not read and -2 or is_changed and -1 or over and 0 or 1
+  local reply = not read and -2 or (read ~= digest or not (over or since <= 0 or insist == '1')) and -1 or over and 0 or 1
   if reply >= 0 then
     redis.call('DEL', credential, predecessor, derived, unpack(redis.pcall('ZRANGE', derived, 0, -1)))
     redis.call('SET', reason, why, unpack(why_until == '0' and {} or {'PXAT', why_until}))
@@ -33,7 +32,8 @@ for first = 9, #KEYS, 5 do
     local made = string.match(created or '', '^%d+$') or '1'
     local place = redis.call('ZSCORE', used, id) and string.format('-%.0f', made + 5e15) or '-' .. made
     redis.call('ZADD', off, place, id) redis.call('ZADD', purges, purge_at, id)
-    if redis.call('ZREM', names, member) == 1 then redis.call('ZADD', names, 0, freed) end
+    local held = redis.call('ZRANGEBYLEX', names, '[' .. member, '(' .. member .. '"')
+    if held[1] then redis.call('ZREM', names, unpack(held)) redis.call('ZADD', names, 0, freed) end
   end
   replies[#replies + 1], at = reply, at + 10
 end

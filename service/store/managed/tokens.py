@@ -237,7 +237,9 @@ class ManagedStore:
         names = self._shards.of_name(token.name)
         # Added before the other is removed: cut off between the two, the token is still found by its name.
         await names.link.execute("ZADD", names.keys.names, 0, freed_member(token), retry=True)
-        await names.link.execute("ZREM", names.keys.names, member(token), retry=True)
+        # Also where it has `!` and a number behind it, because somebody asks whether the token bears the name.
+        held = b"[" + member(token), b"(" + member(token) + b'"'
+        await names.link.execute("ZREMRANGEBYLEX", names.keys.names, *held, retry=True)
 
     async def confirm_changed(self, token_id: str) -> None:
         """Have what changed here before confirmed as the settings ask; see `Removals.confirm`."""

@@ -12,7 +12,7 @@ import pytest
 from service.app import Service
 from service.errors import Conflict
 from service.model import ManagedToken, Status
-from service.store.managed.names import Names, member
+from service.store.managed.names import Names, freed_member, member
 from service.store.managed.query import Query
 from service.store.managed.records import Retention
 from service.store.managed.tokens import ManagedStore
@@ -256,6 +256,24 @@ async def test_a_token_that_was_asked_by_a_process_that_died_is_listed_and_keeps
     assert [one.token_id for one in listed] == [token.token_id]
     assert await refused(still, "ci")
     assert await shard.link.execute("ZRANGE", shard.keys.names, 0, -1) == [member(token)]
+
+
+@pytest.mark.parametrize("abroad", [False, True])
+async def test_a_token_revoked_while_it_is_asked_frees_its_name_and_is_found_by_it(
+    still: Service, abroad: bool
+) -> None:
+    token = (await create(still, "ci")).token
+    if abroad:
+        token = await still.rules.managed.tokens.update(token.token_id, {"name": elsewhere(still, "ci")}, ADMIN)
+    shard = still.stores.shards.of_name(token.name)
+    await shard.link.execute("ZREM", shard.keys.names, member(token))
+    await shard.link.execute("ZADD", shard.keys.names, 0, member(token) + b"!1")
+    await still.rules.managed.tokens.revoke(token.token_id, ADMIN)
+    revoked = Query(frozenset({Status.REVOKED}), sort="name")
+    listed, _, _ = await still.rules.managed.queries.page(revoked)
+    assert [one.token_id for one in listed] == [token.token_id]
+    assert await shard.link.execute("ZRANGE", shard.keys.names, 0, -1) == [freed_member(token)]
+    assert not await refused(still, token.name)
 
 
 async def test_a_renaming_to_what_the_token_is_called_by_now_is_not_refused_while_that_is_asked(
