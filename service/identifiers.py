@@ -12,6 +12,8 @@ def only(signs: bytes) -> bytes:
 
 
 TOKEN_ID = re.compile(r"[0-9a-f]{16}")
+# Whom a token speaks for, as header fields can say it; in them `-` alone stands for nobody.
+SUBJECT = r"[!-,.-~][!-~]{0,127}|-[!-~]{1,127}"
 # What a client calls a request that it may repeat: printable characters.
 REQUEST_KEY = re.compile(r"[!-~]{1,64}")
 # Request ids go into the log and back to the client: a short one of these signs is passed on, any other replaced.

@@ -13,6 +13,7 @@ from service.api.http.call import Call, Json
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, rfc3339
 from service.errors import Forbidden, InvalidRequest, StoreUnavailable, Unauthorized
+from service.identifiers import SUBJECT
 from service.model import Kind, Verdict
 from service.tokens.one_time import Issued, OneTimeTokens
 
@@ -20,7 +21,7 @@ from service.tokens.one_time import Issued, OneTimeTokens
 PHP_PATH = "/api-v{version:int}/fastertokengenerator.php"
 CONSUME_PATH = "/api/one-time-tokens/consume"
 _DATA_BYTES = 4096
-Subject = Annotated[str, Meta(pattern=r"^[!-~]{1,128}\Z", description="whom the token speaks for")]
+Subject = Annotated[str, Meta(pattern=rf"^({SUBJECT})\Z", description="whom the token speaks for, not `-`")]
 
 
 # Passed on as it was stored; without a type a generator of Java names a class that there is not.

@@ -12,6 +12,7 @@ from service.api.http.access import ADMINISTER, READ
 from service.api.http.call import PAGE, PageSize
 from service.api.http.operation import Operation, OperationGroup
 from service.errors import wrong
+from service.identifiers import SUBJECT
 from service.tokens.limits import Standing, SubjectLimits
 
 _PATH = "/api/admin/subject-limits"
@@ -24,7 +25,7 @@ LimitedSubject = Annotated[
 class SetSubjectLimits(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """The limits of a subject, in place of any it has."""
 
-    subject: LimitedSubject
+    subject: Annotated[str, Meta(pattern=rf"^({SUBJECT})\Z", description="whom the tokens speak for, not `-`")]
     rate_limits: Limits
 
 

@@ -5,6 +5,7 @@ How an operation is declared is in `operation.py`. Failures become answers in `p
 
 import asyncio
 import json
+import re
 from collections.abc import Coroutine
 from functools import cache
 from time import perf_counter
@@ -237,6 +238,7 @@ def _wrong_field(error: msgspec.ValidationError, kind: type) -> InvalidRequest:
     return InvalidRequest(f"{field}: {reason}." if field else f"{reason}.", fields=((field, reason),))
 
 
+_WHOLE = re.compile(r"-?[0-9]+")
 # To read the types of a class takes as long as all else about a query.
 _fields = cache(msgspec.structs.fields)
 
@@ -253,6 +255,10 @@ def convert_query(call: Call, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         raise _wrong_field(error, kind) from None
     for field in _fields(kind):  # type: ignore[arg-type]
-        if field.encode_name in pairs and getattr(query, field.name) is None:  # it says "null"
+        text, value = pairs.get(field.encode_name), getattr(query, field.name)
+        if text is not None and value is None:  # it says "null"
             raise wrong(field.encode_name, "give a value, or leave it out")
+        # msgspec reads 1e1 as ten, and who stands before this service may not.
+        if text is not None and type(value) is int and not _WHOLE.fullmatch(text):
+            raise wrong(field.encode_name, "write a whole number in digits alone")
     return query

@@ -1,5 +1,6 @@
 """Instants on the wire: RFC 3339 in UTC with `Z`, and back."""
 
+import re
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
@@ -15,6 +16,8 @@ Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 _LAST = 253_402_300_799  # the last second of the year 9999
 # As seconds this is the year 5138, as milliseconds 1973: whoever writes less means seconds.
 _MILLISECONDS = 100_000_000_000
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_BY_A_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:\D.*)?", re.ASCII)
 _FORM = "write an instant like 2027-01-31T12:00:00Z"
 
 
@@ -31,10 +34,7 @@ def rfc3339_or_none(epoch_seconds: int) -> str | None:
 
 def parse_rfc3339(text: str, field: str) -> int:
     """Epoch seconds. Raises InvalidRequest, also without an offset or outside 1970 to 9999."""
-    instant = _read(text, field)
-    if instant.tzinfo is None:
-        raise wrong(field, _FORM)
-    return _within(int(instant.timestamp()), field)
+    return _within(int(_read(text, field, _RFC_3339).timestamp()), field)
 
 
 def instant_or_none(text: str | None, field: str) -> int:
@@ -49,7 +49,7 @@ def parse_instant(value: str | int, field: str, zone: tzinfo | None) -> int:
     """
     if isinstance(value, int):
         return _within(value // 1000 if value >= _MILLISECONDS else max(0, value), field)
-    instant = _read(value, field)
+    instant = _read(value, field, _BY_A_DATE)
     if instant.tzinfo is None:
         if zone is None:
             raise wrong(field, "this time names no zone: say with zone which it is in, like UTC or Europe/Berlin")
@@ -72,12 +72,15 @@ def parse_zone(name: str, field: str) -> tzinfo:
         raise wrong(field, "give UTC, an offset like +02:00 or a name like Europe/Berlin") from None
 
 
-def _read(text: str, field: str) -> datetime:
+def _read(text: str, field: str, form: re.Pattern[str]) -> datetime:
     try:
-        # RFC 3339 allows a small t and z; Python reads no small z.
-        return datetime.fromisoformat(text.upper())
+        # Python reads all of ISO 8601, weeks too, which few others do.
+        if form.fullmatch(text):
+            # RFC 3339 allows a small t and z; Python reads no small z.
+            return datetime.fromisoformat(text.upper())
     except ValueError:
-        raise wrong(field, _FORM) from None
+        pass
+    raise wrong(field, _FORM)
 
 
 def _within(seconds: int, field: str) -> int:

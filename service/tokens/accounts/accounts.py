@@ -57,6 +57,8 @@ def _line_of(text: str, name: str, value: str) -> int:
 
 
 def _read_account(path: Path, name: str, table: object) -> Account:
+    if name == "-":
+        raise AccountsError(f"{path}: account -: choose another name, because in header fields - stands for nobody")
     if isinstance(table, dict) and "password" in table:
         raise AccountsError(
             f"{path}: account {name} has a password in clear: run `token-service accounts hash` and put the line it "

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from service.api.admin.schemas.imported import ImportedToken, Reading, imported_secret
 from service.api.admin.schemas.limits import Limits, from_limits, to_limits
-from service.api.admin.schemas.tokens import Description, Id, MaxUses, Metadata, Name, Networks, Scopes
+from service.api.admin.schemas.tokens import Description, Id, MaxUses, Metadata, Name, Networks, Scopes, Subject
 from service.api.http.call import decode
 from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339, rfc3339_or_none
 from service.errors import InvalidRequest
@@ -36,7 +36,7 @@ class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
     is_active: bool
     revoked_at: Instant | None
     description: Description
-    subject: Annotated[str, Meta(max_length=256)]
+    subject: Subject
     scopes: Scopes
     rate_limits: Limits
     metadata: Metadata

@@ -11,14 +11,16 @@ from service.addresses import read_networks
 from service.api.admin.schemas.limits import Limits, LimitShown, limit_shown
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.errors import wrong
-from service.identifiers import TOKEN_ID
+from service.identifiers import SUBJECT, TOKEN_ID
 from service.model import ManagedToken, Quota, Scope, Status
 from service.tokens.managed.rotation import LONGEST_OVERLAP_SECONDS
 
 Name = Annotated[str, Meta(min_length=1, max_length=80, description="1 to 80 characters, unique")]
 Description = Annotated[str, Meta(max_length=500)]
 # `\Z` and not `$`, which would let one end of a line pass behind the rest.
-Subject = Annotated[str, Meta(pattern=r"^[!-~]{0,128}\Z", description="whom it speaks for upstream; empty: nobody")]
+Subject = Annotated[
+    str, Meta(pattern=rf"^({SUBJECT})?\Z", description="whom it speaks for upstream, not `-`; empty: nobody")
+]
 Scopes = Annotated[tuple[Scope, ...], Meta(max_length=50)]
 # An IPv6 address that ends as an IPv4 one has 45 characters, the length of a prefix four more.
 Networks = Annotated[tuple[Annotated[str, Meta(max_length=49)], ...], Meta(max_length=50, description="CIDR")]
