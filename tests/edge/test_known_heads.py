@@ -6,6 +6,7 @@ import asyncio
 import re
 from itertools import product
 from unittest.mock import Mock
+from weakref import WeakSet
 
 import httptools
 import pytest
@@ -152,7 +153,8 @@ def test_what_was_said_once_is_told_apart_by_its_name() -> None:
     assert heads.find(asks + rest + presented + b"\r\n\r\n", marks)[2] is None
 
 
-def test_what_is_known_takes_no_more_room_than_it_may() -> None:
+@pytest.mark.anyio
+async def test_what_is_known_takes_no_more_room_than_it_may() -> None:
     heads, marks = known(HEAD)
     for number in range(5000):
         packet = HEAD.replace(b"a.test", b"a%d.test" % number)
@@ -239,3 +241,29 @@ async def test_secrets_are_let_go_each_second_and_behind_the_last_connection() -
     connections.clear()
     deadlines._tick()
     assert told == [4, 8, 9]
+
+
+@pytest.mark.anyio
+async def test_many_heads_are_let_go_in_steps_between_which_others_have_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.edge.known_heads._LET_GO_AT_ONCE", 2)
+
+    class Asked:
+        pass
+
+    heads, alive = KnownHeads(), WeakSet[Asked]()
+    for number in range(5):
+        packet = b"GET /validate HTTP/1.1\r\nHost: a\r\nX-A: %d\r\n\r\n" % number
+        head = Head(FastPathCycle, (False, b""), {}, head_only=False)
+        head.asked = Asked()
+        alive.add(head.asked)
+        remaining, _, _ = heads.find(packet, ())
+        assert remaining is not None
+        heads.keep(remaining, head)
+    del head
+    heads.forget()
+    assert heads.find(packet, ())[2] is None
+    counts = [len(alive)]
+    while counts[-1]:
+        await asyncio.sleep(0)
+        counts.append(len(alive))
+    assert counts == [3, 1, 0]
