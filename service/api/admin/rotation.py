@@ -45,7 +45,7 @@ class RotationApi(OperationGroup, tag="managed"):
     async def end_overlap(self, call: Call, caller: Caller, token_id: PathId) -> Message:
         """End a token's overlap.
 
-        The old secret stops now. Harmless where there is none.
+        The old secret stops now, and what is derived from the token with it. Harmless where there is none.
         """
         token = await self._rotation.end_overlap(token_id, caller.origin)
         call.token_id = token.token_id
