@@ -72,9 +72,20 @@ def test_the_service_reads_the_example_of_a_request(operation: Operation) -> Non
 
 def test_what_gateways_ask_is_never_refused_for_its_form() -> None:
     asked = [operation for at, operation in DESCRIBED if re.search(r" /validate(?!/batch)", at)]
-    assert {frozenset(operation["responses"]) for operation in asked} == {
-        frozenset({"200", "401", "403", "429", "503"})
-    }
+    assert set().union(*(operation["responses"] for operation in asked)) == {"200", "401", "403", "429", "503"}
+
+
+def test_no_refusal_is_described_that_is_never_given() -> None:
+    statuses = {at: set(operation["responses"]) for at, operation in DESCRIBED}
+    # A client that may not ask this is 401 `invalid_client` (RFC 6749, 5.2), and one-time tokens have no limits.
+    for path in ("/oauth2/introspect", "/oauth2/revoke", "/validate/batch", "/k8s/tokenreview"):
+        assert {"401", "429"} <= statuses[f"POST {path}"]
+        assert "403" not in statuses[f"POST {path}"]
+    one_time = {at: operation for at, operation in DESCRIBED if " /validate/one-time" in at}
+    assert len(one_time) == 4
+    for operation in one_time.values():
+        assert set(operation["responses"]) == {"200", "401", "403", "503"}
+        assert not {"X-Token-Name", "RateLimit"} & set(operation["responses"]["200"]["headers"])
 
 
 def test_a_body_that_may_be_left_out_is_not_required() -> None:

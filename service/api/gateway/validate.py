@@ -28,12 +28,11 @@ _IDENTITY = (
     "X-Token-Subject",
     "X-Token-Scopes",
     "X-Token-Kind",
-    "X-Token-Name",
     "Remote-User",
     "X-Auth-Request-User",
-    "RateLimit",
-    "RateLimit-Policy",
 )
+# Of a managed token, which one-time tokens are not.
+_MANAGED = ("X-Token-Name", "RateLimit", "RateLimit-Policy")
 
 
 _YES = (
@@ -49,7 +48,14 @@ _SAME = "The same for Envoy's HTTP mode"
 
 
 def _form(
-    path: str, name: str, summary: str, description: str, header_names: tuple[str, ...], **more: Any
+    path: str,
+    name: str,
+    summary: str,
+    description: str,
+    header_names: tuple[str, ...],
+    *,
+    once: bool = False,
+    **more: Any,
 ) -> Operation:
     return Operation(
         # Whatever the method: some gateways ask with that of their own client.
@@ -59,9 +65,9 @@ def _form(
         name,
         summary=summary,
         description=description,
-        problems=(401, 403, 429, 503),
+        problems=(401, 403, 503) if once else (401, 403, 429, 503),
         answers={200: None},
-        answer_headers=_IDENTITY,
+        answer_headers=_IDENTITY if once else (*_IDENTITY, *_MANAGED),
         header_names=header_names,
         **more,
     )
@@ -125,8 +131,8 @@ class GatewayApi(OperationGroup, tag="gateway"):
             verdict = UNAVAILABLE
         return self._respond(call, kind, verdict)
 
-    @_form(ONE_TIME, "validateOneTimeToken", "Validate a one-time token and spend it", _ONCE, _SPENDS)
-    @_form(ONE_TIME_ENVOY, "validateOneTimeTokenForEnvoy", _SAME, _ONCE, _SPENDS)
+    @_form(ONE_TIME, "validateOneTimeToken", "Validate a one-time token and spend it", _ONCE, _SPENDS, once=True)
+    @_form(ONE_TIME_ENVOY, "validateOneTimeTokenForEnvoy", _SAME, _ONCE, _SPENDS, once=True)
     async def spend(self, call: Call) -> Response:
         """One-time tokens only; a token that is good is spent with this answer."""
         headers = call.scope["headers"]

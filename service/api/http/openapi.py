@@ -37,6 +37,8 @@ _SECURITY = {
 _ALWAYS = (400, 503)
 _WITH_BODY = (413, 415)
 _WITH_CALLER = (401, 403, 429)
+# Whatever a client lacks, it is 401 `invalid_client` (RFC 6749, 5.2).
+_WITH_CLIENT = (401, 429)
 
 
 _DONE = {200: "OK", 201: "Created", 202: "Accepted"}
@@ -213,7 +215,8 @@ class _Description:
         statuses = dict(operation.answers)
         if operation.method != "*":
             with_body = operation.body is not None or operation.form is not None
-            with_caller = _WITH_CALLER if operation.access.credentials else ()
+            credentials = operation.access.credentials
+            with_caller = _WITH_CLIENT if "basic" in credentials else _WITH_CALLER if credentials else ()
             statuses = dict.fromkeys((*_ALWAYS, *with_caller, *(_WITH_BODY if with_body else ()))) | statuses
         return {str(status): self._response(operation, status, statuses[status]) for status in sorted(statuses)}
 
