@@ -99,10 +99,10 @@ class UsageStore:
         )
 
     async def touch_sessions(self, ends: dict[bytes, int]) -> None:
-        """Put the end of sessions off to an instant each, epoch seconds; one that is over stays over."""
-        each = list(ends.items())
-        for start in range(0, len(each), SLICE):
-            await asyncio.gather(*[self._touch(*one) for one in each[start : start + SLICE]])
+        """Put the end of sessions, SLICE of them at most, off to an instant each, epoch seconds; one that is over stays
+        over.
+        """
+        await asyncio.gather(*[self._touch(*one) for one in ends.items()])
 
     async def _touch(self, digest: bytes, ends_at: int) -> None:
         shard = self._shards.of_digest(digest)

@@ -83,25 +83,23 @@ class Usage:
 
     async def _write(self) -> None:
         # Taken in one step: what is counted while Redis is written to belongs to the next flush.
-        used, self._gathered = list(self._gathered.items()), {}
+        used, self._gathered = self._gathered, {}
         limited, self._limited = self._limited, set()
         refused, self._refused = self._refused, defaultdict(int)
         for token_id in limited:
             self.on_limited(token_id)
         now, allowed = int(self.clock()), 0
-        if self.idle_seconds:
-            ends = {
-                digest: idle_end(now, self.idle_seconds, gathered.expires_at)
-                for digest, gathered in used
-                if gathered.kind is Kind.SESSION
-            }
-            await self._store.touch_sessions(ends)
         # Slice by slice: a second may bring tens of thousands, and requests go on between. What is written is let
         # go, so that what is counted meanwhile takes its room.
         while used:
-            # From the end, because a list that loses its beginning moves all the rest.
-            taken = used[-SLICE:]
-            del used[-SLICE:]
+            taken = [used.popitem() for _ in range(min(SLICE, len(used)))]
+            if self.idle_seconds:
+                ends = {
+                    digest: idle_end(now, self.idle_seconds, gathered.expires_at)
+                    for digest, gathered in taken
+                    if gathered.kind is Kind.SESSION
+                }
+                await self._store.touch_sessions(ends)
             allowed += sum(gathered.allowed for _, gathered in taken)
             uses = [gathered.use_of(digest) for digest, gathered in taken if gathered.kind is Kind.MANAGED]
             await self._store.add(uses, now)
