@@ -73,7 +73,7 @@ def test_every_command_with_a_result_knows_json() -> None:
         (["--version"], HEAVY),
         (["healthcheck"], HEAVY),
         # What the parent of the workers has: they speak to Redis, each by itself.
-        (["serve", "--help"], ("redis", "starlette", "service.app")),
+        (["serve", "--help"], ("redis", "starlette", "service.app", "service.embedded")),
     ],
 )
 def test_what_must_be_quick_imports_nothing_heavy(arguments: list[str], heavy: tuple[str, ...]) -> None:

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from service.model import Calendar
-from service.store.limits import windows
 from service.store.limits.windows import NoSuchZone, window_of, zone_of
 
 BERLIN = "Europe/Berlin"
@@ -81,7 +80,7 @@ def test_a_server_without_time_zones_says_what_to_install(monkeypatch: pytest.Mo
     def absent(name: str) -> None:
         raise zoneinfo.ZoneInfoNotFoundError(name)
 
-    monkeypatch.setattr(windows, "ZoneInfo", absent)
+    monkeypatch.setattr(zoneinfo, "ZoneInfo", absent)
     zone_of.cache_clear()
     with pytest.raises(NoSuchZone, match="install tzdata"):
         zone_of("Asia/Tokyo")

@@ -6,11 +6,11 @@ from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta
 
 from service.errors import wrong
+from service.store.limits.windows import NoSuchZone, zone_of
 
 Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 _LAST = 253_402_300_799  # the last second of the year 9999
@@ -67,8 +67,8 @@ def parse_zone(name: str, field: str) -> tzinfo:
         if (zone := datetime.fromisoformat(f"2000-01-01T00:00:00{name}").tzinfo) is not None:
             return zone
     try:
-        return ZoneInfo(name)
-    except (ValueError, ZoneInfoNotFoundError, OSError):
+        return zone_of(name)
+    except NoSuchZone:
         raise wrong(field, "give UTC, an offset like +02:00 or a name like Europe/Berlin") from None
 
 

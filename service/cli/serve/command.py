@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import click
 import msgspec
 
-from service import __version__, embedded, logs
+from service import __version__, logs
 from service.cli.failure import Failure
 from service.cli.serve.first_start import admin_account
 from service.cli.serve.listener import run
@@ -18,7 +18,6 @@ from service.cli.serve.sockets import listening, service_manager
 from service.cli.serve.tls import Certificate
 from service.cli.terminal.options import Number
 from service.cli.terminal.prompts import short_option
-from service.embedded import EmbeddedError
 from service.settings import Settings, SettingsError, is_service_link, read
 
 log = logging.getLogger("service")
@@ -44,7 +43,7 @@ def serve(host: str | None, port: int | None, workers: int | None, allow_short: 
         if links := sorted(name for name, value in os.environ.items() if is_service_link(name, value)):
             log.info("passed over what Kubernetes sets for a Service called `tokens`: %s", ", ".join(links))
         _serve(settings, allow_short=allow_short)
-    except (SettingsError, EmbeddedError) as error:
+    except SettingsError as error:
         raise Failure(str(error)) from None
 
 
@@ -81,13 +80,19 @@ def _default_redis(settings: Settings) -> Iterator[Settings]:
         # As a supervisor would: it starts both again, where this alone would answer 503 for ever.
         os.kill(os.getpid(), signal.SIGTERM)
 
-    server = embedded.start(
-        settings.data_path,
-        redis_bin=settings.redis_bin or None,
-        group_may_write=settings.data_dir_group,
-        say=log.info,
-        lost=leave,
-    )
+    # Where a Redis is named, nothing of this is needed.
+    from service import embedded  # noqa: PLC0415
+
+    try:
+        server = embedded.start(
+            settings.data_path,
+            redis_bin=settings.redis_bin or None,
+            group_may_write=settings.data_dir_group,
+            say=log.info,
+            lost=leave,
+        )
+    except embedded.EmbeddedError as error:
+        raise Failure(str(error)) from None
     try:
         yield msgspec.structs.replace(
             settings, redis_url=server.url, secret_key=settings.secret_key or server.secret_key

@@ -2,7 +2,6 @@
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from service.model import Calendar
 
@@ -18,6 +17,9 @@ def zone_of(name: str) -> tzinfo:
     """The zone of an IANA name; UTC needs no data. Raises NoSuchZone."""
     if name == "UTC":
         return UTC
+    # Most processes meet no other one, and loading this also loads how Python was built.
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
