@@ -17,12 +17,11 @@ from service.cli.failure import Failure, WrongUsage
 from service.cli.private_file import write_private
 from service.cli.serve.first_start import FILE_NAME
 from service.cli.terminal.output import note
-from service.cli.terminal.prompts import read_new_password, short_option
+from service.cli.terminal.prompts import read_new_hash, short_option
 from service.cli.terminal.report import Report, json_option, line, said, table
 from service.model import Role
 from service.settings import SettingsError, read
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
-from service.tokens.accounts.passwords import hash_password
 
 # Names travel in headers and URLs.
 _NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
@@ -58,7 +57,7 @@ def add_account(name: str, role: str, allow_short: bool) -> None:
     # Before the question: nobody should type a password for a file that cannot be read.
     if path.exists():
         _read(path)
-    password_hash = hash_password(read_new_password(allow_short=allow_short))
+    password_hash = read_new_hash(allow_short=allow_short)
     with editing(path) as document:
         add(document, name, password_hash=password_hash, role=role)
     _say(f"Added {name} ({role})", path)
@@ -85,36 +84,26 @@ def passwd(name: str, allow_short: bool) -> None:
 
     Asks for the password, or reads it from standard input. A password in clear in the file is removed.
     """
-    path = _path()
-    with editing(path) as document:
-        # Before the question: whether there is such an account.
-        change(document, name)
+    # Before the question: whether there is such an account.
+    _change(name)
     # Between two edits: nobody else should wait for the lock while a password is typed.
-    password_hash = hash_password(read_new_password(allow_short=allow_short))
-    with editing(path) as document:
-        change(document, name, password_hash=password_hash, password=None)
-    _say(f"Changed the password of {name}", path)
+    password_hash = read_new_hash(allow_short=allow_short)
+    _say(f"Changed the password of {name}", _change(name, password_hash=password_hash, password=None))
 
 
 @accounts.command()
 @click.argument("name")
 def disable(name: str) -> None:
     """Bar an account, which ends its sessions."""
-    path = _path()
-    with editing(path) as document:
-        change(document, name, disabled=True)
-    _say(f"Disabled {name}", path)
+    _say(f"Disabled {name}", _change(name, disabled=True))
 
 
 @accounts.command()
 @click.argument("name")
 def enable(name: str) -> None:
     """Let a disabled account sign in again."""
-    path = _path()
-    with editing(path) as document:
-        # Removed, not set to false: that is what its absence means.
-        change(document, name, disabled=None)
-    _say(f"Enabled {name}", path)
+    # Removed, not set to false: that is what its absence means.
+    _say(f"Enabled {name}", _change(name, disabled=None))
 
 
 @accounts.command("hash")
@@ -125,7 +114,7 @@ def hash_line(allow_short: bool) -> Report:
 
     Asks for the password, or reads it from standard input.
     """
-    password_hash = hash_password(read_new_password(allow_short=allow_short))
+    password_hash = read_new_hash(allow_short=allow_short)
     return Report({"password_hash": password_hash}, line(f'password_hash = "{password_hash}"'))
 
 
@@ -195,18 +184,21 @@ def add(document: tomlkit.TOMLDocument, name: str, *, password_hash: str, role: 
     accounts[name] = account
 
 
-def change(document: tomlkit.TOMLDocument, name: str, **members: object) -> None:
-    """Set members of an account; None removes one. Raises Failure if there is no such account."""
-    accounts = document.get("accounts")
-    account = accounts.get(name) if isinstance(accounts, dict) else None
-    # What people wrote there may be no table, such as `ada = "admin"`.
-    if not isinstance(account, dict):
-        raise Failure(f"there is no account {name}: `token-service accounts list` shows them")
-    for key, value in members.items():
-        if value is None:
-            account.pop(key, None)
-        else:
-            _put(account, key, value)
+def _change(name: str, **members: object) -> Path:
+    """Set members of an account; None removes one. The file it is in. Raises Failure if there is no such account."""
+    path = _path()
+    with editing(path) as document:
+        accounts = document.get("accounts")
+        account = accounts.get(name) if isinstance(accounts, dict) else None
+        # What people wrote there may be no table, such as `ada = "admin"`.
+        if not isinstance(account, dict):
+            raise Failure(f"there is no account {name}: `token-service accounts list` shows them")
+        for key, value in members.items():
+            if value is None:
+                account.pop(key, None)
+            else:
+                _put(account, key, value)
+    return path
 
 
 def _put(account: Any, key: str, value: object) -> None:

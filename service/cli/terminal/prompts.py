@@ -5,7 +5,7 @@ import sys
 import click
 
 from service.cli.failure import WrongUsage
-from service.tokens.accounts.passwords import SHORTEST, is_short
+from service.tokens.accounts.passwords import SHORTEST, hash_password, is_short
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 short_option = click.option(
@@ -45,12 +45,12 @@ def confirm(question: str, *, yes: bool) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-def read_new_password(*, allow_short: bool) -> str:
-    """Ask for a password to be set. Raises WrongUsage for one that is too short."""
+def read_new_hash(*, allow_short: bool) -> str:
+    """The hash of a password that is asked for. Raises WrongUsage for one that is too short."""
     password = read_password(new=True)
     if not allow_short:
         require_length(password, "the password")
-    return password
+    return hash_password(password)
 
 
 def require_length(password: str, what: str) -> None:

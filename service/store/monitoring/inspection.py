@@ -103,10 +103,11 @@ async def inspect(
     Raises StoreUnavailable when it does not answer.
     """
     try:
-        facts = _parse_info(await link.execute("INFO", retry=True))
+        info: bytes = await link.execute("INFO", retry=True)
     except StoreUnavailable:
         # Forbidden, or no answer at all: the probe gets through in the first case and raises in the second.
         return await _probe(link, scratch_key)
+    facts = dict(line.partition(":")[::2] for line in info.decode("utf-8", "replace").splitlines())
     version = facts.get("redis_version", "0")
     policy = facts.get("maxmemory_policy", "noeviction")
     faults = {}
@@ -159,12 +160,3 @@ async def _refused(link: Link, check: str, *command: Argument) -> dict[str, str]
     except StoreUnavailable as error:
         return {check: error.cause}
     return {}
-
-
-def _parse_info(reply: bytes) -> dict[str, str]:
-    facts = {}
-    for line in reply.decode("utf-8", "replace").splitlines():
-        name, colon, value = line.partition(":")
-        if colon:
-            facts[name] = value
-    return facts
