@@ -8,17 +8,16 @@ their own. failure says how a command ends, private_file writes what is nobody e
 """
 
 import difflib
-import os
 import sys
 from errno import ENOSPC
 from importlib import import_module
 from io import TextIOWrapper
-from typing import NoReturn, TextIO, cast
+from typing import NoReturn, cast
 
 import click
 
 from service import __version__
-from service.cli.failure import Failure, WrongUsage
+from service.cli.failure import Failure, WrongUsage, empty
 
 # Command to the module that has it and its line in `--help`.
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
@@ -116,7 +115,7 @@ def main() -> None:
         program(prog_name="token-service")
     except SystemExit as ended:
         if ended.code:
-            _empty(sys.stdout)
+            empty(sys.stdout)
         raise
     except UnicodeError:
         # Printing raises none, by the above, and settings are checked as they are read.
@@ -125,21 +124,12 @@ def main() -> None:
         # A closed pipe is ended quietly by click itself.
         if error.errno != ENOSPC:
             raise
-        _empty(sys.stdout)
+        empty(sys.stdout)
         _end(Failure("no space is left where this writes to"))
     finally:
-        _empty(sys.stderr)
+        empty(sys.stderr)
 
 
 def _end(failure: Failure) -> NoReturn:
     failure.show()
     sys.exit(failure.exit_code)
-
-
-def _empty(stream: TextIO) -> None:
-    """Write what is left in the buffer, or let it go: at the end of the process it would fail with a traceback."""
-    try:
-        stream.flush()
-    except OSError:
-        # What the interpreter writes out at its end goes there, and cannot fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

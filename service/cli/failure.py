@@ -3,8 +3,9 @@
 0 done, 1 failed, 2 usage, 3 token refused, 4 sign-in needed.
 """
 
+import os
 from contextlib import suppress
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 import click
 
@@ -40,3 +41,12 @@ class SignInNeeded(Failure):
     """The service does not know who asks."""
 
     exit_code = 4
+
+
+def empty(stream: TextIO) -> None:
+    """Write what is left in the buffer, or let it go: at the end of the process it would fail with a traceback."""
+    try:
+        stream.flush()
+    except OSError:
+        # What the interpreter writes out at its end goes there, and cannot fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

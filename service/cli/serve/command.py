@@ -3,15 +3,16 @@
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import click
 import msgspec
 
 from service import __version__, logs
-from service.cli.failure import Failure
+from service.cli.failure import Failure, empty
 from service.cli.serve.first_start import admin_account
 from service.cli.serve.listener import run
 from service.cli.serve.sockets import listening, service_manager
@@ -63,7 +64,10 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
 
         def ready() -> None:
             places = " and ".join(listeners.places)
-            click.echo(f"token-service {__version__} listens on {places} (dashboard at /dashboard/)")
+            # On a full disk, or where nobody reads it any more, requests are answered all the same.
+            with suppress(OSError):
+                click.echo(f"token-service {__version__} listens on {places} (dashboard at /dashboard/)")
+            empty(sys.stdout)
             tell_ready()
 
         run(settings, listeners.sockets, certificate, ready=ready)

@@ -264,3 +264,23 @@ def test_a_start_that_is_called_off_leaves_nothing_running(folder: Path) -> None
         assert command.wait(DEADLINE) == 0
     with (folder / "data" / "redis.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_service_that_can_tell_nobody_that_it_listens_answers_all_the_same(folder: Path) -> None:
+    (folder / "accounts.toml").touch()
+    place = folder / "http.sock"
+    told = {"TOKENS_ACCOUNTS_FILE": str(folder / "accounts.toml"), "TOKENS_HOST": f"unix:{place}"}
+    with open("/dev/full", "wb") as full:
+        service = subprocess.Popen(
+            [*COMMAND, "serve"], env=own_environment(folder, **told), stdout=full, stderr=subprocess.DEVNULL
+        )
+    try:
+        wait_for(lambda: place.exists() or service.poll() is not None, "the socket")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(place))
+            client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+    finally:
+        service.terminate()
+        ended = service.wait(DEADLINE)
+    assert ended == 0
