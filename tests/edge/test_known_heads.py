@@ -11,6 +11,7 @@ from weakref import WeakSet
 import httptools
 import pytest
 
+from service.api.auth.presented import read_accepted
 from service.edge.cycle import FastPathCycle
 from service.edge.deadlines import Deadlines
 from service.edge.head import HEAD_BYTES
@@ -151,6 +152,16 @@ def test_what_was_said_once_is_told_apart_by_its_name() -> None:
     assert [mark.name for mark in marks] == [b"x-request-id", b"x-token"]
     assert heads.find(asks + rest + identified + b"\r\n\r\n", marks)[2] is not None
     assert heads.find(asks + rest + presented + b"\r\n\r\n", marks)[2] is None
+
+
+@pytest.mark.parametrize(
+    "name", [b"x-request-id", b"traceparent", b"x-tokens-retry-key", b"x-original-uri", b"x-forwarded-uri"]
+)
+def test_what_is_said_once_can_hold_no_token(name: bytes) -> None:
+    """Else a head would be known by another one's token."""
+    assert said_once({name: b"1"}, None) == {name: b"1"}
+    with pytest.raises(ValueError, match="has a meaning of its own"):
+        read_accepted(f"header:{name.decode()}", basic=False)
 
 
 @pytest.mark.anyio
