@@ -183,7 +183,7 @@ def masked(settings: Settings) -> dict[str, Any]:
         value = getattr(settings, field)
         if field in SECRETS and value:
             value = "***"
-        shown[PREFIX + field.upper()] = _without_passwords(value) if field == "redis_url" else value
+        shown[PREFIX + field.upper()] = _without_passwords(value) if field in ("redis_url", "admin_jwt_jwks") else value
     return shown
 
 

@@ -13,6 +13,7 @@ from service.store.driver.replies import Argument, Redirect
 
 # GETDEL, which spends a one-time token, came with it.
 MINIMUM_VERSION = (6, 2)
+_WAITAOF_VERSION = (7, 2)
 _HARMLESS = "return redis.call('EXISTS', KEYS[1])"
 _HARMLESS_SHA = sha1(_HARMLESS.encode(), usedforsecurity=False).hexdigest()
 # What is said of a server that does not tell.
@@ -49,7 +50,11 @@ async def promise_of(link: Link, facts: dict[str, str], durability: str, *, by_c
         text += ", a failover what no replica had yet"
     if replicas and least == "0":
         text += ", and an old primary that is cut off goes on taking writes"
-    return Promise(text, tuple(_warnings(durability, replicas, fsync)), UNKNOWN not in (least, fsync))
+    warnings = _warnings(durability, replicas, fsync)
+    # Valkey tells 7.2 as the version of Redis that it is like.
+    if durability in ("fsync", "both") and _release(facts) < _WAITAOF_VERSION:
+        warnings.append(f"TOKENS_DURABILITY={durability} needs Redis 7.2 or Valkey: what is ended is answered 202")
+    return Promise(text, tuple(warnings), UNKNOWN not in (least, fsync))
 
 
 def _warnings(durability: str, replicas: int, fsync: str) -> list[str]:
@@ -111,7 +116,7 @@ async def inspect(
     version = facts.get("redis_version", "0")
     policy = facts.get("maxmemory_policy", "noeviction")
     faults = {}
-    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < MINIMUM_VERSION:
+    if _release(facts) < MINIMUM_VERSION:
         faults["version"] = f"Redis {version} is too old: 6.2 or later is needed"
     if policy != "noeviction":
         faults["eviction"] = f"maxmemory-policy {policy} deletes tokens: set it to noeviction"
@@ -133,6 +138,10 @@ async def inspect(
     shown = facts.get("valkey_version") or version
     promise = await promise_of(link, facts, durability, by_configuration=by_configuration)
     return Inspection(shown, policy, faults, (*warnings, *promise.warnings), promise)
+
+
+def _release(facts: dict[str, str]) -> tuple[int, ...]:
+    return tuple(int(part) for part in facts.get("redis_version", "0").split(".")[:2] if part.isdigit())
 
 
 def _mends_its_file(facts: dict[str, str]) -> bool:

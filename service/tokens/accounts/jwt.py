@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
+from urllib.parse import urlsplit
 
 from joserfc.errors import JoseError
 from joserfc.jwt import JWTClaimsRegistry
@@ -53,6 +54,8 @@ def _secret(secret: str) -> SharedSecret:
 def _jwks(place: str) -> Jwks:
     # Their age is no matter of the date: a clock that is set must neither keep old keys nor drop good ones.
     if place.startswith("https://"):
+        if "@" in urlsplit(place).netloc:
+            raise SettingsError("TOKENS_ADMIN_JWT_JWKS: leave the user name out, which is not sent")
         return Jwks(url_reader(place), monotonic)
     if "://" in place:
         raise SettingsError("TOKENS_ADMIN_JWT_JWKS must be a file or start with https://")

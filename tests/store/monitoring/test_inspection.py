@@ -119,6 +119,7 @@ BY_SECOND = SET | {"appendfsync": "everysec"}
         ("replicated", SET, {}, "a power failure loses nothing", "a primary has no replica"),
         ("fsync", BY_SECOND, {}, "everysec", "appendfsync is everysec"),
         ("fsync", None, {}, "unknown", ""),
+        ("fsync", SET, {"redis_version": "7.0.15"}, "always", "needs Redis 7.2 or Valkey"),
         ("both", SET, {"connected_slaves": 1}, "both; 1 replicas", ""),
     ],
 )

@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from service.errors import Forbidden, Unauthorized
-from service.settings import Settings, SettingsError
+from service.settings import Settings, SettingsError, masked
 from service.tokens.accounts.jwks import STALE_SECONDS
 from service.tokens.accounts.jwt import LEEWAY_SECONDS, administrators
 
@@ -306,6 +306,7 @@ async def test_only_the_administrators_claim_makes_an_administrator(
         ("jwks.json", '{"keys":[]}'),
         ("jwks.json", '{"keys":7}'),
         ("jwks.json", '{"keys":[1]}'),
+        ("https://user:hunter22@keys.example/jwks", None),
         ("jwks.json", '{"keys":[{"kty":"oct","k":"c2VjcmV0c2VjcmV0c2VjcmV0"}]}'),
     ],
 )
@@ -318,8 +319,9 @@ def test_a_jwks_that_cannot_be_used_stops_the_start(
     if document is not None:
         Path(place).write_text(document)
     settings = Settings(admin_jwt_jwks=place, admin_jwt_issuer=ISSUER, admin_jwt_audience=AUDIENCE)
-    with pytest.raises(SettingsError, match="TOKENS_ADMIN_JWT_JWKS"):
+    with pytest.raises(SettingsError, match="TOKENS_ADMIN_JWT_JWKS") as refused:
         administrators(settings, lambda: NOW)
+    assert "hunter22" not in f"{refused.value}{masked(settings)}"
 
 
 async def test_a_wall_clock_that_is_set_makes_no_key_older(tmp_path: Path) -> None:
