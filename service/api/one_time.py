@@ -92,8 +92,8 @@ class OneTimeApi(OperationGroup, tag="one-time"):
         """
         try:
             anonymous = await self._admit(call)
-            # HEAD is answered by the endpoint of GET: whoever asks for the header fields alone is issued nothing.
-            if call.method == "HEAD":
+            # Whoever asks for the header fields alone is issued nothing.
+            if call.head_only:
                 return Json(b"")
             issued = await self._tokens.issue(address=call.address, anonymous=anonymous)
         except StoreUnavailable:

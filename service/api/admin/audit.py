@@ -66,7 +66,8 @@ class AuditApi(OperationGroup, tag="audit"):
             return AuditPage([shown(event) for event in events], str(after) if after else None)
         asked = {name: value for name, value in call.query if name != "format"}
         # Before the first line: one that breaks off has been taken out as far as it came.
-        await self._audit_log.write("export.made", caller.origin, "audit", after={"format": query.format, **asked})
+        if not call.head_only:
+            await self._audit_log.write("export.made", caller.origin, "audit", after={"format": query.format, **asked})
         lines, media_type = (ndjson_lines, NDJSON) if query.format == "ndjson" else (csv_lines, CSV)
         return Download(call, lines(self._audit.every(wanted)), media_type, f"audit.{query.format}")
 

@@ -95,9 +95,10 @@ class ImportExportApi(OperationGroup, tag="managed"):
         # A query without statuses leaves the revoked tokens out, and an export is to hold all.
         if not wanted.statuses:
             wanted = msgspec.structs.replace(wanted, statuses=frozenset(Status))
-        await self._audit_log.write(
-            "export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)}
-        )
+        if not call.head_only:
+            await self._audit_log.write(
+                "export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)}
+            )
         lines = (export_lines(records) async for records in self._queries.everything(wanted))
         return Download(call, lines, NDJSON, "tokens.ndjson")
 

@@ -74,6 +74,11 @@ class Call:
         return path
 
     @property
+    def head_only(self) -> bool:
+        """Is nothing asked for but the header fields? The endpoint of GET answers that, too."""
+        return self.method == "HEAD"
+
+    @property
     def path_parameters(self) -> dict[str, str]:
         parameters: dict[str, str] = self.scope.get("path_params", {})
         return parameters

@@ -12,7 +12,7 @@ from service.api.http.call import Call
 
 
 class Download(StreamingResponse):
-    """An answer to be kept as a file. Should Redis fail half-way the connection is cut.
+    """An answer to be kept as a file; none of it is read for HEAD. Should Redis fail half-way the connection is cut.
 
     Starlette's own watches for the client in a task group of anyio, and to load that the first time holds the loop
     for thirty milliseconds.
@@ -20,13 +20,19 @@ class Download(StreamingResponse):
 
     def __init__(self, call: Call, pieces: AsyncIterator[bytes], media_type: str, name: str) -> None:
         headers = {"cache-control": "no-store", "content-disposition": f'attachment; filename="{name}"'}
-        super().__init__(pieces, headers=headers, media_type=media_type)
+        super().__init__(_nothing() if call.head_only else pieces, headers=headers, media_type=media_type)
         self._call = call
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The answer has begun, and nobody is left to be told.
         with suppress(ClientDisconnect):
             await self._call.unless_gone(self.stream_response(send))
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    # Not a list, which Starlette would read in a thread.
+    for piece in list[bytes]():
+        yield piece
 
 
 def static_file(call: Call, packed: bytes, media_type: bytes, *headers: tuple[bytes, bytes]) -> Response:

@@ -59,8 +59,11 @@ async def test_an_export_has_every_status_unless_asked_for_one_and_is_noted(serv
     only = (await admin.get(EXPORT, status="active")).lines()
     assert [(line["id"], line["revokedAt"]) for line in only] == [(kept["id"], None)]
     assert (await admin.get(EXPORT, q="nothing like it")).body == b""
+    # Nothing leaves with the header fields alone, and nothing is noted.
+    for path, query in ((EXPORT, {}), ("/api/admin/audit", {"format": "csv"})):
+        assert (await admin.ask("HEAD", path, query=query)).body == b""
     noted = (await admin.get("/api/admin/audit", action="export.made")).json()["entries"]
-    assert {entry["target"] for entry in noted} == {"tokens"}
+    assert [entry["target"] for entry in noted] == ["tokens"] * 3
     assert {"format": "ndjson", "status": "active"} in [entry["after"] for entry in noted]
 
 
