@@ -147,9 +147,7 @@ class Metrics:
         self.validations = self._counter_of(
             "tokens_validations", "validations by kind and final outcome", ["kind", "outcome"]
         )
-        validation_seconds = Histogram(
-            "tokens_validation_seconds", "time to answer a validation", ["path"], buckets=BUCKETS, registry=registry
-        )
+        validation_seconds = self._histogram("tokens_validation_seconds", "time to answer a validation", "path")
         self.decisions = Decisions(
             issued=self._counter_of("tokens_issued", "tokens issued", ["kind"]),
             revoked=self._counter_of("tokens_revoked", "tokens revoked", ["kind"]),
@@ -159,12 +157,8 @@ class Metrics:
         self._http_requests = self._counter_of(
             "tokens_http_requests", "requests except validations", ["route", "method", "status"]
         )
-        self._http_seconds = Histogram(
-            "tokens_http_request_seconds", "time to answer a request", ["route"], buckets=BUCKETS, registry=registry
-        )
-        self._redis_seconds = Histogram(
-            "tokens_redis_seconds", "time Redis took", ["operation"], buckets=BUCKETS, registry=registry
-        )
+        self._http_seconds = self._histogram("tokens_http_request_seconds", "time to answer a request", "route")
+        self._redis_seconds = self._histogram("tokens_redis_seconds", "time Redis took", "operation")
         self.redis_errors = self._counter_of("tokens_redis_errors", "failed Redis commands", ["error"])
         self.audit_events = self._counter_of("tokens_audit_events", "audit entries written", ["action"])
         self.tampered = Counter("tokens_integrity_failures", "records whose seal was wrong", registry=registry)
@@ -191,6 +185,9 @@ class Metrics:
         counter = BufferedCounter(Counter(name, documentation, labels, registry=self._registry))
         self._buffered.append(counter)
         return counter
+
+    def _histogram(self, name: str, documentation: str, label: str) -> Histogram:
+        return Histogram(name, documentation, [label], buckets=BUCKETS, registry=self._registry)
 
     def validation_timer(self, path: str) -> Callable[[float], None]:
         """Where the seconds of validations on this path go: fast or ordinary."""

@@ -113,10 +113,6 @@ class UsageStore:
             ask("EXPIREAT", keys.credential(digest), ends_at, retry=True),
         )
 
-    async def by_day(self, token_id: str, now: int, days: int) -> list[Count]:
-        """The last days of a token, oldest first; the last one is the day of `now`, in UTC."""
-        return await self._series(token_id, now, days, DAY)
-
     async def days_of(self, token_ids: list[str], now: int, days: int) -> list[list[int]]:
         """Uses of each token on each of the last days, allowed and denied together; one round trip for all."""
         last = now // DAY
@@ -129,12 +125,11 @@ class UsageStore:
             for row in rows
         ]
 
-    async def by_hour(self, token_id: str, now: int, hours: int) -> list[Count]:
-        """The last hours of a token, oldest first."""
-        return await self._series(token_id, now, hours, HOUR)
+    async def series(self, token_id: str, now: int, length: int, seconds: int) -> list[Count]:
+        """The last days or hours (DAY or HOUR `seconds`) of a token, oldest first; the last is that of `now`, in UTC.
 
-    async def _series(self, token_id: str, now: int, length: int, seconds: int) -> list[Count]:
-        """One round trip; the fields are named, so that a page of many tokens reads no more than it shows."""
+        One round trip; the fields are named, so that a page of many tokens reads no more than it shows.
+        """
         periods = range(now // seconds - length + 1, now // seconds + 1)
         shard = self._shards.of_id(token_id)
         if shard is None:

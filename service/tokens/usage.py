@@ -10,7 +10,7 @@ from service.addresses import read_address
 from service.errors import StoreUnavailable
 from service.model import Kind, Outcome, Verdict
 from service.store.managed.records import PIECE
-from service.store.usage import HOURS_KEPT, SLICE, Count, Totals, UsageStore, Use
+from service.store.usage import DAY, HOUR, HOURS_KEPT, SLICE, Count, Totals, UsageStore, Use
 from service.tokens.credential import DecodedCredential
 
 # A longer value makes the record take twice the room.
@@ -137,7 +137,7 @@ class UsageSeries:
         """The last days and the last 48 hours of a token, oldest first; one round trip."""
         now = int(self._clock())
         by_day, by_hour = await asyncio.gather(
-            self._store.by_day(token_id, now, days), self._store.by_hour(token_id, now, HOURS_KEPT)
+            self._store.series(token_id, now, days, DAY), self._store.series(token_id, now, HOURS_KEPT, HOUR)
         )
         return by_day, by_hour
 

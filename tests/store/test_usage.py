@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from service.app import Service
-from service.store.usage import DAY, DAYS_KEPT, HOURS_KEPT, Count, UsageStore, Use
+from service.store.usage import DAY, DAYS_KEPT, HOUR, HOURS_KEPT, Count, UsageStore, Use
 from tests.builders import all_keys, create
 
 pytestmark = pytest.mark.anyio
@@ -29,12 +29,12 @@ async def test_uses_of_many_processes_add_up(still: Service, store: UsageStore) 
     token = (await create(still, "ci")).token
     await asyncio.gather(*[store.add([use(token.token_id)], NOW) for _ in range(50)])
     await store.add([use(token.token_id, allowed=0, denied=2)], NOW + DAY)
-    assert await store.by_day(token.token_id, NOW + DAY, 3) == [
+    assert await store.series(token.token_id, NOW + DAY, 3, DAY) == [
         Count(TODAY - DAY, 0, 0),
         Count(TODAY, 150, 50),
         Count(TODAY + DAY, 0, 2),
     ]
-    assert (await store.by_hour(token.token_id, NOW, 1)) == [Count(NOW // 3600 * 3600, 150, 50)]
+    assert (await store.series(token.token_id, NOW, 1, HOUR)) == [Count(NOW // 3600 * 3600, 150, 50)]
 
 
 async def test_uses_of_many_tokens_are_written_to_each_but_to_what_is_no_record(
@@ -47,7 +47,7 @@ async def test_uses_of_many_tokens_are_written_to_each_but_to_what_is_no_record(
         await shard.link.execute("SET", shard.keys.metadata(token_id), "no hash")
     uses = [use(token.token_id, allowed=place, used_at=place) for place, token in enumerate(tokens, 1)]
     await store.add([*[use(token_id) for token_id in gone], *uses, use(tokens[0].token_id)], NOW)
-    counted = [(await store.by_day(token.token_id, NOW, 1))[0].allowed for token in tokens]
+    counted = [(await store.series(token.token_id, NOW, 1, DAY))[0].allowed for token in tokens]
     assert counted == [4, *range(2, 41)]
     assert [(await still.rules.managed.tokens.get(token.token_id)).last_used_at for token in tokens] == [
         5,
@@ -70,7 +70,7 @@ async def test_usage_of_a_token_that_is_gone_makes_no_key(still: Service, store:
     before = await all_keys(still)
     await store.add([use(token_id)], NOW)
     assert await all_keys(still) == before
-    assert await store.by_day(token_id, NOW, 2) == [Count(TODAY - DAY, 0, 0), Count(TODAY, 0, 0)]
+    assert await store.series(token_id, NOW, 2, DAY) == [Count(TODAY - DAY, 0, 0), Count(TODAY, 0, 0)]
 
 
 async def test_old_days_and_hours_are_dropped_and_the_keys_go_with_the_last_use(
@@ -80,7 +80,7 @@ async def test_old_days_and_hours_are_dropped_and_the_keys_go_with_the_last_use(
     for day in range(0, 2 * DAYS_KEPT, 10):
         await store.add([use(token.token_id)], NOW + day * DAY)
     last = NOW + (2 * DAYS_KEPT - 10) * DAY
-    days = [count.allowed for count in await store.by_day(token.token_id, last, 2 * DAYS_KEPT)]
+    days = [count.allowed for count in await store.series(token.token_id, last, 2 * DAYS_KEPT, DAY)]
     assert days[DAYS_KEPT:] == ([0] * 9 + [3]) * 10
     assert set(days[:DAYS_KEPT]) == {0}
     shard = still.stores.shards.of_id(token.token_id)

@@ -45,11 +45,9 @@ def audit(ctx: click.Context, /, limit: int, form: str | None, **filters: Any) -
     pages = list(every(client, query, limit=limit, path=_PATH, member="entries"))
     entries = [entry for page in pages for entry in page["entries"]]
     more = pages[-1].get("nextCursor") is not None
+    names = ("actor", "target", "address", "channel", "requestId")
     rows = [
-        [
-            *[entry.get("at"), entry.get("action"), _times(entry.get("after") or {})],
-            *[entry.get(name) for name in ("actor", "target", "address", "channel", "requestId")],
-        ]
+        [entry.get("at"), entry.get("action"), _times(entry.get("after") or {}), *(entry.get(name) for name in names)]
         for entry in entries
     ]
     return Report(

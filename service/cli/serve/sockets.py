@@ -4,7 +4,6 @@ import errno
 import logging
 import os
 import socket
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -127,16 +126,15 @@ def inherited() -> list[socket.socket]:
     found = []
     for descriptor in range(_FIRST_INHERITED, _FIRST_INHERITED + int(count)):
         try:
-            is_socket = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
-            found.append(socket.socket(fileno=descriptor) if is_socket else None)
+            found.append(socket.socket(fileno=descriptor))
+            listens = found[-1].getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         except OSError:
-            found.append(None)
-        one = found[-1]
-        if one is None or not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            listens = 0
+        if not listens:
             raise Failure(f"LISTEN_FDS={count}: descriptor {descriptor} is no stream socket that listens")
         # They come inheritable, and would stay open in whatever this process starts.
-        one.set_inheritable(False)
-    return [one for one in found if one is not None]
+        found[-1].set_inheritable(False)
+    return found
 
 
 @contextmanager

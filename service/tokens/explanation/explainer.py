@@ -76,13 +76,15 @@ class Explainer:
             outcome = MALFORMED if question.secret or question.token_id else Verdict(Outcome.ABSENT)
             return _complete(outcome, [first])
         found = await self._find(candidates)
-        if found.sealed is None and found.reason is None:
+        if found.sealed is None and found.reason is not None:
+            return await self._gone(question, found, found.reason, first)
+        if found.sealed is None:
             detail = "No token has this secret: it was never issued, is spent, or ended long ago."
             return _complete(UNKNOWN, [first, checks.answered("known", False, detail)])
         if found.sealed == VOID:
             detail = "It is void: Redis failed over, restarted or moved its slot since it was issued."
             return _complete(VOIDED, [first, checks.answered("known", False, detail)])
-        return await self._walk(question, found, first)
+        return await self._walk(question, found.digest, found.sealed, first)
 
     async def _candidates(self, question: Question) -> tuple[Check, list[tuple[Kind, bytes]]]:
         if question.token_id:
@@ -100,37 +102,26 @@ class Explainer:
     async def _find(self, candidates: list[tuple[Kind, bytes]]) -> _Found:
         """The record of the first digest that has one, else of the first that says why it is gone."""
         for kind, digest in candidates:
-            sealed, reason = None, None
-            if kind is Kind.ONE_TIME:
-                sealed = await self._credentials.find_one_time(digest)
-            elif kind is Kind.MANAGED:
-                sealed, reason = await self._credentials.find_with_reason(digest)
+            if kind is Kind.MANAGED:
+                found = _Found(digest, *await self._credentials.find_with_reason(digest))
             else:
-                sealed = await self._credentials.find(digest)
-            if sealed is not None:
-                return _Found(digest, sealed, None)
-            if reason is not None:
-                return _Found(digest, None, reason)
+                find = self._credentials.find_one_time if kind is Kind.ONE_TIME else self._credentials.find
+                found = _Found(digest, await find(digest), None)
+            if found.sealed is not None or found.reason is not None:
+                return found
         return _Found(candidates[0][1], None, None)
 
-    async def _walk(self, question: Question, found: _Found, first: Check) -> Explanation:
-        """Every check of what is there or was there."""
-        if found.reason is not None:
-            return await self._gone(question, found, found.reason, first)
-        sealed = found.sealed or b""
-        keys = self._keyring.sealed_by(found.digest, sealed)
+    async def _walk(self, question: Question, digest: bytes, sealed: bytes, first: Check) -> Explanation:
+        """Every check of what is there."""
+        keys = self._keyring.sealed_by(digest, sealed)
         known = checks.answered("known", True, "There is a record of it.")
-        if keys is None:
+        # Not remembered: the memory of the authority is for what gateways ask.
+        if keys is None or (decoded := self._authority.open_once(digest, sealed)) is None:
             detail = "No server key of ours sealed this record: it was changed outside the service, or a key is gone."
             return _complete(UNKNOWN, [first, known, checks.answered("server_key", False, detail)])
         # A record under the previous key is good as long as that key is set.
         which = "present" if keys is self._keyring.present else "previous"
         by_key = checks.answered("server_key", True, f"It was sealed with the {which} server key.")
-        # Not remembered: the memory of the authority is for what gateways ask.
-        decoded = self._authority.open_once(found.digest, sealed)
-        # For the types alone: what a key of ours has sealed can be read.
-        if decoded is None:
-            return _complete(UNKNOWN, [first, known])
         verdict = self._authority.evaluate(decoded, question.required, question.address, question.at)
         verdict, left = await self._authority.charging.forecast(verdict, decoded, question.at, question.cost)
         credential = decoded.credential
@@ -171,9 +162,7 @@ class Explainer:
 
     async def _ended(self, reason: Reason) -> AuditEntry | None:
         """The newest audit entry of its deactivation or revocation."""
-        if reason.state not in _DONE:
-            return None
-        return await self._newest(reason.token_id, _DONE[reason.state])
+        return await self._newest(reason.token_id, _DONE[reason.state]) if reason.state in _DONE else None
 
     async def _ended_above(self, derived: AuditEntry) -> AuditEntry | None:
         """The first end, since something was derived, of the token it comes from or of one above."""

@@ -1,6 +1,7 @@
 """The form of a secret, in words that repeat nothing of it, and which typing error may have spoilt it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from service.model import Kind
 from service.tokens.secret import parse
@@ -9,6 +10,7 @@ _PREFIX = b"rtk_"
 # rtk_, 56 hex digits, and their checksum in 8.
 _SIZE = 68
 _HEX = b"0123456789abcdef"
+_DIGITS = [b"%c" % digit for digit in _HEX]
 # None of these letters is a hex digit, so that a digit must be meant.
 _LOOKALIKES = bytes.maketrans(b"oOlI", b"0011")
 WORDS = {Kind.MANAGED: "a managed token", Kind.SESSION: "a session token", Kind.ONE_TIME: "a one-time token"}
@@ -64,27 +66,20 @@ def _swapped(secret: bytes) -> Iterator[bytes]:
         yield secret[:place] + secret[place + 1 : place + 2] + secret[place : place + 1] + secret[place + 2 :]
 
 
-def _replaced(secret: bytes) -> Iterator[bytes]:
-    for place in range(len(_PREFIX), len(secret)):
-        for digit in _HEX:
+def _edited(secret: bytes, taken: int, put: Sequence[bytes]) -> Iterator[bytes]:
+    """With one of these in the place of so many characters, wherever that is."""
+    for place in range(len(_PREFIX), len(secret) + 1 - taken):
+        for digit in put:
             # A thousand tries at most, which take less than two milliseconds.
-            yield b"%b%c%b" % (secret[:place], digit, secret[place + 1 :])
-
-
-def _inserted(secret: bytes) -> Iterator[bytes]:
-    for place in range(len(_PREFIX), len(secret) + 1):
-        for digit in _HEX:
-            yield b"%b%c%b" % (secret[:place], digit, secret[place:])
-
-
-def _removed(secret: bytes) -> Iterator[bytes]:
-    for place in range(len(_PREFIX), len(secret)):
-        yield secret[:place] + secret[place + 1 :]
+            yield secret[:place] + digit + secret[place + taken :]
 
 
 # By the length of what was typed: the slips of one hand's movement that give it, the likelier first.
 _SLIPS = {
-    _SIZE: (("two neighbouring characters are swapped", _swapped), ("one character is mistyped", _replaced)),
-    _SIZE - 1: (("one character is missing", _inserted),),
-    _SIZE + 1: (("one character is too many", _removed),),
+    _SIZE: (
+        ("two neighbouring characters are swapped", _swapped),
+        ("one character is mistyped", partial(_edited, taken=1, put=_DIGITS)),
+    ),
+    _SIZE - 1: (("one character is missing", partial(_edited, taken=0, put=_DIGITS)),),
+    _SIZE + 1: (("one character is too many", partial(_edited, taken=1, put=[b""])),),
 }
