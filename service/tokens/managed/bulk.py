@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -14,13 +14,14 @@ from service.model import ManagedToken, Origin, Status
 from service.store.managed.listing import Listing, Place, place
 from service.store.managed.query import Query
 from service.store.managed.records import Record
-from service.store.pacing import Overlapped, ahead
+from service.store.pacing import STEP, Overlapped, ahead
 from service.tokens.managed.queries import ManagedQueries
 from service.tokens.managed.records import ManagedRecords
 from service.tokens.managed.tokens import ManagedTokens
 
-# So many changes are asked of Redis at once: half a millisecond of its time, for validations wait behind them.
-STEP = 16
+# So many records are checked at once where more than they themselves is read for that, and then changed step by step:
+# a step that first waits for an answer leaves Redis without work.
+CHECKED = 64
 SAMPLE = 10
 # What one request changes at most of what a filter finds: as much as a second allows, or so many.
 _SECONDS = 1.0
@@ -38,8 +39,16 @@ _CAN_END = {
     Ending.REVOKE: frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED}),
     Ending.DEACTIVATE: frozenset({Status.ACTIVE}),
 }
-# A change of some tokens whose records were just read: the codes that they are refused with, empty where it is made.
-Change = Callable[[list[Record]], Coroutine[Any, Any, list[str]]]
+
+
+class Change(NamedTuple):
+    """A change of tokens whose records were just read, so many `at_once`.
+
+    `make` returns the codes that they are refused with, empty where it is made.
+    """
+
+    make: Callable[[list[Record]], Coroutine[Any, Any, list[str]]]
+    at_once: int
 
 
 class Continuation(msgspec.Struct, frozen=True, array_like=True):
@@ -153,19 +162,19 @@ class Bulk:
 
     def _end(self, ending: Ending, origin: Origin) -> Change:
         state = "revoked" if ending is Ending.REVOKE else "inactive"
-        return lambda known: self._records.end_all(known, state, origin)
+        return Change(lambda known: self._records.end_all(known, state, origin), STEP)
 
     def _activate(self, origin: Origin) -> Change:
-        return lambda known: self._tokens.activate(known, origin)
+        return Change(lambda known: self._tokens.activate(known, origin), CHECKED)
 
     async def _each(self, token_ids: Sequence[str], change: Change) -> BulkResult:
         """Make a change to each token, step by step; what it is refused for is skipped with its code."""
         result = BulkResult([], [])
         async with Overlapped() as steps:
-            for start in range(0, len(token_ids), STEP):
-                step = token_ids[start : start + STEP]
+            for start in range(0, len(token_ids), change.at_once):
+                step = token_ids[start : start + change.at_once]
                 known = [record for record in await self._records.read_many(step) if record]
-                await steps.begin([change(known)], partial(result.note, step, known))
+                await steps.begin([change.make(known)], partial(result.note, step, known))
         return result
 
     async def _slice(
@@ -190,11 +199,11 @@ class Bulk:
                 # From the first portion on: however long a search took to find it, each request gets something done.
                 until = until or time.monotonic() + _SECONDS
                 rows = [pair for pair in portion.found if int(pair[0].position) <= begun.created_until]
-                for start in range(0, len(rows), STEP):
-                    step = rows[start : start + min(STEP, most)]
+                for start in range(0, len(rows), change.at_once):
+                    step = rows[start : start + min(change.at_once, most)]
                     known = [record for _, record in step]
                     ids = [record.token.token_id for record in known]
-                    await steps.begin([change(known)], partial(result.note, ids, known))
+                    await steps.begin([change.make(known)], partial(result.note, ids, known))
                     left, most, reached = left - len(step), most - len(step), place(step[-1][0])
                     if not left:
                         return result

@@ -14,6 +14,7 @@ from service.store.driver.shards import Shards
 from service.store.managed import records
 from service.store.managed.records import Record
 from service.store.managed.tokens import ManagedStore
+from service.store.pacing import STEP
 from service.tokens.idempotency import Repeatable, Repeats, refuse_if_secret_ended
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed.name_holders import NameHolders
@@ -125,7 +126,7 @@ class ManagedTokens:
         raise keeps_changing()
 
     async def activate(self, known: Sequence[Record], origin: Origin) -> list[str]:
-        """Activate tokens as `update` does, those of a shard by one call, where their records were read just now.
+        """Activate tokens as `update` does, step by step, where their records were read just now.
 
         Of each the code that it is refused with, empty where it is active. Raises StoreUnavailable.
         """
@@ -142,7 +143,9 @@ class ManagedTokens:
                 codes[old.token_id] = ""
             else:
                 pairs.append((old, new))
-        written = await self._managed_records.write_all(pairs, _ACTIVATED, origin)
+        written: list[ManagedToken | None] = []
+        for start in range(0, len(pairs), STEP):
+            written += await self._managed_records.write_all(pairs[start : start + STEP], _ACTIVATED, origin)
         codes |= {token.token_id: "" for token in written if token is not None}
         return await told(known, codes, lambda token_id: self.update(token_id, _ACTIVE, origin))
 

@@ -45,6 +45,9 @@ async def test_more_than_a_slice_is_changed_whole(make_service: Callable[..., An
     result = await service.rules.managed.bulk.set_active(ids, False, ADMIN)
     assert (result.updated, result.skipped) == (ids, [])
     assert (await service.rules.managed.queries.statistics()).inactive == 205
+    result = await service.rules.managed.bulk.set_active(ids, True, ADMIN)
+    assert (result.updated, result.skipped) == (ids, [])
+    assert (await service.rules.managed.queries.statistics()).active == 205
 
 
 async def test_several_are_revoked_and_what_never_was_is_skipped(still: Service) -> None:
@@ -99,6 +102,20 @@ async def test_a_step_is_one_call_whatever_becomes_of_each_token(
     # The record that is not ours is by itself.
     assert [args[1] for args in shard.link.asked].count(Script(f"{ending}_tokens")._sha) == 2
     assert (await actions(service)).count(f"token.{ending}d") == 4 + (ending is Ending.REVOKE)
+
+
+async def test_activations_are_checked_by_one_question_and_made_in_short_steps(
+    make_service: Callable[..., Any],
+) -> None:
+    service = await make_service(background=False, wrap=Recording)
+    ids = [one.token.token_id for one in await create_many(service, *[f"token {number}" for number in range(40)])]
+    await service.rules.managed.bulk.set_active(ids, False, ADMIN)
+    asked = service.stores.shards[0].link.asked
+    asked.clear()
+    assert (await service.rules.managed.bulk.set_active(ids, True, ADMIN)).updated == ids
+    checked = [args for args in asked if args[0] == "MGET"]
+    changed = [args for args in asked if args[1] == Script("rotate_or_update_token")._sha]
+    assert (len(checked), len(changed)) == (1, 3)
 
 
 async def test_a_step_of_activations_is_one_call_whatever_becomes_of_each_token(
