@@ -81,14 +81,23 @@ class ManagedTokens:
         self._lifetime.check(new.expires_at)
         shard = self._shards.of_name(new.name)
         minted = await self._repeats.mint(shard, request, origin.actor, "create")
+        # By place: by name so many fields take eight times as long.
         token = ManagedToken(
-            token_id=minted.token_id,
-            last_eight=minted.secret[-8:],
-            digest=records.encode_digest(minted.digest),
-            created_by=origin.actor,
-            created_micros=self._lifetime.begin(),
+            minted.token_id,
+            new.name,
+            minted.secret[-8:],
+            records.encode_digest(minted.digest),
+            origin.actor,
+            self._lifetime.begin(),
+            new.expires_at,
+            new.description,
+            new.subject,
+            new.scopes,
+            new.rate_limits,
+            new.networks,
+            new.max_uses,
             uses_left=new.max_uses,
-            **msgspec.structs.asdict(new),
+            metadata=new.metadata,
         )
         if await self._managed_records.add(token, minted.digest, origin):
             return Created(token, minted.secret)
