@@ -44,6 +44,11 @@ def is_host(text: str) -> bool:
         return False
 
 
+def bracketed(host: str) -> str:
+    """The host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
+
+
 def unmapped(address: Address) -> Address:
     """The IPv4 address that an IPv6 one embeds (::ffff:192.0.2.1), else the address itself."""
     if address.version == 6 and address.ipv4_mapped is not None:

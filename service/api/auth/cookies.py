@@ -1,5 +1,6 @@
 """The dashboard's session in a cookie: its name and path, and proof that the page itself sent a change."""
 
+from service.api.auth.presented import cookies_in
 from service.api.http.base_url import BaseUrl, read_base_url
 from service.api.http.call import Call
 from service.api.http.public_address import PublicAddress
@@ -41,20 +42,16 @@ class SessionCookies:
         """
         if call.header(b"cookie") is None:
             return None
-        named: dict[str, str] = {}
-        for part in call.text_header(b"cookie").split(";"):
-            name, _, value = part.strip().partition("=")
-            if value:
-                # The first of a name: browsers put that with the longest path there (RFC 6265, 5.4).
-                named.setdefault(name, value)
+        # The first of a name: browsers put that with the longest path there (RFC 6265, 5.4).
+        named = dict(
+            reversed([(name.decode("latin-1"), value) for name, value in cookies_in(call.scope["headers"]) if value])
+        )
         # Only what a page sends says whether it came by https, so over loopback either may be meant.
         plain = named.get(_PLAIN) if self._may_be_plain(self.address.seen(call)) else None
         secret = plain or named.get(self._secure_name(call))
-        if secret is None:
-            return None
-        if call.method not in _SAFE:
+        if secret is not None and call.method not in _SAFE:
             self.require_same_origin(call)
-        return secret.encode("latin-1")
+        return secret
 
     def require_same_origin(self, call: Call) -> None:
         """Raises Forbidden unless the request comes from a page of this server that means to send it."""

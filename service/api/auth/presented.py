@@ -74,7 +74,7 @@ def presented(headers: Headers, *, in_uri: bool = False, accepted: Accepted = US
     secrets = [secret for value in fields for secret in _in_authorization(value, accepted)]
     secrets += [value.strip() for name, value in headers if name in accepted.fields]
     if accepted.cookies:
-        secrets += _in_cookies(headers, accepted.cookies)
+        secrets += [value for name, value in cookies_in(headers) if name in accepted.cookies]
     if in_uri:
         secrets += _in_original_uri(headers)
     return [secret for secret in dict.fromkeys(secrets) if secret]
@@ -93,11 +93,10 @@ def _in_authorization(value: bytes, accepted: Accepted) -> list[bytes]:
     return tokens_in(value) if accepted.basic else []
 
 
-def _in_cookies(headers: Headers, names: frozenset[bytes]) -> list[bytes]:
-    """The cookies of these names, without the quotes that some libraries put around them."""
-    pairs = [pair for name, value in headers if name == b"cookie" for pair in value.split(b";")]
-    found = [(name.strip(), value.strip().strip(b'"')) for name, _, value in (pair.partition(b"=") for pair in pairs)]
-    return [value for name, value in found if name in names]
+def cookies_in(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Names and values of the cookies in order, without the quotes that some libraries put around them."""
+    pairs = [pair.partition(b"=") for name, value in headers if name == b"cookie" for pair in value.split(b";")]
+    return [(name.strip(), value.strip().strip(b'"')) for name, _, value in pairs]
 
 
 def _in_original_uri(headers: Headers) -> list[bytes]:

@@ -4,7 +4,7 @@ import os
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from service.addresses import is_host
+from service.addresses import bracketed, is_host
 from service.cli.failure import WrongUsage
 
 LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound to, but read as "this machine"
@@ -36,10 +36,6 @@ def service_address() -> Address:
         raise WrongUsage(f"TOKENS_URL={url}: write it like https://tokens.example.org")
     # A request's line has ASCII alone, without blanks.
     return Address(parts.scheme, host, port, quote(parts.path.rstrip("/"), safe="/%"))
-
-
-def bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _local_url() -> str:

@@ -2,7 +2,6 @@
 
 import time
 from functools import partial
-from typing import NamedTuple
 from urllib.parse import quote
 
 from redis.exceptions import RedisError
@@ -63,12 +62,12 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
     finally:
         await servers.aclose()
     # Nodes of a cluster are mostly set up alike: what is true of all is said once.
-    findings = list(dict.fromkeys(one for node in found for one in node.findings))
+    findings = list(dict.fromkeys(one for said, _ in found for one in said))
     if fault := key_fault(settings.namespace, mark, _key_marks(settings)):
         findings.append(Finding("redis server key", FAILED, fault))
     if fault := reset_fault(note):
         findings.append(Finding("redis store reset", FAILED, fault))
-    return [*findings, _clock(max((node.seconds_ahead for node in found), key=abs))]
+    return [*findings, _clock(max((ahead for _, ahead in found), key=abs))]
 
 
 async def _nodes(servers: Servers, namespace: str) -> list[Link]:
@@ -80,14 +79,8 @@ async def _nodes(servers: Servers, namespace: str) -> list[Link]:
     return list({link.replication_id or number: link for number, link in enumerate(servers.links)}.values())
 
 
-class _Seen(NamedTuple):
-    """What there is to say of a node, and how far its clock is ahead of this machine's."""
-
-    findings: list[Finding]
-    seconds_ahead: float
-
-
-async def _node(link: Link, settings: Settings, *, in_cluster: bool) -> _Seen:
+async def _node(link: Link, settings: Settings, *, in_cluster: bool) -> tuple[list[Finding], float]:
+    """What there is to say of a node, and how many seconds its clock is ahead of this machine's."""
     scratch = probe_key(settings.namespace)
     inspection = await inspect(link, scratch, in_cluster=in_cluster, durability=settings.durability)
     started = time.perf_counter()
@@ -102,7 +95,7 @@ async def _node(link: Link, settings: Settings, *, in_cluster: bool) -> _Seen:
     if not inspection.faults:
         kind = f"version {inspection.version}, master, {inspection.policy}"
         found.insert(0, Finding("redis", OK, f"{kind}, answers in {seconds * 1000:.2f} ms"))
-    return _Seen(found, clock.seconds_ahead)
+    return found, clock.seconds_ahead
 
 
 def _key_marks(settings: Settings) -> tuple[bytes, ...]:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from service.cli.client.address import bracketed
+from service.addresses import bracketed
 from service.cli.failure import Failure
 from service.settings import UNIX, Settings
 

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from service.addresses import is_in, read_address, read_networks
+from service.addresses import bracketed, is_in, read_address, read_networks
 from service.errors import wrong
 
 # Gives the addresses of a host name; raises OSError.
@@ -79,7 +79,7 @@ class Destination(NamedTuple):
 
     @property
     def authority(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = bracketed(self.host)
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
