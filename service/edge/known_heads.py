@@ -189,6 +189,9 @@ class KnownHeads:
 
         `marks`: of the fields that say it. Nothing remains of what the parser is to read.
         """
+        # Here too, because what is cut out is not among what is remembered.
+        if len(packet) > HEAD_BYTES:
+            return _NOTHING
         line, _, rest = packet.partition(_VERSION)
         try:
             remaining = [self._targets[line].key]
