@@ -18,8 +18,9 @@ _LONGEST_SECONDS = 0.02
 # A server that was busy for a moment answers again within half a second; one that stays away ends the work, which has a
 # cursor to go on from.
 _TRIED_AGAIN_AFTER = (0.1, 0.4)
-# Steps that Redis may have at once: it is never without one, and whoever validates waits behind two at most.
-UNDER_WAY = 2
+# Steps that are under way at once: Redis is at one, the answer of another is being read or its next part made, and a
+# third is on its way, so that whoever validates waits behind two at most.
+UNDER_WAY = 3
 # So many changes are asked of Redis at once: half a millisecond of its time, for validations wait behind them.
 STEP = 16
 
