@@ -10,7 +10,7 @@ api                    HTTP: one file per kind of client; with edge the only pla
 tokens                 the rules: what may happen to a token
 store                  Redis: keys, scripts, records; the only place that knows a key name
 dashboard docs         static files, and the bundle that serves them
-model errors settings keyring identifiers addresses home metrics counters logs  shared types, services of no one layer
+model errors settings keyring identifiers addresses user_files metrics counters logs  shared types, of no one layer
 
 A request goes edge -> api/http -> one Api class -> tokens -> store -> Redis, and crosses each layer once.
 """

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from service.addresses import is_host
 from service.errors import place_and_reason
-from service.home import expanded
+from service.user_files import expanded
 
 PREFIX = "TOKENS_"
 SECRETS = frozenset({"secret_key", "secret_key_previous", "admin_password", "admin_jwt_secret", "import_suffix"})

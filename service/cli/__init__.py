@@ -4,7 +4,7 @@ Each command lives in a module that is imported when it is called, so that `--he
 quick however heavy `serve` is.
 
 commands are what people call, client speaks to the service, terminal prints and asks, serve and doctor have rooms of
-their own. failure says how a command ends, private_file writes what is nobody else's.
+their own. failure says how a command ends.
 """
 
 import difflib

@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from service.user_files import write_private
+
 # As store/monitoring/inspection.py has it, for the same command.
 OLDEST = (6, 2)
 MULTI_PART_AOF = (7, 0)
@@ -163,13 +165,8 @@ def _make_key(path: Path) -> None:
             f"{path} is missing, and the tokens beside it are void without: restore it from a backup, "
             "or name another TOKENS_DATA_DIR to start afresh"
         )
-    # Renamed when it is whole and on the disk: half a key would void every token.
-    draft = path.with_suffix(".new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(secrets.token_hex(32) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    # Whole or not at all: half a key would void every token.
+    write_private(path, secrets.token_hex(32) + "\n")
 
 
 def others_may_write(facts: os.stat_result, *, group: bool = False) -> bool:

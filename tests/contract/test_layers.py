@@ -12,7 +12,18 @@ import service
 from service.store.driver import keys
 from tests.contract.sources import ROOT, SERVICE, imports, modules, nodes, path_of, texts
 
-SHARED = {"addresses", "errors", "logs", "metrics", "model", "settings", "counters", "identifiers", "keyring", "home"}
+SHARED = {
+    "addresses",
+    "errors",
+    "logs",
+    "metrics",
+    "model",
+    "settings",
+    "counters",
+    "identifiers",
+    "keyring",
+    "user_files",
+}
 LAYERS = {
     "dashboard": 1,
     "store": 1,

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from service.cli.failure import Failure
-from service.cli.private_file import write_private
-from service.home import expanded
+from service.user_files import expanded, write_private
 
 
 class Session(NamedTuple):

@@ -14,7 +14,6 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
 
 from service.cli.failure import Failure, WrongUsage
-from service.cli.private_file import write_private
 from service.cli.serve.first_start import FILE_NAME
 from service.cli.terminal.output import note
 from service.cli.terminal.prompts import read_new_hash, short_option
@@ -22,6 +21,7 @@ from service.cli.terminal.report import Report, json_option, line, said, table
 from service.model import Role
 from service.settings import SettingsError, read
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
+from service.user_files import write_private
 
 # Names travel in headers and URLs.
 _NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}")

@@ -7,13 +7,13 @@ import click
 import msgspec
 
 from service.cli.failure import Failure
-from service.cli.private_file import make_private
 from service.cli.terminal.output import require_printable
 from service.cli.terminal.prompts import require_length
 from service.model import Kind, Role
 from service.settings import Settings
 from service.tokens.accounts.passwords import hash_password
 from service.tokens.secret import mint
+from service.user_files import make_private
 
 NAME = "admin"
 FILE_NAME = "accounts.toml"

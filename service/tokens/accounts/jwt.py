@@ -17,9 +17,9 @@ from joserfc.jwt import JWTClaimsRegistry
 from joserfc.util import urlsafe_b64decode
 
 from service.errors import Forbidden, Unauthorized
-from service.home import expanded
 from service.settings import Settings, SettingsError
 from service.tokens.accounts.jwks import Jwks, SharedSecret, read_keys, url_reader
+from service.user_files import expanded
 
 # For clocks that differ: RFC 7519, 4.1.4 allows a few minutes at most.
 LEEWAY_SECONDS = 30

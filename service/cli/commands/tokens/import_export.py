@@ -15,10 +15,10 @@ import click
 from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS
 from service.cli.failure import Failure
-from service.cli.private_file import make_private, write_private
 from service.cli.terminal.options import given
 from service.cli.terminal.output import note, progress
 from service.cli.terminal.report import Report, json_option, said, table
+from service.user_files import make_private, write_private
 
 _COUNTED = ("imported", "byDigest", "shortened")
 # What the service would answer: a line that no request may carry is not sent.

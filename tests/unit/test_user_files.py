@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.private_file import make_private, write_private
+from service.user_files import make_private, write_private
 
 
 def test_a_private_file_is_made_once(tmp_path: Path) -> None:

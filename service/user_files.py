@@ -1,10 +1,22 @@
-"""Files that are nobody else's business: mode 0600, replaced whole or not at all."""
+"""Files of the user who runs this: below `~`, and those that are nobody else's business, written whole or not."""
 
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def expanded(path: str) -> Path:
+    """A path with `~` resolved. Raises RuntimeError where this user has no home directory.
+
+    An empty HOME is none: it would put files into the root of the machine, a relative one into any folder.
+    """
+    whole = Path(path).expanduser()
+    # `expanduser` takes HOME as it is, empty or relative.
+    if path.startswith("~") and not (whole.is_absolute() and os.environ.get("HOME", "/")):
+        raise RuntimeError("this user has no home directory")
+    return whole
 
 
 def write_private(path: Path, content: str | Iterable[bytes]) -> None:
