@@ -169,11 +169,11 @@ def _make_key(path: Path) -> None:
     write_private(path, secrets.token_hex(32) + "\n")
 
 
-def others_may_write(facts: os.stat_result, *, group: bool = False) -> bool:
-    """May anybody but us, and with `group` a group that we belong to, write there?"""
+def others_may_write(facts: os.stat_result, *, group: bool = False, owner: int | None = None) -> bool:
+    """May anybody but `owner` (us, unless given), and with `group` a group that we belong to, write there?"""
     if group and facts.st_gid in (os.getegid(), *os.getgroups()):
         return bool(facts.st_mode & 0o002)
-    return facts.st_uid != os.geteuid() or bool(facts.st_mode & 0o022)
+    return facts.st_uid != (os.geteuid() if owner is None else owner) or bool(facts.st_mode & 0o022)
 
 
 def fits_socket(path: str) -> bool:

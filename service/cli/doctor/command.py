@@ -91,14 +91,18 @@ def data_directory(settings: Settings) -> Finding:
     place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         return _data(FAILED, f"{place} cannot be written: name another TOKENS_DATA_DIR")
-    if folder.exists() and others_may_write(folder.stat(), group=settings.data_dir_group):
-        return _data(FAILED, f"others may write in {folder}: make it yours alone (chown, chmod 700)")
+    if folder.exists():
+        facts = folder.stat()
+        # Root cares for the directory of whoever serves, and must not be told to make it root's.
+        owner = facts.st_uid if os.geteuid() == 0 else None
+        if others_may_write(facts, group=settings.data_dir_group, owner=owner):
+            return _data(FAILED, f"others may write in {folder}: make it yours alone (chown, chmod 700)")
     free = shutil.disk_usage(place).free
     if free < _NEEDED_BYTES:
         return _data(WARNING, f"{place} has only {free >> 20} MiB left: free some, or Redis will stop writing")
     if not folder.exists():
         return _data(OK, f"{folder} will be made at the first start")
-    return _data(OK, f"{folder}, {free >> 30} GiB free")
+    return _data(OK, f"{folder} of user {folder.stat().st_uid}, {free >> 30} GiB free")
 
 
 def server_key(settings: Settings) -> Finding:

@@ -1,5 +1,6 @@
 """The first start with the managed Redis: an account to sign in with, and its password said once."""
 
+import shlex
 import sys
 import textwrap
 
@@ -67,7 +68,8 @@ def _announce(password: str, *, kept_in: str, dashboard: str) -> None:
         f"    hash in    {kept_in}",
         f"    sign in    {dashboard}",
         "",
-        "Another password: token-service accounts passwd admin",
+        # With the file, because another shell has another user's data directory, or no setting at all.
+        f"Another password: TOKENS_ACCOUNTS_FILE={shlex.quote(kept_in)} token-service accounts passwd {NAME}",
     )
     rule = "-" * 72
     click.echo("\n".join((rule, *lines, rule)))

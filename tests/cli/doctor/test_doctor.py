@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from datetime import timedelta
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -99,6 +101,21 @@ def test_a_data_directory_that_others_may_write_fails(found: Found, tmp_path: Pa
     data(tmp_path).chmod(0o770)
     code, checks = found()
     assert (code, checks["data directory"][0]) == (1, "failed")
+
+
+def test_root_may_care_for_the_directory_of_whoever_serves(
+    found: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, whole = data(tmp_path), Path.stat
+
+    def of_another(path: Path, **how: Any) -> os.stat_result:
+        facts = whole(path, **how)
+        return os.stat_result((*facts[:4], 4711, *facts[5:])) if path == folder else facts
+
+    monkeypatch.setattr(Path, "stat", of_another)
+    for user, result in ((0, "ok"), (4711, "ok"), (4712, "failed")):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        assert found()[1]["data directory"][0] == result
 
 
 def test_that_others_may_write_is_said_of_a_full_disk_too(
