@@ -259,6 +259,12 @@ def test_columns_that_are_no_utf_8_are_named(stub: Stub, run: Run, tmp_path: Pat
     assert (result.exit_code, "iconv" in result.stderr, stub.asked) == (1, True, [])
 
 
+def test_what_is_no_csv_is_named_by_its_line(stub: Stub, run: Run) -> None:
+    stub.on("POST", IMPORT, {"imported": 1, "byDigest": 0, "shortened": 0, "skipped": []})
+    result = run("import", "-", "--csv", stdin=f"name,secret\na,{'s' * 20}\nb,{'s' * 200_000}\n")
+    assert (result.exit_code, "line 3 is no CSV" in result.stderr, stub.asked) == (1, True, [])
+
+
 def test_whoever_stops_an_import_is_told_how_to_go_on(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     stub.on("POST", IMPORT, {"imported": 999, "byDigest": 0, "shortened": 0, "skipped": [skip(1)]})
     send = import_export.Client.send

@@ -212,7 +212,8 @@ def rows_of(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     except UnicodeDecodeError:
         raise Failure("the file is not UTF-8: if it is UTF-16, iconv -f UTF-16 -t UTF-8 makes it so") from None
     except csv.Error as error:
-        raise Failure(f"line {reader.line_num} is no CSV: {error}") from None
+        # The reader's own count: the other one is of the row before.
+        raise Failure(f"line {reader.reader.line_num} is no CSV: {error}") from None
     finally:
         # The caller closes the file.
         text.detach()
