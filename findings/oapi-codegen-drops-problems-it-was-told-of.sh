@@ -27,7 +27,8 @@ import sys
 schema = {"type": "object", "properties": {"detail": {"type": "string"}}}
 answers = {"200": ["application/json"], "429": sys.argv[1:]}
 responses = {
-    status: {"description": "", "content": {kind: {"schema": schema} for kind in kinds}} for status, kinds in answers.items()
+    status: {"description": "", "content": {kind: {"schema": schema} for kind in kinds}}
+    for status, kinds in answers.items()
 }
 print(json.dumps({
     "openapi": "3.0.3", "info": {"title": "api", "version": "1"},
@@ -74,7 +75,8 @@ func main() {
 		fmt.Println("  one type, read:", told.JSON200 != nil || told.ApplicationproblemJSON429 != nil)
 		second, _ := two.NewClientWithResponses(address)
 		both, failed := second.ListTokensWithResponse(context.Background())
-		fmt.Println("  two types, read:", both.JSON200 != nil || both.JSON429 != nil || both.ApplicationproblemJSON429 != nil, failed)
+		read := both.JSON200 != nil || both.JSON429 != nil || both.ApplicationproblemJSON429 != nil
+		fmt.Println("  two types, read:", read, failed)
 	}
 }
 GO
