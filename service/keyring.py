@@ -133,11 +133,11 @@ class Keyring:
 
     def signer(self, label: str, body: bytes, mac: str) -> DerivedKeys | None:
         """The keys that made a MAC over this body, None if none did."""
-        # As bytes: of text `compare_digest` takes ASCII alone, and what somebody else wrote may be anything.
-        presented = mac.encode(errors="replace")
-        for keys in self._keys:
-            if hmac.compare_digest(keys.mac(label, body).encode(), presented):
-                return keys
+        # Of text `compare_digest` takes ASCII alone, and what somebody else wrote may be anything.
+        if mac.isascii():
+            for keys in self._keys:
+                if hmac.compare_digest(keys.mac(label, body), mac):
+                    return keys
         return None
 
     def marks(self, namespace: str) -> tuple[bytes, ...]:
