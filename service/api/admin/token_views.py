@@ -52,7 +52,7 @@ class TokenViews:
         self._standings = standings
         self._subject_limits = subject_limits
         self._clock = clock
-        self._shown = Remembered[tuple[Any, ...], TokenShown](lambda _, given: shown(*given))
+        self._shown = Remembered[tuple[Any, ...], TokenShown](_show)
 
     async def of(self, tokens: list[ManagedToken], *, parent_id: str = "") -> list[TokenShown]:
         """The tokens with their last fourteen days and what limits leave them; `parent_id` where they are derived."""
@@ -61,8 +61,10 @@ class TokenViews:
         series = await self._usage.last_days(token_ids, _DAYS)
         counts, standings = await self._derivation.counts(tokens), await self._standings.of(tokens)
         shared = await self._subject_limits.of(token.shares_as for token in tokens)
+        # One alone is not remembered: who changes one token after the other would push out a page.
+        show = self._shown.of if len(tokens) > 1 else _show
         return [
-            self._shown.of(
+            show(
                 token.token_id,
                 (
                     token,
@@ -164,6 +166,10 @@ def read_slice(wanted: EndTokens | ChangeToken) -> tuple[int, int, Continuation 
     if not isinstance(wanted.expected, int):
         raise wrong("expected", "say how many tokens the filter should match")
     return wanted.expected, limit, None
+
+
+def _show(_: str, given: tuple[Any, ...]) -> TokenShown:
+    return shown(*given)
 
 
 def _place(token: ManagedToken) -> tuple[int, str]:

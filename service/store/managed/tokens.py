@@ -200,17 +200,17 @@ class ManagedStore:
 
     async def _deactivate_in(self, shard: Shard, ends: list[End]) -> list[int]:
         names = shard.keys
-        each = [_end_keys(names, one.token) for one in ends]
+        each, told = zip(*[self._ending(names, one) for one in ends], strict=True)
         lists = names.on, names.off, names.dead, names.expiry, names.last_uses
         keys = (*lists, names.changes, *chain.from_iterable(each))
-        args = chain.from_iterable([self._end_args(one) for one in ends])
+        args = chain.from_iterable(told)
         done: list[int] = await self._deactivate.run(shard.removals, keys, ends[0].entry.keep, *args)
         return done
 
     async def _revoke_in(self, shard: Shard, ends: list[End], *, purge_at: int, insist: bool) -> list[int]:
-        each = [_end_keys(shard.keys, one.token) for one in ends]
+        each, told = zip(*[self._ending(shard.keys, one) for one in ends], strict=True)
         keys = (*_list_keys(shard), shard.keys.names, shard.keys.changes, *chain.from_iterable(each))
-        args = [(*self._end_args(one), member(one.token), freed_member(one.token)) for one in ends]
+        args = [(*words, member(one.token), freed_member(one.token)) for one, words in zip(ends, told, strict=True)]
         fixed = ends[0].ended.revoked_at, purge_at, ends[0].entry.keep, int(insist)
         done: list[int] = await self._revoke.run(shard.removals, keys, *fixed, *chain.from_iterable(args))
         revoked = [one.token for one, reply in zip(ends, done, strict=True) if reply == 1]
@@ -219,18 +219,16 @@ class ManagedStore:
             await asyncio.gather(*map(self._free_abroad, abroad))
         return done
 
-    def _end_args(self, one: End) -> tuple[Argument, ...]:
+    def _ending(self, names: Keys, one: End) -> tuple[tuple[bytes, ...], tuple[Argument, ...]]:
+        """The keys and arguments of a token that ends. Where there is no previous secret its own stands in."""
         token, ended, seal, entry = one
-        return (
-            token.token_id,
-            records.decode_digest(token.digest),
-            token.version,
-            Reason.of(ended).text,
-            self._retention.reason_goes(ended),
-            bytes.fromhex(seal),
-            entry.body,
-            entry.seal,
-        )
+        token_id, digest = token.token_id, records.decode_digest(token.digest)
+        credential, reason = names.credential_and_reason(digest)
+        older = names.credential(records.decode_digest(token.predecessor)) if token.predecessor else credential
+        keys = credential, older, reason, names.metadata(token_id), names.derived(token_id)
+        goes = self._retention.reason_goes(ended)
+        sealed = bytes.fromhex(seal)
+        return keys, (token_id, digest, token.version, Reason.of(ended).text, goes, sealed, entry.body, entry.seal)
 
     async def _free_abroad(self, token: ManagedToken) -> None:
         """The name of a revoked token, where that lives in another shard."""
@@ -274,10 +272,3 @@ def _list_keys(shard: Shard) -> tuple[Any, ...]:
     """The keys of the lists that a token may move between, as scripts take them."""
     keys = shard.keys
     return keys.on, keys.off, keys.dead, keys.expiry, keys.purge, keys.last_uses
-
-
-def _end_keys(keys: Keys, token: ManagedToken) -> tuple[bytes, ...]:
-    """Those of a token that ends; where there is no previous secret its own stands in."""
-    credential, reason = keys.credential_and_reason(records.decode_digest(token.digest))
-    older = keys.credential(records.decode_digest(token.predecessor)) if token.predecessor else credential
-    return credential, older, reason, keys.metadata(token.token_id), keys.derived(token.token_id)
