@@ -33,7 +33,7 @@ from service.tokens.secret import parse
 
 _MOST_SEEN = 4096
 # What stands for the id in the answer to a one-time token without a subject, in which all else is always the same.
-_ID = "id"
+_ID = "stands-for-the-id"
 _ANONYMOUS = Credential(_ID, "", (), 0, 0, kind=Kind.ONE_TIME)
 # Refusals that say the same whatever was asked.
 _CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, VOIDED, NETWORK_DENIED, UNAVAILABLE)
@@ -120,7 +120,7 @@ class FastPath:
         self.heads = KnownHeads()
         self._seen: dict[bytes, Seen] = {}
         self.is_usual = accepted.is_usual
-        self._spent_lines = allowed_lines(_ANONYMOUS).partition(f" {_ID}\r".encode())
+        self._spent_lines = allowed_lines(_ANONYMOUS).split(_ID.encode(), 1)
         self._required: dict[tuple[bytes, bytes | None], tuple[str, ...]] = {}
         self.refusals = {verdict.outcome: self._prepared(verdict) for verdict in _CONSTANT}
         self.openings = Openings([])
@@ -163,8 +163,7 @@ class FastPath:
         """As `allowed_lines`, of a one-time token, which comes no more."""
         if credential.subject or credential.kind is not Kind.ONE_TIME:
             return allowed_lines(credential)
-        before, _, after = self._spent_lines
-        return b"%b %b\r%b" % (before, credential.token_id.encode(), after)
+        return credential.token_id.encode().join(self._spent_lines)
 
     def required(self, query: bytes, field: bytes | None) -> tuple[str, ...]:
         """The scopes that a gateway asks for, which it does with the same bytes every time."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from service.store.driver.keys import DIGEST_BYTES
-from service.store.driver.replies import Answer, Argument, Reply, packed
+from service.store.driver.replies import Argument, Reply, packed
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.fence import Fence
@@ -100,8 +100,9 @@ class OneTimeStore:
             return None
         return None if reply is None else self._fence.admitted(shard.link, sent_elsewhere, reply)
 
-    def spend(self, digest: bytes, request: bytes, answer: Answer) -> None:
-        """The same for the fast path: `answer` gets the record or VOID, or what `consume` must be asked about again.
+    def spend(self, digest: bytes, request: bytes, answer: Callable[[bytes, Reply], None]) -> None:
+        """The same for the fast path: `answer` gets the digest, and the record or VOID, or what `consume` must be asked
+        about again.
 
         Without a key there is no answer to keep, and what is left beside GETDEL is bookkeeping: it follows for all that
         was spent in a turn, where a script would take Redis four times as long for each.
@@ -111,7 +112,7 @@ class OneTimeStore:
 
         def admit(reply: Reply) -> None:
             is_record = reply and reply.__class__ is bytes
-            answer(fence.admitted(link, sent_elsewhere, reply) if is_record else reply)
+            answer(digest, fence.admitted(link, sent_elsewhere, reply) if is_record else reply)
 
         if request:
             keys = (shard.keys.one_time(digest), shard.keys.one_time_index, shard.keys.consumed(digest))

@@ -167,7 +167,7 @@ class OneTimeTokens:
         """
         mark = self._keyring.pseudonym("request", request) if request else b""
         digest = self._keyring.digest(Kind.ONE_TIME, secret)
-        self._store.spend(digest, mark, lambda reply: answer(digest, reply))
+        self._store.spend(digest, mark, answer)
 
     def spent(self, digest: bytes, sealed: bytes, *, may_be_kept: bool = False) -> Verdict:
         """The verdict on a record that was just burnt, or on VOID.

@@ -181,7 +181,7 @@ def elsewhere(link: Promoted) -> None:
 async def spent(store: OneTimeStore, number: int) -> Any:
     """By the fast path."""
     answered = asyncio.get_running_loop().create_future()
-    store.spend(digest(number), b"", answered.set_result)
+    store.spend(digest(number), b"", lambda _, reply: answered.set_result(reply))
     return await answered
 
 
