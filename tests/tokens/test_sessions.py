@@ -251,6 +251,9 @@ async def test_a_broken_accounts_file_leaves_the_accounts_as_they_were(
     assert await outcome(service, await sign_in(service)) == "active"
     assert len([record for record in caplog.records if "accounts were not reloaded" in record.message]) == 3
     assert await actions(service) == ["session.created"] * 2
+    path.touch()
+    await reload(service, path)
+    assert f"{path} has no administrator: token-service accounts add NAME --role admin" in caplog.messages
 
 
 async def counted(service: Service) -> int:
