@@ -45,6 +45,8 @@ _LINES_REMEMBERED = _HEADS_REMEMBERED = 4096
 # A client may make a line as long as a head may be.
 _LONGEST_REMEMBERED = 256
 _LONGEST_HEAD_REMEMBERED = 1024
+# Gateways send 9 to 16. Sixty take ten times the room of five, and all heads may come from one client.
+_FIELDS_REMEMBERED = 24
 _LET_GO_AT_ONCE = 256
 
 
@@ -213,7 +215,8 @@ class KnownHeads:
 
     def keep(self, remaining: Remaining, head: Head) -> None:
         """Know a head by what `find` said that remains of it: nothing that is said once."""
-        if len(self._heads) < _HEADS_REMEMBERED and sum(map(len, remaining)) <= _LONGEST_HEAD_REMEMBERED:
+        is_small = len(head.named) <= _FIELDS_REMEMBERED and sum(map(len, remaining)) <= _LONGEST_HEAD_REMEMBERED
+        if is_small and len(self._heads) < _HEADS_REMEMBERED:
             self._heads[remaining] = head
 
     def read(self, packet: bytes) -> tuple[Target, Named] | None:

@@ -17,7 +17,7 @@ from tests.cli.running import running
 from tests.dashboard.service import PASSWORD, Service
 from tests.dashboard.webdriver import Driver, firefox, webkit
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 120.0
 ESCAPE = "\ue00c"
 # The last visible one that is called so, by its label or its words; of a label the field.
 FIND = """(kind, name) => {

@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.ports import held_port
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 120.0
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 PREFERENCES = {"marionette.port": 0, "browser.shell.checkDefaultBrowser": False, "datareporting.policy.firstRunURL": ""}
 

@@ -180,6 +180,7 @@ async def test_what_is_known_takes_no_more_room_than_it_may() -> None:
     remaining, _, _ = heads.find(long, marks)
     heads.keep(remaining, Head(FastPathCycle, None, {}, False))
     assert remaining
+    heads.keep((b"a",), Head(FastPathCycle, None, {b"%d" % number: b"" for number in range(25)}, False))
     assert not heads._heads
 
 

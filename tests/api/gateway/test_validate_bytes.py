@@ -52,16 +52,21 @@ def test_an_old_client_is_answered_and_its_connection_closed(world: World) -> No
 
 
 def both_ways(world: World, line: str, headers: dict[str, str]) -> list[Any]:
-    """Status, headers and body of one question by the fast path, and by the way that a declared length leads to."""
+    """Status, headers and body of one question by the fast path, and by the way that a field said twice leads to."""
     found = []
-    for more in ({}, {"Content-Length": "0"}):
-        sent = {"Host": "x", "X-Request-Id": "same", **headers, **more}
-        request = line + "".join(f"{name}: {value}\r\n" for name, value in sent.items()) + "\r\n"
+    for more in ("", "X-A: 1\r\nX-A: 2\r\n"):
+        sent = {"Host": "x", "X-Request-Id": "same", **headers}
+        request = line + "".join(f"{name}: {value}\r\n" for name, value in sent.items()) + more + "\r\n"
         with Raw(world.running.port) as raw:
             raw.send(request.encode("latin-1"))
             answer = raw.answer(line.partition(" ")[0])
         found.append((answer.status, [pair for pair in answer.headers if pair[0] != "date"], answer.body))
     return found
+
+
+def waits(answer: tuple[int, list[tuple[str, str]], bytes]) -> str | None:
+    """How long the answer says to wait."""
+    return dict(answer[1]).get("retry-after")
 
 
 def test_both_ways_to_the_answer_agree_to_the_byte(world: World) -> None:
@@ -81,5 +86,9 @@ def test_both_ways_to_the_answer_agree_to_the_byte(world: World) -> None:
         for path in ("/validate", "/validate?required_scope=a", "/validate?required_scope=b", *PATHS[1:]):
             for secret in secrets:
                 for headers in ({"Authorization": f"Bearer {secret}"}, {"X-Token": secret, "X-Required-Scope": "a"}):
-                    fast_path, ordinary = both_ways(world, f"{method} {path} HTTP/1.1\r\n", headers)
+                    line = f"{method} {path} HTTP/1.1\r\n"
+                    fast_path, ordinary = both_ways(world, line, headers)
+                    while fast_path != ordinary and waits(fast_path) != waits(ordinary):
+                        # A second passed between the two, and the wait that they tell is one less.
+                        fast_path, ordinary = both_ways(world, line, headers)
                     assert fast_path == ordinary, (method, path, headers)
