@@ -13,9 +13,8 @@ from service.keyring import DerivedKeys, Keyring
 from service.store.audit import START, Checkpoint, Stored
 
 MARK_BYTES = 8
-# Entries of one checkpoint: to mark so many keeps the loop for a quarter of a millisecond, and a step of the long work
-# that writes them comes in the same turn.
-LONGEST = 64
+# Entries of one checkpoint: to mark so many keeps the loop for half a millisecond.
+LONGEST = 150
 
 
 def genuine(keyring: Keyring, entry: Stored) -> bool:
