@@ -135,6 +135,18 @@ async def test_checkpoints_whose_entries_were_trimmed_go_however_many_slices_the
     assert [item[0] for item in await read(shard, checkpoints)] == [item[0] for item in await read(shard, entries)]
 
 
+async def test_more_entries_than_are_kept_between_two_seals_raise_no_alarm(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False, audit_max_entries=1000)
+    await write(service, 10)
+    await service.rules.audit.checkpoints.seal()
+    # As many as push out all that was sealed, and some that never were.
+    await write(service, 1500, start=10)
+    await service.stores.audit.forget(AuditStream(service.stores.shards[0], Stream.CHANGES))
+    await service.rules.audit.checkpoints.seal()
+    assert service.rules.audit.checkpoints.rolled_back == {}
+    assert await faults(service) == []
+
+
 async def test_a_audit_log_set_back_is_noticed_by_a_process_that_saw_the_later_one(still: Service) -> None:
     await write(still, 20)
     await still.rules.audit.checkpoints.seal()
