@@ -116,7 +116,8 @@ class FastPath:
         self._show = metrics.validation_examples("fast")
         self.count_refusal = metrics.refused
         # What was worked out in the last second, under the bytes it came in: a busy token once for all its requests in
-        # it, and none stays in memory longer. Whether it is good is asked of Redis each time all the same.
+        # it, and none stays here longer; a connection's cycle holds its last head until the next. Whether a token is
+        # good is asked of Redis each time all the same.
         self.heads = KnownHeads()
         self._seen: dict[bytes, Seen] = {}
         self.is_usual = accepted.is_usual

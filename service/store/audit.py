@@ -114,7 +114,7 @@ class AuditStore:
         return appended == 1
 
     async def forget(self, stream: AuditStream) -> None:
-        """Drop checkpoints all of whose entries have been trimmed, slice by slice."""
+        """Drop checkpoints all of whose entries have been trimmed, except the last, slice by slice."""
         while await self._trim.run(stream.link, (stream.checkpoints, stream.entries), SLICE) == SLICE:
             pass
 
