@@ -12,12 +12,12 @@ import sys
 from errno import ENOSPC
 from importlib import import_module
 from io import TextIOWrapper
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import click
 
 from service import __version__
-from service.cli.failure import Failure, WrongUsage, empty
+from service.cli.failure import Failure, WrongUsage, empty, end
 
 # Command to the module that has it and its line in `--help`.
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
@@ -66,6 +66,23 @@ COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in sect
 class LazyGroup(click.Group):
     """A group that imports a command's module when the command is asked for."""
 
+    def main(self, *args: Any, **given: Any) -> NoReturn:
+        """As click does, but what went wrong is JSON where --json was asked for."""
+        as_json = "--json" in given.get("args", sys.argv)
+        try:
+            sys.exit(super().main(*args, **{**given, "standalone_mode": False}) or 0)
+        except (click.ClickException, click.Abort) as error:
+            end(error, as_json=as_json)
+        except UnicodeError:
+            # Printing raises none, by `main` below, and settings are checked as they are read.
+            end(WrongUsage("an argument or standard input is not UTF-8"), as_json=as_json)
+        except OSError as error:
+            # A closed pipe is ended quietly by click itself.
+            if error.errno != ENOSPC:
+                raise
+            empty(sys.stdout)
+            end(Failure("no space is left where this writes to"), as_json=as_json)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -100,7 +117,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="The commands for tokens speak to a running service: at TOKENS_URL (http://127.0.0.1:8080), "
     "signed in by `login` or with a token in TOKENS_TOKEN. Exit: 0 done, 1 failed, 2 usage, "
-    "3 token refused, 4 sign-in needed.",
+    "3 token refused, 4 sign-in needed; with --json an error is JSON, too.",
 )
 @click.version_option(__version__, prog_name="token-service", message="%(prog)s %(version)s")
 def program() -> None:
@@ -117,19 +134,5 @@ def main() -> None:
         if ended.code:
             empty(sys.stdout)
         raise
-    except UnicodeError:
-        # Printing raises none, by the above, and settings are checked as they are read.
-        _end(WrongUsage("an argument or standard input is not UTF-8"))
-    except OSError as error:
-        # A closed pipe is ended quietly by click itself.
-        if error.errno != ENOSPC:
-            raise
-        empty(sys.stdout)
-        _end(Failure("no space is left where this writes to"))
     finally:
         empty(sys.stderr)
-
-
-def _end(failure: Failure) -> NoReturn:
-    failure.show()
-    sys.exit(failure.exit_code)

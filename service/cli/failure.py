@@ -1,19 +1,30 @@
-"""How a command ends when it does not succeed: one line on standard error and a code for scripts.
+"""How a command ends when it does not succeed: one line on standard error, JSON with --json, and a code for scripts.
 
 0 done, 1 failed, 2 usage, 3 token refused, 4 sign-in needed.
 """
 
+import json
 import os
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import IO, Any, TextIO
+from typing import IO, Any, NoReturn, TextIO
 
 import click
 
 
 class Failure(click.ClickException):
-    """Ends the command; the message is one line that says what to do."""
+    """Ends the command; the message is one line that says what to do.
+
+    `problem` is what the service said of it (RFC 9457); `code` the word for what it said nothing of.
+    """
 
     exit_code = 1
+    code = "failed"
+
+    def __init__(self, message: str, *, problem: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem or {}
 
     def show(self, file: IO[Any] | None = None) -> None:
         # Where it cannot be written, the exit status still says it.
@@ -25,22 +36,64 @@ class WrongUsage(Failure):
     """The command cannot be run like this."""
 
     exit_code = 2
+    code = "wrong_usage"
 
 
 class NoAnswer(Failure):
     """The service was not reached, or the connection broke: what was asked for may have been done."""
+
+    code = "no_answer"
 
 
 class TokenRefused(Failure):
     """The service does not accept the token that was to be verified."""
 
     exit_code = 3
+    code = "token_refused"
 
 
 class SignInNeeded(Failure):
     """The service does not know who asks."""
 
     exit_code = 4
+    code = "sign_in_needed"
+
+
+class Aborted(Failure):
+    """Somebody stopped the command, or said no."""
+
+    code = "aborted"
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        with suppress(OSError):
+            click.echo(self.message, file=file, err=file is None)
+
+
+def end(error: BaseException, *, as_json: bool) -> NoReturn:
+    """Say what went wrong, after what was noted of it, and end with its code."""
+    # What click made of a signal has it as its cause.
+    notes = [note for one in (error.__cause__, error) for note in getattr(one, "__notes__", ())]
+    failure = error if isinstance(error, click.ClickException) else Aborted("Aborted!")
+    if as_json:
+        with suppress(OSError):
+            click.echo(_in_json(failure, notes), err=True)
+    else:
+        for note in notes:
+            with suppress(OSError):
+                click.echo(note, err=True)
+        failure.show()
+    sys.exit(failure.exit_code)
+
+
+def _in_json(failure: click.ClickException, notes: list[str]) -> str:
+    """A problem as the service writes them, with `notes` and without a `status` where it answered nothing."""
+    # What click finds wrong itself is the usage, or a file that cannot be read.
+    code = getattr(failure, "code", "wrong_usage" if failure.exit_code == WrongUsage.exit_code else "failed")
+    problem = getattr(failure, "problem", {})
+    said = {"type": "about:blank", "title": code.replace("_", " ").capitalize(), "code": code, **problem}
+    said |= {"detail": failure.format_message()} | ({"notes": notes} if notes else {})
+    # As ASCII, of which a terminal would obey this one sign alone.
+    return json.dumps(said).replace("\x7f", "\\u007f")
 
 
 def empty(stream: TextIO) -> None:

@@ -227,7 +227,7 @@ def refusal(answer: Answer, address: Address) -> Failure:
     if not problem:
         return _of_another(answer.status, address)
     if answer.status == http.client.UNAUTHORIZED:
-        return _sign_in(address)
+        return _sign_in(address, problem)
     detail = str(problem.get("detail"))
     fields = [f"{error.get('field')}: {error.get('message')}" for error in problem.get("errors") or ()]
     # The detail of a refusal may name one field alone; whoever corrects several wants to see them all.
@@ -238,7 +238,7 @@ def refusal(answer: Answer, address: Address) -> Failure:
     if answer.status == http.client.INTERNAL_SERVER_ERROR:
         # The cause stands in the log of the service alone, under this id.
         detail += f" Request id: {problem.get('request_id', '-')}"
-    return Failure(detail)
+    return Failure(detail, problem=problem)
 
 
 def _of_another(status: int, address: Address) -> Failure:
@@ -268,9 +268,9 @@ def path_of(token_id: str, rest: str = "") -> str:
     return f"/api/admin/tokens/{quote(token_id, safe='')}{rest}"
 
 
-def _sign_in(address: Address) -> Failure:
+def _sign_in(address: Address, problem: Mapping[str, Any] | None = None) -> Failure:
     if os.environ.get("TOKENS_TOKEN", "").strip():
         message = f"{address} does not accept TOKENS_TOKEN: give a valid one, or unset it and sign in"
     else:
         message = f"not signed in to {address}, or no longer: run `token-service login`"
-    return SignInNeeded(message)
+    return SignInNeeded(message, problem=problem)

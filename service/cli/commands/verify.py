@@ -52,7 +52,7 @@ def verify(scope: list[str] | None) -> Report:
         raise refusal(answer, address)
     return Report(
         {"active": False, "status": answer.status, "code": problem.get("code")},
-        failure=TokenRefused(f"refused: {problem['detail']}"),
+        failure=TokenRefused(f"refused: {problem['detail']}", problem=problem),
     )
 
 

@@ -197,7 +197,8 @@ def test_whoever_stops_it_is_told_what_was_done(stub: Stub, run: Run, monkeypatc
     monkeypatch.setattr(Client, "send", interrupted)
     result = run("revoke", "--all", "--yes")
     assert result.exit_code != 0
-    assert result.stderr.startswith("At least 1 token revoked of 3; then:\n")
+    # Behind the end of the line in which a terminal shows ^C.
+    assert result.stderr == "\nAt least 1 token revoked of 3; then:\nAborted!\n"
 
 
 def test_a_lost_answer_leaves_open_how_many(stub: Stub, run: Run) -> None:

@@ -277,7 +277,7 @@ def test_whoever_stops_an_import_is_told_how_to_go_on(stub: Stub, run: Run, monk
     monkeypatch.setattr(import_export.Client, "send", interrupted)
     result = run("import", "-", stdin="{}\n" * 1001)
     assert result.exit_code != 0
-    assert result.stderr.startswith(
-        "Up to line 1,000: 999 imported, 1 skipped, of the next lines perhaps some. "
-        "Run it again: what is in is skipped.\n"
+    assert result.stderr == (
+        "\nUp to line 1,000: 999 imported, 1 skipped, of the next lines perhaps some. "
+        "Run it again: what is in is skipped.\nAborted!\n"
     )

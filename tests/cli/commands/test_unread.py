@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -69,7 +70,8 @@ def test_a_secret_that_nobody_has_is_told_with_what_ends_it(
 ) -> None:
     result = run(*command, *more)
     reason = "nobody has the secret, it cannot be printed (Input/output error)"
-    assert (result.exit_code, result.stderr) == (1, f"token-service: {reason}: {advice}\n")
+    told = json.loads(result.stderr)["detail"] if more else result.stderr.removeprefix("token-service: ").rstrip()
+    assert (result.exit_code, told) == (1, f"{reason}: {advice}")
 
 
 @pytest.mark.slow

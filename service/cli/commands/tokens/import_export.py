@@ -16,7 +16,7 @@ from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS
 from service.cli.failure import Failure
 from service.cli.terminal.options import given
-from service.cli.terminal.output import note, progress
+from service.cli.terminal.output import progress
 from service.cli.terminal.report import Report, json_option, said, table
 from service.user_files import make_private, write_private
 
@@ -158,9 +158,9 @@ def _take(client: Client, cut: Iterable[Part], query: dict[str, Any]) -> _Taken:
                 show(str(taken))
     except (Failure, KeyboardInterrupt) as reason:
         if not isinstance(reason, Failure):
-            note(f"Up to {taken}, of the next lines perhaps some. Run it again: what is in is skipped.")
+            reason.add_note(f"Up to {taken}, of the next lines perhaps some. Run it again: what is in is skipped.")
         elif taken.last_line:
-            note(f"Up to {taken}. Run it again after this:")
+            reason.add_note(f"Up to {taken}. Run it again after this:")
         raise
     return taken
 

@@ -11,7 +11,7 @@ from service.cli.client.references import TOKENS, Token, find, token_id_of
 from service.cli.commands.tokens.show import filters
 from service.cli.failure import Failure, NoAnswer, WrongUsage
 from service.cli.terminal.options import given, together
-from service.cli.terminal.output import note, on_terminal, progress
+from service.cli.terminal.output import on_terminal, progress
 from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Part, Report, json_option, said, table
 
@@ -212,7 +212,7 @@ def _told_if_cut_off(updated: Sequence[str], count: int, done: str) -> Iterator[
     except (Failure, KeyboardInterrupt) as reason:
         if updated or not isinstance(reason, Failure) or isinstance(reason, NoAnswer):
             # Of the part whose answer was lost nobody knows.
-            note(f"At least {_counted(len(updated))} {done} of {count:,}; then:")
+            reason.add_note(f"At least {_counted(len(updated))} {done} of {count:,}; then:")
         raise
 
 
