@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 from service.model import Outcome, Verdict
@@ -77,23 +78,17 @@ class Limited:
             give(answer, share)
 
 
+@dataclass(eq=False, repr=False)
 class Charging:
     """Charges requests that were found allowed. Remembers on which records it saw a limit."""
 
-    def __init__(
-        self,
-        store: CredentialStore,
-        subjects: KnownSubjects,
-        open_record: Callable[[bytes, bytes], DecodedCredential | None],
-        on_paused: Callable[[], None],
-    ) -> None:
-        """`on_paused` is called when a limit could not be kept."""
-        self._store = store
-        self._subjects = subjects
-        self._open = open_record
-        self._on_paused = on_paused
-        # Records on which a limit was seen: their lookup must be the one that counts.
-        self.limited: dict[bytes, Limited] = {}
+    _store: CredentialStore
+    _subjects: KnownSubjects
+    _open: Callable[[bytes, bytes], DecodedCredential | None]
+    # Called when a limit could not be kept.
+    _on_paused: Callable[[], None]
+    # Records on which a limit was seen: their lookup must be the one that counts.
+    limited: dict[bytes, Limited] = field(default_factory=dict, init=False)
 
     async def charge(
         self, remembered: DecodedCredential, verdict: Verdict, cost: int, now: float

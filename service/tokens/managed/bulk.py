@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any, NamedTuple
@@ -95,22 +96,15 @@ class Matched(msgspec.Struct, frozen=True):
     sample: list[ManagedToken]
 
 
+@dataclass(eq=False, repr=False)
 class Bulk:
     """Activates, deactivates and revokes many tokens, each change as atomic and as audited as a single one."""
 
-    def __init__(
-        self,
-        tokens: ManagedTokens,
-        managed_records: ManagedRecords,
-        queries: ManagedQueries,
-        listing: Listing,
-        clock: Callable[[], float],
-    ) -> None:
-        self._tokens = tokens
-        self._records = managed_records
-        self._queries = queries
-        self._listing = listing
-        self._clock = clock
+    _tokens: ManagedTokens
+    _records: ManagedRecords
+    _queries: ManagedQueries
+    _listing: Listing
+    _clock: Callable[[], float]
 
     async def set_active(self, token_ids: Sequence[str], active: bool, origin: Origin) -> BulkResult:
         """Activate or deactivate several tokens; what cannot be changed is skipped with its code."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -45,35 +46,17 @@ class Narrowed(msgspec.Struct, frozen=True):
     max_uses: int = 0
 
 
-class _Terms(msgspec.Struct, frozen=True):
-    """Those of a token to be derived, as `rights` holds them against its parent's."""
-
-    subject: str
-    scopes: tuple[str, ...]
-    networks: tuple[str, ...]
-    rate_limits: tuple[RateLimit, ...]
-
-
+@dataclass(eq=False, repr=False)
 class Derivation:
     """Derives tokens from others, lists them and ends them."""
 
-    def __init__(
-        self,
-        store: DerivedStore,
-        managed_records: ManagedRecords,
-        authority: Authority,
-        repeats: Repeats,
-        audit_log: AuditLog,
-        decisions: Decisions,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._authority = authority
-        self._repeats = repeats
-        self._managed_records = managed_records
-        self._audit_log = audit_log
-        self._decisions = decisions
-        self._clock = clock
+    _store: DerivedStore
+    _managed_records: ManagedRecords
+    _authority: Authority
+    _repeats: Repeats
+    _audit_log: AuditLog
+    _decisions: Decisions
+    _clock: Callable[[], float]
 
     async def derive(
         self, secret: bytes, wanted: Narrowed, origin: Origin, request: Repeatable | None = None
@@ -135,30 +118,25 @@ class Derivation:
         pooled = wanted.rate_limits is None and not wanted.max_uses
         if parent.max_uses and not pooled:
             raise Forbidden("The uses of your token are counted: what is derived shares them. Leave out the limits.")
-        terms = _Terms(
+        credential = Credential(
+            token_id,
             parent.subject if wanted.subject is None else wanted.subject,
             parent.scopes if wanted.scopes is None else wanted.scopes,
-            parent.networks if wanted.networks is None else wanted.networks,
-            parent.rate_limits if wanted.rate_limits is None else wanted.rate_limits,
-        )
-        check_within(parent, terms)
-        return Credential(
-            token_id,
-            terms.subject,
-            terms.scopes,
             now,
             expires_at,
             # It has no name of its own, which would have to be unique: people know it by that of its parent.
             name=parent.name,
             client=f"token:{parent.token_id}",
-            networks=terms.networks,
-            rate_limits=terms.rate_limits,
+            networks=parent.networks if wanted.networks is None else wanted.networks,
+            rate_limits=parent.rate_limits if wanted.rate_limits is None else wanted.rate_limits,
             max_uses=parent.max_uses if pooled else wanted.max_uses,
             ancestors=(*parent.ancestors, parent.token_id),
             pool=(parent.pool or parent.token_id) if pooled else "",
             # Who speaks for nobody is counted all the same.
             charged_as=parent.charged_as or parent.subject,
         )
+        check_within(parent, credential)
+        return credential
 
     async def children(self, parent_id: str) -> list[ManagedToken]:
         """What is derived from a token directly and lives, newest first, as a list shows tokens."""

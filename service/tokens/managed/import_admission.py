@@ -5,6 +5,7 @@ are such records, exactly as they were, or secrets of other systems, in clear or
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -54,17 +55,15 @@ class Skipped(msgspec.Struct, frozen=True):
     message: str
 
 
+@dataclass(eq=False, repr=False)
 class ImportAdmission:
     """Checks the rows of an import against the server key, the shards, the policy and the caller's own rights."""
 
-    def __init__(
-        self, imported: ImportedSecrets, shards: Shards, seals: Seals, lifetime: Lifetime, clock: Callable[[], float]
-    ) -> None:
-        self._imported = imported
-        self._shards = shards
-        self._seals = seals
-        self._lifetime = lifetime
-        self._clock = clock
+    _imported: ImportedSecrets
+    _shards: Shards
+    _seals: Seals
+    _lifetime: Lifetime
+    _clock: Callable[[], float]
 
     def tokens_of(self, rows: Sequence[Exported | ImportedSecret], origin: Origin) -> list[ManagedToken]:
         """The tokens that rows would become here; a secret of another system gets one of its own."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -49,27 +50,18 @@ class DryRun:
         return None
 
 
+@dataclass(eq=False, repr=False)
 class Imports:
     """Takes tokens in."""
 
-    def __init__(
-        self,
-        store: ImportStore,
-        admission: ImportAdmission,
-        seals: Seals,
-        imported: ImportedSecrets,
-        audit_log: AuditLog,
-        name_holders: NameHolders,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._admission = admission
-        self._seals = seals
-        self._imported = imported
-        self._audit_log = audit_log
-        self._name_holders = name_holders
-        self._clock = clock
-        self._asked = False
+    _store: ImportStore
+    _admission: ImportAdmission
+    _seals: Seals
+    _imported: ImportedSecrets
+    _audit_log: AuditLog
+    _name_holders: NameHolders
+    _clock: Callable[[], float]
+    _asked: bool = field(default=False, init=False)
 
     async def take(
         self,

@@ -1,6 +1,7 @@
 """The records of managed tokens: read, authenticated, and written together with their credentials."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -26,24 +27,16 @@ _DERIVES = ("self:derive",)
 Terms = tuple[str, tuple[str, ...]]
 
 
+@dataclass(eq=False, repr=False)
 class ManagedRecords:
     """What creating, editing, rotating and revoking have in common."""
 
-    def __init__(
-        self,
-        store: ManagedStore,
-        derived: DerivedStore,
-        seals: Seals,
-        audit_log: AuditLog,
-        clock: Callable[[], float],
-        decisions: Decisions,
-    ) -> None:
-        self._store = store
-        self._derived = derived
-        self._seals = seals
-        self._audit_log = audit_log
-        self._clock = clock
-        self._decisions = decisions
+    _store: ManagedStore
+    _derived: DerivedStore
+    _seals: Seals
+    _audit_log: AuditLog
+    _clock: Callable[[], float]
+    _decisions: Decisions
 
     async def read(self, token_id: str) -> ManagedToken:
         """The token of an id. Raises NotFound."""

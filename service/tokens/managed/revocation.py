@@ -1,6 +1,7 @@
 """Revocation by the secret alone: whatever it stands for, and in whatever state that is, ends for good."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import msgspec
 
@@ -14,30 +15,19 @@ from service.tokens.secret import parse
 from service.tokens.sessions import Sessions
 
 
+@dataclass(eq=False, repr=False)
 class Revocation:
     """Finds what a secret stands for and ends it. It need not be usable now: whoever holds it may give it up."""
 
-    def __init__(
-        self,
-        credentials: CredentialStore,
-        managed_records: ManagedRecords,
-        authority: Authority,
-        sessions: Sessions,
-        one_time: OneTimeTokens,
-        catch_up: Callable[[bytes], Awaitable[None]],
-        learn_imported: Callable[[], Awaitable[None]],
-    ) -> None:
-        """`catch_up` is called before a digest is taken for unknown: see `Sweeper.catch_up`.
-
-        `learn_imported` before one is tried: see `Imports.detect_imported`.
-        """
-        self._credentials = credentials
-        self._managed_records = managed_records
-        self._authority = authority
-        self._sessions = sessions
-        self._one_time = one_time
-        self._catch_up = catch_up
-        self._learn_imported = learn_imported
+    _credentials: CredentialStore
+    _managed_records: ManagedRecords
+    _authority: Authority
+    _sessions: Sessions
+    _one_time: OneTimeTokens
+    # Called before a digest is taken for unknown: see `Sweeper.catch_up`.
+    _catch_up: Callable[[bytes], Awaitable[None]]
+    # Called before a secret is tried as another system's: see `Imports.detect_imported`.
+    _learn_imported: Callable[[], Awaitable[None]]
 
     async def revoke(self, secret: bytes, origin: Origin) -> bool:
         """End what this secret stands for; False if nothing was left to end.

@@ -1,6 +1,7 @@
 """Rotation: a token gets a new secret under the same id; the old one may work on for a while."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
@@ -17,22 +18,15 @@ from service.tokens.rights import check_end, check_held
 LONGEST_OVERLAP_SECONDS = 7 * 86400
 
 
+@dataclass(eq=False, repr=False)
 class Rotation:
     """Rotates secrets. Of all the secrets a token had at most two work: the present one and its predecessor."""
 
-    def __init__(
-        self,
-        store: ManagedStore,
-        managed_records: ManagedRecords,
-        shards: Shards,
-        repeats: Repeats,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._managed_records = managed_records
-        self._shards = shards
-        self._repeats = repeats
-        self._clock = clock
+    _store: ManagedStore
+    _managed_records: ManagedRecords
+    _shards: Shards
+    _repeats: Repeats
+    _clock: Callable[[], float]
 
     async def rotate(
         self,

@@ -4,6 +4,7 @@ Rotation is in `rotation.py`, changes of many tokens in `bulk.py`, finding and c
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -49,26 +50,17 @@ class Created(msgspec.Struct, frozen=True):
     repeated: bool = False
 
 
+@dataclass(eq=False, repr=False)
 class ManagedTokens:
     """The rules for managed tokens."""
 
-    def __init__(
-        self,
-        store: ManagedStore,
-        managed_records: ManagedRecords,
-        shards: Shards,
-        repeats: Repeats,
-        lifetime: Lifetime,
-        name_holders: NameHolders,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._managed_records = managed_records
-        self._shards = shards
-        self._repeats = repeats
-        self._lifetime = lifetime
-        self._name_holders = name_holders
-        self._clock = clock
+    _store: ManagedStore
+    _managed_records: ManagedRecords
+    _shards: Shards
+    _repeats: Repeats
+    _lifetime: Lifetime
+    _name_holders: NameHolders
+    _clock: Callable[[], float]
 
     async def create(self, new: NewToken, origin: Origin, request: Repeatable | None = None) -> Created:
         """Create a token and mint its secret. One round trip, two for a `request` that may be repeated.
