@@ -87,13 +87,13 @@ class WebhookRules:
     """Who is told of events, what of them, and how that went."""
 
     def __init__(self, on: Foundation, audit_log: AuditLog, repeats: Repeats) -> None:
-        store, outbox, keyring, clock = on.store, on.store.outbox, on.keyring, on.clock
+        store, shards, keyring, clock = on.store, on.store.shards, on.keyring, on.clock
         self.destinations = Destinations(resolve, allow_private=on.settings.webhook_allow_private)
-        self.registry = Webhooks(store.webhooks, outbox, keyring, audit_log, self.destinations, repeats, clock)
+        self.registry = Webhooks(store.webhooks, shards, keyring, audit_log, self.destinations, repeats, clock)
         self.notices = Notices(store.webhooks, self.registry, store.managed, audit_log, clock)
         # How an event is written on the wire is decided in api/, a layer above: the rules get its function.
         sender, delivered = Sender(self.destinations), on.metrics.webhook_delivered
-        post = Post(outbox, sender, clock, delivered, store.managed, keyring, message)
+        post = Post(shards, sender, clock, delivered, store.managed, keyring, message)
         self.deliveries = Deliveries(self.registry, self.notices, post)
         self.log = DeliveryLog(self.registry, post, test_message)
 

@@ -23,7 +23,6 @@ from service.store.managed.records import Retention
 from service.store.managed.statistics import TokenCounts
 from service.store.managed.tokens import ManagedStore
 from service.store.monitoring.monitor import Monitor
-from service.store.outbox import Outbox
 from service.store.sessions import SessionStore
 from service.store.usage import UsageStore
 from service.store.webhooks import WebhookStore
@@ -54,4 +53,3 @@ class Stores:
         self.audit = AuditStore()
         self.usage = UsageStore(shards)
         self.webhooks = WebhookStore(shards)
-        self.outbox = Outbox(shards)

@@ -1,4 +1,4 @@
-"""The outbox of a shard: how far each webhook has read the events, and its deliveries that wait, were made or given up.
+"""Outboxes: how far a webhook has read the events of a shard, and its deliveries that wait, were made or given up.
 
 The streams of events are the buffer: a webhook that takes nothing keeps its place in them, and no other one waits.
 """
@@ -18,6 +18,9 @@ GIVEN_UP_KEPT = 1000
 _KEEP_SECONDS = 30 * 86400
 UNKNOWN = -1
 _DROPPED = "dropped"
+_hold = Script("hold_lock", retry=True)
+_begin = Script("begin_webhook", retry=True)
+_read = Script("read_events", retry=True)
 # An id as Redis makes them, two numbers of 64 bits each, and a count that a double holds exactly.
 _PLACE = re.compile(rb"([0-9]{1,19}-[0-9]{1,19}) (-1|[0-9]{1,16})")
 
@@ -56,41 +59,45 @@ class Standing(NamedTuple):
     dropped: int
 
 
+async def hold(shard: Shard, holder: str) -> bool:
+    """Take or keep the deliveries of a shard for this process; False if another process has them."""
+    held: int = await _hold.run(shard.link, (shard.keys.delivery_lock,), holder, LOCK_MILLISECONDS)
+    return held > 0
+
+
+async def let_go(shard: Shard, holder: str) -> None:
+    """Give them up, so that another process need not wait."""
+    await _hold.run(shard.link, (shard.keys.delivery_lock,), holder, 0)
+
+
 class Outbox:
-    """What the one process does that delivers for a shard, one of `shards`."""
+    """What one shard has for one webhook."""
 
-    def __init__(self, shards: Shards) -> None:
-        self.shards = shards
-        self._hold = Script("hold_lock", retry=True)
-        self._begin = Script("begin_webhook", retry=True)
-        self._read = Script("read_events", retry=True)
+    def __init__(self, shard: Shard, webhook_id: str) -> None:
+        self.shard = shard
+        self._ask = shard.link.execute
+        keys = shard.keys
+        self._places = keys.webhook_places(webhook_id)
+        self._due = keys.deliveries_due(webhook_id)
+        self._records = keys.deliveries(webhook_id)
+        self._made = keys.deliveries_made(webhook_id)
+        self._given_up = keys.deliveries_given_up(webhook_id)
 
-    async def hold(self, shard: Shard, holder: str) -> bool:
-        """Take or keep the shard for this process; False if another process has it."""
-        held: int = await self._hold.run(shard.link, (shard.keys.delivery_lock,), holder, LOCK_MILLISECONDS)
-        return held > 0
-
-    async def let_go(self, shard: Shard, holder: str) -> None:
-        """Give the shard up, so that another process need not wait."""
-        await self._hold.run(shard.link, (shard.keys.delivery_lock,), holder, 0)
-
-    async def begin(self, shard: Shard, webhook_id: str) -> int:
-        """Let a webhook be told what happens from now on; now by the shard's clock, epoch milliseconds."""
-        streams = shard.keys.event_streams
-        keys = (shard.keys.webhook_places(webhook_id), *streams.values())
-        now: int = await self._begin.run(shard.link, keys, *streams)
+    async def begin(self) -> int:
+        """Let the webhook be told what happens from now on; now by the shard's clock, epoch milliseconds."""
+        streams = self.shard.keys.event_streams
+        now: int = await _begin.run(self.shard.link, (self._places, *streams.values()), *streams)
         return now
 
-    async def place(self, shard: Shard, webhook_id: str, stream: str) -> Place | None:
-        """How far a webhook has read a stream; None if the shard does not know, because it lost its data."""
-        reply = await shard.link.execute("HGET", shard.keys.webhook_places(webhook_id), stream, retry=True)
-        found = _PLACE.fullmatch(reply or b"")
+    async def place(self, stream: str) -> Place | None:
+        """How far a stream has been read; None if the shard does not know, because it lost its data."""
+        found = _PLACE.fullmatch(await self._ask("HGET", self._places, stream, retry=True) or b"")
         return None if found is None else Place(found[1].decode(), int(found[2]))
 
-    async def read(self, shard: Shard, stream: str, place: Place, count: int) -> Page:
+    async def read(self, stream: str, place: Place, count: int) -> Page:
         """The events behind a place, at most so many."""
-        key = shard.keys.event_streams[stream]
-        added, length, first, items = await self._read.run(shard.link, (key,), place.entry_id, count)
+        key = self.shard.keys.event_streams[stream]
+        added, length, first, items = await _read.run(self.shard.link, (key,), place.entry_id, count)
         if not items:
             return Page([], place, 0)
         events = [stored(item) for item in items]
@@ -103,127 +110,104 @@ class Outbox:
         # Below 0 where the stream was lost and begun anew, and counts from the start.
         return Page(events, Place(events[-1].entry_id, behind), max(0, dropped))
 
-    async def move(self, shard: Shard, webhook_id: str, stream: str, page: Page) -> None:
+    async def move(self, stream: str, page: Page) -> None:
         """What a page brought is sent or waits: go on behind it the next time."""
-        places, place = shard.keys.webhook_places(webhook_id), page.place
-        await shard.link.execute("HSET", places, stream, f"{place.entry_id} {place.added}", retry=True)
+        place = page.place
+        await self._ask("HSET", self._places, stream, f"{place.entry_id} {place.added}", retry=True)
         if page.dropped:
             # Not marked for a retry, which could count twice.
-            await shard.link.execute("HINCRBY", places, _DROPPED, page.dropped)
+            await self._ask("HINCRBY", self._places, _DROPPED, page.dropped)
 
-    async def unread(self, shard: Shard, webhook_id: str, stream: str) -> int:
-        """How many events of a stream a webhook has not read yet, 0 where the server cannot tell."""
-        place = await self.place(shard, webhook_id, stream)
+    async def unread(self, stream: str) -> int:
+        """How many events of a stream have not been read yet, 0 where the server cannot tell."""
+        place = await self.place(stream)
         if place is None or place.added == UNKNOWN:
             return 0
-        added: int = (await self._read.run(shard.link, (shard.keys.event_streams[stream],), place.entry_id, 0))[0]
+        key = self.shard.keys.event_streams[stream]
+        added: int = (await _read.run(self.shard.link, (key,), place.entry_id, 0))[0]
         # The stream may have been lost and begun anew, and then counts from the start.
         return max(0, added - place.added)
 
-    async def standing(self, shard: Shard, webhook_id: str) -> Standing:
-        """How a webhook stands with its events."""
-        dropped = await shard.link.execute("HGET", shard.keys.webhook_places(webhook_id), _DROPPED, retry=True)
-        unread = [await self.unread(shard, webhook_id, stream) for stream in shard.keys.event_streams]
-        return Standing(await self.length(shard, webhook_id), sum(unread), whole(dropped))
+    async def standing(self) -> Standing:
+        """How the webhook stands with its events."""
+        dropped = await self._ask("HGET", self._places, _DROPPED, retry=True)
+        unread = [await self.unread(stream) for stream in self.shard.keys.event_streams]
+        return Standing(await self.length(), sum(unread), whole(dropped))
 
-    async def length(self, shard: Shard, webhook_id: str) -> int:
-        waiting: int = await shard.link.execute("ZCARD", shard.keys.deliveries_due(webhook_id), retry=True)
+    async def length(self) -> int:
+        """How many deliveries wait."""
+        waiting: int = await self._ask("ZCARD", self._due, retry=True)
         return waiting
 
-    async def queue(self, shard: Shard, webhook_id: str, deliveries: list[Waiting]) -> None:
+    async def queue(self, deliveries: list[Waiting]) -> None:
         """Let deliveries wait until they are due. The records are written first."""
         records = [part for one in deliveries for part in (one.event_id, one.record)]
         due = [part for one in deliveries for part in (one.due, one.event_id)]
         await asyncio.gather(
-            shard.link.execute("HSET", shard.keys.deliveries(webhook_id), *records, retry=True),
-            shard.link.execute("ZADD", shard.keys.deliveries_due(webhook_id), *due, retry=True),
+            self._ask("HSET", self._records, *records, retry=True), self._ask("ZADD", self._due, *due, retry=True)
         )
 
-    async def due(self, shard: Shard, webhook_id: str, now: int, count: int) -> list[Waiting]:
+    async def due(self, now: int, count: int) -> list[Waiting]:
         """Deliveries whose time has come, the longest due first; `now` in epoch milliseconds."""
-        reply = await shard.link.execute(
-            "ZRANGEBYSCORE",
-            shard.keys.deliveries_due(webhook_id),
-            "-inf",
-            now,
-            "WITHSCORES",
-            "LIMIT",
-            0,
-            count,
-            retry=True,
-        )
-        return await self._with_records(shard, webhook_id, reply)
+        limits = "-inf", now, "WITHSCORES", "LIMIT", 0, count
+        return await self._with_records(await self._ask("ZRANGEBYSCORE", self._due, *limits, retry=True))
 
-    async def waiting(self, shard: Shard, webhook_id: str, count: int) -> list[Waiting]:
+    async def waiting(self, count: int) -> list[Waiting]:
         """Deliveries that wait, the next due first."""
-        reply = await shard.link.execute(
-            "ZRANGE", shard.keys.deliveries_due(webhook_id), 0, count - 1, "WITHSCORES", retry=True
-        )
-        return await self._with_records(shard, webhook_id, reply)
+        return await self._with_records(await self._ask("ZRANGE", self._due, 0, count - 1, "WITHSCORES", retry=True))
 
-    async def _with_records(self, shard: Shard, webhook_id: str, ids_and_dues: list[bytes]) -> list[Waiting]:
+    async def _with_records(self, ids_and_dues: list[bytes]) -> list[Waiting]:
         pairs = in_pairs(ids_and_dues)
         if not pairs:
             return []
-        ids = [event_id for event_id, _ in pairs]
-        records = await shard.link.execute("HMGET", shard.keys.deliveries(webhook_id), *ids, retry=True)
+        records = await self._ask("HMGET", self._records, *[event_id for event_id, _ in pairs], retry=True)
         # Any bytes can be taken out again by what Latin-1 makes of them.
         return [
             Waiting(event_id.decode("latin-1"), record or b"", whole(due))
             for (event_id, due), record in zip(pairs, records, strict=True)
         ]
 
-    async def remember(self, shard: Shard, webhook_id: str, records: list[bytes], *, given_up: bool) -> None:
+    async def remember(self, records: list[bytes], *, given_up: bool) -> None:
         """Keep the sealed records of deliveries that ended, for a while: the last made, more of those given up."""
-        keys, ask = shard.keys, shard.link.execute
-        ended = (keys.deliveries_given_up if given_up else keys.deliveries_made)(webhook_id)
-        kept = GIVEN_UP_KEPT if given_up else MADE_KEPT
+        ended, kept = (self._given_up, GIVEN_UP_KEPT) if given_up else (self._made, MADE_KEPT)
         # Not marked for a retry: what is pushed twice is listed twice.
-        await ask("LPUSH", ended, *records[-kept:])
+        await self._ask("LPUSH", ended, *records[-kept:])
         await asyncio.gather(
-            ask("LTRIM", ended, 0, kept - 1, retry=True), ask("EXPIRE", ended, _KEEP_SECONDS, retry=True)
+            self._ask("LTRIM", ended, 0, kept - 1, retry=True), self._ask("EXPIRE", ended, _KEEP_SECONDS, retry=True)
         )
 
-    async def take_out(self, shard: Shard, webhook_id: str, event_ids: list[str]) -> None:
+    async def take_out(self, event_ids: list[str]) -> None:
         """Deliveries that waited have ended."""
-        ask, members = shard.link.execute, [event_id.encode("latin-1") for event_id in event_ids]
+        members = [event_id.encode("latin-1") for event_id in event_ids]
         await asyncio.gather(
-            ask("ZREM", shard.keys.deliveries_due(webhook_id), *members, retry=True),
-            ask("HDEL", shard.keys.deliveries(webhook_id), *members, retry=True),
+            self._ask("ZREM", self._due, *members, retry=True), self._ask("HDEL", self._records, *members, retry=True)
         )
 
-    async def record(self, shard: Shard, webhook_id: str, event_id: str) -> bytes:
+    async def record(self, event_id: str) -> bytes:
         """The sealed record of a delivery that waits, empty if there is none."""
-        record: bytes | None = await shard.link.execute(
-            "HGET", shard.keys.deliveries(webhook_id), event_id.encode(), retry=True
-        )
-        return record or b""
+        return await self._ask("HGET", self._records, event_id.encode(), retry=True) or b""
 
-    async def replace(self, shard: Shard, webhook_id: str, event_id: str, old: bytes, made: bytes) -> None:
+    async def replace(self, event_id: str, old: bytes, made: bytes) -> None:
         """A delivery that waited, was made or was given up has been made now."""
-        await self.take_out(shard, webhook_id, [event_id])
+        await self.take_out([event_id])
         # It may stand in either list, and which one may have changed since it was shown.
-        for ended in (shard.keys.deliveries_made(webhook_id), shard.keys.deliveries_given_up(webhook_id)):
-            await shard.link.execute("LREM", ended, 1, old, retry=True)
-        await self.remember(shard, webhook_id, [made], given_up=False)
+        for ended in (self._made, self._given_up):
+            await self._ask("LREM", ended, 1, old, retry=True)
+        await self.remember([made], given_up=False)
 
-    async def ended(self, shard: Shard, webhook_id: str, count: int, *, given_up: bool) -> list[bytes]:
+    async def ended(self, count: int, *, given_up: bool) -> list[bytes]:
         """Sealed records of deliveries that were made or given up, the last first."""
-        keys = shard.keys
-        key = (keys.deliveries_given_up if given_up else keys.deliveries_made)(webhook_id)
-        records: list[bytes] = await shard.link.execute("LRANGE", key, 0, count - 1, retry=True)
+        ended = self._given_up if given_up else self._made
+        records: list[bytes] = await self._ask("LRANGE", ended, 0, count - 1, retry=True)
         return records
 
-    async def forget(self, shard: Shard, webhook_id: str) -> None:
-        """Drop a webhook's place, all that waits for it and what is remembered of it."""
-        keys = shard.keys
-        await shard.link.execute(
-            # Freed aside: up to 10,000 deliveries may wait in one of these.
-            "UNLINK",
-            keys.webhook_places(webhook_id),
-            keys.deliveries_due(webhook_id),
-            keys.deliveries(webhook_id),
-            keys.deliveries_made(webhook_id),
-            keys.deliveries_given_up(webhook_id),
-            retry=True,
-        )
+    async def forget(self) -> None:
+        """Drop the webhook's place, all that waits for it and what is remembered of it."""
+        # Freed aside: up to 10,000 deliveries may wait in one of these.
+        keys = self._places, self._due, self._records, self._made, self._given_up
+        await self._ask("UNLINK", *keys, retry=True)
+
+
+def outboxes(shards: Shards, webhook_id: str) -> list[Outbox]:
+    """Those of a webhook in all shards."""
+    return [Outbox(shard, webhook_id) for shard in shards]

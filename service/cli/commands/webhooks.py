@@ -10,7 +10,7 @@ from service.cli.failure import Failure
 from service.cli.terminal.options import Span, given, page_option, words
 from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, facts, json_option, said, table
-from service.tokens.webhooks.events import EventType, event_type
+from service.tokens.webhooks.events import EventType
 
 _PATH = "/api/admin/webhooks"
 _ONCE = "The secret signs what is sent, and is shown this once: keep it where only the receiver can read it."
@@ -56,7 +56,7 @@ def _known(context: click.Context, option: click.Parameter, values: tuple[str, .
     """The events of an option that takes several at once. Raises BadParameter, which names them all."""
     wanted = words(context, option, values) or []
     for event in wanted:
-        if event_type(event) is None:
+        if event not in tuple(EventType):
             raise click.BadParameter(f"{event!r} is none of {', '.join(EventType)}.")
     return wanted
 

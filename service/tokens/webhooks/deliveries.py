@@ -10,6 +10,7 @@ import logging
 from service.errors import StoreUnavailable
 from service.identifiers import random_id
 from service.store.driver.shards import Shard
+from service.store.outbox import Outbox, hold, let_go
 from service.store.webhooks import NOTICES_KEPT
 from service.tokens.webhooks.delivery import Post
 from service.tokens.webhooks.notices import Notices
@@ -29,7 +30,7 @@ class Deliveries:
         self._webhooks = webhooks
         self._notices = notices
         self._post = post
-        self._outbox = post.outbox
+        self._shards = post.shards
         self._clock = post.clock
         self._holder = random_id()
         self._held: set[int] = set()
@@ -53,11 +54,11 @@ class Deliveries:
             return
         is_due = self._clock() - self._announced_at >= _ANNOUNCE_SECONDS
         more = False
-        for shard in self._outbox.shards:
+        for shard in self._shards:
             if not await self._hold(shard):
                 continue
             for webhook_id in gone:
-                await self._outbox.forget(shard, webhook_id)
+                await Outbox(shard, webhook_id).forget()
             if is_due:
                 more |= not await self._has_room(shard) or await self._notices.announce_expiring(shard)
             for webhook_id, receiver in self._receivers.items():
@@ -83,26 +84,26 @@ class Deliveries:
         return [webhook_id for webhook_id in unknown if webhook_id not in self._webhooks.tampered]
 
     async def _hold(self, shard: Shard) -> bool:
-        held = await self._outbox.hold(shard, self._holder)
+        held = await hold(shard, self._holder)
         (self._held.add if held else self._held.discard)(shard.index)
         return held
 
     async def _has_room(self, shard: Shard) -> bool:
         """May more notices be written? The quickest receiver decides: one that takes nothing stops no other."""
-        unread = [await self._outbox.unread(shard, webhook_id, "notices") for webhook_id in self._receivers]
+        unread = [await Outbox(shard, webhook_id).unread("notices") for webhook_id in self._receivers]
         return min(unread, default=0) <= NOTICES_KEPT // 2
 
     def _start(self, shard: Shard, webhook_id: str, receiver: Receiver) -> None:
         key = (shard.index, webhook_id)
         # A second task would send the same page once more.
         if key not in self._busy:
-            task = asyncio.get_running_loop().create_task(self._serve(shard, receiver))
+            task = asyncio.get_running_loop().create_task(self._serve(Outbox(shard, webhook_id), receiver))
             self._busy[key] = task
             task.add_done_callback(lambda _: self._busy.pop(key, None))
 
-    async def _serve(self, shard: Shard, receiver: Receiver) -> None:
+    async def _serve(self, outbox: Outbox, receiver: Receiver) -> None:
         try:
-            await receiver.serve(shard, lambda: shard.index in self._held)
+            await receiver.serve(outbox, lambda: outbox.shard.index in self._held)
         except StoreUnavailable as error:
             log.debug("deliveries wait: %s", error.detail)
 
@@ -126,9 +127,9 @@ class Deliveries:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._post.sender.aclose()
         try:
-            for shard in self._outbox.shards:
+            for shard in self._shards:
                 # Else the next process has to wait until the lock ends by its time.
                 if shard.index in self._held:
-                    await self._outbox.let_go(shard, self._holder)
+                    await let_go(shard, self._holder)
         except StoreUnavailable:
             log.debug("the shards are let go by themselves")

@@ -11,12 +11,11 @@ from service.keyring import Keyring
 from service.model import AuditEntry, ManagedToken
 from service.store.audit import Stored
 from service.store.driver.keys import Stream
-from service.store.driver.shards import Shard
+from service.store.driver.shards import Shard, Shards
 from service.store.managed.tokens import ManagedStore
-from service.store.outbox import Outbox
 from service.store.pacing import give_way
 from service.tokens.audit import macs
-from service.tokens.webhooks.events import EventType, event_type
+from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.registry import Known, Webhook
 from service.tokens.webhooks.sender import Sender, Sent
 
@@ -92,7 +91,7 @@ class Post:
     because their stream was trimmed before a receiver had room for them.
     """
 
-    outbox: Outbox
+    shards: Shards
     sender: Sender
     clock: Callable[[], float]
     on_attempts: Callable[[str, int], None]
@@ -124,23 +123,22 @@ class Post:
     async def deliveries(self, shard: Shard, stream: str, events: list[Stored], webhook: Webhook) -> list[Delivery]:
         """What a webhook wants to know of these events, in their order. One round trip, none if it is nothing."""
         told = [
-            (event, entry, kind)
+            (event, entry)
             for event in events
             # An id of a stream begins with the milliseconds of its entry.
             if int(event.entry_id.partition("-")[0]) >= webhook.since
             and (entry := self._entry(event)) is not None
-            and (kind := event_type(entry.action)) in webhook.events
-            and kind is not None
+            and entry.action in webhook.events
         ]
         if not told:
             return []
-        records = await self._tokens.get_many([entry.target for _, entry, _ in told])
+        records = await self._tokens.get_many([entry.target for _, entry in told])
         now = int(self.clock())
         deliveries = []
-        for place, ((event, entry, kind), record) in enumerate(zip(told, records, strict=True)):
+        for place, ((event, entry), record) in enumerate(zip(told, records, strict=True)):
             if place % _AT_ONCE == 0:
                 await give_way()
-            event_id = f"{event.entry_id}.{shard.index}{_SUFFIXES[stream]}"
+            kind, event_id = EventType(entry.action), f"{event.entry_id}.{shard.index}{_SUFFIXES[stream]}"
             body = self._describe(kind, event_id, entry, record.token if record else None)
             deliveries.append(Delivery(event_id, kind, body, now))
         return deliveries

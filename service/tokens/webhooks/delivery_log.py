@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from service.errors import NotFound
 from service.identifiers import random_id
-from service.store.driver.shards import Shard
-from service.store.outbox import GIVEN_UP_KEPT, MADE_KEPT, Standing
+from service.store.outbox import GIVEN_UP_KEPT, MADE_KEPT, Outbox, Standing, outboxes
 from service.tokens.webhooks.delivery import Delivery, Outcome, Post
 from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sent
@@ -22,9 +21,9 @@ DescribeTest = Callable[[str, int], str]
 
 
 class _Found(NamedTuple):
-    """A delivery with its sealed record, and the shard that has it."""
+    """A delivery with its sealed record, and the outbox that has it."""
 
-    shard: Shard
+    outbox: Outbox
     delivery: Delivery
     record: bytes
 
@@ -36,11 +35,10 @@ class DeliveryLog:
         self._webhooks = webhooks
         self._post = post
         self._describe = describe
-        self._outbox = post.outbox
 
     async def standing(self, webhook_id: str) -> Standing:
         """How many deliveries of a webhook wait, events it has not read, and events it lost, in all shards."""
-        each = await asyncio.gather(*[self._outbox.standing(shard, webhook_id) for shard in self._outbox.shards])
+        each = await asyncio.gather(*[outbox.standing() for outbox in self._outboxes(webhook_id)])
         return Standing(*map(sum, zip(*each, strict=True)))
 
     async def read(self, webhook_id: str, status: str | None, count: int) -> list[Logged]:
@@ -49,43 +47,44 @@ class DeliveryLog:
         Those that wait come first, the next due before the others; then those that ended, the last before the others.
         """
         found: list[Logged] = []
+        boxes = self._outboxes(webhook_id)
         # Sorted apart: what waits by when it is due, what ended by when it was tried last.
         if status in (None, PENDING):
-            pending = [self._pending(shard, webhook_id, count) for shard in self._outbox.shards]
+            pending = [self._pending(outbox, webhook_id, count) for outbox in boxes]
             found += sorted(_flat(await asyncio.gather(*pending)), key=lambda logged: logged[2])
         ended = [
-            self._ended(shard, webhook_id, count, state)
+            self._ended(outbox, webhook_id, count, state)
             for state in (DELIVERED, DEAD)
             if status in (None, state)
-            for shard in self._outbox.shards
+            for outbox in boxes
         ]
         found += sorted(_flat(await asyncio.gather(*ended)), key=lambda logged: logged[0].last_at, reverse=True)
         return found[:count]
 
     async def _find(self, webhook_id: str, event_id: str) -> _Found:
-        if shard := self._shard_of(event_id):
-            waiting = await self._outbox.record(shard, webhook_id, event_id)
-            given_up = await self._outbox.ended(shard, webhook_id, GIVEN_UP_KEPT, given_up=True)
-            made = await self._outbox.ended(shard, webhook_id, MADE_KEPT, given_up=False)
+        named, boxes = _EVENT_ID.fullmatch(event_id), self._outboxes(webhook_id)
+        if named and int(named[1]) < len(boxes):
+            outbox = boxes[int(named[1])]
+            waiting = await outbox.record(event_id)
+            given_up = await outbox.ended(GIVEN_UP_KEPT, given_up=True)
+            made = await outbox.ended(MADE_KEPT, given_up=False)
             for record in (waiting, *given_up, *made):
                 # Opening all of a thousand would keep the loop.
                 delivery = self._post.open(webhook_id, record) if event_id.encode() in record else None
                 if delivery is not None and delivery.event_id == event_id:
-                    return _Found(shard, delivery, record)
+                    return _Found(outbox, delivery, record)
         raise NotFound("No delivery with this ID. Those that ended are kept while they are among the last.")
 
-    def _shard_of(self, event_id: str) -> Shard | None:
-        found = _EVENT_ID.fullmatch(event_id)
-        index = int(found[1]) if found else len(self._outbox.shards)
-        return self._outbox.shards[index] if index < len(self._outbox.shards) else None
+    def _outboxes(self, webhook_id: str) -> list[Outbox]:
+        return outboxes(self._post.shards, webhook_id)
 
-    async def _pending(self, shard: Shard, webhook_id: str, count: int) -> list[Logged]:
-        waiting = await self._outbox.waiting(shard, webhook_id, count)
+    async def _pending(self, outbox: Outbox, webhook_id: str, count: int) -> list[Logged]:
+        waiting = await outbox.waiting(count)
         decoded = [(self._post.open(webhook_id, one.record), one.due) for one in waiting]
         return [(delivery, PENDING, due // 1000) for delivery, due in decoded if delivery is not None]
 
-    async def _ended(self, shard: Shard, webhook_id: str, count: int, state: str) -> list[Logged]:
-        records = await self._outbox.ended(shard, webhook_id, count, given_up=state == DEAD)
+    async def _ended(self, outbox: Outbox, webhook_id: str, count: int, state: str) -> list[Logged]:
+        records = await outbox.ended(count, given_up=state == DEAD)
         decoded = [self._post.open(webhook_id, record) for record in records]
         return [(delivery, state, 0) for delivery in decoded if delivery is not None]
 
@@ -111,7 +110,7 @@ class DeliveryLog:
         # Deleted while it was sent to: what is written now would stay.
         if sent.taken and webhook_id in self._webhooks.known:
             made = self._post.seal(webhook_id, delivery)
-            await self._outbox.replace(found.shard, webhook_id, event_id, found.record, made)
+            await found.outbox.replace(event_id, found.record, made)
         return sent
 
 

@@ -18,11 +18,3 @@ class EventType(StrEnum):
     EXPIRING = "token.expiring"
     CONSUMED_TWICE = "token.consumed_twice"
     LIMIT_EXCEEDED = "token.limit_exceeded"
-
-
-def event_type(action: str) -> EventType | None:
-    """The event that an audit action is, None for one that webhooks are not told of."""
-    try:
-        return EventType(action)
-    except ValueError:
-        return None

@@ -7,8 +7,7 @@ one message at a time and after growing pauses, while its events stay in their s
 import asyncio
 from collections.abc import Callable
 
-from service.store.driver.shards import Shard
-from service.store.outbox import UNKNOWN, Place, Waiting
+from service.store.outbox import UNKNOWN, Outbox, Place, Waiting
 from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, Outcome, Post, doubled, pause
 from service.tokens.webhooks.registry import Known
 
@@ -34,7 +33,7 @@ class Receiver:
         # It asked to be left alone until then.
         self._quiet_until = 0.0
 
-    async def serve(self, shard: Shard, held: Callable[[], bool]) -> None:
+    async def serve(self, outbox: Outbox, held: Callable[[], bool]) -> None:
         """Send what one shard has until nothing is left, it takes nothing, or the shard is another process's.
 
         Raises StoreUnavailable.
@@ -43,51 +42,51 @@ class Receiver:
             # Whoever mends it and switches it on has it asked at once.
             self._failures, self._next_at, self._quiet_until = 0, 0.0, 0.0
         while self.known is not None and self.known.webhook.active and held():
-            again = await self._send_again(shard)
-            told = [await self._tell(shard, stream) for stream in shard.keys.event_streams]
+            again = await self._send_again(outbox)
+            told = [await self._tell(outbox, stream) for stream in outbox.shard.keys.event_streams]
             if not (again or any(told)):
                 return
 
-    async def _send_again(self, shard: Shard) -> bool:
+    async def _send_again(self, outbox: Outbox) -> bool:
         """Send what is due once more; True if there may be more."""
         if self._post.clock() < self._quiet_until:
             return False
-        outbox, count = self._post.outbox, self._most()
-        due = await outbox.due(shard, self._id, int(self._post.clock() * 1000), count)
+        count = self._most()
+        due = await outbox.due(int(self._post.clock() * 1000), count)
         if not due:
             return False
         decoded = [(one.event_id, self._post.open(self._id, one.record)) for one in due]
         good = [delivery for event_id, delivery in decoded if delivery is not None and delivery.event_id == event_id]
-        await self._send(shard, good)
+        await self._send(outbox, good)
         # Somebody else wrote or removed these records: there is nothing that could be sent in good faith.
         if bad := {one.event_id for one in due} - {one.event_id for one in good}:
-            await outbox.take_out(shard, self._id, list(bad))
+            await outbox.take_out(list(bad))
         return len(due) == count and not self._failures
 
-    async def _tell(self, shard: Shard, stream: str) -> bool:
+    async def _tell(self, outbox: Outbox, stream: str) -> bool:
         """Send what happened since; True if there may be more. What is not taken waits to be sent again."""
-        outbox, known = self._post.outbox, self.known
+        known = self.known
         # Events wait in their streams meanwhile, where they take no room of their own.
         if known is None or self._post.clock() < max(self._next_at, self._quiet_until):
             return False
-        count = min(self._most(), MOST_WAITING - await outbox.length(shard, self._id))
+        count = min(self._most(), MOST_WAITING - await outbox.length())
         if count <= 0:
             return False
-        place = await outbox.place(shard, self._id, stream) or Place(f"{known.webhook.since}-0", UNKNOWN)
-        page = await outbox.read(shard, stream, place, count)
+        place = await outbox.place(stream) or Place(f"{known.webhook.since}-0", UNKNOWN)
+        page = await outbox.read(stream, place, count)
         if not page.events:
             return False
-        await self._send(shard, await self._post.deliveries(shard, stream, page.events, known.webhook))
+        await self._send(outbox, await self._post.deliveries(outbox.shard, stream, page.events, known.webhook))
         # Moved on after the sending: should this process die in between, the page is sent once more and not lost.
         if self.known is not None:
-            await outbox.move(shard, self._id, stream, page)
+            await outbox.move(stream, page)
             self._on_dropped(page.dropped)
         return len(page.events) == count
 
     def _most(self) -> int:
         return 1 if self._failures else _PAGE
 
-    async def _send(self, shard: Shard, deliveries: list[Delivery]) -> None:
+    async def _send(self, outbox: Outbox, deliveries: list[Delivery]) -> None:
         """Try each once, and write down how that went. A deleted webhook leaves nothing behind."""
         if not deliveries:
             return
@@ -95,7 +94,6 @@ class Receiver:
         # Deleted while it was sent to: what is written now would never go away.
         if self.known is None:
             return
-        outbox = self._post.outbox
         by_outcome = {outcome: [one for found, one in tried if found is outcome] for outcome in Outcome}
         wait = max((one.wait for one in by_outcome[Outcome.FAILED]), default=0)
         self._learn(taken=bool(by_outcome[Outcome.DELIVERED]), wait=min(wait, GIVE_UP_SECONDS))
@@ -109,12 +107,12 @@ class Receiver:
                     Waiting(one.event_id, record, int((one.last_at + pause(one)) * 1000))
                     for one, record in zip(ended, records, strict=True)
                 ]
-                await outbox.queue(shard, self._id, waiting)
+                await outbox.queue(waiting)
             else:
-                await outbox.remember(shard, self._id, records, given_up=outcome is Outcome.GIVEN_UP)
+                await outbox.remember(records, given_up=outcome is Outcome.GIVEN_UP)
                 # Those that never waited are not there to be taken out.
                 if again := [one.event_id for one in ended if one.attempts > 1]:
-                    await outbox.take_out(shard, self._id, again)
+                    await outbox.take_out(again)
 
     async def _attempt(self, delivery: Delivery) -> tuple[Outcome, Delivery]:
         """Try once: how it went, and the delivery with what was answered."""

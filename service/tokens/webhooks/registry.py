@@ -13,7 +13,8 @@ from service.errors import Conflict, NotFound
 from service.identifiers import random_id
 from service.keyring import SEAL_BYTES, DerivedKeys, Keyring
 from service.model import Origin
-from service.store.outbox import Outbox
+from service.store.driver.shards import Shards
+from service.store.outbox import outboxes
 from service.store.webhooks import WebhookStore
 from service.tokens.audit.log import AuditLog
 from service.tokens.idempotency import Repeatable, Repeats, ended_since
@@ -86,7 +87,7 @@ class Webhooks:
     """
 
     _store: WebhookStore
-    _outbox: Outbox
+    _shards: Shards
     _keyring: Keyring
     _audit_log: AuditLog
     _destinations: Destinations
@@ -128,7 +129,7 @@ class Webhooks:
         webhook_id, nonce = await self._draw(request, origin, "add webhook")
         # Before the record is there: from the moment somebody knows the webhook it misses no event.
         # In turn and not together: the first shard's time is then the earliest, and no event behind it is left out.
-        since, *_ = [await self._outbox.begin(shard, webhook_id) for shard in self._outbox.shards]
+        since, *_ = [await outbox.begin() for outbox in outboxes(self._shards, webhook_id)]
         webhook = Webhook(
             webhook_id,
             url,
@@ -206,8 +207,8 @@ class Webhooks:
         await self._forget(webhook_id)
 
     async def _forget(self, webhook_id: str) -> None:
-        for shard in self._outbox.shards:
-            await self._outbox.forget(shard, webhook_id)
+        for outbox in outboxes(self._shards, webhook_id):
+            await outbox.forget()
 
     async def find(self, webhook_id: str) -> Known:
         """The receiver of an id. Raises NotFound, Conflict `record_tampered`."""

@@ -15,6 +15,7 @@ from standardwebhooks import Webhook
 from service.app import Service
 from service.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from service.model import Kind, Outcome, RateLimit
+from service.store.outbox import Outbox
 from service.tokens.audit.reader import AuditFilter
 from service.tokens.managed.tokens import NewToken
 from service.tokens.webhooks import deliveries as deliveries_module
@@ -313,7 +314,7 @@ async def test_what_a_process_sent_before_it_died_is_told_again_by_the_next(
         raise StoreUnavailable("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(teller.rules.webhooks.deliveries._outbox, "move", die)
+        patch.setattr(Outbox, "move", die)
         await deliver(teller)
     everything = sorted(("token.created", token_id) for token_id in made)
     assert told(receiver) == everything
