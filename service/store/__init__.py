@@ -6,7 +6,7 @@ servers  one Redis, the primary of sentinels, or a cluster, by URL
 lua      the scripts, one atomic decision each
 pacing   long work that lets requests go first
 fence    one use also across failovers
-forms    what this service writes, told from what somebody else did
+decoding what this service writes, told from what somebody else did
 managed  managed tokens: records, lists, search, import, expiry; limits: what counts them
 credentials sessions one_time  what a secret's digest leads to
 audit usage webhooks outbox idempotency attempts  what else is kept

@@ -5,12 +5,12 @@ Beside each stands a stream of checkpoints, which seal what was written; see `to
 
 from typing import NamedTuple
 
+from service.store.decoding import whole
 from service.store.driver.connection import Link
 from service.store.driver.keys import Stream
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
-from service.store.forms import whole
 
 START = "0-0"
 # Dropping so many checkpoints takes Redis about half a millisecond.

@@ -8,9 +8,9 @@ import re
 from typing import NamedTuple
 
 from service.store.audit import Stored, stored
+from service.store.decoding import in_pairs, whole
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
-from service.store.forms import in_pairs, whole
 
 LOCK_MILLISECONDS = 10_000
 MADE_KEPT = 100

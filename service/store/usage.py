@@ -7,12 +7,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from service.model import Outcome
+from service.store.decoding import whole
 from service.store.driver.keys import Keys
 from service.store.driver.many_tokens import ManyTokens
 from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
-from service.store.forms import whole
 from service.store.pacing import give_way
 
 DAY = 86400

@@ -1,9 +1,9 @@
 """Webhooks in Redis: their records in the first shard, and in each shard the notices that are no audit entries."""
 
 from service.store.audit import Entry
+from service.store.decoding import in_pairs, own_members
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
-from service.store.forms import in_pairs, own_members
 
 NOTICES_KEPT = 10_000
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 PROBLEM = "application/problem+json"
+COUNTS = {"total": 5, "active": 3, "expired": 1, "inactive": 1, "revoked": 7}
 
 
 class Asked(NamedTuple):

@@ -72,6 +72,9 @@ def test_every_command_with_a_result_knows_json() -> None:
         (["--help"], HEAVY),
         (["--version"], HEAVY),
         (["healthcheck"], HEAVY),
+        # They ask, but choose no password.
+        (["revoke", "x", "--yes"], ("argon2", "redis", "starlette")),
+        (["login", "--help"], ("argon2", "redis", "starlette")),
         # What the parent of the workers has: they speak to Redis, each by itself.
         (["serve", "--help"], ("redis", "starlette", "service.app", "service.embedded")),
     ],

@@ -1,6 +1,7 @@
 """Where the service is: TOKENS_URL, or the port that `serve` takes under the same settings."""
 
 import os
+import re
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -8,6 +9,7 @@ from service.addresses import bracketed, is_host
 from service.cli.failure import WrongUsage
 
 LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound to, but read as "this machine"
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 class Address(NamedTuple):
@@ -23,9 +25,11 @@ class Address(NamedTuple):
 
 
 def service_address() -> Address:
-    """The address of the running service. Raises Failure for a TOKENS_URL that is none."""
+    """The address of the running service. Raises WrongUsage, which names the setting that has none."""
     # Not by `settings.read`, which would refuse a client for settings that `serve` alone needs.
-    url = os.environ.get("TOKENS_URL", "").strip() or _local_url()
+    url = os.environ.get("TOKENS_URL", "").strip()
+    if not url:
+        return _local()
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -38,11 +42,16 @@ def service_address() -> Address:
     return Address(parts.scheme, host, port, quote(parts.path.rstrip("/"), safe="/%"))
 
 
-def _local_url() -> str:
+def _local() -> Address:
     given = [part.strip() for part in os.environ.get("TOKENS_HOST", "").split(",")]
     host = next((one for one in given if one and not one.startswith("unix:")), "")
     if not host and any(given):
         raise WrongUsage("TOKENS_HOST has unix sockets alone: set TOKENS_URL to where the gateway has the service")
+    if host and not is_host(host):
+        raise WrongUsage(f"TOKENS_HOST={host}: write an address, as for `serve`")
     host, port = host or "127.0.0.1", os.environ.get("TOKENS_PORT", "").strip() or "8080"
+    # With 0 it is on any free port, which nobody but its log knows.
+    if not _PORT.fullmatch(port) or not 0 < int(port) <= 65535:
+        raise WrongUsage(f"TOKENS_PORT={port}: write a number from 1 to 65535, or set TOKENS_URL")
     scheme = "https" if os.environ.get("TOKENS_TLS_CERTIFICATE_FILE", "").strip() else "http"
-    return f"{scheme}://{bracketed(LOOPBACK_OF_ANY.get(host, host))}:{port}"
+    return Address(scheme, LOOPBACK_OF_ANY.get(host, host), int(port), "")

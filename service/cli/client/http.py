@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 from service import __version__
@@ -27,6 +27,7 @@ LONG_READ_SECONDS = 600.0
 PROBE_SECONDS = 5.0
 _CHUNK_BYTES = 1 << 16
 _STREAMED = ("application/x-ndjson", "text/csv")
+Shape = TypeVar("Shape")
 
 
 class Answer(NamedTuple):
@@ -49,24 +50,11 @@ class Answer(NamedTuple):
         return self.json() if self.headers.get_content_type() == "application/problem+json" else {}
 
 
-class Members(dict[str, Any]):
-    """Of a success. Raises Failure for one that is not there: that was somebody else's answer, as a page to sign in."""
-
-    def __init__(self, answer: Answer, address: Address) -> None:
-        super().__init__(answer.json())
-        self._of_another = _of_another(answer.status, address)
-        # The end of a session has nothing to tell.
-        if not self and answer.body != b"{}":
-            raise self._of_another
-
-    def __missing__(self, name: str) -> Any:
-        raise self._of_another
-
-
 class Client:
     """Asks one service, each time on a connection of its own: questions to people lie between.
 
-    Raises WrongUsage for a token that no header can carry.
+    Raises WrongUsage for a token that no header can carry, Failure for an answer that is no success or has not the
+    shape that is expected (of answers.py).
     """
 
     def __init__(
@@ -85,23 +73,24 @@ class Client:
         self._read_seconds = read_seconds
         self._tls = tls
 
-    def get(self, path: str, query: Mapping[str, object] | None = None) -> dict[str, Any]:
-        """The answer to a GET. Raises Failure unless it is a success, as the others do."""
-        return self.members(self.ask("GET", path, query=query))
+    def get(self, path: str, shape: type[Shape], query: Mapping[str, object] | None = None) -> Shape:
+        """The answer to a GET."""
+        return self.members(self.ask("GET", path, query=query), shape)
 
     def send(
         self,
         method: str,
         path: str,
+        shape: type[Shape],
         body: object = None,
         *,
         query: Mapping[str, object] | None = None,
         key: str | None = None,
-    ) -> dict[str, Any]:
+    ) -> Shape:
         """The answer to a request that changes something; bytes are lines of NDJSON, `key` an Idempotency-Key."""
-        return self.members(self.ask(method, path, query=query, body=body, key=key))
+        return self.members(self.ask(method, path, query=query, body=body, key=key), shape)
 
-    def send_once(self, path: str, body: object) -> dict[str, Any]:
+    def send_once(self, path: str, shape: type[Shape], body: object) -> Shape:
         """The answer to a POST that shows a secret: asked again when it was lost, it issues no second one.
 
         Raises Failure before it asks, where the secret could not be printed.
@@ -110,9 +99,9 @@ class Client:
         # One key for both, of 128 random bits, so that it meets no other request's.
         key = secrets.token_hex(16)
         try:
-            return self.send("POST", path, body, key=key)
+            return self.send("POST", path, shape, body, key=key)
         except NoAnswer:
-            return self.send("POST", path, body, key=key)
+            return self.send("POST", path, shape, body, key=key)
 
     def ask(
         self,
@@ -195,14 +184,22 @@ class Client:
         connection.sock.settimeout(self._read_seconds)
         return connection
 
-    def members(self, answer: Answer) -> dict[str, Any]:
-        """The members of an answer that is a success. Raises Failure for any other."""
+    def members(self, answer: Answer, shape: type[Shape]) -> Shape:
+        """The members of an answer that is a success, with all that it says besides."""
         if not 200 <= answer.status < 300:
             raise refusal(answer, self.address)
-        members = Members(answer, self.address)
+        # Not above: the check of a container waits for every import.
+        import msgspec  # noqa: PLC0415
+
+        try:
+            members = msgspec.json.decode(answer.body)
+            msgspec.convert(members, shape)
+        # Somebody else's answer, as a page to sign in.
+        except msgspec.DecodeError:
+            raise _of_another(answer.status, self.address) from None
         if answer.status == http.client.ACCEPTED:
-            note(f"in force, and not confirmed yet: {members['pending']}")
-        return members
+            note(f"in force, and not confirmed yet: {members.get('pending')}")
+        return cast(Shape, members)
 
     def _unreachable(self, error: Exception) -> NoAnswer:
         if isinstance(error, http.client.IncompleteRead):

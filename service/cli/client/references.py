@@ -2,15 +2,16 @@
 
 import http.client
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TypeVar
 
+from service.cli.client.answers import Page, Token, TokenPage
 from service.cli.client.http import Client, path_of
 from service.cli.failure import Failure
 from service.identifiers import TOKEN_ID
 
 TOKENS = "/api/admin/tokens"
 LARGEST_PAGE = 200
-Token = dict[str, Any]
+AnyPage = TypeVar("AnyPage", bound=Page)
 
 
 def find(client: Client, reference: str) -> Token:
@@ -19,7 +20,7 @@ def find(client: Client, reference: str) -> Token:
         answer = client.ask("GET", path_of(reference))
         # Sixteen hex digits may be a name, too: 404 alone says that they are no id.
         if answer.status != http.client.NOT_FOUND:
-            return client.members(answer)
+            return client.members(answer, Token)
     return _find_name(client, reference)
 
 
@@ -29,20 +30,20 @@ def token_id_of(client: Client, reference: str) -> str:
 
 
 def every(
-    client: Client, query: Mapping[str, object], *, limit: int | None = None, path: str = TOKENS, member: str = "tokens"
-) -> Iterator[dict[str, Any]]:
-    """The pages of a list, until `limit` of its `member` (None: all) are in them."""
+    client: Client, path: str, shape: type[AnyPage], query: Mapping[str, object], *, limit: int | None = None
+) -> Iterator[AnyPage]:
+    """The pages of a list, until `limit` of what it lists (None: all) are in them."""
     left = limit
     cursor: dict[str, object] = {}
     while left is None or left > 0:
         size = LARGEST_PAGE if left is None else min(left, LARGEST_PAGE)
-        page = client.get(path, {**query, "limit": size, **cursor})
+        page = client.get(path, shape, {**query, "limit": size, **cursor})
         yield page
-        if page.get("nextCursor") is None:
+        if page["nextCursor"] is None:
             return
         cursor = {"cursor": page["nextCursor"]}
         # A page may be shorter than asked for, where a search took long.
-        left = None if left is None else left - len(page[member])
+        left = None if left is None else left - sum(len(listed) for listed in page.values() if isinstance(listed, list))
 
 
 def _find_name(client: Client, name: str) -> Token:
@@ -50,10 +51,10 @@ def _find_name(client: Client, name: str) -> Token:
     revoked: Token | None = None
     # The filter finds parts of names, so that all it finds is compared with the whole one. A revoked token has let go
     # of its name, so that several may have had it.
-    for page in every(client, {"q": name, "status": "all"}):
+    for page in every(client, TOKENS, TokenPage, {"q": name, "status": "all"}):
         for token in page["tokens"]:
             if token["name"] == name and token["status"] != "revoked":
-                return dict(token)
+                return token
             if token["name"] == name:
                 revoked = revoked or token
     if revoked is None:

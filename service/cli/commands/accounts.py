@@ -15,8 +15,8 @@ from tomlkit.items import Table
 
 from service.cli.failure import Failure, WrongUsage
 from service.cli.serve.first_start import FILE_NAME
+from service.cli.terminal.new_password import read_new_hash, short_option
 from service.cli.terminal.output import note
-from service.cli.terminal.prompts import read_new_hash, short_option
 from service.cli.terminal.report import Report, json_option, line, said, table
 from service.model import Role
 from service.settings import SettingsError, read

@@ -6,6 +6,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from service.cli.client.answers import AuditPage, Verification
 from service.cli.client.http import LONG_READ_SECONDS, connect
 from service.cli.client.references import every
 from service.cli.failure import Failure, WrongUsage
@@ -42,9 +43,9 @@ def audit(ctx: click.Context, /, limit: int, form: str | None, **filters: Any) -
         for piece in client.stream(_PATH, {**query, "format": form}):
             sys.stdout.buffer.write(piece)
         return None
-    pages = list(every(client, query, limit=limit, path=_PATH, member="entries"))
+    pages = list(every(client, _PATH, AuditPage, query, limit=limit))
     entries = [entry for page in pages for entry in page["entries"]]
-    more = pages[-1].get("nextCursor") is not None
+    more = pages[-1]["nextCursor"] is not None
     names = ("actor", "target", "address", "channel", "requestId")
     rows = [
         [entry.get("at"), entry.get("action"), _times(entry.get("after") or {}), *(entry.get(name) for name in names)]
@@ -70,7 +71,7 @@ def verify() -> Report:
     Exit 0 if it is intact, 1 if not; then the faults are listed, the first hundred of them.
     """
     # The service answers when it has read the whole log.
-    report = connect(read_seconds=LONG_READ_SECONDS).get(f"{_PATH}/verification")
+    report = connect(read_seconds=LONG_READ_SECONDS).get(f"{_PATH}/verification", Verification)
     faults, entries = report["faults"], report["entries"]
     if not report["intact"]:
         named = table(("ENTRY", "FAULT"), [(fault["id"], fault["fault"]) for fault in faults])

@@ -22,7 +22,7 @@ def healthcheck() -> Report:
     # Not by `connect`, which wants to know who asks: a container's check is nobody.
     answer = Client(service_address(), read_seconds=PROBE_SECONDS).ask("GET", "/readyz")
     report = answer.json()
-    if answer.status == http.client.OK and "checks" in report:
+    if answer.status == http.client.OK and report.get("status") == "ready":
         return Report(report, line("ready"))
     # A proxy between may have answered with a page of its own.
     why = _failing(report) or printable(answer.body[:200].decode(errors="replace"))

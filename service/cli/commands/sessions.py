@@ -8,6 +8,7 @@ import click
 
 from service.cli.client import session_state
 from service.cli.client.address import Address, service_address
+from service.cli.client.answers import Ended, SessionList, SignedIn, Token
 from service.cli.client.http import Client, connect, refusal
 from service.cli.commands.verify import KIND
 from service.cli.failure import Failure, WrongUsage
@@ -37,7 +38,7 @@ def sessions() -> None:
 @json_option
 def list_sessions(user: str | None, limit: int) -> Report:
     """List who is signed in, the last sign-in first."""
-    answer = connect().get(_PATH, {"limit": limit, **({"username": user} if user else {})})
+    answer = connect().get(_PATH, SessionList, {"limit": limit, **({"username": user} if user else {})})
     names = ("id", "username", "createdAt", "expiresAt")
     rows = [[one[name] for name in names] for one in answer["sessions"]]
     return Report(answer, table(("ID", "ACCOUNT", "SIGNED IN", "EXPIRES"), rows, none="Nobody is signed in."))
@@ -56,7 +57,7 @@ def revoke_sessions(user: str, session: str | None, yes: bool) -> Report:
     client = connect()
     confirm(f"End session {session} of {user}?" if session else f"End all sessions of {user}?", yes=yes)
     body = {"username": user, "id": session} if session else {"username": user}
-    answer = client.send("POST", f"{_PATH}/revoke", body)
+    answer = client.send("POST", f"{_PATH}/revoke", Ended, body)
     ended = answer["ended"]
     return Report({"username": user, "ended": ended}, table(("ACCOUNT", "SESSIONS ENDED"), [(user, ended)]))
 
@@ -84,7 +85,7 @@ def login(name: str | None) -> Report:
     # passwords of its own.
     if answer.status == http.client.UNAUTHORIZED and answer.headers.get_content_type() != "text/html":
         raise Failure("wrong name or password")
-    members = client.members(answer)
+    members = client.members(answer, SignedIn)
     try:
         session_state.keep(session_state.Session(str(address), name, members["token"], members["expiry_time"]), place)
     except Failure:
@@ -130,7 +131,7 @@ def whoami() -> Report:
     given = os.environ.get("TOKENS_TOKEN", "").strip()
     if given.startswith("rtk_"):
         # Unlike a validation this spends no use.
-        token = client.get("/api/tokens/self")
+        token = client.get("/api/tokens/self", Token)
         who = {name: token[name] for name in ("name", "id", "scopes", "expiresAt")}
     else:
         answer = client.ask("GET", "/validate")
@@ -144,7 +145,7 @@ def whoami() -> Report:
 
 
 def _end(address: Address, token: str) -> None:
-    Client(address).send("DELETE", "/api/token", {"token": token})
+    Client(address).send("DELETE", "/api/token", dict, {"token": token})
 
 
 def _instant(seconds: int) -> str:

@@ -2,6 +2,7 @@
 
 import click
 
+from service.cli.client.answers import Message
 from service.cli.client.http import connect
 from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, json_option, table
@@ -18,5 +19,5 @@ def confirm_reset(yes: bool) -> Report:
     # Before the question, so that nobody answers it who is not signed in.
     client = connect()
     confirm("Redis has lost what was there. Go on without it?", yes=yes)
-    answer = client.send("POST", "/api/admin/confirm-reset")
+    answer = client.send("POST", "/api/admin/confirm-reset", Message)
     return Report(answer, table(("DONE",), [("the store is taken as it is",)]))

@@ -1,16 +1,18 @@
 """`subjects`: limits that all tokens of a subject share."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from service.cli.client.answers import Message, SubjectLimits, SubjectPage
 from service.cli.client.http import connect
 from service.cli.commands.tokens.issue import rate_option
 from service.cli.commands.tokens.show import rate_in_words
 from service.cli.failure import WrongUsage
 from service.cli.terminal.options import given, page_option
 from service.cli.terminal.prompts import confirm, yes_option
-from service.cli.terminal.report import Report, json_option, said, table
+from service.cli.terminal.report import Part, Report, json_option, said, table
 
 _PATH = "/api/admin/subject-limits"
 
@@ -26,7 +28,7 @@ def subjects() -> None:
 @json_option
 def list_subjects(subject: str | None, limit: int) -> Report:
     """List subjects with limits and what is left of these, or one of them."""
-    answer = connect().get(_PATH, {"subject": subject} if subject else {"limit": limit})
+    answer = connect().get(_PATH, SubjectPage, {"subject": subject} if subject else {"limit": limit})
     more = said("There are more: --limit.") if answer["nextCursor"] else None
     return Report(answer, _table(answer["subjects"]), more)
 
@@ -43,7 +45,7 @@ def limit_subject(subject: str, **options: Any) -> Report:
     limits = given(options)
     if not limits:
         raise WrongUsage("give at least one --rate")
-    answer = connect().send("PUT", _PATH, {"subject": subject, **limits})
+    answer = connect().send("PUT", _PATH, SubjectLimits, {"subject": subject, **limits})
     return Report(answer, _table([answer]))
 
 
@@ -54,10 +56,10 @@ def limit_subject(subject: str, **options: Any) -> Report:
 def unlimit_subject(subject: str, yes: bool) -> Report:
     """Remove the limits of a subject. Its tokens keep their own."""
     confirm(f"Remove the limits of {subject}?", yes=yes)
-    answer = connect().send("DELETE", _PATH, query={"subject": subject})
+    answer = connect().send("DELETE", _PATH, Message, query={"subject": subject})
     return Report(answer, said(answer["message"]))
 
 
-def _table(shown: list[dict[str, Any]]) -> Any:
+def _table(shown: Sequence[SubjectLimits]) -> Part | None:
     rows = [(one["subject"], "; ".join(map(rate_in_words, one["rateLimits"]))) for one in shown]
     return table(("SUBJECT", "LIMITS"), rows, none="No subject has limits.")

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import click
 
 from service.cli.client.address import service_address
+from service.cli.client.answers import Explained
 from service.cli.client.http import Answer, Client, connect, refusal
 from service.cli.client.references import TOKENS, token_id_of
 from service.cli.failure import TokenRefused, WrongUsage
@@ -94,7 +95,7 @@ def explain(token: str | None, **terms: Any) -> Report:
         raise WrongUsage("no token on standard input")
     client = connect()
     who = {"id": token_id_of(client, token)} if token else {"token": secret}
-    found = client.send("POST", f"{TOKENS}/explain", {**who, **given(terms)})
+    found = client.send("POST", f"{TOKENS}/explain", Explained, {**who, **given(terms)})
     # Scripts get the words of the API.
     names = _CHECKS if on_terminal() else {}
     rows = [(names.get(one["check"], one["check"]), one["result"], one["detail"]) for one in found["checks"]]

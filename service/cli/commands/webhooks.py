@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import click
 
+from service.cli.client.answers import DeliveryList, Item, Message, Taken, Webhook, WebhookList, WebhookSecret
 from service.cli.client.http import connect
 from service.cli.failure import Failure
 from service.cli.terminal.options import Span, given, page_option, words
@@ -40,7 +41,7 @@ def list_webhooks() -> Report:
     With what waits to be sent again, what was not read yet, and what was dropped unread. One whose record was changed
     outside the service is tampered: it is told nothing, and can be removed.
     """
-    answer = connect().get(_PATH)
+    answer = connect().get(_PATH, WebhookList)
     names = ("waiting", "unread", "dropped", "createdBy", "createdAt")
     rows = [
         [one["id"], one["url"], one["events"], _state(one), *(one[name] for name in names)]
@@ -74,7 +75,7 @@ def _known(context: click.Context, option: click.Parameter, values: tuple[str, .
 @json_option
 def add_webhook(url: str, events: list[str]) -> Report:
     """Add a webhook and print its signing secret, this once."""
-    answer = connect().send_once(_PATH, {"url": url, "events": events})
+    answer = connect().send_once(_PATH, WebhookSecret, {"url": url, "events": events})
     return _with_secret(answer, "id", "url", "events", "secret")
 
 
@@ -94,13 +95,15 @@ def rotate(webhook: str, overlap: int) -> Report:
 
     For the overlap messages are signed with the old one as well, so that the receiver can change in its own time.
     """
-    answer = connect().send_once(_path(webhook, "/rotate"), {"overlapSeconds": overlap})
+    answer = connect().send_once(_path(webhook, "/rotate"), WebhookSecret, {"overlapSeconds": overlap})
     return _with_secret(answer, "id", "url", "secret")
 
 
-def _with_secret(answer: dict[str, Any], *shown: str) -> Report:
+def _with_secret(answer: WebhookSecret, *shown: str) -> Report:
     unread = "token-service webhooks rotate {0} gives another one, webhooks remove {0} ends it".format(answer["id"])
-    return Report(answer, facts([(name, answer[name]) for name in shown]), said(_ONCE), unread=unread)
+    return Report(
+        answer, facts([(name, value) for name, value in answer.items() if name in shown]), said(_ONCE), unread=unread
+    )
 
 
 @webhooks.command()
@@ -123,11 +126,11 @@ def deactivate(webhook: str) -> Report:
 
 
 def _switch(webhook: str, *, active: bool) -> Report:
-    answer = connect().send("PATCH", _path(webhook), {"isActive": active})
+    answer = connect().send("PATCH", _path(webhook), Webhook, {"isActive": active})
     return Report(answer, table(("ID", "STATE"), [(answer["id"], _state(answer))]))
 
 
-def _state(webhook: dict[str, Any]) -> str:
+def _state(webhook: Item | Webhook) -> str:
     return "tampered" if webhook["tampered"] else "active" if webhook["isActive"] else "inactive"
 
 
@@ -144,7 +147,7 @@ def remove_webhook(webhook: str, yes: bool) -> Report:
     """Remove a webhook; what waits for it is not sent any more."""
     client = connect()
     confirm(f"Remove webhook {webhook}?", yes=yes)
-    answer = client.send("DELETE", _PATH, query={"id": webhook})
+    answer = client.send("DELETE", _PATH, Message, query={"id": webhook})
     return Report({"id": webhook, **answer}, table(("ID", "DONE"), [(webhook, "removed")]))
 
 
@@ -153,7 +156,7 @@ def remove_webhook(webhook: str, yes: bool) -> Report:
 @json_option
 def test(webhook: str) -> Report:
     """Send a webhook a test message and say what it answers."""
-    return _told(connect().send("POST", _path(webhook, "/test")))
+    return _told(connect().send("POST", _path(webhook, "/test"), Taken))
 
 
 @webhooks.command()
@@ -166,10 +169,10 @@ def send(webhook: str, delivery: str) -> Report:
     And say what the receiver answers.
     """
     path = _path(webhook, f"/deliveries/{quote(delivery, safe='')}/send")
-    return _told(connect().send("POST", path))
+    return _told(connect().send("POST", path, Taken))
 
 
-def _told(answer: dict[str, Any]) -> Report:
+def _told(answer: Taken) -> Report:
     taken = answer["taken"]
     failure = None if taken else Failure(f"the receiver did not take it: {answer['error']}")
     return Report(answer, facts([("taken", taken), ("answer", answer["status"])]), failure=failure)
@@ -185,6 +188,6 @@ def deliveries(webhook: str, **query: Any) -> Report:
 
     Newest first; dead is what it did not take within a day.
     """
-    answer = connect().get(_path(webhook, "/deliveries"), given(query))
+    answer = connect().get(_path(webhook, "/deliveries"), DeliveryList, given(query))
     rows = [[one.get(name) for name in _DELIVERY] for one in answer["deliveries"]]
     return Report(answer, table(tuple(_DELIVERY.values()), rows, optional=4, none="Nothing was sent yet."))

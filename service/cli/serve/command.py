@@ -17,8 +17,8 @@ from service.cli.serve.first_start import admin_account
 from service.cli.serve.listener import run
 from service.cli.serve.sockets import listening, service_manager
 from service.cli.serve.tls import Certificate
+from service.cli.terminal.new_password import short_option
 from service.cli.terminal.options import Number
-from service.cli.terminal.prompts import short_option
 from service.settings import Settings, SettingsError, is_service_link, read
 
 log = logging.getLogger("service")

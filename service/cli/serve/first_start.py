@@ -8,8 +8,8 @@ import click
 import msgspec
 
 from service.cli.failure import Failure
+from service.cli.terminal.new_password import require_length
 from service.cli.terminal.output import require_printable
-from service.cli.terminal.prompts import require_length
 from service.model import Kind, Role
 from service.settings import Settings
 from service.tokens.accounts.passwords import hash_password

@@ -2,12 +2,12 @@
 
 from service.model import ManagedToken
 from service.store.audit import Entry
+from service.store.decoding import Member, in_pairs, own_member, own_members
 from service.store.driver.keys import Keys
 from service.store.driver.many_tokens import ManyTokens
 from service.store.driver.replies import Argument
 from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
-from service.store.forms import Member, in_pairs, own_member, own_members
 from service.store.managed.names import freed_member, member
 from service.store.managed.records import Retention, decode_digest
 from service.store.managed.search import Blocks, name_row

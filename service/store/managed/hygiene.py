@@ -6,10 +6,10 @@ For the first every active token is read, now and then; for the second the purge
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 
+from service.store.decoding import in_pairs, own_members, whole
 from service.store.driver.keys import FIRST_USE
 from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
-from service.store.forms import in_pairs, own_members, whole
 from service.store.managed.records import LAST_SECOND, Retention
 
 _SLICE = 500

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from service.store.decoding import Member, in_pairs, own_id, own_members
 from service.store.driver.many_tokens import all_of
 from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard
-from service.store.forms import Member, in_pairs, own_id, own_members
 from service.store.pacing import give_way, patiently
 
 # Rows of one slice: ids alone, so that Redis and we are done with them in a part of a millisecond.

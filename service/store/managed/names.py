@@ -1,10 +1,10 @@
 """The names of managed tokens, each unique in the shard it hashes to: reserved, given up, searchable once revoked."""
 
 from service.model import ManagedToken
+from service.store.decoding import own_id
 from service.store.driver.replies import Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shards
-from service.store.forms import own_id
 
 
 class Names:

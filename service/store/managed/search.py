@@ -10,9 +10,9 @@ import unicodedata
 from collections.abc import AsyncIterator
 
 from service.model import ManagedToken
+from service.store.decoding import Member
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
-from service.store.forms import Member
 
 # Of all shards together; at a million tokens one block has about fifty kilobytes.
 _BLOCKS = 1024

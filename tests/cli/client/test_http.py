@@ -12,7 +12,7 @@ from click.testing import Result
 from service import __version__
 from service.cli.commands import healthcheck
 from tests.cli.conftest import Run
-from tests.cli.stub import Reply, Stub, serving
+from tests.cli.stub import COUNTS, Reply, Stub, serving
 
 STATS = "/api/admin/tokens/stats"
 
@@ -25,7 +25,7 @@ def line(result: Result) -> str:
 
 
 def test_a_request_carries_the_token_and_says_who_asks(stub: Stub, run: Run) -> None:
-    stub.on("GET", STATS, {"total": 3})
+    stub.on("GET", STATS, COUNTS)
     assert run("stats").exit_code == 0
     (asked,) = stub.asked
     assert asked.headers["Authorization"] == "Bearer the-caller"
@@ -33,9 +33,9 @@ def test_a_request_carries_the_token_and_says_who_asks(stub: Stub, run: Run) -> 
 
 
 def test_a_base_url_may_have_a_path(stub: Stub, run: Run) -> None:
-    stub.on("GET", f"/tokens{STATS}", {"total": 3})
+    stub.on("GET", f"/tokens{STATS}", COUNTS)
     assert run("stats", env={"TOKENS_URL": f"{stub.url}/tokens/"}).exit_code == 0
-    stub.on("GET", f"/caf%C3%A9%20%2F{STATS}", {"total": 3})
+    stub.on("GET", f"/caf%C3%A9%20%2F{STATS}", COUNTS)
     assert run("stats", env={"TOKENS_URL": f"{stub.url}/caf\xe9 %2F"}).exit_code == 0
 
 
@@ -111,23 +111,43 @@ COMMANDS = [
     "subjects list",
     "webhooks list",
     "webhooks test x",
+    "webhooks add https://x --event token.created",
+    "webhooks rotate x",
+    "webhooks activate x",
+    "webhooks remove x --yes",
+    "webhooks deliveries x",
+    "subjects limit x --rate 1/s",
+    "subjects unlimit x --yes",
+    "sessions revoke x --yes",
+    "activate 00a1b2c3d4e5f607",
+    "rotate 00a1b2c3d4e5f607 --end --yes",
     "self show",
+    "self rotate",
+    "self revoke --yes",
     "derive",
     "end-derived x --yes",
     "confirm-reset --yes",
 ]
 
 
-@pytest.fixture(scope="module")
-def another() -> Iterator[Stub]:
-    """What stands at the address instead: each path of it gives a page and 200."""
+# What stands at the address instead gives each path one of these and 200.
+OTHERS = {
+    "page": Reply(200, PAGE, {"Content-Type": "text/html"}),
+    "empty object": Reply(200, b"{}", {"Content-Type": "application/json"}),
+    "probe": Reply(200, b'{"status":"UP","checks":[]}', {"Content-Type": "application/json"}),
+    "list": Reply(200, b"[]", {"Content-Type": "application/json"}),
+}
+
+
+@pytest.fixture(scope="module", params=OTHERS)
+def another(request: pytest.FixtureRequest) -> Iterator[Stub]:
     with serving() as stub:
-        stub.reply = lambda _: Reply(200, PAGE, {"Content-Type": "text/html"})  # type: ignore[method-assign]
+        stub.reply = lambda _: OTHERS[request.param]  # type: ignore[method-assign]
         yield stub
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_page_with_a_200_is_no_success(another: Stub, run: Run, command: str) -> None:
+def test_a_200_of_another_service_is_no_success(another: Stub, run: Run, command: str) -> None:
     lines = '{"name":"a","secret":"bbbbbbbbbbbbbbbbbbbbbbbb","duration":"never"}\n'
     result = run(*command.split(), stdin=lines, env={"TOKENS_URL": another.url, "TOKENS_TOKEN": "t"})
     assert (result.exit_code, result.stdout) == (1, "")
@@ -225,8 +245,19 @@ def test_no_url_is_a_usage_error(run: Run, url: str) -> None:
     assert "TOKENS_URL" in line(result)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("PORT", "abc"), ("PORT", "70000"), ("PORT", "0"), ("PORT", "\u0668"), ("PORT", "-1"), ("HOST", "a..b")],
+)
+def test_a_setting_without_an_address_is_told_by_its_own_name(run: Run, setting: str, value: str) -> None:
+    for command in ("stats", "verify", "healthcheck", "login ada", "logout"):
+        result = run(*command.split(), stdin="x", env={"TOKENS_TOKEN": "t", f"TOKENS_{setting}": value})
+        assert result.exit_code == 2
+        assert line(result).startswith(f"TOKENS_{setting}={value}: "), command
+
+
 def test_the_local_service_is_found_by_its_own_settings(stub: Stub, run: Run) -> None:
-    stub.on("GET", STATS, {"total": 3})
+    stub.on("GET", STATS, COUNTS)
     port = stub.url.rpartition(":")[2]
     anywhere = {"TOKENS_URL": None, "TOKENS_HOST": "0.0.0.0", "TOKENS_PORT": port}  # noqa: S104
     assert run("stats", env=anywhere).exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -189,10 +190,10 @@ def test_whoever_stops_it_is_told_what_was_done(stub: Stub, run: Run, monkeypatc
     stub.on("POST", REVOKE, ended("a", remaining=2))
     send = Client.send
 
-    def interrupted(self: Client, method: str, path: str, body: dict[str, object]) -> object:
+    def interrupted(self: Client, method: str, path: str, shape: type[Any], body: dict[str, object]) -> object:
         if "cursor" in body:
             raise KeyboardInterrupt
-        return send(self, method, path, body)
+        return send(self, method, path, shape, body)
 
     monkeypatch.setattr(Client, "send", interrupted)
     result = run("revoke", "--all", "--yes")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.stub import Stub
+from tests.cli.stub import COUNTS, Stub
 
 STATS, HYGIENE = "/api/admin/tokens/stats", "/api/admin/tokens/hygiene"
 VERIFICATION = "/api/admin/audit/verification"
@@ -21,11 +21,17 @@ COUNTED = {
     "neverExpire": 0,
     "expired": {"7d": 4},
 }
-BROKEN = {"intact": False, "entries": 9, "unsealed": 0, "faults": [{"id": "1-0.0", "fault": "changed"}]}
+BROKEN = {
+    "intact": False,
+    "entries": 9,
+    "unsealed": 0,
+    "faults": [{"id": "1-0.0", "fault": "changed"}],
+    "completeSince": SINCE,
+}
 
 
 def test_hygiene_counts_what_nobody_used(stub: Stub, run: Run) -> None:
-    stub.on("GET", STATS, {"total": 5})
+    stub.on("GET", STATS, COUNTS)
     stub.on("GET", HYGIENE, COUNTED)
     lines = run("stats", "--hygiene").stdout.splitlines()
     assert lines[0] == "total\t5"
@@ -39,14 +45,14 @@ def test_hygiene_counts_what_nobody_used(stub: Stub, run: Run) -> None:
 
 
 def test_hygiene_as_json_stands_beside_the_counts(stub: Stub, run: Run) -> None:
-    stub.on("GET", STATS, {"total": 5})
+    stub.on("GET", STATS, COUNTS)
     stub.on("GET", HYGIENE, COUNTED)
     counts = json.loads(run("stats", "--hygiene", "--json").stdout)
-    assert counts == {"total": 5, "hygiene": COUNTED}
+    assert counts == {**COUNTS, "hygiene": COUNTED}
 
 
 def test_without_hygiene_it_is_not_asked_for(stub: Stub, run: Run) -> None:
-    stub.on("GET", STATS, {"total": 5})
+    stub.on("GET", STATS, COUNTS)
     assert "unused" not in run("stats").stdout
     assert [asked.path for asked in stub.asked] == [STATS]
 

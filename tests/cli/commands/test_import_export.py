@@ -8,6 +8,7 @@ import socket
 import subprocess
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -269,10 +270,12 @@ def test_whoever_stops_an_import_is_told_how_to_go_on(stub: Stub, run: Run, monk
     stub.on("POST", IMPORT, {"imported": 999, "byDigest": 0, "shortened": 0, "skipped": [skip(1)]})
     send = import_export.Client.send
 
-    def interrupted(self: import_export.Client, method: str, path: str, body: bytes, **asked: object) -> object:
+    def interrupted(
+        self: import_export.Client, method: str, path: str, shape: type[Any], body: bytes, **_: object
+    ) -> object:
         if body == b"{}\n":
             raise KeyboardInterrupt
-        return send(self, method, path, body)
+        return send(self, method, path, shape, body)
 
     monkeypatch.setattr(import_export.Client, "send", interrupted)
     result = run("import", "-", stdin="{}\n" * 1001)

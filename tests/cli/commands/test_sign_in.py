@@ -14,7 +14,7 @@ from service.cli.client import session_state
 from service.cli.commands import sessions
 from service.cli.terminal import prompts
 from tests.cli.conftest import Run
-from tests.cli.stub import Stub, token
+from tests.cli.stub import COUNTS, Stub, token
 
 STATS = "/api/admin/tokens/stats"
 
@@ -25,7 +25,7 @@ def nobody(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> Stub:
     monkeypatch.delenv("TOKENS_TOKEN")
     stub.on("POST", "/api/token", {"token": "S" * 64, "expiry_time": int(time.time()) + 3600})
     stub.on("DELETE", "/api/token", {})
-    stub.on("GET", STATS, {"total": 1})
+    stub.on("GET", STATS, COUNTS)
     return stub
 
 

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import click
 
+from service.cli.client.answers import Imported
 from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS
 from service.cli.failure import Failure
@@ -20,10 +21,12 @@ from service.cli.terminal.output import progress
 from service.cli.terminal.report import Report, json_option, said, table
 from service.user_files import make_private, write_private
 
-_COUNTED = ("imported", "byDigest", "shortened")
+_COUNTED: Final = ("imported", "byDigest", "shortened")
 # What the service would answer: a line that no request may carry is not sent.
-_TOO_LONG: dict[str, Any] = {
-    **dict.fromkeys(_COUNTED, 0),
+_TOO_LONG: Imported = {
+    "imported": 0,
+    "byDigest": 0,
+    "shortened": 0,
     "skipped": [{"line": 1, "name": "", "code": "payload_too_large", "message": "A line may have 1 MiB."}],
 }
 # What the service takes in one request: BULK_BYTES in api/http/call.py.
@@ -139,8 +142,9 @@ class _Taken:
     skipped: list[dict[str, Any]] = field(default_factory=list)
     last_line: int = 0
 
-    def add(self, part: Part, answer: dict[str, Any]) -> None:
-        self.counts = {name: count + answer[name] for name, count in self.counts.items()}
+    def add(self, part: Part, answer: Imported) -> None:
+        for name in _COUNTED:
+            self.counts[name] += answer[name]
         self.skipped += [{**one, "line": part.numbers[one["line"] - 1]} for one in answer["skipped"]]
         self.last_line = part.numbers[-1]
 
@@ -153,7 +157,11 @@ def _take(client: Client, cut: Iterable[Part], query: dict[str, Any]) -> _Taken:
     try:
         with progress() as show:
             for part in cut:
-                answer = client.send("POST", f"{TOKENS}/import", part.body, query=query) if part.body else _TOO_LONG
+                answer = (
+                    client.send("POST", f"{TOKENS}/import", Imported, part.body, query=query)
+                    if part.body
+                    else _TOO_LONG
+                )
                 taken.add(part, answer)
                 show(str(taken))
     except (Failure, KeyboardInterrupt) as reason:

@@ -4,8 +4,9 @@ from typing import Any
 
 import click
 
+from service.cli.client.answers import Message, OneToken, Token
 from service.cli.client.http import Client, connect, path_of
-from service.cli.client.references import TOKENS, Token, find, token_id_of
+from service.cli.client.references import TOKENS, find, token_id_of
 from service.cli.commands.tokens.show import described
 from service.cli.failure import WrongUsage
 from service.cli.terminal.options import (
@@ -110,7 +111,7 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
     As in: token-service create checkout-api --expires 90d --scope orders:read
     """
     client = connect()
-    pattern = find(client, like) if like else {}
+    pattern: dict[str, Any] = {**find(client, like)} if like else {}
     copied = {member: pattern[member] for member, empty in _CLEARABLE.values() if pattern.get(member, empty) != empty}
     if "rateLimits" in copied:
         copied["rateLimits"] = [
@@ -120,7 +121,7 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
     # A word where one fits, so that the two machines' clocks need not agree.
     lifetime = {"duration": expires.word} if expires.word else {"expiresAt": expires.expires_at}
     body = {"name": name, **lifetime, **copied, **given(options)}
-    return with_secret(client.send_once(TOKENS, body)["token"], quiet=quiet)
+    return with_secret(client.send_once(TOKENS, OneToken, body)["token"], quiet=quiet)
 
 
 @click.command()
@@ -141,7 +142,7 @@ def update(token: str, expires: Lifetime | None, clear: tuple[str, ...], **optio
     if not changes:
         raise WrongUsage("nothing to change: see token-service update --help")
     client = connect()
-    changed = client.send("PATCH", TOKENS, {"id": token_id_of(client, token), **changes})["token"]
+    changed = client.send("PATCH", TOKENS, OneToken, {"id": token_id_of(client, token), **changes})["token"]
     return Report(changed, facts(described(changed)))
 
 
@@ -172,16 +173,15 @@ def rotate(token: str, overlap: int | None, yes: bool, quiet: bool, end: bool) -
     token_id = token_id_of(client, token)
     if end:
         confirm(f"The old secret of {token} stops at once. End its overlap?", yes=yes)
-        answer = client.send("DELETE", path_of(token_id, "/rotate"))
+        answer = client.send("DELETE", path_of(token_id, "/rotate"), Message)
         return Report({"id": token_id, **answer}, table(("ID", "DONE"), [(token_id, "overlap ended")]))
     issued = rotated(client, path_of(token_id, "/rotate"), overlap, called=token, yes=yes)
     return with_secret(issued, quiet=quiet)
 
 
-def rotated(client: Client, path: str, overlap: int | None, *, called: str, yes: bool) -> dict[str, Any]:
+def rotated(client: Client, path: str, overlap: int | None, *, called: str, yes: bool) -> Token:
     """The token with its new secret, after a question if nothing is left of the old one. Raises Failure."""
     if overlap == 0:
         confirm(f"The present secret of {called} stops at once. Rotate?", yes=yes)
     body = {"overlapSeconds": _DAY_SECONDS if overlap is None else overlap}
-    issued: dict[str, Any] = client.send_once(path, body)["token"]
-    return issued
+    return client.send_once(path, OneToken, body)["token"]

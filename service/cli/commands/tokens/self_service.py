@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from service.cli.client.answers import Message, OneToken, Token
 from service.cli.client.http import Client, connect, path_of
 from service.cli.client.references import token_id_of
 from service.cli.commands.tokens.issue import (
@@ -39,7 +40,7 @@ def own_token() -> None:
 @json_option
 def show_self() -> Report:
     """Show the token in TOKENS_TOKEN."""
-    found = holder().get(SELF)
+    found = holder().get(SELF, Token)
     return Report(found, facts(described(found)))
 
 
@@ -50,9 +51,9 @@ def revoke_self(yes: bool) -> Report:
     """Revoke the token in TOKENS_TOKEN for good."""
     client = holder()
     # Asked before the end: a revoked token can no longer say what it is called.
-    found = client.get(SELF)
+    found = client.get(SELF, Token)
     confirm(f"Revoke {found['name']} ({found['id']}) for good?", yes=yes)
-    client.send("DELETE", SELF)
+    client.send("DELETE", SELF, Message)
     return outcome({"updated": [found["id"]], "skipped": []}, "revoked")
 
 
@@ -96,7 +97,7 @@ def derive(quiet: bool, **options: Any) -> Report:
     That needs the scope self:derive. The new token is refused as soon as that one ends, and is like it where no
     option says otherwise.
     """
-    derived = holder().send_once(f"{SELF}/derive", given(options))["token"]
+    derived = holder().send_once(f"{SELF}/derive", OneToken, given(options))["token"]
     return with_secret(derived, quiet=quiet, unread="end-derived --id {} ends it")
 
 
@@ -114,5 +115,5 @@ def end_derived(parent: str | None, token_id: str | None, yes: bool) -> Report:
     client = connect() if parent else holder()
     path = path_of(token_id_of(client, parent), "/derived") if parent else f"{SELF}/derived"
     confirm(f"End {token_id or 'all'} derived from {parent or 'the token in TOKENS_TOKEN'}?", yes=yes)
-    answer = client.send("DELETE", path, query={"id": token_id} if token_id else {})
+    answer = client.send("DELETE", path, Message, query={"id": token_id} if token_id else {})
     return Report(answer, facts([("done", answer["message"])]))

@@ -4,8 +4,9 @@ from typing import Any
 
 import click
 
+from service.cli.client.answers import Counts, HygieneCounts, ServiceUsage, Token, TokenPage, TokenUsage
 from service.cli.client.http import connect, path_of
-from service.cli.client.references import TOKENS, Token, every, find, token_id_of
+from service.cli.client.references import TOKENS, every, find, token_id_of
 from service.cli.failure import WrongUsage
 from service.cli.terminal.options import Number, given, together
 from service.cli.terminal.output import on_terminal, print_csv
@@ -94,16 +95,16 @@ def list_tokens(limit: int, everything: bool, as_csv: bool, **filters: Any) -> R
 
     Newest first unless sorted otherwise; without --status all but the revoked.
     """
-    pages = list(every(connect(), given(filters), limit=None if everything else limit))
+    pages = list(every(connect(), TOKENS, TokenPage, given(filters), limit=None if everything else limit))
     tokens = [token for page in pages for token in page["tokens"]]
     if as_csv:
         print_csv(_COLUMNS, [[token.get(name) for name in _COLUMNS] for token in tokens])
         return None
-    total = pages[0].get("total")
+    total = pages[0]["total"]
     return Report(
         {"tokens": tokens, "total": total},
         table(_HEADINGS, [_row(token) for token in tokens], optional=2),
-        _how_many(len(tokens), total, more=pages[-1].get("nextCursor") is not None) if on_terminal() else None,
+        _how_many(len(tokens), total, more=pages[-1]["nextCursor"] is not None) if on_terminal() else None,
     )
 
 
@@ -125,15 +126,15 @@ def stats(hygiene: bool) -> Report:
     Total = active + expired + inactive; the revoked stand beside it.
     """
     client = connect()
-    counts = client.get(f"{TOKENS}/stats")
-    found = client.get(f"{TOKENS}/hygiene") if hygiene else None
+    counts = client.get(f"{TOKENS}/stats", Counts)
+    found = client.get(f"{TOKENS}/hygiene", HygieneCounts) if hygiene else None
     rows = [(label, counts.get(name)) for name, label in _COUNTS.items()]
     if found is None:
         return Report(counts, facts(rows))
     return Report({**counts, "hygiene": found}, facts([*rows, *_hygiene_rows(found)]))
 
 
-def _hygiene_rows(found: dict[str, Any]) -> list[tuple[str, Any]]:
+def _hygiene_rows(found: HygieneCounts) -> list[tuple[str, Any]]:
     """Windows are days as the API writes them, like 90d."""
     return [
         *((f"unused for {window[:-1]} days", count) for window, count in found["idle"].items()),
@@ -155,15 +156,15 @@ def usage(token: str | None, days: int, of_service: bool, hours: int) -> Report:
         raise WrongUsage("give a token, or --service for all of them together")
     client = connect()
     if not token:
-        totals = client.get("/api/admin/usage", {"hours": hours})
+        totals = client.get("/api/admin/usage", ServiceUsage, {"hours": hours})
         return Report(totals, table(("HOUR", "ALLOWED", "DENIED", "WHY"), [_hour(hour) for hour in totals["hours"]]))
-    counted = client.get(path_of(token_id_of(client, token), "/usage"), {"days": days})
+    counted = client.get(path_of(token_id_of(client, token), "/usage"), TokenUsage, {"days": days})
     rows = [(day["date"], day["allowed"], day["denied"]) for day in counted["days"]]
-    last = f"Last used {counted.get('lastUsedAt')} from {counted.get('lastAddress') or 'an unknown address'}."
+    last = f"Last used {counted['lastUsedAt']} from {counted['lastAddress'] or 'an unknown address'}."
     return Report(
         counted,
         table(("DAY", "ALLOWED", "DENIED"), rows),
-        said(last) if on_terminal() and counted.get("lastUsedAt") else None,
+        said(last) if on_terminal() and counted["lastUsedAt"] else None,
     )
 
 

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import click
 
+from service.cli.client.answers import Changed, Item, Matched, Slice, Token
 from service.cli.client.http import Client, connect
-from service.cli.client.references import TOKENS, Token, find, token_id_of
+from service.cli.client.references import TOKENS, find, token_id_of
 from service.cli.commands.tokens.show import filters
 from service.cli.failure import Failure, NoAnswer, WrongUsage
 from service.cli.terminal.options import given, together
@@ -21,8 +22,6 @@ _REVOKED_AT_ONCE = 200
 _NAMED = 5
 _CAN_END = frozenset({"active", "inactive", "expired"})
 _FILTERS = "--created-by, --subject, --last-address, --scope, --status, --query, --unused-for and --never-used"
-# `updated`: ids; `skipped`: {"id", "code"}.
-Result = dict[str, list[Any]]
 # What a person reads of many; a pipe gets them all.
 _MOST_ROWS = 50
 _REASONS = {
@@ -101,22 +100,22 @@ def revoke(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, 
         confirm(f"Revoke {_names(found)}{more} for good?", yes=False)
         ids = [token["id"] for token in found]
 
-    def change(part: list[str]) -> dict[str, Any]:
-        return client.send("DELETE", TOKENS, query={"ids": ",".join(part)})
+    def change(part: list[str]) -> Changed:
+        return client.send("DELETE", TOKENS, Changed, query={"ids": ",".join(part)})
 
     return _in_parts(ids, _REVOKED_AT_ONCE, change, "revoked")
 
 
 def _set_active(client: Client, references: Iterable[str], done: str, *, active: bool) -> Report:
-    def change(part: list[str]) -> dict[str, Any]:
-        return client.send("PATCH", TOKENS, {"ids": part, "isActive": active})
+    def change(part: list[str]) -> Changed:
+        return client.send("PATCH", TOKENS, Changed, {"ids": part, "isActive": active})
 
     return _in_parts([token_id_of(client, reference) for reference in references], _CHANGED_AT_ONCE, change, done)
 
 
-def _in_parts(ids: Sequence[str], size: int, change: Callable[[list[str]], dict[str, Any]], done: str) -> Report:
+def _in_parts(ids: Sequence[str], size: int, change: Callable[[list[str]], Changed], done: str) -> Report:
     unique = list(dict.fromkeys(ids))
-    result: Result = {"updated": [], "skipped": []}
+    result: Changed = {"updated": [], "skipped": []}
     # What goes in one request is done whole or not at all; an answer that was lost says so itself.
     with _told_if_cut_off(result["updated"], len(unique), done) if len(unique) > size else nullcontext():
         for start in range(0, len(unique), size):
@@ -151,12 +150,12 @@ def _end_wanted(
         # Nothing would be done to one that is so already.
         sample = [token for token in named.values() if token["status"] in ending.states]
         return _trial({"matched": len(sample), "sample": sample}, ending)
-    found = client.send("POST", path, {**wanted, "dryRun": True})
+    found = client.send("POST", path, Matched, {**wanted, "dryRun": True})
     if dry_run:
         return _trial(found, ending)
     count = found["matched"]
     if not count:
-        return Report(Result(updated=[], skipped=[]), said("No token matches."))
+        return Report(Changed(updated=[], skipped=[]), said("No token matches."))
     among = f"{'among them ' if count > _NAMED else ''}{_names(found['sample'])}"
     confirm(f"{ending.path.capitalize()} {_counted(count)}, {among}{ending.question}", yes=yes)
     return outcome(_end_all(client, path, wanted, count, ending.done), ending.done)
@@ -166,8 +165,10 @@ def _names(tokens: Sequence[Token]) -> str:
     return ", ".join(f"{token['name']} ({token['id']})" for token in tokens[:_NAMED])
 
 
-def _trial(found: dict[str, Any], ending: _Ending) -> Report:
-    rows = [[token[name] for name in ("id", "name", "status", "createdBy", "scopes")] for token in found["sample"]]
+def _trial(found: Matched, ending: _Ending) -> Report:
+    rows = [
+        (token["id"], token["name"], token["status"], token["createdBy"], token["scopes"]) for token in found["sample"]
+    ]
     more = found["matched"] - len(rows)
     unseen = f"; {more:,} more than are shown" if more > 0 else ""
     return Report(
@@ -177,23 +178,23 @@ def _trial(found: dict[str, Any], ending: _Ending) -> Report:
     )
 
 
-def _end_all(client: Client, path: str, wanted: dict[str, Any], count: int, done: str) -> Result:
+def _end_all(client: Client, path: str, wanted: dict[str, Any], count: int, done: str) -> Changed:
     """Slice by slice; what was done before a failure, or before somebody stopped it, is said."""
     updated: list[str] = []
-    skipped: list[dict[str, str]] = []
+    skipped: list[Item] = []
     # The number that was agreed to: if it is another by now, the service ends none of them.
     where: dict[str, Any] = {"expected": count}
     with _told_if_cut_off(updated, count, done), progress() as show:
         while where:
             show(f"{len(updated):,} of {count:,} {done}")
-            answer = client.send("POST", path, {**wanted, **where})
+            answer = client.send("POST", path, Slice, {**wanted, **where})
             updated += answer["updated"]
             skipped += answer["skipped"]
             where = {"cursor": answer["nextCursor"]} if answer["nextCursor"] else {}
     return {"updated": updated, "skipped": skipped}
 
 
-def outcome(result: Result, done: str) -> Report:
+def outcome(result: Changed, done: str) -> Report:
     """What was done; a Failure if anything was left as it was."""
     updated, skipped = result["updated"], result["skipped"]
     if on_terminal() and len(updated) > _MOST_ROWS:

@@ -1,4 +1,4 @@
-"""The forms of what this service writes into Redis. Whatever has another one somebody else wrote: it is passed over."""
+"""What this service writes into Redis, read again. Whatever has another form somebody else wrote: it is passed over."""
 
 import re
 from collections.abc import Iterable
