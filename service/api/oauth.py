@@ -1,7 +1,7 @@
 """OAuth 2.0 introspection (RFC 7662), revocation (RFC 7009), metadata (RFC 8414), Kubernetes reviews."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 from starlette.responses import Response
@@ -111,7 +111,11 @@ class ReviewAnswer(msgspec.Struct):
     status: ReviewStatus
 
 
-@dataclass(eq=False, repr=False)
+# What a program asks with a form, and how it is refused.
+_asked = partial(Operation, "POST", form=_FORM, problems=(429,))
+_REFUSED = {400: (OAuthError, Problem), 401: OAuthError}
+
+
 class OAuthApi(OperationGroup, tag="oauth"):
     """Introspects and revokes for third parties."""
 
@@ -122,15 +126,7 @@ class OAuthApi(OperationGroup, tag="oauth"):
     # Which of Kubernetes' audiences tokens are for; none leaves that to the API server.
     _audiences: Collection[str]
 
-    @Operation(
-        "POST",
-        INTROSPECTION_PATH,
-        INTROSPECT,
-        "introspectToken",
-        form=_FORM,
-        answers={200: Introspection, 400: (OAuthError, Problem), 401: OAuthError},
-        problems=(429,),
-    )
+    @_asked(INTROSPECTION_PATH, INTROSPECT, "introspectToken", answers={200: Introspection, **_REFUSED})
     async def introspect(self, call: Call) -> Response:
         """Introspect a token (RFC 7662).
 
@@ -149,15 +145,7 @@ class OAuthApi(OperationGroup, tag="oauth"):
         verdict = await self._authority.peek(form["token"].encode(), tuple(Kind))
         return Json(claims_of(verdict))
 
-    @Operation(
-        "POST",
-        "/oauth2/revoke",
-        REVOKE,
-        "revokeToken",
-        form=_FORM,
-        answers={200: None, 400: (OAuthError, Problem), 401: OAuthError},
-        problems=(429,),
-    )
+    @_asked("/oauth2/revoke", REVOKE, "revokeToken", answers={200: None, **_REFUSED})
     async def revoke(self, call: Call) -> Response:
         """Revoke a token (RFC 7009).
 

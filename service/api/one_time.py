@@ -78,9 +78,8 @@ class Consumed(msgspec.Struct, rename="camel", omit_defaults=True):
 class OneTimeApi(OperationGroup, tag="one-time"):
     """Issues and consumes one-time tokens over HTTP. GET and HEAD never consume."""
 
-    def __init__(self, tokens: OneTimeTokens, callers: Callers) -> None:
-        self._tokens = tokens
-        self._callers = callers
+    _tokens: OneTimeTokens
+    _callers: Callers
 
     @Operation(
         "GET", PHP_PATH, ISSUE, "generateOneTimeToken", answers={200: PhpToken, 500: PhpError}, problems=(404, 429)

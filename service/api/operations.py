@@ -40,6 +40,10 @@ class Readiness(msgspec.Struct):
     checks: list[Check]
 
 
+_CHECKED = {200: Readiness, 503: Readiness}
+_METRICS = ("text/plain", "application/openmetrics-text")
+
+
 @dataclass(eq=False, repr=False)
 class Health:
     """Asks Redis for probes and scrapes."""
@@ -96,17 +100,14 @@ class Live(msgspec.Struct):
 class OperationsApi(OperationGroup, tag="operation"):
     """What probes and operators ask."""
 
-    def __init__(
-        self, health: Health, monitor: Monitor, audit_log: AuditLog, metrics: Metrics, address: PublicAddress
-    ) -> None:
-        self._health = health
-        self._monitor = monitor
-        self._audit_log = audit_log
-        self._metrics = metrics
-        self._address = address
-        # Set by `describe` and not here: the document also covers the operations of this class.
-        self._described: Sequence[Operation] = ()
-        self._document: dict[str, Any] = {}
+    _health: Health
+    _monitor: Monitor
+    _audit_log: AuditLog
+    _metrics: Metrics
+    _address: PublicAddress
+    # Set by `describe` and not here: the document also covers the operations of this class.
+    _described: Sequence[Operation] = field(default=(), init=False)
+    _document: dict[str, Any] = field(default_factory=dict, init=False)
 
     def describe(self, operations: Sequence[Operation]) -> None:
         """What the OpenAPI document is to cover."""
@@ -117,15 +118,8 @@ class OperationsApi(OperationGroup, tag="operation"):
         """Is the process alive?"""
         return Live("alive", __version__)
 
-    @Operation("GET", "/readyz", ANYONE, "checkReadiness", answers={200: Readiness, 503: Readiness})
-    @Operation(
-        "GET",
-        "/healthz",
-        ANYONE,
-        "checkHealth",
-        answers={200: Readiness, 503: Readiness},
-        summary="The same as /readyz",
-    )
+    @Operation("GET", "/readyz", ANYONE, "checkReadiness", answers=_CHECKED)
+    @Operation("GET", "/healthz", ANYONE, "checkHealth", answers=_CHECKED, summary="The same as /readyz")
     async def ready(self, call: Call) -> Response:
         """May traffic come?
 
@@ -145,14 +139,7 @@ class OperationsApi(OperationGroup, tag="operation"):
         server = str(configured) if configured else self._address.prefix(call) or "/"
         return Json(self._document | {"servers": [{"url": server}]})
 
-    @Operation(
-        "GET",
-        "/metrics",
-        ANYONE,
-        "showMetrics",
-        answers={200: str},
-        media_types={200: ("text/plain", "application/openmetrics-text")},
-    )
+    @Operation("GET", "/metrics", ANYONE, "showMetrics", answers={200: str}, media_types={200: _METRICS})
     async def metrics(self, call: Call) -> Response:
         """Prometheus metrics.
 

@@ -1,12 +1,11 @@
 """What the holder of a managed token may do by the token itself; administrators end what was derived from one, too."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from service.api.admin.idempotency import HEADER, repeatable
+from service.api.admin.idempotency import issues, repeatable
 from service.api.admin.schemas.limits import Limits, to_limits
 from service.api.admin.schemas.tokens import (
     Id,
@@ -61,7 +60,6 @@ class DerivedQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     id: Id | None = None
 
 
-@dataclass(eq=False, repr=False)
 class SelfServiceApi(OperationGroup, tag="managed"):
     """Shows, revokes, rotates and derives from the token that asks. Nothing here spends a use or a rate limit."""
 
@@ -89,16 +87,8 @@ class SelfServiceApi(OperationGroup, tag="managed"):
         await self._revocation.revoke(holder.secret, holder.origin)
         return Message("API token revoked successfully")
 
-    @Operation(
-        "POST",
-        "/api/tokens/self/rotate",
-        HOLDER_ROTATES,
-        "rotateOwnToken",
-        status=201,
-        body_optional=True,
-        pending=True,
-        problems=(409,),
-        header_names=(HEADER,),
+    @issues(
+        "/api/tokens/self/rotate", HOLDER_ROTATES, "rotateOwnToken", body_optional=True, pending=True, problems=(409,)
     )
     async def rotate(self, call: Call, holder: Holder, body: RotateToken) -> TokenIssued:
         """Rotate one's own token.
@@ -118,16 +108,7 @@ class SelfServiceApi(OperationGroup, tag="managed"):
         )
         return await self._views.issued(rotated, "API token rotated successfully")
 
-    @Operation(
-        "POST",
-        "/api/tokens/self/derive",
-        HOLDER_DERIVES,
-        "deriveToken",
-        status=201,
-        body_optional=True,
-        problems=(409,),
-        header_names=(HEADER,),
-    )
+    @issues("/api/tokens/self/derive", HOLDER_DERIVES, "deriveToken", body_optional=True, problems=(409,))
     async def derive(self, call: Call, holder: Holder, body: DeriveToken) -> TokenIssued:
         """Derive a token from one's own.
 

@@ -48,9 +48,8 @@ class EndSession(msgspec.Struct):
 class SessionApi(OperationGroup, tag="sessions"):
     """Creates, checks and deletes session tokens."""
 
-    def __init__(self, sessions: Sessions, metrics: Metrics) -> None:
-        self._sessions = sessions
-        self._metrics = metrics
+    _sessions: Sessions
+    _metrics: Metrics
 
     @Operation(
         "POST",

@@ -60,8 +60,7 @@ class RemovedSubject(msgspec.Struct, forbid_unknown_fields=True):
 class SubjectLimitsApi(OperationGroup, tag="managed"):
     """Sets, shows and removes the limits of subjects."""
 
-    def __init__(self, limits: SubjectLimits) -> None:
-        self._limits = limits
+    _limits: SubjectLimits
 
     @Operation("GET", _PATH, READ, "listSubjectLimits", problems=(404,))
     async def list(self, caller: Caller, query: SubjectQuery) -> SubjectLimitsList:

@@ -63,7 +63,7 @@ def routes(
     # The reference lists the operations in this order.
     groups: tuple[OperationGroup, ...] = (
         BatchApi(Batch(rule.authority, store.credentials), clients),
-        GatewayApi(rule.authority, rule.one_time, metrics, trusted, accepted=accepted),
+        GatewayApi(rule.authority, rule.one_time, metrics, trusted, accepted),
         OneTimeApi(rule.one_time, callers),
         SessionApi(rule.sessions, metrics),
         TokenListApi(managed.queries, views),
@@ -73,7 +73,7 @@ def routes(
         SubjectLimitsApi(rule.subject_limits),
         BulkRevocationApi(managed.bulk, views),
         AdminSessionsApi(rule.sessions, rule.accounts.known),
-        ExplainApi(rule.explainer, clock, accept_basic=settings.accept_basic),
+        ExplainApi(rule.explainer, clock, settings.accept_basic),
         UsageApi(rule.usage_series, managed.tokens),
         HygieneApi(rule.hygiene, store.token_counts, clock),
         ImportExportApi(managed.imports, managed.admission, managed.queries, views, audit.log, clock),

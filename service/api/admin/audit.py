@@ -42,10 +42,9 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
 class AuditApi(OperationGroup, tag="audit"):
     """Shows the log to those who may read tokens."""
 
-    def __init__(self, audit: AuditReader, verification: Verification, audit_log: AuditLog) -> None:
-        self._audit = audit
-        self._verification = verification
-        self._audit_log = audit_log
+    _audit: AuditReader
+    _verification: Verification
+    _audit_log: AuditLog
 
     @Operation("GET", "/api/admin/audit", READ, "listAuditEntries", streams=(NDJSON, CSV))
     async def page(self, call: Call, caller: Caller, query: AuditQuery) -> AuditPage | Download:

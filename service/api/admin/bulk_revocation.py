@@ -16,9 +16,8 @@ from service.tokens.managed.bulk import Bulk, Ending
 class BulkRevocationApi(OperationGroup, tag="managed"):
     """Ends many tokens over HTTP."""
 
-    def __init__(self, bulk: Bulk, views: TokenViews) -> None:
-        self._bulk = bulk
-        self._views = views
+    _bulk: Bulk
+    _views: TokenViews
 
     @Operation("POST", "/api/admin/tokens/revoke", ADMINISTER, "revokeManyTokens", pending=True, problems=(409,))
     async def revoke(self, call: Call, caller: Caller, body: EndTokens) -> TokensMatched | SliceChanged:

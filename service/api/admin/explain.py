@@ -20,10 +20,9 @@ _FURTHEST = 100 * 365 * 86400
 class ExplainApi(OperationGroup, tag="managed"):
     """Answers the operator's second question: why not."""
 
-    def __init__(self, explainer: Explainer, clock: Callable[[], float], *, accept_basic: bool) -> None:
-        self._explainer = explainer
-        self._clock = clock
-        self._accept_basic = accept_basic
+    _explainer: Explainer
+    _clock: Callable[[], float]
+    _accept_basic: bool
 
     @Operation("POST", "/api/admin/tokens/explain", READ, "explainToken", problems=(404,))
     async def explain(self, call: Call, caller: Caller, body: ExplainToken) -> TokenExplained:

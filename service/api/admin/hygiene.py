@@ -32,10 +32,9 @@ class HygieneShown(msgspec.Struct, rename="camel"):
 class HygieneApi(OperationGroup, tag="managed"):
     """Shows what an operator may want to clear away."""
 
-    def __init__(self, hygiene: Hygiene, token_counts: TokenCounts, clock: Callable[[], float]) -> None:
-        self._hygiene = hygiene
-        self._token_counts = token_counts
-        self._clock = clock
+    _hygiene: Hygiene
+    _token_counts: TokenCounts
+    _clock: Callable[[], float]
 
     @Operation("GET", "/api/admin/tokens/hygiene", READ, "countNeglectedTokens")
     async def show(self, caller: Caller) -> HygieneShown:

@@ -1,8 +1,11 @@
 """The Idempotency-Key header: a client that gives one may send its request again and gets the same secret."""
 
+from functools import partial
+
 import msgspec
 
 from service.api.http.call import Call
+from service.api.http.operation import Operation
 from service.errors import InvalidRequest
 from service.identifiers import REQUEST_KEY
 from service.tokens.idempotency import Repeatable
@@ -10,6 +13,8 @@ from service.tokens.idempotency import Repeatable
 HEADER = "Idempotency-Key"
 # Sorted, because a repeat may send the members of `metadata` in another order.
 _encode = msgspec.json.Encoder(order="sorted").encode
+# Declares an operation that shows a new secret, and takes the header.
+issues = partial(Operation, "POST", status=201, header_names=(HEADER,))
 
 
 def key_of(call: Call) -> str | None:

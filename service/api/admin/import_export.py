@@ -65,21 +65,12 @@ class ImportResult(msgspec.Struct, rename="camel"):
 class ImportExportApi(OperationGroup, tag="managed"):
     """Export and import, for administrators alone."""
 
-    def __init__(
-        self,
-        imports: Imports,
-        admission: ImportAdmission,
-        queries: ManagedQueries,
-        views: TokenViews,
-        audit_log: AuditLog,
-        clock: Callable[[], float],
-    ) -> None:
-        self._imports = imports
-        self._admission = admission
-        self._queries = queries
-        self._views = views
-        self._audit_log = audit_log
-        self._clock = clock
+    _imports: Imports
+    _admission: ImportAdmission
+    _queries: ManagedQueries
+    _views: TokenViews
+    _audit_log: AuditLog
+    _clock: Callable[[], float]
 
     @Operation(
         "GET", "/api/admin/tokens/export", IN_PERSON, "exportTokens", answers={200: str}, media_types={200: NDJSON}
@@ -164,13 +155,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
         yield from waiting.values()
 
     async def _take(
-        self,
-        rows: list[_Numbered],
-        origin: Origin,
-        dry_run: DryRun | None,
-        result: ImportResult,
-        *,
-        number_names: bool,
+        self, rows: list[_Numbered], origin: Origin, dry_run: DryRun | None, result: ImportResult, *, number_names: bool
     ) -> None:
         taken = await self._imports.take([row for _, row in rows], origin, dry_run, number_names=number_names)
         for (number, row), skipped in zip(rows, taken, strict=True):

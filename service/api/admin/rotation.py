@@ -1,6 +1,6 @@
 """Rotation: administrators give a token a new secret."""
 
-from service.api.admin.idempotency import HEADER, repeatable
+from service.api.admin.idempotency import issues, repeatable
 from service.api.admin.schemas.tokens import Message, RotateToken, TokenIssued
 from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Caller
@@ -13,20 +13,11 @@ from service.tokens.managed.rotation import Rotation
 class RotationApi(OperationGroup, tag="managed"):
     """Rotates managed tokens over HTTP."""
 
-    def __init__(self, rotation: Rotation, views: TokenViews) -> None:
-        self._rotation = rotation
-        self._views = views
+    _rotation: Rotation
+    _views: TokenViews
 
-    @Operation(
-        "POST",
-        "/api/admin/tokens/{id}/rotate",
-        WRITE,
-        "rotateToken",
-        status=201,
-        body_optional=True,
-        pending=True,
-        problems=(404, 409),
-        header_names=(HEADER,),
+    @issues(
+        "/api/admin/tokens/{id}/rotate", WRITE, "rotateToken", body_optional=True, pending=True, problems=(404, 409)
     )
     async def rotate(self, call: Call, caller: Caller, token_id: PathId, body: RotateToken) -> TokenIssued:
         """Rotate a token.

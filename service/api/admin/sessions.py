@@ -71,9 +71,8 @@ class AccountList(msgspec.Struct):
 class AdminSessionsApi(OperationGroup, tag="sessions"):
     """Shows and ends sign-ins; the accounts themselves are changed by the command line."""
 
-    def __init__(self, sessions: Sessions, accounts: Accounts) -> None:
-        self._sessions = sessions
-        self._accounts = accounts
+    _sessions: Sessions
+    _accounts: Accounts
 
     @Operation("GET", "/api/admin/sessions", READ_ALL, "listSessions")
     async def list(self, caller: Caller, query: SessionsQuery) -> SessionList:

@@ -36,9 +36,8 @@ class ListQuery(Filter, forbid_unknown_fields=True, rename="camel"):
 class TokenListApi(OperationGroup, tag="managed"):
     """Lists and counts managed tokens over HTTP."""
 
-    def __init__(self, queries: ManagedQueries, views: TokenViews) -> None:
-        self._queries = queries
-        self._views = views
+    _queries: ManagedQueries
+    _views: TokenViews
 
     @Operation("GET", "/api/admin/tokens", READ, "listTokens")
     async def page(self, call: Call, caller: Caller, query: ListQuery) -> TokenList:

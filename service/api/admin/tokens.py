@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from service.api.admin.idempotency import HEADER, repeatable
+from service.api.admin.idempotency import issues, repeatable
 from service.api.admin.schemas.creation import CreateToken, expiry, new_token
 from service.api.admin.schemas.limits import to_limits
 from service.api.admin.schemas.tokens import (
@@ -39,18 +39,17 @@ from service.tokens.rights import cut_life
 class ManagedApi(OperationGroup, tag="managed"):
     """Creates, shows, changes and revokes managed tokens over HTTP."""
 
-    def __init__(self, tokens: ManagedTokens, bulk: Bulk, views: TokenViews, clock: Callable[[], float]) -> None:
-        self._tokens = tokens
-        self._bulk = bulk
-        self._views = views
-        self._clock = clock
+    _tokens: ManagedTokens
+    _bulk: Bulk
+    _views: TokenViews
+    _clock: Callable[[], float]
 
     @Operation("GET", "/api/admin/tokens/{id}", READ, "showToken", problems=(404,))
     async def show(self, caller: Caller, token_id: PathId) -> TokenShown:
         """Show a token."""
         return await self._views.of_one(await self._tokens.get(token_id))
 
-    @Operation("POST", "/api/admin/tokens", WRITE, "createToken", status=201, problems=(409,), header_names=(HEADER,))
+    @issues("/api/admin/tokens", WRITE, "createToken", problems=(409,))
     async def create(self, call: Call, caller: Caller, body: CreateToken) -> TokenIssued:
         """Create a token.
 

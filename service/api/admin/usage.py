@@ -69,9 +69,8 @@ class ServiceUsage(msgspec.Struct):
 class UsageApi(OperationGroup, tag="managed"):
     """Shows what the service counted; a check is seen here a second later at most."""
 
-    def __init__(self, series: UsageSeries, tokens: ManagedTokens) -> None:
-        self._series = series
-        self._tokens = tokens
+    _series: UsageSeries
+    _tokens: ManagedTokens
 
     @Operation("GET", "/api/admin/tokens/{id}/usage", READ, "showTokenUsage", problems=(404,))
     async def of_token(self, caller: Caller, token_id: PathId, query: Days) -> TokenUsage:

@@ -1,6 +1,6 @@
 """Webhooks: who gets events, and how their delivery went."""
 
-from service.api.admin.idempotency import HEADER, repeatable
+from service.api.admin.idempotency import issues, repeatable
 from service.api.admin.schemas.tokens import Message, RotateToken
 from service.api.admin.schemas.webhooks import (
     ChangeWebhook,
@@ -28,9 +28,8 @@ from service.tokens.webhooks.sender import Sent
 class WebhooksApi(OperationGroup, tag="webhooks"):
     """Lists, adds and removes receivers, and shows what became of their messages."""
 
-    def __init__(self, webhooks: Webhooks, deliveries: DeliveryLog) -> None:
-        self._webhooks = webhooks
-        self._deliveries = deliveries
+    _webhooks: Webhooks
+    _deliveries: DeliveryLog
 
     @Operation("GET", "/api/admin/webhooks", READ_ALL, "listWebhooks")
     async def list(self, caller: Caller) -> WebhookList:
@@ -47,9 +46,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         ]
         return WebhookList(shown + tampered)
 
-    @Operation(
-        "POST", "/api/admin/webhooks", ADMINISTER, "createWebhook", status=201, problems=(409,), header_names=(HEADER,)
-    )
+    @issues("/api/admin/webhooks", ADMINISTER, "createWebhook", problems=(409,))
     async def create(self, call: Call, caller: Caller, body: CreateWebhook) -> WebhookCreated:
         """Create a webhook.
 
@@ -76,16 +73,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         known = await self._webhooks.switch(webhook_id, caller.origin, active=body.is_active)
         return await self._standing(known.webhook)
 
-    @Operation(
-        "POST",
-        "/api/admin/webhooks/{id}/rotate",
-        ADMINISTER,
-        "rotateWebhook",
-        status=201,
-        body_optional=True,
-        problems=(404, 409),
-        header_names=(HEADER,),
-    )
+    @issues("/api/admin/webhooks/{id}/rotate", ADMINISTER, "rotateWebhook", body_optional=True, problems=(404, 409))
     async def rotate(self, call: Call, caller: Caller, webhook_id: PathId, body: RotateToken) -> WebhookCreated:
         """Rotate a webhook's signing secret.
 

@@ -47,9 +47,8 @@ class BatchResults(msgspec.Struct):
 class BatchApi(OperationGroup, tag="gateway"):
     """Answers POST /validate/batch."""
 
-    def __init__(self, batch: Batch, clients: Clients) -> None:
-        self._batch = batch
-        self._clients = clients
+    _batch: Batch
+    _clients: Clients
 
     @Operation(
         "POST",

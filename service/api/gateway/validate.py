@@ -23,14 +23,7 @@ KINDS = (Kind.SESSION, Kind.MANAGED)
 _HOLDS = ("X-API-Key", "X-Token", "X-Required-Scope", "X-Forwarded-For")
 _ASKS = (*_HOLDS, "X-Token-Cost")
 _SPENDS = (*_HOLDS, "X-Original-URI", "X-Forwarded-Uri", "X-Tokens-Retry-Key")
-_IDENTITY = (
-    "X-Token-Id",
-    "X-Token-Subject",
-    "X-Token-Scopes",
-    "X-Token-Kind",
-    "Remote-User",
-    "X-Auth-Request-User",
-)
+_IDENTITY = ("X-Token-Id", "X-Token-Subject", "X-Token-Scopes", "X-Token-Kind", "Remote-User", "X-Auth-Request-User")
 # Of a managed token, which one-time tokens are not.
 _MANAGED = ("X-Token-Name", "RateLimit", "RateLimit-Policy")
 
@@ -76,30 +69,16 @@ def _form(
 class GatewayApi(OperationGroup, tag="gateway"):
     """Answers /validate and its forms. The fast path in edge/ answers the same bytes without this class."""
 
-    def __init__(
-        self,
-        authority: Authority,
-        one_time: OneTimeTokens,
-        metrics: Metrics,
-        trusted: TrustedProxies,
-        *,
-        accepted: Accepted,
-    ) -> None:
-        self._authority = authority
-        self._one_time = one_time
-        self._metrics = metrics
-        self._trusted = trusted
-        self._accepted = accepted
-        self._observe = metrics.validation_timer("ordinary")
+    _authority: Authority
+    _one_time: OneTimeTokens
+    _metrics: Metrics
+    _trusted: TrustedProxies
+    _accepted: Accepted
 
-    @_form(
-        PLAIN,
-        "validate",
-        "Validate a session or managed token",
-        _COSTS,
-        _ASKS,
-        query={"required_scope": list[str]},
-    )
+    def __post_init__(self) -> None:
+        self._observe = self._metrics.validation_timer("ordinary")
+
+    @_form(PLAIN, "validate", "Validate a session or managed token", _COSTS, _ASKS, query={"required_scope": list[str]})
     async def validate(self, call: Call) -> Response:
         """Session and managed tokens; the query may ask for scopes."""
         return await self._answer(call, required_scopes(call.scope["query_string"], call.scope["headers"]))

@@ -5,9 +5,10 @@ Who may call an operation is in `access.py`; the document that describes all of 
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from types import UnionType
-from typing import Any, ClassVar, NamedTuple, NewType, TypeVar, get_args
+from typing import Any, ClassVar, NamedTuple, NewType, TypeVar, dataclass_transform, get_args
 
 import msgspec
 from starlette.responses import Response
@@ -98,8 +99,11 @@ class Endpoint(NamedTuple):
     handler: Handler
 
 
+@dataclass_transform(eq_default=False)
 class OperationGroup:
     """A class whose methods answer the operations they are decorated with, which the document lists under its `tag`.
+
+    Its fields are the collaborators that it is made with, as those of a dataclass.
 
     A method takes any of these: the call, who calls, the id in its path, a `query` and a `body`. It finds them read and
     checked, in the order in which it names them, and returns what is answered as JSON, or a response of its own making.
@@ -108,6 +112,7 @@ class OperationGroup:
     _operations: ClassVar[list[tuple[str, Operation]]]
 
     def __init_subclass__(cls, *, tag: str = "") -> None:
+        dataclass(eq=False, repr=False)(cls)
         # Not in the decorators: they run before the class, and with it the tag, exists.
         cls._operations = [
             (name, msgspec.structs.replace(operation, tag=tag))

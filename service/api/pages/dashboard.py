@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import PurePath
 
 import msgspec
@@ -59,7 +58,6 @@ class SignedOut(Unauthorized):
         self.accounts = accounts
 
 
-@dataclass(eq=False, repr=False)
 class DashboardApi(OperationGroup):
     """Serves the page and signs it in. All else the page does is the public API, with the cookie as credential."""
 

@@ -135,12 +135,7 @@ class Client:
 
     @contextmanager
     def _request(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, object] | None,
-        body: object = None,
-        key: str | None = None,
+        self, method: str, path: str, query: Mapping[str, object] | None, body: object = None, key: str | None = None
     ) -> Iterator[http.client.HTTPResponse]:
         headers = {
             "User-Agent": f"token-service/{__version__}",

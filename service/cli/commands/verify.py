@@ -20,12 +20,7 @@ from service.cli.terminal.report import Report, facts, json_option, table
 _REFUSALS = (http.client.UNAUTHORIZED, http.client.FORBIDDEN, http.client.TOO_MANY_REQUESTS)
 # What each token that is accepted has.
 KIND = "X-Token-Kind"
-_HEADERS = {
-    "id": "X-Token-Id",
-    "kind": KIND,
-    "subject": "X-Token-Subject",
-    "scopes": "X-Token-Scopes",
-}
+_HEADERS = {"id": "X-Token-Id", "kind": KIND, "subject": "X-Token-Subject", "scopes": "X-Token-Scopes"}
 # Names that read as if they were a token's status.
 _CHECKS = {"server_key": "server key", "active": "switched on", "expired": "expiry"}
 

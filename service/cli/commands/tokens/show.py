@@ -191,16 +191,7 @@ def _row(token: Token) -> tuple[object, ...]:
     if on_terminal():
         # Eighty columns are few: days and the end of the secret tell tokens apart.
         expires, used, masked = expires[:10], used and used[:10], f"…{masked[-8:]}"
-    return (
-        token["id"],
-        token["name"],
-        masked,
-        token["status"],
-        expires,
-        used,
-        token["createdBy"],
-        token["scopes"],
-    )
+    return (token["id"], token["name"], masked, token["status"], expires, used, token["createdBy"], token["scopes"])
 
 
 def rate_in_words(limit: dict[str, Any]) -> str:

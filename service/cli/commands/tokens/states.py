@@ -24,11 +24,7 @@ _CAN_END = frozenset({"active", "inactive", "expired"})
 _FILTERS = "--created-by, --subject, --last-address, --scope, --status, --query, --unused-for and --never-used"
 # What a person reads of many; a pipe gets them all.
 _MOST_ROWS = 50
-_REASONS = {
-    "not_found": "does not exist",
-    "token_revoked": "is revoked for good",
-    "token_expired": "has expired",
-}
+_REASONS = {"not_found": "does not exist", "token_revoked": "is revoked for good", "token_expired": "has expired"}
 
 
 class _Ending(NamedTuple):
