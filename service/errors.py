@@ -25,10 +25,7 @@ _IN_WORDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], .
     (re.compile(r"matching regex '\^\[(.+)\]\{(\d+),(\d+)\}.*'"), r"of \2 to \3 characters out of \1"),
     (re.compile(r"matching regex '\^\(?\[(.+)\]\{(\d+)\}.*'"), r"of \2 characters out of \1"),
     (re.compile(r"matching regex '\^\[\^=\]\+=.*'"), "like name=value"),
-    (
-        re.compile(r"matching regex '\^\(\[!-,.*'"),
-        "of 1 to 128 characters out of visible ASCII; - alone says nobody",
-    ),
+    (re.compile(r"matching regex '\^\(\[!-,.*'"), "of 1 to 128 characters out of visible ASCII; - alone says nobody"),
     (re.compile(r"out of !-~$"), "out of visible ASCII"),
     (re.compile(r"out of \^\\\\x00-.*$"), "that are no control characters"),
     (re.compile(r"of length <= (\d+)"), r"of at most \1"),

@@ -22,45 +22,18 @@ from service.model import Statistics, Status
 EXPIRY_WINDOWS = {"1d": 86400, "7d": 7 * 86400, "14d": 14 * 86400, "30d": 30 * 86400}
 # Sweeping, sealing, delivering and counting. Each name costs a kilobyte of every scrape.
 _BACKGROUND = frozenset(
-    {
-        "EXISTS",
-        "EXPIRE",
-        "EXPIREAT",
-        "HDEL",
-        "HGETALL",
-        "HINCRBY",
-        "HSET",
-        "INFO",
-        "LPUSH",
-        "LRANGE",
-        "LTRIM",
-        "SET",
-        "TIME",
-        "UNLINK",
-        "XADD",
-        "XRANGE",
-        "XREVRANGE",
-        "ZADD",
-        "ZREM",
-        "ZREMRANGEBYLEX",
-        "announce_expiries",
-        "announce_tokens",
-        "begin_webhook",
-        "expire_tokens",
-        "hold_lock",
-        "mend_token",
-        "purge_token",
-        "put_webhook",
-        "read_events",
-        "record_usage",
-        "replace_holder",
-        "seal_events",
-        "tell_expiries",
-        "trim_checkpoints",
-        "trim_index",
-        "void_reservation",
-        "write_notice",
-    }
+    (
+        # Commands on keys and the server, hashes, lists and streams, sorted sets.
+        *("EXISTS", "EXPIRE", "EXPIREAT", "INFO", "SET", "TIME", "UNLINK"),
+        *("HDEL", "HGETALL", "HINCRBY", "HSET"),
+        *("LPUSH", "LRANGE", "LTRIM", "XADD", "XRANGE", "XREVRANGE"),
+        *("ZADD", "ZREM", "ZREMRANGEBYLEX"),
+        # Scripts: of the sweep, the audit log and usage, webhooks, names.
+        *("expire_tokens", "mend_token", "purge_token", "tell_expiries", "trim_index"),
+        *("record_usage", "seal_events", "trim_checkpoints"),
+        *("announce_expiries", "begin_webhook", "hold_lock", "put_webhook", "read_events", "write_notice"),
+        *("announce_tokens", "replace_holder", "void_reservation"),
+    )
 )
 # Where several workers' counts meet: prometheus-client reads it when it is imported.
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"

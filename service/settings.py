@@ -98,16 +98,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="addresses or networks believed in X-Forwarded-For and X-Tokens-Retry-Key, comma separated"),
     ] = ""
     public_url: Annotated[
-        str,
-        Meta(description="address clients use, like https://example.com/tokens; empty: as trusted proxies say"),
+        str, Meta(description="address clients use, like https://example.com/tokens; empty: as trusted proxies say")
     ] = ""
     accept_basic: Annotated[
         bool, Meta(description="let /validate take HTTP Basic with the token as user or password")
     ] = False
     accept_also: Annotated[str, Meta(description="more that presents tokens: scheme:X, bare, header:X, cookie:X")] = ""
     kubernetes_audiences: Annotated[
-        str,
-        Meta(description="audiences of Kubernetes reviews that tokens are for, comma separated; empty: its own"),
+        str, Meta(description="audiences of Kubernetes reviews that tokens are for, comma separated; empty: its own")
     ] = ""
     import_suffix: Annotated[
         str, Meta(description="what another system adds to its tokens before it makes their digests, for an import")

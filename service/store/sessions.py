@@ -52,15 +52,7 @@ class SessionStore:
             shard.keys.occurrences,
         )
         created: int = await self._create.run(
-            shard.link,
-            keys,
-            sealed,
-            digest,
-            user,
-            expires_at,
-            generation,
-            ends_at,
-            *entry,
+            shard.link, keys, sealed, digest, user, expires_at, generation, ends_at, *entry
         )
         return created == 1
 

@@ -130,15 +130,7 @@ class Webhooks:
         # Before the record is there: from the moment somebody knows the webhook it misses no event.
         # In turn and not together: the first shard's time is then the earliest, and no event behind it is left out.
         since, *_ = [await outbox.begin() for outbox in outboxes(self._shards, webhook_id)]
-        webhook = Webhook(
-            webhook_id,
-            url,
-            tuple(dict.fromkeys(events)),
-            int(self._clock()),
-            origin.actor,
-            since,
-            nonce,
-        )
+        webhook = Webhook(webhook_id, url, tuple(dict.fromkeys(events)), int(self._clock()), origin.actor, since, nonce)
         record = self._keyring.seal(_bound(webhook.webhook_id), _encode(webhook))
         # Whoever reads tokens reads the log, and a path may be what lets a sender in.
         after = {"host": destination.authority, "events": list(webhook.events)}
@@ -173,10 +165,7 @@ class Webhooks:
             return _still(old, nonce)
         until = int(self._clock()) + overlap_seconds
         webhook = msgspec.structs.replace(
-            old.webhook,
-            nonce=nonce,
-            previous=old.webhook.nonce,
-            previous_until=until if overlap_seconds else 0,
+            old.webhook, nonce=nonce, previous=old.webhook.nonce, previous_until=until if overlap_seconds else 0
         )
         return await self._change(old, webhook, self._keyring.present, "rotated", origin)
 

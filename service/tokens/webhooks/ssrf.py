@@ -36,31 +36,20 @@ _RESOLVE_SECONDS = 2.0
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.?")
 # RFC 6761 (localhost), RFC 6762 (local, and those of its appendix G), RFC 8375 (home.arpa).
 _LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "corp", "private")
-# What is private, shared by a carrier, loopback, link-local (where metadata services are), for documentation, for
-# benchmarks, for relays, multicast or reserved. Outside of all these one cloud keeps its platform's service: it is
-# the address of a single host.
 _NOT_FOR_US = read_networks(
     (
-        "0.0.0.0/8",
-        "10.0.0.0/8",
-        "100.64.0.0/10",
-        "127.0.0.0/8",
-        "169.254.0.0/16",
-        "172.16.0.0/12",
-        "192.0.0.0/24",
-        "192.0.2.0/24",
-        "192.88.99.0/24",
-        "192.168.0.0/16",
-        "198.18.0.0/15",
-        "198.51.100.0/24",
-        "203.0.113.0/24",
-        "224.0.0.0/4",
-        "240.0.0.0/4",
+        # Private, and shared by a carrier.
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"),
+        # This host, loopback, and link-local, where metadata services are.
+        *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16"),
+        # For protocols, relays, benchmarks and documentation.
+        *("192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"),
+        # Multicast and reserved.
+        *("224.0.0.0/4", "240.0.0.0/4"),
+        # Outside of all these one cloud keeps its platform's service: it is the address of a single host.
         "168.63.129.16/32",
-        "2001::/23",
-        "2001:db8::/32",
-        "2002::/16",
-        "3fff::/20",
+        # IPv6: for protocols, documentation, relays to IPv4, and documentation once more.
+        *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
     )
 )
 # All that IANA gives out to networks of the Internet so far.
