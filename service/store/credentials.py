@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any, NamedTuple
 
-from service.model import ManagedToken, RateLimit
+from service.model import Kind, ManagedToken, RateLimit
 from service.store.driver.keys import DIGEST_BYTES, Keys, shard_of_digest
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import LETTERS, Script
@@ -132,6 +132,12 @@ class CredentialStore:
         # By one command, so that both are of one instant.
         sealed, reason = await shard.link.execute("MGET", *shard.keys.credential_and_reason(digest), retry=True)
         return sealed, None if reason is None else Reason.read(reason)
+
+    async def find_any(self, kind: Kind, digest: bytes) -> Found:
+        """What there is of a token of any kind, a one-time token unspent, and why a managed one may be gone."""
+        if kind is Kind.MANAGED:
+            return await self.find_with_reason(digest)
+        return await (self.find_one_time if kind is Kind.ONE_TIME else self.find)(digest), None
 
     async def find_all(self, digests: list[bytes]) -> dict[bytes, bytes | None]:
         """The sealed credentials of many sessions and managed tokens, by one command to each shard."""

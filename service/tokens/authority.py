@@ -210,22 +210,17 @@ class Authority:
             return MALFORMED
         now = self.clock()
         for kind, digest in candidates:
-            if kind is Kind.ONE_TIME:
-                sealed = await self._store.find_one_time(digest)
-                if sealed == VOID:
-                    return VOIDED
-            elif kind is Kind.MANAGED:
-                sealed, reason = await self._store.find_with_reason(digest)
-                if sealed is None and reason is not None:
-                    return Verdict(Outcome(reason.state))
-            else:
-                sealed = await self._store.find(digest)
+            sealed, reason = await self._store.find_any(kind, digest)
+            if sealed == VOID:
+                return VOIDED
+            if sealed is None and reason is not None:
+                return Verdict(Outcome(reason.state))
             if sealed is not None:
                 decoded = self.open(digest, sealed)
                 verdict = self.evaluate_anywhere(decoded, required, now)
-                return (
-                    (await self.charging.forecast(verdict, decoded, now))[0] if decoded and verdict.active else verdict
-                )
+                if decoded is None or not verdict.active:
+                    return verdict
+                return (await self.charging.forecast(verdict, decoded, now))[0]
         return self._unfound()
 
     def evaluate_anywhere(self, decoded: DecodedCredential | None, required: tuple[str, ...], now: float) -> Verdict:

@@ -47,19 +47,7 @@ class Query(msgspec.Struct, frozen=True):
     @property
     def by_status_alone(self) -> bool:
         """Can the rows be counted without reading every record?"""
-        return not any(
-            (
-                self.text,
-                self.created_by,
-                self.scope,
-                self.subject,
-                self.last_address,
-                self.expires_before,
-                self.unused_since,
-                self.never_used,
-                self.ids,
-            )
-        )
+        return not (self.text or self.ids or self.conditions)
 
     @property
     def conditions(self) -> tuple[Condition, ...]:

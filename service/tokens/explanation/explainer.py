@@ -102,11 +102,7 @@ class Explainer:
     async def _find(self, candidates: list[tuple[Kind, bytes]]) -> _Found:
         """The record of the first digest that has one, else of the first that says why it is gone."""
         for kind, digest in candidates:
-            if kind is Kind.MANAGED:
-                found = _Found(digest, *await self._credentials.find_with_reason(digest))
-            else:
-                find = self._credentials.find_one_time if kind is Kind.ONE_TIME else self._credentials.find
-                found = _Found(digest, await find(digest), None)
+            found = _Found(digest, *await self._credentials.find_any(kind, digest))
             if found.sealed is not None or found.reason is not None:
                 return found
         return _Found(candidates[0][1], None, None)
