@@ -8,20 +8,18 @@ import click
 from service import __version__
 from service.cli.failure import Failure
 from service.cli.terminal.output import on_terminal, print_json
-from service.cli.terminal.report import Report, facts, json_option, line, table
+from service.cli.terminal.report import Report, ReportCommand, facts, line, table
 from service.settings import SettingsError, described, masked, read
 
 
-@click.command()
-@json_option
+@click.command(cls=ReportCommand)
 def version() -> Report:
     """Print the version."""
     found = {"version": __version__, "python": platform.python_version(), "platform": platform.platform()}
     return Report(found, line(f"token-service {__version__}"))
 
 
-@click.command()
-@json_option
+@click.command(cls=ReportCommand)
 def config() -> Report:
     """Print the effective settings, secrets masked.
 

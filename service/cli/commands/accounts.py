@@ -17,7 +17,7 @@ from service.cli.failure import Failure, WrongUsage
 from service.cli.serve.first_start import FILE_NAME
 from service.cli.terminal.new_password import read_new_hash, short_option
 from service.cli.terminal.output import note
-from service.cli.terminal.report import Report, json_option, line, said, table
+from service.cli.terminal.report import Report, ReportGroup, line, said, table
 from service.model import Role
 from service.settings import SettingsError, read
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
@@ -27,7 +27,7 @@ from service.user_files import write_private
 _NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 
 
-@click.group()
+@click.group(cls=ReportGroup)
 def accounts() -> None:
     """Edit the accounts that may sign in.
 
@@ -36,7 +36,7 @@ def accounts() -> None:
     """
 
 
-@accounts.command("add")
+@accounts.command("add", cls=click.Command)
 @click.argument("name")
 @click.option(
     "--role",
@@ -64,7 +64,6 @@ def add_account(name: str, role: str, allow_short: bool) -> None:
 
 
 @accounts.command("list")
-@json_option
 def list_accounts() -> Report:
     """List the accounts."""
     path = _path()
@@ -76,7 +75,7 @@ def list_accounts() -> Report:
     return Report(value, table(("NAME", "ROLE", "STATE"), rows))
 
 
-@accounts.command()
+@accounts.command(cls=click.Command)
 @click.argument("name")
 @short_option
 def passwd(name: str, allow_short: bool) -> None:
@@ -91,14 +90,14 @@ def passwd(name: str, allow_short: bool) -> None:
     _say(f"Changed the password of {name}", _change(name, password_hash=password_hash, password=None))
 
 
-@accounts.command()
+@accounts.command(cls=click.Command)
 @click.argument("name")
 def disable(name: str) -> None:
     """Bar an account, which ends its sessions."""
     _say(f"Disabled {name}", _change(name, disabled=True))
 
 
-@accounts.command()
+@accounts.command(cls=click.Command)
 @click.argument("name")
 def enable(name: str) -> None:
     """Let a disabled account sign in again."""
@@ -108,7 +107,6 @@ def enable(name: str) -> None:
 
 @accounts.command("hash")
 @short_option
-@json_option
 def hash_line(allow_short: bool) -> Report:
     """Print the line that holds a password in an accounts file.
 

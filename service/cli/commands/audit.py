@@ -12,12 +12,16 @@ from service.cli.client.references import every
 from service.cli.failure import Failure, WrongUsage
 from service.cli.terminal.options import Number, given
 from service.cli.terminal.output import on_terminal
-from service.cli.terminal.report import Report, json_option, said, table
+from service.cli.terminal.report import Report, ReportCommand, ReportGroup, said, table
 
 _PATH = "/api/admin/audit"
 
 
-@click.group(invoke_without_command=True)
+class _AuditLog(ReportCommand, ReportGroup):
+    """The list, and the group of what is asked about the whole log."""
+
+
+@click.group(invoke_without_command=True, cls=_AuditLog)
 @click.option("--actor", help="Who did it.")
 @click.option("--action", help="What was done, like token.revoked.")
 @click.option("--target", help="The id it was done to.")
@@ -26,7 +30,6 @@ _PATH = "/api/admin/audit"
 @click.option("--query", "q", help="Text in an entry.")
 @click.option("--limit", type=Number(1), default=50, show_default=True, help="How many.")
 @click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), help="Write all entries in this form.")
-@json_option
 @click.pass_context
 def audit(ctx: click.Context, /, limit: int, form: str | None, **filters: Any) -> Report | None:
     """List changes, or write all of them to a file.
@@ -34,8 +37,8 @@ def audit(ctx: click.Context, /, limit: int, form: str | None, **filters: Any) -
     For a file: token-service audit --format ndjson > audit.ndjson
     """
     if ctx.invoked_subcommand is not None:
-        # By their source, because an option that was not given is among the parameters with its default.
-        if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
+        # By their source, because an option that was not given has its default.
+        if any(ctx.get_parameter_source(one.name or "") is ParameterSource.COMMANDLINE for one in ctx.command.params):
             raise WrongUsage(f"give no options before {ctx.invoked_subcommand}: it checks the whole log")
         return None
     query, client = given(filters), connect()
@@ -64,7 +67,6 @@ def audit(ctx: click.Context, /, limit: int, form: str | None, **filters: Any) -
 
 
 @audit.command()
-@json_option
 def verify() -> Report:
     """Verify that nobody changed the log.
 

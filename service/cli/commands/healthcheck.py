@@ -9,11 +9,10 @@ from service.cli.client.address import service_address
 from service.cli.client.http import PROBE_SECONDS, Client
 from service.cli.failure import Failure
 from service.cli.terminal.output import printable
-from service.cli.terminal.report import Report, json_option, line
+from service.cli.terminal.report import Report, ReportCommand, line
 
 
-@click.command()
-@json_option
+@click.command(cls=ReportCommand)
 def healthcheck() -> Report:
     """Ask the service whether it is ready.
 

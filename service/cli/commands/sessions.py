@@ -14,7 +14,7 @@ from service.cli.commands.verify import KIND
 from service.cli.failure import Failure, WrongUsage
 from service.cli.terminal.options import filled, page_option
 from service.cli.terminal.prompts import confirm, read_password, somebody_answers, yes_option
-from service.cli.terminal.report import Report, facts, json_option, said, table
+from service.cli.terminal.report import Report, ReportCommand, ReportGroup, facts, said, table
 
 _PATH = "/api/admin/sessions"
 _LABELS = {
@@ -27,7 +27,7 @@ _LABELS = {
 }
 
 
-@click.group()
+@click.group(cls=ReportGroup)
 def sessions() -> None:
     """List and end the sign-ins of accounts."""
 
@@ -35,7 +35,6 @@ def sessions() -> None:
 @sessions.command("list")
 @click.argument("user", required=False)
 @page_option
-@json_option
 def list_sessions(user: str | None, limit: int) -> Report:
     """List who is signed in, the last sign-in first."""
     answer = connect().get(_PATH, SessionList, {"limit": limit, **({"username": user} if user else {})})
@@ -48,7 +47,6 @@ def list_sessions(user: str | None, limit: int) -> Report:
 @click.argument("user", callback=filled)
 @click.option("--id", "session", metavar="ID", callback=filled, help="That one alone.")
 @yes_option
-@json_option
 def revoke_sessions(user: str, session: str | None, yes: bool) -> Report:
     """End all sessions of an account, or one.
 
@@ -62,9 +60,8 @@ def revoke_sessions(user: str, session: str | None, yes: bool) -> Report:
     return Report({"username": user, "ended": ended}, table(("ACCOUNT", "SESSIONS ENDED"), [(user, ended)]))
 
 
-@click.command()
+@click.command(cls=ReportCommand)
 @click.argument("name", required=False)
-@json_option
 def login(name: str | None) -> Report:
     """Sign in with an account.
 
@@ -99,8 +96,7 @@ def login(name: str | None) -> Report:
     )
 
 
-@click.command()
-@json_option
+@click.command(cls=ReportCommand)
 def logout() -> Report:
     """Sign out.
 
@@ -120,8 +116,7 @@ def logout() -> Report:
     )
 
 
-@click.command()
-@json_option
+@click.command(cls=ReportCommand)
 def whoami() -> Report:
     """Show who asks, and where.
 

@@ -5,12 +5,11 @@ import click
 from service.cli.client.answers import Message
 from service.cli.client.http import connect
 from service.cli.terminal.prompts import confirm, yes_option
-from service.cli.terminal.report import Report, json_option, table
+from service.cli.terminal.report import Report, ReportCommand, table
 
 
-@click.command()
+@click.command(cls=ReportCommand)
 @yes_option
-@json_option
 def confirm_reset(yes: bool) -> Report:
     """Confirm that Redis was emptied.
 

@@ -12,12 +12,12 @@ from service.cli.commands.tokens.show import rate_in_words
 from service.cli.failure import WrongUsage
 from service.cli.terminal.options import given, page_option
 from service.cli.terminal.prompts import confirm, yes_option
-from service.cli.terminal.report import Part, Report, json_option, said, table
+from service.cli.terminal.report import Part, Report, ReportGroup, said, table
 
 _PATH = "/api/admin/subject-limits"
 
 
-@click.group()
+@click.group(cls=ReportGroup)
 def subjects() -> None:
     """Set and show the limits that all tokens of a subject share."""
 
@@ -25,7 +25,6 @@ def subjects() -> None:
 @subjects.command("list")
 @click.argument("subject", required=False)
 @page_option
-@json_option
 def list_subjects(subject: str | None, limit: int) -> Report:
     """List subjects with limits and what is left of these, or one of them."""
     answer = connect().get(_PATH, SubjectPage, {"subject": subject} if subject else {"limit": limit})
@@ -36,7 +35,6 @@ def list_subjects(subject: str | None, limit: int) -> Report:
 @subjects.command("limit")
 @click.argument("subject")
 @rate_option
-@json_option
 def limit_subject(subject: str, **options: Any) -> Report:
     """Give a subject these limits in place of any it has.
 
@@ -52,7 +50,6 @@ def limit_subject(subject: str, **options: Any) -> Report:
 @subjects.command("unlimit")
 @click.argument("subject")
 @yes_option
-@json_option
 def unlimit_subject(subject: str, yes: bool) -> Report:
     """Remove the limits of a subject. Its tokens keep their own."""
     confirm(f"Remove the limits of {subject}?", yes=yes)

@@ -15,7 +15,7 @@ from service.cli.failure import TokenRefused, WrongUsage
 from service.cli.terminal.options import Number, given, listed, words
 from service.cli.terminal.output import on_terminal
 from service.cli.terminal.prompts import read_token, somebody_answers
-from service.cli.terminal.report import Report, facts, json_option, table
+from service.cli.terminal.report import Report, ReportCommand, facts, table
 
 _REFUSALS = (http.client.UNAUTHORIZED, http.client.FORBIDDEN, http.client.TOO_MANY_REQUESTS)
 # What each token that is accepted has.
@@ -25,9 +25,8 @@ _HEADERS = {"id": "X-Token-Id", "kind": KIND, "subject": "X-Token-Subject", "sco
 _CHECKS = {"server_key": "server key", "active": "switched on", "expired": "expiry"}
 
 
-@click.command()
+@click.command(cls=ReportCommand)
 @click.option("--scope", multiple=True, callback=words, help="A scope that it must have; may repeat.")
-@json_option
 def verify(scope: list[str] | None) -> Report:
     """Ask whether a token is accepted.
 
@@ -70,14 +69,13 @@ def _found(answer: Answer) -> dict[str, str]:
     return found
 
 
-@click.command()
+@click.command(cls=ReportCommand)
 @click.argument("token", metavar="[ID|NAME]", required=False)
 @click.option("--scope", "scopes", multiple=True, callback=listed, help="A scope that a gateway asks for; may repeat.")
 @click.option("--address", help="The client's address, as a trusted proxy reports it.")
 @click.option("--path", help="The form of /validate that a gateway asks.  [default: /validate]")
 @click.option("--at", metavar="INSTANT", help="When, from now on, like 2027-01-31T12:00:00Z.")
 @click.option("--cost", type=Number(1, 1000), help="What a gateway says that the request costs.")
-@json_option
 def explain(token: str | None, **terms: Any) -> Report:
     """Explain why a token is accepted or refused.
 

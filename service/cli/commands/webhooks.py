@@ -10,7 +10,7 @@ from service.cli.client.http import connect
 from service.cli.failure import Failure
 from service.cli.terminal.options import Span, given, page_option, words
 from service.cli.terminal.prompts import confirm, yes_option
-from service.cli.terminal.report import Report, facts, json_option, said, table
+from service.cli.terminal.report import Report, ReportGroup, facts, said, table
 from service.tokens.webhooks.events import EventType
 
 _PATH = "/api/admin/webhooks"
@@ -28,13 +28,12 @@ _DELIVERY = {
 }
 
 
-@click.group()
+@click.group(cls=ReportGroup)
 def webhooks() -> None:
     """Tell other services of changes."""
 
 
 @webhooks.command("list")
-@json_option
 def list_webhooks() -> Report:
     """List webhooks.
 
@@ -72,7 +71,6 @@ def _known(context: click.Context, option: click.Parameter, values: tuple[str, .
     callback=_known,
     help=f"What to tell, may repeat: {', '.join(EventType)}.",
 )
-@json_option
 def add_webhook(url: str, events: list[str]) -> Report:
     """Add a webhook and print its signing secret, this once."""
     answer = connect().send_once(_PATH, WebhookSecret, {"url": url, "events": events})
@@ -89,7 +87,6 @@ def add_webhook(url: str, events: list[str]) -> Report:
     show_default=True,
     help="How long the old secret signs, too: 24h, 7d, or 0 to end it at once.",
 )
-@json_option
 def rotate(webhook: str, overlap: int) -> Report:
     """Give a webhook a new signing secret and print it, this once.
 
@@ -108,7 +105,6 @@ def _with_secret(answer: WebhookSecret, *shown: str) -> Report:
 
 @webhooks.command()
 @click.argument("webhook", metavar="ID")
-@json_option
 def activate(webhook: str) -> Report:
     """Switch a webhook on again.
 
@@ -119,7 +115,6 @@ def activate(webhook: str) -> Report:
 
 @webhooks.command()
 @click.argument("webhook", metavar="ID")
-@json_option
 def deactivate(webhook: str) -> Report:
     """Send a webhook nothing until it is activated."""
     return _switch(webhook, active=False)
@@ -142,7 +137,6 @@ def _path(webhook: str, more: str = "") -> str:
 @webhooks.command("remove")
 @click.argument("webhook", metavar="ID")
 @yes_option
-@json_option
 def remove_webhook(webhook: str, yes: bool) -> Report:
     """Remove a webhook; what waits for it is not sent any more."""
     client = connect()
@@ -153,7 +147,6 @@ def remove_webhook(webhook: str, yes: bool) -> Report:
 
 @webhooks.command()
 @click.argument("webhook", metavar="ID")
-@json_option
 def test(webhook: str) -> Report:
     """Send a webhook a test message and say what it answers."""
     return _told(connect().send("POST", _path(webhook, "/test"), Taken))
@@ -162,7 +155,6 @@ def test(webhook: str) -> Report:
 @webhooks.command()
 @click.argument("webhook", metavar="ID")
 @click.argument("delivery")
-@json_option
 def send(webhook: str, delivery: str) -> Report:
     """Send one delivery again, at once.
 
@@ -182,7 +174,6 @@ def _told(answer: Taken) -> Report:
 @click.argument("webhook", metavar="ID")
 @click.option("--status", type=click.Choice(["pending", "delivered", "dead"]), help="Those alone; without: all.")
 @page_option
-@json_option
 def deliveries(webhook: str, **query: Any) -> Report:
     """Show what a webhook was sent.
 

@@ -27,7 +27,7 @@ from service.cli.serve.first_start import FILE_NAME
 from service.cli.serve.sockets import answers_at, listen
 from service.cli.serve.tls import Certificate
 from service.cli.terminal.output import on_terminal
-from service.cli.terminal.report import Report, json_option, said, table
+from service.cli.terminal.report import Report, ReportCommand, said, table
 from service.embedded import EmbeddedError
 from service.embedded.prerequisites import fits_socket, key_path, others_may_write, read_server_key
 from service.model import Role
@@ -41,8 +41,7 @@ _data, _key, _accounts, _port = (
 )
 
 
-@click.command()
-@json_option
+@click.command(cls=ReportCommand)
 def doctor() -> Report:
     """Check everything that the service needs.
 

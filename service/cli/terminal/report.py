@@ -1,7 +1,7 @@
 """What a command answers: a value, which --json prints, and what a person reads in its place."""
 
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import partial
 from typing import Any
 
 import click
@@ -40,17 +40,24 @@ class Report:
             raise self._failure
 
 
-def json_option(command: Callable[..., Report | None]) -> Callable[..., None]:
-    """The option --json of a command that gives its answer, or None where it has written something else itself."""
+class ReportCommand(click.Command):
+    """Prints the Report that its function returns, or nothing for None; the last of its options is --json."""
 
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-    @wraps(command)
-    def run(*args: Any, as_json: bool, **options: Any) -> None:
-        answer = command(*args, **options)
-        if answer is not None:
-            answer.give(as_json=as_json)
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.params.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."))
 
-    return run
+    def invoke(self, ctx: click.Context) -> None:
+        as_json = ctx.params.pop("as_json")
+        report = super().invoke(ctx)
+        if report is not None:
+            report.give(as_json=as_json)
+
+
+class ReportGroup(click.Group):
+    """A group of such commands."""
+
+    command_class = ReportCommand
 
 
 def table(

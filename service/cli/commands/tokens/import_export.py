@@ -18,7 +18,7 @@ from service.cli.client.references import TOKENS
 from service.cli.failure import Failure
 from service.cli.terminal.options import given
 from service.cli.terminal.output import progress
-from service.cli.terminal.report import Report, json_option, said, table
+from service.cli.terminal.report import Report, ReportCommand, said, table
 from service.user_files import make_private, write_private
 
 _COUNTED: Final = ("imported", "byDigest", "shortened")
@@ -44,10 +44,9 @@ class Part(NamedTuple):
     body: bytes
 
 
-@click.command("export")
+@click.command("export", cls=ReportCommand)
 @click.argument("file", default="-", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
-@json_option
 def export_tokens(file: Path, force: bool) -> Report | None:
     """Write all tokens to a file, without their secrets.
 
@@ -94,13 +93,12 @@ def _write(client: Client, file: Path, *, force: bool) -> int:
     return count
 
 
-@click.command("import")
+@click.command("import", cls=ReportCommand)
 @click.argument("file", type=click.File("rb"))
 @click.option("--dry-run", is_flag=True, help="Change nothing: say what would be taken in.")
 @click.option("--csv", "as_csv", is_flag=True, help="Columns with a heading, as of a file that ends in .csv.")
 @click.option("--number-names", is_flag=True, help="Put a number behind a name that is taken.")
 @click.option("--zone", help="Of times that name none: UTC, +02:00 or Europe/Berlin.")
-@json_option
 def import_tokens(file: BinaryIO, dry_run: bool, as_csv: bool, number_names: bool, zone: str | None) -> Report:
     """Take in tokens of an export, or of another system.
 

@@ -23,7 +23,7 @@ from service.cli.terminal.options import (
     words,
 )
 from service.cli.terminal.prompts import confirm
-from service.cli.terminal.report import Report, facts, json_option, line, said, table
+from service.cli.terminal.report import Report, ReportCommand, facts, line, said, table
 
 # What `--clear` calls it, the member of the API, and what that is when it is empty.
 _CLEARABLE: dict[str, tuple[str, object]] = {
@@ -89,7 +89,7 @@ rotation_options = together(
 )
 
 
-@click.command()
+@click.command(cls=ReportCommand)
 @click.argument("name")
 @click.option(
     "--expires",
@@ -104,7 +104,6 @@ rotation_options = together(
 )
 @_members
 @quiet_option
-@json_option
 def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **options: Any) -> Report:
     """Create a token and print its secret, this once.
 
@@ -124,13 +123,12 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
     return with_secret(client.send_once(TOKENS, OneToken, body)["token"], quiet=quiet)
 
 
-@click.command()
+@click.command(cls=ReportCommand)
 @click.argument("token", metavar="ID|NAME")
 @click.option("--name", help="A new name.")
 @click.option("--expires", type=LifetimeType(), metavar="LIFETIME", help="As for `create`, counted from now.")
 @_members
 @click.option("--clear", multiple=True, type=click.Choice(list(_CLEARABLE)), help="Remove what is set; may repeat.")
-@json_option
 def update(token: str, expires: Lifetime | None, clear: tuple[str, ...], **options: Any) -> Report:
     """Change a token.
 
@@ -157,11 +155,10 @@ def with_secret(
     return Report(token, facts(shown), once, unread=what_to_do)
 
 
-@click.command()
+@click.command(cls=ReportCommand)
 @click.argument("token", metavar="ID|NAME")
 @rotation_options
 @click.option("--end", is_flag=True, help="Give no new secret, but end the overlap of the last rotation now.")
-@json_option
 def rotate(token: str, overlap: int | None, yes: bool, quiet: bool, end: bool) -> Report:
     """Give a token a new secret.
 

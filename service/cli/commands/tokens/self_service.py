@@ -23,12 +23,12 @@ from service.cli.commands.tokens.states import outcome
 from service.cli.failure import SignInNeeded
 from service.cli.terminal.options import Span, filled, given
 from service.cli.terminal.prompts import confirm, yes_option
-from service.cli.terminal.report import Report, facts, json_option
+from service.cli.terminal.report import Report, ReportCommand, ReportGroup, facts
 
 SELF = "/api/tokens/self"
 
 
-@click.group("self")
+@click.group("self", cls=ReportGroup)
 def own_token() -> None:
     """Show, revoke or rotate the token in TOKENS_TOKEN.
 
@@ -37,7 +37,6 @@ def own_token() -> None:
 
 
 @own_token.command("show")
-@json_option
 def show_self() -> Report:
     """Show the token in TOKENS_TOKEN."""
     found = holder().get(SELF, Token)
@@ -46,7 +45,6 @@ def show_self() -> Report:
 
 @own_token.command("revoke")
 @yes_option
-@json_option
 def revoke_self(yes: bool) -> Report:
     """Revoke the token in TOKENS_TOKEN for good."""
     client = holder()
@@ -59,7 +57,6 @@ def revoke_self(yes: bool) -> Report:
 
 @own_token.command("rotate")
 @rotation_options
-@json_option
 def rotate_self(overlap: int | None, yes: bool, quiet: bool) -> Report:
     """Give the token in TOKENS_TOKEN a new secret.
 
@@ -76,7 +73,7 @@ def holder() -> Client:
     return connect()
 
 
-@click.command()
+@click.command(cls=ReportCommand)
 @click.option(
     "--ttl",
     "ttlSeconds",
@@ -90,7 +87,6 @@ def holder() -> Client:
 @rate_option
 @uses_option
 @quiet_option
-@json_option
 def derive(quiet: bool, **options: Any) -> Report:
     """Derive a narrower token from the one in TOKENS_TOKEN.
 
@@ -101,11 +97,10 @@ def derive(quiet: bool, **options: Any) -> Report:
     return with_secret(derived, quiet=quiet, unread="end-derived --id {} ends it")
 
 
-@click.command("end-derived")
+@click.command("end-derived", cls=ReportCommand)
 @click.argument("parent", metavar="[ID|NAME]", required=False, callback=filled)
 @click.option("--id", "token_id", metavar="ID", callback=filled, help="This one alone.")
 @yes_option
-@json_option
 def end_derived(parent: str | None, token_id: str | None, yes: bool) -> Report:
     """End what is derived from a token.
 

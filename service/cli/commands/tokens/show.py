@@ -10,7 +10,7 @@ from service.cli.client.references import TOKENS, every, find, token_id_of
 from service.cli.failure import WrongUsage
 from service.cli.terminal.options import Number, given, together
 from service.cli.terminal.output import on_terminal, print_csv
-from service.cli.terminal.report import Part, Report, facts, json_option, said, table
+from service.cli.terminal.report import Part, Report, ReportCommand, facts, said, table
 
 _SORTS = ("createdAt", "name", "lastUsedAt", "expiresAt")
 _HEADINGS = ("ID", "NAME", "TOKEN", "STATUS", "EXPIRES", "LAST USED", "CREATED BY", "SCOPES")
@@ -73,7 +73,7 @@ filters = together(
 )
 
 
-@click.command("list")
+@click.command("list", cls=ReportCommand)
 @click.option("--status", help="active, inactive, expired, revoked (comma separated), or all; without: not revoked.")
 @filters
 @click.option("--expires-before", "expiresBefore", metavar="INSTANT", help="An instant like 2027-01-31T00:00:00Z.")
@@ -89,7 +89,6 @@ filters = together(
 @click.option("--limit", type=Number(1), default=50, show_default=True, help="How many.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a heading.")
-@json_option
 def list_tokens(limit: int, everything: bool, as_csv: bool, **filters: Any) -> Report | None:
     """List tokens.
 
@@ -108,18 +107,16 @@ def list_tokens(limit: int, everything: bool, as_csv: bool, **filters: Any) -> R
     )
 
 
-@click.command()
+@click.command(cls=ReportCommand)
 @click.argument("token", metavar="ID|NAME")
-@json_option
 def show(token: str) -> Report:
     """Show a token."""
     found = find(connect(), token)
     return Report(found, facts(described(found)))
 
 
-@click.command()
+@click.command(cls=ReportCommand)
 @click.option("--hygiene", is_flag=True, help="Also what nobody seems to need, and what ended of late or never ends.")
-@json_option
 def stats(hygiene: bool) -> Report:
     """Count tokens.
 
@@ -144,12 +141,11 @@ def _hygiene_rows(found: HygieneCounts) -> list[tuple[str, Any]]:
     ]
 
 
-@click.command()
+@click.command(cls=ReportCommand)
 @click.argument("token", metavar="[ID|NAME]", required=False)
 @click.option("--days", type=Number(1), default=30, show_default=True, help="How many days back.")
 @click.option("--service", "of_service", is_flag=True, help="All tokens together, hour by hour.")
 @click.option("--hours", type=Number(1), default=48, show_default=True, help="How many hours back, with --service.")
-@json_option
 def usage(token: str | None, days: int, of_service: bool, hours: int) -> Report:
     """Show how often a token was used."""
     if of_service == bool(token):

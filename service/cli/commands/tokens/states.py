@@ -14,7 +14,7 @@ from service.cli.failure import Failure, NoAnswer, WrongUsage
 from service.cli.terminal.options import given, together
 from service.cli.terminal.output import on_terminal, progress
 from service.cli.terminal.prompts import confirm, yes_option
-from service.cli.terminal.report import Part, Report, json_option, said, table
+from service.cli.terminal.report import Part, Report, ReportCommand, said, table
 
 # A thousand ids are what a change takes; a revocation has them in its URL, whose length is bounded.
 _CHANGED_AT_ONCE = 1000
@@ -50,18 +50,16 @@ _which = together(
 )
 
 
-@click.command()
+@click.command(cls=ReportCommand)
 @click.argument("tokens", metavar="ID|NAME...", nargs=-1, required=True)
-@json_option
 def activate(tokens: tuple[str, ...]) -> Report:
     """Let tokens be accepted again."""
     return _set_active(connect(), tokens, "activated", active=True)
 
 
-@click.command()
+@click.command(cls=ReportCommand)
 @click.argument("tokens", metavar="[ID|NAME...]", nargs=-1)
 @_which
-@json_option
 def deactivate(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, **options: Any) -> Report:
     """Refuse tokens until they are activated.
 
@@ -73,10 +71,9 @@ def deactivate(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bo
     return _set_active(connect(), tokens, "deactivated", active=False)
 
 
-@click.command()
+@click.command(cls=ReportCommand)
 @click.argument("tokens", metavar="[ID|NAME...]", nargs=-1)
 @_which
-@json_option
 def revoke(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, **options: Any) -> Report:
     """Revoke tokens for good.
 
