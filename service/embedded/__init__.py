@@ -1,7 +1,7 @@
 """The managed Redis of a machine without one: start it or share it, wait for it, end it.
 
-`prerequisites` has what a server needs beforehand, `child` the process. No client library and no event loop
-here: `serve` waits for this before it imports anything heavy.
+`prerequisites` has what a server needs beforehand, `child` the process, `data_note` what is known of its data. No
+client library and no event loop here: `serve` waits for this before it imports anything heavy.
 """
 
 import fcntl
@@ -15,6 +15,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from service.embedded.child import Child
+from service.embedded.data_note import refuse_lost_data
 from service.embedded.prerequisites import (
     EmbeddedError,
     find_server,
@@ -77,6 +78,7 @@ def _own(
 ) -> EmbeddedRedis:
     server = find_server(redis_bin)
     refuse_older_server(server, folder)
+    refuse_lost_data(folder)
     # Before the server runs: data under a key that is lost must not be served.
     secret_key = server_key(folder)
     socket_path = socket_path_of(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import service.embedded as embedded
-from service.embedded import EmbeddedError, prerequisites
+from service.embedded import EmbeddedError, data_note, prerequisites
+from service.embedded.data_note import note_data, noted_marks
 from tests.embedded.embedded_runs import client, fake_server, fresh_folder, nobody, refusal, running
 
 
@@ -135,6 +137,20 @@ def test_a_lost_server_key_is_not_replaced_beside_data(folder: Path) -> None:
         pass
     (folder / "server.key").unlink()
     assert "restore it" in refusal(folder)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "half a fi"])
+def test_data_that_are_gone_are_no_fresh_start(folder: Path, content: str) -> None:
+    with running(folder):
+        note_data(folder, "tokens", b"mark")
+    (folder / data_note.NAME).write_text(content)
+    with running(folder):
+        assert noted_marks(folder) == {}
+    shutil.rmtree(folder / "appendonlydir")
+    assert f"remove {folder / data_note.NAME} to start empty" in refusal(folder)
+    (folder / data_note.NAME).unlink()
+    with running(folder) as server:
+        assert server.owner
 
 
 def test_a_damaged_server_key_is_refused(folder: Path) -> None:

@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
 from service.embedded import EmbeddedError
+from service.embedded.data_note import noted_marks, refuse_lost_data
 from service.embedded.prerequisites import find_server, read_server_key, refuse_older_server, socket_path_of
 from service.errors import ServiceError, StoreUnavailable
 from service.keyring import Keyring
@@ -29,13 +30,15 @@ async def redis_of(settings: Settings) -> list[Finding]:
     try:
         server = find_server(settings.redis_bin or None)
         refuse_older_server(server, settings.data_path)
+        refuse_lost_data(settings.data_path)
         path = socket_path_of(settings.data_path.absolute())
     except EmbeddedError as error:
         return [Finding("redis", FAILED, str(error))]
     found = await _examine(f"unix://{quote(path)}", settings)
     # It does not run now, as before a first start, which is no fault.
     if found[0].result == FAILED and len(found) == 1:
-        return [Finding("redis", OK, f"{server.name} ({server.path}) will be started")]
+        mark = noted_marks(settings.data_path).get(settings.namespace)
+        return [Finding("redis", OK, f"{server.name} ({server.path}) will be started"), *_key_fault(settings, mark)]
     return found
 
 
@@ -63,8 +66,7 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
         await servers.aclose()
     # Nodes of a cluster are mostly set up alike: what is true of all is said once.
     findings = list(dict.fromkeys(one for said, _ in found for one in said))
-    if fault := key_fault(settings.namespace, mark, _key_marks(settings)):
-        findings.append(Finding("redis server key", FAILED, fault))
+    findings += _key_fault(settings, mark)
     if fault := reset_fault(note):
         findings.append(Finding("redis store reset", FAILED, fault))
     return [*findings, _clock(max((ahead for _, ahead in found), key=abs))]
@@ -96,6 +98,12 @@ async def _node(link: Link, settings: Settings, *, in_cluster: bool) -> tuple[li
         kind = f"version {inspection.version}, master, {inspection.policy}"
         found.insert(0, Finding("redis", OK, f"{kind}, answers in {seconds * 1000:.2f} ms"))
     return found, clock.seconds_ahead
+
+
+def _key_fault(settings: Settings, mark: bytes | None) -> list[Finding]:
+    """Are the tokens, whose server key has this mark, of another one than a start would take?"""
+    fault = key_fault(settings.namespace, mark, _key_marks(settings))
+    return [Finding("redis server key", FAILED, fault)] if fault else []
 
 
 def _key_marks(settings: Settings) -> tuple[bytes, ...]:

@@ -56,13 +56,16 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
         # First of all: a port that is taken must not start a Redis or make an account.
         listeners = held.enter_context(listening(settings))
         tell_ready = held.enter_context(service_manager())
-        if not settings.redis_url:
+        embedded = not settings.redis_url
+        if embedded:
             settings = held.enter_context(_default_redis(settings))
             settings = admin_account(settings, dashboard=f"{listeners.url}/dashboard/", allow_short=allow_short)
         # The password has done its work, and no worker needs to know it.
         settings = msgspec.structs.replace(settings, port=listeners.port, admin_password="")
 
         def ready() -> None:
+            if embedded:
+                _note_data(settings)
             places = " and ".join(listeners.places)
             # On a full disk, or where nobody reads it any more, requests are answered all the same.
             with suppress(OSError):
@@ -71,6 +74,17 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
             tell_ready()
 
         run(settings, listeners.sockets, certificate, ready=ready)
+
+
+def _note_data(settings: Settings) -> None:
+    """What the next start and the doctor are to know of the data that there is from now on."""
+    # Where a Redis is named, nothing of this is needed.
+    from service.embedded.data_note import note_data  # noqa: PLC0415
+    from service.keyring import Keyring  # noqa: PLC0415
+
+    # Without the note, as on a full disk, the service serves all the same.
+    with suppress(OSError):
+        note_data(settings.data_path, settings.namespace, Keyring(settings.secret_key).marks(settings.namespace)[0])
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import redis
 from service import embedded
 from service.cli.doctor import redis_server
 from service.embedded import EmbeddedRedis
+from service.embedded.data_note import note_data
 from service.keyring import Keyring
 from service.store.driver.keys import key_mark_key, reset_key
 from service.store.monitoring.inspection import Inspection
@@ -92,6 +93,23 @@ def test_a_redis_that_was_emptied_fails_until_that_is_confirmed(
         assert (code, "confirm-reset" in checks["redis store reset"][1]) == (1, True)
         client.delete(reset_key(namespace))
     assert found(**outside, TOKENS_NAMESPACE=namespace)[0] == 0
+
+
+def test_what_is_noted_of_data_is_checked_while_no_redis_runs(found: Found, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (folder / "appendonlydir").mkdir(mode=0o700, parents=True)
+    theirs, ours = "a" * 40, "b" * 40
+    assert found(TOKENS_SECRET_KEY=ours)[0] == 0
+    note_data(folder, "another", Keyring("c" * 40).marks("another")[0])
+    note_data(folder, "tokens", Keyring(theirs).marks("tokens")[0])
+    code, checks = found(TOKENS_SECRET_KEY=ours)
+    assert (code, "TOKENS_SECRET_KEY_PREVIOUS" in checks["redis server key"][1]) == (1, True)
+    assert found(TOKENS_SECRET_KEY=theirs)[0] == 0
+    assert found(TOKENS_SECRET_KEY=ours, TOKENS_SECRET_KEY_PREVIOUS=theirs)[0] == 0
+    assert found(TOKENS_SECRET_KEY=ours, TOKENS_NAMESPACE="new")[0] == 0
+    (folder / "appendonlydir").rmdir()
+    code, checks = found(TOKENS_SECRET_KEY=theirs)
+    assert (code, "restore it from a backup" in checks["redis"][1]) == (1, True)
 
 
 def test_a_running_redis_of_the_data_directory_is_examined(found: Found) -> None:

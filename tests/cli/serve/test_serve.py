@@ -89,6 +89,8 @@ def test_a_first_start_needs_nothing_and_a_second_finds_everything_again(folder:
     with running(folder) as service:
         assert service.said.count("\n") == 1
         done(service, "verify", stdin=secret)
+    shutil.rmtree(folder / "data" / "appendonlydir")
+    assert "append-only file" in refuse_start(folder).stderr
 
 
 def test_a_session_of_commands(folder: Path, run: Run) -> None:
