@@ -15,7 +15,7 @@ from service.keyring import Keyring
 from service.settings import Settings
 from service.store.driver.causes import cause_of
 from service.store.driver.connection import Link
-from service.store.driver.keys import key_mark_key, probe_key, reset_key
+from service.store.driver.keys import Keys
 from service.store.driver.replies import NotPrimary, Refused, unavailable
 from service.store.driver.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
 from service.store.monitoring.inspection import inspect
@@ -58,8 +58,9 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
     try:
         nodes = await _nodes(servers, settings.namespace)
         found = [await _node(link, settings, in_cluster=len(servers.links) > 1) for link in nodes]
-        mark = await servers.links[0].execute("GET", key_mark_key(settings.namespace))
-        note = await servers.links[0].execute("GET", reset_key(settings.namespace))
+        keys = Keys(settings.namespace, 0)
+        mark = await servers.links[0].execute("GET", keys.key_mark)
+        note = await servers.links[0].execute("GET", keys.reset_note)
     except ServiceError as error:
         return [Finding("redis", FAILED, error.cause if isinstance(error, StoreUnavailable) else error.detail)]
     finally:
@@ -76,14 +77,14 @@ async def _nodes(servers: Servers, namespace: str) -> list[Link]:
     """The node of every shard, each once."""
     # A command with a key of the shard finds where that is now.
     for shard, link in enumerate(servers.links):
-        await link.execute("EXISTS", probe_key(namespace, shard), retry=True)
+        await link.execute("EXISTS", Keys(namespace, shard).probe, retry=True)
     # Links of several shards may lead to one node: it is known by its data, and where that is not told each counts.
     return list({link.replication_id or number: link for number, link in enumerate(servers.links)}.values())
 
 
 async def _node(link: Link, settings: Settings, *, in_cluster: bool) -> tuple[list[Finding], float]:
     """What there is to say of a node, and how many seconds its clock is ahead of this machine's."""
-    scratch = probe_key(settings.namespace)
+    scratch = Keys(settings.namespace, 0).probe
     inspection = await inspect(link, scratch, in_cluster=in_cluster, durability=settings.durability)
     started = time.perf_counter()
     await link.execute("TIME")

@@ -76,6 +76,12 @@ uh:<hour>         hash    usage of the service in an hour: `allowed`, and the   
 wm                string  written before a wait until a write is confirmed         PX 1 s
 hy                string  tokens that nobody uses, counted; in the first shard     1 h
 hl                string  the process that counts them                             PX 2 min
+meta              string  how many shards this namespace was first started with    -
+meta:key          string  what tells its server key from any other                 -
+meta:id           string  what tells its data from what comes after it was lost    -
+meta:reset        string  a note that the data was lost, until somebody confirms   -
+                          that it may be. These four in the first shard alone
+meta:probe        string  for trying out what the server of a shard can do         PX 5 s
 """
 
 from base64 import urlsafe_b64encode
@@ -130,35 +136,6 @@ def shard_of_id(token_id: str, shards: int) -> int | None:
     return shard if shard < shards else None
 
 
-def meta_key(namespace: str) -> bytes:
-    """In the first shard: how many shards this namespace was first started with."""
-    return _of_first_shard(namespace, "meta")
-
-
-def key_mark_key(namespace: str) -> bytes:
-    """Beside it, what tells the server key of this namespace from any other."""
-    return _of_first_shard(namespace, "meta:key")
-
-
-def store_id_key(namespace: str) -> bytes:
-    """Beside it, what tells the data of this namespace from what comes after it was lost."""
-    return _of_first_shard(namespace, "meta:id")
-
-
-def reset_key(namespace: str) -> bytes:
-    """Beside it, a note that the data was lost, until somebody confirms that it may be."""
-    return _of_first_shard(namespace, "meta:reset")
-
-
-def probe_key(namespace: str, shard: int = 0) -> bytes:
-    """A key for trying out what the server of a shard can do; it lives for seconds."""
-    return f"{namespace}:{{{TAGS[shard]}}}:meta:probe".encode()
-
-
-def _of_first_shard(namespace: str, name: str) -> bytes:
-    return f"{namespace}:{{{TAGS[0]}}}:{name}".encode()
-
-
 @lru_cache(256)
 def _encode_name(name: str) -> bytes:
     return urlsafe_b64encode(name.encode()).rstrip(b"=")
@@ -208,6 +185,9 @@ class Keys:
         self.notices = prefix + b"wn"
         self.notices_reached = prefix + b"wx"
         self.delivery_lock = prefix + b"wl"
+        self.meta, self.key_mark = prefix + b"meta", prefix + b"meta:key"
+        self.store_id, self.reset_note = prefix + b"meta:id", prefix + b"meta:reset"
+        self.probe = prefix + b"meta:probe"
         # What webhooks are told of, by the name under which each remembers how far it has read.
         self.event_streams = {"changes": self.changes, "occurrences": self.occurrences, "notices": self.notices}
 

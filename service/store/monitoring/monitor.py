@@ -7,7 +7,6 @@ from functools import partial
 import msgspec
 
 from service.errors import ServiceError, StoreUnavailable
-from service.store.driver.keys import probe_key
 from service.store.driver.replies import NotPrimary
 from service.store.driver.scripts import Script
 from service.store.driver.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
@@ -107,10 +106,9 @@ class Monitor:
         return msgspec.structs.replace(inspections[-1], faults=faults, warnings=warnings)
 
     async def _inspect_one(self, shard: Shard) -> Inspection:
-        scratch = probe_key(self._shards.namespace, shard.index)
         return await inspect(
             shard.link,
-            scratch,
+            shard.keys.probe,
             in_cluster=len(self._shards) > 1,
             durability=self._durability,
             by_configuration=self._by_configuration,
@@ -125,7 +123,7 @@ class Monitor:
         try:
             inspection = await self.check()
             if "scripts" not in inspection.faults:
-                await self._probe.run(self._shards[0].link, (probe_key(self._shards.namespace),), "")
+                await self._probe.run(self._shards[0].link, (self._shards[0].keys.probe,), "")
         except StoreUnavailable as error:
             self.usable = False
             return {"role" if isinstance(error, NotPrimary) else "redis": error.cause}

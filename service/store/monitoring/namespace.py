@@ -4,7 +4,6 @@ import logging
 
 from service.errors import StoreUnavailable
 from service.identifiers import random_id
-from service.store.driver.keys import key_mark_key, meta_key, reset_key, store_id_key
 from service.store.driver.shards import Shards
 
 log = logging.getLogger(__name__)
@@ -19,6 +18,7 @@ class Namespace:
     def __init__(self, shards: Shards, key_marks: tuple[bytes, ...]) -> None:
         """`key_marks`: what tells the present server key, then the previous one if there is one, from any other."""
         self._link = shards[0].link
+        self._keys = shards[0].keys
         self._name = shards.namespace
         self._shards = str(len(shards)).encode()
         self._key_marks = key_marks
@@ -30,7 +30,7 @@ class Namespace:
 
     async def check(self) -> None:
         """Compare; what nobody has settled yet is settled. Raises StoreUnavailable."""
-        shards = await self._settle(meta_key(self._name), self._shards, "NX")
+        shards = await self._settle(self._keys.meta, self._shards, "NX")
         self.shard_fault = ""
         if shards not in (None, self._shards):
             self.shard_fault = (
@@ -42,20 +42,20 @@ class Namespace:
 
     async def _check_data(self) -> None:
         """A store that was emptied has lost its id; whoever knew that one leaves a note for the others."""
-        found = await self._settle(store_id_key(self._name), random_id().encode(), "NX")
+        found = await self._settle(self._keys.store_id, random_id().encode(), "NX")
         # This process has seen another id here: everything that was written with it is gone.
         if found is not None and self._store_id not in (None, found):
-            await self._settle(reset_key(self._name), found)
+            await self._settle(self._keys.reset_note, found)
         self._store_id = found or self._store_id
-        self.reset_fault = reset_fault(await self._link.execute("GET", reset_key(self._name), retry=True))
+        self.reset_fault = reset_fault(await self._link.execute("GET", self._keys.reset_note, retry=True))
 
     async def confirm_reset(self) -> None:
         """Somebody says that the store may be as empty as it is. Raises StoreUnavailable."""
-        await self._link.execute("DEL", reset_key(self._name), retry=True)
+        await self._link.execute("DEL", self._keys.reset_note, retry=True)
         self.reset_fault = ""
 
     async def _check_key(self) -> None:
-        place, ours = key_mark_key(self._name), self._key_marks[0]
+        place, ours = self._keys.key_mark, self._key_marks[0]
         mark = await self._settle(place, ours, "NX")
         if mark in self._key_marks[1:] and not self._settled:
             # At the start alone: while keys are changed, processes that have them in both orders run side by side,

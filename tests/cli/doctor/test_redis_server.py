@@ -16,7 +16,7 @@ from service.cli.doctor import redis_server
 from service.embedded import EmbeddedRedis
 from service.embedded.data_note import note_data
 from service.keyring import Keyring
-from service.store.driver.keys import key_mark_key, reset_key
+from service.store.driver.keys import Keys
 from service.store.monitoring.inspection import Inspection
 from tests.api.redis_child import RedisChild
 from tests.cli.conftest import Found
@@ -74,7 +74,7 @@ def test_another_server_key_than_that_of_the_tokens_fails(
     told = outside | {"TOKENS_NAMESPACE": namespace}
     other = "another server key of the tests, long enough"
     with redis.Redis.from_url(redis_server.url) as client:
-        client.set(key_mark_key(namespace), Keyring(other).marks(namespace)[0])
+        client.set(Keys(namespace, 0).key_mark, Keyring(other).marks(namespace)[0])
     code, checks = found(**told)
     assert code == 1
     assert "TOKENS_SECRET_KEY_PREVIOUS" in checks["redis server key"][1]
@@ -88,10 +88,10 @@ def test_a_redis_that_was_emptied_fails_until_that_is_confirmed(
 ) -> None:
     namespace = f"t{uuid4().hex[:12]}"
     with redis.Redis.from_url(redis_server.url) as client:
-        client.set(reset_key(namespace), "x")
+        client.set(Keys(namespace, 0).reset_note, "x")
         code, checks = found(**outside, TOKENS_NAMESPACE=namespace)
         assert (code, "confirm-reset" in checks["redis store reset"][1]) == (1, True)
-        client.delete(reset_key(namespace))
+        client.delete(Keys(namespace, 0).reset_note)
     assert found(**outside, TOKENS_NAMESPACE=namespace)[0] == 0
 
 

@@ -10,7 +10,7 @@ import pytest
 from service.api.http.application import StartRefused
 from service.app import Service
 from service.errors import StoreFull
-from service.store.driver.keys import key_mark_key, store_id_key
+from service.store.driver.keys import Keys
 from tests.asgi import holder, sign_in
 from tests.builders import create, outcome
 from tests.conftest import SERVER_KEY
@@ -54,7 +54,7 @@ async def test_processes_with_both_keys_in_either_order_run_side_by_side(make_se
     marks = set()
     for service in (before, after) * 3:
         assert await check(service) == ""
-        marks.add(await before.stores.shards[0].link.execute("GET", key_mark_key(namespace)))
+        marks.add(await before.stores.shards[0].link.execute("GET", Keys(namespace, 0).key_mark))
     # None takes it back from the other while they run.
     assert len(marks) == 1
 
@@ -62,7 +62,7 @@ async def test_processes_with_both_keys_in_either_order_run_side_by_side(make_se
 async def test_a_namespace_emptied_under_a_running_process_is_its_own_again(make_service: Make, namespace: str) -> None:
     service = await make_service()
     link = service.stores.shards[0].link
-    await link.execute("DEL", key_mark_key(namespace))
+    await link.execute("DEL", Keys(namespace, 0).key_mark)
     assert await check(service) == ""
     with pytest.raises(StartRefused, match="another server key"):
         await make_service(secret_key=OTHER)
@@ -101,7 +101,7 @@ async def test_a_store_that_was_emptied_is_told_by_every_process_until_somebody_
     link = first.stores.shards[0].link
     for service in (first, second):
         assert (await service.health.ready()).status == "ready"
-    await link.execute("DEL", store_id_key(namespace))
+    await link.execute("DEL", Keys(namespace, 0).store_id)
     # One that starts now knows nothing of it at first.
     third = await make_service(background=False)
     assert (await third.health.ready()).status == "ready"
