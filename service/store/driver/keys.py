@@ -169,6 +169,8 @@ class Keys:
         self.purge = prefix + b"gc"
         self.names = prefix + b"names"
         self.last_uses = prefix + b"lu"
+        # Those that a managed token may move between, as scripts take them.
+        self.lists = (self.on, self.off, self.dead, self.expiry, self.purge, self.last_uses)
         self.one_time_index = prefix + b"oix"
         self.session_index = prefix + b"six"
         self.session_users = prefix + b"sus"

@@ -3,8 +3,8 @@ KEYS[1]  credential (string)          KEYS[2]  reason it is gone (string)
 KEYS[3]  metadata (hash)              KEYS[4]  active tokens (zset)
 KEYS[5]  ended or switched off (zset) KEYS[6]  expired tokens (zset)
 KEYS[7]  expiries (zset)              KEYS[8]  purges (zset)
-KEYS[9]  tokens of the creator (zset) KEYS[10] imported tokens (zset)
-KEYS[11] last uses (zset)             KEYS[12] audit log (stream)
+KEYS[9]  last uses (zset)             KEYS[10] tokens of the creator (zset)
+KEYS[11] imported tokens (zset)       KEYS[12] audit log (stream)
 KEYS[13] tokens derived from it (zset)
 KEYS[14...] tokens derived from each of its ancestors (zset)
 ARGV[1]  id                           ARGV[2]  when the reason goes, epoch milliseconds, 0 for never
@@ -12,7 +12,7 @@ ARGV[3]  audit entries to keep        ARGV[4]  audit entry, JSON; ARGV[5] its se
 returns  1 dropped | 0 there was none
 cost     O(log n + k log m) for k tokens derived from it, m from its ancestors
 ]]
-local credential, reason, metadata, on, off, dead, expiries, purges, owned, imported, used, events, derived = unpack(KEYS, 1, 13)
+local credential, reason, metadata, on, off, dead, expiries, purges, used, owned, imported, events, derived = unpack(KEYS, 1, 13)
 local id, reason_until, keep, entry, seal = unpack(ARGV)
 local there, below = redis.call('EXISTS', credential), redis.call('ZRANGE', derived, 0, -1)
 redis.call('DEL', credential, derived, unpack(below))

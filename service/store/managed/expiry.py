@@ -138,16 +138,7 @@ class ExpiryStore:
         keys = shard.keys
         mended: int = await self._mend.run(
             shard.link,
-            (
-                keys.credential(decode_digest(token.digest)),
-                keys.metadata(token.token_id),
-                keys.on,
-                keys.off,
-                keys.dead,
-                keys.expiry,
-                keys.purge,
-                keys.last_uses,
-            ),
+            (keys.credential(decode_digest(token.digest)), keys.metadata(token.token_id), *keys.lists),
             token.token_id,
             self._retention.seconds,
         )

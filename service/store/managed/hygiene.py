@@ -21,31 +21,29 @@ class HygieneStore:
 
     def __init__(self, shards: Shards, retention: Retention) -> None:
         self._shards = shards
+        # The count is one of the whole service, kept in one place.
+        self._first = shards[0]
         self._retention = retention
         self._fields = Script("read_field", retry=True)
         self._hold = Script("hold_lock", retry=True)
 
     async def hold(self, holder: str) -> bool:
         """Take or keep the right to count; it goes by itself if the process dies."""
-        shard = self._shards[0]
-        held: int = await self._hold.run(shard.link, (shard.keys.hygiene_lock,), holder, _LOCK_MILLISECONDS)
+        held: int = await self._hold.run(self._first.link, (self._first.keys.hygiene_lock,), holder, _LOCK_MILLISECONDS)
         return held > 0
 
     async def let_go(self, holder: str) -> None:
         """Give that right up."""
-        shard = self._shards[0]
-        await self._hold.run(shard.link, (shard.keys.hygiene_lock,), holder, 0)
+        await self._hold.run(self._first.link, (self._first.keys.hygiene_lock,), holder, 0)
 
     async def read(self) -> bytes | None:
         """The last result, None if there is none of late."""
-        shard = self._shards[0]
-        result: bytes | None = await shard.link.execute("GET", shard.keys.hygiene, retry=True)
+        result: bytes | None = await self._first.link.execute("GET", self._first.keys.hygiene, retry=True)
         return result
 
     async def write(self, result: bytes, seconds: int) -> None:
         """Keep a result for so long."""
-        shard = self._shards[0]
-        await shard.link.execute("SET", shard.keys.hygiene, result, "EX", seconds, retry=True)
+        await self._first.link.execute("SET", self._first.keys.hygiene, result, "EX", seconds, retry=True)
 
     async def ages(self) -> AsyncIterator[list[tuple[int, int]]]:
         """When each active token was created and last used (0 for never), epoch seconds, slice by slice."""

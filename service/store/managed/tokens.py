@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from service.errors import StoreUnavailable
 from service.model import ManagedToken
@@ -138,7 +138,7 @@ class ManagedStore:
         """
 
         async def update_in(shard: Shard, some: list[Change]) -> list[int]:
-            fixed = (*_list_keys(shard), shard.keys.changes)
+            fixed = (*shard.keys.lists, shard.keys.changes)
             keys = (*fixed, *chain.from_iterable([self._change_keys(shard, one, now) for one in some]))
             args = chain.from_iterable([self._change_args(one, now) for one in some])
             # As a removal, because a change may end a secret or narrow what the token may do.
@@ -209,7 +209,7 @@ class ManagedStore:
 
     async def _revoke_in(self, shard: Shard, ends: list[End], *, purge_at: int, insist: bool) -> list[int]:
         each, told = zip(*[self._ending(shard.keys, one) for one in ends], strict=True)
-        keys = (*_list_keys(shard), shard.keys.names, shard.keys.changes, *chain.from_iterable(each))
+        keys = (*shard.keys.lists, shard.keys.names, shard.keys.changes, *chain.from_iterable(each))
         args = [(*words, member(one.token), freed_member(one.token)) for one, words in zip(ends, told, strict=True)]
         fixed = ends[0].ended.revoked_at, purge_at, ends[0].entry.keep, int(insist)
         done: list[int] = await self._revoke.run(shard.removals, keys, *fixed, *chain.from_iterable(args))
@@ -266,9 +266,3 @@ def _credential_keys(shard: Shard, old: ManagedToken, new: ManagedToken) -> list
     ended = [digest for digest in (old.digest, old.predecessor) if digest and digest not in kept]
     digests = [records.decode_digest(digest) for digest in (*kept, *ended, new.digest, new.digest)[:3]]
     return [key for digest in digests for key in (shard.keys.credential(digest), shard.keys.reason(digest))]
-
-
-def _list_keys(shard: Shard) -> tuple[Any, ...]:
-    """The keys of the lists that a token may move between, as scripts take them."""
-    keys = shard.keys
-    return keys.on, keys.off, keys.dead, keys.expiry, keys.purge, keys.last_uses

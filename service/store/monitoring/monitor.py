@@ -10,7 +10,7 @@ from service.errors import ServiceError, StoreUnavailable
 from service.store.driver.replies import NotPrimary
 from service.store.driver.scripts import Script
 from service.store.driver.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
-from service.store.driver.shards import Shard, Shards
+from service.store.driver.shards import Shards
 from service.store.monitoring.inspection import Inspection, inspect
 from service.store.monitoring.namespace import Namespace
 
@@ -87,7 +87,14 @@ class Monitor:
 
     async def _inspect(self) -> Inspection:
         """What is found at any link is found of all; a link that does not answer is told by its shards."""
-        found = await asyncio.gather(*[self._inspect_one(shard) for shard in self._asked], return_exceptions=True)
+        one_node = partial(
+            inspect,
+            in_cluster=len(self._shards) > 1,
+            durability=self._durability,
+            by_configuration=self._by_configuration,
+        )
+        asked = [one_node(shard.link, shard.keys.probe) for shard in self._asked]
+        found = await asyncio.gather(*asked, return_exceptions=True)
         inspections = [one for one in found if isinstance(one, Inspection)]
         away = {
             shard.index: one for shard, one in zip(self._asked, found, strict=True) if isinstance(one, BaseException)
@@ -104,15 +111,6 @@ class Monitor:
         warnings = tuple(dict.fromkeys(text for one in inspections for text in one.warnings))
         self.unknown = tuple(dict.fromkeys(name for one in inspections for name in one.unknown))
         return msgspec.structs.replace(inspections[-1], faults=faults, warnings=warnings)
-
-    async def _inspect_one(self, shard: Shard) -> Inspection:
-        return await inspect(
-            shard.link,
-            shard.keys.probe,
-            in_cluster=len(self._shards) > 1,
-            durability=self._durability,
-            by_configuration=self._by_configuration,
-        )
 
     async def checks(self) -> dict[str, str]:
         """Each check's name and its fault, empty where all is well. One check and one script.
