@@ -5,9 +5,7 @@ from typing import NamedTuple
 from service.api.admin.audit import AuditApi
 from service.api.admin.bulk_revocation import BulkRevocationApi
 from service.api.admin.explain import ExplainApi
-from service.api.admin.hygiene import HygieneApi
 from service.api.admin.import_export import ImportExportApi
-from service.api.admin.rotation import RotationApi
 from service.api.admin.sessions import AdminSessionsApi
 from service.api.admin.token_list import TokenListApi
 from service.api.admin.token_views import TokenViews
@@ -67,15 +65,13 @@ def routes(
         OneTimeApi(rule.one_time, callers),
         SessionApi(rule.sessions, metrics),
         TokenListApi(managed.queries, views),
-        ManagedApi(managed.tokens, managed.bulk, views, clock),
-        RotationApi(managed.rotation, views),
+        ManagedApi(managed.tokens, managed.bulk, managed.rotation, views, clock),
         SelfServiceApi(managed.tokens, managed.revocation, managed.rotation, managed.derivation, views),
         SubjectLimitsApi(rule.subject_limits),
         BulkRevocationApi(managed.bulk, views),
         AdminSessionsApi(rule.sessions, rule.accounts.known),
         ExplainApi(rule.explainer, clock, settings.accept_basic),
-        UsageApi(rule.usage_series, managed.tokens),
-        HygieneApi(rule.hygiene, store.token_counts, clock),
+        UsageApi(rule.usage_series, managed.tokens, rule.hygiene, store.token_counts, clock),
         ImportExportApi(managed.imports, managed.admission, managed.queries, views, audit.log, clock),
         WebhooksApi(webhooks.registry, webhooks.log),
         AuditApi(audit.reader, audit.verification, audit.log),

@@ -1,12 +1,14 @@
 """/api/admin/audit: who changed what, listed, exported and verified."""
 
+import csv
+import io
+from collections.abc import AsyncIterator, Iterable
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from service.api.admin.schemas.audit import AuditPage, AuditVerification, shown, verified
-from service.api.admin.schemas.csv_export import csv_lines, ndjson_lines
+from service.api.admin.schemas.audit import AuditPage, AuditShown, AuditVerification, shown, verified
 from service.api.auth.callers import Caller
 from service.api.http.access import READ
 from service.api.http.call import PAGE, Call, PageSize
@@ -15,11 +17,15 @@ from service.api.http.timestamps import Instant, instant_or_none
 from service.api.pages.files import Download
 from service.errors import wrong
 from service.tokens.audit.log import AuditLog
-from service.tokens.audit.reader import POSITION, AuditFilter, AuditReader, Position
+from service.tokens.audit.reader import POSITION, AuditFilter, AuditReader, Event, Position
 from service.tokens.audit.verification import Verification
 
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"
+_LINES = 100
+# What spreadsheets take for the beginning of a formula, by OWASP's page on CSV injection.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_encode = msgspec.json.Encoder().encode
 # An empty filter, as an unset variable makes one, would match every entry: it is refused.
 _Word = Annotated[str, Meta(min_length=1)]
 
@@ -67,7 +73,7 @@ class AuditApi(OperationGroup, tag="audit"):
         # Before the first line: one that breaks off has been taken out as far as it came.
         if not call.head_only:
             await self._audit_log.write("export.made", caller.origin, "audit", after={"format": query.format, **asked})
-        lines, media_type = (ndjson_lines, NDJSON) if query.format == "ndjson" else (csv_lines, CSV)
+        lines, media_type = (_ndjson_lines, NDJSON) if query.format == "ndjson" else (_csv_lines, CSV)
         return Download(call, lines(self._audit.every(wanted)), media_type, f"audit.{query.format}")
 
     @Operation("GET", "/api/admin/audit/verification", READ, "verifyAuditLog")
@@ -87,3 +93,40 @@ def _position(cursor: str | None) -> Position | None:
         return Position.read(cursor)
     except ValueError:
         raise wrong("cursor", "this cursor belongs to another list: start again without it") from None
+
+
+async def _ndjson_lines(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+    """One JSON object a line."""
+    async for some in _grouped(events):
+        yield b"".join(_encode(entry) + b"\n" for entry in some)
+
+
+async def _csv_lines(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+    """CSV (RFC 4180) with a line of headings."""
+    yield _rows([[field.encode_name for field in msgspec.structs.fields(AuditShown)]])
+    async for some in _grouped(events):
+        yield _rows([_cell(value) for value in msgspec.structs.astuple(entry)] for entry in some)
+
+
+async def _grouped(events: AsyncIterator[Event]) -> AsyncIterator[list[AuditShown]]:
+    some: list[AuditShown] = []
+    async for event in events:
+        some.append(shown(event))
+        if len(some) == _LINES:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _rows(rows: Iterable[list[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: object) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    text = "" if value is None else value if isinstance(value, str) else _encode(value).decode()
+    # Names and user agents are other people's text, and a spreadsheet runs what begins so.
+    return f"'{text}" if text.startswith(_FORMULA) else text

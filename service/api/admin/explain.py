@@ -1,20 +1,70 @@
 """Explain: why a token is accepted or refused, check by check, and what the gateway would get."""
 
 from collections.abc import Callable
+from typing import Annotated
 
-from service.api.admin.schemas.explain import ExplainToken, TokenExplained, explained
+import msgspec
+from msgspec import Meta
+
 from service.api.auth.callers import Caller
-from service.api.gateway.answers import answer, required_scopes
+from service.api.gateway.answers import Answer, answer, required_scopes
 from service.api.http.access import READ
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
-from service.api.http.timestamps import parse_rfc3339
+from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339
 from service.api.http.validate_paths import ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
 from service.errors import wrong
-from service.model import Kind
-from service.tokens.explanation.explainer import Explainer, Question
+from service.model import Kind, Scope
+from service.tokens.explanation.checks import Check
+from service.tokens.explanation.explainer import Explainer, Explanation, Question
 
 _FURTHEST = 100 * 365 * 86400
+
+
+class ExplainToken(msgspec.Struct, forbid_unknown_fields=True):
+    """A secret or the id of a managed token, and what a gateway would ask with it.
+
+    `address` is the client's as a trusted proxy reports it, by default that of this request. `path` is the form of
+    /validate, its query included. `at` is now or later, within 100 years. `cost` is what the gateway says in
+    X-Token-Cost.
+    """
+
+    token: Annotated[str, Meta(max_length=4096)] | None = None
+    id: Annotated[str, Meta(max_length=64)] | None = None
+    scopes: Annotated[tuple[Scope, ...], Meta(max_length=50)] = ()
+    address: Annotated[str, Meta(max_length=64)] | None = None
+    # The pattern is for the document alone: what is no form of /validate is refused by `ExplainApi`, which says so.
+    path: Annotated[str, Meta(max_length=2048, extra_json_schema={"pattern": "^/+validate"})] = PLAIN
+    at: Instant | None = None
+    cost: Annotated[int, Meta(ge=1, le=1000)] = 1
+
+
+class CheckShown(msgspec.Struct, omit_defaults=True):
+    """One check. `at`: when it became so, or is free again; `by`: who did it; `asked` and `held`: scopes, networks."""
+
+    check: str
+    result: str
+    detail: str
+    at: Instant | None = None
+    by: str | None = None
+    asked: tuple[str, ...] | None = None
+    held: tuple[str, ...] | None = None
+
+
+class AnswerShown(msgspec.Struct):
+    """What the gateway would get, to the byte; the request id in a body is that of this request."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+class TokenExplained(msgspec.Struct):
+    """The outcome, every check in the order of a validation, and the gateway's answer."""
+
+    outcome: str
+    checks: list[CheckShown]
+    answer: AnswerShown
 
 
 class ExplainApi(OperationGroup, tag="managed"):
@@ -32,7 +82,7 @@ class ExplainApi(OperationGroup, tag="managed"):
         Nothing is spent, charged or counted, and one-time tokens stay good.
         """
         explanation = await call.unless_gone(self._explainer.explain(self._read(call, body)))
-        return explained(explanation, answer(explanation.verdict, call.request_id, basic=self._accept_basic))
+        return _explained(explanation, answer(explanation.verdict, call.request_id, basic=self._accept_basic))
 
     def _read(self, call: Call, wanted: ExplainToken) -> Question:
         """The question of a body. Raises InvalidRequest."""
@@ -66,3 +116,25 @@ class ExplainApi(OperationGroup, tag="managed"):
             raise wrong("at", "what a record was in the past is not known: choose now or later, within 100 years")
         # `at` has whole seconds, and may name the one that has begun.
         return max(at, now)
+
+
+def _explained(explanation: Explanation, answer: Answer) -> TokenExplained:
+    # Latin-1 reads any byte that a field may hold.
+    headers = {name.decode(): value.decode("latin-1") for name, value in answer.headers}
+    return TokenExplained(
+        explanation.verdict.outcome.value,
+        [_shown(check) for check in explanation.checks],
+        AnswerShown(answer.status, headers, answer.body.decode()),
+    )
+
+
+def _shown(check: Check) -> CheckShown:
+    return CheckShown(
+        check.check,
+        check.result.value,
+        check.detail,
+        rfc3339(check.at) if check.at else None,
+        check.by or None,
+        check.asked or None,
+        check.held or None,
+    )

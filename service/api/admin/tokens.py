@@ -1,4 +1,4 @@
-"""Managed tokens, as administrators create, show, edit and revoke them."""
+"""Managed tokens, as administrators create, show, edit, revoke and rotate them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +14,7 @@ from service.api.admin.schemas.tokens import (
     Filter,
     Message,
     RevokedQuery,
+    RotateToken,
     SliceChanged,
     TokenChanged,
     TokenIssued,
@@ -32,15 +33,17 @@ from service.errors import wrong
 from service.model import Origin
 from service.tokens.lifetime import DURATIONS
 from service.tokens.managed.bulk import Bulk
+from service.tokens.managed.rotation import Rotation
 from service.tokens.managed.tokens import ManagedTokens, NewToken
 from service.tokens.rights import cut_life
 
 
 class ManagedApi(OperationGroup, tag="managed"):
-    """Creates, shows, changes and revokes managed tokens over HTTP."""
+    """Creates, shows, changes, revokes and rotates managed tokens over HTTP."""
 
     _tokens: ManagedTokens
     _bulk: Bulk
+    _rotation: Rotation
     _views: TokenViews
     _clock: Callable[[], float]
 
@@ -125,6 +128,32 @@ class ManagedApi(OperationGroup, tag="managed"):
         # An id that is listed twice is ended once, and not told as skipped.
         ids = list(dict.fromkeys(part for part in query.ids.split(",") if part))
         return several(await self._bulk.revoke(ids, caller.origin), "revoked")
+
+    @issues(
+        "/api/admin/tokens/{id}/rotate", WRITE, "rotateToken", body_optional=True, pending=True, problems=(404, 409)
+    )
+    async def rotate(self, call: Call, caller: Caller, token_id: PathId, body: RotateToken) -> TokenIssued:
+        """Rotate a token.
+
+        A new secret under the same id. The old one works for `overlapSeconds`, never past the token's expiry;
+        one from an earlier rotation ends now. With an Idempotency-Key a repeat within ten minutes answers the
+        same secret.
+        """
+        rotated = await self._rotation.rotate(
+            token_id, caller.origin, overlap_seconds=body.overlap_seconds, request=repeatable(call, body)
+        )
+        call.token_id = token_id
+        return await self._views.issued(rotated, "API token rotated successfully")
+
+    @Operation("DELETE", "/api/admin/tokens/{id}/rotate", WRITE, "endOverlap", pending=True, problems=(404, 409))
+    async def end_overlap(self, call: Call, caller: Caller, token_id: PathId) -> Message:
+        """End a token's overlap.
+
+        The old secret stops now, and what is derived from the token with it. Harmless where there is none.
+        """
+        token = await self._rotation.end_overlap(token_id, caller.origin)
+        call.token_id = token.token_id
+        return Message("The old secret of the API token is no longer valid")
 
 
 def _changes(wanted: ChangeToken) -> dict[str, Any]:

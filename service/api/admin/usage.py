@@ -1,5 +1,6 @@
-"""Usage: how often tokens were checked, and by whom last."""
+"""Usage: how often tokens were checked and by whom last. Hygiene: how many nobody seems to need, or ended of late."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
@@ -9,7 +10,10 @@ from service.api.auth.callers import Caller
 from service.api.http.access import READ
 from service.api.http.operation import Operation, OperationGroup, PathId
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
+from service.metrics import EXPIRY_WINDOWS
+from service.store.managed.statistics import TokenCounts
 from service.store.usage import DAYS_KEPT, Totals
+from service.tokens.hygiene import Hygiene
 from service.tokens.managed.tokens import ManagedTokens
 from service.tokens.usage import UsageSeries
 
@@ -66,11 +70,30 @@ class ServiceUsage(msgspec.Struct):
     hours: list[ServiceHour]
 
 
+class HygieneShown(msgspec.Struct, rename="camel"):
+    """Active tokens by what may be wrong with them, and those that expired of late.
+
+    `idle`: neither created nor used within the window; `neverUsed`, whatever their age; both as of `countedAt`,
+    at most some minutes ago. `expiring` within each window, `neverExpire`, and `expired` within the
+    windows that end now, of tokens still kept, are of now.
+    """
+
+    idle: dict[str, int]
+    never_used: int
+    counted_at: Instant
+    expiring: dict[str, int]
+    never_expire: int
+    expired: dict[str, int]
+
+
 class UsageApi(OperationGroup, tag="managed"):
     """Shows what the service counted; a check is seen here a second later at most."""
 
     _series: UsageSeries
     _tokens: ManagedTokens
+    _hygiene: Hygiene
+    _token_counts: TokenCounts
+    _clock: Callable[[], float]
 
     @Operation("GET", "/api/admin/tokens/{id}/usage", READ, "showTokenUsage", problems=(404,))
     async def of_token(self, caller: Caller, token_id: PathId, query: Days) -> TokenUsage:
@@ -93,6 +116,19 @@ class UsageApi(OperationGroup, tag="managed"):
         Checks of session and managed tokens; unknown secrets are in the metrics alone.
         """
         return ServiceUsage([_service_hour(hour) for hour in await self._series.of_service(query.hours)])
+
+    @Operation("GET", "/api/admin/tokens/hygiene", READ, "countNeglectedTokens")
+    async def neglected(self, caller: Caller) -> HygieneShown:
+        """Count tokens that nobody seems to need.
+
+        The lists behind the numbers: `unusedForDays`, `neverUsed` and `expiresBefore`.
+        """
+        # Nobody has counted yet in the first minute of a new store.
+        counted = await self._hygiene.known() or await self._hygiene.count()
+        expiring = await self._token_counts.expiring(int(self._clock()), EXPIRY_WINDOWS)
+        never = await self._hygiene.without_end()
+        expired, at = await self._hygiene.expired(), rfc3339(counted.counted_at)
+        return HygieneShown(counted.idle, counted.never_used, at, expiring, never, expired)
 
 
 def _service_hour(hour: Totals) -> ServiceHour:

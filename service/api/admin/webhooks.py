@@ -1,28 +1,116 @@
 """Webhooks: who gets events, and how their delivery went."""
 
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
 from service.api.admin.idempotency import issues, repeatable
 from service.api.admin.schemas.tokens import Message, RotateToken
-from service.api.admin.schemas.webhooks import (
-    ChangeWebhook,
-    CreateWebhook,
-    DeletedQuery,
-    DeliveriesQuery,
-    DeliveryList,
-    WebhookAnswer,
-    WebhookCreated,
-    WebhookList,
-    WebhookStanding,
-    delivery_shown,
-    webhook_shown,
-)
 from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER, READ_ALL
-from service.api.http.call import Call
+from service.api.http.call import PAGE, Call, PageSize
 from service.api.http.operation import Operation, OperationGroup, PathId
-from service.api.http.timestamps import rfc3339_or_none
+from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
+from service.tokens.webhooks.delivery import Delivery
 from service.tokens.webhooks.delivery_log import DeliveryLog
+from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.registry import Webhook, Webhooks
 from service.tokens.webhooks.sender import Sent
+
+
+class CreateWebhook(msgspec.Struct, forbid_unknown_fields=True):
+    """Where to send which events; the address must be public and https."""
+
+    # http passes here because TOKENS_WEBHOOK_ALLOW_PRIVATE may allow it; what is allowed is decided in ssrf.py.
+    url: Annotated[str, Meta(min_length=1, max_length=2048, extra_json_schema={"pattern": "^https?://[!-~]+$"})]
+    events: Annotated[list[EventType], Meta(min_length=1, max_length=len(EventType))]
+
+
+class WebhookShown(msgspec.Struct, rename="camel"):
+    """A receiver of events; of one that is tampered nothing is known but its id."""
+
+    id: str
+    url: str
+    events: list[EventType]
+    created_at: Instant | None
+    created_by: str
+
+
+class WebhookCreated(WebhookShown, rename="camel"):
+    """A receiver with the secret its messages are signed with, shown this once."""
+
+    secret: str
+
+
+class WebhookStanding(WebhookShown, rename="camel"):
+    """A receiver and how far it is: deliveries that wait to be sent again, changes of any kind that were not
+    read for it yet, and changes that were trimmed from the log before it had room for them.
+
+    Until `previousSecretUntil` the secret before the last rotation signs, too. A `tampered` one, whose record was
+    changed outside the service, is told nothing and can only be deleted.
+    """
+
+    is_active: bool
+    tampered: bool
+    previous_secret_until: Instant | None
+    waiting: int
+    unread: int
+    dropped: int
+
+
+class ChangeWebhook(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """Whether the receiver is told."""
+
+    is_active: bool
+
+
+class WebhookList(msgspec.Struct):
+    """All receivers."""
+
+    webhooks: list[WebhookStanding]
+
+
+class DeletedQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which one."""
+
+    # Any text: the id of a record that somebody else wrote may be anything, and is to be deleted all the same.
+    id: Annotated[str, Meta(min_length=1)]
+
+
+class DeliveriesQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which deliveries."""
+
+    status: Literal["pending", "delivered", "dead"] | None = None
+    limit: PageSize = PAGE
+
+
+class DeliveryShown(msgspec.Struct, rename="camel"):
+    """One event on its way to a receiver; dead when it was not taken within a day."""
+
+    id: str
+    event: str
+    status: str
+    attempts: int
+    created_at: Instant
+    last_attempt_at: Instant | None
+    next_attempt_at: Instant | None
+    last_status: int | None
+    last_error: str | None
+
+
+class DeliveryList(msgspec.Struct):
+    """Deliveries: those that wait, the next due first, then those that ended, the last first."""
+
+    deliveries: list[DeliveryShown]
+
+
+class WebhookAnswer(msgspec.Struct):
+    """How the receiver took a message: its `status` if it answered, and what went wrong if it did not take it."""
+
+    taken: bool
+    status: int | None
+    error: str | None
 
 
 class WebhooksApi(OperationGroup, tag="webhooks"):
@@ -55,7 +143,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         answers the same secret.
         """
         known = await self._webhooks.create(body.url, tuple(body.events), caller.origin, repeatable(call, body))
-        return WebhookCreated(*webhook_shown(known.webhook), known.secret)
+        return WebhookCreated(*_named(known.webhook), known.secret)
 
     @Operation("DELETE", "/api/admin/webhooks", ADMINISTER, "deleteWebhook", problems=(404,))
     async def delete(self, caller: Caller, query: DeletedQuery) -> Message:
@@ -82,7 +170,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         answers the same secret.
         """
         known = await self._webhooks.rotate(webhook_id, body.overlap_seconds, caller.origin, repeatable(call, body))
-        return WebhookCreated(*webhook_shown(known.webhook), known.secret)
+        return WebhookCreated(*_named(known.webhook), known.secret)
 
     @Operation("POST", "/api/admin/webhooks/{id}/test", ADMINISTER, "testWebhook", problems=(404, 409))
     async def test(self, caller: Caller, webhook_id: PathId) -> WebhookAnswer:
@@ -91,7 +179,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         Sends one message of the type `webhook.test` at once and waits up to 5 s for the receiver's answer. It is
         signed as any other, and is not listed or sent again.
         """
-        return _answer(await self._deliveries.test(webhook_id))
+        return _told(await self._deliveries.test(webhook_id))
 
     @Operation("GET", "/api/admin/webhooks/{id}/deliveries", READ_ALL, "listDeliveries", problems=(404, 409))
     async def deliveries(self, caller: Caller, webhook_id: PathId, query: DeliveriesQuery) -> DeliveryList:
@@ -102,7 +190,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         # Raises NotFound: an empty list would read as if nothing had been sent.
         await self._webhooks.find(webhook_id)
         found = await self._deliveries.read(webhook_id, query.status, query.limit)
-        return DeliveryList([delivery_shown(delivery, status, due) for delivery, status, due in found])
+        return DeliveryList([_delivery(delivery, status, due) for delivery, status, due in found])
 
     @Operation(
         "POST",
@@ -117,13 +205,32 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         At once, under its id, whatever became of it, and also where the webhook is switched off; waits up to 5 s for
         the receiver's answer. Taken, it is delivered and waits no longer; else nothing changes.
         """
-        return _answer(await self._deliveries.send_again(webhook_id, call.path_parameters["delivery"]))
+        return _told(await self._deliveries.send_again(webhook_id, call.path_parameters["delivery"]))
 
     async def _standing(self, webhook: Webhook) -> WebhookStanding:
         standing = await self._deliveries.standing(webhook.webhook_id)
         until = rfc3339_or_none(webhook.previous_until)
-        return WebhookStanding(*webhook_shown(webhook), webhook.active, False, until, *standing)
+        return WebhookStanding(*_named(webhook), webhook.active, False, until, *standing)
 
 
-def _answer(sent: Sent) -> WebhookAnswer:
+def _told(sent: Sent) -> WebhookAnswer:
     return WebhookAnswer(sent.taken, sent.status or None, sent.error or None)
+
+
+def _named(webhook: Webhook) -> tuple[str, str, list[EventType], str, str]:
+    # In the order of `WebhookShown`.
+    return (webhook.webhook_id, webhook.url, [*webhook.events], rfc3339(webhook.created_at), webhook.created_by)
+
+
+def _delivery(delivery: Delivery, status: str, due: int) -> DeliveryShown:
+    return DeliveryShown(
+        delivery.event_id,
+        delivery.event,
+        status,
+        delivery.attempts,
+        rfc3339(delivery.created_at),
+        rfc3339_or_none(delivery.last_at),
+        rfc3339(due) if status == "pending" else None,
+        delivery.status or None,
+        delivery.error or None,
+    )

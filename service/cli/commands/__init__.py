@@ -3,8 +3,7 @@
 tokens subjects             the commands about tokens, and about what those of a subject share
 sessions accounts           who is signed in, and who may be
 audit webhooks verify       questions and other people's services
-about healthcheck           this program, and whether the service is ready
-store_reset                 what an operator confirms of Redis
+about readiness             this program, and whether the service is ready
 
 A command reads its options, asks the service through client/ and prints through terminal/. `serve` and `doctor`
 have rooms of their own.

@@ -20,8 +20,7 @@ from service.api.metrics_port import bound
 from service.app import create_app
 from service.cli.client.address import LOOPBACK_OF_ANY, Address
 from service.cli.client.http import PROBE_SECONDS, Client
-from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
-from service.cli.doctor.redis_server import redis_of
+from service.cli.doctor.redis_server import FAILED, OK, WARNING, Finding, redis_of
 from service.cli.failure import Failure
 from service.cli.serve.first_start import FILE_NAME
 from service.cli.serve.sockets import answers_at, listen

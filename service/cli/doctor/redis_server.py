@@ -2,11 +2,11 @@
 
 import time
 from functools import partial
+from typing import NamedTuple
 from urllib.parse import quote
 
 from redis.exceptions import RedisError
 
-from service.cli.doctor.finding import FAILED, OK, WARNING, Finding
 from service.embedded import EmbeddedError
 from service.embedded.data_note import noted_marks, refuse_lost_data
 from service.embedded.prerequisites import find_server, read_server_key, refuse_older_server, socket_path_of
@@ -21,6 +21,16 @@ from service.store.driver.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APA
 from service.store.monitoring.inspection import inspect
 from service.store.monitoring.namespace import key_fault, reset_fault
 from service.store.servers.links import Servers, servers_of
+
+OK, WARNING, FAILED = "ok", "warning", "failed"
+
+
+class Finding(NamedTuple):
+    """A check, its result (ok, warning, failed), and what is so or what to do."""
+
+    check: str
+    result: str
+    detail: str
 
 
 async def redis_of(settings: Settings) -> list[Finding]:

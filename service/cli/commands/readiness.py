@@ -1,4 +1,4 @@
-"""`healthcheck`, for containers and scripts: is the service ready?"""
+"""`healthcheck`: is the service ready? `confirm-reset`: somebody says that its store may be as empty as it is."""
 
 import http.client
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 import click
 
 from service.cli.client.address import service_address
-from service.cli.client.http import PROBE_SECONDS, Client
+from service.cli.client.answers import Message
+from service.cli.client.http import PROBE_SECONDS, Client, connect
 from service.cli.failure import Failure
 from service.cli.terminal.output import printable
-from service.cli.terminal.report import Report, ReportCommand, line
+from service.cli.terminal.prompts import confirm, yes_option
+from service.cli.terminal.report import Report, ReportCommand, line, table
 
 
 @click.command(cls=ReportCommand)
@@ -33,3 +35,17 @@ def _failing(report: dict[str, Any]) -> str:
     if not isinstance(checks, list):
         return ""
     return "; ".join(f"{check['name']}: {check.get('detail', '')}" for check in checks if check["status"] != "ok")
+
+
+@click.command(cls=ReportCommand)
+@yes_option
+def confirm_reset(yes: bool) -> Report:
+    """Confirm that Redis was emptied.
+
+    Where readiness says `store_reset` and no backup is to be restored. Brings nothing back.
+    """
+    # Before the question, so that nobody answers it who is not signed in.
+    client = connect()
+    confirm("Redis has lost what was there. Go on without it?", yes=yes)
+    answer = client.send("POST", "/api/admin/confirm-reset", Message)
+    return Report(answer, table(("DONE",), [("the store is taken as it is",)]))
