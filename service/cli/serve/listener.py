@@ -117,7 +117,16 @@ class _Workers(Multiprocess):
         self.started = False
 
     def init_processes(self) -> None:
+        """One worker, and the others once it answers: what refuses its start would refuse theirs, too."""
+        wanted, self.processes_num = self.processes_num, 1
         super().init_processes()
+        first = self.processes[0]
+        first.wait_until_ready(WORKER_START_SECONDS)
+        if first.exitcode == STARTUP_FAILURE:
+            return
+        self.processes_num = wanted - 1
+        super().init_processes()
+        self.processes_num = wanted
         self.started = all(process.wait_until_ready(WORKER_START_SECONDS) for process in self.processes)
         if self.started:
             self._ready()
