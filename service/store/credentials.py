@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from math import isfinite
 from typing import Any, NamedTuple
 
 from service.model import Kind, ManagedToken, RateLimit
-from service.store.driver.keys import DIGEST_BYTES, Keys, shard_of_digest
-from service.store.driver.replies import Argument, Reply
+from service.store.driver.keys import Keys, shard_of_digest
+from service.store.driver.replies import Argument, Reply, packed_up_to
 from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
 from service.store.fence import Fence
@@ -102,7 +103,7 @@ class CredentialStore:
         self._limited = Script("validate_limited")
         # Every lookup that may decide on a limit hears whether those of a subject changed.
         self.changes = changes = ChangesByShard(shards)
-        prepared = [_prepared(shard, changes) for shard in shards]
+        prepared = [(packed_up_to(b"GET", one.keys.credential_prefix), changes.of(one).submit) for one in shards]
         # By a digest's first byte, so that no validation works its shard out.
         self._prepared = [prepared[shard_of_digest(bytes([first]), len(prepared))] for first in range(256)]
 
@@ -142,7 +143,7 @@ class CredentialStore:
     async def find_all(self, digests: list[bytes]) -> dict[bytes, bytes | None]:
         """The sealed credentials of many sessions and managed tokens, by one command to each shard."""
         found: dict[bytes, bytes | None] = {}
-        for group, reply in await self._read_all(digests, _credentials):
+        for group, reply in await self._read_all(digests, lambda keys, some: map(keys.credential, some)):
             found.update(zip(group, reply, strict=True))
         return found
 
@@ -150,12 +151,14 @@ class CredentialStore:
         """The same, and why those of managed tokens may be gone."""
         return {
             digest: (sealed, None if reason is None else Reason.read(reason))
-            for group, reply in await self._read_all(digests, _credentials_and_reasons)
+            for group, reply in await self._read_all(
+                digests, lambda keys, some: chain.from_iterable(map(keys.credential_and_reason, some))
+            )
             for digest, sealed, reason in zip(group, reply[::2], reply[1::2], strict=True)
         }
 
     async def _read_all(
-        self, digests: list[bytes], keys_of: Callable[[Keys, list[bytes]], list[bytes]]
+        self, digests: list[bytes], keys_of: Callable[[Keys, list[bytes]], Iterable[bytes]]
     ) -> list[tuple[list[bytes], Reply]]:
         """The digests by shard, and what lies there under the keys of each."""
         groups: list[list[bytes]] = [digests] if len(self._shards) == 1 else [[] for _ in self._shards]
@@ -254,14 +257,6 @@ class CredentialStore:
         return int(_number(uses))
 
 
-def _credentials(keys: Keys, digests: list[bytes]) -> list[bytes]:
-    return list(map(keys.credential, digests))
-
-
-def _credentials_and_reasons(keys: Keys, digests: list[bytes]) -> list[bytes]:
-    return [key for digest in digests for key in keys.credential_and_reason(digest)]
-
-
 def _number(stored: bytes | None) -> float:
     """What a counter says; 0 for none, and for what a script cannot have counted."""
     try:
@@ -270,9 +265,3 @@ def _number(stored: bytes | None) -> float:
         return 0
     # `float` reads nan and inf, too, and a debt that is no number would lift the limit.
     return number if isfinite(number) else 0
-
-
-def _prepared(shard: Shard, changes: ChangesByShard) -> Lookup:
-    """All of a packed GET that comes before the digest, and whom to ask."""
-    prefix = shard.keys.credential_prefix
-    return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b" % (len(prefix) + DIGEST_BYTES, prefix), changes.of(shard).submit

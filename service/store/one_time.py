@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from service.store.driver.keys import DIGEST_BYTES
-from service.store.driver.replies import Argument, Reply, packed
+from service.store.driver.replies import Argument, Reply, packed, packed_up_to
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.fence import Fence
@@ -32,8 +31,8 @@ class OneTimeStore:
         self._shards = shards
         self._fence = fence
         self._on_spent_twice = on_spent_twice
-        # All of a packed GETDEL that comes before the digest, and what was spent in this turn, by shard.
-        self._takings = [_taking(shard.keys.one_time_prefix) for shard in shards]
+        self._takings = [packed_up_to(b"GETDEL", shard.keys.one_time_prefix) for shard in shards]
+        # What was spent in this turn, by shard.
         self._spent: list[list[bytes]] = [[] for _ in shards]
         # Without `retry`: asked again after a lost reply it would count the token against its issuer once more.
         self._issue = Script("issue_one_time")
@@ -141,10 +140,6 @@ class OneTimeStore:
             shard.removals.execute("ZREM", shard.keys.one_time_index, digest, retry=True),
         )
         return bool(gone)
-
-
-def _taking(prefix: bytes) -> bytes:
-    return b"*2\r\n$6\r\nGETDEL\r\n$%d\r\n%b" % (len(prefix) + DIGEST_BYTES, prefix)
 
 
 def _recording(

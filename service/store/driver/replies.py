@@ -13,6 +13,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from service.errors import StoreFull, StoreUnavailable
 from service.store.driver.causes import not_permitted
+from service.store.driver.keys import DIGEST_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,11 @@ def packed(*words: Argument | float) -> bytes:
     """A command as it is sent."""
     command: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub says one word
     return command
+
+
+def packed_up_to(command: bytes, prefix: bytes) -> bytes:
+    """All of a packed command that comes before the digest in which its only key ends."""
+    return b"*2\r\n$%d\r\n%b\r\n$%d\r\n%b" % (len(command), command, len(prefix) + DIGEST_BYTES, prefix)
 
 
 def translate(error: BaseException) -> Exception:

@@ -1,5 +1,6 @@
 """Windows of a calendar: when the hour, the day or the month of a place began, and when it ends."""
 
+from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 
@@ -52,16 +53,15 @@ def window_of(calendar: Calendar, now: float) -> tuple[int, int]:
     if this > today:
         last = today.replace(day=1) - timedelta(days=1)
         return _beginning(_on_day(last.year, last.month, calendar.day), zone), _beginning(this, zone)
+    # From the first, 31 days lead into the next month, whatever its length.
     following = today.replace(day=1) + timedelta(days=31)
     return _beginning(this, zone), _beginning(_on_day(following.year, following.month, calendar.day), zone)
 
 
 def _on_day(year: int, month: int, day: int) -> date:
     """That day of a month, or its last."""
-    # From the first, 31 days lead into the next month, whatever its length.
-    following = date(year, month, 1) + timedelta(days=31)
-    last = following.replace(day=1) - timedelta(days=1)
-    return last if day > last.day else last.replace(day=day)
+    _, last = monthrange(year, month)
+    return date(year, month, min(day, last))
 
 
 def _beginning(day: date, zone: tzinfo) -> int:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from service.keyring import Keyring
-from service.model import AuditEntry, Kind, ManagedToken, Outcome, Verdict
+from service.model import AuditEntry, Kind, Outcome, Verdict
 from service.store.credentials import CredentialStore, Reason
 from service.store.fence import VOID
 from service.store.managed.records import decode_digest
@@ -141,9 +141,10 @@ class Explainer:
         derived = await self._newest(reason.token_id, "token.derived") if token is None else None
         if entry is None and derived is not None:
             entry = await self._ended_above(derived)
+        known = f"called {token.name}" if token else "whose record is gone"
         said = [
             first,
-            checks.answered("known", True, f"It was the token {reason.token_id}{_called(token)}."),
+            checks.answered("known", True, f"It was the token {reason.token_id}, {known}."),
             skipped("server_key", "Its credential is gone."),
             checks.active(reason, token, entry, replaced=replaced),
         ]
@@ -186,10 +187,6 @@ def _parent_of(derived: AuditEntry) -> str:
 def _takes_derived_away(entry: AuditEntry) -> bool:
     changed = set(entry.after or {}) - _NO_TERMS
     return entry.action in _ENDING or (entry.action == "token.updated" and bool(changed))
-
-
-def _called(token: ManagedToken | None) -> str:
-    return f", called {token.name}" if token else ", whose record is gone"
 
 
 def _complete(verdict: Verdict, said: list[Check], detail: str = "A check before it fails.") -> Explanation:

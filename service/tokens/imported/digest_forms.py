@@ -31,7 +31,8 @@ def digest_of(field: str, text: str) -> bytes:
     if _SALTED.match(text):
         raise wrong(field, _NEVER_FOUND)
     beginning = _beginning_of(text)
-    found = None if beginning.startswith(_other(field)) else _decoded(text[len(beginning) :], SIZES[field])
+    other = "sha512" if field == "sha256" else "sha256"
+    found = None if beginning.startswith(other) else _decoded(text[len(beginning) :], SIZES[field])
     if found is None:
         raise wrong(field, f"give the {SIZES[field]} bytes of the digest in hex, base64 or base64url")
     return found
@@ -63,10 +64,6 @@ def refuse_digest(secret: str, *, is_clear: bool) -> None:
 def _beginning_of(text: str) -> str:
     found = _BEGINNING.match(text)
     return found[0] if found else ""
-
-
-def _other(field: str) -> str:
-    return "sha512" if field == "sha256" else "sha256"
 
 
 def _decoded(text: str, size: int) -> bytes | None:

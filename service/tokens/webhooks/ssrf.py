@@ -122,7 +122,8 @@ def read_url(url: str, *, allow_private: bool) -> Destination:
     if "@" in parts.netloc or parts.fragment or port == 0:
         raise wrong("url", "leave out user names, fragments and port 0")
     host = (parts.hostname or "").rstrip(".")
-    if not (_is_v6(host) if "[" in parts.netloc else _HOST.fullmatch(host)):
+    is_v6 = isinstance(read_address(host), IPv6Address) and "%" not in host
+    if not (is_v6 if "[" in parts.netloc else _HOST.fullmatch(host)):
         raise wrong("url", "the host is not a name or an address")
     if not allow_private:
         _refuse_local(host)
@@ -144,10 +145,6 @@ def is_public(address: str) -> bool:
         if ip not in _UNICAST or ip.scope_id is not None:
             return False
     return not is_in(ip, _NOT_FOR_US)
-
-
-def _is_v6(host: str) -> bool:
-    return isinstance(read_address(host), IPv6Address) and "%" not in host
 
 
 def _refuse_local(host: str) -> None:
