@@ -55,7 +55,7 @@ def routes(
     managed, audit, webhooks = rule.managed, rule.audit, rule.webhooks
     cookies = SessionCookies(address)
     callers = Callers(rule.authority, jwt=jwt, cookie=cookies.read)
-    views = TokenViews(rule.usage_series, managed.derivation, rule.standings, rule.subject_limits, clock)
+    views = TokenViews(store.usage, managed.derivation, rule.standings, rule.subject_limits, clock)
     clients = Clients(callers, rule.accounts.login)
     operations = OperationsApi(health, store.monitor, audit.log, metrics, address)
     # The reference lists the operations in this order.
@@ -71,7 +71,7 @@ def routes(
         BulkRevocationApi(managed.bulk, views),
         AdminSessionsApi(rule.sessions, rule.accounts.known),
         ExplainApi(rule.explainer, clock, settings.accept_basic),
-        UsageApi(rule.usage_series, managed.tokens, rule.hygiene, store.token_counts, clock),
+        UsageApi(store.usage, managed.tokens, rule.hygiene, store.token_counts, clock),
         ImportExportApi(managed.imports, managed.admission, managed.queries, views, audit.log, clock),
         WebhooksApi(webhooks.registry, webhooks.log),
         AuditApi(audit.reader, audit.verification, audit.log),

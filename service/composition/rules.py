@@ -38,7 +38,7 @@ from service.tokens.managed.tokens import ManagedTokens
 from service.tokens.one_time import OneTimePolicy, OneTimeTokens
 from service.tokens.secret import Minter
 from service.tokens.sessions import SessionLifetime, Sessions
-from service.tokens.usage import Usage, UsageSeries
+from service.tokens.usage import Usage
 from service.tokens.webhooks.deliveries import Deliveries
 from service.tokens.webhooks.delivery import Post
 from service.tokens.webhooks.delivery_log import DeliveryLog
@@ -150,7 +150,6 @@ class Rules:
         self.usage = Usage(
             store.usage, clock, idle_seconds=idle, on_limited=noticed.limit_exceeded, on_dropped=dropped.inc
         )
-        self.usage_series = UsageSeries(store.usage, clock)
         self.authority = Authority(
             store.credentials,
             keyring,

@@ -125,6 +125,13 @@ class UsageStore:
             for row in rows
         ]
 
+    async def of_token(self, token_id: str, now: int, days: int) -> tuple[list[Count], list[Count]]:
+        """The last days and the last 48 hours of a token, oldest first; one round trip."""
+        by_day, by_hour = await asyncio.gather(
+            self.series(token_id, now, days, DAY), self.series(token_id, now, HOURS_KEPT, HOUR)
+        )
+        return by_day, by_hour
+
     async def series(self, token_id: str, now: int, length: int, seconds: int) -> list[Count]:
         """The last days or hours (DAY or HOUR `seconds`) of a token, oldest first; the last is that of `now`, in UTC.
 

@@ -1,4 +1,4 @@
-"""Usage: counted in the process, flushed to Redis every second, and read back. A crash loses at most that second."""
+"""Usage: counted in the process, and flushed to Redis every second. A crash loses at most that second."""
 
 import asyncio
 from collections import defaultdict
@@ -10,7 +10,7 @@ from service.addresses import read_address
 from service.errors import StoreUnavailable
 from service.model import Kind, Outcome, Verdict
 from service.store.managed.records import PIECE
-from service.store.usage import DAY, HOUR, HOURS_KEPT, SLICE, Count, Totals, UsageStore, Use
+from service.store.usage import SLICE, UsageStore, Use
 from service.tokens.credential import DecodedCredential
 
 # A longer value makes the record take twice the room.
@@ -124,27 +124,3 @@ def _agent(header: bytes) -> str:
     agent = header.decode("latin-1")
     shown = agent if agent.isprintable() else "".join(sign for sign in agent if sign.isprintable())
     return shown.encode()[:_AGENT_LENGTH].decode(errors="ignore")
-
-
-class UsageSeries:
-    """Reads what `Usage` flushed; days and hours are UTC, the last one is the present."""
-
-    def __init__(self, store: UsageStore, clock: Callable[[], float]) -> None:
-        self._store = store
-        self._clock = clock
-
-    async def of_token(self, token_id: str, days: int) -> tuple[list[Count], list[Count]]:
-        """The last days and the last 48 hours of a token, oldest first; one round trip."""
-        now = int(self._clock())
-        by_day, by_hour = await asyncio.gather(
-            self._store.series(token_id, now, days, DAY), self._store.series(token_id, now, HOURS_KEPT, HOUR)
-        )
-        return by_day, by_hour
-
-    async def of_service(self, hours: int) -> list[Totals]:
-        """All checks of known tokens in each of the last hours, oldest first."""
-        return await self._store.totals(int(self._clock()), hours)
-
-    async def last_days(self, token_ids: list[str], days: int) -> list[list[int]]:
-        """Checks of each token on each of the last days, refused ones too; one round trip for all."""
-        return await self._store.days_of(token_ids, int(self._clock()), days)

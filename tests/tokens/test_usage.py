@@ -34,12 +34,15 @@ async def test_allowed_and_denied_checks_are_counted_by_day_and_hour(service: Se
     await use(service, secret, 3, address="198.51.100.9", agent=b"curl/8")
     await use(service, secret, 2, required=("b",))
     await service.rules.usage.flush()
-    days, hours = await service.rules.usage_series.of_token(token.token_id, 30)
+    days, hours = await service.stores.usage.of_token(token.token_id, int(service.clock()), 30)
     assert (len(days), len(hours)) == (30, 48)
     assert [count[1:] for count in (days[-1], hours[-1])] == [(3, 2), (3, 2)]
     assert not any(count.allowed or count.denied for count in days[:-1] + hours[:-1])
     assert (days[-1].starts_at % DAY, hours[-1].starts_at % 3600) == (0, 0)
-    assert await service.rules.usage_series.last_days([token.token_id, "00" * 8], 14) == [[0] * 13 + [5], [0] * 14]
+    assert await service.stores.usage.days_of([token.token_id, "00" * 8], int(service.clock()), 14) == [
+        [0] * 13 + [5],
+        [0] * 14,
+    ]
 
 
 async def test_flushes_of_two_processes_add_up(make_service: Callable[..., Any]) -> None:
@@ -47,9 +50,9 @@ async def test_flushes_of_two_processes_add_up(make_service: Callable[..., Any])
     token, secret = await make(one)
     await asyncio.gather(use(one, secret, 40), use(other, secret, 2))
     await asyncio.gather(one.rules.usage.flush(), other.rules.usage.flush())
-    days, _ = await one.rules.usage_series.of_token(token.token_id, 1)
+    days, _ = await one.stores.usage.of_token(token.token_id, int(one.clock()), 1)
     assert days[0].allowed == 42
-    assert (await other.rules.usage_series.of_service(1))[0].allowed == 42
+    assert (await other.stores.usage.totals(int(other.clock()), 1))[0].allowed == 42
 
 
 async def test_uses_under_the_old_and_the_new_terms_of_a_secret_are_written_as_one(
@@ -80,9 +83,9 @@ async def test_uses_during_a_flush_are_counted_once(still: Service, monkeypatch:
     await use_all()
     await asyncio.gather(still.rules.usage.flush(), use_all())
     await still.rules.usage.flush()
-    series = await still.rules.usage_series.last_days([token.token_id for token, _ in made], 1)
+    series = await still.stores.usage.days_of([token.token_id for token, _ in made], int(still.clock()), 1)
     assert series == [[6]] * 7
-    assert (await still.rules.usage_series.of_service(1))[0].allowed == 42
+    assert (await still.stores.usage.totals(int(still.clock()), 1))[0].allowed == 42
 
 
 async def test_a_flush_ends_behind_one_that_is_under_way(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +109,7 @@ async def test_a_flush_ends_behind_one_that_is_under_way(still: Service, monkeyp
     may_end.set()
     await second
     assert first.done()
-    assert (await still.rules.usage_series.of_service(1))[0].allowed == 1
+    assert (await still.stores.usage.totals(int(still.clock()), 1))[0].allowed == 1
 
 
 async def test_the_last_use_is_told_with_its_address_and_agent(service: Service) -> None:
@@ -157,7 +160,7 @@ async def test_old_days_and_hours_are_dropped_when_a_new_one_begins(
     assert len(days) == 3  # the two oldest of five are a hundred days old and more
     assert len(hours) == 1
     assert 0 < await shard.link.execute("TTL", shard.keys.usage_by_hour(token.token_id)) <= HOURS_KEPT * 3600
-    series, _ = await service.rules.usage_series.of_token(token.token_id, DAYS_KEPT)
+    series, _ = await service.stores.usage.of_token(token.token_id, int(service.clock()), DAYS_KEPT)
     assert sum(day.allowed for day in series) == 3
 
 
@@ -177,7 +180,7 @@ async def test_more_tokens_than_one_write_takes_are_all_counted(make_service: Ca
     made = [await make(service, f"gate {number}") for number in range(250)]
     await asyncio.gather(*[use(service, secret, 1) for _, secret in made])
     await service.rules.usage.flush()
-    days = await service.rules.usage_series.last_days([token.token_id for token, _ in made], 1)
+    days = await service.stores.usage.days_of([token.token_id for token, _ in made], int(service.clock()), 1)
     assert days == [[1]] * 250
 
 

@@ -24,11 +24,11 @@ from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from service.store.managed.records import Remembered
+from service.store.usage import UsageStore
 from service.tokens.limits import Standings, SubjectLimits
 from service.tokens.managed.bulk import BulkResult, Continuation
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.tokens import Created
-from service.tokens.usage import UsageSeries
 
 NEWEST = "-createdAt"
 _DAYS = 14
@@ -41,7 +41,7 @@ class TokenViews:
 
     def __init__(
         self,
-        usage: UsageSeries,
+        usage: UsageStore,
         derivation: Derivation,
         standings: Standings,
         subject_limits: SubjectLimits,
@@ -58,7 +58,7 @@ class TokenViews:
         """The tokens with their last fourteen days and what limits leave them; `parent_id` where they are derived."""
         now, token_ids = self._clock(), [token.token_id for token in tokens]
         # One after the other: to ask together takes longer than that for most tokens, which have the first alone.
-        series = await self._usage.last_days(token_ids, _DAYS)
+        series = await self._usage.days_of(token_ids, int(now), _DAYS)
         counts, standings = await self._derivation.counts(tokens), await self._standings.of(tokens)
         shared = await self._subject_limits.of(token.shares_as for token in tokens)
         # One alone is not remembered: who changes one token after the other would push out a page.

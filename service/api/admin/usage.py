@@ -12,10 +12,9 @@ from service.api.http.operation import Operation, OperationGroup, PathId
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.metrics import EXPIRY_WINDOWS
 from service.store.managed.statistics import TokenCounts
-from service.store.usage import DAYS_KEPT, Totals
+from service.store.usage import DAYS_KEPT, Totals, UsageStore
 from service.tokens.hygiene import Hygiene
 from service.tokens.managed.tokens import ManagedTokens
-from service.tokens.usage import UsageSeries
 
 _LONGEST = DAYS_KEPT * 24
 
@@ -89,7 +88,7 @@ class HygieneShown(msgspec.Struct, rename="camel"):
 class UsageApi(OperationGroup, tag="managed"):
     """Shows what the service counted; a check is seen here a second later at most."""
 
-    _series: UsageSeries
+    _usage: UsageStore
     _tokens: ManagedTokens
     _hygiene: Hygiene
     _token_counts: TokenCounts
@@ -100,7 +99,7 @@ class UsageApi(OperationGroup, tag="managed"):
         """Show how often a token was checked."""
         # Raises NotFound: an unknown id would read as a token that was never used.
         token = await self._tokens.get(token_id)
-        days, hours = await self._series.of_token(token.token_id, query.days)
+        days, hours = await self._usage.of_token(token.token_id, int(self._clock()), query.days)
         return TokenUsage(
             [DayCount(rfc3339(day.starts_at)[:10], day.allowed, day.denied) for day in days],
             rfc3339_or_none(token.last_used_at),
@@ -115,7 +114,7 @@ class UsageApi(OperationGroup, tag="managed"):
 
         Checks of session and managed tokens; unknown secrets are in the metrics alone.
         """
-        return ServiceUsage([_service_hour(hour) for hour in await self._series.of_service(query.hours)])
+        return ServiceUsage([_service_hour(hour) for hour in await self._usage.totals(int(self._clock()), query.hours)])
 
     @Operation("GET", "/api/admin/tokens/hygiene", READ, "countNeglectedTokens")
     async def neglected(self, caller: Caller) -> HygieneShown:
