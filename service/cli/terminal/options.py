@@ -1,4 +1,7 @@
-"""Values in options: lifetimes, spans of time, rates and pairs. What goes into a request has its name in the API."""
+"""Values in options: lifetimes, spans of time, rates and pairs. What goes into a request has its name in the API.
+
+The types are functions: click says which option has the value that a ValueError is about, and calls it so in `--help`.
+"""
 
 import re
 import time
@@ -63,19 +66,12 @@ class Number(click.IntRange):
 page_option = click.option("--limit", type=Number(1, 200), default=50, show_default=True, help="How many.")
 
 
-class Span(click.ParamType[int]):
-    """A span of time like 24h, 90d or 3600 (seconds), as seconds."""
-
-    name = "span"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        # click may hand in what was converted before, as a default.
-        if isinstance(value, int):
-            return value
-        found = _SPAN.fullmatch(value)
-        if found is None:
-            self.fail(f"{value!r}: write it like 24h, 7d or 90s.", param, ctx)
-        return int(found[1]) * _UNITS[found[2] or "s"]
+def span(value: str) -> int:
+    """A span of time like 24h, 90d or 3600 (seconds), as seconds. Raises ValueError."""
+    found = _SPAN.fullmatch(value)
+    if found is None:
+        raise ValueError(f"{value!r}: write it like 24h, 7d or 90s.")
+    return int(found[1]) * _UNITS[found[2] or "s"]
 
 
 class Lifetime(NamedTuple):
@@ -85,65 +81,45 @@ class Lifetime(NamedTuple):
     expires_at: str | None
 
 
-class LifetimeType(click.ParamType[Lifetime]):
+def lifetime(value: str) -> Lifetime:
     """90d, 12h, 7days, 1month, 6months, 1year, 2027-01-31, an instant, or never."""
-
-    name = "lifetime"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Lifetime:
-        if isinstance(value, Lifetime):
-            return value
-        if value == "never":
-            return Lifetime(value, None)
-        found = _SPAN.fullmatch(value)
-        # With a unit alone: eight digits may be a date.
-        seconds = int(found[1]) * _UNITS[found[2]] if found and found[2] else _WORDS.get(value)
-        try:
-            # An end that no calendar has is told here, as a wrong option.
-            end = (
-                datetime.fromtimestamp(time.time() + seconds, UTC)
-                if seconds is not None
-                else datetime.fromisoformat(value)
-            )
-            end = end.astimezone(UTC) if end.tzinfo else end.replace(tzinfo=UTC)
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r}: write it like 90d, 12h, 1month, 2027-01-31 or never.", param, ctx)
-        word = next((word for word, length in _WORDS.items() if length == seconds), "")
-        return Lifetime(word, end.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    if value == "never":
+        return Lifetime(value, None)
+    found = _SPAN.fullmatch(value)
+    # With a unit alone: eight digits may be a date.
+    seconds = int(found[1]) * _UNITS[found[2]] if found and found[2] else _WORDS.get(value)
+    try:
+        # An end that no calendar has is told here, as a wrong option.
+        end = (
+            datetime.fromtimestamp(time.time() + seconds, UTC) if seconds is not None else datetime.fromisoformat(value)
+        )
+        end = end.astimezone(UTC) if end.tzinfo else end.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{value!r}: write it like 90d, 12h, 1month, 2027-01-31 or never.") from None
+    word = next((word for word, length in _WORDS.items() if length == seconds), "")
+    return Lifetime(word, end.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
-class Rate(click.ParamType[dict[str, Any]]):
+def rate(value: str) -> dict[str, Any]:
     """100/60s, 100/m, 100/60s:20 (at most 20 at once) or day=10000/d, as one of the API's rateLimits.
 
     In 10000/hour, 10000/day@Europe/Berlin or 10000/month@15@Europe/Berlin a calendar fills it again.
     """
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
-        if isinstance(value, dict):
-            return value
-        quota, found = _QUOTA.fullmatch(value), _RATE.fullmatch(value)
-        if quota is not None:
-            name, limit, period, day, zone = quota.groups()
-            calendar = {"unit": period} | ({"day": int(day)} if day else {}) | ({"timeZone": zone} if zone else {})
-            return {"limit": int(limit), "calendar": calendar} | ({"name": name} if name else {})
-        if found is None or not (found[3] or found[4]):
-            self.fail(f"{value!r}: write it like 100/60s, 100/m:20 or day=10000/day@Europe/Berlin.", param, ctx)
-        name, limit, count, unit, burst = found.groups()
-        rate = {"limit": int(limit), "periodSeconds": int(count or 1) * _UNITS[unit or "s"]}
-        return rate | ({"name": name} if name else {}) | ({"burst": int(burst)} if burst else {})
+    quota, found = _QUOTA.fullmatch(value), _RATE.fullmatch(value)
+    if quota is not None:
+        name, limit, period, day, zone = quota.groups()
+        calendar = {"unit": period} | ({"day": int(day)} if day else {}) | ({"timeZone": zone} if zone else {})
+        return {"limit": int(limit), "calendar": calendar} | ({"name": name} if name else {})
+    if found is None or not (found[3] or found[4]):
+        raise ValueError(f"{value!r}: write it like 100/60s, 100/m:20 or day=10000/day@Europe/Berlin.")
+    name, limit, count, unit, burst = found.groups()
+    taken = {"limit": int(limit), "periodSeconds": int(count or 1) * _UNITS[unit or "s"]}
+    return taken | ({"name": name} if name else {}) | ({"burst": int(burst)} if burst else {})
 
 
-class Pair(click.ParamType[tuple[str, str]]):
-    """key=value."""
-
-    name = "key=value"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        key, equals, content = value.partition("=")
-        if not key or not equals:
-            self.fail(f"{value!r}: write it like team=payments.", param, ctx)
-        return key, content
+def pair(value: str) -> tuple[str, str]:
+    """key=value. Raises ValueError, as the others do."""
+    key, equals, content = value.partition("=")
+    if not key or not equals:
+        raise ValueError(f"{value!r}: write it like team=payments.")
+    return key, content

@@ -11,14 +11,14 @@ from service.cli.commands.tokens.show import described
 from service.cli.failure import WrongUsage
 from service.cli.terminal.options import (
     Lifetime,
-    LifetimeType,
     Number,
-    Pair,
-    Rate,
-    Span,
     filled,
     given,
+    lifetime,
     listed,
+    pair,
+    rate,
+    span,
     together,
     words,
 )
@@ -41,7 +41,7 @@ rate_option = click.option(
     "--rate",
     "rateLimits",
     multiple=True,
-    type=Rate(),
+    type=rate,
     callback=listed,
     metavar="[NAME=]100/60s[:BURST]|[NAME=]10000/month[@DAY][@ZONE]",
     help="Requests in a time, and how many at once; or in each hour, day or month of a calendar. Up to four by name.",
@@ -68,7 +68,8 @@ _members = together(
         "--meta",
         "metadata",
         multiple=True,
-        type=Pair(),
+        type=pair,
+        metavar="KEY=VALUE",
         # None is left out of a change; an empty object would take away what there is.
         callback=lambda _, __, pairs: dict(pairs) or None,
         help="What you want to remember; may repeat.",
@@ -80,8 +81,7 @@ rotation_options = together(
     # No default: `rotate --end` has to tell an overlap that was given from one that was not.
     click.option(
         "--overlap",
-        type=Span(),
-        metavar="SPAN",
+        type=span,
         help="How long the old secret stays valid: 24h (unless given), 7d, or 0 to end it at once.",
     ),
     click.option("--yes", is_flag=True, help="Do not ask before an old secret ends at once."),
@@ -93,10 +93,9 @@ rotation_options = together(
 @click.argument("name")
 @click.option(
     "--expires",
-    type=LifetimeType(),
+    type=lifetime,
     default="1month",
     show_default=True,
-    metavar="LIFETIME",
     help="90d, 12h, 7days, 1month, 6months, 1year, 2027-01-31 (midnight UTC), an instant, or never.",
 )
 @click.option(
@@ -118,15 +117,15 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
         ]
     # In this order: what an option says takes the place of what is copied.
     # A word where one fits, so that the two machines' clocks need not agree.
-    lifetime = {"duration": expires.word} if expires.word else {"expiresAt": expires.expires_at}
-    body = {"name": name, **lifetime, **copied, **given(options)}
+    end = {"duration": expires.word} if expires.word else {"expiresAt": expires.expires_at}
+    body = {"name": name, **end, **copied, **given(options)}
     return with_secret(client.send_once(TOKENS, OneToken, body)["token"], quiet=quiet)
 
 
 @click.command(cls=ReportCommand)
 @click.argument("token", metavar="ID|NAME")
 @click.option("--name", help="A new name.")
-@click.option("--expires", type=LifetimeType(), metavar="LIFETIME", help="As for `create`, counted from now.")
+@click.option("--expires", type=lifetime, help="As for `create`, counted from now.")
 @_members
 @click.option("--clear", multiple=True, type=click.Choice(list(_CLEARABLE)), help="Remove what is set; may repeat.")
 def update(token: str, expires: Lifetime | None, clear: tuple[str, ...], **options: Any) -> Report:

@@ -21,7 +21,7 @@ from service.cli.commands.tokens.issue import (
 from service.cli.commands.tokens.show import described
 from service.cli.commands.tokens.states import outcome
 from service.cli.failure import SignInNeeded
-from service.cli.terminal.options import Span, filled, given
+from service.cli.terminal.options import filled, given, span
 from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, ReportCommand, ReportGroup, facts
 
@@ -75,11 +75,7 @@ def holder() -> Client:
 
 @click.command(cls=ReportCommand)
 @click.option(
-    "--ttl",
-    "ttlSeconds",
-    type=Span(),
-    metavar="SPAN",
-    help="How long it lives, like 15m; else an hour, or as long as that one.",
+    "--ttl", "ttlSeconds", type=span, help="How long it lives, like 15m; else an hour, or as long as that one."
 )
 @scope_option
 @network_option
