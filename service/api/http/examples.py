@@ -10,7 +10,6 @@ _ID = "0123456789abcdef"
 # By field, or by struct and field where that one differs. A field that is not here holds what its type says.
 _HOLDS: Mapping[str, Any] = {
     "id": _ID,
-    "jti": _ID,
     "target": _ID,
     "DeliveryShown.id": "1799409600000-0.0",
     "AuditShown.id": "1799409600000-0.0",
@@ -23,9 +22,7 @@ _HOLDS: Mapping[str, Any] = {
     "Check.name": "redis",
     "AccountShown.name": "ada",
     "subject": "ada",
-    "sub": "ada",
     "username": "ada",
-    "client_id": "ada",
     "actor": "ada",
     "createdBy": "ada",
     "kind": "managed",
@@ -38,11 +35,7 @@ _HOLDS: Mapping[str, Any] = {
     "event": "token.revoked",
     "requestId": "5f0c2a9e7d1b4c38",
     "request_id": "5f0c2a9e7d1b4c38",
-    "scope": "orders:read",
     "scopes": ["orders:read"],
-    "token_type": "Bearer",
-    "iat": 1796817600,
-    "exp": 1799409600,
     "date": "2027-01-31",
     "expiry_time": 1799409600,
     "PhpToken.expiry_time": "2027-01-31 12:00:00",
@@ -58,7 +51,6 @@ _HOLDS: Mapping[str, Any] = {
     "result": "pass",
     "check": "expiry",
     "detail": "It expires at 2027-01-31T12:00:00Z.",
-    "Check.detail": "",
     "message": "Done",
     "TokenIssued.message": "API token created successfully",
     "PhpToken.status": "success",
@@ -74,7 +66,6 @@ _HOLDS: Mapping[str, Any] = {
     "Check.status": "ok",
     "version": "1.0.0",
     "OAuthError.error": "invalid_client",
-    "Skipped.code": "not_found",
     "SkippedLine.code": "name_taken",
     "pending": "The change is not confirmed on disk yet.",
     "nextCursor": None,
@@ -89,9 +80,6 @@ _HOLDS: Mapping[str, Any] = {
     "showMetrics": "process_open_fds 24.0\n",
     "showDocument": {"openapi": "3.1.0"},
     "createSession": "invalid credentials",
-    "endSession": {},
-    "uid": _ID,
-    "extra": {"scopes": ["orders:read"]},
 }
 _NAMED = (
     "Token 0123456789abcdef (active, made by admin) is called orders: rename or revoke it to free the name, "
