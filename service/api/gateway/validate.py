@@ -1,6 +1,7 @@
 """The validate endpoint, the question gateways ask on every request."""
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.responses import Response
@@ -91,42 +92,38 @@ class GatewayApi(OperationGroup, tag="gateway"):
     async def _answer(self, call: Call, required: tuple[str, ...]) -> Response:
         headers = call.scope["headers"]
         cost = request_cost(headers, call.scope["client"], self._trusted)
-        secrets = presented(headers, accepted=self._accepted)
-        if not secrets:
-            return self._respond(call, None, ABSENT)
-        if len(secrets) > 1:
-            return self._respond(call, None, MALFORMED)
-        # For the metrics alone: the authority finds the kind by itself.
-        kind = parse(secrets[0])
-        try:
-            started = time.perf_counter()
-            agent = call.header(b"user-agent") or b""
-            verdict = await self._authority.verify(
-                secrets[0], KINDS, required=required, address=call.address, agent=agent, cost=cost
+        agent = call.header(b"user-agent") or b""
+
+        def ask(secret: bytes) -> Awaitable[Verdict]:
+            return self._authority.verify(
+                secret, KINDS, required=required, address=call.address, agent=agent, cost=cost
             )
-            self._observe(time.perf_counter() - started)
-        except StoreUnavailable:
-            # Caught here and not by the application, because validations are counted by their verdicts.
-            verdict = UNAVAILABLE
-        return self._respond(call, kind, verdict)
+
+        return await self._decide(call, presented(headers, accepted=self._accepted), ask)
 
     @_form(ONE_TIME, "validateOneTimeToken", "Validate a one-time token and spend it", _ONCE, _SPENDS, once=True)
     @_form(ONE_TIME_ENVOY, "validateOneTimeTokenForEnvoy", _SAME, _ONCE, _SPENDS, once=True)
     async def spend(self, call: Call) -> Response:
         """One-time tokens only; a token that is good is spent with this answer."""
         headers = call.scope["headers"]
-        secrets = presented(headers, in_uri=True, accepted=self._accepted)
-        if not secrets:
-            return self._respond(call, None, ABSENT)
-        if len(secrets) > 1:
-            return self._respond(call, None, MALFORMED)
-        request = retried_request(headers, call.scope["client"], self._trusted)
+
+        def ask(secret: bytes) -> Awaitable[Verdict]:
+            request = retried_request(headers, call.scope["client"], self._trusted)
+            return self._one_time.consume(secret, request=request, required=required_scopes(b"", headers))
+
+        return await self._decide(call, presented(headers, in_uri=True, accepted=self._accepted), ask)
+
+    async def _decide(self, call: Call, secrets: list[bytes], ask: Callable[[bytes], Awaitable[Verdict]]) -> Response:
+        if len(secrets) != 1:
+            return self._respond(call, None, MALFORMED if secrets else ABSENT)
+        started = time.perf_counter()
         try:
-            started = time.perf_counter()
-            verdict = await self._one_time.consume(secrets[0], request=request, required=required_scopes(b"", headers))
+            verdict = await ask(secrets[0])
             self._observe(time.perf_counter() - started)
         except StoreUnavailable:
+            # Caught here and not by the application, because validations are counted by their verdicts.
             verdict = UNAVAILABLE
+        # The kind is for the metrics alone: the authority finds it by itself.
         return self._respond(call, parse(secrets[0]), verdict)
 
     def _respond(self, call: Call, kind: Kind | None, verdict: Verdict) -> Response:
