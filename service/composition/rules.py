@@ -47,6 +47,9 @@ from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sender
 from service.tokens.webhooks.ssrf import Destinations, resolve
 
+# How many times the entries that are kept may stand in the log while they are not sealed.
+_ROOM = 4
+
 
 class Foundation(NamedTuple):
     """What the rules of one process are built on."""
@@ -65,12 +68,14 @@ class AuditRules:
         shards, streams, keyring = on.store.shards, on.store.audit, on.keyring
         # The setting is about the log as a whole, which lies in all shards.
         keep = max(1, on.settings.audit_max_entries // len(shards))
-        self.log = AuditLog(keyring, shards, on.clock, keep=keep)
-        self.refusals = Refusals(self.log, on.clock)
-        self.reader = AuditReader(streams, shards)
         self.checkpoints = Checkpoints(
             streams, shards, keyring, keep=keep, count=on.metrics.audit_events.inc, head=on.metrics.sealed
         )
+        # The room that removals have, which never wait for a seal; more would fill the server.
+        most = _ROOM * keep
+        self.log = AuditLog(keyring, shards, on.clock, keep=most, is_behind=self.checkpoints.is_behind)
+        self.refusals = Refusals(self.log, on.clock)
+        self.reader = AuditReader(streams, shards)
         self.verification = Verification(streams, shards, keyring, self.checkpoints, keep=keep)
 
 

@@ -51,8 +51,8 @@ su:<h>            zset    digest -> expiry of a user's sessions                 
 sus               zset    the user, a digest -> when the last of them ends         swept
 six               zset    digest -> expiry of all sessions                         swept
 sg:<h>            int     generation of a user's sessions                          -
-ev evo evr        stream  audit log, `e` JSON and `s` its MAC: changes; sign-ins  MAXLEN ~
-                          and what time ended; refused sign-ins
+ev evo evr        stream  audit log, `e` JSON and `s` its MAC: changes; sign-ins  trimmed when sealed;
+                          and what time ended; refused sign-ins                    MAXLEN ~ 4 times that
 evc evco evcr     stream  checkpoints that seal one of these; the id is that of    when all they cover is trimmed
                           the last entry covered. `f` the id before the first,
                           `n` entries sealed before, `k` how many are kept, `p`

@@ -1,4 +1,7 @@
-"""Seals the audit log: every second a checkpoint over what was written to a stream since the last one."""
+"""Seals the audit log: every second a checkpoint over what was written to a stream since the last one.
+
+Whoever seals also trims, so that an entry which no checkpoint covers is never pushed out.
+"""
 
 import asyncio
 import logging
@@ -9,9 +12,14 @@ import msgspec
 from service.keyring import Keyring
 from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored, audit_streams
 from service.store.driver.shards import Shards
+from service.store.pacing import give_way
 from service.tokens.audit import macs
 
 log = logging.getLogger(__name__)
+# So many are read at once, for a few checkpoints: where thousands wait, one for each turn of a busy loop is too slow.
+_AT_ONCE = 3 * macs.LONGEST
+# With so many times what is kept the log is behind, and takes nothing new that can wait.
+_BEHIND = 2
 
 
 class _Counted(msgspec.Struct):
@@ -47,6 +55,7 @@ class Checkpoints:
         self._count = count
         self._head = head
         self._heads: dict[AuditStream, Checkpoint] = {}
+        self._behind: set[AuditStream] = set()
         self.rolled_back: dict[AuditStream, str] = {}
 
     async def seal(self) -> int:
@@ -56,24 +65,41 @@ class Checkpoints:
         self._head(sum(macs.sealed_with(head) for head in self._heads.values()))
         return sealed
 
+    def is_behind(self) -> bool:
+        """Was more written than this process, and all others, could seal?"""
+        return bool(self._behind)
+
     async def _seal(self, stream: AuditStream) -> int:
-        sealed = 0
+        sealed, last = 0, await self.head(stream)
         while True:
-            last = await self.head(stream)
-            known = last.entry_id if last else START
-            entries = await self._store.oldest(stream, known, macs.LONGEST)
-            if not entries:
+            entries = await self._store.oldest(stream, last.entry_id if last else START, _AT_ONCE)
+            taken = await self._append(stream, entries, last) if entries else 0
+            sealed += taken
+            if len(entries) < _AT_ONCE:
+                self._behind.discard(stream)
                 return sealed
-            checkpoint = macs.make_checkpoint(self._keyring, stream.entries, entries, last, keep=self._keep)
-            # Another process was faster, and its checkpoint covers the same entries.
-            if not await self._store.seal(stream, known, checkpoint):
-                return sealed
-            self._heads[stream] = checkpoint
-            sealed += len(entries)
-            self._tell(entries)
-            await self._store.forget(stream)
-            if len(entries) < macs.LONGEST:
-                return sealed
+            # Another process was faster, and goes on from there as well; but there is enough for both.
+            last = self._heads[stream] if taken == len(entries) else await self.head(stream)
+
+    async def _append(self, stream: AuditStream, entries: list[Stored], last: Checkpoint | None) -> int:
+        """Seal the entries behind a checkpoint; of how many it was done here, because others do the same."""
+        parts = [entries[start : start + macs.LONGEST] for start in range(0, len(entries), macs.LONGEST)]
+        made: list[Checkpoint] = []
+        for part in parts:
+            last = macs.make_checkpoint(self._keyring, stream.entries, part, last, keep=self._keep)
+            made.append(last)
+            await give_way()
+        appended = await asyncio.gather(*[self._store.seal(stream, checkpoint) for checkpoint in made])
+        if await self._store.trim(stream, self._keep) > _BEHIND * self._keep:
+            self._behind.add(stream)
+        taken = 0
+        for part, checkpoint, is_ours in zip(parts, made, appended, strict=True):
+            if is_ours:
+                self._heads[stream] = checkpoint
+                taken += len(part)
+                self._tell(part)
+                await give_way()
+        return taken
 
     async def head(self, stream: AuditStream) -> Checkpoint | None:
         """The newest checkpoint, kept in mind: if it goes, somebody put an older log in its place."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from service.errors import StoreUnavailable
 from service.keyring import Keyring
 from service.model import AuditEntry, ManagedToken, Origin
 from service.store.audit import AuditStream, Entry, append
@@ -16,6 +17,8 @@ from service.store.driver.shards import Shards
 _encode = msgspec.json.Encoder().encode
 # What anybody can cause who knows nothing.
 _REFUSALS = ("login.failed", "login.throttled")
+# What can wait until the log is sealed up to here; never what takes away.
+_CAN_WAIT = frozenset(f"token.{verb}" for verb in ("created", "imported", "derived", "updated", "activated"))
 # What an entry says of a token.
 _SHOWN = (
     "name",
@@ -41,12 +44,21 @@ class AuditLog:
     What was written is counted where it is sealed: a script may find that there is nothing to change.
     """
 
-    def __init__(self, keyring: Keyring, shards: Shards, clock: Callable[[], float], *, keep: int) -> None:
-        """`keep`: entries kept in a stream of a shard."""
+    def __init__(
+        self,
+        keyring: Keyring,
+        shards: Shards,
+        clock: Callable[[], float],
+        *,
+        keep: int,
+        is_behind: Callable[[], bool],
+    ) -> None:
+        """`keep`: entries in a stream of a shard at most, sealed or not. `is_behind`: are too many not sealed?"""
         self._keyring = keyring
         self._shards = shards
         self._clock = clock
         self._keep = keep
+        self._is_behind = is_behind
 
     def entry(
         self,
@@ -57,7 +69,12 @@ class AuditLog:
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
     ) -> Entry:
-        """An entry for the script that makes the change; `before` and `after` hold what changed, and maybe a name."""
+        """An entry for the script that makes the change; `before` and `after` hold what changed, and maybe a name.
+
+        Raises StoreUnavailable for what can wait while the log is behind with its seals.
+        """
+        if action in _CAN_WAIT and self._is_behind():
+            raise StoreUnavailable("The audit log is being sealed: try again in a moment.")
         body = _encode(
             AuditEntry(
                 at=int(self._clock()),

@@ -6,14 +6,20 @@ import asyncio
 import itertools
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from service.app import Service
+from service.errors import StoreUnavailable
+from service.keyring import Keyring
+from service.model import Outcome
 from service.store.audit import START, AuditStream
 from service.store.driver.keys import Stream
+from service.tokens.audit.macs import make_checkpoint
 from service.tokens.audit.verification import Report
+from tests.builders import ADMIN, create, create_many, outcome
 from tests.tokens.audit.tampering import faults, keys_of, mutate, order_of, put, read, write
 
 pytestmark = pytest.mark.anyio
@@ -116,34 +122,84 @@ async def test_what_is_deleted_at_the_old_end_of_an_audit_log_that_is_not_full_i
     await put(shard, shard.keys.changes, [item for item in entries if order_of(item[0]) > order_of(first[0])])
     assert await faults(still) == ["missing"]
     # With its checkpoint gone as well, as if it had been trimmed.
-    await still.stores.audit.forget(AuditStream(shard, Stream.CHANGES))
+    await still.stores.audit.trim(AuditStream(shard, Stream.CHANGES), 1000)
     assert await faults(still) == ["missing"]
 
 
-async def test_checkpoints_whose_entries_were_trimmed_go_however_many_slices_they_are(
+async def test_entries_too_many_go_slice_by_slice(
     make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.store.audit.SLICE", 2)
-    service = await make_service(background=False)
-    for number in range(6):
-        await write(service, 1, start=number)
+    # Redis trims nodes of a hundred entries or less.
+    monkeypatch.setattr("service.store.audit.SLICE", 100)
+    service = await make_service(background=False, audit_max_entries=10)
+    stream = AuditStream(service.stores.shards[0], Stream.CHANGES)
+    for number in range(3):
+        await write(service, 13, start=13 * number)
         await service.rules.audit.checkpoints.seal()
-    (shard,) = service.stores.shards
-    entries, checkpoints = shard.keys.changes, shard.keys.checkpoints(Stream.CHANGES)
-    await put(shard, entries, (await read(shard, entries))[-1:])
-    await service.stores.audit.forget(AuditStream(shard, Stream.CHANGES))
-    assert [item[0] for item in await read(shard, checkpoints)] == [item[0] for item in await read(shard, entries)]
+    await write(service, 250, start=100)
+    await service.rules.audit.checkpoints.seal()
+    assert 10 <= await stream.link.execute("XLEN", stream.entries) <= 110
+    assert await faults(service) == []
 
 
-async def test_more_entries_than_are_kept_between_two_seals_raise_no_alarm(make_service: Callable[..., Any]) -> None:
-    service = await make_service(background=False, audit_max_entries=1000)
+async def test_entries_that_are_not_sealed_are_never_trimmed(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False, audit_max_entries=100)
+    stream = AuditStream(service.stores.shards[0], Stream.CHANGES)
     await write(service, 10)
     await service.rules.audit.checkpoints.seal()
-    # As many as push out all that was sealed, and some that never were.
-    await write(service, 1500, start=10)
-    await service.stores.audit.forget(AuditStream(service.stores.shards[0], Stream.CHANGES))
-    await service.rules.audit.checkpoints.seal()
+    await write(service, 290, start=10)
+    # Another process, which has sealed nothing of that, trims.
+    assert await service.stores.audit.trim(stream, 100) == 300
+    assert await service.rules.audit.checkpoints.seal() == 290
     assert service.rules.audit.checkpoints.rolled_back == {}
+    assert await faults(service) == []
+
+
+async def test_while_too_many_are_not_sealed_nothing_is_made_and_all_can_be_ended(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.tokens.audit.checkpoints._AT_ONCE", 30)
+    service = await make_service(background=False, audit_max_entries=100)
+    managed, (ended, kept) = service.rules.managed, await create_many(service, "one", "two")
+    await write(service, 258)
+    refused, numbers = [], itertools.count()
+
+    async def ask_after_a_step(*arguments: Any) -> Any:
+        entries = await oldest(*arguments)
+        try:
+            await create(service, f"meanwhile {next(numbers)}")
+        except StoreUnavailable as error:
+            refused.append(error.detail)
+            if len(refused) == 1:
+                await managed.tokens.revoke(ended.token.token_id, ADMIN)
+        return entries
+
+    oldest = service.stores.audit.oldest
+    monkeypatch.setattr(service.stores.audit, "oldest", ask_after_a_step)
+    await service.rules.audit.checkpoints.seal()
+    assert refused
+    assert "sealed" in refused[0]
+    assert await outcome(service, ended.secret) == Outcome.UNKNOWN
+    monkeypatch.setattr(service.stores.audit, "oldest", oldest)
+    # All is sealed.
+    await create(service, "three")
+    await service.rules.audit.checkpoints.seal()
+    assert await outcome(service, kept.secret) == Outcome.ACTIVE
+    assert await faults(service) == []
+
+
+async def test_a_checkpoint_continues_the_very_one_that_it_was_made_after(make_service: Callable[..., Any]) -> None:
+    """Two processes that keep different numbers seal the same entries, each with a few checkpoints at once."""
+    service = await make_service(background=False)
+    stream, store = AuditStream(service.stores.shards[0], Stream.CHANGES), service.stores.audit
+    await write(service, 2)
+    first, second = await store.oldest(stream, START, 2)
+    make = partial(make_checkpoint, Keyring(service.settings.secret_key), stream.entries)
+    one, other = make([first], None, keep=10), make([first], None, keep=20)
+    assert await store.seal(stream, one)
+    # Of the same entry, and by its id the one before.
+    assert not await store.seal(stream, make([second], other, keep=20))
+    assert await store.seal(stream, make([second], one, keep=10))
     assert await faults(service) == []
 
 

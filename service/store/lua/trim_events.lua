@@ -1,0 +1,20 @@
+--[[ Drop a slice of the audit entries that are too many, none that is not sealed, and the checkpoints of what is gone.
+KEYS[1]  checkpoints (stream)         KEYS[2]  the entries they cover (stream)
+ARGV[1]  entries to keep              ARGV[2]  how many to drop at most
+returns  how many entries were dropped; how many there are
+cost     O(k) for k entries
+]]
+local checkpoints, entries = unpack(KEYS)
+local keep, most = unpack(ARGV)
+local last = redis.call('XREVRANGE', checkpoints, '+', '-', 'COUNT', 1)[1]
+local length, dropped = redis.call('XLEN', entries), 0
+if not last then return {0, length} end
+local surplus = math.min(length - keep, most)
+if surplus > 0 then dropped = redis.call('XTRIM', entries, 'MINID', '~', last[1], 'LIMIT', surplus) end
+local oldest = redis.call('XRANGE', entries, '-', '+', 'COUNT', 1)[1]
+if oldest then
+  -- Never the last one: the next continues it, and somebody may have taken all its entries.
+  local first = redis.call('XRANGE', checkpoints, oldest[1], '+', 'COUNT', 1)[1] or last
+  redis.call('XTRIM', checkpoints, 'MINID', '~', first[1], 'LIMIT', most)
+end
+return {dropped, length - dropped}
