@@ -51,8 +51,7 @@ class BulkRevocationApi(OperationGroup, tag="managed"):
             # Only the dry run, which changes nothing, may be cut off when its client leaves.
             matched = await call.unless_gone(self._bulk.preview(query, ending))
             return TokensMatched(matched.count, await self._views.of(matched.sample))
-        expected, limit, after = read_slice(wanted)
-        result = await self._bulk.end(query, ending, caller.origin, expected=expected, limit=limit, after=after)
+        result = await self._bulk.end(query, ending, caller.origin, read_slice(wanted))
         return part_of_many(result, "revoked" if ending is Ending.REVOKE else "deactivated")
 
     def _query(self, wanted: EndTokens) -> Query:

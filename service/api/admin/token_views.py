@@ -26,7 +26,7 @@ from service.store.managed.query import Query
 from service.store.managed.records import Remembered
 from service.store.usage import UsageStore
 from service.tokens.limits import Standings, SubjectLimits
-from service.tokens.managed.bulk import BulkResult, Continuation
+from service.tokens.managed.bulk import BulkResult, Continuation, Part
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.tokens import Created
 
@@ -154,18 +154,18 @@ def part_of_many(result: BulkResult, done: str) -> SliceChanged:
     return SliceChanged(message, changed.updated, changed.skipped, result.remaining, cursor)
 
 
-def read_slice(wanted: EndTokens | ChangeToken) -> tuple[int, int, Continuation | None]:
-    """The number agreed on, the limit (0 disables it), and where to go on. Raises InvalidRequest with neither."""
+def read_slice(wanted: EndTokens | ChangeToken) -> Part:
+    """Which slice is meant. Raises InvalidRequest with neither a number agreed on nor where to go on."""
     limit = wanted.limit if isinstance(wanted.limit, int) else 0
     # Agreed on with the first slice; the cursor carries what is left of it.
     if isinstance(wanted.cursor, str):
         try:
-            return 0, limit, _decode(urlsafe_b64decode(wanted.cursor + "=" * (-len(wanted.cursor) % 4)))
+            return Part(0, limit, _decode(urlsafe_b64decode(wanted.cursor + "=" * (-len(wanted.cursor) % 4))))
         except (ValueError, msgspec.DecodeError):
             raise wrong("cursor", "this is no cursor of an answer: start again without it") from None
     if not isinstance(wanted.expected, int):
         raise wrong("expected", "say how many tokens the filter should match")
-    return wanted.expected, limit, None
+    return Part(wanted.expected, limit)
 
 
 def _show(_: str, given: tuple[Any, ...]) -> TokenShown:

@@ -104,11 +104,7 @@ class ManagedApi(OperationGroup, tag="managed"):
         done = "activated" if active else "deactivated"
         if isinstance(wanted.filter, Filter):
             query = self._views.query(wanted.filter)
-            expected, limit, after = read_slice(wanted)
-            result = await self._bulk.set_active_matching(
-                query, active, origin, expected=expected, limit=limit, after=after
-            )
-            return part_of_many(result, done)
+            return part_of_many(await self._bulk.set_active_matching(query, active, origin, read_slice(wanted)), done)
         ids = list(dict.fromkeys(wanted.ids)) if isinstance(wanted.ids, list) else []
         return several(await self._bulk.set_active(ids, active, origin), done)
 

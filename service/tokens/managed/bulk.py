@@ -68,6 +68,17 @@ class Continuation(msgspec.Struct, frozen=True, array_like=True):
         return self.position, self.tie
 
 
+class Part(NamedTuple):
+    """Which slice of a change of many: the first, of as many tokens as `expected`, or one that goes on `after` another.
+
+    It changes `limit` of them at most, with 0 as many as it comes to.
+    """
+
+    expected: int = 0
+    limit: int = 0
+    after: Continuation | None = None
+
+
 class BulkResult(msgspec.Struct, frozen=True):
     """What a change of several tokens did: the ids changed, and those left with why.
 
@@ -122,37 +133,18 @@ class Bulk:
         tokens, _, _ = await self._queries.page(msgspec.structs.replace(narrowed, limit=SAMPLE, after=None))
         return Matched(await self._count(narrowed), tokens)
 
-    async def end(
-        self,
-        query: Query,
-        ending: Ending,
-        origin: Origin,
-        *,
-        expected: int = 0,
-        limit: int = 0,
-        after: Continuation | None = None,
-    ) -> BulkResult:
-        """Revoke or deactivate a slice of what a query finds, as far as it can still be; `limit` of them at most.
+    async def end(self, query: Query, ending: Ending, origin: Origin, part: Part) -> BulkResult:
+        """Revoke or deactivate a slice of what a query finds, as far as it can still be.
 
         Raises Conflict `count_changed` before anything is changed if they are not as many as expected; not where it
-        goes on `after` an earlier slice. To ask for the same slice again is harmless.
+        goes on after an earlier slice. To ask for the same slice again is harmless.
         """
-        change = self._end(ending, origin)
-        return await self._slice(_narrowed(query, ending), change, expected=expected, limit=limit, after=after)
+        return await self._slice(_narrowed(query, ending), self._end(ending, origin), part)
 
-    async def set_active_matching(
-        self,
-        query: Query,
-        active: bool,
-        origin: Origin,
-        *,
-        expected: int = 0,
-        limit: int = 0,
-        after: Continuation | None = None,
-    ) -> BulkResult:
+    async def set_active_matching(self, query: Query, active: bool, origin: Origin, part: Part) -> BulkResult:
         """Activate or deactivate a slice of what a query finds, as `end` does."""
         change = self._activate(origin) if active else self._end(Ending.DEACTIVATE, origin)
-        return await self._slice(query, change, expected=expected, limit=limit, after=after)
+        return await self._slice(query, change, part)
 
     def _end(self, ending: Ending, origin: Origin) -> Change:
         state = "revoked" if ending is Ending.REVOKE else "inactive"
@@ -171,19 +163,18 @@ class Bulk:
                 await steps.begin([change.make(known)], partial(result.note, step, known))
         return result
 
-    async def _slice(
-        self, query: Query | None, change: Change, *, expected: int, limit: int, after: Continuation | None
-    ) -> BulkResult:
+    async def _slice(self, query: Query | None, change: Change, part: Part) -> BulkResult:
+        after = part.after
         if after is None:
             count = await self._count(query) if query else 0
-            if count != expected:
-                raise Conflict(f"The filter matches {count} tokens now, not {expected}.", code="count_changed")
+            if count != part.expected:
+                raise Conflict(f"The filter matches {count} tokens now, not {part.expected}.", code="count_changed")
             after = Continuation("0", "", count, await self._newest())
         if query is None or not after.left:
             return BulkResult([], [])
         # Oldest first: what is created meanwhile comes behind all that is meant.
         walk = msgspec.structs.replace(query, sort="created_at", descending=False, limit=MOST, after=after.place)
-        return await self._change(walk, change, after, min(limit or MOST, MOST, after.left))
+        return await self._change(walk, change, after, min(part.limit or MOST, MOST, after.left))
 
     async def _change(self, query: Query, change: Change, begun: Continuation, most: int) -> BulkResult:
         result = BulkResult([], [])

@@ -12,7 +12,7 @@ from service.errors import Conflict
 from service.model import Outcome
 from service.store.driver.scripts import LETTERS, Script
 from service.store.managed.query import Query
-from service.tokens.managed.bulk import Ending
+from service.tokens.managed.bulk import Ending, Part
 from tests.builders import ADMIN, DAY, actions, create, create_many, outcome
 from tests.links import Recording
 
@@ -70,10 +70,10 @@ async def test_an_expired_token_is_skipped(still: Service, clock: object) -> Non
 async def test_a_filter_that_no_longer_finds_as_many_is_refused(still: Service) -> None:
     created = await create_many(still, "ci 1", "ci 2", "ci 3")
     with pytest.raises(Conflict) as refused:
-        await still.rules.managed.bulk.set_active_matching(Query(text="ci"), False, ADMIN, expected=2)
+        await still.rules.managed.bulk.set_active_matching(Query(text="ci"), False, ADMIN, Part(expected=2))
     assert refused.value.code == "count_changed"
     assert {await outcome(still, one.secret) for one in created} == {Outcome.ACTIVE}
-    result = await still.rules.managed.bulk.set_active_matching(Query(text="ci"), False, ADMIN, expected=3)
+    result = await still.rules.managed.bulk.set_active_matching(Query(text="ci"), False, ADMIN, Part(expected=3))
     assert result.updated == [one.token.token_id for one in created]
     assert {await outcome(still, one.secret) for one in created} == {Outcome.UNKNOWN}
 

@@ -12,7 +12,7 @@ from service.app import Service
 from service.errors import Conflict
 from service.model import Origin, Outcome, Status
 from service.store.managed.query import Query
-from service.tokens.managed.bulk import Ending
+from service.tokens.managed.bulk import Ending, Part
 from tests.builders import ADMIN, actions, create, create_many, outcome, sign_in
 
 pytestmark = pytest.mark.anyio
@@ -21,11 +21,11 @@ EVERYTHING = Query()
 
 
 async def revoke(service: Service, query: Query, expected: int, **more: Any) -> Any:
-    return await service.rules.managed.bulk.end(query, Ending.REVOKE, ADMIN, expected=expected, **more)
+    return await service.rules.managed.bulk.end(query, Ending.REVOKE, ADMIN, Part(expected, **more))
 
 
 async def deactivate(service: Service, query: Query, expected: int, **more: Any) -> Any:
-    return await service.rules.managed.bulk.end(query, Ending.DEACTIVATE, ADMIN, expected=expected, **more)
+    return await service.rules.managed.bulk.end(query, Ending.DEACTIVATE, ADMIN, Part(expected, **more))
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ async def test_a_filter_for_what_has_ended_ends_nothing_rather_than_everything(
     query = Query(statuses=frozenset({status}))
     matched = await service.rules.managed.bulk.preview(query, ending)
     assert (matched.count, matched.sample) == (0, [])
-    assert (await service.rules.managed.bulk.end(query, ending, ADMIN, expected=0)).updated == []
+    assert (await service.rules.managed.bulk.end(query, ending, ADMIN, Part(expected=0))).updated == []
     with pytest.raises(Conflict):
-        await service.rules.managed.bulk.end(query, ending, ADMIN, expected=1)
+        await service.rules.managed.bulk.end(query, ending, ADMIN, Part(expected=1))
     assert await outcome(service, created.secret) is Outcome.ACTIVE
 
 
@@ -123,8 +123,8 @@ async def test_each_slice_goes_on_behind_the_one_before_and_a_repeated_one_is_ha
     ended = [*result.updated]
     assert (len(ended), result.remaining, await outcome(still, late.secret)) == (5, 7, Outcome.ACTIVE)
     while result.next:
-        again = await still.rules.managed.bulk.end(query, Ending.REVOKE, ADMIN, limit=5, after=result.next)
-        repeated = await still.rules.managed.bulk.end(query, Ending.REVOKE, ADMIN, limit=0, after=result.next)
+        again = await still.rules.managed.bulk.end(query, Ending.REVOKE, ADMIN, Part(limit=5, after=result.next))
+        repeated = await still.rules.managed.bulk.end(query, Ending.REVOKE, ADMIN, Part(limit=0, after=result.next))
         ended += again.updated + repeated.updated
         result = repeated
     assert sorted(ended) == sorted(one.token.token_id for one in created)
@@ -139,7 +139,7 @@ async def test_a_slice_ends_with_its_time(still: Service, monkeypatch: pytest.Mo
     result, slices = await revoke(still, EVERYTHING, 25), [10]
     assert (len(result.updated), result.remaining) == (10, 15)
     while result.next:
-        result = await still.rules.managed.bulk.end(EVERYTHING, Ending.REVOKE, ADMIN, after=result.next)
+        result = await still.rules.managed.bulk.end(EVERYTHING, Ending.REVOKE, ADMIN, Part(after=result.next))
         slices.append(len(result.updated))
     assert slices == [10, 10, 5]
 
@@ -148,9 +148,9 @@ async def test_what_cannot_be_changed_is_skipped_and_counts_as_come_to(still: Se
     created = await create_many(still, "one", "two", days=1)
     await create_many(still, "three", "four")
     clock.forward(2 * 86400)
-    result = await still.rules.managed.bulk.set_active_matching(EVERYTHING, False, ADMIN, expected=4, limit=2)
+    result = await still.rules.managed.bulk.set_active_matching(EVERYTHING, False, ADMIN, Part(expected=4, limit=2))
     assert result.skipped == [(one.token.token_id, "token_expired") for one in created]
-    result = await still.rules.managed.bulk.set_active_matching(EVERYTHING, False, ADMIN, after=result.next)
+    result = await still.rules.managed.bulk.set_active_matching(EVERYTHING, False, ADMIN, Part(after=result.next))
     assert (len(result.updated), result.remaining, result.next) == (2, 0, None)
 
 
