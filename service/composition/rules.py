@@ -147,7 +147,7 @@ class Rules:
         """`accounts`: who may sign in at first."""
         settings, store, keyring, metrics, clock = on
         minter = Minter(keyring, store.shards)
-        repeats = Repeats(store.requests, keyring, minter, store.shards)
+        repeats = Repeats(store.requests, keyring, minter, store.shards, on.clock)
         self.audit = audit = AuditRules(on)
         self.accounts = AccountRules(on, audit, accounts)
         self.webhooks = WebhookRules(on, audit.log, repeats)

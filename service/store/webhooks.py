@@ -4,6 +4,7 @@ from service.store.audit import Entry
 from service.store.decoding import in_pairs, own_members
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
+from service.store.idempotency import KEEP_MILLISECONDS
 
 NOTICES_KEPT = 10_000
 
@@ -27,12 +28,20 @@ class WebhookStore:
     async def put(self, webhook_id: str, record: bytes, *, seen: bytes = b"", most: int, entry: Entry) -> int:
         """Write a record, empty to take it away; `seen` is the one that it changes.
 
-        1 done, 0 there is none or another one than was seen, -1 there are too many.
+        1 done, 0 there is none, another one than was seen, or it was taken away, -1 there are too many.
         """
         # Whoever asks may name anything: what is no Latin-1 names no webhook.
         shard, name = self._shards[0], webhook_id.encode("latin-1", "replace")
         done: int = await self._put.run(
-            shard.link, (shard.keys.webhooks, shard.keys.changes), name, record, seen, most, *entry
+            shard.link,
+            (shard.keys.webhooks, shard.keys.changes, shard.keys.webhook_ended(webhook_id)),
+            name,
+            record,
+            seen,
+            most,
+            # As long as a repeat of the request that made it could come.
+            KEEP_MILLISECONDS,
+            *entry,
         )
         return done
 

@@ -1,6 +1,7 @@
 """Requests that may be repeated: a repeat gets the very same secret, which is derived anew and stored nowhere."""
 
 import hmac
+from collections.abc import Callable
 
 import msgspec
 
@@ -13,7 +14,9 @@ from service.store.idempotency import RequestStore
 from service.store.managed.records import encode_digest
 from service.tokens.secret import Minter, mint, mint_id, with_checksum
 
-_NONCE_SIZE = 32
+# What is remembered of a request: random characters, when it came, and a MAC of what it said.
+_NONCE_SIZE, _INSTANT_SIZE = 32, 10
+_WORDS_AT = _NONCE_SIZE + _INSTANT_SIZE
 
 
 class Repeatable(msgspec.Struct, frozen=True):
@@ -24,11 +27,15 @@ class Repeatable(msgspec.Struct, frozen=True):
 
 
 class Derived(msgspec.Struct, frozen=True):
-    """Where the secret of a repeatable request comes from: the same for every repeat, unknown to Redis."""
+    """Where the secret of a repeatable request comes from: the same for every repeat, unknown to Redis.
+
+    `first_at`: when it was tried first, in epoch seconds.
+    """
 
     keys: DerivedKeys
     request: bytes
     nonce: bytes
+    first_at: int
 
     def secret_into(self, shard: int, shards: int) -> tuple[str, bytes]:
         """The managed secret and its digest: the first of a fixed sequence whose digest falls into the shard."""
@@ -52,21 +59,28 @@ class Derived(msgspec.Struct, frozen=True):
 
 
 class Minted(msgspec.Struct, frozen=True):
-    """A managed secret, its digest, and an id for the token that it becomes the secret of."""
+    """A managed secret, its digest, and an id for the token that it becomes the secret of.
+
+    `first_at`: when a repeatable request was tried first, in epoch seconds; 0 for any other.
+    """
 
     token_id: str
     secret: str
     digest: bytes
+    first_at: int = 0
 
 
 class Repeats:
     """Mints managed secrets: for a request repeated under its Idempotency-Key within ten minutes the very same."""
 
-    def __init__(self, store: RequestStore, keyring: Keyring, minter: Minter, shards: Shards) -> None:
+    def __init__(
+        self, store: RequestStore, keyring: Keyring, minter: Minter, shards: Shards, clock: Callable[[], float]
+    ) -> None:
         self._store = store
         self._keyring = keyring
         self._minter = minter
         self._shards = shards
+        self._clock = clock
 
     async def mint(self, shard: Shard, request: Repeatable | None, actor: str, operation: str) -> Minted:
         """A secret whose digest and id fall into a shard. One round trip for a `request`, else none.
@@ -76,7 +90,8 @@ class Repeats:
         if request is None:
             return Minted(mint_id(shard.index), *self._minter.mint(Kind.MANAGED, shard))
         derived = await self.admit(request, actor, operation)
-        return Minted(derived.token_id(shard.index), *derived.secret_into(shard.index, len(self._shards)))
+        secret, digest = derived.secret_into(shard.index, len(self._shards))
+        return Minted(derived.token_id(shard.index), secret, digest, derived.first_at)
 
     async def admit(self, request: Repeatable, actor: str, operation: str) -> Derived:
         """Where the secret comes from, the same for the first try and its repeats. One round trip, two while a
@@ -91,16 +106,20 @@ class Repeats:
         if keys is None or stands is None:
             keys = self._keyring.present
         digest = keys.pseudonym("idempotency", actor, request.key)
-        # A MAC and not the words, which Redis need not know.
-        said = keys.mac("idempotency", operation.encode() + b"\x00" + request.words).encode()
+
+        def said_at(instant: bytes) -> bytes:
+            # A MAC and not the words, which Redis need not know.
+            return keys.mac("idempotency", operation.encode() + b"\x00" + instant + request.words).encode()
+
+        instant = b"%0*d" % (_INSTANT_SIZE, int(self._clock()))
         # The nonce needs 128 random bits, as a one-time secret has, but is none.
-        stands = stands or await self._store.reserve(digest, mint(Kind.ONE_TIME).encode() + said)
-        nonce, first_said = stands[:_NONCE_SIZE], stands[_NONCE_SIZE:]
-        if not hmac.compare_digest(first_said, said):
+        stands = stands or await self._store.reserve(digest, mint(Kind.ONE_TIME).encode() + instant + said_at(instant))
+        nonce, instant, first_said = stands[:_NONCE_SIZE], stands[_NONCE_SIZE:_WORDS_AT], stands[_WORDS_AT:]
+        if not hmac.compare_digest(first_said, said_at(instant)):
             raise Conflict(
                 "This Idempotency-Key was used for another request. Take a new one.", code="idempotency_mismatch"
             )
-        return Derived(keys, digest, nonce)
+        return Derived(keys, digest, nonce, int(instant))
 
 
 def refuse_if_secret_ended(token: ManagedToken, minted: Minted, now: float) -> None:

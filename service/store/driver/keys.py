@@ -59,6 +59,7 @@ evc evco evcr     stream  checkpoints that seal one of these; the id is that of 
                           MAC of the previous one, `l` eight bytes for each
                           entry, `m` MAC over all this
 wh                hash    webhook id -> its sealed record; in the first shard alone  -
+we:<id>           string  such a webhook was deleted                               PX 10 min
 wn                stream  notices for webhooks that are no audit entries: `e`, `s`  MAXLEN ~
 wt:<name>         string  such a notice was written a moment ago                   PX
 wx                hash    window -> how far notices of expiries went               -
@@ -202,6 +203,7 @@ class Keys:
     user_generation = _by_digest(b"sg:")
     metadata = _by_id(b"m:")
     derived = _by_id(b"de:")
+    webhook_ended = _by_id(b"we:")
     webhook_places = _by_id(b"wc:")
     deliveries = _by_id(b"wd:")
     deliveries_due = _by_id(b"wq:")

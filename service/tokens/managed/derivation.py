@@ -73,7 +73,10 @@ class Derivation:
             parent = await self._read(secret)
             # Beside its parent, so that one script reaches both.
             minted = await self._repeats.mint(self._store.shard_of(parent.digest), request, origin.actor, "derive")
-            credential = self._within(parent.credential, wanted, origin, minted.token_id)
+            credential = self._within(parent.credential, wanted, origin, minted)
+            if credential.expires_at <= self._clock():
+                # Of a repeat: whatever became of what the first try made, its date has come.
+                raise ended_since()
             sealed = Derived(minted.digest, self._authority.seal(minted.digest, credential))
             entry = self._audit_log.entry("token.derived", origin, credential.token_id, after=_facts(credential))
             done = await self._store.derive(Parent(parent.digest, parent.seal), credential, sealed, entry)
@@ -103,12 +106,13 @@ class Derivation:
                 return found
         raise Unauthorized("The token is not valid.", presented=True)
 
-    def _within(self, parent: Credential, wanted: Narrowed, origin: Origin, token_id: str) -> Credential:
+    def _within(self, parent: Credential, wanted: Narrowed, origin: Origin, minted: Minted) -> Credential:
         """The credential of what is wanted of this parent. Raises Forbidden."""
         if len(parent.ancestors) == MOST_LEVELS:
             raise Forbidden(f"Tokens are derived on {MOST_LEVELS} levels, and yours is on the last one.")
         bound = msgspec.structs.replace(origin, bound=parent)
-        now = int(self._clock())
+        # A repeat begins no life anew.
+        now = minted.first_at or int(self._clock())
         if wanted.ttl_seconds:
             expires_at = cut_life(bound, now + wanted.ttl_seconds, now)
         else:
@@ -119,7 +123,7 @@ class Derivation:
         if parent.max_uses and not pooled:
             raise Forbidden("The uses of your token are counted: what is derived shares them. Leave out the limits.")
         credential = Credential(
-            token_id,
+            minted.token_id,
             parent.subject if wanted.subject is None else wanted.subject,
             parent.scopes if wanted.scopes is None else wanted.scopes,
             now,

@@ -123,7 +123,7 @@ class Webhooks:
         """Add a receiver; what happens from now on is told.
 
         Raises InvalidRequest for a URL that is not allowed, Conflict `too_many_webhooks`, `idempotency_mismatch`, and
-        `token_revoked` for a repeat after a rotation.
+        `token_revoked` for a repeat after a rotation or the end.
         """
         destination = await self._destinations.check(url)
         webhook_id, nonce = await self._draw(request, origin, "add webhook")
@@ -137,13 +137,21 @@ class Webhooks:
         entry = self._audit_log.entry("webhook.created", origin, webhook.webhook_id, after=after)
         done = await self._store.put(webhook.webhook_id, record, most=MOST, entry=entry)
         if done == 0:
-            return _still(await self.find(webhook_id), nonce)
+            return await self._made_before(webhook_id, nonce)
         if done < 0:
             # Its places in the streams of events were begun above.
             await self._forget(webhook_id)
             raise Conflict(f"There are {MOST} webhooks already. Delete one first.", code="too_many_webhooks")
         known = self.known[webhook.webhook_id] = self._known(webhook, record, self._keyring.present)
         return known
+
+    async def _made_before(self, webhook_id: str, nonce: str) -> Known:
+        """What a repeat answers. Raises Conflict where it was deleted since, or has another secret."""
+        try:
+            return _still(await self.find(webhook_id), nonce)
+        except NotFound:
+            await self._forget(webhook_id)
+            raise ended_since() from None
 
     async def _draw(self, request: Repeatable | None, origin: Origin, operation: str) -> tuple[str, str]:
         """An id, and 128 bits in hex that a secret is made from; for a repeat those of the first try."""

@@ -89,6 +89,17 @@ async def test_a_repeat_under_its_key_adds_no_second_webhook_and_shows_the_same_
     assert created == ["webhook.created"]
 
 
+async def test_a_repeat_brings_no_webhook_back_that_was_deleted(still: Service) -> None:
+    still.rules.webhooks.destinations.resolve = PUBLIC
+    admin = await sign_in(still)
+    asked = {"json_body": HOOK, "headers": {"Idempotency-Key": "k1"}}
+    first = (await admin.ask("POST", WEBHOOKS, **asked)).json()
+    assert (await admin.ask("DELETE", WEBHOOKS, query={"id": first["id"]})).status == 200
+    late = await admin.ask("POST", WEBHOOKS, **asked)
+    assert (late.status, late.json()["code"]) == (409, "token_revoked")
+    assert (await admin.get(WEBHOOKS)).json() == {"webhooks": []}
+
+
 async def test_a_repeated_rotation_of_a_webhook_keeps_the_secret_before_it(still: Service) -> None:
     still.rules.webhooks.destinations.resolve = PUBLIC
     admin = await sign_in(still)

@@ -208,6 +208,24 @@ async def test_a_repeat_derives_nothing_more_and_brings_nothing_back(still: Serv
     assert await works(root, Person(still, secret)) == [True, False]
 
 
+@pytest.mark.parametrize("end", ["its date", "its parent's rotation", "revoked"])
+async def test_a_repeat_after_its_date_does_not_begin_its_life_anew(still: Service, clock: Any, end: str) -> None:
+    root, created = await made(still)
+    asked = {"json_body": {"ttlSeconds": 60}, "headers": {"Idempotency-Key": "k"}}
+    first = (await root.ask("POST", f"{SELF}/derive", **asked)).json()["token"]
+    child = Person(still, first["token"])
+    clock.forward(30)
+    assert (await root.ask("POST", f"{SELF}/derive", **asked)).json()["token"]["expiresAt"] == first["expiresAt"]
+    if end == "revoked":
+        assert (await child.ask("DELETE", SELF)).status == 200
+    if end == "its parent's rotation":
+        rotated = await (await sign_in(still)).post(f"{TOKENS}/{created['id']}/rotate", {"overlapSeconds": 0})
+        root = Person(still, rotated.json()["token"]["token"])
+    clock.forward(31)
+    late = await root.ask("POST", f"{SELF}/derive", **asked)
+    assert (late.status, late.json()["code"], await works(child)) == (409, "token_revoked", [False])
+
+
 async def test_levels_and_numbers_are_bounded(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     root, _ = await made(still)
     monkeypatch.setattr(derived_store, "MOST_CHILDREN", 2)
