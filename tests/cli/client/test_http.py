@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 
 from service import __version__
-from service.cli.commands import healthcheck
+from service.cli.commands import readiness
 from tests.cli.conftest import Run
 from tests.cli.stub import COUNTS, Reply, Stub, serving
 
@@ -218,7 +218,7 @@ def test_somebody_who_hangs_up_is_one_line(run: Run) -> None:
 
 
 def test_silence_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(healthcheck, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(readiness, "PROBE_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         result = run("healthcheck", env={"TOKENS_URL": url, "TOKENS_TOKEN": "t"})
