@@ -6,8 +6,8 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import IO, Any, NoReturn, TextIO
 
 import click
@@ -67,6 +67,16 @@ class Aborted(Failure):
     def show(self, file: IO[Any] | None = None) -> None:
         with suppress(OSError):
             click.echo(self.message, file=file, err=file is None)
+
+
+@contextmanager
+def failing(kind: type[Exception], what: str = "", hint: str = "") -> Iterator[None]:
+    """Raises Failure for an error of this kind: what could not be done, why in the error's words, and what to do."""
+    try:
+        yield
+    except kind as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Failure(f"{what}{': ' if what else ''}{why}{hint}") from None
 
 
 def end(error: BaseException, *, as_json: bool) -> NoReturn:

@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
-from service.cli.failure import Failure
+from service.cli.failure import Failure, failing
 from service.user_files import expanded, write_private
 
 
@@ -40,35 +41,28 @@ def place_to_keep(url: str) -> Path:
     path = _path(url)
     if path is None:
         raise Failure("cannot keep the session: this user has no home directory; set XDG_STATE_HOME")
-    try:
+    with _keeping(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
-    except OSError as error:
-        raise _unkept(path, error) from None
     return path
 
 
 def keep(session: Session, path: Path) -> None:
     """Put the session in the place of an earlier one. Raises Failure."""
-    try:
+    with _keeping(path):
         write_private(path, json.dumps(session._asdict()))
-    except OSError as error:
-        raise _unkept(path, error) from None
 
 
-def _unkept(path: Path, error: OSError) -> Failure:
-    return Failure(f"cannot keep the session in {path}: {error.strerror}; set XDG_STATE_HOME")
+def _keeping(path: Path) -> AbstractContextManager[None]:
+    return failing(OSError, f"cannot keep the session in {path}", "; set XDG_STATE_HOME")
 
 
 def forget(url: str) -> None:
     """Remove the session's file, if there is one. Raises Failure."""
-    path = _path(url)
-    try:
-        if path is not None:
+    if (path := _path(url)) is not None:
+        with failing(OSError, f"cannot remove {path}"):
             path.unlink(missing_ok=True)
-    except OSError as error:
-        raise Failure(f"cannot remove {path}: {error.strerror}") from None
 
 
 def _path(url: str) -> Path | None:

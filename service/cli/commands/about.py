@@ -6,7 +6,7 @@ import platform
 import click
 
 from service import __version__
-from service.cli.failure import Failure
+from service.cli.failure import failing
 from service.cli.terminal.output import on_terminal, print_json
 from service.cli.terminal.report import Report, ReportCommand, facts, line, table
 from service.settings import SettingsError, described, masked, read
@@ -25,10 +25,8 @@ def config() -> Report:
 
     They come from the environment alone; each secret may also come from a file named by TOKENS_..._FILE.
     """
-    try:
+    with failing(SettingsError):
         effective = masked(read(os.environ))
-    except SettingsError as error:
-        raise Failure(str(error)) from None
     shown = {
         # As a setting is written, and not as Python prints it.
         name: {True: "on", False: "off"}[value] if isinstance(value, bool) else value

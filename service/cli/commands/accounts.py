@@ -13,7 +13,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
 
-from service.cli.failure import Failure, WrongUsage
+from service.cli.failure import Failure, WrongUsage, failing
 from service.cli.serve.first_start import FILE_NAME
 from service.cli.terminal.new_password import read_new_hash, short_option
 from service.cli.terminal.output import note
@@ -118,10 +118,8 @@ def hash_line(allow_short: bool) -> Report:
 
 def _path() -> Path:
     """The accounts file of the service under these settings. Raises Failure."""
-    try:
+    with failing(SettingsError):
         settings = read(os.environ)
-    except SettingsError as error:
-        raise Failure(str(error)) from None
     if settings.accounts_path:
         return settings.accounts_path
     # Beside a Redis of its own alone does `serve` make an accounts file.
@@ -131,10 +129,8 @@ def _path() -> Path:
 
 
 def _read(path: Path) -> dict[str, Account]:
-    try:
+    with failing(AccountsError):
         return read_accounts(path)
-    except AccountsError as error:
-        raise Failure(str(error)) from None
 
 
 def _say(done: str, path: Path) -> None:
@@ -147,12 +143,10 @@ def editing(path: Path) -> Iterator[tomlkit.TOMLDocument]:
 
     One editor at a time: the directory is locked, because the file is replaced.
     """
-    try:
+    with failing(OSError, str(path)):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Where a link leads to: in that directory the file is replaced.
         lock = os.open(path.resolve().parent, os.O_RDONLY)
-    except OSError as error:
-        raise Failure(f"{path}: {error.strerror}") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         document = _parse(path)

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from service import __version__, logs
-from service.cli.failure import Failure, empty
+from service.cli.failure import empty, failing
 from service.cli.serve.first_start import admin_account
 from service.cli.serve.listener import run
 from service.cli.serve.sockets import listening, service_manager
@@ -38,14 +38,12 @@ def serve(host: str | None, port: int | None, workers: int | None, allow_short: 
     sockets that systemd hands over, if it does, and tells it when requests are answered.
     """
     given = {"TOKENS_HOST": host, "TOKENS_PORT": port, "TOKENS_WORKERS": workers}
-    try:
+    with failing(SettingsError):
         settings = read({**os.environ, **{name: str(value) for name, value in given.items() if value is not None}})
         logs.configure(settings)
         if links := sorted(name for name, value in os.environ.items() if is_service_link(name, value)):
             log.info("passed over what Kubernetes sets for a Service called `tokens`: %s", ", ".join(links))
         _serve(settings, allow_short=allow_short)
-    except SettingsError as error:
-        raise Failure(str(error)) from None
 
 
 def _serve(settings: Settings, *, allow_short: bool) -> None:
@@ -101,7 +99,7 @@ def _default_redis(settings: Settings) -> Iterator[Settings]:
     # Where a Redis is named, nothing of this is needed.
     from service import embedded  # noqa: PLC0415
 
-    try:
+    with failing(embedded.EmbeddedError):
         server = embedded.start(
             settings.data_path,
             redis_bin=settings.redis_bin or None,
@@ -109,8 +107,6 @@ def _default_redis(settings: Settings) -> Iterator[Settings]:
             say=log.info,
             lost=leave,
         )
-    except embedded.EmbeddedError as error:
-        raise Failure(str(error)) from None
     try:
         yield msgspec.structs.replace(
             settings, redis_url=server.url, secret_key=settings.secret_key or server.secret_key

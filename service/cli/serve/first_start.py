@@ -7,7 +7,7 @@ import textwrap
 import click
 import msgspec
 
-from service.cli.failure import Failure
+from service.cli.failure import failing
 from service.cli.terminal.new_password import require_length
 from service.cli.terminal.output import require_printable
 from service.model import Kind, Role
@@ -37,10 +37,8 @@ def admin_account(settings: Settings, *, dashboard: str, allow_short: bool = Fal
             require_length(settings.admin_password, "TOKENS_ADMIN_PASSWORD")
         password = settings.admin_password or _made_password()
         text = f'[accounts.{NAME}]\npassword_hash = "{hash_password(password)}"\nrole = "{Role.ADMIN}"\n'
-        try:
+        with failing(OSError, f"cannot write {path}"):
             made = make_private(path, text)
-        except OSError as error:
-            raise Failure(f"cannot write {path}: {error.strerror}") from None
         # Of two services that start at once one writes the file, and the password of the other one opens nothing.
         if made:
             shown = "the one in TOKENS_ADMIN_PASSWORD" if settings.admin_password else password

@@ -15,7 +15,7 @@ import click
 from service.cli.client.answers import Imported
 from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS
-from service.cli.failure import Failure
+from service.cli.failure import Failure, failing
 from service.cli.terminal.options import given
 from service.cli.terminal.output import progress
 from service.cli.terminal.report import Report, ReportCommand, said, table
@@ -83,13 +83,11 @@ def _write(client: Client, file: Path, *, force: bool) -> int:
                 show(f"{count:,} tokens")
                 yield piece
 
-    try:
+    with failing(OSError, f"cannot write {file}"):
         if force:
             write_private(file, pieces())
         elif not make_private(file, pieces()):
             raise Failure(f"{file} was made by another process meanwhile")
-    except OSError as error:
-        raise Failure(f"cannot write {file}: {error.strerror}") from None
     return count
 
 
