@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from binascii import b2a_base64
 from hashlib import sha256
+from hmac import compare_digest
 from typing import TYPE_CHECKING
 
 from service.model import Kind
@@ -63,7 +64,7 @@ class DerivedKeys:
         """The body of a sealed record, or None if it was changed or belongs to another digest."""
         # Of a record that is too short the body is empty, and no MAC fits.
         body = sealed[SEAL_BYTES:]
-        return body if hmac.compare_digest(self._sealed(digest + body), sealed[:SEAL_BYTES]) else None
+        return body if compare_digest(self._sealed(digest + body), sealed[:SEAL_BYTES]) else None
 
     def mac(self, label: str, body: bytes) -> str:
         """A MAC over something that is no credential (metadata, an audit entry), 32 hex characters."""
@@ -96,6 +97,8 @@ class Keyring:
         self.digest = present.digest
         self.imported_digest = present.imported_digest
         self.seal = present.seal
+        # Of either key, where there are two.
+        self.unseal = self._unseal_by_each if self.previous else present.unseal
         self.mac = present.mac
         self.pseudonym = present.pseudonym
         self.derive = present.derive
@@ -117,8 +120,7 @@ class Keyring:
         """What may be stored of a secret that another system made, by the present key first."""
         return [keys.imported_digest(kept) for keys in self._keys]
 
-    def unseal(self, digest: bytes, sealed: bytes) -> bytes | None:
-        """The body of a record that either key sealed; None if it was changed or belongs to another digest."""
+    def _unseal_by_each(self, digest: bytes, sealed: bytes) -> bytes | None:
         for keys in self._keys:
             if (body := keys.unseal(digest, sealed)) is not None:
                 return body
@@ -133,7 +135,7 @@ class Keyring:
         # Of text `compare_digest` takes ASCII alone, and what somebody else wrote may be anything.
         if mac.isascii():
             for keys in self._keys:
-                if hmac.compare_digest(keys.mac(label, body), mac):
+                if compare_digest(keys.mac(label, body), mac):
                     return keys
         return None
 

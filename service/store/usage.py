@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
+
 from service.model import Outcome
 from service.store.decoding import whole
 from service.store.driver.keys import Keys
@@ -28,19 +30,20 @@ ALLOWED = "allowed"
 FIELDS = (ALLOWED, *(outcome.value for outcome in Outcome if outcome is not Outcome.ACTIVE))
 
 
-class Use(NamedTuple):
-    """What one token was used for since the last flush. `used_at` in epoch seconds, 0 if it was only refused.
+class Use(msgspec.Struct, gc=False):
+    """What one secret of a token was used for since the last flush, gathered here use by use.
 
-    `digest` is that of the secret used, which tells the previous secret in its overlap apart.
+    `used_at` in epoch seconds, 0 if it was only refused; the address and the agent are those of the last use.
+    `digest` is that of the secret used, which tells the previous secret in its overlap apart, and is in the same shard.
     """
 
     token_id: str
-    used_at: int
-    allowed: int
-    denied: int
-    address: str
-    agent: str
     digest: bytes
+    used_at: float = 0
+    allowed: int = 0
+    denied: int = 0
+    address: str = ""
+    agent: bytes = b""
 
 
 class Count(NamedTuple):
@@ -72,8 +75,7 @@ class UsageStore:
         """Add to the records, SLICE of them at most, in one round trip; a token whose record is gone is left out."""
         groups: defaultdict[Shard, list[Use]] = defaultdict(list)
         for use in uses:
-            if (shard := self._shards.of_id(use.token_id)) is not None:
-                groups[shard].append(use)
+            groups[self._shards.of_digest(use.digest)].append(use)
         await asyncio.gather(*[self._add(shard, group, now) for shard, group in groups.items()])
 
     async def _add(self, shard: Shard, uses: list[Use], now: int) -> None:
@@ -83,8 +85,8 @@ class UsageStore:
         facts: list[Argument] = [now // DAY, now // HOUR, DAYS_KEPT, HOURS_KEPT]
         for use in uses:
             token_id = use.token_id
-            keys += names.metadata(token_id), names.usage_by_day(token_id), names.usage_by_hour(token_id)
-            facts += use
+            keys += names.record_and_usage(token_id)
+            facts += token_id, int(use.used_at), use.allowed, use.denied, use.address, use.agent, use.digest
         await self._record.run(shard.link, tuple(keys), *facts)
 
     async def add_total(self, now: int, allowed: int, refused: Mapping[str, int]) -> None:

@@ -99,7 +99,13 @@ class Authority:
     def open_once(self, digest: bytes, sealed: bytes) -> DecodedCredential | None:
         """The same, ready to be evaluated. `open` remembers it, too."""
         credential = self.unsealed(digest, sealed)
-        return None if credential is None else DecodedCredential(digest, credential, sealed[:SEAL_BYTES])
+        if credential is None:
+            return None
+        decoded = DecodedCredential(digest, credential, sealed[:SEAL_BYTES])
+        # Here already: without it each record that is no more remembered would be read a second time, in a task.
+        if decoded.shared is None:
+            decoded.share(self._subjects.known(decoded.subject))
+        return decoded
 
     def digests(self, kind: Kind, secret: bytes) -> list[bytes]:
         """The digests a secret may be stored under: by the present key, then by the previous one.
@@ -152,7 +158,7 @@ class Authority:
         and no more than that is `known`; 0 where more than the record decides.
         """
         credential = decoded.credential
-        if decoded.networks or credential.kind is _SESSION:
+        if credential.networks or credential.kind is _SESSION:
             return 0
         return credential.expires_at or math.inf
 

@@ -15,29 +15,8 @@ from service.tokens.credential import DecodedCredential
 
 # A longer value makes the record take twice the room.
 _AGENT_LENGTH = PIECE
-
-
-class _Gathered:
-    """The use of one credential since the last flush; the address and the agent are those of the last use."""
-
-    __slots__ = ("address", "agent", "allowed", "denied", "expires_at", "kind", "token_id", "used_at")
-
-    def __init__(self, decoded: DecodedCredential) -> None:
-        # Not the record itself: of as many tokens as a second brings it takes more than all else that is kept.
-        credential = decoded.credential
-        self.kind, self.expires_at = credential.kind, credential.expires_at
-        # A derived token has no record: its uses are those of the token it comes from.
-        self.token_id = credential.ancestors[0] if credential.ancestors else credential.token_id
-        self.address = ""
-        self.agent = b""
-        self.allowed = self.denied = 0
-        self.used_at = 0.0
-
-    def use_of(self, digest: bytes) -> Use:
-        """As the store takes it."""
-        # Cut here, so that no long header becomes the key of what `_agent` remembers.
-        address, agent = _address(self.address), _agent(self.agent[: 2 * _AGENT_LENGTH])
-        return Use(self.token_id, int(self.used_at), self.allowed, self.denied, address, agent, digest)
+# A name of its own: reading a member off an enumeration takes as long as the comparison.
+_SESSION = Kind.SESSION
 
 
 @dataclass(eq=False, repr=False)
@@ -51,7 +30,10 @@ class Usage:
     on_limited: Callable[[str], None]
     # Told of a flush that Redis did not take.
     on_dropped: Callable[[], None]
-    _gathered: dict[bytes, _Gathered] = field(default_factory=dict, init=False)
+    # By the digest of what was used.
+    _gathered: dict[bytes, Use] = field(default_factory=dict, init=False)
+    # Of the sessions among them, when each ends in any case.
+    _sessions: dict[bytes, int] = field(default_factory=dict, init=False)
     _limited: set[str] = field(default_factory=set, init=False)
     _flushing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _refused: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int), init=False)
@@ -60,7 +42,7 @@ class Usage:
         """Count a use of a record, whether it was allowed or refused though the secret was right."""
         gathered = self._gathered.get(decoded.digest)
         if gathered is None:
-            gathered = self._gathered[decoded.digest] = _Gathered(decoded)
+            gathered = self._begin(decoded)
         # Identity first: nearly every verdict is that very one, and to ask for `active` is a call.
         if verdict is decoded.active or verdict.active:
             gathered.allowed += 1
@@ -71,6 +53,16 @@ class Usage:
         self._refused[verdict.outcome] += 1
         if verdict.outcome is Outcome.RATE_LIMITED:
             self._limited.add(decoded.terms.token_id)
+
+    def _begin(self, decoded: DecodedCredential) -> Use:
+        digest, credential = decoded.digest, decoded.credential
+        if credential.kind is _SESSION:
+            self._sessions[digest] = credential.expires_at
+        # A derived token has no record: its uses are those of the token it comes from.
+        token_id = credential.ancestors[0] if credential.ancestors else credential.token_id
+        # Not the record itself: of as many tokens as a second brings it takes more than all else that is kept.
+        gathered = self._gathered[digest] = Use(token_id, digest)
+        return gathered
 
     async def flush(self) -> None:
         """Write what was gathered, behind a flush that is under way; what Redis does not take is dropped."""
@@ -84,6 +76,7 @@ class Usage:
     async def _write(self) -> None:
         # Taken in one step: what is counted while Redis is written to belongs to the next flush.
         used, self._gathered = self._gathered, {}
+        sessions, self._sessions = self._sessions, {}
         limited, self._limited = self._limited, set()
         refused, self._refused = self._refused, defaultdict(int)
         for token_id in limited:
@@ -92,17 +85,18 @@ class Usage:
         # Slice by slice: a second may bring tens of thousands, and requests go on between. What is written is let
         # go, so that what is counted meanwhile takes its room.
         while used:
-            taken = [used.popitem() for _ in range(min(SLICE, len(used)))]
-            if self.idle_seconds:
-                ends = {
-                    digest: idle_end(now, self.idle_seconds, gathered.expires_at)
-                    for digest, gathered in taken
-                    if gathered.kind is Kind.SESSION
-                }
-                await self._store.touch_sessions(ends)
-            allowed += sum(gathered.allowed for _, gathered in taken)
-            uses = [gathered.use_of(digest) for digest, gathered in taken if gathered.kind is Kind.MANAGED]
-            await self._store.add(uses, now)
+            taken = [used.popitem()[1] for _ in range(min(SLICE, len(used)))]
+            allowed += sum([use.allowed for use in taken])
+            if sessions:
+                over = {use.digest: sessions.pop(use.digest) for use in taken if use.digest in sessions}
+                taken = [use for use in taken if use.digest not in over]
+                if self.idle_seconds:
+                    ends = {digest: idle_end(now, self.idle_seconds, end) for digest, end in over.items()}
+                    await self._store.touch_sessions(ends)
+            for use in taken:
+                # Cut here, so that no long header becomes the key of what `_agent` remembers.
+                use.address, use.agent = _address(use.address), _agent(use.agent[: 2 * _AGENT_LENGTH])
+            await self._store.add(taken, now)
         await self._store.add_total(now, allowed, refused)
 
 
@@ -119,8 +113,8 @@ def _address(text: str) -> str:
 
 
 @lru_cache(1024)
-def _agent(header: bytes) -> str:
+def _agent(header: bytes) -> bytes:
     """The user agent as a client names itself, cut to a length and without control characters."""
     agent = header.decode("latin-1")
     shown = agent if agent.isprintable() else "".join(sign for sign in agent if sign.isprintable())
-    return shown.encode()[:_AGENT_LENGTH].decode(errors="ignore")
+    return shown.encode()[:_AGENT_LENGTH].decode(errors="ignore").encode()

@@ -21,8 +21,10 @@ def store(still: Service) -> UsageStore:
 
 
 def use(token_id: str, **more: object) -> Use:
-    facts = {"used_at": 5, "allowed": 3, "denied": 1, "address": "192.0.2.1", "agent": "curl", "digest": b"d"} | more
-    return Use(token_id, **facts)  # type: ignore[arg-type]
+    # The digest of a token's secret is in the shard of its id.
+    digest = next((bytes([shard]) for shard in range(16) if token_id.startswith(f"{shard:02x}")), b"d")
+    facts = {"used_at": 5, "allowed": 3, "denied": 1, "address": "192.0.2.1", "agent": b"curl"} | more
+    return Use(token_id, digest, **facts)  # type: ignore[arg-type]
 
 
 async def test_uses_of_many_processes_add_up(still: Service, store: UsageStore) -> None:
@@ -59,8 +61,8 @@ async def test_the_last_use_is_told_with_its_address_and_agent(still: Service, s
     token = (await create(still, "ci")).token
     await store.add([use(token.token_id, used_at=7)], NOW)
     # A refusal is no use, and an unknown address or agent does not blot out a known one.
-    await store.add([use(token.token_id, used_at=0, allowed=0, address="x", agent="x")], NOW)
-    await store.add([use(token.token_id, used_at=9, address="", agent="")], NOW)
+    await store.add([use(token.token_id, used_at=0, allowed=0, address="x", agent=b"x")], NOW)
+    await store.add([use(token.token_id, used_at=9, address="", agent=b"")], NOW)
     record = await still.rules.managed.tokens.get(token.token_id)
     assert (record.last_used_at, record.last_address, record.last_agent) == (9, "192.0.2.1", "curl")
 

@@ -226,3 +226,20 @@ async def test_a_pool_is_exact_under_four_processes_one_of_which_is_killed(
     admitted = counted.value + rest[Outcome.ACTIVE]
     assert POOL - 2 * AT_ONCE <= admitted <= POOL
     assert await left(service) == 0
+
+
+async def test_a_record_that_is_read_anew_is_known_to_share_what_its_subject_shares(
+    make_service: Callable[..., Any],
+) -> None:
+    """Else each token of a known subject would be asked about twice, once more tokens come than are remembered."""
+    service = await make_service(background=False)
+    authority, (secret, limited) = service.rules.authority, await of_acme(service, 2)
+    digest, again = (authority.digest(Kind.MANAGED, one.encode()) for one in (secret, limited))
+    sealed = await service.stores.credentials.find(digest)
+    assert authority.open_once(digest, sealed).limited  # Of this subject nothing is known yet.
+    assert await outcome(service, secret) == "active"
+    assert not authority.open_once(digest, sealed).limited
+    await limit(service, month(40))
+    assert await outcome(service, limited) == "active"
+    found = authority.open_once(again, await service.stores.credentials.find(again))
+    assert [one.limit for one in found.limits] == [40]

@@ -69,7 +69,7 @@ async def test_uses_under_the_old_and_the_new_terms_of_a_secret_are_written_as_o
     await still.rules.managed.tokens.update(token.token_id, {"description": "changed", "scopes": ("a",)}, TEST)
     await use(still, secret, 1, agent=b"after")
     await still.rules.usage.flush()
-    assert [(one.token_id, one.allowed, one.agent) for one in written] == [(token.token_id, 3, "after")]
+    assert [(one.token_id, one.allowed, one.agent) for one in written] == [(token.token_id, 3, b"after")]
 
 
 async def test_uses_during_a_flush_are_counted_once(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,6 +226,11 @@ class Keys:
     def credential_and_reason(self, digest: bytes) -> tuple[bytes, bytes]:
         return self.credential_prefix + digest, self.prefix + b"x:" + digest
 
+    def record_and_usage(self, token_id: str) -> tuple[bytes, bytes, bytes]:
+        """The metadata of a managed token, its usage by day and by hour: of each token that a second brings."""
+        prefix, name = self.prefix, token_id.encode()
+        return prefix + b"m:" + name, prefix + b"ud:" + name, prefix + b"ut:" + name
+
     # By its id and not by a digest: in the overlap of a rotation both secrets draw from the same.
     def rate_of_token(self, token_id: str, limit: str) -> bytes:
         return self.prefix + f"r:{token_id}:{limit}".encode()
