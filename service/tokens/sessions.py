@@ -143,6 +143,8 @@ class Sessions:
         digest = next((one for one, known in await self._good(user, _SEARCHED) if known.token_id == token_id), None)
         entry = self._audit_log.entry("session.revoked", origin, token_id, after={"username": username})
         if digest is None or not await self._store.end(user, digest, entry):
+            # An earlier try of the same may have ended it.
+            await self._store.confirm_gone(user)
             raise NotFound("This user has no session with this ID now.")
         self._decisions.revoked.inc(Kind.SESSION)
 

@@ -153,6 +153,7 @@ class Application:
             return problems.plain(405, "method_not_allowed", detail, call.request_id, [(b"allow", allow)])
         operation, handler = endpoint
         call.access = operation.access
+        found: list[str] = []
         try:
             # The forms of /validate answer this themselves, as they answer a token that is refused.
             if path.form is None:
@@ -164,7 +165,7 @@ class Application:
             return response
         except ServiceError as error:
             call.outcome = error.code
-            return problems.respond(error, call.request_id, retry_after=operation.retry_after)
+            return problems.respond(error, call.request_id, retry_after=operation.retry_after, doubts=found)
         except ClientDisconnect:
             # Nobody reads it; the status is for the count and the log.
             return Response(status_code=call.scope.get("refused", 400))

@@ -1,6 +1,6 @@
 """Refusals and exceptions as answers: the one table of status codes, RFC 9457 problems, RFC 6750 challenges."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from starlette.responses import Response
@@ -122,8 +122,14 @@ def challenge(error: str = "", scope: Iterable[str] = (), *, basic: bool = False
     return b", ".join(parts)
 
 
-def respond(error: ServiceError, request_id: str, *, retry_after: bool = True) -> Response:
-    """The answer to an exception; `retry_after`: a 503 says when to ask again."""
+def respond(error: ServiceError, request_id: str, *, retry_after: bool = True, doubts: Sequence[str] = ()) -> Response:
+    """The answer to an exception; `retry_after`: a 503 says when to ask again.
+
+    `doubts`: why what was taken away before is not confirmed.
+    """
+    # Gone, but not yet for certain: 404 would say that there is nothing to ask again for.
+    if doubts and isinstance(error, NotFound):
+        return _unconfirmed(doubts[0], request_id)
     status = status_of(error)
     headers: list[tuple[bytes, bytes]] = []
     fields: tuple[tuple[str, str], ...] = ()
@@ -159,11 +165,16 @@ def pending(response: Response, reason: str, request_id: str, *, may_wait: bool)
     Where a protocol has no such answer (not `may_wait`) it is 503: ask again.
     """
     if not may_wait:
-        detail = f"The token is refused from now on, but {reason}. Send it again."
-        return plain(503, "pending", detail, request_id, [(b"retry-after", b"1")])
+        return _unconfirmed(reason, request_id)
     said = {**msgspec.json.decode(response.body or b"{}"), "pending": reason}
     kept = [(name, value) for name, value in response.raw_headers if name not in _OF_BODY]
     return raw(202, msgspec.json.encode(said), b"application/json", kept)
+
+
+def _unconfirmed(reason: str, request_id: str) -> Response:
+    """The answer where 202 cannot be: ask again."""
+    detail = f"The token is refused from now on, but {reason}. Send it again."
+    return plain(503, "pending", detail, request_id, [(b"retry-after", b"1")])
 
 
 def plain(status: int, code: str, detail: str, request_id: str, headers: list[tuple[bytes, bytes]]) -> Response:

@@ -107,6 +107,11 @@ class DerivedStore:
         )
         return dropped == 1
 
+    async def confirm_ended(self, parent_id: str) -> None:
+        """Have what ended before below a token confirmed as the settings ask; see `Removals.confirm`."""
+        if (shard := self._shards.of_id(parent_id)) is not None:
+            await shard.removals.confirm()
+
     async def children(self, parent_id: str) -> list[Derived]:
         """The credentials that are derived from a token directly. Two round trips."""
         # From 0, because the set holds what is derived further below with a negative score.

@@ -168,6 +168,9 @@ class Derivation:
         """
         found = await self._genuine(parent_id)
         wanted = [one for one in found if token_id in ("", one.credential.token_id)]
+        if not wanted:
+            # An earlier try of the same may have ended them.
+            await self._store.confirm_ended(parent_id)
         if token_id and not wanted:
             raise NotFound("No token with this ID is derived from that one. It may have expired.")
         # All before the first is ended: a refusal leaves everything as it was.
