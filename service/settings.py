@@ -36,6 +36,11 @@ _Days = Annotated[int, Meta(le=36_500)]
 _Count = Annotated[int, Meta(le=10**9)]
 
 
+def _says(meaning: str, **bounds: Any) -> Meta:
+    """What a setting means, in one line, and what its value may be."""
+    return Meta(description=meaning, **bounds)
+
+
 class SettingsError(Exception):
     """A setting that stops the start; the message is one line that names the variable and what to do."""
 
@@ -43,88 +48,75 @@ class SettingsError(Exception):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The effective settings. Environment names are these fields in capitals behind `TOKENS_`."""
 
-    host: Annotated[str, Meta(description="addresses or unix:/paths to listen on, comma separated")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 8080
-    tls_certificate_file: Annotated[
-        str, Meta(description="certificate for TLS and those above it, PEM; re-read on SIGHUP")
-    ] = ""
-    tls_key_file: Annotated[str, Meta(description="key of that certificate, PEM; empty: in the same file")] = ""
-    workers: Annotated[int, Meta(ge=1, le=256, description="processes that share the port")] = 1
-    data_dir: Annotated[str, Meta(description="where the embedded default keeps its data")] = (
-        "~/.local/share/token-service"
-    )
-    data_dir_group: Annotated[bool, Meta(description="let a group of this user write the data directory")] = False
+    host: Annotated[str, _says("addresses or unix:/paths to listen on, comma separated")] = "127.0.0.1"
+    port: Annotated[int, _says("port to listen on; 0 takes a free one", ge=0, le=65535)] = 8080
+    tls_certificate_file: Annotated[str, _says("certificate for TLS and those above it, PEM; re-read on SIGHUP")] = ""
+    tls_key_file: Annotated[str, _says("key of that certificate, PEM; empty: in the same file")] = ""
+    workers: Annotated[int, _says("processes that share the port", ge=1, le=256)] = 1
+    data_dir: Annotated[str, _says("where the embedded default keeps its data")] = "~/.local/share/token-service"
+    data_dir_group: Annotated[bool, _says("let a group of this user write the data directory")] = False
     redis_url: Annotated[
-        str,
-        Meta(description="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; empty starts a Redis"),
+        str, _says("redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; empty starts a Redis")
     ] = ""
     redis_timeout_ms: Annotated[
-        int, Meta(ge=10, le=60_000, description="how long Redis may take to answer; to connect, four times as long")
+        int, _says("how long Redis may take to answer; to connect, four times as long", ge=10, le=60_000)
     ] = 250
     durability: Annotated[
         Literal["memory", "replicated", "fsync", "both"],
-        Meta(description="what a change that takes away is confirmed by: memory, replicated, fsync or both"),
+        _says("what a change that takes away is confirmed by: memory, replicated, fsync or both"),
     ] = "memory"
-    redis_bin: Annotated[str, Meta(description="server program for the embedded default")] = ""
-    namespace: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z", description="first part of every key")] = "tokens"
-    secret_key: Annotated[str, Meta(description="server key, at least 32 characters; required with REDIS_URL")] = ""
-    secret_key_previous: Annotated[str, Meta(description="the server key before a change of keys")] = ""
-    accounts_file: Annotated[str, Meta(description="TOML file of accounts; re-read on SIGHUP")] = ""
-    admin_password: Annotated[str, Meta(description="password of `admin` on the embedded first start")] = ""
-    admin_jwt_secret: Annotated[str, Meta(description="HS256 secret of administrators' JWTs")] = ""
-    admin_jwt_jwks: Annotated[str, Meta(description="file or https URL of the JWKS for administrators' JWTs")] = ""
-    admin_jwt_issuer: Annotated[str, Meta(description="required `iss` of administrators' JWTs")] = ""
-    admin_jwt_audience: Annotated[str, Meta(description="required `aud` of administrators' JWTs")] = ""
-    admin_jwt_claim: Annotated[str, Meta(pattern=r"^[^=]+=.+\Z", description="claim that makes an administrator")] = (
-        "role=admin"
-    )
-    one_time_ttl_seconds: Annotated[int, Meta(ge=1, le=3600, description="life of a one-time token")] = 300
+    redis_bin: Annotated[str, _says("server program for the embedded default")] = ""
+    namespace: Annotated[str, _says("first part of every key", pattern=r"^[a-z0-9-]{1,32}\Z")] = "tokens"
+    secret_key: Annotated[str, _says("server key, at least 32 characters; required with REDIS_URL")] = ""
+    secret_key_previous: Annotated[str, _says("the server key before a change of keys")] = ""
+    accounts_file: Annotated[str, _says("TOML file of accounts; re-read on SIGHUP")] = ""
+    admin_password: Annotated[str, _says("password of `admin` on the embedded first start")] = ""
+    admin_jwt_secret: Annotated[str, _says("HS256 secret of administrators' JWTs")] = ""
+    admin_jwt_jwks: Annotated[str, _says("file or https URL of the JWKS for administrators' JWTs")] = ""
+    admin_jwt_issuer: Annotated[str, _says("required `iss` of administrators' JWTs")] = ""
+    admin_jwt_audience: Annotated[str, _says("required `aud` of administrators' JWTs")] = ""
+    admin_jwt_claim: Annotated[str, _says("claim that makes an administrator", pattern=r"^[^=]+=.+\Z")] = "role=admin"
+    one_time_ttl_seconds: Annotated[int, _says("life of a one-time token", ge=1, le=3600)] = 300
     one_time_issue: Annotated[
-        Literal["open", "authenticated"], Meta(description="who may issue one-time tokens: open or authenticated")
+        Literal["open", "authenticated"], _says("who may issue one-time tokens: open or authenticated")
     ] = "open"
     one_time_issue_per_minute: Annotated[
-        _Count, Meta(ge=1, description="anonymous issues per client address; five times as many per network")
+        _Count, _says("anonymous issues per client address; five times as many per network", ge=1)
     ] = 60
     one_time_fence: Annotated[
-        bool, Meta(description="a one-time token ends with a failover, so that none is spent twice across it")
+        bool, _says("a one-time token ends with a failover, so that none is spent twice across it")
     ] = True
-    session_ttl_seconds: Annotated[_Span, Meta(ge=1, description="life of a session token")] = 86400
-    session_idle_seconds: Annotated[_Span, Meta(ge=0, description="idle time that ends a session; 0 disables it")] = 0
-    max_lifetime_days: Annotated[_Days, Meta(ge=0, description="longest life of a managed token; 0 allows never")] = 365
-    retention_days: Annotated[_Days, Meta(ge=1, description="how long ended tokens stay listed")] = 30
-    audit_max_entries: Annotated[_Count, Meta(ge=1000, description="audit entries kept of each kind")] = 100_000
+    session_ttl_seconds: Annotated[_Span, _says("life of a session token", ge=1)] = 86400
+    session_idle_seconds: Annotated[_Span, _says("idle time that ends a session; 0 disables it", ge=0)] = 0
+    max_lifetime_days: Annotated[_Days, _says("longest life of a managed token; 0 allows never", ge=0)] = 365
+    retention_days: Annotated[_Days, _says("how long ended tokens stay listed", ge=1)] = 30
+    audit_max_entries: Annotated[_Count, _says("audit entries kept of each kind", ge=1000)] = 100_000
     trusted_proxies: Annotated[
-        str,
-        Meta(description="addresses or networks believed in X-Forwarded-For and X-Tokens-Retry-Key, comma separated"),
+        str, _says("addresses or networks believed in X-Forwarded-For and X-Tokens-Retry-Key, comma separated")
     ] = ""
     public_url: Annotated[
-        str, Meta(description="address clients use, like https://example.com/tokens; empty: as trusted proxies say")
+        str, _says("address clients use, like https://example.com/tokens; empty: as trusted proxies say")
     ] = ""
-    accept_basic: Annotated[
-        bool, Meta(description="let /validate take HTTP Basic with the token as user or password")
-    ] = False
-    accept_also: Annotated[str, Meta(description="more that presents tokens: scheme:X, bare, header:X, cookie:X")] = ""
+    accept_basic: Annotated[bool, _says("let /validate take HTTP Basic with the token as user or password")] = False
+    accept_also: Annotated[str, _says("more that presents tokens: scheme:X, bare, header:X, cookie:X")] = ""
     kubernetes_audiences: Annotated[
-        str, Meta(description="audiences of Kubernetes reviews that tokens are for, comma separated; empty: its own")
+        str, _says("audiences of Kubernetes reviews that tokens are for, comma separated; empty: its own")
     ] = ""
     import_suffix: Annotated[
-        str, Meta(description="what another system adds to its tokens before it makes their digests, for an import")
+        str, _says("what another system adds to its tokens before it makes their digests, for an import")
     ] = ""
     connections_per_address: Annotated[
-        _Count, Meta(ge=0, description="connections open at once from one address or IPv6 /64, per process; 0 for any")
+        _Count, _says("connections open at once from one address or IPv6 /64, per process; 0 for any", ge=0)
     ] = 2048
-    log_format: Annotated[
-        Literal["auto", "text", "json"], Meta(description="text or json; auto is text on a terminal")
-    ] = "auto"
+    log_format: Annotated[Literal["auto", "text", "json"], _says("text or json; auto is text on a terminal")] = "auto"
     label: Annotated[
-        str,
-        Meta(pattern=r"^[^\x00-\x1f\x7f]{0,24}\Z", description="name of this environment in the dashboard's top bar"),
+        str, _says("name of this environment in the dashboard's top bar", pattern=r"^[^\x00-\x1f\x7f]{0,24}\Z")
     ] = ""
-    access_log: Annotated[bool, Meta(description="a line per request, except validations, health and metrics")] = True
-    metrics_port: Annotated[int, Meta(ge=0, le=65535, description="port of its own for /metrics; 0 disables it")] = 0
-    webhook_allow_private: Annotated[bool, Meta(description="let webhooks go to private addresses")] = False
-    docs: Annotated[bool, Meta(description="serve the interactive API reference at /docs")] = True
-    drain_seconds: Annotated[int, Meta(ge=0, le=300, description="time open requests get at a stop")] = 5
+    access_log: Annotated[bool, _says("a line per request, except validations, health and metrics")] = True
+    metrics_port: Annotated[int, _says("port of its own for /metrics; 0 disables it", ge=0, le=65535)] = 0
+    webhook_allow_private: Annotated[bool, _says("let webhooks go to private addresses")] = False
+    docs: Annotated[bool, _says("serve the interactive API reference at /docs")] = True
+    drain_seconds: Annotated[int, _says("time open requests get at a stop", ge=0, le=300)] = 5
 
     @property
     def hosts(self) -> list[str]:
