@@ -13,7 +13,6 @@ import pytest
 from service.app import Service
 from service.errors import Conflict, InvalidRequest, NotFound
 from service.model import AuditEntry, Kind, ManagedToken, Origin, Outcome
-from service.store.audit import audit_streams
 from service.tokens.managed.tokens import Created, NewToken
 from tests.conftest import PASSWORD
 
@@ -71,7 +70,7 @@ async def outcome(service: Service, secret: bytes | str, **more: Any) -> Outcome
 async def audit(service: Service) -> list[AuditEntry]:
     """The audit log, oldest first within each stream of a shard."""
     entries = []
-    for stream in audit_streams(service.stores.shards):
+    for stream in service.stores.audit.streams:
         for _, fields in await stream.link.execute("XRANGE", stream.entries, "-", "+"):
             pairs = dict(zip(fields[::2], fields[1::2], strict=True))
             entries.append(msgspec.json.decode(pairs[b"e"], type=AuditEntry))

@@ -65,18 +65,16 @@ class AuditRules:
     """The audit log: written, sealed, read and verified."""
 
     def __init__(self, on: Foundation) -> None:
-        shards, streams, keyring = on.store.shards, on.store.audit, on.keyring
+        shards, store, keyring, counted = on.store.shards, on.store.audit, on.keyring, on.metrics.audit_events.inc
         # The setting is about the log as a whole, which lies in all shards.
         keep = max(1, on.settings.audit_max_entries // len(shards))
-        self.checkpoints = Checkpoints(
-            streams, shards, keyring, keep=keep, count=on.metrics.audit_events.inc, head=on.metrics.sealed
-        )
+        self.checkpoints = Checkpoints(store, keyring, keep, counted, on.metrics.sealed)
         # The room that removals have, which never wait for a seal; more would fill the server.
         most = _ROOM * keep
-        self.log = AuditLog(keyring, shards, on.clock, keep=most, is_behind=self.checkpoints.is_behind)
+        self.log = AuditLog(keyring, shards, on.clock, most, self.checkpoints.is_behind)
         self.refusals = Refusals(self.log, on.clock)
-        self.reader = AuditReader(streams, shards)
-        self.verification = Verification(streams, shards, keyring, self.checkpoints, keep=keep)
+        self.reader = AuditReader(store)
+        self.verification = Verification(store, keyring, self.checkpoints, keep)
 
 
 class AccountRules:

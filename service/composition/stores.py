@@ -50,6 +50,6 @@ class Stores:
         self.imports = ImportStore(shards, retention, self.managed)
         self.expiry = ExpiryStore(shards, retention)
         self.hygiene = HygieneStore(shards, retention)
-        self.audit = AuditStore()
+        self.audit = AuditStore(shards)
         self.usage = UsageStore(shards)
         self.webhooks = WebhookStore(shards)

@@ -5,7 +5,7 @@ Beside each stands a stream of checkpoints, which seal what was written; see `to
 
 from typing import NamedTuple
 
-from service.store.decoding import whole
+from service.store.decoding import in_pairs, whole
 from service.store.driver.connection import Link
 from service.store.driver.keys import Stream
 from service.store.driver.replies import Argument, Reply
@@ -58,11 +58,6 @@ class AuditStream(NamedTuple):
         return f"{entry_id}.{self.shard.index}{self.stream}"
 
 
-def audit_streams(shards: Shards) -> list[AuditStream]:
-    """All streams of all shards."""
-    return [AuditStream(shard, stream) for shard in shards for stream in Stream]
-
-
 class Checkpoint(NamedTuple):
     """What a checkpoint says of the entries behind `after` up to its own id.
 
@@ -80,9 +75,10 @@ class Checkpoint(NamedTuple):
 
 
 class AuditStore:
-    """Reads the entries of a stream and keeps its checkpoints."""
+    """Reads the entries of all streams of all shards, and keeps their checkpoints."""
 
-    def __init__(self) -> None:
+    def __init__(self, shards: Shards) -> None:
+        self.streams = [AuditStream(shard, stream) for shard in shards for stream in Stream]
         self._seal = Script("seal_events", retry=True)
         self._trim = Script("trim_events", retry=True)
 
@@ -136,14 +132,14 @@ def stored(item: Reply) -> Stored:
     entry_id, parts = item
     # By their places first: every entry is read back once to be sealed, and by name that takes longer.
     if not parts or tuple(parts[::2]) != (b"e", b"s"):
-        fields = _fields(parts or [])
+        fields = dict(in_pairs(parts or []))
         parts = [b"", fields.get(b"e", b""), b"", fields.get(b"s", b"")]
     # Latin-1 reads any bytes: a MAC of somebody else's must be wrong, not a failure to read it.
     return Stored(entry_id.decode(), parts[1], parts[3].decode("latin-1"))
 
 
 def _checkpoint(item: Reply) -> Checkpoint:
-    fields = _fields(item[1])
+    fields = dict(in_pairs(item[1]))
     after, before, keep, previous, marks, mac = (fields.get(name.encode(), b"") for name in _FIELDS)
     return Checkpoint(
         entry_id=item[0].decode(),
@@ -154,7 +150,3 @@ def _checkpoint(item: Reply) -> Checkpoint:
         marks=marks,
         mac=mac.decode("latin-1"),
     )
-
-
-def _fields(parts: list[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(parts[::2], parts[1::2], strict=True))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from service.identifiers import random_id
+from service.store.driver.replies import decoded
 from service.store.managed.hygiene import HygieneStore
 
 IDLE_WINDOWS = {"30d": 30 * 86400, "90d": 90 * 86400}
@@ -39,11 +40,7 @@ class Hygiene:
     async def known(self) -> Idleness | None:
         """The last count; what is none is counted anew. Raises StoreUnavailable."""
         stored = await self._store.read()
-        try:
-            return _decode(stored) if stored else None
-        # A text that is no UTF-8 is no DecodeError of msgspec's.
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return None
+        return decoded(_decode, stored) if stored else None
 
     async def work(self) -> None:
         """Count if that is due and no other process does. Raises StoreUnavailable."""

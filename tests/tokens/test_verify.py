@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from service.app import Service
-from service.store.audit import audit_streams
 from tests.asgi import TEST
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +30,7 @@ async def test_of_many_faults_a_hundred_are_named(still: Service) -> None:
 async def test_a_audit_log_that_was_emptied_keeps_what_shows_it(still: Service) -> None:
     await write(still, 5)
     await still.rules.audit.checkpoints.seal()
-    stream, *_ = [one for one in audit_streams(still.stores.shards) if await still.stores.audit.oldest(one, "0-0", 1)]
+    stream, *_ = [one for one in still.stores.audit.streams if await still.stores.audit.oldest(one, "0-0", 1)]
     await stream.link.execute("DEL", stream.entries)
     await still.stores.audit.trim(stream, 1000)
     assert await still.stores.audit.last_checkpoint(stream) is not None

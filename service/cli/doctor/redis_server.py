@@ -5,15 +5,13 @@ from functools import partial
 from typing import NamedTuple
 from urllib.parse import quote
 
-from redis.exceptions import RedisError
-
 from service.embedded import EmbeddedError
 from service.embedded.data_note import noted_marks, refuse_lost_data
 from service.embedded.prerequisites import find_server, read_server_key, refuse_older_server, socket_path_of
 from service.errors import ServiceError, StoreUnavailable
 from service.keyring import Keyring
 from service.settings import Settings
-from service.store.driver.causes import cause_of
+from service.store.driver.causes import NO_CONNECTION, cause_of
 from service.store.driver.connection import Link
 from service.store.driver.keys import Keys
 from service.store.driver.replies import NotPrimary, Refused, unavailable
@@ -62,8 +60,7 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
         return [Finding("redis", FAILED, f"TOKENS_REDIS_URL: {str(error).rstrip('.')}")]
     except Refused as error:
         return [Finding("redis role" if isinstance(error, NotPrimary) else "redis", FAILED, error.detail)]
-    # The last two are what redis-py raises when a peer answers nonsense.
-    except (RedisError, OSError, TypeError, AttributeError) as error:
+    except NO_CONNECTION as error:
         return [Finding("redis", FAILED, f"{unavailable(cause_of(error)).cause}; check TOKENS_REDIS_URL")]
     try:
         nodes = await _nodes(servers, settings.namespace)

@@ -4,8 +4,10 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, ResponseError
+from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, RedisError, ResponseError
 
+# What redis-py raises where no connection can be made; the last two where a peer answers nonsense.
+NO_CONNECTION = (RedisError, OSError, TypeError, AttributeError)
 _CLOSED = "it closed the connection: does it want TLS (rediss://), or a certificate of the client's (ssl_certfile)?"
 _NO_REDIS = "what answers at its address is no Redis, but a web server or the like: check host and port"
 # How the texts of redis-py's own begin. The last one is of a reply that it can read and does not want, as a mail

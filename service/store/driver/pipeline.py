@@ -11,10 +11,9 @@ from collections.abc import Awaitable, Callable
 from copy import copy
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError
 
 from service.errors import StoreUnavailable
-from service.store.driver.causes import cause_of
+from service.store.driver.causes import NO_CONNECTION, cause_of
 from service.store.driver.reconnection import Reconnection
 from service.store.driver.replies import (
     Answer,
@@ -190,8 +189,7 @@ class Pipeline:
             return True
         try:
             await self._open()
-        except (Refused, RedisError, OSError, TypeError, AttributeError) as error:
-            # TypeError and AttributeError are what redis-py raises when a peer answers nonsense.
+        except (Refused, *NO_CONNECTION) as error:
             self._cannot_connect(error)
             return False
         return True

@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import hiredis
+import msgspec
 from redis.exceptions import NoScriptError, ResponseError
 
 from service.errors import StoreFull, StoreUnavailable
@@ -17,6 +18,7 @@ from service.store.driver.keys import DIGEST_BYTES
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 _HANDLER_FAILED = "a reply handler failed"
 Argument = bytes | str | int
 Reply = Any  # bytes, int, list or None as RESP2 has them, or an exception
@@ -34,6 +36,15 @@ def packed(*words: Argument | float) -> bytes:
 def packed_up_to(command: bytes, prefix: bytes) -> bytes:
     """All of a packed command that comes before the digest in which its only key ends."""
     return b"*2\r\n$%d\r\n%b\r\n$%d\r\n%b" % (len(command), command, len(prefix) + DIGEST_BYTES, prefix)
+
+
+def decoded(decode: Callable[[bytes], T], text: bytes) -> T | None:
+    """What a decoder of msgspec's reads in a reply, None for what it cannot: somebody else wrote it."""
+    try:
+        return decode(text)
+    # A text that is no UTF-8 is no DecodeError of msgspec's.
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def translate(error: BaseException) -> Exception:

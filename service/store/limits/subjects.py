@@ -15,7 +15,7 @@ from service.errors import StoreUnavailable
 from service.model import RateLimit
 from service.store.driver.connection import Link
 from service.store.driver.keys import shard_of_name
-from service.store.driver.replies import Answer, Reply, packed
+from service.store.driver.replies import Answer, Reply, decoded, packed
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
@@ -46,11 +46,9 @@ class SubjectStore:
         record = await shard.link.execute("GET", shard.keys.limits(digest_of(subject)), retry=True)
         if not record:
             return Shared()
-        try:
-            return Shared(_decode(record), record)
-        # A text that is no UTF-8 is no DecodeError of msgspec's.
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise StoreUnavailable(f"What limits {subject} has was changed outside the service: set them.") from None
+        if (limits := decoded(_decode, record)) is None:
+            raise StoreUnavailable(f"What limits {subject} has was changed outside the service: set them.")
+        return Shared(limits, record)
 
     async def put(self, subject: str, limits: tuple[RateLimit, ...], entry: tuple[int, bytes, str]) -> bool:
         """Write them, or take them away where there are to be none; False if there were none to take away.

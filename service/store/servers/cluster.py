@@ -9,8 +9,9 @@ from functools import partial
 from typing import NamedTuple
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
+from service.store.driver.causes import NO_CONNECTION
 from service.store.driver.connection import Link
 from service.store.driver.keys import TAGS
 from service.store.driver.replies import Answer, NotPrimary, Redirect, Reply, Waiting, give, unavailable
@@ -191,8 +192,7 @@ class Cluster:
 
     async def _ask_anew(self, address: Address) -> ClusterMap | None:
         """By a connection for this once: that of a node without a shard, or before anything is known."""
-        # The last two are what redis-py raises when a peer answers nonsense.
-        with suppress(RedisError, OSError, TypeError, AttributeError):
+        with suppress(*NO_CONNECTION):
             connection = await self._opener.open([address])
             try:
                 return await _ask_map(address.host, partial(ask, connection))

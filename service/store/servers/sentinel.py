@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as NoConnection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
-from service.store.driver.replies import NotPrimary, Reply
+from service.store.decoding import in_pairs
+from service.store.driver.causes import NO_CONNECTION
+from service.store.driver.replies import NotPrimary
 from service.store.servers.opening import Opener, ask
 from service.store.servers.url import Address
 
@@ -84,21 +86,21 @@ class Sentinels:
                 await connection.disconnect(nowait=True)
         except ResponseError as error:
             return _refusal(error)
-        # The last two are what redis-py raises when a peer answers nonsense.
-        except (RedisError, OSError, TypeError, AttributeError) as error:
+        except NO_CONNECTION as error:
             self._learn(address, None)
             return error
         self._learn(address, named.others)
         return named
 
     async def _named(self, connection: AbstractConnection) -> Named:
-        state = _fields(await ask(connection, "SENTINEL", "MASTER", self._name))
+        state = await ask(connection, "SENTINEL", "MASTER", self._name)
         try:
             others = await ask(connection, "SENTINEL", "SENTINELS", self._name)
         except ResponseError:
             # A user that may not ask this knows those that the URL names.
             others = []
-        return Named(int(state[b"config-epoch"]), _place(state), tuple(_place(_fields(other)) for other in others))
+        failover = int(dict(in_pairs(state))[b"config-epoch"])
+        return Named(failover, _place(state), tuple(map(_place, others)))
 
     def _learn(self, address: Address, others: tuple[Address, ...] | None) -> None:
         """None: it did not answer. When none does, those that were known last are known still."""
@@ -135,7 +137,7 @@ class Sentinels:
                     await self._hear(connection, address, moved)
                 finally:
                     await connection.disconnect(nowait=True)
-            except (RedisError, OSError, TypeError, AttributeError) as error:
+            except NO_CONNECTION as error:
                 log.debug("a sentinel cannot be heard: %s", type(error).__name__)
                 self._learn(address, None)
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -197,12 +199,9 @@ async def _most_of(asked: Sequence[asyncio.Future[Named | Exception]], alive: in
     return said
 
 
-def _fields(reply: Reply) -> dict[bytes, bytes]:
-    return dict(zip(reply[::2], reply[1::2], strict=True))
-
-
-def _place(state: dict[bytes, bytes]) -> Address:
-    return Address(state[b"ip"].decode(), int(state[b"port"]))
+def _place(state: list[bytes]) -> Address:
+    facts = dict(in_pairs(state))
+    return Address(facts[b"ip"].decode(), int(facts[b"port"]))
 
 
 def _refusal(error: ResponseError) -> Exception:

@@ -6,12 +6,12 @@ Whoever seals also trims, so that an entry which no checkpoint covers is never p
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import msgspec
 
 from service.keyring import Keyring
-from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored, audit_streams
-from service.store.driver.shards import Shards
+from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored
 from service.store.pacing import give_way
 from service.tokens.audit import macs
 
@@ -31,36 +31,25 @@ class _Counted(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Counted).decode
 
 
+@dataclass(eq=False, repr=False)
 class Checkpoints:
     """Seals stream after stream. Of two processes that seal at once one is refused, which does no harm."""
 
-    def __init__(
-        self,
-        store: AuditStore,
-        shards: Shards,
-        keyring: Keyring,
-        *,
-        keep: int,
-        count: Callable[[str], None],
-        head: Callable[[int], None],
-    ) -> None:
-        """`keep`: entries kept in a stream of a shard. `count` gets the action of each entry, once, in one process.
-
-        `head` is told how many entries were ever sealed; a number that falls tells of a log that was set back.
-        """
-        self._store = store
-        self._streams = audit_streams(shards)
-        self._keyring = keyring
-        self._keep = keep
-        self._count = count
-        self._head = head
-        self._heads: dict[AuditStream, Checkpoint] = {}
-        self._behind: set[AuditStream] = set()
-        self.rolled_back: dict[AuditStream, str] = {}
+    _store: AuditStore
+    _keyring: Keyring
+    # Entries kept in a stream of a shard.
+    _keep: int
+    # Gets the action of each entry, once, in one process.
+    _count: Callable[[str], None]
+    # Told how many entries were ever sealed; a number that falls tells of a log that was set back.
+    _head: Callable[[int], None]
+    _heads: dict[AuditStream, Checkpoint] = field(default_factory=dict, init=False)
+    _behind: set[AuditStream] = field(default_factory=set, init=False)
+    rolled_back: dict[AuditStream, str] = field(default_factory=dict, init=False)
 
     async def seal(self) -> int:
         """One pass over all streams; how many entries were sealed. Raises StoreUnavailable."""
-        sealed = sum(await asyncio.gather(*[self._seal(stream) for stream in self._streams]))
+        sealed = sum(await asyncio.gather(*[self._seal(stream) for stream in self._store.streams]))
         # Of all streams, those of other processes too, because `head` reads what Redis has.
         self._head(sum(macs.sealed_with(head) for head in self._heads.values()))
         return sealed

@@ -1,6 +1,7 @@
 """The audit log: what an entry says, and the MAC that shows if it was changed afterwards."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import compress
 from operator import attrgetter, ne
 from typing import Any
@@ -38,27 +39,20 @@ _SHOWN = (
 _shown_values = attrgetter(*_SHOWN)
 
 
+@dataclass(eq=False, repr=False)
 class AuditLog:
     """Makes audit entries. Never give it a secret: what goes in is shown to whoever may read the log.
 
     What was written is counted where it is sealed: a script may find that there is nothing to change.
     """
 
-    def __init__(
-        self,
-        keyring: Keyring,
-        shards: Shards,
-        clock: Callable[[], float],
-        *,
-        keep: int,
-        is_behind: Callable[[], bool],
-    ) -> None:
-        """`keep`: entries in a stream of a shard at most, sealed or not. `is_behind`: are too many not sealed?"""
-        self._keyring = keyring
-        self._shards = shards
-        self._clock = clock
-        self._keep = keep
-        self._is_behind = is_behind
+    _keyring: Keyring
+    _shards: Shards
+    _clock: Callable[[], float]
+    # Entries in a stream of a shard at most, sealed or not.
+    _keep: int
+    # Are too many not sealed?
+    _is_behind: Callable[[], bool]
 
     def entry(
         self,

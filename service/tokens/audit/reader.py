@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from service.model import AuditEntry
-from service.store.audit import AuditStore, AuditStream, Stored, audit_streams
+from service.store.audit import AuditStore, AuditStream, Stored
 from service.store.driver.keys import Stream
-from service.store.driver.shards import Shards
+from service.store.driver.replies import decoded
 
 _CHUNK = 512
 POSITION = re.compile(r"([0-9]{1,19})-([0-9]{1,19})\.([0-9]{1,2})([a-z]?)")
@@ -72,9 +72,8 @@ class AuditFilter(msgspec.Struct, frozen=True):
 class AuditReader:
     """Lists what happened."""
 
-    def __init__(self, store: AuditStore, shards: Shards) -> None:
+    def __init__(self, store: AuditStore) -> None:
         self._store = store
-        self._streams = audit_streams(shards)
 
     async def page(
         self, wanted: AuditFilter, limit: int, after: Position | None
@@ -93,8 +92,8 @@ class AuditReader:
     async def every(self, wanted: AuditFilter, *, after: Position | None = None) -> AsyncIterator[Event]:
         """All entries of a filter behind a position, newest first, in bounded memory."""
         # All streams together hold one chunk, however many shards there are.
-        chunk = _CHUNK // len(self._streams)
-        readers = [_Reader(self._store, stream, after, chunk) for stream in self._streams]
+        chunk = _CHUNK // len(self._store.streams)
+        readers = [_Reader(self._store, stream, after, chunk) for stream in self._store.streams]
         while True:
             await asyncio.gather(*[reader.fill() for reader in readers if reader.needs_more])
             readers = [reader for reader in readers if reader.waiting]
@@ -104,7 +103,8 @@ class AuditReader:
             edge = max(reader.waiting[-1][0] for reader in readers)
             ready = sorted((item for reader in readers for item in reader.take(edge)), reverse=True)
             for position, body in ready:
-                entry = _read(body)
+                # Of what somebody else wrote, who may put anything there, the verification tells.
+                entry = decoded(_decode, body)
                 if entry is not None and wanted.admits(entry):
                     yield Event(position, entry)
 
@@ -144,15 +144,6 @@ class _Reader:
     def _position(self, entry: Stored) -> Position:
         milliseconds, _, number = entry.entry_id.partition("-")
         return Position(int(milliseconds), int(number), self._stream.shard.index, self._stream.stream)
-
-
-def _read(body: bytes) -> AuditEntry | None:
-    """None for what the service cannot have written: the verification tells of it."""
-    try:
-        return _decode(body)
-    # Whoever may write to Redis may put anything here; a text that is no UTF-8 is no DecodeError of msgspec's.
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
 
 
 def _words(entry: AuditEntry) -> str:

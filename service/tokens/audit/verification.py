@@ -1,13 +1,13 @@
 """Verification of the audit log: walks every stream from its old end and names what does not fit."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 
 import msgspec
 
 from service.keyring import DerivedKeys, Keyring
-from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored, audit_streams
+from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored
 from service.store.driver.keys import Stream
-from service.store.driver.shards import Shards
 from service.tokens.audit import macs
 from service.tokens.audit.checkpoints import Checkpoints
 
@@ -57,22 +57,19 @@ class Report(msgspec.Struct):
         self.complete_since[stream] = max(self.complete_since[stream] or 0, -(-milliseconds // 1000))
 
 
+@dataclass(eq=False, repr=False)
 class Verification:
     """Checks every entry's MAC and every checkpoint against the entries it covers."""
 
-    def __init__(
-        self, store: AuditStore, shards: Shards, keyring: Keyring, checkpoints: Checkpoints, *, keep: int
-    ) -> None:
-        self._store = store
-        self._streams = audit_streams(shards)
-        self._keyring = keyring
-        self._checkpoints = checkpoints
-        self._keep = keep
+    _store: AuditStore
+    _keyring: Keyring
+    _checkpoints: Checkpoints
+    _keep: int
 
     async def verify(self) -> Report:
         """Read the whole log, in pages that let other requests through. Raises StoreUnavailable."""
         report = Report()
-        for stream in self._streams:
+        for stream in self._store.streams:
             # Here too, so that a log which was set back a moment ago is told of at once.
             await self._checkpoints.head(stream)
             if stream in self._checkpoints.rolled_back:
@@ -81,21 +78,21 @@ class Verification:
         return report
 
 
+@dataclass(eq=False, repr=False)
 class _Walk:
     """The verification of one stream."""
 
-    def __init__(self, store: AuditStore, stream: AuditStream, keyring: Keyring, report: Report, keep: int) -> None:
-        self._store = store
-        self._stream = stream
-        self._keyring = keyring
-        self._report = report
-        self._keep = keep
-        # Entries ever written that trimming may have taken, and the number of the oldest one that is left.
-        self._may_be_gone = 0
-        self._oldest = 0
-        # What is there, counted, and the first of it.
-        self._entries_left = 0
-        self._first = ""
+    _store: AuditStore
+    _stream: AuditStream
+    _keyring: Keyring
+    _report: Report
+    _keep: int
+    # Entries ever written that trimming may have taken, and the number of the oldest one that is left.
+    _may_be_gone: int = field(default=0, init=False)
+    _oldest: int = field(default=0, init=False)
+    # What is there, counted, and the first of it.
+    _entries_left: int = field(default=0, init=False)
+    _first: str = field(default="", init=False)
 
     async def walk(self) -> None:
         await self._walk()
